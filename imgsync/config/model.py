@@ -1,0 +1,151 @@
+"""What a configuration means once loaded: frozen values, defaults applied, durations in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from imgsync.tags import TagFilter
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How much one mirror may do at once: images copied, tags asked about, blobs of one image."""
+
+    images: int = 4
+    queries: int = 10
+    blobs: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits in seconds: without a byte on one request, for one image, for the whole run."""
+
+    request_seconds: float = 30.0
+    image_seconds: float = 900.0
+    run_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Tries in all (1 is one try), the first pause between them, and tries for a login."""
+
+    attempts: int = 4
+    interval_seconds: float = 4.0
+    login: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where images come from: a registry, namespaces to enumerate, exact repositories, globs taken away."""
+
+    registry: str
+    namespaces: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where images go; `repository` and `tag` are templates, see `imgsync.config.templates`."""
+
+    registry: str
+    namespace: str = ""
+    repository: str = "{path}"
+    tag: str = "{tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """One declaration. `platforms` None is all; `file`, `line` say where it was declared."""
+
+    name: str
+    source: Source
+    destinations: tuple[Destination, ...]
+    tags: TagFilter = TagFilter()
+    description: str = ""
+    suspend: bool = False
+    platforms: tuple[str, ...] | None = None
+    referrers: bool | None = None
+    immutable: tuple[str, ...] = ()
+    concurrency: Concurrency = Concurrency()
+    timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that never shows: `repr`, `str` and `format` give `***`; `reveal()` gives the text."""
+
+    _text: str = field(repr=False)
+
+    def reveal(self) -> str:
+        """Return the secret text, for the Authorization header and nothing else."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """Hide the value."""
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        """Hide the value."""
+        return "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A username and its password."""
+
+    username: str
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to speak TLS: off only when said so; own CA bundle, client certificate and key as file paths."""
+
+    enabled: bool = True
+    verify: bool = True
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryTrust:
+    """How to reach one registry and as whom. `rate` is (requests, seconds); `listing` auto, catalog or gcr."""
+
+    credentials: Login | None = None
+    rate: tuple[int, float] | None = None
+    connections: int = 32
+    tls: Tls = Tls()
+    proxy: str | None = None
+    listing: str = "auto"
+    listing_url: str | None = None
+    token_server: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The whole of registries.yaml. Empty `sources`/`destinations` (None) allow everything."""
+
+    registries: Mapping[str, RegistryTrust] = field(default_factory=dict)
+    sources: tuple[str, ...] | None = None
+    destinations: tuple[str, ...] | None = None
+
+    def of(self, registry: str) -> RegistryTrust:
+        """Return what is said of *registry* (host[:port]), the defaults when nothing is."""
+        return self.registries.get(registry, RegistryTrust())
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Desired state and trust together, ready for a plan; `files` are those read, in order."""
+
+    mirrors: tuple[Mirror, ...]
+    trust: Trust
+    files: tuple[str, ...] = ()

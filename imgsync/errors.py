@@ -1,0 +1,174 @@
+"""
+Every error a user can meet, in one family.
+
+ImgsyncError                    .hint: what to do next     .exit_code
+├── ConfigError                 .faults: every one, with file, line, path        exit 3
+├── InvalidReferenceError                                                        exit 3
+├── UnsafePlanError             the plan went past a brake                       exit 1
+├── RegistryError               .operation .reference .origin .status .code
+│   ├── UnreachableError        transient
+│   ├── RateLimitedError        transient, .retry_after_seconds
+│   ├── AuthenticationError     401: who we are was not believed, or not said
+│   ├── AccessDeniedError       403: who we are may not do this
+│   ├── NotFoundError           404
+│   ├── RejectedError           the registry said no in its own words
+│   └── UnexpectedResponseError an answer that the protocol does not know
+├── ContentMismatchError        bytes do not fit their digest or size
+├── UnsupportedContentError     content imgsync does not copy (schema 1, bombs)
+├── StoppedError                a deadline or a signal cut the work short
+└── StateError                  the state directory; `LockedError` exits 75
+
+Errors carry strings and numbers only; this module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class ImgsyncError(Exception):
+    """An error with a message for the user, a hint and an exit code."""
+
+    exit_code: ClassVar[int] = 1
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing wrong in a configuration: where (1-based line and column), which setting, what, and a hint."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """`FILE:LINE:COLUMN: PATH: what is wrong (hint)`, as design.md §2 wants it."""
+        where = f"{self.file}:{self.line}:{self.column}"
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{where}: {what} ({self.hint})" if self.hint else f"{where}: {what}"
+
+
+class ConfigError(ImgsyncError):
+    """The configuration is invalid; `faults` holds every fault found, sorted by place."""
+
+    exit_code = 3
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = tuple(sorted(faults))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class UsageError(ImgsyncError):
+    """What was asked on the command line makes no sense."""
+
+    exit_code = 3
+
+
+class InvalidReferenceError(ImgsyncError):
+    """Text that is not an image reference."""
+
+    exit_code = 3
+
+
+class UnsafePlanError(ImgsyncError):
+    """The plan goes past a brake the user set; nothing was done."""
+
+
+class RegistryError(ImgsyncError):
+    """
+    A registry answered with an error, or not at all.
+
+    `origin` is "source" or "destination"; `status` the HTTP status, None when there was no answer;
+    `code` and `detail` are the registry's own, made safe to print.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        reference: str,
+        *,
+        origin: str,
+        detail: str = "",
+        status: int | None = None,
+        code: str = "",
+        hint: str = "",
+    ) -> None:
+        self.operation = operation
+        self.reference = reference
+        self.origin = origin
+        self.status = status
+        self.code = code
+        self.detail = detail
+        said = " ".join(part for part in (str(status or ""), f"{code}:" if code and detail else code, detail) if part)
+        super().__init__(f"{operation} {reference} ({origin}): {said or 'no answer'}", hint=hint)
+
+
+class UnreachableError(RegistryError):
+    """No answer, or one that says try later (5xx)."""
+
+    transient = True
+
+
+class RateLimitedError(RegistryError):
+    """429; `retry_after_seconds` is what the registry asked for, None when it did not say."""
+
+    transient = True
+    retry_after_seconds: float | None = None
+
+
+class AuthenticationError(RegistryError):
+    """401 after everything we have was tried."""
+
+
+class AccessDeniedError(RegistryError):
+    """403."""
+
+
+class NotFoundError(RegistryError):
+    """404 where the thing must exist."""
+
+
+class RejectedError(RegistryError):
+    """Any other 4xx: the registry's own code and message say why."""
+
+
+class UnexpectedResponseError(RegistryError):
+    """An answer outside the protocol: HTML instead of JSON, a redirect where none may be, a missing Location."""
+
+
+class ContentMismatchError(ImgsyncError):
+    """Bytes that do not fit the digest or size they were promised under."""
+
+    def __init__(self, what: str, *, expected: str, actual: str, origin: str = "source") -> None:
+        self.expected = expected
+        self.actual = actual
+        super().__init__(f"{what} ({origin}): expected {expected}, got {actual}", hint="the registry serves damaged or altered content; nothing was committed")
+
+
+class UnsupportedContentError(ImgsyncError):
+    """Content that imgsync refuses to copy, with the reason."""
+
+
+class StoppedError(ImgsyncError):
+    """The work was cut short by a deadline or a stop signal; running again continues."""
+
+    exit_code = 75
+
+
+class StateError(ImgsyncError):
+    """The state directory cannot be used."""
+
+
+class LockedError(StateError):
+    """Another run holds the state."""
+
+    exit_code = 75

@@ -1,0 +1,107 @@
+"""What a plan is: a sorted value made before anything is written (design.md §4)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What to do with one destination reference."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    KEEP = "keep"
+    HOLD = "hold"
+    REFUSE = "refuse"
+    DELETE = "delete"
+
+    @property
+    def glyph(self) -> str:
+        """Return the sign users of Terraform know: + ~ = ? ! -."""
+        return {"create": "+", "update": "~", "keep": "=", "hold": "?", "refuse": "!", "delete": "-"}[self.value]
+
+
+PENDING = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One destination reference and what to do with it; unknown is None. Fields are those of imgsync.plan/v1."""
+
+    action: Action
+    mirror: str
+    source: str
+    source_digest: str | None
+    destination: str
+    destination_digest: str | None
+    media_type: str | None
+    size_bytes: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanError:
+    """Something that could not be planned: which mirror, which reference, why."""
+
+    mirror: str
+    reference: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterStep:
+    """One step of a tag filter over one repository: tags left, tags dropped (for `--explain`)."""
+
+    repository: str
+    step: str
+    left: int
+    dropped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorNotes:
+    """What a reader should know of one mirror: from → to, where declared, notes, filter attrition, requests."""
+
+    mirror: str
+    source: str
+    destinations: tuple[str, ...]
+    file: str
+    line: int
+    suspended: bool = False
+    notes: tuple[str, ...] = ()
+    steps: tuple[FilterStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every change, sorted by mirror, action and reference; errors; and notes that no decision rests on."""
+
+    changes: tuple[Change, ...]
+    errors: tuple[PlanError, ...] = ()
+    mirrors: tuple[MirrorNotes, ...] = ()
+    transfer_bytes: int = 0
+    created_at: str = ""
+    requests: tuple[tuple[str, int], ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """Return the first eight hex digits of the SHA-256 of the canonical JSON of `changes`."""
+        canonical = json.dumps([asdict(change) for change in self.changes], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return the number of changes per action, every action present."""
+        found = Counter(change.action for change in self.changes)
+        return {action.value: found[action] for action in Action}
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """Return what `apply` would do: creates, updates, deletes."""
+        return tuple(change for change in self.changes if change.action in PENDING)
