@@ -1,0 +1,226 @@
+"""
+Greenlets: bounded parallel work, single flight, stopping, timers. The only module that imports gevent.
+
+Nothing here kills a greenlet: one killed inside httpx wedges its connection pool for good (httpcore#1093), so cancelling
+is a flag that loops read. Workers return, the caller's greenlet writes.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import gevent
+import gevent.event
+import gevent.lock
+import gevent.monkey
+import gevent.pool
+import gevent.queue
+import gevent.threadpool
+
+from imgsync.errors import StoppedError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Key = TypeVar("Key", bound=Hashable)
+
+Semaphore = gevent.lock.BoundedSemaphore
+Event = gevent.event.Event
+sleep = gevent.sleep
+spawn = gevent.spawn
+
+_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: BaseException
+
+
+def assert_patched() -> None:
+    """Raise RuntimeError unless sockets cooperate: unpatched, everything would run serially without a word."""
+    if not gevent.monkey.is_module_patched("socket"):
+        raise RuntimeError("sockets are not patched by gevent; start imgsync through imgsync.__main__")
+
+
+def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
+    """
+    Yield `function(item)` for each item as it is done, at most *limit* at once; *items* is read as places free up.
+
+    The first error is raised once those already running are done; no further item is started after it.
+    """
+    assert_patched()
+    waiting = iter(items)
+    results: gevent.queue.SimpleQueue[Result | _Raised] = gevent.queue.SimpleQueue()
+
+    def work(item: Item) -> None:
+        try:
+            results.put(function(item))
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's greenlet and raised there
+            results.put(_Raised(error))
+
+    running = 0
+    failure: BaseException | None = None
+    exhausted = False
+    while True:
+        while running < limit and not exhausted and failure is None:
+            try:
+                item = next(waiting)
+            except StopIteration:
+                exhausted = True
+                break
+            gevent.spawn(work, item)
+            running += 1
+        if not running:
+            break
+        result = results.get()
+        running -= 1
+        if isinstance(result, _Raised):
+            failure = failure or result.error
+        elif failure is None:
+            yield result
+    if failure is not None:
+        raise failure
+
+
+class SingleFlight(Generic[Key, Result]):
+    """Runs the work of one key once at a time: who comes while it runs waits and gets its result, or its error."""
+
+    def __init__(self) -> None:
+        """Begin with nothing in flight."""
+        self._flights: dict[Key, gevent.event.AsyncResult[Result]] = {}
+
+    def run(self, key: Key, work: Callable[[], Result]) -> tuple[Result, bool]:
+        """Return the result of *work* for *key*, and whether this caller was the one who did it."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            return flight.get(), False
+        flight = gevent.event.AsyncResult()
+        self._flights[key] = flight
+        try:
+            result = work()
+        except BaseException as error:
+            flight.set_exception(error)
+            raise
+        else:
+            flight.set(result)
+            return result, True
+        finally:
+            del self._flights[key]
+
+
+class Stop:
+    """A stop asked for from outside: first no new work (`requested`), then an end to what runs (`cut`)."""
+
+    def __init__(self) -> None:
+        """Begin with nothing asked."""
+        self.reason = ""
+        self.cut = False
+        self._event = gevent.event.Event()
+
+    @property
+    def requested(self) -> bool:
+        """Return whether no new work may begin."""
+        return self._event.is_set()
+
+    def request(self, reason: str, *, grace_seconds: float | None = None) -> None:
+        """Ask that nothing new begins; after *grace_seconds* (if given) also that running work ends."""
+        self.reason = self.reason or reason
+        self._event.set()
+        if grace_seconds is not None:
+            gevent.spawn_later(grace_seconds, self._cut)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep up to *seconds* and return whether a stop was asked meanwhile."""
+        return bool(self._event.wait(seconds))
+
+    def _cut(self) -> None:
+        self.cut = True
+
+
+class Deadline:
+    """A limit in seconds that loops ask about, together with a stop that may come from outside."""
+
+    def __init__(self, seconds: float | None, *, stop: Stop | None = None, what: str = "the image") -> None:
+        """Begin counting now; None is no limit."""
+        self._ends = None if seconds is None else time.monotonic() + seconds
+        self._seconds = seconds
+        self._stop = stop
+        self._what = what
+
+    def check(self) -> None:
+        """
+        Return when there is time left.
+
+        Raises:
+            StoppedError: The limit is reached, or the run is being cut.
+        """
+        if self._stop is not None and self._stop.cut:
+            raise StoppedError(f"stopped: {self._stop.reason}")
+        if self._ends is not None and time.monotonic() > self._ends:
+            raise StoppedError(f"{self._what} took longer than {self._seconds:g}s", hint="raise timeouts.image")
+
+
+def paced(chunks: Iterable[bytes], *, deadline: Deadline, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield *chunks*, asking the deadline for each, counting, and letting others run after each MiB."""
+    since = 0
+    for chunk in chunks:
+        deadline.check()
+        yield chunk
+        on_bytes(len(chunk))
+        since += len(chunk)
+        if since >= _MEBIBYTE:
+            since = 0
+            # A real timer: sleep(0) runs in the same round of the loop and starves the others.
+            gevent.sleep(1e-6)
+
+
+class NativeThread:
+    """One native thread for calls that block the loop, such as SQLite's."""
+
+    def __init__(self) -> None:
+        """Begin; the thread starts with its first call."""
+        self._pool = gevent.threadpool.ThreadPool(1)
+
+    def run(self, function: Callable[[], Result]) -> Result:
+        """Return `function()` as run in the thread, other greenlets going on meanwhile."""
+        result: Result = self._pool.spawn(function).get()
+        return result
+
+    def close(self) -> None:
+        """End the thread once its calls are done."""
+        self._pool.join()
+        self._pool.kill()
+
+
+def every(seconds: float, function: Callable[[], None]) -> Callable[[], None]:
+    """Call *function* each *seconds* until the returned callable is called."""
+    done = gevent.event.Event()
+
+    def tick() -> None:
+        while not done.wait(seconds):
+            function()
+
+    gevent.spawn(tick)
+    return done.set
+
+
+def on_signals(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    """Call *first* at the first SIGINT or SIGTERM, *second* at any later one; the returned callable undoes it."""
+    seen = 0
+
+    def handle() -> None:
+        nonlocal seen
+        seen += 1
+        (first if seen == 1 else second)()
+
+    watchers = [gevent.signal_handler(number, handle) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    def undo() -> None:
+        for watcher in watchers:
+            watcher.cancel()
+
+    return undo
