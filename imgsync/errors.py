@@ -12,7 +12,8 @@ ImgsyncError                    .hint: what to do next     .exit_code
 │   ├── AccessDeniedError       403: who we are may not do this
 │   ├── NotFoundError           404
 │   ├── RejectedError           the registry said no in its own words
-│   └── UnexpectedResponseError an answer that the protocol does not know
+│   ├── UnexpectedResponseError an answer that the protocol does not know
+│   └── InsecureError           TLS that cannot be trusted, or a lead we do not follow
 ├── ContentMismatchError        bytes do not fit their digest or size
 ├── UnsupportedContentError     content imgsync does not copy (schema 1, bombs)
 ├── StoppedError                a deadline or a signal cut the work short
@@ -143,6 +144,10 @@ class RejectedError(RegistryError):
 
 class UnexpectedResponseError(RegistryError):
     """An answer outside the protocol: HTML instead of JSON, a redirect where none may be, a missing Location."""
+
+
+class InsecureError(RegistryError):
+    """TLS that cannot be trusted, a redirect or token server that must not be followed."""
 
 
 class ContentMismatchError(ImgsyncError):

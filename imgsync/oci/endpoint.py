@@ -1,0 +1,69 @@
+"""Where a registry is reached, how, and as whom: everything a transport needs to know."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+
+import certifi
+
+# Docker Hub's registry lives at another name than its images do.
+_API_HOSTS = {"docker.io": "registry-1.docker.io"}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A username and password; never shown. `found_in` says where they came from."""
+
+    username: str
+    password: str = field(repr=False)
+    found_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """
+    One registry, seen from one side (`origin` is "source" or "destination").
+
+    `context` None is plain http; `rate` is (requests, seconds); `looked_in` lists the places where credentials were
+    looked for, for the error that needs them.
+    """
+
+    registry: str
+    origin: str
+    context: ssl.SSLContext | None = field(repr=False)
+    credentials: Credentials | None = None
+    looked_in: tuple[str, ...] = ()
+    connections: int = 32
+    rate: tuple[int, float] | None = None
+    proxy: str | None = field(default=None, repr=False)
+    token_server: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the registry's base URL without a trailing slash."""
+        return f"{'http' if self.context is None else 'https'}://{_API_HOSTS.get(self.registry, self.registry)}"
+
+
+def tls_context(*, ca: str | None = None, cert: str | None = None, key: str | None = None, verify: bool = True) -> ssl.SSLContext:
+    """
+    Return a client context that trusts the system's and certifi's roots, or *ca* alone when given.
+
+    Built by hand: `ssl.create_default_context` would write session keys where SSLKEYLOGFILE points.
+
+    Raises:
+        OSError: A file cannot be read.
+        ssl.SSLError: A file holds no usable certificate or key.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca is not None:
+        context.load_verify_locations(cafile=ca)
+    else:
+        context.load_default_certs()
+        context.load_verify_locations(cafile=certifi.where())
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if cert is not None:
+        context.load_cert_chain(cert, key)
+    return context

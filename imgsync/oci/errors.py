@@ -1,0 +1,98 @@
+"""Statuses and foreign exceptions become our errors here, and nowhere else."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from imgsync.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    NotFoundError,
+    RateLimitedError,
+    RegistryError,
+    RejectedError,
+    UnexpectedResponseError,
+    UnreachableError,
+)
+
+_TRANSIENT = {408, 425, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+_DETAIL_LIMIT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is being tried, on what, on which side: the subject of every error."""
+
+    name: str
+    reference: str
+    origin: str
+
+    def failed(self, kind: type[RegistryError], detail: str, *, status: int | None = None, code: str = "", hint: str = "") -> RegistryError:
+        """Return an error of *kind* about this operation."""
+        return kind(self.name, self.reference, origin=self.origin, detail=detail, status=status, code=code, hint=hint)
+
+
+def error_of(operation: Operation, status: int, *, headers: Mapping[str, str], body: bytes) -> RegistryError:
+    """Return the error that *status* and the registry's own words amount to; *body* may be anything."""
+    code, detail = _registry_words(body)
+    kind = _kind(status)
+    error = operation.failed(kind, detail, status=status, code=code, hint=_hint(kind, code))
+    if isinstance(error, RateLimitedError):
+        error.retry_after_seconds = retry_after_seconds(headers.get("retry-after", ""), now=time.time())
+    return error
+
+
+def retry_after_seconds(text: str, *, now: float) -> float | None:
+    """Return the seconds that a `Retry-After` of seconds or of a date asks for, None when it says neither."""
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) <= 12:
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    stamp = moment.timestamp() if moment.tzinfo else moment.replace(tzinfo=dt.UTC).timestamp()
+    return max(0.0, stamp - now) or None
+
+
+def safe_text(text: str) -> str:
+    """Return foreign *text* on one line, control characters escaped, at most 300 characters."""
+    short = " ".join(text.split())[:_DETAIL_LIMIT]
+    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in short)
+
+
+def _kind(status: int) -> type[RegistryError]:
+    if status in _TRANSIENT:
+        return UnreachableError
+    special: dict[int, type[RegistryError]] = {401: AuthenticationError, 403: AccessDeniedError, 404: NotFoundError, 429: RateLimitedError}
+    if status in special:
+        return special[status]
+    return RejectedError if 400 <= status < 600 else UnexpectedResponseError
+
+
+def _registry_words(body: bytes) -> tuple[str, str]:
+    try:
+        errors = json.loads(body)["errors"]
+        first = errors[0]
+        detail = first.get("message") or ""
+        more = first.get("detail")
+        text = f"{detail} {json.dumps(more) if more and not isinstance(more, str) else more or ''}"
+        return safe_text(str(first.get("code") or "")), safe_text(text)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        text = body[:2000].decode("utf-8", "replace").strip()
+        return "", "" if text.startswith("<") else safe_text(text)
+
+
+def _hint(kind: type[RegistryError], code: str) -> str:
+    if kind is AccessDeniedError:
+        return "the credentials are known there but may not do this; check the permissions of the account on this repository"
+    if kind is NotFoundError and code == "NAME_UNKNOWN":
+        return "the repository does not exist there, or this account may not see it"
+    if kind is RateLimitedError:
+        return "lower `rate` or `concurrency` for this registry, or log in for a higher limit"
+    return ""

@@ -1,0 +1,234 @@
+"""
+The registry's API: one method, one endpoint. Knows repositories, manifests and blobs; never asks why.
+
+Spec: distribution-spec 1.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, urljoin, urlsplit
+
+from imgsync.errors import ContentMismatchError, InsecureError, NotFoundError, RegistryError, UnexpectedResponseError
+from imgsync.oci.digest import is_digest
+from imgsync.oci.errors import Operation
+from imgsync.oci.manifest import ACCEPT, MANIFEST_LIMIT, Descriptor, Manifest, parse_manifest
+from imgsync.oci.reference import Reference, Repository
+from imgsync.oci.retry import Patience
+from imgsync.oci.transport import Answer, Call, StreamedAnswer, Transport
+
+_NO_HEAD = {400, 403, 405, 406, 501}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a tag or digest names at this moment: digest and, where the registry said them, media type and size."""
+
+    digest: str
+    media_type: str | None = None
+
+
+class RegistryClient:
+    """One registry from one side, with one caller's patience. Cheap: clients share their transport."""
+
+    def __init__(self, transport: Transport, patience: Patience) -> None:
+        """Speak through *transport*."""
+        self.transport = transport
+        self.patience = patience
+
+    def __repr__(self) -> str:
+        """Say which registry and side."""
+        return f"<RegistryClient {self.registry} ({self.origin})>"
+
+    @property
+    def registry(self) -> str:
+        """Return the registry's name."""
+        return self.transport.endpoint.registry
+
+    @property
+    def origin(self) -> str:
+        """Return "source" or "destination"."""
+        return self.transport.endpoint.origin
+
+    def under(self, check: Callable[[], None]) -> RegistryClient:
+        """Return a client that gives up when *check* raises."""
+        return RegistryClient(self.transport, self.patience.under(check))
+
+    def operation(self, name: str, subject: object) -> Operation:
+        """Return the subject of errors about *name* on *subject*."""
+        return Operation(name, str(subject), self.origin)
+
+    def resolve(self, reference: Reference) -> Resolved | None:
+        """
+        Return what *reference* names now, None when there is no such thing. One HEAD; a GET where HEAD says too little.
+
+        Raises:
+            RegistryError: Anything but an answer to the question.
+
+        Spec: "Checking if content exists in the registry" (end-3).
+        """
+        call = self._manifest_call("HEAD", reference, "resolve", accept={200, 404} | _NO_HEAD)
+        answer = self.transport.request(call, patience=self.patience)
+        if answer.status == 404:
+            return None
+        digest = answer.headers.get("docker-content-digest", "")
+        if answer.status == 200 and is_digest(digest):
+            return Resolved(digest, _media_type(answer))
+        try:
+            manifest = self.pull_manifest(reference)
+        except NotFoundError:
+            return None
+        return Resolved(manifest.digest, manifest.media_type)
+
+    def pull_manifest(self, reference: Reference) -> Manifest:
+        """
+        Return the manifest, its bytes checked against the digest asked for and the one the registry claims.
+
+        Raises:
+            NotFoundError: There is none.
+            ContentMismatchError: The bytes have another digest.
+            UnsupportedContentError: It is over 4 MiB, ambiguous, or schema 1.
+
+        Spec: "Pulling manifests" (end-3).
+        """
+        call = self._manifest_call("GET", reference, "pull manifest", accept={200}, limit=MANIFEST_LIMIT)
+        answer = self.transport.request(call, patience=self.patience)
+        claimed = answer.headers.get("docker-content-digest", "")
+        manifest = parse_manifest(answer.body, content_type=_media_type(answer) or "", algorithm=reference.digest or claimed or "sha256:")
+        for expected in (reference.digest, claimed):
+            if expected and is_digest(expected) and expected.partition(":")[0] == manifest.digest.partition(":")[0] and expected != manifest.digest:
+                raise ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=manifest.digest, origin=self.origin)
+        return manifest
+
+    def push_manifest(self, reference: Reference, manifest: Manifest) -> None:
+        """
+        Push *manifest* byte for byte; everything it references must be in the repository already.
+
+        Raises:
+            RejectedError: The registry misses something it references, or refuses the tag.
+            ContentMismatchError: The registry says it stored another digest.
+
+        Spec: "Pushing Manifests" (end-7).
+        """
+        call = Call(
+            self.operation("push manifest", reference),
+            "PUT",
+            f"/v2/{reference.repository.path}/manifests/{reference.name}",
+            scopes=_scopes(reference.repository, "pull,push"),
+            accept=frozenset({200, 201, 202, 204}),
+            headers={"Content-Type": manifest.media_type},
+            body=manifest.raw,
+        )
+        answer = self.transport.request(call, patience=self.patience)
+        stored = answer.headers.get("docker-content-digest", "")
+        if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
+            raise ContentMismatchError(f"push manifest {reference}", expected=manifest.digest, actual=stored, origin=self.origin)
+
+    @contextlib.contextmanager
+    def open_blob(self, repository: Repository, descriptor: Descriptor, *, offset: int = 0) -> Iterator[StreamedAnswer]:
+        """
+        Give the blob's bytes from *offset* on: status 206, or 200 with all of them where ranges are not known.
+
+        Raises:
+            RegistryError: Also out of the chunks, when the connection breaks.
+
+        Spec: "Pulling blobs" (end-2).
+        """
+        call = Call(
+            self.operation("pull blob", repository.at(descriptor.digest)),
+            "GET",
+            f"/v2/{repository.path}/blobs/{descriptor.digest}",
+            scopes=_scopes(repository, "pull"),
+            accept=frozenset({200, 206}) if offset else frozenset({200}),
+            headers={"Range": f"bytes={offset}-"} if offset else {},
+        )
+        with self.transport.stream(call, patience=self.patience) as answer:
+            yield answer
+
+    def read_blob(self, repository: Repository, descriptor: Descriptor, *, limit_bytes: int) -> bytes:
+        """
+        Return a small blob whole, such as a config; its digest is not checked here.
+
+        Raises:
+            RegistryError: It is larger than *limit_bytes*, or not to be had.
+        """
+        call = Call(
+            self.operation("pull blob", repository.at(descriptor.digest)),
+            "GET",
+            f"/v2/{repository.path}/blobs/{descriptor.digest}",
+            scopes=_scopes(repository, "pull"),
+            limit_bytes=limit_bytes,
+        )
+        return self.transport.request(call, patience=self.patience).body
+
+    def has_blob(self, repository: Repository, digest: str) -> bool:
+        """
+        Return whether the repository serves the blob.
+
+        Spec: "Checking if content exists in the registry" (end-2).
+        """
+        call = Call(
+            self.operation("check blob", repository.at(digest)),
+            "HEAD",
+            f"/v2/{repository.path}/blobs/{digest}",
+            scopes=_scopes(repository, "pull"),
+            accept=frozenset({200, 404}),
+        )
+        return self.transport.request(call, patience=self.patience).status == 200
+
+    def get_page(self, operation: Operation, target: str, *, scopes: Iterable[str], limit_bytes: int) -> tuple[bytes, str | None]:
+        """
+        Return one page of a listing and the URL of the next, None after the last.
+
+        Raises:
+            InsecureError: The next page is said to be on another host.
+
+        Spec: "Listing Tags" (end-8b).
+        """
+        call = Call(operation, "GET", target, scopes=tuple(scopes), limit_bytes=limit_bytes, headers={"Accept": "application/json"})
+        answer = self.transport.request(call, patience=self.patience)
+        return answer.body, _next_page(answer, operation)
+
+    def _manifest_call(self, method: str, reference: Reference, name: str, *, accept: set[int], limit: int = 0) -> Call:
+        return Call(
+            self.operation(name, reference),
+            method,
+            f"/v2/{reference.repository.path}/manifests/{reference.name}",
+            scopes=_scopes(reference.repository, "pull" if self.origin == "source" else "pull,push"),
+            accept=frozenset(accept),
+            headers={"Accept": ACCEPT},
+            limit_bytes=limit or 64 << 10,
+        )
+
+
+def repository_scopes(repository: Repository, actions: str, *, mount_from: str = "") -> tuple[str, ...]:
+    """Return the token scopes for *actions* on *repository*, and for pulling from the one mounted from."""
+    return (*_scopes(repository, actions), *((f"repository:{mount_from}:pull",) if mount_from and mount_from != repository.path else ()))
+
+
+def _scopes(repository: Repository, actions: str) -> tuple[str, ...]:
+    return (f"repository:{repository.path}:{actions}",)
+
+
+def _media_type(answer: Answer) -> str | None:
+    return answer.headers.get("content-type", "").partition(";")[0].strip() or None
+
+
+def _next_page(answer: Answer, operation: Operation) -> str | None:
+    """Return the target of `Link: …; rel="next"`, resolved against the URL that answered, on that very origin."""
+    for part in answer.headers.get("link", "").split(","):
+        target, _, parameters = part.strip().partition(";")
+        if 'rel="next"' not in parameters.replace(" ", "") and "rel=next" not in parameters:
+            continue
+        url = urljoin(answer.url, quote(target.strip().strip("<>"), safe=":/?#[]@!$&'()*+,;=%~"))
+        if urlsplit(url)[:2] != urlsplit(answer.url)[:2]:
+            raise operation.failed(InsecureError, "the next page of the listing is said to be on another host", hint="nothing was sent there")
+        return url
+    return None
+
+
+def rejected(error: RegistryError, code: str) -> bool:
+    """Return whether the registry refused with *code* of the distribution spec."""
+    return error.code == code and not isinstance(error, UnexpectedResponseError)

@@ -1,0 +1,103 @@
+"""When to try again: the arithmetic is tenacity's, the policy ours. Only calls whose body can be sent again come here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import tenacity
+
+from imgsync.errors import ImgsyncError, RateLimitedError
+
+Result = TypeVar("Result")
+
+_LONGEST_PAUSE_SECONDS = 60.0
+_LONGEST_RETRY_AFTER_SECONDS = 300.0
+_SLICE_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDetails:
+    """One coming retry: what failed, the try that failed (from 1), and the pause before the next."""
+
+    operation: str
+    reference: str
+    attempt: int
+    wait_seconds: float
+    error: ImgsyncError
+
+
+def _nothing() -> None:
+    return
+
+
+def _ignore(_: RetryDetails) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """
+    How long one caller bears with a registry.
+
+    `attempts` counts all tries, `interval_seconds` is the first pause (doubling, with jitter), `request_seconds` the
+    longest silence on a connection, `login` the tries of a token request; `check` is asked before each try and
+    during each pause, and raises to give up.
+    """
+
+    attempts: int = 4
+    interval_seconds: float = 4.0
+    request_seconds: float = 30.0
+    login: int = 2
+    check: Callable[[], None] = _nothing
+    on_retry: Callable[[RetryDetails], None] = _ignore
+
+    def under(self, check: Callable[[], None]) -> Patience:
+        """Return the same patience that asks *check*."""
+        return replace(self, check=check)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep *seconds*, asking `check` all the while."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(left, _SLICE_SECONDS))
+
+
+def retry_call(function: Callable[[], Result], patience: Patience, *, operation: str, reference: str, attempts: int | None = None) -> Result:
+    """
+    Return `function()`, tried again after transient errors; `Retry-After` is obeyed up to five minutes.
+
+    Raises:
+        ImgsyncError: The last try's error, or one that is not transient at once.
+    """
+    backoff = tenacity.wait_random_exponential(multiplier=patience.interval_seconds, max=_LONGEST_PAUSE_SECONDS)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
+        return backoff(state) if asked is None else min(asked, _LONGEST_RETRY_AFTER_SECONDS)
+
+    def before_sleep(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, ImgsyncError):
+            pause = state.next_action.sleep if state.next_action else 0.0
+            patience.on_retry(RetryDetails(operation, reference, state.attempt_number, pause, error))
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_transient),
+        stop=tenacity.stop_after_attempt(attempts or patience.attempts),
+        wait=wait,
+        sleep=patience.pause,
+        before=lambda _: patience.check(),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+    return retrying(function)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same call may succeed later."""
+    return isinstance(error, ImgsyncError) and error.transient

@@ -1,0 +1,251 @@
+"""
+Requests to one registry from one side: lanes, redirects, authorisation, and the one border where httpx's errors become ours.
+
+A lane is a connection pool of its own that one caller holds at a time. Source and destination never share lanes, and no
+caller waits inside httpx's pool, so nothing there can deadlock or starve. Spec: design.md §7.8.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+import imgsync
+from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, UnexpectedResponseError
+from imgsync.oci.auth import Authenticator, TokenAnswer
+from imgsync.oci.endpoint import Endpoint
+from imgsync.oci.errors import Operation, error_of
+from imgsync.oci.guard import GuardedBackend
+from imgsync.oci.pace import Pace
+from imgsync.oci.retry import Patience, retry_call
+from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_client, read_body, translated, unanswered
+
+_ERROR_LIMIT = 64 << 10
+_REDIRECT_LIMIT = 5
+_CONNECT_SECONDS = 10.0
+_THROTTLED_SECONDS = 1.0
+_LONGEST_RETRY_AFTER_SECONDS = 300.0
+_REDIRECTS = {301, 302, 303, 307, 308}
+_USER_AGENT = f"imgsync/{imgsync.__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """
+    One request: what for, method, and a path below the registry or a whole URL it named.
+
+    `scopes` are what a token must allow, `accept` the statuses that are answers rather than errors. A `body` of bytes
+    may be sent again; an iterator is sent once, `length_bytes` long.
+    """
+
+    operation: Operation
+    method: str
+    target: str
+    scopes: tuple[str, ...] = ()
+    accept: frozenset[int] = frozenset({200})
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Iterable[bytes] | None = None
+    length_bytes: int | None = None
+    limit_bytes: int = _ERROR_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: status, headers (names in lower case, first value), body, and the URL that finally gave it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """An answer whose body is still to be read, as sent, from `chunks`."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+
+
+class Transport:
+    """Every request to one registry from one side. `requests` counts those sent to the registry, by method."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Begin with no connection open."""
+        self.endpoint = endpoint
+        self.requests: Counter[str] = Counter()
+        self._pace = Pace(endpoint.rate)
+        self._auth = Authenticator(endpoint, self._ask_token_server)
+        self._places = threading.BoundedSemaphore(endpoint.connections)
+        self._idle: list[httpx.Client] = []
+        self._token_lock = threading.Lock()
+        self._token_client: httpx.Client | None = None
+        parts = urlsplit(endpoint.url)
+        self._origin = _origin(endpoint.url)
+        own = [(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))]
+        if endpoint.token_server:
+            server = _origin(endpoint.token_server)
+            own.append((server[1], server[2]))
+        self._backend = GuardedBackend(own)
+
+    def __repr__(self) -> str:
+        """Say which registry, which side, and how many lanes are idle."""
+        return f"<Transport {self.endpoint.registry} ({self.endpoint.origin}), {len(self._idle)} idle lanes>"
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        while self._idle:
+            self._idle.pop().close()
+        if self._token_client is not None:
+            self._token_client.close()
+
+    def request(self, call: Call, *, patience: Patience) -> Answer:
+        """
+        Send *call*, its body bytes or nothing, and return the whole answer; transient errors are tried again.
+
+        Raises:
+            RegistryError: Any status not accepted, no answer, a body over the limit, or a lead not to be followed.
+        """
+
+        def once() -> Answer:
+            with self._exchange(call, patience=patience) as (response, url):
+                body = read_body(response, call.limit_bytes, operation=call.operation)
+                return Answer(response.status_code, headers_of(response), body, url)
+
+        return retry_call(once, patience, operation=call.operation.name, reference=call.operation.reference)
+
+    @contextlib.contextmanager
+    def stream(self, call: Call, *, patience: Patience) -> Iterator[StreamedAnswer]:
+        """
+        Send *call* once and give the answer with its body unread; the lane is held until the block ends.
+
+        Raises:
+            RegistryError: As `request`, also out of the chunks.
+        """
+        with self._exchange(call, patience=patience) as (response, _):
+            if response.headers.get("content-encoding", "identity").lower() not in {"", "identity"}:
+                raise call.operation.failed(UnexpectedResponseError, "the body is compressed though it was asked for as it is", status=response.status_code)
+            yield StreamedAnswer(response.status_code, headers_of(response), translated(response.iter_raw(), call.operation))
+
+    @contextlib.contextmanager
+    def _exchange(self, call: Call, *, patience: Patience) -> Iterator[tuple[httpx.Response, str]]:
+        with self._lane() as client:
+            response, url = self._authorised(client, call, patience=patience)
+            try:
+                if response.status_code not in call.accept:
+                    raise self._refused(call, response)
+                yield response, url
+            finally:
+                response.close()
+
+    @contextlib.contextmanager
+    def _lane(self) -> Iterator[httpx.Client]:
+        with self._places:
+            # Last in, first out: warm connections are used again, cold ones stay few.
+            client = self._idle.pop() if self._idle else self._new_client()
+            try:
+                yield client
+            except Exception:
+                self._idle.append(client)
+                raise
+            except BaseException:
+                # Torn out of httpx: whatever state its pool is in, nobody else shall meet it.
+                client.close()
+                raise
+            else:
+                self._idle.append(client)
+
+    def _authorised(self, client: httpx.Client, call: Call, *, patience: Patience) -> tuple[httpx.Response, str]:
+        header = self._auth.header(call.scopes, operation=call.operation)
+        response, url = self._followed(client, call, header, patience=patience)
+        replayable = call.body is None or isinstance(call.body, bytes)
+        if response.status_code != 401 or _origin(url) != self._origin or not replayable:
+            return response, url
+        challenges = response.headers.get_list("www-authenticate")
+        if not self._auth.challenged(challenges, sent=header, operation=call.operation):
+            return response, url
+        drain(response)
+        header = self._auth.header(call.scopes, operation=call.operation)
+        return self._followed(client, call, header, patience=patience)
+
+    def _followed(self, client: httpx.Client, call: Call, authorization: str | None, *, patience: Patience) -> tuple[httpx.Response, str]:
+        url = call.target if "://" in call.target else self.endpoint.url + call.target
+        for _ in range(_REDIRECT_LIMIT + 1):
+            own = _origin(url) == self._origin
+            response = self._send(client, call, url, authorization if own else None, patience=patience)
+            location = response.headers.get("location")
+            if response.status_code not in _REDIRECTS or not location or response.status_code in call.accept:
+                return response, url
+            drain(response)
+            url = self._next_url(call, url, location)
+        raise call.operation.failed(UnexpectedResponseError, f"more than {_REDIRECT_LIMIT} redirects")
+
+    def _next_url(self, call: Call, url: str, location: str) -> str:
+        if call.method not in {"GET", "HEAD"}:
+            raise call.operation.failed(UnexpectedResponseError, "the registry redirects a write, which is not followed")
+        target = urljoin(url, location)
+        parts = urlsplit(target)
+        if parts.scheme not in {"http", "https"} or parts.username or (parts.scheme == "http" and url.startswith("https:")):
+            raise call.operation.failed(
+                InsecureError, "the registry redirects to where it is not safe to follow", hint="redirects must stay on https and hold no credentials"
+            )
+        return target
+
+    def _send(self, client: httpx.Client, call: Call, url: str, authorization: str | None, *, patience: Patience) -> httpx.Response:
+        self._pace.wait(patience.pause)
+        headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **call.headers}
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        if call.length_bytes is not None:
+            headers["Content-Length"] = str(call.length_bytes)
+        if _origin(url) == self._origin:
+            self.requests[call.method] += 1
+        timeout = httpx.Timeout(patience.request_seconds, connect=min(_CONNECT_SECONDS, patience.request_seconds))
+        try:
+            request = client.build_request(call.method, url, headers=headers, content=call.body, timeout=timeout)
+            return client.send(request, stream=True, follow_redirects=False)
+        except FOREIGN_ERRORS as error:
+            raise unanswered(call.operation, error) from error
+
+    def _refused(self, call: Call, response: httpx.Response) -> RegistryError:
+        body = b""
+        with contextlib.suppress(RegistryError):
+            body = read_body(response, _ERROR_LIMIT, operation=call.operation, cut=True)
+        error = error_of(call.operation, response.status_code, headers=headers_of(response), body=body)
+        if isinstance(error, AuthenticationError):
+            return self._auth.explain(error)
+        if isinstance(error, RateLimitedError):
+            self._pace.close_for(min(error.retry_after_seconds or _THROTTLED_SECONDS, _LONGEST_RETRY_AFTER_SECONDS))
+        return error
+
+    def _new_client(self) -> httpx.Client:
+        return new_client(self.endpoint, self._backend)
+
+    def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str]) -> TokenAnswer:
+        """Ask a token server once; redirects are not followed, so an answer is the named server's own."""
+        if self._token_client is None:
+            self._token_client = self._new_client()
+        try:
+            request = self._token_client.build_request("GET", url, headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}, timeout=30.0)
+            response = self._token_client.send(request, stream=True, follow_redirects=False)
+            try:
+                body = read_body(response, _ERROR_LIMIT, operation=operation)
+                if response.status_code >= 500 or response.status_code == 429:
+                    raise error_of(operation, response.status_code, headers=headers_of(response), body=body)
+                return TokenAnswer(response.status_code, body)
+            finally:
+                response.close()
+        except FOREIGN_ERRORS as error:
+            raise unanswered(operation, error) from error
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)

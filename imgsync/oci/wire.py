@@ -1,0 +1,105 @@
+"""The border to httpx: clients that keep no cookies and read no environment, bodies within bounds, foreign errors as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Iterator
+
+import h11
+import httpx
+
+from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
+from imgsync.oci.endpoint import Endpoint
+from imgsync.oci.errors import Operation, safe_text
+from imgsync.oci.guard import GuardedBackend
+
+FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, h11.ProtocolError, UnicodeError, OSError)
+_SHORT_BODY = 64 << 10
+_KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] = (
+    (("CERTIFICATE_VERIFY_FAILED",), InsecureError, "its TLS certificate is not trusted: {text}", "declare its CA in registries.yaml (`tls: {ca: FILE}`)"),
+    (
+        ("WRONG_VERSION_NUMBER", "record layer failure"),
+        InsecureError,
+        "it does not speak TLS",
+        "if it speaks plain http, say so in registries.yaml: `tls: false`",
+    ),
+    (("refused to follow",), InsecureError, "{text}", "nothing was sent there"),
+)
+_KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
+    (httpx.TimeoutException, UnreachableError, "no byte within the time allowed", "raise timeouts.request if the registry is slow"),
+    (httpx.ConnectError, UnreachableError, "cannot connect: {text}", "check the registry's name, port and network path"),
+    (httpx.InvalidURL, UnexpectedResponseError, "the registry names an address that is no URL", ""),
+)
+
+
+def new_client(endpoint: Endpoint, backend: GuardedBackend) -> httpx.Client:
+    """Return a client with two connections: the registry's, and one to where it keeps its blobs."""
+    transport = httpx.HTTPTransport(
+        verify=endpoint.context if endpoint.context is not None else False,
+        limits=httpx.Limits(max_connections=2, max_keepalive_connections=2),
+        trust_env=False,
+        proxy=endpoint.proxy,
+    )
+    if endpoint.proxy is None:
+        # httpx has no public way to choose who dials; behind a proxy the proxy dials, and guards.
+        transport._pool._network_backend = backend  # noqa: SLF001
+    return httpx.Client(transport=transport, trust_env=False, follow_redirects=False, cookies=_NoCookies())
+
+
+class _NoCookies(httpx.Cookies):
+    """A jar that keeps nothing: httpx would send one port's cookies to another port of the host."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Keep none."""
+
+
+def headers_of(response: httpx.Response) -> dict[str, str]:
+    """Return the headers, names in lower case, the first of several values."""
+    return {name.lower(): value for name, value in reversed(response.headers.multi_items())}
+
+
+def drain(response: httpx.Response) -> None:
+    """Read a short body to its end, so that the connection can be used again; close it otherwise."""
+    length = response.headers.get("content-length", "")
+    if length.isdigit() and int(length) <= _SHORT_BODY:
+        with contextlib.suppress(*FOREIGN_ERRORS):
+            response.read()
+    response.close()
+
+
+def read_body(response: httpx.Response, limit: int, *, operation: Operation, cut: bool = False) -> bytes:
+    """Return the body, decoded if the server compressed it unasked; over *limit* bytes is an error, or cut off."""
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    inflate = zlib.decompressobj(wbits=47) if encoding in {"gzip", "x-gzip", "deflate"} else None
+    body = bytearray()
+    for chunk in translated(response.iter_raw(), operation):
+        try:
+            body += inflate.decompress(chunk, limit + 1 - len(body)) if inflate else chunk
+        except zlib.error as error:
+            raise operation.failed(UnexpectedResponseError, "the body is not in the encoding it claims", status=response.status_code) from error
+        if len(body) > limit:
+            if cut:
+                break
+            raise operation.failed(UnexpectedResponseError, f"the answer is larger than {limit >> 10} KiB", status=response.status_code)
+    return bytes(body[:limit])
+
+
+def translated(chunks: Iterator[bytes], operation: Operation) -> Iterator[bytes]:
+    """Yield *chunks*, foreign errors as ours."""
+    try:
+        yield from chunks
+    except FOREIGN_ERRORS as error:
+        raise unanswered(operation, error) from error
+
+
+def unanswered(operation: Operation, error: Exception) -> RegistryError:
+    """Return our error for a foreign one: nobody answered, or not in a way that can be trusted."""
+    text = str(error)
+    for needles, kind, message, hint in _KNOWN_TEXTS:
+        if any(needle in text for needle in needles):
+            return operation.failed(kind, message.format(text=safe_text(text)), hint=hint)
+    for foreign, kind, message, hint in _KNOWN_TYPES:
+        if isinstance(error, foreign):
+            return operation.failed(kind, message.format(text=safe_text(text)), hint=hint)
+    return operation.failed(UnreachableError, f"the connection broke: {safe_text(text) or type(error).__name__}")
