@@ -154,7 +154,7 @@ class Authenticator:
 
     def _check_address(self, realm: str, *, operation: Operation) -> None:
         server = urlsplit(realm)
-        plain = self._endpoint.context is None or _origin(self._endpoint.token_server or "") == _origin(realm)
+        plain = self._endpoint.plain or _origin(self._endpoint.token_server or "") == _origin(realm)
         if server.username or server.password or server.fragment or server.scheme not in ({"http", "https"} if plain else {"https"}):
             raise operation.failed(InsecureError, "the registry names a token server that is not reached by https", hint="nothing was sent to it")
 

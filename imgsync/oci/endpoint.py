@@ -25,13 +25,14 @@ class Endpoint:
     """
     One registry, seen from one side (`origin` is "source" or "destination").
 
-    `context` None is plain http; `rate` is (requests, seconds); `looked_in` lists the places where credentials were
+    `plain` is plain http (`context` is then for redirects to https alone); `rate` is (requests, seconds); `looked_in` lists the places where credentials were
     looked for, for the error that needs them.
     """
 
     registry: str
     origin: str
-    context: ssl.SSLContext | None = field(repr=False)
+    context: ssl.SSLContext = field(repr=False)
+    plain: bool = False
     credentials: Credentials | None = None
     looked_in: tuple[str, ...] = ()
     connections: int = 32
@@ -42,7 +43,7 @@ class Endpoint:
     @property
     def url(self) -> str:
         """Return the registry's base URL without a trailing slash."""
-        return f"{'http' if self.context is None else 'https'}://{_API_HOSTS.get(self.registry, self.registry)}"
+        return f"{'http' if self.plain else 'https'}://{_API_HOSTS.get(self.registry, self.registry)}"
 
 
 def tls_context(*, ca: str | None = None, cert: str | None = None, key: str | None = None, verify: bool = True) -> ssl.SSLContext:

@@ -36,7 +36,7 @@ _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] 
 def new_client(endpoint: Endpoint, backend: GuardedBackend) -> httpx.Client:
     """Return a client with two connections: the registry's, and one to where it keeps its blobs."""
     transport = httpx.HTTPTransport(
-        verify=endpoint.context if endpoint.context is not None else False,
+        verify=endpoint.context,
         limits=httpx.Limits(max_connections=2, max_keepalive_connections=2),
         trust_env=False,
         proxy=endpoint.proxy,

@@ -1,0 +1,120 @@
+"""
+The tags of one repository, and below Google's registries all that one answer knows: digests, sizes, dates, children.
+
+Spec: distribution-spec 1.1 "Listing Tags" (end-8); registry-facts: Google's `tags/list` extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from imgsync.oci.digest import is_digest
+from imgsync.oci.errors import safe_text
+from imgsync.oci.listing.page import pages
+from imgsync.oci.reference import is_repository_path, is_tag
+from imgsync.oci.registry import RegistryClient
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTag:
+    """A tag and what its listing knows of it; None where it says nothing."""
+
+    name: str
+    digest: str | None = None
+    size_bytes: int | None = None
+    created_at: datetime | None = None
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TagListing:
+    """All tags of a repository, the names of repositories below it, whether digests came along, and what was left out."""
+
+    tags: tuple[ListedTag, ...]
+    children: tuple[str, ...] = ()
+    with_digests: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def list_tags(client: RegistryClient, path: str) -> TagListing:
+    """
+    Return the tags of the repository at *path*; `tags: null` is an empty list, what is no tag is left out with a warning.
+
+    An empty *path* asks for the registry's own `tags/list`, which only Google's registries have.
+
+    Raises:
+        RegistryError: The listing fails, on whichever page.
+    """
+    operation = client.operation("list tags of", f"{client.registry}/{path}" if path else client.registry)
+    target = f"/v2/{path}/tags/list" if path else "/v2/tags/list"
+    names: dict[str, None] = {}
+    facts: dict[str, ListedTag] = {}
+    children: list[str] = []
+    left_out: list[object] = []
+    google = False
+    for page in pages(client, operation, target, scopes=(f"repository:{path}:pull",) if path else ()):
+        _collect(page.get("tags"), names, left_out)
+        google = google or bool(page.get("manifest")) or bool(page.get("child"))
+        children += [child for child in _texts(page.get("child")) if is_repository_path(child)]
+        facts.update(_google_facts(page.get("manifest")))
+    return TagListing(
+        tags=tuple(facts.get(name, ListedTag(name)) for name in sorted(names)),
+        children=tuple(dict.fromkeys(children)),
+        with_digests=google and all(name in facts for name in names),
+        warnings=_warnings(operation.reference, left_out),
+    )
+
+
+def _collect(tags: object, names: dict[str, None], left_out: list[object]) -> None:
+    for tag in tags if isinstance(tags, list) else []:
+        if isinstance(tag, str) and is_tag(tag):
+            names[tag] = None
+        elif tag is not None:
+            left_out.append(tag)
+
+
+def _warnings(reference: str, left_out: list[object]) -> tuple[str, ...]:
+    if not left_out:
+        return ()
+    shown = ", ".join(safe_text(str(tag))[:80] for tag in left_out[:3])
+    return (f"{reference} lists {len(left_out)} names that are no tags; left out: {shown}{', …' if len(left_out) > 3 else ''}",)
+
+
+def _google_facts(manifests: object) -> dict[str, ListedTag]:
+    if not isinstance(manifests, dict):
+        return {}
+    found: dict[str, ListedTag] = {}
+    for digest, entry in manifests.items():
+        if not is_digest(str(digest)) or not isinstance(entry, dict):
+            continue
+        for tag in _texts(entry.get("tag")):
+            found[tag] = _listed(tag, str(digest), entry)
+    return found
+
+
+def _listed(tag: str, digest: str, entry: dict[str, Any]) -> ListedTag:
+    # Artifact Registry fills what it does not know with "0".
+    size = _number(entry.get("imageSizeBytes"))
+    moment = _number(entry.get("timeCreatedMs")) or _number(entry.get("timeUploadedMs"))
+    media_type = entry.get("mediaType")
+    return ListedTag(
+        name=tag,
+        digest=digest,
+        size_bytes=size or None,
+        created_at=datetime.fromtimestamp(moment / 1000, UTC) if 0 < moment < 1e14 else None,
+        media_type=media_type if isinstance(media_type, str) else None,
+    )
+
+
+def _number(value: object) -> int:
+    """Return a count given as a number or as text; 0 when it is neither."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else 0
+
+
+def _texts(value: object) -> Iterable[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
