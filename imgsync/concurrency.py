@@ -33,6 +33,8 @@ sleep = gevent.sleep
 spawn = gevent.spawn
 
 _MEBIBYTE = 1 << 20
+_LOOK_SECONDS = 0.25
+_LEFT_BEHIND_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,12 @@ def assert_patched() -> None:
         raise RuntimeError("sockets are not patched by gevent; start imgsync through imgsync.__main__")
 
 
-def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
+def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int, stop: Stop | None = None) -> Iterator[Result]:
     """
     Yield `function(item)` for each item as it is done, at most *limit* at once; *items* is read as places free up.
 
-    The first error is raised once those already running are done; no further item is started after it.
+    The first error is raised once those already running are done; no further item is started after it, nor after a
+    *stop* is requested. What still runs a second after the stop cut in is left behind, its result unknown.
     """
     assert_patched()
     waiting = iter(items)
@@ -66,7 +69,7 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, 
     failure: BaseException | None = None
     exhausted = False
     while True:
-        while running < limit and not exhausted and failure is None:
+        while running < limit and not exhausted and failure is None and not (stop and stop.requested):
             try:
                 item = next(waiting)
             except StopIteration:
@@ -76,7 +79,12 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, 
             running += 1
         if not running:
             break
-        result = results.get()
+        try:
+            result = results.get(timeout=None if stop is None else _LOOK_SECONDS)
+        except gevent.queue.Empty:
+            if stop is not None and stop.abandons:
+                return
+            continue
         running -= 1
         if isinstance(result, _Raised):
             failure = failure or result.error
@@ -119,12 +127,13 @@ class Stop:
         """Begin with nothing asked."""
         self.reason = ""
         self.cut = False
+        self._cut_at: float | None = None
         self._event = gevent.event.Event()
 
     @property
     def requested(self) -> bool:
         """Return whether no new work may begin."""
-        return self._event.is_set()
+        return bool(self._event.is_set())
 
     def request(self, reason: str, *, grace_seconds: float | None = None) -> None:
         """Ask that nothing new begins; after *grace_seconds* (if given) also that running work ends."""
@@ -137,8 +146,24 @@ class Stop:
         """Sleep up to *seconds* and return whether a stop was asked meanwhile."""
         return bool(self._event.wait(seconds))
 
+    @property
+    def abandons(self) -> bool:
+        """Return whether what runs had its second to see the cut, and is no longer waited for."""
+        return self._cut_at is not None and time.monotonic() - self._cut_at > _LEFT_BEHIND_SECONDS
+
+    def check_new(self) -> None:
+        """
+        Return when new work may begin.
+
+        Raises:
+            StoppedError: A stop was requested.
+        """
+        if self.requested:
+            raise StoppedError(f"stopped: {self.reason}")
+
     def _cut(self) -> None:
         self.cut = True
+        self._cut_at = time.monotonic()
 
 
 class Deadline:
@@ -204,8 +229,11 @@ def every(seconds: float, function: Callable[[], None]) -> Callable[[], None]:
         while not done.wait(seconds):
             function()
 
+    def stop() -> None:
+        done.set()
+
     gevent.spawn(tick)
-    return done.set
+    return stop
 
 
 def on_signals(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:

@@ -74,6 +74,12 @@ class Mirror:
     file: str = ""
     line: int = 0
 
+    @property
+    def selection(self) -> str:
+        """Return the settings that shape an image's content, as the state remembers them (design.md §6)."""
+        platforms = "all" if self.platforms is None else ",".join(sorted(self.platforms))
+        return f"platforms={platforms};referrers=none"
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:

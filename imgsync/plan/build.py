@@ -1,0 +1,205 @@
+"""
+The plan of a whole configuration: every mirror enumerated, filtered, looked up and decided; sorted, and nothing written.
+
+Spec: design.md §4; one thing that fails is an error of its own, the rest goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from imgsync.concurrency import Stop, map_unordered
+from imgsync.config.model import Config, Mirror
+from imgsync.errors import ImgsyncError
+from imgsync.log import Log
+from imgsync.oci.listing.tags import ListedTag
+from imgsync.oci.manifest import Descriptor
+from imgsync.plan.enumerate import SourceRepository, enumerate_source, listing_has_digests
+from imgsync.plan.lookup import TagPlan, TagPlanner
+from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError
+from imgsync.plan.select import SelectedTags, select_of
+from imgsync.registries import Registries
+from imgsync.state import StateStore
+from imgsync.versions import natural_key
+
+_MIRRORS_AT_ONCE = 4
+_ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
+
+
+@dataclass(slots=True)
+class _MirrorPlan:
+    mirror: Mirror
+    changes: list[Change] = field(default_factory=list)
+    errors: list[PlanError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    selected: list[SelectedTags] = field(default_factory=list)
+    blobs: dict[str, tuple[Descriptor, ...]] = field(default_factory=dict)
+
+
+def build_plan(config: Config, registries: Registries, state: StateStore, *, refresh: bool, now: datetime, stop: Stop, log: Log) -> Plan:
+    """
+    Return what would have to happen for the destinations to serve what *config* declares.
+
+    Raises:
+        StoppedError: A stop was requested before the plan was whole.
+    """
+    began = time.monotonic()
+    planner = _Planner(registries, state, refresh=refresh, now=now, stop=stop, log=log)
+    planned = {one.mirror.name: one for one in map_unordered(planner.plan_mirror, config.mirrors, limit=_MIRRORS_AT_ONCE)}
+    mirrors = [planned[mirror.name] for mirror in config.mirrors]
+    _refuse_collisions(mirrors)
+    return Plan(
+        changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_order)),
+        errors=tuple(error for one in mirrors for error in one.errors),
+        mirrors=tuple(_notes(one) for one in mirrors),
+        transfer_bytes=_transfer_bytes(mirrors, state),
+        created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        requests=tuple((origin, sum(sum(count.values()) for count in registries.requests(origin).values())) for origin in ("source", "destination")),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+class _Planner:
+    def __init__(self, registries: Registries, state: StateStore, *, refresh: bool, now: datetime, stop: Stop, log: Log) -> None:
+        self._registries = registries
+        self._state = state
+        self._refresh = refresh
+        self._now = now
+        self._stop = stop
+        self._log = log
+
+    def plan_mirror(self, mirror: Mirror) -> _MirrorPlan:
+        result = _MirrorPlan(mirror)
+        if mirror.suspend:
+            return result
+        if mirror.referrers is None:
+            result.notes.append("referrers (signatures, attestations, SBOMs) are not copied by this version")
+        if mirror.platforms is not None:
+            result.notes.append(f"platforms {', '.join(mirror.platforms)}: an index that has others too gets a new index and so a new digest")
+        self._select(mirror, result)
+        self._look_up(mirror, result)
+        return result
+
+    def _select(self, mirror: Mirror, result: _MirrorPlan) -> None:
+        client = self._registries.source(mirror, check=self._stop.check_new)
+        listing = self._registries.trust.of(mirror.source.registry).listing
+        found = enumerate_source(mirror, client, listing=listing, check=self._stop.check_new)
+        result.errors += found.errors
+        result.notes += found.notes
+        prefer = listing_has_digests(mirror.source.registry, listing=listing)
+
+        def select(repository: SourceRepository) -> SelectedTags | PlanError:
+            try:
+                return select_of(mirror, repository, client, cache=self._registries.manifests, now=self._now, prefer_listing=prefer)
+            except ImgsyncError as error:
+                return _error(mirror, str(repository.repository), error)
+
+        for outcome in map_unordered(select, found.repositories, limit=mirror.concurrency.queries):
+            if isinstance(outcome, PlanError):
+                result.errors.append(outcome)
+            else:
+                result.selected.append(outcome)
+                for warning in outcome.warnings:
+                    self._log.warning("listing.incomplete", mirror=mirror.name, reason=warning)
+
+    def _look_up(self, mirror: Mirror, result: _MirrorPlan) -> None:
+        at_most = mirror.tags.at_most
+        count = sum(len(one.tags) for one in result.selected)
+        if at_most is not None and count > at_most:
+            result.errors.append(_outside(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
+            return
+        planner = TagPlanner(mirror, self._registries, self._state, refresh=self._refresh, check=self._stop.check_new)
+
+        def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:
+            selected, tag = item
+            try:
+                return selected, tag, planner.plan(selected.repository, tag)
+            except ImgsyncError as error:
+                return selected, tag, _error(mirror, str(selected.repository.repository.tagged(tag.name)), error)
+
+        items = ((selected, tag) for selected in result.selected for tag in selected.tags)
+        existing = sum(self._gather(result, *outcome) for outcome in map_unordered(look_up, items, limit=mirror.concurrency.queries))
+        if existing < mirror.tags.at_least:
+            result.errors.append(_outside(mirror, f"{existing} tags are selected, fewer than at_least: {mirror.tags.at_least}", "check the filters; `plan --explain` shows what each step left"))
+            result.changes.clear()
+            result.blobs.clear()
+
+    def _gather(self, result: _MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan | PlanError) -> bool:
+        """Put one tag's outcome where it belongs; return whether the tag is there."""
+        if isinstance(outcome, PlanError):
+            result.errors.append(outcome)
+            return True
+        if not outcome.exists:
+            if selected.certain:
+                reference = str(selected.repository.repository.tagged(tag.name))
+                self._log.warning("tag.vanished", mirror=result.mirror.name, source=reference, reason="listed, but gone when asked for")
+            return False
+        result.changes += outcome.changes
+        for change in outcome.changes:
+            if change.action in PENDING:
+                result.blobs[change.destination] = outcome.blobs
+        return True
+
+
+def _error(mirror: Mirror, reference: str, error: ImgsyncError) -> PlanError:
+    if error.exit_code != 1:
+        raise error
+    return PlanError(mirror.name, reference, error.message, error.hint)
+
+
+def _outside(mirror: Mirror, message: str, hint: str) -> PlanError:
+    return PlanError(mirror.name, mirror.source.registry, message, hint)
+
+
+def _refuse_collisions(mirrors: Iterable[_MirrorPlan]) -> None:
+    """Turn changes that would write one destination from different sources into errors; drop plain repetitions."""
+    writers: dict[str, list[Change]] = defaultdict(list)
+    for one in mirrors:
+        for change in one.changes:
+            writers[change.destination].append(change)
+    for one in mirrors:
+        kept: list[Change] = []
+        for change in one.changes:
+            rivals = writers[change.destination]
+            others = sorted({rival.source for rival in rivals} - {change.source})
+            if others:
+                one.errors.append(PlanError(one.mirror.name, change.destination, f"would be written from {change.source} and from {', '.join(others)}", "give one of them another destination"))
+                one.blobs.pop(change.destination, None)
+            elif rivals[0] is change:
+                kept.append(change)
+        one.changes = kept
+
+
+def _transfer_bytes(mirrors: Iterable[_MirrorPlan], state: StateStore) -> int:
+    """Sum the blobs to move, each once per destination registry, less those the state knows to be there."""
+    sizes: dict[tuple[str, str], int] = {}
+    for one in mirrors:
+        for destination, blobs in one.blobs.items():
+            registry = destination.partition("/")[0]
+            for blob in blobs:
+                if (registry, blob.digest) not in sizes:
+                    known = bool(state.blob_repositories(registry, blob.digest))
+                    sizes[registry, blob.digest] = 0 if known else blob.size_bytes
+    return sum(sizes.values())
+
+
+def _order(change: Change) -> tuple[object, ...]:
+    return _ORDER.index(change.action), natural_key(change.source), natural_key(change.destination)
+
+
+def _notes(one: _MirrorPlan) -> MirrorNotes:
+    mirror = one.mirror
+    return MirrorNotes(
+        mirror=mirror.name,
+        source=mirror.source.registry,
+        destinations=tuple("/".join(part for part in (target.registry, target.namespace) if part) for target in mirror.destinations),
+        file=mirror.file,
+        line=mirror.line,
+        suspended=mirror.suspend,
+        notes=tuple(one.notes),
+        steps=tuple(step for selected in sorted(one.selected, key=lambda some: some.repository.repository) for step in selected.steps),
+    )

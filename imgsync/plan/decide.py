@@ -1,0 +1,48 @@
+"""The decision for one destination reference. No I/O, no clock: everything it needs is in its arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imgsync.plan.model import Action
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """
+    What is known of one destination reference.
+
+    `wanted` is the digest it should serve; `serves` what it serves now, None for nothing; `remembered` whether that
+    is what our own record says rather than an answer; `reselected` whether the record was made under other settings.
+    """
+
+    wanted: str
+    serves: str | None
+    immutable: bool
+    remembered: bool = False
+    reselected: bool = False
+
+
+def decide(facts: Facts) -> tuple[Action, str]:
+    """
+    Return what to do and why, in words.
+
+    Spec: design.md §4 "Actions".
+    """
+    if facts.serves is None:
+        return Action.CREATE, "not at the destination"
+    if facts.serves == facts.wanted:
+        return Action.KEEP, "unchanged since it was pushed" if facts.remembered else "same digest at the destination"
+    moved = f"{short(facts.serves)} → {short(facts.wanted)}"
+    if facts.immutable:
+        return Action.REFUSE, f"tag is declared immutable: {moved}"
+    if facts.reselected:
+        return Action.UPDATE, f"the declared platforms or referrers changed: {moved}"
+    return Action.UPDATE, f"source moved {moved}" if facts.remembered else f"destination differs from the source: {moved}"
+
+
+def short(digest: str) -> str:
+    """Return the first twelve hex digits of *digest*, for people."""
+    return digest.partition(":")[2][:_SHOWN]

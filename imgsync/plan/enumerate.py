@@ -1,0 +1,73 @@
+"""Which repositories a mirror's source has, and what their listings say (design.md §2 `source`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imgsync.config.model import Mirror
+from imgsync.errors import ImgsyncError
+from imgsync.globs import compile_glob
+from imgsync.oci.listing.repositories import is_google, list_repositories
+from imgsync.oci.listing.tags import TagListing
+from imgsync.oci.reference import Repository
+from imgsync.oci.registry import RegistryClient
+from imgsync.plan.model import PlanError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRepository:
+    """A repository of the source, its path below the namespace it was found in, and its tags if they came along."""
+
+    repository: Repository
+    relative: str
+    listing: TagListing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enumeration:
+    """The repositories found, each once, what could not be listed, and which dialects were chosen."""
+
+    repositories: tuple[SourceRepository, ...]
+    errors: tuple[PlanError, ...]
+    notes: tuple[str, ...]
+
+
+def enumerate_source(mirror: Mirror, client: RegistryClient, *, listing: str, check: Callable[[], None]) -> Enumeration:
+    """
+    Return the source's repositories: exact ones as they are, namespaces as the registry lists them, less `exclude`.
+
+    A namespace that cannot be listed is an error of that namespace; the others go on.
+    """
+    found = {path: SourceRepository(Repository(mirror.source.registry, path), path) for path in mirror.source.repositories}
+    errors: list[PlanError] = []
+    notes: list[str] = []
+    excluded = [compile_glob(text) for text in mirror.source.exclude]
+    for namespace in mirror.source.namespaces:
+        check()
+        try:
+            dialect, listed = list_repositories(client, namespace, kind=listing)
+            below = {one.path: SourceRepository(Repository(mirror.source.registry, one.path), _relative(one.path, namespace), one.tags) for one in listed}
+        except ImgsyncError as error:
+            if error.exit_code != 1:
+                raise
+            errors.append(PlanError(mirror.name, f"{mirror.source.registry}/{namespace}".rstrip("/"), error.message, error.hint))
+            continue
+        if listing == "auto":
+            notes.append(f"repositories of {mirror.source.registry}{'/' if namespace else ''}{namespace} listed by {dialect}")
+        found = {**below, **{path: _with_listing(one, below.get(path)) for path, one in found.items()}}
+    kept = [found[path] for path in sorted(found) if not any(glob.fullmatch(path) for glob in excluded)]
+    return Enumeration(tuple(kept), tuple(errors), tuple(notes))
+
+
+def listing_has_digests(registry: str, *, listing: str) -> bool:
+    """Return whether the registry's tag listing is known to carry digests before it is asked."""
+    return listing == "gcr" or (listing == "auto" and is_google(registry))
+
+
+def _relative(path: str, namespace: str) -> str:
+    return path[len(namespace) + 1 :] if namespace else path
+
+
+def _with_listing(exact: SourceRepository, listed: SourceRepository | None) -> SourceRepository:
+    return exact if listed is None else SourceRepository(exact.repository, exact.relative, listed.listing)

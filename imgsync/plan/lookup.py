@@ -1,0 +1,160 @@
+"""
+One tag at every destination: what the source has, what the destination serves or our record remembers, what follows.
+
+Asks as little as it can: a record excuses the destination, a listing with digests excuses the source (design.md §6, §7.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from imgsync.config.model import Destination, Mirror
+from imgsync.config.templates import expand_repository, expand_tag
+from imgsync.content import ManifestCache, pull_manifest, read_image, selected_root
+from imgsync.errors import NotFoundError
+from imgsync.globs import Glob, compile_glob
+from imgsync.oci.listing.tags import ListedTag
+from imgsync.oci.manifest import Descriptor, Manifest, Platform, parse_platform
+from imgsync.oci.reference import Reference, Repository
+from imgsync.oci.registry import RegistryClient, Resolved
+from imgsync.plan.decide import Facts, decide
+from imgsync.plan.enumerate import SourceRepository
+from imgsync.plan.model import PENDING, Action, Change
+from imgsync.registries import Registries
+from imgsync.state import Record, StateStore
+
+
+@dataclass(slots=True)
+class TagPlan:
+    """What planning one tag came to; `exists` whether the source has it, `blobs` what its pending image consists of."""
+
+    changes: list[Change] = field(default_factory=list)
+    exists: bool = True
+    blobs: tuple[Descriptor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    reference: Reference
+    record: Record | None
+
+
+class TagPlanner:
+    """Plans the tags of one mirror."""
+
+    def __init__(self, mirror: Mirror, registries: Registries, state: StateStore, *, refresh: bool, check: Callable[[], None]) -> None:
+        """Plan for *mirror*; *refresh* asks the registries instead of the state, *check* may end it."""
+        self._mirror = mirror
+        self._registries = registries
+        self._state = state
+        self._refresh = refresh
+        self._check = check
+        self._cache: ManifestCache = registries.manifests
+        self._source: RegistryClient = registries.source(mirror, check=check)
+        self._platforms: list[Platform] | None = None if mirror.platforms is None else [parse_platform(text) for text in mirror.platforms]
+        self._immutable: list[Glob] = [compile_glob(text) for text in mirror.immutable]
+
+    def plan(self, found: SourceRepository, tag: ListedTag) -> TagPlan:
+        """
+        Return the changes that bring *tag* to every destination.
+
+        Raises:
+            ImgsyncError: A registry fails, or the image is none we copy.
+        """
+        self._check()
+        source = found.repository.tagged(tag.name)
+        immutable = any(glob.fullmatch(tag.name) for glob in self._immutable)
+        targets = [self._target(destination, found, tag.name) for destination in self._mirror.destinations]
+        result = TagPlan()
+        asked = []
+        for target in targets:
+            if immutable and target.record is not None and not self._refresh:
+                result.changes.append(self._kept_unasked(source, target.reference, target.record))
+            else:
+                asked.append(target)
+        if asked:
+            self._plan_asked(source, tag, asked, immutable=immutable, result=result)
+        return result
+
+    def _plan_asked(self, source: Reference, tag: ListedTag, targets: list[_Target], *, immutable: bool, result: TagPlan) -> None:
+        served = {target.reference: self._served(target) for target in targets}
+        resolved = self._resolve(source, tag, cold=all(digest is None for digest in served.values()))
+        if resolved is None:
+            result.exists = False
+            return
+        for target in targets:
+            change = self._change(source, resolved, target, served=served[target.reference], immutable=immutable)
+            result.changes.append(self._sized(change, source, resolved, tag, result))
+
+    def _target(self, destination: Destination, found: SourceRepository, tag: str) -> _Target:
+        path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
+        reference = Repository(destination.registry, path).tagged(expand_tag(destination, tag))
+        return _Target(reference, self._state.record(str(reference)))
+
+    def _served(self, target: _Target) -> str | None:
+        if target.record is not None and not self._refresh:
+            return target.record.digest
+        client = self._registries.destination(target.reference.repository.registry, self._mirror, check=self._check)
+        found = client.resolve(target.reference)
+        return None if found is None else found.digest
+
+    def _resolve(self, source: Reference, tag: ListedTag, *, cold: bool) -> Resolved | None:
+        if tag.digest is not None:
+            return Resolved(tag.digest, tag.media_type)
+        if not cold:
+            return self._source.resolve(source)
+        # Nothing is there yet, so the manifest will be needed anyway: ask for it at once, not for its digest first.
+        try:
+            manifest = pull_manifest(self._source, source, self._cache)
+        except NotFoundError:
+            return None
+        return Resolved(manifest.digest, manifest.media_type)
+
+    def _change(self, source: Reference, resolved: Resolved, target: _Target, *, served: str | None, immutable: bool) -> Change:
+        record = target.record
+        same_settings = record is not None and record.selection == self._mirror.selection
+        if record is not None and same_settings and record.source_digest == resolved.digest:
+            wanted = record.digest
+        else:
+            wanted = resolved.digest if self._platforms is None else self._root(source.repository, resolved.digest).digest
+        remembered = record is not None and not self._refresh
+        facts = Facts(wanted, served, immutable, remembered=remembered, reselected=remembered and not same_settings)
+        action, reason = decide(facts)
+        return Change(
+            action=action,
+            mirror=self._mirror.name,
+            source=str(source),
+            source_digest=resolved.digest,
+            destination=str(target.reference),
+            destination_digest=served,
+            media_type=resolved.media_type or (record.media_type if record and record.digest == wanted else None),
+            size_bytes=record.size_bytes if record and record.digest == wanted else None,
+            reason=reason,
+        )
+
+    def _sized(self, change: Change, source: Reference, resolved: Resolved, tag: ListedTag, result: TagPlan) -> Change:
+        if change.action not in PENDING:
+            size = tag.size_bytes if change.size_bytes is None else change.size_bytes
+            return replace(change, size_bytes=size)
+        root = self._root(source.repository, resolved.digest)
+        image = read_image(self._source, source.repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
+        result.blobs = image.blobs
+        note = "" if root.digest == resolved.digest else f"; only {', '.join(self._mirror.platforms or ())}, so the digest becomes {root.digest}"
+        return replace(change, size_bytes=image.size_bytes, reason=change.reason + note, media_type=root.media_type)
+
+    def _root(self, repository: Repository, digest: str) -> Manifest:
+        return selected_root(pull_manifest(self._source, repository.at(digest), self._cache), self._platforms)
+
+    def _kept_unasked(self, source: Reference, destination: Reference, record: Record) -> Change:
+        return Change(
+            action=Action.KEEP,
+            mirror=self._mirror.name,
+            source=str(source),
+            source_digest=record.source_digest,
+            destination=str(destination),
+            destination_digest=record.digest,
+            media_type=record.media_type,
+            size_bytes=record.size_bytes,
+            reason="immutable and mirrored before",
+        )

@@ -1,0 +1,119 @@
+"""Trust made reachable: one transport per registry and side, opened when first needed, closed together."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Self
+
+from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
+from imgsync.content import ManifestCache
+from imgsync.errors import UsageError
+from imgsync.oci.docker_config import load_docker_config
+from imgsync.oci.endpoint import Credentials, Endpoint, tls_context
+from imgsync.oci.registry import RegistryClient
+from imgsync.oci.retry import Patience, RetryDetails
+from imgsync.oci.transport import Transport
+
+
+class Registries:
+    """Every registry a run talks to. Source and destination of one registry have transports of their own."""
+
+    def __init__(self, trust: Trust, *, environ: Mapping[str, str], on_retry: Callable[[RetryDetails], None]) -> None:
+        """Reach registries as *trust* says; credentials it lacks come from docker's configuration, read from *environ*."""
+        self.trust = trust
+        self._docker = load_docker_config(environ)
+        self.manifests = ManifestCache()
+        self._on_retry = on_retry
+        self._transports: dict[tuple[str, str], Transport] = {}
+        self._contexts: dict[Tls, ssl.SSLContext] = {}
+
+    def __enter__(self) -> Self:
+        """Return itself; leaving closes every connection."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close every connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection that is idle."""
+        for transport in self._transports.values():
+            transport.close()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what the user should know about how credentials were read."""
+        return (self._docker.warning,) if self._docker.warning else ()
+
+    def requests(self, origin: str) -> dict[str, Counter[str]]:
+        """Return the requests sent so far to each registry as *origin*, by method."""
+        return {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}
+
+    def secrets(self) -> Iterator[str]:
+        """Yield every secret in use, for the log to hide."""
+        for transport in self._transports.values():
+            if transport.endpoint.credentials is not None:
+                yield transport.endpoint.credentials.password
+
+    def source(self, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
+        """Return a client of the mirror's source, with the mirror's patience; *check* may end its waiting."""
+        return self.client(mirror.source.registry, "source", self.patience(mirror, check=check))
+
+    def destination(self, registry: str, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
+        """Return a client of a destination registry, with the mirror's patience."""
+        return self.client(registry, "destination", self.patience(mirror, check=check))
+
+    def client(self, registry: str, origin: str, patience: Patience) -> RegistryClient:
+        """
+        Return a client of *registry* as "source" or "destination".
+
+        Raises:
+            UsageError: A TLS file that registries.yaml names cannot be used.
+        """
+        key = (registry, origin)
+        if key not in self._transports:
+            self._transports[key] = Transport(self._endpoint(registry, origin))
+        return RegistryClient(self._transports[key], patience)
+
+    def patience(self, mirror: Mirror, *, check: Callable[[], None]) -> Patience:
+        """Return how long *mirror* bears with a registry."""
+        return Patience(
+            attempts=mirror.retry.attempts,
+            interval_seconds=mirror.retry.interval_seconds,
+            request_seconds=mirror.timeouts.request_seconds,
+            login=mirror.retry.login,
+            check=check,
+            on_retry=self._on_retry,
+        )
+
+    def _endpoint(self, registry: str, origin: str) -> Endpoint:
+        trusted = self.trust.of(registry)
+        credentials, looked_in = self._credentials(registry, trusted)
+        return Endpoint(
+            registry=registry,
+            origin=origin,
+            context=self._context(trusted.tls, registry),
+            plain=not trusted.tls.enabled,
+            credentials=credentials,
+            looked_in=looked_in,
+            connections=trusted.connections,
+            rate=trusted.rate,
+            proxy=trusted.proxy,
+            token_server=trusted.token_server,
+        )
+
+    def _credentials(self, registry: str, trusted: RegistryTrust) -> tuple[Credentials | None, tuple[str, ...]]:
+        if trusted.credentials is not None:
+            return Credentials(trusted.credentials.username, trusted.credentials.password.reveal(), "registries.yaml"), ()
+        return self._docker.credentials(registry), ("registries.yaml", self._docker.found_in)
+
+    def _context(self, tls: Tls, registry: str) -> ssl.SSLContext:
+        # One context per set of settings: making one takes tens of milliseconds.
+        if tls not in self._contexts:
+            try:
+                self._contexts[tls] = tls_context(ca=tls.ca, cert=tls.cert, key=tls.key, verify=tls.verify)
+            except (OSError, ssl.SSLError) as error:
+                raise UsageError(f"the TLS files of {registry} cannot be used: {error}", hint="check `tls` in registries.yaml") from error
+        return self._contexts[tls]
