@@ -7,6 +7,7 @@ is a flag that loops read. Workers return, the caller's greenlet writes.
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -30,7 +31,7 @@ Key = TypeVar("Key", bound=Hashable)
 Semaphore = gevent.lock.BoundedSemaphore
 Event = gevent.event.Event
 sleep = gevent.sleep
-spawn = gevent.spawn
+spawn_later = gevent.spawn_later
 
 _MEBIBYTE = 1 << 20
 _LOOK_SECONDS = 0.25
@@ -58,6 +59,29 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, 
     assert_patched()
     waiting = iter(items)
     results: gevent.queue.SimpleQueue[Result | _Raised] = gevent.queue.SimpleQueue()
+    failure: BaseException | None = None
+    running = _start(function, waiting, results, limit)
+    while running:
+        result = _next(results, stop)
+        if isinstance(result, _LeftBehind):
+            break
+        running -= 1
+        if isinstance(result, _Raised):
+            failure = failure or result.error
+        elif failure is None:
+            yield result
+        if failure is None and not (stop and stop.requested):
+            running += _start(function, waiting, results, limit - running)
+    if failure is not None:
+        raise failure
+
+
+class _LeftBehind:
+    """Says that what still runs is no longer waited for."""
+
+
+def _start(function: Callable[[Item], Result], waiting: Iterator[Item], results: gevent.queue.SimpleQueue[Result | _Raised], places: int) -> int:
+    """Start up to *places* items, each to put its result, and return how many there were."""
 
     def work(item: Item) -> None:
         try:
@@ -65,59 +89,44 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, 
         except BaseException as error:  # noqa: BLE001 - handed to the caller's greenlet and raised there
             results.put(_Raised(error))
 
-    running = 0
-    failure: BaseException | None = None
-    exhausted = False
+    started = 0
+    for item in itertools.islice(waiting, places):
+        gevent.spawn(work, item)
+        started += 1
+    return started
+
+
+def _next(results: gevent.queue.SimpleQueue[Result | _Raised], stop: Stop | None) -> Result | _Raised | _LeftBehind:
     while True:
-        while running < limit and not exhausted and failure is None and not (stop and stop.requested):
-            try:
-                item = next(waiting)
-            except StopIteration:
-                exhausted = True
-                break
-            gevent.spawn(work, item)
-            running += 1
-        if not running:
-            break
         try:
-            result = results.get(timeout=None if stop is None else _LOOK_SECONDS)
+            found: Result | _Raised = results.get(timeout=None if stop is None else _LOOK_SECONDS)
         except gevent.queue.Empty:
             if stop is not None and stop.abandons:
-                return
-            continue
-        running -= 1
-        if isinstance(result, _Raised):
-            failure = failure or result.error
-        elif failure is None:
-            yield result
-    if failure is not None:
-        raise failure
+                return _LeftBehind()
+        else:
+            return found
 
 
-class SingleFlight(Generic[Key, Result]):
-    """Runs the work of one key once at a time: who comes while it runs waits and gets its result, or its error."""
+class SingleFlight(Generic[Key]):
+    """Lets the work of one key run once at a time: who comes while it runs waits for its end."""
 
     def __init__(self) -> None:
         """Begin with nothing in flight."""
-        self._flights: dict[Key, gevent.event.AsyncResult[Result]] = {}
+        self._flights: dict[Key, gevent.event.Event] = {}
 
-    def run(self, key: Key, work: Callable[[], Result]) -> tuple[Result, bool]:
-        """Return the result of *work* for *key*, and whether this caller was the one who did it."""
+    def run(self, key: Key, work: Callable[[], object]) -> bool:
+        """Do *work* and return True; or, when somebody is at it, wait for the end, good or bad, and return False."""
         flight = self._flights.get(key)
         if flight is not None:
-            return flight.get(), False
-        flight = gevent.event.AsyncResult()
-        self._flights[key] = flight
+            flight.wait()
+            return False
+        flight = self._flights[key] = gevent.event.Event()
         try:
-            result = work()
-        except BaseException as error:
-            flight.set_exception(error)
-            raise
-        else:
-            flight.set(result)
-            return result, True
+            work()
+            return True
         finally:
             del self._flights[key]
+            flight.set()
 
 
 class Stop:

@@ -38,6 +38,8 @@ class ImgsyncError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        # Set by whoever has tried again as often as allowed, so that nobody above starts over.
+        self.tried_out = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

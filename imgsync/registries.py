@@ -25,7 +25,7 @@ class Registries:
         self.trust = trust
         self._docker = load_docker_config(environ)
         self.manifests = ManifestCache()
-        self._on_retry = on_retry
+        self.on_retry = on_retry
         self._transports: dict[tuple[str, str], Transport] = {}
         self._contexts: dict[Tls, ssl.SSLContext] = {}
 
@@ -85,7 +85,7 @@ class Registries:
             request_seconds=mirror.timeouts.request_seconds,
             login=mirror.retry.login,
             check=check,
-            on_retry=self._on_retry,
+            on_retry=self.on_retry,
         )
 
     def _endpoint(self, registry: str, origin: str) -> Endpoint:

@@ -40,6 +40,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
         except RegistryError as error:
             failures += 1
             if not is_transient(error) or failures >= client.patience.attempts:
+                error.tried_out = True
                 raise
             _pause(client, error, failures)
 

@@ -95,9 +95,13 @@ def retry_call(function: Callable[[], Result], patience: Patience, *, operation:
         before_sleep=before_sleep,
         reraise=True,
     )
-    return retrying(function)
+    try:
+        return retrying(function)
+    except ImgsyncError as error:
+        error.tried_out = True
+        raise
 
 
 def is_transient(error: BaseException) -> bool:
     """Return whether the same call may succeed later."""
-    return isinstance(error, ImgsyncError) and error.transient
+    return isinstance(error, ImgsyncError) and error.transient and not error.tried_out

@@ -15,7 +15,7 @@ from datetime import datetime
 from imgsync.concurrency import Stop, map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import ImgsyncError
-from imgsync.log import Log
+from imgsync.events import Log
 from imgsync.oci.listing.tags import ListedTag
 from imgsync.oci.manifest import Descriptor
 from imgsync.plan.enumerate import SourceRepository, enumerate_source, listing_has_digests
@@ -124,7 +124,13 @@ class _Planner:
         items = ((selected, tag) for selected in result.selected for tag in selected.tags)
         existing = sum(self._gather(result, *outcome) for outcome in map_unordered(look_up, items, limit=mirror.concurrency.queries))
         if existing < mirror.tags.at_least:
-            result.errors.append(_outside(mirror, f"{existing} tags are selected, fewer than at_least: {mirror.tags.at_least}", "check the filters; `plan --explain` shows what each step left"))
+            result.errors.append(
+                _outside(
+                    mirror,
+                    f"{existing} tags are selected, fewer than at_least: {mirror.tags.at_least}",
+                    "check the filters; `plan --explain` shows what each step left",
+                )
+            )
             result.changes.clear()
             result.blobs.clear()
 
@@ -167,7 +173,14 @@ def _refuse_collisions(mirrors: Iterable[_MirrorPlan]) -> None:
             rivals = writers[change.destination]
             others = sorted({rival.source for rival in rivals} - {change.source})
             if others:
-                one.errors.append(PlanError(one.mirror.name, change.destination, f"would be written from {change.source} and from {', '.join(others)}", "give one of them another destination"))
+                one.errors.append(
+                    PlanError(
+                        one.mirror.name,
+                        change.destination,
+                        f"would be written from {change.source} and from {', '.join(others)}",
+                        "give one of them another destination",
+                    )
+                )
                 one.blobs.pop(change.destination, None)
             elif rivals[0] is change:
                 kept.append(change)

@@ -96,5 +96,3 @@ def created_of(config: bytes) -> datetime | None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware if aware > _OLDEST_BELIEVED else None
-
-

@@ -1,0 +1,48 @@
+"""`imgsync list`: what a registry, a namespace or a repository holds, to find out what to declare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imgsync.errors import NotFoundError
+from imgsync.oci.listing.repositories import list_repositories
+from imgsync.oci.listing.tags import list_tags
+from imgsync.oci.reference import parse_path, parse_registry
+from imgsync.oci.retry import Patience
+from imgsync.registries import Registries
+from imgsync.versions import natural_key
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What was found: "repositories" or "tags", sorted as people count."""
+
+    kind: str
+    names: tuple[str, ...]
+
+
+def list_names(text: str, registries: Registries) -> Names:
+    """
+    Return the tags of the repository *text*, or the repositories of the registry or namespace *text*.
+
+    Raises:
+        InvalidReferenceError: *text* is neither.
+        RegistryError: The registry has no such thing, or does not list.
+    """
+    host, _, path = text.rstrip("/").partition("/")
+    registry = parse_registry(host)
+    client = registries.client(registry, "source", Patience(on_retry=registries.on_retry))
+    kind = registries.trust.of(registry).listing
+    if path:
+        path = parse_path(path)
+        try:
+            listing = list_tags(client, parse_path(path, registry=registry))
+        except NotFoundError:
+            listing = None
+        if listing is not None and listing.tags:
+            return Names("tags", tuple(sorted((tag.name for tag in listing.tags), key=natural_key)))
+    _, found = list_repositories(client, path, kind=kind)
+    names = tuple(sorted((f"{registry}/{one.path}" for one in found), key=natural_key))
+    if path and not names:
+        raise client.operation("list", f"{registry}/{path}").failed(NotFoundError, "neither a repository with tags nor a namespace with repositories")
+    return Names("repositories", names)
