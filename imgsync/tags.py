@@ -6,9 +6,18 @@ Spec: design.md §2, "A tag is selected when …".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+
+import re2
+from semantic_version import Version
+
+from imgsync.globs import compile_glob, re2_options
+from imgsync.versions import VersionRange, natural_key, parse_range, parse_version
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +101,13 @@ def _pipeline(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedAt
     left = listed
     versions = _Versions(tag_filter.extract)
     ranges = [parse_range(text) for text in tag_filter.semver]
+    excluded = _any_glob(tag_filter.exclude)
     tests: list[tuple[str, bool, Callable[[str], bool]]] = [
         ("include", bool(tag_filter.include), _any_glob(tag_filter.include)),
         ("regex", bool(tag_filter.regex), _any_regex(tag_filter.regex)),
         ("extract", bool(tag_filter.extract), lambda tag: versions.text(tag) is not None),
         ("semver", bool(ranges), lambda tag: versions.within(tag, ranges, prereleases=tag_filter.prereleases)),
-        ("exclude", bool(tag_filter.exclude), lambda tag, excluded=_any_glob(tag_filter.exclude): not excluded(tag)),  # type: ignore[misc]
+        ("exclude", bool(tag_filter.exclude), lambda tag: not excluded(tag)),
     ]
     for name, given, passes in tests:
         if given:

@@ -60,9 +60,7 @@ def parse_range(text: str) -> VersionRange:
         ValueError: It is none.
     """
     try:
-        if not text.strip():
-            raise ValueError
-        return VersionRange(text)
+        return VersionRange(text or "an empty text")
     except ValueError as error:
         raise ValueError(f"{text!r} is no range of versions; write one such as '>=1.29 <2' or '^1.3 || ~2.1'") from error
 
