@@ -1,0 +1,168 @@
+"""Files in, one configuration out, or every fault of all of them at once (design.md §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from imgsync.config.mirrors import MirrorBuilder
+from imgsync.config.model import Config, Destination, Mirror, Trust
+from imgsync.config.schema_check import check_schema
+from imgsync.config.templates import expand_repository, expand_tag
+from imgsync.config.trust import read_trust
+from imgsync.config.yaml_reader import Document, read_documents
+from imgsync.errors import ConfigError, Fault, InvalidReferenceError, UsageError
+from imgsync.globs import compile_glob
+from imgsync.tags import names_only
+
+_DEFAULT_TRUST = "registries.yaml"
+
+
+def load_config(paths: Sequence[str], *, registries: str | None, environ: Mapping[str, str], only: Sequence[str] = ()) -> Config:
+    """
+    Return the configuration in *paths* (folders or files) with the trust in *registries*, only the mirrors asked for.
+
+    Raises:
+        ConfigError: With every fault of every file.
+        UsageError: A glob of *only* fits no mirror.
+    """
+    trust, faults = _trust(registries, environ)
+    files = _files(paths, faults)
+    documents: list[Document] = []
+    for file in files:
+        found, wrong = _read(file)
+        documents += found
+        faults += wrong
+    builder = MirrorBuilder(documents)
+    mirrors = builder.build()
+    faults += builder.faults
+    if not faults:
+        faults += _not_allowed(mirrors, trust)
+        faults += _collisions(mirrors)
+    if not mirrors and not faults and files:
+        faults.append(Fault(files[0], 1, 1, "mirrors", "no mirror is declared", "see the examples in the README"))
+    if faults:
+        raise ConfigError(tuple(dict.fromkeys(faults)))
+    return Config(tuple(_only(mirrors, only)), trust, tuple(files))
+
+
+def load_trust(registries: str | None, environ: Mapping[str, str]) -> Trust:
+    """
+    Return the trust in *registries*, else in IMGSYNC_REGISTRIES, else in ./registries.yaml, else none at all.
+
+    Raises:
+        ConfigError: With every fault in it.
+    """
+    trust, faults = _trust(registries, environ)
+    if faults:
+        raise ConfigError(tuple(faults))
+    return trust
+
+
+def _trust(registries: str | None, environ: Mapping[str, str]) -> tuple[Trust, list[Fault]]:
+    named = registries or environ.get("IMGSYNC_REGISTRIES")
+    if named:
+        return read_trust(named, environ=environ)
+    return read_trust(_DEFAULT_TRUST, environ=environ) if Path(_DEFAULT_TRUST).exists() else (Trust(), [])
+
+
+def _files(paths: Sequence[str], faults: list[Fault]) -> list[str]:
+    found: list[str] = []
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted(str(one) for one in path.iterdir() if one.suffix in {".yaml", ".yml"} and not one.name.startswith(".") and one.is_file())
+            if not inside:
+                faults.append(Fault(text, 1, 1, "", "the folder holds no *.yaml or *.yml file", "see the examples in the README"))
+            found += inside
+        elif path.exists():
+            found.append(text)
+        else:
+            faults.append(Fault(text, 1, 1, "", "there is no such file or folder", "name a folder such as mirrors.d, or a file"))
+    return list(dict.fromkeys(found))
+
+
+def _read(file: str) -> tuple[list[Document], list[Fault]]:
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        return [], [Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}")]
+    documents, faults = read_documents(data, file=file)
+    sound: list[Document] = []
+    for document in documents:
+        wrong = check_schema(document, "mirror")
+        faults += wrong
+        if not wrong:
+            sound.append(document)
+    return sound, faults
+
+
+def _only(mirrors: Iterable[Mirror], only: Sequence[str]) -> list[Mirror]:
+    mirrors = list(mirrors)
+    kept: set[str] = set()
+    for text in only:
+        try:
+            glob = compile_glob(text)
+        except ValueError as error:
+            raise UsageError(f"--only {text}: {error}") from error
+        fitting = {mirror.name for mirror in mirrors if glob.fullmatch(mirror.name)}
+        if not fitting:
+            raise UsageError(f"--only {text}: no mirror has such a name", hint=f"there are: {', '.join(mirror.name for mirror in mirrors)}")
+        kept |= fitting
+    return [mirror for mirror in mirrors if not only or mirror.name in kept]
+
+
+def _not_allowed(mirrors: Iterable[Mirror], trust: Trust) -> list[Fault]:
+    faults: list[Fault] = []
+    for mirror in mirrors:
+        below = [*mirror.source.namespaces, *mirror.source.repositories]
+        for wanted in (f"{mirror.source.registry}/{path}".rstrip("/") for path in below):
+            if not allows(trust.sources, wanted):
+                faults.append(_refused(mirror, "source", wanted, trust.sources))
+        for destination in mirror.destinations:
+            if not allows(trust.destinations, fixed_part(destination)):
+                faults.append(_refused(mirror, "destinations", fixed_part(destination), trust.destinations))
+    return faults
+
+
+def allows(prefixes: tuple[str, ...] | None, wanted: str) -> bool:
+    """Return whether *wanted* is one of *prefixes* or below it, by whole parts; no list at all allows everything."""
+    return prefixes is None or any(wanted == prefix or wanted.startswith(f"{prefix}/") for prefix in prefixes)
+
+
+def fixed_part(destination: Destination) -> str:
+    """Return what every reference at *destination* begins with: registry, namespace, and the template up to its first field."""
+    literal = destination.repository.partition("{")[0]
+    known = literal if "{" not in destination.repository else literal.rpartition("/")[0]
+    return "/".join(part for part in f"{destination.registry}/{destination.namespace}/{known}".split("/") if part)
+
+
+def _refused(mirror: Mirror, setting: str, wanted: str, prefixes: tuple[str, ...] | None) -> Fault:
+    hint = f"allowed are: {', '.join(prefixes or ()) or 'none'}; only the operator of registries.yaml can allow more"
+    return Fault(mirror.file, mirror.line, 1, f"{mirror.name}.{setting}", f"{wanted} is not allowed by registries.yaml", hint)
+
+
+def _collisions(mirrors: Iterable[Mirror]) -> list[Fault]:
+    """Return a fault for each destination reference that names alone show to be written from different sources."""
+    writers: dict[str, tuple[str, Mirror]] = {}
+    faults: list[Fault] = []
+    for mirror in mirrors:
+        if mirror.suspend or not names_only(mirror.tags):
+            continue
+        for source, reference in _named(mirror, faults):
+            first, other = writers.setdefault(reference, (source, mirror))
+            if first != source:
+                hint = f"{first} goes there too, by the mirror '{other.name}' at {other.file}:{other.line}; give one of them another destination"
+                faults.append(Fault(mirror.file, mirror.line, 1, f"{mirror.name}.destinations", f"{source} would be written to {reference}", hint))
+    return faults
+
+
+def _named(mirror: Mirror, faults: list[Fault]) -> Iterable[tuple[str, str]]:
+    for destination in mirror.destinations:
+        for path in mirror.source.repositories:
+            try:
+                target = f"{destination.registry}/{expand_repository(destination, path, relative=path, registry=mirror.source.registry)}"
+                for tag in mirror.tags.names:
+                    yield f"{mirror.source.registry}/{path}:{tag}", f"{target}:{expand_tag(destination, tag)}"
+            except InvalidReferenceError as error:
+                faults.append(Fault(mirror.file, mirror.line, 1, f"{mirror.name}.destinations", error.message, error.hint))

@@ -1,0 +1,77 @@
+"""`validate --show`: the configuration as it will be used, defaults filled in, secrets hidden."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import yaml
+
+from imgsync.config.model import Config, Mirror, RegistryTrust
+from imgsync.units import format_duration
+
+
+def show_config(config: Config) -> str:
+    """Return *config* as YAML in the words of its own schema."""
+    document: dict[str, Any] = {"version": 1, "mirrors": [_mirror(mirror) for mirror in config.mirrors]}
+    registries = {name: _registry(trust) for name, trust in config.trust.registries.items()}
+    trust: dict[str, Any] = {"version": 1, "registries": registries}
+    allow = {
+        name: list(prefixes) for name, prefixes in (("sources", config.trust.sources), ("destinations", config.trust.destinations)) if prefixes is not None
+    }
+    if allow:
+        trust["allow"] = allow
+    return f"# mirrors.d\n{_yaml(document)}---\n# registries.yaml\n{_yaml(trust)}"
+
+
+def _yaml(document: object) -> str:
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=160))
+
+
+def _mirror(mirror: Mirror) -> dict[str, Any]:
+    tags = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(mirror.tags).items() if value is not None}
+    if (age := tags.pop("max_age_seconds", None)) is not None:
+        tags["max_age"] = _seconds(age)
+    source = asdict(mirror.source)
+    return {
+        "name": mirror.name,
+        "description": mirror.description,
+        "suspend": mirror.suspend,
+        "source": {name: list(value) if isinstance(value, tuple) else value for name, value in source.items()},
+        "tags": tags,
+        "platforms": "all" if mirror.platforms is None else list(mirror.platforms),
+        "referrers": False,
+        "destinations": [asdict(destination) for destination in mirror.destinations],
+        "immutable": list(mirror.immutable),
+        "prune": False,
+        "concurrency": asdict(mirror.concurrency),
+        "timeouts": {name.removesuffix("_seconds"): _seconds(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
+        "retry": {"attempts": mirror.retry.attempts, "interval": _seconds(mirror.retry.interval_seconds), "login": mirror.retry.login},
+    }
+
+
+def _registry(trust: RegistryTrust) -> dict[str, Any]:
+    shown: dict[str, Any] = {"connections": trust.connections, "listing": trust.listing}
+    if trust.credentials is not None:
+        shown["credentials"] = {"username": "***", "password": "***"}
+    if trust.rate is not None:
+        shown["rate"] = f"{trust.rate[0]}/{trust.rate[1]:g}s"
+    tls = {name: value for name, value in asdict(trust.tls).items() if value is not None and name != "enabled"}
+    shown["tls"] = tls if trust.tls.enabled else False
+    if trust.proxy is not None:
+        shown["proxy"] = trust.proxy.rpartition("@")[2]
+    if trust.token_server is not None:
+        shown["token_server"] = trust.token_server
+    return shown
+
+
+def _seconds(seconds: float) -> str:
+    return (
+        f"{seconds:g}s"
+        if seconds < 10 or seconds % 60
+        else format_duration(seconds)
+        if seconds < 60
+        else f"{seconds / 60:g}m"
+        if seconds < 3600
+        else f"{seconds / 3600:g}h"
+    )

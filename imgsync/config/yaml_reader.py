@@ -1,0 +1,254 @@
+"""
+YAML to plain values that know where they stand. Stricter than PyYAML: no duplicate keys, no tags, bounded in size.
+
+Built from the parser's events, so that nothing is constructed before it is counted: aliases and merge keys are allowed
+as long as what they expand to stays within the budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import yaml
+
+from imgsync.errors import Fault
+from imgsync.oci.errors import safe_text
+
+Path = tuple[str | int, ...]
+Place = tuple[int, int]
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER = yaml.resolver.Resolver()
+_SIZE_LIMIT = 4 << 20
+_DEPTH_LIMIT = 32
+_NODE_LIMIT = 200_000
+_WORDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing", "timestamp": "a date"}
+_NULLS = {"", "~", "null", "Null", "NULL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A plain scalar that YAML takes for something else than text: what was written, and what YAML makes of it."""
+
+    written: str
+    kind: str
+
+
+@dataclass(slots=True)
+class Document:
+    """One YAML document: its value, and where each part of it stands (1-based line and column)."""
+
+    file: str
+    value: Any
+    places: dict[Path, Place] = field(default_factory=dict)
+    keys: dict[Path, Place] = field(default_factory=dict)
+    written: dict[Path, Scalar] = field(default_factory=dict)
+
+    def fault(self, path: Path, message: str, *, hint: str = "", at_key: bool = False) -> Fault:
+        """Return a fault about the part at *path*, placed at its key or its value, else at the nearest part above."""
+        table = self.keys if at_key else self.places
+        place = (
+            table.get(path)
+            or self.places.get(path)
+            or next((self.places[path[:cut]] for cut in range(len(path) - 1, -1, -1) if path[:cut] in self.places), (1, 1))
+        )
+        return Fault(self.file, place[0], place[1], path_text(path), message, hint)
+
+
+@dataclass(slots=True)
+class _Node:
+    kind: str
+    place: Place
+    text: str = ""
+    plain: bool = False
+    items: list[Any] = field(default_factory=list)
+
+
+class _Bad(Exception):  # noqa: N818 - a fault on its way up, not an error of its own
+    def __init__(self, place: Place, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.place, self.message, self.hint = place, message, hint
+
+
+def path_text(path: Path) -> str:
+    """Return *path* as users write it: `mirrors[2].tags.semver`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{safe_text(part)}"
+    return text
+
+
+def read_documents(data: bytes, *, file: str) -> tuple[list[Document], list[Fault]]:
+    """Return the documents in *data* and every fault of their form; a document with a fault is left out."""
+    documents: list[Document] = []
+    faults: list[Fault] = []
+    try:
+        for root in _roots(_decoded(data)):
+            document = Document(file, None)
+            document.value = _Builder(document, faults).build(root, (), 0)
+            documents.append(document)
+    except _Bad as bad:
+        faults.append(Fault(file, *bad.place, "", bad.message, bad.hint))
+    if not documents and not faults:
+        faults.append(Fault(file, 1, 1, "", "the file is empty", "begin with `version: 1`"))
+    return documents, faults
+
+
+def _decoded(data: bytes) -> str:
+    if len(data) > _SIZE_LIMIT:
+        raise _Bad((1, 1), f"the file is larger than {_SIZE_LIMIT >> 20} MiB")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _Bad((line, error.start - data.rfind(b"\n", 0, error.start)), "the file is not UTF-8", "save it as UTF-8") from error
+    for number, line_text in enumerate(text.splitlines(), 1):
+        indent = line_text[: len(line_text) - len(line_text.lstrip())]
+        if "\t" in indent and line_text.strip():
+            raise _Bad((number, indent.index("\t") + 1), "a tab stands where YAML wants spaces", "indent with spaces")
+    return text
+
+
+def _roots(text: str) -> Iterator[_Node]:
+    """Yield the root node of each document, built from the parser's events without recursion."""
+    anchors: dict[str, _Node] = {}
+    stack: list[_Node] = []
+    for seen, event in enumerate(_events(text)):
+        place = (event.start_mark.line + 1, event.start_mark.column + 1)
+        if seen > _NODE_LIMIT:
+            raise _Bad(place, f"the file has more than {_NODE_LIMIT} parts")
+        if isinstance(event, yaml.DocumentStartEvent):
+            anchors = {}
+        elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
+            node = stack.pop()
+            if not stack:
+                yield node
+        elif isinstance(event, yaml.NodeEvent):
+            node = _node_of(event, place, anchors)
+            if stack:
+                stack[-1].items.append(node)
+            if isinstance(event, yaml.CollectionStartEvent):
+                _deepen(stack, node)
+            elif not stack and (node.text or not node.plain):
+                yield node
+
+
+def _deepen(stack: list[_Node], node: _Node) -> None:
+    stack.append(node)
+    if len(stack) > _DEPTH_LIMIT:
+        raise _Bad(node.place, f"nested deeper than {_DEPTH_LIMIT} levels")
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    try:
+        yield from yaml.parse(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        # The parser's own text would quote the line, and with it perhaps a password.
+        raise _Bad(place, f"this is not valid YAML: {safe_text(error.problem or 'it cannot be read')}") from error
+    except yaml.reader.ReaderError as error:
+        raise _Bad((text.count("\n", 0, error.position) + 1, 1), "the file holds a control character", "remove it") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _Bad((1, 1), "this is not valid YAML") from error
+
+
+def _node_of(event: yaml.NodeEvent, place: Place, anchors: dict[str, _Node]) -> _Node:
+    if isinstance(event, yaml.AliasEvent):
+        if event.anchor not in anchors:
+            raise _Bad(place, f"the alias *{safe_text(event.anchor)} names no anchor before it")
+        return anchors[event.anchor]
+    tag = getattr(event, "tag", None)
+    if tag is not None and tag not in {"!", "tag:yaml.org,2002:str"}:
+        raise _Bad(place, f"the tag {safe_text(tag)} is not allowed", "write the value without a tag")
+    if isinstance(event, yaml.ScalarEvent):
+        node = _Node("scalar", place, event.value, plain=event.implicit[0] and tag is None)
+    else:
+        node = _Node("list" if isinstance(event, yaml.SequenceStartEvent) else "map", place)
+    if event.anchor is not None:
+        anchors[event.anchor] = node
+    return node
+
+
+class _Builder:
+    """Makes values of nodes, expanding aliases and merge keys within the budget."""
+
+    def __init__(self, document: Document, faults: list[Fault]) -> None:
+        self._document = document
+        self._faults = faults
+        self._made = 0
+
+    def build(self, node: _Node, path: Path, depth: int) -> Any:
+        self._made += 1
+        if self._made > _NODE_LIMIT or depth > _DEPTH_LIMIT:
+            raise _Bad(node.place, "aliases expand to more than a configuration can hold", "write the values out")
+        self._document.places[path] = node.place
+        if node.kind == "scalar":
+            return self._scalar(node, path)
+        if node.kind == "list":
+            return [self.build(item, (*path, index), depth + 1) for index, item in enumerate(node.items)]
+        return self._mapping(node, path, depth)
+
+    def _scalar(self, node: _Node, path: Path) -> Any:
+        if not node.plain:
+            return node.text
+        kind = _RESOLVER.resolve(yaml.ScalarNode, node.text, (True, False)).rpartition(":")[2]
+        if kind in _WORDS:
+            self._document.written[path] = Scalar(node.text, _WORDS[kind])
+        return _typed(node.text, kind)
+
+    def _mapping(self, node: _Node, path: Path, depth: int) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        first: dict[str, Place] = {}
+        merged: list[_Node] = []
+        for key, value in zip(node.items[::2], node.items[1::2], strict=True):
+            if key.kind != "scalar":
+                raise _Bad(key.place, "a key must be text")
+            if key.plain and key.text == "<<":
+                merged += value.items if value.kind == "list" else [value]
+                continue
+            name = key.text
+            if name in first:
+                line, column = first[name]
+                self._faults.append(
+                    Fault(
+                        self._document.file,
+                        *key.place,
+                        path_text((*path, name)),
+                        f"'{safe_text(name)}' is given twice",
+                        f"first at line {line}, column {column}; keep one",
+                    )
+                )
+                continue
+            first[name] = key.place
+            self._document.keys[(*path, name)] = key.place
+            made[name] = self.build(value, (*path, name), depth + 1)
+        for source in merged:
+            self._merge(source, made, path, depth)
+        return made
+
+    def _merge(self, source: _Node, made: dict[str, Any], path: Path, depth: int) -> None:
+        if source.kind != "map":
+            raise _Bad(source.place, "'<<' merges mappings alone")
+        for name, value in self._mapping(source, (*path, "<<"), depth + 1).items():
+            if name not in made:
+                made[name] = value
+                self._document.places.setdefault((*path, name), source.place)
+
+
+def _typed(text: str, kind: str) -> Any:
+    if kind == "bool":
+        return text.lower() in {"true", "yes", "on"}
+    if kind == "null":
+        return None
+    if kind == "int":
+        # Only what reads the same everywhere is a number: YAML's octal, hexadecimal and sexagesimal are left to the user to quote.
+        return int(text) if text.lstrip("+-").isdigit() and len(text) < 20 and (text.lstrip("+-") == "0" or not text.lstrip("+-").startswith("0")) else 0.5
+    if kind == "float":
+        return 0.5
+    if kind == "timestamp":
+        return date.min
+    return text

@@ -1,0 +1,6 @@
+"""What earlier applies pushed: a memory, never the truth. Losing it costs requests, never correctness (design.md §6)."""
+
+from imgsync.state.record import Record
+from imgsync.state.store import StateStore, open_state
+
+__all__ = ["Record", "StateStore", "open_state"]
