@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
 from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
@@ -20,12 +20,19 @@ from imgsync.oci.transport import Transport
 class Registries:
     """Every registry a run talks to. Source and destination of one registry have transports of their own."""
 
-    def __init__(self, trust: Trust, *, environ: Mapping[str, str], on_retry: Callable[[RetryDetails], None]) -> None:
-        """Reach registries as *trust* says; credentials it lacks come from docker's configuration, read from *environ*."""
+    def __init__(
+        self, trust: Trust, *, environ: Mapping[str, str], on_retry: Callable[[RetryDetails], None], on_secret: Callable[[Iterable[str]], None]
+    ) -> None:
+        """
+        Reach registries as *trust* says.
+
+        Credentials it lacks come from docker's configuration, read from *environ*; *on_secret* hears of every password before it is used.
+        """
         self.trust = trust
         self._docker = load_docker_config(environ)
         self.manifests = ManifestCache()
         self.on_retry = on_retry
+        self._on_secret = on_secret
         self._transports: dict[tuple[str, str], Transport] = {}
         self._contexts: dict[Tls, ssl.SSLContext] = {}
 
@@ -50,12 +57,6 @@ class Registries:
     def requests(self, origin: str) -> dict[str, Counter[str]]:
         """Return the requests sent so far to each registry as *origin*, by method."""
         return {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}
-
-    def secrets(self) -> Iterator[str]:
-        """Yield every secret in use, for the log to hide."""
-        for transport in self._transports.values():
-            if transport.endpoint.credentials is not None:
-                yield transport.endpoint.credentials.password
 
     def source(self, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
         """Return a client of the mirror's source, with the mirror's patience; *check* may end its waiting."""
@@ -91,6 +92,8 @@ class Registries:
     def _endpoint(self, registry: str, origin: str) -> Endpoint:
         trusted = self.trust.of(registry)
         credentials, looked_in = self._credentials(registry, trusted)
+        if credentials is not None:
+            self._on_secret([credentials.password])
         return Endpoint(
             registry=registry,
             origin=origin,

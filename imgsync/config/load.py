@@ -115,13 +115,10 @@ def _only(mirrors: Iterable[Mirror], only: Sequence[str]) -> list[Mirror]:
 def _not_allowed(mirrors: Iterable[Mirror], trust: Trust) -> list[Fault]:
     faults: list[Fault] = []
     for mirror in mirrors:
-        below = [*mirror.source.namespaces, *mirror.source.repositories]
-        for wanted in (f"{mirror.source.registry}/{path}".rstrip("/") for path in below):
-            if not allows(trust.sources, wanted):
-                faults.append(_refused(mirror, "source", wanted, trust.sources))
-        for destination in mirror.destinations:
-            if not allows(trust.destinations, fixed_part(destination)):
-                faults.append(_refused(mirror, "destinations", fixed_part(destination), trust.destinations))
+        sources = [f"{mirror.source.registry}/{path}".rstrip("/") for path in (*mirror.source.namespaces, *mirror.source.repositories)]
+        targets = [fixed_part(destination) for destination in mirror.destinations]
+        faults += [_refused(mirror, "source", wanted, trust.sources) for wanted in sources if not allows(trust.sources, wanted)]
+        faults += [_refused(mirror, "destinations", wanted, trust.destinations) for wanted in targets if not allows(trust.destinations, wanted)]
     return faults
 
 

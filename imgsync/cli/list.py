@@ -1,0 +1,34 @@
+"""`imgsync list`: what there is to declare."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from imgsync.cli.options import common_of, option, output_option, run_options
+
+
+@click.command("list")
+@click.argument("what", metavar="REGISTRY[/NAMESPACE|/REPOSITORY]")
+@option("--registries", metavar="FILE", help="The trust: how registries are reached. Default: registries.yaml, if there is one.")
+@output_option
+@run_options
+def command(what: str, output: str, **options: Any) -> int:
+    """List the repositories of a registry or namespace, or the tags of a repository, one per line."""
+    common = common_of(options)
+    from imgsync.cli.session import open_session
+    from imgsync.config.load import load_trust
+    from imgsync.plan.names import list_names
+    from imgsync.render.documents import to_json
+
+    with open_session(load_trust(common.registries, os.environ), common, read_only=True) as session:
+        found = list_names(what, session.registries)
+    if output == "json":
+        click.echo(to_json({found.kind: list(found.names)}, indented=sys.stdout.isatty()))
+    else:
+        for name in found.names:
+            click.echo(name)
+    return 0

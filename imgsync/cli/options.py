@@ -1,0 +1,115 @@
+"""Options that commands share, each with its IMGSYNC_… variable, and what they amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEFAULT_PATH = "mirrors.d"
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options of every command that talks to registries."""
+
+    registries: str | None
+    state: str
+    lock_timeout_seconds: float
+    log_level: str
+    log_format: str
+    progress: bool
+
+
+class Duration(click.ParamType[Any]):
+    """A duration such as 90s, 15m, 6h; seconds once parsed."""
+
+    name = "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return *value* in seconds."""
+        from imgsync.units import parse_duration
+
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def option(*names: str, **attributes: Any) -> Callable[[Function], Function]:
+    """Return click's option decorator with the variable IMGSYNC_NAME for `--name`."""
+    long = next(name for name in names if name.startswith("--")).partition("/")[0]
+    return click.option(*names, envvar="IMGSYNC_" + long.lstrip("-").replace("-", "_").upper(), show_envvar=False, **attributes)
+
+
+def paths_argument(function: Function) -> Function:
+    """Add PATH..., mirrors.d if left out."""
+    return click.argument("paths", nargs=-1, metavar="[PATH]...")(function)
+
+
+def config_options(function: Function) -> Function:
+    """Add the options that say what is configured."""
+    for add in (
+        option("--only", multiple=True, metavar="NAME", help="Only mirrors whose name fits this glob; may be repeated."),
+        option("--registries", metavar="FILE", help="The trust: how registries are reached. Default: registries.yaml, if there is one."),
+    ):
+        function = add(function)
+    return function
+
+
+def run_options(function: Function) -> Function:
+    """Add the options of commands that talk to registries."""
+    for add in (
+        option("--no-progress", is_flag=True, help="No progress bars."),
+        option("--log-format", type=click.Choice(["auto", "json", "console"]), default="auto", show_default=True, help="How the log on stderr is written."),
+        option(
+            "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True, help="What the log on stderr tells."
+        ),
+        option("--lock-timeout", type=Duration(), default="0s", show_default=True, help="How long to wait for another run's lock on the state."),
+        option("--state", metavar="DIR", default=".imgsync/state", show_default=True, help="Where is remembered what was pushed."),
+    ):
+        function = add(function)
+    return function
+
+
+def apply_options(function: Function) -> Function:
+    """Add the options of commands that copy."""
+    for add in (
+        option("--grace", type=Duration(), default="5s", show_default=True, help="How long what runs may go on after a stop."),
+        option("--heartbeat", type=Duration(), default="60s", show_default=True, help="Log progress at least this often without a terminal."),
+        option("--run-timeout", type=Duration(), default=None, help="Stop in good order after this time, exit 75."),
+        option("--max-changes", type=click.IntRange(min=0), default=None, help="Do nothing if the plan holds more changes than this."),
+        option("--fail-fast", is_flag=True, help="Start no further image once one failed."),
+    ):
+        function = add(function)
+    return function
+
+
+def output_option(function: Function) -> Function:
+    """Add -o table|json."""
+    return option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How the result is written to stdout.")(
+        function
+    )
+
+
+def refresh_option(function: Function) -> Function:
+    """Add --refresh."""
+    return option("--refresh", is_flag=True, help="Ask the registries instead of the state.")(function)
+
+
+def common_of(options: dict[str, Any]) -> Common:
+    """Take the shared options out of a command's *options*."""
+    return Common(
+        registries=options.pop("registries", None),
+        state=options.pop("state"),
+        lock_timeout_seconds=options.pop("lock_timeout"),
+        log_level=options.pop("log_level"),
+        log_format=options.pop("log_format"),
+        progress=not options.pop("no_progress"),
+    )

@@ -1,0 +1,15 @@
+"""`imgsync schema`: the JSON schemas as shipped."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("schema")
+@click.argument("name", type=click.Choice(["mirror", "registries"]), default="mirror")
+def command(name: str) -> int:
+    """Print the JSON schema of mirrors.d files, or of registries.yaml."""
+    from imgsync.config.schema_check import schema_text
+
+    click.echo(schema_text(name), nl=False)
+    return 0

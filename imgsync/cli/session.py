@@ -1,0 +1,178 @@
+"""What plan, apply, copy and the others need while they run: log, registries, state and a stop, opened and closed together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+import click
+
+from imgsync.apply import Limits, Watcher, apply_plan
+from imgsync.cli.options import Common
+from imgsync.concurrency import NativeThread, Stop, on_signals
+from imgsync.config.model import Config, Trust
+from imgsync.errors import RateLimitedError, UnsafePlanError
+from imgsync.events import Log
+from imgsync.log import Redaction, to_stderr
+from imgsync.oci.retry import RetryDetails
+from imgsync.plan.build import build_plan
+from imgsync.plan.model import Plan
+from imgsync.progress import Bars, Heartbeat
+from imgsync.registries import Registries
+from imgsync.render.documents import plan_document, report_document, to_json
+from imgsync.render.plan_table import plan_table
+from imgsync.render.report_table import report_table
+from imgsync.report import Report
+from imgsync.state import StateStore, open_state
+
+STOPPED_EXIT = 75
+CUT_EXIT = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run's surroundings."""
+
+    registries: Registries
+    state: StateStore
+    log: Log
+    stop: Stop
+    common: Common
+
+    def plan(self, config: Config, *, refresh: bool) -> Plan:
+        """Return the plan of *config*, and log that it was built."""
+        plan = build_plan(config, self.registries, self.state, refresh=refresh, now=datetime.now(UTC), stop=self.stop, log=self.log)
+        self.log.info("plan.built", plan_id=plan.id, **plan.counts, error=len(plan.errors), transfer_bytes=plan.transfer_bytes, seconds=plan.seconds)
+        return plan
+
+    def apply(self, plan: Plan, config: Config, *, limits: Limits, heartbeat_seconds: float) -> Report:
+        """Return the report of *plan* as applied, and log that it ended."""
+        with self._watcher(plan, heartbeat_seconds) as watcher:
+            report = apply_plan(plan, config, self.registries, self.state, log=self.log, watcher=watcher, stop=self.stop, limits=limits)
+        summary = {name: report.count(name) for name in ("copied", "kept", "failed", "refused", "deleted", "remaining")}
+        self.log.info(
+            "apply.finished", plan_id=report.plan_id, **summary, bytes_copied=report.total("bytes_copied"), seconds=report.seconds, exit_code=apply_exit(report)
+        )
+        return report
+
+    def _watcher(self, plan: Plan, heartbeat_seconds: float) -> contextlib.AbstractContextManager[Watcher]:
+        if self.common.progress and sys.stderr.isatty() and not os.environ.get("CI"):
+            from rich.console import Console
+
+            return Bars(plan, Console(stderr=True))
+        return Heartbeat(plan, self.log, seconds=heartbeat_seconds)
+
+
+@contextlib.contextmanager
+def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[Session]:
+    """
+    Give a session; a first signal asks it to stop in good order, a second ends the process at once.
+
+    Raises:
+        LockedError: Another run holds the state.
+    """
+    redaction = Redaction()
+    redaction.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
+    log = to_stderr(level=common.log_level, form=common.log_format, redaction=redaction)
+    stop = Stop()
+    undo = on_signals(lambda: _first_signal(stop, log), _second_signal)
+    thread = NativeThread()
+    try:
+        with Registries(trust, environ=os.environ, on_retry=lambda details: _log_retry(log, details), on_secret=redaction.hide) as registries:
+            for warning in registries.warnings:
+                log.warning("credentials.unread", reason=warning)
+            opened = open_state(
+                common.state,
+                thread=thread,
+                lock_timeout_seconds=common.lock_timeout_seconds,
+                on_warning=lambda text: log.warning("state.degraded", reason=text),
+                read_only=read_only,
+            )
+            with opened as state:
+                yield Session(registries, state, log, stop, common)
+    finally:
+        undo()
+        thread.close()
+
+
+def print_plan(plan: Plan, *, output: str, show_kept: bool = False, explain: bool = False) -> None:
+    """Print *plan* to stdout."""
+    if output == "json":
+        click.echo(to_json(plan_document(plan), indented=sys.stdout.isatty()))
+    else:
+        click.echo(plan_table(plan, show_kept=show_kept, explain=explain), nl=False)
+
+
+def print_report(report: Report, *, output: str) -> None:
+    """Print *report* to stdout."""
+    if output == "json":
+        click.echo(to_json(report_document(report), indented=sys.stdout.isatty()))
+    else:
+        click.echo(report_table(report), nl=False)
+
+
+def run_apply(session: Session, config: Config, *, output: str, refresh: bool, options: dict[str, Any]) -> int:
+    """
+    Plan, apply and print the report; return the exit code.
+
+    Raises:
+        UnsafePlanError: The plan holds more changes than `--max-changes`.
+    """
+    plan = session.plan(config, refresh=refresh)
+    most = options["max_changes"]
+    if most is not None and len(plan.pending) > most:
+        print_plan(plan, output=output)
+        raise UnsafePlanError(
+            f"the plan holds {len(plan.pending)} changes, more than --max-changes {most}; nothing was done", hint="review the plan, then raise --max-changes"
+        )
+    quiet = not plan.pending
+    if output == "table":
+        print_plan(plan, output=output)
+    limits = Limits(run_seconds=options["run_timeout"], grace_seconds=options["grace"], fail_fast=options["fail_fast"])
+    report = session.apply(plan, config, limits=limits, heartbeat_seconds=options["heartbeat"])
+    if output == "json" or not quiet or report.count("refused") or report.errors:
+        print_report(report, output=output)
+    return apply_exit(report)
+
+
+def apply_exit(report: Report) -> int:
+    """Return the exit code that *report* amounts to."""
+    if report.stopped and report.count("remaining"):
+        return STOPPED_EXIT
+    return 1 if report.count("failed") or report.count("refused") or report.count("remaining") or report.errors else 0
+
+
+def _first_signal(stop: Stop, log: Log) -> None:
+    log.warning("run.stopping", reason="a signal asked for it; a second one cuts")
+    stop.request("a signal asked for it", grace_seconds=_grace())
+
+
+def _grace() -> float:
+    context = click.get_current_context(silent=True)
+    grace = context.params.get("grace") if context is not None else None
+    return grace if isinstance(grace, float) else 5.0
+
+
+def _second_signal() -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At once: whatever still runs holds nothing that the next run cannot find out by itself.
+    os._exit(CUT_EXIT)
+
+
+def _log_retry(log: Log, details: RetryDetails) -> None:
+    throttled = isinstance(details.error, RateLimitedError)
+    event = "registry.throttled" if throttled else "request.retried"
+    log.warning(
+        event,
+        operation=details.operation,
+        reference=details.reference,
+        attempt=details.attempt,
+        wait_seconds=round(details.wait_seconds, 3),
+        error=details.error.message,
+    )

@@ -1,0 +1,112 @@
+"""How far an apply is: bars on a terminal, a log line per heartbeat elsewhere. Neither ever touches stdout."""
+
+from __future__ import annotations
+
+import time
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from imgsync.concurrency import every
+from imgsync.events import Log
+from imgsync.plan.model import Change, Plan
+from imgsync.report import Outcome
+
+_REFRESH_SECONDS = 0.1
+
+
+class Heartbeat:
+    """Logs `apply.progress` at least every so many seconds, so that no CI kills a quiet job."""
+
+    def __init__(self, plan: Plan, log: Log, *, seconds: float) -> None:
+        """Report on *plan* to *log* every *seconds*."""
+        self._log = log
+        self._seconds = seconds
+        self._images_total = len(plan.pending)
+        self._bytes_total = plan.transfer_bytes
+        self._images = 0
+        self._running = 0
+        self._bytes = 0
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Begin to beat."""
+        self._stop = every(self._seconds, self._beat)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self._stop()
+
+    def started(self, change: Change) -> None:  # noqa: ARG002 - the watcher's interface
+        """Count one running image."""
+        self._running += 1
+
+    def advanced(self, change: Change, size_bytes: int) -> None:  # noqa: ARG002 - the watcher's interface
+        """Count bytes."""
+        self._bytes += size_bytes
+
+    def finished(self, outcome: Outcome) -> None:  # noqa: ARG002 - the watcher's interface
+        """Count one image done."""
+        self._running -= 1
+        self._images += 1
+
+    def _beat(self) -> None:
+        seconds = time.monotonic() - self._began
+        self._log.info(
+            "apply.progress",
+            images_done=self._images,
+            images_running=self._running,
+            images_total=self._images_total,
+            bytes_copied=self._bytes,
+            bytes_total=self._bytes_total,
+            bytes_per_second=round(self._bytes / seconds) if seconds else 0,
+            seconds=round(seconds, 1),
+        )
+
+
+class Bars:
+    """A bar for all, and one for each image that is being copied."""
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        """Draw the progress of *plan* on *console*."""
+        # rich's own refresh is a thread; under gevent it would stand still while something hashes.
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+        )
+        self._total = self._progress.add_task(f"{len(plan.pending)} images", total=plan.transfer_bytes or None)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._progress.start()
+        self._stop = every(_REFRESH_SECONDS, self._progress.refresh)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bars away."""
+        self._stop()
+        self._progress.stop()
+
+    def started(self, change: Change) -> None:
+        """Add the image's bar."""
+        self._tasks[change.destination] = self._progress.add_task(change.source, total=change.size_bytes)
+
+    def advanced(self, change: Change, size_bytes: int) -> None:
+        """Move the image's bar and the total's."""
+        self._progress.advance(self._total, size_bytes)
+        self._progress.advance(self._tasks[change.destination], size_bytes)
+
+    def finished(self, outcome: Outcome) -> None:
+        """Take the image's bar away."""
+        self._progress.remove_task(self._tasks.pop(outcome.change.destination))

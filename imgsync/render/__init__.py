@@ -1,0 +1,1 @@
+"""Values in, strings out: plans and reports for people and for machines. Prints nothing."""

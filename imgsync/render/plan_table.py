@@ -1,0 +1,84 @@
+"""A plan for people: what would change, per mirror, with sizes and reasons (design.md §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan
+from imgsync.render.safe import safe
+from imgsync.units import format_bytes, format_duration
+
+_DROPPED_SHOWN = 20
+_WORDS = (("create", "to create"), ("update", "to update"), ("delete", "to delete"), ("hold", "on hold"), ("refuse", "refused"))
+
+
+def plan_table(plan: Plan, *, show_kept: bool, explain: bool) -> str:
+    """Return *plan* as text, lines ending in newlines; kept tags as a count unless *show_kept*."""
+    return "\n".join(_lines(plan, show_kept=show_kept, explain=explain)) + "\n"
+
+
+def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
+    for notes in plan.mirrors:
+        changes = [change for change in plan.changes if change.mirror == notes.mirror]
+        errors = [error for error in plan.errors if error.mirror == notes.mirror]
+        if not (notes.suspended or errors or explain or show_kept or any(change.action is not Action.KEEP for change in changes)):
+            continue
+        yield f"{notes.mirror}   {notes.source} → {', '.join(notes.destinations)}   {notes.file}:{notes.line}"
+        if notes.suspended:
+            yield "    suspended: declared but left alone for now"
+        yield from _change_lines(changes, show_kept=show_kept)
+        for error in errors:
+            yield f"  x {safe(error.reference)}   error   {safe(error.message)}"
+            if error.hint:
+                yield f"      hint: {safe(error.hint)}"
+        yield from (f"    note: {note}" for note in notes.notes)
+        if explain:
+            yield from _explained(notes)
+        yield ""
+    yield from _summary(plan)
+
+
+def _change_lines(changes: list[Change], *, show_kept: bool) -> Iterator[str]:
+    shown = [change for change in changes if show_kept or change.action is not Action.KEEP]
+    width = max((len(_name(change)) for change in shown), default=0)
+    for change in shown:
+        size = "" if change.size_bytes is None else format_bytes(change.size_bytes)
+        yield f"  {change.action.glyph} {_name(change):<{width}}   {change.action.value:<6}   {size:>10}   {safe(change.reason)}"
+    kept = len(changes) - len(shown)
+    if kept:
+        yield f"  = {kept} {_plural(kept)} up to date (--all lists them)"
+
+
+def _name(change: Change) -> str:
+    return f"{safe(change.source)} → {safe(change.destination)}"
+
+
+def _explained(notes: MirrorNotes) -> Iterator[str]:
+    for step in notes.steps:
+        yield f"    {step.repository}   {step.step}: {step.left} left{_dropped(step)}"
+
+
+def _dropped(step: FilterStep) -> str:
+    if not step.dropped:
+        return ""
+    names = ", ".join(safe(tag) for tag in step.dropped[:_DROPPED_SHOWN])
+    more = f", … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
+    return f", {len(step.dropped)} dropped: {names}{more}"
+
+
+def _summary(plan: Plan) -> Iterator[str]:
+    counts = plan.counts
+    asked = dict(plan.requests)
+    spent = f"{asked.get('destination', 0)} destination requests, {asked.get('source', 0)} source requests, {format_duration(plan.seconds)}"
+    if not plan.errors and all(change.action is Action.KEEP for change in plan.changes):
+        yield f"No changes. {counts['keep']} {_plural(counts['keep'])} up to date ({spent})."
+        return
+    parts = [f"{counts[name]} {words}" for name, words in _WORDS if counts[name] or name in {"create", "update"}]
+    errors = [f"{len(plan.errors)} {'error' if len(plan.errors) == 1 else 'errors'}"] if plan.errors else []
+    kept = f"{counts['keep']} up to date"
+    yield f"Plan {plan.id}: {', '.join([*parts, *errors, kept])}."
+    yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). Asked: {spent}."
+
+
+def _plural(count: int) -> str:
+    return "tag" if count == 1 else "tags"

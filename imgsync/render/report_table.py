@@ -1,0 +1,36 @@
+"""A report for people: what failed and what is left first, then one line that sums it all up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imgsync.render.safe import safe
+from imgsync.report import Report
+from imgsync.units import format_bytes, format_duration
+
+
+def report_table(report: Report) -> str:
+    """Return *report* as text, lines ending in newlines."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    for outcome in report.outcomes:
+        if outcome.result == "failed":
+            yield f"  x {safe(outcome.change.source)} → {safe(outcome.change.destination)}   failed   {safe(outcome.error or '')}"
+            if outcome.hint:
+                yield f"      hint: {safe(outcome.hint)}"
+        elif outcome.result == "refused":
+            yield f"  ! {safe(outcome.change.destination)}   refused   {safe(outcome.change.reason)}"
+    remaining = report.count("remaining")
+    copied = report.count("copied")
+    if copied or not (report.count("failed") or remaining):
+        yield (
+            f"Copied {copied} {'image' if copied == 1 else 'images'} ({report.total('blobs_copied')} blobs, {format_bytes(report.total('bytes_copied'))}) in {format_duration(report.seconds)}; "
+            f"{report.total('blobs_mounted')} blobs mounted, {report.total('blobs_present')} were already there; {report.count('kept')} kept."
+        )
+    if remaining:
+        yield f"Stopped ({report.stopped or 'an image failed'}): {remaining} left. Run it again to go on."
+    counted = ((report.count("failed"), "failed"), (report.count("refused"), "refused"), (report.errors, "could not be planned"))
+    bad = [f"{count} {word}" for count, word in counted if count]
+    yield f"{', '.join(bad)}." if bad else "Nothing failed."

@@ -1,0 +1,15 @@
+"""Foreign text made safe to print: registries choose names and messages, terminals and CI obey some of them."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_LIMIT = 400
+# Marks, formats and controls: escapes that move the cursor, text that reads backwards, what cannot be seen.
+_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+
+
+def safe(text: str) -> str:
+    """Return *text* on one line, what cannot be seen escaped, at most 400 characters."""
+    cut = text if len(text) <= _LIMIT else f"{text[:_LIMIT]}…"
+    return "".join(character.encode("unicode_escape").decode() if unicodedata.category(character) in _HIDDEN else character for character in cut)
