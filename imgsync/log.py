@@ -78,7 +78,7 @@ def _without_nothing(_logger: object, _name: str, event: dict[str, Any]) -> dict
 
 
 def _in_order(_logger: object, _name: str, event: dict[str, Any]) -> dict[str, Any]:
-    head = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    head: dict[str, Any] = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
     return {**head, **event}
 
 

@@ -7,7 +7,7 @@ import os
 import click
 
 from imgsync.errors import Fault
-from imgsync.render.faults import annotations, fault_lines
+from imgsync.render.faults import fault_lines, workflow_commands
 
 
 def print_faults(faults: tuple[Fault, ...], *, files: int = 0) -> None:
@@ -15,5 +15,5 @@ def print_faults(faults: tuple[Fault, ...], *, files: int = 0) -> None:
     for line in fault_lines(faults, files=files):
         click.echo(line, err=True)
     if os.environ.get("GITHUB_ACTIONS"):
-        for line in annotations(faults):
+        for line in workflow_commands(faults):
             click.echo(line, err=True)

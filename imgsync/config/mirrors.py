@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import re2
@@ -120,7 +121,7 @@ class _OneMirror:
             "immutable": tuple(merged.get("immutable", ())),
             "concurrency": Concurrency(**merged["concurrency"]),
             "timeouts": Timeouts(**{f"{name}_seconds": seconds for name, seconds in times.items()}),
-            "retry": Retry(**pauses),
+            "retry": Retry(**retry),
         }
 
     def _source(self) -> Source:
@@ -131,7 +132,7 @@ class _OneMirror:
         registry = self._parsed((*path, "registry"), lambda: parse_registry(entry["registry"])) or ""
         namespaces = tuple(self._namespace((*path, "namespaces", index), text) for index, text in enumerate(entry.get("namespaces") or ()))
         repositories = [
-            self._parsed((*path, "repositories", index), lambda text=text: parse_path(text, registry=registry))
+            self._parsed((*path, "repositories", index), partial(parse_path, text, registry=registry))
             for index, text in enumerate(entry.get("repositories") or ())
         ]
         self._each(("source",), entry, "exclude", compile_glob)
@@ -178,7 +179,7 @@ class _OneMirror:
         value = block.get(name)
         for index, text in enumerate([value] if isinstance(value, str) else value or ()):
             path = (*self._path, *at, name) if isinstance(value, str) else (*self._path, *at, name, index)
-            self._parsed(path, lambda text=text: check(text))
+            self._parsed(path, partial(check, text))
 
     def _parsed(self, path: Path, parse: Callable[[], Any]) -> Any:
         try:

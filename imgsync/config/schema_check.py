@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -32,6 +32,10 @@ def _validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads(schema_text(name)), registry=Registry())
 
 
+def _schema_of(error: ValidationError) -> dict[str, Any]:
+    return dict(error.schema) if isinstance(error.schema, Mapping) else {}
+
+
 def check_schema(document: Document, name: str, *, secret: bool = False) -> list[Fault]:
     """Return a fault for everything in *document* that the schema *name* does not allow; *secret* values are not shown."""
     return [fault for error in _validator(name).iter_errors(document.value) for fault in _faults(document, error, secret=secret)]
@@ -42,19 +46,19 @@ def _faults(document: Document, error: ValidationError, *, secret: bool) -> Iter
     if error.validator == "additionalProperties":
         yield from _unknown(document, error, path)
     elif error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
+        missing = [name for name in _names(error.validator_value) if name not in _names(error.instance)]
         yield document.fault(path, f"{_listed(missing)} must be given")
     elif error.validator in {"anyOf", "oneOf"}:
         yield from _best_branch(document, error, path, secret=secret)
     elif error.validator == "type":
         yield _wrong_type(document, path, [error.validator_value], error.instance, secret=secret)
     else:
-        yield document.fault(path, _words(error, secret=secret), hint=_example(error.schema))
+        yield document.fault(path, _words(error, secret=secret), hint=_example(_schema_of(error)))
 
 
 def _unknown(document: Document, error: ValidationError, path: Path) -> Iterator[Fault]:
-    known = list(error.schema.get("properties", ()))
-    for name in error.instance:
+    known = list(_schema_of(error).get("properties", ()))
+    for name in _names(error.instance):
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
@@ -71,7 +75,7 @@ def _best_branch(document: Document, error: ValidationError, path: Path, *, secr
         for one in fitting:
             yield from _faults(document, one, secret=secret)
         return
-    branches = [branch for branch in error.schema.get("anyOf", ()) if isinstance(branch, dict)]
+    branches = [branch for branch in _schema_of(error).get("anyOf", ()) if isinstance(branch, dict)]
     consts = [f"'{branch['const']}'" for branch in branches if "const" in branch]
     enums = [f"'{value}'" for branch in branches for value in branch.get("enum", ())]
     types = [branch.get("type") for branch in branches if "type" in branch] or (["object"] if any("$ref" in branch for branch in branches) else [])
@@ -112,7 +116,7 @@ def _words(error: ValidationError, *, secret: bool) -> str:
         "minItems": "the list is empty",
         "const": f"{value} is not known; it has to be {limit}",
         "enum": f"{value} is not known; it may be {_listed([str(one) for one in limit], 'or') if isinstance(limit, list) else ''}",
-        "pattern": f"{value} does not fit: {error.schema.get('description', '')}".rstrip(": "),
+        "pattern": f"{value} does not fit: {_schema_of(error).get('description', '')}".rstrip(": "),
     }
     return known.get(str(error.validator), f"{value} does not fit")
 
@@ -129,3 +133,7 @@ def _shown(value: object) -> str:
 
 def _listed(words: list[str], last: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else "something else"
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, Iterable) else []

@@ -29,7 +29,7 @@ def _yaml(document: object) -> str:
 
 
 def _mirror(mirror: Mirror) -> dict[str, Any]:
-    tags = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(mirror.tags).items() if value is not None}
+    tags: dict[str, Any] = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(mirror.tags).items() if value is not None}
     if (age := tags.pop("max_age_seconds", None)) is not None:
         tags["max_age"] = _seconds(age)
     source = asdict(mirror.source)

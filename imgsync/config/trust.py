@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class _TrustReader:
         registries = {}
         for name, entry in (value.get("registries") or {}).items():
             path: Parts = ("registries", name)
-            registry = self._try(path, lambda name=name: parse_registry(name), at_key=True)
+            registry = self._try(path, partial(parse_registry, name), at_key=True)
             if registry is not None:
                 registries[registry] = self._registry(path, entry or {})
         allow = value.get("allow") or {}
@@ -119,7 +120,7 @@ class _TrustReader:
                 self._fault((*path, name), "there is no such file")
         if files["key"] is not None and files["cert"] is None:
             self._fault((*path, "key"), "a key without `cert`")
-        return Tls(verify=entry.get("verify", True), **files)
+        return Tls(verify=entry.get("verify", True), ca=files["ca"], cert=files["cert"], key=files["key"])
 
     def _prefixes(self, allow: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
         if name not in allow:
@@ -127,7 +128,7 @@ class _TrustReader:
         found = []
         for index, text in enumerate(allow[name]):
             host, slash, rest = text.rstrip("/").partition("/")
-            registry = self._try(("allow", name, index), lambda host=host: parse_registry(host))
+            registry = self._try(("allow", name, index), partial(parse_registry, host))
             found.append(f"{registry}{slash}{rest}")
         return tuple(found)
 

@@ -21,7 +21,7 @@ Path = tuple[str | int, ...]
 Place = tuple[int, int]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_RESOLVER = yaml.resolver.Resolver()
+_RESOLVER: Any = yaml.resolver.Resolver()
 _SIZE_LIMIT = 4 << 20
 _DEPTH_LIMIT = 32
 _NODE_LIMIT = 200_000
@@ -117,7 +117,8 @@ def _roots(text: str) -> Iterator[_Node]:
     anchors: dict[str, _Node] = {}
     stack: list[_Node] = []
     for seen, event in enumerate(_events(text)):
-        place = (event.start_mark.line + 1, event.start_mark.column + 1)
+        mark = event.start_mark
+        place = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
         if seen > _NODE_LIMIT:
             raise _Bad(place, f"the file has more than {_NODE_LIMIT} parts")
         if isinstance(event, yaml.DocumentStartEvent):
@@ -159,7 +160,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
 def _node_of(event: yaml.NodeEvent, place: Place, anchors: dict[str, _Node]) -> _Node:
     if isinstance(event, yaml.AliasEvent):
         if event.anchor not in anchors:
-            raise _Bad(place, f"the alias *{safe_text(event.anchor)} names no anchor before it")
+            raise _Bad(place, f"the alias *{safe_text(event.anchor or '')} names no anchor before it")
         return anchors[event.anchor]
     tag = getattr(event, "tag", None)
     if tag is not None and tag not in {"!", "tag:yaml.org,2002:str"}:

@@ -16,7 +16,7 @@ def fault_lines(faults: tuple[Fault, ...], *, files: int) -> list[str]:
     return [*(safe(str(fault)) for fault in faults), f"{count} in {bad} of {total} {'file' if total == 1 else 'files'}. Nothing was done."]
 
 
-def annotations(faults: Iterable[Fault]) -> list[str]:
+def workflow_commands(faults: Iterable[Fault]) -> list[str]:
     """Return a workflow command per fault, so that GitHub shows it beside its line."""
     found = []
     for fault in faults:

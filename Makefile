@@ -1,0 +1,53 @@
+# What a developer needs; each target calls tools that pyproject.toml configures.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup lint test test-registry bench build image demo clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY) ## Make the virtual environment
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $(READY)
+
+lint: $(READY) ## Check style, types and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/imgsync validate mirrors.d --registries registries.example.yaml
+
+test: $(READY) tools ## Run every test, installing what they need
+	$(BIN)/python -m pytest
+
+test-registry: $(READY) tools ## Run only the tests against real registries
+	$(BIN)/python -m pytest tests/registry tests/cli
+
+.PHONY: tools
+tools:
+	@sh tests/install-tools.sh
+
+bench: $(READY) tools ## Measure: plan of 20,000 kept tags, validate of 1,000 mirrors, memory of a large copy
+	$(BIN)/python benchmarks/run.py
+
+build: $(READY) ## Build the sdist and the wheel into dist/
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build
+
+image: ## Build the container image
+	docker build --tag imgsync .
+
+demo: $(READY) ## Show the main job on two embedded registries
+	$(BIN)/imgsync demo
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,0 +1,79 @@
+"""A few small images with real layers, made anew and alike each time."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An image as a registry holds it: blobs by digest, manifests by digest with media types, and the root's digest."""
+
+    blobs: dict[str, bytes]
+    manifests: dict[str, tuple[str, bytes]]
+    root: str
+
+
+def index(name: str, version: str, *, architectures: tuple[str, ...] = ("amd64", "arm64")) -> Content:
+    """Return an index of one image per architecture; images of one name share a base layer."""
+    blobs: dict[str, bytes] = {}
+    manifests: dict[str, tuple[str, bytes]] = {}
+    entries = []
+    for architecture in architectures:
+        raw = _image(name, version, architecture, blobs)
+        manifests[_digest(raw)] = (_MANIFEST, raw)
+        entries.append({"mediaType": _MANIFEST, "digest": _digest(raw), "size": len(raw), "platform": {"os": "linux", "architecture": architecture}})
+    root = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": entries})
+    manifests[_digest(root)] = (_INDEX, root)
+    return Content(blobs, manifests, _digest(root))
+
+
+def _image(name: str, version: str, architecture: str, blobs: dict[str, bytes]) -> bytes:
+    # Text that gzip cannot make nothing of, so that there are bytes to move.
+    filling = "".join(hashlib.sha256(f"{name} {architecture} {number}".encode()).hexdigest() for number in range(8000))
+    tars = [_tar("base.txt", filling), _tar("version.txt", f"{name} {version}\n")]
+    layers = [gzip.compress(tar, mtime=0) for tar in tars]
+    config = _json(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "created": "2026-01-01T00:00:00Z",
+            "config": {"Labels": {"version": version}},
+            "rootfs": {"type": "layers", "diff_ids": [_digest(tar) for tar in tars]},
+        }
+    )
+    blobs.update((_digest(blob), blob) for blob in (*layers, config))
+    return _json(
+        {"schemaVersion": 2, "mediaType": _MANIFEST, "config": _descriptor(_CONFIG, config), "layers": [_descriptor(_LAYER, layer) for layer in layers]}
+    )
+
+
+def _tar(name: str, text: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def _descriptor(media_type: str, content: bytes) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": _digest(content), "size": len(content)}
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
