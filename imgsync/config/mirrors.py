@@ -108,10 +108,9 @@ class _OneMirror:
             merged[block] = {**(self._defaults.get(block) or {}), **(self._entry.get(block) or {})}
         platforms = merged.get("platforms", "all")
         times = {name: parse_duration(text) for name, text in merged["timeouts"].items()}
-        pauses = {
-            ("interval_seconds" if name == "interval" else name): parse_duration(value) if name == "interval" else value
-            for name, value in merged["retry"].items()
-        }
+        retry = dict(merged["retry"])
+        if "interval" in retry:
+            retry["interval_seconds"] = parse_duration(retry.pop("interval"))
         return {
             "description": merged.get("description", ""),
             "suspend": merged.get("suspend", False),

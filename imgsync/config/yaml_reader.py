@@ -91,7 +91,7 @@ def read_documents(data: bytes, *, file: str) -> tuple[list[Document], list[Faul
             document.value = _Builder(document, faults).build(root, (), 0)
             documents.append(document)
     except _Bad as bad:
-        faults.append(Fault(file, *bad.place, "", bad.message, bad.hint))
+        faults.append(Fault(file, bad.place[0], bad.place[1], "", bad.message, bad.hint))
     if not documents and not faults:
         faults.append(Fault(file, 1, 1, "", "the file is empty", "begin with `version: 1`"))
     return documents, faults
@@ -217,7 +217,8 @@ class _Builder:
                 self._faults.append(
                     Fault(
                         self._document.file,
-                        *key.place,
+                        key.place[0],
+                        key.place[1],
                         path_text((*path, name)),
                         f"'{safe_text(name)}' is given twice",
                         f"first at line {line}, column {column}; keep one",

@@ -25,8 +25,9 @@ def _lines(report: Report) -> Iterator[str]:
     remaining = report.count("remaining")
     copied = report.count("copied")
     if copied or not (report.count("failed") or remaining):
+        moved = f"{report.total('blobs_copied')} blobs, {format_bytes(report.total('bytes_copied'))}"
         yield (
-            f"Copied {copied} {'image' if copied == 1 else 'images'} ({report.total('blobs_copied')} blobs, {format_bytes(report.total('bytes_copied'))}) in {format_duration(report.seconds)}; "
+            f"Copied {copied} {'image' if copied == 1 else 'images'} ({moved}) in {format_duration(report.seconds)}; "
             f"{report.total('blobs_mounted')} blobs mounted, {report.total('blobs_present')} were already there; {report.count('kept')} kept."
         )
     if remaining:
