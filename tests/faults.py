@@ -1,0 +1,250 @@
+"""
+A proxy before a real registry that forwards faithfully, records everything, and lies only where a switch says so.
+
+The client's Host header goes on to the registry as it is, so that the registry's own absolute Locations lead back here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from tests.switches import Hold, Switch
+from tests.wire import Answer, Connection, CutError, Headers, PeerGoneError, Request, changed, first, plain_answer
+
+_KEPT_BODY = 1 << 16
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One request as it went through: head, bytes each way, status; times are monotonic nanoseconds, None while it runs."""
+
+    method: str
+    target: str
+    headers: Headers
+    began: int
+    ended: int | None = None
+    status: int | None = None
+    bytes_up: int = 0
+    bytes_down: int = 0
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """Return the target without its query."""
+        return self.target.partition("?")[0]
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a request header, None without one."""
+        return first(self.headers, name)
+
+    def received(self, size: int) -> None:
+        """Count bytes of body that went to the client."""
+        self.bytes_down += size
+
+    def __str__(self) -> str:
+        """`GET /v2/ 200`."""
+        return f"{self.method} {self.target} {self.status}"
+
+
+@dataclass(slots=True)
+class _Rule:
+    """A switch and where it applies; `seen` counts the requests that matched."""
+
+    switch: Switch
+    method: re.Pattern[str]
+    target: re.Pattern[str]
+    nth: frozenset[int] | None
+    seen: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def applies(self, request: Request) -> bool:
+        if not self.method.fullmatch(request.method) or not self.target.search(request.target):
+            return False
+        with self.lock:
+            self.seen += 1
+            return self.nth is None or self.seen in self.nth
+
+
+class FaultProxy:
+    """A listener on loopback before a registry (HOST:PORT), or before nothing: then all not switched is answered 404."""
+
+    def __init__(self, upstream: str | None, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+        """Listen at once; connections are answered when the block is entered."""
+        self._upstream = upstream
+        self._tls = tls
+        self._rules: list[_Rule] = []
+        self._requests: list[Recorded] = []
+        self._open: set[Connection] = set()
+        self._listener = socket.create_server((address, 0), backlog=256)
+        self._address = address
+        self.port: int = self._listener.getsockname()[1]
+
+    @property
+    def host(self) -> str:
+        """Return HOST:PORT."""
+        return f"{self._address}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Return the URL without a trailing slash."""
+        return f"{'https' if self._tls else 'http'}://{self.host}"
+
+    def __str__(self) -> str:
+        """Return the host, so that f"{proxy}/name:tag" is a reference."""
+        return self.host
+
+    def __enter__(self) -> FaultProxy:
+        """Begin to answer."""
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop answering; what is held is let go, what is open is closed."""
+        self.clear()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in list(self._open):
+            connection.close()
+
+    def add(self, switch: Switch, *, method: str = ".*", target: str = "", nth: int | tuple[int, ...] | None = None, times: int | None = None) -> Switch:
+        """
+        Apply *switch* to requests whose method fits and whose target (path and query) holds a match.
+
+        `nth` picks the matching requests it applies to, counted from 1; `times` the first so many; else it applies to all.
+        Of several that apply, each has its say, the first added first. Returns the switch.
+        """
+        chosen = frozenset(range(1, times + 1)) if times is not None else None
+        if nth is not None:
+            chosen = frozenset({nth} if isinstance(nth, int) else nth)
+        self._rules.append(_Rule(switch, re.compile(method), re.compile(target), chosen))
+        return switch
+
+    def clear(self) -> None:
+        """Take every switch away; what is held is let go."""
+        rules, self._rules = self._rules, []
+        for rule in rules:
+            if isinstance(rule.switch, Hold):
+                rule.switch.release()
+
+    def requests(self, *, method: str = ".*", target: str = "", since: int = 0) -> list[Recorded]:
+        """Return the requests so far, in the order they came; `since` leaves out those before a mark."""
+        wanted = self._requests[since:]
+        return [one for one in wanted if re.fullmatch(method, one.method) and re.search(target, one.target)]
+
+    def mark(self) -> int:
+        """Return a mark for `requests(since=…)`."""
+        return len(self._requests)
+
+    def everything(self) -> str:
+        """Return all that was received, heads and the beginnings of bodies, to search for what must not be in it."""
+        return "\n".join(f"{one.method} {one.target} {one.headers} {one.body.decode('latin-1')}" for one in self._requests)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        reset = False
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(sock)
+        self._open.add(connection)
+        try:
+            if self._tls is not None:
+                connection.sock = self._tls.wrap_socket(sock, server_side=True)
+            while (request := connection.read_request()) is not None:
+                if not self._exchange(connection, request):
+                    break
+        except CutError as cut:
+            reset = cut.reset
+        except (PeerGoneError, OSError):
+            reset = True
+        finally:
+            self._open.discard(connection)
+            connection.close(reset=reset)
+
+    def _exchange(self, client: Connection, request: Request) -> bool:
+        """Answer one request; return whether the connection can serve another."""
+        record = Recorded(request.method, request.target, request.headers, time.monotonic_ns())
+        self._requests.append(record)
+        switches = [rule.switch for rule in list(self._rules) if rule.applies(request)]
+        body = _Recorder(client.body_of(request), record)
+        with contextlib.ExitStack() as ends:
+            answer = self._answer(request, body, switches, ends)
+            record.status = answer.status
+            for switch in switches:
+                answer = switch.answer(request, answer)
+            early = any(switch.early for switch in switches)
+            if not early:
+                body.drain()
+            try:
+                client.send_answer(answer, head_only=request.method == "HEAD", on_bytes=record.received)
+                if early:
+                    body.drain()
+            finally:
+                record.ended = time.monotonic_ns()
+        return answer.framing != "close" and (answer.header("connection") or "").lower() != "close"
+
+    def _answer(self, request: Request, body: _Recorder, switches: list[Switch], ends: contextlib.ExitStack) -> Answer:
+        """Return the switches' own answer, or what the registry says to the request as they changed it."""
+        for switch in switches:
+            changed_or_answered = switch.request(request)
+            if isinstance(changed_or_answered, Answer):
+                return changed_or_answered
+            request = changed_or_answered
+        if self._upstream is None:
+            return plain_answer(404, b'{"errors":[{"code":"NAME_UNKNOWN","message":"nothing here"}]}')
+        pieces: Iterator[bytes] = body
+        for switch in switches:
+            pieces = switch.upload(pieces)
+        return self._forward(request, pieces, ends)
+
+    def _forward(self, request: Request, pieces: Iterator[bytes], ends: contextlib.ExitStack) -> Answer:
+        host, _, port = (self._upstream or "").rpartition(":")
+        upstream = Connection(socket.create_connection((host, int(port)), timeout=60))
+        ends.callback(upstream.close)
+        chunked = (request.header("transfer-encoding") or "").lower() == "chunked"
+        upstream.send_request(replace(request, headers=changed(request.headers, {"Connection": "close"})))
+        try:
+            for piece in pieces:
+                upstream.send(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+            if chunked:
+                upstream.send(b"0\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # The registry has answered without wanting the rest: its answer counts.
+        answer = upstream.read_answer(request.method)
+        return replace(answer, headers=changed(answer.headers, {"Connection": None}))
+
+
+class _Recorder:
+    """A request's body, counted and its beginning kept as it goes by."""
+
+    def __init__(self, pieces: Iterator[bytes], record: Recorded) -> None:
+        self._pieces = pieces
+        self._record = record
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = next(self._pieces)
+        self._record.bytes_up += len(piece)
+        if len(self._record.body) < _KEPT_BODY:
+            self._record.body += piece
+        return piece
+
+    def drain(self) -> None:
+        """Read what is left."""
+        for _ in self:
+            pass

@@ -1,0 +1,475 @@
+"""What registries do wrong, and what must hold all the same: one clear error, the others go on, nothing half there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import threading
+
+import pytest
+
+from tests.conftest import Ran
+from tests.faults import Answer
+from tests.images import digest_of, image, pull_raw, push, request
+
+
+def only_error(ran: Ran) -> str:
+    errors = [outcome["error"] for outcome in ran.json["outcomes"] if outcome["error"]]
+    assert len(errors) == 1, ran.stdout
+    return str(errors[0])
+
+
+def test_truncated_blob_is_resumed_with_range(registry, second_registry, name, declare, imgsync, source):
+    """A cut download goes on at the byte reached."""
+    big = b"0123456789" * 50000
+    wanted = push(registry, f"{name}/app", "1", image(1, layers=0, shared=big))
+    declare(f"[{name}/app]")
+    source.cut_body(digest_of(big), 200_000, times=1)
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    ranges = [one.headers.get("range") for one in source.seen if digest_of(big) in one.path]
+    assert ranges[0] is None
+    assert len(ranges) == 2
+    assert 0 < int(ranges[1].removeprefix("bytes=").removesuffix("-")) <= 200_000
+    assert pull_raw(second_registry, f"m/{name}/app", "1") == wanted.raw
+    assert ran.json["summary"]["bytes_copied"] == sum(map(len, wanted.blobs.values()))
+
+
+@pytest.mark.parametrize("what", ["blob", "manifest"])
+def test_wrong_bytes_are_never_committed(what, registry, second_registry, name, declare, imgsync, source):
+    """Bytes that do not fit their digest end the image; the destination shows neither the tag nor the blob."""
+    bad = push(registry, f"{name}/bad", "1", image(1, layers=1))
+    push(registry, f"{name}/good", "1", image(2))
+    declare(f"[{name}/bad, {name}/good]")
+    layer = next(iter(bad.blobs))
+    source.corrupt(layer if what == "blob" else f"{name}/bad/manifests/")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert pull_raw(second_registry, f"m/{name}/bad", "1") is None
+    assert request(second_registry, "HEAD", f"/v2/m/{name}/bad/blobs/{layer}")[0] == 404
+    assert pull_raw(second_registry, f"m/{name}/good", "1") is not None, "the other image goes on"
+
+
+def test_longer_body_is_refused(registry, second_registry, name, declare, imgsync, source):
+    """A body longer than its descriptor is not cut to size and taken."""
+    wanted = push(registry, f"{name}/app", "1", image(1, layers=1))
+    declare(f"[{name}/app]")
+    layer = next(iter(wanted.blobs))
+
+    def lengthen(answer: Answer) -> Answer:
+        answer.body += b"more"
+        return answer
+
+    source.fault("GET", layer, lengthen)
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "bytes, got more" in only_error(ran)
+    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
+
+
+def test_manifest_over_four_mebibytes_is_refused(registry, name, declare, imgsync, source):
+    """A manifest over 4 MiB is an error of that image."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+
+    def swell(answer: Answer) -> Answer:
+        answer.body += b" " * (5 << 20)
+        return answer
+
+    source.fault("GET", "/manifests/", swell)
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert "larger than 4096 KiB" in ran.json["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+def test_source_refusal_is_one_error_and_the_others_go_on(status, registry, name, declare, imgsync, source):
+    """A repository that cannot be read is one error that names operation, reference, side and the registry's words."""
+    push(registry, f"{name}/bad", "1", image(1))
+    push(registry, f"{name}/good", "1", image(2))
+    declare(f"[{name}/bad, {name}/good]")
+    words = json.dumps({"errors": [{"code": "DENIED", "message": "no \x1b[31m such luck"}]}).encode()
+    source.status("GET", f"{name}/bad/tags/list", status, body=words)
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert ran.json["summary"]["copied"] == 1
+    error = imgsync("plan", "-o", "json").json["errors"][0]
+    assert error["reference"] == f"{source.host}/{name}/bad"
+    assert error["message"] == f"list tags of {source.host}/{name}/bad (source): {status} DENIED: no \\x1b[31m such luck"
+
+
+def test_destination_refusal_leaves_no_tag(registry, second_registry, name, declare, imgsync, destination):
+    """A destination that refuses gets no second thought; its own words are the error."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    body = json.dumps({"errors": [{"code": "DENIED", "message": "quota exceeded"}]}).encode()
+    destination.status("PUT", "/blobs/uploads/", 403, body=body)
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "push blob" in only_error(ran)
+    assert "(destination): 403 DENIED: quota exceeded" in only_error(ran)
+    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
+
+
+def test_throttled_requests_wait_as_told_and_succeed(registry, name, declare, imgsync, source):
+    """A 429 closes the registry for as long as it says, then the work goes on."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    source.status("GET", "/blobs/", 429, times=1, headers={"Retry-After": "1"})
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.events("registry.throttled")[0]["wait_seconds"] == 1
+
+
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_server_errors_are_tried_again(side, registry, name, declare, imgsync, request):
+    """One 503 on any request of a copy costs a retry, not the image."""
+    proxy = request.getfixturevalue(side)
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    for method in ("GET", "HEAD", "POST", "PUT"):
+        proxy.status(method, "/v2/", 503, times=1)
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.events("request.retried")
+
+
+def test_attempts_one_is_one_try(registry, name, declare, imgsync, write, source, tmp_path):
+    """`attempts: 1` is one try."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    path = tmp_path / "mirrors.d" / "a.yaml"
+    path.write_text(path.read_text().replace("attempts: 2", "attempts: 1"))
+    source.status("GET", "/tags/list", 503)
+
+    assert imgsync("apply").code == 1
+    assert len(source.requests("tags/list")) == 1
+
+
+def test_lost_blob_is_sent_again(registry, second_registry, name, declare, imgsync, destination):
+    """What a record believes to be at the destination may be gone: the manifest's refusal is the cue to send it, once."""
+    wanted = push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    body = json.dumps({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]}).encode()
+    destination.status("PUT", "/manifests/1", 400, body=body, times=1)
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert pull_raw(second_registry, f"m/{name}/app", "1") == wanted.raw
+
+
+def test_unreachable_registry_is_one_clear_error(name, declare, imgsync, write):
+    """A registry that does not answer is named, with what to check."""
+    write("mirrors.d/a.yaml", "version: 1\nmirrors:\n  - {name: a, source: '127.0.0.1:1/x/y', destinations: ['127.0.0.1:1/m'], retry: {attempts: 1}}\n")
+    write("registries.yaml", "version: 1\nregistries: {'127.0.0.1:1': {tls: false}}\n")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert "cannot connect" in ran.json["errors"][0]["message"]
+
+
+def test_plain_http_is_never_guessed(registry, name, write, imgsync):
+    """TLS unless said otherwise; the error says how to say otherwise."""
+    write("mirrors.d/a.yaml", f"version: 1\nmirrors:\n  - {{name: a, source: '{registry}/{name}/y', destinations: ['{registry}/m'], retry: {{attempts: 1}}}}\n")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert "tls: false" in ran.json["errors"][0]["message"]
+
+
+def test_null_tags_are_an_empty_list_and_what_is_no_tag_is_left_out(registry, name, declare, imgsync, source):
+    """`tags: null` selects nothing, which at_least tells; a name that is no tag is a warning."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    source.fault("GET", "/tags/list", lambda _: Answer(200, [], b'{"tags": null}'), times=1, instead=True)
+    ran = imgsync("plan", "-o", "json")
+    assert ran.code == 1
+    assert "fewer than at_least: 1" in ran.json["errors"][0]["message"]
+
+    source.fault("GET", "/tags/list", lambda _: Answer(200, [], b'{"tags": ["1", "a/b", "sha256:00", null]}'), instead=True)
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.json["summary"]["create"] == 1
+    assert "left out: a/b, sha256:00" in ran.events("listing.incomplete")[0]["reason"]
+
+
+def test_html_instead_of_a_listing_is_an_error(registry, name, declare, imgsync, source):
+    """A captive portal's page is no listing."""
+    declare(f"[{name}/app]")
+    source.fault("GET", "/tags/list", lambda _: Answer(200, [("Content-Type", "text/html")], b"<html>hello</html>"), instead=True)
+
+    assert "is this a registry?" in imgsync("plan", "-o", "json").json["errors"][0]["message"]
+
+
+def test_endless_pages_are_an_error(registry, name, declare, imgsync, source):
+    """A Link that leads back is not followed for ever, and the part seen is not taken for the whole."""
+    declare(f"[{name}/app]")
+    page = f"/v2/{name}/app/tags/list"
+    source.fault("GET", "/tags/list", lambda _: Answer(200, [("Link", f'<{page}>; rel="next"')], b'{"tags": ["1"]}'), instead=True)
+
+    assert "never end" in imgsync("plan", "-o", "json").json["errors"][0]["message"]
+
+
+def test_next_page_on_another_host_is_not_asked(registry, name, declare, imgsync, source, destination):
+    """A listing's next page on a foreign host is refused before anything is sent there."""
+    declare(f"[{name}/app]")
+    source.fault("GET", "/tags/list", lambda _: Answer(200, [("Link", f'<http://{destination.host}/v2/x>; rel="next"')], b'{"tags": ["1"]}'), instead=True)
+
+    assert "another host" in imgsync("plan", "-o", "json").json["errors"][0]["message"]
+    assert destination.seen == []
+
+
+def test_redirected_read_is_followed_without_credentials(registry, second_registry, name, declare, imgsync, source, destination, write, tmp_path):
+    """A redirect of a read to another host is followed, and no credential goes with it."""
+    wanted = push(registry, f"{name}/app", "1", image(1, layers=1))
+    layer = next(iter(wanted.blobs))
+    push(second_registry, f"{name}/store", "1", wanted)
+    declare(f"[{name}/app]")
+    path = tmp_path / "registries.yaml"
+    path.write_text(path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}"))
+    source.status("GET", "/tags/list", 401, times=1, headers={"WWW-Authenticate": 'Basic realm="x"'})
+    source.fault("GET", layer, lambda _: Answer(307, [("Location", f"http://{destination.host}/v2/{name}/store/blobs/{layer}")], b""), instead=True)
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert [one for one in source.seen if "authorization" in one.headers], "the source did get them"
+    assert not [one for one in destination.seen if "SECRET" in str(one.headers) or "authorization" in one.headers]
+
+
+def test_redirected_write_is_refused(registry, name, declare, imgsync, destination):
+    """A redirect of a write is an error: followed, it could look like success."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    destination.fault("PUT", "/manifests/", lambda _: Answer(302, [("Location", "/v2/")], b""), instead=True)
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "redirects a write" in only_error(ran)
+
+
+def test_upload_to_another_host_is_refused(registry, name, declare, imgsync, source, destination):
+    """An upload session on a foreign host gets no byte."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    destination.fault("POST", "/uploads/", lambda answer: answer.set("Location", "http://localhost:9/u"))
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "another host, localhost" in only_error(ran)
+
+
+def test_mount_that_is_refused_becomes_an_upload(registry, second_registry, name, declare, imgsync, destination):
+    """A registry without mounts is asked for a plain session."""
+    wanted = push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    destination.status("POST", "mount=", 405)
+
+    assert imgsync("apply").code == 0
+    assert pull_raw(second_registry, f"m/{name}/app", "1") == wanted.raw
+
+
+def test_head_without_digest_falls_back_to_get(registry, name, declare, imgsync, source):
+    """A registry that omits the digest of a HEAD is asked for the manifest, which is hashed."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    assert imgsync("apply").code == 0
+    source.fault("HEAD", "/manifests/", lambda answer: answer.set("Docker-Content-Digest", None))
+
+    assert imgsync("plan", "--detailed-exitcode").code == 0
+
+
+class Tokens:
+    """A registry that wants bearer tokens of its own token endpoint, made by faults of the proxy."""
+
+    def __init__(self, proxy, *, realm_host: str = "", field: str = "token") -> None:
+        self.proxy = proxy
+        realm = f"http://{realm_host or proxy.host}/token"
+        challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="reg:x,y",scope="repository:a:pull"'}
+
+        def guard(answer: Answer) -> Answer:
+            return answer if proxy.seen[-1].headers.get("authorization") == "Bearer THE-TOKEN" else Answer(401, list(challenge.items()), b"")
+
+        proxy.fault("GET", "^/token", lambda _: Answer(200, [], json.dumps({field: "THE-TOKEN", "expires_in": 300}).encode()), instead=True)
+        proxy.fault(".*", "^/v2/", guard)
+
+    @property
+    def asked(self) -> list:
+        return [one for one in self.proxy.seen if one.path.startswith("/token")]
+
+
+@pytest.mark.parametrize("field", ["token", "access_token"])
+def test_token_is_asked_for_once_per_scope(field, registry, name, declare, imgsync, source):
+    """A token serves every request of its scope: not one is asked for per blob."""
+    push(registry, f"{name}/app", "1", image(1, layers=5))
+    declare(f"[{name}/app]")
+    tokens = Tokens(source, field=field)
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert [one.path for one in tokens.asked] == [f"/token?service=reg%3Ax%2Cy&scope=repository%3A{name}%2Fapp%3Apull"]
+
+
+def test_docker_config_credentials_go_to_the_own_token_server(registry, name, declare, imgsync, source, write):
+    """Credentials of docker's config.json are used, at the registry's own host, and shown nowhere."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    auth = base64.b64encode(b"me:SECRET-PASSWORD").decode()
+    write("docker/config.json", json.dumps({"auths": {source.host: {"auth": auth}}}))
+    tokens = Tokens(source)
+
+    ran = imgsync("apply", "--log-level", "debug")
+
+    assert ran.code == 0, ran.stderr
+    assert {one.headers.get("authorization") for one in tokens.asked} == {f"Basic {auth}"}
+    assert "SECRET" not in ran.stdout + ran.stderr
+    assert auth not in ran.stdout + ran.stderr
+
+
+def test_credentials_never_go_to_a_foreign_token_server(registry, name, declare, imgsync, source, destination, tmp_path):
+    """A realm elsewhere gets no credential; the error names the setting that would trust it."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    path = tmp_path / "registries.yaml"
+    path.write_text(path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}"))
+    Tokens(source, realm_host=destination.host.replace("127.0.0.1", "localhost"))
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert "token_server" in ran.json["errors"][0]["message"]
+    assert destination.seen == []
+    assert "SECRET" not in ran.stdout + ran.stderr
+
+
+def test_wrong_password_is_one_clear_error(registry, name, declare, imgsync, source, tmp_path):
+    """A refused login says where the credentials came from, not what they are."""
+    declare(f"[{name}/app]")
+    path = tmp_path / "registries.yaml"
+    path.write_text(path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}"))
+    source.status(".*", "/v2/", 401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert "from registries.yaml were refused" in ran.json["errors"][0]["message"]
+    assert "SECRET" not in ran.stdout + ran.stderr
+
+
+def test_first_signal_stops_in_good_order(registry, second_registry, name, declare, start_imgsync, imgsync, source):
+    """SIGTERM: nothing new begins, what runs gets its grace, exit 75; running again finishes."""
+    for number in range(3):
+        push(registry, f"{name}/app", str(number), image(number))
+    declare(f"[{name}/app]", "concurrency: {images: 1}")
+    reached, released = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        reached.set()
+        released.wait(30)
+
+    source.fault("GET", "/blobs/", lambda answer: answer, times=1, before=hold)
+    process = start_imgsync("apply", "-o", "json")
+    assert reached.wait(30)
+    process.send_signal(signal.SIGTERM)
+    for line in process.stderr:
+        if "run.stopping" in line:
+            break
+    released.set()
+    stdout, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 75
+    assert json.loads(stdout)["summary"] | {"seconds": 0} == json.loads(stdout)["summary"] | {"copied": 1, "remaining": 2, "failed": 0, "seconds": 0}
+    again = imgsync("apply", "-o", "json")
+    assert again.code == 0
+    assert again.json["summary"]["copied"] == 2
+
+
+def test_second_signal_cuts(registry, second_registry, name, declare, start_imgsync, source):
+    """A second signal ends the process at once, exit 130, and the tag is not there."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    reached, released = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        reached.set()
+        released.wait(30)
+
+    source.fault("GET", "/blobs/", lambda answer: answer, before=hold)
+    process = start_imgsync("apply")
+    assert reached.wait(30)
+    process.send_signal(signal.SIGINT)
+    for line in process.stderr:
+        if "run.stopping" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    released.set()
+
+    assert process.returncode == 130
+    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
+
+
+def test_run_timeout_leaves_the_rest_for_the_next_run(registry, name, declare, imgsync):
+    """When the run's time is up nothing new begins: exit 75, and the report says what is left."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json", "--run-timeout", "0s", "--grace", "0s")
+
+    assert ran.code == 75
+    assert ran.json["summary"]["remaining"] == 1
+    assert imgsync("apply").code == 0
+
+
+def test_max_changes_does_nothing_beyond_it(registry, second_registry, name, declare, imgsync):
+    """More changes than --max-changes: nothing is done, exit 1."""
+    for number in range(2):
+        push(registry, f"{name}/app", str(number), image(number))
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "--max-changes", "1")
+
+    assert ran.code == 1
+    assert "more than --max-changes 1" in ran.stderr
+    assert pull_raw(second_registry, f"m/{name}/app", "0") is None
+
+
+def test_two_sources_of_one_destination_are_an_error(registry, second_registry, name, write, imgsync, source, destination):
+    """What names alone do not show, the plan does: neither of the two is written."""
+    push(registry, f"{name}/a/app", "1", image(1))
+    push(registry, f"{name}/b/app", "1", image(2))
+    write(
+        "mirrors.d/a.yaml",
+        f"version: 1\nmirrors:\n  - name: a\n    source: {{registry: '{source.host}', repositories: [{name}/a/app, {name}/b/app]}}\n"
+        f"    destinations: [{{registry: '{destination.host}', namespace: {name}, repository: '{{name}}'}}]\n",
+    )
+    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert ran.json["outcomes"] == []
+    assert pull_raw(second_registry, f"{name}/app", "1") is None

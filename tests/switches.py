@@ -1,0 +1,246 @@
+"""The faults a proxy can be told to commit, each a named switch. One is added with `proxy.add(switch, method=…, target=…, nth=…)`."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from tests.wire import Answer, CutError, Request, changed, plain_answer
+
+_MANIFEST_LIMIT = 4 << 20
+
+
+class Switch:
+    """A switch that changes nothing. `early` answers before the request's body is read."""
+
+    early = False
+
+    def request(self, request: Request) -> Request | Answer:
+        """Return the request as it goes on, or the answer that stands in for the registry's."""
+        return request
+
+    def upload(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Return the request's body as it goes on."""
+        return pieces
+
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        """Return the answer as the client sees it."""
+        return answer
+
+
+class Respond(Switch):
+    """Answer in the registry's place."""
+
+    def __init__(self, status: int, body: bytes | str | dict[str, object] = b"", *, headers: dict[str, str] | None = None, early: bool = False) -> None:
+        """Answer with *status*, a body (a dict becomes JSON) and *headers*; early: before the request's body was read."""
+        raw = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
+        self._answer = plain_answer(status, raw, headers)
+        self.early = early
+
+    def request(self, request: Request) -> Request | Answer:
+        """Answer."""
+        return self._answer
+
+
+class Hold(Switch):
+    """Hold requests until released: before they go on, or in the answer's body after so many bytes."""
+
+    def __init__(self, after_bytes: int | None = None) -> None:
+        """Hold the request, or with *after_bytes* its answer."""
+        self._after = after_bytes
+        self._released = threading.Event()
+        self._reached = threading.Semaphore(0)
+
+    def request(self, request: Request) -> Request | Answer:
+        """Wait here unless it is the body that is held."""
+        if self._after is None:
+            self._wait()
+        return request
+
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        """Hold the body."""
+        return answer if self._after is None else replace(answer, body=lambda: self._held(answer.body()))
+
+    def reached(self, timeout: float = 30) -> None:
+        """Wait until one more request is held here."""
+        if not self._reached.acquire(timeout=timeout):
+            raise AssertionError(f"no request came to be held within {timeout} s")
+
+    def release(self) -> None:
+        """Let everything go on, now and from now on."""
+        self._released.set()
+
+    def _wait(self) -> None:
+        self._reached.release()
+        self._released.wait()
+
+    def _held(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        yield from _cut_at(pieces, self._after or 0)
+        self._wait()
+        yield from pieces
+
+
+class _Body(Switch):
+    """Pass the answer's body through a function; heads stay as they are."""
+
+    def __init__(self, change: Callable[[Iterator[bytes]], Iterator[bytes]], *, framing: str | None = None) -> None:
+        self._change = change
+        self._framing = framing
+
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        framing = self._framing or answer.framing
+        headers = answer.headers
+        if framing != "length":
+            headers = changed(headers, {"Content-Length": None, "Transfer-Encoding": "chunked" if framing == "chunked" else None})
+        if framing == "close":
+            headers = changed(headers, {"Connection": "close"})
+        return replace(answer, headers=headers, framing=framing, body=lambda: self._change(answer.body()))
+
+
+class _Upload(Switch):
+    """Pass the request's body through a function."""
+
+    def __init__(self, change: Callable[[Iterator[bytes]], Iterator[bytes]]) -> None:
+        self._change = change
+
+    def upload(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        return self._change(pieces)
+
+
+class _Change(Switch):
+    """Change the request's or the answer's head with a function."""
+
+    def __init__(self, *, request: Callable[[Request], Request] | None = None, answer: Callable[[Request, Answer], Answer] | None = None) -> None:
+        self._request = request
+        self._answer = answer
+
+    def request(self, request: Request) -> Request | Answer:
+        return self._request(request) if self._request else request
+
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        return self._answer(request, answer) if self._answer else answer
+
+
+def status(code: int, *, retry_after: str | None = None, error: str = "", headers: dict[str, str] | None = None, early: bool = False) -> Switch:
+    """Answer *code*, with an error body of the distribution spec when *error* names one, and Retry-After in seconds or as a date."""
+    body: dict[str, object] = {"errors": [{"code": error, "message": f"the harness says {error}"}]} if error else {}
+    extra = {"Retry-After": retry_after} if retry_after is not None else {}
+    return Respond(code, body, headers={**extra, **(headers or {})}, early=early)
+
+
+def html(code: int = 200) -> Switch:
+    """Answer a page for people, as portals and misplaced proxies do."""
+    return Respond(code, "<!doctype html><title>Welcome</title>", headers={"Content-Type": "text/html; charset=utf-8"})
+
+
+def tags_null(name: str = "name") -> Switch:
+    """Answer a tag listing whose tags are null."""
+    return Respond(200, {"name": name, "tags": None})
+
+
+def huge_manifest(media_type: str = "application/vnd.oci.image.index.v1+json") -> Switch:
+    """Answer a manifest, right in every way, of more than 4 MiB."""
+    raw = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": [], "annotations": {"filling": "x" * _MANIFEST_LIMIT}}).encode()
+    return Respond(200, raw, headers={"Content-Type": media_type, "Docker-Content-Digest": f"sha256:{hashlib.sha256(raw).hexdigest()}"})
+
+
+def redirect(host: str, *, scheme: str = "http", code: int = 307, target: str | None = None) -> Switch:
+    """Send the client to *host*, by default for the same path and query."""
+    return _Change(
+        request=lambda request: plain_answer(code, headers={"Location": f"{scheme}://{host}{target if target is not None else request.target}"})  # type: ignore[arg-type,return-value]
+    )
+
+
+def reset() -> Switch:
+    """Break the connection with a reset instead of an answer."""
+    return _Change(answer=_raise_reset)
+
+
+def drop_body_after(size: int, *, framing: str | None = None, reset: bool = False) -> Switch:
+    """
+    End the connection after so many bytes of the answer's body.
+
+    *framing* makes the answer one of known "length", "chunked" or "close": cut there, the last looks whole to who reads no digests.
+    """
+
+    def cut(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        yield from _cut_at(pieces, size)
+        raise CutError(reset=reset)
+
+    return _Body(cut, framing=framing)
+
+
+def reframe(framing: str) -> Switch:
+    """Send the answer's body whole, but "chunked", or ended by "close"."""
+    return _Body(lambda pieces: pieces, framing=framing)
+
+
+def corrupt_byte(at: int = 0) -> Switch:
+    """Flip every bit of one byte of the answer's body."""
+
+    def corrupt(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        begin = 0
+        for piece in pieces:
+            here = at - begin
+            yield piece[:here] + bytes([piece[here] ^ 0xFF]) + piece[here + 1 :] if 0 <= here < len(piece) else piece
+            begin += len(piece)
+
+    return _Body(corrupt)
+
+
+def extra_bytes(extra: bytes = b"more", *, framing: str = "chunked") -> Switch:
+    """Send more body than there is, in a framing that lets it through."""
+    return _Body(lambda pieces: itertools.chain(pieces, (extra,)), framing=framing)
+
+
+def break_upload_after(size: int) -> Switch:
+    """Break the connection with a reset after so many bytes of the request's body went on."""
+
+    def cut(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        yield from _cut_at(pieces, size)
+        raise CutError(reset=True)
+
+    return _Upload(cut)
+
+
+def headers(**changes: str | None) -> Switch:
+    """Set headers of the answer (`Docker_Content_Digest="sha256:…"`, `Link="…"`), or remove them with None."""
+    return _Change(answer=lambda _, answer: answer.with_headers(**changes))
+
+
+def location(change: Callable[[str], str | None]) -> Switch:
+    """Change the answer's Location with a function of it; None removes it."""
+    return _Change(answer=lambda _, answer: answer.with_headers(Location=change(answer.header("location") or "")))
+
+
+def relative_location() -> Switch:
+    """Make the answer's Location a path without scheme and host."""
+    return location(lambda url: "/" + url.split("/", 3)[3])
+
+
+def refuse_mount() -> Switch:
+    """Let the registry open an upload session where a mount was asked for: 202 instead of 201."""
+    return _Change(request=lambda request: replace(request, target=request.path) if "mount=" in request.target else request)
+
+
+def no_ranges() -> Switch:
+    """Ignore Range, as registries may: the answer is 200 with everything."""
+    return _Change(request=lambda request: replace(request, headers=changed(request.headers, {"Range": None})))
+
+
+def _raise_reset(_request: Request, _answer: Answer) -> Answer:
+    raise CutError(reset=True)
+
+
+def _cut_at(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield exactly *size* bytes; what is left of a piece is dropped with it."""
+    while size > 0:
+        piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece[:size]
+        size -= len(piece)
