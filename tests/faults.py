@@ -12,22 +12,26 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tests.switches import Hold, Switch
-from tests.wire import Answer, Connection, CutError, Headers, PeerGoneError, Request, changed, first, plain_answer
+from tests.wire import Answer, Connection, CutError, PeerGoneError, Request, changed, plain_answer
 
 _KEPT_BODY = 1 << 16
 
 
 @dataclass(slots=True)
 class Recorded:
-    """One request as it went through: head, bytes each way, status; times are monotonic nanoseconds, None while it runs."""
+    """
+    One request as it went through: method, target (path and query), headers by lower-case name, bytes each way, status.
+
+    `began` and `ended` are monotonic nanoseconds, comparable between proxies; `ended` is None while it runs.
+    """
 
     method: str
     target: str
-    headers: Headers
+    headers: Mapping[str, str]
     began: int
     ended: int | None = None
     status: int | None = None
@@ -39,10 +43,6 @@ class Recorded:
     def path(self) -> str:
         """Return the target without its query."""
         return self.target.partition("?")[0]
-
-    def header(self, name: str) -> str | None:
-        """Return the first value of a request header, None without one."""
-        return first(self.headers, name)
 
     def received(self, size: int) -> None:
         """Count bytes of body that went to the client."""
@@ -73,11 +73,11 @@ class _Rule:
 
 
 class FaultProxy:
-    """A listener on loopback before a registry (HOST:PORT), or before nothing: then all not switched is answered 404."""
+    """A listener on loopback before a registry (what reads as HOST:PORT), or before nothing: then all not switched is answered 404."""
 
-    def __init__(self, upstream: str | None, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, upstream: object, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         """Listen at once; connections are answered when the block is entered."""
-        self._upstream = upstream
+        self._upstream = None if upstream is None else str(upstream)
         self._tls = tls
         self._rules: list[_Rule] = []
         self._requests: list[Recorded] = []
@@ -134,14 +134,22 @@ class FaultProxy:
             if isinstance(rule.switch, Hold):
                 rule.switch.release()
 
-    def requests(self, *, method: str = ".*", target: str = "", since: int = 0) -> list[Recorded]:
-        """Return the requests so far, in the order they came; `since` leaves out those before a mark."""
-        wanted = self._requests[since:]
-        return [one for one in wanted if re.fullmatch(method, one.method) and re.search(target, one.target)]
+    @property
+    def seen(self) -> list[Recorded]:
+        """Return the requests in the order they came."""
+        return list(self._requests)
 
-    def mark(self) -> int:
-        """Return a mark for `requests(since=…)`."""
-        return len(self._requests)
+    def recorded(self, pattern: str = "", *, query: bool = True) -> list[Recorded]:
+        """Return the requests whose `METHOD target` begins with, or holds, a match of *pattern*."""
+        return [one for one in self._requests if re.search(pattern, f"{one.method} {one.target if query else one.path}")]
+
+    def requests(self, pattern: str = "") -> list[str]:
+        """Return, as `METHOD /path` without the query, the requests in which *pattern* is found, in the order they came."""
+        return [f"{one.method} {one.path}" for one in self.recorded(pattern, query=False)]
+
+    def forget(self) -> None:
+        """Forget what was recorded so far."""
+        self._requests = []
 
     def everything(self) -> str:
         """Return all that was received, heads and the beginnings of bodies, to search for what must not be in it."""
@@ -176,7 +184,7 @@ class FaultProxy:
 
     def _exchange(self, client: Connection, request: Request) -> bool:
         """Answer one request; return whether the connection can serve another."""
-        record = Recorded(request.method, request.target, request.headers, time.monotonic_ns())
+        record = Recorded(request.method, request.target, {key.lower(): value for key, value in request.headers}, time.monotonic_ns())
         self._requests.append(record)
         switches = [rule.switch for rule in list(self._rules) if rule.applies(request)]
         body = _Recorder(client.body_of(request), record)

@@ -13,29 +13,24 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tests.registry_process import RegistryProcess
+import httpx
 
+Kind = Mapping[str, str]
 _OCI = "application/vnd.oci.image."
 _DOCKER = "application/vnd.docker."
-TYPES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+OCI: Kind = MappingProxyType(
+    {"manifest": f"{_OCI}manifest.v1+json", "index": f"{_OCI}index.v1+json", "config": f"{_OCI}config.v1+json", "layer": f"{_OCI}layer.v1.tar+gzip"}
+)
+DOCKER: Kind = MappingProxyType(
     {
-        "oci": {
-            "manifest": f"{_OCI}manifest.v1+json",
-            "index": f"{_OCI}index.v1+json",
-            "config": f"{_OCI}config.v1+json",
-            "layer": f"{_OCI}layer.v1.tar+gzip",
-        },
-        "docker": {
-            "manifest": f"{_DOCKER}distribution.manifest.v2+json",
-            "index": f"{_DOCKER}distribution.manifest.list.v2+json",
-            "config": f"{_DOCKER}container.image.v1+json",
-            "layer": f"{_DOCKER}image.rootfs.diff.tar.gzip",
-        },
+        "manifest": f"{_DOCKER}distribution.manifest.v2+json",
+        "index": f"{_DOCKER}distribution.manifest.list.v2+json",
+        "config": f"{_DOCKER}container.image.v1+json",
+        "layer": f"{_DOCKER}image.rootfs.diff.tar.gzip",
     }
 )
+ANY_MANIFEST = ", ".join(kind[part] for kind in (OCI, DOCKER) for part in ("index", "manifest"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,7 @@ class Image:
 
     raw: bytes
     media_type: str
-    own_blobs: Mapping[str, bytes] = field(default_factory=dict)
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
     children: tuple[Image, ...] = ()
     platform: str = "linux/amd64"
 
@@ -59,9 +54,9 @@ class Image:
         return f"{zlib.crc32(self.raw):08x}"
 
     @property
-    def blobs(self) -> dict[str, bytes]:
+    def all_blobs(self) -> dict[str, bytes]:
         """Return every blob of the image and of all below it, by digest."""
-        return {digest: content for part in self.parts for digest, content in part.own_blobs.items()}
+        return {digest: content for part in self.parts for digest, content in part.blobs.items()}
 
     @property
     def parts(self) -> tuple[Image, ...]:
@@ -77,7 +72,7 @@ class Image:
     @property
     def size_bytes(self) -> int:
         """Return the compressed size: every blob once."""
-        return sum(map(len, self.blobs.values()))
+        return sum(map(len, self.all_blobs.values()))
 
 
 def digest_of(content: bytes) -> str:
@@ -103,18 +98,19 @@ def layer(seed: object, size_bytes: int = 1024) -> bytes:
 
 
 def image(
-    layers: int | Sequence[bytes] = 2,
-    *,
     seed: object = 1,
+    layers: int = 2,
+    *,
+    shared: bytes | None = None,
     layer_bytes: int = 1024,
-    media: str = "oci",
+    kind: Kind = OCI,
     created: str = "2026-01-01T00:00:00Z",
     platform: str = "linux/amd64",
     annotations: Mapping[str, str] | None = None,
 ) -> Image:
-    """Return an image of so many layers, or of just these; another *seed* is another image with no blob in common."""
-    types = TYPES[media]
-    contents = [layer((seed, platform, number), layer_bytes) for number in range(layers)] if isinstance(layers, int) else list(layers)
+    """Return an image of so many layers, on top of the blob *shared*; another *seed* is another image with no other blob in common."""
+    contents = [layer((seed, platform, number), layer_bytes) for number in range(layers)]
+    contents[:0] = [] if shared is None else [shared]
     os, architecture, *_ = platform.split("/")
     config = to_json(
         {
@@ -122,73 +118,89 @@ def image(
             "os": os,
             "architecture": architecture,
             "config": {"Labels": {"seed": str(seed), "platform": platform}},
-            "rootfs": {"type": "layers", "diff_ids": [digest_of(gzip.decompress(content)) for content in contents]},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(content) for content in contents]},
         }
     )
     manifest = {
         "schemaVersion": 2,
-        "mediaType": types["manifest"],
-        "config": _descriptor(types["config"], config),
-        "layers": [_descriptor(types["layer"], content) for content in contents],
+        "mediaType": kind["manifest"],
+        "config": _descriptor(kind["config"], config),
+        "layers": [_descriptor(kind["layer"], content) for content in contents],
     } | ({"annotations": dict(annotations)} if annotations else {})
-    return Image(to_json(manifest), types["manifest"], {digest_of(content): content for content in (config, *contents)}, platform=platform)
+    return Image(to_json(manifest), kind["manifest"], {digest_of(content): content for content in (*contents, config)}, platform=platform)
 
 
 def index(
-    platforms: Sequence[str] = ("linux/amd64", "linux/arm64"),
-    *,
     seed: object = 1,
+    *,
+    platforms: Sequence[str] = ("amd64", "arm64"),
+    children: Sequence[Image] = (),
     nested: bool = False,
-    media: str = "oci",
+    kind: Kind = OCI,
     layer_bytes: int = 1024,
     created: str = "2026-01-01T00:00:00Z",
+    annotations: Mapping[str, str] | None = None,
 ) -> Image:
-    """Return an index of one image per platform; *nested* puts another index around it."""
-    children = tuple(image(seed=seed, platform=platform, media=media, layer_bytes=layer_bytes, created=created) for platform in platforms)
-    inner = index_of(children, media=media)
-    return index_of((inner,), media=media) if nested else inner
+    """Return an index of one image per platform (`arm64`, `linux/arm64/v8`), or of *children*; *nested* puts another index around it."""
+    full = [platform if "/" in platform else f"linux/{platform}" for platform in platforms]
+    made = tuple(children) or tuple(image(seed, platform=platform, kind=kind, layer_bytes=layer_bytes, created=created) for platform in full)
+    document = {"schemaVersion": 2, "mediaType": kind["index"], "manifests": [_entry(child) for child in made]}
+    inner = Image(to_json(document | ({"annotations": dict(annotations)} if annotations else {})), kind["index"], children=made)
+    return index(children=(inner,), kind=kind) if nested else inner
 
 
-def index_of(children: Sequence[Image], *, media: str = "oci", annotations: Mapping[str, str] | None = None) -> Image:
-    """Return an index that names *children*, in this order."""
-    types = TYPES[media]
-    document = {"schemaVersion": 2, "mediaType": types["index"], "manifests": [_entry(child) for child in children]}
-    return Image(to_json(document | ({"annotations": dict(annotations)} if annotations else {})), types["index"], children=tuple(children))
-
-
-def artifact(artifact_type: str = "application/vnd.example.sbom.v1+json", *, seed: object = 1, subject: Image | None = None) -> Image:
+def artifact(seed: object = 1, *, artifact_type: str = "application/vnd.example.sbom.v1+json", subject: Image | None = None) -> Image:
     """Return an OCI artifact: an empty config and one blob of its own type, with a subject if one is given."""
     content = to_json({"artifact": str(seed)})
     manifest = {
         "schemaVersion": 2,
-        "mediaType": TYPES["oci"]["manifest"],
+        "mediaType": OCI["manifest"],
         "artifactType": artifact_type,
         "config": _descriptor("application/vnd.oci.empty.v1+json", b"{}"),
         "layers": [_descriptor(artifact_type, content)],
     } | ({"subject": _descriptor(subject.media_type, subject.raw)} if subject else {})
-    return Image(to_json(manifest), TYPES["oci"]["manifest"], {digest_of(b"{}"): b"{}", digest_of(content): content})
+    return Image(to_json(manifest), OCI["manifest"], {digest_of(content): content, digest_of(b"{}"): b"{}"})
 
 
 def shared_base_images(count: int, *, seed: object = 1, layer_bytes: int = 1024) -> tuple[Image, ...]:
     """Return *count* images that share their first layer and differ in the second and the config."""
     base = layer(("base", seed), layer_bytes)
-    return tuple(image([base, layer((seed, "own", number), layer_bytes)], seed=(seed, number)) for number in range(count))
+    return tuple(image((seed, number), layers=1, shared=base, layer_bytes=layer_bytes) for number in range(count))
 
 
-def push(registry: RegistryProcess, content: Image, name: str) -> Image:
-    """Push *content* to *registry* as `repository:tag` (or `repository`, by digest alone) and return it."""
-    repository, _, tag = name.partition(":")
-    with registry.client(f"repository:{repository}:pull,push") as client:
-        for digest, blob in content.blobs.items():
-            begun = client.post(f"/v2/{repository}/blobs/uploads/")
-            _expect(begun.status_code == 202, begun.text)
-            done = client.put(begun.headers["location"] + f"&digest={digest}", content=blob)
-            _expect(done.status_code == 201, done.text)
+def push(registry: object, repository: str, tag: str, content: Image, *, client: httpx.Client | None = None) -> Image:
+    """Push *content* to *registry* (its host, or anything that reads as such), by digest alone when *tag* is empty; return it."""
+    with client or plain_client(registry) as http:
+        for digest, blob in content.all_blobs.items():
+            begun = http.post(f"/v2/{repository}/blobs/uploads/")
+            _expect(begun, 202)
+            _expect(http.put(begun.headers["location"] + f"&digest={digest}", content=blob), 201)
         for part in content.parts:
-            reference = (tag or part.digest) if part is content else part.digest
-            done = client.put(f"/v2/{repository}/manifests/{reference}", content=part.raw, headers={"Content-Type": part.media_type})
-            _expect(done.status_code == 201, done.text)
+            name = (tag or part.digest) if part is content else part.digest
+            _expect(http.put(f"/v2/{repository}/manifests/{name}", content=part.raw, headers={"Content-Type": part.media_type}), 201)
     return content
+
+
+def pull_raw(registry: object, repository: str, reference: str) -> bytes | None:
+    """Return the bytes of a manifest by tag or digest, None when the registry has none."""
+    status, _, body = request(registry, "GET", f"/v2/{repository}/manifests/{reference}", headers={"Accept": ANY_MANIFEST})
+    if status not in {200, 404}:
+        raise AssertionError(f"{registry}/{repository} does not say whether it has {reference}: {status} {body!r}")
+    return body if status == 200 else None
+
+
+def request(
+    registry: object, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Return status, headers and body of one plain HTTP request; redirects are not followed."""
+    with plain_client(registry) as http:
+        answer = http.request(method, target, headers=dict(headers or {}), content=body)
+    return answer.status_code, answer.headers, answer.content
+
+
+def plain_client(registry: object) -> httpx.Client:
+    """Return an HTTP client for a registry on loopback, without TLS or login; the caller closes it."""
+    return httpx.Client(base_url=f"http://{registry}", trust_env=False, timeout=30)
 
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, object]:
@@ -203,6 +215,6 @@ def _entry(child: Image) -> dict[str, object]:
     return _descriptor(child.media_type, child.raw) | {"platform": platform}
 
 
-def _expect(holds: bool, said: str) -> None:
-    if not holds:
-        raise AssertionError(f"the harness could not push: {said}")
+def _expect(answer: httpx.Response, status: int) -> None:
+    if answer.status_code != status:
+        raise AssertionError(f"the harness could not push: {answer.request.method} {answer.request.url} {answer.status_code} {answer.text}")

@@ -19,10 +19,12 @@ from types import MappingProxyType
 import httpx
 import pytest
 
+from tests.images import ANY_MANIFEST
+
 PROGRAMS = ("docker-registry", "skopeo")
 # A password of its own shape, so that a leak of it can be searched for anywhere.
 LOGIN = ("robot", "harness-password")
-_HTPASSWD = "robot:$2b$05$abcdefghijklmnopqrstuujd4ytDmmr1EVnGQHgVfVDS0sp6uWVP6\n"
+_HTPASSWD = "robot:$2b$05$abcdefghijklmnopqrstuu7e8lpPVhw0YYbfTTM8eXwhdht1Knm26\n"
 _LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) ')
 _READY_SECONDS = 20.0
 
@@ -138,9 +140,8 @@ class RegistryProcess:
         answer = self.get(f"{repository}/tags/list")
         return sorted(answer.json().get("tags") or []) if answer.status_code == 200 else []
 
-    def digest(self, name: str) -> str | None:
-        """Return the digest that `repository:tag` names, None when there is none."""
-        repository, _, tag = name.partition(":")
+    def digest(self, repository: str, tag: str) -> str | None:
+        """Return the digest that the tag names, None when there is none."""
         answer = self.get(f"{repository}/manifests/{tag}", accept=ANY_MANIFEST)
         return answer.headers["docker-content-digest"] if answer.status_code == 200 else None
 
@@ -209,12 +210,6 @@ class RegistryProcess:
             return ""
         clients = f", clientcas: ['{self._tls.client_ca}']" if self._tls.client_ca else ""
         return f"tls: {{certificate: '{self._tls.certificate}', key: '{self._tls.key}'{clients}}}"
-
-
-ANY_MANIFEST = ", ".join(
-    f"application/vnd.{kind}"
-    for kind in ("oci.image.index.v1+json", "oci.image.manifest.v1+json", "docker.distribution.manifest.list.v2+json", "docker.distribution.manifest.v2+json")
-)
 
 
 @contextlib.contextmanager

@@ -59,7 +59,12 @@ class Workplace:
         return kept | own | dict(extra or {})
 
     def run(
-        self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, input: str | None = None, timeout: float = 60  # noqa: A002
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        input: str | None = None,  # noqa: A002 - as subprocess names it
+        timeout: float = 60,
     ) -> Result:
         """Run imgsync to its end."""
         process = self.start(*arguments, env=env, cwd=cwd)

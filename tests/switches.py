@@ -114,7 +114,7 @@ class _Upload(Switch):
 class _Change(Switch):
     """Change the request's or the answer's head with a function."""
 
-    def __init__(self, *, request: Callable[[Request], Request] | None = None, answer: Callable[[Request, Answer], Answer] | None = None) -> None:
+    def __init__(self, *, request: Callable[[Request], Request | Answer] | None = None, answer: Callable[[Request, Answer], Answer] | None = None) -> None:
         self._request = request
         self._answer = answer
 
@@ -130,6 +130,12 @@ def status(code: int, *, retry_after: str | None = None, error: str = "", header
     body: dict[str, object] = {"errors": [{"code": error, "message": f"the harness says {error}"}]} if error else {}
     extra = {"Retry-After": retry_after} if retry_after is not None else {}
     return Respond(code, body, headers={**extra, **(headers or {})}, early=early)
+
+
+def require_authorization(value: str, challenge: str) -> Switch:
+    """Answer 401 with *challenge* to every request whose Authorization is not *value*."""
+    refusal = plain_answer(401, headers={"WWW-Authenticate": challenge})
+    return _Change(request=lambda request: request if request.header("authorization") == value else refusal)
 
 
 def html(code: int = 200) -> Switch:
@@ -150,9 +156,7 @@ def huge_manifest(media_type: str = "application/vnd.oci.image.index.v1+json") -
 
 def redirect(host: str, *, scheme: str = "http", code: int = 307, target: str | None = None) -> Switch:
     """Send the client to *host*, by default for the same path and query."""
-    return _Change(
-        request=lambda request: plain_answer(code, headers={"Location": f"{scheme}://{host}{target if target is not None else request.target}"})  # type: ignore[arg-type,return-value]
-    )
+    return _Change(request=lambda request: plain_answer(code, headers={"Location": f"{scheme}://{host}{target if target is not None else request.target}"}))
 
 
 def reset() -> Switch:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import signal
-import threading
 
 import pytest
 
-from tests.conftest import Ran
-from tests.faults import Answer
+from tests import switches
+from tests.faults import FaultProxy, Recorded
 from tests.images import digest_of, image, pull_raw, push, request
+from tests.run_imgsync import Result, finish
+from tests.switches import Hold, Respond
 
 
-def only_error(ran: Ran) -> str:
+def only_error(ran: Result) -> str:
     errors = [outcome["error"] for outcome in ran.json["outcomes"] if outcome["error"]]
     assert len(errors) == 1, ran.stdout
     return str(errors[0])
@@ -25,7 +26,7 @@ def test_truncated_blob_is_resumed_with_range(registry, second_registry, name, d
     big = b"0123456789" * 50000
     wanted = push(registry, f"{name}/app", "1", image(1, layers=0, shared=big))
     declare(f"[{name}/app]")
-    source.cut_body(digest_of(big), 200_000, times=1)
+    source.add(switches.drop_body_after(200_000), method="GET", target=digest_of(big), times=1)
 
     ran = imgsync("apply", "-o", "json")
 
@@ -45,7 +46,7 @@ def test_wrong_bytes_are_never_committed(what, registry, second_registry, name, 
     push(registry, f"{name}/good", "1", image(2))
     declare(f"[{name}/bad, {name}/good]")
     layer = next(iter(bad.blobs))
-    source.corrupt(layer if what == "blob" else f"{name}/bad/manifests/")
+    source.add(switches.corrupt_byte(), method="GET", target=layer if what == "blob" else f"{name}/bad/manifests/")
 
     ran = imgsync("apply", "-o", "json")
 
@@ -61,11 +62,7 @@ def test_longer_body_is_refused(registry, second_registry, name, declare, imgsyn
     declare(f"[{name}/app]")
     layer = next(iter(wanted.blobs))
 
-    def lengthen(answer: Answer) -> Answer:
-        answer.body += b"more"
-        return answer
-
-    source.fault("GET", layer, lengthen)
+    source.add(switches.extra_bytes(b"more"), method="GET", target=layer)
 
     ran = imgsync("apply", "-o", "json")
 
@@ -79,11 +76,7 @@ def test_manifest_over_four_mebibytes_is_refused(registry, name, declare, imgsyn
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
 
-    def swell(answer: Answer) -> Answer:
-        answer.body += b" " * (5 << 20)
-        return answer
-
-    source.fault("GET", "/manifests/", swell)
+    source.add(switches.huge_manifest(), method="GET", target="/manifests/")
 
     ran = imgsync("plan", "-o", "json")
 
@@ -98,7 +91,7 @@ def test_source_refusal_is_one_error_and_the_others_go_on(status, registry, name
     push(registry, f"{name}/good", "1", image(2))
     declare(f"[{name}/bad, {name}/good]")
     words = json.dumps({"errors": [{"code": "DENIED", "message": "no \x1b[31m such luck"}]}).encode()
-    source.status("GET", f"{name}/bad/tags/list", status, body=words)
+    source.add(Respond(status, words), method="GET", target=f"{name}/bad/tags/list")
 
     ran = imgsync("apply", "-o", "json")
 
@@ -114,7 +107,7 @@ def test_destination_refusal_leaves_no_tag(registry, second_registry, name, decl
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
     body = json.dumps({"errors": [{"code": "DENIED", "message": "quota exceeded"}]}).encode()
-    destination.status("PUT", "/blobs/uploads/", 403, body=body)
+    destination.add(Respond(403, body), method="PUT", target="/blobs/uploads/")
 
     ran = imgsync("apply", "-o", "json")
 
@@ -128,7 +121,7 @@ def test_throttled_requests_wait_as_told_and_succeed(registry, name, declare, im
     """A 429 closes the registry for as long as it says, then the work goes on."""
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
-    source.status("GET", "/blobs/", 429, times=1, headers={"Retry-After": "1"})
+    source.add(Respond(429, headers={"Retry-After": "1"}), method="GET", target="/blobs/", times=1)
 
     ran = imgsync("apply", "-o", "json")
 
@@ -143,7 +136,7 @@ def test_server_errors_are_tried_again(side, registry, name, declare, imgsync, r
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
     for method in ("GET", "HEAD", "POST", "PUT"):
-        proxy.status(method, "/v2/", 503, times=1)
+        proxy.add(Respond(503), method=method, target="/v2/", times=1)
 
     ran = imgsync("apply", "-o", "json")
 
@@ -157,7 +150,7 @@ def test_attempts_one_is_one_try(registry, name, declare, imgsync, write, source
     declare(f"[{name}/app]")
     path = tmp_path / "mirrors.d" / "a.yaml"
     path.write_text(path.read_text().replace("attempts: 2", "attempts: 1"))
-    source.status("GET", "/tags/list", 503)
+    source.add(Respond(503), method="GET", target="/tags/list")
 
     assert imgsync("apply").code == 1
     assert len(source.requests("tags/list")) == 1
@@ -168,7 +161,7 @@ def test_lost_blob_is_sent_again(registry, second_registry, name, declare, imgsy
     wanted = push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
     body = json.dumps({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]}).encode()
-    destination.status("PUT", "/manifests/1", 400, body=body, times=1)
+    destination.add(Respond(400, body), method="PUT", target="/manifests/1", times=1)
 
     ran = imgsync("apply", "-o", "json")
 
@@ -201,12 +194,12 @@ def test_null_tags_are_an_empty_list_and_what_is_no_tag_is_left_out(registry, na
     """`tags: null` selects nothing, which at_least tells; a name that is no tag is a warning."""
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
-    source.fault("GET", "/tags/list", lambda _: Answer(200, [], b'{"tags": null}'), times=1, instead=True)
+    source.add(Respond(200, b'{"tags": null}'), method="GET", target="/tags/list", times=1)
     ran = imgsync("plan", "-o", "json")
     assert ran.code == 1
     assert "fewer than at_least: 1" in ran.json["errors"][0]["message"]
 
-    source.fault("GET", "/tags/list", lambda _: Answer(200, [], b'{"tags": ["1", "a/b", "sha256:00", null]}'), instead=True)
+    source.add(Respond(200, b'{"tags": ["1", "a/b", "sha256:00", null]}'), method="GET", target="/tags/list")
     ran = imgsync("plan", "-o", "json")
 
     assert ran.json["summary"]["create"] == 1
@@ -216,7 +209,7 @@ def test_null_tags_are_an_empty_list_and_what_is_no_tag_is_left_out(registry, na
 def test_html_instead_of_a_listing_is_an_error(registry, name, declare, imgsync, source):
     """A captive portal's page is no listing."""
     declare(f"[{name}/app]")
-    source.fault("GET", "/tags/list", lambda _: Answer(200, [("Content-Type", "text/html")], b"<html>hello</html>"), instead=True)
+    source.add(Respond(200, b"<html>hello</html>", headers={"Content-Type": "text/html"}), method="GET", target="/tags/list")
 
     assert "is this a registry?" in imgsync("plan", "-o", "json").json["errors"][0]["message"]
 
@@ -225,7 +218,7 @@ def test_endless_pages_are_an_error(registry, name, declare, imgsync, source):
     """A Link that leads back is not followed for ever, and the part seen is not taken for the whole."""
     declare(f"[{name}/app]")
     page = f"/v2/{name}/app/tags/list"
-    source.fault("GET", "/tags/list", lambda _: Answer(200, [("Link", f'<{page}>; rel="next"')], b'{"tags": ["1"]}'), instead=True)
+    source.add(Respond(200, b'{"tags": ["1"]}', headers={"Link": f'<{page}>; rel="next"'}), method="GET", target="/tags/list")
 
     assert "never end" in imgsync("plan", "-o", "json").json["errors"][0]["message"]
 
@@ -233,7 +226,7 @@ def test_endless_pages_are_an_error(registry, name, declare, imgsync, source):
 def test_next_page_on_another_host_is_not_asked(registry, name, declare, imgsync, source, destination):
     """A listing's next page on a foreign host is refused before anything is sent there."""
     declare(f"[{name}/app]")
-    source.fault("GET", "/tags/list", lambda _: Answer(200, [("Link", f'<http://{destination.host}/v2/x>; rel="next"')], b'{"tags": ["1"]}'), instead=True)
+    source.add(Respond(200, b'{"tags": ["1"]}', headers={"Link": f'<http://{destination.host}/v2/x>; rel="next"'}), method="GET", target="/tags/list")
 
     assert "another host" in imgsync("plan", "-o", "json").json["errors"][0]["message"]
     assert destination.seen == []
@@ -246,9 +239,11 @@ def test_redirected_read_is_followed_without_credentials(registry, second_regist
     push(second_registry, f"{name}/store", "1", wanted)
     declare(f"[{name}/app]")
     path = tmp_path / "registries.yaml"
-    path.write_text(path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}"))
-    source.status("GET", "/tags/list", 401, times=1, headers={"WWW-Authenticate": 'Basic realm="x"'})
-    source.fault("GET", layer, lambda _: Answer(307, [("Location", f"http://{destination.host}/v2/{name}/store/blobs/{layer}")], b""), instead=True)
+    path.write_text(
+        path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}")
+    )
+    source.add(Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), method="GET", target="/tags/list", times=1)
+    source.add(Respond(307, b"", headers={"Location": f"http://{destination.host}/v2/{name}/store/blobs/{layer}"}), method="GET", target=layer)
 
     ran = imgsync("apply", "-o", "json")
 
@@ -261,7 +256,7 @@ def test_redirected_write_is_refused(registry, name, declare, imgsync, destinati
     """A redirect of a write is an error: followed, it could look like success."""
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
-    destination.fault("PUT", "/manifests/", lambda _: Answer(302, [("Location", "/v2/")], b""), instead=True)
+    destination.add(Respond(302, b"", headers={"Location": "/v2/"}), method="PUT", target="/manifests/")
 
     ran = imgsync("apply", "-o", "json")
 
@@ -273,7 +268,7 @@ def test_upload_to_another_host_is_refused(registry, name, declare, imgsync, sou
     """An upload session on a foreign host gets no byte."""
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
-    destination.fault("POST", "/uploads/", lambda answer: answer.set("Location", "http://localhost:9/u"))
+    destination.add(switches.headers(Location="http://localhost:9/u"), method="POST", target="/uploads/")
 
     ran = imgsync("apply", "-o", "json")
 
@@ -285,7 +280,7 @@ def test_mount_that_is_refused_becomes_an_upload(registry, second_registry, name
     """A registry without mounts is asked for a plain session."""
     wanted = push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
-    destination.status("POST", "mount=", 405)
+    destination.add(Respond(405), method="POST", target="mount=")
 
     assert imgsync("apply").code == 0
     assert pull_raw(second_registry, f"m/{name}/app", "1") == wanted.raw
@@ -296,7 +291,7 @@ def test_head_without_digest_falls_back_to_get(registry, name, declare, imgsync,
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
     assert imgsync("apply").code == 0
-    source.fault("HEAD", "/manifests/", lambda answer: answer.set("Docker-Content-Digest", None))
+    source.add(switches.headers(Docker_Content_Digest=None), method="HEAD", target="/manifests/")
 
     assert imgsync("plan", "--detailed-exitcode").code == 0
 
@@ -304,19 +299,16 @@ def test_head_without_digest_falls_back_to_get(registry, name, declare, imgsync,
 class Tokens:
     """A registry that wants bearer tokens of its own token endpoint, made by faults of the proxy."""
 
-    def __init__(self, proxy, *, realm_host: str = "", field: str = "token") -> None:
+    def __init__(self, proxy: FaultProxy, *, realm_host: str = "", field: str = "token") -> None:
         self.proxy = proxy
         realm = f"http://{realm_host or proxy.host}/token"
-        challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="reg:x,y",scope="repository:a:pull"'}
+        challenge = f'Bearer realm="{realm}",service="reg:x,y",scope="repository:a:pull"'
 
-        def guard(answer: Answer) -> Answer:
-            return answer if proxy.seen[-1].headers.get("authorization") == "Bearer THE-TOKEN" else Answer(401, list(challenge.items()), b"")
-
-        proxy.fault("GET", "^/token", lambda _: Answer(200, [], json.dumps({field: "THE-TOKEN", "expires_in": 300}).encode()), instead=True)
-        proxy.fault(".*", "^/v2/", guard)
+        proxy.add(Respond(200, json.dumps({field: "THE-TOKEN", "expires_in": 300}).encode()), method="GET", target="^/token")
+        proxy.add(switches.require_authorization("Bearer THE-TOKEN", challenge), target="^/v2/")
 
     @property
-    def asked(self) -> list:
+    def asked(self) -> list[Recorded]:
         return [one for one in self.proxy.seen if one.path.startswith("/token")]
 
 
@@ -330,7 +322,7 @@ def test_token_is_asked_for_once_per_scope(field, registry, name, declare, imgsy
     ran = imgsync("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert [one.path for one in tokens.asked] == [f"/token?service=reg%3Ax%2Cy&scope=repository%3A{name}%2Fapp%3Apull"]
+    assert [one.target for one in tokens.asked] == [f"/token?service=reg%3Ax%2Cy&scope=repository%3A{name}%2Fapp%3Apull"]
 
 
 def test_docker_config_credentials_go_to_the_own_token_server(registry, name, declare, imgsync, source, write):
@@ -354,7 +346,9 @@ def test_credentials_never_go_to_a_foreign_token_server(registry, name, declare,
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
     path = tmp_path / "registries.yaml"
-    path.write_text(path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}"))
+    path.write_text(
+        path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}")
+    )
     Tokens(source, realm_host=destination.host.replace("127.0.0.1", "localhost"))
 
     ran = imgsync("plan", "-o", "json")
@@ -369,8 +363,10 @@ def test_wrong_password_is_one_clear_error(registry, name, declare, imgsync, sou
     """A refused login says where the credentials came from, not what they are."""
     declare(f"[{name}/app]")
     path = tmp_path / "registries.yaml"
-    path.write_text(path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}"))
-    source.status(".*", "/v2/", 401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+    path.write_text(
+        path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}")
+    )
+    source.add(Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), method=".*", target="/v2/")
 
     ran = imgsync("plan", "-o", "json")
 
@@ -384,24 +380,19 @@ def test_first_signal_stops_in_good_order(registry, second_registry, name, decla
     for number in range(3):
         push(registry, f"{name}/app", str(number), image(number))
     declare(f"[{name}/app]", "concurrency: {images: 1}")
-    reached, released = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        reached.set()
-        released.wait(30)
-
-    source.fault("GET", "/blobs/", lambda answer: answer, times=1, before=hold)
+    held = Hold()
+    source.add(held, method="GET", target="/blobs/", times=1)
     process = start_imgsync("apply", "-o", "json")
-    assert reached.wait(30)
+    held.reached()
     process.send_signal(signal.SIGTERM)
     for line in process.stderr:
         if "run.stopping" in line:
             break
-    released.set()
-    stdout, _ = process.communicate(timeout=30)
+    held.release()
+    stopped = finish(process)
 
-    assert process.returncode == 75
-    assert json.loads(stdout)["summary"] | {"seconds": 0} == json.loads(stdout)["summary"] | {"copied": 1, "remaining": 2, "failed": 0, "seconds": 0}
+    assert stopped.code == 75
+    assert stopped.json["summary"] | {"seconds": 0} == stopped.json["summary"] | {"copied": 1, "remaining": 2, "failed": 0, "seconds": 0}
     again = imgsync("apply", "-o", "json")
     assert again.code == 0
     assert again.json["summary"]["copied"] == 2
@@ -411,22 +402,17 @@ def test_second_signal_cuts(registry, second_registry, name, declare, start_imgs
     """A second signal ends the process at once, exit 130, and the tag is not there."""
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
-    reached, released = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        reached.set()
-        released.wait(30)
-
-    source.fault("GET", "/blobs/", lambda answer: answer, before=hold)
+    held = Hold()
+    source.add(held, method="GET", target="/blobs/")
     process = start_imgsync("apply")
-    assert reached.wait(30)
+    held.reached()
     process.send_signal(signal.SIGINT)
     for line in process.stderr:
         if "run.stopping" in line:
             break
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
-    released.set()
+    held.release()
 
     assert process.returncode == 130
     assert pull_raw(second_registry, f"m/{name}/app", "1") is None

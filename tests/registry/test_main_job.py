@@ -12,7 +12,9 @@ from tests.images import DOCKER, OCI, artifact, digest_of, image, index, pull_ra
 
 def witness(host: str, reference: str) -> bytes:
     """What skopeo reads."""
-    return subprocess.run(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{host}/{reference}"], capture_output=True, check=True, timeout=30).stdout
+    return subprocess.run(
+        ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{host}/{reference}"], capture_output=True, check=True, timeout=30
+    ).stdout
 
 
 def tags_of(host: str, repository: str) -> list[str]:
