@@ -6,6 +6,7 @@ Never asks whether to copy: the plan did. Spec: design.md §7.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import zlib
 from collections.abc import Callable
@@ -208,9 +209,11 @@ class Copier:
             task.on_bytes(size)
 
         what = f"pull blob {task.job.source.repository.at(blob.digest)}"
-        chunks = paced(download(task.source, task.job.source.repository, blob), deadline=task.deadline, on_bytes=count)
         try:
-            session.put(verified(chunks, digest=blob.digest, size_bytes=blob.size_bytes, what=what))
+            # Closed here and now: left to the collector, a broken download would keep its lane to the source.
+            with contextlib.closing(download(task.source, task.job.source.repository, blob)) as chunks:
+                counted = paced(chunks, deadline=task.deadline, on_bytes=count)
+                session.put(verified(counted, digest=blob.digest, size_bytes=blob.size_bytes, what=what))
         except ImgsyncError as error:
             task.progress.bytes_copied -= moved
             task.on_bytes(-moved)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.manifest import Descriptor
@@ -13,7 +13,7 @@ from imgsync.oci.retry import RetryDetails, is_transient
 from imgsync.oci.transport import StreamedAnswer
 
 
-def download(client: RegistryClient, repository: Repository, descriptor: Descriptor) -> Iterator[bytes]:
+def download(client: RegistryClient, repository: Repository, descriptor: Descriptor) -> Generator[bytes, None, None]:
     """
     Yield the blob's bytes in order, each once, resuming with `Range` after a break.
 
