@@ -34,12 +34,13 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
         documents += found
         faults += wrong
     builder = MirrorBuilder(documents)
-    mirrors = builder.build()
+    builder.check()
     faults += builder.faults
-    if not faults:
+    mirrors = [] if faults else builder.build()
+    if mirrors:
         faults += _not_allowed(mirrors, trust)
         faults += _collisions(mirrors)
-    if not mirrors and not faults and files:
+    elif not faults:
         faults.append(Fault(files[0], 1, 1, "mirrors", "no mirror is declared", "see the examples in the README"))
     if faults:
         raise ConfigError(tuple(dict.fromkeys(faults)))
@@ -88,13 +89,7 @@ def _read(file: str) -> tuple[list[Document], list[Fault]]:
     except OSError as error:
         return [], [Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}")]
     documents, faults = read_documents(data, file=file)
-    sound: list[Document] = []
-    for document in documents:
-        wrong = check_schema(document, "mirror")
-        faults += wrong
-        if not wrong:
-            sound.append(document)
-    return sound, faults
+    return documents, faults + [fault for document in documents for fault in check_schema(document, "mirror")]
 
 
 def _only(mirrors: Iterable[Mirror], only: Sequence[str]) -> list[Mirror]:

@@ -22,32 +22,34 @@ _BLOCKS = ("tags", "concurrency", "timeouts", "retry")
 
 
 class MirrorBuilder:
-    """Builds the mirrors of one folder: `defaults` first, then each mirror over them. Faults gather in `faults`."""
+    """
+    Checks, then builds, the mirrors of one folder. Faults gather in `faults`.
+
+    Checking takes documents as they come, also those the schema has found at fault, and passes over what has the wrong
+    type: so that everything wrong is told at once, and nothing twice. Building wants documents without any fault.
+    """
 
     def __init__(self, documents: Sequence[Document]) -> None:
-        """Build from *documents*, all of which fit the schema."""
-        self._documents = documents
+        """Take *documents* whose root is a mapping."""
+        self._documents = [document for document in documents if isinstance(document.value, dict)]
         self.faults: list[Fault] = []
-        self._defaults: dict[str, Any] = {}
 
-    def build(self) -> list[Mirror]:
-        """Return every mirror that could be built, in order."""
-        for document in self._documents:
-            self._check_variables(document)
-        self._find_defaults()
-        mirrors: list[Mirror] = []
+    def check(self) -> None:
+        """Note every fault that no schema can tell."""
+        self._check_defaults()
         names: dict[str, str] = {}
         for document in self._documents:
-            for index, entry in enumerate(document.value.get("mirrors") or ()):
-                path: Path = ("mirrors", index)
-                where = f"{document.file}:{document.places[path][0]}"
-                if entry["name"] in names:
-                    self._fault(document, (*path, "name"), f"the name '{entry['name']}' is taken", f"first used at {names[entry['name']]}")
-                names.setdefault(entry["name"], where)
-                mirrors.append(_OneMirror(document, path, entry, self._defaults, self.faults).build())
-        return mirrors
+            self._check_variables(document)
+            for path, entry in _entries(document):
+                self._check_name(document, path, entry.get("name"), names)
+                _Checks(document, path, entry, self.faults).check_mirror()
 
-    def _find_defaults(self) -> None:
+    def build(self) -> list[Mirror]:
+        """Return every mirror in order, the folder's defaults applied."""
+        defaults = next((document.value["defaults"] for document in self._documents if "defaults" in document.value), {})
+        return [_built(document, path, entry, defaults or {}) for document in self._documents for path, entry in _entries(document)]
+
+    def _check_defaults(self) -> None:
         found: Document | None = None
         for document in self._documents:
             if "defaults" not in document.value:
@@ -58,40 +60,43 @@ class MirrorBuilder:
                 self.faults.append(document.fault(("defaults",), "defaults are declared twice", hint=hint, at_key=True))
                 continue
             found = document
-            self._defaults = document.value["defaults"]
-            # Built once for its faults: a mistake in a default is told where it stands, once.
-            _OneMirror(document, ("defaults",), self._defaults, {}, self.faults).check_settings()
+            _Checks(document, ("defaults",), _mapping(document.value["defaults"]), self.faults).check_settings()
+
+    def _check_name(self, document: Document, path: Path, name: object, names: dict[str, str]) -> None:
+        if not isinstance(name, str):
+            return
+        if name in names:
+            self.faults.append(document.fault((*path, "name"), f"the name {name!r} is taken", hint=f"first used at {names[name]}"))
+        names.setdefault(name, f"{document.file}:{document.places[path][0]}")
 
     def _check_variables(self, document: Document) -> None:
         for path, text in _texts(document.value, ()):
             if "${" in text:
-                self._fault(document, path, "variables are not read in mirrors.d", "put what varies, such as credentials, in registries.yaml")
-
-    def _fault(self, document: Document, path: Path, message: str, hint: str) -> None:
-        self.faults.append(document.fault(path, message, hint=hint))
+                hint = "put what varies, such as credentials, in registries.yaml"
+                self.faults.append(document.fault(path, "variables are not read in mirrors.d", hint=hint))
 
 
-class _OneMirror:
-    def __init__(self, document: Document, path: Path, entry: Mapping[str, Any], defaults: Mapping[str, Any], faults: list[Fault]) -> None:
+class _Checks:
+    """The checks of one mirror, or of the defaults, on values that may have any type."""
+
+    def __init__(self, document: Document, path: Path, entry: Mapping[str, Any], faults: list[Fault]) -> None:
         self._document = document
         self._path = path
         self._entry = entry
-        self._defaults = defaults
         self._faults = faults
 
-    def build(self) -> Mirror:
-        source = self._source()
-        destinations = tuple(self._destination(index, entry) for index, entry in enumerate(self._entry["destinations"]))
+    def check_mirror(self) -> None:
+        self._check_source(self._entry.get("source"))
+        for index, entry in enumerate(_list(self._entry.get("destinations"))):
+            self._check_destination((*self._path, "destinations", index), entry)
         self.check_settings()
-        line = self._document.places[self._path][0]
-        return Mirror(name=self._entry["name"], source=source, destinations=destinations, file=self._document.file, line=line, **self._settings())
 
     def check_settings(self) -> None:
-        """Note the faults of what this entry itself says, whatever the defaults are."""
+        """Check what this entry itself says, whatever the defaults are."""
         self._refuse_unbuilt()
-        tags = self._entry.get("tags") or {}
+        tags = _mapping(self._entry.get("tags"))
         at: Path = ("tags",)
-        self._each(at, tags, "names", self._is_tag)
+        self._each(at, tags, "names", _check_tag)
         self._each(at, tags, "include", compile_glob)
         self._each(at, tags, "exclude", compile_glob)
         self._each(at, tags, "regex", _compile)
@@ -99,101 +104,119 @@ class _OneMirror:
         self._each(at, tags, "semver", parse_range)
         self._each((), self._entry, "immutable", compile_glob)
         at_least, at_most = tags.get("at_least"), tags.get("at_most")
-        if at_least is not None and at_most is not None and at_least > at_most:
-            self._fault((*at, "at_most"), f"at_most {at_most} is less than at_least {at_least}")
+        if isinstance(at_least, int) and isinstance(at_most, int) and at_least > at_most:
+            self._fault((*self._path, *at, "at_most"), f"at_most {at_most} is less than at_least {at_least}")
 
-    def _settings(self) -> dict[str, Any]:
-        merged = {**self._defaults, **self._entry}
-        for block in _BLOCKS:
-            merged[block] = {**(self._defaults.get(block) or {}), **(self._entry.get(block) or {})}
-        platforms = merged.get("platforms", "all")
-        times = {name: parse_duration(text) for name, text in merged["timeouts"].items()}
-        retry = dict(merged["retry"])
-        if "interval" in retry:
-            retry["interval_seconds"] = parse_duration(retry.pop("interval"))
-        return {
-            "description": merged.get("description", ""),
-            "suspend": merged.get("suspend", False),
-            "tags": _tag_filter(merged["tags"]),
-            "platforms": None if platforms == "all" else tuple(platforms),
-            "referrers": False if merged.get("referrers") is False else None,
-            "immutable": tuple(merged.get("immutable", ())),
-            "concurrency": Concurrency(**merged["concurrency"]),
-            "timeouts": Timeouts(**{f"{name}_seconds": seconds for name, seconds in times.items()}),
-            "retry": Retry(**retry),
-        }
-
-    def _source(self) -> Source:
-        entry, path = self._entry["source"], (*self._path, "source")
+    def _check_source(self, entry: object) -> None:
+        path = (*self._path, "source")
         if isinstance(entry, str):
-            found = self._parsed(path, lambda: parse_repository(entry))
-            return Source("", ()) if found is None else Source(found.registry, repositories=(found.path,))
-        registry = self._parsed((*path, "registry"), lambda: parse_registry(entry["registry"])) or ""
-        namespaces = tuple(self._namespace((*path, "namespaces", index), text) for index, text in enumerate(entry.get("namespaces") or ()))
-        repositories = [
-            self._parsed((*path, "repositories", index), partial(parse_path, text, registry=registry))
-            for index, text in enumerate(entry.get("repositories") or ())
-        ]
+            self._try(path, partial(parse_repository, entry))
+        if not isinstance(entry, dict):
+            return
+        registry = self._registry(path, entry)
+        for index, text in enumerate(_list(entry.get("namespaces"))):
+            self._check_namespace((*path, "namespaces", index), text)
+        for index, text in enumerate(_list(entry.get("repositories"))):
+            if isinstance(text, str):
+                self._try((*path, "repositories", index), partial(parse_path, text, registry=registry))
         self._each(("source",), entry, "exclude", compile_glob)
-        if not namespaces and not repositories:
-            self._document_fault(path, "neither namespaces nor repositories are named", 'name some; `namespaces: [""]` is the whole registry')
-        return Source(registry, namespaces, tuple(dict.fromkeys(found for found in repositories if found)), tuple(entry.get("exclude") or ()))
+        if not entry.get("namespaces") and not entry.get("repositories"):
+            self._fault(path, "neither namespaces nor repositories are named", 'name some; `namespaces: [""]` is the whole registry')
 
-    def _namespace(self, path: Path, text: str) -> str:
-        if text and not is_repository_path(text):
-            self._document_fault(path, f"{text!r} is no namespace", "namespaces are repository paths: lower-case words joined by '/', '.', '_' or '-'")
-        return text
-
-    def _destination(self, index: int, entry: str | Mapping[str, Any]) -> Destination:
-        path = (*self._path, "destinations", index)
+    def _check_destination(self, path: Path, entry: object) -> None:
         if isinstance(entry, str):
             host, _, namespace = entry.partition("/")
-            registry = self._parsed(path, lambda: parse_registry(host)) or ""
-            return Destination(registry, self._namespace(path, namespace))
-        registry = self._parsed((*path, "registry"), lambda: parse_registry(entry["registry"])) or ""
-        namespace = self._namespace((*path, "namespace"), entry.get("namespace", ""))
-        repository, tag = entry.get("repository", "{path}"), entry.get("tag", "{tag}")
-        self._parsed((*path, "repository"), lambda: templates.check_repository_template(repository))
-        self._parsed((*path, "tag"), lambda: templates.check_tag_template(tag))
-        return Destination(registry, namespace, repository, tag)
+            self._try(path, partial(parse_registry, host))
+            self._check_namespace(path, namespace)
+        elif isinstance(entry, dict):
+            self._registry(path, entry)
+            self._check_namespace((*path, "namespace"), entry.get("namespace", ""))
+            for name, check in (("repository", templates.check_repository_template), ("tag", templates.check_tag_template)):
+                if isinstance(entry.get(name), str):
+                    self._try((*path, name), partial(check, entry[name]))
+
+    def _registry(self, path: Path, entry: Mapping[str, Any]) -> str:
+        text = entry.get("registry")
+        found = self._try((*path, "registry"), partial(parse_registry, text)) if isinstance(text, str) else None
+        return found or ""
+
+    def _check_namespace(self, path: Path, text: object) -> None:
+        if isinstance(text, str) and text and not is_repository_path(text):
+            self._fault(path, f"{text!r} is no namespace", "namespaces are repository paths: lower-case words joined by '/', '.', '_' or '-'")
 
     def _refuse_unbuilt(self) -> None:
-        tags = self._entry.get("tags") or {}
-        asked = {
-            ("referrers",): self._entry.get("referrers") not in {None, False} if not isinstance(self._entry.get("referrers"), list) else True,
-            ("prune",): self._entry.get("prune") not in (None, False),
-            ("tags", "min_age"): "min_age" in tags,
+        asked: dict[Path, bool] = {
+            ("referrers",): self._entry.get("referrers", False) is not False,
+            ("prune",): self._entry.get("prune", False) is not False,
+            ("tags", "min_age"): "min_age" in _mapping(self._entry.get("tags")),
         }
         for path, is_asked in asked.items():
             if is_asked:
-                self._faults.append(
-                    self._document.fault((*self._path, *path), f"'{path[-1]}' is not built yet in this version", hint="leave it out for now", at_key=True)
-                )
-
-    def _is_tag(self, text: str) -> None:
-        if not is_tag(text):
-            raise ValueError(f"{text!r} is no tag; tags are up to 128 letters, digits, '_', '.' and '-'")
+                message = f"'{path[-1]}' is not built yet in this version"
+                self._faults.append(self._document.fault((*self._path, *path), message, hint="leave it out for now", at_key=True))
 
     def _each(self, at: Path, block: Mapping[str, Any], name: str, check: Callable[[str], object]) -> None:
         value = block.get(name)
-        for index, text in enumerate([value] if isinstance(value, str) else value or ()):
-            path = (*self._path, *at, name) if isinstance(value, str) else (*self._path, *at, name, index)
-            self._parsed(path, partial(check, text))
+        for index, text in enumerate([value] if isinstance(value, str) else _list(value)):
+            if isinstance(text, str):
+                path = (*self._path, *at, name) if isinstance(value, str) else (*self._path, *at, name, index)
+                self._try(path, partial(check, text))
 
-    def _parsed(self, path: Path, parse: Callable[[], Any]) -> Any:
+    def _try(self, path: Path, parse: Callable[[], Any]) -> Any:
         try:
             return parse()
         except InvalidReferenceError as error:
-            self._document_fault(path, error.message, error.hint)
+            self._fault(path, error.message, error.hint)
         except ValueError as error:
-            self._document_fault(path, str(error), "")
+            self._fault(path, str(error))
         return None
 
-    def _fault(self, path: Path, message: str) -> None:
-        self._document_fault((*self._path, *path), message, "")
-
-    def _document_fault(self, path: Path, message: str, hint: str) -> None:
+    def _fault(self, path: Path, message: str, hint: str = "") -> None:
         self._faults.append(self._document.fault(path, message, hint=hint))
+
+
+def _built(document: Document, path: Path, entry: Mapping[str, Any], defaults: Mapping[str, Any]) -> Mirror:
+    destinations = tuple(_destination(one) for one in entry["destinations"])
+    line = document.places[path][0]
+    return Mirror(name=entry["name"], source=_source(entry["source"]), destinations=destinations, file=document.file, line=line, **_settings(entry, defaults))
+
+
+def _source(entry: str | Mapping[str, Any]) -> Source:
+    if isinstance(entry, str):
+        found = parse_repository(entry)
+        return Source(found.registry, repositories=(found.path,))
+    registry = parse_registry(entry["registry"])
+    paths = (parse_path(text, registry=registry) for text in entry.get("repositories") or ())
+    return Source(registry, tuple(entry.get("namespaces") or ()), tuple(dict.fromkeys(paths)), tuple(entry.get("exclude") or ()))
+
+
+def _destination(entry: str | Mapping[str, Any]) -> Destination:
+    if isinstance(entry, str):
+        host, _, namespace = entry.partition("/")
+        return Destination(parse_registry(host), namespace)
+    return Destination(parse_registry(entry["registry"]), entry.get("namespace", ""), entry.get("repository", "{path}"), entry.get("tag", "{tag}"))
+
+
+def _settings(entry: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**defaults, **entry}
+    for block in _BLOCKS:
+        merged[block] = {**(defaults.get(block) or {}), **(entry.get(block) or {})}
+    platforms = merged.get("platforms", "all")
+    times = {name: parse_duration(text) for name, text in merged["timeouts"].items()}
+    retry = dict(merged["retry"])
+    if "interval" in retry:
+        retry["interval_seconds"] = parse_duration(retry.pop("interval"))
+    return {
+        "description": merged.get("description", ""),
+        "suspend": merged.get("suspend", False),
+        "tags": _tag_filter(merged["tags"]),
+        "platforms": None if platforms == "all" else tuple(platforms),
+        "referrers": False if merged.get("referrers") is False else None,
+        "immutable": tuple(merged.get("immutable", ())),
+        "concurrency": Concurrency(**merged["concurrency"]),
+        "timeouts": Timeouts(**{f"{name}_seconds": seconds for name, seconds in times.items()}),
+        "retry": Retry(**retry),
+    }
 
 
 def _tag_filter(tags: Mapping[str, Any]) -> TagFilter:
@@ -222,6 +245,24 @@ def _texts(value: object, path: Path) -> list[tuple[Path, str]]:
         return [(path, value)]
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [found for name, part in parts for found in _texts(part, (*path, name))]
+
+
+def _entries(document: Document) -> list[tuple[Path, Mapping[str, Any]]]:
+    """Return the mirrors of *document* that are mappings, each with its path."""
+    return [(("mirrors", index), entry) for index, entry in enumerate(_list(document.value.get("mirrors"))) if isinstance(entry, dict)]
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _check_tag(text: str) -> None:
+    if not is_tag(text):
+        raise ValueError(f"{text!r} is no tag; tags are up to 128 letters, digits, '_', '.' and '-'")
 
 
 def _compile(text: str) -> Any:

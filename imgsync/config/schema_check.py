@@ -51,7 +51,7 @@ def _faults(document: Document, error: ValidationError, *, secret: bool) -> Iter
     elif error.validator in {"anyOf", "oneOf"}:
         yield from _best_branch(document, error, path, secret=secret)
     elif error.validator == "type":
-        yield _wrong_type(document, path, [error.validator_value], error.instance, secret=secret)
+        yield _wrong_type(document, path, [error.validator_value], error.instance, secret=secret, example=_example(_schema_of(error)))
     else:
         yield document.fault(path, _words(error, secret=secret), hint=_example(_schema_of(error)))
 
@@ -89,7 +89,7 @@ def _best_branch(document: Document, error: ValidationError, path: Path, *, secr
     yield _wrong_type(document, path, types, error.instance, secret=secret)
 
 
-def _wrong_type(document: Document, path: Path, types: Iterable[Any], instance: object, *, secret: bool) -> Fault:
+def _wrong_type(document: Document, path: Path, types: Iterable[Any], instance: object, *, secret: bool, example: str = "") -> Fault:
     wanted = [_TYPES.get(str(kind), str(kind)) for kind in types]
     written = document.written.get(path)
     if written is None:
@@ -103,7 +103,7 @@ def _wrong_type(document: Document, path: Path, types: Iterable[Any], instance: 
     if "text" not in wanted:
         return document.fault(path, f"{shown} is {written.kind}, where {_listed(wanted, 'or')} is wanted")
     subject = "image tags are text" if "tags" in path else "text is wanted here"
-    return document.fault(path, f"{shown} is {written.kind}; {subject}", hint=f"write '{shown}' with quotes")
+    return document.fault(path, f"{shown} is {written.kind}; {subject}", hint=example or f"write '{shown}' with quotes")
 
 
 def _words(error: ValidationError, *, secret: bool) -> str:
