@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.faults import FaultProxy
-from tests.registry_process import RegistryProcess, running_registry
+from tests.registry_process import RegistryProcess, running_registry, tls_files
 from tests.run_imgsync import Result, Workplace
+from tests.token_server import TokenServer
 
 _numbers = itertools.count(1)
 
@@ -27,6 +29,47 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProce
 def second_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """The registry that tests use as a destination."""
     with running_registry(tmp_path_factory.mktemp("destination")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def password_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
+    """A registry that lets in `registry_process.LOGIN` alone (basic authentication)."""
+    with running_registry(tmp_path_factory.mktemp("password"), htpasswd=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _token_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
+    with TokenServer(tmp_path_factory.mktemp("tokens")).running() as running:
+        yield running
+
+
+@pytest.fixture
+def token_server(_token_server: TokenServer) -> TokenServer:
+    """The token server of `token_registry`, with nothing remembered and nothing set."""
+    _token_server.reset()
+    return _token_server
+
+
+@pytest.fixture(scope="session")
+def token_registry(tmp_path_factory: pytest.TempPathFactory, _token_server: TokenServer) -> Iterator[RegistryProcess]:
+    """A registry that wants bearer tokens of `token_server`."""
+    with running_registry(tmp_path_factory.mktemp("token-registry"), token=_token_server.auth) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A certificate authority that nobody trusts unless told to."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def tls_registry(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[RegistryProcess]:
+    """A registry over TLS, its certificate of `authority`."""
+    folder = tmp_path_factory.mktemp("tls-registry")
+    with running_registry(folder, tls=tls_files(folder, authority)) as running:
         yield running
 
 

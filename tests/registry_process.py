@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 import httpx
 import pytest
+import trustme
 
 from tests.images import ANY_MANIFEST
 
@@ -124,6 +125,12 @@ class RegistryProcess:
         headers = {"Authorization": f"Bearer {self._token.issue(scope)}"} if self._token else {}
         return httpx.Client(base_url=self.url, auth=self.login, headers=headers, verify=self.trust() if self._tls else True, trust_env=False, timeout=30)
 
+    @property
+    def ca(self) -> Path:
+        """Return the file of the authority that this registry's certificate is of."""
+        assert self._tls is not None
+        return self._tls.ca
+
     def trust(self) -> ssl.SSLContext:
         """Return a TLS context that trusts this registry."""
         assert self._tls is not None
@@ -210,6 +217,18 @@ class RegistryProcess:
             return ""
         clients = f", clientcas: ['{self._tls.client_ca}']" if self._tls.client_ca else ""
         return f"tls: {{certificate: '{self._tls.certificate}', key: '{self._tls.key}'{clients}}}"
+
+
+def tls_files(folder: Path, authority: trustme.CA, *, host: str = "127.0.0.1", client_authority: trustme.CA | None = None) -> Tls:
+    """Write a certificate for *host*, its key and the authority into *folder*; return where they are."""
+    files = Tls(folder / "server.pem", folder / "server-key.pem", folder / "ca.pem", folder / "client-ca.pem" if client_authority else None)
+    issued = authority.issue_cert(host)
+    files.certificate.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(str(files.key))
+    authority.cert_pem.write_to_path(str(files.ca))
+    if client_authority is not None and files.client_ca is not None:
+        client_authority.cert_pem.write_to_path(str(files.client_ca))
+    return files
 
 
 @contextlib.contextmanager

@@ -79,9 +79,15 @@ class Hold(Switch):
         self._released.wait()
 
     def _held(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        yield from _cut_at(pieces, self._after or 0)
-        self._wait()
-        yield from pieces
+        left = self._after or 0
+        for piece in pieces:
+            if left < len(piece) and not self._released.is_set():
+                yield piece[:left]
+                self._wait()
+                yield piece[left:]
+            else:
+                yield piece
+            left = max(0, left - len(piece))
 
 
 class _Body(Switch):

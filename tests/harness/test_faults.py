@@ -1,0 +1,368 @@
+"""Each switch of the proxy does what its name says, seen by a plain HTTP client; and without one it forwards faithfully."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from tests import switches
+from tests.faults import FaultProxy
+from tests.images import ANY_MANIFEST, digest_of, image, plain_client, push
+from tests.witness import assert_served
+
+BLOB = image(layers=1, layer_bytes=100_000)
+LAYER = next(iter(BLOB.blobs))
+CONTENT = BLOB.blobs[LAYER]
+
+
+@pytest.fixture
+def stored(registry, name) -> str:
+    """A repository of the real registry that holds `BLOB` as tag 1; its name."""
+    push(registry, name, "1", BLOB)
+    return name
+
+
+@pytest.fixture
+def client(source) -> Iterator[httpx.Client]:
+    """A client of the proxy."""
+    with plain_client(source) as http:
+        yield http
+
+
+@pytest.fixture
+def layer(stored, client) -> Callable[..., httpx.Response]:
+    """Ask the proxy for the layer."""
+    return lambda **headers: client.get(f"/v2/{stored}/blobs/{LAYER}", headers=headers)
+
+
+def _broken(layer: Callable[..., httpx.Response]) -> str:
+    with pytest.raises(httpx.HTTPError) as caught:
+        layer()
+    return type(caught.value).__name__
+
+
+def test_without_a_switch_everything_is_forwarded(registry, source, name):
+    """An image pushed through the proxy, both ways of it, is the image; its sessions stay on the proxy."""
+    content = push(source, name, "1", image())
+
+    assert_served(registry, name, "1", content)
+    assert len(source.requests("^POST ")) == len(source.requests("^PUT .*/blobs/uploads/")) == len(content.blobs)
+
+
+def test_requests_are_recorded_with_bytes_and_times(source, stored, client, layer):
+    """A record holds method, target, headers, status and the bytes each way, and ends after it began."""
+    layer(Range="bytes=10-19")
+    client.post(f"/v2/{stored}/blobs/uploads/?a=b", content=b"12345")
+
+    got, posted = source.seen
+    assert (str(got), got.headers["range"], got.bytes_up, got.bytes_down) == (f"GET /v2/{stored}/blobs/{LAYER} 206", "bytes=10-19", 0, 10)
+    assert (posted.target, posted.path, posted.bytes_up, posted.body) == (f"/v2/{stored}/blobs/uploads/?a=b", f"/v2/{stored}/blobs/uploads/", 5, b"12345")
+    assert got.began < got.ended < posted.began < posted.ended
+
+
+def test_switches_apply_where_they_are_told(source, stored, client):
+    """A switch is scoped by method, target, and the count of the requests that match."""
+    source.add(switches.status(500), method="GET", target="/manifests/1$", nth=2)
+    source.add(switches.status(503), method="HEAD", target="/manifests/", times=1)
+
+    def ask(method: str) -> int:
+        return client.request(method, f"/v2/{stored}/manifests/1", headers={"Accept": ANY_MANIFEST}).status_code
+
+    assert [ask(method) for method in ("GET", "HEAD", "GET", "HEAD", "GET")] == [200, 503, 500, 200, 200]
+
+
+def test_forget_and_clear(source, client):
+    """`forget` drops what was recorded, `clear` what was switched."""
+    source.add(switches.status(500))
+    client.get("/v2/")
+    source.forget()
+    source.clear()
+
+    assert client.get("/v2/").status_code == 200
+    assert len(source.seen) == 1
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 429, 500, 503])
+def test_status(code, source, client):
+    """The registry is not asked; the error is of the specification's form."""
+    source.add(switches.status(code, error="DENIED", retry_after="7", headers={"X-Extra": "1"}))
+
+    answer = client.get("/v2/")
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"], answer.headers["retry-after"], answer.headers["x-extra"]) == (code, "DENIED", "7", "1")
+
+
+def test_html(source, client):
+    """A page instead of JSON."""
+    source.add(switches.html())
+
+    assert client.get("/v2/").headers["content-type"].startswith("text/html")
+
+
+def test_tags_null(source, client):
+    """Null where a list belongs."""
+    source.add(switches.tags_null("a"), target="tags/list")
+
+    assert client.get("/v2/a/tags/list").json() == {"name": "a", "tags": None}
+
+
+def test_huge_manifest(source, client):
+    """A manifest over 4 MiB whose digest is right."""
+    source.add(switches.huge_manifest(), target="/manifests/")
+
+    answer = client.get("/v2/a/manifests/1")
+
+    assert len(answer.content) > 4 << 20
+    assert answer.headers["docker-content-digest"] == digest_of(answer.content)
+
+
+def test_require_authorization(source, client):
+    """Who does not say the word gets the challenge; who does, the registry."""
+    source.add(switches.require_authorization("Bearer x", 'Bearer realm="y"'))
+
+    refused = client.get("/v2/")
+
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer realm="y"')
+    assert client.get("/v2/", headers={"Authorization": "Bearer x"}).status_code == 200
+
+
+@pytest.mark.parametrize("framing", [None, "length", "chunked"])
+def test_drop_body_after(framing, source, layer):
+    """A body that is cut inside its framing is seen as broken, at exactly that byte."""
+    source.add(switches.drop_body_after(20_000, framing=framing), target="/blobs/", times=1)
+
+    assert _broken(layer) == "RemoteProtocolError"
+    assert source.seen[0].bytes_down == 20_000
+    assert layer().content == CONTENT
+
+
+def test_drop_body_after_close_delimited(source, layer):
+    """A body that ends with its connection looks whole though it is cut."""
+    source.add(switches.drop_body_after(20_000, framing="close"), target="/blobs/")
+
+    assert layer().content == CONTENT[:20_000]
+
+
+def test_drop_body_after_with_reset(source, layer):
+    """A reset in the middle is another error than an end."""
+    source.add(switches.drop_body_after(20_000, reset=True), target="/blobs/")
+
+    assert _broken(layer) == "ReadError"
+
+
+def test_reset(source, layer):
+    """No answer at all, but a reset."""
+    source.add(switches.reset(), target="/blobs/")
+
+    assert _broken(layer) == "ReadError"
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+def test_reframe(framing, source, layer):
+    """The body is the same, its length unsaid."""
+    source.add(switches.reframe(framing), target="/blobs/")
+
+    answer = layer()
+
+    assert answer.content == CONTENT
+    assert "content-length" not in answer.headers
+
+
+def test_corrupt_byte(source, layer):
+    """One byte differs, and no other."""
+    source.add(switches.corrupt_byte(54_321), target="/blobs/")
+
+    got = layer().content
+
+    assert [at for at, (one, other) in enumerate(zip(got, CONTENT, strict=True)) if one != other] == [54_321]
+
+
+def test_extra_bytes(source, layer):
+    """More comes than there is."""
+    source.add(switches.extra_bytes(b"!"), target="/blobs/")
+
+    assert layer().content == CONTENT + b"!"
+
+
+def test_headers(source, layer):
+    """Headers are set and removed, the others stay."""
+    source.add(switches.headers(Docker_Content_Digest=None, Link="<x>"), target="/blobs/")
+
+    answer = layer()
+
+    assert "docker-content-digest" not in answer.headers
+    assert (answer.headers["link"], answer.headers["content-length"]) == ("<x>", str(len(CONTENT)))
+
+
+def test_locations(source, name, client):
+    """An upload's Location is changed as told: relative, elsewhere, by another scheme, gone."""
+    uploads = f"/v2/{name}/blobs/uploads/"
+    honest = client.post(uploads).headers["location"]
+    source.add(switches.relative_location(), method="POST", nth=1)
+    source.add(switches.location(lambda url: url.replace(source.host, "example.invalid")), method="POST", nth=2)
+    source.add(switches.location(lambda url: url.replace("http:", "https:")), method="POST", nth=3)
+    source.add(switches.location(lambda _: None), method="POST", nth=4)
+
+    relative, elsewhere, secure, gone = (client.post(uploads).headers.get("location") for _ in range(4))
+
+    assert honest.startswith(f"{source.url}{uploads}")
+    assert relative is not None
+    assert relative.startswith(uploads)
+    assert elsewhere is not None
+    assert elsewhere.startswith(f"http://example.invalid{uploads}")
+    assert secure is not None
+    assert secure.startswith(f"https://{source.host}{uploads}")
+    assert gone is None
+
+
+def test_redirect_to_a_foreign_host_that_records(source, foreign, layer):
+    """A redirect leads to another host, which serves the same and remembers what it was sent."""
+    source.add(switches.redirect(foreign.host), target="/blobs/")
+
+    answer = layer()
+    followed = httpx.get(answer.headers["location"], headers={"Authorization": "Bearer CANARY"}, trust_env=False)
+
+    assert answer.status_code == 307
+    assert followed.content == CONTENT
+    assert foreign.host.startswith("127.0.0.2:")
+    assert "CANARY" in foreign.everything()
+    assert "CANARY" not in source.everything()
+
+
+def test_refuse_mount(registry, source, stored, client):
+    """A mount that the registry would grant is answered with a session."""
+    target = f"/v2/{stored}-other/blobs/uploads/?mount={LAYER}&from={stored}"
+    source.add(switches.refuse_mount(), method="POST", nth=2)
+
+    assert [client.post(target).status_code for _ in range(2)] == [201, 202]
+
+
+def test_no_ranges(source, layer):
+    """A Range is not heard."""
+    source.add(switches.no_ranges(), target="/blobs/")
+
+    answer = layer(Range="bytes=5-")
+
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+
+
+def test_break_upload_after(registry, source, name, client):
+    """An upload breaks at that byte, and the registry has no blob."""
+    begun = client.post(f"/v2/{name}/blobs/uploads/").headers["location"]
+    source.add(switches.break_upload_after(50_000), method="PUT")
+
+    with pytest.raises(httpx.HTTPError):
+        client.put(f"{begun}&digest={LAYER}", content=CONTENT)
+
+    assert registry.get(f"{name}/blobs/{LAYER}").status_code == 404
+
+
+def test_early_answer_comes_before_the_body_is_read(source):
+    """The answer is there while the client has sent no more than its head."""
+    source.add(switches.status(401, early=True), method="PUT")
+
+    with socket.create_connection(("127.0.0.1", source.port), timeout=10) as sock:
+        sock.sendall(b"PUT /v2/a/blobs/uploads/b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        assert sock.recv(1000).startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+
+
+def test_hold_before_the_registry_is_asked(registry, source, stored, layer):
+    """A held request has not come to the registry; released, it is answered."""
+    held = source.add(switches.Hold(), target="/blobs/")
+    mark = registry.mark()
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(layer()))
+    asking.start()
+    held.reached()
+    assert registry.requests(mark, prefix=f"/v2/{stored}/") == ()
+
+    held.release()
+    asking.join(10)
+
+    assert [answer.content for answer in answers] == [CONTENT]
+
+
+def test_hold_in_the_body(source, stored, client):
+    """Bytes up to the hold arrive, and the rest when it is released: nothing is gathered up on the way."""
+    held = source.add(switches.Hold(after_bytes=30_000), target="/blobs/")
+
+    with client.stream("GET", f"/v2/{stored}/blobs/{LAYER}") as answer:
+        pieces = answer.iter_raw()
+        got = b""
+        while len(got) < 30_000:
+            got += next(pieces)
+        held.reached()
+        assert len(got) == 30_000
+        held.release()
+        got += b"".join(pieces)
+
+    assert got == CONTENT
+
+
+def test_uploads_are_streamed(registry, source, name, client):
+    """An upload's first bytes are sent on to the registry while the client still holds back the last."""
+    sent_on = threading.Event()
+
+    class Watch(switches.Switch):
+        def upload(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+            passed = 0
+            for piece in pieces:
+                yield piece
+                passed += len(piece)
+                if passed == 50_000:
+                    sent_on.set()
+
+    source.add(Watch(), method="PUT")
+    begun = client.post(f"/v2/{name}/blobs/uploads/").headers["location"]
+
+    def body() -> Iterator[bytes]:
+        yield CONTENT[:50_000]
+        assert sent_on.wait(10)
+        yield CONTENT[50_000:]
+
+    done = client.put(f"{begun}&digest={LAYER}", content=body(), headers={"Content-Length": str(len(CONTENT))})
+
+    assert done.status_code == 201
+    assert registry.get(f"{name}/blobs/{LAYER}").content == CONTENT
+
+
+def test_chunked_uploads_are_forwarded(registry, source, name, client):
+    """A body of unsaid length comes through as well."""
+    begun = client.post(f"/v2/{name}/blobs/uploads/").headers["location"]
+
+    done = client.put(f"{begun}&digest={LAYER}", content=iter((CONTENT[:10], CONTENT[10:])))
+
+    assert done.status_code == 201
+    assert source.seen[-1].headers["transfer-encoding"] == "chunked"
+    assert registry.get(f"{name}/blobs/{LAYER}").content == CONTENT
+
+
+def test_a_proxy_before_nothing_answers_404_and_records():
+    """What is not switched does not exist; what came is remembered."""
+    with FaultProxy(None) as nobody:
+        assert httpx.get(nobody.url + "/v2/", trust_env=False).status_code == 404
+        assert nobody.requests() == ["GET /v2/"]
+
+
+def test_a_closed_proxy_refuses_connections():
+    """After its block nothing listens, and what was held is let go."""
+    with FaultProxy(None) as proxy:
+        held = proxy.add(switches.Hold())
+
+        def ask() -> None:
+            with contextlib.suppress(httpx.HTTPError):
+                httpx.get(proxy.url, trust_env=False)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        held.reached()
+
+    asking.join(10)
+    assert not asking.is_alive()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(proxy.url, trust_env=False)

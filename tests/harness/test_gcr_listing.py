@@ -1,0 +1,63 @@
+"""The listing in Google's form tells what the real registry behind it holds."""
+
+from __future__ import annotations
+
+from tests.gcr_listing import GcrListing
+from tests.images import image, index, plain_client, push
+
+
+def _listing(source, path: str) -> dict:
+    with plain_client(source) as http:
+        return http.get(f"/v2/{path}tags/list").json()
+
+
+def test_listing_holds_children_digests_sizes_and_dates(registry, source, name):
+    """One answer: the folders below, each manifest with its tags, those without included."""
+    one = push(registry, f"{name}/app", "1", image(1))
+    push(registry, f"{name}/app", "latest", one)
+    two = push(registry, f"{name}/app", "2", index(2))
+    push(registry, f"{name}/app/deep/er", "1", one)
+    source.add(GcrListing(registry), method="GET")
+
+    listing = _listing(source, f"{name}/app/")
+
+    assert (listing["child"], listing["name"], listing["tags"]) == (["deep"], f"{name}/app", ["1", "2", "latest"])
+    assert set(listing["manifest"]) == {one.digest, two.digest, *(child.digest for child in two.children)}
+    assert listing["manifest"][one.digest] == {
+        "imageSizeBytes": str(one.size_bytes),
+        "layerId": "",
+        "mediaType": one.media_type,
+        "tag": ["1", "latest"],
+        "timeCreatedMs": "1767225600000",
+        "timeUploadedMs": "1767225600000",
+    }
+    assert [listing["manifest"][child.digest]["tag"] for child in two.children] == [[], []]
+
+
+def test_root_and_folders_have_children_and_no_tags(registry, source, name):
+    """The root lists the first names of all paths, a folder those below it, an unknown path is 404."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(GcrListing(registry), method="GET")
+
+    assert name in _listing(source, "")["child"]
+    assert _listing(source, f"{name}/") == {"child": ["app"], "manifest": {}, "name": name, "tags": []}
+    assert _listing(source, f"{name}/none/")["errors"][0]["code"] == "NAME_UNKNOWN"
+
+
+def test_artifact_registry_knows_neither_size_nor_creation(registry, source, name):
+    """Both are the text 0, and only the upload has a date."""
+    one = push(registry, name, "1", image(1))
+    source.add(GcrListing(registry, artifact_registry=True), method="GET")
+
+    entry = _listing(source, f"{name}/")["manifest"][one.digest]
+
+    assert (entry["imageSizeBytes"], entry["timeCreatedMs"], entry["timeUploadedMs"]) == ("0", "0", "1767225600000")
+
+
+def test_other_requests_go_through(registry, source, name):
+    """Manifests come from the registry itself."""
+    one = push(registry, name, "1", image(1))
+    source.add(GcrListing(registry), method="GET")
+
+    with plain_client(source) as http:
+        assert http.get(f"/v2/{name}/manifests/1", headers={"Accept": one.media_type}).content == one.raw
