@@ -46,7 +46,7 @@ class MirrorBuilder:
 
     def build(self) -> list[Mirror]:
         """Return every mirror in order, the folder's defaults applied."""
-        defaults = next((document.value["defaults"] for document in self._documents if "defaults" in document.value), {})
+        defaults: Mapping[str, Any] = next((document.value["defaults"] for document in self._documents if "defaults" in document.value), {})
         return [_built(document, path, entry, defaults or {}) for document in self._documents for path, entry in _entries(document)]
 
     def _check_defaults(self) -> None:

@@ -1,0 +1,81 @@
+"""The program as users meet it: help, usage, exit codes, the README, the demo."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    env = {"PATH": os.environ["PATH"], "HOME": str(cwd), "LANG": "C.UTF-8", **environ}
+    return subprocess.run([sys.executable, "-m", "imgsync", *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["nonsense"], ["plan", "--nonsense"], ["plan", "-o", "xml"], ["apply", "--grace", "soon"], []])
+def test_usage_errors_exit_three(arguments, tmp_path):
+    """Wrong usage is 3, never click's 2, which means pending changes."""
+    done = run(*arguments, cwd=tmp_path)
+
+    assert done.returncode == 3
+    assert done.stdout == ""
+
+
+def test_a_missing_folder_is_a_fault(tmp_path):
+    """Without mirrors.d there is nothing to do, and that is said."""
+    done = run("plan", cwd=tmp_path)
+
+    assert done.returncode == 3
+    assert "mirrors.d:1:1: there is no such file or folder" in done.stderr
+
+
+def test_faults_are_annotations_in_github_actions(tmp_path):
+    """GitHub shows each fault beside its line."""
+    (tmp_path / "mirrors.d").mkdir()
+    (tmp_path / "mirrors.d" / "a.yaml").write_text("version: 2\n")
+
+    done = run("validate", cwd=tmp_path, GITHUB_ACTIONS="true")
+
+    assert "::error file=mirrors.d/a.yaml,line=1,col=10,title=imgsync::version: '2' is not known; it has to be 1" in done.stderr
+    assert "1 fault in 1 of 1 file. Nothing was done." in done.stderr
+
+
+def test_variables_stand_for_options(tmp_path):
+    """Every option has its IMGSYNC_ variable."""
+    (tmp_path / "mirrors.d").mkdir()
+    (tmp_path / "mirrors.d" / "a.yaml").write_text("version: 1\nmirrors: [{name: a, source: r.io/x, destinations: [r.io/m]}]\n")
+
+    assert "source:" in run("validate", cwd=tmp_path, IMGSYNC_SHOW="1").stdout
+    assert "no mirror has such a name" in run("validate", cwd=tmp_path, IMGSYNC_ONLY="b").stderr
+
+
+def test_a_closed_pipe_is_no_error(tmp_path):
+    """`imgsync schema | head -1` ends in silence."""
+    done = subprocess.run(f"{sys.executable} -m imgsync schema | head -1", shell=True, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+
+
+def test_readme_shows_the_help_as_it_is(tmp_path):
+    """The README's block of --help is what the program prints."""
+    block = re.search(r"```text\n(Usage: imgsync .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    assert block is not None
+    assert block.group(1) == run("--help", cwd=tmp_path, COLUMNS="80").stdout
+
+
+def test_demo_shows_the_main_job(tmp_path):
+    """The demo runs by itself, checks each of its steps, and leaves nothing behind."""
+    done = run("demo", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "a second plan that was empty and cost the destination no request" in done.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,282 @@
+"""Configuration: every fault at once, each with its place and the remedy (design.md §2)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from imgsync.config.load import allows, load_config, load_trust
+from imgsync.config.model import Destination, Secret
+from imgsync.config.show import show_config
+from imgsync.config.templates import expand_repository, expand_tag
+from imgsync.errors import ConfigError, InvalidReferenceError, UsageError
+
+HEAD = "version: 1\nmirrors:\n  - name: a\n"
+GOOD = HEAD + "    source: registry.k8s.io/pause\n    destinations: [r.example.com/m]\n"
+
+
+def faults_of(folder: Path, text: str | bytes, *, trust: str = "", environ: dict[str, str] | None = None) -> list[str]:
+    """The faults of one file, as users see them, without the file's name."""
+    path = folder / "a.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    registries = folder / "registries"
+    registries.write_text(trust or "version: 1\n")
+    try:
+        load_config([str(path)], registries=str(registries), environ=environ or {})
+    except ConfigError as error:
+        return [str(fault).replace(f"{folder}/", "") for fault in error.faults]
+    return []
+
+
+def mirror(settings_text: str) -> str:
+    return GOOD + "".join(f"    {line}\n" for line in settings_text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (mirror("tags: {semvr: '>=1'}"), "a.yaml:6:12: mirrors[0].tags.semvr: unknown setting (did you mean 'semver'?)"),
+        (mirror("tags: {names: [3.10]}"), "a.yaml:6:20: mirrors[0].tags.names[0]: 3.10 is a number; image tags are text (write '3.10' with quotes)"),
+        (mirror("tags: {names: [no]}"), "a.yaml:6:20: mirrors[0].tags.names[0]: no is true or false; image tags are text (write 'no' with quotes)"),
+        (
+            mirror("tags: {names: [2024-01-01]}"),
+            "a.yaml:6:20: mirrors[0].tags.names[0]: 2024-01-01 is a date; image tags are text (write '2024-01-01' with quotes)",
+        ),
+        (mirror("tags: {names: [1:30]}"), "a.yaml:6:20: mirrors[0].tags.names[0]: 1:30 is a number; image tags are text (write '1:30' with quotes)"),
+        (mirror("tags: {regex: ['(']}"), "a.yaml:6:20: mirrors[0].tags.regex[0]: '(' is no RE2 expression: missing ): ("),
+        (mirror("tags: {include: ['[a']}"), "a.yaml:6:22: mirrors[0].tags.include[0]: '[a' has a '[' that is not closed"),
+        (mirror("tags: {at_least: 5, at_most: 2}"), "a.yaml:6:34: mirrors[0].tags.at_most: at_most 2 is less than at_least 5"),
+        (mirror("retry: {attempts: 0}"), "a.yaml:6:23: mirrors[0].retry.attempts: 0 is less than 1"),
+        (mirror("timeouts: {image: 15}"), "a.yaml:6:23: mirrors[0].timeouts.image: 15 is a number; text is wanted here (such as 30s, 15m, 6h, 90d)"),
+        (mirror("platforms: al"), "a.yaml:6:16: mirrors[0].platforms: 'al' is not known here; it may be 'all' or a list (did you mean 'all'?)"),
+        (mirror("referrers: true"), "a.yaml:6:5: mirrors[0].referrers: 'referrers' is not built yet in this version (leave it out for now)"),
+        (mirror("prune: {at_most: 3}"), "a.yaml:6:5: mirrors[0].prune: 'prune' is not built yet in this version (leave it out for now)"),
+        (mirror("tags: {min_age: 3d}"), "a.yaml:6:12: mirrors[0].tags.min_age: 'min_age' is not built yet in this version (leave it out for now)"),
+        (
+            mirror("description: ${SECRET}"),
+            "a.yaml:6:18: mirrors[0].description: variables are not read in mirrors.d (put what varies, such as credentials, in registries.yaml)",
+        ),
+        (mirror("suspend: true\nsuspend: false"), "a.yaml:7:5: mirrors[0].suspend: 'suspend' is given twice (first at line 6, column 5; keep one)"),
+        (
+            HEAD + "    source: nginx\n    destinations: [r.io/m]\n",
+            "a.yaml:4:13: mirrors[0].source: 'nginx' names no registry (write it whole, such as docker.io/library/nginx)",
+        ),
+        (HEAD + "    source: {registry: r.io, repositories: [../../x]}\n    destinations: [r.io/m]\n", "'../../x' is no repository path"),
+        (HEAD + "    source: {registry: 'u:p@r.io', repositories: [x]}\n    destinations: [r.io/m]\n", "a registry name holds no user or password"),
+        (HEAD + "    source: r.io/x\n    destinations: [{registry: r.io, repository: '{path.__class__}'}]\n", "is not known in a template"),
+        (HEAD + "    source: r.io/x\n    destinations: [{registry: r.io, namespace: ../up}]\n", "'../up' is no namespace"),
+        (HEAD + "    source: \u212aelvin.io/x\n    destinations: [r.io/m]\n", "is no registry name"),
+        (HEAD, "a.yaml:3:5: mirrors[0]: source and destinations must be given"),
+        ("version: 2\n", "a.yaml:1:10: version: '2' is not known; it has to be 1"),
+        ("", "a.yaml:1:1: the file is empty (begin with `version: 1`)"),
+        ("# nothing\n", "a.yaml:1:1: the file is empty (begin with `version: 1`)"),
+        ("- 1\n", "a.yaml:1:1: this is a list, where a mapping is wanted"),
+        ("version: 1\n\tx: 2\n", "a.yaml:2:1: a tab stands where YAML wants spaces (indent with spaces)"),
+        (b"version: 1\n\xff: 2\n", "a.yaml:2:1: the file is not UTF-8 (save it as UTF-8)"),
+        ("version: 1\nx: '\x07'\n", "a.yaml:2:1: the file holds a control character (remove it)"),
+        ("version: 1\nx: !!python/name:os.system a\n", "is not allowed (write the value without a tag)"),
+        ("[" * 100_000, "a.yaml:1:33: nested deeper than 32 levels"),
+        ("a: &a [*a]\n", "aliases expand to more than a configuration can hold"),
+        ("a: *b\n", "a.yaml:1:4: the alias *b names no anchor before it"),
+        ('a: "x\n', "this is not valid YAML"),
+    ],
+)
+def test_every_fault_says_what_where_and_what_to_do(text, expected, tmp_path):
+    """One fault, in the user's words, at its place."""
+    found = faults_of(tmp_path, text)
+
+    assert any(expected in fault for fault in found), found
+
+
+def test_all_faults_of_all_files_are_told_at_once(tmp_path):
+    """What the schema says and what it cannot say come together, for every file and the trust."""
+    (tmp_path / "one.yaml").write_text(mirror("tags: {semvr: x, regex: ['(']}"))
+    (tmp_path / "two.yml").write_text(GOOD)
+    (tmp_path / ".hidden.yaml").write_text("nonsense")
+    (tmp_path / "trust").write_text("version: 1\nregistries: {r.io: {rat: 1}}\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config([str(tmp_path)], registries=str(tmp_path / "trust"), environ={})
+
+    assert [fault.path for fault in caught.value.faults] == ["mirrors[0].tags.semvr", "mirrors[0].tags.regex[0]", "registries.r.io.rat", "mirrors[0].name"]
+
+
+@pytest.mark.parametrize("bomb", ["alias", "merge"])
+def test_yaml_bombs_are_faults_in_no_time(bomb, tmp_path):
+    """What expands without end is refused before it expands."""
+    if bomb == "alias":
+        text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+    else:
+        text = "m0: &m0 {k: v}\n" + "".join(f"m{n}: &m{n} {{<<: [{','.join([f'*m{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
+    began = time.monotonic()
+
+    found = faults_of(tmp_path, text)
+
+    assert "aliases expand to more" in found[0]
+    assert time.monotonic() - began < 10
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=200), st.text(alphabet="version: 1\nmirrors[]{}-&*a<!|>'\"#%@`,?\t", max_size=120).map(str.encode)))
+def test_no_bytes_make_anything_but_faults(tmp_path, data):
+    """Whatever a file holds, the outcome is a configuration or faults, never another error."""
+    faults_of(tmp_path, data)
+
+
+def test_defaults_reach_every_mirror_of_the_folder(tmp_path):
+    """`defaults` stand once and are overridden setting by setting."""
+    (tmp_path / "a.yaml").write_text("version: 1\ndefaults: {platforms: [linux/amd64], concurrency: {images: 7, blobs: 2}}\n")
+    (tmp_path / "b.yaml").write_text(mirror("concurrency: {blobs: 5}"))
+
+    config = load_config([str(tmp_path)], registries=None, environ={})
+
+    assert config.mirrors[0].platforms == ("linux/amd64",)
+    assert (config.mirrors[0].concurrency.images, config.mirrors[0].concurrency.blobs) == (7, 5)
+    (tmp_path / "c.yaml").write_text("version: 1\ndefaults: {suspend: true}\n")
+    with pytest.raises(ConfigError, match="defaults are declared twice"):
+        load_config([str(tmp_path)], registries=None, environ={})
+
+
+def test_several_documents_and_merge_keys_are_read(tmp_path):
+    """Several documents in a file, and merge keys within the budget, are as good as written out."""
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        GOOD + "---\n" + "version: 1\nmirrors:\n  - &b {name: b, source: r.io/x, destinations: [r.io/b]}\n  - {<<: *b, name: c, destinations: [r.io/c]}\n"
+    )
+
+    assert [one.name for one in load_config([str(path)], registries=None, environ={}).mirrors] == ["a", "b", "c"]
+
+
+def test_two_sources_for_one_reference_are_a_fault(tmp_path):
+    """Where names alone show it, a collision needs no network."""
+    text = "version: 1\nmirrors:\n" + "".join(
+        f"  - {{name: {name}, source: {name}.io/x, tags: {{names: ['1']}}, destinations: [r.io/m]}}\n" for name in ("a", "b")
+    )
+
+    assert "b.io/x:1 would be written to r.io/m/x:1" in faults_of(tmp_path, text)[0]
+
+
+def test_only_chooses_mirrors_by_glob(tmp_path):
+    """--only takes names by glob; one that fits nothing is a usage error."""
+    (tmp_path / "a.yaml").write_text(GOOD)
+
+    assert len(load_config([str(tmp_path)], registries=None, environ={}, only=["a*"]).mirrors) == 1
+    with pytest.raises(UsageError, match="no mirror has such a name"):
+        load_config([str(tmp_path)], registries=None, environ={}, only=["b"])
+
+
+def trust_faults(folder: Path, text: str, environ: dict[str, str] | None = None) -> str:
+    path = folder / "registries.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_trust(str(path), environ or {})
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+def test_variables_and_files_fill_in_credentials(tmp_path):
+    """`${VAR}`, a default, a literal `$${`, and a password file without its last newline."""
+    (tmp_path / "secret").write_text("from file\n")
+    path = tmp_path / "registries.yaml"
+    path.write_text(
+        "version: 1\nregistries:\n"
+        "  a.io: {credentials: {username: '${WHO}', password: '$${x}-${PASS:-fall back}'}}\n"
+        f"  b.io: {{credentials: {{username: 'robot$x', password: {{file: {tmp_path}/secret}}}}, rate: 200/6h}}\n"
+    )
+
+    trust = load_trust(str(path), {"WHO": "me"})
+
+    login = trust.of("a.io").credentials
+    assert (login.username, login.password.reveal()) == ("me", "${x}-fall back")
+    assert trust.of("b.io").credentials.username == "robot$x"
+    assert trust.of("b.io").credentials.password.reveal() == "from file"
+    assert trust.of("b.io").rate == (200, 21600.0)
+    assert trust.of("c.io").tls.enabled
+
+
+def test_unset_variables_are_faults_with_their_place(tmp_path):
+    """An unset variable without a default is named, with the one that was perhaps meant."""
+    text = "version: 1\nregistries:\n  a.io: {credentials: {username: me, password: '${PASWORD}'}}\n"
+
+    assert trust_faults(tmp_path, text, {"PASSWORD": "x"}) == (
+        "registries.yaml:3:48: registries.a.io.credentials.password: PASWORD is not set in the environment (did you mean PASSWORD?)"
+    )
+
+
+@pytest.mark.parametrize(
+    "entry", ["{username: me, password: 12345678}", "{username: [SECRET], password: SECRET}", "{username: me, password: {fil: SECRET}}", "SECRET"]
+)
+def test_faults_never_show_credentials(entry, tmp_path):
+    """A fault about credentials says where, not what."""
+    said = trust_faults(tmp_path, f"version: 1\nregistries:\n  a.io: {{credentials: {entry}}}\n")
+
+    assert "SECRET" not in said
+    assert "12345678" not in said
+
+
+@pytest.mark.parametrize("text", ["create_repositories: true", "listing: quay", "listing: {kind: dockerhub}"])
+def test_what_is_not_built_yet_is_said(text, tmp_path):
+    """A key the schema knows and the program does not is a clear fault, never ignored."""
+    assert "is not built yet" in trust_faults(tmp_path, f"version: 1\nregistries:\n  a.io: {{{text}}}\n")
+
+
+def test_secrets_do_not_show():
+    """A secret's text appears in none of the ways that values are shown."""
+    secret = Secret("hunter22")
+
+    assert "hunter22" not in f"{secret} {secret!r} {secret:>20} %s" % secret
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "wanted", "allowed"),
+    [(None, "x.io/a", True), ((), "x.io/a", False), (("x.io/a",), "x.io/a/b", True), (("x.io/a",), "x.io/ab", False), (("x.io",), "x.io.evil.net/a", False)],
+)
+def test_allow_matches_whole_parts(prefixes, wanted, allowed):
+    """An allowed prefix ends at a part's end."""
+    assert allows(prefixes, wanted) is allowed
+
+
+def test_allow_refuses_what_the_operator_did_not(tmp_path):
+    """A mirror outside of `allow` is a fault that names the rule."""
+    found = faults_of(tmp_path, GOOD, trust="version: 1\nallow: {sources: [quay.io], destinations: [r.example.com/other]}\n")
+
+    assert len(found) == 2
+    assert "registry.k8s.io/pause is not allowed by registries.yaml (allowed are: quay.io;" in found[0] + found[1]
+
+
+def test_show_fills_in_defaults_and_hides_secrets(tmp_path):
+    """`validate --show` prints what is used, and no credential."""
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "t").write_text("version: 1\nregistries: {r.example.com: {credentials: {username: SECRETUSER, password: SECRETPASS}}}\n")
+
+    shown = show_config(load_config([str(tmp_path)], registries=str(tmp_path / "t"), environ={}))
+
+    assert "request: 30s" in shown
+    assert "SECRET" not in shown
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{path}", "ns/a/b/c"),
+        ("{name}", "ns/c"),
+        ("{parent}/x", "ns/a/b/x"),
+        ("{flat}", "ns/a_b_c"),
+        ("{relative}", "ns/c"),
+        ("{registry}/{name}", "ns/r.io_5000/c"),
+    ],
+)
+def test_repository_templates(template, expected):
+    """Each field of a destination's template."""
+    assert expand_repository(Destination("x.io", "ns", template), "a/b/c", relative="c", registry="r.io:5000") == expected
+
+
+def test_templates_cannot_leave_the_grammar():
+    """What a template makes is a repository path and a tag, or an error."""
+    with pytest.raises(InvalidReferenceError, match="no repository path"):
+        expand_repository(Destination("x.io", "ns", "../{name}"), "a", relative="a", registry="r.io")
+    with pytest.raises(InvalidReferenceError, match="no tag"):
+        expand_tag(Destination("x.io", tag="-{tag}"), "1")
