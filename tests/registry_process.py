@@ -83,6 +83,7 @@ class RegistryProcess:
         self._ends = contextlib.ExitStack()
         self.login = LOGIN if htpasswd else None
         self.port = 0
+        self.clients_certificate: tuple[Path, Path] | None = None
 
     @property
     def host(self) -> str:
@@ -134,7 +135,10 @@ class RegistryProcess:
     def trust(self) -> ssl.SSLContext:
         """Return a TLS context that trusts this registry."""
         assert self._tls is not None
-        return ssl.create_default_context(cafile=str(self._tls.ca))
+        context = ssl.create_default_context(cafile=str(self._tls.ca))
+        if self.clients_certificate is not None:
+            context.load_cert_chain(*self.clients_certificate)
+        return context
 
     def get(self, path: str, *, accept: str = "*/*") -> httpx.Response:
         """Return the answer to one GET of */v2/path*, with the scope it takes."""
@@ -232,11 +236,18 @@ def tls_files(folder: Path, authority: trustme.CA, *, host: str = "127.0.0.1", c
 
 
 @contextlib.contextmanager
-def running_registry(folder: Path, *, htpasswd: bool = False, tls: Tls | None = None, token: TokenAuth | None = None) -> Iterator[RegistryProcess]:
-    """Give a running registry and stop it in the end; ends the whole test session when the program is missing."""
+def running_registry(
+    folder: Path, *, htpasswd: bool = False, tls: Tls | None = None, token: TokenAuth | None = None, clients_certificate: tuple[Path, Path] | None = None
+) -> Iterator[RegistryProcess]:
+    """
+    Give a running registry and stop it in the end; ends the whole test session when the program is missing.
+
+    *clients_certificate* (certificate, key) is what the harness itself shows to a registry with a `client_ca`.
+    """
     require_programs()
     folder.mkdir(parents=True, exist_ok=True)
     registry = RegistryProcess(folder, htpasswd=htpasswd, tls=tls, token=token)
+    registry.clients_certificate = clients_certificate
     registry.start()
     try:
         yield registry

@@ -1,0 +1,195 @@
+"""Who we are to real registries: passwords, tokens, TLS; and that no secret shows anywhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.faults import FaultProxy
+from tests.images import image, push
+from tests.registry_process import LOGIN, running_registry, tls_files
+from tests.witness import assert_served
+
+USER, PASSWORD = LOGIN
+
+
+def _login(host: str, password: str = PASSWORD, **more: object) -> dict[str, object]:
+    return {"credentials": {"username": USER, "password": password}, **more}
+
+
+def _seen(workplace) -> str:
+    """Everything imgsync left behind in its folder, but the file that holds the secret by right."""
+    files = [path for path in (workplace.folder / ".imgsync").rglob("*") if path.is_file()]
+    return "".join(path.read_bytes().decode("latin-1") for path in files)
+
+
+def test_password_registry_as_destination(registry, password_registry, name, workplace, imgsync):
+    """Basic credentials are sent when asked for; the image arrives; the password shows nowhere."""
+    content = push(registry, f"{name}/app", "1", image())
+    workplace.trust_plain(registry, password_registry, settings={password_registry.host: _login(password_registry.host)})
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{password_registry}/m"])
+
+    ran = imgsync("apply", "--log-level", "debug", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert_served(password_registry, f"m/{name}/app", "1", content)
+    assert PASSWORD not in ran.stdout + ran.stderr + _seen(workplace)
+
+
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_wrong_password_is_named_by_side_and_origin(side, registry, password_registry, name, workplace, imgsync):
+    """A refused login is one error that says which registry refused which file's credentials, and copies nothing."""
+    push(registry, f"{name}/app", "1", image())
+    workplace.trust_plain(registry, password_registry, settings={password_registry.host: _login(password_registry.host, "wrong-SECRET")})
+    one, other = (password_registry, registry) if side == "source" else (registry, password_registry)
+    workplace.mirror("a", source=f"{one}/{name}/app", destinations=[f"{other}/m"])
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    told = ran.stdout + ran.stderr
+    assert f"({side}): 401" in told
+    assert f"credentials for {password_registry} from registries.yaml were refused" in told
+    assert "wrong-SECRET" not in told
+    assert password_registry.requests(prefix=f"/v2/m/{name}/app/blobs/uploads") == ()
+
+
+def test_password_from_a_variable_and_from_a_file(registry, password_registry, name, workplace, imgsync, tmp_path):
+    """`${VAR}` and `{file: …}` are read; neither shows in what validate prints."""
+    push(registry, f"{name}/app", "1", image())
+    (tmp_path / "secret").write_text(PASSWORD + "\n")
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{password_registry}/m"])
+    for password in ("${REGISTRY_PASSWORD}", {"file": str(tmp_path / "secret")}):
+        workplace.trust_plain(registry, password_registry, settings={password_registry.host: {"credentials": {"username": USER, "password": password}}})
+
+        ran = imgsync("plan", "--refresh", env={"REGISTRY_PASSWORD": PASSWORD})
+        shown = imgsync("validate", "--show", env={"REGISTRY_PASSWORD": PASSWORD})
+
+        assert ran.code == 0, ran.stderr
+        assert shown.code == 0
+        assert PASSWORD not in shown.stdout + shown.stderr
+
+
+def test_token_registry_on_both_sides(token_registry, token_server, name, workplace, imgsync):
+    """Source and destination behind one token server: pull for the one, push for the other, few tokens, nothing leaks."""
+    content = push(token_registry, f"{name}/app", "1", image(layers=4), client=token_registry.client(f"repository:{name}/app:pull,push"))
+    token_server.reset()
+    workplace.trust_plain(token_registry, settings={token_registry.host: _login(token_registry.host)})
+    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"])
+
+    ran = imgsync("apply", "--log-level", "debug", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
+    asked = [one.scopes for one in token_server.requests]
+    assert len(asked) == len(set(asked)), "no token is asked for twice"
+    assert len(asked) <= 3
+    assert (f"repository:{name}/app:pull",) in asked
+    assert not any(f"repository:{name}/app:pull,push" in scope for scopes in asked for scope in scopes), "of a source only pull is asked"
+    assert {one.login for one in token_server.requests} == {LOGIN}
+    assert PASSWORD not in ran.stdout + ran.stderr + _seen(workplace)
+    assert "eyJ" not in ran.stdout + ran.stderr + _seen(workplace), "nor does a token"
+
+
+def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, name, workplace, imgsync):
+    """A token whose life is over before it is used again is replaced, not refused."""
+    content = push(token_registry, f"{name}/app", "1", image(), client=token_registry.client(f"repository:{name}/app:pull,push"))
+    token_server.reset()
+    token_server.expires_in_seconds = 0
+    workplace.trust_plain(token_registry, settings={token_registry.host: _login(token_registry.host)})
+    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"])
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
+
+
+def test_token_server_that_refuses_is_one_clear_error(token_registry, token_server, name, workplace, imgsync):
+    """The error names the token server's status, and hints at the credentials."""
+    token_server.needs_login = True
+    workplace.trust_plain(token_registry)
+    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"], retry={"attempts": 1})
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert "401" in ran.json["errors"][0]["message"]
+    assert "no credentials" in ran.json["errors"][0]["message"]
+
+
+def test_anonymous_tokens_need_no_credentials(token_registry, token_server, name, workplace, imgsync):
+    """Where the token server gives tokens to anybody, nothing need be configured."""
+    push(token_registry, f"{name}/app", "1", image(), client=token_registry.client(f"repository:{name}/app:pull,push"))
+    token_server.reset()
+    workplace.trust_plain(token_registry)
+    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"])
+
+    assert imgsync("apply").code == 0
+    assert {one.login for one in token_server.requests} == {None}
+
+
+def test_tls_is_verified(registry, tls_registry, name, workplace, imgsync):
+    """A certificate of an authority nobody named is refused; the error says which setting names it."""
+    workplace.trust_plain(registry)
+    workplace.mirror("a", source=f"{tls_registry}/{name}/app", destinations=[f"{registry}/m"], retry={"attempts": 1})
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    message = ran.json["errors"][0]["message"].lower()
+    assert "certificate" in message
+    assert "ca" in message
+
+
+@pytest.mark.parametrize("tls", ["ca", "unverified"])
+def test_tls_registry_is_reached_as_told(tls, registry, tls_registry, name, workplace, imgsync):
+    """With its authority named, or with verification switched off in so many words, the copy works."""
+    content = push(tls_registry, f"{name}/app", "1", image(), client=tls_registry.client())
+    setting = {"ca": str(tls_registry.ca)} if tls == "ca" else {"verify": False}
+    workplace.trust_plain(registry, settings={})
+    workplace.registries_file(json.dumps({"version": 1, "registries": {registry.host: {"tls": False}, tls_registry.host: {"tls": setting}}}))
+    workplace.mirror("a", source=f"{tls_registry}/{name}/app", destinations=[f"{registry}/m"])
+
+    ran = imgsync("apply")
+
+    assert ran.code == 0, ran.stderr
+    assert_served(registry, f"m/{name}/app", "1", content)
+
+
+def test_client_certificate(registry, authority, name, workplace, imgsync, tmp_path):
+    """A registry that lets in only clients with a certificate is told ours."""
+    folder = tmp_path / "mutual"
+    folder.mkdir()
+    files = tls_files(folder, authority, client_authority=authority)
+    ours = authority.issue_cert("imgsync@example.invalid")
+    ours.cert_chain_pems[0].write_to_path(str(tmp_path / "client.pem"))
+    ours.private_key_pem.write_to_path(str(tmp_path / "client-key.pem"))
+    push(registry, f"{name}/app", "1", image())
+    with running_registry(folder, tls=files, clients_certificate=(tmp_path / "client.pem", tmp_path / "client-key.pem")) as mutual:
+        tls = {"ca": str(files.ca), "cert": str(tmp_path / "client.pem"), "key": str(tmp_path / "client-key.pem")}
+        workplace.registries_file(json.dumps({"version": 1, "registries": {registry.host: {"tls": False}, mutual.host: {"tls": tls}}}))
+        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{mutual}/m"])
+
+        ran = imgsync("apply")
+
+        assert ran.code == 0, ran.stderr
+        assert mutual.tags(f"m/{name}/app") == ["1"]
+
+
+def test_credentials_in_a_location_or_error_are_not_shown(registry, second_registry, name, workplace, imgsync):
+    """A registry that echoes our credentials in its own words does not get them printed."""
+    from tests import switches
+
+    push(registry, f"{name}/app", "1", image())
+    with FaultProxy(second_registry) as proxy:
+        proxy.add(switches.Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), nth=1)
+        proxy.add(switches.Respond(400, {"errors": [{"code": "DENIED", "message": f"bad password {PASSWORD} for you"}]}), method="POST")
+        workplace.trust_plain(registry, proxy, settings={proxy.host: _login(proxy.host)})
+        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
+
+        ran = imgsync("apply", "-o", "json", "--log-level", "debug")
+
+    assert ran.code == 1
+    assert PASSWORD not in ran.stdout + ran.stderr
