@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-_WITHOUT_NETWORK = {"validate", "schema", "--help", "--version"}
+_WITHOUT_NETWORK = {"validate", "schema", "-h", "--help", "--version"}
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    if not _WITHOUT_NETWORK & set(sys.argv[1:]) and len(sys.argv) > 1:
+    if sys.argv[1:] and sys.argv[1] not in _WITHOUT_NETWORK:
         from gevent import monkey
 
         monkey.patch_all()

@@ -90,7 +90,7 @@ class _Run:
             self._record(done)
         self._flush()
         outcomes = tuple(self._outcomes.get(change.destination) or Outcome(change, "remaining") for change in self._plan.changes)
-        return Report(self._plan.id, outcomes, len(self._plan.errors), round(time.monotonic() - self._began, 3), self._stop.reason)
+        return Report(self._plan.id, outcomes, self._plan.errors, round(time.monotonic() - self._began, 3), self._stop.reason)
 
     def _startable(self, pending: list[Change]) -> Iterator[Change]:
         """Yield changes while their mirror may still start one."""

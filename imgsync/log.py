@@ -6,38 +6,15 @@ Spec: design.md §5.
 
 from __future__ import annotations
 
-import base64
 import logging
 import sys
-from collections.abc import Iterable
 from typing import Any, TextIO
-from urllib.parse import quote
 
 import structlog
 
+from imgsync.redaction import Redaction
+
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_SHORTEST_SECRET = 4
-
-
-class Redaction:
-    """The values that must not show, and the text without them. Values may be added while running."""
-
-    def __init__(self) -> None:
-        """Begin with nothing to hide."""
-        self._hidden: list[str] = []
-
-    def hide(self, secrets: Iterable[str]) -> None:
-        """Hide *secrets* from now on, also as base64 and in URLs; shorter than four characters cannot be told from text."""
-        for secret in secrets:
-            if len(secret) >= _SHORTEST_SECRET:
-                forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
-                self._hidden = sorted({*self._hidden, *forms}, key=len, reverse=True)
-
-    def clean(self, text: str) -> str:
-        """Return *text* with every hidden value replaced by `***`."""
-        for secret in self._hidden:
-            text = text.replace(secret, "***")
-        return text
 
 
 def configure_logging(*, level: str, form: str, stream: TextIO, redaction: Redaction) -> Any:
@@ -50,12 +27,17 @@ def configure_logging(*, level: str, form: str, stream: TextIO, redaction: Redac
     for name in ("httpx", "httpcore", "filelock", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     console = form == "console" or (form == "auto" and stream.isatty())
-    processors: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"), _without_nothing]
+    processors: list[Any] = [
+        lambda _logger, _name, event: {key: value if key == "event" else redaction.clean_values(value) for key, value in event.items()},
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        _without_nothing,
+    ]
     if console:
         processors += [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        processors.append(lambda _logger, _name, line: _printable(str(line)))
     else:
         processors += [_in_order, structlog.processors.JSONRenderer(ensure_ascii=True)]
-    processors.append(lambda _logger, _name, line: redaction.clean(_printable(str(line)) if console else str(line)))
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imgsync.plan.model import Change
+from imgsync.plan.model import Change, PlanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every outcome in the plan's order, the plan's id and errors count, seconds in all, why it stopped if it did."""
+    """Every outcome in the plan's order, what the plan could not say, seconds in all, why it stopped early if it did."""
 
     plan_id: str
     outcomes: tuple[Outcome, ...]
-    errors: int = 0
+    errors: tuple[PlanError, ...] = ()
     seconds: float = 0.0
     stopped: str = ""
 

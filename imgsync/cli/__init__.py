@@ -10,6 +10,7 @@ import click
 
 import imgsync
 from imgsync.cli.lazy import LazyGroup
+from imgsync.redaction import Redaction
 
 _COMMANDS = {
     "validate": "Check everything that needs no network.",
@@ -38,8 +39,9 @@ def cli() -> None:
 
 def run(argv: list[str]) -> int:
     """Run the command line *argv* and return its exit code (design.md §3)."""
+    redaction = Redaction()
     try:
-        result = cli.main(argv, prog_name="imgsync", standalone_mode=False)
+        result = cli.main(argv, prog_name="imgsync", standalone_mode=False, obj=redaction)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -53,7 +55,7 @@ def run(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last place: what is not ours is a bug, told as one
-        return _failed(error)
+        return _failed(error, redaction)
     return result if isinstance(result, int) else 0
 
 
@@ -64,7 +66,7 @@ def _told(message: str, *, hint: str = "") -> int:
     return _USAGE_EXIT
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: Exception, redaction: Redaction) -> int:
     from imgsync.errors import ConfigError, ImgsyncError
     from imgsync.render.safe import safe
 
@@ -74,9 +76,8 @@ def _failed(error: Exception) -> int:
         print_faults(error.faults)
         return error.exit_code
     if isinstance(error, ImgsyncError):
-        _told(f"error: {safe(error.message)}", hint=safe(error.hint))
+        _told(f"error: {safe(redaction.clean(error.message))}", hint=safe(redaction.clean(error.hint)))
         return error.exit_code
-    # Without the values of variables: among them may be credentials.
-    traceback.print_exception(error, file=sys.stderr)
+    click.echo(redaction.clean("".join(traceback.format_exception(error))), err=True, nl=False)
     click.echo("This is a bug in imgsync; please report it with the lines above.", err=True)
     return _BUG_EXIT

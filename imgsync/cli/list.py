@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 import click
 
 from imgsync.cli.options import common_of, option, output_option, run_options
+from imgsync.cli.output import say, say_json
 
 
 @click.command("list")
@@ -22,13 +22,12 @@ def command(what: str, output: str, **options: Any) -> int:
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_trust
     from imgsync.plan.names import list_names
-    from imgsync.render.documents import to_json
 
     with open_session(load_trust(common.registries, os.environ), common, read_only=True) as session:
         found = list_names(what, session.registries)
     if output == "json":
-        click.echo(to_json({found.kind: list(found.names)}, indented=sys.stdout.isatty()))
+        say_json({found.kind: list(found.names)})
     else:
         for name in found.names:
-            click.echo(name)
+            say(name)
     return 0

@@ -14,17 +14,18 @@ import click
 
 from imgsync.apply import Limits, Watcher, apply_plan
 from imgsync.cli.options import Common
+from imgsync.cli.output import redaction, say, say_json
 from imgsync.concurrency import NativeThread, Stop, on_signals
 from imgsync.config.model import Config, Trust
 from imgsync.errors import RateLimitedError, UnsafePlanError
 from imgsync.events import Log
-from imgsync.log import Redaction, to_stderr
+from imgsync.log import to_stderr
 from imgsync.oci.retry import RetryDetails
 from imgsync.plan.build import build_plan
 from imgsync.plan.model import Plan
 from imgsync.progress import Bars, Heartbeat
 from imgsync.registries import Registries
-from imgsync.render.documents import plan_document, report_document, to_json
+from imgsync.render.documents import plan_document, report_document
 from imgsync.render.plan_table import plan_table
 from imgsync.render.report_table import report_table
 from imgsync.report import Report
@@ -48,6 +49,8 @@ class Session:
         """Return the plan of *config*, and log that it was built."""
         plan = build_plan(config, self.registries, self.state, refresh=refresh, now=datetime.now(UTC), stop=self.stop, log=self.log)
         self.log.info("plan.built", plan_id=plan.id, **plan.counts, error=len(plan.errors), transfer_bytes=plan.transfer_bytes, seconds=plan.seconds)
+        for error in plan.errors:
+            self.log.error("plan.failed", mirror=error.mirror, reference=error.reference, error=error.message, hint=error.hint)
         return plan
 
     def apply(self, plan: Plan, config: Config, *, limits: Limits, heartbeat_seconds: float) -> Report:
@@ -76,14 +79,14 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
     Raises:
         LockedError: Another run holds the state.
     """
-    redaction = Redaction()
-    redaction.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
-    log = to_stderr(level=common.log_level, form=common.log_format, redaction=redaction)
+    hidden = redaction()
+    hidden.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
+    log = to_stderr(level=common.log_level, form=common.log_format, redaction=hidden)
     stop = Stop()
     undo = on_signals(lambda: _first_signal(stop, log), _second_signal)
     thread = NativeThread()
     try:
-        with Registries(trust, environ=os.environ, on_retry=lambda details: _log_retry(log, details), on_secret=redaction.hide) as registries:
+        with Registries(trust, environ=os.environ, on_retry=lambda details: _log_retry(log, details), on_secret=hidden.hide) as registries:
             for warning in registries.warnings:
                 log.warning("credentials.unread", reason=warning)
             opened = open_state(
@@ -103,17 +106,17 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
 def print_plan(plan: Plan, *, output: str, show_kept: bool = False, explain: bool = False) -> None:
     """Print *plan* to stdout."""
     if output == "json":
-        click.echo(to_json(plan_document(plan), indented=sys.stdout.isatty()))
+        say_json(plan_document(plan))
     else:
-        click.echo(plan_table(plan, show_kept=show_kept, explain=explain), nl=False)
+        say(plan_table(plan, show_kept=show_kept, explain=explain), nl=False)
 
 
 def print_report(report: Report, *, output: str) -> None:
     """Print *report* to stdout."""
     if output == "json":
-        click.echo(to_json(report_document(report), indented=sys.stdout.isatty()))
+        say_json(report_document(report))
     else:
-        click.echo(report_table(report), nl=False)
+        say(report_table(report), nl=False)
 
 
 def run_apply(session: Session, config: Config, *, output: str, refresh: bool, options: dict[str, Any]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgsync.cli.options import Duration, option, output_option
+from imgsync.cli.output import say_json
 
 if TYPE_CHECKING:
     from imgsync.state import StateStore
@@ -29,12 +29,10 @@ def command() -> None:
 @output_option
 def list_records(prefix: str, state: str, output: str) -> int:
     """List the destinations that are remembered, one per line; PREFIX narrows them."""
-    from imgsync.render.documents import to_json
-
     with _opened(state, read_only=True) as store:
         records = list(store.records(prefix))
     if output == "json":
-        click.echo(to_json([asdict(record) for record in records], indented=sys.stdout.isatty()))
+        say_json([asdict(record) for record in records])
     else:
         for record in records:
             click.echo(record.destination)
@@ -48,14 +46,13 @@ def list_records(prefix: str, state: str, output: str) -> int:
 def show_record(reference: str, state: str, output: str) -> int:
     """Show what is remembered of one destination REFERENCE."""
     from imgsync.errors import UsageError
-    from imgsync.render.documents import to_json
 
     with _opened(state, read_only=True) as store:
         record = store.record(reference)
     if record is None:
         raise UsageError(f"nothing is remembered of {reference}", hint="imgsync state list shows what is")
     if output == "json":
-        click.echo(to_json(asdict(record), indented=sys.stdout.isatty()))
+        say_json(asdict(record))
     else:
         for name, value in asdict(record).items():
             click.echo(f"{name:<14} {value}")

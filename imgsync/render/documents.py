@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from imgsync.plan.model import Plan
+from imgsync.plan.model import Plan, PlanError
 from imgsync.report import Report
 
 
@@ -23,7 +23,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "transfer_bytes": plan.transfer_bytes,
         },
         "changes": [{**asdict(change), "action": change.action.value} for change in plan.changes],
-        "errors": [{"mirror": error.mirror, "reference": error.reference, "message": _with_hint(error.message, error.hint)} for error in plan.errors],
+        "errors": _errors(plan.errors),
     }
 
 
@@ -53,12 +53,17 @@ def report_document(report: Report) -> dict[str, Any]:
             }
             for outcome in report.outcomes
         ],
+        "errors": _errors(report.errors),
     }
 
 
 def to_json(document: object, *, indented: bool) -> str:
     """Return *document* as JSON without a trailing newline, indented for people or compact for pipes."""
     return json.dumps(document, indent=2 if indented else None, separators=None if indented else (",", ":"), ensure_ascii=False)
+
+
+def _errors(errors: tuple[PlanError, ...]) -> list[dict[str, str]]:
+    return [{"mirror": error.mirror, "reference": error.reference, "message": _with_hint(error.message, error.hint)} for error in errors]
 
 
 def _with_hint(message: str, hint: str) -> str:

@@ -32,6 +32,6 @@ def _lines(report: Report) -> Iterator[str]:
         )
     if remaining:
         yield f"Stopped ({report.stopped or 'an image failed'}): {remaining} left. Run it again to go on."
-    counted = ((report.count("failed"), "failed"), (report.count("refused"), "refused"), (report.errors, "could not be planned"))
+    counted = ((report.count("failed"), "failed"), (report.count("refused"), "refused"), (len(report.errors), "could not be planned"))
     bad = [f"{count} {word}" for count, word in counted if count]
     yield f"{', '.join(bad)}." if bad else "Nothing failed."
