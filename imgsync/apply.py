@@ -15,7 +15,7 @@ from typing import Protocol
 
 from imgsync.concurrency import Deadline, Stop, map_unordered, spawn_later
 from imgsync.config.model import Config, Mirror
-from imgsync.errors import ImgsyncError, StateError, StoppedError
+from imgsync.errors import BudgetSpentError, ImgsyncError, StateError, StoppedError
 from imgsync.events import Log
 from imgsync.oci.manifest import parse_platform
 from imgsync.oci.reference import Reference, parse_reference
@@ -43,7 +43,9 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds a run: seconds in all (None: the mirrors' own), seconds of grace after a stop, end at the first failure."""
+    """What bounds a run: seconds since it *began*, planning included (None: the mirrors' own), of grace after a stop; end at the first failure."""
+
+    began: float
 
     run_seconds: float | None = None
     grace_seconds: float = 5.0
@@ -85,7 +87,7 @@ class _Run:
         pending = [change for change in self._plan.changes if change.action in PENDING]
         at_once = max((self._mirrors[change.mirror].concurrency.images for change in pending), default=1)
         if self._limits.run_seconds is not None and pending:
-            spawn_later(max(0.0, self._limits.run_seconds - (time.monotonic() - self._began)), self._time_is_up)
+            spawn_later(max(0.0, self._limits.run_seconds - self._run_seconds()), self._time_is_up)
         for done in map_unordered(self._attempt, self._startable(pending), limit=at_once, stop=self._stop):
             self._record(done)
         self._flush()
@@ -96,10 +98,13 @@ class _Run:
         """Yield changes while their mirror may still start one."""
         for change in pending:
             limit = self._mirrors[change.mirror].timeouts.run_seconds
-            if self._limits.run_seconds is None and limit is not None and time.monotonic() - self._began > limit:
+            if self._limits.run_seconds is None and limit is not None and self._run_seconds() > limit:
                 self._stop.reason = self._stop.reason or "timeouts.run is reached"
                 continue
             yield change
+
+    def _run_seconds(self) -> float:
+        return time.monotonic() - self._limits.began
 
     def _time_is_up(self) -> None:
         self._stop.request("the run's time is up", grace_seconds=self._limits.grace_seconds)
@@ -151,6 +156,8 @@ class _Run:
         try:
             copied = self._copy(change, mirror, deadline, progress)
         except ImgsyncError as error:
+            if isinstance(error, BudgetSpentError):
+                self._stop.request(error.message)
             cut = isinstance(error, StoppedError) and self._stop.requested
             return _outcome(change, "remaining" if cut else "failed", progress, began, error=error), None, progress.seen
         return _outcome(change, "copied", progress, began, copied=copied), _record_of(change, mirror, copied), progress.seen
@@ -184,7 +191,8 @@ class _Run:
         _log_outcome(self._log, outcome)
         self._watcher.finished(outcome)
         if self._limits.fail_fast and outcome.result == "failed":
-            self._stop.request("an image failed and --fail-fast is set")
+            # Without a reason of its own: the report says what failed, and running again would fail again.
+            self._stop.request("")
 
     def _flush(self) -> None:
         """Write what gathered; a state that cannot be written costs the next run requests, not this one its work."""

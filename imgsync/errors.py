@@ -5,9 +5,9 @@ ImgsyncError                    .hint: what to do next     .exit_code
 ├── ConfigError                 .faults: every one, with file, line, path        exit 3
 ├── InvalidReferenceError                                                        exit 3
 ├── UnsafePlanError             the plan went past a brake                       exit 1
-├── RegistryError               .operation .reference .origin .status .code
+├── RegistryError               .operation .reference .origin .status .code .retry_after_seconds
 │   ├── UnreachableError        transient
-│   ├── RateLimitedError        transient, .retry_after_seconds
+│   ├── RateLimitedError        transient
 │   ├── AuthenticationError     401: who we are was not believed, or not said
 │   ├── AccessDeniedError       403: who we are may not do this
 │   ├── NotFoundError           404
@@ -16,7 +16,8 @@ ImgsyncError                    .hint: what to do next     .exit_code
 │   └── InsecureError           TLS that cannot be trusted, or a lead we do not follow
 ├── ContentMismatchError        bytes do not fit their digest or size
 ├── UnsupportedContentError     content imgsync does not copy (schema 1, bombs)
-├── StoppedError                a deadline or a signal cut the work short
+├── StoppedError                a deadline or a signal cut the work short        exit 75
+│   └── BudgetSpentError        the declared rate of a registry is used up
 └── StateError                  the state directory; `LockedError` exits 75
 
 Errors carry strings and numbers only; this module imports nothing of ours.
@@ -91,8 +92,10 @@ class RegistryError(ImgsyncError):
     A registry answered with an error, or not at all.
 
     `origin` is "source" or "destination"; `status` the HTTP status, None when there was no answer;
-    `code` and `detail` are the registry's own, made safe to print.
+    `code` and `detail` are the registry's own, made safe to print; `retry_after_seconds` is what it asked for, None when it did not.
     """
+
+    retry_after_seconds: float | None = None
 
     def __init__(
         self,
@@ -122,10 +125,9 @@ class UnreachableError(RegistryError):
 
 
 class RateLimitedError(RegistryError):
-    """429; `retry_after_seconds` is what the registry asked for, None when it did not say."""
+    """429."""
 
     transient = True
-    retry_after_seconds: float | None = None
 
 
 class AuthenticationError(RegistryError):
@@ -169,6 +171,10 @@ class StoppedError(ImgsyncError):
     """The work was cut short by a deadline or a stop signal; running again continues."""
 
     exit_code = 75
+
+
+class BudgetSpentError(StoppedError):
+    """The rate that was declared for a registry allows no request for longer than is worth waiting."""
 
 
 class StateError(ImgsyncError):

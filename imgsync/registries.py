@@ -12,6 +12,7 @@ from imgsync.content import ManifestCache
 from imgsync.errors import UsageError
 from imgsync.oci.docker_config import load_docker_config
 from imgsync.oci.endpoint import Credentials, Endpoint, tls_context
+from imgsync.oci.pace import Pace
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.retry import Patience, RetryDetails
 from imgsync.oci.transport import Transport
@@ -34,6 +35,7 @@ class Registries:
         self.on_retry = on_retry
         self._on_secret = on_secret
         self._transports: dict[tuple[str, str], Transport] = {}
+        self._paces: dict[str, Pace] = {}
         self._contexts: dict[Tls, ssl.SSLContext] = {}
 
     def __enter__(self) -> Self:
@@ -75,7 +77,7 @@ class Registries:
         """
         key = (registry, origin)
         if key not in self._transports:
-            self._transports[key] = Transport(self._endpoint(registry, origin))
+            self._transports[key] = Transport(self._endpoint(registry, origin), self._pace(registry))
         return RegistryClient(self._transports[key], patience)
 
     def patience(self, mirror: Mirror, *, check: Callable[[], None]) -> Patience:
@@ -102,10 +104,12 @@ class Registries:
             credentials=credentials,
             looked_in=looked_in,
             connections=trusted.connections,
-            rate=trusted.rate,
             proxy=trusted.proxy,
             token_server=trusted.token_server,
         )
+
+    def _pace(self, registry: str) -> Pace:
+        return self._paces.setdefault(registry, Pace(registry, self.trust.of(registry).rate))
 
     def _credentials(self, registry: str, trusted: RegistryTrust) -> tuple[Credentials | None, tuple[str, ...]]:
         if trusted.credentials is not None:

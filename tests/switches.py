@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -200,6 +201,18 @@ def corrupt_byte(at: int = 0) -> Switch:
             begin += len(piece)
 
     return _Body(corrupt)
+
+
+def trickle(size: int, *, seconds: float) -> Switch:
+    """Send the answer's body in pieces of *size* bytes with a pause of *seconds* after each."""
+
+    def slowly(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            for begin in range(0, len(piece), size):
+                yield piece[begin : begin + size]
+                time.sleep(seconds)
+
+    return _Body(slowly)
 
 
 def extra_bytes(extra: bytes = b"more", *, framing: str = "chunked") -> Switch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -126,6 +127,7 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
     Raises:
         UnsafePlanError: The plan holds more changes than `--max-changes`.
     """
+    began = time.monotonic()
     plan = session.plan(config, refresh=refresh)
     most = options["max_changes"]
     if most is not None and len(plan.pending) > most:
@@ -136,7 +138,7 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
     quiet = not plan.pending
     if output == "table":
         print_plan(plan, output=output)
-    limits = Limits(run_seconds=options["run_timeout"], grace_seconds=options["grace"], fail_fast=options["fail_fast"])
+    limits = Limits(began, run_seconds=options["run_timeout"], grace_seconds=options["grace"], fail_fast=options["fail_fast"])
     report = session.apply(plan, config, limits=limits, heartbeat_seconds=options["heartbeat"])
     if output == "json" or not quiet or report.count("refused") or report.errors:
         print_report(report, output=output)

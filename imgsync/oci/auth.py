@@ -24,6 +24,7 @@ from imgsync.errors import AuthenticationError, InsecureError, RegistryError, Un
 from imgsync.oci.challenge import Challenge, parse_challenges
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation
+from imgsync.oci.retry import Patience, retry_call
 
 # (registry's site, token server's host): pairs, never a list of hosts trusted by everybody.
 _KNOWN_PAIRS = {("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com"), ("nvcr.io", "authn.nvidia.com")}
@@ -63,7 +64,7 @@ class Authenticator:
         self._tokens: list[_Token] = []
         self._lock = threading.Lock()
 
-    def header(self, scopes: Iterable[str], *, operation: Operation) -> str | None:
+    def header(self, scopes: Iterable[str], *, operation: Operation, patience: Patience) -> str | None:
         """
         Return the Authorization header for *scopes*, None before the registry ever asked for one.
 
@@ -75,7 +76,7 @@ class Authenticator:
             return None
         if self._challenge.scheme == "basic":
             return self._basic()
-        return f"Bearer {self._token(frozenset(scopes), operation=operation)}"
+        return f"Bearer {self._token(frozenset(scopes), operation=operation, patience=patience)}"
 
     def challenged(self, headers: Iterable[str], *, sent: str | None, operation: Operation) -> bool:
         """Take note of a 401's challenges; return whether asking again can help. *sent* is the refused header."""
@@ -106,7 +107,7 @@ class Authenticator:
             return None
         return "Basic " + base64.b64encode(f"{found.username}:{found.password}".encode()).decode()
 
-    def _token(self, scopes: frozenset[str], *, operation: Operation) -> str:
+    def _token(self, scopes: frozenset[str], *, operation: Operation, patience: Patience) -> str:
         # One lock per endpoint: fifty callers that need a token ask for it once.
         with self._lock:
             now = time.monotonic()
@@ -114,11 +115,11 @@ class Authenticator:
             for token in self._tokens:
                 if scopes <= token.scopes:
                     return token.text
-            token = self._fetch(scopes, operation=operation)
+            token = self._fetch(scopes, operation=operation, patience=patience)
             self._tokens.append(token)
             return token.text
 
-    def _fetch(self, scopes: frozenset[str], *, operation: Operation) -> _Token:
+    def _fetch(self, scopes: frozenset[str], *, operation: Operation, patience: Patience) -> _Token:
         challenge = self._challenge
         assert challenge is not None  # noqa: S101 - only called once a challenge is known
         realm = challenge.parameters["realm"]
@@ -132,7 +133,7 @@ class Authenticator:
         query += [f"scope={quote(scope, safe='')}" for scope in sorted(scopes)]
         url = realm + ("&" if "?" in realm else "?") + "&".join(query)
         asked = Operation("get a token for", operation.reference, operation.origin)
-        answer = self._ask(asked, url, headers)
+        answer = retry_call(lambda: self._ask(asked, url, headers), patience, operation=asked.name, reference=asked.reference, attempts=patience.login)
         if answer.status != 200:
             error = asked.failed(AuthenticationError, f"{urlsplit(realm).hostname} answered {answer.status}", status=answer.status)
             raise self.explain(error)

@@ -9,7 +9,7 @@ from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableEr
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.retry import RetryDetails, is_transient
+from imgsync.oci.retry import RetryDetails, is_transient, pause_seconds
 from imgsync.oci.transport import StreamedAnswer
 
 
@@ -46,9 +46,9 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
 
 
 def _pause(client: RegistryClient, error: RegistryError, failures: int) -> None:
-    asked = getattr(error, "retry_after_seconds", None)
     # The first break of a download is mostly a broken connection, not a busy registry: go on at once.
-    seconds = min(asked, 300.0) if asked is not None else 0.0 if failures == 1 else client.patience.interval_seconds * 2 ** (failures - 2)
+    at_once = failures == 1 and isinstance(error, UnreachableError)
+    seconds = 0.0 if at_once else pause_seconds(client.patience, error, attempt=failures)
     client.patience.on_retry(RetryDetails(error.operation, error.reference, failures, seconds, error))
     client.patience.pause(seconds)
 

@@ -25,8 +25,8 @@ class Endpoint:
     """
     One registry, seen from one side (`origin` is "source" or "destination").
 
-    `plain` is plain http (`context` is then for redirects to https alone); `rate` is (requests, seconds); `looked_in` lists the places where credentials were
-    looked for, for the error that needs them.
+    `plain` is plain http (`context` is then for redirects to https alone); `looked_in` lists the places where credentials were looked for, for the error
+    that needs them.
     """
 
     registry: str
@@ -36,7 +36,6 @@ class Endpoint:
     credentials: Credentials | None = None
     looked_in: tuple[str, ...] = ()
     connections: int = 32
-    rate: tuple[int, float] | None = None
     proxy: str | None = field(default=None, repr=False)
     token_server: str | None = None
 

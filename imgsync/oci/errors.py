@@ -42,7 +42,7 @@ def error_of(operation: Operation, status: int, *, headers: Mapping[str, str], b
     code, detail = _registry_words(body)
     kind = _kind(status)
     error = operation.failed(kind, detail, status=status, code=code, hint=_hint(kind, code))
-    if isinstance(error, RateLimitedError):
+    if error.transient:
         error.retry_after_seconds = retry_after_seconds(headers.get("retry-after", ""), now=time.time())
     return error
 

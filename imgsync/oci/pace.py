@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+
+from imgsync.errors import BudgetSpentError
+
+_LONGEST_WAIT_SECONDS = 300.0
 
 
 class Pace:
-    """A token bucket of *requests* per *seconds*, and a gate that a 429 closes for every caller."""
+    """At most so many requests in any stretch of so many seconds, and a gate that a 429 closes for every caller."""
 
-    def __init__(self, rate: tuple[int, float] | None) -> None:
-        """Begin with a full bucket; None is no limit."""
+    def __init__(self, registry: str, rate: tuple[int, float] | None) -> None:
+        """Begin with nothing sent to *registry*; *rate* is (requests, seconds), None no limit."""
+        self._registry = registry
         self._rate = rate
-        self._tokens = float(rate[0]) if rate else 0.0
-        self._filled = time.monotonic()
+        # A bucket that begins full would let through twice the number in its first stretch: registries count each stretch.
+        self._sent: deque[float] = deque(maxlen=rate[0] if rate else 0)
         self._opens = 0.0
         self._lock = threading.Lock()
 
     def wait(self, pause: Callable[[float], None]) -> None:
-        """Return when the next request may be sent, sleeping by *pause* until then."""
+        """
+        Return when the next request may be sent, sleeping by *pause* until then.
+
+        Raises:
+            BudgetSpentError: That is more than five minutes away.
+        """
         while (seconds := self._take()) > 0:
+            if seconds > _LONGEST_WAIT_SECONDS:
+                raise BudgetSpentError(
+                    f"the rate declared for {self._registry} is used up for the next {seconds / 60:.0f} minutes", hint="run again then; what was copied stays"
+                )
             pause(seconds)
 
     def close_for(self, seconds: float) -> None:
@@ -28,17 +43,15 @@ class Pace:
         self._opens = max(self._opens, time.monotonic() + seconds)
 
     def _take(self) -> float:
-        """Take a token and return 0, or return the seconds until there may be one."""
+        """Note a request and return 0, or return the seconds until one may be sent."""
         with self._lock:
             now = time.monotonic()
             if now < self._opens:
                 return self._opens - now
             if self._rate is None:
                 return 0.0
-            size, period = self._rate
-            self._tokens = min(float(size), self._tokens + (now - self._filled) * size / period)
-            self._filled = now
-            if self._tokens >= 1:
-                self._tokens -= 1
-                return 0.0
-            return (1 - self._tokens) * period / size
+            requests, seconds = self._rate
+            if len(self._sent) == requests and now < self._sent[0] + seconds:
+                return self._sent[0] + seconds - now
+            self._sent.append(now)
+            return 0.0

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import tenacity
 
-from imgsync.errors import ImgsyncError, RateLimitedError
+from imgsync.errors import ImgsyncError, RegistryError
 
 Result = TypeVar("Result")
 
@@ -73,12 +73,6 @@ def retry_call(function: Callable[[], Result], patience: Patience, *, operation:
     Raises:
         ImgsyncError: The last try's error, or one that is not transient at once.
     """
-    backoff = tenacity.wait_random_exponential(multiplier=patience.interval_seconds, max=_LONGEST_PAUSE_SECONDS)
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
-        return backoff(state) if asked is None else min(asked, _LONGEST_RETRY_AFTER_SECONDS)
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -89,7 +83,7 @@ def retry_call(function: Callable[[], Result], patience: Patience, *, operation:
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
         stop=tenacity.stop_after_attempt(attempts or patience.attempts),
-        wait=wait,
+        wait=lambda state: _pause_seconds(patience, state, state.outcome.exception() if state.outcome else None),
         sleep=patience.pause,
         before=lambda _: patience.check(),
         before_sleep=before_sleep,
@@ -100,6 +94,19 @@ def retry_call(function: Callable[[], Result], patience: Patience, *, operation:
     except ImgsyncError as error:
         error.tried_out = True
         raise
+
+
+def pause_seconds(patience: Patience, error: ImgsyncError, *, attempt: int) -> float:
+    """Return how long to wait after try number *attempt* failed with *error*: as the registry says, else longer each time, with jitter."""
+    state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+    state.attempt_number = attempt
+    return _pause_seconds(patience, state, error)
+
+
+def _pause_seconds(patience: Patience, state: tenacity.RetryCallState, error: BaseException | None) -> float:
+    if isinstance(error, RegistryError) and error.retry_after_seconds is not None:
+        return min(error.retry_after_seconds, _LONGEST_RETRY_AFTER_SECONDS)
+    return tenacity.wait_random_exponential(multiplier=patience.interval_seconds, max=_LONGEST_PAUSE_SECONDS)(state)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -77,11 +77,11 @@ class StreamedAnswer:
 class Transport:
     """Every request to one registry from one side. `requests` counts those sent to the registry, by method."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        """Begin with no connection open."""
+    def __init__(self, endpoint: Endpoint, pace: Pace) -> None:
+        """Begin with no connection open; *pace* is the registry's, shared by both sides."""
         self.endpoint = endpoint
         self.requests: Counter[str] = Counter()
-        self._pace = Pace(endpoint.rate)
+        self._pace = pace
         self._auth = Authenticator(endpoint, self._ask_token_server)
         self._places = threading.BoundedSemaphore(endpoint.connections)
         self._idle: list[httpx.Client] = []
@@ -163,7 +163,7 @@ class Transport:
                 self._idle.append(client)
 
     def _authorised(self, client: httpx.Client, call: Call, *, patience: Patience) -> tuple[httpx.Response, str]:
-        header = self._auth.header(call.scopes, operation=call.operation)
+        header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
         response, url = self._followed(client, call, header, patience=patience)
         replayable = call.body is None or isinstance(call.body, bytes)
         if response.status_code != 401 or _origin(url) != self._origin or not replayable:
@@ -172,7 +172,7 @@ class Transport:
         if not self._auth.challenged(challenges, sent=header, operation=call.operation):
             return response, url
         drain(response)
-        header = self._auth.header(call.scopes, operation=call.operation)
+        header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
         return self._followed(client, call, header, patience=patience)
 
     def _followed(self, client: httpx.Client, call: Call, authorization: str | None, *, patience: Patience) -> tuple[httpx.Response, str]:
@@ -221,7 +221,7 @@ class Transport:
         error = error_of(call.operation, response.status_code, headers=headers_of(response), body=body)
         if isinstance(error, AuthenticationError):
             return self._auth.explain(error)
-        if isinstance(error, RateLimitedError):
+        if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
             self._pace.close_for(min(error.retry_after_seconds or _THROTTLED_SECONDS, _LONGEST_RETRY_AFTER_SECONDS))
         return error
 

@@ -90,6 +90,8 @@ class _Planner:
         found = enumerate_source(mirror, client, listing=listing, check=self._stop.check_new)
         result.errors += found.errors
         result.notes += found.notes
+        for warning in found.warnings:
+            self._log.warning("listing.incomplete", mirror=mirror.name, reason=warning)
         prefer = listing_has_digests(mirror.source.registry, listing=listing)
 
         def select(repository: SourceRepository) -> SelectedTags | PlanError:
@@ -124,13 +126,9 @@ class _Planner:
         items = ((selected, tag) for selected in result.selected for tag in selected.tags)
         existing = sum(self._gather(result, *outcome) for outcome in map_unordered(look_up, items, limit=mirror.concurrency.queries))
         if existing < mirror.tags.at_least:
-            result.errors.append(
-                _outside(
-                    mirror,
-                    f"{existing} tags are selected, fewer than at_least: {mirror.tags.at_least}",
-                    "check the filters; `plan --explain` shows what each step left",
-                )
-            )
+            if existing or not result.errors:
+                message = f"{existing} tags are selected, fewer than at_least: {mirror.tags.at_least}"
+                result.errors.append(_outside(mirror, message, "check the filters; `plan --explain` shows what each step left"))
             result.changes.clear()
             result.blobs.clear()
 

@@ -26,11 +26,12 @@ class SourceRepository:
 
 @dataclass(frozen=True, slots=True)
 class Enumeration:
-    """The repositories found, each once, what could not be listed, and which dialects were chosen."""
+    """The repositories found, each once, what could not be listed, which dialects were chosen, what was left out."""
 
     repositories: tuple[SourceRepository, ...]
     errors: tuple[PlanError, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def enumerate_source(mirror: Mirror, client: RegistryClient, *, listing: str, check: Callable[[], None]) -> Enumeration:
@@ -42,22 +43,27 @@ def enumerate_source(mirror: Mirror, client: RegistryClient, *, listing: str, ch
     found = {path: SourceRepository(Repository(mirror.source.registry, path), path) for path in mirror.source.repositories}
     errors: list[PlanError] = []
     notes: list[str] = []
+    warnings: list[str] = []
     excluded = [compile_glob(text) for text in mirror.source.exclude]
     for namespace in mirror.source.namespaces:
         check()
+        whole = f"{mirror.source.registry}/{namespace}".rstrip("/")
         try:
-            dialect, listed = list_repositories(client, namespace, kind=listing)
-            below = {one.path: SourceRepository(Repository(mirror.source.registry, one.path), _relative(one.path, namespace), one.tags) for one in listed}
+            listed = list_repositories(client, namespace, kind=listing)
         except ImgsyncError as error:
             if error.exit_code != 1:
                 raise
-            errors.append(PlanError(mirror.name, f"{mirror.source.registry}/{namespace}".rstrip("/"), error.message, error.hint))
+            errors.append(PlanError(mirror.name, whole, error.message, error.hint))
             continue
-        if listing == "auto":
-            notes.append(f"repositories of {mirror.source.registry}{'/' if namespace else ''}{namespace} listed by {dialect}")
+        if listing == "auto" or not listed.repositories:
+            notes.append(f"repositories of {whole} listed by {listed.dialect}{'' if listed.repositories else ': there are none'}")
+        warnings += listed.warnings
+        below = {
+            one.path: SourceRepository(Repository(mirror.source.registry, one.path), _relative(one.path, namespace), one.tags) for one in listed.repositories
+        }
         found = {**below, **{path: _with_listing(one, below.get(path)) for path, one in found.items()}}
     kept = [found[path] for path in sorted(found) if not any(glob.fullmatch(path) for glob in excluded)]
-    return Enumeration(tuple(kept), tuple(errors), tuple(notes))
+    return Enumeration(tuple(kept), tuple(errors), tuple(notes), tuple(warnings))
 
 
 def listing_has_digests(registry: str, *, listing: str) -> bool:

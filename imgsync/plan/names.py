@@ -41,8 +41,8 @@ def list_names(text: str, registries: Registries) -> Names:
             listing = None
         if listing is not None and listing.tags:
             return Names("tags", tuple(sorted((tag.name for tag in listing.tags), key=natural_key)))
-    _, found = list_repositories(client, path, kind=kind)
-    names = tuple(sorted((f"{registry}/{one.path}" for one in found), key=natural_key))
+    found = list_repositories(client, path, kind=kind)
+    names = tuple(sorted((f"{registry}/{one.path}" for one in found.repositories), key=natural_key))
     if path and not names:
         raise client.operation("list", f"{registry}/{path}").failed(NotFoundError, "neither a repository with tags nor a namespace with repositories")
     return Names("repositories", names)

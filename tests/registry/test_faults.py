@@ -460,3 +460,115 @@ def test_two_sources_of_one_destination_are_an_error(registry, second_registry, 
     assert ran.code == 1
     assert ran.json["outcomes"] == []
     assert pull_raw(second_registry, f"{name}/app", "1") is None
+
+
+def test_fail_fast_starts_nothing_after_a_failure(registry, second_registry, name, declare, imgsync, source):
+    """With --fail-fast the first failure is the last image begun: exit 1, for running again would fail again."""
+    for number in range(5):
+        push(registry, f"{name}/app", str(number), image(number))
+    source.add(switches.status(500), target="/blobs/")
+    declare(f"[{name}/app]", "concurrency: {images: 1}", retry="{attempts: 1}")
+
+    ran = imgsync("apply", "--fail-fast", "-o", "json")
+
+    assert ran.code == 1
+    assert (ran.json["summary"]["failed"], ran.json["summary"]["remaining"]) == (1, 4)
+
+
+def test_image_that_takes_too_long_fails_and_the_others_go_on(registry, second_registry, name, declare, imgsync, source):
+    """timeouts.image ends one image though bytes still trickle; the next ones are copied."""
+    slow = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=1 << 20))
+    push(registry, f"{name}/app", "2", image(2))
+    source.add(switches.trickle(1 << 10, seconds=0.1), target=_first_layer(slow))
+    declare(f"[{name}/app]", "timeouts: {image: 1s}")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert ran.json["summary"]["copied"] == 1
+    assert "took longer than 1s" in ran.events("image.failed")[0]["error"]
+    assert second_registry.tags(f"m/{name}/app") == ["2"]
+
+
+def test_silent_registry_is_given_up(registry, name, declare, imgsync, source):
+    """No byte within timeouts.request is an error that says so; nothing waits for ever."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(switches.Hold(), target="/blobs/")
+    declare(f"[{name}/app]", "timeouts: {request: 1s}", retry="{attempts: 1}")
+
+    ran = imgsync("apply")
+
+    assert ran.code == 1
+    assert "no byte within the time allowed" in ran.events("image.failed")[0]["error"]
+
+
+def test_spent_rate_stops_in_good_order(registry, name, declare, imgsync, source, write, destination):
+    """A rate that is used up for hours: what is copied stays, exit 75, the rest is for the next run."""
+    for number in range(4):
+        push(registry, f"{name}/app", str(number), image(number))
+    declare(f"[{name}/app]", "concurrency: {images: 1, blobs: 1, queries: 1}")
+    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false, rate: 10/6h}}\n  {destination.host}: {{tls: false}}\n")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 75, ran.stderr
+    assert len(source.seen) == 10
+    assert ran.json["summary"]["copied"] >= 1
+    assert ran.json["summary"]["remaining"] >= 1
+    assert ran.json["summary"]["failed"] == 0
+
+
+def test_rate_holds_in_any_stretch(registry, name, declare, imgsync, source, write, destination):
+    """Of 8 requests allowed a second no nine are sent within one, the first second included."""
+    for number in range(10):
+        push(registry, f"{name}/app", str(number), image(number))
+    declare(f"[{name}/app]")
+    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false, rate: 8/s}}\n  {destination.host}: {{tls: false}}\n")
+
+    assert imgsync("plan").code == 0
+
+    began = [one.began for one in source.seen]
+    assert len(began) > 8
+    assert min(later - earlier for earlier, later in zip(began, began[8:], strict=False)) > 0.9e9
+
+
+def _first_layer(content) -> str:
+    return json.loads(content.raw)["layers"][0]["digest"]
+
+
+def _passes(line: str, held: Hold) -> bool:
+    if "apply.progress" in line:
+        held.release()
+    return True
+
+
+def test_heartbeat_tells_how_far_an_apply_is(registry, name, declare, start_imgsync, source):
+    """Without a terminal a line is logged each heartbeat, with images and bytes."""
+    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=1 << 20))
+    held = source.add(Hold(after_bytes=1 << 16), target=_first_layer(content))
+    declare(f"[{name}/app]")
+
+    process = start_imgsync("apply", "--heartbeat", "1s")
+    held.reached()
+    lines = [json.loads(line) for line in iter(process.stderr.readline, "") if _passes(line, held)]
+
+    assert process.wait(30) == 0
+    beat = next(line for line in lines if line["event"] == "apply.progress")
+    assert (beat["images_done"], beat["images_running"], beat["images_total"]) == (0, 1, 1)
+    assert 0 < beat["bytes_copied"] < beat["bytes_total"]
+
+
+def test_locked_state_is_told_and_exits_75(registry, name, declare, start_imgsync, imgsync, source):
+    """A second run while the first holds the state does nothing and says to run it again."""
+    push(registry, f"{name}/app", "1", image(1))
+    held = source.add(switches.Hold(), target="/blobs/")
+    declare(f"[{name}/app]")
+    first = start_imgsync("apply")
+    held.reached()
+
+    second = imgsync("apply")
+    held.release()
+
+    assert second.code == 75
+    assert "another run" in second.stderr
+    assert finish(first).code == 0

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from urllib.parse import parse_qs
+
 import pytest
 
 from tests import switches
 from tests.gcr_listing import GcrListing
 from tests.images import image, index, push
+from tests.wire import plain_answer
 from tests.witness import assert_served
 
 
@@ -17,12 +22,17 @@ def google(registry, source):
     return source
 
 
-def test_google_namespace_is_walked_and_copied(registry, second_registry, name, declare, imgsync, google):
+def _trust_listing(write, source, destination, kind):
+    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false, listing: {kind}}}\n  {destination.host}: {{tls: false}}\n")
+
+
+def test_google_namespace_is_walked_and_copied(registry, second_registry, name, declare, write, imgsync, google, destination):
     """Every repository below a namespace is found by the folders that listings name, repositories that are folders too."""
     wanted = {f"{name}/one": image(1), f"{name}/one/below": image(2), f"{name}/deep/er/two": index(3)}
     for repository, content in wanted.items():
         push(registry, repository, "1", content)
     declare("[]", namespaces=f"[{name}]")
+    _trust_listing(write, google, destination, "gcr")
 
     ran = imgsync("apply", "-o", "json")
 
@@ -45,7 +55,7 @@ def test_second_plan_of_a_google_source_costs_one_request_per_listing(registry, 
     ran = imgsync("plan", "-o", "json")
 
     assert ran.json["summary"]["keep"] == 6
-    assert google.requests() == [f"GET /v2/{name}/one/tags/list", f"GET /v2/{name}/two/tags/list"]
+    assert sorted(google.requests()) == [f"GET /v2/{name}/one/tags/list", f"GET /v2/{name}/two/tags/list"]
     assert destination.seen == []
 
 
@@ -93,24 +103,28 @@ def test_catalog_and_tags_are_read_page_by_page(registry, name, declare, imgsync
         for number in range(5):
             push(registry, f"{name}/{repository}", f"{number}", image(1))
     declare("[]", namespaces=f"[{name}]")
-    # The registry is asked for pages of two, whatever the client asked for.
     source.add(_SmallPages(), method="GET", target=r"(_catalog|tags/list)")
 
     ran = imgsync("plan", "-o", "json")
 
-    assert ran.json["summary"]["create"] == 10
-    assert len(source.requests("tags/list")) > 2
+    assert ran.json["summary"]["create"] == 10, ran.stderr
+    assert len(source.requests("_catalog")) > 1
+    assert source.requests("tags/list").count(f"GET /v2/{name}/one/tags/list") == 3
 
 
 class _SmallPages(switches.Switch):
-    """Serves listings two entries a page, as if the registry allowed no more."""
+    """Serves listings two entries a page, whatever was asked for; the next page by `Link`, as the specification says."""
 
     def request(self, request):
-        import dataclasses
-        import re
+        return dataclasses.replace(request, target=f"{request.path}?n=1000")
 
-        target = re.sub(r"([?&])n=\d+", r"\1n=2", request.target)
-        return dataclasses.replace(request, target=target if "n=2" in target else f"{target}{'&' if '?' in target else '?'}n=2")
+    def answer(self, request, answer):
+        document = json.loads(b"".join(answer.body()))
+        field = "tags" if "tags" in document else "repositories"
+        last = parse_qs(request.target.partition("?")[2]).get("last", [""])[0]
+        left = [name for name in sorted(document[field]) if name > last]
+        link = {"Link": f'<{request.path}?n=2&last={left[1]}>; rel="next"'} if len(left) > 2 else {}
+        return plain_answer(200, json.dumps({**document, field: left[:2]}).encode(), link)
 
 
 def test_names_alone_need_no_listing(registry, name, declare, imgsync, source):
@@ -144,3 +158,58 @@ def test_at_least_and_at_most_stop_their_mirror_alone(registry, second_registry,
     assert [outcome["mirror"] for outcome in ran.json["outcomes"]] == ["good"]
     assert second_registry.tags(f"m/{name}/many") == []
     assert second_registry.tags(f"m/{name}/one") == ["1"]
+
+
+def test_auto_falls_back_to_google_s_listing_and_says_so(registry, second_registry, name, declare, imgsync, google):
+    """A registry that refuses its catalog but answers in Google's dialect is listed in that, and the plan says so."""
+    push(registry, f"{name}/one", "1", image(1))
+    google.add(switches.status(404), target="_catalog")
+    declare("[]", namespaces=f"[{name}]")
+
+    ran = imgsync("plan")
+
+    assert ran.code == 0, ran.stderr
+    assert f"repositories of {google.host}/{name} listed by gcr" in ran.stdout
+    assert "1 to create" in ran.stdout
+
+
+def test_registry_that_lists_in_no_dialect_names_the_remedy(registry, name, declare, imgsync, source):
+    """No catalog and no other listing: an error of the mirror that says to name the repositories."""
+    push(registry, f"{name}/one", "1", image(1))
+    source.add(switches.status(401), target="_catalog")
+    declare("[]", namespaces=f"[{name}]")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert len(ran.json["errors"]) == 1
+    assert "repositories: [...]" in ran.json["errors"][0]["message"]
+
+
+def test_catalog_names_that_are_no_paths_are_left_out_with_a_warning(registry, second_registry, name, declare, imgsync, source):
+    """What would climb out of a namespace, or cannot be a repository, is never asked for."""
+    push(registry, f"{name}/app", "1", image(1))
+    evil = [f"{name}/app", f"{name}/../../etc/passwd", f"{name}//double", f"{name}/UPPER", f"{name}/\x1b[31mred", 5, None]
+    source.add(switches.Respond(200, {"repositories": evil}), target="_catalog")
+    declare("[]", namespaces=f"[{name}]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert [outcome["source"] for outcome in ran.json["outcomes"]] == [f"{source.host}/{name}/app:1"]
+    assert "5 names that are no repositories' paths" in ran.events("listing.incomplete")[0]["reason"]
+    assert "\x1b" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("body", [{"errors": []}, {}, {"name": "x"}], ids=str)
+@pytest.mark.parametrize("listing", ["_catalog", "tags/list"])
+def test_answer_that_is_no_listing_is_an_error_not_an_empty_mirror(listing, body, registry, name, declare, imgsync, source):
+    """200 with some other document is not taken for an empty listing."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(switches.Respond(200, body), target=listing)
+    declare("[]", "tags: {at_least: 0}", namespaces=f"[{name}]")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert "is no listing" in ran.json["errors"][0]["message"]

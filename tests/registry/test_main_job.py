@@ -239,7 +239,7 @@ def test_documents_have_the_promised_fields(registry, name, declare, imgsync):
     change = {"action", "mirror", "source", "source_digest", "destination", "destination_digest", "media_type", "size_bytes", "reason"}
     assert set(plan["changes"][0]) == change
     report = applied.json
-    assert set(report) == {"format", "plan_id", "summary", "outcomes"}
+    assert set(report) == {"format", "plan_id", "summary", "outcomes", "errors"}
     assert report["plan_id"] == plan["id"]
     assert set(report["outcomes"][0]) == {"action", "mirror", "source", "destination", "digest", "crc32", "bytes_copied", "seconds", "attempts", "error"}
     line = applied.events("image.copied")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError, RegistryError, RejectedError, UnexpectedResponseError
@@ -28,9 +27,18 @@ def is_google(registry: str) -> bool:
     return registry in _GOOGLE_HOSTS or registry.endswith(_GOOGLE_SUFFIXES)
 
 
-def list_repositories(client: RegistryClient, namespace: str, *, kind: str) -> tuple[str, Iterator[ListedRepository]]:
+@dataclass(frozen=True, slots=True)
+class RepositoryListing:
+    """The dialect that was used ("catalog" or "gcr"), every repository, and what was left out."""
+
+    dialect: str
+    repositories: tuple[ListedRepository, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def list_repositories(client: RegistryClient, namespace: str, *, kind: str) -> RepositoryListing:
     """
-    Return the dialect used ("catalog" or "gcr") and every repository below *namespace*, "" being the whole registry.
+    Return every repository below *namespace*, "" being the whole registry.
 
     *kind* "auto" takes Google's dialect for Google's hosts, else the catalog, else Google's if the registry answers in it.
 
@@ -39,28 +47,29 @@ def list_repositories(client: RegistryClient, namespace: str, *, kind: str) -> t
     """
     if kind == "auto" and not is_google(client.registry):
         try:
-            return "catalog", iter(list(_catalog(client, namespace)))
+            return _catalog(client, namespace)
         except _REFUSALS as refusal:
             return _fallen_back(client, namespace, refusal)
     if kind == "catalog":
-        return "catalog", _catalog(client, namespace)
-    return "gcr", _gcr(client, namespace)
+        return _catalog(client, namespace)
+    return _gcr(client, namespace)
 
 
-def _fallen_back(client: RegistryClient, namespace: str, refusal: RegistryError) -> tuple[str, Iterator[ListedRepository]]:
+def _fallen_back(client: RegistryClient, namespace: str, refusal: RegistryError) -> RepositoryListing:
     try:
-        found = list(_gcr(client, namespace))
+        found = _gcr(client, namespace)
     except _REFUSALS:
-        found = []
-    if not found:
+        found = RepositoryListing("gcr", ())
+    if not found.repositories:
         refusal.hint = "this registry does not list its repositories to us; name them: `source: {repositories: [...]}`"
         raise refusal
-    return "gcr", iter(found)
+    return found
 
 
-def _catalog(client: RegistryClient, namespace: str) -> Iterator[ListedRepository]:
-    return (ListedRepository(path) for path in catalog.list_paths(client, namespace))
+def _catalog(client: RegistryClient, namespace: str) -> RepositoryListing:
+    paths, warnings = catalog.list_paths(client, namespace)
+    return RepositoryListing("catalog", tuple(ListedRepository(path) for path in paths), warnings)
 
 
-def _gcr(client: RegistryClient, namespace: str) -> Iterator[ListedRepository]:
-    return (ListedRepository(path, tags) for path, tags in gcr.walk(client, namespace))
+def _gcr(client: RegistryClient, namespace: str) -> RepositoryListing:
+    return RepositoryListing("gcr", tuple(ListedRepository(path, tags) for path, tags in gcr.walk(client, namespace)))

@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from imgsync.oci.digest import is_digest
-from imgsync.oci.errors import safe_text
-from imgsync.oci.listing.page import pages
+from imgsync.oci.listing.page import Names, pages
 from imgsync.oci.reference import is_repository_path, is_tag
 from imgsync.oci.registry import RegistryClient
 
@@ -50,37 +49,21 @@ def list_tags(client: RegistryClient, path: str) -> TagListing:
     """
     operation = client.operation("list tags of", f"{client.registry}/{path}" if path else client.registry)
     target = f"/v2/{path}/tags/list" if path else "/v2/tags/list"
-    names: dict[str, None] = {}
+    names = Names()
     facts: dict[str, ListedTag] = {}
     children: list[str] = []
-    left_out: list[object] = []
     google = False
-    for page in pages(client, operation, target, scopes=(f"repository:{path}:pull",) if path else ()):
-        _collect(page.get("tags"), names, left_out)
+    for page in pages(client, operation, target, scopes=(f"repository:{path}:pull",) if path else (), field="tags"):
+        names.add(page.get("tags"), is_tag)
         google = google or bool(page.get("manifest")) or bool(page.get("child"))
         children += [child for child in _texts(page.get("child")) if is_repository_path(child)]
         facts.update(_google_facts(page.get("manifest")))
     return TagListing(
-        tags=tuple(facts.get(name, ListedTag(name)) for name in sorted(names)),
+        tags=tuple(facts.get(name, ListedTag(name)) for name in sorted(names.good)),
         children=tuple(dict.fromkeys(children)),
-        with_digests=google and all(name in facts for name in names),
-        warnings=_warnings(operation.reference, left_out),
+        with_digests=google and all(name in facts for name in names.good),
+        warnings=names.warnings(operation, "no tags"),
     )
-
-
-def _collect(tags: object, names: dict[str, None], left_out: list[object]) -> None:
-    for tag in tags if isinstance(tags, list) else []:
-        if isinstance(tag, str) and is_tag(tag):
-            names[tag] = None
-        elif tag is not None:
-            left_out.append(tag)
-
-
-def _warnings(reference: str, left_out: list[object]) -> tuple[str, ...]:
-    if not left_out:
-        return ()
-    shown = ", ".join(safe_text(str(tag))[:80] for tag in left_out[:3])
-    return (f"{reference} lists {len(left_out)} names that are no tags; left out: {shown}{', …' if len(left_out) > 3 else ''}",)
 
 
 def _google_facts(manifests: object) -> dict[str, ListedTag]:
