@@ -7,8 +7,9 @@ Spec: design.md §5.
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
@@ -17,16 +18,29 @@ from imgsync.redaction import Redaction
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure_logging(*, level: str, form: str, stream: TextIO, redaction: Redaction) -> Any:
+class Stream(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str, /) -> int:
+        """Write *text*."""
+
+    def flush(self) -> None:
+        """Send off what is written."""
+
+    def isatty(self) -> bool:
+        """Return whether people read along."""
+
+
+def configure_logging(*, level: str | None, form: str, stream: Stream, redaction: Redaction) -> Any:
     """
     Return the logger of this run, writing to *stream*.
 
-    *form* is "json", "console", or "auto": console on a terminal. Our libraries' own loggers are silenced: they print
+    *level* is one of `LEVELS`, None for what suits the *form*, which is as `is_console` has it. Our libraries' own loggers are silenced: they print
     whole URLs, and with them signatures.
     """
     for name in ("httpx", "httpcore", "filelock", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    console = form == "console" or (form == "auto" and stream.isatty())
+    console = is_console(form, stream)
     processors: list[Any] = [
         lambda _logger, _name, event: {key: value if key == "event" else redaction.clean_values(value) for key, value in event.items()},
         structlog.processors.add_log_level,
@@ -34,22 +48,46 @@ def configure_logging(*, level: str, form: str, stream: TextIO, redaction: Redac
         _without_nothing,
     ]
     if console:
-        processors += [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        colours = stream.isatty() and not os.environ.get("NO_COLOR")
+        processors += [structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
         processors.append(lambda _logger, _name, line: _printable(str(line)))
     else:
         processors += [_in_order, structlog.processors.JSONRenderer(ensure_ascii=True)]
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level or _default_level(console=console, stream=stream)]),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stream)),
         cache_logger_on_first_use=False,
     )
     return structlog.get_logger()
 
 
-def to_stderr(*, level: str, form: str, redaction: Redaction) -> Any:
+def to_stderr(*, level: str | None, form: str, redaction: Redaction) -> Any:
     """Return a logger to stderr."""
-    return configure_logging(level=level, form=form, stream=sys.stderr, redaction=redaction)
+    return configure_logging(level=level, form=form, stream=_Stderr(), redaction=redaction)
+
+
+def is_console(form: str, stream: Stream) -> bool:
+    """Return whether *form* ("json", "console", or "auto": console on a terminal) means lines for people."""
+    return form == "console" or (form == "auto" and stream.isatty())
+
+
+class _Stderr:
+    """Whatever sys.stderr is when a line is written: progress bars put themselves in its place, to keep below the lines."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
+def _default_level(*, console: bool, stream: Stream) -> str:
+    # On a terminal the bars and the report tell what a log's lines tell elsewhere.
+    return "warning" if console and stream.isatty() else "info"
 
 
 def _without_nothing(_logger: object, _name: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from imgsync.plan.model import Change, Plan
 from imgsync.report import Outcome
 
 _REFRESH_SECONDS = 0.1
+_SHOWN = 8
 
 
 class Heartbeat:
@@ -67,13 +68,13 @@ class Heartbeat:
 
 
 class Bars:
-    """A bar for all, and one for each image that is being copied."""
+    """A bar for all, and one for each image that is being copied, eight at most."""
 
     def __init__(self, plan: Plan, console: Console) -> None:
         """Draw the progress of *plan* on *console*."""
         # rich's own refresh is a thread; under gevent it would stand still while something hashes.
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
@@ -81,10 +82,12 @@ class Bars:
             console=console,
             auto_refresh=False,
             redirect_stdout=False,
-            redirect_stderr=False,
+            redirect_stderr=True,  # log lines go above the bars
             transient=True,
         )
-        self._total = self._progress.add_task(f"{len(plan.pending)} images", total=plan.transfer_bytes or None)
+        self._images = len(plan.pending)
+        self._done = 0
+        self._total = self._progress.add_task(self._counted(), total=plan.transfer_bytes or None)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -100,7 +103,8 @@ class Bars:
 
     def started(self, change: Change) -> None:
         """Add the image's bar."""
-        self._tasks[change.destination] = self._progress.add_task(change.source, total=change.size_bytes)
+        name = change.source.partition("/")[2]
+        self._tasks[change.destination] = self._progress.add_task(f"  {name}", total=change.size_bytes, visible=len(self._tasks) < _SHOWN)
 
     def advanced(self, change: Change, size_bytes: int) -> None:
         """Move the image's bar and the total's."""
@@ -108,5 +112,10 @@ class Bars:
         self._progress.advance(self._tasks[change.destination], size_bytes)
 
     def finished(self, outcome: Outcome) -> None:
-        """Take the image's bar away."""
+        """Take the image's bar away, and count it."""
         self._progress.remove_task(self._tasks.pop(outcome.change.destination))
+        self._done += 1
+        self._progress.update(self._total, description=self._counted())
+
+    def _counted(self) -> str:
+        return f"{self._done} of {self._images} {'image' if self._images == 1 else 'images'}"

@@ -20,7 +20,7 @@ class Common:
     registries: str | None
     state: str
     lock_timeout_seconds: float
-    log_level: str
+    log_level: str | None
     log_format: str
     progress: bool
 
@@ -69,7 +69,10 @@ def run_options(function: Function) -> Function:
         option("--no-progress", is_flag=True, help="No progress bars."),
         option("--log-format", type=click.Choice(["auto", "json", "console"]), default="auto", show_default=True, help="How the log on stderr is written."),
         option(
-            "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True, help="What the log on stderr tells."
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            default=None,
+            help="What the log on stderr tells. Default: info; on a terminal, where bars and report tell the rest, warning.",
         ),
         option("--lock-timeout", type=Duration(), default="0s", show_default=True, help="How long to wait for another run's lock on the state."),
         option("--state", metavar="DIR", default=".imgsync/state", show_default=True, help="Where is remembered what was pushed."),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import Any
 
 import click
 
 from imgsync.redaction import Redaction
+
+_COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x": "red"}
+_SIGNS = re.compile(r"^  ([-+~?!x]) ", re.MULTILINE)
 
 
 def redaction() -> Redaction:
@@ -17,9 +22,16 @@ def redaction() -> Redaction:
     return found
 
 
-def say(text: str, *, nl: bool = True) -> None:
-    """Write *text* to stdout."""
-    click.echo(redaction().clean(text), nl=nl)
+def say(text: str) -> None:
+    """Write a line to stdout."""
+    click.echo(redaction().clean(text))
+
+
+def say_table(text: str) -> None:
+    """Write *text*, lines ending in newlines, to stdout; on a terminal with colour on the signs that begin its lines."""
+    cleaned = redaction().clean(text)
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    click.echo(_SIGNS.sub(_coloured, cleaned) if coloured else cleaned, nl=False)
 
 
 def say_json(document: Any) -> None:
@@ -27,3 +39,7 @@ def say_json(document: Any) -> None:
     from imgsync.render.documents import to_json
 
     click.echo(to_json(redaction().clean_values(document), indented=sys.stdout.isatty()))
+
+
+def _coloured(sign: re.Match[str]) -> str:
+    return f"  {click.style(sign[1], fg=_COLOURS[sign[1]], bold=True)} "

@@ -15,7 +15,7 @@ import click
 
 from imgsync.apply import Limits, Watcher, apply_plan
 from imgsync.cli.options import Common
-from imgsync.cli.output import redaction, say, say_json
+from imgsync.cli.output import redaction, say_json, say_table
 from imgsync.concurrency import NativeThread, Stop, on_signals
 from imgsync.config.model import Config, Trust
 from imgsync.errors import RateLimitedError, UnsafePlanError
@@ -109,7 +109,7 @@ def print_plan(plan: Plan, *, output: str, show_kept: bool = False, explain: boo
     if output == "json":
         say_json(plan_document(plan))
     else:
-        say(plan_table(plan, show_kept=show_kept, explain=explain), nl=False)
+        say_table(plan_table(plan, show_kept=show_kept, explain=explain))
 
 
 def print_report(report: Report, *, output: str) -> None:
@@ -117,7 +117,7 @@ def print_report(report: Report, *, output: str) -> None:
     if output == "json":
         say_json(report_document(report))
     else:
-        say(report_table(report), nl=False)
+        say_table(report_table(report))
 
 
 def run_apply(session: Session, config: Config, *, output: str, refresh: bool, options: dict[str, Any]) -> int:

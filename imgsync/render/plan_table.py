@@ -26,7 +26,7 @@ def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
         yield f"{notes.mirror}   {notes.source} → {', '.join(notes.destinations)}   {notes.file}:{notes.line}"
         if notes.suspended:
             yield "    suspended: declared but left alone for now"
-        yield from _change_lines(changes, show_kept=show_kept)
+        yield from _change_lines(changes, notes.destinations, show_kept=show_kept)
         for error in errors:
             yield f"  x {safe(error.reference)}   error   {safe(error.message)}"
             if error.hint:
@@ -38,19 +38,22 @@ def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
     yield from _summary(plan)
 
 
-def _change_lines(changes: list[Change], *, show_kept: bool) -> Iterator[str]:
-    shown = [change for change in changes if show_kept or change.action is not Action.KEEP]
-    width = max((len(_name(change)) for change in shown), default=0)
-    for change in shown:
+def _change_lines(changes: list[Change], destinations: tuple[str, ...], *, show_kept: bool) -> Iterator[str]:
+    shown = [(_name(change, destinations), change) for change in changes if show_kept or change.action is not Action.KEEP]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, change in shown:
         size = "" if change.size_bytes is None else format_bytes(change.size_bytes)
-        yield f"  {change.action.glyph} {_name(change):<{width}}   {change.action.value:<6}   {size:>10}   {safe(change.reason)}"
+        yield f"  {change.action.glyph} {name:<{width}}   {change.action.value:<6}   {size:>10}   {safe(change.reason)}"
     kept = len(changes) - len(shown)
     if kept:
         yield f"  = {kept} {_plural(kept)} up to date (--all lists them)"
 
 
-def _name(change: Change) -> str:
-    return f"{safe(change.source)} → {safe(change.destination)}"
+def _name(change: Change, destinations: tuple[str, ...]) -> str:
+    """Return the source without its registry; the destination too where the mirror's heading does not tell it."""
+    name = change.source.partition("/")[2]
+    told = destinations == (change.destination.removesuffix(f"/{name}"),)
+    return safe(name) if told else f"{safe(name)} → {safe(change.destination)}"
 
 
 def _explained(notes: MirrorNotes) -> Iterator[str]:
