@@ -114,7 +114,7 @@ class Registries:
     def _credentials(self, registry: str, trusted: RegistryTrust) -> tuple[Credentials | None, tuple[str, ...]]:
         if trusted.credentials is not None:
             return Credentials(trusted.credentials.username, trusted.credentials.password.reveal(), "registries.yaml"), ()
-        return self._docker.credentials(registry), ("registries.yaml", self._docker.found_in)
+        return self._docker.credentials(registry), ("registries.yaml", self._docker.looked_in)
 
     def _context(self, tls: Tls, registry: str) -> ssl.SSLContext:
         # One context per set of settings: making one takes tens of milliseconds.

@@ -48,7 +48,7 @@ def verified(chunks: Iterable[bytes], *, digest: str, size_bytes: int, what: str
     hasher = hashlib.new(digest.partition(":")[0], usedforsecurity=False)
     seen = 0
     held = b""
-    for chunk in chunks:
+    for chunk in filter(None, chunks):
         seen += len(chunk)
         if seen > size_bytes:
             raise ContentMismatchError(what, expected=f"{size_bytes} bytes", actual="more")

@@ -21,10 +21,11 @@ _HUB_KEY = "https://index.docker.io/v1/"
 class DockerConfig:
     """The credentials docker's configuration holds, by registry, and where they were looked for."""
 
-    def __init__(self, auths: Mapping[str, Mapping[str, Any]], *, found_in: str, warning: str = "") -> None:
-        """Wrap *auths* as read from *found_in*; *warning* says what could not be read."""
+    def __init__(self, auths: Mapping[str, Mapping[str, Any]], *, found_in: str, warning: str = "", helpers: bool = False) -> None:
+        """Wrap *auths* as read from *found_in*; *warning* says what could not be read, *helpers* that programs are named there."""
         self._auths = auths
         self.found_in = found_in
+        self.looked_in = f"{found_in}, whose credential helpers this version does not ask" if helpers else found_in
         self.warning = warning
 
     def credentials(self, registry: str) -> Credentials | None:
@@ -55,9 +56,13 @@ def _parsed(data: bytes, *, found_in: str) -> DockerConfig:
     try:
         document = json.loads(data or b"{}")
         auths = document.get("auths") or {}
-        return DockerConfig({key: entry for key, entry in auths.items() if isinstance(entry, dict)}, found_in=found_in)
+        return DockerConfig({key: entry for key, entry in auths.items() if isinstance(entry, dict)}, found_in=found_in, helpers=_names_helpers(document))
     except (ValueError, AttributeError, RecursionError):
         return DockerConfig({}, found_in=found_in, warning=f"{found_in} is not a docker configuration; its credentials are not used")
+
+
+def _names_helpers(document: Mapping[str, Any]) -> bool:
+    return bool(document.get("credsStore") or document.get("credHelpers"))
 
 
 def _registry_of(key: str) -> str:

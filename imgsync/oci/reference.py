@@ -41,6 +41,10 @@ class Repository:
         """Return the reference of *digest* in this repository."""
         return Reference(self, digest=digest)
 
+    def named(self, name: str) -> Reference:
+        """Return the reference of *name*, a digest or a tag, in this repository."""
+        return self.at(name) if is_digest(name) else self.tagged(name)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Reference:

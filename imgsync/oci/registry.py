@@ -95,10 +95,11 @@ class RegistryClient:
         """
         call = self._manifest_call("GET", reference, "pull manifest", accept={200}, limit=MANIFEST_LIMIT)
         answer = self.transport.request(call, patience=self.patience)
-        claimed = answer.headers.get("docker-content-digest", "")
+        said = answer.headers.get("docker-content-digest", "")
+        claimed = said if is_digest(said) else ""
         manifest = parse_manifest(answer.body, content_type=_media_type(answer) or "", algorithm=reference.digest or claimed or "sha256:")
         for expected in (reference.digest, claimed):
-            if expected and is_digest(expected) and expected.partition(":")[0] == manifest.digest.partition(":")[0] and expected != manifest.digest:
+            if expected and expected.partition(":")[0] == manifest.digest.partition(":")[0] and expected != manifest.digest:
                 raise ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=manifest.digest, origin=self.origin)
         return manifest
 

@@ -121,7 +121,7 @@ class _Planner:
             try:
                 return selected, tag, planner.plan(selected.repository, tag)
             except ImgsyncError as error:
-                return selected, tag, _error(mirror, str(selected.repository.repository.tagged(tag.name)), error)
+                return selected, tag, _error(mirror, str(selected.repository.repository.named(tag.name)), error)
 
         items = ((selected, tag) for selected in result.selected for tag in selected.tags)
         existing = sum(self._gather(result, *outcome) for outcome in map_unordered(look_up, items, limit=mirror.concurrency.queries))

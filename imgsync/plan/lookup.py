@@ -63,7 +63,7 @@ class TagPlanner:
             ImgsyncError: A registry fails, or the image is none we copy.
         """
         self._check()
-        source = found.repository.tagged(tag.name)
+        source = found.repository.named(tag.name)
         immutable = any(glob.fullmatch(tag.name) for glob in self._immutable)
         targets = [self._target(destination, found, tag.name) for destination in self._mirror.destinations]
         result = TagPlan()

@@ -11,7 +11,7 @@ from imgsync.concurrency import map_unordered
 from imgsync.config.model import Mirror
 from imgsync.content import ManifestCache, pull_manifest
 from imgsync.errors import UnsupportedContentError
-from imgsync.oci.digest import digest_of
+from imgsync.oci.digest import digest_of, is_digest
 from imgsync.oci.listing.tags import ListedTag, TagListing, list_tags
 from imgsync.oci.manifest import Descriptor, Manifest
 from imgsync.oci.reference import Repository
@@ -43,7 +43,9 @@ def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, *
         RegistryError: The listing fails.
     """
     if found.listing is None and names_only(mirror.tags) and not (prefer_listing and len(mirror.tags.names) > 1):
-        return SelectedTags(found, tuple(ListedTag(name) for name in sorted(mirror.tags.names)), certain=False, steps=())
+        return SelectedTags(
+            found, tuple(ListedTag(name, digest=name if is_digest(name) else None) for name in sorted(mirror.tags.names)), certain=False, steps=()
+        )
     listing = found.listing or list_tags(client, found.repository.path)
     known = {tag.name: tag for tag in listing.tags}
     dates = _Dates(listing, client, found.repository, cache, limit=mirror.concurrency.queries)

@@ -17,7 +17,8 @@ def copy_config(source: str, destination: str, *, trust: Trust, platforms: Seque
     """
     Return a configuration whose one mirror copies *source* to *destination*.
 
-    A source without tag and digest is its whole repository; a destination without a tag takes the source's.
+    A source without tag and digest is its whole repository; a destination without a tag takes the source's. A source by digest
+    is a selection of just that name, which no file can declare.
 
     Raises:
         InvalidReferenceError: Either is no reference.
@@ -33,17 +34,17 @@ def copy_config(source: str, destination: str, *, trust: Trust, platforms: Seque
     mirror = Mirror(
         name=_NAME,
         source=Source(wanted.repository.registry, repositories=(wanted.repository.path,)),
-        destinations=(Destination(target.repository.registry, repository=target.repository.path, tag=target.tag or "{tag}"),),
-        tags=TagFilter(names=(wanted.tag,)) if wanted.tag else TagFilter(),
+        destinations=(Destination(target.repository.registry, repository=target.repository.path, tag=target.tag or wanted.tag or "{tag}"),),
+        tags=TagFilter(names=(wanted.name,)) if wanted.name else TagFilter(),
         platforms=tuple(platforms) or None,
     )
     return Config((mirror,), trust)
 
 
 def _check(source: Reference, target: Reference) -> None:
-    if source.digest:
-        raise UsageError("a source by digest is not copied by this version", hint="name it by a tag")
+    if source.digest and not (source.tag or target.tag):
+        raise UsageError("a source by digest needs a tag to be copied to", hint=f"{target.repository}:TAG")
     if target.digest:
         raise UsageError("a destination is named by a tag, not by a digest", hint=f"{target.repository}:TAG")
-    if target.tag and not source.tag:
+    if target.tag and not source.name:
         raise UsageError("a whole repository cannot go to one tag", hint=f"name a tag of the source, or write {target.repository} alone")

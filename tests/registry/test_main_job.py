@@ -215,6 +215,39 @@ def test_copy_needs_no_file(registry, second_registry, name, write, imgsync):
     assert imgsync("state", "remove", f"{second_registry}/**").stdout == "Forgot 1 destination.\n"
 
 
+def test_copy_by_digest_pins_the_source(registry, second_registry, name, write, imgsync):
+    """A source by digest is copied to the tag that is told, though the tag moved; a missing one is an error, without a tag it is bad usage."""
+    wanted = push(registry, f"{name}/app", "1", image(1))
+    push(registry, f"{name}/app", "1", image(2))
+    write("registries.yaml", f"version: 1\nregistries:\n  {registry}: {{tls: false}}\n  {second_registry}: {{tls: false}}\n")
+    target = f"{second_registry}/{name}/other"
+
+    assert imgsync("copy", f"{registry}/{name}/app@{wanted.digest}", f"{target}:one").code == 0
+    assert imgsync("copy", f"{registry}/{name}/app:x@{wanted.digest}", target).code == 0
+    missing = imgsync("copy", f"{registry}/{name}/app@sha256:{'0' * 64}", f"{target}:two", "-o", "json")
+    tagless = imgsync("copy", f"{registry}/{name}/app@{wanted.digest}", target)
+
+    assert witness(second_registry, f"{name}/other:one") == wanted.raw
+    assert second_registry.tags(f"{name}/other") == ["one", "x"]
+    assert missing.code == 1
+    assert "404" in missing.json["errors"][0]["message"]
+    assert tagless.code == 3
+    assert "needs a tag" in tagless.stderr
+
+
+def test_copy_takes_a_whole_repository(registry, second_registry, name, write, imgsync):
+    """Without a tag every tag is copied under its own name; to one tag it cannot go."""
+    wanted = {tag: push(registry, f"{name}/app", tag, image(tag)) for tag in ("1", "2", "latest")}
+    write("registries.yaml", f"version: 1\nregistries:\n  {registry}: {{tls: false}}\n  {second_registry}: {{tls: false}}\n")
+
+    ran = imgsync("copy", f"{registry}/{name}/app", f"{second_registry}/{name}/whole")
+
+    assert ran.code == 0, ran.stderr
+    for tag, content in wanted.items():
+        assert witness(second_registry, f"{name}/whole:{tag}") == content.raw
+    assert imgsync("copy", f"{registry}/{name}/app", f"{second_registry}/{name}/whole:1").code == 3
+
+
 def test_plan_changes_nothing(registry, name, declare, imgsync, destination, tmp_path):
     """A plan sends nothing but questions, and leaves no state behind."""
     push(registry, f"{name}/app", "1", image(1))

@@ -1,0 +1,305 @@
+"""Every parser of foreign text: what is right is read, what is wrong is refused by name, nothing else ever comes out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgsync.errors import ImgsyncError, InvalidReferenceError, UnsupportedContentError
+from imgsync.oci.challenge import parse_challenges
+from imgsync.oci.digest import digest_of, is_digest, verified
+from imgsync.oci.docker_config import load_docker_config
+from imgsync.oci.errors import retry_after_seconds, safe_text
+from imgsync.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
+from imgsync.oci.reference import parse_reference, parse_registry
+from tests.images import digest_of as digest
+from tests.images import image, index
+
+_DESCRIPTOR = {"mediaType": "x/y", "digest": digest(b"x"), "size": 1}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ('Basic realm="x"', [("basic", {"realm": "x"})]),
+        (
+            'Bearer realm="https://a/token",service="a",scope="repository:x:pull,push"',
+            [("bearer", {"realm": "https://a/token", "service": "a", "scope": "repository:x:pull,push"})],
+        ),
+        ("bearer REALM=https://a/token , Service=a", [("bearer", {"realm": "https://a/token", "service": "a"})]),
+        ('Negotiate, Bearer realm="r", Basic realm="b, c"', [("negotiate", {}), ("bearer", {"realm": "r"}), ("basic", {"realm": "b, c"})]),
+        (r'Bearer realm="quo\"ted"', [("bearer", {"realm": 'quo"ted'})]),
+        ('Bearer realm="one",realm="two"', [("bearer", {"realm": "one"})]),
+        ("", []),
+        ('="nothing"', []),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
+def test_challenges_are_read_by_their_grammar(header, expected):
+    """Several challenges, quoted commas and escapes, any case."""
+    assert [(one.scheme, dict(one.parameters)) for one in parse_challenges([header])] == expected
+
+
+@given(st.text(max_size=200))
+def test_no_header_breaks_the_challenge_parser(header):
+    """Whatever a registry sends, parsing ends, and schemes are lower-case tokens."""
+    for challenge in parse_challenges([header, f"Bearer {header}"]):
+        assert challenge.scheme == challenge.scheme.lower()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nginx", "docker.io/library/nginx"),
+        ("nginx:1.27", "docker.io/library/nginx:1.27"),
+        ("bitnami/nginx", "docker.io/bitnami/nginx"),
+        ("docker.io/nginx", "docker.io/library/nginx"),
+        ("index.docker.io/library/nginx", "docker.io/library/nginx"),
+        ("localhost/a", "localhost/a"),
+        ("localhost:5000/a/b:c", "localhost:5000/a/b:c"),
+        ("[::1]:5000/a:b", "[::1]:5000/a:b"),
+        (f"quay.io/a/b:c@{digest(b'')}", f"quay.io/a/b:c@{digest(b'')}"),
+        ("quay.io/a__b/c-d.e", "quay.io/a__b/c-d.e"),
+    ],
+)
+def test_references_as_docker_s_users_write_them(text, expected):
+    """Docker Hub is the default, `library/` its default namespace; what is written out stays as it is."""
+    assert str(parse_reference(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "a:", "A", "quay.io/A", "quay.io/a:b:c", "quay.io/../a", "quay.io/a/../b", "quay.io//a", "quay.io/a/", "quay.io/a@sha256:x"],
+)
+def test_what_breaks_the_grammar_is_refused(text):
+    """Each is one clear error."""
+    with pytest.raises(InvalidReferenceError):
+        parse_reference(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://quay.io/a", "user:pw@quay.io/a", "quay.io/a\n", "quay.io/a:b\n", "quay.io/a%2f", "quay.io:99999/a", "quаy.io/a"],
+    ids=["scheme", "user", "newline in path", "newline in tag", "escape", "port", "cyrillic"],
+)
+def test_what_would_mean_something_else_to_others_is_refused(text):
+    """URLs, user info, line breaks, escapes, letters that only look like ASCII."""
+    with pytest.raises(InvalidReferenceError):
+        parse_reference(text)
+
+
+def test_names_have_their_limits():
+    """255 characters of path, 128 of tag."""
+    assert parse_reference(f"quay.io/{'a' * 255}:{'b' * 128}").tag == "b" * 128
+    for text in (f"quay.io/{'a' * 256}", f"quay.io/a:{'b' * 129}"):
+        with pytest.raises(InvalidReferenceError):
+            parse_reference(text)
+
+
+@given(st.text(alphabet=string.ascii_letters + string.digits + "./:@_-[]\n é", max_size=60))
+def test_references_come_back_as_they_were(text):
+    """What is accepted prints as something that is accepted and means the same."""
+    try:
+        reference = parse_reference(text)
+    except InvalidReferenceError:
+        return
+    assert parse_reference(str(reference)) == reference
+    assert parse_registry(reference.repository.registry) == reference.repository.registry
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 90.0),
+        ("Thu, 01 Jan 1970 00:00:01 GMT", None),
+        ("-1", None),
+        ("soon", None),
+        ("", None),
+        ("1e9", None),
+        ("٣", None),
+    ],
+)
+def test_retry_after(text, seconds):
+    """Seconds or a date; what is past or neither says nothing."""
+    assert retry_after_seconds(text, now=10.0) == seconds
+
+
+@given(st.text())
+def test_foreign_text_is_one_printable_line(text):
+    """No control character, no line break, no more than some hundred characters survive (an escape takes up to ten)."""
+    shown = safe_text(text)
+
+    assert shown.isprintable()
+    assert len(shown) <= 3000
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (b"", "not valid JSON"),
+        (b"[]", "not a JSON object"),
+        (b"\xff{}", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b'{"schemaVersion": 1, "fsLayers": []}', "schema 1"),
+        (b'{"schemaVersion": 2}', "no image manifest"),
+        (b'{"layers": [], "layers": []}', "readers take differently"),
+        (b'{"layers": [], "Layers": []}', "readers take differently"),
+        (b'{"layers": NaN}', "NaN"),
+        (b'{"layers": {}}', "not a list"),
+        (b'{"layers": [5]}', "not an object"),
+        (json.dumps({"layers": [{**_DESCRIPTOR, "size": -1}]}).encode(), "impossible size"),
+        (json.dumps({"layers": [{**_DESCRIPTOR, "size": True}]}).encode(), "impossible size"),
+        (json.dumps({"layers": [{**_DESCRIPTOR, "size": 1 << 60}]}).encode(), "impossible size"),
+        (json.dumps({"layers": [{**_DESCRIPTOR, "digest": "sha256:../../x"}]}).encode(), "not a sha256"),
+        (json.dumps({"layers": [], "manifests": []}).encode(), "both an index and an image"),
+        (json.dumps({"mediaType": 5, "layers": []}).encode(), "not text"),
+        (json.dumps({"manifests": [_DESCRIPTOR] * 1001}).encode(), "1000 is the limit"),
+        (b'{"layers": [], "x": "' + b"a" * (4 << 20) + b'"}', "larger than 4 MiB"),
+    ],
+)
+def test_manifests_that_cannot_be_trusted_are_refused(document, message):
+    """Each for its own reason."""
+    with pytest.raises(UnsupportedContentError, match=message):
+        parse_manifest(document)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["layers", "manifests", "config", "mediaType", "size", "digest", "x"]), inner),
+        max_leaves=20,
+    )
+)
+def test_no_json_breaks_the_manifest_parser(document):
+    """It is a manifest, or it is refused; the bytes are kept as they are."""
+    raw = json.dumps(document).encode()
+    try:
+        manifest = parse_manifest(raw)
+    except ImgsyncError:
+        return
+    assert manifest.raw == raw
+    assert manifest.digest == digest(raw)
+
+
+def test_media_type_is_the_manifest_s_own_then_the_header_s():
+    """The document's word counts before the header's; without both its shape tells."""
+    bare = json.dumps({"layers": []}).encode()
+
+    assert parse_manifest(bare, content_type=f"{DOCKER_LIST}; charset=utf-8").media_type == DOCKER_LIST
+    assert parse_manifest(json.dumps({"mediaType": OCI_MANIFEST, "layers": []}).encode(), content_type=DOCKER_LIST).media_type == OCI_MANIFEST
+    assert parse_manifest(bare).media_type == OCI_MANIFEST
+    assert parse_manifest(json.dumps({"manifests": []}).encode()).media_type == OCI_INDEX
+
+
+def test_platforms_are_selected_deterministically():
+    """The same input gives the same bytes; children and their order stay; attestations go with what they attest."""
+    whole = parse_manifest(index(3).raw)
+    platform = next(child.platform for child in whole.children if child.platform)
+
+    one, again = (select_platforms(whole, [platform]) for _ in range(2))
+
+    assert one.raw == again.raw
+    assert [child.digest for child in one.children] == [child.digest for child in whole.children if child.platform == platform]
+    assert select_platforms(whole, [child.platform for child in whole.children]) is whole
+    with pytest.raises(UnsupportedContentError, match="it has "):
+        select_platforms(whole, [parse_platform("plan9/sparc")])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "offered", "covers"),
+    [
+        ("linux/arm64", "linux/arm64/v8", True),
+        ("linux/arm64/v8", "linux/arm64", True),
+        ("linux/arm/v7", "linux/arm/v6", False),
+        ("linux/arm", "linux/arm/v6", True),
+        ("linux/amd64", "windows/amd64", False),
+    ],
+)
+def test_platforms_cover_each_other(wanted, offered, covers):
+    """No variant asks for any; arm64 is arm64/v8."""
+    assert parse_platform(wanted).covers(parse_platform(offered)) is covers
+
+
+@given(st.lists(st.binary(max_size=50), max_size=8), st.binary(min_size=1, max_size=4))
+def test_verified_bytes_are_whole_or_never_end(chunks, extra):
+    """Right bytes pass unchanged; wrong ones raise before the last of them is out."""
+    content = b"".join(chunks)
+
+    assert b"".join(verified(chunks, digest=digest(content), size_bytes=len(content), what="x")) == content
+    for wrong in ([*chunks, extra], [*chunks, b"", extra], [bytes(byte ^ 1 for byte in content), b""] if content else [extra]):
+        passed = []
+        with pytest.raises(ImgsyncError):
+            passed.extend(verified(wrong, digest=digest(content), size_bytes=len(content), what="x"))
+        assert len(b"".join(passed)) < max(1, len(content))
+
+
+def test_sha512_is_a_digest_like_another():
+    """Both algorithms of the specification are verified."""
+    content = b"x"
+
+    assert is_digest(digest_of(content, like="sha512:"))
+    assert b"".join(verified([content], digest=digest_of(content, like="sha512:"), size_bytes=1, what="x")) == content
+
+
+def _auth(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("auths", "registry", "expected"),
+    [
+        ({"quay.io": {"auth": _auth("me:pass:word")}}, "quay.io", ("me", "pass:word")),
+        ({"https://quay.io/v2/": {"auth": _auth("me:x")}}, "quay.io", ("me", "x")),
+        ({"https://index.docker.io/v1/": {"auth": _auth("me:x")}}, "docker.io", ("me", "x")),
+        ({"quay.io": {"username": "me", "password": "x"}}, "quay.io", ("me", "x")),
+        ({"quay.io:443": {"auth": _auth("me:x")}}, "quay.io", None),
+        ({"evil-quay.io": {"auth": _auth("me:x")}}, "quay.io", None),
+        ({"quay.io": {"auth": "%%%"}}, "quay.io", None),
+        ({"quay.io": {"auth": _auth("nocolon")}}, "quay.io", None),
+        ({"quay.io": {}}, "quay.io", None),
+        ({"quay.io": "text"}, "quay.io", None),
+    ],
+)
+def test_docker_credentials(auths, registry, expected, tmp_path):
+    """The exact host counts, however docker wrote it down."""
+    (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
+
+    found = load_docker_config({"DOCKER_CONFIG": str(tmp_path)}).credentials(registry)
+
+    assert (found and (found.username, found.password)) == expected
+    assert found is None or found.password not in repr(found)
+
+
+@pytest.mark.parametrize("text", ["not json SECRET", "[]", "[" * 100_000, '"SECRET"'])
+def test_damaged_docker_configuration_is_said_without_its_text(text, tmp_path):
+    """The warning names the file, never what is in it."""
+    (tmp_path / "config.json").write_text(text)
+
+    config = load_docker_config({"DOCKER_CONFIG": str(tmp_path)})
+
+    assert config.credentials("quay.io") is None
+    assert str(tmp_path) in config.warning
+    assert "SECRET" not in config.warning
+
+
+def test_docker_credential_helpers_are_told_as_not_asked(tmp_path):
+    """Where a helper would know the password, the error that misses it can say so."""
+    (tmp_path / "config.json").write_text('{"credsStore": "desktop"}')
+
+    assert "helpers this version does not ask" in load_docker_config({"DOCKER_CONFIG": str(tmp_path)}).looked_in
+
+
+def test_images_of_the_harness_are_read_whole():
+    """Config and layers are blobs, an index has children."""
+    manifest, whole = parse_manifest(image(1).raw), parse_manifest(index(2).raw)
+
+    assert {blob.digest for blob in manifest.blobs} == set(image(1).all_blobs)
+    assert whole.is_index
+    assert not whole.blobs
