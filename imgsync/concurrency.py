@@ -220,8 +220,18 @@ class NativeThread:
         self._pool = gevent.threadpool.ThreadPool(1)
 
     def run(self, function: Callable[[], Result]) -> Result:
-        """Return `function()` as run in the thread, other greenlets going on meanwhile."""
-        result: Result = self._pool.spawn(function).get()
+        """Return `function()` as run in the thread, other greenlets going on meanwhile; what it raises is raised here."""
+
+        def work() -> Result | _Raised:
+            # gevent would print a traceback of its own for what gets out of the thread.
+            try:
+                return function()
+            except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
+                return _Raised(error)
+
+        result: Result | _Raised = self._pool.spawn(work).get()
+        if isinstance(result, _Raised):
+            raise result.error
         return result
 
     def close(self) -> None:

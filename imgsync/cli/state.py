@@ -65,10 +65,13 @@ def show_record(reference: str, state: str, output: str) -> int:
 @option("--lock-timeout", type=Duration(), default="0s", show_default=True, help="How long to wait for another run's lock on the state.")
 def remove_records(references: tuple[str, ...], state: str, lock_timeout: float) -> int:
     """Forget destinations; globs are allowed. The next plan asks their registries. Nothing is deleted there."""
+    from imgsync.errors import StateError
     from imgsync.globs import compile_glob
 
     globs = [compile_glob(reference) for reference in references]
     with _opened(state, read_only=False, lock_timeout=lock_timeout) as store:
+        if not store.lasting:
+            raise StateError(f"the state {state} cannot be written; nothing was forgotten")
         count = store.remove([record.destination for record in store.records() if any(glob.fullmatch(record.destination) for glob in globs)])
     click.echo(f"Forgot {count} {'destination' if count == 1 else 'destinations'}.")
     return 0 if count else 1

@@ -30,6 +30,8 @@ Result = TypeVar("Result")
 _RECORD = "tag "
 _BLOB = "blob "
 _REPOSITORIES_PER_BLOB = 4
+# What a full, read-only or failing disk makes of a call.
+_UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError)
 _SETTINGS: dict[str, Any] = {
     # The defaults would drop the oldest records past 1 GiB, and the file's own settings win over what is not said here.
     "eviction_policy": "none",
@@ -54,9 +56,10 @@ class Thread(Protocol):
 class StateStore:
     """The open state. Without a database (*cache* None) it remembers for this run alone."""
 
-    def __init__(self, cache: diskcache.Cache | None, thread: Thread, *, on_warning: Callable[[str], None]) -> None:
-        """Read every record of *cache*."""
+    def __init__(self, cache: diskcache.Cache | None, thread: Thread, *, on_warning: Callable[[str], None], lasting: bool = False) -> None:
+        """Read every record of *cache*; *lasting* says that what is put there is found by the next run."""
         self._cache = cache
+        self.lasting = lasting and cache is not None
         self._thread = thread
         self._records: dict[str, Record] = {}
         self._blobs: dict[str, str] = {}
@@ -161,7 +164,7 @@ class StateStore:
 
         try:
             self._thread.run(write)
-        except (sqlite3.Error, diskcache.Timeout, OSError) as error:
+        except _UNUSABLE as error:
             # Nothing more is tried: a full or read-only disk would fail for every record.
             self._cache = None
             raise StateError(
@@ -186,46 +189,41 @@ def open_state(
     path = Path(directory).absolute()
     check_directory(path)
     with contextlib.ExitStack() as stack:
-        if read_only:
+        if read_only or not _lock(path, lock_timeout_seconds, stack, on_warning):
             store = _open_copy(path, stack, thread, on_warning)
         else:
-            _make(path)
-            stack.enter_context(_locked(path, lock_timeout_seconds))
-            store = StateStore(_open_sound(path, thread, on_warning), thread, on_warning=on_warning)
+            store = StateStore(_open_sound(path, thread, on_warning), thread, on_warning=on_warning, lasting=True)
         stack.callback(store.close)
         yield store
 
 
-def _make(path: Path) -> None:
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StateError(f"the state directory {path} cannot be made: {error.strerror}", hint="name another with --state") from error
-
-
-@contextlib.contextmanager
-def _locked(path: Path, timeout_seconds: float) -> Iterator[None]:
+def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_warning: Callable[[str], None]) -> bool:
+    """Make and lock the directory until *stack* ends; return False where nothing can be written, which costs requests and no more."""
     lock = filelock.FileLock(path / "lock", timeout=timeout_seconds, mode=0o600)
     try:
-        with lock:
-            yield
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stack.enter_context(lock)
     except filelock.Timeout as error:
         raise LockedError(f"the state {path} is locked by another run", hint="wait for it to end, or give --lock-timeout") from error
-    except PermissionError as error:
-        raise StateError(f"the state directory {path} cannot be written: {error.strerror}", hint="name another with --state") from error
+    except (NotADirectoryError, FileExistsError) as error:
+        raise StateError(f"the state directory {path} cannot be made: {error.strerror}", hint="name another with --state") from error
+    except OSError as error:
+        on_warning(f"the state {path} cannot be written ({error.strerror}); what this run pushes is not remembered for the next")
+        return False
+    return True
 
 
 def _open_sound(path: Path, thread: Thread, on_warning: Callable[[str], None]) -> diskcache.Cache | None:
     """Return the database, begun anew if it is damaged; None when none can be written."""
     try:
-        if (path / DATABASE).exists() or (path / DATABASE).is_symlink():
-            _check(path)
-    except DamagedError as damage:
-        aside = _set_aside(path)
-        on_warning(f"the state is damaged ({damage.message}); it was set aside as {aside.name} and begun anew")
-    try:
+        try:
+            if (path / DATABASE).exists() or (path / DATABASE).is_symlink():
+                _check(path)
+        except DamagedError as damage:
+            aside = _set_aside(path)
+            on_warning(f"the state is damaged ({damage.message}); it was set aside as {aside.name} and begun anew")
         return thread.run(lambda: _open_cache(path))
-    except (sqlite3.Error, OSError, diskcache.Timeout) as error:
+    except _UNUSABLE as error:
         on_warning(f"the state cannot be written ({error}); this run remembers nothing for the next")
         return None
 
@@ -234,14 +232,16 @@ def _open_copy(path: Path, stack: contextlib.ExitStack, thread: Thread, on_warni
     """Read a copy, so that nothing of the state is touched, and a run that writes at this moment is not in the way."""
     if not (path / DATABASE).is_file():
         return StateStore(None, thread, on_warning=on_warning)
-    copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgsync-state-")))
     try:
+        copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgsync-state-")))
         _check(path)
         thread.run(lambda: _backup(path / DATABASE, copy / DATABASE))
-    except (DamagedError, sqlite3.Error) as damage:
+        return StateStore(thread.run(lambda: _open_cache(copy)), thread, on_warning=on_warning)
+    except DamagedError as damage:
         on_warning(f"the state in {path} is damaged ({damage}) and is not used")
-        return StateStore(None, thread, on_warning=on_warning)
-    return StateStore(thread.run(lambda: _open_cache(copy)), thread, on_warning=on_warning)
+    except _UNUSABLE as error:
+        on_warning(f"the state in {path} cannot be read ({error}) and is not used")
+    return StateStore(None, thread, on_warning=on_warning)
 
 
 def _backup(source: Path, target: Path) -> None:

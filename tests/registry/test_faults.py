@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -556,6 +559,35 @@ def test_heartbeat_tells_how_far_an_apply_is(registry, name, declare, start_imgs
     beat = next(line for line in lines if line["event"] == "apply.progress")
     assert (beat["images_done"], beat["images_running"], beat["images_total"]) == (0, 1, 1)
     assert 0 < beat["bytes_copied"] < beat["bytes_total"]
+
+
+def test_full_disk_under_the_state_stops_no_copy(registry, second_registry, name, declare, imgsync, workplace):
+    """Records that cannot be written cost the next run requests, never this one its work; earlier records stay."""
+    push(registry, f"{name}/app", "0", image(0))
+    declare(f"[{name}/app]")
+    assert imgsync("apply").code == 0
+    for number in range(1, 60):
+        push(registry, f"{name}/app", str(number), image(1))
+
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)); from imgsync.__main__ import main; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", limited, "apply", "-o", "json"],
+        cwd=workplace.folder,
+        env=workplace.environment({"PYTHONPATH": str(Path(__file__).parents[2])}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["summary"]["copied"] == 59
+    assert "Traceback" not in ran.stderr, ran.stderr
+    assert "state.degraded" in ran.stderr
+    assert len(second_registry.tags(f"m/{name}/app")) == 60
+    again = imgsync("apply", "-o", "json")
+    assert again.json["summary"]["kept"] == 60
+    assert imgsync("state", "list").stdout.count("\n") == 60
 
 
 def test_locked_state_is_told_and_exits_75(registry, name, declare, start_imgsync, imgsync, source):

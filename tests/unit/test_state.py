@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import filelock
 import pytest
 
 from imgsync.concurrency import NativeThread
@@ -194,6 +196,26 @@ def test_the_directory_is_ours_alone(tmp_path):
 
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "state" / "cache.db").stat().st_mode & 0o077 == 0
+
+
+def test_state_that_cannot_be_written_is_read_all_the_same(tmp_path, monkeypatch):
+    """A read-only file system: what is remembered still counts, what is new is forgotten, a warning says so."""
+    remember(tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    warnings: list[str] = []
+    with opened(tmp_path, warnings) as state:
+        assert state.record(RECORD.destination) == RECORD
+        assert not state.lasting
+        state.put([replace(RECORD, destination="r.io/m/app:2")])
+    monkeypatch.undo()
+
+    assert "Read-only file system" in warnings[0]
+    with opened(tmp_path) as state:
+        assert [record.destination for record in state.records()] == [RECORD.destination]
 
 
 WRITER = """
