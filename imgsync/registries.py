@@ -95,7 +95,8 @@ class Registries:
         trusted = self.trust.of(registry)
         credentials, looked_in = self._credentials(registry, trusted)
         if credentials is not None:
-            self._on_secret([credentials.password])
+            # The pair too: it is what a Basic header holds, in base64.
+            self._on_secret([credentials.password, f"{credentials.username}:{credentials.password}"])
         return Endpoint(
             registry=registry,
             origin=origin,

@@ -47,6 +47,19 @@ class Respond(Switch):
         return self._answer
 
 
+class Echo(Switch):
+    """Answer an error whose message is the Authorization header of the request."""
+
+    def __init__(self, status: int) -> None:
+        """Answer *status*."""
+        self._status = status
+
+    def request(self, request: Request) -> Request | Answer:
+        """Answer."""
+        body = {"errors": [{"code": "DENIED", "message": f"you sent {request.header('authorization')}"}]}
+        return plain_answer(self._status, json.dumps(body).encode())
+
+
 class Hold(Switch):
     """Hold requests until released: before they go on, or in the answer's body after so many bytes."""
 

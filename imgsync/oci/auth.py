@@ -101,6 +101,13 @@ class Authenticator:
             error.hint = f"no credentials for {self._endpoint.registry} were found (looked in {', '.join(self._endpoint.looked_in) or 'nothing'})"
         return error
 
+    def conceal(self, body: bytes) -> bytes:
+        """Return *body*, a registry's own words, without the tokens that it was sent."""
+        with self._lock:
+            for token in self._tokens:
+                body = body.replace(token.text.encode(), b"***")
+        return body
+
     def _basic(self) -> str | None:
         found = self._endpoint.credentials
         if found is None:

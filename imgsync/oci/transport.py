@@ -218,7 +218,7 @@ class Transport:
         body = b""
         with contextlib.suppress(RegistryError):
             body = read_body(response, _ERROR_LIMIT, operation=call.operation, cut=True)
-        error = error_of(call.operation, response.status_code, headers=headers_of(response), body=body)
+        error = error_of(call.operation, response.status_code, headers=headers_of(response), body=self._auth.conceal(body))
         if isinstance(error, AuthenticationError):
             return self._auth.explain(error)
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:

@@ -178,6 +178,24 @@ def test_client_certificate(registry, authority, name, workplace, imgsync, tmp_p
         assert mutual.tags(f"m/{name}/app") == ["1"]
 
 
+def test_echoed_authorization_is_not_shown(registry, token_registry, token_server, name, workplace, imgsync):
+    """A registry that answers with the very header it was sent does not get it printed, be it a token or a password."""
+    from tests import switches
+
+    push(registry, f"{name}/app", "1", image())
+    with FaultProxy(token_registry) as proxy:
+        proxy.add(switches.Echo(400), method="POST")
+        workplace.trust_plain(registry, proxy, settings={proxy.host: {**_login(proxy.host), "token_server": token_server.auth.realm.rpartition("/")[0]}})
+        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
+
+        ran = imgsync("apply", "-o", "json")
+
+        sent = next(one.headers["authorization"] for one in proxy.recorded("^POST"))
+    assert ran.code == 1
+    assert "bearer" in ran.stdout.lower(), "the registry's words are told"
+    assert sent.partition(" ")[2] not in ran.stdout + ran.stderr
+
+
 def test_credentials_in_a_location_or_error_are_not_shown(registry, second_registry, name, workplace, imgsync):
     """A registry that echoes our credentials in its own words does not get them printed."""
     from tests import switches

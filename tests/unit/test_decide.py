@@ -1,0 +1,43 @@
+"""The decision: every combination of what is known leads where design.md says."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from imgsync.plan.decide import Facts, decide
+from imgsync.plan.model import Action
+
+OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "reason"),
+    [
+        (Facts(NEW, None, immutable=False), Action.CREATE, "not at the destination"),
+        (Facts(NEW, None, immutable=True), Action.CREATE, "not at the destination"),
+        (Facts(NEW, NEW, immutable=False), Action.KEEP, "same digest at the destination"),
+        (Facts(NEW, NEW, immutable=False, remembered=True), Action.KEEP, "unchanged since it was pushed"),
+        (Facts(NEW, OLD, immutable=True), Action.REFUSE, "tag is declared immutable: 000000000000 → 111111111111"),
+        (Facts(NEW, OLD, immutable=False), Action.UPDATE, "destination differs from the source: 000000000000 → 111111111111"),
+        (Facts(NEW, OLD, immutable=False, remembered=True), Action.UPDATE, "source moved 000000000000 → 111111111111"),
+        (
+            Facts(NEW, OLD, immutable=False, remembered=True, reselected=True),
+            Action.UPDATE,
+            "the declared platforms or referrers changed: 000000000000 → 111111111111",
+        ),
+    ],
+)
+def test_decisions(facts, action, reason):
+    """What to do, and why in words."""
+    assert decide(facts) == (action, reason)
+
+
+def test_the_same_digest_is_always_kept_and_an_immutable_tag_never_moved():
+    """Whatever else is known."""
+    for serves, immutable, remembered, reselected in itertools.product([None, OLD, NEW], *[[False, True]] * 3):
+        action, reason = decide(Facts(NEW, serves, immutable=immutable, remembered=remembered, reselected=reselected))
+        assert reason
+        assert (action is Action.KEEP) == (serves == NEW)
+        assert not (immutable and action is Action.UPDATE)

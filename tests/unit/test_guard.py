@@ -1,0 +1,70 @@
+"""Where connections may go: what a name server answers is faked, for loopback has no public addresses."""
+
+from __future__ import annotations
+
+import socket
+
+import httpcore
+import pytest
+
+from imgsync.oci.guard import GuardedBackend
+
+NAMES = {
+    "public.example": ["93.184.216.34"],
+    "cdn.example": ["93.184.216.35"],
+    "inside.example": ["10.0.0.5"],
+    "metadata.example": ["169.254.169.254"],
+    "mixed.example": ["93.184.216.36", "127.0.0.1"],
+    "mapped.example": ["::ffff:10.0.0.5"],
+    "private.example": ["10.0.0.1"],
+}
+
+
+@pytest.fixture
+def dialled(monkeypatch):
+    """What was dialled in the end; names resolve as NAMES says, addresses to themselves."""
+    addresses: list[str] = []
+
+    def resolve(host, port, **_):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in NAMES.get(host, [host])]
+
+    def connect(self, host, port, *_):
+        addresses.append(host)
+        return object()
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
+    return addresses
+
+
+@pytest.mark.parametrize("host", ["inside.example", "metadata.example", "mixed.example", "mapped.example", "127.0.0.1", "::1", "169.254.169.254", "0.0.0.0"])
+def test_public_registry_leads_to_no_private_address(host, dialled):
+    """Neither by name nor by number, not even when one of several addresses is public; nothing is dialled."""
+    backend = GuardedBackend([("public.example", 443)])
+
+    with pytest.raises(httpcore.ConnectError, match="refused to follow a public registry"):
+        backend.connect_tcp(host, 443)
+    assert dialled == []
+
+
+def test_public_registry_leads_to_its_public_blobs(dialled):
+    """The address that was checked is the one dialled, so a second answer of the name server moves nothing."""
+    GuardedBackend([("public.example", 443)]).connect_tcp("cdn.example", 443)
+
+    assert dialled == ["93.184.216.35"]
+
+
+def test_private_registry_leads_where_it_likes(dialled):
+    """A registry that is itself private, and whatever the operator named beside it, is not guarded."""
+    GuardedBackend([("private.example", 443)]).connect_tcp("inside.example", 443)
+    GuardedBackend([("public.example", 443), ("inside.example", 8443)]).connect_tcp("inside.example", 8443)
+
+    assert dialled == ["10.0.0.5", "10.0.0.5"]
+
+
+def test_named_port_is_all_that_is_trusted(dialled):
+    """Another port of a private token server that was named is another host."""
+    backend = GuardedBackend([("public.example", 443), ("inside.example", 8443)])
+
+    with pytest.raises(httpcore.ConnectError, match="refused"):
+        backend.connect_tcp("inside.example", 22)

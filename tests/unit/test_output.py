@@ -1,0 +1,158 @@
+"""What is printed: log lines are data, tables fit their readers, secrets and control characters show nowhere."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgsync.log import configure_logging
+from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
+from imgsync.redaction import Redaction
+from imgsync.render.documents import plan_document, report_document, to_json
+from imgsync.render.plan_table import plan_table
+from imgsync.render.report_table import report_table
+from imgsync.render.safe import safe
+from imgsync.report import Outcome, Report
+
+DIGEST = "sha256:" + "a" * 64
+
+
+def change(action: Action = Action.CREATE, tag: str = "1", *, destination: str = "r.io/m/app", reason: str = "not at the destination") -> Change:
+    return Change(action, "a", f"s.io/app:{tag}", DIGEST, f"{destination}:{tag}", None, "x/y", 1 << 20, reason)
+
+
+def plan(*changes: Change, errors: tuple[PlanError, ...] = (), **notes: object) -> Plan:
+    return Plan(changes, errors, (MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, **notes),), requests=(("source", 4), ("destination", 0)))
+
+
+def table(some: Plan, *, show_kept: bool = False, explain: bool = False) -> str:
+    return plan_table(some, show_kept=show_kept, explain=explain)
+
+
+def logged(form: str = "json", *, level: str = "debug", secrets: tuple[str, ...] = (), **fields: object) -> str:
+    stream, redaction = io.StringIO(), Redaction()
+    redaction.hide(secrets)
+    configure_logging(level=level, form=form, stream=stream, redaction=redaction).info("image.copied", **fields)
+    return stream.getvalue()
+
+
+def test_log_lines_are_json_with_the_promised_head():
+    """timestamp (UTC, RFC 3339), level and event come first, then the fields in their order."""
+    line = json.loads(logged(mirror="a", seconds=1.5, error=None))
+
+    assert list(line) == ["timestamp", "level", "event", "mirror", "seconds", "error"]
+    assert line["timestamp"].endswith("Z")
+    assert (line["level"], line["event"]) == ("info", "image.copied")
+
+
+def test_log_level_is_a_threshold():
+    """What is below it is not written."""
+    assert logged(level="warning") == ""
+
+
+@given(st.text())
+def test_no_field_breaks_a_log_line(text):
+    """Whatever a registry says, a line stays one line of JSON, or one printable console line."""
+    assert json.loads(logged(error=text))["error"] == text
+    assert logged(error=text).count("\n") == 1
+    assert logged("console", error=text).removesuffix("\n").replace("\x1b", "").isprintable() or "\n" in text
+
+
+@pytest.mark.parametrize("secret", ["hunter2!", "pass word", 'quo"te', "ünïcode", "info", "a" * 300])
+def test_secrets_never_show_in_any_form(secret):
+    """Neither as they are, nor in a URL, nor in a Basic header; the document around them stays whole."""
+    from base64 import b64encode
+    from urllib.parse import quote
+
+    redaction = Redaction()
+    redaction.hide([secret])
+    forms = [secret, quote(secret, safe=""), b64encode(secret.encode()).decode()]
+    document = {"info": [f"before {form} after" for form in forms], "count": 5}
+
+    cleaned = redaction.clean_values(document)
+
+    assert cleaned == {"info": ["before *** after"] * 3, "count": 5}
+    line = logged(secrets=(secret,), error=f"denied: {secret}")
+    assert json.loads(line)["error"] == "denied: ***"
+
+
+def test_short_secrets_are_not_looked_for():
+    """Three characters would blank out half of every line."""
+    redaction = Redaction()
+    redaction.hide(["abc", ""])
+
+    assert redaction.clean("abcabc") == "abcabc"
+
+
+@given(st.text())
+def test_safe_text_obeys_no_terminal(text):
+    """No control, no direction override, no line break."""
+    shown = safe(text)
+
+    assert "\n" not in shown
+    assert not {"\x1b", "\x07", "\r", "\u202e", "\u2028", "\u200b"} & set(shown)
+
+
+def test_table_shows_what_would_change_and_why():
+    """Sign, short name, action, size and reason; kept tags as a count; a sum."""
+    shown = table(plan(change(), change(Action.UPDATE, "2", reason="source moved a → b"), change(Action.KEEP, "3")))
+
+    assert "a   s.io → r.io/m   mirrors.d/a.yaml:3" in shown
+    assert "  + app:1   create      1.0 MiB   not at the destination" in shown
+    assert "  ~ app:2   update      1.0 MiB   source moved a → b" in shown
+    assert "  = 1 tag up to date (--all lists them)" in shown
+    assert "1 to create, 1 to update, 1 up to date." in shown
+    assert "app:3" not in shown
+
+
+def test_table_names_destinations_that_the_heading_does_not_tell():
+    """Another repository or tag at the destination is written out."""
+    assert "app:1 → r.io/other:1" in table(plan(change(destination="r.io/other")))
+
+
+def test_table_of_an_unchanged_plan_is_one_line():
+    """Nothing to do, what it cost to know."""
+    assert table(plan(change(Action.KEEP))) == "No changes. 1 tag up to date (0 destination requests, 4 source requests, 0.0s).\n"
+    assert "app:1" in table(plan(change(Action.KEEP)), show_kept=True)
+
+
+def test_table_shows_errors_refusals_and_suspended_mirrors():
+    """Errors with their hint, refusals with their reason; what is suspended is said to be."""
+    error = PlanError("a", "s.io/x", "list tags of s.io/x (source): 401 \x1b[31m", "log in")
+    shown = table(plan(change(Action.REFUSE, reason="tag is declared immutable: a → b"), errors=(error,)))
+
+    assert "  ! app:1   refuse" in shown
+    assert "  x s.io/x   error   list tags of s.io/x (source): 401 \\x1b[31m" in shown
+    assert "hint: log in" in shown
+    assert "1 refused, 1 error, 0 up to date" in shown
+    assert "suspended: declared but left alone" in table(plan(suspended=True))
+
+
+def test_documents_are_indented_for_people_alone():
+    """One line for pipes; the same content either way."""
+    document = plan_document(plan(change()))
+
+    assert "\n" not in to_json(document, indented=False)
+    assert json.loads(to_json(document, indented=True)) == document
+
+
+def test_report_says_what_failed_first_and_what_is_left():
+    """Failures with their hint, then the sums; the document carries the plan's errors too."""
+    failed = Outcome(change(), "failed", error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4)
+    copied = Outcome(change(tag="2"), "copied", digest=DIGEST, crc32="00c0ffee", bytes_copied=5, blobs_copied=1)
+    report = Report("abcd1234", (failed, copied, Outcome(change(tag="3"), "remaining")), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "a signal asked for it")
+
+    shown = report_table(report)
+    document = report_document(report)
+
+    assert shown.splitlines()[0].startswith("  x s.io/app:1 → r.io/m/app:1   failed   push blob")
+    assert "Copied 1 image (1 blobs, 5 B)" in shown
+    assert "Stopped (a signal asked for it): 1 left. Run it again to go on." in shown
+    assert "1 failed, 1 could not be planned." in shown
+    assert document["outcomes"][0]["error"] == "push blob r.io/m/app (destination): 507 (free some space)"
+    assert document["summary"]["failed"] == 1
+    assert document["errors"] == [{"mirror": "a", "reference": "s.io/x", "message": "no (why)"}]
