@@ -213,3 +213,36 @@ def test_answer_that_is_no_listing_is_an_error_not_an_empty_mirror(listing, body
 
     assert ran.code == 1
     assert "is no listing" in ran.json["errors"][0]["message"]
+
+
+def test_dates_come_from_the_image_where_the_listing_has_none(registry, name, declare, imgsync, source):
+    """max_age and newest go by the config's `created`, for an index by its first image's; what has none that can be believed is too old."""
+    created = {"old": "2001-01-01T00:00:00Z", "new": "2026-01-01T00:00:00Z", "newer": "2026-02-01T00:00:00.5+01:00", "reproducible": "1970-01-01T00:00:00Z"}
+    for tag, moment in created.items():
+        push(registry, f"{name}/app", tag, image(tag, created=moment))
+    push(registry, f"{name}/app", "index", index(1, created="2026-03-01T00:00:00Z"))
+
+    def selected(tags: str) -> list[str]:
+        declare(f"[{name}/app]", f"tags: {tags}")
+        return sorted(change["source"].rpartition(":")[2] for change in imgsync("plan", "-o", "json").json["changes"])
+
+    assert selected("{max_age: 7300d}") == ["index", "new", "newer"]
+    assert selected("{newest: 2}") == ["index", "newer"]
+    assert selected("{newest: 1, exclude: [index]}") == ["newer"]
+
+
+def test_explain_tells_what_each_step_left_and_dropped(registry, name, declare, imgsync, source):
+    """One line per step that was declared, in its order."""
+    for tag in ("1.0.0", "1.1.0-rc.1", "1.1.0", "2.0.0", "latest"):
+        push(registry, f"{name}/app", tag, image(tag))
+    declare(f"[{name}/app]", "tags: {semver: '>=1', exclude: ['2*'], newest: 1}")
+
+    shown = imgsync("plan", "--explain").stdout
+
+    steps = [line.split("   ")[-1] for line in shown.splitlines() if f"/{name}/app   " in line]
+    assert steps == [
+        "listed: 5 left",
+        "semver: 3 left, 2 dropped: 1.1.0-rc.1, latest",
+        "exclude: 2 left, 1 dropped: 2.0.0",
+        "newest: 1 left, 1 dropped: 1.0.0",
+    ]
