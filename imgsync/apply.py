@@ -17,7 +17,7 @@ from imgsync.concurrency import Deadline, Stop, map_unordered, spawn_later
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StateError, StoppedError
 from imgsync.events import Log
-from imgsync.oci.manifest import parse_platform
+from imgsync.oci.manifest import Descriptor, parse_platform
 from imgsync.oci.reference import Reference, parse_reference
 from imgsync.plan.model import PENDING, Action, Change, Plan
 from imgsync.registries import Registries
@@ -30,6 +30,9 @@ _UNDONE = {Action.KEEP: "kept", Action.HOLD: "held", Action.REFUSE: "refused"}
 
 class Watcher(Protocol):
     """Whoever shows progress."""
+
+    def watch(self, plan: Plan) -> None:
+        """This is what there is to do."""
 
     def started(self, change: Change) -> None:
         """One image begins."""
@@ -58,6 +61,7 @@ def apply_plan(plan: Plan, config: Config, registries: Registries, state: StateS
 
     A stop lets nothing new begin and gives what runs its grace; what was not done is "remaining".
     """
+    watcher.watch(plan)
     return _Run(plan, config, registries, state, log=log, watcher=watcher, stop=stop, limits=limits).report()
 
 
@@ -176,7 +180,7 @@ class _Run:
             destination=self._registries.destination(destination.repository.registry, mirror, check=deadline.check),
             deadline=deadline,
             progress=progress,
-            on_bytes=lambda size: self._watcher.advanced(change, size),
+            observer=_Observer(change, self._watcher, self._log),
         )
 
     def _record(self, done: tuple[Outcome, Record | None, list[str]]) -> None:
@@ -205,6 +209,22 @@ class _Run:
                 self._state.saw_blobs(destination.repository.registry, destination.repository.path, digests)
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Observer:
+    """Tells the watcher of each byte and the log, for who debugs, of each blob."""
+
+    change: Change
+    watcher: Watcher
+    log: Log
+
+    def advanced(self, size_bytes: int) -> None:
+        self.watcher.advanced(self.change, size_bytes)
+
+    def delivered(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
+        more = {"mounted_from": mounted_from} if mounted_from else {}
+        self.log.debug(f"blob.{how}", mirror=self.change.mirror, destination=self.change.destination, digest=blob.digest, size_bytes=blob.size_bytes, **more)
 
 
 def _outcome(change: Change, result: str, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:

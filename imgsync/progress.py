@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console
@@ -18,14 +19,14 @@ _SHOWN = 8
 
 
 class Heartbeat:
-    """Logs `apply.progress` at least every so many seconds, so that no CI kills a quiet job."""
+    """Logs `apply.progress` at least every so many seconds, also while it is being planned, so that no CI kills a quiet job."""
 
-    def __init__(self, plan: Plan, log: Log, *, seconds: float) -> None:
-        """Report on *plan* to *log* every *seconds*."""
+    def __init__(self, log: Log, *, seconds: float) -> None:
+        """Report to *log* every *seconds*, totals unknown until there is a plan."""
         self._log = log
         self._seconds = seconds
-        self._images_total = len(plan.pending)
-        self._bytes_total = plan.transfer_bytes
+        self._images_total: int | None = None
+        self._bytes_total: int | None = None
         self._images = 0
         self._running = 0
         self._bytes = 0
@@ -39,6 +40,12 @@ class Heartbeat:
     def __exit__(self, *_: object) -> None:
         """End."""
         self._stop()
+
+    def watch(self, plan: Plan) -> None:
+        """Know from now on what there is to do, and measure the rate anew."""
+        self._images_total = len(plan.pending)
+        self._bytes_total = plan.transfer_bytes
+        self._began = time.monotonic()
 
     def started(self, change: Change) -> None:  # noqa: ARG002 - the watcher's interface
         """Count one running image."""
@@ -55,6 +62,8 @@ class Heartbeat:
 
     def _beat(self) -> None:
         seconds = time.monotonic() - self._began
+        rate = self._bytes / seconds if seconds else 0.0
+        left = None if self._bytes_total is None or not rate else round(max(0, self._bytes_total - self._bytes) / rate)
         self._log.info(
             "apply.progress",
             images_done=self._images,
@@ -62,7 +71,8 @@ class Heartbeat:
             images_total=self._images_total,
             bytes_copied=self._bytes,
             bytes_total=self._bytes_total,
-            bytes_per_second=round(self._bytes / seconds) if seconds else 0,
+            bytes_per_second=round(rate),
+            left_seconds=left,
             seconds=round(seconds, 1),
         )
 
@@ -70,8 +80,8 @@ class Heartbeat:
 class Bars:
     """A bar for all, and one for each image that is being copied, eight at most."""
 
-    def __init__(self, plan: Plan, console: Console) -> None:
-        """Draw the progress of *plan* on *console*."""
+    def __init__(self, console: Console) -> None:
+        """Draw on *console*, nothing until there is a plan."""
         # rich's own refresh is a thread; under gevent it would stand still while something hashes.
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -85,21 +95,30 @@ class Bars:
             redirect_stderr=True,  # log lines go above the bars
             transient=True,
         )
-        self._images = len(plan.pending)
+        self._images = 0
         self._done = 0
-        self._total = self._progress.add_task(self._counted(), total=plan.transfer_bytes or None)
+        self._total = self._progress.add_task("", total=None)
         self._tasks: dict[str, TaskID] = {}
+        self._stop: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
-        self._progress.start()
-        self._stop = every(_REFRESH_SECONDS, self._progress.refresh)
+        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Take the bars away."""
-        self._stop()
-        self._progress.stop()
+        if self._stop is not None:
+            self._stop()
+            self._progress.stop()
+
+    def watch(self, plan: Plan) -> None:
+        """Begin to draw how far *plan* is, if there is anything to do."""
+        if not plan.pending:
+            return
+        self._images = len(plan.pending)
+        self._progress.update(self._total, description=self._counted(), total=plan.transfer_bytes or None)
+        self._progress.start()
+        self._stop = every(_REFRESH_SECONDS, self._progress.refresh)
 
     def started(self, change: Change) -> None:
         """Add the image's bar."""

@@ -11,6 +11,7 @@ import itertools
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from imgsync.concurrency import Deadline, SingleFlight, map_unordered, paced
 from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
@@ -47,6 +48,16 @@ class Progress:
     blobs_present: int = 0
     attempts: int = 1
     seen: list[str] = field(default_factory=list)
+
+
+class Observer(Protocol):
+    """Whoever wants to know how one copy goes on."""
+
+    def advanced(self, size_bytes: int) -> None:
+        """Bytes moved; negative when a try began anew."""
+
+    def delivered(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
+        """A blob is in the destination repository: "copied", "mounted" from the repository at path *mounted_from*, or "present" before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ class _Task:
     destination: RegistryClient
     deadline: Deadline
     progress: Progress
-    on_bytes: Callable[[int], None]
+    observer: Observer
 
     @property
     def repository(self) -> Repository:
@@ -119,7 +130,7 @@ class Copier:
         self._pushed: set[tuple[Repository, str]] = set()
 
     def copy_image(
-        self, job: Job, *, source: RegistryClient, destination: RegistryClient, deadline: Deadline, progress: Progress, on_bytes: Callable[[int], None]
+        self, job: Job, *, source: RegistryClient, destination: RegistryClient, deadline: Deadline, progress: Progress, observer: Observer
     ) -> Copied:
         """
         Copy one image and return what the destination serves now; its tag is pushed last, when all is there.
@@ -131,7 +142,7 @@ class Copier:
         pulled = pull_manifest(source, job.source, self._manifests)
         root = selected_root(pulled, job.platforms)
         image = read_image(source, job.source.repository, root, cache=self._manifests, limit=job.blobs_at_once)
-        task = _Task(job, image, source, destination, deadline, progress, on_bytes)
+        task = _Task(job, image, source, destination, deadline, progress, observer)
         self._push(task)
         return Copied(root, image.size_bytes)
 
@@ -165,6 +176,7 @@ class Copier:
         while True:
             if task.repository.path in self._memory.repositories(registry, blob.digest):
                 task.progress.blobs_present += 1
+                task.observer.delivered("present", blob)
                 return
             # One flight per registry and digest: who comes meanwhile waits, then mounts from where it went.
             if self._flights.run((registry, blob.digest), lambda: self._deliver(task, blob)):
@@ -192,11 +204,14 @@ class Copier:
         if session is None:
             if elsewhere == task.repository.path:
                 task.progress.blobs_present += 1
+                task.observer.delivered("present", blob)
             else:
                 task.progress.blobs_mounted += 1
+                task.observer.delivered("mounted", blob, mounted_from=elsewhere)
             return True
         self._upload(task, blob, session)
         task.progress.blobs_copied += 1
+        task.observer.delivered("copied", blob)
         return True
 
     def _upload(self, task: _Task, blob: Descriptor, session: UploadSession) -> None:
@@ -206,7 +221,7 @@ class Copier:
             nonlocal moved
             moved += size
             task.progress.bytes_copied += size
-            task.on_bytes(size)
+            task.observer.advanced(size)
 
         what = f"pull blob {task.job.source.repository.at(blob.digest)}"
         try:
@@ -216,7 +231,7 @@ class Copier:
                 session.put(verified(counted, digest=blob.digest, size_bytes=blob.size_bytes, what=what))
         except ImgsyncError as error:
             task.progress.bytes_copied -= moved
-            task.on_bytes(-moved)
+            task.observer.advanced(-moved)
             session.cancel()
             if isinstance(error, RegistryError) and error.code in _LOST_SESSION:
                 # The registry forgot the session, as after a restart: a new one may do.

@@ -24,7 +24,8 @@ def command(what: str, output: str, **options: Any) -> int:
     from imgsync.plan.names import list_names
 
     with open_session(load_trust(common.registries, os.environ), common, read_only=True) as session:
-        found = list_names(what, session.registries)
+        session.stop_in_time()
+        found = list_names(what, session.registries, check=session.stop.check_new)
     if output == "json":
         say_json({found.kind: list(found.names)})
     else:

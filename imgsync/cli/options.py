@@ -23,6 +23,7 @@ class Common:
     log_level: str | None
     log_format: str
     progress: bool
+    run_seconds: float | None
 
 
 class Duration(click.ParamType[Any]):
@@ -66,6 +67,7 @@ def config_options(function: Function) -> Function:
 def run_options(function: Function) -> Function:
     """Add the options of commands that talk to registries."""
     for add in (
+        option("--run-timeout", type=Duration(), default=None, help="Stop in good order after this time, exit 75."),
         option("--no-progress", is_flag=True, help="No progress bars."),
         option("--log-format", type=click.Choice(["auto", "json", "console"]), default="auto", show_default=True, help="How the log on stderr is written."),
         option(
@@ -86,7 +88,6 @@ def apply_options(function: Function) -> Function:
     for add in (
         option("--grace", type=Duration(), default="5s", show_default=True, help="How long what runs may go on after a stop."),
         option("--heartbeat", type=Duration(), default="60s", show_default=True, help="Log progress at least this often without a terminal."),
-        option("--run-timeout", type=Duration(), default=None, help="Stop in good order after this time, exit 75."),
         option("--max-changes", type=click.IntRange(min=0), default=None, help="Do nothing if the plan holds more changes than this."),
         option("--fail-fast", is_flag=True, help="Start no further image once one failed."),
     ):
@@ -115,4 +116,5 @@ def common_of(options: dict[str, Any]) -> Common:
         log_level=options.pop("log_level"),
         log_format=options.pop("log_format"),
         progress=not options.pop("no_progress"),
+        run_seconds=options.pop("run_timeout"),
     )

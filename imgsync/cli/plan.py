@@ -29,6 +29,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.trust, common, read_only=True) as session:
+        session.stop_in_time()
         plan = session.plan(config, refresh=options["refresh"])
     print_plan(plan, output=output, show_kept=options["show_kept"], explain=options["explain"])
     if plan.errors or plan.counts["refuse"]:

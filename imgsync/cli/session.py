@@ -16,7 +16,7 @@ import click
 from imgsync.apply import Limits, Watcher, apply_plan
 from imgsync.cli.options import Common
 from imgsync.cli.output import redaction, say_json, say_table
-from imgsync.concurrency import NativeThread, Stop, on_signals
+from imgsync.concurrency import NativeThread, Stop, on_signals, spawn_later
 from imgsync.config.model import Config, Trust
 from imgsync.errors import RateLimitedError, UnsafePlanError
 from imgsync.events import Log
@@ -54,22 +54,27 @@ class Session:
             self.log.error("plan.failed", mirror=error.mirror, reference=error.reference, error=error.message, hint=error.hint)
         return plan
 
-    def apply(self, plan: Plan, config: Config, *, limits: Limits, heartbeat_seconds: float) -> Report:
+    def stop_in_time(self) -> None:
+        """Ask for a stop once `--run-timeout` is over."""
+        if self.common.run_seconds is not None:
+            spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up"))
+
+    def apply(self, plan: Plan, config: Config, *, limits: Limits, watcher: Watcher) -> Report:
         """Return the report of *plan* as applied, and log that it ended."""
-        with self._watcher(plan, heartbeat_seconds) as watcher:
-            report = apply_plan(plan, config, self.registries, self.state, log=self.log, watcher=watcher, stop=self.stop, limits=limits)
+        report = apply_plan(plan, config, self.registries, self.state, log=self.log, watcher=watcher, stop=self.stop, limits=limits)
         summary = {name: report.count(name) for name in ("copied", "kept", "failed", "refused", "deleted", "remaining")}
         self.log.info(
             "apply.finished", plan_id=report.plan_id, **summary, bytes_copied=report.total("bytes_copied"), seconds=report.seconds, exit_code=apply_exit(report)
         )
         return report
 
-    def _watcher(self, plan: Plan, heartbeat_seconds: float) -> contextlib.AbstractContextManager[Watcher]:
+    def watcher(self, heartbeat_seconds: float) -> contextlib.AbstractContextManager[Watcher]:
+        """Return bars for a terminal, else a heartbeat."""
         if self.common.progress and sys.stderr.isatty() and not os.environ.get("CI"):
             from rich.console import Console
 
-            return Bars(plan, Console(stderr=True))
-        return Heartbeat(plan, self.log, seconds=heartbeat_seconds)
+            return Bars(Console(stderr=True))
+        return Heartbeat(self.log, seconds=heartbeat_seconds)
 
 
 @contextlib.contextmanager
@@ -127,20 +132,20 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
     Raises:
         UnsafePlanError: The plan holds more changes than `--max-changes`.
     """
-    began = time.monotonic()
-    plan = session.plan(config, refresh=refresh)
-    most = options["max_changes"]
-    if most is not None and len(plan.pending) > most:
-        print_plan(plan, output=output)
-        raise UnsafePlanError(
-            f"the plan holds {len(plan.pending)} changes, more than --max-changes {most}; nothing was done", hint="review the plan, then raise --max-changes"
-        )
-    quiet = not plan.pending
-    if output == "table":
-        print_plan(plan, output=output)
-    limits = Limits(began, run_seconds=options["run_timeout"], grace_seconds=options["grace"], fail_fast=options["fail_fast"])
-    report = session.apply(plan, config, limits=limits, heartbeat_seconds=options["heartbeat"])
-    if output == "json" or not quiet or report.count("refused") or report.errors:
+    limits = Limits(time.monotonic(), run_seconds=session.common.run_seconds, grace_seconds=options["grace"], fail_fast=options["fail_fast"])
+    with session.watcher(options["heartbeat"]) as watcher:
+        plan = session.plan(config, refresh=refresh)
+        most = options["max_changes"]
+        if most is not None and len(plan.pending) > most:
+            print_plan(plan, output=output)
+            raise UnsafePlanError(
+                f"the plan holds {len(plan.pending)} changes, more than --max-changes {most}; nothing was done",
+                hint="review the plan, then raise --max-changes",
+            )
+        if output == "table":
+            print_plan(plan, output=output)
+        report = session.apply(plan, config, limits=limits, watcher=watcher)
+    if output == "json" or plan.pending or report.count("refused") or report.errors:
         print_report(report, output=output)
     return apply_exit(report)
 

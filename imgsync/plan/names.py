@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsync.errors import NotFoundError
@@ -21,9 +22,9 @@ class Names:
     names: tuple[str, ...]
 
 
-def list_names(text: str, registries: Registries) -> Names:
+def list_names(text: str, registries: Registries, *, check: Callable[[], None]) -> Names:
     """
-    Return the tags of the repository *text*, or the repositories of the registry or namespace *text*.
+    Return the tags of the repository *text*, or the repositories of the registry or namespace *text*; *check* may end it.
 
     Raises:
         InvalidReferenceError: *text* is neither.
@@ -31,7 +32,7 @@ def list_names(text: str, registries: Registries) -> Names:
     """
     host, _, path = text.rstrip("/").partition("/")
     registry = parse_registry(host)
-    client = registries.client(registry, "source", Patience(on_retry=registries.on_retry))
+    client = registries.client(registry, "source", Patience(check=check, on_retry=registries.on_retry))
     kind = registries.trust.of(registry).listing
     if path:
         path = parse_path(path)

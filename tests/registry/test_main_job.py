@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.images import DOCKER, OCI, artifact, digest_of, image, index, pull_raw, push, request
+from tests.images import DOCKER, OCI, artifact, digest_of, image, index, layer, pull_raw, push, request
 
 
 def witness(host: str, reference: str) -> bytes:
@@ -152,6 +152,26 @@ def test_shared_layer_is_read_from_the_source_once(registry, name, declare, imgs
     assert ran.code == 0, ran.stderr
     assert len([text for text in source.requests("GET") if digest_of(base) in text]) == 1
     assert ran.json["summary"]["blobs_mounted"] == 5
+
+
+def test_log_tells_of_each_blob_for_who_debugs(registry, name, declare, imgsync):
+    """At debug level each blob is copied, mounted or present, as the image's own line counts them; at info none is told."""
+    shared = layer("debug", 2000)
+    push(registry, f"{name}/one", "1", image(1, layers=1, shared=shared))
+    push(registry, f"{name}/two", "1", image(2, layers=1, shared=shared))
+    push(registry, f"{name}/two", "2", image(3, layers=1, shared=shared))
+    declare(f"[{name}/one, {name}/two]", "concurrency: {images: 1, blobs: 1}")
+
+    ran = imgsync("apply", "--log-level", "debug")
+
+    for how in ("copied", "mounted", "present"):
+        lines = ran.events(f"blob.{how}")
+        assert len(lines) == sum(line[f"blobs_{how}"] for line in ran.events("image.copied"))
+        assert all({"mirror", "destination", "digest", "size_bytes"} <= set(line) for line in lines)
+    assert [line["mounted_from"] for line in ran.events("blob.mounted")] == [f"m/{name}/one"]
+    kept = imgsync("apply", "--log-level", "debug")
+    assert len(kept.events("image.kept")) == 3
+    assert not [line for line in imgsync("apply", "--refresh").logs if line["event"].startswith(("blob.", "image."))]
 
 
 def test_platforms_make_one_deterministic_index(registry, second_registry, name, declare, imgsync):
