@@ -132,15 +132,18 @@ class _Run:
 
     def _adopt(self, change: Change, record: Record | None) -> None:
         selection = self._mirrors[change.mirror].selection
-        fits = record is not None and (record.digest, record.source_digest, record.selection) == (change.destination_digest, change.source_digest, selection)
-        if fits or change.destination_digest is None or change.source_digest is None:
+        if change.destination_digest is None or change.source_digest is None:
             return
         known = record if record is not None and record.digest == change.destination_digest else None
+        read = self._registries.manifests.get(change.destination_digest)
+        crc32 = read.crc32 if read is not None else known.crc32 if known is not None else ""
+        if known is not None and (known.source_digest, known.selection, known.crc32) == (change.source_digest, selection, crc32):
+            return
         self._records.append(
             Record(
                 destination=change.destination,
                 digest=change.destination_digest,
-                crc32=known.crc32 if known else "",
+                crc32=crc32,
                 size_bytes=change.size_bytes or 0,
                 media_type=change.media_type or "",
                 source=change.source,
@@ -232,7 +235,7 @@ def _outcome(change: Change, result: str, progress: Progress, began: float, *, c
         change,
         result,
         digest=copied.root.digest if copied else None,
-        crc32=copied.crc32 if copied else None,
+        crc32=copied.root.crc32 if copied else None,
         bytes_copied=progress.bytes_copied,
         blobs_copied=progress.blobs_copied,
         blobs_mounted=progress.blobs_mounted,
@@ -248,7 +251,7 @@ def _record_of(change: Change, mirror: Mirror, copied: Copied) -> Record:
     return Record(
         destination=change.destination,
         digest=copied.root.digest,
-        crc32=copied.crc32,
+        crc32=copied.root.crc32,
         size_bytes=copied.size_bytes,
         media_type=copied.root.media_type,
         source=change.source,

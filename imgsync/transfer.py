@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -66,16 +65,6 @@ class Copied:
 
     root: Manifest
     size_bytes: int
-
-    @property
-    def crc32(self) -> str:
-        """Return eight hex digits of `zlib.crc32` over the manifest's bytes."""
-        return crc32_of(self.root.raw)
-
-
-def crc32_of(raw: bytes) -> str:
-    """Return eight hex digits of `zlib.crc32` over *raw*: it can prove that bytes differ, never that they agree."""
-    return f"{zlib.crc32(raw):08x}"
 
 
 class BlobMemory:

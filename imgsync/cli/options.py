@@ -43,6 +43,26 @@ class Duration(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+_RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--run-timeout", {"type": Duration(), "default": None, "help": "Stop in good order after this time, exit 75."}),
+    ("--no-progress", {"is_flag": True, "help": "No progress bars."}),
+    (
+        "--log-format",
+        {"type": click.Choice(["auto", "json", "console"]), "default": "auto", "show_default": True, "help": "How the log on stderr is written."},
+    ),
+    (
+        "--log-level",
+        {
+            "type": click.Choice(["debug", "info", "warning", "error"]),
+            "default": None,
+            "help": "What the log on stderr tells. Default: info; on a terminal, where bars and report tell the rest, warning.",
+        },
+    ),
+    ("--lock-timeout", {"type": Duration(), "default": "0s", "show_default": True, "help": "How long to wait for another run's lock on the state."}),
+    ("--state", {"metavar": "DIR", "default": ".imgsync/state", "show_default": True, "help": "Where is remembered what was pushed."}),
+)
+
+
 def option(*names: str, **attributes: Any) -> Callable[[Function], Function]:
     """Return click's option decorator with the variable IMGSYNC_NAME for `--name`."""
     long = next(name for name in names if name.startswith("--")).partition("/")[0]
@@ -66,20 +86,15 @@ def config_options(function: Function) -> Function:
 
 def run_options(function: Function) -> Function:
     """Add the options of commands that talk to registries."""
-    for add in (
-        option("--run-timeout", type=Duration(), default=None, help="Stop in good order after this time, exit 75."),
-        option("--no-progress", is_flag=True, help="No progress bars."),
-        option("--log-format", type=click.Choice(["auto", "json", "console"]), default="auto", show_default=True, help="How the log on stderr is written."),
-        option(
-            "--log-level",
-            type=click.Choice(["debug", "info", "warning", "error"]),
-            default=None,
-            help="What the log on stderr tells. Default: info; on a terminal, where bars and report tell the rest, warning.",
-        ),
-        option("--lock-timeout", type=Duration(), default="0s", show_default=True, help="How long to wait for another run's lock on the state."),
-        option("--state", metavar="DIR", default=".imgsync/state", show_default=True, help="Where is remembered what was pushed."),
-    ):
-        function = add(function)
+    for name, attributes in _RUN_OPTIONS:
+        function = option(name, **attributes)(function)
+    return function
+
+
+def taken_run_options(function: Function) -> Function:
+    """Take the same options and leave them be, so that a command without a network can be given what its siblings are given."""
+    for name, attributes in _RUN_OPTIONS:
+        function = option(name, **attributes, hidden=True, expose_value=False)(function)
     return function
 
 

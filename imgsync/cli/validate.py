@@ -6,12 +6,13 @@ import os
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, config_options, option, paths_argument
+from imgsync.cli.options import DEFAULT_PATH, config_options, option, paths_argument, taken_run_options
 
 
 @click.command("validate")
 @paths_argument
 @config_options
+@taken_run_options
 @option("--show", is_flag=True, help="Print the configuration as it will be used, defaults filled in, secrets hidden.")
 def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...], show: bool) -> int:
     """Check everything that needs no network; every fault is told at once."""

@@ -7,6 +7,7 @@ Spec: image-spec 1.1 "Image Manifest", "Image Index", "Content Descriptors".
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,6 +84,11 @@ class Manifest:
     def size_bytes(self) -> int:
         """Return the length of the manifest itself, in bytes."""
         return len(self.raw)
+
+    @property
+    def crc32(self) -> str:
+        """Return eight hex digits of `zlib.crc32` over the bytes: it can prove that two manifests differ, never that they agree."""
+        return f"{zlib.crc32(self.raw):08x}"
 
     @property
     def is_index(self) -> bool:

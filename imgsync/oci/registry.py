@@ -24,10 +24,11 @@ _NO_HEAD = {400, 403, 405, 406, 501}
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a tag or digest names at this moment: digest and, where the registry said them, media type and size."""
+    """What a tag or digest names at this moment: its digest, its media type where the registry said it, the manifest where it took that to know."""
 
     digest: str
     media_type: str | None = None
+    manifest: Manifest | None = None
 
 
 class RegistryClient:
@@ -80,7 +81,7 @@ class RegistryClient:
             manifest = self.pull_manifest(reference)
         except NotFoundError:
             return None
-        return Resolved(manifest.digest, manifest.media_type)
+        return Resolved(manifest.digest, manifest.media_type, manifest)
 
     def pull_manifest(self, reference: Reference) -> Manifest:
         """

@@ -142,6 +142,8 @@ class _Planner:
                 reference = str(selected.repository.repository.tagged(tag.name))
                 self._log.warning("tag.vanished", mirror=result.mirror.name, source=reference, reason="listed, but gone when asked for")
             return False
+        for destination in outcome.dropped:
+            self._log.warning("state.degraded", reason=f"the record of {destination} does not fit its manifest; it was dropped, and the destination asked")
         result.changes += outcome.changes
         for change in outcome.changes:
             if change.action in PENDING:

@@ -27,11 +27,12 @@ from imgsync.state import Record, StateStore
 
 @dataclass(slots=True)
 class TagPlan:
-    """What planning one tag came to; `exists` whether the source has it, `blobs` what its pending image consists of."""
+    """What planning one tag came to; `exists` whether the source has it, `blobs` what its pending image consists of, `dropped` the damaged records."""
 
     changes: list[Change] = field(default_factory=list)
     exists: bool = True
     blobs: tuple[Descriptor, ...] = ()
+    dropped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,12 @@ class TagPlanner:
         if resolved is None:
             result.exists = False
             return
-        for target in targets:
+        for known in targets:
+            target = known
+            if not self._fits(known.record):
+                result.dropped.append(str(known.reference))
+                target = _Target(known.reference, None)
+                served[target.reference] = self._served(target)
             change = self._change(source, resolved, target, served=served[target.reference], immutable=immutable)
             result.changes.append(self._sized(change, source, resolved, tag, result))
 
@@ -91,6 +97,11 @@ class TagPlanner:
         path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
         reference = Repository(destination.registry, path).tagged(expand_tag(destination, tag))
         return _Target(reference, self._state.record(str(reference)))
+
+    def _fits(self, record: Record | None) -> bool:
+        """Return whether nothing proves that *record* is damaged: a manifest of its digest that has another crc32 would."""
+        read = self._cache.get(record.digest) if record is not None and record.crc32 else None
+        return record is None or read is None or read.crc32 == record.crc32
 
     def _served(self, target: _Target) -> str | None:
         if target.record is not None and not self._refresh:
@@ -103,7 +114,10 @@ class TagPlanner:
         if tag.digest is not None:
             return Resolved(tag.digest, tag.media_type)
         if not cold:
-            return self._source.resolve(source)
+            found = self._source.resolve(source)
+            if found is not None and found.manifest is not None:
+                self._cache.add(found.manifest)
+            return found
         # Nothing is there yet, so the manifest will be needed anyway: ask for it at once, not for its digest first.
         try:
             manifest = pull_manifest(self._source, source, self._cache)
@@ -128,8 +142,8 @@ class TagPlanner:
             source_digest=resolved.digest,
             destination=str(target.reference),
             destination_digest=served,
-            media_type=resolved.media_type or (record.media_type if record and record.digest == wanted else None),
-            size_bytes=record.size_bytes if record and record.digest == wanted else None,
+            media_type=resolved.media_type or (record.media_type or None if record and record.digest == wanted else None),
+            size_bytes=record.size_bytes or None if record and record.digest == wanted else None,
             reason=reason,
         )
 
@@ -154,7 +168,7 @@ class TagPlanner:
             source_digest=record.source_digest,
             destination=str(destination),
             destination_digest=record.digest,
-            media_type=record.media_type,
-            size_bytes=record.size_bytes,
+            media_type=record.media_type or None,
+            size_bytes=record.size_bytes or None,
             reason="immutable and mirrored before",
         )

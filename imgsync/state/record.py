@@ -17,7 +17,7 @@ class Record:
     """
     What is remembered of one destination reference; digests whole, `applied_at` RFC 3339 in UTC.
 
-    `crc32` is empty for a tag that was adopted, not pushed: its manifest was never read. `selection` names the settings
+    `crc32` is empty and `size_bytes` 0 for a tag that was adopted, not pushed: its manifest was never read. `selection` names the settings
     that shaped the content.
     """
 

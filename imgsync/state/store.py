@@ -27,7 +27,7 @@ from imgsync.state.record import Record, decode, encode
 
 Result = TypeVar("Result")
 
-_RECORD = "tag "
+# A record stands under its destination reference, in which no space can be.
 _BLOB = "blob "
 _REPOSITORIES_PER_BLOB = 4
 # What a full, read-only or failing disk makes of a call.
@@ -84,7 +84,7 @@ class StateStore:
             StateError: They cannot be written; they are remembered for this run all the same.
         """
         self._records.update((record.destination, record) for record in records)
-        self._write({_RECORD + record.destination: encode(record) for record in records})
+        self._write({record.destination: encode(record) for record in records})
 
     def remove(self, destinations: Iterable[str]) -> int:
         """
@@ -94,7 +94,7 @@ class StateStore:
             StateError: The state cannot be written.
         """
         known = [destination for destination in destinations if self._records.pop(destination, None) is not None]
-        self._write({_RECORD + destination: None for destination in known})
+        self._write(dict.fromkeys(known))
         return len(known)
 
     def blob_repositories(self, registry: str, digest: str) -> tuple[str, ...]:
@@ -133,14 +133,15 @@ class StateStore:
     def _load(self, on_warning: Callable[[str], None]) -> None:
         damaged = 0
         for key, value in self._thread.run(self._rows):
-            if key.startswith(_RECORD):
-                record = decode(key[len(_RECORD) :], value)
-                if record is None:
-                    damaged += 1
-                else:
-                    self._records[record.destination] = record
-            elif key.startswith(_BLOB) and isinstance(value, str):
-                self._blobs[key[len(_BLOB) :]] = value
+            if key.startswith(_BLOB):
+                if isinstance(value, str):
+                    self._blobs[key[len(_BLOB) :]] = value
+                continue
+            record = decode(key, value)
+            if record is None:
+                damaged += 1
+            else:
+                self._records[record.destination] = record
         if damaged:
             on_warning(f"{damaged} damaged records were dropped from the state; their tags are looked up at the destination")
 

@@ -56,6 +56,18 @@ def test_variables_stand_for_options(tmp_path):
     assert "no mirror has such a name" in run("validate", cwd=tmp_path, IMGSYNC_ONLY="b").stderr
 
 
+def test_common_options_are_common(tmp_path):
+    """What plan and apply are told, validate can be told too."""
+    (tmp_path / "mirrors.d").mkdir()
+    (tmp_path / "mirrors.d" / "a.yaml").write_text("version: 1\nmirrors: [{name: a, source: r.io/x, destinations: [r.io/m]}]\n")
+    common = ["--state", "s", "--log-level", "debug", "--log-format", "json", "--no-progress", "--run-timeout", "5m", "--only", "a"]
+
+    assert run("validate", *common, cwd=tmp_path).returncode == 0
+    for command in ("plan", "apply", "copy", "list"):
+        shown = run(command, "--help", cwd=tmp_path).stdout
+        assert all(option in shown for option in common if option.startswith("--") and (option != "--only" or command in {"plan", "apply"}))
+
+
 def test_a_closed_pipe_is_no_error(tmp_path):
     """`imgsync schema | head -1` ends in silence."""
     done = subprocess.run(f"{sys.executable} -m imgsync schema | head -1", shell=True, capture_output=True, text=True, check=False, cwd=tmp_path)

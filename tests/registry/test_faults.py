@@ -434,6 +434,18 @@ def test_run_timeout_leaves_the_rest_for_the_next_run(registry, name, declare, i
     assert imgsync("apply").code == 0
 
 
+def test_planning_and_listing_stop_in_time(registry, name, declare, imgsync, source):
+    """--run-timeout ends them too: exit 75, and it is said why."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(switches.status(503))
+    declare(f"[{name}/app]", retry="{attempts: 20, interval: 1s}")
+
+    for arguments in (["plan"], ["list", f"{source.host}/{name}/app"]):
+        ran = imgsync(*arguments, "--run-timeout", "1s")
+        assert ran.code == 75
+        assert "the run's time is up" in ran.stderr
+
+
 def test_max_changes_does_nothing_beyond_it(registry, second_registry, name, declare, imgsync):
     """More changes than --max-changes: nothing is done, exit 1."""
     for number in range(2):

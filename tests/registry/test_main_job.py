@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 
 import pytest
 
+from imgsync.concurrency import NativeThread
+from imgsync.state import open_state
+from tests import switches
 from tests.images import DOCKER, OCI, artifact, digest_of, image, index, layer, pull_raw, push, request
 
 
@@ -90,6 +94,7 @@ def test_lost_state_costs_a_head_per_tag_and_no_transfer(registry, name, declare
     destination.forget()
     assert imgsync("apply").code == 0
     assert destination.seen == [], "what was adopted is remembered"
+    assert {change["size_bytes"] for change in imgsync("plan", "-o", "json").json["changes"]} == {None}, "what was never read is unknown, not 0"
 
 
 def test_moved_tag_moves_only_its_new_blobs(registry, second_registry, name, declare, imgsync, source, destination):
@@ -152,6 +157,30 @@ def test_shared_layer_is_read_from_the_source_once(registry, name, declare, imgs
     assert ran.code == 0, ran.stderr
     assert len([text for text in source.requests("GET") if digest_of(base) in text]) == 1
     assert ran.json["summary"]["blobs_mounted"] == 5
+
+
+def test_record_whose_crc32_does_not_fit_its_manifest_is_dropped(registry, name, declare, imgsync, source, destination, workplace):
+    """crc32 guards the record: where the manifest is at hand and differs, a warning says so, the destination is asked, the record made anew."""
+    content = push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    source.add(switches.headers(Docker_Content_Digest=None), target="/manifests/")
+    assert imgsync("apply").code == 0
+    state = str(workplace.folder / ".imgsync" / "state")
+    with open_state(state, thread=NativeThread(), lock_timeout_seconds=0, on_warning=print) as store:
+        record = store.record(f"{destination.host}/m/{name}/app:1")
+        assert record.crc32 == content.crc32
+        store.put([dataclasses.replace(record, crc32="00000000")])
+    destination.forget()
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert "does not fit its manifest" in ran.events("state.degraded")[0]["reason"]
+    assert destination.requests() == [f"HEAD /v2/m/{name}/app/manifests/1"]
+    assert (ran.json["summary"]["kept"], ran.json["outcomes"][0]["digest"]) == (1, content.digest)
+    assert f"crc32          {content.crc32}" in imgsync("state", "show", f"{destination.host}/m/{name}/app:1").stdout
+    destination.forget()
+    assert not imgsync("plan").logs[0].get("reason")
+    assert destination.seen == []
 
 
 def test_log_tells_of_each_blob_for_who_debugs(registry, name, declare, imgsync):
