@@ -27,6 +27,7 @@ from imgsync.state import StateStore
 from imgsync.versions import natural_key
 
 _MIRRORS_AT_ONCE = 4
+_WITHOUT_REFERRERS = "referrers (signatures, attestations, SBOMs) are not copied by this version"
 _ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 
 
@@ -52,6 +53,7 @@ def build_plan(config: Config, registries: Registries, state: StateStore, *, ref
     planned = {one.mirror.name: one for one in map_unordered(planner.plan_mirror, config.mirrors, limit=_MIRRORS_AT_ONCE)}
     mirrors = [planned[mirror.name] for mirror in config.mirrors]
     _refuse_collisions(mirrors)
+    without_referrers = any(one.mirror.referrers is None and any(change.action in PENDING for change in one.changes) for one in mirrors)
     return Plan(
         changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_order)),
         errors=tuple(error for one in mirrors for error in one.errors),
@@ -60,6 +62,7 @@ def build_plan(config: Config, registries: Registries, state: StateStore, *, ref
         created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         requests=tuple((origin, sum(sum(count.values()) for count in registries.requests(origin).values())) for origin in ("source", "destination")),
         seconds=round(time.monotonic() - began, 3),
+        notes=(_WITHOUT_REFERRERS,) if without_referrers else (),
     )
 
 
@@ -76,8 +79,6 @@ class _Planner:
         result = _MirrorPlan(mirror)
         if mirror.suspend:
             return result
-        if mirror.referrers is None:
-            result.notes.append("referrers (signatures, attestations, SBOMs) are not copied by this version")
         if mirror.platforms is not None:
             result.notes.append(f"platforms {', '.join(mirror.platforms)}: an index that has others too gets a new index and so a new digest")
         self._select(mirror, result)

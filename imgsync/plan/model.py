@@ -88,6 +88,7 @@ class Plan:
     created_at: str = ""
     requests: tuple[tuple[str, int], ...] = ()
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

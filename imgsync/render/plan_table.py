@@ -81,6 +81,7 @@ def _summary(plan: Plan) -> Iterator[str]:
     kept = f"{counts['keep']} up to date"
     yield f"Plan {plan.id}: {', '.join([*parts, *errors, kept])}."
     yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). Asked: {spent}."
+    yield from (f"  note: {note}" for note in plan.notes)
 
 
 def _plural(count: int) -> str:

@@ -297,6 +297,16 @@ def test_copy_takes_a_whole_repository(registry, second_registry, name, write, i
     assert imgsync("copy", f"{registry}/{name}/app", f"{second_registry}/{name}/whole:1").code == 3
 
 
+def test_plan_says_that_referrers_do_not_travel(registry, name, declare, imgsync):
+    """Once, until they do; not to who does not want them."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    assert imgsync("plan").stdout.count("referrers (signatures, attestations, SBOMs) are not copied") == 1
+
+    declare(f"[{name}/app]", "referrers: false")
+    assert "referrers" not in imgsync("plan").stdout
+
+
 def test_plan_changes_nothing(registry, name, declare, imgsync, destination, tmp_path):
     """A plan sends nothing but questions, and leaves no state behind."""
     push(registry, f"{name}/app", "1", image(1))
