@@ -9,6 +9,7 @@ ImgsyncError                    .hint: what to do next     .exit_code
 │   ├── UnreachableError        transient
 │   ├── RateLimitedError        transient
 │   ├── AuthenticationError     401: who we are was not believed, or not said
+│   │   └── TokenRefusedError   transient: a new token may do
 │   ├── AccessDeniedError       403: who we are may not do this
 │   ├── NotFoundError           404
 │   ├── RejectedError           the registry said no in its own words
@@ -132,6 +133,12 @@ class RateLimitedError(RegistryError):
 
 class AuthenticationError(RegistryError):
     """401 after everything we have was tried."""
+
+
+class TokenRefusedError(AuthenticationError):
+    """401 to a body that cannot be sent twice; begun anew with another token it may do."""
+
+    transient = True
 
 
 class AccessDeniedError(RegistryError):

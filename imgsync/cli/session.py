@@ -34,6 +34,7 @@ from imgsync.state import StateStore, open_state
 
 STOPPED_EXIT = 75
 CUT_EXIT = 130
+_PROXY_VARIABLES = tuple(name for lower in ("https_proxy", "http_proxy", "all_proxy") for name in (lower.upper(), lower))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,10 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
         with Registries(trust, environ=os.environ, on_retry=lambda details: _log_retry(log, details), on_secret=hidden.hide) as registries:
             for warning in registries.warnings:
                 log.warning("credentials.unread", reason=warning)
+            if ignored := _ignored_proxy(trust):
+                log.warning(
+                    "proxy.ignored", reason=f"{ignored} is set but not used; name the proxy in registries.yaml, for each registry behind it (`proxy: URL`)"
+                )
             opened = open_state(
                 common.state,
                 thread=thread,
@@ -155,6 +160,13 @@ def apply_exit(report: Report) -> int:
     if report.stopped and report.count("remaining"):
         return STOPPED_EXIT
     return 1 if report.count("failed") or report.count("refused") or report.count("remaining") or report.errors else 0
+
+
+def _ignored_proxy(trust: Trust) -> str:
+    """Return the name of a variable that asks for a proxy where the trust names none: an environment is too easily somebody else's."""
+    if any(entry.proxy for entry in trust.registries.values()):
+        return ""
+    return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "")
 
 
 def _first_signal(stop: Stop, log: Log) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 import imgsync
-from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, UnexpectedResponseError
+from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
 from imgsync.oci.auth import Authenticator, TokenAnswer
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
@@ -166,12 +166,14 @@ class Transport:
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
         response, url = self._followed(client, call, header, patience=patience)
         replayable = call.body is None or isinstance(call.body, bytes)
-        if response.status_code != 401 or _origin(url) != self._origin or not replayable:
+        if response.status_code != 401 or _origin(url) != self._origin:
             return response, url
         challenges = response.headers.get_list("www-authenticate")
         if not self._auth.challenged(challenges, sent=header, operation=call.operation):
             return response, url
         drain(response)
+        if not replayable:
+            raise self._auth.explain(call.operation.failed(TokenRefusedError, "the token was refused", status=401))
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
         return self._followed(client, call, header, patience=patience)
 

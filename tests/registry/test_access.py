@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests import switches
 from tests.faults import FaultProxy
 from tests.images import image, push
 from tests.registry_process import LOGIN, running_registry, tls_files
@@ -106,6 +107,27 @@ def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, na
     assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
 
 
+@pytest.mark.parametrize("times", [1, 9], ids=["once", "always"])
+def test_token_refused_in_the_middle_is_replaced(times, registry, token_registry, token_server, name, workplace, imgsync):
+    """A blob's PUT that is answered 401 is begun anew with a new token; when that never helps, the error says who refused whom."""
+    content = push(registry, f"{name}/app", "1", image(layers=1))
+    with FaultProxy(token_registry) as proxy:
+        challenge = f'Bearer realm="{token_server.auth.realm}",service="{token_server.auth.service}",scope="repository:m/{name}/app:pull,push"'
+        proxy.add(switches.Respond(401, headers={"WWW-Authenticate": challenge}), method="PUT", target="/blobs/", times=times)
+        workplace.trust_plain(registry, proxy, settings={proxy.host: _login(proxy.host)})
+        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 3, "interval": "0s"})
+
+        ran = imgsync("apply", "-o", "json")
+
+    if times == 1:
+        assert ran.code == 0, ran.stderr
+        assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
+    else:
+        assert ran.code == 1
+        assert "(destination): 401 the token was refused" in ran.json["outcomes"][0]["error"]
+        assert "from registries.yaml were refused" in ran.json["outcomes"][0]["error"]
+
+
 def test_token_server_that_refuses_is_one_clear_error(token_registry, token_server, name, workplace, imgsync):
     """The error names the token server's status, and hints at the credentials."""
     token_server.needs_login = True
@@ -128,6 +150,34 @@ def test_anonymous_tokens_need_no_credentials(token_registry, token_server, name
 
     assert imgsync("apply").code == 0
     assert {one.login for one in token_server.requests} == {None}
+
+
+def test_proxy_that_is_declared_is_gone_through(registry, second_registry, source, name, workplace, imgsync):
+    """Every request to that registry goes through it, and to no other; the environment's proxies are not used, which is said."""
+    content = push(registry, f"{name}/app", "1", image())
+    workplace.trust_plain(registry, second_registry, settings={registry.host: {"proxy": source.url}})
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{second_registry}/m"])
+
+    ran = imgsync("apply", env={"HTTPS_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"})
+
+    assert ran.code == 0, ran.stderr
+    assert_served(second_registry, f"m/{name}/app", "1", content)
+    assert source.seen
+    assert all(one.target.startswith(f"http://{registry}/v2/") for one in source.seen)
+    assert ran.events("proxy.ignored") == []
+
+
+def test_proxies_of_the_environment_are_not_used(registry, second_registry, source, name, workplace, imgsync):
+    """A variable that asks for one is answered by a warning that says where to name it."""
+    push(registry, f"{name}/app", "1", image())
+    workplace.trust_plain(registry, second_registry)
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{second_registry}/m"])
+
+    ran = imgsync("apply", env={"HTTP_PROXY": source.url, "ALL_PROXY": source.url})
+
+    assert ran.code == 0, ran.stderr
+    assert source.seen == []
+    assert [event["reason"].split()[0] for event in ran.events("proxy.ignored")] == ["HTTP_PROXY"]
 
 
 def test_tls_is_verified(registry, tls_registry, name, workplace, imgsync):
@@ -180,8 +230,6 @@ def test_client_certificate(registry, authority, name, workplace, imgsync, tmp_p
 
 def test_echoed_authorization_is_not_shown(registry, token_registry, token_server, name, workplace, imgsync):
     """A registry that answers with the very header it was sent does not get it printed, be it a token or a password."""
-    from tests import switches
-
     push(registry, f"{name}/app", "1", image())
     with FaultProxy(token_registry) as proxy:
         proxy.add(switches.Echo(400), method="POST")
@@ -198,8 +246,6 @@ def test_echoed_authorization_is_not_shown(registry, token_registry, token_serve
 
 def test_credentials_in_a_location_or_error_are_not_shown(registry, second_registry, name, workplace, imgsync):
     """A registry that echoes our credentials in its own words does not get them printed."""
-    from tests import switches
-
     push(registry, f"{name}/app", "1", image())
     with FaultProxy(second_registry) as proxy:
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), nth=1)
