@@ -15,6 +15,7 @@ ImgsyncError                    .hint: what to do next     .exit_code
 │   ├── RejectedError           the registry said no in its own words
 │   ├── UnexpectedResponseError an answer that the protocol does not know
 │   └── InsecureError           TLS that cannot be trusted, or a lead we do not follow
+├── CredentialsError            a credential helper is missing, hangs or fails
 ├── ContentMismatchError        bytes do not fit their digest or size
 ├── UnsupportedContentError     content imgsync does not copy (schema 1, bombs)
 ├── StoppedError                a deadline or a signal cut the work short        exit 75
@@ -168,6 +169,10 @@ class ContentMismatchError(ImgsyncError):
         self.expected = expected
         self.actual = actual
         super().__init__(f"{what} ({origin}): expected {expected}, got {actual}", hint="the registry serves damaged or altered content; nothing was committed")
+
+
+class CredentialsError(ImgsyncError):
+    """A login that is configured cannot be had: a helper that is missing, hangs or fails."""
 
 
 class UnsupportedContentError(ImgsyncError):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Self
 
 from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
 from imgsync.content import ManifestCache
 from imgsync.errors import UsageError
-from imgsync.oci.docker_config import load_docker_config
-from imgsync.oci.endpoint import Credentials, Endpoint, tls_context
+from imgsync.oci.auth_files import load_auth_files
+from imgsync.oci.endpoint import Credentials, CredentialSource, Declared, Endpoint, tls_context
+from imgsync.oci.helper import ask_helper
+from imgsync.oci.keychain import Keychain
 from imgsync.oci.pace import Pace
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.retry import Patience, RetryDetails
@@ -22,20 +25,29 @@ class Registries:
     """Every registry a run talks to. Source and destination of one registry have transports of their own."""
 
     def __init__(
-        self, trust: Trust, *, environ: Mapping[str, str], on_retry: Callable[[RetryDetails], None], on_secret: Callable[[Iterable[str]], None]
+        self,
+        trust: Trust,
+        *,
+        environ: Mapping[str, str],
+        on_retry: Callable[[RetryDetails], None],
+        on_secret: Callable[[Iterable[str]], None],
+        on_warning: Callable[[str], None],
     ) -> None:
         """
         Reach registries as *trust* says.
 
-        Credentials it lacks come from docker's configuration, read from *environ*; *on_secret* hears of every password before it is used.
+        Credentials it lacks come from containers' and docker's auth files, found by *environ*; *on_secret* hears of every password before it is
+        used, *on_warning* of what cannot be read.
         """
         self.trust = trust
-        self._docker = load_docker_config(environ)
+        self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, on_secret=on_secret, on_warning=on_warning)
         self.manifests = ManifestCache()
         self.on_retry = on_retry
         self._on_secret = on_secret
         self._transports: dict[tuple[str, str], Transport] = {}
         self._paces: dict[str, Pace] = {}
+        for warning in self._keychain.warnings:
+            on_warning(warning)
         self._contexts: dict[Tls, ssl.SSLContext] = {}
 
     def __enter__(self) -> Self:
@@ -50,11 +62,6 @@ class Registries:
         """Close every connection that is idle."""
         for transport in self._transports.values():
             transport.close()
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Return what the user should know about how credentials were read."""
-        return (self._docker.warning,) if self._docker.warning else ()
 
     def requests(self, origin: str) -> dict[str, Counter[str]]:
         """Return the requests sent so far to each registry as *origin*, by method."""
@@ -93,17 +100,12 @@ class Registries:
 
     def _endpoint(self, registry: str, origin: str) -> Endpoint:
         trusted = self.trust.of(registry)
-        credentials, looked_in = self._credentials(registry, trusted)
-        if credentials is not None:
-            # The pair too: it is what a Basic header holds, in base64.
-            self._on_secret([credentials.password, f"{credentials.username}:{credentials.password}"])
         return Endpoint(
             registry=registry,
             origin=origin,
             context=self._context(trusted.tls, registry),
             plain=not trusted.tls.enabled,
-            credentials=credentials,
-            looked_in=looked_in,
+            credentials=self._credentials(registry, trusted),
             connections=trusted.connections,
             proxy=trusted.proxy,
             token_server=trusted.token_server,
@@ -112,10 +114,13 @@ class Registries:
     def _pace(self, registry: str) -> Pace:
         return self._paces.setdefault(registry, Pace(registry, self.trust.of(registry).rate))
 
-    def _credentials(self, registry: str, trusted: RegistryTrust) -> tuple[Credentials | None, tuple[str, ...]]:
-        if trusted.credentials is not None:
-            return Credentials(trusted.credentials.username, trusted.credentials.password.reveal(), "registries.yaml"), ()
-        return self._docker.credentials(registry), ("registries.yaml", self._docker.looked_in)
+    def _credentials(self, registry: str, trusted: RegistryTrust) -> CredentialSource:
+        if trusted.credentials is None:
+            return _OfRegistry(self._keychain, registry)
+        username, password = trusted.credentials.username, trusted.credentials.password.reveal()
+        # The pair too: it is what a Basic header holds, in base64.
+        self._on_secret([password, f"{username}:{password}"])
+        return Declared(Credentials(username, password, "registries.yaml"))
 
     def _context(self, tls: Tls, registry: str) -> ssl.SSLContext:
         # One context per set of settings: making one takes tens of milliseconds.
@@ -125,3 +130,18 @@ class Registries:
             except (OSError, ssl.SSLError) as error:
                 raise UsageError(f"the TLS files of {registry} cannot be used: {error}", hint="check `tls` in registries.yaml") from error
         return self._contexts[tls]
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRegistry:
+    """The keychain's logins for one registry."""
+
+    keychain: Keychain
+    registry: str
+
+    def find(self, path: str, *, renew: bool = False) -> Credentials | None:
+        return self.keychain.find(self.registry, path, renew=renew)
+
+    @property
+    def looked_in(self) -> tuple[str, ...]:
+        return ("registries.yaml", *self.keychain.looked_in)

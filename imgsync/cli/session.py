@@ -93,9 +93,13 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
     undo = on_signals(lambda: _first_signal(stop, log), _second_signal)
     thread = NativeThread()
     try:
-        with Registries(trust, environ=os.environ, on_retry=lambda details: _log_retry(log, details), on_secret=hidden.hide) as registries:
-            for warning in registries.warnings:
-                log.warning("credentials.unread", reason=warning)
+        with Registries(
+            trust,
+            environ=os.environ,
+            on_retry=lambda details: _log_retry(log, details),
+            on_secret=hidden.hide,
+            on_warning=lambda text: log.warning("credentials.unread", reason=text),
+        ) as registries:
             if ignored := _ignored_proxy(trust):
                 log.warning(
                     "proxy.ignored", reason=f"{ignored} is set but not used; name the proxy in registries.yaml, for each registry behind it (`proxy: URL`)"

@@ -8,30 +8,25 @@ registry's own host or site, to a known pair, or to the one the operator named; 
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import functools
-import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from publicsuffixlist import PublicSuffixList
 
-from imgsync.errors import AuthenticationError, InsecureError, RegistryError, UnexpectedResponseError
+from imgsync.errors import AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
 from imgsync.oci.challenge import Challenge, parse_challenges
-from imgsync.oci.endpoint import Endpoint
+from imgsync.oci.endpoint import Credentials, Endpoint
 from imgsync.oci.errors import Operation
 from imgsync.oci.retry import Patience, retry_call
+from imgsync.oci.token import Token, parse_token, refresh_form, token_url
 
 # (registry's site, token server's host): pairs, never a list of hosts trusted by everybody.
 _KNOWN_PAIRS = {("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com"), ("nvcr.io", "authn.nvidia.com")}
-_DEFAULT_LIFE_SECONDS = 60.0
-_LONGEST_LIFE_SECONDS = 3600.0
-_USED_SHARE = 0.8
-_TOKEN_LIMIT = 64 << 10
+_NO_POST = {404, 405}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +37,8 @@ class TokenAnswer:
     body: bytes
 
 
-# (operation, url, headers) -> answer; one try, no redirects.
-AskTokenServer = Callable[[Operation, str, Mapping[str, str]], TokenAnswer]
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    text: str
-    scopes: frozenset[str]
-    ends: float
+# (operation, url, headers, form to POST or None to GET) -> answer; one try, no redirects.
+AskTokenServer = Callable[[Operation, str, Mapping[str, str], bytes | None], TokenAnswer]
 
 
 class Authenticator:
@@ -61,7 +49,7 @@ class Authenticator:
         self._endpoint = endpoint
         self._ask = ask
         self._challenge: Challenge | None = None
-        self._tokens: list[_Token] = []
+        self._tokens: list[Token] = []
         self._lock = threading.Lock()
 
     def header(self, scopes: Iterable[str], *, operation: Operation, patience: Patience) -> str | None:
@@ -74,17 +62,19 @@ class Authenticator:
         """
         if self._challenge is None:
             return None
+        wanted = tuple(dict.fromkeys(scopes))
+        login = self._login(wanted, operation=operation)
         if self._challenge.scheme == "basic":
-            return self._basic()
-        return f"Bearer {self._token(frozenset(scopes), operation=operation, patience=patience)}"
+            return None if login is None else _basic(login)
+        return f"Bearer {self._token(wanted, login, operation=operation, patience=patience)}"
 
-    def challenged(self, headers: Iterable[str], *, sent: str | None, operation: Operation) -> bool:
+    def challenged(self, headers: Iterable[str], scopes: Iterable[str], *, sent: str | None, operation: Operation) -> bool:
         """Take note of a 401's challenges; return whether asking again can help. *sent* is the refused header."""
         usable = [challenge for challenge in parse_challenges(headers) if challenge.scheme in {"bearer", "basic"}]
         if not usable:
             return False
         preferred = next((challenge for challenge in usable if challenge.scheme == "bearer"), usable[0])
-        if preferred.scheme == "basic" and (self._endpoint.credentials is None or sent is not None):
+        if preferred.scheme == "basic" and not self._basic_may_help(tuple(scopes), sent=sent, operation=operation):
             return False
         if preferred.scheme == "bearer" and not preferred.parameters.get("realm"):
             raise operation.failed(UnexpectedResponseError, "a Bearer challenge without a realm", status=401)
@@ -92,13 +82,18 @@ class Authenticator:
         self._tokens = [token for token in self._tokens if f"Bearer {token.text}" != sent]
         return True
 
-    def explain(self, error: RegistryError) -> RegistryError:
+    def explain(self, error: RegistryError, scopes: Iterable[str]) -> RegistryError:
         """Return *error* with a hint that says which credentials were used, or where they were looked for."""
-        found = self._endpoint.credentials
+        try:
+            found = self._endpoint.credentials.find(_path_of(scopes))
+        except CredentialsError as failure:
+            error.hint = f"{failure.message}; {failure.hint}" if failure.hint else failure.message
+            return error
+        registry, looked_in = self._endpoint.registry, ", ".join(self._endpoint.credentials.looked_in)
         if found is not None:
-            error.hint = f"the credentials for {self._endpoint.registry} from {found.found_in} were refused; check username and password"
+            error.hint = f"the credentials for {registry} from {found.found_in} were refused; check username and password"
         else:
-            error.hint = f"no credentials for {self._endpoint.registry} were found (looked in {', '.join(self._endpoint.looked_in) or 'nothing'})"
+            error.hint = f"no credentials for {registry} were found (looked in {looked_in or 'nothing'})"
         return error
 
     def conceal(self, body: bytes) -> bytes:
@@ -108,43 +103,60 @@ class Authenticator:
                 body = body.replace(token.text.encode(), b"***")
         return body
 
-    def _basic(self) -> str | None:
-        found = self._endpoint.credentials
-        if found is None:
-            return None
-        return "Basic " + base64.b64encode(f"{found.username}:{found.password}".encode()).decode()
+    def _login(self, scopes: Sequence[str], *, operation: Operation, renew: bool = False) -> Credentials | None:
+        try:
+            return self._endpoint.credentials.find(_path_of(scopes), renew=renew)
+        except CredentialsError as error:
+            raise operation.failed(AuthenticationError, error.message, hint=error.hint) from error
 
-    def _token(self, scopes: frozenset[str], *, operation: Operation, patience: Patience) -> str:
+    def _basic_may_help(self, scopes: Sequence[str], *, sent: str | None, operation: Operation) -> bool:
+        login = self._login(scopes, operation=operation)
+        if login is None or sent is None:
+            return login is not None
+        return login.renewable and self._login(scopes, operation=operation, renew=True) != login
+
+    def _token(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, patience: Patience) -> str:
         # One lock per endpoint: fifty callers that need a token ask for it once.
         with self._lock:
             now = time.monotonic()
             self._tokens = [token for token in self._tokens if token.ends > now]
             for token in self._tokens:
-                if scopes <= token.scopes:
+                if token.login == login and token.scopes.issuperset(scopes):
                     return token.text
-            token = self._fetch(scopes, operation=operation, patience=patience)
+            token = self._fetch(scopes, login, operation=operation, patience=patience)
             self._tokens.append(token)
             return token.text
 
-    def _fetch(self, scopes: frozenset[str], *, operation: Operation, patience: Patience) -> _Token:
+    def _fetch(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, patience: Patience) -> Token:
         challenge = self._challenge
         assert challenge is not None  # noqa: S101 - only called once a challenge is known
         realm = challenge.parameters["realm"]
-        headers = {}
-        basic = self._basic()
-        if basic is not None:
+        if login is not None:
             self._check_trusted(realm, operation=operation)
-            headers["Authorization"] = basic
         self._check_address(realm, operation=operation)
-        query = [f"service={quote(challenge.parameters['service'], safe='')}"] if challenge.parameters.get("service") else []
-        query += [f"scope={quote(scope, safe='')}" for scope in sorted(scopes)]
-        url = realm + ("&" if "?" in realm else "?") + "&".join(query)
         asked = Operation("get a token for", operation.reference, operation.origin)
-        answer = retry_call(lambda: self._ask(asked, url, headers), patience, operation=asked.name, reference=asked.reference, attempts=patience.login)
+
+        def ask() -> TokenAnswer:
+            return self._exchanged(asked, challenge, scopes, login)
+
+        answer = retry_call(ask, patience, operation=asked.name, reference=asked.reference, attempts=patience.login)
+        if answer.status == 401 and login is not None and login.renewable:
+            newer = self._login(scopes, operation=operation, renew=True)
+            if newer != login:
+                login = newer
+                answer = ask()
         if answer.status != 200:
             error = asked.failed(AuthenticationError, f"{urlsplit(realm).hostname} answered {answer.status}", status=answer.status)
-            raise self.explain(error)
-        return _parsed_token(answer.body, scopes, operation=asked)
+            raise self.explain(error, scopes)
+        return parse_token(answer.body, scopes, login=login, operation=asked)
+
+    def _exchanged(self, asked: Operation, challenge: Challenge, scopes: Sequence[str], login: Credentials | None) -> TokenAnswer:
+        """Ask the token server: by POST when we hold an identity token and the server knows that, else by GET."""
+        if login is not None and login.identity_token:
+            answer = self._ask(asked, challenge.parameters["realm"], {}, refresh_form(challenge, scopes, login))
+            if answer.status not in _NO_POST:
+                return answer
+        return self._ask(asked, token_url(challenge, scopes), {} if login is None else {"Authorization": _basic(login)}, None)
 
     def _check_trusted(self, realm: str, *, operation: Operation) -> None:
         registry, server = urlsplit(self._endpoint.url), urlsplit(realm)
@@ -167,6 +179,16 @@ class Authenticator:
             raise operation.failed(InsecureError, "the registry names a token server that is not reached by https", hint="nothing was sent to it")
 
 
+def _path_of(scopes: Iterable[str]) -> str:
+    """Return the repository that the first of *scopes* is about, "" for none."""
+    kind, _, rest = next(iter(scopes), "").partition(":")
+    return rest.rpartition(":")[0] if kind == "repository" else ""
+
+
+def _basic(login: Credentials) -> str:
+    return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+
+
 def same_site(one: str, other: str) -> bool:
     """Return whether two host names share a registrable domain by the public suffix list; never for IP addresses."""
     if any(host.replace(".", "").isdigit() or ":" in host for host in (one, other)):
@@ -184,34 +206,3 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     default = {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname or "", parts.port or default
-
-
-def _parsed_token(body: bytes, scopes: frozenset[str], *, operation: Operation) -> _Token:
-    try:
-        document: dict[str, Any] = json.loads(body)
-        text = document.get("token") or document.get("access_token")
-    except (ValueError, AttributeError, RecursionError):
-        text = None
-    if not isinstance(text, str) or not text.isprintable() or not text.isascii():
-        raise operation.failed(UnexpectedResponseError, "the token server's answer holds no token", status=200)
-    return _Token(text, scopes, time.monotonic() + _USED_SHARE * _life_seconds(document))
-
-
-def _life_seconds(document: Mapping[str, Any]) -> float:
-    life = document.get("expires_in")
-    seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) and life > 0 else _DEFAULT_LIFE_SECONDS
-    return min(seconds - _age_seconds(document.get("issued_at")), _LONGEST_LIFE_SECONDS)
-
-
-def _age_seconds(issued_at: object) -> float:
-    if not isinstance(issued_at, str):
-        return 0.0
-    try:
-        issued = dt.datetime.fromisoformat(issued_at)
-    except ValueError:
-        return 0.0
-    if issued.tzinfo is None:
-        return 0.0
-    age = (dt.datetime.now(dt.UTC) - issued).total_seconds()
-    # A clock that differs from ours by hours says nothing about the token's age.
-    return age if 0 < age < 300 else 0.0

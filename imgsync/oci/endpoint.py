@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import certifi
 
@@ -13,11 +14,45 @@ _API_HOSTS = {"docker.io": "registry-1.docker.io"}
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A username and password; never shown. `found_in` says where they came from."""
+    """
+    A username and password; never shown. `found_in` says where they came from.
+
+    With `identity_token` the password is a token to be exchanged for others; `renewable` says that asking again may give a newer one.
+    """
 
     username: str
     password: str = field(repr=False)
     found_in: str = ""
+    identity_token: bool = False
+    renewable: bool = False
+
+
+class CredentialSource(Protocol):
+    """Knows who we are to one registry, and is asked only once the registry wants to know."""
+
+    def find(self, path: str, *, renew: bool = False) -> Credentials | None:
+        """
+        Return the login for the repository *path* ("" for the registry itself), None for nobody.
+
+        Raises:
+            CredentialsError: One is configured, but cannot be had.
+        """
+
+    @property
+    def looked_in(self) -> tuple[str, ...]:
+        """Return the places that were looked into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One login for the whole registry, as registries.yaml declares it."""
+
+    credentials: Credentials
+    looked_in: tuple[str, ...] = ()
+
+    def find(self, path: str, *, renew: bool = False) -> Credentials | None:  # noqa: ARG002 - the interface of every source
+        """Return it."""
+        return self.credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +60,14 @@ class Endpoint:
     """
     One registry, seen from one side (`origin` is "source" or "destination").
 
-    `plain` is plain http (`context` is then for redirects to https alone); `looked_in` lists the places where credentials were looked for, for the error
-    that needs them.
+    `plain` is plain http (`context` is then for redirects to https alone); `credentials` is asked who we are there.
     """
 
     registry: str
     origin: str
     context: ssl.SSLContext = field(repr=False)
+    credentials: CredentialSource
     plain: bool = False
-    credentials: Credentials | None = None
-    looked_in: tuple[str, ...] = ()
     connections: int = 32
     proxy: str | None = field(default=None, repr=False)
     token_server: str | None = None

@@ -169,11 +169,11 @@ class Transport:
         if response.status_code != 401 or _origin(url) != self._origin:
             return response, url
         challenges = response.headers.get_list("www-authenticate")
-        if not self._auth.challenged(challenges, sent=header, operation=call.operation):
+        if not self._auth.challenged(challenges, call.scopes, sent=header, operation=call.operation):
             return response, url
         drain(response)
         if not replayable:
-            raise self._auth.explain(call.operation.failed(TokenRefusedError, "the token was refused", status=401))
+            raise self._auth.explain(call.operation.failed(TokenRefusedError, "the token was refused", status=401), call.scopes)
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
         return self._followed(client, call, header, patience=patience)
 
@@ -222,7 +222,7 @@ class Transport:
             body = read_body(response, _ERROR_LIMIT, operation=call.operation, cut=True)
         error = error_of(call.operation, response.status_code, headers=headers_of(response), body=self._auth.conceal(body))
         if isinstance(error, AuthenticationError):
-            return self._auth.explain(error)
+            return self._auth.explain(error, call.scopes)
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
             self._pace.close_for(min(error.retry_after_seconds or _THROTTLED_SECONDS, _LONGEST_RETRY_AFTER_SECONDS))
         return error
@@ -230,12 +230,13 @@ class Transport:
     def _new_client(self) -> httpx.Client:
         return new_client(self.endpoint, self._backend)
 
-    def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str]) -> TokenAnswer:
+    def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str], form: bytes | None) -> TokenAnswer:
         """Ask a token server once; redirects are not followed, so an answer is the named server's own."""
         if self._token_client is None:
             self._token_client = self._new_client()
         try:
-            request = self._token_client.build_request("GET", url, headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}, timeout=30.0)
+            own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
+            request = self._token_client.build_request("POST" if form else "GET", url, headers={**own, **headers}, content=form, timeout=30.0)
             response = self._token_client.send(request, stream=True, follow_redirects=False)
             try:
                 body = read_body(response, _ERROR_LIMIT, operation=operation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import string
 
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from imgsync.errors import ImgsyncError, InvalidReferenceError, UnsupportedContentError
 from imgsync.oci.challenge import parse_challenges
 from imgsync.oci.digest import digest_of, is_digest, verified
-from imgsync.oci.docker_config import load_docker_config
 from imgsync.oci.errors import retry_after_seconds, safe_text
 from imgsync.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
 from imgsync.oci.reference import parse_reference, parse_registry
@@ -246,54 +244,6 @@ def test_sha512_is_a_digest_like_another():
 
     assert is_digest(digest_of(content, like="sha512:"))
     assert b"".join(verified([content], digest=digest_of(content, like="sha512:"), size_bytes=1, what="x")) == content
-
-
-def _auth(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-@pytest.mark.parametrize(
-    ("auths", "registry", "expected"),
-    [
-        ({"quay.io": {"auth": _auth("me:pass:word")}}, "quay.io", ("me", "pass:word")),
-        ({"https://quay.io/v2/": {"auth": _auth("me:x")}}, "quay.io", ("me", "x")),
-        ({"https://index.docker.io/v1/": {"auth": _auth("me:x")}}, "docker.io", ("me", "x")),
-        ({"quay.io": {"username": "me", "password": "x"}}, "quay.io", ("me", "x")),
-        ({"quay.io:443": {"auth": _auth("me:x")}}, "quay.io", None),
-        ({"evil-quay.io": {"auth": _auth("me:x")}}, "quay.io", None),
-        ({"quay.io": {"auth": "%%%"}}, "quay.io", None),
-        ({"quay.io": {"auth": _auth("nocolon")}}, "quay.io", None),
-        ({"quay.io": {}}, "quay.io", None),
-        ({"quay.io": "text"}, "quay.io", None),
-    ],
-)
-def test_docker_credentials(auths, registry, expected, tmp_path):
-    """The exact host counts, however docker wrote it down."""
-    (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
-
-    found = load_docker_config({"DOCKER_CONFIG": str(tmp_path)}).credentials(registry)
-
-    assert (found and (found.username, found.password)) == expected
-    assert found is None or found.password not in repr(found)
-
-
-@pytest.mark.parametrize("text", ["not json SECRET", "[]", "[" * 100_000, '"SECRET"'])
-def test_damaged_docker_configuration_is_said_without_its_text(text, tmp_path):
-    """The warning names the file, never what is in it."""
-    (tmp_path / "config.json").write_text(text)
-
-    config = load_docker_config({"DOCKER_CONFIG": str(tmp_path)})
-
-    assert config.credentials("quay.io") is None
-    assert str(tmp_path) in config.warning
-    assert "SECRET" not in config.warning
-
-
-def test_docker_credential_helpers_are_told_as_not_asked(tmp_path):
-    """Where a helper would know the password, the error that misses it can say so."""
-    (tmp_path / "config.json").write_text('{"credsStore": "desktop"}')
-
-    assert "helpers this version does not ask" in load_docker_config({"DOCKER_CONFIG": str(tmp_path)}).looked_in
 
 
 def test_images_of_the_harness_are_read_whole():
