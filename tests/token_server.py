@@ -29,11 +29,12 @@ _ISSUER = "harness"
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """One request for a token: its scopes, its service, and the login that came with it, None for nobody."""
+    """One request for a token: its scopes, its service, the login that came with it, None for nobody; the identity token of a POST."""
 
     scopes: tuple[str, ...]
     service: str
     login: tuple[str, str] | None
+    identity_token: str = ""
 
 
 class TokenServer:
@@ -41,7 +42,8 @@ class TokenServer:
     A token server on loopback; `requests` tells what it was asked.
 
     Set `refuses` to a status to have it refuse, `field` to the name under which the token is given, `expires_in_seconds` to
-    the life it promises (None: it says nothing), `needs_login` to give nothing to nobody.
+    the life it promises (None: it says nothing), `needs_login` to give nothing to nobody. A POST is answered 404 unless
+    `identity_token` is set, which it then must bring.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,6 +53,7 @@ class TokenServer:
         self.field = "token"
         self.expires_in_seconds: int | None = 300
         self.needs_login = False
+        self.identity_token: str | None = None
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._certificate = _certificate(self._key)
         self.root = folder / "token-root.pem"
@@ -71,7 +74,7 @@ class TokenServer:
     def reset(self) -> None:
         """Forget requests and settings."""
         self.requests = []
-        self.refuses, self.field, self.expires_in_seconds, self.needs_login = None, "token", 300, False
+        self.refuses, self.field, self.expires_in_seconds, self.needs_login, self.identity_token = None, "token", 300, False, None
 
     def issue(self, scopes: list[str]) -> str:
         """Return a token that grants *scopes*."""
@@ -95,6 +98,17 @@ class TokenServer:
         life = {} if self.expires_in_seconds is None else {"expires_in": self.expires_in_seconds}
         return 200, {self.field: self.issue(list(asked.scopes)), **life}
 
+    def exchange(self, form: str) -> tuple[int, dict[str, Any]]:
+        """Record one POST and return status and document of its answer."""
+        fields = {name: values[0] for name, values in parse_qs(form).items()}
+        scopes = tuple(fields.get("scope", "").split(" "))
+        self.requests.append(TokenRequest(scopes, fields.get("service", ""), None, fields.get("refresh_token", "")))
+        if self.identity_token is None:
+            return 404, {"details": "no such page"}
+        if (fields.get("grant_type"), fields.get("refresh_token")) != ("refresh_token", self.identity_token) or not fields.get("client_id"):
+            return 401, {"details": "incorrect refresh token"}
+        return 200, {"access_token": self.issue(list(scopes)), "expires_in": 300}
+
     @contextmanager
     def running(self) -> Iterator[TokenServer]:
         """Serve while the block lasts."""
@@ -109,7 +123,12 @@ class TokenServer:
 def _handler(tokens: TokenServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, document = tokens.answer(self.path, self.headers.get("Authorization", ""))
+            self._send(*tokens.answer(self.path, self.headers.get("Authorization", "")))
+
+        def do_POST(self) -> None:
+            self._send(*tokens.exchange(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+
+        def _send(self, status: int, document: dict[str, Any]) -> None:
             body = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 
 import pytest
 
@@ -139,6 +141,104 @@ def test_token_server_that_refuses_is_one_clear_error(token_registry, token_serv
     assert ran.code == 1
     assert "401" in ran.json["errors"][0]["message"]
     assert "no credentials" in ran.json["errors"][0]["message"]
+
+
+def _docker_config(workplace, document: object) -> None:
+    (workplace.folder / "docker").mkdir(exist_ok=True)
+    (workplace.folder / "docker" / "config.json").write_text(json.dumps(document))
+
+
+def _helper(workplace, body: str) -> dict[str, str]:
+    """Install docker-credential-test; return the environment that finds it."""
+    program = workplace.folder / "bin" / "docker-credential-test"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\necho asked >> {workplace.folder}/asked\n{body}\n")
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("post", [True, False], ids=["by POST", "server knows no POST"])
+def test_identity_token_is_exchanged(post, registry, token_registry, token_server, name, workplace, imgsync):
+    """What docker login left as identitytoken gets tokens by POST, or where the server has none, by GET; it shows nowhere."""
+    push(registry, f"{name}/app", "1", image())
+    secret = "identity-token-SECRET" if post else PASSWORD
+    token_server.identity_token = secret if post else None
+    workplace.trust_plain(registry, token_registry)
+    auth = base64.b64encode(f"{USER}:".encode()).decode()
+    _docker_config(workplace, {"auths": {token_registry.host: {"auth": auth, "identitytoken": secret}}})
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+
+    ran = imgsync("apply", "--log-level", "debug", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert {one.identity_token for one in token_server.requests if one.login is None} == {secret}
+    assert {one.login for one in token_server.requests if one.login} == (set() if post else {LOGIN})
+    assert secret not in ran.stdout + ran.stderr + _seen(workplace)
+
+
+def test_login_of_a_helper(registry, token_registry, token_server, name, workplace, imgsync):
+    """The helper for this registry is asked once, however many requests need a token; its secret shows nowhere."""
+    for number in range(3):
+        push(registry, f"{name}/app", str(number), image(number))
+    token_server.needs_login = True
+    workplace.trust_plain(registry, token_registry)
+    _docker_config(workplace, {"credHelpers": {token_registry.host: "test"}})
+    environ = _helper(workplace, f'echo \'{{"Username":"{USER}","Secret":"{PASSWORD}"}}\'')
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+
+    ran = imgsync("apply", "--log-level", "debug", "-o", "json", env=environ)
+
+    assert ran.code == 0, ran.stderr
+    assert (workplace.folder / "asked").read_text() == "asked\n"
+    assert PASSWORD not in ran.stdout + ran.stderr + _seen(workplace)
+
+
+def test_helper_that_fails_is_one_clear_error_per_registry(registry, token_registry, token_server, name, workplace, imgsync):
+    """The error names registry, side and helper, never what it printed; other mirrors go on."""
+    push(registry, f"{name}/app", "1", image())
+    workplace.trust_plain(registry, token_registry)
+    _docker_config(workplace, {"credHelpers": {token_registry.host: "test"}})
+    environ = _helper(workplace, "echo SECRET; exit 1")
+    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{registry}/m"])
+    workplace.mirror("b", source=f"{registry}/{name}/app", destinations=[f"{registry}/n"])
+
+    ran = imgsync("apply", "-o", "json", env=environ)
+
+    assert ran.code == 1
+    assert ran.json["summary"]["copied"] == 1
+    assert [error["mirror"] for error in ran.json["errors"]] == ["a"]
+    assert f"{token_registry}/{name}/app (source): the credential helper docker-credential-test failed with exit code 1" in ran.json["errors"][0]["message"]
+    assert "SECRET" not in ran.stdout + ran.stderr
+
+
+def test_missing_store_lets_public_registries_be_read(token_registry, token_server, name, workplace, imgsync):
+    """A credsStore that this machine lacks is a warning: whoever lets anybody in is still read."""
+    push(token_registry, f"{name}/app", "1", image(), client=token_registry.client(f"repository:{name}/app:pull,push"))
+    workplace.trust_plain(token_registry)
+    _docker_config(workplace, {"credsStore": "desktop"})
+    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"])
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert [event["reason"].partition(" (")[0] for event in ran.events("credentials.unread")] == [
+        "the credential helper docker-credential-desktop is not installed"
+    ]
+
+
+def test_login_by_path_in_containers_auth_file(registry, token_registry, token_server, name, workplace, imgsync):
+    """REGISTRY_AUTH_FILE counts, and of its keys the longest that leads to the repository."""
+    content = push(registry, f"{name}/app", "1", image())
+    token_server.needs_login = True
+    good, bad = (base64.b64encode(f"{USER}:{password}".encode()).decode() for password in (PASSWORD, "wrong"))
+    path = workplace._write("auth.json", json.dumps({"auths": {token_registry.host: {"auth": bad}, f"{token_registry.host}/m/{name}": {"auth": good}}}))
+    workplace.trust_plain(registry, token_registry)
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+
+    ran = imgsync("apply", env={"REGISTRY_AUTH_FILE": str(path)})
+
+    assert ran.code == 0, ran.stderr
+    assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
 
 
 def test_anonymous_tokens_need_no_credentials(token_registry, token_server, name, workplace, imgsync):
