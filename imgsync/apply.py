@@ -78,10 +78,11 @@ class _Run:
         self._stop = stop
         self._limits = limits
         self._began = time.monotonic()
-        self._copier = Copier(BlobMemory(state.blob_repositories), registries.manifests)
+        self._copier = Copier(BlobMemory(state.blob_repositories), registries.manifests, registries.referrers)
         self._outcomes: dict[str, Outcome] = {}
         self._records: list[Record] = []
         self._blobs: list[tuple[Reference, list[str]]] = []
+        self._referrers: list[Change] = []
 
     def report(self) -> Report:
         for change in self._plan.changes:
@@ -127,6 +128,7 @@ class _Run:
         if change.action is Action.KEEP:
             self._log.debug("image.kept", mirror=change.mirror, source=change.source, destination=change.destination, digest=change.destination_digest)
             self._adopt(change, record)
+            self._referrers.append(change)
         elif change.action is Action.REFUSE:
             self._log.warning("image.refused", mirror=change.mirror, source=change.source, destination=change.destination, reason=change.reason)
 
@@ -176,6 +178,8 @@ class _Run:
             destination=destination,
             platforms=None if mirror.platforms is None else tuple(parse_platform(text) for text in mirror.platforms),
             blobs_at_once=mirror.concurrency.blobs,
+            referrers=mirror.referrers,
+            served=change.destination_digest,
         )
         return self._copier.copy_image(
             job,
@@ -191,6 +195,7 @@ class _Run:
         self._outcomes[outcome.change.destination] = outcome
         if record is not None:
             self._records.append(record)
+            self._referrers.append(outcome.change)
         if seen:
             self._blobs.append((parse_reference(outcome.change.destination), seen))
         # Before the line that says so: whoever reads the line may count on the record.
@@ -205,13 +210,23 @@ class _Run:
         """Write what gathered; a state that cannot be written costs the next run requests, not this one its work."""
         records, self._records = self._records, []
         blobs, self._blobs = self._blobs, []
+        seen_to, self._referrers = self._referrers, []
         try:
             if records:
                 self._state.put(records)
             for destination, digests in blobs:
                 self._state.saw_blobs(destination.repository.registry, destination.repository.path, digests)
+            for change in seen_to:
+                self._remember_referrers(change)
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
+
+    def _remember_referrers(self, change: Change) -> None:
+        """Note which tags of referrers the source had, so that a signature made later is seen in its listing."""
+        source, destination = parse_reference(change.source), parse_reference(change.destination)
+        summary = self._registries.referrers.summary(source.repository, change.source_digest or "")
+        if summary is not None and self._mirrors[change.mirror].referrers is not False:
+            self._state.saw_referrers(str(destination.repository), change.source_digest or "", summary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +243,9 @@ class _Observer:
     def delivered(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
         more = {"mounted_from": mounted_from} if mounted_from else {}
         self.log.debug(f"blob.{how}", mirror=self.change.mirror, destination=self.change.destination, digest=blob.digest, size_bytes=blob.size_bytes, **more)
+
+    def warned(self, reason: str) -> None:
+        self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=self.change.destination, reason=reason)
 
 
 def _outcome(change: Change, result: str, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:

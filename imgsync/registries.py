@@ -19,6 +19,7 @@ from imgsync.oci.pace import Pace
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.retry import Patience, RetryDetails
 from imgsync.oci.transport import Transport
+from imgsync.referrers import ReferrerReader
 
 
 class Registries:
@@ -42,6 +43,7 @@ class Registries:
         self.trust = trust
         self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, on_secret=on_secret, on_warning=on_warning)
         self.manifests = ManifestCache()
+        self.referrers = ReferrerReader(self.manifests)
         self.on_retry = on_retry
         self._on_secret = on_secret
         self._transports: dict[tuple[str, str], Transport] = {}

@@ -8,33 +8,42 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from imgsync.concurrency import Deadline, SingleFlight, map_unordered, paced
 from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
-from imgsync.errors import ImgsyncError, RegistryError, UnreachableError
+from imgsync.errors import ImgsyncError, NotFoundError, RegistryError, RejectedError, UnreachableError
 from imgsync.oci.digest import verified
 from imgsync.oci.download import download
 from imgsync.oci.manifest import Descriptor, Manifest, Platform
 from imgsync.oci.reference import Reference, Repository
+from imgsync.oci.referrers import fallback_tag, with_referrers
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.retry import retry_call
 from imgsync.oci.upload import UploadSession, begin_upload
+from imgsync.referrers import Referrer, ReferrerReader, Referrers
 
 _MISSING = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"}
 _LOST_SESSION = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
+_FALLBACK_WRITES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One image to copy: from where by digest, to which tag, with which platforms and how many blobs at once."""
+    """
+    One image to copy: from where by digest, to which tag, with which platforms, which referrers, and how many blobs at once.
+
+    `served` is the digest the destination's tag names already: pushed again it is not, only what refers to it.
+    """
 
     source: Reference
     destination: Reference
     platforms: tuple[Platform, ...] | None
     blobs_at_once: int
+    referrers: Sequence[str] | bool = False
+    served: str | None = None
 
 
 @dataclass(slots=True)
@@ -57,6 +66,9 @@ class Observer(Protocol):
 
     def delivered(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
         """A blob is in the destination repository: "copied", "mounted" from the repository at path *mounted_from*, or "present" before."""
+
+    def warned(self, reason: str) -> None:
+        """Something was left as it is, and somebody should know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,7 @@ class _Task:
 
     job: Job
     image: Image
+    referrers: Referrers
     source: RegistryClient
     destination: RegistryClient
     deadline: Deadline
@@ -107,16 +120,28 @@ class _Task:
     def repository(self) -> Repository:
         return self.job.destination.repository
 
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Return every blob to deliver, each once."""
+        return tuple({blob.digest: blob for image in self._images for blob in image.blobs}.values())
+
+    @property
+    def _images(self) -> list[Image]:
+        return [self.image, *(one.image for one in self.referrers.found)]
+
 
 class Copier:
     """Copies images. Shared by every image of a run, so that a blob needed by many moves once."""
 
-    def __init__(self, memory: BlobMemory, manifests: ManifestCache) -> None:
-        """Mount where *memory* knows a blob; take manifests the plan read from *manifests*."""
+    def __init__(self, memory: BlobMemory, manifests: ManifestCache, referrers: ReferrerReader) -> None:
+        """Mount where *memory* knows a blob; take from *manifests* and *referrers* what the plan read."""
         self._memory = memory
         self._manifests = manifests
+        self._referrers = referrers
+        self._attached: set[tuple[Repository, str]] = set()
         self._flights: SingleFlight[tuple[str, str]] = SingleFlight()
-        self._pushed: set[tuple[Repository, str]] = set()
+        # What was pushed by digest, and whether the registry knows by itself what it refers to.
+        self._pushed: dict[tuple[Repository, str], bool] = {}
 
     def copy_image(
         self, job: Job, *, source: RegistryClient, destination: RegistryClient, deadline: Deadline, progress: Progress, observer: Observer
@@ -131,7 +156,16 @@ class Copier:
         pulled = pull_manifest(source, job.source, self._manifests)
         root = selected_root(pulled, job.platforms)
         image = read_image(source, job.source.repository, root, cache=self._manifests, limit=job.blobs_at_once)
-        task = _Task(job, image, source, destination, deadline, progress, observer)
+        found = self._referrers.read(
+            source,
+            job.source.repository,
+            # A new index has another digest: what was said of the old one is not true of it.
+            root.digest if root.digest == pulled.digest else "",
+            parts=(part.digest for part in image.below),
+            types=job.referrers,
+            limit=job.blobs_at_once,
+        )
+        task = _Task(job, image, found, source, destination, deadline, progress, observer)
         self._push(task)
         return Copied(root, image.size_bytes)
 
@@ -142,22 +176,88 @@ class Copier:
             if error.code not in _MISSING:
                 raise
             # What we believed to be there is gone, collected between then and now: forget it, and send it once.
-            for blob in task.image.blobs:
+            for blob in task.blobs:
                 self._memory.forget(task.repository, blob.digest)
-            self._pushed -= {(task.repository, manifest.digest) for manifest in task.image.below}
+            self._pushed = {key: indexed for key, indexed in self._pushed.items() if key[0] != task.repository}
+            self._attached = {(repository, subject) for repository, subject in self._attached if repository != task.repository}
             task.progress.attempts += 1
             self._push_once(task)
 
     def _push_once(self, task: _Task) -> None:
-        for _ in map_unordered(lambda blob: self._copy_blob(task, blob), task.image.blobs, limit=task.job.blobs_at_once):
+        for _ in map_unordered(lambda blob: self._copy_blob(task, blob), task.blobs, limit=task.job.blobs_at_once):
             pass
-        for manifest in task.image.below:
+        self._push_manifests(task, task.image.below)
+        if task.referrers:
+            # Before the tag, so that whoever pulls by it finds the signatures; after the manifest that they refer to.
+            if task.job.served != task.image.root.digest:
+                self._push_manifests(task, (task.image.root,))
+            self._attach(task)
+        if task.job.served != task.image.root.digest:
+            task.deadline.check()
+            task.destination.push_manifest(task.job.destination, task.image.root)
+
+    def _push_manifests(self, task: _Task, manifests: Sequence[Manifest]) -> bool:
+        """Push *manifests* by digest, each once per repository and run; return whether the registry knows subjects by itself."""
+        for manifest in manifests:
             if (task.repository, manifest.digest) not in self._pushed:
                 task.deadline.check()
-                task.destination.push_manifest(task.repository.at(manifest.digest), manifest)
-                self._pushed.add((task.repository, manifest.digest))
-        task.deadline.check()
-        task.destination.push_manifest(task.job.destination, task.image.root)
+                self._pushed[task.repository, manifest.digest] = task.destination.push_manifest(task.repository.at(manifest.digest), manifest)
+        return all(self._pushed[task.repository, manifest.digest] for manifest in manifests)
+
+    def _attach(self, task: _Task) -> None:
+        """Push all referrers, subject by subject, and see to it that the destination finds them by their subject."""
+        indexes = dict(task.referrers.indexes)
+        for subject in dict.fromkeys(one.subject for one in task.referrers.found):
+            own = [one for one in task.referrers.found if one.subject == subject]
+            key = (task.repository, subject)
+            # Tags that name one digest share its referrers; two of them side by side would race for the fallback tag.
+            while key not in self._attached:
+                if self._flights.run((str(task.repository), subject), lambda: self._attach_to(task, subject, own, indexes.get(subject))):  # noqa: B023 - run at once
+                    self._attached.add(key)
+
+    def _attach_to(self, task: _Task, subject: str, referrers: list[Referrer], index: Manifest | None) -> None:
+        unlisted = []
+        for one in referrers:
+            self._push_manifests(task, one.image.below)
+            if one.tag:
+                self._push_tagged(task, one)
+            elif not self._push_manifests(task, (one.root,)):
+                unlisted.append(one.root)
+        if unlisted:
+            self._list_by_tag(task, subject, unlisted, index)
+
+    def _list_by_tag(self, task: _Task, subject: str, referrers: list[Manifest], index: Manifest | None) -> None:
+        """
+        Name *referrers* in the subject's fallback tag, as clients must where the registry has no referrers API.
+
+        Read again after each write: another client may have written meanwhile. Spec: "Pushing Manifests with Subject".
+        """
+        reference = task.repository.tagged(fallback_tag(subject))
+        for _ in range(_FALLBACK_WRITES + 1):
+            task.deadline.check()
+            try:
+                current = task.destination.pull_manifest(reference)
+            except NotFoundError:
+                current = None
+            wanted = with_referrers(current, referrers, source=index)
+            if wanted is None:
+                return
+            task.destination.push_manifest(reference, wanted)
+        operation = task.destination.operation("list referrers in", reference)
+        raise operation.failed(RejectedError, "another client writes this tag over and over", hint="run again when it has ended")
+
+    def _push_tagged(self, task: _Task, referrer: Referrer) -> None:
+        """Push what stands under a tag of cosign's, unless the destination's own holds something that would be lost."""
+        reference = task.repository.tagged(referrer.tag)
+        found = task.destination.resolve(reference)
+        if found is not None and found.digest != referrer.root.digest:
+            current = found.manifest or task.destination.pull_manifest(reference)
+            if not {blob.digest for blob in current.blobs if blob != current.config} <= {blob.digest for blob in referrer.root.blobs}:
+                task.observer.warned(f"{reference} holds what the source's does not; it was left as it is")
+                return
+        if found is None or found.digest != referrer.root.digest:
+            task.deadline.check()
+            task.destination.push_manifest(reference, referrer.root)
 
     def _copy_blob(self, task: _Task, blob: Descriptor) -> None:
         """See to it that the destination repository holds the blob, moving it only if its registry lacks it."""

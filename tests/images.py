@@ -174,7 +174,8 @@ def push(registry: object, repository: str, tag: str, content: Image, *, client:
         for digest, blob in content.all_blobs.items():
             begun = http.post(f"/v2/{repository}/blobs/uploads/")
             _expect(begun, 202)
-            _expect(http.put(begun.headers["location"] + f"&digest={digest}", content=blob), 201)
+            location = begun.headers["location"]
+            _expect(http.put(f"{location}{'&' if '?' in location else '?'}digest={digest}", content=blob), 201)
         for part in content.parts:
             name = (tag or part.digest) if part is content else part.digest
             _expect(http.put(f"/v2/{repository}/manifests/{name}", content=part.raw, headers={"Content-Type": part.media_type}), 201)

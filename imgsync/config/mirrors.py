@@ -146,7 +146,6 @@ class _Checks:
 
     def _refuse_unbuilt(self) -> None:
         asked: dict[Path, bool] = {
-            ("referrers",): self._entry.get("referrers", False) is not False,
             ("prune",): self._entry.get("prune", False) is not False,
             ("tags", "min_age"): "min_age" in _mapping(self._entry.get("tags")),
         }
@@ -211,12 +210,16 @@ def _settings(entry: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
         "suspend": merged.get("suspend", False),
         "tags": _tag_filter(merged["tags"]),
         "platforms": None if platforms == "all" else tuple(platforms),
-        "referrers": False if merged.get("referrers") is False else None,
+        "referrers": _referrers(merged.get("referrers", True)),
         "immutable": tuple(merged.get("immutable", ())),
         "concurrency": Concurrency(**merged["concurrency"]),
         "timeouts": Timeouts(**{f"{name}_seconds": seconds for name, seconds in times.items()}),
         "retry": Retry(**retry),
     }
+
+
+def _referrers(value: bool | list[str]) -> tuple[str, ...] | bool:
+    return value if isinstance(value, bool) else tuple(value) or False
 
 
 def _tag_filter(tags: Mapping[str, Any]) -> TagFilter:

@@ -57,7 +57,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """One declaration. `platforms` None is all; `file`, `line` say where it was declared."""
+    """One declaration. `platforms` None is all, `referrers` True all, or the artifact types; `file`, `line` say where it was declared."""
 
     name: str
     source: Source
@@ -66,7 +66,7 @@ class Mirror:
     description: str = ""
     suspend: bool = False
     platforms: tuple[str, ...] | None = None
-    referrers: bool | None = None
+    referrers: tuple[str, ...] | bool = True
     immutable: tuple[str, ...] = ()
     concurrency: Concurrency = Concurrency()
     timeouts: Timeouts = Timeouts()
@@ -78,7 +78,8 @@ class Mirror:
     def selection(self) -> str:
         """Return the settings that shape an image's content, as the state remembers them (design.md §6)."""
         platforms = "all" if self.platforms is None else ",".join(sorted(self.platforms))
-        return f"platforms={platforms};referrers=none"
+        referrers = ("all" if self.referrers else "none") if isinstance(self.referrers, bool) else ",".join(sorted(self.referrers))
+        return f"platforms={platforms};referrers={referrers}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
         "source": {name: list(value) if isinstance(value, tuple) else value for name, value in source.items()},
         "tags": tags,
         "platforms": "all" if mirror.platforms is None else list(mirror.platforms),
-        "referrers": False,
+        "referrers": mirror.referrers if isinstance(mirror.referrers, bool) else list(mirror.referrers),
         "destinations": [asdict(destination) for destination in mirror.destinations],
         "immutable": list(mirror.immutable),
         "prune": False,

@@ -1,8 +1,8 @@
 """
 A small, honest registry in this process, on loopback and in memory.
 
-Spec: distribution-spec 1.1, pull, push (monolithic and chunked), mount, tags and catalog with paging. It checks every
-digest, and refuses manifests whose content is missing. Not for production: nothing is stored, nobody is asked who they are.
+Spec: distribution-spec 1.1, pull, push (monolithic and chunked), mount, referrers, tags and catalog with paging. It checks
+every digest, and refuses manifests whose content is missing. Not for production: nothing is stored, nobody is asked who they are.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gevent.pywsgi import WSGIServer
 from imgsync.demo.images import Content
 
 _NAME = r"(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+_INDEX = "application/vnd.oci.image.index.v1+json"
 _MANIFEST_LIMIT = 4 << 20
 _PAGE = 1000
 _CHUNK = 1 << 16
@@ -84,6 +85,7 @@ class EmbeddedRegistry:
             (re.compile(r"/v2/_catalog"), self._catalog),
             (re.compile(rf"/v2/{_NAME}/tags/list"), self._tags),
             (re.compile(rf"/v2/{_NAME}/manifests/(?P<reference>[^/]+)"), self._manifest),
+            (re.compile(rf"/v2/{_NAME}/referrers/(?P<digest>sha256:[0-9a-f]{{64}})"), self._referrers),
             (re.compile(rf"/v2/{_NAME}/blobs/uploads/"), self._begin),
             (re.compile(rf"/v2/{_NAME}/blobs/uploads/(?P<session>[0-9a-f-]+)"), self._upload),
             (re.compile(rf"/v2/{_NAME}/blobs/(?P<digest>sha256:[0-9a-f]{{64}})"), self._blob),
@@ -172,7 +174,19 @@ class EmbeddedRegistry:
         repository.manifests[digest] = (request.headers["content-type"], raw)
         if reference != digest:
             repository.tags[reference] = digest
-        return _Answer(201, headers={"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest})
+        subject = _subject(raw)
+        known = {"OCI-Subject": subject} if subject else {}
+        return _Answer(201, headers={"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest, **known})
+
+    def _referrers(self, request: _Request, name: str, digest: str) -> _Answer:
+        _only(request, "GET")
+        entries = [
+            _referrer(one, media_type, raw)
+            for one, (media_type, raw) in self._repositories.get(name, _Repository()).manifests.items()
+            if _subject(raw) == digest
+        ]
+        document = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": entries}
+        return _Answer(200, json.dumps(document).encode(), {"Content-Type": _INDEX})
 
     def _blob(self, request: _Request, name: str, digest: str) -> _Answer:
         _only(request, "GET", "HEAD")
@@ -239,6 +253,18 @@ def _references(raw: bytes) -> list[str]:
         return [entry["digest"] for entry in entries if entry]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise _Refusal(400, "MANIFEST_INVALID", "the manifest cannot be read") from error
+
+
+def _subject(raw: bytes) -> str:
+    subject = json.loads(raw).get("subject")
+    return str(subject["digest"]) if subject else ""
+
+
+def _referrer(digest: str, media_type: str, raw: bytes) -> dict[str, Any]:
+    document = json.loads(raw)
+    kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
+    entry = {"mediaType": media_type, "digest": digest, "size": len(raw), "artifactType": kind, "annotations": document.get("annotations")}
+    return {key: value for key, value in entry.items() if value}
 
 
 def _page(request: _Request, names: list[str], path: str, wrap: Callable[[list[str]], dict[str, object]]) -> _Answer:

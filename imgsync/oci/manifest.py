@@ -71,7 +71,11 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One manifest: its exact bytes, and what they say. `children` are manifests, `blobs` config and layers."""
+    """
+    One manifest: its exact bytes, and what they say. `children` are manifests, `blobs` config and layers.
+
+    `subject` is the manifest it refers to, `artifact_type` what it is by its own word, else by its config's type.
+    """
 
     raw: bytes = field(repr=False)
     media_type: str
@@ -79,6 +83,8 @@ class Manifest:
     children: tuple[Descriptor, ...] = ()
     blobs: tuple[Descriptor, ...] = ()
     config: Descriptor | None = None
+    subject: Descriptor | None = None
+    artifact_type: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -122,8 +128,18 @@ def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha2
         raise UnsupportedContentError(f"the index names {len(children)} manifests; {_CHILD_LIMIT} is the limit")
     if config is None and not {"layers", "blobs", "manifests"} & document.keys():
         raise UnsupportedContentError("the document is no image manifest and no index")
-    media_type = declared or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
-    return Manifest(raw, media_type, digest_of(raw, like=algorithm), children, _unique((config, *layers) if config else layers), config)
+    subject = document.get("subject")
+    artifact_type = document.get("artifactType") or (config.media_type if config is not None else "")
+    return Manifest(
+        raw=raw,
+        media_type=declared or (OCI_INDEX if "manifests" in document else OCI_MANIFEST),
+        digest=digest_of(raw, like=algorithm),
+        children=children,
+        blobs=_unique((config, *layers) if config else layers),
+        config=config,
+        subject=None if subject is None else _descriptor(subject),
+        artifact_type=artifact_type if isinstance(artifact_type, str) else "",
+    )
 
 
 def select_platforms(index: Manifest, platforms: Sequence[Platform]) -> Manifest:

@@ -14,12 +14,16 @@ from urllib.parse import quote, urljoin, urlsplit
 from imgsync.errors import ContentMismatchError, InsecureError, NotFoundError, RegistryError, UnexpectedResponseError
 from imgsync.oci.digest import is_digest
 from imgsync.oci.errors import Operation
-from imgsync.oci.manifest import ACCEPT, MANIFEST_LIMIT, Descriptor, Manifest, parse_manifest
+from imgsync.oci.manifest import ACCEPT, MANIFEST_LIMIT, OCI_INDEX, Descriptor, Manifest, parse_manifest
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.retry import Patience
 from imgsync.oci.transport import Answer, Call, StreamedAnswer, Transport
 
 _NO_HEAD = {400, 403, 405, 406, 501}
+# All of these have been seen from registries without the referrers API; the first few may concern one repository alone.
+_MAYBE_NO_REFERRERS = {401, 403}
+_NO_REFERRERS = {303, 400, 404, 405, 406, 410, 501}
+_REFERRERS_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,46 @@ class RegistryClient:
                 raise ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=manifest.digest, origin=self.origin)
         return manifest
 
-    def push_manifest(self, reference: Reference, manifest: Manifest) -> None:
+    def list_referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
+        """
+        Return what refers to *digest*, None where the registry has no referrers API; it is then not asked again.
+
+        Raises:
+            RegistryError: Any other failure, or over 1000 referrers.
+
+        Spec: "Listing Referrers" (end-12a).
+        """
+        if self.transport.has_referrers is None:
+            with self.transport.asking_referrers:
+                return self._listed_referrers(repository, digest)
+        return self._listed_referrers(repository, digest)
+
+    def _listed_referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
+        if self.transport.has_referrers is False:
+            return None
+        operation = self.operation("list referrers of", repository.at(digest))
+        found: list[Descriptor] = []
+        target: str | None = f"/v2/{repository.path}/referrers/{digest}"
+        while target is not None:
+            accept = {200} | _NO_REFERRERS | _MAYBE_NO_REFERRERS if not found else {200}
+            call = Call(operation, "GET", target, _scopes(repository, "pull"), frozenset(accept), {"Accept": OCI_INDEX}, limit_bytes=MANIFEST_LIMIT)
+            answer = self.transport.request(call, patience=self.patience)
+            if answer.status != 200 or _media_type(answer) != OCI_INDEX:
+                if self.transport.has_referrers is None and answer.status not in _MAYBE_NO_REFERRERS:
+                    self.transport.has_referrers = False
+                return None
+            self.transport.has_referrers = True
+            found += parse_manifest(answer.body, content_type=OCI_INDEX).children
+            target = _next_page(answer, operation)
+            if len(found) > _REFERRERS_LIMIT or (target is not None and not found):
+                raise operation.failed(UnexpectedResponseError, f"the list of referrers is longer than {_REFERRERS_LIMIT}, or never ends")
+        return tuple(found)
+
+    def push_manifest(self, reference: Reference, manifest: Manifest) -> bool:
         """
         Push *manifest* byte for byte; everything it references must be in the repository already.
+
+        Return whether the registry will name it among the referrers of its subject by itself.
 
         Raises:
             RejectedError: The registry misses something it references, or refuses the tag.
@@ -127,6 +168,7 @@ class RegistryClient:
         stored = answer.headers.get("docker-content-digest", "")
         if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
             raise ContentMismatchError(f"push manifest {reference}", expected=manifest.digest, actual=stored, origin=self.origin)
+        return "oci-subject" in answer.headers
 
     @contextlib.contextmanager
     def open_blob(self, repository: Repository, descriptor: Descriptor, *, offset: int = 0) -> Iterator[StreamedAnswer]:

@@ -81,6 +81,9 @@ class Transport:
         """Begin with no connection open; *pace* is the registry's, shared by both sides."""
         self.endpoint = endpoint
         self.requests: Counter[str] = Counter()
+        # Whether the registry has the referrers API: learnt from its first answer, for which the others wait.
+        self.has_referrers: bool | None = None
+        self.asking_referrers = threading.Lock()
         self._pace = pace
         self._auth = Authenticator(endpoint, self._ask_token_server)
         self._places = threading.BoundedSemaphore(endpoint.connections)

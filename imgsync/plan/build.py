@@ -27,7 +27,6 @@ from imgsync.state import StateStore
 from imgsync.versions import natural_key
 
 _MIRRORS_AT_ONCE = 4
-_WITHOUT_REFERRERS = "referrers (signatures, attestations, SBOMs) are not copied by this version"
 _ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 
 
@@ -53,7 +52,6 @@ def build_plan(config: Config, registries: Registries, state: StateStore, *, ref
     planned = {one.mirror.name: one for one in map_unordered(planner.plan_mirror, config.mirrors, limit=_MIRRORS_AT_ONCE)}
     mirrors = [planned[mirror.name] for mirror in config.mirrors]
     _refuse_collisions(mirrors)
-    without_referrers = any(one.mirror.referrers is None and any(change.action in PENDING for change in one.changes) for one in mirrors)
     return Plan(
         changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_order)),
         errors=tuple(error for one in mirrors for error in one.errors),
@@ -62,7 +60,6 @@ def build_plan(config: Config, registries: Registries, state: StateStore, *, ref
         created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         requests=tuple((origin, sum(sum(count.values()) for count in registries.requests(origin).values())) for origin in ("source", "destination")),
         seconds=round(time.monotonic() - began, 3),
-        notes=(_WITHOUT_REFERRERS,) if without_referrers else (),
     )
 
 
@@ -97,7 +94,7 @@ class _Planner:
 
         def select(repository: SourceRepository) -> SelectedTags | PlanError:
             try:
-                return select_of(mirror, repository, client, cache=self._registries.manifests, now=self._now, prefer_listing=prefer)
+                return select_of(mirror, repository, client, registries=self._registries, now=self._now, prefer_listing=prefer)
             except ImgsyncError as error:
                 return _error(mirror, str(repository.repository), error)
 
@@ -145,6 +142,8 @@ class _Planner:
             return False
         for destination in outcome.dropped:
             self._log.warning("state.degraded", reason=f"the record of {destination} does not fit its manifest; it was dropped, and the destination asked")
+        for warning in outcome.warnings:
+            self._log.warning("referrers.incomplete", mirror=result.mirror.name, reason=warning)
         result.changes += outcome.changes
         for change in outcome.changes:
             if change.action in PENDING:

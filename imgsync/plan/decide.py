@@ -15,7 +15,8 @@ class Facts:
     What is known of one destination reference.
 
     `wanted` is the digest it should serve; `serves` what it serves now, None for nothing; `remembered` whether that
-    is what our own record says rather than an answer; `reselected` whether the record was made under other settings.
+    is what our own record says rather than an answer; `reselected` whether the record was made under other settings;
+    `missing_referrers` how many of the image's referrers the destination lacks.
     """
 
     wanted: str
@@ -23,6 +24,7 @@ class Facts:
     immutable: bool
     remembered: bool = False
     reselected: bool = False
+    missing_referrers: int = 0
 
 
 def decide(facts: Facts) -> tuple[Action, str]:
@@ -33,6 +35,8 @@ def decide(facts: Facts) -> tuple[Action, str]:
     """
     if facts.serves is None:
         return Action.CREATE, "not at the destination"
+    if facts.serves == facts.wanted and facts.missing_referrers:
+        return Action.UPDATE, f"{counted(facts.missing_referrers, 'referrer')} not at the destination"
     if facts.serves == facts.wanted:
         return Action.KEEP, "unchanged since it was pushed" if facts.remembered else "same digest at the destination"
     moved = f"{short(facts.serves)} → {short(facts.wanted)}"
@@ -46,3 +50,8 @@ def decide(facts: Facts) -> tuple[Action, str]:
 def short(digest: str) -> str:
     """Return the first twelve hex digits of *digest*, for people."""
     return digest.partition(":")[2][:_SHOWN]
+
+
+def counted(count: int, name: str) -> str:
+    """Return "1 NAME" or "N NAMEs"."""
+    return f"{count} {name}{'' if count == 1 else 's'}"

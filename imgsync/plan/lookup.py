@@ -6,33 +6,40 @@ Asks as little as it can: a record excuses the destination, a listing with diges
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository, expand_tag
-from imgsync.content import ManifestCache, pull_manifest, read_image, selected_root
+from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
 from imgsync.errors import NotFoundError
 from imgsync.globs import Glob, compile_glob
 from imgsync.oci.listing.tags import ListedTag
 from imgsync.oci.manifest import Descriptor, Manifest, Platform, parse_platform
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.registry import RegistryClient, Resolved
-from imgsync.plan.decide import Facts, decide
+from imgsync.plan.decide import Facts, counted, decide
 from imgsync.plan.enumerate import SourceRepository
 from imgsync.plan.model import PENDING, Action, Change
+from imgsync.referrers import Referrers, missing_at
 from imgsync.registries import Registries
 from imgsync.state import Record, StateStore
 
 
 @dataclass(slots=True)
 class TagPlan:
-    """What planning one tag came to; `exists` whether the source has it, `blobs` what its pending image consists of, `dropped` the damaged records."""
+    """
+    What planning one tag came to.
+
+    `exists` says whether the source has it, `blobs` what its pending image and its referrers consist of, `dropped` names the damaged
+    records, `warnings` tell of referrers that were passed over.
+    """
 
     changes: list[Change] = field(default_factory=list)
     exists: bool = True
     blobs: tuple[Descriptor, ...] = ()
     dropped: list[str] = field(default_factory=list)
+    warnings: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ class TagPlanner:
                 result.dropped.append(str(known.reference))
                 target = _Target(known.reference, None)
                 served[target.reference] = self._served(target)
-            change = self._change(source, resolved, target, served=served[target.reference], immutable=immutable)
+            change = self._change(source, resolved, target, served=served[target.reference], immutable=immutable, result=result)
             result.changes.append(self._sized(change, source, resolved, tag, result))
 
     def _target(self, destination: Destination, found: SourceRepository, tag: str) -> _Target:
@@ -125,7 +132,7 @@ class TagPlanner:
             return None
         return Resolved(manifest.digest, manifest.media_type)
 
-    def _change(self, source: Reference, resolved: Resolved, target: _Target, *, served: str | None, immutable: bool) -> Change:
+    def _change(self, source: Reference, resolved: Resolved, target: _Target, *, served: str | None, immutable: bool, result: TagPlan) -> Change:
         record = target.record
         same_settings = record is not None and record.selection == self._mirror.selection
         if record is not None and same_settings and record.source_digest == resolved.digest:
@@ -133,7 +140,11 @@ class TagPlanner:
         else:
             wanted = resolved.digest if self._platforms is None else self._root(source.repository, resolved.digest).digest
         remembered = record is not None and not self._refresh
-        facts = Facts(wanted, served, immutable, remembered=remembered, reselected=remembered and not same_settings)
+        missing = 0
+        settled = remembered and same_settings and not self._changed_referrers(source.repository, resolved.digest, target.reference.repository)
+        if served == wanted == resolved.digest and not settled:
+            missing = self._missing_referrers(source.repository, resolved.digest, target.reference.repository, result)
+        facts = Facts(wanted, served, immutable, remembered=remembered, reselected=remembered and not same_settings, missing_referrers=missing)
         action, reason = decide(facts)
         return Change(
             action=action,
@@ -152,10 +163,40 @@ class TagPlanner:
             size = tag.size_bytes if change.size_bytes is None else change.size_bytes
             return replace(change, size_bytes=size)
         root = self._root(source.repository, resolved.digest)
-        image = read_image(self._source, source.repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
-        result.blobs = image.blobs
-        note = "" if root.digest == resolved.digest else f"; only {', '.join(self._mirror.platforms or ())}, so the digest becomes {root.digest}"
-        return replace(change, size_bytes=image.size_bytes, reason=change.reason + note, media_type=root.media_type)
+        image = self._image(source.repository, root)
+        referrers = self._referrers(source.repository, root.digest if root.digest == resolved.digest else "", image.below, result)
+        result.blobs = tuple({blob.digest: blob for part in (image, *(one.image for one in referrers.found)) for blob in part.blobs}.values())
+        notes = [] if root.digest == resolved.digest else [f"only {', '.join(self._mirror.platforms or ())}, so the digest becomes {root.digest}"]
+        if referrers:
+            notes.append(f"with {counted(len(referrers.found), 'referrer')}")
+        return replace(change, size_bytes=image.size_bytes, reason="; ".join([change.reason, *notes]), media_type=root.media_type)
+
+    def _changed_referrers(self, repository: Repository, digest: str, destination: Repository) -> bool:
+        """Return whether the listing shows tags of referrers that were not seen to when the image was copied."""
+        if self._mirror.referrers is False:
+            return False
+        return self._registries.referrers.summary(repository, digest) not in {None, self._state.referrers(str(destination), digest)}
+
+    def _missing_referrers(self, repository: Repository, digest: str, destination: Repository, result: TagPlan) -> int:
+        """Return how many referrers of the image the destination lacks; where the source has none, it is not asked."""
+        referrers = self._referrers(repository, digest, (), result)
+        client = self._registries.destination(destination.registry, self._mirror, check=self._check)
+        return missing_at(client, destination, referrers) if referrers else 0
+
+    def _referrers(self, repository: Repository, digest: str, below: Iterable[Manifest], result: TagPlan) -> Referrers:
+        found = self._registries.referrers.read(
+            self._source,
+            repository,
+            digest,
+            parts=(part.digest for part in below),
+            types=self._mirror.referrers,
+            limit=self._mirror.concurrency.blobs,
+        )
+        result.warnings.update(dict.fromkeys(found.warnings))
+        return found
+
+    def _image(self, repository: Repository, root: Manifest) -> Image:
+        return read_image(self._source, repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
 
     def _root(self, repository: Repository, digest: str) -> Manifest:
         return selected_root(pull_manifest(self._source, repository.at(digest), self._cache), self._platforms)

@@ -15,9 +15,11 @@ from imgsync.oci.digest import digest_of, is_digest
 from imgsync.oci.listing.tags import ListedTag, TagListing, list_tags
 from imgsync.oci.manifest import Descriptor, Manifest
 from imgsync.oci.reference import Repository
+from imgsync.oci.referrers import is_referrers_tag
 from imgsync.oci.registry import RegistryClient
 from imgsync.plan.enumerate import SourceRepository
 from imgsync.plan.model import FilterStep
+from imgsync.registries import Registries
 from imgsync.tags import names_only, select_tags
 
 _CONFIG_LIMIT = 8 << 20
@@ -35,9 +37,11 @@ class SelectedTags:
     warnings: tuple[str, ...] = ()
 
 
-def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, *, cache: ManifestCache, now: datetime, prefer_listing: bool) -> SelectedTags:
+def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, *, registries: Registries, now: datetime, prefer_listing: bool) -> SelectedTags:
     """
     Return the wanted tags of one repository; exact names alone need no listing.
+
+    Tags that hold referrers are no images: they are not selected unless named, but travel with the image they belong to.
 
     Raises:
         RegistryError: The listing fails.
@@ -47,8 +51,9 @@ def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, *
             found, tuple(ListedTag(name, digest=name if is_digest(name) else None) for name in sorted(mirror.tags.names)), certain=False, steps=()
         )
     listing = found.listing or list_tags(client, found.repository.path)
-    known = {tag.name: tag for tag in listing.tags}
-    dates = _Dates(listing, client, found.repository, cache, limit=mirror.concurrency.queries)
+    registries.referrers.learn_tags(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
+    known = {tag.name: tag for tag in listing.tags if not is_referrers_tag(tag.name) or tag.name in mirror.tags.names}
+    dates = _Dates(listing, client, found.repository, registries.manifests, limit=mirror.concurrency.queries)
     selection = select_tags(list(known), mirror.tags, created_at=dates, now=now)
     steps = tuple(FilterStep(str(found.repository), step.name, step.left, step.dropped) for step in selection.steps)
     return SelectedTags(found, tuple(known[name] for name in selection.tags), certain=True, steps=steps, warnings=listing.warnings)

@@ -29,6 +29,7 @@ Result = TypeVar("Result")
 
 # A record stands under its destination reference, in which no space can be.
 _BLOB = "blob "
+_REFERRERS = "referrers "
 _REPOSITORIES_PER_BLOB = 4
 # What a full, read-only or failing disk makes of a call.
 _UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError)
@@ -63,6 +64,7 @@ class StateStore:
         self._thread = thread
         self._records: dict[str, Record] = {}
         self._blobs: dict[str, str] = {}
+        self._referrers: dict[str, str] = {}
         if cache is not None:
             self._load(on_warning)
 
@@ -116,6 +118,22 @@ class StateStore:
             changed[_BLOB + key] = self._blobs[key]
         self._write(changed)
 
+    def referrers(self, repository: str, digest: str) -> str:
+        """Return the tags of referrers that were seen to when *digest* was last copied to *repository*, as `saw_referrers` was told."""
+        return self._referrers.get(f"{repository} {digest}", "")
+
+    def saw_referrers(self, repository: str, digest: str, tags: str) -> None:
+        """
+        Remember which *tags* the source had for the referrers of *digest* when it was copied to *repository*.
+
+        Raises:
+            StateError: The state cannot be written.
+        """
+        key = f"{repository} {digest}"
+        if self._referrers.get(key, "") != tags:
+            self._referrers[key] = tags
+            self._write({_REFERRERS + key: tags})
+
     def close(self) -> None:
         """Move everything into the one file, and close it."""
         if self._cache is None:
@@ -133,9 +151,10 @@ class StateStore:
     def _load(self, on_warning: Callable[[str], None]) -> None:
         damaged = 0
         for key, value in self._thread.run(self._rows):
-            if key.startswith(_BLOB):
+            kind = next((prefix for prefix in (_BLOB, _REFERRERS) if key.startswith(prefix)), None)
+            if kind is not None:
                 if isinstance(value, str):
-                    self._blobs[key[len(_BLOB) :]] = value
+                    (self._blobs if kind == _BLOB else self._referrers)[key[len(kind) :]] = value
                 continue
             record = decode(key, value)
             if record is None:

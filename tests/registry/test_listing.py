@@ -130,7 +130,7 @@ class _SmallPages(switches.Switch):
 def test_names_alone_need_no_listing(registry, name, declare, imgsync, source):
     """Exact tags of exact repositories are asked for as such."""
     push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]", "tags: {names: ['1']}")
+    declare(f"[{name}/app]", "tags: {names: ['1']}\nreferrers: false")
 
     assert imgsync("plan", "-o", "json").json["summary"]["create"] == 1
     assert source.requests("tags/list") == []

@@ -119,7 +119,7 @@ def test_moved_tag_moves_only_its_new_blobs(registry, second_registry, name, dec
 def test_cold_copy_makes_only_the_needed_requests(registry, name, declare, imgsync, source, destination):
     """Per image: one GET per manifest and blob at the source; two requests per blob and one PUT per manifest at the destination."""
     push(registry, f"{name}/app", "1", image(1, layers=2))
-    declare(f"[{name}/app]", "tags: {names: ['1']}")
+    declare(f"[{name}/app]", "tags: {names: ['1']}\nreferrers: false")
 
     assert imgsync("apply").code == 0
 
@@ -295,16 +295,6 @@ def test_copy_takes_a_whole_repository(registry, second_registry, name, write, i
     for tag, content in wanted.items():
         assert witness(second_registry, f"{name}/whole:{tag}") == content.raw
     assert imgsync("copy", f"{registry}/{name}/app", f"{second_registry}/{name}/whole:1").code == 3
-
-
-def test_plan_says_that_referrers_do_not_travel(registry, name, declare, imgsync):
-    """Once, until they do; not to who does not want them."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
-    assert imgsync("plan").stdout.count("referrers (signatures, attestations, SBOMs) are not copied") == 1
-
-    declare(f"[{name}/app]", "referrers: false")
-    assert "referrers" not in imgsync("plan").stdout
 
 
 def test_plan_changes_nothing(registry, name, declare, imgsync, destination, tmp_path):

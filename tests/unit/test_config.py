@@ -53,7 +53,7 @@ def mirror(settings_text: str) -> str:
         (mirror("retry: {attempts: 0}"), "a.yaml:6:23: mirrors[0].retry.attempts: 0 is less than 1"),
         (mirror("timeouts: {image: 15}"), "a.yaml:6:23: mirrors[0].timeouts.image: 15 is a number; text is wanted here (such as 30s, 15m, 6h, 90d)"),
         (mirror("platforms: al"), "a.yaml:6:16: mirrors[0].platforms: 'al' is not known here; it may be 'all' or a list (did you mean 'all'?)"),
-        (mirror("referrers: true"), "a.yaml:6:5: mirrors[0].referrers: 'referrers' is not built yet in this version (leave it out for now)"),
+        (mirror("referrers: 3"), "a.yaml:6:16: mirrors[0].referrers: 3 is a number, where true or false or a list is wanted"),
         (mirror("prune: {at_most: 3}"), "a.yaml:6:5: mirrors[0].prune: 'prune' is not built yet in this version (leave it out for now)"),
         (mirror("tags: {min_age: 3d}"), "a.yaml:6:12: mirrors[0].tags.min_age: 'min_age' is not built yet in this version (leave it out for now)"),
         (
