@@ -5,16 +5,20 @@ from __future__ import annotations
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
+from urllib.parse import urlsplit
 
 from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
 from imgsync.content import ManifestCache
 from imgsync.errors import UsageError
 from imgsync.oci.auth_files import load_auth_files
+from imgsync.oci.aws import Aws, has_boto3, is_ecr
 from imgsync.oci.endpoint import Credentials, CredentialSource, Declared, Endpoint, tls_context
 from imgsync.oci.helper import ask_helper
 from imgsync.oci.keychain import Keychain
+from imgsync.oci.listing.api import Api, ApiAccess
+from imgsync.oci.listing.lister import Lister
 from imgsync.oci.pace import Pace
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.retry import Patience, RetryDetails
@@ -41,12 +45,13 @@ class Registries:
         used, *on_warning* of what cannot be read.
         """
         self.trust = trust
-        self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, on_secret=on_secret, on_warning=on_warning)
+        self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, last=_login_of_cloud, on_secret=on_secret, on_warning=on_warning)
         self.manifests = ManifestCache()
         self.referrers = ReferrerReader(self.manifests)
         self.on_retry = on_retry
         self._on_secret = on_secret
         self._transports: dict[tuple[str, str], Transport] = {}
+        self._apis: dict[tuple[str, str, str], ApiAccess] = {}
         self._paces: dict[str, Pace] = {}
         for warning in self._keychain.warnings:
             on_warning(warning)
@@ -62,12 +67,13 @@ class Registries:
 
     def close(self) -> None:
         """Close every connection that is idle."""
-        for transport in self._transports.values():
+        for transport in (*self._transports.values(), *(access.transport for access in self._apis.values())):
             transport.close()
 
     def requests(self, origin: str) -> dict[str, Counter[str]]:
-        """Return the requests sent so far to each registry as *origin*, by method."""
-        return {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}
+        """Return the requests sent so far as *origin* to each registry, and to each API by its URL, by method."""
+        registries = {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}
+        return registries | {url: access.transport.requests for (_, side, url), access in self._apis.items() if side == origin}
 
     def source(self, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
         """Return a client of the mirror's source, with the mirror's patience; *check* may end its waiting."""
@@ -88,6 +94,25 @@ class Registries:
         if key not in self._transports:
             self._transports[key] = Transport(self._endpoint(registry, origin), self._pace(registry))
         return RegistryClient(self._transports[key], patience)
+
+    def lister(self, client: RegistryClient) -> Lister:
+        """Return who lists the registry of *client*, with its patience, in the dialect that is declared or fits."""
+        trusted = self.trust.of(client.registry)
+        return Lister(client, trusted.listing, lambda url: self.api(client, url), api_url=trusted.listing_url)
+
+    def api(self, client: RegistryClient, url: str) -> Api:
+        """Return the API of the registry of *client*: where the operator said, else at *url*, else (for "") on the registry's own host."""
+        named = self.trust.of(client.registry).listing_url
+        at = (named or url or client.transport.endpoint.url).rstrip("/")
+        key = (client.registry, client.origin, at)
+        if key not in self._apis:
+            own = client.transport.endpoint
+            endpoint = replace(own, at=at, plain=at.startswith("http:"), token_server=None)
+            host = urlsplit(own.url).hostname or ""
+            # The registry's declared rate counts what the registry is asked; an API elsewhere has limits of its own.
+            pace = self._pace(client.registry) if urlsplit(at).netloc == urlsplit(own.url).netloc else Pace(client.registry, None)
+            self._apis[key] = ApiAccess(Transport(endpoint, pace), host, self._on_secret, named=named is not None)
+        return Api(self._apis[key], client.patience)
 
     def patience(self, mirror: Mirror, *, check: Callable[[], None]) -> Patience:
         """Return how long *mirror* bears with a registry."""
@@ -146,4 +171,10 @@ class _OfRegistry:
 
     @property
     def looked_in(self) -> tuple[str, ...]:
-        return ("registries.yaml", *self.keychain.looked_in)
+        aws = ("AWS" if has_boto3() else "AWS (needs `pip install 'imgsync-mirror[ecr]'`)",) if is_ecr(self.registry) else ()
+        return ("registries.yaml", *self.keychain.looked_in, *aws)
+
+
+def _login_of_cloud(registry: str) -> Credentials | None:
+    """Return what the cloud that *registry* belongs to gives to whom it knows from this machine's surroundings, None elsewhere."""
+    return Aws(registry, "source").login() if is_ecr(registry) and has_boto3() else None

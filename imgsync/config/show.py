@@ -51,7 +51,11 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
 
 
 def _registry(trust: RegistryTrust) -> dict[str, Any]:
-    shown: dict[str, Any] = {"connections": trust.connections, "listing": trust.listing}
+    shown: dict[str, Any] = {
+        "connections": trust.connections,
+        "listing": trust.listing if trust.listing_url is None else {"kind": trust.listing, "url": trust.listing_url},
+        "create_repositories": trust.create_repositories,
+    }
     if trust.credentials is not None:
         shown["credentials"] = {"username": "***", "password": "***"}
     if trust.rate is not None:

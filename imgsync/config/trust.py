@@ -18,7 +18,6 @@ from imgsync.oci.reference import parse_registry
 from imgsync.units import parse_rate
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
-_BUILT = {"auto", "catalog", "gcr"}
 _PASSWORD_LIMIT = 64 << 10
 
 
@@ -69,8 +68,6 @@ class _TrustReader:
         return Trust(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"))
 
     def _registry(self, path: Parts, entry: Mapping[str, Any]) -> RegistryTrust:
-        if entry.get("create_repositories"):
-            self._unbuilt((*path, "create_repositories"))
         kind, url = self._listing(path, entry)
         return RegistryTrust(
             credentials=self._credentials((*path, "credentials"), entry.get("credentials")),
@@ -81,14 +78,14 @@ class _TrustReader:
             listing=kind,
             listing_url=url,
             token_server=self._text((*path, "token_server"), entry.get("token_server")),
+            create_repositories=entry.get("create_repositories", False),
         )
 
     def _listing(self, path: Parts, entry: Mapping[str, Any]) -> tuple[str, str | None]:
         listing = entry.get("listing", "auto")
-        kind, url = (listing, None) if isinstance(listing, str) else (listing["kind"], listing.get("url"))
-        if kind not in _BUILT:
-            self._unbuilt((*path, "listing"), f"listing '{kind}'")
-        return kind, url
+        if isinstance(listing, str):
+            return listing, None
+        return listing["kind"], self._text((*path, "listing", "url"), listing.get("url"))
 
     def _credentials(self, path: Parts, entry: Mapping[str, Any] | None) -> Login | None:
         if entry is None:
@@ -171,9 +168,6 @@ class _TrustReader:
         except InvalidReferenceError as error:
             self.faults.append(self._document.fault(path, error.message, hint=error.hint, at_key=at_key))
             return None
-
-    def _unbuilt(self, path: Parts, what: str = "") -> None:
-        self._fault(path, f"{what or repr(str(path[-1]))} is not built yet in this version", "leave it out for now")
 
     def _fault(self, path: Parts, message: str, hint: str = "") -> None:
         self.faults.append(self._document.fault(path, message, hint=hint))

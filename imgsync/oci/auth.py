@@ -24,8 +24,14 @@ from imgsync.oci.errors import Operation
 from imgsync.oci.retry import Patience, retry_call
 from imgsync.oci.token import Token, parse_token, refresh_form, token_url
 
-# (registry's site, token server's host): pairs, never a list of hosts trusted by everybody.
-_KNOWN_PAIRS = {("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com"), ("nvcr.io", "authn.nvidia.com")}
+# (registry, the host of its token server or of its API): pairs, never a list of hosts trusted by everybody.
+_KNOWN_PAIRS = {
+    ("docker.io", "auth.docker.io"),
+    ("docker.io", "hub.docker.com"),
+    ("ghcr.io", "api.github.com"),
+    ("registry.gitlab.com", "gitlab.com"),
+    ("nvcr.io", "authn.nvidia.com"),
+}
 _NO_POST = {404, 405}
 
 
@@ -51,6 +57,11 @@ class Authenticator:
         self._challenge: Challenge | None = None
         self._tokens: list[Token] = []
         self._lock = threading.Lock()
+
+    @property
+    def challenge(self) -> Challenge | None:
+        """Return the challenge that the registry gave, None before it gave one."""
+        return self._challenge
 
     def header(self, scopes: Iterable[str], *, operation: Operation, patience: Patience) -> str | None:
         """
@@ -163,8 +174,8 @@ class Authenticator:
         named = self._endpoint.token_server
         if named is not None and _origin(named) == _origin(realm):
             return
-        own, host = registry.hostname or "", server.hostname or ""
-        if own == host or same_site(own, host) or (self._endpoint.registry, host) in _KNOWN_PAIRS:
+        host = server.hostname or ""
+        if belongs_to(self._endpoint.registry, registry.hostname or "", host):
             return
         raise operation.failed(
             InsecureError,
@@ -187,6 +198,11 @@ def _path_of(scopes: Iterable[str]) -> str:
 
 def _basic(login: Credentials) -> str:
     return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+
+
+def belongs_to(registry: str, own_host: str, host: str) -> bool:
+    """Return whether *host* may know the credentials of *registry*, which is reached at *own_host*: the same host or site, or a known pair."""
+    return own_host == host or same_site(own_host, host) or (registry, host) in _KNOWN_PAIRS
 
 
 def same_site(one: str, other: str) -> bool:

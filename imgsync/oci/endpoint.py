@@ -61,6 +61,7 @@ class Endpoint:
     One registry, seen from one side (`origin` is "source" or "destination").
 
     `plain` is plain http (`context` is then for redirects to https alone); `credentials` is asked who we are there.
+    `at` is the base URL of an API that the registry has elsewhere; without it the endpoint is the registry itself.
     """
 
     registry: str
@@ -71,11 +72,12 @@ class Endpoint:
     connections: int = 32
     proxy: str | None = field(default=None, repr=False)
     token_server: str | None = None
+    at: str = ""
 
     @property
     def url(self) -> str:
-        """Return the registry's base URL without a trailing slash."""
-        return f"{'http' if self.plain else 'https'}://{_API_HOSTS.get(self.registry, self.registry)}"
+        """Return the base URL without a trailing slash."""
+        return self.at.rstrip("/") or f"{'http' if self.plain else 'https'}://{_API_HOSTS.get(self.registry, self.registry)}"
 
 
 def tls_context(*, ca: str | None = None, cert: str | None = None, key: str | None = None, verify: bool = True) -> ssl.SSLContext:

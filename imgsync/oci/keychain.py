@@ -34,12 +34,18 @@ class Keychain:
         files: Sequence[AuthFile],
         *,
         ask: Callable[[str, str], Credentials | None],
+        last: Callable[[str], Credentials | None] = lambda _: None,
         on_secret: Callable[[Iterable[str]], None],
         on_warning: Callable[[str], None],
     ) -> None:
-        """Look into *files*, ask helpers by *ask* (name, registry); *on_secret* hears of every secret before anybody uses it."""
+        """
+        Look into *files*, ask helpers by *ask* (name, registry), and where nobody knows a registry, *last*.
+
+        *on_secret* hears of every secret before anybody uses it.
+        """
         self._files = tuple(files)
         self._ask = ask
+        self._last = last
         self._on_secret = on_secret
         self._on_warning = on_warning
         self._answers: dict[tuple[str, str], _Answer] = {}
@@ -53,15 +59,19 @@ class Keychain:
         Raises:
             CredentialsError: The helper that is named for this very registry fails.
         """
+        found = None
         for file in self._files:
             if helper := file.helper(registry):
                 found = self._helped(helper, registry, renew=renew)
             else:
                 found = file.login(registry, path) or self._stored(file, registry, renew=renew)
             if found is not None:
-                self._on_secret([found.password, f"{found.username}:{found.password}"])
-                return found
-        return None
+                break
+        else:
+            found = self._remembered("", registry, lambda: self._last(registry), renew=renew)
+        if found is not None:
+            self._on_secret([found.password, f"{found.username}:{found.password}"])
+        return found
 
     @property
     def looked_in(self) -> tuple[str, ...]:
@@ -86,9 +96,12 @@ class Keychain:
             return None
 
     def _helped(self, helper: str, registry: str, *, renew: bool) -> Credentials | None:
+        return self._remembered(helper, registry, lambda: self._ask(helper, registry), renew=renew)
+
+    def _remembered(self, helper: str, registry: str, ask: Callable[[], Credentials | None], *, renew: bool) -> Credentials | None:
         key = (helper, registry)
         with self._locks[key]:
             known = self._answers.get(key)
             if known is None or renew or known.ends < time.monotonic():
-                known = self._answers[key] = _Answer(self._ask(helper, registry), time.monotonic() + _HELPER_ANSWER_SECONDS)
+                known = self._answers[key] = _Answer(ask(), time.monotonic() + _HELPER_ANSWER_SECONDS)
             return known.credentials

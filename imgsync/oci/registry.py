@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
 
-from imgsync.errors import ContentMismatchError, InsecureError, NotFoundError, RegistryError, UnexpectedResponseError
+from imgsync.errors import ContentMismatchError, NotFoundError, UnexpectedResponseError
+from imgsync.oci.challenge import Challenge, parse_challenges
 from imgsync.oci.digest import is_digest
 from imgsync.oci.errors import Operation
+from imgsync.oci.links import next_page
 from imgsync.oci.manifest import ACCEPT, MANIFEST_LIMIT, OCI_INDEX, Descriptor, Manifest, parse_manifest
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.retry import Patience
@@ -64,6 +65,20 @@ class RegistryClient:
     def operation(self, name: str, subject: object) -> Operation:
         """Return the subject of errors about *name* on *subject*."""
         return Operation(name, str(subject), self.origin)
+
+    def asked_challenge(self) -> Challenge | None:
+        """
+        Return how the registry asks who we are, None where it lets anybody in. One request.
+
+        Raises:
+            RegistryError: It cannot be reached, or does not speak the protocol.
+
+        Spec: "Determining Support" (end-1).
+        """
+        call = Call(self.operation("reach", self.registry), "GET", "/v2/", accept=frozenset({200, 401}))
+        answer = self.transport.request(call, patience=self.patience)
+        challenges = parse_challenges([answer.headers.get("www-authenticate", "")]) if answer.status == 401 else ()
+        return self.transport.challenge or next(iter(challenges), None)
 
     def resolve(self, reference: Reference) -> Resolved | None:
         """
@@ -138,7 +153,7 @@ class RegistryClient:
                 return None
             self.transport.has_referrers = True
             found += parse_manifest(answer.body, content_type=OCI_INDEX).children
-            target = _next_page(answer, operation)
+            target = next_page(answer, operation)
             if len(found) > _REFERRERS_LIMIT or (target is not None and not found):
                 raise operation.failed(UnexpectedResponseError, f"the list of referrers is longer than {_REFERRERS_LIMIT}, or never ends")
         return tuple(found)
@@ -233,7 +248,7 @@ class RegistryClient:
         """
         call = Call(operation, "GET", target, scopes=tuple(scopes), limit_bytes=limit_bytes, headers={"Accept": "application/json"})
         answer = self.transport.request(call, patience=self.patience)
-        return answer.body, _next_page(answer, operation)
+        return answer.body, next_page(answer, operation)
 
     def _manifest_call(self, method: str, reference: Reference, name: str, *, accept: set[int], limit: int = 0) -> Call:
         return Call(
@@ -258,21 +273,3 @@ def _scopes(repository: Repository, actions: str) -> tuple[str, ...]:
 
 def _media_type(answer: Answer) -> str | None:
     return answer.headers.get("content-type", "").partition(";")[0].strip() or None
-
-
-def _next_page(answer: Answer, operation: Operation) -> str | None:
-    """Return the target of `Link: …; rel="next"`, resolved against the URL that answered, on that very origin."""
-    for part in answer.headers.get("link", "").split(","):
-        target, _, parameters = part.strip().partition(";")
-        if 'rel="next"' not in parameters.replace(" ", "") and "rel=next" not in parameters:
-            continue
-        url = urljoin(answer.url, quote(target.strip().strip("<>"), safe=":/?#[]@!$&'()*+,;=%~"))
-        if urlsplit(url)[:2] != urlsplit(answer.url)[:2]:
-            raise operation.failed(InsecureError, "the next page of the listing is said to be on another host", hint="nothing was sent there")
-        return url
-    return None
-
-
-def rejected(error: RegistryError, code: str) -> bool:
-    """Return whether the registry refused with *code* of the distribution spec."""
-    return error.code == code and not isinstance(error, UnexpectedResponseError)

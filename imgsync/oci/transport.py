@@ -19,6 +19,7 @@ import httpx
 import imgsync
 from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
 from imgsync.oci.auth import Authenticator, TokenAnswer
+from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.guard import GuardedBackend
@@ -41,7 +42,8 @@ class Call:
     One request: what for, method, and a path below the registry or a whole URL it named.
 
     `scopes` are what a token must allow, `accept` the statuses that are answers rather than errors. A `body` of bytes
-    may be sent again; an iterator is sent once, `length_bytes` long.
+    may be sent again; an iterator is sent once, `length_bytes` long. `secrets`, if given, are headers that say who we are
+    instead of an answer to a challenge; no other host sees them.
     """
 
     operation: Operation
@@ -53,6 +55,7 @@ class Call:
     body: bytes | Iterable[bytes] | None = None
     length_bytes: int | None = None
     limit_bytes: int = _ERROR_LIMIT
+    secrets: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,11 @@ class Transport:
     def __repr__(self) -> str:
         """Say which registry, which side, and how many lanes are idle."""
         return f"<Transport {self.endpoint.registry} ({self.endpoint.origin}), {len(self._idle)} idle lanes>"
+
+    @property
+    def challenge(self) -> Challenge | None:
+        """Return how the registry asked who we are, None before it did."""
+        return self._auth.challenge
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -166,6 +174,8 @@ class Transport:
                 self._idle.append(client)
 
     def _authorised(self, client: httpx.Client, call: Call, *, patience: Patience) -> tuple[httpx.Response, str]:
+        if call.secrets is not None:
+            return self._followed(client, call, None, patience=patience)
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
         response, url = self._followed(client, call, header, patience=patience)
         replayable = call.body is None or isinstance(call.body, bytes)
@@ -212,6 +222,7 @@ class Transport:
             headers["Content-Length"] = str(call.length_bytes)
         if _origin(url) == self._origin:
             self.requests[call.method] += 1
+            headers.update(call.secrets or {})
         timeout = httpx.Timeout(patience.request_seconds, connect=min(_CONNECT_SECONDS, patience.request_seconds))
         try:
             request = client.build_request(call.method, url, headers=headers, content=call.body, timeout=timeout)

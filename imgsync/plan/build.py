@@ -16,9 +16,9 @@ from imgsync.concurrency import Stop, map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import ImgsyncError
 from imgsync.events import Log
-from imgsync.oci.listing.tags import ListedTag
+from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.manifest import Descriptor
-from imgsync.plan.enumerate import SourceRepository, enumerate_source, listing_has_digests
+from imgsync.plan.enumerate import SourceRepository, enumerate_source
 from imgsync.plan.lookup import TagPlan, TagPlanner
 from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.plan.select import SelectedTags, select_of
@@ -84,17 +84,16 @@ class _Planner:
 
     def _select(self, mirror: Mirror, result: _MirrorPlan) -> None:
         client = self._registries.source(mirror, check=self._stop.check_new)
-        listing = self._registries.trust.of(mirror.source.registry).listing
-        found = enumerate_source(mirror, client, listing=listing, check=self._stop.check_new)
+        lister = self._registries.lister(client)
+        found = enumerate_source(mirror, lister, check=self._stop.check_new)
         result.errors += found.errors
         result.notes += found.notes
         for warning in found.warnings:
             self._log.warning("listing.incomplete", mirror=mirror.name, reason=warning)
-        prefer = listing_has_digests(mirror.source.registry, listing=listing)
 
         def select(repository: SourceRepository) -> SelectedTags | PlanError:
             try:
-                return select_of(mirror, repository, client, registries=self._registries, now=self._now, prefer_listing=prefer)
+                return select_of(mirror, repository, client, lister, registries=self._registries, now=self._now)
             except ImgsyncError as error:
                 return _error(mirror, str(repository.repository), error)
 

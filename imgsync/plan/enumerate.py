@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError
 from imgsync.globs import compile_glob
-from imgsync.oci.listing.repositories import is_google, list_repositories
-from imgsync.oci.listing.tags import TagListing
+from imgsync.oci.listing.lister import Lister
+from imgsync.oci.listing.model import TagListing
 from imgsync.oci.reference import Repository
-from imgsync.oci.registry import RegistryClient
 from imgsync.plan.model import PlanError
 
 
@@ -34,7 +33,7 @@ class Enumeration:
     warnings: tuple[str, ...]
 
 
-def enumerate_source(mirror: Mirror, client: RegistryClient, *, listing: str, check: Callable[[], None]) -> Enumeration:
+def enumerate_source(mirror: Mirror, lister: Lister, *, check: Callable[[], None]) -> Enumeration:
     """
     Return the source's repositories: exact ones as they are, namespaces as the registry lists them, less `exclude`.
 
@@ -49,13 +48,13 @@ def enumerate_source(mirror: Mirror, client: RegistryClient, *, listing: str, ch
         check()
         whole = f"{mirror.source.registry}/{namespace}".rstrip("/")
         try:
-            listed = list_repositories(client, namespace, kind=listing)
+            listed = lister.repositories(namespace)
         except ImgsyncError as error:
             if error.exit_code != 1:
                 raise
             errors.append(PlanError(mirror.name, whole, error.message, error.hint))
             continue
-        if listing == "auto" or not listed.repositories:
+        if lister.kind == "auto" or not listed.repositories:
             notes.append(f"repositories of {whole} listed by {listed.dialect}{'' if listed.repositories else ': there are none'}")
         warnings += listed.warnings
         below = {
@@ -64,11 +63,6 @@ def enumerate_source(mirror: Mirror, client: RegistryClient, *, listing: str, ch
         found = {**below, **{path: _with_listing(one, below.get(path)) for path, one in found.items()}}
     kept = [found[path] for path in sorted(found) if not any(glob.fullmatch(path) for glob in excluded)]
     return Enumeration(tuple(kept), tuple(errors), tuple(notes), tuple(warnings))
-
-
-def listing_has_digests(registry: str, *, listing: str) -> bool:
-    """Return whether the registry's tag listing is known to carry digests before it is asked."""
-    return listing == "gcr" or (listing == "auto" and is_google(registry))
 
 
 def _relative(path: str, namespace: str) -> str:

@@ -14,7 +14,7 @@ from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
 from imgsync.errors import NotFoundError
 from imgsync.globs import Glob, compile_glob
-from imgsync.oci.listing.tags import ListedTag
+from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.manifest import Descriptor, Manifest, Platform, parse_platform
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.registry import RegistryClient, Resolved

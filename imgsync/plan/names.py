@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsync.errors import NotFoundError
-from imgsync.oci.listing.repositories import list_repositories
-from imgsync.oci.listing.tags import list_tags
 from imgsync.oci.reference import parse_path, parse_registry
 from imgsync.oci.retry import Patience
 from imgsync.registries import Registries
@@ -33,16 +31,16 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
     host, _, path = text.rstrip("/").partition("/")
     registry = parse_registry(host)
     client = registries.client(registry, "source", Patience(check=check, on_retry=registries.on_retry))
-    kind = registries.trust.of(registry).listing
+    lister = registries.lister(client)
     if path:
         path = parse_path(path)
         try:
-            listing = list_tags(client, parse_path(path, registry=registry))
+            listing = lister.tags(parse_path(path, registry=registry))
         except NotFoundError:
             listing = None
         if listing is not None and listing.tags:
             return Names("tags", tuple(sorted((tag.name for tag in listing.tags), key=natural_key)))
-    found = list_repositories(client, path, kind=kind)
+    found = lister.repositories(path)
     names = tuple(sorted((f"{registry}/{one.path}" for one in found.repositories), key=natural_key))
     if path and not names:
         raise client.operation("list", f"{registry}/{path}").failed(NotFoundError, "neither a repository with tags nor a namespace with repositories")

@@ -12,7 +12,8 @@ from imgsync.config.model import Mirror
 from imgsync.content import ManifestCache, pull_manifest
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.digest import digest_of, is_digest
-from imgsync.oci.listing.tags import ListedTag, TagListing, list_tags
+from imgsync.oci.listing.lister import Lister
+from imgsync.oci.listing.model import ListedTag, TagListing
 from imgsync.oci.manifest import Descriptor, Manifest
 from imgsync.oci.reference import Repository
 from imgsync.oci.referrers import is_referrers_tag
@@ -37,7 +38,7 @@ class SelectedTags:
     warnings: tuple[str, ...] = ()
 
 
-def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, *, registries: Registries, now: datetime, prefer_listing: bool) -> SelectedTags:
+def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, lister: Lister, *, registries: Registries, now: datetime) -> SelectedTags:
     """
     Return the wanted tags of one repository; exact names alone need no listing.
 
@@ -46,11 +47,11 @@ def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, *
     Raises:
         RegistryError: The listing fails.
     """
-    if found.listing is None and names_only(mirror.tags) and not (prefer_listing and len(mirror.tags.names) > 1):
+    if found.listing is None and names_only(mirror.tags) and not (lister.tells_all_at_once and len(mirror.tags.names) > 1):
         return SelectedTags(
             found, tuple(ListedTag(name, digest=name if is_digest(name) else None) for name in sorted(mirror.tags.names)), certain=False, steps=()
         )
-    listing = found.listing or list_tags(client, found.repository.path)
+    listing = found.listing or lister.tags(found.repository.path)
     registries.referrers.learn_tags(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
     known = {tag.name: tag for tag in listing.tags if not is_referrers_tag(tag.name) or tag.name in mirror.tags.names}
     dates = _Dates(listing, client, found.repository, registries.manifests, limit=mirror.concurrency.queries)

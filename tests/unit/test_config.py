@@ -217,12 +217,6 @@ def test_faults_never_show_credentials(entry, tmp_path):
     assert "12345678" not in said
 
 
-@pytest.mark.parametrize("text", ["create_repositories: true", "listing: quay", "listing: {kind: dockerhub}"])
-def test_what_is_not_built_yet_is_said(text, tmp_path):
-    """A key the schema knows and the program does not is a clear fault, never ignored."""
-    assert "is not built yet" in trust_faults(tmp_path, f"version: 1\nregistries:\n  a.io: {{{text}}}\n")
-
-
 def test_secrets_do_not_show():
     """A secret's text appears in none of the ways that values are shown."""
     secret = Secret("hunter22")

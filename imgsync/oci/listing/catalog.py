@@ -1,11 +1,15 @@
 """
-Repositories by `_catalog`, which is older than the OCI's specification and not part of it.
+Repositories by `_catalog`, which is older than the OCI's specification and not part of it; tags by `tags/list`.
 
 Spec: registry-facts: `GET /v2/_catalog`; at most 1000 may be asked for, and `Link` leads on.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from imgsync.oci.listing.distribution import list_tags
+from imgsync.oci.listing.model import ListedRepository, RepositoryListing, TagListing
 from imgsync.oci.listing.page import Names, pages
 from imgsync.oci.reference import is_repository_path
 from imgsync.oci.registry import RegistryClient
@@ -13,16 +17,21 @@ from imgsync.oci.registry import RegistryClient
 _PAGE_SIZE = 1000
 
 
-def list_paths(client: RegistryClient, namespace: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """
-    Return the path of every repository below *namespace*, sorted, each once; and warnings of what is no repository's path.
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What every registry of the distribution kind answers; the whole registry at once."""
 
-    Raises:
-        RegistryError: The registry refuses, or a page fails.
-    """
-    operation = client.operation("list repositories of", f"{client.registry}/{namespace}" if namespace else client.registry)
-    names = Names()
-    for page in pages(client, operation, f"/v2/_catalog?n={_PAGE_SIZE}", scopes=("registry:catalog:*",), field="repositories"):
-        names.add(page.get("repositories"), is_repository_path)
-    prefix = f"{namespace}/" if namespace else ""
-    return tuple(path for path in sorted(names.good) if path.startswith(prefix)), names.warnings(operation, "no repositories' paths")
+    client: RegistryClient
+
+    def repositories(self, namespace: str) -> RepositoryListing:
+        """Return every repository of the registry."""
+        operation = self.client.operation("list repositories of", f"{self.client.registry}/{namespace}".rstrip("/"))
+        names = Names()
+        for page in pages(self.client, operation, f"/v2/_catalog?n={_PAGE_SIZE}", scopes=("registry:catalog:*",), field="repositories"):
+            names.add(page.get("repositories"), is_repository_path)
+        found = tuple(ListedRepository(path) for path in sorted(names.good))
+        return RepositoryListing("catalog", found, names.warnings(operation, "no repositories' paths"))
+
+    def tags(self, path: str) -> TagListing:
+        """Return the tags by `tags/list`, without digests."""
+        return list_tags(self.client, path)

@@ -1,5 +1,5 @@
 """
-Repositories by Google's `tags/list` extension: each node names its children, and holds its own tags.
+Google's `tags/list` extension: each node names its children, and holds its own tags with digests, sizes and dates.
 
 Spec: registry-facts: "Google's `tags/list` extension"; a node can be a repository and a folder at once.
 """
@@ -7,34 +7,42 @@ Spec: registry-facts: "Google's `tags/list` extension"; a node can be a reposito
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 from imgsync.errors import UnexpectedResponseError
-from imgsync.oci.listing.tags import TagListing, list_tags
+from imgsync.oci.listing.distribution import list_tags
+from imgsync.oci.listing.model import ListedRepository, RepositoryListing, TagListing
 from imgsync.oci.registry import RegistryClient
 
 _NODE_LIMIT = 100_000
+# Asked for fewer, Artifact Registry gives fewer, and no `Link` to the rest.
+_PAGE_SIZE = 10_000
 
 
-def walk(client: RegistryClient, namespace: str) -> Iterator[tuple[str, TagListing]]:
-    """
-    Yield every repository below *namespace* that has tags, with them: one request per node.
+@dataclass(frozen=True, slots=True)
+class Gcr:
+    """GCR, Artifact Registry and registry.k8s.io."""
 
-    Raises:
-        RegistryError: A node cannot be listed, or there are more than 100,000.
-    """
-    waiting = deque([namespace])
-    seen = {namespace}
-    while waiting:
-        path = waiting.popleft()
-        listing = list_tags(client, path)
-        if listing.tags and path != namespace:
-            yield path, listing
-        for child in sorted(listing.children):
-            below = f"{path}/{child}" if path else child
-            if below not in seen:
-                seen.add(below)
-                waiting.append(below)
-        if len(seen) > _NODE_LIMIT:
-            operation = client.operation("list repositories of", f"{client.registry}/{namespace}")
-            raise operation.failed(UnexpectedResponseError, f"more than {_NODE_LIMIT} repositories")
+    client: RegistryClient
+
+    def repositories(self, namespace: str) -> RepositoryListing:
+        """Return every repository below *namespace* that has tags, with them: one request per node."""
+        waiting = deque([namespace])
+        seen = {namespace}
+        found: list[ListedRepository] = []
+        while waiting:
+            path = waiting.popleft()
+            listing = self.tags(path)
+            if listing.tags and path != namespace:
+                found.append(ListedRepository(path, listing))
+            below = [f"{path}/{child}" if path else child for child in sorted(listing.children)]
+            waiting += [child for child in below if child not in seen]
+            seen.update(below)
+            if len(seen) > _NODE_LIMIT:
+                operation = self.client.operation("list repositories of", f"{self.client.registry}/{namespace}")
+                raise operation.failed(UnexpectedResponseError, f"more than {_NODE_LIMIT} repositories")
+        return RepositoryListing("gcr", tuple(found))
+
+    def tags(self, path: str) -> TagListing:
+        """Return the tags of one node, and its children."""
+        return list_tags(self.client, path, page_size=_PAGE_SIZE)

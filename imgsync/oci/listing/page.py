@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.errors import Operation, safe_text
@@ -14,21 +15,39 @@ _PAGE_LIMIT = 10_000
 _PAGE_BYTES = 32 << 20
 
 
+# A page of so many names without a `Link` may be one that was cut off.
+_FULL_PAGES = {50, 100, 1000}
+
+
 def pages(client: RegistryClient, operation: Operation, target: str, *, scopes: tuple[str, ...], field: str) -> Iterator[dict[str, Any]]:
     """
-    Yield each page's JSON object, following `Link` until there is none; each has *field*, though it may be null.
+    Yield each page's JSON object, following `Link` until there is none; each has *field*, a list of names, though it may be null.
+
+    After a page without `Link` that looks full, the registry is asked for what comes behind its last name: some cut their lists without a word.
 
     Raises:
         RegistryError: A page is missing, is no such object, repeats, or there are more than 10,000.
     """
     seen: set[str] = set()
     following: str | None = target
+    previous: list[Any] = []
     while following is not None:
         if following in seen or len(seen) >= _PAGE_LIMIT:
             raise operation.failed(UnexpectedResponseError, "the listing's pages never end")
         seen.add(following)
-        body, following = client.get_page(operation, following, scopes=scopes, limit_bytes=_PAGE_BYTES)
-        yield _object(body, operation, field)
+        body, linked = client.get_page(operation, following, scopes=scopes, limit_bytes=_PAGE_BYTES)
+        page = _object(body, operation, field)
+        names = page[field] if isinstance(page[field], list) else []
+        if previous and set(map(str, names)) <= set(map(str, previous)):
+            return
+        yield page
+        previous = names if linked is None and len(names) in _FULL_PAGES and isinstance(names[-1], str) else []
+        following = _behind(target, names[-1]) if previous else linked
+
+
+def _behind(target: str, last: str) -> str:
+    path, _, query = target.partition("?")
+    return f"{path}?{query}{'&' if query else ''}last={quote(last, safe='')}"
 
 
 class Names:

@@ -7,48 +7,28 @@ Spec: distribution-spec 1.1 "Listing Tags" (end-8); registry-facts: Google's `ta
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from imgsync.oci.digest import is_digest
+from imgsync.oci.listing.model import ListedTag, TagListing
 from imgsync.oci.listing.page import Names, pages
 from imgsync.oci.reference import is_repository_path, is_tag
 from imgsync.oci.registry import RegistryClient
 
 
-@dataclass(frozen=True, slots=True)
-class ListedTag:
-    """A tag and what its listing knows of it; None where it says nothing."""
-
-    name: str
-    digest: str | None = None
-    size_bytes: int | None = None
-    created_at: datetime | None = None
-    media_type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TagListing:
-    """All tags of a repository, the names of repositories below it, whether digests came along, and what was left out."""
-
-    tags: tuple[ListedTag, ...]
-    children: tuple[str, ...] = ()
-    with_digests: bool = False
-    warnings: tuple[str, ...] = ()
-
-
-def list_tags(client: RegistryClient, path: str) -> TagListing:
+def list_tags(client: RegistryClient, path: str, *, page_size: int | None = None) -> TagListing:
     """
     Return the tags of the repository at *path*; `tags: null` is an empty list, what is no tag is left out with a warning.
 
-    An empty *path* asks for the registry's own `tags/list`, which only Google's registries have.
+    *page_size* asks for so many a page, None for as many as the registry likes. An empty *path* asks for the
+    registry's own `tags/list`, which only Google's registries have.
 
     Raises:
         RegistryError: The listing fails, on whichever page.
     """
     operation = client.operation("list tags of", f"{client.registry}/{path}" if path else client.registry)
-    target = f"/v2/{path}/tags/list" if path else "/v2/tags/list"
+    target = (f"/v2/{path}/tags/list" if path else "/v2/tags/list") + (f"?n={page_size}" if page_size else "")
     names = Names()
     facts: dict[str, ListedTag] = {}
     children: list[str] = []

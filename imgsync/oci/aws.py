@@ -1,0 +1,123 @@
+"""
+Amazon's API for ECR: calls, logins, the making of repositories.
+
+Spec: registry-facts: "ECR and ECR Public". Needs boto3, the extra `imgsync-mirror[ecr]`; who we are is found as the AWS command line finds it.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from imgsync.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    CredentialsError,
+    NotFoundError,
+    RateLimitedError,
+    RegistryError,
+    RejectedError,
+    UnreachableError,
+)
+from imgsync.oci.endpoint import Credentials
+from imgsync.oci.errors import Operation, safe_text
+
+_HOST = re.compile(r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)")
+_KINDS: dict[str, type[RegistryError]] = {
+    "AccessDeniedException": AccessDeniedError,
+    "UnrecognizedClientException": AuthenticationError,
+    "InvalidSignatureException": AuthenticationError,
+    "ExpiredTokenException": AuthenticationError,
+    "RepositoryNotFoundException": NotFoundError,
+    "ThrottlingException": RateLimitedError,
+    "TooManyRequestsException": RateLimitedError,
+    "ServerException": UnreachableError,
+}
+
+
+def is_ecr(registry: str) -> bool:
+    """Return whether *registry* is a private ECR of some account and region."""
+    return _HOST.fullmatch(registry) is not None
+
+
+def has_boto3() -> bool:
+    """Return whether the extra is installed."""
+    return importlib.util.find_spec("boto3") is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """One account's ECR, from one side; *url* is its API's address where that is not AWS's own."""
+
+    registry: str
+    origin: str
+    url: str | None = None
+
+    def create_repository(self, path: str) -> None:
+        """
+        Make the repository *path*; one that is there stays as it is.
+
+        Raises:
+            RegistryError: The account may not.
+        """
+        operation = Operation("create the repository", f"{self.registry}/{path}", self.origin)
+        try:
+            self.call(operation, "create_repository", repositoryName=path)
+        except RejectedError as error:
+            if error.code != "RepositoryAlreadyExistsException":
+                raise
+
+    def login(self) -> Credentials:
+        """
+        Return a login that lives twelve hours.
+
+        Raises:
+            CredentialsError: AWS gives none.
+        """
+        operation = Operation("log in to", self.registry, self.origin)
+        try:
+            answer = self.call(operation, "get_authorization_token")
+            username, _, password = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode().partition(":")
+        except (RegistryError, KeyError, IndexError, ValueError) as error:
+            raise CredentialsError(f"AWS gives no login for {self.registry}: {error}", hint="check the AWS credentials of this machine") from error
+        return Credentials(username, password, "AWS", renewable=True)
+
+    def call(self, operation: Operation, call: str, **arguments: Any) -> dict[str, Any]:
+        """
+        Return the answer to one call of the API, such as "describe_images".
+
+        Raises:
+            RegistryError: Whatever AWS says, or boto3 is not installed.
+        """
+        client, errors = self._client(operation)
+        account = _HOST.fullmatch(self.registry)
+        own = {"registryId": account["account"]} if account is not None and call != "get_authorization_token" else {}
+        try:
+            return dict(getattr(client, call)(**own, **arguments))
+        except errors.ClientError as error:
+            said = error.response.get("Error", {})
+            code = safe_text(str(said.get("Code", "")))
+            kind = _KINDS.get(code, RejectedError)
+            raise operation.failed(kind, safe_text(str(said.get("Message", ""))), code=code) from error
+        except errors.BotoCoreError as error:
+            raise operation.failed(UnreachableError, safe_text(str(error)), hint="check region and credentials, as the AWS command line finds them") from error
+
+    def _client(self, operation: Operation) -> tuple[Any, Any]:
+        try:
+            import boto3  # noqa: PLC0415 - an extra, and slow to import
+            import botocore.config  # noqa: PLC0415
+            import botocore.exceptions  # noqa: PLC0415
+        except ImportError as error:
+            raise operation.failed(
+                RejectedError, "boto3 is not installed, by which ECR is asked", hint="pip install 'imgsync-mirror[ecr]', or name the repositories"
+            ) from error
+        found = _HOST.fullmatch(self.registry)
+        config = botocore.config.Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
+        session = boto3.session.Session(region_name=found["region"] if found is not None else None)
+        try:
+            return session.client("ecr", endpoint_url=self.url, config=config), botocore.exceptions
+        except botocore.exceptions.BotoCoreError as error:
+            raise operation.failed(UnreachableError, safe_text(str(error)), hint="set AWS_DEFAULT_REGION") from error

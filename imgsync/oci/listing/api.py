@@ -1,0 +1,179 @@
+"""A registry's own API beside `/v2/`, on its host or on another: JSON over GET, as somebody or nobody."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from imgsync.errors import CredentialsError, InsecureError, UnexpectedResponseError
+from imgsync.oci.auth import belongs_to
+from imgsync.oci.endpoint import Credentials
+from imgsync.oci.errors import Operation
+from imgsync.oci.links import linked
+from imgsync.oci.retry import Patience
+from imgsync.oci.transport import Answer, Call, Transport
+
+_PAGE_LIMIT = 10_000
+_PAGE_BYTES = 32 << 20
+
+
+@dataclass(slots=True)
+class ApiAccess:
+    """One API for one run: its transport, whether the operator named its address, and the token that a login gave."""
+
+    transport: Transport
+    registry_host: str
+    on_secret: Callable[[Iterable[str]], None]
+    named: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _token: str = ""
+    _token_ends: float = 0.0
+
+    def token(self, login: Callable[[], str], *, life_seconds: float) -> str:
+        """Return the token that *login* gave, asked for anew once it is *life_seconds* old."""
+        with self._lock:
+            if time.monotonic() >= self._token_ends:
+                self._token, self._token_ends = login(), time.monotonic() + life_seconds
+                self.on_secret([self._token])
+            return self._token
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer: its JSON, headers (names in lower case), and the URL of the next by `Link`, not yet checked; None without one."""
+
+    document: Any
+    headers: Mapping[str, str]
+    following: str | None
+
+
+class Api:
+    """A registry's API with one caller's patience."""
+
+    def __init__(self, access: ApiAccess, patience: Patience) -> None:
+        """Speak through *access*."""
+        self.access = access
+        self._patience = patience
+
+    @property
+    def registry(self) -> str:
+        """Return the registry whose API this is."""
+        return self.access.transport.endpoint.registry
+
+    def operation(self, name: str, path: str) -> Operation:
+        """Return the subject of errors about *name* on *path* of the registry."""
+        return Operation(name, f"{self.registry}/{path}" if path else self.registry, self.access.transport.endpoint.origin)
+
+    def login(self, operation: Operation) -> Credentials | None:
+        """
+        Return who we are to this API: the registry's credentials, None for nobody.
+
+        Raises:
+            InsecureError: There are credentials, but the API is on a host that must not have them.
+            CredentialsError: One is configured, but cannot be had.
+        """
+        endpoint = self.access.transport.endpoint
+        try:
+            found = endpoint.credentials.find("")
+        except CredentialsError as error:
+            raise operation.failed(InsecureError, error.message, hint=error.hint) from error
+        host = urlsplit(endpoint.url).hostname or ""
+        if found is not None and not self.access.named and not belongs_to(self.registry, self.access.registry_host, host):
+            raise operation.failed(
+                InsecureError,
+                f"its API is said to be at {host}, which is neither its own host nor its site",
+                hint=f"if that is right, name it: registries: {{{self.registry}: {{listing: {{kind: KIND, url: https://{host}}}}}}}",
+            )
+        return found
+
+    def get(self, operation: Operation, target: str, *, secrets: Mapping[str, str] | None = None) -> Page:
+        """
+        Return the answer to a GET of *target*, a path or a URL of this API; *secrets* are headers that say who we are.
+
+        Raises:
+            RegistryError: Any status but 200, or no JSON.
+        """
+        return self._page(operation, Call(operation, "GET", target, headers={"Accept": "application/json"}, limit_bytes=_PAGE_BYTES, secrets=secrets or {}))
+
+    def pages(self, operation: Operation, target: str, after: Callable[[Page], str | None], *, secrets: Mapping[str, str]) -> Iterator[Page]:
+        """
+        Yield the answers to GETs of *target* and of what *after* names behind each, until that is None.
+
+        Raises:
+            RegistryError: A page fails, repeats, or there are more than 10,000.
+        """
+        seen: set[str] = set()
+        following: str | None = target
+        previous: Page | None = None
+        while following is not None:
+            page = self.get(operation, following, secrets=secrets)
+            seen.add(following)
+            yield page
+            following = after(page)
+            if following in seen or len(seen) >= _PAGE_LIMIT or (following and previous and page.document == previous.document):
+                raise operation.failed(UnexpectedResponseError, "the listing's pages never end")
+            previous = page
+
+    def post(self, operation: Operation, target: str, document: object, *, accept: frozenset[int], secrets: Mapping[str, str] | None = None) -> Page:
+        """
+        Return the answer to a POST of *document*.
+
+        Raises:
+            RegistryError: Any status outside *accept*, or no JSON where there is a body.
+        """
+        body = json.dumps(document).encode()
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        return self._page(operation, Call(operation, "POST", target, accept=accept, headers=headers, body=body, secrets=secrets or {}))
+
+    def own_url(self, operation: Operation, url: str, *, also: str = "") -> str:
+        """
+        Return *url*, which an answer named as the next page, below this API; *also* is a host it may name itself by.
+
+        Raises:
+            InsecureError: It leads to another host.
+        """
+        base = self.access.transport.endpoint.url
+        parts, own = urlsplit(urljoin(base, url)), urlsplit(base)
+        if parts.netloc != own.netloc and (not also or parts.hostname != also):
+            raise operation.failed(
+                InsecureError, f"the next page of the listing is said to be on another host, {parts.hostname}", hint="nothing was sent there"
+            )
+        return f"{own.scheme}://{own.netloc}{parts.path}{'?' if parts.query else ''}{parts.query}"
+
+    def _page(self, operation: Operation, call: Call) -> Page:
+        answer: Answer = self.access.transport.request(call, patience=self._patience)
+        try:
+            document = json.loads(answer.body) if answer.body or answer.status == 200 else None
+        except (ValueError, RecursionError) as error:
+            raise operation.failed(UnexpectedResponseError, "the answer is no JSON; is this the registry's API?", status=answer.status) from error
+        return Page(document, answer.headers, linked(answer))
+
+
+def rows(page: Page, field_name: str | None, operation: Operation) -> list[dict[str, Any]]:
+    """
+    Return the objects that a page lists under *field_name*, or as a whole when that is None.
+
+    Raises:
+        UnexpectedResponseError: There is no such list.
+    """
+    found = page.document if field_name is None else page.document.get(field_name) if isinstance(page.document, dict) else None
+    if not isinstance(found, list):
+        what = "a list" if field_name is None else f"an object with a list of {field_name}"
+        raise operation.failed(UnexpectedResponseError, f"the answer is no listing: {what} is wanted; is this the registry's API?", status=200)
+    return [row for row in found if isinstance(row, dict)]
+
+
+def text_of(row: Mapping[str, Any], name: str) -> str:
+    """Return a field that should be text, "" where it is not."""
+    value = row.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def count_of(value: object) -> int | None:
+    """Return a field that should be a count, None where it is not."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,69 @@
+"""
+Amazon ECR: repositories of an account, images with digests, sizes and dates.
+
+Spec: registry-facts: "ECR and ECR Public". ECR Public lists repositories to their owner alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from imgsync.errors import UnexpectedResponseError
+from imgsync.oci.aws import Aws
+from imgsync.oci.errors import Operation
+from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
+from imgsync.oci.listing.rows import RepositoryRows, TagRows
+
+PUBLIC = "public.ecr.aws"
+_PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Ecr:
+    """What AWS tells of one account's ECR."""
+
+    aws: Aws
+
+    def repositories(self, namespace: str) -> RepositoryListing:
+        """Return every repository of the account."""
+        operation = Operation("list repositories of", f"{self.aws.registry}/{namespace}".rstrip("/"), self.aws.origin)
+        found = RepositoryRows()
+        for page in self._pages(operation, "describe_repositories"):
+            found.add(str(row.get("repositoryName", "")) for row in page.get("repositories", ()))
+        return found.listing("ecr", operation)
+
+    def tags(self, path: str) -> TagListing:
+        """Return the tags of *path*; an image archived, which cannot be pulled, is left out with a warning."""
+        operation = Operation("list tags of", f"{self.aws.registry}/{path}", self.aws.origin)
+        found = TagRows()
+        archived: list[str] = []
+        for page in self._pages(operation, "describe_images", repositoryName=path, filter={"tagStatus": "TAGGED"}):
+            for image in page.get("imageDetails", ()):
+                names = [str(tag) for tag in image.get("imageTags", ())]
+                if image.get("imageStatus", "ACTIVE") != "ACTIVE":
+                    archived += names
+                    continue
+                for name in names:
+                    found.add(
+                        ListedTag(
+                            name, image.get("imageDigest"), image.get("imageSizeInBytes"), image.get("imagePushedAt"), image.get("imageManifestMediaType")
+                        )
+                    )
+        warnings = [f"{operation.reference} has {len(archived)} archived tags, which cannot be pulled; left out: {', '.join(archived[:3])}"] if archived else []
+        return found.listing(operation, warnings=warnings)
+
+    def _pages(self, operation: Operation, call: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        seen: set[str] = set()
+        more: dict[str, Any] = {}
+        while True:
+            page = self.aws.call(operation, call, maxResults=_PAGE_SIZE, **arguments, **more)
+            yield page
+            token = page.get("nextToken")
+            if not token:
+                return
+            if token in seen:
+                raise operation.failed(UnexpectedResponseError, "the listing's pages never end")
+            seen.add(token)
+            more = {"nextToken": token}

@@ -1,0 +1,158 @@
+"""Which dialect lists a registry: the one that is declared, else the one its host is known for, else what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError, RegistryError, RejectedError, UnexpectedResponseError
+from imgsync.oci.aws import Aws, is_ecr
+from imgsync.oci.listing import dockerhub, ghcr
+from imgsync.oci.listing.api import Api
+from imgsync.oci.listing.catalog import Catalog
+from imgsync.oci.listing.distribution import list_tags
+from imgsync.oci.listing.dockerhub import DockerHub
+from imgsync.oci.listing.ecr import PUBLIC, Ecr
+from imgsync.oci.listing.gcr import Gcr
+from imgsync.oci.listing.ghcr import Ghcr
+from imgsync.oci.listing.gitlab import GitLab
+from imgsync.oci.listing.harbor import Harbor
+from imgsync.oci.listing.model import Dialect, RepositoryListing, TagListing
+from imgsync.oci.listing.quay import Quay
+from imgsync.oci.registry import RegistryClient
+
+KINDS = ("auto", "catalog", "gcr", "dockerhub", "quay", "harbor", "gitlab", "ghcr", "ecr")
+_KNOWN_HOSTS = {"docker.io": "dockerhub", "quay.io": "quay", "ghcr.io": "ghcr", "registry.gitlab.com": "gitlab"}
+_GOOGLE_HOSTS = ("gcr.io", "k8s.gcr.io", "registry.k8s.io")
+_GOOGLE_SUFFIXES = (".gcr.io", ".pkg.dev")
+# By which service a registry asks for tokens.
+_KNOWN_SERVICES = {"harbor-registry": "harbor", "container_registry": "gitlab"}
+_REFUSALS = (AccessDeniedError, AuthenticationError, NotFoundError, RejectedError, UnexpectedResponseError)
+_REMEDY = "this registry does not list its repositories to us; name them: `source: {repositories: [...]}`"
+
+# Opens the registry's API at a URL, "" for the registry's own host; an address that the operator named goes before.
+OpenApi = Callable[[str], Api]
+
+
+def kind_by_host(registry: str) -> str | None:
+    """Return the dialect that *registry* is known to speak, None for a host that is not known."""
+    if registry in _GOOGLE_HOSTS or registry.endswith(_GOOGLE_SUFFIXES):
+        return "gcr"
+    return "ecr" if is_ecr(registry) else _KNOWN_HOSTS.get(registry)
+
+
+class Lister:
+    """Lists one registry for one caller."""
+
+    def __init__(self, client: RegistryClient, kind: str, open_api: OpenApi, *, api_url: str | None = None) -> None:
+        """List by the dialect *kind*, "auto" by the one that fits; *api_url* is the address that the operator named."""
+        self.kind = kind
+        self._client = client
+        self._open_api = open_api
+        self._api_url = api_url
+        self._chosen = kind_by_host(client.registry) if kind == "auto" else kind
+        self._spoken: Dialect | None = None
+
+    @property
+    def tells_all_at_once(self) -> bool:
+        """Return whether one request tells the digests of all tags of a repository, as Google's registries do."""
+        return self._chosen == "gcr"
+
+    def repositories(self, namespace: str) -> RepositoryListing:
+        """
+        Return every repository below *namespace*, "" being the whole registry.
+
+        Raises:
+            RegistryError: The registry cannot list; the hint names the remedy.
+        """
+        if self._client.registry == PUBLIC and self.kind == "auto":
+            operation = self._client.operation("list repositories of", f"{PUBLIC}/{namespace}".rstrip("/"))
+            raise operation.failed(RejectedError, "ECR Public lists repositories to their owner alone", hint=_REMEDY)
+        try:
+            listed = self._listed(namespace)
+        except _REFUSALS as refusal:
+            refusal.hint = "; ".join(dict.fromkeys(part for part in (refusal.hint, _REMEDY) if part))
+            raise
+        below = f"{namespace}/" if namespace else ""
+        return replace(listed, repositories=tuple(one for one in listed.repositories if one.path.startswith(below)))
+
+    def tags(self, path: str) -> TagListing:
+        """
+        Return every tag of the repository at *path*; where a dialect fails, by `tags/list`, with a warning.
+
+        Raises:
+            RegistryError: The registry does not list them.
+        """
+        dialect = self._dialect()
+        if dialect is None:
+            return list_tags(self._client, path)
+        try:
+            return dialect.tags(path)
+        except _REFUSALS as refusal:
+            if self._chosen in {"catalog", "gcr"}:
+                raise
+            listed = list_tags(self._client, path)
+            return replace(
+                listed, warnings=(*listed.warnings, f"tags of {self._client.registry}/{path} come from tags/list, without digests: {refusal.message}")
+            )
+
+    def _dialect(self) -> Dialect | None:
+        if self._spoken is None and self._chosen is not None:
+            self._spoken = self._speaking(self._chosen)
+        return self._spoken
+
+    def _listed(self, namespace: str) -> RepositoryListing:
+        dialect = self._dialect()
+        if dialect is not None:
+            return dialect.repositories(namespace)
+        refusal: RegistryError | None = None
+        found: RepositoryListing | None = None
+        try:
+            found = Catalog(self._client).repositories(namespace)
+        except _REFUSALS as error:
+            refusal = error
+        # The catalog was asked, so the registry has said by now how it wants to be spoken to.
+        self._chosen = self._kind_by_challenge()
+        dialect = self._dialect()
+        return dialect.repositories(namespace) if dialect is not None else found or self._google_after(namespace, refusal)
+
+    def _google_after(self, namespace: str, refusal: RegistryError | None) -> RepositoryListing:
+        try:
+            found = Gcr(self._client).repositories(namespace)
+        except _REFUSALS:
+            found = RepositoryListing("gcr", ())
+        if refusal is not None and not found.repositories:
+            raise refusal
+        self._chosen = "gcr"
+        return found
+
+    def _kind_by_challenge(self) -> str | None:
+        challenge = self._client.transport.challenge
+        if challenge is None or challenge.scheme != "bearer":
+            return None
+        if urlsplit(challenge.parameters.get("realm", "")).path == "/v2/auth":
+            return "quay"
+        return _KNOWN_SERVICES.get(challenge.parameters.get("service", ""))
+
+    def _speaking(self, kind: str) -> Dialect:
+        client = self._client
+        makers: dict[str, Callable[[], Dialect]] = {
+            "catalog": lambda: Catalog(client),
+            "gcr": lambda: Gcr(client),
+            "dockerhub": lambda: DockerHub(self._open_api(dockerhub.URL)),
+            "quay": lambda: Quay(self._open_api("")),
+            "harbor": lambda: Harbor(self._open_api("")),
+            "gitlab": lambda: GitLab(self._open_api(self._api_url or self._realm_host()), client),
+            "ghcr": lambda: Ghcr(self._open_api(ghcr.URL), client),
+            "ecr": lambda: Ecr(Aws(client.registry, client.origin, self._api_url)),
+        }
+        return makers[kind]()
+
+    def _realm_host(self) -> str:
+        """Return where GitLab gives tokens, which is where its API is."""
+        if self._client.registry == "registry.gitlab.com":
+            return "https://gitlab.com"
+        challenge = self._client.transport.challenge or self._client.asked_challenge()
+        realm = urlsplit(challenge.parameters.get("realm", "") if challenge is not None else "")
+        return f"{realm.scheme}://{realm.netloc}" if realm.netloc else ""
