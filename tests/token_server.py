@@ -43,7 +43,7 @@ class TokenServer:
 
     Set `refuses` to a status to have it refuse, `field` to the name under which the token is given, `expires_in_seconds` to
     the life it promises (None: it says nothing), `needs_login` to give nothing to nobody. A POST is answered 404 unless
-    `identity_token` is set, which it then must bring.
+    `identity_token` is set, which it then must bring. `grants`, if set, are the only actions that its tokens allow.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,6 +54,7 @@ class TokenServer:
         self.expires_in_seconds: int | None = 300
         self.needs_login = False
         self.identity_token: str | None = None
+        self.grants: set[str] | None = None
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._certificate = _certificate(self._key)
         self.root = folder / "token-root.pem"
@@ -74,12 +75,15 @@ class TokenServer:
     def reset(self) -> None:
         """Forget requests and settings."""
         self.requests = []
-        self.refuses, self.field, self.expires_in_seconds, self.needs_login, self.identity_token = None, "token", 300, False, None
+        self.refuses, self.field, self.expires_in_seconds, self.needs_login, self.identity_token, self.grants = None, "token", 300, False, None, None
 
     def issue(self, scopes: list[str]) -> str:
         """Return a token that grants *scopes*."""
         now = int(time.time())
-        access = [{"type": kind, "name": name, "actions": actions.split(",")} for kind, name, actions in map(_parts, filter(None, scopes))]
+        asked = [(kind, name, actions.split(",")) for kind, name, actions in map(_parts, filter(None, scopes))]
+        access = [
+            {"type": kind, "name": name, "actions": [one for one in actions if self.grants is None or one in self.grants]} for kind, name, actions in asked
+        ]
         chain = base64.b64encode(self._certificate.public_bytes(serialization.Encoding.DER)).decode()
         claims = {"iss": _ISSUER, "sub": "", "aud": _SERVICE, "exp": now + 3600, "nbf": now - 60, "iat": now, "jti": uuid.uuid4().hex, "access": access}
         signed = f"{_encoded({'typ': 'JWT', 'alg': 'ES256', 'x5c': [chain]})}.{_encoded(claims)}"

@@ -14,6 +14,7 @@ from imgsync.redaction import Redaction
 
 _COMMANDS = {
     "validate": "Check everything that needs no network.",
+    "login-check": "Tell who we are at each registry, and what we may do there.",
     "plan": "Show what would change; change nothing.",
     "apply": "Make the destinations serve what is declared.",
     "copy": "Copy one image or one repository, no file needed.",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from imgsync.errors import ContentMismatchError, NotFoundError, UnexpectedResponseError
 from imgsync.oci.challenge import Challenge, parse_challenges
 from imgsync.oci.digest import is_digest
-from imgsync.oci.errors import Operation
+from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.links import next_page
 from imgsync.oci.manifest import ACCEPT, MANIFEST_LIMIT, OCI_INDEX, Descriptor, Manifest, parse_manifest
 from imgsync.oci.reference import Reference, Repository
@@ -25,6 +25,7 @@ _NO_HEAD = {400, 403, 405, 406, 501}
 _MAYBE_NO_REFERRERS = {401, 403}
 _NO_REFERRERS = {303, 400, 404, 405, 406, 410, 501}
 _REFERRERS_LIMIT = 1000
+_NO_UPLOAD = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,11 @@ class RegistryClient:
 
         Spec: "Determining Support" (end-1).
         """
-        call = Call(self.operation("reach", self.registry), "GET", "/v2/", accept=frozenset({200, 401}))
+        # As nobody: whether our login is good is not the question.
+        call = Call(self.operation("reach", self.registry), "GET", "/v2/", accept=frozenset({200, 401}), secrets={})
         answer = self.transport.request(call, patience=self.patience)
         challenges = parse_challenges([answer.headers.get("www-authenticate", "")]) if answer.status == 401 else ()
-        return self.transport.challenge or next(iter(challenges), None)
+        return next((one for one in challenges if one.scheme == "bearer"), next(iter(challenges), None))
 
     def resolve(self, reference: Reference) -> Resolved | None:
         """
@@ -236,6 +238,29 @@ class RegistryClient:
             accept=frozenset({200, 404}),
         )
         return self.transport.request(call, patience=self.patience).status == 200
+
+    def check_push(self, repository: Repository) -> None:
+        """
+        Return if we may push to *repository*. Changes nothing: what is sent belongs to an upload that was never begun.
+
+        Raises:
+            RegistryError: We may not, or the registry cannot be asked.
+
+        Spec: "Pushing a blob in chunks" (end-5).
+        """
+        call = Call(
+            self.operation("push to", repository),
+            "PATCH",
+            f"/v2/{repository.path}/blobs/uploads/{_NO_UPLOAD}",
+            scopes=_scopes(repository, "pull,push"),
+            accept=frozenset({400, 404, 416}),
+            headers={"Content-Type": "application/octet-stream", "Content-Range": "0-0"},
+            body=b"",
+        )
+        answer = self.transport.request(call, patience=self.patience)
+        error = error_of(call.operation, answer.status, headers=answer.headers, body=answer.body)
+        if error.code == "DENIED":
+            raise error
 
     def get_page(self, operation: Operation, target: str, *, scopes: Iterable[str], limit_bytes: int) -> tuple[bytes, str | None]:
         """

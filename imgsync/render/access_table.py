@@ -1,0 +1,43 @@
+"""What `login-check` found, for people and for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from imgsync.access import Access
+from imgsync.render.safe import safe
+
+_FORMAT = "imgsync.access/v1"
+
+
+def access_document(found: Sequence[Access]) -> dict[str, Any]:
+    """Return *found* as a JSON document; texts that say nothing are null."""
+    return {"format": _FORMAT, "access": [{name: value if value != "" else None for name, value in asdict(one).items()} for one in found]}
+
+
+def access_table(found: Sequence[Access]) -> str:
+    """Return *found* as text, lines ending in newlines; what is wrong is marked x."""
+    return "\n".join(_lines(found)) + "\n"
+
+
+def _lines(found: Sequence[Access]) -> Iterator[str]:
+    for one in found:
+        who = f"{one.username or 'a login'} from {one.found_in}" if one.found_in else "nobody"
+        sign = {True: "+", False: "x", None: "?"}[one.allowed]
+        yield f"  {sign} {safe(one.registry)} ({one.side} of {one.mirror})   as {safe(who)}   {safe(_verdict(one))}"
+        if one.error:
+            yield f"      {safe(one.error)}"
+        if one.hint:
+            yield f"      hint: {safe(one.hint)}"
+    bad = sum(one.allowed is False for one in found)
+    yield f"{len(found)} checked: {f'{bad} will not work.' if bad else 'all good.'}"
+
+
+def _verdict(one: Access) -> str:
+    if not one.reachable:
+        return "cannot be reached"
+    if one.allowed is None:
+        return f"reached; no repository is known to try to {one.action} at"
+    return f"may {'' if one.allowed else 'not '}{one.action}{f' {one.repository}' if one.repository else ''}"
