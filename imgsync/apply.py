@@ -165,9 +165,10 @@ class _Run:
         try:
             copied = self._copy(change, mirror, deadline, progress)
         except ImgsyncError as error:
+            cut = isinstance(error, BudgetSpentError) or (isinstance(error, StoppedError) and self._stop.requested)
             if isinstance(error, BudgetSpentError):
-                self._stop.request(error.message)
-            cut = isinstance(error, StoppedError) and self._stop.requested
+                # This registry's rest is for the next run; the others go on.
+                self._stop.reason = self._stop.reason or error.message
             return _outcome(change, "remaining" if cut else "failed", progress, began, error=error), None, progress.seen
         return _outcome(change, "copied", progress, began, copied=copied), _record_of(change, mirror, copied), progress.seen
 

@@ -19,7 +19,7 @@ ImgsyncError                    .hint: what to do next     .exit_code
 ├── ContentMismatchError        bytes do not fit their digest or size
 ├── UnsupportedContentError     content imgsync does not copy (schema 1, bombs)
 ├── StoppedError                a deadline or a signal cut the work short        exit 75
-│   └── BudgetSpentError        the declared rate of a registry is used up
+│   └── BudgetSpentError        a registry's declared rate, or the pulls it allows, are used up
 └── StateError                  the state directory; `LockedError` exits 75
 
 Errors carry strings and numbers only; this module imports nothing of ours.
@@ -186,7 +186,7 @@ class StoppedError(ImgsyncError):
 
 
 class BudgetSpentError(StoppedError):
-    """The rate that was declared for a registry allows no request for longer than is worth waiting."""
+    """The rate declared for a registry, or the pulls it allows, are used up for longer than is worth waiting; the rest is for the next run."""
 
 
 class StateError(ImgsyncError):

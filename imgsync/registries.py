@@ -14,6 +14,7 @@ from imgsync.content import ManifestCache
 from imgsync.errors import UsageError
 from imgsync.oci.auth_files import load_auth_files
 from imgsync.oci.aws import Aws, has_boto3, is_ecr
+from imgsync.oci.budget import PullsLeft
 from imgsync.oci.endpoint import Credentials, CredentialSource, Declared, Endpoint, tls_context
 from imgsync.oci.helper import ask_helper
 from imgsync.oci.keychain import Keychain
@@ -94,6 +95,11 @@ class Registries:
         if key not in self._transports:
             self._transports[key] = Transport(self._endpoint(registry, origin), self._pace(registry))
         return RegistryClient(self._transports[key], patience)
+
+    def pulls_left(self, registry: str) -> PullsLeft | None:
+        """Return what *registry* said is left of the pulls it allows us, None where it does not count them or was not asked."""
+        pace = self._paces.get(registry)
+        return None if pace is None else pace.pulls.left
 
     def lister(self, client: RegistryClient) -> Lister:
         """Return who lists the registry of *client*, with its patience, in the dialect that is declared or fits."""

@@ -24,7 +24,7 @@ _PENDING_EXIT = 2
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
     """Show what would change, and why; change nothing."""
     common = common_of(options)
-    from imgsync.cli.session import open_session, print_plan
+    from imgsync.cli.session import STOPPED_EXIT, open_session, print_plan
     from imgsync.config.load import load_config
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
@@ -32,6 +32,8 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
         session.stop_in_time()
         plan = session.plan(config, refresh=options["refresh"])
     print_plan(plan, output=output, show_kept=options["show_kept"], explain=options["explain"])
-    if plan.errors or plan.counts["refuse"]:
+    if any(not error.later for error in plan.errors) or plan.counts["refuse"]:
         return 1
+    if plan.errors:
+        return STOPPED_EXIT
     return _PENDING_EXIT if options["detailed_exitcode"] and plan.pending else 0

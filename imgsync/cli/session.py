@@ -163,7 +163,9 @@ def apply_exit(report: Report) -> int:
     """Return the exit code that *report* amounts to."""
     if report.stopped and report.count("remaining"):
         return STOPPED_EXIT
-    return 1 if report.count("failed") or report.count("refused") or report.count("remaining") or report.errors else 0
+    if report.count("failed") or report.count("refused") or report.count("remaining") or any(not error.later for error in report.errors):
+        return 1
+    return STOPPED_EXIT if report.errors else 0
 
 
 def _ignored_proxy(trust: Trust) -> str:

@@ -1,4 +1,4 @@
-"""How fast a registry may be asked: a declared rate, and pauses it asked for. One per registry, shared by all."""
+"""How fast a registry may be asked: a declared rate, pauses it asked for, and the pulls it has left for us. One per registry, shared by all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from imgsync.errors import BudgetSpentError
+from imgsync.oci.budget import PullBudget
 
 _LONGEST_WAIT_SECONDS = 300.0
 
@@ -17,6 +18,7 @@ class Pace:
 
     def __init__(self, registry: str, rate: tuple[int, float] | None) -> None:
         """Begin with nothing sent to *registry*; *rate* is (requests, seconds), None no limit."""
+        self.pulls = PullBudget(registry)
         self._registry = registry
         self._rate = rate
         # A bucket that begins full would let through twice the number in its first stretch: registries count each stretch.

@@ -284,6 +284,7 @@ class RegistryClient:
             accept=frozenset(accept),
             headers={"Accept": ACCEPT},
             limit_bytes=limit or 64 << 10,
+            pulls=method == "GET",
         )
 
 

@@ -18,6 +18,7 @@ import httpx
 
 import imgsync
 from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
+from imgsync.oci.adaptive import AdaptiveLimit
 from imgsync.oci.auth import Authenticator, TokenAnswer
 from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
@@ -32,6 +33,8 @@ _REDIRECT_LIMIT = 5
 _CONNECT_SECONDS = 10.0
 _THROTTLED_SECONDS = 1.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
+_TOO_MUCH = {429, 503}
+_PULL_LIMIT = "pull rate limit"
 _REDIRECTS = {301, 302, 303, 307, 308}
 _USER_AGENT = f"imgsync/{imgsync.__version__}"
 
@@ -43,7 +46,7 @@ class Call:
 
     `scopes` are what a token must allow, `accept` the statuses that are answers rather than errors. A `body` of bytes
     may be sent again; an iterator is sent once, `length_bytes` long. `secrets`, if given, are headers that say who we are
-    instead of an answer to a challenge; no other host sees them.
+    instead of an answer to a challenge; no other host sees them. `pulls` says that registries may count it as a pull.
     """
 
     operation: Operation
@@ -56,6 +59,7 @@ class Call:
     length_bytes: int | None = None
     limit_bytes: int = _ERROR_LIMIT
     secrets: Mapping[str, str] | None = field(default=None, repr=False)
+    pulls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,9 @@ class Transport:
         self.has_referrers: bool | None = None
         self.asking_referrers = threading.Lock()
         self._pace = pace
+        self.pulls = pace.pulls
         self._auth = Authenticator(endpoint, self._ask_token_server)
-        self._places = threading.BoundedSemaphore(endpoint.connections)
+        self._limit = AdaptiveLimit(endpoint.connections)
         self._idle: list[httpx.Client] = []
         self._token_lock = threading.Lock()
         self._token_client: httpx.Client | None = None
@@ -147,9 +152,13 @@ class Transport:
 
     @contextlib.contextmanager
     def _exchange(self, call: Call, *, patience: Patience) -> Iterator[tuple[httpx.Response, str]]:
-        with self._lane() as client:
+        with self._limit.slot(patience.check) as slot, self._counted(call, patience), self._lane() as client:
             response, url = self._authorised(client, call, patience=patience)
             try:
+                if response.status_code in _TOO_MUCH:
+                    self._limit.complained(slot)
+                else:
+                    self._limit.went_well()
                 if response.status_code not in call.accept:
                     raise self._refused(call, response)
                 yield response, url
@@ -157,21 +166,32 @@ class Transport:
                 response.close()
 
     @contextlib.contextmanager
+    def _counted(self, call: Call, patience: Patience) -> Iterator[None]:
+        """Take one of the pulls left for a call that may be counted as one."""
+        if not call.pulls:
+            yield
+            return
+        self.pulls.take(patience.check)
+        try:
+            yield
+        finally:
+            self.pulls.give_back()
+
+    @contextlib.contextmanager
     def _lane(self) -> Iterator[httpx.Client]:
-        with self._places:
-            # Last in, first out: warm connections are used again, cold ones stay few.
-            client = self._idle.pop() if self._idle else self._new_client()
-            try:
-                yield client
-            except Exception:
-                self._idle.append(client)
-                raise
-            except BaseException:
-                # Torn out of httpx: whatever state its pool is in, nobody else shall meet it.
-                client.close()
-                raise
-            else:
-                self._idle.append(client)
+        # Last in, first out: warm connections are used again, cold ones stay few.
+        client = self._idle.pop() if self._idle else self._new_client()
+        try:
+            yield client
+        except Exception:
+            self._idle.append(client)
+            raise
+        except BaseException:
+            # Torn out of httpx: whatever state its pool is in, nobody else shall meet it.
+            client.close()
+            raise
+        else:
+            self._idle.append(client)
 
     def _authorised(self, client: httpx.Client, call: Call, *, patience: Patience) -> tuple[httpx.Response, str]:
         if call.secrets is not None:
@@ -226,15 +246,21 @@ class Transport:
         timeout = httpx.Timeout(patience.request_seconds, connect=min(_CONNECT_SECONDS, patience.request_seconds))
         try:
             request = client.build_request(call.method, url, headers=headers, content=call.body, timeout=timeout)
-            return client.send(request, stream=True, follow_redirects=False)
+            response = client.send(request, stream=True, follow_redirects=False)
         except FOREIGN_ERRORS as error:
             raise unanswered(call.operation, error) from error
+        if "/manifests/" in url and response.status_code != 401:
+            self.pulls.learn(headers_of(response))
+        return response
 
     def _refused(self, call: Call, response: httpx.Response) -> RegistryError:
         body = b""
         with contextlib.suppress(RegistryError):
             body = read_body(response, _ERROR_LIMIT, operation=call.operation, cut=True)
         error = error_of(call.operation, response.status_code, headers=headers_of(response), body=self._auth.conceal(body))
+        if call.pulls and isinstance(error, RateLimitedError) and _PULL_LIMIT in error.detail:
+            # Unlike a registry that is asked too fast, this one will say no for hours.
+            raise self.pulls.refused()
         if isinstance(error, AuthenticationError):
             return self._auth.explain(error, call.scopes)
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:

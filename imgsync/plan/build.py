@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from imgsync.concurrency import Stop, map_unordered
 from imgsync.config.model import Config, Mirror
-from imgsync.errors import ImgsyncError
+from imgsync.errors import BudgetSpentError, ImgsyncError
 from imgsync.events import Log
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.manifest import Descriptor
 from imgsync.plan.enumerate import SourceRepository, enumerate_source
 from imgsync.plan.lookup import TagPlan, TagPlanner
-from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError
+from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError, PullCost
 from imgsync.plan.select import SelectedTags, select_of
 from imgsync.registries import Registries
 from imgsync.state import StateStore
@@ -38,6 +38,7 @@ class _MirrorPlan:
     notes: list[str] = field(default_factory=list)
     selected: list[SelectedTags] = field(default_factory=list)
     blobs: dict[str, tuple[Descriptor, ...]] = field(default_factory=dict)
+    manifests: set[str] = field(default_factory=set)
 
 
 def build_plan(config: Config, registries: Registries, state: StateStore, *, refresh: bool, now: datetime, stop: Stop, log: Log) -> Plan:
@@ -60,6 +61,7 @@ def build_plan(config: Config, registries: Registries, state: StateStore, *, ref
         created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         requests=tuple((origin, sum(sum(count.values()) for count in registries.requests(origin).values())) for origin in ("source", "destination")),
         seconds=round(time.monotonic() - began, 3),
+        pulls=tuple(_pull_costs(mirrors, registries)),
     )
 
 
@@ -147,13 +149,15 @@ class _Planner:
         for change in outcome.changes:
             if change.action in PENDING:
                 result.blobs[change.destination] = outcome.blobs
+                result.manifests.update(outcome.manifests)
         return True
 
 
 def _error(mirror: Mirror, reference: str, error: ImgsyncError) -> PlanError:
-    if error.exit_code != 1:
+    later = isinstance(error, BudgetSpentError)
+    if error.exit_code != 1 and not later:
         raise error
-    return PlanError(mirror.name, reference, error.message, error.hint)
+    return PlanError(mirror.name, reference, error.message, error.hint, later=later)
 
 
 def _outside(mirror: Mirror, message: str, hint: str) -> PlanError:
@@ -197,6 +201,17 @@ def _transfer_bytes(mirrors: Iterable[_MirrorPlan], state: StateStore) -> int:
                     known = bool(state.blob_repositories(registry, blob.digest))
                     sizes[registry, blob.digest] = 0 if known else blob.size_bytes
     return sum(sizes.values())
+
+
+def _pull_costs(mirrors: Iterable[_MirrorPlan], registries: Registries) -> Iterator[PullCost]:
+    """Yield what each source registry that counts pulls will count: every manifest of what is pending, each once."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for one in mirrors:
+        wanted[one.mirror.source.registry] |= one.manifests
+    for registry, digests in sorted(wanted.items()):
+        left = registries.pulls_left(registry)
+        if left is not None and digests:
+            yield PullCost(registry, len(digests), left.remaining, left.limit, left.window_seconds)
 
 
 def _order(change: Change) -> tuple[object, ...]:

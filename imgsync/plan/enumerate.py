@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsync.config.model import Mirror
-from imgsync.errors import ImgsyncError
+from imgsync.errors import BudgetSpentError, ImgsyncError
 from imgsync.globs import compile_glob
 from imgsync.oci.listing.lister import Lister
 from imgsync.oci.listing.model import TagListing
@@ -50,9 +50,10 @@ def enumerate_source(mirror: Mirror, lister: Lister, *, check: Callable[[], None
         try:
             listed = lister.repositories(namespace)
         except ImgsyncError as error:
-            if error.exit_code != 1:
+            later = isinstance(error, BudgetSpentError)
+            if error.exit_code != 1 and not later:
                 raise
-            errors.append(PlanError(mirror.name, whole, error.message, error.hint))
+            errors.append(PlanError(mirror.name, whole, error.message, error.hint, later=later))
             continue
         if lister.kind == "auto" or not listed.repositories:
             notes.append(f"repositories of {whole} listed by {listed.dialect}{'' if listed.repositories else ': there are none'}")

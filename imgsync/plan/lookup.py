@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository, expand_tag
-from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
-from imgsync.errors import NotFoundError
+from imgsync.content import ManifestCache, pull_manifest, read_image, selected_root
+from imgsync.errors import BudgetSpentError, NotFoundError
 from imgsync.globs import Glob, compile_glob
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.manifest import Descriptor, Manifest, Platform, parse_platform
@@ -31,13 +31,14 @@ class TagPlan:
     """
     What planning one tag came to.
 
-    `exists` says whether the source has it, `blobs` what its pending image and its referrers consist of, `dropped` names the damaged
-    records, `warnings` tell of referrers that were passed over.
+    `exists` says whether the source has it, `blobs` and `manifests` what its pending image and its referrers consist of, `dropped` names
+    the damaged records, `warnings` tell of referrers that were passed over.
     """
 
     changes: list[Change] = field(default_factory=list)
     exists: bool = True
     blobs: tuple[Descriptor, ...] = ()
+    manifests: tuple[str, ...] = ()
     dropped: list[str] = field(default_factory=list)
     warnings: dict[str, None] = field(default_factory=dict)
 
@@ -130,6 +131,9 @@ class TagPlanner:
             manifest = pull_manifest(self._source, source, self._cache)
         except NotFoundError:
             return None
+        except BudgetSpentError:
+            # Its digest is to be had without a pull.
+            return self._source.resolve(source)
         return Resolved(manifest.digest, manifest.media_type)
 
     def _change(self, source: Reference, resolved: Resolved, target: _Target, *, served: str | None, immutable: bool, result: TagPlan) -> Change:
@@ -162,11 +166,21 @@ class TagPlanner:
         if change.action not in PENDING:
             size = tag.size_bytes if change.size_bytes is None else change.size_bytes
             return replace(change, size_bytes=size)
-        root = self._root(source.repository, resolved.digest)
-        image = self._image(source.repository, root)
-        referrers = self._referrers(source.repository, root.digest if root.digest == resolved.digest else "", image.below, result)
-        result.blobs = tuple({blob.digest: blob for part in (image, *(one.image for one in referrers.found)) for blob in part.blobs}.values())
-        notes = [] if root.digest == resolved.digest else [f"only {', '.join(self._mirror.platforms or ())}, so the digest becomes {root.digest}"]
+        try:
+            return self._read(change, source.repository, resolved.digest, result)
+        except BudgetSpentError as error:
+            return replace(change, reason=f"{change.reason}; size unknown: {error.message}")
+
+    def _read(self, change: Change, repository: Repository, digest: str, result: TagPlan) -> Change:
+        """Return *change* with what reading the image tells, and note what it consists of."""
+        result.manifests = (digest,)
+        root = self._root(repository, digest)
+        image = read_image(self._source, repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
+        referrers = self._referrers(repository, root.digest if root.digest == digest else "", image.below, result)
+        images = (image, *(one.image for one in referrers.found))
+        result.blobs = tuple({blob.digest: blob for part in images for blob in part.blobs}.values())
+        result.manifests += tuple(manifest.digest for part in images for manifest in (part.root, *part.below))
+        notes = [] if root.digest == digest else [f"only {', '.join(self._mirror.platforms or ())}, so the digest becomes {root.digest}"]
         if referrers:
             notes.append(f"with {counted(len(referrers.found), 'referrer')}")
         return replace(change, size_bytes=image.size_bytes, reason="; ".join([change.reason, *notes]), media_type=root.media_type)
@@ -194,9 +208,6 @@ class TagPlanner:
         )
         result.warnings.update(dict.fromkeys(found.warnings))
         return found
-
-    def _image(self, repository: Repository, root: Manifest) -> Image:
-        return read_image(self._source, repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
 
     def _root(self, repository: Repository, digest: str) -> Manifest:
         return selected_root(pull_manifest(self._source, repository.at(digest), self._cache), self._platforms)

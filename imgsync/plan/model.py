@@ -45,12 +45,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class PlanError:
-    """Something that could not be planned: which mirror, which reference, why."""
+    """Something that could not be planned: which mirror, which reference, why; `later` when it is left for another run rather than wrong."""
 
     mirror: str
     reference: str
     message: str
     hint: str = ""
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,19 @@ class MirrorNotes:
 
 
 @dataclass(frozen=True, slots=True)
+class PullCost:
+    """What applying the plan costs of the pulls that a source registry allows, and what that registry said is left (None: it did not say)."""
+
+    registry: str
+    pulls: int
+    remaining: int
+    limit: int | None = None
+    window_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Every change, sorted by mirror, action and reference; errors; and notes that no decision rests on."""
+    """Every change, sorted by mirror, action and reference; errors; and what no decision rests on."""
 
     changes: tuple[Change, ...]
     errors: tuple[PlanError, ...] = ()
@@ -88,7 +100,7 @@ class Plan:
     created_at: str = ""
     requests: tuple[tuple[str, int], ...] = ()
     seconds: float = 0.0
-    notes: tuple[str, ...] = ()
+    pulls: tuple[PullCost, ...] = ()
 
     @property
     def id(self) -> str:

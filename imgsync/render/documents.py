@@ -24,6 +24,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         },
         "changes": [{**asdict(change), "action": change.action.value} for change in plan.changes],
         "errors": _errors(plan.errors),
+        # Only where a source counts pulls, as Docker Hub does.
+        **({"pulls": [asdict(cost) for cost in plan.pulls]} if plan.pulls else {}),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan
+from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PullCost
 from imgsync.render.safe import safe
 from imgsync.units import format_bytes, format_duration
 
@@ -81,7 +81,13 @@ def _summary(plan: Plan) -> Iterator[str]:
     kept = f"{counts['keep']} up to date"
     yield f"Plan {plan.id}: {', '.join([*parts, *errors, kept])}."
     yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). Asked: {spent}."
-    yield from (f"  note: {note}" for note in plan.notes)
+    yield from map(_pulls, plan.pulls)
+
+
+def _pulls(cost: PullCost) -> str:
+    of = "" if cost.limit is None else f" of {cost.limit}"
+    window = f" per {format_duration(cost.window_seconds)}" if cost.window_seconds else ""
+    return f"  {cost.registry} counts pulls: applying takes {cost.pulls}, {cost.remaining} are left{of}{window}."
 
 
 def _plural(count: int) -> str:

@@ -1,0 +1,77 @@
+"""The limit that follows a registry's complaints, and the pulls that are left."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from imgsync.errors import BudgetSpentError
+from imgsync.oci.adaptive import AdaptiveLimit
+from imgsync.oci.budget import PullBudget
+
+
+def nothing() -> None:
+    """Nothing ends the waiting."""
+
+
+def test_complaints_halve_and_quiet_grows_back():
+    """One complaint per round counts; the limit recovers one by one, never above what is declared, never below one."""
+    limit = AdaptiveLimit(16)
+    with contextlib.ExitStack() as places:
+        slots = [places.enter_context(limit.slot(nothing)) for _ in range(16)]
+        for slot in slots:
+            limit.complained(slot)
+        assert limit.allowed == 8
+    for _ in range(10):
+        with limit.slot(nothing) as slot:
+            limit.complained(slot)
+    assert limit.allowed == 1
+    rounds = 0
+    while limit.allowed < 16:
+        limit.went_well()
+        rounds += 1
+    assert 100 < rounds < 200
+    limit.went_well()
+    assert limit.allowed == 16
+
+
+def test_waiting_for_a_place_can_be_ended():
+    """Who waits is asked whether to go on."""
+    limit = AdaptiveLimit(1)
+
+    def give_up() -> None:
+        raise TimeoutError
+
+    with limit.slot(nothing), pytest.raises(TimeoutError), limit.slot(give_up):
+        pass
+
+
+@pytest.mark.parametrize("headers", [{}, {"ratelimit-remaining": "junk"}, {"ratelimit-remaining": ""}, {"ratelimit-limit": "100;w=21600"}])
+def test_what_says_nothing_limits_nothing(headers):
+    """No header, no limit."""
+    budget = PullBudget("docker.io")
+    budget.learn(headers)
+
+    budget.take(nothing)
+
+    assert budget.left is None
+
+
+def test_pulls_are_spent_with_those_in_flight():
+    """Two left: two may go, also before their answers came; what an older answer says gives nothing back."""
+    budget = PullBudget("docker.io")
+    budget.learn({"ratelimit-remaining": "2;w=21600", "ratelimit-limit": "100;w=21600"})
+    budget.take(nothing)
+    budget.take(nothing)
+
+    with pytest.raises(BudgetSpentError) as caught:
+        budget.take(nothing)
+
+    assert "the pull limit of docker.io is used up: 2 of 100 pulls left (per 6h00m)" in caught.value.message
+    budget.learn({"ratelimit-remaining": "0;w=21600"})
+    budget.learn({"ratelimit-remaining": "1;w=21600"})
+    budget.give_back()
+    budget.give_back()
+    with pytest.raises(BudgetSpentError):
+        budget.take(nothing)
