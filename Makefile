@@ -27,10 +27,10 @@ lint: $(READY) ## Check style, types and the import contract
 	$(BIN)/imgsync validate mirrors.d --registries registries.example.yaml
 
 test: $(READY) tools ## Run every test, installing what they need
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 test-registry: $(READY) tools ## Run only the tests against real registries
-	$(BIN)/python -m pytest tests/registry tests/cli
+	$(BIN)/python -m pytest --numprocesses auto tests/registry tests/cli
 
 .PHONY: tools
 tools:

@@ -264,7 +264,8 @@ class Transport:
         if isinstance(error, AuthenticationError):
             return self._auth.explain(error, call.scopes)
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
-            self._pace.close_for(min(error.retry_after_seconds or _THROTTLED_SECONDS, _LONGEST_RETRY_AFTER_SECONDS))
+            asked = _THROTTLED_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
+            self._pace.close_for(min(asked, _LONGEST_RETRY_AFTER_SECONDS))
         return error
 
     def _new_client(self) -> httpx.Client:

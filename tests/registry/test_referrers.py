@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from imgsync.demo.registry import EmbeddedRegistry
 from tests import switches
+from tests.embedded import embedded_registry
 from tests.faults import FaultProxy
 from tests.images import Image, artifact, digest_of, image, index, layer, pull_raw, push, request, to_json
 
@@ -18,14 +18,14 @@ SBOM = "application/vnd.example.sbom.v1+json"
 @pytest.fixture
 def knowing():
     """A registry that has the referrers API."""
-    with EmbeddedRegistry() as running, FaultProxy(running.host) as proxy:
+    with embedded_registry() as host, FaultProxy(host) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def knowing_too():
     """Another registry that has the referrers API."""
-    with EmbeddedRegistry() as running, FaultProxy(running.host) as proxy:
+    with embedded_registry() as host, FaultProxy(host) as proxy:
         yield proxy
 
 
@@ -362,9 +362,10 @@ def _source_of(ran):
     return ran.events("image.copied")[0]["source"].rpartition(":")[0]
 
 
-@pytest.mark.parametrize(
-    "answer", [switches.status(400), switches.status(403), switches.status(405), switches.Respond(200, "<html>"), switches.status(303)], ids=str
-)
+NOES = {str(code): switches.status(code) for code in (303, 400, 403, 405)} | {"html": switches.Respond(200, "<html>")}
+
+
+@pytest.mark.parametrize("answer", NOES.values(), ids=NOES)
 def test_every_no_of_the_api_leads_to_the_fallback_tag(answer, registry, second_registry, name, declare, imgsync, source):
     """Registries without the API say so in many ways."""
     root, _, _, signed = seed(registry, f"{name}/app", by_tag=True)
