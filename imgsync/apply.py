@@ -15,7 +15,7 @@ from typing import Protocol
 
 from imgsync.concurrency import Deadline, Stop, map_unordered, spawn_later
 from imgsync.config.model import Config, Mirror
-from imgsync.errors import BudgetSpentError, ImgsyncError, StateError, StoppedError
+from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, StateError, StoppedError
 from imgsync.events import Log
 from imgsync.oci.manifest import Descriptor, parse_platform
 from imgsync.oci.reference import Reference, parse_reference
@@ -78,7 +78,7 @@ class _Run:
         self._stop = stop
         self._limits = limits
         self._began = time.monotonic()
-        self._copier = Copier(BlobMemory(state.blob_repositories), registries.manifests, registries.referrers)
+        self._copier = Copier(BlobMemory(state.blob_repositories), registries.manifests, registries.referrers, make_repository=registries.make_repository)
         self._outcomes: dict[str, Outcome] = {}
         self._records: list[Record] = []
         self._blobs: list[tuple[Reference, list[str]]] = []
@@ -169,7 +169,8 @@ class _Run:
             if isinstance(error, BudgetSpentError):
                 # This registry's rest is for the next run; the others go on.
                 self._stop.reason = self._stop.reason or error.message
-            return _outcome(change, "remaining" if cut else "failed", progress, began, error=error), None, progress.seen
+            result = "remaining" if cut else "refused" if isinstance(error, ImmutableTagError) else "failed"
+            return _outcome(change, result, progress, began, error=error), None, progress.seen
         return _outcome(change, "copied", progress, began, copied=copied), _record_of(change, mirror, copied), progress.seen
 
     def _copy(self, change: Change, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
@@ -286,6 +287,8 @@ def _log_outcome(log: Log, outcome: Outcome) -> None:
     if outcome.result == "copied":
         counts = {name: getattr(outcome, name) for name in ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present", "seconds", "attempts")}
         log.info("image.copied", **fields, digest=outcome.digest, crc32=outcome.crc32, **counts)
+    elif outcome.result == "refused":
+        log.warning("image.refused", **fields, reason=outcome.error, hint=outcome.hint)
     elif outcome.result == "failed":
         log.error("image.failed", **fields, error=outcome.error, hint=outcome.hint, seconds=outcome.seconds, attempts=outcome.attempts)
 

@@ -13,6 +13,8 @@ ImgsyncError                    .hint: what to do next     .exit_code
 │   ├── AccessDeniedError       403: who we are may not do this
 │   ├── NotFoundError           404
 │   ├── RejectedError           the registry said no in its own words
+│   │   ├── ImmutableTagError   a tag that the registry does not let move
+│   │   └── TooLargeError       smaller pieces may do
 │   ├── UnexpectedResponseError an answer that the protocol does not know
 │   └── InsecureError           TLS that cannot be trusted, or a lead we do not follow
 ├── CredentialsError            a credential helper is missing, hangs or fails
@@ -152,6 +154,14 @@ class NotFoundError(RegistryError):
 
 class RejectedError(RegistryError):
     """Any other 4xx: the registry's own code and message say why."""
+
+
+class ImmutableTagError(RejectedError):
+    """The registry lets nobody move this tag; refused rather than failed."""
+
+
+class TooLargeError(RejectedError):
+    """413: begun anew in smaller pieces it may do."""
 
 
 class UnexpectedResponseError(RegistryError):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
 from imgsync.content import ManifestCache
-from imgsync.errors import UsageError
+from imgsync.errors import RejectedError, UsageError
 from imgsync.oci.auth_files import load_auth_files
 from imgsync.oci.aws import Aws, has_boto3, is_ecr
 from imgsync.oci.budget import PullsLeft
@@ -19,7 +19,8 @@ from imgsync.oci.endpoint import Credentials, CredentialSource, Declared, Endpoi
 from imgsync.oci.helper import ask_helper
 from imgsync.oci.keychain import Keychain
 from imgsync.oci.listing.api import Api, ApiAccess
-from imgsync.oci.listing.lister import Lister
+from imgsync.oci.listing.harbor import Harbor
+from imgsync.oci.listing.lister import Lister, kind_by_host
 from imgsync.oci.pace import Pace
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.retry import Patience, RetryDetails
@@ -105,6 +106,28 @@ class Registries:
         """Return who lists the registry of *client*, with its patience, in the dialect that is declared or fits."""
         trusted = self.trust.of(client.registry)
         return Lister(client, trusted.listing, lambda url: self.api(client, url), api_url=trusted.listing_url)
+
+    def make_repository(self, client: RegistryClient, path: str) -> bool:
+        """
+        Make the repository *path* (in Harbor: its project) where the operator allows it; return whether that was so.
+
+        Raises:
+            RegistryError: The registry does not let us, or is of a kind that has no way to ask for it.
+        """
+        trusted = self.trust.of(client.registry)
+        if not trusted.create_repositories:
+            return False
+        kind = kind_by_host(client.registry) if trusted.listing == "auto" else trusted.listing
+        if kind == "ecr":
+            Aws(client.registry, client.origin, trusted.listing_url).create_repository(path)
+        elif kind in {None, "harbor"}:
+            Harbor(self.api(client, "")).create_project(path)
+        else:
+            operation = client.operation("create the repository", f"{client.registry}/{path}")
+            raise operation.failed(
+                RejectedError, f"`create_repositories` is for ECR and Harbor, not for {kind}", hint="make it there, or leave the setting out"
+            )
+        return True
 
     def api(self, client: RegistryClient, url: str) -> Api:
         """Return the API of the registry of *client*: where the operator said, else at *url*, else (for "") on the registry's own host."""

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from imgsync.concurrency import Deadline, SingleFlight, map_unordered, paced
 from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
-from imgsync.errors import ImgsyncError, NotFoundError, RegistryError, RejectedError, UnreachableError
+from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, NotFoundError, RegistryError, RejectedError, TooLargeError, UnreachableError
+from imgsync.oci.aws import is_ecr
 from imgsync.oci.digest import verified
 from imgsync.oci.download import download
 from imgsync.oci.manifest import Descriptor, Manifest, Platform
@@ -133,8 +134,16 @@ class _Task:
 class Copier:
     """Copies images. Shared by every image of a run, so that a blob needed by many moves once."""
 
-    def __init__(self, memory: BlobMemory, manifests: ManifestCache, referrers: ReferrerReader) -> None:
-        """Mount where *memory* knows a blob; take from *manifests* and *referrers* what the plan read."""
+    def __init__(
+        self, memory: BlobMemory, manifests: ManifestCache, referrers: ReferrerReader, *, make_repository: Callable[[RegistryClient, str], bool]
+    ) -> None:
+        """
+        Mount where *memory* knows a blob; take from *manifests* and *referrers* what the plan read.
+
+        *make_repository* is asked once for a repository that a registry does not know, and returns whether it made it.
+        """
+        self._make_repository = make_repository
+        self._made: dict[Repository, bool] = {}
         self._memory = memory
         self._manifests = manifests
         self._referrers = referrers
@@ -277,7 +286,12 @@ class Copier:
 
         def attempt() -> bool:
             task.progress.attempts = max(task.progress.attempts, next(tries))
-            return self._attempt(task, blob)
+            while True:
+                try:
+                    return self._attempt(task, blob)
+                except TooLargeError:
+                    # At once and as often as sizes are left to try: nothing here gets better by waiting.
+                    task.deadline.check()
 
         if retry_call(attempt, task.destination.patience, operation="copy blob", reference=str(task.repository.at(blob.digest))):
             self._memory.saw(task.repository, blob.digest)
@@ -289,7 +303,7 @@ class Copier:
         if blob.foreign and not task.source.has_blob(task.job.source.repository, blob.digest):
             return False
         # Without another place to mount from, the repository itself: it answers 201 if an interrupted run left the blob there.
-        session = begin_upload(task.destination, task.repository, blob, mount_from=elsewhere)
+        session = self._begin(task, blob, elsewhere)
         if session is None:
             if elsewhere == task.repository.path:
                 task.progress.blobs_present += 1
@@ -302,6 +316,22 @@ class Copier:
         task.progress.blobs_copied += 1
         task.observer.delivered("copied", blob)
         return True
+
+    def _begin(self, task: _Task, blob: Descriptor, elsewhere: str) -> UploadSession | None:
+        """Return a session for the blob, None once it is mounted; a repository that is not there is made where that is allowed."""
+        try:
+            return begin_upload(task.destination, task.repository, blob, mount_from=elsewhere)
+        except (NotFoundError, AccessDeniedError, AuthenticationError) as error:
+            while task.repository not in self._made:
+                self._flights.run((str(task.repository), "make"), lambda: self._make(task))
+            if not self._made[task.repository]:
+                if isinstance(error, NotFoundError):
+                    error.hint = _how_to_make(task.repository)
+                raise
+        return begin_upload(task.destination, task.repository, blob, mount_from=elsewhere)
+
+    def _make(self, task: _Task) -> None:
+        self._made[task.repository] = self._make_repository(task.destination, task.repository.path)
 
     def _upload(self, task: _Task, blob: Descriptor, session: UploadSession) -> None:
         moved = 0
@@ -328,3 +358,9 @@ class Copier:
                     error.operation, error.reference, origin=error.origin, detail=error.detail, status=error.status, code=error.code
                 ) from error
             raise
+
+
+def _how_to_make(repository: Repository) -> str:
+    """Return what to do about a repository that a registry wants made first."""
+    ask = f"aws ecr create-repository --repository-name {repository.path}" if is_ecr(repository.registry) else "in Harbor, its project"
+    return f"make it there first ({ask}), or set `create_repositories: true` for {repository.registry} in registries.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import itertools
 import json
@@ -266,6 +267,84 @@ def refuse_mount() -> Switch:
 def no_ranges() -> Switch:
     """Ignore Range, as registries may: the answer is 200 with everything."""
     return _Change(request=lambda request: replace(request, headers=changed(request.headers, {"Range": None})))
+
+
+def no_head() -> Switch:
+    """Know no HEAD."""
+    return status(405)
+
+
+def no_digest_header() -> Switch:
+    """Leave the digest out of every answer."""
+    return headers(Docker_Content_Digest=None)
+
+
+def gzipped() -> Switch:
+    """Compress the answer's body on its way, unasked."""
+
+    def compressed(request: Request, answer: Answer) -> Answer:
+        raw = gzip.compress(b"".join(answer.body()), mtime=0)
+        changed_answer = answer.with_headers(Content_Encoding="gzip", Content_Length=str(len(raw)))
+        return replace(changed_answer, body=lambda: iter((raw,)))
+
+    return _Change(answer=compressed)
+
+
+def chunk_min_length(size: int) -> Switch:
+    """Ask, with each session, for chunks of at least *size* bytes."""
+    return headers(OCI_Chunk_Min_Length=str(size))
+
+
+class BodyLimit(Switch):
+    """Refuse a request's body over so many bytes, as a proxy before a registry does; early: before it was read."""
+
+    early = True
+
+    def __init__(self, size: int) -> None:
+        """Refuse over *size* bytes."""
+        self._size = size
+
+    def request(self, request: Request) -> Request | Answer:
+        """Refuse."""
+        too_large = int(request.header("content-length") or "0") > self._size
+        return plain_answer(413, b"<html>413 Request Entity Too Large</html>", {"Content-Type": "text/html"}) if too_large else request
+
+
+def loses_chunks() -> Switch:
+    """Say to have less than was sent, as registries do that keep the first chunk alone."""
+    return headers(Range="0-0")
+
+
+def immutable_tag(code: int = 400) -> Switch:
+    """Refuse to move a tag."""
+    message = "The image tag '1' already exists in the repository and cannot be overwritten because the tag is immutable."
+    return Respond(code, {"errors": [{"code": "TAG_INVALID", "message": message}]})
+
+
+def quota_spent(code: int = 403) -> Switch:
+    """Refuse for want of space."""
+    message = "adding 1.0 MiB of storage resource, which when updated to current usage of 9 MiB will exceed the configured upper limit of 10.0 MiB."
+    return Respond(code, {"errors": [{"code": "DENIED", "message": message}]})
+
+
+def to_object_storage(host: str) -> Switch:
+    """Send whoever reads a blob to a presigned address on another host."""
+    return _Change(request=lambda request: plain_answer(307, headers={"Location": f"http://{host}{request.path}?X-Amz-Signature=abc%2Fdef&X-Amz-Expires=60"}))
+
+
+class MissingRepository(Switch):
+    """Know no repository until it is `made`: a push is answered 404."""
+
+    def __init__(self, message: str = "the repository does not exist") -> None:
+        """Answer with *message*."""
+        self.made = False
+        self._message = message
+
+    def request(self, request: Request) -> Request | Answer:
+        """Let through what is made."""
+        if self.made or request.method not in {"POST", "PUT", "PATCH"}:
+            return request
+        return plain_answer(404, json.dumps({"errors": [{"code": "NAME_UNKNOWN", "message": self._message}]}).encode())
 
 
 def _raise_reset(_request: Request, _answer: Answer) -> Answer:

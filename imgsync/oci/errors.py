@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from imgsync.errors import (
     AccessDeniedError,
     AuthenticationError,
+    ImmutableTagError,
     NotFoundError,
     RateLimitedError,
     RegistryError,
@@ -22,6 +23,8 @@ from imgsync.errors import (
 
 _TRANSIENT = {408, 425, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 _DETAIL_LIMIT = 300
+_REFUSALS = {400, 403, 405, 409, 412}
+_QUOTA_WORDS = ("quota", "exceed the configured upper limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,8 @@ class Operation:
 def error_of(operation: Operation, status: int, *, headers: Mapping[str, str], body: bytes) -> RegistryError:
     """Return the error that *status* and the registry's own words amount to; *body* may be anything."""
     code, detail = _registry_words(body)
-    kind = _kind(status)
-    error = operation.failed(kind, detail, status=status, code=code, hint=_hint(kind, code))
+    kind = ImmutableTagError if status in _REFUSALS and "immutable" in f"{code} {detail}".lower() else _kind(status)
+    error = operation.failed(kind, detail, status=status, code=code, hint=_hint(kind, code, detail))
     if error.transient:
         error.retry_after_seconds = retry_after_seconds(headers.get("retry-after", ""), now=time.time())
     return error
@@ -88,7 +91,11 @@ def _registry_words(body: bytes) -> tuple[str, str]:
         return "", "" if text.startswith("<") else safe_text(text)
 
 
-def _hint(kind: type[RegistryError], code: str) -> str:
+def _hint(kind: type[RegistryError], code: str, detail: str) -> str:
+    if any(words in detail.lower() for words in _QUOTA_WORDS):
+        return "the destination's quota is used up; raise it there, or mirror less"
+    if kind is ImmutableTagError:
+        return "the registry keeps this tag as it is; take it out of the selection, or let it be moved there"
     if kind is AccessDeniedError:
         return "the credentials are known there but may not do this; check the permissions of the account on this repository"
     if kind is NotFoundError and code == "NAME_UNKNOWN":

@@ -91,6 +91,8 @@ class Transport:
         # Whether the registry has the referrers API: learnt from its first answer, for which the others wait.
         self.has_referrers: bool | None = None
         self.asking_referrers = threading.Lock()
+        # The most that one request's body may hold, None as long as nothing was too large.
+        self.body_limit_bytes: int | None = None
         self._pace = pace
         self.pulls = pace.pulls
         self._auth = Authenticator(endpoint, self._ask_token_server)
@@ -202,6 +204,8 @@ class Transport:
         if response.status_code != 401 or _origin(url) != self._origin:
             return response, url
         challenges = response.headers.get_list("www-authenticate")
+        if not any(challenges) and self._auth.challenge is None:
+            challenges = self._challenges_at_root(client, call, patience)
         if not self._auth.challenged(challenges, call.scopes, sent=header, operation=call.operation):
             return response, url
         drain(response)
@@ -209,6 +213,12 @@ class Transport:
             raise self._auth.explain(call.operation.failed(TokenRefusedError, "the token was refused", status=401), call.scopes)
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
         return self._followed(client, call, header, patience=patience)
+
+    def _challenges_at_root(self, client: httpx.Client, call: Call, patience: Patience) -> list[str]:
+        """Ask `GET /v2/` for the challenge that a 401 came without."""
+        response = self._send(client, Call(call.operation, "GET", "/v2/"), f"{self.endpoint.url}/v2/", None, patience=patience)
+        drain(response)
+        return response.headers.get_list("www-authenticate") if response.status_code == 401 else []
 
     def _followed(self, client: httpx.Client, call: Call, authorization: str | None, *, patience: Patience) -> tuple[httpx.Response, str]:
         url = call.target if "://" in call.target else self.endpoint.url + call.target

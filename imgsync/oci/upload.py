@@ -1,53 +1,108 @@
 """
-One blob into one repository: mount or begin, put, cancel.
+One blob into one repository: mount or begin, put whole or in chunks, cancel.
 
-Spec: distribution-spec 1.1 "Pushing Blobs": end-4a, end-6, end-11.
+Spec: distribution-spec 1.1 "Pushing Blobs": end-4a, end-5, end-6, end-11.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
-from imgsync.errors import InsecureError, RateLimitedError, RegistryError, UnexpectedResponseError, UnreachableError
+from imgsync.errors import InsecureError, RateLimitedError, RegistryError, RejectedError, TooLargeError, UnexpectedResponseError, UnreachableError
+from imgsync.oci.errors import Operation
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient, repository_scopes
-from imgsync.oci.transport import Answer, Call
+from imgsync.oci.transport import Answer, Call, StreamedAnswer
+
+# Sizes of a request's body to try, one after the other, where a registry or a proxy before it refuses the last one as too large.
+_CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
 class UploadSession:
-    """A place to put one blob, as the registry named it."""
+    """A place to put one blob, as the registry named it; `least_bytes` is the least that it takes in any chunk but the last."""
 
     client: RegistryClient
     repository: Repository
     descriptor: Descriptor
     location: str
+    least_bytes: int = 0
 
     def put(self, chunks: Iterable[bytes]) -> None:
         """
-        Send the blob in one streamed PUT, `Content-Length` given. One try: chunks cannot be rewound.
+        Send the blob in one streamed PUT, `Content-Length` given; in several PATCHes where one was too large for this registry.
+
+        One try: chunks cannot be rewound. After a `TooLargeError` the next session tries smaller ones.
 
         Raises:
             RegistryError: The registry refuses, or the connection breaks; whatever the chunks raise goes through.
         """
+        most = self.client.transport.body_limit_bytes
+        size = self.descriptor.size_bytes
+        with self._learning_limits(size if most is None else min(most, size)):
+            if most is None or size <= most:
+                self._send("PUT", self._closing(self.location), chunks if size else None, size, accept={201, 204})
+            else:
+                self._put_in_chunks(chunks, max(most, self.least_bytes))
+
+    def _put_in_chunks(self, chunks: Iterable[bytes], most: int) -> None:
+        """Send PATCH after PATCH, each streamed, each checked against what the registry says to have; then close."""
+        pieces = _Pieces(chunks)
+        location, sent, size = self.location, 0, self.descriptor.size_bytes
+        while sent < size:
+            length = min(most, size - sent)
+            headers = {"Content-Range": f"{sent}-{sent + length - 1}"}
+            answer = self._send("PATCH", location, pieces.take(length), length, accept={202, 204}, headers=headers)
+            sent += length
+            said = answer.headers.get("range", "").rpartition("-")[2]
+            if said.isdigit() and int(said) != sent - 1:
+                # 0-0 is also how no byte at all is told of.
+                what = f"it says to have {int(said) + 1} bytes after {sent} were sent"
+                raise self._operation.failed(UnexpectedResponseError, what, status=answer.status, hint="it does not take a blob in parts")
+            location = _location(self.client, self._operation, answer.headers.get("location", ""), base=location, status=answer.status)
+        pieces.finish()
+        self._send("PUT", self._closing(location), None, 0, accept={201, 204})
+
+    def _closing(self, location: str) -> str:
         # Appended as text: re-encoding the query would spoil the registry's own `_state`.
-        url = f"{self.location}{'&' if '?' in self.location else '?'}digest={quote(self.descriptor.digest, safe='')}"
+        return f"{location}{'&' if '?' in location else '?'}digest={quote(self.descriptor.digest, safe='')}"
+
+    @property
+    def _operation(self) -> Operation:
+        return self.client.operation("push blob", self.repository.at(self.descriptor.digest))
+
+    def _send(
+        self, method: str, url: str, body: Iterable[bytes] | None, length: int, *, accept: set[int], headers: Mapping[str, str] | None = None
+    ) -> StreamedAnswer:
         call = Call(
-            self.client.operation("push blob", self.repository.at(self.descriptor.digest)),
-            "PUT",
+            self._operation,
+            method,
             url,
             scopes=repository_scopes(self.repository, "pull,push"),
-            accept=frozenset({201, 204}),
-            headers={"Content-Type": "application/octet-stream"},
-            body=chunks if self.descriptor.size_bytes else None,
-            length_bytes=self.descriptor.size_bytes,
+            accept=frozenset(accept),
+            headers={"Content-Type": "application/octet-stream", **(headers or {})},
+            body=body,
+            length_bytes=length,
         )
-        with self.client.transport.stream(call, patience=self.client.patience):
-            return
+        with self.client.transport.stream(call, patience=self.client.patience) as answer:
+            return answer
+
+    @contextlib.contextmanager
+    def _learning_limits(self, sent: int) -> Iterator[None]:
+        """Where a body of *sent* bytes is too large, note the next size to try; without one the registry's refusal stands."""
+        try:
+            yield
+        except RejectedError as error:
+            smaller = next((size for size in _CHUNK_SIZES if size < sent), None)
+            if error.status != 413 or smaller is None:
+                raise
+            known = self.client.transport.body_limit_bytes
+            self.client.transport.body_limit_bytes = smaller if known is None else min(known, smaller)
+            raise self._operation.failed(TooLargeError, error.detail, status=413, code=error.code) from error
 
     def cancel(self) -> None:
         """Tell the registry to forget the session; it would do so by itself in time, so no failure matters."""
@@ -80,7 +135,10 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
         answer = _post(client, repository, descriptor, query="", mount_from="")
     if answer.status == 201 and "mount=" in query:
         return None
-    return UploadSession(client, repository, descriptor, _location(client, repository, descriptor, answer))
+    operation = client.operation("begin upload of blob", repository.at(descriptor.digest))
+    location = _location(client, operation, answer.headers.get("location", ""), base=answer.url, status=answer.status)
+    least = answer.headers.get("oci-chunk-min-length", "")
+    return UploadSession(client, repository, descriptor, location, int(least) if least.isascii() and least.isdigit() and len(least) < 16 else 0)
 
 
 def _post(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, query: str, mount_from: str) -> Answer:
@@ -94,16 +152,37 @@ def _post(client: RegistryClient, repository: Repository, descriptor: Descriptor
     return client.transport.request(call, patience=client.patience)
 
 
-def _location(client: RegistryClient, repository: Repository, descriptor: Descriptor, answer: Answer) -> str:
-    """Return where to put the blob: on the registry's own host, by our scheme, path and query byte for byte."""
-    operation = client.operation("begin upload of blob", repository.at(descriptor.digest))
-    said = answer.headers.get("location", "")
+def _location(client: RegistryClient, operation: Operation, said: str, *, base: str, status: int) -> str:
+    """Return where to put the blob, as *said* in an answer of the URL *base*: on the registry's own host, by our scheme, path and query byte for byte."""
     if not said or "#" in said or any(character.isspace() for character in said):
-        raise operation.failed(UnexpectedResponseError, "the registry opened an upload session without saying where", status=answer.status)
-    base = client.transport.endpoint.url
-    location = urljoin(answer.url, said)
-    parts, own = urlsplit(location), urlsplit(base)
+        raise operation.failed(UnexpectedResponseError, "the registry opened an upload session without saying where", status=status)
+    own_url = client.transport.endpoint.url
+    location = urljoin(base, said)
+    parts, own = urlsplit(location), urlsplit(own_url)
     if (parts.hostname or "").lower() != (own.hostname or "").lower() or parts.username:
         raise operation.failed(InsecureError, f"the registry wants the blob sent to another host, {parts.hostname}", hint="nothing was sent there")
     # Behind a proxy that ends TLS, registries name themselves as http, or without the port; the host is the same.
-    return f"{base}{location[location.index('/', location.index('//') + 2) :]}"
+    return f"{own_url}{location[location.index('/', location.index('//') + 2) :]}"
+
+
+class _Pieces:
+    """An iterator of bytes from which exact lengths are taken, nothing gathered."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = b""
+
+    def take(self, size: int) -> Iterator[bytes]:
+        """Yield *size* bytes, fewer where there are no more."""
+        while size > 0:
+            piece = self._rest or next(self._chunks, b"")
+            if not piece:
+                return
+            self._rest = piece[size:]
+            yield piece[:size]
+            size -= min(size, len(piece))
+
+    def finish(self) -> None:
+        """Read to the end, so that whoever checks the bytes has the last word."""
+        for _ in self._chunks:
+            pass

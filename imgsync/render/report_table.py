@@ -21,7 +21,7 @@ def _lines(report: Report) -> Iterator[str]:
             if outcome.hint:
                 yield f"      hint: {safe(outcome.hint)}"
         elif outcome.result == "refused":
-            yield f"  ! {safe(outcome.change.destination)}   refused   {safe(outcome.change.reason)}"
+            yield f"  ! {safe(outcome.change.destination)}   refused   {safe(outcome.error or outcome.change.reason)}"
     remaining = report.count("remaining")
     copied = report.count("copied")
     if copied or not (report.count("failed") or remaining):
