@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +13,19 @@ import pytest
 import trustme
 
 from tests.faults import FaultProxy
-from tests.registry_process import RegistryProcess, running_registry, tls_files
+from tests.registry_process import LOGIN, RegistryProcess, running_registry, tls_files
 from tests.run_imgsync import Result, Workplace
 from tests.token_server import TokenServer
 
 _numbers = itertools.count(1)
+# Every password and token of the suite ends like this, but for the one that a real registry was given.
+_SECRET = re.compile(r"[A-Za-z0-9.-]+-SECRET")
+
+
+def secrets_in(text: str) -> list[str]:
+    """Return every credential that *text* shows, as it is or as a Basic header would hold it."""
+    basic = base64.b64encode(":".join(LOGIN).encode()).decode()
+    return sorted({*_SECRET.findall(text), *(secret for secret in (LOGIN[1], basic) if secret in text)})
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +102,8 @@ def foreign(registry: RegistryProcess) -> Iterator[FaultProxy]:
     """Another host (127.0.0.2) that serves what the source holds and records all it is sent: no credential may ever be among it."""
     with FaultProxy(registry, address="127.0.0.2") as proxy:
         yield proxy
+        assert secrets_in(proxy.everything()) == []
+        assert "authorization" not in {name for one in proxy.seen for name in one.headers}
 
 
 @pytest.fixture
@@ -113,6 +125,8 @@ def imgsync(workplace: Workplace) -> Callable[..., Result]:
     def run(*arguments: str | Path, env: dict[str, str] | None = None, **options: object) -> Result:
         result = workplace.run(*arguments, env=env, **options)  # type: ignore[arg-type]
         assert "Traceback" not in result.stderr, result.stderr
+        left_behind = "".join(path.read_bytes().decode("latin-1") for path in (workplace.folder / ".imgsync").rglob("*") if path.is_file())
+        assert secrets_in(result.stdout + result.stderr + left_behind) == []
         return result
 
     return run

@@ -33,6 +33,8 @@ _KNOWN_PAIRS = {
     ("nvcr.io", "authn.nvidia.com"),
 }
 _NO_POST = {404, 405}
+# Under this name Azure's registries take what their exchange gave, an identity token, for a password.
+_AZURE_USER = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Authenticator:
             return None
         wanted = tuple(dict.fromkeys(scopes))
         login = self._login(wanted, operation=operation)
+        if login is not None and login.bearer_token:
+            return f"Bearer {login.password}"
         if self._challenge.scheme == "basic":
             return None if login is None else _basic(login)
         return f"Bearer {self._token(wanted, login, operation=operation, patience=patience)}"
@@ -163,7 +167,7 @@ class Authenticator:
 
     def _exchanged(self, asked: Operation, challenge: Challenge, scopes: Sequence[str], login: Credentials | None) -> TokenAnswer:
         """Ask the token server: by POST when we hold an identity token and the server knows that, else by GET."""
-        if login is not None and login.identity_token:
+        if login is not None and (login.identity_token or login.username == _AZURE_USER):
             answer = self._ask(asked, challenge.parameters["realm"], {}, refresh_form(challenge, scopes, login))
             if answer.status not in _NO_POST:
                 return answer

@@ -128,6 +128,9 @@ def _decoded(entry: Mapping[str, Any], path: str) -> Credentials | None:
         except (binascii.Error, UnicodeDecodeError):
             return None
         password = password.rstrip("\0") if colon else None
+    ready = entry.get("registrytoken")
+    if isinstance(ready, str) and ready.isascii() and ready.isprintable() and ready:
+        return Credentials("", ready, path, bearer_token=True)
     if isinstance(token, str) and token:
         return Credentials(username if isinstance(username, str) else "", token, path, identity_token=True)
     if isinstance(username, str) and isinstance(password, str) and username:

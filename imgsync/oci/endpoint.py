@@ -17,13 +17,15 @@ class Credentials:
     """
     A username and password; never shown. `found_in` says where they came from.
 
-    With `identity_token` the password is a token to be exchanged for others; `renewable` says that asking again may give a newer one.
+    With `identity_token` the password is a token to be exchanged for others, with `bearer_token` one to be sent as it is; `renewable`
+    says that asking again may give a newer one.
     """
 
     username: str
     password: str = field(repr=False)
     found_in: str = ""
     identity_token: bool = False
+    bearer_token: bool = False
     renewable: bool = False
 
 

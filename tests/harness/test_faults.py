@@ -232,6 +232,7 @@ def test_redirect_to_a_foreign_host_that_records(source, foreign, layer):
     assert foreign.host.startswith("127.0.0.2:")
     assert "CANARY" in foreign.everything()
     assert "CANARY" not in source.everything()
+    foreign.forget()  # sent by the test itself
 
 
 def test_refuse_mount(registry, source, stored, client):

@@ -176,6 +176,36 @@ def test_identity_token_is_exchanged(post, registry, token_registry, token_serve
     assert secret not in ran.stdout + ran.stderr + _seen(workplace)
 
 
+def test_azure_s_name_makes_the_password_an_identity_token(registry, token_registry, token_server, name, workplace, imgsync):
+    """The user of zeros with a refresh token as its password, as Azure's tools leave it, is exchanged by POST."""
+    push(registry, f"{name}/app", "1", image())
+    token_server.identity_token = "azure-refresh-SECRET"
+    credentials = {"username": "00000000-0000-0000-0000-000000000000", "password": "azure-refresh-SECRET"}
+    workplace.trust_plain(registry, token_registry, settings={token_registry.host: {"credentials": credentials}})
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+
+    ran = imgsync("apply", "--log-level", "debug")
+
+    assert ran.code == 0, ran.stderr
+    assert {one.identity_token for one in token_server.requests} == {"azure-refresh-SECRET"}
+    assert "azure-refresh-SECRET" not in ran.stdout + ran.stderr + _seen(workplace)
+
+
+def test_registry_token_is_sent_as_it_is(registry, token_registry, token_server, name, workplace, imgsync):
+    """A ready bearer token of docker's config.json needs no token server."""
+    push(registry, f"{name}/app", "1", image())
+    ready = token_server.issue([f"repository:m/{name}/app:pull,push"])
+    workplace.trust_plain(registry, token_registry)
+    _docker_config(workplace, {"auths": {token_registry.host: {"registrytoken": ready}}})
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+
+    ran = imgsync("apply", "--log-level", "debug")
+
+    assert ran.code == 0, ran.stderr
+    assert token_server.requests == []
+    assert ready not in ran.stdout + ran.stderr
+
+
 def test_login_of_a_helper(registry, token_registry, token_server, name, workplace, imgsync):
     """The helper for this registry is asked once, however many requests need a token; its secret shows nowhere."""
     for number in range(3):

@@ -325,3 +325,33 @@ def test_list_command_speaks_every_dialect(registry, name, workplace, imgsync, s
 
         assert imgsync("list", f"{source.host}/{name}").stdout.split() == [f"{source.host}/{path}" for path in sorted(held)]
         assert imgsync("list", f"{source.host}/{name}/app").stdout.split() == ["1", "2", "latest", "multi", "v1.0"]
+
+
+class _Archeio(switches.Switch):
+    """registry.k8s.io: everything but `/v2/` is at another host, and the redirect forgets the query."""
+
+    def __init__(self, host):
+        self.host = host
+
+    def request(self, request):
+        if request.path == "/v2/":
+            return plain_answer(200)
+        return plain_answer(307, headers={"Location": f"http://{self.host}{request.path}"})
+
+
+def test_namespace_behind_cross_host_redirects(registry, second_registry, name, workplace, imgsync, source, destination, foreign):
+    """The walk follows each redirect to the host that holds the content, where our credentials are not shown; the second plan is listings alone."""
+    held = held_by(registry, name, nested=True)
+    source.add(_Archeio(foreign.host))
+    foreign.add(GcrListing(registry), method="GET", target="tags/list")
+    workplace.trust_plain(source, destination, settings={source.host: {"listing": "gcr", "credentials": CREDENTIALS}})
+    workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.json["summary"]["copied"] == 9
+    assert_served(second_registry, f"m/{name}/deep/er", "3", held[f"{name}/deep/er"]["3"])
+    source.forget()
+    assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 9
+    assert source.requests("manifests|referrers") == []
