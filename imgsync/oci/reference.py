@@ -19,6 +19,7 @@ REPOSITORY_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[0-9]{{1,5}})?")
 _NAME_LIMIT = 255
+_IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
 
 
@@ -141,6 +142,8 @@ def parse_reference(text: str) -> Reference:
     if colon and not is_tag(tag):
         raise InvalidReferenceError(f"{tag!r} is no tag", hint="tags are up to 128 letters, digits, '_', '.' and '-'")
     path = f"{head}{slash}{last}"
+    if _IDENTIFIER.fullmatch(path):
+        raise InvalidReferenceError(f"{path!r} is an image's identifier, not a name", hint=f"write it as a digest behind its repository: NAME@sha256:{path}")
     if not _looks_like_registry(path.partition("/")[0]) or "/" not in path:
         path = f"{_DOCKER_HUB}/{path}"
     return Reference(parse_repository(path), tag=tag, digest=digest)

@@ -252,6 +252,21 @@ class _Document(switches.Switch):
         return self.answered
 
 
+def test_listing_that_changes_while_it_is_read_is_told(registry, name, workplace, imgsync, source, destination):
+    """Fewer rows than the API itself counts: a tag may have slipped between two pages, which is said."""
+    content = push(registry, f"{name}/app", "1", image(1))
+    api = DockerHubApi({})
+    with FaultProxy(None) as proxy:
+        proxy.add(_Document(api, {"count": 3, "next": None, "results": [{"name": "1", "digest": content.digest}, {"name": "1", "digest": content.digest}]}))
+        workplace.trust_plain(source, destination, settings={source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
+        workplace.mirror("a", source=f"{source.host}/{name}/app", destinations=[f"{destination}/m"])
+
+        ran = imgsync("plan", "-o", "json")
+
+        assert ran.json["summary"]["create"] == 1, ran.stderr
+        assert "changed while its tags were listed: 1 of 3 were seen" in ran.events("listing.incomplete")[0]["reason"]
+
+
 def test_html_instead_of_an_api_is_a_clear_error(registry, name, workplace, imgsync, source, destination):
     """A page for people, as from a proxy that wants a login."""
     with FaultProxy(None) as proxy:
