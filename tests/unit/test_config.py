@@ -14,6 +14,7 @@ from imgsync.config.model import Destination, Secret
 from imgsync.config.show import show_config
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import ConfigError, InvalidReferenceError, UsageError
+from imgsync.oci.reference import parse_reference
 
 HEAD = "version: 1\nmirrors:\n  - name: a\n"
 GOOD = HEAD + "    source: registry.k8s.io/pause\n    destinations: [r.example.com/m]\n"
@@ -274,3 +275,11 @@ def test_templates_cannot_leave_the_grammar():
         expand_repository(Destination("x.io", "ns", "../{name}"), "a", relative="a", registry="r.io")
     with pytest.raises(InvalidReferenceError, match="no tag"):
         expand_tag(Destination("x.io", tag="-{tag}"), "1")
+
+
+def test_an_identifier_is_no_name():
+    """64 hex digits alone are an image's identifier; the hint says how a digest is written."""
+    with pytest.raises(InvalidReferenceError, match="is an image's identifier") as caught:
+        parse_reference("a" * 64)
+    assert caught.value.hint.endswith(f"NAME@sha256:{'a' * 64}")
+    assert str(parse_reference("a" * 63)) == f"docker.io/library/{'a' * 63}"
