@@ -27,6 +27,7 @@ from imgsync.state import StateStore
 from imgsync.versions import natural_key
 
 _MIRRORS_AT_ONCE = 4
+_FROZEN = {"k8s.gcr.io": "k8s.gcr.io is frozen since April 2023 and gets nothing new; mirror from registry.k8s.io"}
 _ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 
 
@@ -80,6 +81,8 @@ class _Planner:
             return result
         if mirror.platforms is not None:
             result.notes.append(f"platforms {', '.join(mirror.platforms)}: an index that has others too gets a new index and so a new digest")
+        if mirror.source.registry in _FROZEN:
+            result.notes.append(_FROZEN[mirror.source.registry])
         self._select(mirror, result)
         self._look_up(mirror, result)
         return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imgsync.errors import NotFoundError
+from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError
 from imgsync.oci.reference import parse_path, parse_registry
 from imgsync.oci.retry import Patience
 from imgsync.registries import Registries
@@ -36,7 +36,8 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
         path = parse_path(path)
         try:
             listing = lister.tags(parse_path(path, registry=registry))
-        except NotFoundError:
+        except (NotFoundError, AccessDeniedError, AuthenticationError):
+            # Some registries refuse what they do not have.
             listing = None
         if listing is not None and listing.tags:
             return Names("tags", tuple(sorted((tag.name for tag in listing.tags), key=natural_key)))

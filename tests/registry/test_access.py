@@ -143,6 +143,33 @@ def test_token_server_that_refuses_is_one_clear_error(token_registry, token_serv
     assert "no credentials" in ran.json["errors"][0]["message"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (switches.status(500), "500"),
+        (switches.html(), "the token server's answer holds no token"),
+        (switches.Respond(200, {"token": ""}), "the token server's answer holds no token"),
+        (switches.Respond(200, {"token": "two\nlines"}), "the token server's answer holds no token"),
+        (switches.Respond(200, {"token": None, "access_token": 5}), "the token server's answer holds no token"),
+        (switches.status(404), "answered 404"),
+        (switches.Respond(200, b"x" * 100_000), "the answer is larger than 64 KiB"),
+    ],
+    ids=["500", "HTML", "empty", "two lines", "no text", "404", "endless"],
+)
+def test_token_server_s_bad_answers_are_clear_errors(answer, says, registry, name, declare, imgsync, source):
+    """Each names the registry and what is wrong; nothing of the answer is taken for a token."""
+    push(registry, f"{name}/app", "1", image())
+    source.add(answer, target="/token")
+    source.add(switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{source.url}/token",service="x"'}), target="/v2/")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert says in ran.json["errors"][0]["message"]
+    assert f"get a token for {source.host}/{name}/app" in ran.json["errors"][0]["message"]
+
+
 def _docker_config(workplace, document: object) -> None:
     (workplace.folder / "docker").mkdir(exist_ok=True)
     (workplace.folder / "docker" / "config.json").write_text(json.dumps(document))

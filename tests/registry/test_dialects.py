@@ -183,6 +183,15 @@ def test_quay_s_api_refusing_falls_back_to_tags_list_and_says_so(registry, name,
     assert "come from tags/list, without digests" in ran.events("listing.incomplete")[0]["reason"]
 
 
+def test_list_goes_on_to_the_namespace_where_tags_are_refused(registry, name, workplace, imgsync, source):
+    """Some registries answer 401 for what they do not have; it may be a namespace all the same."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(switches.status(401), target=f"/v2/{name}/tags/list")
+    workplace.trust_plain(source)
+
+    assert imgsync("list", f"{source.host}/{name}").stdout.split() == [f"{source.host}/{name}/app"]
+
+
 def test_harbor_is_recognised_by_how_it_asks_for_tokens(registry, token_registry, name, workplace, imgsync, destination):
     """`auto` chooses by what the registry answers, and the plan says what it chose."""
     held = held_by(registry, name, nested=True)

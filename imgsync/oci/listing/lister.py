@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError, RegistryError, RejectedError, UnexpectedResponseError
+from imgsync.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    NotFoundError,
+    RateLimitedError,
+    RegistryError,
+    RejectedError,
+    UnexpectedResponseError,
+    UnreachableError,
+)
 from imgsync.oci.aws import Aws, is_ecr
 from imgsync.oci.listing import dockerhub, ghcr
 from imgsync.oci.listing.api import Api
@@ -89,12 +98,15 @@ class Lister:
             return list_tags(self._client, path)
         try:
             return dialect.tags(path)
-        except _REFUSALS as refusal:
-            if self._chosen in {"catalog", "gcr"}:
+        except (*_REFUSALS, UnreachableError, RateLimitedError) as failure:
+            if self._chosen in {"catalog", "gcr"} or (failure.transient and self.kind != "auto"):
                 raise
+            if failure.transient:
+                # An API that nobody asked for by name cannot be had: it is not waited for again.
+                self._chosen = self._spoken = None
             listed = list_tags(self._client, path)
             return replace(
-                listed, warnings=(*listed.warnings, f"tags of {self._client.registry}/{path} come from tags/list, without digests: {refusal.message}")
+                listed, warnings=(*listed.warnings, f"tags of {self._client.registry}/{path} come from tags/list, without digests: {failure.message}")
             )
 
     def _dialect(self) -> Dialect | None:

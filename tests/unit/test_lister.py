@@ -1,0 +1,59 @@
+"""The choice between dialects, without a registry."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from imgsync.errors import UnreachableError
+from imgsync.oci.listing import lister as module
+from imgsync.oci.listing.lister import Lister, kind_by_host
+from imgsync.oci.listing.model import ListedTag, TagListing
+
+
+@pytest.mark.parametrize(
+    ("registry", "kind"),
+    [
+        ("docker.io", "dockerhub"),
+        ("quay.io", "quay"),
+        ("ghcr.io", "ghcr"),
+        ("registry.gitlab.com", "gitlab"),
+        ("registry.k8s.io", "gcr"),
+        ("eu.gcr.io", "gcr"),
+        ("europe-docker.pkg.dev", "gcr"),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "ecr"),
+        ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "ecr"),
+        ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "ecr"),
+        ("123456789012.dkr-ecr.eu-west-1.on.aws", "ecr"),
+        ("dkr.ecr.eu-west-1.amazonaws.com", None),
+        ("evil-gcr.io", None),
+        ("registry.internal:5000", None),
+    ],
+)
+def test_known_hosts_speak_a_known_dialect(registry, kind):
+    """By the whole host, or a suffix with its dot; nothing that only looks alike."""
+    assert kind_by_host(registry) == kind
+
+
+@pytest.mark.parametrize("kind", ["auto", "dockerhub"])
+def test_api_out_of_reach_is_left_unless_it_was_declared(kind, monkeypatch):
+    """`auto` goes on by tags/list, with a warning, and does not wait for the API again; a declared dialect is an error."""
+    asked = []
+
+    class Broken:
+        def tags(self, path):
+            asked.append(path)
+            raise UnreachableError("list tags of", path, origin="source", detail="cannot connect")
+
+    monkeypatch.setattr(module, "list_tags", lambda client, path: TagListing((ListedTag("1"),)))
+    monkeypatch.setattr(Lister, "_speaking", lambda self, kind: Broken())
+    lister = Lister(SimpleNamespace(registry="docker.io", origin="source"), kind, lambda url: None)
+
+    if kind == "dockerhub":
+        with pytest.raises(UnreachableError):
+            lister.tags("library/nginx")
+        return
+    assert "without digests: list tags of library/nginx (source): cannot connect" in lister.tags("library/nginx").warnings[0]
+    assert lister.tags("library/redis").warnings == ()
+    assert asked == ["library/nginx"]
