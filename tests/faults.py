@@ -48,6 +48,10 @@ class Recorded:
         """Count bytes of body that went to the client."""
         self.bytes_down += size
 
+    def end(self) -> None:
+        """Note the end, once."""
+        self.ended = self.ended or time.monotonic_ns()
+
     def __str__(self) -> str:
         """`GET /v2/ 200`."""
         return f"{self.method} {self.target} {self.status}"
@@ -197,11 +201,11 @@ class FaultProxy:
             if not early:
                 body.drain()
             try:
-                client.send_answer(answer, head_only=request.method == "HEAD", on_bytes=record.received)
+                client.send_answer(answer, head_only=request.method == "HEAD", on_bytes=record.received, on_end=record.end)
                 if early:
                     body.drain()
             finally:
-                record.ended = time.monotonic_ns()
+                record.end()
         return answer.framing != "close" and (answer.header("connection") or "").lower() != "close"
 
     def _answer(self, request: Request, body: _Recorder, switches: list[Switch], ends: contextlib.ExitStack) -> Answer:

@@ -147,20 +147,28 @@ class Connection:
         """Send a request's head."""
         self.send(_head(f"{request.method} {request.target} HTTP/1.1", request.headers))
 
-    def send_answer(self, answer: Answer, *, head_only: bool, on_bytes: Callable[[int], None]) -> None:
+    def send_answer(self, answer: Answer, *, head_only: bool, on_bytes: Callable[[int], None], on_end: Callable[[], None]) -> None:
         """
-        Send a response; *on_bytes* is told each piece of body sent.
+        Send a response; *on_bytes* is told each piece of body, *on_end* that all is said: before whoever reads it can know.
 
         Raises:
             CutError: The body wants the connection cut here; what it gave before is sent.
         """
         reason = HTTPStatus(answer.status).phrase if answer.status in set(HTTPStatus) else "Unknown"
+        length = answer.header("content-length") or ""
+        left = int(length) if answer.framing == "length" and length.isdigit() else None
+        if head_only or left == 0:
+            on_end()
         self.send(_head(f"HTTP/1.1 {answer.status} {reason}", answer.headers))
         if head_only:
             return
         for piece in answer.body():
-            self.send(b"%x\r\n%s\r\n" % (len(piece), piece) if answer.framing == "chunked" else piece)
             on_bytes(len(piece))
+            if left is not None and 0 < left <= len(piece):
+                on_end()
+            left = None if left is None else left - len(piece)
+            self.send(b"%x\r\n%s\r\n" % (len(piece), piece) if answer.framing == "chunked" else piece)
+        on_end()
         if answer.framing == "chunked":
             self.send(b"0\r\n\r\n")
 
