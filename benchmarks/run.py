@@ -1,176 +1,231 @@
 """
-What imgsync promises in figures, measured on this machine: `make bench`.
+imgsync beside its peers: the same images, the same two registries, cold and unchanged, over loopback and over a long thin line.
 
-Start-up, validate of 1,000 mirrors, a plan of 20,000 kept tags from a listing with digests, and the memory of an apply of large layers between
-two real registries. Wall seconds are the median of five runs, memory is the largest resident set of the program's process.
+    make bench                                   everything, five runs each, and docs/performance.md anew
+    python -m benchmarks.run --only small --runs 2 --tool imgsync --tool skopeo
+
+Requests are counted in the registries' own access logs; a run whose tags differ from the source's in the end counts as wrong.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import hashlib
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks import corpora
+from benchmarks.corpora import Corpus
+from benchmarks.peers import TOOLS, Job, Tool, version
+from benchmarks.timing import timed
+from tests.registry_process import Logged, RegistryProcess, running_registry
 
-from tests.images import image, push  # noqa: E402
-from tests.registry_process import running_registry  # noqa: E402
-
-RUNS = 5
-REPOSITORIES, TAGS = 20, 1000
-
-SERVER = """
-import hashlib, json, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-TAGS = int(sys.argv[1])
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        name = self.path.split("/tags/list")[0].removeprefix("/v2/")
-        manifests = {
-            "sha256:" + hashlib.sha256(f"{name}:{tag}".encode()).hexdigest(): {
-                "imageSizeBytes": "1000", "tag": [f"v1.{tag}.0"], "timeUploadedMs": "1790000000000", "mediaType": "x/y"
-            }
-            for tag in range(TAGS)
-        }
-        body = json.dumps({"name": name, "tags": [f"v1.{tag}.0" for tag in range(TAGS)], "manifest": manifests, "child": []}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
+_KEPT = Path(__file__).parent / ".corpora"
+_BLOB_PUT = ("PUT", "/blobs/uploads/")
 
 
-# The kernel's figure for a finished child begins with its parent's size; VmHWM begins anew with the program itself.
-PROGRAM = """
-import atexit, os, re, sys
-from pathlib import Path
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One line of the tables: what is mirrored, over which line (oneway ms, MiB/s of each connection; which sides), to how many destinations."""
 
-def note():
-    Path(os.environ["PEAK_FILE"]).write_text(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text()).group(1))
+    name: str
+    corpus: Corpus
+    line: tuple[float, float] | None = None
+    sides: str = "both"
+    destinations: int = 1
 
-atexit.register(note)
-from imgsync.__main__ import main
-main()
-"""
-
-
-def run(*arguments: str, cwd: Path) -> tuple[float, float]:
-    """Run imgsync once and return wall seconds and the peak of its memory in MiB."""
-    peak = cwd / "peak"
-    command = [sys.executable, "-c", PROGRAM, *arguments]
-    began = time.monotonic()
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, check=False, env={**os.environ, "HOME": str(cwd), "PEAK_FILE": str(peak), "PYTHONPATH": str(ROOT)}
-    )
-    seconds = time.monotonic() - began
-    if done.returncode != 0:
-        raise SystemExit(f"imgsync {' '.join(arguments)} failed:\n{done.stderr.decode()[-2000:]}")
-    return seconds, int(peak.read_text()) / 1024
+    @property
+    def title(self) -> str:
+        """Return the work in words."""
+        where = "loopback"
+        if self.line is not None:
+            far = {"both": "both registries", "source": "the source"}[self.sides]
+            where = f"long thin line to {far} ({self.line[0]:g} ms each way, {self.line[1]:g} MiB/s a connection)"
+        return f"{self.corpus.title}; {where}" + (f"; {self.destinations} destinations at once" if self.destinations > 1 else "")
 
 
-def measure(name: str, limit: str, *arguments: str, cwd: Path, runs: int = RUNS) -> None:
-    figures = [run(*arguments, cwd=cwd) for _ in range(runs)]
-    seconds, memory = (statistics.median(column) for column in zip(*figures, strict=True))
-    print(f"{name:<52} {seconds:8.2f} s {memory:8.1f} MiB   (to reach: {limit})")
+_LONG = (40.0, 10.0)
+WORKS = (
+    Work("small", corpora.small()),
+    Work("shared", corpora.shared()),
+    Work("large", corpora.large()),
+    Work("multi", corpora.multi()),
+    Work("small-line", corpora.small(8, 5), _LONG),
+    Work("shared-line", corpora.shared(10), _LONG),
+    Work("large-line", corpora.large(3, 64), _LONG, "source"),
+    Work("three", corpora.large(4, 64), destinations=3),
+    Work("one", corpora.large(4, 64)),
+    Work("single", corpora.small(1, 1)),
+)
 
 
-def validate(folder: Path) -> None:
-    (folder / "mirrors.d").mkdir()
-    for number in range(1000):
-        (folder / "mirrors.d" / f"m{number:04}.yaml").write_text(
-            f"version: 1\nmirrors:\n  - name: m{number}\n    source: {{registry: quay.io, repositories: [team{number}/app, team{number}/tool]}}\n"
-            "    tags: {semver: '>=1 <3', newest_per: minor, newest: 2, exclude: ['*-rc.*']}\n    platforms: [linux/amd64, linux/arm64]\n"
-            f"    destinations: [{{registry: registry.example.com, namespace: mirror/m{number}, repository: '{{flat}}'}}]\n"
-        )
-    measure("imgsync --help", "0.3 s", "--help", cwd=folder)
-    measure("imgsync validate, 1,000 mirrors in 1,000 files", "3 s", "validate", cwd=folder)
+@dataclass(slots=True)
+class Sample:
+    """One run: figures, requests at each side by kind, bytes read from the source, and how many tags were wrong afterwards."""
+
+    wall: float
+    cpu: float
+    peak: float
+    source: dict[str, int]
+    destination: dict[str, int]
+    source_bytes: int
+    wrong: int = 0
+
+
+@dataclass(slots=True)
+class Result:
+    """All runs of one tool on one work."""
+
+    tool: str
+    work: str
+    cold: list[Sample] = field(default_factory=list)
+    unchanged: list[Sample] = field(default_factory=list)
+
+
+def bench(work: Work, tools: Sequence[Tool], *, runs: int) -> Iterator[Result]:
+    """Yield what each tool came to; the runs of the tools alternate, so that a busy minute hits all."""
+    with _source(work.corpus) as source, _line(work, source.host) as seen:
+        tags = tuple((repository, tag) for repository in work.corpus.repositories for tag in source.tags(repository))
+        results = {tool.name: Result(tool.name, work.name) for tool in tools}
+        for _ in range(runs):
+            for tool in tools:
+                cold, unchanged = _run(work, tool, source, seen, tags)
+                results[tool.name].cold.append(cold)
+                results[tool.name].unchanged.append(unchanged)
+        yield from results.values()
+
+
+def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple[tuple[str, str], ...]) -> tuple[Sample, Sample]:
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgsync-bench-")))
+        registries = [stack.enter_context(running_registry(folder / f"destination{number}")) for number in range(work.destinations)]
+        hosts = [stack.enter_context(_line(work, one.host, side="destination")) for one in registries]
+        place = folder / "place"
+        place.mkdir()
+        command = tool.command(Job(seen, tuple(hosts), work.corpus, tags, place))
+        samples = []
+        for _ in range(2):
+            marks = source.mark(), [one.mark() for one in registries]
+            figures = timed([shutil.which(command[0]) or command[0], *command[1:]], cwd=place)
+            asked = source.requests(marks[0])
+            got = [request for one, mark in zip(registries, marks[1], strict=True) for request in one.requests(mark)]
+            wrong = sum(1 for one in registries for repository, tag in tags if one.digest(repository, tag) != _digests(source, repository, tag))
+            if figures.code or wrong:
+                print(f"  {tool.name}: exit {figures.code}, {wrong} tags wrong: {(place / 'err').read_text()[-300:].strip()}", file=sys.stderr)
+            samples.append(Sample(figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), source.sent(marks[0]), wrong))
+    return samples[0], samples[1]
+
+
+_known: dict[tuple[str, str, str], str | None] = {}
+
+
+def _digests(source: RegistryProcess, repository: str, tag: str) -> str | None:
+    key = (source.host, repository, tag)
+    if key not in _known:
+        _known[key] = source.digest(repository, tag)
+    return _known[key]
+
+
+def _kinds(requests: Sequence[Logged]) -> dict[str, int]:
+    """Count requests by method and what they are about; `GET ping` is one to /v2/."""
+    return dict(Counter(f"{one.method} {_subject(one.path)}" for one in requests).most_common())
+
+
+def _subject(path: str) -> str:
+    names = {"/blobs/uploads/": "upload", "/blobs/": "blob", "/manifests/": "manifest", "/tags/list": "tags", "/referrers/": "referrers"}
+    return next((name for part, name in names.items() if part in path), "ping")
 
 
 @contextlib.contextmanager
-def listing_server() -> Iterator[str]:
-    process = subprocess.Popen([sys.executable, "-c", SERVER, str(TAGS)], stdout=subprocess.PIPE, text=True)
+def _source(corpus: Corpus) -> Iterator[RegistryProcess]:
+    """Give a registry that holds *corpus*, kept from one run of the benchmark to the next."""
+    folder = _KEPT / corpus.name
+    ready = folder / "ready"
+    if not ready.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    with running_registry(folder) as registry:
+        if not ready.exists():
+            corpus.push(registry.host)
+            ready.touch()
+        yield registry
+
+
+@contextlib.contextmanager
+def _line(work: Work, host: str, *, side: str = "source") -> Iterator[str]:
+    """Give HOST:PORT by which *host* is to be reached: its own, or a line's."""
+    if work.line is None or work.sides not in {"both", side}:
+        yield host
+        return
+    command = [sys.executable, "-m", "benchmarks.line", *(f"{figure:g}" for figure in work.line), host]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
     try:
+        assert process.stdout is not None
         yield f"127.0.0.1:{int(process.stdout.readline())}"
     finally:
         process.terminate()
         process.wait()
 
 
-class _Direct:
-    def run(self, function):
-        return function()
+def median(samples: Sequence[Sample], name: str) -> float:
+    """Return the median of one figure."""
+    return statistics.median(getattr(sample, name) for sample in samples)
 
 
-def plan(folder: Path) -> None:
-    from imgsync.state import Record, open_state
-
-    with listing_server() as host:
-        names = [f"team/r{number}" for number in range(REPOSITORIES)]
-        (folder / "registries.yaml").write_text(f"version: 1\nregistries: {{'{host}': {{tls: false}}}}\n")
-        (folder / "mirrors.d").mkdir()
-        (folder / "mirrors.d" / "a.yaml").write_text(
-            f"version: 1\nmirrors: [{{name: a, source: {{registry: '{host}', repositories: {json.dumps(names)}}}, destinations: ['{host}/m']}}]\n"
-        )
-        with open_state(str(folder / ".imgsync" / "state"), thread=_Direct(), lock_timeout_seconds=0, on_warning=print) as state:
-            for name in names:
-                digests = {tag: f"sha256:{hashlib.sha256(f'{name}:{tag}'.encode()).hexdigest()}" for tag in range(TAGS)}
-                state.put(
-                    [
-                        Record(
-                            f"{host}/m/{name}:v1.{tag}.0",
-                            digest,
-                            "00000000",
-                            1000,
-                            "x/y",
-                            f"{host}/{name}:v1.{tag}.0",
-                            digest,
-                            "platforms=all;referrers=none",
-                            "2026-01-01T00:00:00Z",
-                        )
-                        for tag, digest in digests.items()
-                    ]
-                )
-        measure(f"imgsync plan, {REPOSITORIES * TAGS:,} kept tags, digests listed", "20 s, 200 MiB", "plan", "--detailed-exitcode", cwd=folder)
-        measure("the same, -o json", "20 s, 200 MiB", "plan", "-o", "json", cwd=folder)
+def show(work: Work, results: Sequence[Result]) -> None:
+    print(f"\n{work.title}")
+    for name in ("cold", "unchanged"):
+        print(f"  {name:<26} {'wall s':>8} {'ratio':>6} {'CPU s':>7} {'MiB':>6} {'source':>7} {'dest.':>7} {'MB read':>8} wrong")
+        peers = [median(getattr(one, name), "wall") for one in results if not one.tool.startswith("imgsync")]
+        best = min(peers, default=0.0)
+        for one in sorted(results, key=lambda result: median(getattr(result, name), "wall")):
+            samples = getattr(one, name)
+            last = samples[-1]
+            wall = median(samples, "wall")
+            asked, got = sum(last.source.values()), sum(last.destination.values())
+            ratio = f"{wall / best:6.2f}" if best else "     –"
+            print(
+                f"  {one.tool:<26} {wall:8.2f} {ratio} {median(samples, 'cpu'):7.2f} {median(samples, 'peak'):6.0f} {asked:7} {got:7} {last.source_bytes / 1e6:8.1f} {last.wrong:5}",
+                flush=True,
+            )
 
 
-def memory(folder: Path) -> None:
-    with running_registry(folder / "one") as source, running_registry(folder / "two") as destination:
-        for number in range(4):
-            push(source.host, "big/app", str(number), image(("big", number), layers=2, layer_bytes=200 << 20))
-        (folder / "registries.yaml").write_text(f"version: 1\nregistries: {{'{source.host}': {{tls: false}}, '{destination.host}': {{tls: false}}}}\n")
-        (folder / "mirrors.d").mkdir()
-        (folder / "mirrors.d" / "a.yaml").write_text(
-            f"version: 1\nmirrors: [{{name: a, source: {source.host}/big/app, destinations: ['{destination.host}/m']}}]\n"
-        )
-        measure("imgsync apply, 4 images of 2 layers, 200 MiB each", "120 MiB", "apply", cwd=folder, runs=1)
+def machine() -> dict[str, str]:
+    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) >> 20
+    return {"processors": f"{os.cpu_count()} × {model}", "memory": f"{memory} GiB", "kernel": platform.release(), "python": platform.python_version()}
 
 
 def main() -> None:
-    print(f"Python {platform.python_version()}, {os.cpu_count()} processors, median of {RUNS} runs (apply: one)")
-    for part in (validate, plan, memory):
-        with tempfile.TemporaryDirectory(prefix="imgsync-bench-") as folder:
-            part(Path(folder))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", choices=[work.name for work in WORKS], help="this work (repeatable); else all")
+    parser.add_argument("--tool", action="append", help="tools whose name begins so (repeatable); else all that are found")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--output", type=Path, help="write every figure there, as JSON")
+    options = parser.parse_args()
+    tools = [tool for tool in TOOLS if tool.found and (not options.tool or any(tool.name.startswith(name) for name in options.tool))]
+    versions = {tool.program: version(tool) for tool in tools}
+    print(f"{machine()}\n{ {Path(program).name: found for program, found in versions.items()} }, median of {options.runs} runs")
+    everything = []
+    for work in WORKS:
+        if options.only and work.name not in options.only:
+            continue
+        able = [tool for tool in tools if tool.destinations >= work.destinations]
+        results = list(bench(work, able, runs=options.runs))
+        show(work, results)
+        everything.append({"work": work.name, "title": work.title, "results": [asdict(result) for result in results]})
+    if options.output:
+        document = {"machine": machine(), "versions": {Path(program).name: found for program, found in versions.items()}, "works": everything}
+        options.output.write_text(json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":

@@ -107,9 +107,14 @@ def image(
     created: str = "2026-01-01T00:00:00Z",
     platform: str = "linux/amd64",
     annotations: Mapping[str, str] | None = None,
+    contents: Sequence[bytes] = (),
 ) -> Image:
-    """Return an image of so many layers, on top of the blob *shared*; another *seed* is another image with no other blob in common."""
-    contents = [layer((seed, platform, number), layer_bytes) for number in range(layers)]
+    """
+    Return an image of so many layers, on top of the blob *shared*, or of these *contents*.
+
+    Another *seed* is another image with no other blob in common.
+    """
+    contents = list(contents) or [layer((seed, platform, number), layer_bytes) for number in range(layers)]
     contents[:0] = [] if shared is None else [shared]
     os, architecture, *_ = platform.split("/")
     config = to_json(

@@ -26,7 +26,7 @@ PROGRAMS = ("docker-registry", "skopeo")
 # A password of its own shape, so that a leak of it can be searched for anywhere.
 LOGIN = ("robot", "harness-password")
 _HTPASSWD = "robot:$2b$05$abcdefghijklmnopqrstuu7e8lpPVhw0YYbfTTM8eXwhdht1Knm26\n"
-_LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) ')
+_LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) (?P<bytes>\d+)')
 _READY_SECONDS = 20.0
 
 
@@ -175,6 +175,13 @@ class RegistryProcess:
             text = file.read().decode()
         found = [Logged(line["method"], line["target"], int(line["status"])) for line in _LINE.finditer(text)]
         return tuple(one for one in found if one.target.startswith(prefix) and "/harness-settle/" not in one.target)
+
+    def sent(self, since: int = 0) -> int:
+        """Return how many bytes of bodies were answered since a mark."""
+        self._settle()
+        with self._log.open("rb") as file:
+            file.seek(since)
+            return sum(int(line["bytes"]) for line in _LINE.finditer(file.read().decode()))
 
     def _settle(self) -> None:
         """Wait until the log holds all that was answered: a request of our own must have come into it."""
