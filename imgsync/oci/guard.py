@@ -10,39 +10,39 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterable
-from typing import Any
 
-import httpcore
+import httpx
 
 
-class GuardedBackend(httpcore.SyncBackend):
-    """A network backend that dials *own* hosts freely and any other only where `own` could have led us."""
+class Guard:
+    """Dials *own* hosts freely and any other only where `own` could have led us."""
 
     def __init__(self, own: Iterable[tuple[str, int]]) -> None:
         """Guard connections on behalf of *own*: (host, port) pairs the operator named, the registry first."""
         self._own = tuple(own)
         self._public: bool | None = None
 
-    def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Any = None
-    ) -> httpcore.NetworkStream:
+    def dial(self, host: str, port: int, seconds: float | None = None) -> socket.socket:
         """
-        Connect to *host*, one address after the other.
+        Connect to *host*, one address after the other, each given so many *seconds*.
 
         Raises:
-            httpcore.ConnectError: No address answers, or none may be dialled.
+            httpx.ConnectError: No address answers, or none may be dialled.
+            httpx.ConnectTimeout: The last address did not answer in time.
         """
         addresses = _resolve(host, port)
         if (host, port) == self._own[0]:
             self._public = all(_is_public(address) for address in addresses)
         elif (host, port) not in self._own:
             self._refuse_private(host, addresses)
-        last: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectError(f"{host} has no address")
+        last: httpx.TransportError = httpx.ConnectError(f"{host} has no address")
         for address in addresses:
             try:
-                return super().connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                last = error
+                return socket.create_connection((address, port), seconds)
+            except TimeoutError as error:
+                last = httpx.ConnectTimeout(str(error))
+            except OSError as error:
+                last = httpx.ConnectError(str(error))
         raise last
 
     def _refuse_private(self, host: str, addresses: list[str]) -> None:
@@ -50,16 +50,16 @@ class GuardedBackend(httpcore.SyncBackend):
             self._public = all(_is_public(address) for address in _resolve(*self._own[0]))
         private = [address for address in addresses if not _is_public(address)]
         if self._public and private:
-            raise httpcore.ConnectError(f"refused to follow a public registry to {host} at the private address {private[0]}")
+            raise httpx.ConnectError(f"refused to follow a public registry to {host} at the private address {private[0]}")
 
 
 def _resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise httpcore.ConnectError(f"{host} cannot be resolved: {error.strerror or error}") from error
+        raise httpx.ConnectError(f"{host} cannot be resolved: {error.strerror or error}") from error
     except UnicodeError as error:
-        raise httpcore.ConnectError(f"{host[:100]!r} is no host name") from error
+        raise httpx.ConnectError(f"{host[:100]!r} is no host name") from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

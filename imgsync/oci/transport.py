@@ -23,14 +23,15 @@ from imgsync.oci.auth import Authenticator, TokenAnswer
 from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
-from imgsync.oci.guard import GuardedBackend
+from imgsync.oci.guard import Guard
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import Patience, retry_call
-from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_client, read_body, translated, unanswered
+from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_lane, read_body, translated, unanswered
 
 _ERROR_LIMIT = 64 << 10
 _REDIRECT_LIMIT = 5
 _CONNECT_SECONDS = 10.0
+_TOKEN_SECONDS = 30.0
 _THROTTLED_SECONDS = 1.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _TOO_MUCH = {429, 503}
@@ -97,16 +98,16 @@ class Transport:
         self.pulls = pace.pulls
         self._auth = Authenticator(endpoint, self._ask_token_server)
         self._limit = AdaptiveLimit(endpoint.connections)
-        self._idle: list[httpx.Client] = []
+        self._idle: list[httpx.BaseTransport] = []
         self._token_lock = threading.Lock()
-        self._token_client: httpx.Client | None = None
+        self._token_lane: httpx.BaseTransport | None = None
         parts = urlsplit(endpoint.url)
         self._origin = _origin(endpoint.url)
         own = [(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))]
         if endpoint.token_server:
             server = _origin(endpoint.token_server)
             own.append((server[1], server[2]))
-        self._backend = GuardedBackend(own)
+        self._guard = Guard(own)
 
     def __repr__(self) -> str:
         """Say which registry, which side, and how many lanes are idle."""
@@ -121,8 +122,8 @@ class Transport:
         """Close every idle connection."""
         while self._idle:
             self._idle.pop().close()
-        if self._token_client is not None:
-            self._token_client.close()
+        if self._token_lane is not None:
+            self._token_lane.close()
 
     def request(self, call: Call, *, patience: Patience) -> Answer:
         """
@@ -154,8 +155,8 @@ class Transport:
 
     @contextlib.contextmanager
     def _exchange(self, call: Call, *, patience: Patience) -> Iterator[tuple[httpx.Response, str]]:
-        with self._limit.slot(patience.check) as slot, self._counted(call, patience), self._lane() as client:
-            response, url = self._authorised(client, call, patience=patience)
+        with self._limit.slot(patience.check) as slot, self._counted(call, patience), self._lane() as lane:
+            response, url = self._authorised(lane, call, patience=patience)
             try:
                 if response.status_code in _TOO_MUCH:
                     self._limit.complained(slot)
@@ -180,51 +181,51 @@ class Transport:
             self.pulls.give_back()
 
     @contextlib.contextmanager
-    def _lane(self) -> Iterator[httpx.Client]:
+    def _lane(self) -> Iterator[httpx.BaseTransport]:
         # Last in, first out: warm connections are used again, cold ones stay few.
-        client = self._idle.pop() if self._idle else self._new_client()
+        lane = self._idle.pop() if self._idle else self._new_lane()
         try:
-            yield client
+            yield lane
         except Exception:
-            self._idle.append(client)
+            self._idle.append(lane)
             raise
         except BaseException:
             # Torn out of httpx: whatever state its pool is in, nobody else shall meet it.
-            client.close()
+            lane.close()
             raise
         else:
-            self._idle.append(client)
+            self._idle.append(lane)
 
-    def _authorised(self, client: httpx.Client, call: Call, *, patience: Patience) -> tuple[httpx.Response, str]:
+    def _authorised(self, lane: httpx.BaseTransport, call: Call, *, patience: Patience) -> tuple[httpx.Response, str]:
         if call.secrets is not None:
-            return self._followed(client, call, None, patience=patience)
+            return self._followed(lane, call, None, patience=patience)
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
-        response, url = self._followed(client, call, header, patience=patience)
+        response, url = self._followed(lane, call, header, patience=patience)
         replayable = call.body is None or isinstance(call.body, bytes)
         if response.status_code != 401 or _origin(url) != self._origin:
             return response, url
         challenges = response.headers.get_list("www-authenticate")
         if not any(challenges) and self._auth.challenge is None:
-            challenges = self._challenges_at_root(client, call, patience)
+            challenges = self._challenges_at_root(lane, call, patience)
         if not self._auth.challenged(challenges, call.scopes, sent=header, operation=call.operation):
             return response, url
         drain(response)
         if not replayable:
             raise self._auth.explain(call.operation.failed(TokenRefusedError, "the token was refused", status=401), call.scopes)
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
-        return self._followed(client, call, header, patience=patience)
+        return self._followed(lane, call, header, patience=patience)
 
-    def _challenges_at_root(self, client: httpx.Client, call: Call, patience: Patience) -> list[str]:
+    def _challenges_at_root(self, lane: httpx.BaseTransport, call: Call, patience: Patience) -> list[str]:
         """Ask `GET /v2/` for the challenge that a 401 came without."""
-        response = self._send(client, Call(call.operation, "GET", "/v2/"), f"{self.endpoint.url}/v2/", None, patience=patience)
+        response = self._send(lane, Call(call.operation, "GET", "/v2/"), f"{self.endpoint.url}/v2/", None, patience=patience)
         drain(response)
         return response.headers.get_list("www-authenticate") if response.status_code == 401 else []
 
-    def _followed(self, client: httpx.Client, call: Call, authorization: str | None, *, patience: Patience) -> tuple[httpx.Response, str]:
+    def _followed(self, lane: httpx.BaseTransport, call: Call, authorization: str | None, *, patience: Patience) -> tuple[httpx.Response, str]:
         url = call.target if "://" in call.target else self.endpoint.url + call.target
         for _ in range(_REDIRECT_LIMIT + 1):
             own = _origin(url) == self._origin
-            response = self._send(client, call, url, authorization if own else None, patience=patience)
+            response = self._send(lane, call, url, authorization if own else None, patience=patience)
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or not location or response.status_code in call.accept:
                 return response, url
@@ -243,7 +244,7 @@ class Transport:
             )
         return target
 
-    def _send(self, client: httpx.Client, call: Call, url: str, authorization: str | None, *, patience: Patience) -> httpx.Response:
+    def _send(self, lane: httpx.BaseTransport, call: Call, url: str, authorization: str | None, *, patience: Patience) -> httpx.Response:
         self._pace.wait(patience.pause)
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **call.headers}
         if authorization is not None:
@@ -255,8 +256,8 @@ class Transport:
             headers.update(call.secrets or {})
         timeout = httpx.Timeout(patience.request_seconds, connect=min(_CONNECT_SECONDS, patience.request_seconds))
         try:
-            request = client.build_request(call.method, url, headers=headers, content=call.body, timeout=timeout)
-            response = client.send(request, stream=True, follow_redirects=False)
+            request = httpx.Request(call.method, url, headers=headers, content=call.body, extensions={"timeout": timeout.as_dict()})
+            response = lane.handle_request(request)
         except FOREIGN_ERRORS as error:
             raise unanswered(call.operation, error) from error
         if "/manifests/" in url and response.status_code != 401:
@@ -278,17 +279,18 @@ class Transport:
             self._pace.close_for(min(asked, _LONGEST_RETRY_AFTER_SECONDS))
         return error
 
-    def _new_client(self) -> httpx.Client:
-        return new_client(self.endpoint, self._backend)
+    def _new_lane(self) -> httpx.BaseTransport:
+        return new_lane(self.endpoint, self._guard)
 
     def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str], form: bytes | None) -> TokenAnswer:
         """Ask a token server once; redirects are not followed, so an answer is the named server's own."""
-        if self._token_client is None:
-            self._token_client = self._new_client()
+        if self._token_lane is None:
+            self._token_lane = self._new_lane()
         try:
             own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
-            request = self._token_client.build_request("POST" if form else "GET", url, headers={**own, **headers}, content=form, timeout=30.0)
-            response = self._token_client.send(request, stream=True, follow_redirects=False)
+            timeouts = httpx.Timeout(_TOKEN_SECONDS).as_dict()
+            request = httpx.Request("POST" if form else "GET", url, headers={**own, **headers}, content=form, extensions={"timeout": timeouts})
+            response = self._token_lane.handle_request(request)
             try:
                 body = read_body(response, _ERROR_LIMIT, operation=operation)
                 if response.status_code >= 500 or response.status_code == 429:

@@ -1,4 +1,4 @@
-"""The border to httpx: clients that keep no cookies and read no environment, bodies within bounds, foreign errors as ours."""
+"""The border to httpx: lanes that keep no cookies and read no environment, bodies within bounds, foreign errors as ours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import httpx
 from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, safe_text
-from imgsync.oci.guard import GuardedBackend
+from imgsync.oci.guard import Guard
+from imgsync.oci.lane import Lane
 
 FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, h11.ProtocolError, UnicodeError, OSError)
 _SHORT_BODY = 64 << 10
@@ -33,25 +34,13 @@ _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] 
 )
 
 
-def new_client(endpoint: Endpoint, backend: GuardedBackend) -> httpx.Client:
-    """Return a client with two connections: the registry's, and one to where it keeps its blobs."""
-    transport = httpx.HTTPTransport(
-        verify=endpoint.context,
-        limits=httpx.Limits(max_connections=2, max_keepalive_connections=2),
-        trust_env=False,
-        proxy=endpoint.proxy,
-    )
+def new_lane(endpoint: Endpoint, guard: Guard) -> httpx.BaseTransport:
+    """Return a transport for one request at a time, with two connections: the registry's, and one to where it keeps its blobs."""
     if endpoint.proxy is None:
-        # httpx has no public way to choose who dials; behind a proxy the proxy dials, and guards.
-        transport._pool._network_backend = backend  # noqa: SLF001
-    return httpx.Client(transport=transport, trust_env=False, follow_redirects=False, cookies=_NoCookies())
-
-
-class _NoCookies(httpx.Cookies):
-    """A jar that keeps nothing: httpx would send one port's cookies to another port of the host."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Keep none."""
+        return Lane(endpoint.context, guard)
+    # Behind a proxy the proxy dials, and guards.
+    limits = httpx.Limits(max_connections=2, max_keepalive_connections=2)
+    return httpx.HTTPTransport(verify=endpoint.context, limits=limits, trust_env=False, proxy=endpoint.proxy)
 
 
 def headers_of(response: httpx.Response) -> dict[str, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 
-import httpcore
+import httpx
 import pytest
 
-from imgsync.oci.guard import GuardedBackend
+from imgsync.oci.guard import Guard
 
 NAMES = {
     "public.example": ["93.184.216.34"],
@@ -28,43 +28,43 @@ def dialled(monkeypatch):
     def resolve(host, port, **_):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in NAMES.get(host, [host])]
 
-    def connect(self, host, port, *_):
-        addresses.append(host)
+    def connect(address, *_):
+        addresses.append(address[0])
         return object()
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
+    monkeypatch.setattr(socket, "create_connection", connect)
     return addresses
 
 
 @pytest.mark.parametrize("host", ["inside.example", "metadata.example", "mixed.example", "mapped.example", "127.0.0.1", "::1", "169.254.169.254", "0.0.0.0"])
 def test_public_registry_leads_to_no_private_address(host, dialled):
     """Neither by name nor by number, not even when one of several addresses is public; nothing is dialled."""
-    backend = GuardedBackend([("public.example", 443)])
+    backend = Guard([("public.example", 443)])
 
-    with pytest.raises(httpcore.ConnectError, match="refused to follow a public registry"):
-        backend.connect_tcp(host, 443)
+    with pytest.raises(httpx.ConnectError, match="refused to follow a public registry"):
+        backend.dial(host, 443)
     assert dialled == []
 
 
 def test_public_registry_leads_to_its_public_blobs(dialled):
     """The address that was checked is the one dialled, so a second answer of the name server moves nothing."""
-    GuardedBackend([("public.example", 443)]).connect_tcp("cdn.example", 443)
+    Guard([("public.example", 443)]).dial("cdn.example", 443)
 
     assert dialled == ["93.184.216.35"]
 
 
 def test_private_registry_leads_where_it_likes(dialled):
     """A registry that is itself private, and whatever the operator named beside it, is not guarded."""
-    GuardedBackend([("private.example", 443)]).connect_tcp("inside.example", 443)
-    GuardedBackend([("public.example", 443), ("inside.example", 8443)]).connect_tcp("inside.example", 8443)
+    Guard([("private.example", 443)]).dial("inside.example", 443)
+    Guard([("public.example", 443), ("inside.example", 8443)]).dial("inside.example", 8443)
 
     assert dialled == ["10.0.0.5", "10.0.0.5"]
 
 
 def test_named_port_is_all_that_is_trusted(dialled):
     """Another port of a private token server that was named is another host."""
-    backend = GuardedBackend([("public.example", 443), ("inside.example", 8443)])
+    backend = Guard([("public.example", 443), ("inside.example", 8443)])
 
-    with pytest.raises(httpcore.ConnectError, match="refused"):
-        backend.connect_tcp("inside.example", 22)
+    with pytest.raises(httpx.ConnectError, match="refused"):
+        backend.dial("inside.example", 22)

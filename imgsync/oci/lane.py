@@ -1,0 +1,387 @@
+"""
+A lane to one registry: an httpx transport over kept sockets, answers parsed by llhttp (httptools).
+
+It does what a mirror needs of HTTP/1.1 and no more: one request at a time, bodies of a known length, one connection to the registry and one to
+where it keeps its blobs. Nothing here decodes, follows, authorises or tries again what a server may have seen.
+docs/decisions/0005 says what that saves, measured.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import cast
+
+import httptools
+import httpx
+
+from imgsync.oci.guard import Guard
+
+_RECEIVE_BYTES = 256 << 10
+_HEAD_LIMIT = 64 << 10
+_SMALL_BYTES = 64 << 10
+_CONNECTIONS = 2
+_NO_BODY = {204, 304}
+_SELECTABLE = 1024
+
+Origin = tuple[str, str, int]
+
+
+class Lane(httpx.BaseTransport):
+    """Sends one request at a time; keeps its last two connections open. Errors are httpx's own."""
+
+    def __init__(self, context: ssl.SSLContext, guard: Guard) -> None:
+        """Dial through *guard*, and speak TLS to https with *context*."""
+        self._context = context
+        self._guard = guard
+        self._connections: dict[Origin, _Connection] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """
+        Send *request*, whose body has a known length, and return the answer with its body unread.
+
+        Raises:
+            httpx.TransportError: Nobody answered in time, or not in HTTP.
+        """
+        origin = _origin(request.url)
+        timeouts = cast(dict[str, float | None], request.extensions.get("timeout", {}))
+        kept = self._connections.pop(origin, None)
+        if kept is not None and not kept.usable:
+            kept.close()
+            kept = None
+        connection = kept or self._connected(origin, timeouts)
+        try:
+            try:
+                answer = connection.exchange(request, timeouts)
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if kept is None or connection.answered or not isinstance(request.stream, httpx.ByteStream):
+                    raise
+                # It was closed while it lay idle: the server has not seen this request, so it goes out again on a new one.
+                connection.close()
+                connection = self._connected(origin, timeouts)
+                answer = connection.exchange(request, timeouts)
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(origin, connection)
+        return answer
+
+    def connect(self, url: httpx.URL, timeouts: dict[str, float | None]) -> None:
+        """
+        Open the connection to the server of *url* before it is needed.
+
+        Raises:
+            httpx.TransportError: It does not answer.
+        """
+        origin = _origin(url)
+        if origin not in self._connections:
+            self._keep(origin, self._connected(origin, timeouts))
+
+    def close(self) -> None:
+        """Close both connections."""
+        while self._connections:
+            self._connections.popitem()[1].close()
+
+    def _keep(self, origin: Origin, connection: _Connection) -> None:
+        self._connections[origin] = connection
+        while len(self._connections) > _CONNECTIONS:
+            self._connections.pop(next(iter(self._connections))).close()
+
+    def _connected(self, origin: Origin, timeouts: dict[str, float | None]) -> _Connection:
+        scheme, host, port = origin
+        seconds = timeouts.get("connect")
+        dialled = self._guard.dial(host, port, seconds)
+        try:
+            dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if scheme == "https":
+                dialled = self._context.wrap_socket(dialled, server_hostname=host)
+        except TimeoutError as error:
+            dialled.close()
+            raise httpx.ConnectTimeout("the TLS handshake takes too long") from error
+        except (OSError, ValueError) as error:
+            dialled.close()
+            raise httpx.ConnectError(str(error)) from error
+        return _Connection(dialled)
+
+
+class _Connection:
+    """One socket and the exchange on it; `answered` says whether any byte of the current answer came."""
+
+    def __init__(self, dialled: socket.socket) -> None:
+        self._socket: socket.socket | None = dialled
+        self._encrypted = isinstance(dialled, ssl.SSLSocket)
+        self._idle = True
+        self.answered = False
+
+    @property
+    def usable(self) -> bool:
+        """Return whether the next request may be sent: the last answer was read to its end, and nothing came since."""
+        return self._socket is not None and self._idle and not self._readable()
+
+    def close(self) -> None:
+        """Close the socket, once."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.close()
+            self._socket = None
+
+    def exchange(self, request: httpx.Request, timeouts: dict[str, float | None]) -> httpx.Response:
+        """Send *request* and read the answer's head."""
+        self._idle = False
+        self.answered = False
+        parser = _Answer(request.method)
+        with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
+            self._live.settimeout(timeouts.get("write"))
+        complete = self._send(request, parser)
+        with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
+            self._live.settimeout(timeouts.get("read"))
+            while not parser.has_head:
+                self._feed(parser)
+        body = _Body(self, parser, reusable=complete and parser.keeps_alive)
+        return httpx.Response(parser.status, headers=parser.headers, stream=body, request=request)
+
+    def read(self, size: int) -> bytes:
+        """Return up to *size* bytes of a body, none at the connection's end."""
+        with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
+            return self._live.recv(size)
+
+    def done(self, *, reusable: bool) -> None:
+        """The answer is read to its end, or given up: keep the connection for the next request, or close it."""
+        if reusable:
+            self._idle = True
+        else:
+            self.close()
+
+    @property
+    def _live(self) -> socket.socket:
+        if self._socket is None:
+            raise httpx.ReadError("the connection was closed")
+        return self._socket
+
+    def _readable(self) -> bool:
+        number = self._live.fileno()
+        return 0 <= number < _SELECTABLE and bool(select.select([number], [], [], 0)[0])
+
+    def _feed(self, parser: _Answer) -> None:
+        data = self._live.recv(_RECEIVE_BYTES)
+        if not data:
+            raise httpx.RemoteProtocolError("the server closed the connection without an answer")
+        self.answered = True
+        parser.feed(data)
+
+    def _send(self, request: httpx.Request, parser: _Answer) -> bool:
+        """Send head and body; return False when the server answered before it had all of it, and the rest was kept."""
+        pieces = iter(cast(httpx.SyncByteStream, request.stream))
+        head = _head(request)
+        first = next(pieces, b"")
+        left = _length(request) - len(first)
+        try:
+            if len(first) <= _SMALL_BYTES:
+                self._send_all(head + first)
+            else:
+                self._send_all(head)
+                self._send_all(first)
+            for piece in pieces:
+                if self._answered_early(parser):
+                    return False
+                left -= len(piece)
+                if left < 0:
+                    raise httpx.LocalProtocolError("the body is longer than its Content-Length")
+                self._send_all(piece)
+        except httpx.WriteError:
+            # A server that refuses a body closes its end; what it said is still to be read, if it said anything.
+            return False
+        if left != 0:
+            raise httpx.LocalProtocolError("the body is not as long as its Content-Length")
+        return True
+
+    def _send_all(self, data: bytes) -> None:
+        # Piece by piece, so that the timeout is one of no progress, however long the whole takes.
+        with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
+            sent = self._live.send(data)
+            if sent < len(data):
+                view = memoryview(data)
+                while sent < len(data):
+                    sent += self._live.send(view[sent:])
+
+    def _answered_early(self, parser: _Answer) -> bool:
+        # Over TLS a readable socket may hold nothing but a session ticket, and reading it would wait.
+        if self._encrypted or not self._readable():
+            return False
+        with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
+            self._feed(parser)
+        return parser.has_head
+
+
+class _Answer:
+    """One answer as llhttp tells of it."""
+
+    def __init__(self, method: str) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._bodyless = method == "HEAD"
+        self._seen = 0
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.has_head = False
+        self.complete = False
+        self.keeps_alive = False
+        self.length: int | None = None
+        self.pieces: list[bytes] = []
+        self.surplus = False
+
+    @property
+    def has_body(self) -> bool:
+        """Return whether the head promises a body."""
+        return not self._bodyless and self.status not in _NO_BODY
+
+    def feed(self, data: bytes) -> None:
+        """Take in the next bytes of the answer."""
+        self._seen += 0 if self.has_head else len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not (self.has_head and not self.has_body):
+                raise httpx.RemoteProtocolError(f"the answer is not HTTP: {error}") from error
+            self.surplus = True
+        if not self.has_head and self._seen > _HEAD_LIMIT:
+            raise httpx.RemoteProtocolError(f"the answer's head is longer than {_HEAD_LIMIT >> 10} KiB")
+
+    def on_message_begin(self) -> None:
+        """Begin anew after an interim answer; what comes after the answer proper belongs to nobody."""
+        if self.has_head:
+            self.surplus = True
+        else:
+            self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header, or a trailer's after the body, which nobody asked for."""
+        if not self.has_head:
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Note the head, unless it is an interim answer's."""
+        status = self._parser.get_status_code()
+        if status < 200 or self.has_head:  # noqa: PLR2004 - the interim answers
+            return
+        self.status = status
+        self.has_head = True
+        self.keeps_alive = self._parser.should_keep_alive()
+        names = dict(self._lowered())
+        if b"transfer-encoding" not in names and names.get(b"content-length", b"").isdigit():
+            self.length = int(names[b"content-length"])
+
+    def on_body(self, data: bytes) -> None:
+        """Gather what came of the body."""
+        if self.has_body and not self.surplus:
+            self.pieces.append(data)
+        else:
+            self.surplus = True
+
+    def on_message_complete(self) -> None:
+        """Note the end of the body."""
+        self.complete = self.has_head
+
+    def _lowered(self) -> Iterator[tuple[bytes, bytes]]:
+        return ((name.lower(), value) for name, value in self.headers)
+
+
+class _Body(httpx.SyncByteStream):
+    """An answer's body, to be read once; closed before its end, the connection goes with it."""
+
+    def __init__(self, connection: _Connection, answer: _Answer, *, reusable: bool) -> None:
+        self._connection: _Connection | None = connection
+        self._answer = answer
+        self._reusable = reusable
+        if not answer.has_body or answer.complete:
+            self._finish()
+
+    def __iter__(self) -> Iterator[bytes]:
+        answer = self._answer
+        left = answer.length
+        while True:
+            pieces, answer.pieces = answer.pieces, []
+            for piece in pieces:
+                if left is not None:
+                    left -= len(piece)
+                yield piece
+            connection = self._connection
+            if connection is None:
+                return
+            if left is not None:
+                yield from self._read_rest(connection, left)
+                return
+            self._read_more(connection)
+
+    def close(self) -> None:
+        """Give up what was not read, and the connection with it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _read_rest(self, connection: _Connection, left: int) -> Iterator[bytes]:
+        """Yield what is left of a body of known length, straight from the socket."""
+        while left > 0:
+            piece = connection.read(min(left, _RECEIVE_BYTES))
+            if not piece:
+                raise httpx.RemoteProtocolError(f"the connection closed {left} bytes before the end of the body")
+            left -= len(piece)
+            if left == 0:
+                self._finish()
+            yield piece
+
+    def _read_more(self, connection: _Connection) -> None:
+        """Take in more of a body that says itself where it ends, or ends with the connection."""
+        data = connection.read(_RECEIVE_BYTES)
+        if data:
+            self._answer.feed(data)
+            if self._answer.complete:
+                self._finish()
+        elif self._answer.keeps_alive:
+            raise httpx.RemoteProtocolError("the connection closed before the end of the body")
+        else:
+            self._reusable = False
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._connection is not None:
+            self._connection.done(reusable=self._reusable and not self._answer.surplus)
+            self._connection = None
+
+
+class _as_httpx:  # noqa: N801 - reads as what it is, a block
+    """Turns a socket's errors into httpx's."""
+
+    __slots__ = ("_broken", "_late")
+
+    def __init__(self, late: type[httpx.TimeoutException], broken: type[httpx.NetworkError]) -> None:
+        self._late = late
+        self._broken = broken
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, TimeoutError):
+            raise self._late("no byte within the time allowed") from error
+        if isinstance(error, OSError):
+            raise self._broken(str(error)) from error
+
+
+def _head(request: httpx.Request) -> bytes:
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    lines += [b"%s: %s" % (name, value) for name, value in request.headers.raw]
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+        raise httpx.LocalProtocolError("a header holds a line break")
+    return head + b"\r\n\r\n"
+
+
+def _length(request: httpx.Request) -> int:
+    return int(request.headers.get("content-length", "0"))
+
+
+def _origin(url: httpx.URL) -> Origin:
+    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
