@@ -193,10 +193,8 @@ def show(work: Work, results: Sequence[Result]) -> None:
             wall = median(samples, "wall")
             asked, got = sum(last.source.values()), sum(last.destination.values())
             ratio = f"{wall / best:6.2f}" if best else "     –"
-            print(
-                f"  {one.tool:<26} {wall:8.2f} {ratio} {median(samples, 'cpu'):7.2f} {median(samples, 'peak'):6.0f} {asked:7} {got:7} {last.source_bytes / 1e6:8.1f} {last.wrong:5}",
-                flush=True,
-            )
+            used = f"{median(samples, 'cpu'):7.2f} {median(samples, 'peak'):6.0f}"
+            print(f"  {one.tool:<26} {wall:8.2f} {ratio} {used} {asked:7} {got:7} {last.source_bytes / 1e6:8.1f} {last.wrong:5}", flush=True)
 
 
 def machine() -> dict[str, str]:

@@ -7,12 +7,14 @@ is a flag that loops read. Workers return, the caller's greenlet writes.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import signal
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import gevent
 import gevent.event
@@ -49,62 +51,148 @@ def assert_patched() -> None:
         raise RuntimeError("sockets are not patched by gevent; start imgsync through imgsync.__main__")
 
 
-def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int, stop: Stop | None = None) -> Iterator[Result]:
+def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
     """
     Yield `function(item)` for each item as it is done, at most *limit* at once; *items* is read as places free up.
 
-    The first error is raised once those already running are done; no further item is started after it, nor after a
-    *stop* is requested. What still runs a second after the stop cut in is left behind, its result unknown.
+    The first error is raised once those already running are done; no further item is started after it.
     """
-    assert_patched()
+    workers: Workers[Item, Result] = Workers(function, limit=limit)
     waiting = iter(items)
-    results: gevent.queue.SimpleQueue[Result | _Raised] = gevent.queue.SimpleQueue()
-    failure: BaseException | None = None
-    running = _start(function, waiting, results, limit)
-    while running:
-        result = _next(results, stop)
-        if isinstance(result, _LeftBehind):
-            break
-        running -= 1
-        if isinstance(result, _Raised):
-            failure = failure or result.error
-        elif failure is None:
-            yield result
-        if failure is None and not (stop and stop.requested):
-            running += _start(function, waiting, results, limit - running)
-    if failure is not None:
-        raise failure
+    for item in itertools.islice(waiting, limit):
+        workers.submit(item)
+    for result in workers.results():
+        yield result
+        for item in itertools.islice(waiting, 1):
+            workers.submit(item)
 
 
-class _LeftBehind:
-    """Says that what still runs is no longer waited for."""
+class _Produced:
+    """Says that a producer has come to its end."""
 
 
-def _start(function: Callable[[Item], Result], waiting: Iterator[Item], results: gevent.queue.SimpleQueue[Result | _Raised], places: int) -> int:
-    """Start up to *places* items, each to put its result, and return how many there were."""
+_LEFT_BEHIND = object()
 
-    def work(item: Item) -> None:
+
+@dataclass(slots=True)
+class _Queue(Generic[Item]):
+    """What waits in one queue, and how many of it run, the large ones among them."""
+
+    small: deque[tuple[int, Item]] = field(default_factory=deque)
+    large: deque[tuple[int, Item]] = field(default_factory=deque)
+    running: int = 0
+    running_large: int = 0
+
+    def next(self, limit: int) -> tuple[Item, bool] | None:
+        """Take what is to run next, and whether it is large; None when there is no place, or nothing waits."""
+        if self.running >= limit or not (self.small or self.large):
+            return None
+        # In order; but while small ones wait, large ones leave them a place.
+        first_is_large = bool(self.large) and (not self.small or self.large[0] < self.small[0])
+        large = first_is_large and not (self.small and limit > 1 and self.running_large >= limit - 1)
+        return (self.large if large else self.small).popleft()[1], large
+
+
+class Workers(Generic[Item, Result]):
+    """Runs items as they are handed in, at most *limit* of each queue at once, and gives the results as they come."""
+
+    def __init__(self, function: Callable[[Item], Result], *, limit: int, stop: Stop | None = None) -> None:
+        """Begin with nothing to do; after a *stop* is requested nothing more is started."""
+        assert_patched()
+        self._function = function
+        self._limit = limit
+        self._stop = stop
+        self._queues: defaultdict[Hashable, _Queue[Item]] = defaultdict(_Queue)
+        self._results: gevent.queue.SimpleQueue[Any] = gevent.queue.SimpleQueue()
+        self._number = itertools.count()
+        self._running = 0
+        self._producing = 0
+        self._failure: BaseException | None = None
+
+    def submit(self, item: Item, *, queue: Hashable = None, large: bool = False) -> None:
+        """Run *item* when there is a place in its *queue*; *large* ones leave a place free for others that wait."""
+        waiting = self._queues[queue]
+        (waiting.large if large else waiting.small).append((next(self._number), item))
+        self._start(waiting)
+
+    def produce(self, function: Callable[[], None]) -> None:
+        """Run *function*, which may submit, in a greenlet of its own; its error becomes that of `results`."""
+
+        def work() -> None:
+            try:
+                function()
+            except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
+                self._failure = self._failure or error
+            self._results.put(_Produced())
+
+        self._producing += 1
+        gevent.spawn(work)
+
+    def results(self) -> Iterator[Result]:
+        """Yield results one by one, as `batches` does."""
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[Result]]:
+        """
+        Yield results, those together that are there, until all is done that was handed in, also meanwhile, and all producers have ended.
+
+        The first error is raised once what runs is done. What still runs a second after the stop cut in is left behind, its result unknown.
+        """
+        while self._running or self._producing:
+            first = self._next()
+            if first is _LEFT_BEHIND:
+                break
+            batch = [one for one in (first, *_all_of(self._results)) if self._settled(one)]
+            if batch and self._failure is None:
+                yield batch
+        if self._failure is not None:
+            raise self._failure
+
+    def _next(self) -> Any:
+        """Return the next that ends, `_LEFT_BEHIND` when what still runs is no longer waited for."""
+        while True:
+            try:
+                return self._results.get(timeout=None if self._stop is None else _LOOK_SECONDS)
+            except gevent.queue.Empty:
+                if self._stop is not None and self._stop.abandons and (self._stop.requested or not self._producing):
+                    return _LEFT_BEHIND
+
+    def _settled(self, one: Result | _Produced) -> bool:
+        """Count what has ended, and return whether it is a result."""
+        if isinstance(one, _Produced):
+            self._producing -= 1
+            return False
+        self._running -= 1
+        return True
+
+    def _start(self, queue: _Queue[Item]) -> None:
+        while self._failure is None and not (self._stop and self._stop.closed):
+            taken = queue.next(self._limit)
+            if taken is None:
+                return
+            queue.running += 1
+            queue.running_large += taken[1]
+            self._running += 1
+            gevent.spawn(self._work, queue, *taken)
+
+    def _work(self, queue: _Queue[Item], item: Item, large: bool) -> None:
+        result: Result | None = None
         try:
-            results.put(function(item))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's greenlet and raised there
-            results.put(_Raised(error))
-
-    started = 0
-    for item in itertools.islice(waiting, places):
-        gevent.spawn(work, item)
-        started += 1
-    return started
+            result = self._function(item)
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
+            self._failure = self._failure or error
+        queue.running -= 1
+        queue.running_large -= large
+        self._results.put(result)
+        self._start(queue)
 
 
-def _next(results: gevent.queue.SimpleQueue[Result | _Raised], stop: Stop | None) -> Result | _Raised | _LeftBehind:
-    while True:
-        try:
-            found: Result | _Raised = results.get(timeout=None if stop is None else _LOOK_SECONDS)
-        except gevent.queue.Empty:
-            if stop is not None and stop.abandons:
-                return _LeftBehind()
-        else:
-            return found
+def _all_of(results: gevent.queue.SimpleQueue[Any]) -> Iterator[Any]:
+    """Yield what is there already."""
+    with contextlib.suppress(gevent.queue.Empty):
+        while True:
+            yield results.get_nowait()
 
 
 class SingleFlight(Generic[Key]):
@@ -130,12 +218,17 @@ class SingleFlight(Generic[Key]):
 
 
 class Stop:
-    """A stop asked for from outside: first no new work (`requested`), then an end to what runs (`cut`)."""
+    """
+    A stop asked for from outside: first no new work (`requested`), then an end to what runs (`cut`).
+
+    When the time is up (`expire`) nothing new is started either, but what only finds out what is left goes on.
+    """
 
     def __init__(self) -> None:
         """Begin with nothing asked."""
         self.reason = ""
         self.cut = False
+        self._expired = False
         self._cut_at: float | None = None
         self._event = gevent.event.Event()
 
@@ -150,6 +243,18 @@ class Stop:
         self._event.set()
         if grace_seconds is not None:
             gevent.spawn_later(grace_seconds, self._cut)
+
+    def expire(self, reason: str, *, grace_seconds: float | None = None) -> None:
+        """Let nothing new be started; after *grace_seconds* (if given) also end what runs."""
+        self.reason = self.reason or reason
+        self._expired = True
+        if grace_seconds is not None:
+            gevent.spawn_later(grace_seconds, self._cut)
+
+    @property
+    def closed(self) -> bool:
+        """Return whether nothing new may be started, be it that a stop was requested or that the time is up."""
+        return self._expired or self.requested
 
     def wait(self, seconds: float) -> bool:
         """Sleep up to *seconds* and return whether a stop was asked meanwhile."""
@@ -210,6 +315,11 @@ def paced(chunks: Iterable[bytes], *, deadline: Deadline, on_bytes: Callable[[in
             since = 0
             # A real timer: sleep(0) runs in the same round of the loop and starves the others.
             gevent.sleep(1e-6)
+
+
+def spawn(function: Callable[[], None]) -> None:
+    """Run *function* beside the caller; it must see to its own errors and end by itself."""
+    gevent.spawn(function)
 
 
 class NativeThread:

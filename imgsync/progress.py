@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from rich.console import Console
@@ -31,6 +32,7 @@ class Heartbeat:
         self._running = 0
         self._bytes = 0
         self._began = time.monotonic()
+        self._first: float | None = None
 
     def __enter__(self) -> Self:
         """Begin to beat."""
@@ -42,13 +44,13 @@ class Heartbeat:
         self._stop()
 
     def watch(self, plan: Plan) -> None:
-        """Know from now on what there is to do, and measure the rate anew."""
+        """Know from now on what there is to do."""
         self._images_total = len(plan.pending)
         self._bytes_total = plan.transfer_bytes
-        self._began = time.monotonic()
 
     def started(self, change: Change) -> None:  # noqa: ARG002 - the watcher's interface
-        """Count one running image."""
+        """Count one running image; the rate is measured from the first on."""
+        self._first = self._first or time.monotonic()
         self._running += 1
 
     def advanced(self, change: Change, size_bytes: int) -> None:  # noqa: ARG002 - the watcher's interface
@@ -60,9 +62,13 @@ class Heartbeat:
         self._running -= 1
         self._images += 1
 
+    def paused(self) -> contextlib.AbstractContextManager[None]:
+        """Go on: lines and results do not get in each other's way."""
+        return contextlib.nullcontext()
+
     def _beat(self) -> None:
-        seconds = time.monotonic() - self._began
-        rate = self._bytes / seconds if seconds else 0.0
+        now = time.monotonic()
+        rate = self._bytes / (now - self._first) if self._first is not None else 0.0
         left = None if self._bytes_total is None or not rate else round(max(0, self._bytes_total - self._bytes) / rate)
         self._log.info(
             "apply.progress",
@@ -73,7 +79,7 @@ class Heartbeat:
             bytes_total=self._bytes_total,
             bytes_per_second=round(rate),
             left_seconds=left,
-            seconds=round(seconds, 1),
+            seconds=round(now - self._began, 1),
         )
 
 
@@ -95,7 +101,7 @@ class Bars:
             redirect_stderr=True,  # log lines go above the bars
             transient=True,
         )
-        self._images = 0
+        self._images: int | None = None
         self._done = 0
         self._total = self._progress.add_task("", total=None)
         self._tasks: dict[str, TaskID] = {}
@@ -107,23 +113,38 @@ class Bars:
 
     def __exit__(self, *_: object) -> None:
         """Take the bars away."""
-        if self._stop is not None:
-            self._stop()
-            self._progress.stop()
+        self._end()
 
     def watch(self, plan: Plan) -> None:
-        """Begin to draw how far *plan* is, if there is anything to do."""
-        if not plan.pending:
-            return
+        """Know what there is to do in all."""
         self._images = len(plan.pending)
         self._progress.update(self._total, description=self._counted(), total=plan.transfer_bytes or None)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bars away within the block."""
+        drawn = self._stop is not None
+        self._end()
+        yield
+        if drawn:
+            self._draw()
+
+    def started(self, change: Change) -> None:
+        """Add the image's bar; the first one begins the drawing."""
+        if self._stop is None:
+            self._draw()
+        name = change.source.partition("/")[2]
+        self._tasks[change.destination] = self._progress.add_task(f"  {name}", total=change.size_bytes, visible=len(self._tasks) < _SHOWN)
+
+    def _draw(self) -> None:
         self._progress.start()
         self._stop = every(_REFRESH_SECONDS, self._progress.refresh)
 
-    def started(self, change: Change) -> None:
-        """Add the image's bar."""
-        name = change.source.partition("/")[2]
-        self._tasks[change.destination] = self._progress.add_task(f"  {name}", total=change.size_bytes, visible=len(self._tasks) < _SHOWN)
+    def _end(self) -> None:
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+            self._progress.stop()
 
     def advanced(self, change: Change, size_bytes: int) -> None:
         """Move the image's bar and the total's."""
@@ -137,4 +158,5 @@ class Bars:
         self._progress.update(self._total, description=self._counted())
 
     def _counted(self) -> str:
-        return f"{self._done} of {self._images} {'image' if self._images == 1 else 'images'}"
+        many = self._done if self._images is None else self._images
+        return f"{self._done}{'' if self._images is None else f' of {self._images}'} {'image' if many == 1 else 'images'}"

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from imgsync.apply import Limits, Watcher, apply_plan
+from imgsync.apply import Limits, Planning, Watcher, apply_as_planned
 from imgsync.cli.options import Common
 from imgsync.cli.output import redaction, say_json, say_table
 from imgsync.concurrency import NativeThread, Stop, on_signals, spawn_later
@@ -22,8 +22,9 @@ from imgsync.errors import RateLimitedError, UnsafePlanError
 from imgsync.events import Log
 from imgsync.log import to_stderr
 from imgsync.oci.retry import RetryDetails
+from imgsync.plan.ahead import OnPending
 from imgsync.plan.build import build_plan
-from imgsync.plan.model import Plan
+from imgsync.plan.model import PENDING, Plan
 from imgsync.progress import Bars, Heartbeat
 from imgsync.registries import Registries
 from imgsync.render.documents import plan_document, report_document
@@ -47,9 +48,10 @@ class Session:
     stop: Stop
     common: Common
 
-    def plan(self, config: Config, *, refresh: bool) -> Plan:
-        """Return the plan of *config*, and log that it was built."""
-        plan = build_plan(config, self.registries, self.state, refresh=refresh, now=datetime.now(UTC), stop=self.stop, log=self.log)
+    def plan(self, config: Config, *, refresh: bool, on_pending: OnPending | None = None) -> Plan:
+        """Return the plan of *config*, and log that it was built; *on_pending* is told of what is certain before it is whole."""
+        now = datetime.now(UTC)
+        plan = build_plan(config, self.registries, self.state, refresh=refresh, now=now, stop=self.stop, log=self.log, on_pending=on_pending)
         self.log.info("plan.built", plan_id=plan.id, **plan.counts, error=len(plan.errors), transfer_bytes=plan.transfer_bytes, seconds=plan.seconds)
         for error in plan.errors:
             self.log.error("plan.failed", mirror=error.mirror, reference=error.reference, error=error.message, hint=error.hint)
@@ -60,9 +62,9 @@ class Session:
         if self.common.run_seconds is not None:
             spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up"))
 
-    def apply(self, plan: Plan, config: Config, *, limits: Limits, watcher: Watcher) -> Report:
-        """Return the report of *plan* as applied, and log that it ended."""
-        report = apply_plan(plan, config, self.registries, self.state, log=self.log, watcher=watcher, stop=self.stop, limits=limits)
+    def apply(self, planning: Planning, config: Config, *, limits: Limits, watcher: Watcher) -> Report:
+        """Return the report of the plan that *planning* makes, applied while it is made, and log that it ended."""
+        report = apply_as_planned(planning, config, self.registries, self.state, log=self.log, watcher=watcher, stop=self.stop, limits=limits)
         summary = {name: report.count(name) for name in ("copied", "kept", "failed", "refused", "deleted", "remaining")}
         self.log.info(
             "apply.finished", plan_id=report.plan_id, **summary, bytes_copied=report.total("bytes_copied"), seconds=report.seconds, exit_code=apply_exit(report)
@@ -142,19 +144,28 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
         UnsafePlanError: The plan holds more changes than `--max-changes`.
     """
     limits = Limits(time.monotonic(), run_seconds=session.common.run_seconds, grace_seconds=options["grace"], fail_fast=options["fail_fast"])
+    most = options["max_changes"]
+    # click knows the command it runs by the greenlet that runs it, and planning has one of its own.
+    context = click.get_current_context()
     with session.watcher(options["heartbeat"]) as watcher:
-        plan = session.plan(config, refresh=refresh)
-        most = options["max_changes"]
-        if most is not None and len(plan.pending) > most:
-            print_plan(plan, output=output)
-            raise UnsafePlanError(
-                f"the plan holds {len(plan.pending)} changes, more than --max-changes {most}; nothing was done",
-                hint="review the plan, then raise --max-changes",
-            )
-        if output == "table":
-            print_plan(plan, output=output)
-        report = session.apply(plan, config, limits=limits, watcher=watcher)
-    if output == "json" or plan.pending or report.count("refused") or report.errors:
+
+        def planning(on_pending: OnPending) -> Plan:
+            # Where the number of changes matters nothing may begin before all are known.
+            plan = session.plan(config, refresh=refresh, on_pending=on_pending if most is None else None)
+            refused = most is not None and len(plan.pending) > most
+            if output == "table" or refused:
+                with watcher.paused(), context.scope(cleanup=False):
+                    print_plan(plan, output=output)
+            if refused:
+                raise UnsafePlanError(
+                    f"the plan holds {len(plan.pending)} changes, more than --max-changes {most}; nothing was done",
+                    hint="review the plan, then raise --max-changes",
+                )
+            return plan
+
+        report = session.apply(planning, config, limits=limits, watcher=watcher)
+    changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
+    if output == "json" or changed or report.count("refused") or report.errors:
         print_report(report, output=output)
     return apply_exit(report)
 

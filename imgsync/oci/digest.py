@@ -36,30 +36,71 @@ def digest_of(data: bytes, *, like: str = "sha256:") -> str:
     return f"{algorithm}:{hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()}"
 
 
-def verified(chunks: Iterable[bytes], *, digest: str, size_bytes: int, what: str) -> Iterator[bytes]:
+class RunningDigest:
+    """The digest and size of a blob as its bytes come; `seen` counts those taken in. A copy goes on by itself."""
+
+    def __init__(self, digest: str, size_bytes: int, what: str) -> None:
+        """Begin before the first byte of a blob that must have *digest* and *size_bytes*; *what* names it in errors."""
+        self._digest = digest
+        self._size = size_bytes
+        self._what = what
+        self._hasher = hashlib.new(digest.partition(":")[0], usedforsecurity=False)
+        self.seen = 0
+
+    def copy(self) -> RunningDigest:
+        """Return another that has taken in the same bytes."""
+        other = RunningDigest(self._digest, self._size, self._what)
+        other.__dict__.update(self.__dict__, _hasher=self._hasher.copy())
+        return other
+
+    def expect(self, size: int) -> None:
+        """
+        Return when *size* more bytes may come.
+
+        Raises:
+            ContentMismatchError: They are more than the blob has.
+        """
+        if self.seen + size > self._size:
+            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual="more")
+
+    def update(self, chunk: bytes) -> None:
+        """Take in the next bytes."""
+        self.seen += len(chunk)
+        self._hasher.update(chunk)
+
+    def check(self) -> None:
+        """
+        Return when all that was taken in is the blob.
+
+        Raises:
+            ContentMismatchError: Too few bytes, or bytes of another digest.
+        """
+        if self.seen != self._size:
+            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual=f"{self.seen} bytes")
+        found = f"{self._hasher.name}:{self._hasher.hexdigest()}"
+        if found != self._digest:
+            raise ContentMismatchError(self._what, expected=self._digest, actual=found)
+
+
+def verified(chunks: Iterable[bytes], running: RunningDigest) -> Iterator[bytes]:
     """
     Yield *chunks* unchanged, the last one only after size and digest are known to fit.
 
-    Whoever streams them into an upload can thus never complete it with wrong bytes: the body stays short.
+    Whoever streams them into an upload can thus never complete it with wrong bytes: the body stays short. *running* has taken in
+    exactly what was yielded, and what came before; nothing, to begin with.
 
     Raises:
         ContentMismatchError: Too many bytes, too few, or bytes of another digest.
     """
-    hasher = hashlib.new(digest.partition(":")[0], usedforsecurity=False)
-    seen = 0
     held = b""
     for chunk in filter(None, chunks):
-        seen += len(chunk)
-        if seen > size_bytes:
-            raise ContentMismatchError(what, expected=f"{size_bytes} bytes", actual="more")
-        hasher.update(chunk)
+        running.expect(len(held) + len(chunk))
         if held:
+            running.update(held)
             yield held
         held = chunk
-    if seen != size_bytes:
-        raise ContentMismatchError(what, expected=f"{size_bytes} bytes", actual=f"{seen} bytes")
-    found = f"{hasher.name}:{hasher.hexdigest()}"
-    if found != digest:
-        raise ContentMismatchError(what, expected=digest, actual=found)
+    if held:
+        running.update(held)
+    running.check()
     if held:
         yield held

@@ -12,31 +12,32 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.retry import RetryDetails, is_transient, pause_seconds
 from imgsync.oci.transport import StreamedAnswer
 
+_PARTIAL = 206
 
-def download(client: RegistryClient, repository: Repository, descriptor: Descriptor) -> Generator[bytes, None, None]:
+
+def download(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, start: int = 0, end: int | None = None) -> Generator[bytes, None, None]:
     """
-    Yield the blob's bytes in order, each once, resuming with `Range` after a break.
+    Yield the blob's bytes from *start* to *end* (excluded; None is the blob's own) in order, each once, resuming with `Range` after a break.
 
     The number of tries counts anew after each byte of progress. Spec: design.md §7.6.
 
     Raises:
         RegistryError: It cannot be had within the tries of the client's patience.
     """
-    reached = 0
+    reached = start
+    last = descriptor.size_bytes if end is None else end
     failures = 0
     while True:
         try:
-            with client.open_blob(repository, descriptor, offset=reached) as answer:
-                for chunk in _from_offset(answer, reached, client=client, repository=repository, descriptor=descriptor):
+            with client.open_blob(repository, descriptor, offset=reached, end=end) as answer:
+                for chunk in _from_offset(answer, reached, end, client=client, repository=repository, descriptor=descriptor):
                     reached += len(chunk)
                     failures = 0
                     yield chunk
-            if reached >= descriptor.size_bytes:
+            if reached >= last:
                 return
             # A body that ends with its connection may be short without any error.
-            raise client.operation("pull blob", repository.at(descriptor.digest)).failed(
-                UnreachableError, f"the body ended at byte {reached} of {descriptor.size_bytes}"
-            )
+            raise client.operation("pull blob", repository.at(descriptor.digest)).failed(UnreachableError, f"the body ended at byte {reached} of {last}")
         except RegistryError as error:
             failures += 1
             if not is_transient(error) or failures >= client.patience.attempts:
@@ -53,15 +54,24 @@ def _pause(client: RegistryClient, error: RegistryError, failures: int) -> None:
     client.patience.pause(seconds)
 
 
-def _from_offset(answer: StreamedAnswer, offset: int, *, client: RegistryClient, repository: Repository, descriptor: Descriptor) -> Iterator[bytes]:
-    if offset and answer.status == 206:
-        claimed = re.fullmatch(r"bytes ([0-9]{1,15})-[0-9]{1,15}/(?:[0-9]{1,15}|\*)", answer.headers.get("content-range", ""))
-        if claimed is None or int(claimed.group(1)) != offset:
-            raise client.operation("pull blob", repository.at(descriptor.digest)).failed(
-                UnexpectedResponseError, "the registry resumed at another byte", status=206
-            )
+def _from_offset(
+    answer: StreamedAnswer, offset: int, end: int | None, *, client: RegistryClient, repository: Repository, descriptor: Descriptor
+) -> Iterator[bytes]:
+    """
+    Yield the bytes of *answer* from *offset* on, wherever it begins itself.
+
+    Raises:
+        UnexpectedResponseError: It is another range than was asked for, or none though an *end* was.
+    """
+    operation = client.operation("pull blob", repository.at(descriptor.digest))
+    if answer.status == _PARTIAL:
+        claimed = re.fullmatch(r"bytes ([0-9]{1,15})-([0-9]{1,15})/(?:[0-9]{1,15}|\*)", answer.headers.get("content-range", ""))
+        if claimed is None or int(claimed[1]) != offset or (end is not None and int(claimed[2]) != end - 1):
+            raise operation.failed(UnexpectedResponseError, "the registry resumed at another byte", status=_PARTIAL)
         yield from answer.chunks
         return
+    if end is not None:
+        raise operation.failed(UnexpectedResponseError, "the registry sends the whole where a range was asked for", status=answer.status)
     skip = offset
     for chunk in answer.chunks:
         if skip >= len(chunk):

@@ -47,7 +47,7 @@ class Lane(httpx.BaseTransport):
             httpx.TransportError: Nobody answered in time, or not in HTTP.
         """
         origin = _origin(request.url)
-        timeouts = cast(dict[str, float | None], request.extensions.get("timeout", {}))
+        timeouts = cast("dict[str, float | None]", request.extensions.get("timeout", {}))
         kept = self._connections.pop(origin, None)
         if kept is not None and not kept.usable:
             kept.close()
@@ -174,7 +174,7 @@ class _Connection:
 
     def _send(self, request: httpx.Request, parser: _Answer) -> bool:
         """Send head and body; return False when the server answered before it had all of it, and the rest was kept."""
-        pieces = iter(cast(httpx.SyncByteStream, request.stream))
+        pieces = iter(cast("httpx.SyncByteStream", request.stream))
         head = _head(request)
         first = next(pieces, b"")
         left = _length(request) - len(first)
@@ -264,7 +264,7 @@ class _Answer:
     def on_headers_complete(self) -> None:
         """Note the head, unless it is an interim answer's."""
         status = self._parser.get_status_code()
-        if status < 200 or self.has_head:  # noqa: PLR2004 - the interim answers
+        if status < 200 or self.has_head:
             return
         self.status = status
         self.has_head = True

@@ -188,22 +188,23 @@ class RegistryClient:
         return "oci-subject" in answer.headers
 
     @contextlib.contextmanager
-    def open_blob(self, repository: Repository, descriptor: Descriptor, *, offset: int = 0) -> Iterator[StreamedAnswer]:
+    def open_blob(self, repository: Repository, descriptor: Descriptor, *, offset: int = 0, end: int | None = None) -> Iterator[StreamedAnswer]:
         """
-        Give the blob's bytes from *offset* on: status 206, or 200 with all of them where ranges are not known.
+        Give the blob's bytes from *offset* on, to before *end* if given: status 206, or 200 with all of them where ranges are not known.
 
         Raises:
             RegistryError: Also out of the chunks, when the connection breaks.
 
         Spec: "Pulling blobs" (end-2).
         """
+        part = bool(offset) or end is not None
         call = Call(
             self.operation("pull blob", repository.at(descriptor.digest)),
             "GET",
             f"/v2/{repository.path}/blobs/{descriptor.digest}",
             scopes=_scopes(repository, "pull"),
-            accept=frozenset({200, 206}) if offset else frozenset({200}),
-            headers={"Range": f"bytes={offset}-"} if offset else {},
+            accept=frozenset({200, 206} if part else {200}),
+            headers={"Range": f"bytes={offset}-{'' if end is None else end - 1}"} if part else {},
         )
         with self.transport.stream(call, patience=self.patience) as answer:
             yield answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ _ERROR_LIMIT = 64 << 10
 _REDIRECT_LIMIT = 5
 _CONNECT_SECONDS = 10.0
 _TOKEN_SECONDS = 30.0
+_FAR_SECONDS = 0.02
 _THROTTLED_SECONDS = 1.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _TOO_MUCH = {429, 503}
@@ -92,6 +94,9 @@ class Transport:
         # Whether the registry has the referrers API: learnt from its first answer, for which the others wait.
         self.has_referrers: bool | None = None
         self.asking_referrers = threading.Lock()
+        # Whether the registry sends parts of a blob when asked to.
+        self.has_ranges = True
+        self._quickest_seconds = 0.0
         # The most that one request's body may hold, None as long as nothing was too large.
         self.body_limit_bytes: int | None = None
         self._pace = pace
@@ -112,6 +117,11 @@ class Transport:
     def __repr__(self) -> str:
         """Say which registry, which side, and how many lanes are idle."""
         return f"<Transport {self.endpoint.registry} ({self.endpoint.origin}), {len(self._idle)} idle lanes>"
+
+    @property
+    def is_far(self) -> bool:
+        """Return whether the quickest answer so far took so long that it pays to ask ahead."""
+        return self._quickest_seconds > _FAR_SECONDS
 
     @property
     def challenge(self) -> Challenge | None:
@@ -204,16 +214,28 @@ class Transport:
         replayable = call.body is None or isinstance(call.body, bytes)
         if response.status_code != 401 or _origin(url) != self._origin:
             return response, url
+        # Kept in memory: the lane is needed for what follows, and the words if nothing does.
+        response = self._kept(response, call.operation)
         challenges = response.headers.get_list("www-authenticate")
         if not any(challenges) and self._auth.challenge is None:
             challenges = self._challenges_at_root(lane, call, patience)
         if not self._auth.challenged(challenges, call.scopes, sent=header, operation=call.operation):
             return response, url
-        drain(response)
         if not replayable:
             raise self._auth.explain(call.operation.failed(TokenRefusedError, "the token was refused", status=401), call.scopes)
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
         return self._followed(lane, call, header, patience=patience)
+
+    def _kept(self, response: httpx.Response, operation: Operation) -> httpx.Response:
+        """Return *response* with its body read, as far as it can be and is short."""
+        body = b""
+        try:
+            with contextlib.suppress(RegistryError):
+                body = read_body(response, _ERROR_LIMIT, operation=operation, cut=True)
+        finally:
+            response.close()
+        headers = [(name, value) for name, value in response.headers.raw if name.lower() not in {b"content-encoding", b"content-length", b"transfer-encoding"}]
+        return httpx.Response(response.status_code, headers=headers, stream=httpx.ByteStream(body))
 
     def _challenges_at_root(self, lane: httpx.BaseTransport, call: Call, patience: Patience) -> list[str]:
         """Ask `GET /v2/` for the challenge that a 401 came without."""
@@ -257,9 +279,13 @@ class Transport:
         timeout = httpx.Timeout(patience.request_seconds, connect=min(_CONNECT_SECONDS, patience.request_seconds))
         try:
             request = httpx.Request(call.method, url, headers=headers, content=call.body, extensions={"timeout": timeout.as_dict()})
+            began = time.monotonic()
             response = lane.handle_request(request)
         except FOREIGN_ERRORS as error:
             raise unanswered(call.operation, error) from error
+        if call.body is None:
+            took = time.monotonic() - began
+            self._quickest_seconds = min(took, self._quickest_seconds or took)
         if "/manifests/" in url and response.status_code != 401:
             self.pulls.learn(headers_of(response))
         return response

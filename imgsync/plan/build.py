@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from imgsync.concurrency import Stop, map_unordered
 from imgsync.config.model import Config, Mirror
-from imgsync.errors import BudgetSpentError, ImgsyncError
+from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError
 from imgsync.events import Log
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.manifest import Descriptor
+from imgsync.plan.ahead import Ahead, OnPending
 from imgsync.plan.enumerate import SourceRepository, enumerate_source
 from imgsync.plan.lookup import TagPlan, TagPlanner
 from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError, PullCost
@@ -40,19 +41,42 @@ class _MirrorPlan:
     selected: list[SelectedTags] = field(default_factory=list)
     blobs: dict[str, tuple[Descriptor, ...]] = field(default_factory=dict)
     manifests: set[str] = field(default_factory=set)
+    whole: bool = False
 
 
-def build_plan(config: Config, registries: Registries, state: StateStore, *, refresh: bool, now: datetime, stop: Stop, log: Log) -> Plan:
+def build_plan(
+    config: Config,
+    registries: Registries,
+    state: StateStore,
+    *,
+    refresh: bool,
+    now: datetime,
+    stop: Stop,
+    log: Log,
+    on_pending: OnPending | None = None,
+) -> Plan:
     """
     Return what would have to happen for the destinations to serve what *config* declares.
 
+    With *on_pending* pending changes are told of as soon as they are certain; each that was told of is in the plan, and a stop
+    makes the plan end early, with an error for each mirror that it left unfinished.
+
     Raises:
-        StoppedError: A stop was requested before the plan was whole.
+        StoppedError: A stop was requested before the plan was whole, and nobody was told of a part of it.
     """
     began = time.monotonic()
-    planner = _Planner(registries, state, refresh=refresh, now=now, stop=stop, log=log)
-    planned = {one.mirror.name: one for one in map_unordered(planner.plan_mirror, config.mirrors, limit=_MIRRORS_AT_ONCE)}
-    mirrors = [planned[mirror.name] for mirror in config.mirrors]
+    ahead = Ahead(config.mirrors, on_pending)
+    planner = _Planner(registries, state, ahead, refresh=refresh, now=now, stop=stop, log=log)
+    mirrors = [_MirrorPlan(mirror) for mirror in config.mirrors]
+    try:
+        for _ in map_unordered(planner.plan_mirror, mirrors, limit=_MIRRORS_AT_ONCE):
+            pass
+    except StoppedError as error:
+        if on_pending is None:
+            raise
+        for one in mirrors:
+            if not one.whole:
+                one.errors.append(PlanError(one.mirror.name, one.mirror.source.registry, error.message, "run again for the rest", later=True))
     _refuse_collisions(mirrors)
     return Plan(
         changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_order)),
@@ -60,14 +84,16 @@ def build_plan(config: Config, registries: Registries, state: StateStore, *, ref
         mirrors=tuple(_notes(one) for one in mirrors),
         transfer_bytes=_transfer_bytes(mirrors, state),
         created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        requests=tuple((origin, sum(sum(count.values()) for count in registries.requests(origin).values())) for origin in ("source", "destination")),
+        # What is copied meanwhile asks too, and is not to be told apart.
+        requests=() if ahead.told else tuple(_requests(registries)),
         seconds=round(time.monotonic() - began, 3),
         pulls=tuple(_pull_costs(mirrors, registries)),
     )
 
 
 class _Planner:
-    def __init__(self, registries: Registries, state: StateStore, *, refresh: bool, now: datetime, stop: Stop, log: Log) -> None:
+    def __init__(self, registries: Registries, state: StateStore, ahead: Ahead, *, refresh: bool, now: datetime, stop: Stop, log: Log) -> None:
+        self._ahead = ahead
         self._registries = registries
         self._state = state
         self._refresh = refresh
@@ -75,17 +101,24 @@ class _Planner:
         self._stop = stop
         self._log = log
 
-    def plan_mirror(self, mirror: Mirror) -> _MirrorPlan:
-        result = _MirrorPlan(mirror)
-        if mirror.suspend:
-            return result
+    def plan_mirror(self, result: _MirrorPlan) -> None:
+        """Plan one mirror into *result*."""
+        mirror = result.mirror
+        try:
+            if not mirror.suspend:
+                self._note(mirror, result)
+                self._select(mirror, result)
+        finally:
+            self._ahead.selected(mirror, result.selected)
+        if not mirror.suspend:
+            self._look_up(mirror, result)
+        result.whole = True
+
+    def _note(self, mirror: Mirror, result: _MirrorPlan) -> None:
         if mirror.platforms is not None:
             result.notes.append(f"platforms {', '.join(mirror.platforms)}: an index that has others too gets a new index and so a new digest")
         if mirror.source.registry in _FROZEN:
             result.notes.append(_FROZEN[mirror.source.registry])
-        self._select(mirror, result)
-        self._look_up(mirror, result)
-        return result
 
     def _select(self, mirror: Mirror, result: _MirrorPlan) -> None:
         client = self._registries.source(mirror, check=self._stop.check_new)
@@ -126,7 +159,16 @@ class _Planner:
                 return selected, tag, _error(mirror, str(selected.repository.repository.named(tag.name)), error)
 
         items = ((selected, tag) for selected in result.selected for tag in selected.tags)
-        existing = sum(self._gather(result, *outcome) for outcome in map_unordered(look_up, items, limit=mirror.concurrency.queries))
+        existing = 0
+        held: list[Sequence[Change]] = []
+        for selected, tag, outcome in map_unordered(look_up, items, limit=mirror.concurrency.queries):
+            existing += self._gather(result, selected, tag, outcome)
+            if isinstance(outcome, TagPlan):
+                held.append(outcome.changes)
+            if existing >= mirror.tags.at_least:
+                for changes in held:
+                    self._ahead.gathered(changes)
+                held.clear()
         if existing < mirror.tags.at_least:
             if existing or not result.errors:
                 message = f"{existing} tags are selected, fewer than at_least: {mirror.tags.at_least}"
@@ -204,6 +246,11 @@ def _transfer_bytes(mirrors: Iterable[_MirrorPlan], state: StateStore) -> int:
                     known = bool(state.blob_repositories(registry, blob.digest))
                     sizes[registry, blob.digest] = 0 if known else blob.size_bytes
     return sum(sizes.values())
+
+
+def _requests(registries: Registries) -> Iterator[tuple[str, int]]:
+    for origin in ("source", "destination"):
+        yield origin, sum(sum(count.values()) for count in registries.requests(origin).values())
 
 
 def _pull_costs(mirrors: Iterable[_MirrorPlan], registries: Registries) -> Iterator[PullCost]:

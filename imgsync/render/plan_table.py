@@ -72,7 +72,8 @@ def _dropped(step: FilterStep) -> str:
 def _summary(plan: Plan) -> Iterator[str]:
     counts = plan.counts
     asked = dict(plan.requests)
-    spent = f"{asked.get('destination', 0)} destination requests, {asked.get('source', 0)} source requests, {format_duration(plan.seconds)}"
+    requests = [f"{asked.get(side, 0)} {side} requests" for side in ("destination", "source")] if asked else []
+    spent = ", ".join([*requests, format_duration(plan.seconds)])
     if not plan.errors and all(change.action is Action.KEEP for change in plan.changes):
         yield f"No changes. {counts['keep']} {_plural(counts['keep'])} up to date ({spent})."
         return
@@ -80,7 +81,7 @@ def _summary(plan: Plan) -> Iterator[str]:
     errors = [f"{len(plan.errors)} {'error' if len(plan.errors) == 1 else 'errors'}"] if plan.errors else []
     kept = f"{counts['keep']} up to date"
     yield f"Plan {plan.id}: {', '.join([*parts, *errors, kept])}."
-    yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). Asked: {spent}."
+    yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). {'Asked:' if asked else 'Planned in'} {spent}."
     yield from map(_pulls, plan.pulls)
 
 

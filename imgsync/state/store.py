@@ -78,15 +78,33 @@ class StateStore:
             if destination.startswith(prefix):
                 yield self._records[destination]
 
-    def put(self, records: Sequence[Record]) -> None:
+    def put(
+        self, records: Sequence[Record] = (), *, blobs: Iterable[tuple[str, str, Sequence[str]]] = (), referrers: Iterable[tuple[str, str, str]] = ()
+    ) -> None:
         """
-        Remember *records*, all or none.
+        Remember *records*, *blobs* and *referrers*, all or none.
+
+        *blobs* are (registry, repository path, digests) of blobs and manifests that were seen there; *referrers* are (repository, digest, tags):
+        which tags the source had for the referrers of the image of this digest when it was copied to this repository.
 
         Raises:
             StateError: They cannot be written; they are remembered for this run all the same.
         """
         self._records.update((record.destination, record) for record in records)
-        self._write({record.destination: encode(record) for record in records})
+        values: dict[str, str | None] = {record.destination: encode(record) for record in records}
+        for registry, repository, digests in blobs:
+            for digest in digests:
+                values[f"{_BLOB}{registry} {digest}"] = self._saw(f"{registry} {digest}", repository)
+        for repository, digest, tags in referrers:
+            key = f"{repository} {digest}"
+            if self._referrers.get(key, "") != tags:
+                values[_REFERRERS + key] = self._referrers[key] = tags
+        self._write(values)
+
+    def _saw(self, key: str, repository: str) -> str:
+        known = [path for path in self._blobs.get(key, "").split() if path != repository]
+        self._blobs[key] = " ".join([repository, *known][:_REPOSITORIES_PER_BLOB])
+        return self._blobs[key]
 
     def remove(self, destinations: Iterable[str]) -> int:
         """
@@ -103,36 +121,9 @@ class StateStore:
         """Return the repository paths of *registry* in which the blob was seen, at most four, the latest first."""
         return tuple(self._blobs.get(f"{registry} {digest}", "").split())
 
-    def saw_blobs(self, registry: str, repository: str, digests: Sequence[str]) -> None:
-        """
-        Remember that the repository at path *repository* held the blobs.
-
-        Raises:
-            StateError: The state cannot be written.
-        """
-        changed: dict[str, str | None] = {}
-        for digest in digests:
-            key = f"{registry} {digest}"
-            known = [path for path in self._blobs.get(key, "").split() if path != repository]
-            self._blobs[key] = " ".join([repository, *known][:_REPOSITORIES_PER_BLOB])
-            changed[_BLOB + key] = self._blobs[key]
-        self._write(changed)
-
     def referrers(self, repository: str, digest: str) -> str:
-        """Return the tags of referrers that were seen to when *digest* was last copied to *repository*, as `saw_referrers` was told."""
+        """Return the tags of referrers that were seen to when *digest* was last copied to *repository*, as `put` was told."""
         return self._referrers.get(f"{repository} {digest}", "")
-
-    def saw_referrers(self, repository: str, digest: str, tags: str) -> None:
-        """
-        Remember which *tags* the source had for the referrers of *digest* when it was copied to *repository*.
-
-        Raises:
-            StateError: The state cannot be written.
-        """
-        key = f"{repository} {digest}"
-        if self._referrers.get(key, "") != tags:
-            self._referrers[key] = tags
-            self._write({_REFERRERS + key: tags})
 
     def close(self) -> None:
         """Move everything into the one file, and close it."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imgsync.errors import ImgsyncError, InvalidReferenceError, UnsupportedContentError
 from imgsync.oci.challenge import parse_challenges
-from imgsync.oci.digest import digest_of, is_digest, verified
+from imgsync.oci.digest import RunningDigest, digest_of, is_digest, verified
 from imgsync.oci.errors import retry_after_seconds, safe_text
 from imgsync.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
 from imgsync.oci.reference import parse_reference, parse_registry
@@ -230,11 +230,11 @@ def test_verified_bytes_are_whole_or_never_end(chunks, extra):
     """Right bytes pass unchanged; wrong ones raise before the last of them is out."""
     content = b"".join(chunks)
 
-    assert b"".join(verified(chunks, digest=digest(content), size_bytes=len(content), what="x")) == content
+    assert b"".join(verified(chunks, RunningDigest(digest(content), len(content), "x"))) == content
     for wrong in ([*chunks, extra], [*chunks, b"", extra], [bytes(byte ^ 1 for byte in content), b""] if content else [extra]):
         passed = []
         with pytest.raises(ImgsyncError):
-            passed.extend(verified(wrong, digest=digest(content), size_bytes=len(content), what="x"))
+            passed.extend(verified(wrong, RunningDigest(digest(content), len(content), "x")))
         assert len(b"".join(passed)) < max(1, len(content))
 
 
@@ -243,7 +243,7 @@ def test_sha512_is_a_digest_like_another():
     content = b"x"
 
     assert is_digest(digest_of(content, like="sha512:"))
-    assert b"".join(verified([content], digest=digest_of(content, like="sha512:"), size_bytes=1, what="x")) == content
+    assert b"".join(verified([content], RunningDigest(digest_of(content, like="sha512:"), 1, "x"))) == content
 
 
 def test_images_of_the_harness_are_read_whole():

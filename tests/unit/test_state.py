@@ -61,7 +61,7 @@ def test_blobs_are_remembered_where_they_were_seen_last(tmp_path):
     """At most four repositories per blob, the latest first."""
     with opened(tmp_path) as state:
         for path in ("a", "b", "c", "d", "e", "b"):
-            state.saw_blobs("r.io", path, [DIGEST])
+            state.put(blobs=[("r.io", path, [DIGEST])])
     with opened(tmp_path) as state:
         assert state.blob_repositories("r.io", DIGEST) == ("b", "e", "d", "c")
         assert state.blob_repositories("other.io", DIGEST) == ()
