@@ -7,22 +7,20 @@ the API's, or the repository's list of tags. Spec: design.md §2 `referrers`; di
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from imgsync.content import Image, ManifestCache, pull_manifest, read_image
-from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError, RejectedError, UnsupportedContentError
+from imgsync.errors import NotFoundError, UnsupportedContentError
+from imgsync.oci.listing.brief import tags_at_once
 from imgsync.oci.manifest import Manifest
 from imgsync.oci.reference import Repository
 from imgsync.oci.referrers import cosign_tags, fallback_tag, is_referrers_tag
 from imgsync.oci.registry import RegistryClient
 
 _LIMIT = 1000
-_TAGS_BYTES = 8 << 20
-_NO_LISTING = (AccessDeniedError, AuthenticationError, NotFoundError, RejectedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,17 +219,8 @@ def _kinds(manifest: Manifest) -> set[str]:
 
 
 def _listed_tags(client: RegistryClient, repository: Repository) -> dict[str, str] | None:
-    operation = client.operation("list tags of", repository)
     try:
-        body, following = client.get_page(
-            operation, f"/v2/{repository.path}/tags/list", scopes=(f"repository:{repository.path}:pull",), limit_bytes=_TAGS_BYTES
-        )
-    except _NO_LISTING:
+        tags = tags_at_once(client, repository)
+    except NotFoundError:
         return None
-    try:
-        tags = json.loads(body)["tags"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    if following is not None:
-        return None
-    return {tag: "" for tag in tags or () if isinstance(tag, str) and is_referrers_tag(tag)}
+    return None if tags is None else {tag: "" for tag in tags if is_referrers_tag(tag)}

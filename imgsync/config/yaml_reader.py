@@ -24,6 +24,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.resolver.Resolver()
 _SIZE_LIMIT = 4 << 20
 _DEPTH_LIMIT = 32
+_TOO_DEEP = f"nested deeper than {_DEPTH_LIMIT} levels"
 _NODE_LIMIT = 200_000
 _WORDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing", "timestamp": "a date"}
 _NULLS = {"", "~", "null", "Null", "NULL"}
@@ -140,7 +141,7 @@ def _roots(text: str) -> Iterator[_Node]:
 def _deepen(stack: list[_Node], node: _Node) -> None:
     stack.append(node)
     if len(stack) > _DEPTH_LIMIT:
-        raise _Bad(node.place, f"nested deeper than {_DEPTH_LIMIT} levels")
+        raise _Bad(node.place, _TOO_DEEP)
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
@@ -149,6 +150,9 @@ def _events(text: str) -> Iterator[yaml.Event]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if "nesting depth" in (error.problem or ""):
+            # The parser has a limit of its own, and looks so far ahead that it meets it before we meet ours.
+            raise _Bad(place, _TOO_DEEP) from error
         # The parser's own text would quote the line, and with it perhaps a password.
         raise _Bad(place, f"this is not valid YAML: {safe_text(error.problem or 'it cannot be read')}") from error
     except yaml.reader.ReaderError as error:

@@ -19,7 +19,8 @@ class AdaptiveLimit:
         self._running = 0
         # Counts the cuts: what began before the last one says nothing new by complaining too.
         self._cuts = 0
-        self._changed = threading.Condition()
+        self._waiting = 0
+        self._changed = threading.Condition(threading.Lock())
 
     @property
     def allowed(self) -> int:
@@ -32,7 +33,11 @@ class AdaptiveLimit:
         with self._changed:
             while self._running >= self.allowed:
                 check()
-                self._changed.wait(_SLICE_SECONDS)
+                self._waiting += 1
+                try:
+                    self._changed.wait(_SLICE_SECONDS)
+                finally:
+                    self._waiting -= 1
             self._running += 1
             cuts = self._cuts
         try:
@@ -40,7 +45,7 @@ class AdaptiveLimit:
         finally:
             with self._changed:
                 self._running -= 1
-                self._changed.notify()
+                self._wake()
 
     def complained(self, slot: int) -> None:
         """Halve what is allowed, unless that was done since *slot* began."""
@@ -51,6 +56,11 @@ class AdaptiveLimit:
 
     def went_well(self) -> None:
         """Allow a little more."""
-        with self._changed:
-            self._allowed = min(float(self._most), self._allowed + 1 / self._allowed)
+        if self._allowed < self._most:
+            with self._changed:
+                self._allowed = min(float(self._most), self._allowed + 1 / self._allowed)
+                self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting:
             self._changed.notify()

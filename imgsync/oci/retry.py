@@ -73,6 +73,17 @@ def retry_call(function: Callable[[], Result], patience: Patience, *, operation:
     Raises:
         ImgsyncError: The last try's error, or one that is not transient at once.
     """
+    patience.check()
+    try:
+        # Nearly every call succeeds at once, and needs no arithmetic.
+        return function()
+    except ImgsyncError as error:
+        failed = [error]
+
+    def again() -> Result:
+        if failed:
+            raise failed.pop()
+        return function()
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -85,12 +96,12 @@ def retry_call(function: Callable[[], Result], patience: Patience, *, operation:
         stop=tenacity.stop_after_attempt(attempts or patience.attempts),
         wait=lambda state: _pause_seconds(patience, state, state.outcome.exception() if state.outcome else None),
         sleep=patience.pause,
-        before=lambda _: patience.check(),
+        before=lambda state: patience.check() if state.attempt_number > 1 else None,
         before_sleep=before_sleep,
         reraise=True,
     )
     try:
-        return retrying(function)
+        return retrying(again)
     except ImgsyncError as error:
         error.tried_out = True
         raise

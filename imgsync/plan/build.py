@@ -23,6 +23,7 @@ from imgsync.plan.enumerate import SourceRepository, enumerate_source
 from imgsync.plan.lookup import TagPlan, TagPlanner
 from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError, PullCost
 from imgsync.plan.select import SelectedTags, select_of
+from imgsync.plan.served import Served
 from imgsync.registries import Registries
 from imgsync.state import StateStore
 from imgsync.versions import natural_key
@@ -94,6 +95,7 @@ def build_plan(
 class _Planner:
     def __init__(self, registries: Registries, state: StateStore, ahead: Ahead, *, refresh: bool, now: datetime, stop: Stop, log: Log) -> None:
         self._ahead = ahead
+        self._served = Served()
         self._registries = registries
         self._state = state
         self._refresh = refresh
@@ -149,7 +151,7 @@ class _Planner:
         if at_most is not None and count > at_most:
             result.errors.append(_outside(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
             return
-        planner = TagPlanner(mirror, self._registries, self._state, refresh=self._refresh, check=self._stop.check_new)
+        planner = TagPlanner(mirror, self._registries, self._state, self._served, refresh=self._refresh, check=self._stop.check_new)
 
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:
             selected, tag = item

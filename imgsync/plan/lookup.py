@@ -21,6 +21,7 @@ from imgsync.oci.registry import RegistryClient, Resolved
 from imgsync.plan.decide import Facts, counted, decide
 from imgsync.plan.enumerate import SourceRepository
 from imgsync.plan.model import PENDING, Action, Change
+from imgsync.plan.served import Served
 from imgsync.referrers import Referrers, missing_at
 from imgsync.registries import Registries
 from imgsync.state import Record, StateStore
@@ -52,8 +53,9 @@ class _Target:
 class TagPlanner:
     """Plans the tags of one mirror."""
 
-    def __init__(self, mirror: Mirror, registries: Registries, state: StateStore, *, refresh: bool, check: Callable[[], None]) -> None:
-        """Plan for *mirror*; *refresh* asks the registries instead of the state, *check* may end it."""
+    def __init__(self, mirror: Mirror, registries: Registries, state: StateStore, served: Served, *, refresh: bool, check: Callable[[], None]) -> None:
+        """Plan for *mirror*, asking destinations through *served*; *refresh* asks the registries instead of the state, *check* may end it."""
+        self._at_destinations = served
         self._mirror = mirror
         self._registries = registries
         self._state = state
@@ -115,8 +117,7 @@ class TagPlanner:
         if target.record is not None and not self._refresh:
             return target.record.digest
         client = self._registries.destination(target.reference.repository.registry, self._mirror, check=self._check)
-        found = client.resolve(target.reference)
-        return None if found is None else found.digest
+        return self._at_destinations.digest(client, target.reference)
 
     def _resolve(self, source: Reference, tag: ListedTag, *, cold: bool) -> Resolved | None:
         if tag.digest is not None:

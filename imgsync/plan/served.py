@@ -1,0 +1,61 @@
+"""What destinations serve under tags of which nothing is remembered: tag by tag, or, where there seems to be nothing yet, by one list of what is there."""
+
+from __future__ import annotations
+
+from imgsync.concurrency import SingleFlight
+from imgsync.errors import NotFoundError
+from imgsync.oci.listing.brief import tags_at_once
+from imgsync.oci.reference import Reference, Repository
+from imgsync.oci.registry import RegistryClient, Resolved
+
+
+class Served:
+    """
+    Asks destinations. One per plan.
+
+    The first tag of a repository is asked for alone. If it is there, so are the others in all likelihood, and each is asked for; if not,
+    the repository is listed, once, and what the list lacks costs no request of its own: a new repository of any size costs two.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing known."""
+        self._has_first: dict[Repository, bool] = {}
+        self._tags: dict[Repository, frozenset[str] | None] = {}
+        self._flights: SingleFlight[tuple[str, Repository]] = SingleFlight()
+
+    def digest(self, client: RegistryClient, reference: Reference) -> str | None:
+        """
+        Return the digest that the destination serves as *reference*, None for none.
+
+        Raises:
+            RegistryError: The destination fails.
+        """
+        repository = reference.repository
+        found: Resolved | None = None
+
+        def ask_first() -> None:
+            nonlocal found
+            found = client.resolve(reference)
+            self._has_first[repository] = found is not None
+
+        while repository not in self._has_first:
+            if self._flights.run(("first", repository), ask_first):
+                return found.digest if found is not None else None
+        if not self._has_first[repository]:
+            listed = self._listed(client, repository)
+            if listed is not None and reference.tag not in listed:
+                return None
+        found = client.resolve(reference)
+        return found.digest if found is not None else None
+
+    def _listed(self, client: RegistryClient, repository: Repository) -> frozenset[str] | None:
+        while repository not in self._tags:
+            self._flights.run(("list", repository), lambda: self._list(client, repository))
+        return self._tags[repository]
+
+    def _list(self, client: RegistryClient, repository: Repository) -> None:
+        try:
+            # By the token that pushing will take.
+            self._tags[repository] = tags_at_once(client, repository, actions="pull,push")
+        except NotFoundError:
+            self._tags[repository] = frozenset()
