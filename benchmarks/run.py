@@ -112,6 +112,7 @@ def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple
         hosts = [stack.enter_context(_line(work, one.host, side="destination")) for one in registries]
         place = folder / "place"
         place.mkdir()
+        wanted = source.digests(tags)
         command = tool.command(Job(seen, tuple(hosts), work.corpus, tags, place))
         samples = []
         for _ in range(2):
@@ -119,21 +120,11 @@ def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple
             figures = timed([shutil.which(command[0]) or command[0], *command[1:]], cwd=place)
             asked = source.requests(marks[0])
             got = [request for one, mark in zip(registries, marks[1], strict=True) for request in one.requests(mark)]
-            wrong = sum(1 for one in registries for repository, tag in tags if one.digest(repository, tag) != _digests(source, repository, tag))
+            wrong = sum(digest != wanted[tag] for one in registries for tag, digest in one.digests(tags).items())
             if figures.code or wrong:
                 print(f"  {tool.name}: exit {figures.code}, {wrong} tags wrong: {(place / 'err').read_text()[-300:].strip()}", file=sys.stderr)
             samples.append(Sample(figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), source.sent(marks[0]), wrong))
     return samples[0], samples[1]
-
-
-_known: dict[tuple[str, str, str], str | None] = {}
-
-
-def _digests(source: RegistryProcess, repository: str, tag: str) -> str | None:
-    key = (source.host, repository, tag)
-    if key not in _known:
-        _known[key] = source.digest(repository, tag)
-    return _known[key]
 
 
 def _kinds(requests: Sequence[Logged]) -> dict[str, int]:

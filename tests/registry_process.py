@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -124,7 +124,7 @@ class RegistryProcess:
     def client(self, scope: str = "") -> httpx.Client:
         """Return a plain HTTP client that may do what *scope* says; the caller closes it."""
         headers = {"Authorization": f"Bearer {self._token.issue(scope)}"} if self._token else {}
-        return httpx.Client(base_url=self.url, auth=self.login, headers=headers, verify=self.trust() if self._tls else True, trust_env=False, timeout=30)
+        return httpx.Client(base_url=self.url, auth=self.login, headers=headers, verify=self._verify(), trust_env=False, timeout=30)
 
     @property
     def ca(self) -> Path:
@@ -156,6 +156,12 @@ class RegistryProcess:
         answer = self.get(f"{repository}/manifests/{tag}", accept=ANY_MANIFEST)
         return answer.headers["docker-content-digest"] if answer.status_code == 200 else None
 
+    def digests(self, tags: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
+        """Return the digest that each tag, (repository, tag), names, None for none; of a registry that lets in anybody."""
+        with self.client() as client:
+            answers = {(one, tag): client.head(f"/v2/{one}/manifests/{tag}", headers={"Accept": ANY_MANIFEST}) for one, tag in tags}
+        return {key: answer.headers["docker-content-digest"] if answer.status_code == 200 else None for key, answer in answers.items()}
+
     def delete(self, repository: str, digest: str) -> None:
         """Delete a manifest, and with it every tag that names it."""
         with self.client(f"repository:{repository}:delete") as client:
@@ -170,25 +176,31 @@ class RegistryProcess:
     def requests(self, since: int = 0, *, prefix: str = "") -> tuple[Logged, ...]:
         """Return what was asked since a mark, of targets that begin with *prefix* (`/v2/name/`), in the order the answers ended."""
         self._settle()
-        with self._log.open("rb") as file:
-            file.seek(since)
-            text = file.read().decode()
+        text = self._log_since(since)
         found = [Logged(line["method"], line["target"], int(line["status"])) for line in _LINE.finditer(text)]
         return tuple(one for one in found if one.target.startswith(prefix) and "/harness-settle/" not in one.target)
 
     def sent(self, since: int = 0) -> int:
         """Return how many bytes of bodies were answered since a mark."""
         self._settle()
+        return sum(int(line["bytes"]) for line in _LINE.finditer(self._log_since(since)))
+
+    def _verify(self) -> ssl.SSLContext | bool:
+        """Return how to trust this registry; no context where it speaks plain http, since making one takes long."""
+        return self.trust() if self._tls else False
+
+    def _log_since(self, offset: int) -> str:
         with self._log.open("rb") as file:
-            file.seek(since)
-            return sum(int(line["bytes"]) for line in _LINE.finditer(file.read().decode()))
+            file.seek(offset)
+            return file.read().decode(errors="replace")
 
     def _settle(self) -> None:
         """Wait until the log holds all that was answered: a request of our own must have come into it."""
         path = f"/v2/harness-settle/{uuid.uuid4().hex}"
-        httpx.get(self.url + path, verify=self.trust() if self._tls else True, trust_env=False)
+        before = self._log.stat().st_size
+        httpx.get(self.url + path, verify=self._verify(), trust_env=False)
         ends = time.monotonic() + _READY_SECONDS
-        while path not in self._log.read_text(errors="replace")[-20000:]:
+        while path not in self._log_since(before):
             if time.monotonic() > ends:
                 raise RuntimeError("the registry's access log does not grow")
             time.sleep(0.002)
