@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import sys
+import types
 
 _WITHOUT_NETWORK = {"validate", "schema", "-h", "--help", "--version"}
+
+
+def _patch() -> None:
+    # gevent looks through every installed distribution for plugins, some twenty times. We want none, and that was a third of a short run.
+    nothing = types.ModuleType("importlib.metadata")
+    nothing.entry_points = lambda **_: ()  # type: ignore[attr-defined]
+    real = sys.modules.get(nothing.__name__)
+    sys.modules[nothing.__name__] = nothing
+    from gevent import monkey
+
+    monkey.patch_all()
+    if real is None:
+        del sys.modules[nothing.__name__]
+    else:
+        sys.modules[nothing.__name__] = real
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
     if sys.argv[1:] and sys.argv[1] not in _WITHOUT_NETWORK:
-        from gevent import monkey
-
-        monkey.patch_all()
+        _patch()
     from imgsync.cli import run
 
     sys.exit(run(sys.argv[1:]))

@@ -9,57 +9,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from imgsync.concurrency import Deadline, Stop, Workers, spawn_later
-from imgsync.config.model import Config, Mirror
-from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, StateError, StoppedError
+from imgsync.concurrency import Stop, Workers, spawn_later
+from imgsync.config.model import Config
+from imgsync.errors import StateError
 from imgsync.events import Log
-from imgsync.oci.manifest import Descriptor, parse_platform
-from imgsync.oci.reference import Reference, Repository, parse_reference
+from imgsync.limits import Limits
+from imgsync.oci.reference import Repository, parse_reference
 from imgsync.plan.ahead import OnPending
 from imgsync.plan.model import PENDING, Action, Change, Plan
 from imgsync.registries import Registries
 from imgsync.report import Outcome, Report
 from imgsync.state import Record, StateStore
-from imgsync.transfer import BlobMemory, Copied, Copier, Job, Progress
+from imgsync.units import format_moment
+from imgsync.watcher import Watcher
+
+if TYPE_CHECKING:
+    from imgsync.attempt import Attempts, Done, Item
 
 # Images so large that they leave a place free for smaller ones.
 _LARGE_BYTES = 64 << 20
 _UNDONE = {Action.KEEP: "kept", Action.HOLD: "held", Action.REFUSE: "refused"}
-
-
-class Watcher(Protocol):
-    """Whoever shows progress."""
-
-    def watch(self, plan: Plan) -> None:
-        """This is all there is to do; some of it may be done already."""
-
-    def started(self, change: Change) -> None:
-        """One image begins."""
-
-    def advanced(self, change: Change, size_bytes: int) -> None:
-        """Bytes of one image moved; negative when a try began anew."""
-
-    def finished(self, outcome: Outcome) -> None:
-        """One image ended."""
-
-    def paused(self) -> AbstractContextManager[None]:
-        """Show nothing within the block: something else is printed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds a run: seconds since it *began*, planning included (None: the mirrors' own), of grace after a stop; end at the first failure."""
-
-    began: float
-
-    run_seconds: float | None = None
-    grace_seconds: float = 5.0
-    fail_fast: bool = False
 
 
 # Makes the plan, telling of the pending changes of each source tag as soon as they are certain.
@@ -81,23 +53,6 @@ def apply_as_planned(
     return _Run(config, registries, state, log=log, watcher=watcher, stop=stop, limits=limits).report(planning)
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A change to carry out, and the registries that get the same image at the same time."""
-
-    change: Change
-    registries: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What came of one change, what is to be remembered of it, and which blobs and manifests its destination was seen to hold."""
-
-    outcome: Outcome
-    record: Record | None
-    seen: Sequence[str]
-
-
 class _Run:
     def __init__(self, config: Config, registries: Registries, state: StateStore, *, log: Log, watcher: Watcher, stop: Stop, limits: Limits) -> None:
         self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
@@ -108,23 +63,23 @@ class _Run:
         self._stop = stop
         self._limits = limits
         self._began = time.monotonic()
-        self._copier = Copier(BlobMemory(state.blob_repositories), registries.manifests, registries.referrers, make_repository=registries.make_repository)
+        self._attempts: Attempts | None = None
         self._plan = Plan(())
         self._submitted: set[str] = set()
         self._outcomes: dict[str, Outcome] = {}
 
     def report(self, planning: Planning) -> Report:
         at_once = max((mirror.concurrency.images for mirror in self._mirrors.values()), default=1)
-        workers: Workers[_Item, _Done | None] = Workers(self._attempt, limit=at_once, stop=self._stop)
+        workers: Workers[Item, Done | None] = Workers(self._carry_out, limit=at_once, stop=self._stop)
         if self._limits.run_seconds is not None:
-            spawn_later(max(0.0, self._limits.run_seconds - self._run_seconds()), self._time_is_up)
+            spawn_later(max(0.0, self._limits.run_seconds - self._limits.elapsed_seconds), self._time_is_up)
         workers.produce(lambda: self._make_plan(planning, workers))
         for batch in workers.batches():
             self._record([done for done in batch if done is not None])
         outcomes = tuple(self._outcomes.get(change.destination) or Outcome(change, "remaining") for change in self._plan.changes)
         return Report(self._plan.id, outcomes, self._plan.errors, round(time.monotonic() - self._began, 3), self._stop.reason)
 
-    def _make_plan(self, planning: Planning, workers: Workers[_Item, _Done | None]) -> None:
+    def _make_plan(self, planning: Planning, workers: Workers[Item, Done | None]) -> None:
         self._plan = planning(lambda changes: self._submit(workers, changes))
         self._watcher.watch(self._plan)
         together: dict[tuple[str, str, str | None], list[Change]] = {}
@@ -136,23 +91,22 @@ class _Run:
         adopted = [record for change in self._plan.changes if change.action not in PENDING for record in self._settle(change)]
         self._remember(adopted, [], [change for change in self._plan.changes if change.action is Action.KEEP])
 
-    def _submit(self, workers: Workers[_Item, _Done | None], changes: Sequence[Change]) -> None:
+    def _submit(self, workers: Workers[Item, Done | None], changes: Sequence[Change]) -> None:
         """Hand in the changes of one source tag."""
+        from imgsync.attempt import Item
+
         registries = frozenset(_registry_of(change) for change in changes)
         for change in changes:
             self._submitted.add(change.destination)
-            workers.submit(_Item(change, registries), queue=_registry_of(change), large=(change.size_bytes or 0) > _LARGE_BYTES)
+            workers.submit(Item(change, registries), queue=_registry_of(change), large=(change.size_bytes or 0) > _LARGE_BYTES)
 
-    def _has_time(self, mirror: Mirror) -> bool:
-        """Return whether *mirror* may still start an image."""
-        limit = mirror.timeouts.run_seconds
-        if self._limits.run_seconds is None and limit is not None and self._run_seconds() > limit:
-            self._stop.reason = self._stop.reason or "timeouts.run is reached"
-            return False
-        return True
+    def _carry_out(self, item: Item) -> Done | None:
+        if self._attempts is None:
+            # Imported now: a run that has nothing to copy needs none of the copy engine.
+            from imgsync.attempt import Attempts
 
-    def _run_seconds(self) -> float:
-        return time.monotonic() - self._limits.began
+            self._attempts = Attempts(self._mirrors, self._registries, self._state, log=self._log, watcher=self._watcher, stop=self._stop, limits=self._limits)
+        return self._attempts.carry_out(item)
 
     def _time_is_up(self) -> None:
         self._stop.expire("the run's time is up", grace_seconds=self._limits.grace_seconds)
@@ -191,55 +145,10 @@ class _Run:
             source=change.source,
             source_digest=change.source_digest,
             selection=selection,
-            applied_at=_now(),
+            applied_at=format_moment(datetime.now(UTC)),
         )
 
-    def _attempt(self, item: _Item) -> _Done | None:
-        """Copy one image, None when there is no time left to begin; the one place where an error becomes an outcome."""
-        change = item.change
-        mirror = self._mirrors[change.mirror]
-        if not self._has_time(mirror):
-            return None
-        deadline = Deadline(mirror.timeouts.image_seconds, stop=self._stop, what=change.source)
-        progress = Progress()
-        began = time.monotonic()
-        self._watcher.started(change)
-        try:
-            copied = self._copy(item, mirror, deadline, progress)
-        except ImgsyncError as error:
-            cut = isinstance(error, BudgetSpentError) or (isinstance(error, StoppedError) and self._stop.closed)
-            if isinstance(error, BudgetSpentError):
-                # This registry's rest is for the next run; the others go on.
-                self._stop.reason = self._stop.reason or error.message
-            result = "remaining" if cut else "refused" if isinstance(error, ImmutableTagError) else "failed"
-            if self._limits.fail_fast and result == "failed":
-                # Without a reason of its own: the report says what failed, and running again would fail again.
-                self._stop.expire("")
-            return _Done(_outcome(change, result, progress, began, error=error), None, progress.seen)
-        return _Done(_outcome(change, "copied", progress, began, copied=copied), _record_of(change, mirror, copied), progress.seen)
-
-    def _copy(self, item: _Item, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
-        change = item.change
-        source, destination = parse_reference(change.source), parse_reference(change.destination)
-        job = Job(
-            source=Reference(source.repository, digest=change.source_digest or ""),
-            destination=destination,
-            platforms=None if mirror.platforms is None else tuple(parse_platform(text) for text in mirror.platforms),
-            blobs_at_once=mirror.concurrency.blobs,
-            referrers=mirror.referrers,
-            served=change.destination_digest,
-            registries=item.registries,
-        )
-        return self._copier.copy_image(
-            job,
-            source=self._registries.source(mirror, check=deadline.check),
-            destination=self._registries.destination(destination.repository.registry, mirror, check=deadline.check),
-            deadline=deadline,
-            progress=progress,
-            observer=_Observer(change, self._watcher, self._log),
-        )
-
-    def _record(self, batch: Sequence[_Done]) -> None:
+    def _record(self, batch: Sequence[Done]) -> None:
         # Before the lines that say so: whoever reads a line may count on the record.
         self._remember(
             [done.record for done in batch if done.record is not None],
@@ -272,58 +181,8 @@ class _Run:
             yield str(destination.repository), change.source_digest or "", summary
 
 
-@dataclass(frozen=True, slots=True)
-class _Observer:
-    """Tells the watcher of each byte and the log, for who debugs, of each blob."""
-
-    change: Change
-    watcher: Watcher
-    log: Log
-
-    def advanced(self, size_bytes: int) -> None:
-        self.watcher.advanced(self.change, size_bytes)
-
-    def delivered(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
-        more = {"mounted_from": mounted_from} if mounted_from else {}
-        self.log.debug(f"blob.{how}", mirror=self.change.mirror, destination=self.change.destination, digest=blob.digest, size_bytes=blob.size_bytes, **more)
-
-    def warned(self, reason: str) -> None:
-        self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=self.change.destination, reason=reason)
-
-
 def _registry_of(change: Change) -> str:
     return change.destination.partition("/")[0]
-
-
-def _outcome(change: Change, result: str, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:
-    return Outcome(
-        change,
-        result,
-        digest=copied.root.digest if copied else None,
-        crc32=copied.root.crc32 if copied else None,
-        bytes_copied=progress.bytes_copied,
-        blobs_copied=progress.blobs_copied,
-        blobs_mounted=progress.blobs_mounted,
-        blobs_present=progress.blobs_present,
-        seconds=round(time.monotonic() - began, 3),
-        attempts=progress.attempts,
-        error=error.message if error else None,
-        hint=error.hint if error else "",
-    )
-
-
-def _record_of(change: Change, mirror: Mirror, copied: Copied) -> Record:
-    return Record(
-        destination=change.destination,
-        digest=copied.root.digest,
-        crc32=copied.root.crc32,
-        size_bytes=copied.size_bytes,
-        media_type=copied.root.media_type,
-        source=change.source,
-        source_digest=change.source_digest or "",
-        selection=mirror.selection,
-        applied_at=_now(),
-    )
 
 
 def _log_outcome(log: Log, outcome: Outcome) -> None:
@@ -336,7 +195,3 @@ def _log_outcome(log: Log, outcome: Outcome) -> None:
         log.warning("image.refused", **fields, reason=outcome.error, hint=outcome.hint)
     elif outcome.result == "failed":
         log.error("image.failed", **fields, error=outcome.error, hint=outcome.hint, seconds=outcome.seconds, attempts=outcome.attempts)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,20 +1,33 @@
 """
-Globs over tags and repository paths, in linear time.
+Globs over tags and repository paths, and the expressions users write: all in linear time, by RE2.
 
-Translated to RE2 by ourselves: the standard library's `fnmatch` lets `*` cross `/` and runs on a backtracking engine,
+Globs are translated to RE2 by ourselves: the standard library's `fnmatch` lets `*` cross `/` and runs on a backtracking engine,
 which a pattern such as `*a*a*a*b` can hold for minutes.
 """
 
 from __future__ import annotations
 
-import re2
+import re
+from typing import Any
 
 
-def re2_options() -> re2.Options:
-    """Return options that keep RE2 from writing its complaints to stderr."""
+def compile_expression(text: str) -> Any:
+    """
+    Return *text* as an RE2 pattern (`fullmatch`, `groups`).
+
+    Raises:
+        ValueError: It is none.
+    """
+    import re2
+
     options = re2.Options()
+    # Its complaints would go to stderr.
     options.log_errors = False
-    return options
+    try:
+        return re2.compile(text, options)
+    except re2.error as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        raise ValueError(f"{text!r} is no RE2 expression: {reason}") from error
 
 
 class Glob:
@@ -25,9 +38,10 @@ class Glob:
     def __init__(self, text: str) -> None:
         """Compile *text*; see `compile_glob` for what it raises."""
         self.text = text
+        translated = _translate(text)
         try:
-            self._pattern = re2.compile(_translate(text), re2_options())
-        except re2.error as error:
+            self._pattern = compile_expression(translated)
+        except ValueError as error:
             raise ValueError(f"{text!r} is no glob") from error
 
     def __repr__(self) -> str:
@@ -66,9 +80,9 @@ def _translate(text: str) -> str:
                 raise ValueError(f"{text!r} has a '[' that is not closed")
             inner = text[position + 1 : end]
             negated = inner[:1] in {"!", "^"}
-            parts.append(f"[{'^/' if negated else ''}{re2.escape(inner[negated:]).replace(chr(92) + '-', '-')}]")
+            parts.append(f"[{'^/' if negated else ''}{re.escape(inner[negated:]).replace(chr(92) + '-', '-')}]")
             position = end + 1
         else:
-            parts.append({"*": "[^/]*", "?": "[^/]"}.get(text[position], re2.escape(text[position])))
+            parts.append({"*": "[^/]*", "?": "[^/]"}.get(text[position], re.escape(text[position])))
             position += 1
     return "".join(parts)

@@ -11,9 +11,12 @@ import os
 import sys
 from typing import Any, Protocol, TextIO, cast
 
-import structlog
-
+from imgsync.light import without
 from imgsync.redaction import Redaction
+
+with without("rich", "better_exceptions"):
+    # For tracebacks in colour, of which there are none.
+    import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 

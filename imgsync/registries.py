@@ -19,7 +19,6 @@ from imgsync.oci.endpoint import Credentials, CredentialSource, Declared, Endpoi
 from imgsync.oci.helper import ask_helper
 from imgsync.oci.keychain import Keychain
 from imgsync.oci.listing.api import Api, ApiAccess
-from imgsync.oci.listing.harbor import Harbor
 from imgsync.oci.listing.lister import Lister, kind_by_host
 from imgsync.oci.pace import Pace
 from imgsync.oci.registry import RegistryClient
@@ -121,6 +120,8 @@ class Registries:
         if kind == "ecr":
             Aws(client.registry, client.origin, trusted.listing_url).create_repository(path)
         elif kind in {None, "harbor"}:
+            from imgsync.oci.listing.harbor import Harbor
+
             Harbor(self.api(client, "")).create_project(path)
         else:
             operation = client.operation("create the repository", f"{client.registry}/{path}")
@@ -178,7 +179,13 @@ class Registries:
         self._on_secret([password, f"{username}:{password}"])
         return Declared(Credentials(username, password, "registries.yaml"))
 
-    def _context(self, tls: Tls, registry: str) -> ssl.SSLContext:
+    def _context(self, tls: Tls, registry: str) -> Callable[[], ssl.SSLContext]:
+        if tls.enabled:
+            # Now, so that files that cannot be used are told before anything is asked.
+            self._made_context(tls, registry)
+        return lambda: self._made_context(tls, registry)
+
+    def _made_context(self, tls: Tls, registry: str) -> ssl.SSLContext:
         # One context per set of settings: making one takes tens of milliseconds.
         if tls not in self._contexts:
             try:

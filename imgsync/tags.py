@@ -10,12 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-import re2
-from semantic_version import Version
-
-from imgsync.globs import compile_glob, re2_options
+from imgsync.globs import compile_expression, compile_glob
 from imgsync.versions import VersionRange, natural_key, parse_range, parse_version
+
+if TYPE_CHECKING:
+    from semantic_version import Version
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -153,7 +154,7 @@ class _Versions:
     """The version of a tag, as `extract` finds it, each worked out once."""
 
     def __init__(self, extract: Sequence[str]) -> None:
-        self._extract = [re2.compile(text, re2_options()) for text in extract]
+        self._extract = [compile_expression(text) for text in extract]
         self._known: dict[str, Version | None] = {}
 
     def text(self, tag: str) -> str | None:
@@ -182,5 +183,5 @@ def _any_glob(texts: Sequence[str]) -> Callable[[str], bool]:
 
 
 def _any_regex(texts: Sequence[str]) -> Callable[[str], bool]:
-    patterns = [re2.compile(text, re2_options()) for text in texts]
+    patterns = [compile_expression(text) for text in texts]
     return lambda tag: any(pattern.fullmatch(tag) is not None for pattern in patterns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -74,3 +75,8 @@ def format_duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+def format_moment(moment: datetime) -> str:
+    """Return a moment in UTC as RFC 3339, to the second: `2026-01-31T12:00:00Z`."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

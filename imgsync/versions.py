@@ -7,8 +7,10 @@ Ranges are those of npm (`>=1.29 <2`, `^1.3 || ~2.1`, `1.x`), by the `semantic-v
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from semantic_version import NpmSpec, Version
+if TYPE_CHECKING:
+    from semantic_version import Version
 
 _VERSION = re.compile(r"[vV]?(0|[1-9][0-9]{0,17})(?:\.(0|[1-9][0-9]{0,17}))?(?:\.(0|[1-9][0-9]{0,17}))?((?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)")
 _DIGITS = re.compile(r"([0-9]+)")
@@ -19,6 +21,8 @@ def parse_version(text: str) -> Version | None:
     found = _VERSION.fullmatch(text)
     if found is None:
         return None
+    from semantic_version import Version
+
     major, minor, patch, rest = found.groups()
     try:
         return Version(f"{major}.{minor or 0}.{patch or 0}{rest}")
@@ -33,6 +37,8 @@ class VersionRange:
 
     def __init__(self, text: str) -> None:
         """Understand *text*; see `parse_range` for what it raises."""
+        from semantic_version import NpmSpec
+
         self.text = text
         self._spec = NpmSpec(re.sub(r"(^|[\s<>=~^|])[vV](?=[0-9])", r"\1", text))
 

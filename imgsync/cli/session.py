@@ -13,25 +13,27 @@ from typing import Any, NoReturn
 
 import click
 
-from imgsync.apply import Limits, Planning, Watcher, apply_as_planned
+from imgsync.apply import Planning, apply_as_planned
 from imgsync.cli.options import Common
 from imgsync.cli.output import redaction, say_json, say_table
 from imgsync.concurrency import NativeThread, Stop, on_signals, spawn_later
 from imgsync.config.model import Config, Trust
 from imgsync.errors import RateLimitedError, UnsafePlanError
 from imgsync.events import Log
+from imgsync.limits import Limits
 from imgsync.log import to_stderr
 from imgsync.oci.retry import RetryDetails
 from imgsync.plan.ahead import OnPending
 from imgsync.plan.build import build_plan
 from imgsync.plan.model import PENDING, Plan
-from imgsync.progress import Bars, Heartbeat
+from imgsync.progress.heartbeat import Heartbeat
 from imgsync.registries import Registries
 from imgsync.render.documents import plan_document, report_document
 from imgsync.render.plan_table import plan_table
 from imgsync.render.report_table import report_table
 from imgsync.report import Report
 from imgsync.state import StateStore, open_state
+from imgsync.watcher import Watcher
 
 STOPPED_EXIT = 75
 CUT_EXIT = 130
@@ -75,6 +77,8 @@ class Session:
         """Return bars for a terminal, else a heartbeat."""
         if self.common.progress and sys.stderr.isatty() and not os.environ.get("CI"):
             from rich.console import Console
+
+            from imgsync.progress.bars import Bars
 
             return Bars(Console(stderr=True))
         return Heartbeat(self.log, seconds=heartbeat_seconds)

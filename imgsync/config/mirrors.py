@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import re2
-
 from imgsync.config import templates
 from imgsync.config.model import Concurrency, Destination, Mirror, Retry, Source, Timeouts
 from imgsync.config.yaml_reader import Document, Path
 from imgsync.errors import Fault, InvalidReferenceError
-from imgsync.globs import compile_glob, re2_options
+from imgsync.globs import compile_expression, compile_glob
 from imgsync.oci.reference import is_repository_path, is_tag, parse_path, parse_registry, parse_repository
 from imgsync.tags import TagFilter
 from imgsync.units import parse_duration
@@ -99,7 +97,7 @@ class _Checks:
         self._each(at, tags, "names", _check_tag)
         self._each(at, tags, "include", compile_glob)
         self._each(at, tags, "exclude", compile_glob)
-        self._each(at, tags, "regex", _compile)
+        self._each(at, tags, "regex", compile_expression)
         self._each(at, tags, "extract", _compile_extract)
         self._each(at, tags, "semver", parse_range)
         self._each((), self._entry, "immutable", compile_glob)
@@ -268,14 +266,6 @@ def _check_tag(text: str) -> None:
         raise ValueError(f"{text!r} is no tag; tags are up to 128 letters, digits, '_', '.' and '-'")
 
 
-def _compile(text: str) -> Any:
-    try:
-        return re2.compile(text, re2_options())
-    except re2.error as error:
-        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise ValueError(f"{text!r} is no RE2 expression: {reason}") from error
-
-
 def _compile_extract(text: str) -> None:
-    if _compile(text).groups != 1:
+    if compile_expression(text).groups != 1:
         raise ValueError(f"{text!r} needs exactly one group, which is the version")

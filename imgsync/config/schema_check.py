@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -18,12 +18,13 @@ from imgsync.oci.errors import safe_text
 
 _TYPES = {"string": "text", "integer": "a whole number", "boolean": "true or false", "array": "a list", "object": "a mapping"}
 _SHOWN = 60
+_FOLDER = pathlib.Path(__file__).parents[1] / "schema"
 
 
 @cache
 def schema_text(name: str) -> str:
     """Return the JSON schema *name* ("mirror" or "registries") as it is shipped."""
-    return resources.files("imgsync").joinpath("schema", f"{name}.schema.json").read_text(encoding="utf-8")
+    return (_FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
 
 
 @cache

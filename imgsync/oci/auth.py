@@ -13,9 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from publicsuffixlist import PublicSuffixList
 
 from imgsync.errors import AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
 from imgsync.oci.challenge import Challenge, parse_challenges
@@ -23,6 +22,9 @@ from imgsync.oci.endpoint import Credentials, Endpoint
 from imgsync.oci.errors import Operation
 from imgsync.oci.retry import Patience, retry_call
 from imgsync.oci.token import Token, parse_token, refresh_form, token_url
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
 
 # (registry, the host of its token server or of its API): pairs, never a list of hosts trusted by everybody.
 _KNOWN_PAIRS = {
@@ -219,6 +221,8 @@ def same_site(one: str, other: str) -> bool:
 
 @functools.cache
 def _public_suffixes() -> PublicSuffixList:
+    from publicsuffixlist import PublicSuffixList
+
     return PublicSuffixList()
 
 

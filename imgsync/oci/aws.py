@@ -25,6 +25,7 @@ from imgsync.errors import (
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation, safe_text
 
+PUBLIC_ECR = "public.ecr.aws"
 _HOST = re.compile(r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)")
 _KINDS: dict[str, type[RegistryError]] = {
     "AccessDeniedException": AccessDeniedError,

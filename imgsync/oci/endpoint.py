@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
-
-import certifi
 
 # Docker Hub's registry lives at another name than its images do.
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
@@ -62,13 +61,14 @@ class Endpoint:
     """
     One registry, seen from one side (`origin` is "source" or "destination").
 
-    `plain` is plain http (`context` is then for redirects to https alone); `credentials` is asked who we are there.
+    `context` gives what TLS is spoken with, made when it is first needed; `plain` is plain http, where only a redirect can need it.
+    `credentials` is asked who we are there.
     `at` is the base URL of an API that the registry has elsewhere; without it the endpoint is the registry itself.
     """
 
     registry: str
     origin: str
-    context: ssl.SSLContext = field(repr=False)
+    context: Callable[[], ssl.SSLContext] = field(repr=False)
     credentials: CredentialSource
     plain: bool = False
     connections: int = 32
@@ -96,6 +96,8 @@ def tls_context(*, ca: str | None = None, cert: str | None = None, key: str | No
     if ca is not None:
         context.load_verify_locations(cafile=ca)
     else:
+        import certifi
+
         context.load_default_certs()
         context.load_verify_locations(cafile=certifi.where())
     if not verify:

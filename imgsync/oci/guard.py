@@ -11,7 +11,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 
-import httpx
+from imgsync.oci.foreign import httpx
 
 
 class Guard:

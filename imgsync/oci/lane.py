@@ -11,13 +11,13 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import cast
 
 import httptools
-import httpx
 
+from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 
 _RECEIVE_BYTES = 256 << 10
@@ -33,8 +33,8 @@ Origin = tuple[str, str, int]
 class Lane(httpx.BaseTransport):
     """Sends one request at a time; keeps its last two connections open. Errors are httpx's own."""
 
-    def __init__(self, context: ssl.SSLContext, guard: Guard) -> None:
-        """Dial through *guard*, and speak TLS to https with *context*."""
+    def __init__(self, context: Callable[[], ssl.SSLContext], guard: Guard) -> None:
+        """Dial through *guard*, and speak TLS to https with what *context* gives."""
         self._context = context
         self._guard = guard
         self._connections: dict[Origin, _Connection] = {}
@@ -97,7 +97,7 @@ class Lane(httpx.BaseTransport):
         try:
             dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if scheme == "https":
-                dialled = self._context.wrap_socket(dialled, server_hostname=host)
+                dialled = self._context().wrap_socket(dialled, server_hostname=host)
         except TimeoutError as error:
             dialled.close()
             raise httpx.ConnectTimeout("the TLS handshake takes too long") from error

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
-
-import tenacity
+from typing import TYPE_CHECKING, TypeVar
 
 from imgsync.errors import ImgsyncError, RegistryError
+
+if TYPE_CHECKING:
+    import tenacity
 
 Result = TypeVar("Result")
 
@@ -85,6 +86,8 @@ def retry_call(function: Callable[[], Result], patience: Patience, *, operation:
             raise failed.pop()
         return function()
 
+    import tenacity
+
     def before_sleep(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, ImgsyncError):
@@ -109,6 +112,8 @@ def retry_call(function: Callable[[], Result], patience: Patience, *, operation:
 
 def pause_seconds(patience: Patience, error: ImgsyncError, *, attempt: int) -> float:
     """Return how long to wait after try number *attempt* failed with *error*: as the registry says, else longer each time, with jitter."""
+    import tenacity
+
     state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
     state.attempt_number = attempt
     return _pause_seconds(patience, state, error)
@@ -117,6 +122,8 @@ def pause_seconds(patience: Patience, error: ImgsyncError, *, attempt: int) -> f
 def _pause_seconds(patience: Patience, state: tenacity.RetryCallState, error: BaseException | None) -> float:
     if isinstance(error, RegistryError) and error.retry_after_seconds is not None:
         return min(error.retry_after_seconds, _LONGEST_RETRY_AFTER_SECONDS)
+    import tenacity
+
     return tenacity.wait_random_exponential(multiplier=patience.interval_seconds, max=_LONGEST_PAUSE_SECONDS)(state)
 
 

@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
-import httpx
-
 import imgsync
 from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
 from imgsync.oci.adaptive import AdaptiveLimit
@@ -24,6 +22,7 @@ from imgsync.oci.auth import Authenticator, TokenAnswer
 from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
+from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import Patience, retry_call

@@ -6,16 +6,14 @@ import contextlib
 import zlib
 from collections.abc import Iterator
 
-import h11
-import httpx
-
 from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, safe_text
+from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 from imgsync.oci.lane import Lane
 
-FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, h11.ProtocolError, UnicodeError, OSError)
+FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, OSError)
 _SHORT_BODY = 64 << 10
 _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] = (
     (("CERTIFICATE_VERIFY_FAILED",), InsecureError, "its TLS certificate is not trusted: {text}", "declare its CA in registries.yaml (`tls: {ca: FILE}`)"),
@@ -38,9 +36,9 @@ def new_lane(endpoint: Endpoint, guard: Guard) -> httpx.BaseTransport:
     """Return a transport for one request at a time, with two connections: the registry's, and one to where it keeps its blobs."""
     if endpoint.proxy is None:
         return Lane(endpoint.context, guard)
-    # Behind a proxy the proxy dials, and guards.
-    limits = httpx.Limits(max_connections=2, max_keepalive_connections=2)
-    return httpx.HTTPTransport(verify=endpoint.context, limits=limits, trust_env=False, proxy=endpoint.proxy)
+    from imgsync.oci.proxied import ProxiedLane
+
+    return ProxiedLane(endpoint.context(), endpoint.proxy)
 
 
 def headers_of(response: httpx.Response) -> dict[str, str]:

@@ -26,6 +26,7 @@ from imgsync.plan.select import SelectedTags, select_of
 from imgsync.plan.served import Served
 from imgsync.registries import Registries
 from imgsync.state import StateStore
+from imgsync.units import format_moment
 from imgsync.versions import natural_key
 
 _MIRRORS_AT_ONCE = 4
@@ -84,7 +85,7 @@ def build_plan(
         errors=tuple(error for one in mirrors for error in one.errors),
         mirrors=tuple(_notes(one) for one in mirrors),
         transfer_bytes=_transfer_bytes(mirrors, state),
-        created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created_at=format_moment(now),
         # What is copied meanwhile asks too, and is not to be told apart.
         requests=() if ahead.told else tuple(_requests(registries)),
         seconds=round(time.monotonic() - began, 3),

@@ -154,6 +154,10 @@ class Api:
         return Page(document, answer.headers, linked(answer))
 
 
+# Opens the registry's API at a URL, "" for the registry's own host; an address that the operator named goes before.
+OpenApi = Callable[[str], Api]
+
+
 def rows(page: Page, field_name: str | None, operation: Operation) -> list[dict[str, Any]]:
     """
     Return the objects that a page lists under *field_name*, or as a whole when that is None.

@@ -16,7 +16,6 @@ from imgsync.oci.errors import Operation
 from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows, TagRows
 
-PUBLIC = "public.ecr.aws"
 _PAGE_SIZE = 1000
 
 

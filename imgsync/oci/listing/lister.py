@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -16,19 +15,10 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from imgsync.oci.aws import Aws, is_ecr
-from imgsync.oci.listing import dockerhub, ghcr
-from imgsync.oci.listing.api import Api
-from imgsync.oci.listing.catalog import Catalog
+from imgsync.oci.aws import PUBLIC_ECR, is_ecr
+from imgsync.oci.listing.api import OpenApi
 from imgsync.oci.listing.distribution import list_tags
-from imgsync.oci.listing.dockerhub import DockerHub
-from imgsync.oci.listing.ecr import PUBLIC, Ecr
-from imgsync.oci.listing.gcr import Gcr
-from imgsync.oci.listing.ghcr import Ghcr
-from imgsync.oci.listing.gitlab import GitLab
-from imgsync.oci.listing.harbor import Harbor
 from imgsync.oci.listing.model import Dialect, RepositoryListing, TagListing
-from imgsync.oci.listing.quay import Quay
 from imgsync.oci.registry import RegistryClient
 
 KINDS = ("auto", "catalog", "gcr", "dockerhub", "quay", "harbor", "gitlab", "ghcr", "ecr")
@@ -39,9 +29,6 @@ _GOOGLE_SUFFIXES = (".gcr.io", ".pkg.dev")
 _KNOWN_SERVICES = {"harbor-registry": "harbor", "container_registry": "gitlab"}
 _REFUSALS = (AccessDeniedError, AuthenticationError, NotFoundError, RejectedError, UnexpectedResponseError)
 _REMEDY = "this registry does not list its repositories to us; name them: `source: {repositories: [...]}`"
-
-# Opens the registry's API at a URL, "" for the registry's own host; an address that the operator named goes before.
-OpenApi = Callable[[str], Api]
 
 
 def kind_by_host(registry: str) -> str | None:
@@ -75,8 +62,8 @@ class Lister:
         Raises:
             RegistryError: The registry cannot list; the hint names the remedy.
         """
-        if self._client.registry == PUBLIC and self.kind == "auto":
-            operation = self._client.operation("list repositories of", f"{PUBLIC}/{namespace}".rstrip("/"))
+        if self._client.registry == PUBLIC_ECR and self.kind == "auto":
+            operation = self._client.operation("list repositories of", f"{PUBLIC_ECR}/{namespace}".rstrip("/"))
             raise operation.failed(RejectedError, "ECR Public lists repositories to their owner alone", hint=_REMEDY)
         try:
             listed = self._listed(namespace)
@@ -121,7 +108,7 @@ class Lister:
         refusal: RegistryError | None = None
         found: RepositoryListing | None = None
         try:
-            found = Catalog(self._client).repositories(namespace)
+            found = self._speaking("catalog").repositories(namespace)
         except _REFUSALS as error:
             refusal = error
         # The catalog was asked, so the registry has said by now how it wants to be spoken to.
@@ -131,7 +118,7 @@ class Lister:
 
     def _google_after(self, namespace: str, refusal: RegistryError | None) -> RepositoryListing:
         try:
-            found = Gcr(self._client).repositories(namespace)
+            found = self._speaking("gcr").repositories(namespace)
         except _REFUSALS:
             found = RepositoryListing("gcr", ())
         if refusal is not None and not found.repositories:
@@ -148,23 +135,7 @@ class Lister:
         return _KNOWN_SERVICES.get(challenge.parameters.get("service", ""))
 
     def _speaking(self, kind: str) -> Dialect:
-        client = self._client
-        makers: dict[str, Callable[[], Dialect]] = {
-            "catalog": lambda: Catalog(client),
-            "gcr": lambda: Gcr(client),
-            "dockerhub": lambda: DockerHub(self._open_api(dockerhub.URL)),
-            "quay": lambda: Quay(self._open_api("")),
-            "harbor": lambda: Harbor(self._open_api("")),
-            "gitlab": lambda: GitLab(self._open_api(self._api_url or self._realm_host()), client),
-            "ghcr": lambda: Ghcr(self._open_api(ghcr.URL), client),
-            "ecr": lambda: Ecr(Aws(client.registry, client.origin, self._api_url)),
-        }
-        return makers[kind]()
+        # Imported now: whoever only lists tags by tags/list needs none of them.
+        from imgsync.oci.listing.dialects import dialect_of
 
-    def _realm_host(self) -> str:
-        """Return where GitLab gives tokens, which is where its API is."""
-        if self._client.registry == "registry.gitlab.com":
-            return "https://gitlab.com"
-        challenge = self._client.transport.challenge or self._client.asked_challenge()
-        realm = urlsplit(challenge.parameters.get("realm", "") if challenge is not None else "")
-        return f"{realm.scheme}://{realm.netloc}" if realm.netloc else ""
+        return dialect_of(kind, self._client, self._open_api, api_url=self._api_url)

@@ -1,0 +1,163 @@
+"""
+One change carried out: copied, or why not. The one place where an error becomes an outcome.
+
+Writes nothing: what is to be remembered goes back to who asked. Spec: design.md §3 exit codes, §4 report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from imgsync.concurrency import Deadline, Stop
+from imgsync.config.model import Mirror
+from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, StoppedError
+from imgsync.events import Log
+from imgsync.limits import Limits
+from imgsync.oci.manifest import Descriptor, parse_platform
+from imgsync.oci.reference import Reference, parse_reference
+from imgsync.plan.model import Change
+from imgsync.registries import Registries
+from imgsync.report import Outcome
+from imgsync.state import Record, StateStore
+from imgsync.transfer import BlobMemory, Copied, Copier, Job, Progress
+from imgsync.units import format_moment
+from imgsync.watcher import Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A change to carry out, and the registries that get the same image at the same time."""
+
+    change: Change
+    registries: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of one change, what is to be remembered of it, and which blobs and manifests its destination was seen to hold."""
+
+    outcome: Outcome
+    record: Record | None
+    seen: Sequence[str]
+
+
+class Attempts:
+    """Carries out changes, one call each, side by side; they share what was copied."""
+
+    def __init__(
+        self, mirrors: Mapping[str, Mirror], registries: Registries, state: StateStore, *, log: Log, watcher: Watcher, stop: Stop, limits: Limits
+    ) -> None:
+        """Copy as *mirrors*, by name, say, between *registries*; mount where *state* remembers a blob; tell *log* and *watcher*."""
+        self._mirrors = mirrors
+        self._registries = registries
+        self._log = log
+        self._watcher = watcher
+        self._stop = stop
+        self._limits = limits
+        self._copier = Copier(BlobMemory(state.blob_repositories), registries.manifests, registries.referrers, make_repository=registries.make_repository)
+
+    def carry_out(self, item: Item) -> Done | None:
+        """Copy one image, None when there is no time left to begin; the one place where an error becomes an outcome."""
+        change = item.change
+        mirror = self._mirrors[change.mirror]
+        if not self._has_time(mirror):
+            return None
+        deadline = Deadline(mirror.timeouts.image_seconds, stop=self._stop, what=change.source)
+        progress = Progress()
+        began = time.monotonic()
+        self._watcher.started(change)
+        try:
+            copied = self._copy(item, mirror, deadline, progress)
+        except ImgsyncError as error:
+            cut = isinstance(error, BudgetSpentError) or (isinstance(error, StoppedError) and self._stop.closed)
+            if isinstance(error, BudgetSpentError):
+                # This registry's rest is for the next run; the others go on.
+                self._stop.reason = self._stop.reason or error.message
+            result = "remaining" if cut else "refused" if isinstance(error, ImmutableTagError) else "failed"
+            if self._limits.fail_fast and result == "failed":
+                # Without a reason of its own: the report says what failed, and running again would fail again.
+                self._stop.expire("")
+            return Done(_outcome(change, result, progress, began, error=error), None, progress.seen)
+        return Done(_outcome(change, "copied", progress, began, copied=copied), _record_of(change, mirror, copied), progress.seen)
+
+    def _copy(self, item: Item, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
+        change = item.change
+        source, destination = parse_reference(change.source), parse_reference(change.destination)
+        job = Job(
+            source=Reference(source.repository, digest=change.source_digest or ""),
+            destination=destination,
+            platforms=None if mirror.platforms is None else tuple(parse_platform(text) for text in mirror.platforms),
+            blobs_at_once=mirror.concurrency.blobs,
+            referrers=mirror.referrers,
+            served=change.destination_digest,
+            registries=item.registries,
+        )
+        return self._copier.copy_image(
+            job,
+            source=self._registries.source(mirror, check=deadline.check),
+            destination=self._registries.destination(destination.repository.registry, mirror, check=deadline.check),
+            deadline=deadline,
+            progress=progress,
+            observer=_Observer(change, self._watcher, self._log),
+        )
+
+    def _has_time(self, mirror: Mirror) -> bool:
+        """Return whether *mirror* may still start an image."""
+        limit = mirror.timeouts.run_seconds
+        if self._limits.run_seconds is None and limit is not None and self._limits.elapsed_seconds > limit:
+            self._stop.reason = self._stop.reason or "timeouts.run is reached"
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Observer:
+    """Tells the watcher of each byte and the log, for who debugs, of each blob."""
+
+    change: Change
+    watcher: Watcher
+    log: Log
+
+    def advanced(self, size_bytes: int) -> None:
+        self.watcher.advanced(self.change, size_bytes)
+
+    def delivered(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
+        more = {"mounted_from": mounted_from} if mounted_from else {}
+        self.log.debug(f"blob.{how}", mirror=self.change.mirror, destination=self.change.destination, digest=blob.digest, size_bytes=blob.size_bytes, **more)
+
+    def warned(self, reason: str) -> None:
+        self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=self.change.destination, reason=reason)
+
+
+def _outcome(change: Change, result: str, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:
+    return Outcome(
+        change,
+        result,
+        digest=copied.root.digest if copied else None,
+        crc32=copied.root.crc32 if copied else None,
+        bytes_copied=progress.bytes_copied,
+        blobs_copied=progress.blobs_copied,
+        blobs_mounted=progress.blobs_mounted,
+        blobs_present=progress.blobs_present,
+        seconds=round(time.monotonic() - began, 3),
+        attempts=progress.attempts,
+        error=error.message if error else None,
+        hint=error.hint if error else "",
+    )
+
+
+def _record_of(change: Change, mirror: Mirror, copied: Copied) -> Record:
+    return Record(
+        destination=change.destination,
+        digest=copied.root.digest,
+        crc32=copied.root.crc32,
+        size_bytes=copied.size_bytes,
+        media_type=copied.root.media_type,
+        source=change.source,
+        source_digest=change.source_digest or "",
+        selection=mirror.selection,
+        applied_at=format_moment(datetime.now(UTC)),
+    )

@@ -1,0 +1,44 @@
+"""All dialects together, each behind its name. Imported when the first one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from imgsync.oci.aws import Aws
+from imgsync.oci.listing import dockerhub, ghcr
+from imgsync.oci.listing.api import OpenApi
+from imgsync.oci.listing.catalog import Catalog
+from imgsync.oci.listing.dockerhub import DockerHub
+from imgsync.oci.listing.ecr import Ecr
+from imgsync.oci.listing.gcr import Gcr
+from imgsync.oci.listing.ghcr import Ghcr
+from imgsync.oci.listing.gitlab import GitLab
+from imgsync.oci.listing.harbor import Harbor
+from imgsync.oci.listing.model import Dialect
+from imgsync.oci.listing.quay import Quay
+from imgsync.oci.registry import RegistryClient
+
+
+def dialect_of(kind: str, client: RegistryClient, open_api: OpenApi, *, api_url: str | None) -> Dialect:
+    """Return the dialect *kind* for the registry of *client*; *api_url* is the address of its API that the operator named."""
+    makers: dict[str, Callable[[], Dialect]] = {
+        "catalog": lambda: Catalog(client),
+        "gcr": lambda: Gcr(client),
+        "dockerhub": lambda: DockerHub(open_api(dockerhub.URL)),
+        "quay": lambda: Quay(open_api("")),
+        "harbor": lambda: Harbor(open_api("")),
+        "gitlab": lambda: GitLab(open_api(api_url or _realm_host(client)), client),
+        "ghcr": lambda: Ghcr(open_api(ghcr.URL), client),
+        "ecr": lambda: Ecr(Aws(client.registry, client.origin, api_url)),
+    }
+    return makers[kind]()
+
+
+def _realm_host(client: RegistryClient) -> str:
+    """Return where GitLab gives tokens, which is where its API is."""
+    if client.registry == "registry.gitlab.com":
+        return "https://gitlab.com"
+    challenge = client.transport.challenge or client.asked_challenge()
+    realm = urlsplit(challenge.parameters.get("realm", "") if challenge is not None else "")
+    return f"{realm.scheme}://{realm.netloc}" if realm.netloc else ""

@@ -1,0 +1,76 @@
+"""How far an apply is, without a terminal: a log line per heartbeat."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Self
+
+from imgsync.concurrency import every
+from imgsync.events import Log
+from imgsync.plan.model import Change, Plan
+from imgsync.report import Outcome
+
+
+class Heartbeat:
+    """Logs `apply.progress` at least every so many seconds, also while it is being planned, so that no CI kills a quiet job."""
+
+    def __init__(self, log: Log, *, seconds: float) -> None:
+        """Report to *log* every *seconds*, totals unknown until there is a plan."""
+        self._log = log
+        self._seconds = seconds
+        self._images_total: int | None = None
+        self._bytes_total: int | None = None
+        self._images = 0
+        self._running = 0
+        self._bytes = 0
+        self._began = time.monotonic()
+        self._first: float | None = None
+
+    def __enter__(self) -> Self:
+        """Begin to beat."""
+        self._stop = every(self._seconds, self._beat)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self._stop()
+
+    def watch(self, plan: Plan) -> None:
+        """Know from now on what there is to do."""
+        self._images_total = len(plan.pending)
+        self._bytes_total = plan.transfer_bytes
+
+    def started(self, change: Change) -> None:  # noqa: ARG002 - the watcher's interface
+        """Count one running image; the rate is measured from the first on."""
+        self._first = self._first or time.monotonic()
+        self._running += 1
+
+    def advanced(self, change: Change, size_bytes: int) -> None:  # noqa: ARG002 - the watcher's interface
+        """Count bytes."""
+        self._bytes += size_bytes
+
+    def finished(self, outcome: Outcome) -> None:  # noqa: ARG002 - the watcher's interface
+        """Count one image done."""
+        self._running -= 1
+        self._images += 1
+
+    def paused(self) -> contextlib.AbstractContextManager[None]:
+        """Go on: lines and results do not get in each other's way."""
+        return contextlib.nullcontext()
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        rate = self._bytes / (now - self._first) if self._first is not None else 0.0
+        left = None if self._bytes_total is None or not rate else round(max(0, self._bytes_total - self._bytes) / rate)
+        self._log.info(
+            "apply.progress",
+            images_done=self._images,
+            images_running=self._running,
+            images_total=self._images_total,
+            bytes_copied=self._bytes,
+            bytes_total=self._bytes_total,
+            bytes_per_second=round(rate),
+            left_seconds=left,
+            seconds=round(now - self._began, 1),
+        )
