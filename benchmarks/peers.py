@@ -139,7 +139,7 @@ def _oras(job: Job) -> Sequence[str]:
 
 _OWN = str(Path(sys.executable).with_name("imgsync"))
 TOOLS = (
-    Tool("imgsync", _OWN, _imgsync(32, 64, 4), destinations=99),
+    Tool("imgsync", _OWN, _imgsync(64, 64, 4), destinations=99),
     Tool("imgsync (defaults)", _OWN, _imgsync(), destinations=99),
     Tool("skopeo sync", "skopeo", _skopeo_sync),
     Tool("skopeo copy, 8 processes", "skopeo", _skopeo_each),

@@ -67,6 +67,27 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, 
             workers.submit(item)
 
 
+def both(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
+    """Return what two functions give that run side by side; an error is raised once both are done, that of *first* before that of *second*."""
+
+    def caught() -> Item | _Raised:
+        # Caught here: gevent would print a traceback of its own.
+        try:
+            return first()
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
+            return _Raised(error)
+
+    assert_patched()
+    beside = gevent.spawn(caught)
+    try:
+        other = second()
+    finally:
+        one: Item | _Raised = beside.get()
+        if isinstance(one, _Raised):
+            raise one.error
+    return one, other
+
+
 class _Produced:
     """Says that a producer has come to its end."""
 

@@ -30,6 +30,7 @@ DOCKER: Kind = MappingProxyType(
         "layer": f"{_DOCKER}image.rootfs.diff.tar.gzip",
     }
 )
+_PIECE = 1 << 20
 ANY_MANIFEST = ", ".join(kind[part] for kind in (OCI, DOCKER) for part in ("index", "manifest"))
 
 
@@ -88,7 +89,9 @@ def to_json(document: object) -> bytes:
 @functools.cache
 def layer(seed: object, size_bytes: int = 1024) -> bytes:
     """Return a gzipped tar with one file of *size_bytes* that does not compress; the blob is a little larger than that."""
-    content = random.Random(f"layer {seed}").randbytes(size_bytes)
+    source = random.Random(f"layer {seed}")
+    # In pieces: one number of so many bits is more than Python makes at once.
+    content = b"".join(source.randbytes(min(_PIECE, size_bytes - begin)) for begin in range(0, size_bytes, _PIECE))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         entry = tarfile.TarInfo(f"layer-{seed}")

@@ -27,6 +27,11 @@ class AdaptiveLimit:
         """Return how many may run at once now."""
         return int(self._allowed)
 
+    @property
+    def running(self) -> int:
+        """Return how many run at this moment."""
+        return self._running
+
     @contextlib.contextmanager
     def slot(self, check: Callable[[], None]) -> Iterator[int]:
         """Give a place, to be told of to `complained`; *check* may end the waiting for it."""

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import time
 from collections.abc import Iterable
 
 from imgsync.oci.foreign import httpx
+
+# What was resolved is dialled for so long without asking again: side by side, dozens of connections are opened to one name.
+_KEPT_SECONDS = 30.0
 
 
 class Guard:
@@ -21,6 +25,7 @@ class Guard:
         """Guard connections on behalf of *own*: (host, port) pairs the operator named, the registry first."""
         self._own = tuple(own)
         self._public: bool | None = None
+        self._resolved: dict[tuple[str, int], tuple[float, list[str]]] = {}
 
     def dial(self, host: str, port: int, seconds: float | None = None) -> socket.socket:
         """
@@ -30,7 +35,7 @@ class Guard:
             httpx.ConnectError: No address answers, or none may be dialled.
             httpx.ConnectTimeout: The last address did not answer in time.
         """
-        addresses = _resolve(host, port)
+        addresses = self._addresses(host, port)
         if (host, port) == self._own[0]:
             self._public = all(_is_public(address) for address in addresses)
         elif (host, port) not in self._own:
@@ -43,11 +48,20 @@ class Guard:
                 last = httpx.ConnectTimeout(str(error))
             except OSError as error:
                 last = httpx.ConnectError(str(error))
+        self._resolved.pop((host, port), None)
         raise last
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """Return the addresses of *host*, asked for anew after half a minute, or when none answered."""
+        now = time.monotonic()
+        known = self._resolved.get((host, port))
+        if known is None or now - known[0] > _KEPT_SECONDS:
+            known = self._resolved[host, port] = (now, _resolve(host, port))
+        return known[1]
 
     def _refuse_private(self, host: str, addresses: list[str]) -> None:
         if self._public is None:
-            self._public = all(_is_public(address) for address in _resolve(*self._own[0]))
+            self._public = all(_is_public(address) for address in self._addresses(*self._own[0]))
         private = [address for address in addresses if not _is_public(address)]
         if self._public and private:
             raise httpx.ConnectError(f"refused to follow a public registry to {host} at the private address {private[0]}")

@@ -1,5 +1,5 @@
 """
-A lane to one registry: an httpx transport over kept sockets, answers parsed by llhttp (httptools).
+A lane to one registry: kept sockets under httpx's answers and errors, heads parsed by llhttp (httptools).
 
 It does what a mirror needs of HTTP/1.1 and no more: one request at a time, bodies of a known length, one connection to the registry and one to
 where it keeps its blobs. Nothing here decodes, follows, authorises or tries again what a server may have seen.
@@ -11,26 +11,63 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import cast
+from dataclasses import dataclass, field
 
 import httptools
 
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 
+# How much of a body is read at once: the more, the less each byte costs, but each lane holds a few pieces. Shared by the large bodies that are open.
 _RECEIVE_BYTES = 256 << 10
+_LARGE_RECEIVE_BYTES = 1 << 20
+_LARGE_TOGETHER_BYTES = 16 << 20
+_LARGE_BYTES = 8 << 20
 _HEAD_LIMIT = 64 << 10
 _SMALL_BYTES = 64 << 10
 _CONNECTIONS = 2
 _NO_BODY = {204, 304}
+_WITHOUT_BODY = {"GET", "HEAD", "DELETE"}
 _SELECTABLE = 1024
 
+# Scheme, host, port.
 Origin = tuple[str, str, int]
 
 
-class Lane(httpx.BaseTransport):
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """
+    One request as it goes out: `target` is path and query, ASCII, sent as it is; `host` is for the Host header.
+
+    An iterator as `body` can be sent once, and is `length_bytes` long. `timeout_seconds` is the longest silence, `connect_seconds` the longest dialling.
+
+    httpx's own Request is not it: parsing each URL character by character costs as much as the rest of a request.
+    """
+
+    method: str
+    origin: Origin
+    host: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | Iterable[bytes] | None = field(default=None, repr=False)
+    length_bytes: int | None = None
+    timeout_seconds: float = 30.0
+    connect_seconds: float = 10.0
+
+    @property
+    def length(self) -> int:
+        """Return how long the body is, in bytes."""
+        return self.length_bytes if self.length_bytes is not None else len(self.body) if isinstance(self.body, bytes) else 0
+
+    @property
+    def replayable(self) -> bool:
+        """Return whether it may be sent more than once."""
+        return self.body is None or isinstance(self.body, bytes)
+
+
+class Lane:
     """Sends one request at a time; keeps its last two connections open. Errors are httpx's own."""
 
     def __init__(self, context: Callable[[], ssl.SSLContext], guard: Guard) -> None:
@@ -39,46 +76,44 @@ class Lane(httpx.BaseTransport):
         self._guard = guard
         self._connections: dict[Origin, _Connection] = {}
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def send(self, request: Outgoing) -> httpx.Response:
         """
-        Send *request*, whose body has a known length, and return the answer with its body unread.
+        Send *request* and return the answer with its body unread.
 
         Raises:
             httpx.TransportError: Nobody answered in time, or not in HTTP.
         """
-        origin = _origin(request.url)
-        timeouts = cast("dict[str, float | None]", request.extensions.get("timeout", {}))
+        origin = request.origin
         kept = self._connections.pop(origin, None)
         if kept is not None and not kept.usable:
             kept.close()
             kept = None
-        connection = kept or self._connected(origin, timeouts)
+        connection = kept or self._connected(origin, request.connect_seconds)
         try:
             try:
-                answer = connection.exchange(request, timeouts)
+                answer = connection.exchange(request)
             except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if kept is None or connection.answered or not isinstance(request.stream, httpx.ByteStream):
+                if kept is None or connection.answered or not request.replayable:
                     raise
                 # It was closed while it lay idle: the server has not seen this request, so it goes out again on a new one.
                 connection.close()
-                connection = self._connected(origin, timeouts)
-                answer = connection.exchange(request, timeouts)
+                connection = self._connected(origin, request.connect_seconds)
+                answer = connection.exchange(request)
         except BaseException:
             connection.close()
             raise
         self._keep(origin, connection)
         return answer
 
-    def connect(self, url: httpx.URL, timeouts: dict[str, float | None]) -> None:
+    def connect(self, origin: Origin, seconds: float) -> None:
         """
-        Open the connection to the server of *url* before it is needed.
+        Open the connection to *origin* before it is needed; in so many *seconds*, or not.
 
         Raises:
             httpx.TransportError: It does not answer.
         """
-        origin = _origin(url)
         if origin not in self._connections:
-            self._keep(origin, self._connected(origin, timeouts))
+            self._keep(origin, self._connected(origin, seconds))
 
     def close(self) -> None:
         """Close both connections."""
@@ -90,9 +125,8 @@ class Lane(httpx.BaseTransport):
         while len(self._connections) > _CONNECTIONS:
             self._connections.pop(next(iter(self._connections))).close()
 
-    def _connected(self, origin: Origin, timeouts: dict[str, float | None]) -> _Connection:
+    def _connected(self, origin: Origin, seconds: float) -> _Connection:
         scheme, host, port = origin
-        seconds = timeouts.get("connect")
         dialled = self._guard.dial(host, port, seconds)
         try:
             dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -128,20 +162,19 @@ class _Connection:
                 self._socket.close()
             self._socket = None
 
-    def exchange(self, request: httpx.Request, timeouts: dict[str, float | None]) -> httpx.Response:
+    def exchange(self, request: Outgoing) -> httpx.Response:
         """Send *request* and read the answer's head."""
         self._idle = False
         self.answered = False
         parser = _Answer(request.method)
         with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
-            self._live.settimeout(timeouts.get("write"))
+            self._live.settimeout(request.timeout_seconds)
         complete = self._send(request, parser)
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
-            self._live.settimeout(timeouts.get("read"))
             while not parser.has_head:
                 self._feed(parser)
         body = _Body(self, parser, reusable=complete and parser.keeps_alive)
-        return httpx.Response(parser.status, headers=parser.headers, stream=body, request=request)
+        return httpx.Response(parser.status, headers=parser.headers, stream=body)
 
     def read(self, size: int) -> bytes:
         """Return up to *size* bytes of a body, none at the connection's end."""
@@ -172,12 +205,13 @@ class _Connection:
         self.answered = True
         parser.feed(data)
 
-    def _send(self, request: httpx.Request, parser: _Answer) -> bool:
+    def _send(self, request: Outgoing, parser: _Answer) -> bool:
         """Send head and body; return False when the server answered before it had all of it, and the rest was kept."""
-        pieces = iter(cast("httpx.SyncByteStream", request.stream))
+        body = request.body or b""
+        pieces = iter((body,) if isinstance(body, bytes) else body)
         head = _head(request)
         first = next(pieces, b"")
-        left = _length(request) - len(first)
+        left = request.length - len(first)
         try:
             if len(first) <= _SMALL_BYTES:
                 self._send_all(head + first)
@@ -291,6 +325,8 @@ class _Answer:
 class _Body(httpx.SyncByteStream):
     """An answer's body, to be read once; closed before its end, the connection goes with it."""
 
+    _large_open = 0
+
     def __init__(self, connection: _Connection, answer: _Answer, *, reusable: bool) -> None:
         self._connection: _Connection | None = connection
         self._answer = answer
@@ -323,14 +359,20 @@ class _Body(httpx.SyncByteStream):
 
     def _read_rest(self, connection: _Connection, left: int) -> Iterator[bytes]:
         """Yield what is left of a body of known length, straight from the socket."""
-        while left > 0:
-            piece = connection.read(min(left, _RECEIVE_BYTES))
-            if not piece:
-                raise httpx.RemoteProtocolError(f"the connection closed {left} bytes before the end of the body")
-            left -= len(piece)
-            if left == 0:
-                self._finish()
-            yield piece
+        large = left >= _LARGE_BYTES
+        _Body._large_open += large
+        try:
+            while left > 0:
+                most = max(_RECEIVE_BYTES, min(_LARGE_RECEIVE_BYTES, _LARGE_TOGETHER_BYTES // _Body._large_open)) if large else _RECEIVE_BYTES
+                piece = connection.read(min(left, most))
+                if not piece:
+                    raise httpx.RemoteProtocolError(f"the connection closed {left} bytes before the end of the body")
+                left -= len(piece)
+                if left == 0:
+                    self._finish()
+                yield piece
+        finally:
+            _Body._large_open -= large
 
     def _read_more(self, connection: _Connection) -> None:
         """Take in more of a body that says itself where it ends, or ends with the connection."""
@@ -370,18 +412,12 @@ class _as_httpx:  # noqa: N801 - reads as what it is, a block
             raise self._broken(str(error)) from error
 
 
-def _head(request: httpx.Request) -> bytes:
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%s: %s" % (name, value) for name, value in request.headers.raw]
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+def _head(request: Outgoing) -> bytes:
+    lines = [f"{request.method} {request.target} HTTP/1.1", f"Host: {request.host}"]
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    if request.method not in _WITHOUT_BODY:
+        lines.append(f"Content-Length: {request.length}")
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
         raise httpx.LocalProtocolError("a header holds a line break")
-    return head + b"\r\n\r\n"
-
-
-def _length(request: httpx.Request) -> int:
-    return int(request.headers.get("content-length", "0"))
-
-
-def _origin(url: httpx.URL) -> Origin:
-    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
+    return text.encode("latin-1") + b"\r\n\r\n"

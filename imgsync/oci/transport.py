@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
 
 import imgsync
 from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
@@ -24,9 +25,13 @@ from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
+from imgsync.oci.lane import Lane, Origin, Outgoing
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import Patience, retry_call
 from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_lane, read_body, translated, unanswered
+
+if TYPE_CHECKING:
+    from imgsync.oci.proxied import ProxiedLane
 
 _ERROR_LIMIT = 64 << 10
 _REDIRECT_LIMIT = 5
@@ -38,6 +43,8 @@ _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _TOO_MUCH = {429, 503}
 _PULL_LIMIT = "pull rate limit"
 _REDIRECTS = {301, 302, 303, 307, 308}
+# What a target may hold as it is; anything else is percent-encoded.
+_RESERVED = "%/:?[]@!$&'()*+,;=-._~"
 _USER_AGENT = f"imgsync/{imgsync.__version__}"
 
 
@@ -102,9 +109,10 @@ class Transport:
         self.pulls = pace.pulls
         self._auth = Authenticator(endpoint, self._ask_token_server)
         self._limit = AdaptiveLimit(endpoint.connections)
-        self._idle: list[httpx.BaseTransport] = []
+        self._idle: list[Lane | ProxiedLane] = []
+        self._opening = 0
         self._token_lock = threading.Lock()
-        self._token_lane: httpx.BaseTransport | None = None
+        self._token_lane: Lane | ProxiedLane | None = None
         parts = urlsplit(endpoint.url)
         self._origin = _origin(endpoint.url)
         own = [(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))]
@@ -121,6 +129,28 @@ class Transport:
     def is_far(self) -> bool:
         """Return whether the quickest answer so far took so long that it pays to ask ahead."""
         return self._quickest_seconds > _FAR_SECONDS
+
+    def expect(self, requests: int) -> None:
+        """Open connections for so many requests at once before they are needed, where the way to the registry is long: each costs a round trip or three."""
+        if not self.is_far:
+            return
+        missing = max(0, min(requests, self._limit.allowed) - self._limit.running - len(self._idle) - self._opening)
+        # All counted before the first begins: others ask meanwhile.
+        self._opening += missing
+        for _ in range(missing):
+            threading.Thread(target=self._open_ahead, daemon=True).start()
+
+    def _open_ahead(self) -> None:
+        lane = self._new_lane()
+        try:
+            lane.connect(self._origin, _CONNECT_SECONDS)
+        except FOREIGN_ERRORS:
+            # Whoever needs a connection will try again, and tell.
+            lane.close()
+        else:
+            self._idle.append(lane)
+        finally:
+            self._opening -= 1
 
     @property
     def challenge(self) -> Challenge | None:
@@ -190,7 +220,7 @@ class Transport:
             self.pulls.give_back()
 
     @contextlib.contextmanager
-    def _lane(self) -> Iterator[httpx.BaseTransport]:
+    def _lane(self) -> Iterator[Lane | ProxiedLane]:
         # Last in, first out: warm connections are used again, cold ones stay few.
         lane = self._idle.pop() if self._idle else self._new_lane()
         try:
@@ -205,7 +235,7 @@ class Transport:
         else:
             self._idle.append(lane)
 
-    def _authorised(self, lane: httpx.BaseTransport, call: Call, *, patience: Patience) -> tuple[httpx.Response, str]:
+    def _authorised(self, lane: Lane | ProxiedLane, call: Call, *, patience: Patience) -> tuple[httpx.Response, str]:
         if call.secrets is not None:
             return self._followed(lane, call, None, patience=patience)
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
@@ -236,13 +266,13 @@ class Transport:
         headers = [(name, value) for name, value in response.headers.raw if name.lower() not in {b"content-encoding", b"content-length", b"transfer-encoding"}]
         return httpx.Response(response.status_code, headers=headers, stream=httpx.ByteStream(body))
 
-    def _challenges_at_root(self, lane: httpx.BaseTransport, call: Call, patience: Patience) -> list[str]:
+    def _challenges_at_root(self, lane: Lane | ProxiedLane, call: Call, patience: Patience) -> list[str]:
         """Ask `GET /v2/` for the challenge that a 401 came without."""
         response = self._send(lane, Call(call.operation, "GET", "/v2/"), f"{self.endpoint.url}/v2/", None, patience=patience)
         drain(response)
         return response.headers.get_list("www-authenticate") if response.status_code == 401 else []
 
-    def _followed(self, lane: httpx.BaseTransport, call: Call, authorization: str | None, *, patience: Patience) -> tuple[httpx.Response, str]:
+    def _followed(self, lane: Lane | ProxiedLane, call: Call, authorization: str | None, *, patience: Patience) -> tuple[httpx.Response, str]:
         url = call.target if "://" in call.target else self.endpoint.url + call.target
         for _ in range(_REDIRECT_LIMIT + 1):
             own = _origin(url) == self._origin
@@ -265,21 +295,29 @@ class Transport:
             )
         return target
 
-    def _send(self, lane: httpx.BaseTransport, call: Call, url: str, authorization: str | None, *, patience: Patience) -> httpx.Response:
+    def _send(self, lane: Lane | ProxiedLane, call: Call, url: str, authorization: str | None, *, patience: Patience) -> httpx.Response:
         self._pace.wait(patience.pause)
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **call.headers}
         if authorization is not None:
             headers["Authorization"] = authorization
-        if call.length_bytes is not None:
-            headers["Content-Length"] = str(call.length_bytes)
-        if _origin(url) == self._origin:
+        origin, host, target = _parted(url)
+        if origin == self._origin:
             self.requests[call.method] += 1
             headers.update(call.secrets or {})
-        timeout = httpx.Timeout(patience.request_seconds, connect=min(_CONNECT_SECONDS, patience.request_seconds))
+        request = Outgoing(
+            call.method,
+            origin,
+            host,
+            target,
+            tuple(headers.items()),
+            call.body,
+            call.length_bytes,
+            timeout_seconds=patience.request_seconds,
+            connect_seconds=min(_CONNECT_SECONDS, patience.request_seconds),
+        )
+        began = time.monotonic()
         try:
-            request = httpx.Request(call.method, url, headers=headers, content=call.body, extensions={"timeout": timeout.as_dict()})
-            began = time.monotonic()
-            response = lane.handle_request(request)
+            response = lane.send(request)
         except FOREIGN_ERRORS as error:
             raise unanswered(call.operation, error) from error
         if call.body is None:
@@ -304,18 +342,18 @@ class Transport:
             self._pace.close_for(min(asked, _LONGEST_RETRY_AFTER_SECONDS))
         return error
 
-    def _new_lane(self) -> httpx.BaseTransport:
+    def _new_lane(self) -> Lane | ProxiedLane:
         return new_lane(self.endpoint, self._guard)
 
     def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str], form: bytes | None) -> TokenAnswer:
         """Ask a token server once; redirects are not followed, so an answer is the named server's own."""
         if self._token_lane is None:
             self._token_lane = self._new_lane()
+        own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
         try:
-            own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
-            timeouts = httpx.Timeout(_TOKEN_SECONDS).as_dict()
-            request = httpx.Request("POST" if form else "GET", url, headers={**own, **headers}, content=form, extensions={"timeout": timeouts})
-            response = self._token_lane.handle_request(request)
+            origin, host, target = _parted(url)
+            request = Outgoing("POST" if form else "GET", origin, host, target, tuple({**own, **headers}.items()), form, timeout_seconds=_TOKEN_SECONDS)
+            response = self._token_lane.send(request)
             try:
                 body = read_body(response, _ERROR_LIMIT, operation=operation)
                 if response.status_code >= 500 or response.status_code == 429:
@@ -325,6 +363,30 @@ class Transport:
                 response.close()
         except FOREIGN_ERRORS as error:
             raise unanswered(operation, error) from error
+
+
+def _parted(url: str) -> tuple[Origin, str, str]:
+    """
+    Return origin, Host header and target of an absolute URL, what is not ASCII in its path percent-encoded.
+
+    Raises:
+        httpx.InvalidURL: It is none that can be asked for.
+    """
+    scheme, _, rest = url.partition("#")[0].partition("://")
+    authority, _, path = rest.partition("/")
+    if "?" in authority:
+        authority, _, path = rest.partition("?")
+        path = f"?{path}"
+    target = f"/{path}"
+    if not (target.isascii() and target.isprintable() and " " not in target):
+        target = quote(target, safe=_RESERVED)
+    host = authority.rpartition("@")[2]
+    if not host or not host.isascii() or not host.isprintable() or scheme not in {"http", "https"}:
+        raise httpx.InvalidURL(f"{host[:100]!r} is no host")
+    try:
+        return _origin(url), host, target
+    except ValueError as error:
+        raise httpx.InvalidURL(str(error)) from error
 
 
 def _origin(url: str) -> tuple[str, str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import zlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.endpoint import Endpoint
@@ -12,6 +13,9 @@ from imgsync.oci.errors import Operation, safe_text
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 from imgsync.oci.lane import Lane
+
+if TYPE_CHECKING:
+    from imgsync.oci.proxied import ProxiedLane
 
 FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, OSError)
 _SHORT_BODY = 64 << 10
@@ -32,7 +36,7 @@ _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] 
 )
 
 
-def new_lane(endpoint: Endpoint, guard: Guard) -> httpx.BaseTransport:
+def new_lane(endpoint: Endpoint, guard: Guard) -> Lane | ProxiedLane:
     """Return a transport for one request at a time, with two connections: the registry's, and one to where it keeps its blobs."""
     if endpoint.proxy is None:
         return Lane(endpoint.context, guard)

@@ -32,6 +32,11 @@ class Ahead:
         self._held: list[list[Change]] = []
         self.told = False
 
+    @property
+    def listens(self) -> bool:
+        """Return whether somebody wants to be told."""
+        return self._on_pending is not None
+
     def selected(self, mirror: Mirror, found: Sequence[SelectedTags]) -> None:
         """Take note of what *mirror* selected, nothing if it could not."""
         if self._on_pending is None:

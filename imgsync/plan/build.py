@@ -152,7 +152,10 @@ class _Planner:
         if at_most is not None and count > at_most:
             result.errors.append(_outside(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
             return
-        planner = TagPlanner(mirror, self._registries, self._state, self._served, refresh=self._refresh, check=self._stop.check_new)
+        # At once in what follows: one question for each tag, and where copying begins meanwhile one for each blob.
+        copies = min(count, mirror.concurrency.images) * mirror.concurrency.blobs if self._ahead.listens else 0
+        self._registries.source(mirror, check=self._stop.check_new).transport.expect(max(copies, min(count, mirror.concurrency.queries)))
+        planner = TagPlanner(mirror, self._registries, self._state, self._served, refresh=self._refresh, check=self._stop.check_new, requests_to_come=copies)
 
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:
             selected, tag = item

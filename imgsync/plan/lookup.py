@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from imgsync.concurrency import both
 from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.content import ManifestCache, pull_manifest, read_image, selected_root
@@ -53,8 +54,15 @@ class _Target:
 class TagPlanner:
     """Plans the tags of one mirror."""
 
-    def __init__(self, mirror: Mirror, registries: Registries, state: StateStore, served: Served, *, refresh: bool, check: Callable[[], None]) -> None:
-        """Plan for *mirror*, asking destinations through *served*; *refresh* asks the registries instead of the state, *check* may end it."""
+    def __init__(
+        self, mirror: Mirror, registries: Registries, state: StateStore, served: Served, *, refresh: bool, check: Callable[[], None], requests_to_come: int
+    ) -> None:
+        """
+        Plan for *mirror*, asking destinations through *served*; *refresh* asks the registries instead of the state, *check* may end it.
+
+        Destinations are made ready for as many requests at once as are *requests_to_come*.
+        """
+        self._requests_to_come = requests_to_come
         self._at_destinations = served
         self._mirror = mirror
         self._registries = registries
@@ -89,8 +97,7 @@ class TagPlanner:
         return result
 
     def _plan_asked(self, source: Reference, tag: ListedTag, targets: list[_Target], *, immutable: bool, result: TagPlan) -> None:
-        served = {target.reference: self._served(target) for target in targets}
-        resolved = self._resolve(source, tag, cold=all(digest is None for digest in served.values()))
+        served, resolved = self._asked(source, tag, targets)
         if resolved is None:
             result.exists = False
             return
@@ -102,6 +109,19 @@ class TagPlanner:
                 served[target.reference] = self._served(target)
             change = self._change(source, resolved, target, served=served[target.reference], immutable=immutable, result=result)
             result.changes.append(self._sized(change, source, resolved, tag, result))
+
+    def _asked(self, source: Reference, tag: ListedTag, targets: list[_Target]) -> tuple[dict[Reference, str | None], Resolved | None]:
+        """Return what the destinations serve or are remembered to serve, and what the source has."""
+
+        def served() -> dict[Reference, str | None]:
+            return {target.reference: self._served(target) for target in targets}
+
+        transport = self._source.transport
+        if tag.digest is None and transport.is_far and transport.pulls.left is None and all(target.record is None for target in targets):
+            # Most likely nothing is there yet; where the way is long it pays to ask for the manifest at once, should it turn out not to be needed.
+            return both(served, lambda: self._resolve(source, tag, cold=True))
+        at_destinations = served()
+        return at_destinations, self._resolve(source, tag, cold=all(digest is None for digest in at_destinations.values()))
 
     def _target(self, destination: Destination, found: SourceRepository, tag: str) -> _Target:
         path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
@@ -117,7 +137,9 @@ class TagPlanner:
         if target.record is not None and not self._refresh:
             return target.record.digest
         client = self._registries.destination(target.reference.repository.registry, self._mirror, check=self._check)
-        return self._at_destinations.digest(client, target.reference)
+        found = self._at_destinations.digest(client, target.reference)
+        client.transport.expect(self._requests_to_come)
+        return found
 
     def _resolve(self, source: Reference, tag: ListedTag, *, cold: bool) -> Resolved | None:
         if tag.digest is not None:
