@@ -237,6 +237,16 @@ class SingleFlight(Generic[Key]):
             del self._flights[key]
             flight.set()
 
+    def is_running(self, key: Key) -> bool:
+        """Return whether somebody is at it."""
+        return key in self._flights
+
+    def wait(self, key: Key) -> None:
+        """Wait for the end, good or bad, of what runs for *key*, if anything does."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            flight.wait()
+
 
 class Stop:
     """

@@ -50,14 +50,24 @@ class BlobCarrier:
         registry = task.repository.registry
         try:
             while not self._memory.holds(task.repository, blob.digest):
-                # One flight per registry and digest: who comes meanwhile waits, then mounts from where it went.
-                if self._flights.run((registry, blob.digest), lambda: self._deliver(task, blob)):
+                # One flight per registry and digest: who comes meanwhile waits, then mounts from where it went, side by side with the others.
+                where = str(task.repository) if self._memory.found(registry, blob.digest) else registry
+                if self._flights.run((where, blob.digest), lambda: self._deliver(task, blob)):
                     return
                 task.deadline.check()
             task.progress.blobs_present += 1
             task.observer.delivered("present", blob)
         finally:
             self._feeds.leave(registry, blob.digest)
+
+    def is_on_its_way(self, task: Task, blob: Descriptor) -> bool:
+        """Return whether another copy is just bringing the blob to the same registry, so that there is nothing to do but to `wait`."""
+        return self._flights.is_running((task.repository.registry, blob.digest)) and not self._memory.found(task.repository.registry, blob.digest)
+
+    def wait(self, task: Task, blob: Descriptor) -> None:
+        """Wait until the blob is no longer on its way, be it there or not."""
+        self._flights.wait((task.repository.registry, blob.digest))
+        task.deadline.check()
 
     def _deliver(self, task: Task, blob: Descriptor) -> None:
         tries = itertools.count(1)

@@ -7,6 +7,8 @@ Never asks whether to copy: the plan did. Spec: design.md §7.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 
 from imgsync.concurrency import Deadline, Workers, map_unordered
 from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
@@ -20,6 +22,14 @@ from imgsync.transfer.memory import BlobMemory
 from imgsync.transfer.model import Copied, Job, Observer, Progress, Task
 
 _MISSING = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Something to do, and in which queue; it gives what is to be done next."""
+
+    queue: str
+    work: Callable[[], Iterable[_Step]]
 
 
 class Copier:
@@ -86,24 +96,34 @@ class Copier:
         limit = task.job.blobs_at_once
         found = Referrers()
 
-        def work(blob: Descriptor | None) -> Iterable[Descriptor]:
+        def bring(blob: Descriptor) -> Iterable[_Step]:
+            if self._blobs.is_on_its_way(task, blob):
+                # In a queue of its own: whoever only waits takes no place from what could go on.
+                return [_Step(f"wait for {blob.digest}", partial(wait, blob))]
+            self._blobs.bring(task, blob)
+            return ()
+
+        def wait(blob: Descriptor) -> Iterable[_Step]:
+            self._blobs.wait(task, blob)
+            return [_Step("blobs", partial(bring, blob))]
+
+        def find_referrers() -> Iterable[_Step]:
             nonlocal found
-            if blob is not None:
-                self._blobs.bring(task, blob)
-                return ()
             parts = (part.digest for part in image.below)
             found = self._referrers.read(task.source, task.job.source.repository, subject, parts=parts, types=task.job.referrers, limit=limit)
             own = {blob.digest for blob in image.blobs}
-            return {blob.digest: blob for one in found.found for blob in one.image.blobs if blob.digest not in own}.values()
+            more = {blob.digest: blob for one in found.found for blob in one.image.blobs if blob.digest not in own}
+            return [_Step("blobs", partial(bring, blob)) for blob in more.values()]
 
-        workers: Workers[Descriptor | None, Iterable[Descriptor]] = Workers(work, limit=limit)
-        for blob in image.blobs:
-            workers.submit(blob, queue="blobs")
+        workers: Workers[_Step, Iterable[_Step]] = Workers(lambda step: step.work(), limit=limit)
+        steps = [_Step("blobs", partial(bring, blob)) for blob in image.blobs]
         if task.job.referrers is not False:
-            workers.submit(None, queue="referrers")
+            steps.append(_Step("referrers", find_referrers))
+        for step in steps:
+            workers.submit(step, queue=step.queue)
         for more in workers.results():
-            for blob in more:
-                workers.submit(blob, queue="blobs")
+            for step in more:
+                workers.submit(step, queue=step.queue)
         return found
 
     def _push_parts(self, task: Task, image: Image) -> None:

@@ -21,6 +21,10 @@ class BlobMemory:
         seen = list(self._seen.get((registry, digest), ()))
         return seen + [path for path in self._remembered(registry, digest) if path not in seen and (registry, digest, path) not in self._wrong]
 
+    def found(self, registry: str, digest: str) -> bool:
+        """Return whether *registry* was seen to hold the digest in this run, not only by an earlier one."""
+        return bool(self._seen.get((registry, digest)))
+
     def holds(self, repository: Repository, digest: str) -> bool:
         """Return whether *repository* should hold the digest."""
         return repository.path in self.repositories(repository.registry, digest)

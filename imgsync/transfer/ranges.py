@@ -18,7 +18,7 @@ from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient
 
 _SEGMENT_BYTES = 2 << 20
-_SEGMENTS = 8
+_SEGMENTS = 20
 # Below this, opening more connections costs more than they carry.
 _LARGE_BYTES = 8 << 20
 
