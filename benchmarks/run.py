@@ -4,7 +4,8 @@ imgsync beside its peers: the same images, the same two registries, cold and unc
     make bench                                   everything, five runs each, and docs/performance.md anew
     python -m benchmarks.run --only small --runs 2 --tool imgsync --tool skopeo
 
-Requests are counted in the registries' own access logs; a run whose tags differ from the source's in the end counts as wrong.
+Requests are counted in the registries' own access logs, bytes written in the kernel's books of the destinations; a run whose tags differ from
+the source's in the end counts as wrong. A peer that is far behind the best one after the first round is not run again: its figure is of one run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -31,18 +32,20 @@ from benchmarks.timing import timed
 from tests.registry_process import Logged, RegistryProcess, running_registry
 
 _KEPT = Path(__file__).parent / ".corpora"
-_BLOB_PUT = ("PUT", "/blobs/uploads/")
+# A peer that takes so many times as long as the best one is run once.
+_BEHIND = 1.4
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One line of the tables: what is mirrored, over which line (oneway ms, MiB/s of each connection; which sides), to how many destinations."""
+    """One line of the tables: what is mirrored, over which line (oneway ms, MiB/s of each connection; which sides), to how many destinations, with us alone."""
 
     name: str
     corpus: Corpus
     line: tuple[float, float] | None = None
     sides: str = "both"
     destinations: int = 1
+    own: bool = False
 
     @property
     def title(self) -> str:
@@ -64,8 +67,8 @@ WORKS = (
     Work("shared-line", corpora.shared(10), _LONG),
     Work("large-line", corpora.large(3, 64), _LONG, "source"),
     Work("three", corpora.large(4, 64), destinations=3),
-    Work("one", corpora.large(4, 64)),
-    Work("single", corpora.small(1, 1)),
+    Work("one", corpora.large(4, 64), own=True),
+    Work("single", corpora.small(1, 1), own=True),
 )
 
 
@@ -79,6 +82,7 @@ class Sample:
     source: dict[str, int]
     destination: dict[str, int]
     source_bytes: int
+    written_bytes: int
     wrong: int = 0
 
 
@@ -97,12 +101,25 @@ def bench(work: Work, tools: Sequence[Tool], *, runs: int) -> Iterator[Result]:
     with _source(work.corpus) as source, _line(work, source.host) as seen:
         tags = tuple((repository, tag) for repository in work.corpus.repositories for tag in source.tags(repository))
         results = {tool.name: Result(tool.name, work.name) for tool in tools}
-        for _ in range(runs):
+        for number in range(runs):
             for tool in tools:
+                if number and _is_behind(results[tool.name], results.values()):
+                    continue
                 cold, unchanged = _run(work, tool, source, seen, tags)
                 results[tool.name].cold.append(cold)
                 results[tool.name].unchanged.append(unchanged)
         yield from results.values()
+
+
+def _is_behind(result: Result, all_results: Iterable[Result]) -> bool:
+    """Return whether a peer is too far behind the best one, cold and unchanged, to be worth another run."""
+    peers = [one for one in all_results if one.cold and not one.tool.startswith("imgsync")]
+    if result.tool.startswith("imgsync") or not peers:
+        return False
+    return all(
+        getattr(result, name)[0].wall > _BEHIND * min(getattr(one, name)[0].wall for one in peers) or getattr(result, name)[0].wrong
+        for name in ("cold", "unchanged")
+    )
 
 
 def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple[tuple[str, str], ...]) -> tuple[Sample, Sample]:
@@ -117,14 +134,25 @@ def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple
         samples = []
         for _ in range(2):
             marks = source.mark(), [one.mark() for one in registries]
+            written = sum(map(_written, registries))
             figures = timed([shutil.which(command[0]) or command[0], *command[1:]], cwd=place)
             asked = source.requests(marks[0])
             got = [request for one, mark in zip(registries, marks[1], strict=True) for request in one.requests(mark)]
             wrong = sum(digest != wanted[tag] for one in registries for tag, digest in one.digests(tags).items())
             if figures.code or wrong:
                 print(f"  {tool.name}: exit {figures.code}, {wrong} tags wrong: {(place / 'err').read_text()[-300:].strip()}", file=sys.stderr)
-            samples.append(Sample(figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), source.sent(marks[0]), wrong))
+            samples.append(
+                Sample(
+                    figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), source.sent(marks[0]), sum(map(_written, registries)) - written, wrong
+                )
+            )
     return samples[0], samples[1]
+
+
+def _written(registry: RegistryProcess) -> int:
+    """Return how many bytes the registry's process wrote so far, be it to its disk or to whoever asked."""
+    books = Path(f"/proc/{registry.pid}/io").read_text()
+    return int(books.partition("wchar:")[2].split()[0])
 
 
 def _kinds(requests: Sequence[Logged]) -> dict[str, int]:
@@ -175,7 +203,7 @@ def median(samples: Sequence[Sample], name: str) -> float:
 def show(work: Work, results: Sequence[Result]) -> None:
     print(f"\n{work.title}")
     for name in ("cold", "unchanged"):
-        print(f"  {name:<26} {'wall s':>8} {'ratio':>6} {'CPU s':>7} {'MiB':>6} {'source':>7} {'dest.':>7} {'MB read':>8} wrong")
+        print(f"  {name:<26} {'wall s':>8} {'ratio':>6} {'CPU s':>7} {'MiB':>6} {'source':>7} {'dest.':>7} {'MB read':>8} {'written':>8} runs wrong")
         peers = [median(getattr(one, name), "wall") for one in results if not one.tool.startswith("imgsync")]
         best = min(peers, default=0.0)
         for one in sorted(results, key=lambda result: median(getattr(result, name), "wall")):
@@ -185,7 +213,8 @@ def show(work: Work, results: Sequence[Result]) -> None:
             asked, got = sum(last.source.values()), sum(last.destination.values())
             ratio = f"{wall / best:6.2f}" if best else "     –"
             used = f"{median(samples, 'cpu'):7.2f} {median(samples, 'peak'):6.0f}"
-            print(f"  {one.tool:<26} {wall:8.2f} {ratio} {used} {asked:7} {got:7} {last.source_bytes / 1e6:8.1f} {last.wrong:5}", flush=True)
+            moved = f"{last.source_bytes / 1e6:8.1f} {last.written_bytes / 1e6:8.1f}"
+            print(f"  {one.tool:<26} {wall:8.2f} {ratio} {used} {asked:7} {got:7} {moved} {len(samples):4} {last.wrong:5}", flush=True)
 
 
 def machine() -> dict[str, str]:
@@ -208,7 +237,7 @@ def main() -> None:
     for work in WORKS:
         if options.only and work.name not in options.only:
             continue
-        able = [tool for tool in tools if tool.destinations >= work.destinations]
+        able = [tool for tool in tools if tool.fits(work.corpus, work.destinations) and (not work.own or tool.name.startswith("imgsync"))]
         results = list(bench(work, able, runs=options.runs))
         show(work, results)
         everything.append({"work": work.name, "title": work.title, "results": [asdict(result) for result in results]})

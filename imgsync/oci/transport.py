@@ -114,7 +114,8 @@ class Transport:
         self._token_lock = threading.Lock()
         self._token_lane: Lane | ProxiedLane | None = None
         parts = urlsplit(endpoint.url)
-        self._origin = _origin(endpoint.url)
+        self._origin, self._host, path = _parted(endpoint.url)
+        self._path = path.rstrip("/")
         own = [(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))]
         if endpoint.token_server:
             server = _origin(endpoint.token_server)
@@ -275,10 +276,11 @@ class Transport:
     def _followed(self, lane: Lane | ProxiedLane, call: Call, authorization: str | None, *, patience: Patience) -> tuple[httpx.Response, str]:
         url = call.target if "://" in call.target else self.endpoint.url + call.target
         for _ in range(_REDIRECT_LIMIT + 1):
-            own = _origin(url) == self._origin
-            response = self._send(lane, call, url, authorization if own else None, patience=patience)
+            response = self._send(lane, call, url, authorization, patience=patience)
+            if response.status_code not in _REDIRECTS or response.status_code in call.accept:
+                return response, url
             location = response.headers.get("location")
-            if response.status_code not in _REDIRECTS or not location or response.status_code in call.accept:
+            if not location:
                 return response, url
             drain(response)
             url = self._next_url(call, url, location)
@@ -298,12 +300,15 @@ class Transport:
     def _send(self, lane: Lane | ProxiedLane, call: Call, url: str, authorization: str | None, *, patience: Patience) -> httpx.Response:
         self._pace.wait(patience.pause)
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **call.headers}
-        if authorization is not None:
-            headers["Authorization"] = authorization
-        origin, host, target = _parted(url)
+        try:
+            origin, host, target = self._parts_of(url)
+        except httpx.InvalidURL as error:
+            raise unanswered(call.operation, error) from error
         if origin == self._origin:
             self.requests[call.method] += 1
             headers.update(call.secrets or {})
+            if authorization is not None:
+                headers["Authorization"] = authorization
         request = Outgoing(
             call.method,
             origin,
@@ -326,6 +331,15 @@ class Transport:
         if "/manifests/" in url and response.status_code != 401:
             self.pulls.learn(headers_of(response))
         return response
+
+    def _parts_of(self, url: str) -> tuple[Origin, str, str]:
+        """Return origin, Host header and target of *url*, as `_parted`; the registry's own, which most are, without taking it apart."""
+        own = self.endpoint.url
+        if url.startswith(own):
+            target = url[len(own) :]
+            if target.startswith("/") and target.isascii() and target.isprintable() and " " not in target and "#" not in target:
+                return self._origin, self._host, self._path + target
+        return _parted(url)
 
     def _refused(self, call: Call, response: httpx.Response) -> RegistryError:
         body = b""
