@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks import corpora
 from benchmarks.corpora import Corpus
@@ -111,10 +112,15 @@ def bench(work: Work, tools: Sequence[Tool], *, runs: int) -> Iterator[Result]:
         yield from results.values()
 
 
+def is_peer(tool: str) -> bool:
+    """Return whether the tool of this name does what we do: not we ourselves, and not a mere pipe of bytes."""
+    return not tool.startswith(("imgsync", "curl"))
+
+
 def _is_behind(result: Result, all_results: Iterable[Result]) -> bool:
     """Return whether a peer is too far behind the best one, cold and unchanged, to be worth another run."""
-    peers = [one for one in all_results if one.cold and not one.tool.startswith("imgsync")]
-    if result.tool.startswith("imgsync") or not peers:
+    peers = [one for one in all_results if one.cold and is_peer(one.tool)]
+    if not is_peer(result.tool) or not peers:
         return False
     return all(
         getattr(result, name)[0].wall > _BEHIND * min(getattr(one, name)[0].wall for one in peers) or getattr(result, name)[0].wrong
@@ -141,11 +147,8 @@ def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple
             wrong = sum(digest != wanted[tag] for one in registries for tag, digest in one.digests(tags).items())
             if figures.code or wrong:
                 print(f"  {tool.name}: exit {figures.code}, {wrong} tags wrong: {(place / 'err').read_text()[-300:].strip()}", file=sys.stderr)
-            samples.append(
-                Sample(
-                    figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), source.sent(marks[0]), sum(map(_written, registries)) - written, wrong
-                )
-            )
+            moved = source.sent(marks[0]), sum(map(_written, registries)) - written
+            samples.append(Sample(figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), *moved, wrong))
     return samples[0], samples[1]
 
 
@@ -204,7 +207,7 @@ def show(work: Work, results: Sequence[Result]) -> None:
     print(f"\n{work.title}")
     for name in ("cold", "unchanged"):
         print(f"  {name:<26} {'wall s':>8} {'ratio':>6} {'CPU s':>7} {'MiB':>6} {'source':>7} {'dest.':>7} {'MB read':>8} {'written':>8} runs wrong")
-        peers = [median(getattr(one, name), "wall") for one in results if not one.tool.startswith("imgsync")]
+        peers = [median(getattr(one, name), "wall") for one in results if is_peer(one.tool)]
         best = min(peers, default=0.0)
         for one in sorted(results, key=lambda result: median(getattr(result, name), "wall")):
             samples = getattr(one, name)
@@ -233,17 +236,19 @@ def main() -> None:
     tools = [tool for tool in TOOLS if tool.found and (not options.tool or any(tool.name.startswith(name) for name in options.tool))]
     versions = {tool.program: version(tool) for tool in tools}
     print(f"{machine()}\n{ {Path(program).name: found for program, found in versions.items()} }, median of {options.runs} runs")
-    everything = []
+    document: dict[str, Any] = {"machine": machine(), "versions": {Path(program).name: found for program, found in versions.items()}, "works": {}}
+    if options.output and options.output.exists():
+        # Another part of the same run.
+        document["works"] = json.loads(options.output.read_text())["works"]
     for work in WORKS:
         if options.only and work.name not in options.only:
             continue
         able = [tool for tool in tools if tool.fits(work.corpus, work.destinations) and (not work.own or tool.name.startswith("imgsync"))]
         results = list(bench(work, able, runs=options.runs))
         show(work, results)
-        everything.append({"work": work.name, "title": work.title, "results": [asdict(result) for result in results]})
-    if options.output:
-        document = {"machine": machine(), "versions": {Path(program).name: found for program, found in versions.items()}, "works": everything}
-        options.output.write_text(json.dumps(document, indent=1))
+        document["works"][work.name] = {"title": work.title, "results": [asdict(result) for result in results]}
+        if options.output:
+            options.output.write_text(json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":
