@@ -166,6 +166,7 @@ class Registries:
             connections=trusted.connections,
             proxy=trusted.proxy,
             token_server=trusted.token_server,
+            chunk_bytes=trusted.chunk_bytes,
         )
 
     def _pace(self, registry: str) -> Pace:

@@ -86,6 +86,8 @@ class FaultProxy:
         self._rules: list[_Rule] = []
         self._requests: list[Recorded] = []
         self._open: set[Connection] = set()
+        # The most connections that were open at one time.
+        self.most_open = 0
         self._listener = socket.create_server((address, 0), backlog=256)
         self._address = address
         self.port: int = self._listener.getsockname()[1]
@@ -172,6 +174,7 @@ class FaultProxy:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock)
         self._open.add(connection)
+        self.most_open = max(self.most_open, len(self._open))
         try:
             if self._tls is not None:
                 connection.sock = self._tls.wrap_socket(sock, server_side=True)
@@ -202,10 +205,12 @@ class FaultProxy:
                 body.drain()
             try:
                 client.send_answer(answer, head_only=request.method == "HEAD", on_bytes=record.received, on_end=record.end)
-                if early:
+                if early and (request.header("expect") or "").lower() != "100-continue":
                     body.drain()
             finally:
                 record.end()
+        if early and request.header("expect"):
+            return False
         return answer.framing != "close" and (answer.header("connection") or "").lower() != "close"
 
     def _answer(self, request: Request, body: _Recorder, switches: list[Switch], ends: contextlib.ExitStack) -> Answer:
@@ -227,7 +232,7 @@ class FaultProxy:
         upstream = Connection(socket.create_connection((host, int(port)), timeout=60))
         ends.callback(upstream.close)
         chunked = (request.header("transfer-encoding") or "").lower() == "chunked"
-        upstream.send_request(replace(request, headers=changed(request.headers, {"Connection": "close"})))
+        upstream.send_request(replace(request, headers=changed(request.headers, {"Connection": "close", "Expect": None})))
         try:
             for piece in pieces:
                 upstream.send(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)

@@ -105,6 +105,19 @@ class Hold(Switch):
             left = max(0, left - len(piece))
 
 
+class Distance(Switch):
+    """Answer no sooner than after so many seconds, as a registry on another continent does."""
+
+    def __init__(self, seconds: float = 0.03) -> None:
+        """Be *seconds* away, there and back."""
+        self._seconds = seconds
+
+    def request(self, request: Request) -> Request | Answer:
+        """Take the time."""
+        time.sleep(self._seconds)
+        return request
+
+
 class _Body(Switch):
     """Pass the answer's body through a function; heads stay as they are."""
 
@@ -267,6 +280,26 @@ def refuse_mount() -> Switch:
 def no_ranges() -> Switch:
     """Ignore Range, as registries may: the answer is 200 with everything."""
     return _Change(request=lambda request: replace(request, headers=changed(request.headers, {"Range": None})))
+
+
+def shifted_ranges(by: int = 1) -> Switch:
+    """Send other bytes than those that Range asks for, and say so."""
+
+    def shift(text: str) -> str:
+        begin, end = text.removeprefix("bytes=").split("-")
+        return f"bytes={int(begin) + by}-{int(end) + by if end else ''}"
+
+    return _Change(
+        request=lambda request: (
+            replace(request, headers=changed(request.headers, {"Range": shift(request.header("range") or "")})) if request.header("range") else request
+        )
+    )
+
+
+def mounts_what_it_has_not() -> Switch:
+    """Say to have mounted a blob, whichever, and do nothing."""
+    said = plain_answer(201, headers={"Location": "/v2/x/blobs/sha256:0", "Docker-Content-Digest": "sha256:" + "0" * 64})
+    return _Change(request=lambda request: said if "mount=" in request.target else request)
 
 
 def no_head() -> Switch:

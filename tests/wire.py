@@ -115,10 +115,13 @@ class Connection:
         return Answer(status, headers, lambda: self.exactly(int(length)), "length")
 
     def body_of(self, request: Request) -> Iterator[bytes]:
-        """Yield a request's body as it arrives."""
+        """Yield a request's body as it arrives; a client that waits to be told to send it is told so when it is wanted."""
+        if (request.header("expect") or "").lower() == "100-continue":
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if (request.header("transfer-encoding") or "").lower() == "chunked":
-            return self.chunked()
-        return self.exactly(int(request.header("content-length") or 0))
+            yield from self.chunked()
+        else:
+            yield from self.exactly(int(request.header("content-length") or 0))
 
     def exactly(self, size: int) -> Iterator[bytes]:
         """Yield *size* bytes in pieces."""

@@ -124,7 +124,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class RegistryTrust:
-    """How to reach one registry and as whom. `rate` is (requests, seconds); `listing` a dialect, `listing_url` where its API lives."""
+    """How to reach one registry and as whom. `rate` is (requests, seconds); `listing` a dialect, `listing_url` where its API lives; `chunk_bytes` the most one request may hold."""
 
     credentials: Login | None = None
     rate: tuple[int, float] | None = None
@@ -134,6 +134,7 @@ class RegistryTrust:
     listing: str = "auto"
     listing_url: str | None = None
     token_server: str | None = None
+    chunk_bytes: int | None = None
     create_repositories: bool = False
 
 

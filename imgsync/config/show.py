@@ -58,6 +58,8 @@ def _registry(trust: RegistryTrust) -> dict[str, Any]:
     }
     if trust.credentials is not None:
         shown["credentials"] = {"username": "***", "password": "***"}
+    if trust.chunk_bytes is not None:
+        shown["chunk_size"] = _size(trust.chunk_bytes)
     if trust.rate is not None:
         shown["rate"] = f"{trust.rate[0]}/{trust.rate[1]:g}s"
     tls = {name: value for name, value in asdict(trust.tls).items() if value is not None and name != "enabled"}
@@ -67,6 +69,11 @@ def _registry(trust: RegistryTrust) -> dict[str, Any]:
     if trust.token_server is not None:
         shown["token_server"] = trust.token_server
     return shown
+
+
+def _size(count: int) -> str:
+    unit, size = next((one for one in (("GiB", 1 << 30), ("MiB", 1 << 20)) if count % one[1] == 0), ("KiB", 1 << 10))
+    return f"{count // size}{unit}"
 
 
 def _seconds(seconds: float) -> str:

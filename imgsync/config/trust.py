@@ -15,7 +15,7 @@ from imgsync.config.yaml_reader import Document, read_documents
 from imgsync.config.yaml_reader import Path as Parts
 from imgsync.errors import Fault, InvalidReferenceError
 from imgsync.oci.reference import parse_registry
-from imgsync.units import parse_rate
+from imgsync.units import parse_rate, parse_size
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
 _PASSWORD_LIMIT = 64 << 10
@@ -78,6 +78,7 @@ class _TrustReader:
             listing=kind,
             listing_url=url,
             token_server=self._text((*path, "token_server"), entry.get("token_server")),
+            chunk_bytes=parse_size(entry["chunk_size"]) if "chunk_size" in entry else None,
             create_repositories=entry.get("create_repositories", False),
         )
 

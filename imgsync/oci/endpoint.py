@@ -63,6 +63,7 @@ class Endpoint:
 
     `context` gives what TLS is spoken with, made when it is first needed; `plain` is plain http, where only a redirect can need it.
     `credentials` is asked who we are there.
+    `chunk_bytes` is the most that one request may hold, None for no known limit.
     `at` is the base URL of an API that the registry has elsewhere; without it the endpoint is the registry itself.
     """
 
@@ -74,6 +75,7 @@ class Endpoint:
     connections: int = 32
     proxy: str | None = field(default=None, repr=False)
     token_server: str | None = None
+    chunk_bytes: int | None = None
     at: str = ""
 
     @property

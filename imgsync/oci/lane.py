@@ -29,6 +29,10 @@ _HEAD_LIMIT = 64 << 10
 _SMALL_BYTES = 64 << 10
 _CONNECTIONS = 2
 _NO_BODY = {204, 304}
+_CONTINUE = 100
+_CONTINUE_SECONDS = 1.0
+# An answer's extension: it came before any of the request's body was sent.
+UNTOUCHED = "imgsync.untouched"
 _WITHOUT_BODY = {"GET", "HEAD", "DELETE"}
 _SELECTABLE = 1024
 
@@ -41,7 +45,7 @@ class Outgoing:
     """
     One request as it goes out: `target` is path and query, ASCII, sent as it is; `host` is for the Host header.
 
-    An iterator as `body` can be sent once, and is `length_bytes` long. `timeout_seconds` is the longest silence, `connect_seconds` the longest dialling.
+    An iterator as `body` can be sent once, and is `length_bytes` long; with `expects` it is begun only when the server wants it, or says nothing. `timeout_seconds` is the longest silence, `connect_seconds` the longest dialling.
 
     httpx's own Request is not it: parsing each URL character by character costs as much as the rest of a request.
     """
@@ -53,6 +57,7 @@ class Outgoing:
     headers: tuple[tuple[str, str], ...]
     body: bytes | Iterable[bytes] | None = field(default=None, repr=False)
     length_bytes: int | None = None
+    expects: bool = False
     timeout_seconds: float = 30.0
     connect_seconds: float = 10.0
 
@@ -148,6 +153,7 @@ class _Connection:
         self._socket: socket.socket | None = dialled
         self._encrypted = isinstance(dialled, ssl.SSLSocket)
         self._idle = True
+        self._begun = False
         self.answered = False
 
     @property
@@ -165,16 +171,17 @@ class _Connection:
     def exchange(self, request: Outgoing) -> httpx.Response:
         """Send *request* and read the answer's head."""
         self._idle = False
+        self._begun = False
         self.answered = False
         parser = _Answer(request.method)
         with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
             self._live.settimeout(request.timeout_seconds)
-        complete = self._send(request, parser)
+        complete = False if request.expects and self._is_refused(request, parser) else self._send(request, parser)
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
             while not parser.has_head:
                 self._feed(parser)
         body = _Body(self, parser, reusable=complete and parser.keeps_alive)
-        return httpx.Response(parser.status, headers=parser.headers, stream=body)
+        return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self._begun else {UNTOUCHED: True})
 
     def read(self, size: int) -> bytes:
         """Return up to *size* bytes of a body, none at the connection's end."""
@@ -205,11 +212,23 @@ class _Connection:
         self.answered = True
         parser.feed(data)
 
+    def _is_refused(self, request: Outgoing, parser: _Answer) -> bool:
+        """Send the head alone, and return whether the server answered without wanting the body; who does not know the question is not waited for."""
+        self._send_all(_head(request))
+        with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
+            self._live.settimeout(_CONTINUE_SECONDS)
+            with suppress(TimeoutError):
+                while not (parser.has_head or parser.goes_on):
+                    self._feed(parser)
+            self._live.settimeout(request.timeout_seconds)
+        return parser.has_head
+
     def _send(self, request: Outgoing, parser: _Answer) -> bool:
         """Send head and body; return False when the server answered before it had all of it, and the rest was kept."""
+        self._begun = True
         body = request.body or b""
         pieces = iter((body,) if isinstance(body, bytes) else body)
-        head = _head(request)
+        head = b"" if request.expects else _head(request)
         first = next(pieces, b"")
         left = request.length - len(first)
         try:
@@ -260,6 +279,7 @@ class _Answer:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.has_head = False
+        self.goes_on = False
         self.complete = False
         self.keeps_alive = False
         self.length: int | None = None
@@ -299,6 +319,7 @@ class _Answer:
         """Note the head, unless it is an interim answer's."""
         status = self._parser.get_status_code()
         if status < 200 or self.has_head:
+            self.goes_on = self.goes_on or status == _CONTINUE
             return
         self.status = status
         self.has_head = True
@@ -417,6 +438,8 @@ def _head(request: Outgoing) -> bytes:
     lines += [f"{name}: {value}" for name, value in request.headers]
     if request.method not in _WITHOUT_BODY:
         lines.append(f"Content-Length: {request.length}")
+    if request.expects:
+        lines.append("Expect: 100-continue")
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
         raise httpx.LocalProtocolError("a header holds a line break")

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -25,7 +25,7 @@ from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
-from imgsync.oci.lane import Lane, Origin, Outgoing
+from imgsync.oci.lane import UNTOUCHED, Lane, Origin, Outgoing
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import Patience, retry_call
 from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_lane, read_body, translated, unanswered
@@ -42,6 +42,7 @@ _THROTTLED_SECONDS = 1.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _TOO_MUCH = {429, 503}
 _PULL_LIMIT = "pull rate limit"
+_EXPECTATION_FAILED = 417
 _REDIRECTS = {301, 302, 303, 307, 308}
 # What a target may hold as it is; anything else is percent-encoded.
 _RESERVED = "%/:?[]@!$&'()*+,;=-._~"
@@ -55,7 +56,8 @@ class Call:
 
     `scopes` are what a token must allow, `accept` the statuses that are answers rather than errors. A `body` of bytes
     may be sent again; an iterator is sent once, `length_bytes` long. `secrets`, if given, are headers that say who we are
-    instead of an answer to a challenge; no other host sees them. `pulls` says that registries may count it as a pull.
+    instead of an answer to a challenge; no other host sees them. `pulls` says that registries may count it as a pull, `expects` that the
+    body is large enough to ask first whether it is wanted: a refusal then costs none of it, and a token refused is replaced.
     """
 
     operation: Operation
@@ -69,6 +71,7 @@ class Call:
     limit_bytes: int = _ERROR_LIMIT
     secrets: Mapping[str, str] | None = field(default=None, repr=False)
     pulls: bool = False
+    expects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class Transport:
         self.has_ranges = True
         self._quickest_seconds = 0.0
         # The most that one request's body may hold, None as long as nothing was too large.
-        self.body_limit_bytes: int | None = None
+        self.body_limit_bytes = endpoint.chunk_bytes
         self._pace = pace
         self.pulls = pace.pulls
         self._auth = Authenticator(endpoint, self._ask_token_server)
@@ -241,7 +244,11 @@ class Transport:
             return self._followed(lane, call, None, patience=patience)
         header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
         response, url = self._followed(lane, call, header, patience=patience)
-        replayable = call.body is None or isinstance(call.body, bytes)
+        if response.status_code == _EXPECTATION_FAILED and UNTOUCHED in response.extensions:
+            drain(response)
+            call = replace(call, expects=False)
+            response, url = self._followed(lane, call, header, patience=patience)
+        replayable = call.body is None or isinstance(call.body, bytes) or UNTOUCHED in response.extensions
         if response.status_code != 401 or _origin(url) != self._origin:
             return response, url
         # Kept in memory: the lane is needed for what follows, and the words if nothing does.
@@ -317,6 +324,7 @@ class Transport:
             tuple(headers.items()),
             call.body,
             call.length_bytes,
+            call.expects,
             timeout_seconds=patience.request_seconds,
             connect_seconds=min(_CONNECT_SECONDS, patience.request_seconds),
         )

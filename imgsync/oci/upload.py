@@ -20,6 +20,8 @@ from imgsync.oci.transport import Answer, Call, StreamedAnswer
 
 # Sizes of a request's body to try, one after the other, where a registry or a proxy before it refuses the last one as too large.
 _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
+# From here on a round trip more, to ask whether the body is wanted, is nothing beside the body.
+_ASKED_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class UploadSession:
             headers={"Content-Type": "application/octet-stream", **(headers or {})},
             body=body,
             length_bytes=length,
+            expects=body is not None and (method == "PATCH" or length >= _ASKED_BYTES),
         )
         with self.client.transport.stream(call, patience=self.client.patience) as answer:
             return answer
@@ -119,21 +122,23 @@ class UploadSession:
 
 def begin_upload(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, mount_from: str) -> UploadSession | None:
     """
-    Return a session for the blob, None when the registry has mounted it from the repository path *mount_from*.
+    Return a session for the blob, None when the registry has mounted it from the repository path *mount_from* ("" for from nowhere).
 
     A registry that refuses the mount itself is asked for a plain session.
 
     Raises:
         RegistryError: No session is to be had.
     """
-    query = f"?mount={quote(descriptor.digest, safe=':')}&from={quote(mount_from, safe='/')}"
+    query = f"?mount={quote(descriptor.digest, safe=':')}&from={quote(mount_from, safe='/')}" if mount_from else ""
     try:
         answer = _post(client, repository, descriptor, query=query, mount_from=mount_from)
     except (UnreachableError, RateLimitedError):
         raise
     except RegistryError:
+        if not query:
+            raise
         answer = _post(client, repository, descriptor, query="", mount_from="")
-    if answer.status == 201 and "mount=" in query:
+    if answer.status == 201:
         return None
     operation = client.operation("begin upload of blob", repository.at(descriptor.digest))
     location = _location(client, operation, answer.headers.get("location", ""), base=answer.url, status=answer.status)

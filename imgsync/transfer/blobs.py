@@ -95,7 +95,7 @@ class BlobCarrier:
         if elsewhere == task.repository.path:
             self._feeds.ahead(task, blob, others)
         # Without another place to mount from, the repository itself: it answers 201 if an interrupted run left the blob there.
-        session = self._begin(task, blob, elsewhere)
+        session = self._begin(task, blob, elsewhere if task.mounts else "")
         if session is None:
             if elsewhere == task.repository.path:
                 task.progress.blobs_present += 1

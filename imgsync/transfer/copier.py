@@ -7,7 +7,7 @@ Never asks whether to copy: the plan did. Spec: design.md §7.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from imgsync.concurrency import Deadline, Workers, map_unordered
@@ -65,18 +65,22 @@ class Copier:
         task = Task(job, source, destination, deadline, progress, observer)
         # A new index has another digest: what was said of the old one is not true of it.
         subject = root.digest if root.digest == pulled.digest else ""
-        try:
-            self._push(task, image, subject)
-        except RegistryError as error:
-            if error.code not in _MISSING:
-                raise
-            # What we believed to be there is gone, collected between then and now: forget it, and send it once.
-            for digest in (*progress.seen, *(blob.digest for blob in image.blobs), *(part.digest for part in image.below)):
-                self._memory.forget(task.repository, digest)
-            self._manifests.forget(task.repository)
-            progress.attempts += 1
-            self._push(task, image, subject)
+        # What we believe to be there may be gone, collected between then and now: ask again. Where what the registry says to have is not there either, send it.
+        for last, current in ((False, task), (False, task), (True, replace(task, mounts=False))):
+            try:
+                self._push(current, image, subject)
+                break
+            except RegistryError as error:
+                if last or error.code not in _MISSING:
+                    raise
+                self._forget(task, image)
+                progress.attempts += 1
         return Copied(root, image.size_bytes)
+
+    def _forget(self, task: Task, image: Image) -> None:
+        for digest in (*task.progress.seen, *(blob.digest for blob in image.blobs), *(part.digest for part in image.below)):
+            self._memory.forget(task.repository, digest)
+        self._manifests.forget(task.repository)
 
     def _push(self, task: Task, image: Image, subject: str) -> None:
         referrers = self._bring_blobs(task, image, subject)

@@ -65,7 +65,7 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One copy's surroundings, handed down its steps."""
+    """One copy's surroundings, handed down its steps; without `mounts` every blob is sent, whatever the destination says to have."""
 
     job: Job
     source: RegistryClient
@@ -73,6 +73,7 @@ class Task:
     deadline: Deadline
     progress: Progress
     observer: Observer
+    mounts: bool = True
 
     @property
     def repository(self) -> Repository:

@@ -1,0 +1,352 @@
+"""A lane on the wire: real sockets, and a server that does what a script says. What goes out is read byte for byte."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+import trustme
+
+from imgsync.oci import lane as lane_module
+from imgsync.oci.guard import Guard
+from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
+
+Script = Callable[[socket.socket], None]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Server:
+    """Each connection gets the next script; `heads` are the requests' heads as they came."""
+
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._scripts = scripts
+        self._tls = tls
+        self.heads: list[bytes] = []
+        self.errors: list[BaseException] = []
+        self.origin = ("https" if tls else "http", "127.0.0.1", self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for script in self._scripts:
+            connection, _ = self._listener.accept()
+            try:
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                script(connection)
+            except BaseException as error:  # noqa: BLE001 - told by `end`
+                self.errors.append(error)
+            finally:
+                connection.close()
+
+    def end(self) -> None:
+        self._thread.join(10)
+        self._listener.close()
+        assert not self._thread.is_alive(), "the server still waits for a connection"
+        assert not self.errors
+
+    def head(self, connection: socket.socket) -> bytes:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += connection.recv(1)
+        self.heads.append(head)
+        return head
+
+    def answering(self, *answers: bytes, body: int = 0) -> Script:
+        """Read a head (and so many bytes of body) for each answer, and give it."""
+
+        def script(connection: socket.socket) -> None:
+            for answer in answers:
+                self.head(connection)
+                _exactly(connection, body)
+                connection.sendall(answer)
+
+        return script
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        data += connection.recv(size - len(data))
+    return data
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., tuple[Server, Lane]]]:
+    with contextlib.ExitStack() as ends:
+
+        def start(*make: Callable[[Server], Script], tls: ssl.SSLContext | None = None, trust: ssl.SSLContext | None = None) -> tuple[Server, Lane]:
+            server = Server(*(lambda connection, one=one: one(server)(connection) for one in make), tls=tls)
+            lane = Lane(lambda: trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), Guard([("127.0.0.1", server.origin[2])]))
+            ends.callback(server.end)
+            ends.callback(lane.close)
+            return server, lane
+
+        yield start
+
+
+def get(server: Server, target: str = "/v2/", **more: object) -> Outgoing:
+    return Outgoing("GET", server.origin, "registry", target, (("Accept", "*/*"),), timeout_seconds=5, **more)  # type: ignore[arg-type]
+
+
+def put(server: Server, pieces: list[bytes] | Iterator[bytes], length: int, **more: object) -> Outgoing:
+    return Outgoing("PUT", server.origin, "registry", "/u", (), iter(pieces), length, timeout_seconds=5, **more)  # type: ignore[arg-type]
+
+
+def body_of(answer: httpx.Response) -> bytes:
+    return b"".join(answer.iter_raw())
+
+
+def test_one_connection_serves_request_after_request(serving):
+    """A connection whose answer was read to its end is used again; the head is what was asked to be sent, and no more."""
+    server, lane = serving(lambda server: server.answering(OK, OK))
+
+    bodies = [body_of(lane.send(get(server, f"/v2/{number}"))) for number in range(2)]
+
+    assert bodies == [b"ok", b"ok"]
+    assert server.heads == [b"GET /v2/%d HTTP/1.1\r\nHost: registry\r\nAccept: */*\r\n\r\n" % number for number in range(2)]
+
+
+def test_post_without_a_body_says_so(serving):
+    """`Content-Length: 0` where a body could be: registries answer 411 without."""
+    server, lane = serving(lambda server: server.answering(OK))
+
+    lane.send(Outgoing("POST", server.origin, "registry", "/u", ()))
+
+    assert b"\r\nContent-Length: 0\r\n" in server.heads[0]
+
+
+def test_idle_connection_that_was_closed_is_replaced(serving):
+    """A server may close what lies idle: the next request goes out on a new connection, and nobody notices."""
+    server, lane = serving(lambda server: server.answering(OK), lambda server: server.answering(OK))
+
+    bodies = [body_of(lane.send(get(server))) for _ in range(2)]
+
+    assert bodies == [b"ok", b"ok"]
+
+
+def test_streamed_body_is_never_sent_twice(serving):
+    """A body that can be had once is not begun again when the connection breaks under it."""
+    server, lane = serving(lambda server: lambda connection: server.head(connection) and None)
+
+    with pytest.raises(httpx.TransportError):
+        lane.send(put(server, [b"a" * 1000], 1000))
+
+    assert len(server.heads) == 1
+
+
+@pytest.mark.parametrize(("pieces", "length"), [([b"abc"], 4), ([b"abc", b"de"], 4), ([b"abcde"], 4)], ids=["too short", "too long", "too long at once"])
+def test_body_that_is_not_as_long_as_said_is_an_error(pieces, length, serving):
+    """Content-Length is a promise."""
+    server, lane = serving(lambda server: lambda connection: server.head(connection) and None)
+
+    with pytest.raises((httpx.LocalProtocolError, httpx.ReadError)):
+        lane.send(put(server, pieces, length))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde",
+    ],
+    ids=["chunked", "after an interim answer", "to the connection's end", "of known length"],
+)
+def test_bodies_are_read_in_every_framing(answer, serving):
+    """However the server says where its body ends, it is read whole."""
+    server, lane = serving(lambda server: server.answering(answer))
+
+    assert body_of(lane.send(get(server))) == b"abcde"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"",
+    ],
+    ids=["cut", "cut between chunks", "no chunk", "no HTTP", "endless head", "nothing"],
+)
+def test_broken_answers_are_errors(answer, serving):
+    """What is not an answer, or not all of one, is never taken for one."""
+    server, lane = serving(lambda server: server.answering(answer))
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        body_of(lane.send(get(server)))
+
+
+def test_what_follows_an_answer_unasked_belongs_to_nobody(serving):
+    """Bytes behind an answer are not taken for the next one: the connection is left."""
+    lie = OK + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nlie"
+    server, lane = serving(lambda server: server.answering(lie), lambda server: server.answering(OK))
+
+    bodies = [body_of(lane.send(get(server))) for _ in range(2)]
+
+    assert bodies == [b"ok", b"ok"]
+
+
+@pytest.mark.parametrize("header", [("X", "a\r\nY: b"), ("X", "a\nb"), ("X\r\n", "a"), ("X", "\0")])
+def test_line_break_in_a_header_is_never_sent(header, serving):
+    """No header can smuggle in another, or a request."""
+    server, lane = serving(lambda server: lambda connection: connection.recv(1) and None)
+
+    with pytest.raises(httpx.LocalProtocolError):
+        lane.send(Outgoing("GET", server.origin, "registry", "/", (header,)))
+
+
+def test_answer_before_the_end_of_the_body_ends_the_sending(serving):
+    """A server that refuses while the body is being sent is heard; the rest is kept."""
+    refused = threading.Event()
+
+    def refuse(server: Server) -> Script:
+        def script(connection: socket.socket) -> None:
+            server.head(connection)
+            connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+            refused.set()
+            with contextlib.suppress(OSError):
+                while connection.recv(1 << 20):
+                    pass
+
+        return script
+
+    server, lane = serving(refuse)
+    sent = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(100):
+            yield b"x" * 100_000
+            sent += 1
+            assert refused.wait(5)
+
+    answer = lane.send(put(server, pieces(), 10_000_000))
+
+    assert (answer.status_code, body_of(answer)) == (403, b"no")
+    assert sent < 100
+
+
+def test_refusal_before_the_body_costs_nothing_of_it(serving):
+    """Asked first, a server that does not want the body gets none: whoever has the body can send it elsewhere, or again."""
+    refuse = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+    server, lane = serving(lambda server: server.answering(refuse), lambda server: server.answering(b"HTTP/1.1 100 Continue\r\n\r\n", OK, body=0))
+    body = iter([b"abc"])
+
+    first = lane.send(put(server, body, 3, expects=True))
+
+    assert first.status_code == 401
+    assert UNTOUCHED in first.extensions
+    assert list(body) == [b"abc"]
+    assert b"Expect: 100-continue\r\n" in server.heads[0]
+    lane.send(get(server))
+    lane.send(get(server))
+
+
+def test_body_goes_out_when_the_server_asks_for_it(serving):
+    """100 Continue is the cue."""
+    got: list[bytes] = []
+
+    def script(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            server.head(connection)
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            got.append(_exactly(connection, 6))
+            connection.sendall(OK)
+
+        return run
+
+    server, lane = serving(script)
+
+    answer = lane.send(put(server, [b"abc", b"def"], 6, expects=True))
+
+    assert (answer.status_code, got, UNTOUCHED in answer.extensions) == (200, [b"abcdef"], False)
+
+
+def test_server_that_does_not_know_the_question_gets_the_body_all_the_same(serving, monkeypatch):
+    """Who says nothing is not waited for."""
+    monkeypatch.setattr(lane_module, "_CONTINUE_SECONDS", 0.01)
+    server, lane = serving(lambda server: server.answering(OK, body=6))
+
+    assert lane.send(put(server, [b"abc", b"def"], 6, expects=True)).status_code == 200
+
+
+def test_silence_is_what_times_out(serving):
+    """A server that says nothing for as long as is allowed is left; one that goes on slowly is not, however long it takes in all."""
+    silent = threading.Event()
+
+    def trickle(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            server.head(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+            for byte in b"abcdef":
+                # The pause is what is tested: each a third of the time allowed, together twice that.
+                silent.wait(0.1)
+                connection.sendall(bytes([byte]))
+
+        return run
+
+    def hold(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            server.head(connection)
+            silent.wait(10)
+
+        return run
+
+    server, lane = serving(trickle, hold)
+    slow = Outgoing("GET", server.origin, "registry", "/", (), timeout_seconds=0.3)
+
+    assert body_of(lane.send(slow)) == b"abcdef"
+    lane.close()
+    with pytest.raises(httpx.ReadTimeout):
+        lane.send(slow)
+    silent.set()
+
+
+def test_connection_opened_ahead_is_the_one_that_is_used(serving):
+    """What was dialled ahead of need serves the first request."""
+    server, lane = serving(lambda server: server.answering(OK))
+
+    lane.connect(server.origin, 5)
+
+    assert body_of(lane.send(get(server))) == b"ok"
+
+
+def test_tls_is_spoken_and_checked(serving, authority: trustme.CA):
+    """Over TLS the same; a certificate that is not trusted ends it before anything is sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(trust)
+    server, lane = serving(lambda server: server.answering(OK, OK), tls=context, trust=trust)
+
+    assert [body_of(lane.send(get(server))) for _ in range(2)] == [b"ok", b"ok"]
+
+
+def test_certificate_nobody_trusts_ends_it(serving, authority: trustme.CA):
+    """No byte of a request goes to whom the certificate does not prove."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server, lane = serving(tls=context)
+    threading.Thread(target=lambda: contextlib.suppress(Exception).__enter__() or _handshake(server, context), daemon=True).start()
+
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        lane.send(get(server))
+
+    assert server.heads == []
+
+
+def _handshake(server: Server, context: ssl.SSLContext) -> None:
+    connection, _ = server._listener.accept()
+    with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as encrypted:
+        encrypted.recv(1)
