@@ -36,8 +36,11 @@ test-registry: $(READY) tools ## Run only the tests against real registries
 tools:
 	@sh tests/install-tools.sh
 
-bench: $(READY) tools ## Measure: plan of 20,000 kept tags, validate of 1,000 mirrors, memory of a large copy
-	$(BIN)/python benchmarks/run.py
+bench: $(READY) tools ## Measure beside every peer on PATH (an hour), and write docs/performance.md
+	$(BIN)/python -m pip install --quiet --group bench
+	rm -f benchmarks/.figures.json
+	$(BIN)/python -m benchmarks.run --output benchmarks/.figures.json
+	$(BIN)/python -m benchmarks.page benchmarks/.figures.json
 
 build: $(READY) ## Build the sdist and the wheel into dist/
 	$(BIN)/python -m pip install --quiet build

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import corpora
+from benchmarks import corpora, program
 from benchmarks.corpora import Corpus
 from benchmarks.peers import TOOLS, Job, Tool, version
 from benchmarks.timing import timed
@@ -228,7 +228,7 @@ def machine() -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=[work.name for work in WORKS], help="this work (repeatable); else all")
+    parser.add_argument("--only", action="append", choices=[*(work.name for work in WORKS), "program"], help="this work (repeatable); else all")
     parser.add_argument("--tool", action="append", help="tools whose name begins so (repeatable); else all that are found")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--output", type=Path, help="write every figure there, as JSON")
@@ -239,7 +239,7 @@ def main() -> None:
     document: dict[str, Any] = {"machine": machine(), "versions": {Path(program).name: found for program, found in versions.items()}, "works": {}}
     if options.output and options.output.exists():
         # Another part of the same run.
-        document["works"] = json.loads(options.output.read_text())["works"]
+        document = {**json.loads(options.output.read_text()), "machine": document["machine"], "versions": document["versions"]}
     for work in WORKS:
         if options.only and work.name not in options.only:
             continue
@@ -247,8 +247,15 @@ def main() -> None:
         results = list(bench(work, able, runs=options.runs))
         show(work, results)
         document["works"][work.name] = {"title": work.title, "results": [asdict(result) for result in results]}
-        if options.output:
-            options.output.write_text(json.dumps(document, indent=1))
+        _write(options.output, document)
+    if not options.only or "program" in options.only:
+        document["program"] = program.rows(options.runs)
+        _write(options.output, document)
+
+
+def _write(output: Path | None, document: dict[str, Any]) -> None:
+    if output is not None:
+        output.write_text(json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":

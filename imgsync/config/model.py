@@ -124,7 +124,11 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class RegistryTrust:
-    """How to reach one registry and as whom. `rate` is (requests, seconds); `listing` a dialect, `listing_url` where its API lives; `chunk_bytes` the most one request may hold."""
+    """
+    How to reach one registry and as whom.
+
+    `rate` is (requests, seconds); `listing` a dialect, `listing_url` where its API lives; `chunk_bytes` the most that one request may hold.
+    """
 
     credentials: Login | None = None
     rate: tuple[int, float] | None = None

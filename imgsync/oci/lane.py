@@ -45,7 +45,8 @@ class Outgoing:
     """
     One request as it goes out: `target` is path and query, ASCII, sent as it is; `host` is for the Host header.
 
-    An iterator as `body` can be sent once, and is `length_bytes` long; with `expects` it is begun only when the server wants it, or says nothing. `timeout_seconds` is the longest silence, `connect_seconds` the longest dialling.
+    An iterator as `body` can be sent once, and is `length_bytes` long; with `expects` it is begun only when the server wants it, or says nothing.
+    `timeout_seconds` is the longest silence, `connect_seconds` the longest dialling.
 
     httpx's own Request is not it: parsing each URL character by character costs as much as the rest of a request.
     """

@@ -1,0 +1,128 @@
+"""
+docs/performance.md and its charts, from the figures of a run.
+
+    python -m benchmarks.page FIGURES.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+from benchmarks.goals import OWN, Figures, Goals, best_peer, value
+from benchmarks.run import is_peer
+
+DOCS = Path(__file__).parents[1] / "docs"
+_BLUE, _LIGHT, _GREY = "#1f5fa8", "#7fb0e0", "#b8b8b8"
+
+
+def chart(name: str, work: Figures, folder: Path) -> None:
+    """Draw one work: how long each tool takes, cold and unchanged."""
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "imgsync", "font.family": "sans-serif", "font.size": 9})
+    figure, panels = plt.subplots(1, 2, figsize=(10, 0.6 + 0.3 * len(work["results"])), layout="constrained")
+    for panel, phase in zip(panels, ("cold", "unchanged"), strict=True):
+        shown = sorted(((value(one, phase, "wall"), one["tool"]) for one in work["results"]), reverse=True)
+        colours = [_BLUE if tool == OWN else _LIGHT if tool.startswith(OWN) else _GREY for _, tool in shown]
+        bars = panel.barh([tool for _, tool in shown], [wall for wall, _ in shown], color=colours)
+        panel.bar_label(bars, fmt="%.2f", padding=3)
+        panel.set_title(f"{phase}, seconds (less is better)", loc="left", fontsize=9)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.margins(x=0.15)
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+    plt.close(figure)
+
+
+def _table(head: Sequence[str], lines: Iterator[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'|'.join(' --- ' if number == 0 else ' ---: ' for number in range(len(head)))}|"
+    for line in lines:
+        yield f"| {' | '.join(line)} |"
+
+
+def _rows(work: Figures, phase: str) -> Iterator[Sequence[str]]:
+    results = {one["tool"]: one for one in work["results"]}
+    best = best_peer(results, phase)[1] if any(map(is_peer, results)) else None
+    for result in sorted(work["results"], key=lambda one: value(one, phase, "wall")):
+        wall = value(result, phase, "wall")
+        wrong = max(sample["wrong"] for sample in result[phase])
+        yield (
+            f"**{result['tool']}**" if result["tool"].startswith(OWN) else result["tool"],
+            f"{wall:.2f}",
+            f"{wall / best:.2f}" if best else "–",
+            f"{value(result, phase, 'cpu'):.2f}",
+            f"{value(result, phase, 'peak'):.0f}",
+            f"{value(result, phase, 'source'):,.0f} / {value(result, phase, 'destination'):,.0f}",
+            f"{value(result, phase, 'source_bytes') / 1e6:,.1f}",
+            f"{value(result, phase, 'written_bytes') / 1e6:,.1f}",
+            str(len(result[phase])) + (f", {wrong} tags wrong" if wrong else ""),
+        )
+
+
+def _kinds(results: dict[str, Figures]) -> Iterator[Sequence[str]]:
+    own, peer = results[OWN], results[best_peer(results, "cold")[0]]
+    for side in ("source", "destination"):
+        theirs, ours = peer["cold"][-1][side], own["cold"][-1][side]
+        for kind in sorted({*theirs, *ours}):
+            yield side, kind, f"{ours.get(kind, 0):,}", f"{theirs.get(kind, 0):,}"
+
+
+INTRODUCTION = """# How fast, and at what cost
+
+Made by `make bench`: imgsync and every peer found on `PATH`, on the same registries, in one run; the tools take turns. Wall and CPU are medians; CPU
+and memory (of the largest process) are the kernel's own figures; requests are counted in the registries' access logs; *written* is all that the
+destinations' processes wrote, to their disks and to whoever asked. A peer that took 1.4 times as long as the best one in the first round was run
+once. After each run every tag is compared with the source's.
+
+Machine: {machine}. Both registries (Debian's docker-registry, on one disk) share it with the tools, so only ratios within this run mean anything
+elsewhere. Versions: {versions}.
+
+`imgsync` runs with `concurrency: {{images: 64, queries: 64, blobs: 4}}` and `connections: 64`, `imgsync (defaults)` with what it does by itself. The
+long thin line is a proxy with 40 ms each way, 10 MiB/s and slow start for each connection ([line.py](../benchmarks/line.py)).
+"""
+
+
+def page(figures: Figures) -> Iterator[str]:
+    """Yield the page's lines."""
+    machine = figures["machine"]
+    yield INTRODUCTION.format(
+        machine=f"{machine['processors']}, {machine['memory']}, Linux {machine['kernel']}, Python {machine['python']}",
+        versions=", ".join(f"{program} {version}" for program, version in figures["versions"].items()),
+    )
+    yield from (
+        "## Goals",
+        "",
+    )
+    yield from _table(
+        ("what", "goal", "reached", ""),
+        ((what, goal, reached, "yes" if fine else "**no**") for what, goal, reached, fine in Goals(figures).lines()),
+    )
+    for name, work in figures["works"].items():
+        yield from ("", f"## {work['title']}", "", f"![wall seconds of each tool](performance/{name}.svg)", "")
+        for phase in ("cold", "unchanged"):
+            yield from _table(
+                (phase, "wall s", "to best peer", "CPU s", "MiB", "requests source / destination", "MB read", "MB written", "runs"), _rows(work, phase)
+            )
+            yield ""
+        results = {one["tool"]: one for one in work["results"]}
+        if any(map(is_peer, results)):
+            yield f"Requests by kind, cold, beside the best peer ({best_peer(results, 'cold')[0]}):"
+            yield ""
+            yield from _table(("side", "kind", "imgsync", "peer"), _kinds(results))
+
+
+def main() -> None:
+    figures = json.loads(Path(sys.argv[1]).read_text())
+    folder = DOCS / "performance"
+    folder.mkdir(exist_ok=True)
+    for name, work in figures["works"].items():
+        chart(name, work, folder)
+    (DOCS / "performance.md").write_text("\n".join(page(figures)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
