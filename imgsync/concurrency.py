@@ -104,14 +104,15 @@ class _Queue(Generic[Item]):
     running: int = 0
     running_large: int = 0
 
-    def next(self, limit: int) -> tuple[Item, bool] | None:
-        """Take what is to run next, and whether it is large; None when there is no place, or nothing waits."""
+    def next(self, limit: int, *, more: bool) -> tuple[Item, bool] | None:
+        """Take what is to run next, and whether it is large; None when there is no place, or nothing waits. *more* says that others may still come."""
         if self.running >= limit or not (self.small or self.large):
             return None
-        # In order; but while small ones wait, large ones leave them a place.
+        # In order; but as long as small ones wait, or may come, large ones leave them a place.
         first_is_large = bool(self.large) and (not self.small or self.large[0] < self.small[0])
-        large = first_is_large and not (self.small and limit > 1 and self.running_large >= limit - 1)
-        return (self.large if large else self.small).popleft()[1], large
+        if first_is_large and (self.small or more) and limit > 1 and self.running_large >= limit - 1:
+            return (self.small.popleft()[1], False) if self.small else None
+        return (self.large if first_is_large else self.small).popleft()[1], first_is_large
 
 
 class Workers(Generic[Item, Result]):
@@ -128,10 +129,11 @@ class Workers(Generic[Item, Result]):
         self._number = itertools.count()
         self._running = 0
         self._producing = 0
+        self._coming = 0
         self._failure: BaseException | None = None
 
     def submit(self, item: Item, *, queue: Hashable = None, large: bool = False) -> None:
-        """Run *item* when there is a place in its *queue*; *large* ones leave a place free for others that wait."""
+        """Run *item* when there is a place in its *queue*; *large* ones leave a place free for others that wait, or may still be produced."""
         waiting = self._queues[queue]
         (waiting.large if large else waiting.small).append((next(self._number), item))
         self._start(waiting)
@@ -145,8 +147,13 @@ class Workers(Generic[Item, Result]):
             except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
                 self._failure = self._failure or error
             self._results.put(_Produced())
+            self._coming -= 1
+            if not self._coming:
+                for queue in list(self._queues.values()):
+                    self._start(queue)
 
         self._producing += 1
+        self._coming += 1
         gevent.spawn(work)
 
     def results(self) -> Iterator[Result]:
@@ -189,7 +196,7 @@ class Workers(Generic[Item, Result]):
 
     def _start(self, queue: _Queue[Item]) -> None:
         while self._failure is None and not (self._stop and self._stop.closed):
-            taken = queue.next(self._limit)
+            taken = queue.next(self._limit, more=self._coming > 0)
             if taken is None:
                 return
             queue.running += 1

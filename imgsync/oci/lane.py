@@ -277,6 +277,7 @@ class _Answer:
         self._parser = httptools.HttpResponseParser(self)
         self._bodyless = method == "HEAD"
         self._seen = 0
+        self._head_bytes = 0
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.has_head = False
@@ -301,7 +302,7 @@ class _Answer:
             if not (self.has_head and not self.has_body):
                 raise httpx.RemoteProtocolError(f"the answer is not HTTP: {error}") from error
             self.surplus = True
-        if not self.has_head and self._seen > _HEAD_LIMIT:
+        if self._head_bytes > _HEAD_LIMIT or (not self.has_head and self._seen > _HEAD_LIMIT):
             raise httpx.RemoteProtocolError(f"the answer's head is longer than {_HEAD_LIMIT >> 10} KiB")
 
     def on_message_begin(self) -> None:
@@ -314,6 +315,7 @@ class _Answer:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a header, or a trailer's after the body, which nobody asked for."""
         if not self.has_head:
+            self._head_bytes += len(name) + len(value)
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:

@@ -48,6 +48,12 @@ def blob_reads(proxy: FaultProxy, digest: str) -> int:
     return len([one for one in proxy.seen if one.method == "GET" and one.path.endswith(f"/blobs/{digest}")])
 
 
+def stored_blobs(proxy: FaultProxy) -> list[str]:
+    """Return the digests that PUTs brought, each as often as it was brought."""
+    done = [re.search(r"digest=sha256%3A([0-9a-f]{64})", one.target) for one in proxy.recorded("PUT .*uploads") if one.status == 201]
+    return [f"sha256:{found[1]}" for found in done if found]
+
+
 def eventually(true) -> None:
     """Return once *true* says so; each look is a request, which takes its own time."""
     ends = time.monotonic() + 30
@@ -292,8 +298,8 @@ def test_who_waits_for_a_blob_takes_no_place(registry, second_registry, name, de
 
     running = start_imgsync("apply", "-o", "json")
     held.reached()
-    own = [digest for content in images for digest in content.blobs if digest != digest_of(base)]
-    eventually(lambda: any(one.status == 201 and any(digest in one.target for digest in own) for one in destination.recorded("PUT .*uploads")))
+    own = {digest for content in images for digest in content.blobs} - {digest_of(base)}
+    eventually(lambda: own & set(stored_blobs(destination)))
     held.release()
     ran = finish(running)
 
@@ -404,16 +410,15 @@ def test_killed_run_sends_no_finished_blob_again(registry, second_registry, name
     held.reached()
     running.send_signal(signal.SIGKILL)
     running.communicate()
-    (finished,) = [re.search(r"sha256[:%3A]+([0-9a-f]{64})", one.target) for one in destination.recorded("PUT .*uploads") if one.status == 201]
+    assert len(stored_blobs(destination)) == 1
+    # What was held may be let through now, whole: then it is finished too.
     destination.clear()
-    destination.forget()
 
     ran = imgsync("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert not [one for one in destination.recorded("PUT .*uploads") if finished[1] in one.target]
-    assert ran.json["summary"]["blobs_present"] == 1
-    assert ran.json["summary"]["blobs_copied"] == 2
+    assert Counter(stored_blobs(destination)) == dict.fromkeys(content.all_blobs, 1)
+    assert ran.json["summary"]["blobs_present"] >= 1
     assert_served(second_registry, f"m/{name}/app", "1", content)
 
 
@@ -450,7 +455,7 @@ def test_declared_chunk_size_is_kept_to_from_the_first_blob(registry, second_reg
 def _shown(imgsync) -> object:
     import yaml
 
-    return yaml.safe_load(imgsync("validate", "--show").stdout)["registries"]
+    return list(yaml.safe_load_all(imgsync("validate", "--show").stdout))
 
 
 def test_destination_that_closes_after_each_chunk_gets_them_all(registry, second_registry, name, declare, imgsync, write, source, destination):
