@@ -133,6 +133,11 @@ class FaultProxy:
         self._rules.append(_Rule(switch, re.compile(method), re.compile(target), chosen))
         return switch
 
+    def add_first(self, switch: Switch, *, target: str) -> None:
+        """Apply *switch* before all that were added so far, some of which may answer in the registry's place."""
+        self.add(switch, target=target)
+        self._rules.insert(0, self._rules.pop())
+
     def clear(self) -> None:
         """Take every switch away; what is held is let go."""
         rules, self._rules = self._rules, []

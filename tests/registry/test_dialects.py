@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -13,6 +15,8 @@ from tests.dialects import DockerHubApi, EcrApi, GhcrApi, GitLabApi, HarborApi, 
 from tests.faults import FaultProxy
 from tests.gcr_listing import GcrListing
 from tests.images import Image, image, index, push
+from tests.run_imgsync import finish
+from tests.switches import Hold
 from tests.wire import plain_answer
 from tests.witness import assert_served
 
@@ -274,6 +278,30 @@ def test_listing_that_changes_while_it_is_read_is_told(registry, name, workplace
 
         assert ran.json["summary"]["create"] == 1, ran.stderr
         assert "changed while its tags were listed: 1 of 3 were seen" in ran.events("listing.incomplete")[0]["reason"]
+
+
+@pytest.mark.parametrize("kind", ["dockerhub", "harbor"])
+def test_pages_that_are_known_to_come_are_asked_for_ahead(kind, registry, name, workplace, start_imgsync, source, destination):
+    """The first page tells how many there are: the third is asked for though the second is long in coming, and all tags are found."""
+    held = {f"{name}/app": {f"t{number}": image((name, number)) for number in range(1, 8)}}
+    push(registry, f"{name}/app", "t1", held[f"{name}/app"]["t1"])
+    slow = Hold()
+    with DIALECTS[kind](source, held) as setting:
+        api = setting.apis[0] if setting.apis else source
+        api.add_first(slow, target="[?&]page=2(&|$)")
+        workplace.trust_plain(source, destination, settings={source.host: setting.trust})
+        workplace.mirror("a", source=f"{source.host}/{name}/app", tags={"exclude": ["t[2-9]"]}, destinations=[f"{destination}/m"])
+
+        running = start_imgsync("plan", "-o", "json", "--explain")
+        slow.reached()
+        ends = time.monotonic() + 30
+        while not api.recorded("[?&]page=3(&|$)"):
+            assert time.monotonic() < ends, "nobody asks for the third page"
+        slow.release()
+        ran = finish(running)
+
+        assert ran.json["summary"]["create"] == 1, ran.stderr
+        assert Counter(one.target for one in api.recorded("[?&]page=")).most_common(1)[0][1] == 1, "no page was asked for twice"
 
 
 def test_html_instead_of_an_api_is_a_clear_error(registry, name, workplace, imgsync, source, destination):

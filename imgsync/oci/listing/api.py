@@ -15,6 +15,7 @@ from imgsync.oci.auth import belongs_to
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
 from imgsync.oci.links import linked
+from imgsync.oci.listing.ahead import fetched_ahead
 from imgsync.oci.retry import Patience
 from imgsync.oci.transport import Answer, Call, Transport
 
@@ -100,24 +101,46 @@ class Api:
         """
         return self._page(operation, Call(operation, "GET", target, headers={"Accept": "application/json"}, limit_bytes=_PAGE_BYTES, secrets=secrets or {}))
 
-    def pages(self, operation: Operation, target: str, after: Callable[[Page], str | None], *, secrets: Mapping[str, str]) -> Iterator[Page]:
+    def pages(
+        self,
+        operation: Operation,
+        target: str,
+        after: Callable[[Page], str | None],
+        *,
+        secrets: Mapping[str, str],
+        known: Callable[[Page], Iterable[str]] = lambda _: (),
+    ) -> Iterator[Page]:
         """
         Yield the answers to GETs of *target* and of what *after* names behind each, until that is None.
+
+        *known* says which pages the first one tells to come behind it: those are asked for side by side.
 
         Raises:
             RegistryError: A page fails, repeats, or there are more than 10,000.
         """
         seen: set[str] = set()
-        following: str | None = target
         previous: Page | None = None
+        for number, (asked, page) in enumerate(self._asked(operation, target, after, secrets, known)):
+            if asked in seen or number >= _PAGE_LIMIT or (previous is not None and page.document and page.document == previous.document):
+                raise operation.failed(UnexpectedResponseError, "the listing's pages never end")
+            seen.add(asked)
+            yield page
+            previous = page
+
+    def _asked(
+        self, operation: Operation, target: str, after: Callable[[Page], str | None], secrets: Mapping[str, str], known: Callable[[Page], Iterable[str]]
+    ) -> Iterator[tuple[str, Page]]:
+        """Yield what was asked for, and the answer, as `pages` but without an end to what never ends."""
+        page = self.get(operation, target, secrets=secrets)
+        yield target, page
+        following = after(page)
+        for ahead in fetched_ahead(lambda one: self.get(operation, one, secrets=secrets), known(page)):
+            yield ahead
+            following = after(ahead[1])
         while following is not None:
             page = self.get(operation, following, secrets=secrets)
-            seen.add(following)
-            yield page
+            yield following, page
             following = after(page)
-            if following in seen or len(seen) >= _PAGE_LIMIT or (following and previous and page.document == previous.document):
-                raise operation.failed(UnexpectedResponseError, "the listing's pages never end")
-            previous = page
 
     def post(self, operation: Operation, target: str, document: object, *, accept: frozenset[int], secrets: Mapping[str, str] | None = None) -> Page:
         """
@@ -170,6 +193,11 @@ def rows(page: Page, field_name: str | None, operation: Operation) -> list[dict[
         what = "a list" if field_name is None else f"an object with a list of {field_name}"
         raise operation.failed(UnexpectedResponseError, f"the answer is no listing: {what} is wanted; is this the registry's API?", status=200)
     return [row for row in found if isinstance(row, dict)]
+
+
+def numbers_behind(rows_of_first: int, count: int | None) -> range:
+    """Return the numbers of the pages behind the first, which has so many rows of *count*; none where it is not known how many there are."""
+    return range(2, 1 + -(-count // rows_of_first)) if rows_of_first and count is not None else range(0)
 
 
 def text_of(row: Mapping[str, Any], name: str) -> str:

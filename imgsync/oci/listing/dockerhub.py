@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from imgsync.errors import AuthenticationError, UnexpectedResponseError
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.api import Api, Page, count_of, rows, text_of
+from imgsync.oci.listing.api import Api, Page, count_of, numbers_behind, rows, text_of
 from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows, TagRows, moment_of
 
@@ -60,7 +60,12 @@ class DockerHub:
             following = page.document.get("next")
             return self.api.own_url(operation, following, also=_HOST) if isinstance(following, str) and following else None
 
-        return self.api.pages(operation, f"{target}?page=1&page_size={_PAGE_SIZE}", after, secrets=self._secrets(operation))
+        def known(first: Page) -> Iterator[str]:
+            count = count_of(first.document.get("count")) if first.document.get("next") else None
+            numbers = numbers_behind(len(rows(first, "results", operation)), count)
+            return (f"{target}?page={number}&page_size={_PAGE_SIZE}" for number in numbers)
+
+        return self.api.pages(operation, f"{target}?page=1&page_size={_PAGE_SIZE}", after, secrets=self._secrets(operation), known=known)
 
     def _secrets(self, operation: Operation) -> dict[str, str]:
         login = self.api.login(operation)

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.api import Api, Page, count_of, rows, text_of
+from imgsync.oci.listing.api import Api, Page, count_of, numbers_behind, rows, text_of
 from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows, TagRows, moment_of
 
@@ -74,16 +74,25 @@ class Harbor:
             nonlocal read
             listed = rows(page, None, operation)
             read += len(listed)
-            total = page.headers.get("x-total-count", "")
+            total = _total(page)
             # Where it tells how many there are, that decides; else whether it names a next page.
-            more = read < int(total) if total.isdigit() and len(total) < 12 else page.following is not None
+            more = read < total if total is not None else page.following is not None
             return f"{whole}{next(numbers)}" if listed and more else None
 
-        return self.api.pages(operation, f"{whole}1", after, secrets=self._secrets(operation))
+        def known(first: Page) -> Iterator[str]:
+            return (f"{whole}{number}" for number in numbers_behind(len(rows(first, None, operation)), _total(first)))
+
+        return self.api.pages(operation, f"{whole}1", after, secrets=self._secrets(operation), known=known)
 
     def _secrets(self, operation: Operation) -> dict[str, str]:
         login = self.api.login(operation)
         return {} if login is None else {"Authorization": "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()}
+
+
+def _total(page: Page) -> int | None:
+    """Return how many rows there are in all, None where the answer does not say."""
+    total = page.headers.get("x-total-count", "")
+    return int(total) if total.isdigit() and len(total) < 12 else None
 
 
 def _tag(artifact: dict[str, Any], name: str) -> ListedTag:
