@@ -61,6 +61,7 @@ class Authenticator:
         self._challenge: Challenge | None = None
         self._tokens: list[Token] = []
         self._lock = threading.Lock()
+        self._asking: dict[frozenset[str], threading.Lock] = {}
 
     @property
     def challenge(self) -> Challenge | None:
@@ -96,7 +97,8 @@ class Authenticator:
         if preferred.scheme == "bearer" and not preferred.parameters.get("realm"):
             raise operation.failed(UnexpectedResponseError, "a Bearer challenge without a realm", status=401)
         self._challenge = preferred
-        self._tokens = [token for token in self._tokens if f"Bearer {token.text}" != sent]
+        with self._lock:
+            self._tokens = [token for token in self._tokens if f"Bearer {token.text}" != sent]
         return True
 
     def explain(self, error: RegistryError, scopes: Iterable[str]) -> RegistryError:
@@ -133,16 +135,23 @@ class Authenticator:
         return login.renewable and self._login(scopes, operation=operation, renew=True) != login
 
     def _token(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, patience: Patience) -> str:
-        # One lock per endpoint: fifty callers that need a token ask for it once.
+        with self._lock:
+            asking = self._asking.setdefault(frozenset(scopes), threading.Lock())
+        # Fifty callers that need the same token ask for it once; those that need another do not wait for them.
+        with asking:
+            known = self._known(scopes, login)
+            if known is not None:
+                return known.text
+            token = self._fetch(scopes, login, operation=operation, patience=patience)
+            with self._lock:
+                self._tokens.append(token)
+            return token.text
+
+    def _known(self, scopes: Sequence[str], login: Credentials | None) -> Token | None:
         with self._lock:
             now = time.monotonic()
             self._tokens = [token for token in self._tokens if token.ends > now]
-            for token in self._tokens:
-                if token.login == login and token.scopes.issuperset(scopes):
-                    return token.text
-            token = self._fetch(scopes, login, operation=operation, patience=patience)
-            self._tokens.append(token)
-            return token.text
+            return next((token for token in self._tokens if token.login == login and token.scopes.issuperset(scopes)), None)
 
     def _fetch(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, patience: Patience) -> Token:
         challenge = self._challenge

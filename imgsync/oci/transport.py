@@ -114,8 +114,6 @@ class Transport:
         self._limit = AdaptiveLimit(endpoint.connections)
         self._idle: list[Lane | ProxiedLane] = []
         self._opening = 0
-        self._token_lock = threading.Lock()
-        self._token_lane: Lane | ProxiedLane | None = None
         parts = urlsplit(endpoint.url)
         self._origin, self._host, path = _parted(endpoint.url)
         self._path = path.rstrip("/")
@@ -165,8 +163,6 @@ class Transport:
         """Close every idle connection."""
         while self._idle:
             self._idle.pop().close()
-        if self._token_lane is not None:
-            self._token_lane.close()
 
     def request(self, call: Call, *, patience: Patience) -> Answer:
         """
@@ -369,20 +365,16 @@ class Transport:
 
     def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str], form: bytes | None) -> TokenAnswer:
         """Ask a token server once; redirects are not followed, so an answer is the named server's own."""
-        if self._token_lane is None:
-            self._token_lane = self._new_lane()
         own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
         try:
             origin, host, target = _parted(url)
             request = Outgoing("POST" if form else "GET", origin, host, target, tuple({**own, **headers}.items()), form, timeout_seconds=_TOKEN_SECONDS)
-            response = self._token_lane.send(request)
-            try:
+            # On a lane beside the one that waits for the token: several repositories' tokens are asked for at once.
+            with self._lane() as lane, contextlib.closing(lane.send(request)) as response:
                 body = read_body(response, _ERROR_LIMIT, operation=operation)
                 if response.status_code >= 500 or response.status_code == 429:
                     raise error_of(operation, response.status_code, headers=headers_of(response), body=body)
                 return TokenAnswer(response.status_code, body)
-            finally:
-                response.close()
         except FOREIGN_ERRORS as error:
             raise unanswered(operation, error) from error
 

@@ -357,6 +357,27 @@ def test_requests_to_a_registry_share_few_connections(registry, name, declare, i
         assert len(proxy.seen) > 20
 
 
+def test_token_of_one_repository_is_not_waited_for_by_another(registry, second_registry, name, declare, start_imgsync, destination):
+    """A token server that is slow about one repository holds up that repository alone."""
+    images = {part: push(registry, f"{name}/{part}", "1", image((name, part))) for part in ("one", "two")}
+    held = Hold()
+    destination.add(held, target=f"^/token.*{name}%2Fone")
+    destination.add(Respond(200, {"token": "THE-SECRET", "expires_in": 300}), target="^/token")
+    challenge = f'Bearer realm="http://{destination.host}/token",service="x"'
+    destination.add(switches.require_authorization("Bearer THE-SECRET", challenge), target="^/v2/")
+    declare(f"[{name}/one, {name}/two]", "referrers: false")
+
+    running = start_imgsync("apply")
+    held.reached()
+    eventually(lambda: pull_raw(second_registry, f"m/{name}/two", "1") == images["two"].raw)
+    held.release()
+    ran = finish(running)
+
+    assert ran.code == 0, ran.stderr
+    tokens = Counter(one.target for one in destination.recorded("GET /token"))
+    assert list(tokens.values()) == [1, 1]
+
+
 # --- few requests, nothing twice
 
 
