@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from imgsync.concurrency import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.config.templates import expand_repository
 from imgsync.errors import CredentialsError, ImgsyncError
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient
 from imgsync.registries import Registries
+from imgsync.workers import map_unordered
 
 _AT_ONCE = 8
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from imgsync.concurrency import Stop, Workers, spawn_later
+from imgsync.concurrency import Stop, spawn_later
 from imgsync.config.model import Config
 from imgsync.errors import StateError
 from imgsync.events import Log
@@ -25,6 +25,7 @@ from imgsync.report import Outcome, Report
 from imgsync.state import Record, StateStore
 from imgsync.units import format_moment
 from imgsync.watcher import Watcher
+from imgsync.workers import Workers
 
 if TYPE_CHECKING:
     from imgsync.attempt import Attempts, Done, Item

@@ -10,11 +10,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imgsync.concurrency import map_unordered
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.manifest import Descriptor, Manifest, Platform, select_platforms
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.registry import RegistryClient
+from imgsync.workers import map_unordered
 
 _DEPTH_LIMIT = 4
 _NODE_LIMIT = 10_000

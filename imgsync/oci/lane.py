@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import httptools
-
+from imgsync.oci.address import Origin
+from imgsync.oci.answer import ParsedAnswer
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 
@@ -25,19 +25,13 @@ _RECEIVE_BYTES = 256 << 10
 _LARGE_RECEIVE_BYTES = 1 << 20
 _LARGE_TOGETHER_BYTES = 16 << 20
 _LARGE_BYTES = 8 << 20
-_HEAD_LIMIT = 64 << 10
 _SMALL_BYTES = 64 << 10
 _CONNECTIONS = 2
-_NO_BODY = {204, 304}
-_CONTINUE = 100
 _CONTINUE_SECONDS = 1.0
 # An answer's extension: it came before any of the request's body was sent.
 UNTOUCHED = "imgsync.untouched"
 _WITHOUT_BODY = {"GET", "HEAD", "DELETE"}
 _SELECTABLE = 1024
-
-# Scheme, host, port.
-Origin = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +168,7 @@ class _Connection:
         self._idle = False
         self._begun = False
         self.answered = False
-        parser = _Answer(request.method)
+        parser = ParsedAnswer(request.method)
         with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
             self._live.settimeout(request.timeout_seconds)
         complete = False if request.expects and self._is_refused(request, parser) else self._send(request, parser)
@@ -206,14 +200,14 @@ class _Connection:
         number = self._live.fileno()
         return 0 <= number < _SELECTABLE and bool(select.select([number], [], [], 0)[0])
 
-    def _feed(self, parser: _Answer) -> None:
+    def _feed(self, parser: ParsedAnswer) -> None:
         data = self._live.recv(_RECEIVE_BYTES)
         if not data:
             raise httpx.RemoteProtocolError("the server closed the connection without an answer")
         self.answered = True
         parser.feed(data)
 
-    def _is_refused(self, request: Outgoing, parser: _Answer) -> bool:
+    def _is_refused(self, request: Outgoing, parser: ParsedAnswer) -> bool:
         """Send the head alone, and return whether the server answered without wanting the body; who does not know the question is not waited for."""
         self._send_all(_head(request))
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
@@ -224,7 +218,7 @@ class _Connection:
             self._live.settimeout(request.timeout_seconds)
         return parser.has_head
 
-    def _send(self, request: Outgoing, parser: _Answer) -> bool:
+    def _send(self, request: Outgoing, parser: ParsedAnswer) -> bool:
         """Send head and body; return False when the server answered before it had all of it, and the rest was kept."""
         self._begun = True
         body = request.body or b""
@@ -261,7 +255,7 @@ class _Connection:
                 while sent < len(data):
                     sent += self._live.send(view[sent:])
 
-    def _answered_early(self, parser: _Answer) -> bool:
+    def _answered_early(self, parser: ParsedAnswer) -> bool:
         # Over TLS a readable socket may hold nothing but a session ticket, and reading it would wait.
         if self._encrypted or not self._readable():
             return False
@@ -270,88 +264,12 @@ class _Connection:
         return parser.has_head
 
 
-class _Answer:
-    """One answer as llhttp tells of it."""
-
-    def __init__(self, method: str) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._bodyless = method == "HEAD"
-        self._seen = 0
-        self._head_bytes = 0
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.has_head = False
-        self.goes_on = False
-        self.complete = False
-        self.keeps_alive = False
-        self.length: int | None = None
-        self.pieces: list[bytes] = []
-        self.surplus = False
-
-    @property
-    def has_body(self) -> bool:
-        """Return whether the head promises a body."""
-        return not self._bodyless and self.status not in _NO_BODY
-
-    def feed(self, data: bytes) -> None:
-        """Take in the next bytes of the answer."""
-        self._seen += 0 if self.has_head else len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not (self.has_head and not self.has_body):
-                raise httpx.RemoteProtocolError(f"the answer is not HTTP: {error}") from error
-            self.surplus = True
-        if self._head_bytes > _HEAD_LIMIT or (not self.has_head and self._seen > _HEAD_LIMIT):
-            raise httpx.RemoteProtocolError(f"the answer's head is longer than {_HEAD_LIMIT >> 10} KiB")
-
-    def on_message_begin(self) -> None:
-        """Begin anew after an interim answer; what comes after the answer proper belongs to nobody."""
-        if self.has_head:
-            self.surplus = True
-        else:
-            self.headers = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header, or a trailer's after the body, which nobody asked for."""
-        if not self.has_head:
-            self._head_bytes += len(name) + len(value)
-            self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """Note the head, unless it is an interim answer's."""
-        status = self._parser.get_status_code()
-        if status < 200 or self.has_head:
-            self.goes_on = self.goes_on or status == _CONTINUE
-            return
-        self.status = status
-        self.has_head = True
-        self.keeps_alive = self._parser.should_keep_alive()
-        names = dict(self._lowered())
-        if b"transfer-encoding" not in names and names.get(b"content-length", b"").isdigit():
-            self.length = int(names[b"content-length"])
-
-    def on_body(self, data: bytes) -> None:
-        """Gather what came of the body."""
-        if self.has_body and not self.surplus:
-            self.pieces.append(data)
-        else:
-            self.surplus = True
-
-    def on_message_complete(self) -> None:
-        """Note the end of the body."""
-        self.complete = self.has_head
-
-    def _lowered(self) -> Iterator[tuple[bytes, bytes]]:
-        return ((name.lower(), value) for name, value in self.headers)
-
-
 class _Body(httpx.SyncByteStream):
     """An answer's body, to be read once; closed before its end, the connection goes with it."""
 
     _large_open = 0
 
-    def __init__(self, connection: _Connection, answer: _Answer, *, reusable: bool) -> None:
+    def __init__(self, connection: _Connection, answer: ParsedAnswer, *, reusable: bool) -> None:
         self._connection: _Connection | None = connection
         self._answer = answer
         self._reusable = reusable

@@ -6,8 +6,9 @@ import ssl
 
 import h11
 
+from imgsync.oci.address import Origin
 from imgsync.oci.foreign import httpx
-from imgsync.oci.lane import Origin, Outgoing
+from imgsync.oci.lane import Outgoing
 
 
 class ProxiedLane:

@@ -14,18 +14,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import imgsync
 from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
 from imgsync.oci.adaptive import AdaptiveLimit
+from imgsync.oci.address import Origin, origin_of, parted
 from imgsync.oci.auth import Authenticator, TokenAnswer
 from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
-from imgsync.oci.lane import UNTOUCHED, Lane, Origin, Outgoing
+from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import Patience, retry_call
 from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_lane, read_body, translated, unanswered
@@ -44,8 +45,6 @@ _TOO_MUCH = {429, 503}
 _PULL_LIMIT = "pull rate limit"
 _EXPECTATION_FAILED = 417
 _REDIRECTS = {301, 302, 303, 307, 308}
-# What a target may hold as it is; anything else is percent-encoded.
-_RESERVED = "%/:?[]@!$&'()*+,;=-._~"
 _USER_AGENT = f"imgsync/{imgsync.__version__}"
 
 
@@ -114,13 +113,11 @@ class Transport:
         self._limit = AdaptiveLimit(endpoint.connections)
         self._idle: list[Lane | ProxiedLane] = []
         self._opening = 0
-        parts = urlsplit(endpoint.url)
-        self._origin, self._host, path = _parted(endpoint.url)
+        self._origin, self._host, path = parted(endpoint.url)
         self._path = path.rstrip("/")
-        own = [(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))]
+        own = [self._origin[1:]]
         if endpoint.token_server:
-            server = _origin(endpoint.token_server)
-            own.append((server[1], server[2]))
+            own.append(origin_of(endpoint.token_server)[1:])
         self._guard = Guard(own)
 
     def __repr__(self) -> str:
@@ -245,7 +242,7 @@ class Transport:
             call = replace(call, expects=False)
             response, url = self._followed(lane, call, header, patience=patience)
         replayable = call.body is None or isinstance(call.body, bytes) or UNTOUCHED in response.extensions
-        if response.status_code != 401 or _origin(url) != self._origin:
+        if response.status_code != 401 or origin_of(url) != self._origin:
             return response, url
         # Kept in memory: the lane is needed for what follows, and the words if nothing does.
         response = self._kept(response, call.operation)
@@ -337,13 +334,13 @@ class Transport:
         return response
 
     def _parts_of(self, url: str) -> tuple[Origin, str, str]:
-        """Return origin, Host header and target of *url*, as `_parted`; the registry's own, which most are, without taking it apart."""
+        """Return origin, Host header and target of *url*, as `parted`; the registry's own, which most are, without taking it apart."""
         own = self.endpoint.url
         if url.startswith(own):
             target = url[len(own) :]
             if target.startswith("/") and target.isascii() and target.isprintable() and " " not in target and "#" not in target:
                 return self._origin, self._host, self._path + target
-        return _parted(url)
+        return parted(url)
 
     def _refused(self, call: Call, response: httpx.Response) -> RegistryError:
         body = b""
@@ -367,7 +364,7 @@ class Transport:
         """Ask a token server once; redirects are not followed, so an answer is the named server's own."""
         own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
         try:
-            origin, host, target = _parted(url)
+            origin, host, target = parted(url)
             request = Outgoing("POST" if form else "GET", origin, host, target, tuple({**own, **headers}.items()), form, timeout_seconds=_TOKEN_SECONDS)
             # On a lane beside the one that waits for the token: several repositories' tokens are asked for at once.
             with self._lane() as lane, contextlib.closing(lane.send(request)) as response:
@@ -377,32 +374,3 @@ class Transport:
                 return TokenAnswer(response.status_code, body)
         except FOREIGN_ERRORS as error:
             raise unanswered(operation, error) from error
-
-
-def _parted(url: str) -> tuple[Origin, str, str]:
-    """
-    Return origin, Host header and target of an absolute URL, what is not ASCII in its path percent-encoded.
-
-    Raises:
-        httpx.InvalidURL: It is none that can be asked for.
-    """
-    scheme, _, rest = url.partition("#")[0].partition("://")
-    authority, _, path = rest.partition("/")
-    if "?" in authority:
-        authority, _, path = rest.partition("?")
-        path = f"?{path}"
-    target = f"/{path}"
-    if not (target.isascii() and target.isprintable() and " " not in target):
-        target = quote(target, safe=_RESERVED)
-    host = authority.rpartition("@")[2]
-    if not host or not host.isascii() or not host.isprintable() or scheme not in {"http", "https"}:
-        raise httpx.InvalidURL(f"{host[:100]!r} is no host")
-    try:
-        return _origin(url), host, target
-    except ValueError as error:
-        raise httpx.InvalidURL(str(error)) from error
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)

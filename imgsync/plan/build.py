@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from imgsync.concurrency import Stop, map_unordered
+from imgsync.concurrency import Stop
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError
 from imgsync.events import Log
@@ -28,6 +28,7 @@ from imgsync.registries import Registries
 from imgsync.state import StateStore
 from imgsync.units import format_moment
 from imgsync.versions import natural_key
+from imgsync.workers import map_unordered
 
 _MIRRORS_AT_ONCE = 4
 _FROZEN = {"k8s.gcr.io": "k8s.gcr.io is frozen since April 2023 and gets nothing new; mirror from registry.k8s.io"}

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from imgsync.concurrency import map_unordered
 from imgsync.config.model import Mirror
 from imgsync.content import ManifestCache, pull_manifest
 from imgsync.errors import UnsupportedContentError
@@ -22,6 +21,7 @@ from imgsync.plan.enumerate import SourceRepository
 from imgsync.plan.model import FilterStep
 from imgsync.registries import Registries
 from imgsync.tags import names_only, select_tags
+from imgsync.workers import map_unordered
 
 _CONFIG_LIMIT = 8 << 20
 _OLDEST_BELIEVED = datetime(1980, 1, 2, tzinfo=UTC)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from imgsync.concurrency import Deadline, Workers, map_unordered
+from imgsync.concurrency import Deadline
 from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
 from imgsync.errors import RegistryError
 from imgsync.oci.manifest import Descriptor
@@ -20,6 +20,7 @@ from imgsync.transfer.blobs import BlobCarrier
 from imgsync.transfer.manifests import ManifestPusher
 from imgsync.transfer.memory import BlobMemory
 from imgsync.transfer.model import Copied, Job, Observer, Progress, Task
+from imgsync.workers import Workers, map_unordered
 
 _MISSING = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"}
 
