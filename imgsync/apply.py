@@ -94,19 +94,18 @@ class _Run:
 
     def _submit(self, workers: Workers[Item, Done | None], changes: Sequence[Change]) -> None:
         """Hand in the changes of one source tag."""
-        from imgsync.attempt import Item
+        # Imported now: a run that has nothing to copy needs none of the copy engine.
+        from imgsync.attempt import Attempts, Item
 
+        if self._attempts is None:
+            self._attempts = Attempts(self._mirrors, self._registries, self._state, log=self._log, watcher=self._watcher, stop=self._stop, limits=self._limits)
         registries = frozenset(_registry_of(change) for change in changes)
         for change in changes:
             self._submitted.add(change.destination)
             workers.submit(Item(change, registries), queue=_registry_of(change), large=(change.size_bytes or 0) > _LARGE_BYTES)
 
     def _carry_out(self, item: Item) -> Done | None:
-        if self._attempts is None:
-            # Imported now: a run that has nothing to copy needs none of the copy engine.
-            from imgsync.attempt import Attempts
-
-            self._attempts = Attempts(self._mirrors, self._registries, self._state, log=self._log, watcher=self._watcher, stop=self._stop, limits=self._limits)
+        assert self._attempts is not None  # noqa: S101 - made with the first item
         return self._attempts.carry_out(item)
 
     def _time_is_up(self) -> None:
