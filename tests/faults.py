@@ -210,11 +210,12 @@ class FaultProxy:
                 body.drain()
             try:
                 client.send_answer(answer, head_only=request.method == "HEAD", on_bytes=record.received, on_end=record.end)
-                if early and (request.header("expect") or "").lower() != "100-continue":
+                unread = early and not record.bytes_up and (request.header("expect") or "").lower() == "100-continue"
+                if early and not unread:
                     body.drain()
             finally:
                 record.end()
-        if early and request.header("expect"):
+        if unread:
             return False
         return answer.framing != "close" and (answer.header("connection") or "").lower() != "close"
 

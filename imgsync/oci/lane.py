@@ -93,7 +93,7 @@ class Lane:
             try:
                 answer = connection.exchange(request)
             except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if kept is None or connection.answered or not request.replayable:
+                if kept is None or connection.answered or (connection.begun and not request.replayable):
                     raise
                 # It was closed while it lay idle: the server has not seen this request, so it goes out again on a new one.
                 connection.close()
@@ -142,13 +142,13 @@ class Lane:
 
 
 class _Connection:
-    """One socket and the exchange on it; `answered` says whether any byte of the current answer came."""
+    """One socket and the exchange on it; `begun` says whether its body was touched, `answered` whether any byte of its answer came."""
 
     def __init__(self, dialled: socket.socket) -> None:
         self._socket: socket.socket | None = dialled
         self._encrypted = isinstance(dialled, ssl.SSLSocket)
         self._idle = True
-        self._begun = False
+        self.begun = False
         self.answered = False
 
     @property
@@ -166,7 +166,7 @@ class _Connection:
     def exchange(self, request: Outgoing) -> httpx.Response:
         """Send *request* and read the answer's head."""
         self._idle = False
-        self._begun = False
+        self.begun = False
         self.answered = False
         parser = ParsedAnswer(request.method)
         with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
@@ -176,7 +176,7 @@ class _Connection:
             while not parser.has_head:
                 self._feed(parser)
         body = _Body(self, parser, reusable=complete and parser.keeps_alive)
-        return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self._begun else {UNTOUCHED: True})
+        return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self.begun else {UNTOUCHED: True})
 
     def read(self, size: int) -> bytes:
         """Return up to *size* bytes of a body, none at the connection's end."""
@@ -220,7 +220,7 @@ class _Connection:
 
     def _send(self, request: Outgoing, parser: ParsedAnswer) -> bool:
         """Send head and body; return False when the server answered before it had all of it, and the rest was kept."""
-        self._begun = True
+        self.begun = True
         body = request.body or b""
         pieces = iter((body,) if isinstance(body, bytes) else body)
         head = b"" if request.expects else _head(request)

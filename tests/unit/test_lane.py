@@ -253,6 +253,19 @@ def test_refusal_before_the_body_costs_nothing_of_it(serving):
     assert body_of(lane.send(get(server))) == b"ok"
 
 
+def test_body_that_was_announced_alone_survives_a_closed_connection(serving, monkeypatch):
+    """The idle connection breaks at the announcement: the body was not touched, so it goes out on another."""
+    # The server's end is closed, and we have not heard of it yet.
+    monkeypatch.setattr(lane_module._Connection, "usable", property(lambda _: True))
+    server, lane = serving(lambda server: server.answering(OK), lambda server: server.answering(OK, body=6))
+    monkeypatch.setattr(lane_module, "_CONTINUE_SECONDS", 0.01)
+    assert body_of(lane.send(get(server))) == b"ok"
+
+    answer = lane.send(put(server, [b"abc", b"def"], 6, expects=True))
+
+    assert answer.status_code == 200
+
+
 def test_body_goes_out_when_the_server_asks_for_it(serving):
     """100 Continue is the cue."""
     got: list[bytes] = []
