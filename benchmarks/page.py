@@ -73,9 +73,9 @@ def _kinds(results: dict[str, Figures]) -> Iterator[Sequence[str]]:
 
 INTRODUCTION = """# How fast, and at what cost
 
-Made by `make bench`: imgsync and every peer found on `PATH`, on the same registries, in one run; the tools take turns. Wall and CPU are medians; CPU
-and memory (of the largest process) are the kernel's own figures; requests are counted in the registries' access logs; *written* is all that the
-destinations' processes wrote, to their disks and to whoever asked. A peer that took 1.4 times as long as the best one in the first round was run
+Made by `make bench`: imgsync and every peer found on `PATH`, on the same registries; for each work below the tools take turns, in one run. Wall and CPU
+are medians; CPU and memory (of the largest process) are the kernel's own figures; requests are counted in the registries' access logs; *written* is
+all that the destinations' processes wrote, to their disks and to whoever asked. A peer that took 1.4 times as long as the best one in the first round was run
 once. After each run every tag is compared with the source's.
 
 Machine: {machine}. Both registries (Debian's docker-registry, on one disk) share it with the tools, so only ratios within this run mean anything

@@ -239,7 +239,8 @@ def main() -> None:
     document: dict[str, Any] = {"machine": machine(), "versions": {Path(program).name: found for program, found in versions.items()}, "works": {}}
     if options.output and options.output.exists():
         # Another part of the same run.
-        document = {**json.loads(options.output.read_text()), "machine": document["machine"], "versions": document["versions"]}
+        earlier = json.loads(options.output.read_text())
+        document = {**earlier, "machine": document["machine"], "versions": {**earlier["versions"], **document["versions"]}}
     for work in WORKS:
         if options.only and work.name not in options.only:
             continue
