@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from semantic_version import Version
 
 _VERSION = re.compile(r"[vV]?(0|[1-9][0-9]{0,17})(?:\.(0|[1-9][0-9]{0,17}))?(?:\.(0|[1-9][0-9]{0,17}))?((?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)")
-_DIGITS = re.compile(r"([0-9]+)")
+_DIGITS = re.compile(r"[0-9]+")
+# No tag has more than 128 digits; those of more than so many are compared as text.
+_LONGEST_NUMBER = 24
 
 
 def parse_version(text: str) -> Version | None:
@@ -71,6 +73,10 @@ def parse_range(text: str) -> VersionRange:
         raise ValueError(f"{text!r} is no range of versions; write one such as '>=1.29 <2' or '^1.3 || ~2.1'") from error
 
 
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key that puts `v1.9` before `v1.10`."""
-    return tuple((0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part) for part in _DIGITS.split(text) if part)
+def natural_key(text: str) -> str:
+    """Return a sort key that puts `v1.9` before `v1.10`: a text, since tens of thousands of keys of nested tuples would be most of a plan's memory."""
+    return f"{_DIGITS.sub(_padded, text)}\0{text}"
+
+
+def _padded(digits: re.Match[str]) -> str:
+    return digits.group().zfill(_LONGEST_NUMBER)
