@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import types
 
+from imgsync.light import instead
+
 _WITHOUT_NETWORK = {"validate", "schema", "-h", "--help", "--version"}
 
 
@@ -12,15 +14,10 @@ def _patch() -> None:
     # gevent looks through every installed distribution for plugins, some twenty times. We want none, and that was a third of a short run.
     nothing = types.ModuleType("importlib.metadata")
     nothing.entry_points = lambda **_: ()  # type: ignore[attr-defined]
-    real = sys.modules.get(nothing.__name__)
-    sys.modules[nothing.__name__] = nothing
-    from gevent import monkey
+    with instead({nothing.__name__: nothing}):
+        from gevent import monkey
 
-    monkey.patch_all()
-    if real is None:
-        del sys.modules[nothing.__name__]
-    else:
-        sys.modules[nothing.__name__] = real
+        monkey.patch_all()
 
 
 def main() -> None:

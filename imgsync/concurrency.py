@@ -39,6 +39,21 @@ class _Raised:
     error: BaseException
 
 
+def _caught(function: Callable[[], Result]) -> Result | _Raised:
+    """Return what *function* gives or raises: gevent would print a traceback of its own for what gets out of a greenlet or a thread."""
+    try:
+        return function()
+    except BaseException as error:  # noqa: BLE001 - raised where the result is wanted
+        return _Raised(error)
+
+
+def _given(result: Result | _Raised) -> Result:
+    """Return a result of `_caught`, or raise it here."""
+    if isinstance(result, _Raised):
+        raise result.error
+    return result
+
+
 def assert_patched() -> None:
     """Raise RuntimeError unless sockets cooperate: unpatched, everything would run serially without a word."""
     if not gevent.monkey.is_module_patched("socket"):
@@ -47,23 +62,10 @@ def assert_patched() -> None:
 
 def both(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
     """Return what two functions give that run side by side; an error is raised once both are done, that of *first* before that of *second*."""
-
-    def caught() -> Item | _Raised:
-        # Caught here: gevent would print a traceback of its own.
-        try:
-            return first()
-        except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
-            return _Raised(error)
-
     assert_patched()
-    beside = gevent.spawn(caught)
-    try:
-        other = second()
-    finally:
-        one: Item | _Raised = beside.get()
-        if isinstance(one, _Raised):
-            raise one.error
-    return one, other
+    beside = gevent.spawn(_caught, first)
+    other = _caught(second)
+    return _given(beside.get()), _given(other)
 
 
 class SingleFlight(Generic[Key]):
@@ -212,18 +214,8 @@ class NativeThread:
 
     def run(self, function: Callable[[], Result]) -> Result:
         """Return `function()` as run in the thread, other greenlets going on meanwhile; what it raises is raised here."""
-
-        def work() -> Result | _Raised:
-            # gevent would print a traceback of its own for what gets out of the thread.
-            try:
-                return function()
-            except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
-                return _Raised(error)
-
-        result: Result | _Raised = self._pool.spawn(work).get()
-        if isinstance(result, _Raised):
-            raise result.error
-        return result
+        result: Result | _Raised = self._pool.spawn(_caught, function).get()
+        return _given(result)
 
     def close(self) -> None:
         """End the thread once its calls are done."""
