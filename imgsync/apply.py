@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from imgsync.concurrency import Stop, spawn_later
@@ -23,7 +22,6 @@ from imgsync.plan.model import PENDING, Action, Change, Plan
 from imgsync.registries import Registries
 from imgsync.report import Outcome, Report
 from imgsync.state import Record, StateStore
-from imgsync.units import format_moment
 from imgsync.watcher import Watcher
 from imgsync.workers import Workers
 
@@ -145,7 +143,7 @@ class _Run:
             source=change.source,
             source_digest=change.source_digest,
             selection=selection,
-            applied_at=format_moment(datetime.now(UTC)),
+            applied_at=known.applied_at if known is not None else "",
         )
 
     def _record(self, batch: Sequence[Done]) -> None:

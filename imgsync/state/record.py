@@ -17,8 +17,8 @@ class Record:
     """
     What is remembered of one destination reference; digests whole, `applied_at` RFC 3339 in UTC.
 
-    `crc32` is empty and `size_bytes` 0 for a tag that was adopted, not pushed: its manifest was never read. `selection` names the settings
-    that shaped the content.
+    `applied_at` is empty for a tag that was adopted: found at the destination, not pushed there, so never pruned. `crc32` is empty and
+    `size_bytes` 0 where the manifest was never read. `selection` names the settings that shaped the content.
     """
 
     destination: str

@@ -8,43 +8,22 @@ because SQLite would block every other greenlet, and each greenlet of diskcache'
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import diskcache
-import filelock
 
-from imgsync.errors import LockedError, StateError
-from imgsync.state.disk import PlainDisk
-from imgsync.state.preflight import DATABASE, DamagedError, check_database, check_directory, describe
+from imgsync.errors import StateError
 from imgsync.state.record import Record, decode, encode
 
 Result = TypeVar("Result")
 
-# A record stands under its destination reference, in which no space can be.
-_BLOB = "blob "
-_REFERRERS = "referrers "
+# A record stands under its destination reference, in which no space can be; all else under its kind, a space, and what it is about.
+_BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN = KINDS = ("blob", "referrers", "seen", "left", "success", "run")
 _REPOSITORIES_PER_BLOB = 4
 # What a full, read-only or failing disk makes of a call.
-_UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError)
-_SETTINGS: dict[str, Any] = {
-    # The defaults would drop the oldest records past 1 GiB, and the file's own settings win over what is not said here.
-    "eviction_policy": "none",
-    "cull_limit": 0,
-    "size_limit": 2**62,
-    "statistics": 0,
-    "tag_index": 0,
-    "sqlite_mmap_size": 0,
-    "sqlite_synchronous": 2,
-    "sqlite_journal_mode": "wal",
-    "disk_min_file_size": 2**31,
-}
+UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError)
 
 
 class Thread(Protocol):
@@ -63,8 +42,7 @@ class StateStore:
         self.lasting = lasting and cache is not None
         self._thread = thread
         self._records: dict[str, Record] = {}
-        self._blobs: dict[str, str] = {}
-        self._referrers: dict[str, str] = {}
+        self._notes: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
         if cache is not None:
             self._load(on_warning)
 
@@ -79,13 +57,19 @@ class StateStore:
                 yield self._records[destination]
 
     def put(
-        self, records: Sequence[Record] = (), *, blobs: Iterable[tuple[str, str, Sequence[str]]] = (), referrers: Iterable[tuple[str, str, str]] = ()
+        self,
+        records: Sequence[Record] = (),
+        *,
+        blobs: Iterable[tuple[str, str, Sequence[str]]] = (),
+        referrers: Iterable[tuple[str, str, str]] = (),
+        seen: Iterable[tuple[str, str, str]] = (),
     ) -> None:
         """
-        Remember *records*, *blobs* and *referrers*, all or none.
+        Remember *records*, *blobs*, *referrers* and *seen*, all or none.
 
         *blobs* are (registry, repository path, digests) of blobs and manifests that were seen there; *referrers* are (repository, digest, tags):
-        which tags the source had for the referrers of the image of this digest when it was copied to this repository.
+        which tags the source had for the referrers of the image of this digest when it was copied to this repository; *seen* are (source
+        repository, digest, moment) of digests that a quarantine holds: only what was never seen before is noted.
 
         Raises:
             StateError: They cannot be written; they are remembered for this run all the same.
@@ -94,17 +78,61 @@ class StateStore:
         values: dict[str, str | None] = {record.destination: encode(record) for record in records}
         for registry, repository, digests in blobs:
             for digest in digests:
-                values[f"{_BLOB}{registry} {digest}"] = self._saw(f"{registry} {digest}", repository)
+                known = self._notes[_BLOB].get(f"{registry} {digest}", "")
+                self._note(values, _BLOB, f"{registry} {digest}", " ".join(_latest_first(repository, known)))
         for repository, digest, tags in referrers:
-            key = f"{repository} {digest}"
-            if self._referrers.get(key, "") != tags:
-                values[_REFERRERS + key] = self._referrers[key] = tags
+            if self._notes[_REFERRERS].get(f"{repository} {digest}", "") != tags:
+                self._note(values, _REFERRERS, f"{repository} {digest}", tags)
+        for repository, digest, moment in seen:
+            if f"{repository} {digest}" not in self._notes[_SEEN]:
+                self._note(values, _SEEN, f"{repository} {digest}", moment)
         self._write(values)
 
-    def _saw(self, key: str, repository: str) -> str:
-        known = [path for path in self._blobs.get(key, "").split() if path != repository]
-        self._blobs[key] = " ".join([repository, *known][:_REPOSITORIES_PER_BLOB])
-        return self._blobs[key]
+    def end_run(self, *, left: Iterable[str], successes: Iterable[str], requeues: int, moment: str) -> None:
+        """
+        Remember how a run ended at *moment*: the destinations it *left* for the next, in order, the mirrors that are as declared, requeues in a row.
+
+        Raises:
+            StateError: The state cannot be written.
+        """
+        values: dict[str, str | None] = {f"{_LEFT} {destination}": None for destination in self._notes[_LEFT]}
+        self._notes[_LEFT].clear()
+        for number, destination in enumerate(left):
+            self._note(values, _LEFT, destination, f"{number:08}")
+        for mirror in successes:
+            self._note(values, _SUCCESS, mirror, moment)
+        if self.requeues != requeues:
+            self._note(values, _RUN, "requeues", str(requeues))
+        self._write(values)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Return the destinations that the last run left for this one, in the order it would have taken them."""
+        return tuple(sorted(self._notes[_LEFT], key=self._notes[_LEFT].__getitem__))
+
+    @property
+    def requeues(self) -> int:
+        """Return how many runs in a row started the next one themselves."""
+        text = self._notes[_RUN].get("requeues", "")
+        return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+    @property
+    def successes(self) -> Mapping[str, str]:
+        """Return when each mirror was last found or made to be as declared, RFC 3339."""
+        return self._notes[_SUCCESS]
+
+    def first_seen(self, repository: str, digest: str) -> str:
+        """Return when *digest* was first seen in the source *repository*, RFC 3339; "" when it never was."""
+        return self._notes[_SEEN].get(f"{repository} {digest}", "")
+
+    def forget_blob(self, registry: str, repository: str, digest: str) -> None:
+        """Forget, for this run, that *repository* of *registry* holds the blob: it was asked for, and is not there."""
+        known = self._notes[_BLOB].get(f"{registry} {digest}", "").split()
+        if repository in known:
+            self._notes[_BLOB][f"{registry} {digest}"] = " ".join(path for path in known if path != repository)
+
+    def _note(self, values: dict[str, str | None], kind: str, about: str, text: str) -> None:
+        self._notes[kind][about] = values[f"{kind} {about}"] = text
 
     def remove(self, destinations: Iterable[str]) -> int:
         """
@@ -119,11 +147,11 @@ class StateStore:
 
     def blob_repositories(self, registry: str, digest: str) -> tuple[str, ...]:
         """Return the repository paths of *registry* in which the blob was seen, at most four, the latest first."""
-        return tuple(self._blobs.get(f"{registry} {digest}", "").split())
+        return tuple(self._notes[_BLOB].get(f"{registry} {digest}", "").split())
 
     def referrers(self, repository: str, digest: str) -> str:
         """Return the tags of referrers that were seen to when *digest* was last copied to *repository*, as `put` was told."""
-        return self._referrers.get(f"{repository} {digest}", "")
+        return self._notes[_REFERRERS].get(f"{repository} {digest}", "")
 
     def close(self) -> None:
         """Move everything into the one file, and close it."""
@@ -142,10 +170,11 @@ class StateStore:
     def _load(self, on_warning: Callable[[str], None]) -> None:
         damaged = 0
         for key, value in self._thread.run(self._rows):
-            kind = next((prefix for prefix in (_BLOB, _REFERRERS) if key.startswith(prefix)), None)
-            if kind is not None:
-                if isinstance(value, str):
-                    (self._blobs if kind == _BLOB else self._referrers)[key[len(kind) :]] = value
+            kind, space, about = key.partition(" ")
+            if space:
+                # Of a kind that only a later version knows nothing is read, and nothing lost.
+                if kind in self._notes and isinstance(value, str):
+                    self._notes[kind][about] = value
                 continue
             record = decode(key, value)
             if record is None:
@@ -175,7 +204,7 @@ class StateStore:
 
         try:
             self._thread.run(write)
-        except _UNUSABLE as error:
+        except UNUSABLE as error:
             # Nothing more is tried: a full or read-only disk would fail for every record.
             self._cache = None
             raise StateError(
@@ -183,114 +212,5 @@ class StateStore:
             ) from error
 
 
-@contextlib.contextmanager
-def open_state(
-    directory: str, *, thread: Thread, lock_timeout_seconds: float, on_warning: Callable[[str], None], read_only: bool = False
-) -> Iterator[StateStore]:
-    """
-    Give the state in *directory*, locked against a second run, and close it in the end.
-
-    *read_only* takes no lock, makes no directory, and reads a copy. A damaged or hostile state is set aside with a
-    warning and begun anew. A relative path is below the working folder; `~` and `$` are not expanded.
-
-    Raises:
-        LockedError: Another run holds it for longer than *lock_timeout_seconds*.
-        StateError: The directory is not ours alone to write.
-    """
-    path = Path(directory).absolute()
-    check_directory(path)
-    with contextlib.ExitStack() as stack:
-        if read_only or not _lock(path, lock_timeout_seconds, stack, on_warning):
-            store = _open_copy(path, stack, thread, on_warning)
-        else:
-            store = StateStore(_open_sound(path, thread, on_warning), thread, on_warning=on_warning, lasting=True)
-        stack.callback(store.close)
-        yield store
-
-
-def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_warning: Callable[[str], None]) -> bool:
-    """Make and lock the directory until *stack* ends; return False where nothing can be written, which costs requests and no more."""
-    lock = filelock.FileLock(path / "lock", timeout=timeout_seconds, mode=0o600)
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.enter_context(lock)
-    except filelock.Timeout as error:
-        raise LockedError(f"the state {path} is locked by another run", hint="wait for it to end, or give --lock-timeout") from error
-    except (NotADirectoryError, FileExistsError) as error:
-        raise StateError(f"the state directory {path} cannot be made: {error.strerror}", hint="name another with --state") from error
-    except OSError as error:
-        on_warning(f"the state {path} cannot be written ({error.strerror}); what this run pushes is not remembered for the next")
-        return False
-    return True
-
-
-def _open_sound(path: Path, thread: Thread, on_warning: Callable[[str], None]) -> diskcache.Cache | None:
-    """Return the database, begun anew if it is damaged; None when none can be written."""
-    try:
-        try:
-            if (path / DATABASE).exists() or (path / DATABASE).is_symlink():
-                _check(path)
-        except DamagedError as damage:
-            aside = _set_aside(path)
-            on_warning(f"the state is damaged ({damage.message}); it was set aside as {aside.name} and begun anew")
-        return thread.run(lambda: _open_cache(path))
-    except _UNUSABLE as error:
-        on_warning(f"the state cannot be written ({error}); this run remembers nothing for the next")
-        return None
-
-
-def _open_copy(path: Path, stack: contextlib.ExitStack, thread: Thread, on_warning: Callable[[str], None]) -> StateStore:
-    """Read a copy, so that nothing of the state is touched, and a run that writes at this moment is not in the way."""
-    if not (path / DATABASE).is_file():
-        return StateStore(None, thread, on_warning=on_warning)
-    try:
-        copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgsync-state-")))
-        _check(path)
-        thread.run(lambda: _backup(path / DATABASE, copy / DATABASE))
-        return StateStore(thread.run(lambda: _open_cache(copy)), thread, on_warning=on_warning)
-    except DamagedError as damage:
-        on_warning(f"the state in {path} is damaged ({damage}) and is not used")
-    except _UNUSABLE as error:
-        on_warning(f"the state in {path} cannot be read ({error}) and is not used")
-    return StateStore(None, thread, on_warning=on_warning)
-
-
-def _backup(source: Path, target: Path) -> None:
-    with contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as old, contextlib.closing(sqlite3.connect(target)) as new:
-        old.backup(new)
-
-
-def _check(path: Path) -> None:
-    schema, settings = _ours()
-    check_database(path / DATABASE, schema=schema, settings=settings)
-
-
-@cache
-def _ours() -> tuple[list[tuple[str, ...]], list[str]]:
-    """Return the schema and settings of a database just made, which every sound one has."""
-    with tempfile.TemporaryDirectory(prefix="imgsync-state-") as folder:
-        _open_cache(Path(folder)).close()
-        return describe(Path(folder) / DATABASE)
-
-
-def _open_cache(path: Path) -> diskcache.Cache:
-    text = str(path)
-    if "$" in text:
-        # diskcache would expand it as a variable and write elsewhere.
-        raise StateError(f"the state directory {text} has a '$' in its name", hint="name another with --state")
-    mask = os.umask(0o077)
-    try:
-        return diskcache.Cache(text, timeout=60, disk=PlainDisk, **_SETTINGS)
-    finally:
-        os.umask(mask)
-
-
-def _set_aside(path: Path) -> Path:
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    aside = path.with_name(f"{path.name}.broken-{moment}")
-    aside.mkdir(mode=0o700)
-    for suffix in ("", "-wal", "-shm"):
-        part = path / f"{DATABASE}{suffix}"
-        if part.exists() or part.is_symlink():
-            part.rename(aside / part.name)
-    return aside
+def _latest_first(repository: str, known: str) -> list[str]:
+    return [repository, *(path for path in known.split() if path != repository)][:_REPOSITORIES_PER_BLOB]

@@ -1,0 +1,147 @@
+"""Opening a state: made, locked and checked, or read as a copy; whatever is damaged or hostile is set aside before it can act."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import diskcache
+import filelock
+
+from imgsync.errors import LockedError, StateError
+from imgsync.state.disk import PlainDisk
+from imgsync.state.preflight import DATABASE, DamagedError, check_database, check_directory, describe
+from imgsync.state.store import UNUSABLE, StateStore, Thread
+
+_SETTINGS: dict[str, Any] = {
+    # The defaults would drop the oldest records past 1 GiB, and the file's own settings win over what is not said here.
+    "eviction_policy": "none",
+    "cull_limit": 0,
+    "size_limit": 2**62,
+    "statistics": 0,
+    "tag_index": 0,
+    "sqlite_mmap_size": 0,
+    "sqlite_synchronous": 2,
+    "sqlite_journal_mode": "wal",
+    "disk_min_file_size": 2**31,
+}
+
+
+@contextlib.contextmanager
+def open_state(
+    directory: str, *, thread: Thread, lock_timeout_seconds: float, on_warning: Callable[[str], None], read_only: bool = False
+) -> Iterator[StateStore]:
+    """
+    Give the state in *directory*, locked against a second run, and close it in the end.
+
+    *read_only* takes no lock, makes no directory, and reads a copy. A damaged or hostile state is set aside with a
+    warning and begun anew. A relative path is below the working folder; `~` and `$` are not expanded.
+
+    Raises:
+        LockedError: Another run holds it for longer than *lock_timeout_seconds*.
+        StateError: The directory is not ours alone to write.
+    """
+    path = Path(directory).absolute()
+    check_directory(path)
+    with contextlib.ExitStack() as stack:
+        if read_only or not _lock(path, lock_timeout_seconds, stack, on_warning):
+            store = _open_copy(path, stack, thread, on_warning)
+        else:
+            store = StateStore(_open_sound(path, thread, on_warning), thread, on_warning=on_warning, lasting=True)
+        stack.callback(store.close)
+        yield store
+
+
+def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_warning: Callable[[str], None]) -> bool:
+    """Make and lock the directory until *stack* ends; return False where nothing can be written, which costs requests and no more."""
+    lock = filelock.FileLock(path / "lock", timeout=timeout_seconds, mode=0o600)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stack.enter_context(lock)
+    except filelock.Timeout as error:
+        raise LockedError(f"the state {path} is locked by another run", hint="wait for it to end, or give --lock-timeout") from error
+    except (NotADirectoryError, FileExistsError) as error:
+        raise StateError(f"the state directory {path} cannot be made: {error.strerror}", hint="name another with --state") from error
+    except OSError as error:
+        on_warning(f"the state {path} cannot be written ({error.strerror}); what this run pushes is not remembered for the next")
+        return False
+    return True
+
+
+def _open_sound(path: Path, thread: Thread, on_warning: Callable[[str], None]) -> diskcache.Cache | None:
+    """Return the database, begun anew if it is damaged; None when none can be written."""
+    try:
+        try:
+            if (path / DATABASE).exists() or (path / DATABASE).is_symlink():
+                _check(path)
+        except DamagedError as damage:
+            aside = _set_aside(path)
+            on_warning(f"the state is damaged ({damage.message}); it was set aside as {aside.name} and begun anew")
+        return thread.run(lambda: _open_cache(path))
+    except UNUSABLE as error:
+        on_warning(f"the state cannot be written ({error}); this run remembers nothing for the next")
+        return None
+
+
+def _open_copy(path: Path, stack: contextlib.ExitStack, thread: Thread, on_warning: Callable[[str], None]) -> StateStore:
+    """Read a copy, so that nothing of the state is touched, and a run that writes at this moment is not in the way."""
+    if not (path / DATABASE).is_file():
+        return StateStore(None, thread, on_warning=on_warning)
+    try:
+        copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgsync-state-")))
+        _check(path)
+        thread.run(lambda: _backup(path / DATABASE, copy / DATABASE))
+        return StateStore(thread.run(lambda: _open_cache(copy)), thread, on_warning=on_warning)
+    except DamagedError as damage:
+        on_warning(f"the state in {path} is damaged ({damage}) and is not used")
+    except UNUSABLE as error:
+        on_warning(f"the state in {path} cannot be read ({error}) and is not used")
+    return StateStore(None, thread, on_warning=on_warning)
+
+
+def _backup(source: Path, target: Path) -> None:
+    with contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as old, contextlib.closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+
+
+def _check(path: Path) -> None:
+    schema, settings = _ours()
+    check_database(path / DATABASE, schema=schema, settings=settings)
+
+
+@cache
+def _ours() -> tuple[list[tuple[str, ...]], list[str]]:
+    """Return the schema and settings of a database just made, which every sound one has."""
+    with tempfile.TemporaryDirectory(prefix="imgsync-state-") as folder:
+        _open_cache(Path(folder)).close()
+        return describe(Path(folder) / DATABASE)
+
+
+def _open_cache(path: Path) -> diskcache.Cache:
+    text = str(path)
+    if "$" in text:
+        # diskcache would expand it as a variable and write elsewhere.
+        raise StateError(f"the state directory {text} has a '$' in its name", hint="name another with --state")
+    mask = os.umask(0o077)
+    try:
+        return diskcache.Cache(text, timeout=60, disk=PlainDisk, **_SETTINGS)
+    finally:
+        os.umask(mask)
+
+
+def _set_aside(path: Path) -> Path:
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    aside = path.with_name(f"{path.name}.broken-{moment}")
+    aside.mkdir(mode=0o700)
+    for suffix in ("", "-wal", "-shm"):
+        part = path / f"{DATABASE}{suffix}"
+        if part.exists() or part.is_symlink():
+            part.rename(aside / part.name)
+    return aside
