@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from imgsync.concurrency import Stop, spawn_later
@@ -17,11 +18,13 @@ from imgsync.errors import StateError
 from imgsync.events import Log
 from imgsync.limits import Limits
 from imgsync.oci.reference import Repository, parse_reference
+from imgsync.oci.registry import RegistryClient
 from imgsync.plan.ahead import OnPending
 from imgsync.plan.model import PENDING, Action, Change, Plan
 from imgsync.registries import Registries
 from imgsync.report import Outcome, Report
 from imgsync.state import Record, StateStore
+from imgsync.units import format_moment
 from imgsync.watcher import Watcher
 from imgsync.workers import Workers
 
@@ -75,20 +78,30 @@ class _Run:
         workers.produce(lambda: self._make_plan(planning, workers))
         for batch in workers.batches():
             self._record([done for done in batch if done is not None])
-        outcomes = tuple(self._outcomes.get(change.destination) or Outcome(change, "remaining") for change in self._plan.changes)
-        return Report(self._plan.id, outcomes, self._plan.errors, round(time.monotonic() - self._began, 3), self._stop.reason)
+        self._delete()
+        return Report(
+            plan_id=self._plan.id,
+            outcomes=tuple(self._outcomes.get(change.destination) or Outcome(change, "remaining") for change in self._plan.changes),
+            errors=self._plan.errors,
+            seconds=round(time.monotonic() - self._began, 3),
+            stopped=self._stop.reason,
+            notes=self._plan.notes,
+            created_at=format_moment(datetime.now(UTC)),
+        )
 
     def _make_plan(self, planning: Planning, workers: Workers[Item, Done | None]) -> None:
         self._plan = planning(lambda changes: self._submit(workers, changes))
         self._watcher.watch(self._plan)
         together: dict[tuple[str, str, str | None], list[Change]] = {}
-        for change in self._plan.pending:
+        left = {destination: number for number, destination in enumerate(self._state.left)}
+        # What the last run left comes first, in the order it would have been taken.
+        for change in sorted(self._plan.copies, key=lambda change: left.get(change.destination, len(left))):
             if change.destination not in self._submitted:
                 together.setdefault((change.mirror, change.source, change.source_digest), []).append(change)
         for changes in together.values():
             self._submit(workers, changes)
         adopted = [record for change in self._plan.changes if change.action not in PENDING for record in self._settle(change)]
-        self._remember(adopted, [], [change for change in self._plan.changes if change.action is Action.KEEP])
+        self._remember(adopted, [], [change for change in self._plan.changes if change.action is Action.KEEP], self._plan.changes)
 
     def _submit(self, workers: Workers[Item, Done | None], changes: Sequence[Change]) -> None:
         """Hand in the changes of one source tag."""
@@ -158,15 +171,48 @@ class _Run:
             _log_outcome(self._log, done.outcome)
             self._watcher.finished(done.outcome)
 
-    def _remember(self, records: Sequence[Record], seen: Sequence[tuple[Repository, Sequence[str]]], made: Sequence[Change]) -> None:
+    def _delete(self) -> None:
+        """Delete what is to go, once all is copied; nothing of a mirror that is not all there."""
+        waiting = {outcome.change.mirror for outcome in self._outcomes.values() if outcome.result in {"failed", "remaining"}}
+        waiting.update(error.mirror for error in self._plan.errors)
+        for change in self._plan.deletions:
+            if change.mirror in waiting:
+                self._outcomes[change.destination] = Outcome(change, "remaining", error="not deleted while images of this mirror are not as declared")
+        changes = [change for change in self._plan.deletions if change.mirror not in waiting]
+        if not changes or self._stop.closed:
+            return
+        from imgsync.removal import removed
+
+        for outcome in removed(changes, self._destination):
+            if outcome.result == "deleted":
+                self._forget(outcome.change)
+            self._outcomes[outcome.change.destination] = outcome
+            _log_outcome(self._log, outcome)
+            self._watcher.finished(outcome)
+
+    def _destination(self, change: Change) -> RegistryClient:
+        return self._registries.destination(_registry_of(change), self._mirrors[change.mirror], check=self._stop.check_new)
+
+    def _forget(self, change: Change) -> None:
+        try:
+            self._state.remove([change.destination])
+        except StateError as error:
+            self._log.warning("state.degraded", reason=error.message)
+
+    def _remember(
+        self, records: Sequence[Record], seen: Sequence[tuple[Repository, Sequence[str]]], made: Sequence[Change], planned: Sequence[Change] = ()
+    ) -> None:
         """Write at once what gathered; a state that cannot be written costs the next run requests, not this one its work."""
-        if not (records or seen or made):
+        # A quarantine begins with the first run that could have copied.
+        held = [(str(parse_reference(change.source).repository), change.source_digest or "") for change in planned if change.action is Action.HOLD]
+        if not (records or seen or made or held):
             return
         try:
             self._state.put(
                 records,
                 blobs=[(repository.registry, repository.path, digests) for repository, digests in seen],
                 referrers=[one for change in made for one in self._referrers_of(change)],
+                seen=[(repository, digest, self._plan.created_at) for repository, digest in held],
             )
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
@@ -189,6 +235,8 @@ def _log_outcome(log: Log, outcome: Outcome) -> None:
     if outcome.result == "copied":
         counts = {name: getattr(outcome, name) for name in ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present", "seconds", "attempts")}
         log.info("image.copied", **fields, digest=outcome.digest, crc32=outcome.crc32, **counts)
+    elif outcome.result == "deleted":
+        log.info("image.deleted", **fields, digest=outcome.digest)
     elif outcome.result == "refused":
         log.warning("image.refused", **fields, reason=outcome.error, hint=outcome.hint)
     elif outcome.result == "failed":

@@ -15,7 +15,7 @@ from imgsync.concurrency import Deadline, Stop
 from imgsync.config.model import Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, StoppedError
 from imgsync.events import Log
-from imgsync.limits import Limits
+from imgsync.limits import Forecast, Limits
 from imgsync.oci.manifest import Descriptor, parse_platform
 from imgsync.oci.reference import Reference, parse_reference
 from imgsync.plan.model import Change
@@ -23,7 +23,7 @@ from imgsync.registries import Registries
 from imgsync.report import Outcome
 from imgsync.state import Record, StateStore
 from imgsync.transfer import BlobMemory, Copied, Copier, Job, Progress
-from imgsync.units import format_moment
+from imgsync.units import format_duration, format_moment
 from imgsync.watcher import Watcher
 
 
@@ -57,31 +57,42 @@ class Attempts:
         self._watcher = watcher
         self._stop = stop
         self._limits = limits
+        self._forecast = Forecast()
         self._copier = Copier(BlobMemory(state.blob_repositories), registries.manifests, registries.referrers, make_repository=registries.make_repository)
 
     def carry_out(self, item: Item) -> Done | None:
         """Copy one image, None when there is no time left to begin; the one place where an error becomes an outcome."""
         change = item.change
         mirror = self._mirrors[change.mirror]
-        if not self._has_time(mirror):
+        if not self._has_time(mirror, change):
             return None
-        deadline = Deadline(mirror.timeouts.image_seconds, stop=self._stop, what=change.source)
+        deadline = self._deadline(mirror, change)
         progress = Progress()
         began = time.monotonic()
         self._watcher.started(change)
         try:
             copied = self._copy(item, mirror, deadline, progress)
         except ImgsyncError as error:
-            cut = isinstance(error, BudgetSpentError) or (isinstance(error, StoppedError) and self._stop.closed)
-            if isinstance(error, BudgetSpentError):
-                # This registry's rest is for the next run; the others go on.
-                self._stop.reason = self._stop.reason or error.message
-            result = "remaining" if cut else "refused" if isinstance(error, ImmutableTagError) else "failed"
+            result = self._result(error, mirror)
             if self._limits.fail_fast and result == "failed":
                 # Without a reason of its own: the report says what failed, and running again would fail again.
                 self._stop.expire("")
             return Done(_outcome(change, result, progress, began, error=error), None, progress.seen)
+        self._forecast.learn(progress.bytes_copied, time.monotonic() - began)
         return Done(_outcome(change, "copied", progress, began, copied=copied), _record_of(change, mirror, copied), progress.seen)
+
+    def _result(self, error: ImgsyncError, mirror: Mirror) -> str:
+        """Return what *error* makes of an image: "remaining" where the next run goes on, else "refused" or "failed"."""
+        if isinstance(error, BudgetSpentError):
+            # This registry's rest is for the next run; the others go on.
+            self._stop.reason = self._stop.reason or error.message
+            return "remaining"
+        if isinstance(error, StoppedError) and self._stop.closed:
+            return "remaining"
+        if isinstance(error, StoppedError) and self._left_seconds(mirror) == 0.0:
+            self._stop.reason = self._stop.reason or "timeouts.run is over"
+            return "remaining"
+        return "refused" if isinstance(error, ImmutableTagError) else "failed"
 
     def _copy(self, item: Item, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
         change = item.change
@@ -104,13 +115,28 @@ class Attempts:
             observer=_Observer(change, self._watcher, self._log),
         )
 
-    def _has_time(self, mirror: Mirror) -> bool:
-        """Return whether *mirror* may still start an image."""
-        limit = mirror.timeouts.run_seconds
-        if self._limits.run_seconds is None and limit is not None and self._limits.elapsed_seconds > limit:
-            self._stop.reason = self._stop.reason or "timeouts.run is reached"
-            return False
-        return True
+    def _has_time(self, mirror: Mirror, change: Change) -> bool:
+        """Return whether an image of *mirror* may still be begun; one that would be cut before its end is left to the next run."""
+        whole, left = self._run_seconds(mirror), self._left_seconds(mirror)
+        if whole is None or left is None or self._forecast.fits(change.size_bytes or 0, left_seconds=left, whole_seconds=whole):
+            return True
+        self._stop.reason = self._stop.reason or f"the run's {format_duration(whole)} would not have been enough"
+        return False
+
+    def _deadline(self, mirror: Mirror, change: Change) -> Deadline:
+        """Return what ends the copy: its own limit, or the end of the run of a mirror that says when that is."""
+        limit, left = mirror.timeouts.image_seconds, self._left_seconds(mirror)
+        if self._limits.run_seconds is None and left is not None and left < limit:
+            return Deadline(left, stop=self._stop, what=change.source, hint="timeouts.run is over; the next run goes on")
+        return Deadline(limit, stop=self._stop, what=change.source)
+
+    def _run_seconds(self, mirror: Mirror) -> float | None:
+        """Return how long the run may be for *mirror*: what the command line says, else what it declares itself."""
+        return mirror.timeouts.run_seconds if self._limits.run_seconds is None else self._limits.run_seconds
+
+    def _left_seconds(self, mirror: Mirror) -> float | None:
+        whole = self._run_seconds(mirror)
+        return None if whole is None else max(0.0, whole - self._limits.elapsed_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,8 +166,9 @@ class Stop:
 class Deadline:
     """A limit in seconds that loops ask about, together with a stop that may come from outside."""
 
-    def __init__(self, seconds: float | None, *, stop: Stop | None = None, what: str = "the image") -> None:
-        """Begin counting now; None is no limit."""
+    def __init__(self, seconds: float | None, *, stop: Stop | None = None, what: str = "the image", hint: str = "raise timeouts.image") -> None:
+        """Begin counting now; None is no limit. *hint* says what to do when it was too short."""
+        self._hint = hint
         self._ends = None if seconds is None else time.monotonic() + seconds
         self._seconds = seconds
         self._stop = stop
@@ -183,7 +184,7 @@ class Deadline:
         if self._stop is not None and self._stop.cut:
             raise StoppedError(f"stopped: {self._stop.reason}")
         if self._ends is not None and time.monotonic() > self._ends:
-            raise StoppedError(f"{self._what} took longer than {self._seconds:g}s", hint="raise timeouts.image")
+            raise StoppedError(f"{self._what} took longer than {self._seconds:g}s", hint=self._hint)
 
 
 def paced(chunks: Iterable[bytes], *, deadline: Deadline, on_bytes: Callable[[int], None]) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ ImgsyncError                    .hint: what to do next     .exit_code
 ├── CredentialsError            a credential helper is missing, hangs or fails
 ├── ContentMismatchError        bytes do not fit their digest or size
 ├── UnsupportedContentError     content imgsync does not copy (schema 1, bombs)
+├── NotOursError                a tag serves something else than imgsync pushed  refused
 ├── StoppedError                a deadline or a signal cut the work short        exit 75
 │   └── BudgetSpentError        a registry's declared rate, or the pulls it allows, are used up
 └── StateError                  the state directory; `LockedError` exits 75
@@ -187,6 +188,10 @@ class CredentialsError(ImgsyncError):
 
 class UnsupportedContentError(ImgsyncError):
     """Content that imgsync refuses to copy, with the reason."""
+
+
+class NotOursError(ImgsyncError):
+    """A tag that was to be deleted is not, or not only, what imgsync pushed."""
 
 
 class StoppedError(ImgsyncError):

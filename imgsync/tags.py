@@ -35,6 +35,8 @@ class TagFilter:
     newest: int | None = None
     newest_per: str | None = None
     max_age_seconds: float | None = None
+    min_age_seconds: float | None = None
+    min_age_except: tuple[str, ...] = ()
     at_least: int = 1
     at_most: int | None = None
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from imgsync.config.mirrors import MirrorBuilder
-from imgsync.config.model import Config, Destination, Mirror, Trust
+from imgsync.config.model import Config, Mirror, Trust
+from imgsync.config.reach import allows, fixed_part
 from imgsync.config.schema_check import check_schema
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.config.trust import read_trust
@@ -28,15 +29,7 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
     """
     trust, faults = _trust(registries, environ)
     files = _files(paths, faults)
-    documents: list[Document] = []
-    for file in files:
-        found, wrong = _read(file)
-        documents += found
-        faults += wrong
-    builder = MirrorBuilder(documents)
-    builder.check()
-    faults += builder.faults
-    mirrors = [] if faults else builder.build()
+    mirrors = _mirrors(_read(files, faults), faults)
     if mirrors:
         faults += _not_allowed(mirrors, trust)
         faults += _collisions(mirrors)
@@ -44,7 +37,34 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
         faults.append(Fault(files[0], 1, 1, "mirrors", "no mirror is declared", "see the examples in the README"))
     if faults:
         raise ConfigError(tuple(dict.fromkeys(faults)))
-    return Config(tuple(_only(mirrors, only)), trust, tuple(files))
+    return Config(tuple(_only(mirrors, only)), trust, tuple(files), whole=not only)
+
+
+def load_mirrors(texts: Mapping[str, bytes]) -> tuple[Mirror, ...]:
+    """
+    Return the mirrors that files of these names and contents declare together, whoever is trusted.
+
+    Raises:
+        ConfigError: With every fault of every file.
+    """
+    faults: list[Fault] = []
+    mirrors = _mirrors(texts, faults)
+    if faults:
+        raise ConfigError(tuple(dict.fromkeys(faults)))
+    return tuple(mirrors)
+
+
+def _mirrors(texts: Mapping[str, bytes], faults: list[Fault]) -> list[Mirror]:
+    documents: list[Document] = []
+    for file, data in texts.items():
+        found, wrong = read_documents(data, file=file)
+        documents += found
+        faults += wrong
+        faults += [fault for document in found for fault in check_schema(document, "mirror")]
+    builder = MirrorBuilder(documents)
+    builder.check()
+    faults += builder.faults
+    return [] if faults else builder.build()
 
 
 def load_trust(registries: str | None, environ: Mapping[str, str]) -> Trust:
@@ -72,7 +92,7 @@ def _files(paths: Sequence[str], faults: list[Fault]) -> list[str]:
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            inside = sorted(str(one) for one in path.iterdir() if one.suffix in {".yaml", ".yml"} and not one.name.startswith(".") and one.is_file())
+            inside = sorted(str(one) for one in path.iterdir() if is_part(one.name) and one.is_file())
             if not inside:
                 faults.append(Fault(text, 1, 1, "", "the folder holds no *.yaml or *.yml file", "see the examples in the README"))
             found += inside
@@ -83,13 +103,19 @@ def _files(paths: Sequence[str], faults: list[Fault]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _read(file: str) -> tuple[list[Document], list[Fault]]:
-    try:
-        data = Path(file).read_bytes()
-    except OSError as error:
-        return [], [Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}")]
-    documents, faults = read_documents(data, file=file)
-    return documents, faults + [fault for document in documents for fault in check_schema(document, "mirror")]
+def _read(files: Iterable[str], faults: list[Fault]) -> dict[str, bytes]:
+    texts: dict[str, bytes] = {}
+    for file in files:
+        try:
+            texts[file] = Path(file).read_bytes()
+        except OSError as error:
+            faults.append(Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}"))
+    return texts
+
+
+def is_part(name: str) -> bool:
+    """Return whether a file of this name, in a folder that is named, is a part of the configuration."""
+    return not name.startswith(".") and name.endswith((".yaml", ".yml"))
 
 
 def _only(mirrors: Iterable[Mirror], only: Sequence[str]) -> list[Mirror]:
@@ -115,18 +141,6 @@ def _not_allowed(mirrors: Iterable[Mirror], trust: Trust) -> list[Fault]:
         faults += [_refused(mirror, "source", wanted, trust.sources) for wanted in sources if not allows(trust.sources, wanted)]
         faults += [_refused(mirror, "destinations", wanted, trust.destinations) for wanted in targets if not allows(trust.destinations, wanted)]
     return faults
-
-
-def allows(prefixes: tuple[str, ...] | None, wanted: str) -> bool:
-    """Return whether *wanted* is one of *prefixes* or below it, by whole parts; no list at all allows everything."""
-    return prefixes is None or any(wanted == prefix or wanted.startswith(f"{prefix}/") for prefix in prefixes)
-
-
-def fixed_part(destination: Destination) -> str:
-    """Return what every reference at *destination* begins with: registry, namespace, and the template up to its first field."""
-    literal = destination.repository.partition("{")[0]
-    known = literal if "{" not in destination.repository else literal.rpartition("/")[0]
-    return "/".join(part for part in f"{destination.registry}/{destination.namespace}/{known}".split("/") if part)
 
 
 def _refused(mirror: Mirror, setting: str, wanted: str, prefixes: tuple[str, ...] | None) -> Fault:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from imgsync.config import templates
-from imgsync.config.model import Concurrency, Destination, Mirror, Retry, Source, Timeouts
+from imgsync.config.model import Concurrency, Destination, Mirror, Prune, Retry, Source, Timeouts
 from imgsync.config.yaml_reader import Document, Path
 from imgsync.errors import Fault, InvalidReferenceError
 from imgsync.globs import compile_expression, compile_glob
@@ -91,7 +91,6 @@ class _Checks:
 
     def check_settings(self) -> None:
         """Check what this entry itself says, whatever the defaults are."""
-        self._refuse_unbuilt()
         tags = _mapping(self._entry.get("tags"))
         at: Path = ("tags",)
         self._each(at, tags, "names", _check_tag)
@@ -100,7 +99,9 @@ class _Checks:
         self._each(at, tags, "regex", compile_expression)
         self._each(at, tags, "extract", _compile_extract)
         self._each(at, tags, "semver", parse_range)
+        self._each((*at, "min_age"), _mapping(tags.get("min_age")), "except", compile_glob)
         self._each((), self._entry, "immutable", compile_glob)
+        self._each(("prune",), _mapping(self._entry.get("prune")), "protect", compile_glob)
         at_least, at_most = tags.get("at_least"), tags.get("at_most")
         if isinstance(at_least, int) and isinstance(at_most, int) and at_least > at_most:
             self._fault((*self._path, *at, "at_most"), f"at_most {at_most} is less than at_least {at_least}")
@@ -141,16 +142,6 @@ class _Checks:
     def _check_namespace(self, path: Path, text: object) -> None:
         if isinstance(text, str) and text and not is_repository_path(text):
             self._fault(path, f"{text!r} is no namespace", "namespaces are repository paths: lower-case words joined by '/', '.', '_' or '-'")
-
-    def _refuse_unbuilt(self) -> None:
-        asked: dict[Path, bool] = {
-            ("prune",): self._entry.get("prune", False) is not False,
-            ("tags", "min_age"): "min_age" in _mapping(self._entry.get("tags")),
-        }
-        for path, is_asked in asked.items():
-            if is_asked:
-                message = f"'{path[-1]}' is not built yet in this version"
-                self._faults.append(self._document.fault((*self._path, *path), message, hint="leave it out for now", at_key=True))
 
     def _each(self, at: Path, block: Mapping[str, Any], name: str, check: Callable[[str], object]) -> None:
         value = block.get(name)
@@ -210,6 +201,7 @@ def _settings(entry: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
         "platforms": None if platforms == "all" else tuple(platforms),
         "referrers": _referrers(merged.get("referrers", True)),
         "immutable": tuple(merged.get("immutable", ())),
+        "prune": _prune(merged.get("prune", False)),
         "concurrency": Concurrency(**merged["concurrency"]),
         "timeouts": Timeouts(**{f"{name}_seconds": seconds for name, seconds in times.items()}),
         "retry": Retry(**retry),
@@ -220,11 +212,20 @@ def _referrers(value: bool | list[str]) -> tuple[str, ...] | bool:
     return value if isinstance(value, bool) else tuple(value) or False
 
 
+def _prune(value: bool | Mapping[str, Any]) -> Prune | None:
+    if isinstance(value, bool):
+        return Prune() if value else None
+    return Prune(value.get("at_most", Prune().at_most), tuple(value.get("protect") or ()))
+
+
 def _tag_filter(tags: Mapping[str, Any]) -> TagFilter:
     def listed(name: str) -> tuple[str, ...]:
         value = tags.get(name) or ()
         return (value,) if isinstance(value, str) else tuple(value)
 
+    quarantine = tags.get("min_age")
+    if isinstance(quarantine, str):
+        quarantine = {"age": quarantine}
     return TagFilter(
         names=listed("names"),
         include=listed("include"),
@@ -236,6 +237,8 @@ def _tag_filter(tags: Mapping[str, Any]) -> TagFilter:
         newest=tags.get("newest"),
         newest_per=tags.get("newest_per"),
         max_age_seconds=parse_duration(tags["max_age"]) if "max_age" in tags else None,
+        min_age_seconds=parse_duration(quarantine["age"]) if quarantine else None,
+        min_age_except=tuple(quarantine.get("except") or ()) if quarantine else (),
         at_least=tags.get("at_least", 1),
         at_most=tags.get("at_most"),
     )

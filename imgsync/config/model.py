@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from imgsync.tags import TagFilter
 
@@ -56,8 +58,20 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class Prune:
+    """Deletions of what is no longer selected: how many at most in one plan, and globs of destination tags that stay."""
+
+    at_most: int = 20
+    protect: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror:
-    """One declaration. `platforms` None is all, `referrers` True all, or the artifact types; `file`, `line` say where it was declared."""
+    """
+    One declaration.
+
+    `platforms` None is all, `referrers` True all, or the artifact types, `prune` None deletes nothing; `file`, `line` say where it was declared.
+    """
 
     name: str
     source: Source
@@ -68,6 +82,7 @@ class Mirror:
     platforms: tuple[str, ...] | None = None
     referrers: tuple[str, ...] | bool = True
     immutable: tuple[str, ...] = ()
+    prune: Prune | None = None
     concurrency: Concurrency = Concurrency()
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
@@ -80,6 +95,12 @@ class Mirror:
         platforms = "all" if self.platforms is None else ",".join(sorted(self.platforms))
         referrers = ("all" if self.referrers else "none") if isinstance(self.referrers, bool) else ",".join(sorted(self.referrers))
         return f"platforms={platforms};referrers={referrers}"
+
+    @property
+    def declaration(self) -> str:
+        """Return what tells this declaration from another: a digest of all that it says, wherever it is written."""
+        said = json.dumps(asdict(replace(self, file="", line=0)), sort_keys=True, separators=(",", ":"))
+        return f"sha256:{hashlib.sha256(said.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +178,9 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Desired state and trust together, ready for a plan; `files` are those read, in order."""
+    """Desired state and trust together, ready for a plan; `files` are those read, in order, `whole` whether none of their mirrors was left out."""
 
     mirrors: tuple[Mirror, ...]
     trust: Trust
     files: tuple[str, ...] = ()
+    whole: bool = True

@@ -32,6 +32,9 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
     tags: dict[str, Any] = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(mirror.tags).items() if value is not None}
     if (age := tags.pop("max_age_seconds", None)) is not None:
         tags["max_age"] = _seconds(age)
+    exceptions = tags.pop("min_age_except")
+    if (age := tags.pop("min_age_seconds", None)) is not None:
+        tags["min_age"] = {"age": _seconds(age), "except": exceptions} if exceptions else _seconds(age)
     source = asdict(mirror.source)
     return {
         "name": mirror.name,
@@ -43,7 +46,7 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
         "referrers": mirror.referrers if isinstance(mirror.referrers, bool) else list(mirror.referrers),
         "destinations": [asdict(destination) for destination in mirror.destinations],
         "immutable": list(mirror.immutable),
-        "prune": False,
+        "prune": False if mirror.prune is None else {"at_most": mirror.prune.at_most, "protect": list(mirror.prune.protect)},
         "concurrency": asdict(mirror.concurrency),
         "timeouts": {name.removesuffix("_seconds"): _seconds(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
         "retry": {"attempts": mirror.retry.attempts, "interval": _seconds(mirror.retry.interval_seconds), "login": mirror.retry.login},

@@ -68,6 +68,11 @@ class Descriptor:
     foreign: bool = False
     attests: str = ""
 
+    @property
+    def is_index(self) -> bool:
+        """Return whether it is said to be an index, or Docker's list."""
+        return self.media_type in {OCI_INDEX, DOCKER_LIST}
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

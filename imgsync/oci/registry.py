@@ -25,6 +25,9 @@ _NO_HEAD = {400, 403, 405, 406, 501}
 _MAYBE_NO_REFERRERS = {401, 403}
 _NO_REFERRERS = {303, 400, 404, 405, 406, 410, 501}
 _REFERRERS_LIMIT = 1000
+# What is not there need not be deleted.
+_GONE = frozenset({200, 202, 204, 404})
+_NO_TAG_DELETE = frozenset({400, 405, 501})
 _NO_UPLOAD = "00000000-0000-4000-8000-000000000000"
 
 
@@ -262,6 +265,33 @@ class RegistryClient:
         error = error_of(call.operation, answer.status, headers=answer.headers, body=answer.body)
         if error.code == "DENIED":
             raise error
+
+    def delete_tag(self, reference: Reference) -> bool:
+        """
+        Take the tag away and leave what it names; return False where the registry deletes by digest alone, or not at all.
+
+        Raises:
+            RegistryError: The account may not, or the registry fails.
+
+        Spec: "Deleting tags" (end-9).
+        """
+        return self._delete(reference, "delete the tag", accept=_GONE | _NO_TAG_DELETE).status in _GONE
+
+    def delete_manifest(self, reference: Reference) -> None:
+        """
+        Delete the manifest that *reference* names by digest, and with it every tag that names it.
+
+        Raises:
+            RegistryError: The registry deletes nothing, or not for this account.
+
+        Spec: "Deleting manifests" (end-9).
+        """
+        self._delete(reference, "delete the manifest", accept=_GONE)
+
+    def _delete(self, reference: Reference, name: str, *, accept: frozenset[int]) -> Answer:
+        path = f"/v2/{reference.repository.path}/manifests/{reference.name}"
+        call = Call(self.operation(name, reference), "DELETE", path, scopes=_scopes(reference.repository, "pull,push,delete"), accept=accept)
+        return self.transport.request(call, patience=self.patience)
 
     def get_page(self, operation: Operation, target: str, *, scopes: Iterable[str], limit_bytes: int) -> tuple[bytes, str | None]:
         """

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
-from imgsync.concurrency import Stop
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError
-from imgsync.events import Log
 from imgsync.oci.listing.model import ListedTag
-from imgsync.oci.manifest import Descriptor
 from imgsync.plan.ahead import Ahead, OnPending
 from imgsync.plan.enumerate import SourceRepository, enumerate_source
+from imgsync.plan.gathered import MirrorPlan, outside
+from imgsync.plan.inquiry import Inquiry
 from imgsync.plan.lookup import TagPlan, TagPlanner
-from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError, PullCost
+from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError
+from imgsync.plan.prune import prune
 from imgsync.plan.select import SelectedTags, select_of
-from imgsync.plan.served import Served
-from imgsync.registries import Registries
-from imgsync.state import StateStore
+from imgsync.plan.totals import pull_costs, requests, transfer_bytes
 from imgsync.units import format_moment
 from imgsync.versions import natural_key
 from imgsync.workers import map_unordered
@@ -35,29 +31,7 @@ _FROZEN = {"k8s.gcr.io": "k8s.gcr.io is frozen since April 2023 and gets nothing
 _ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 
 
-@dataclass(slots=True)
-class _MirrorPlan:
-    mirror: Mirror
-    changes: list[Change] = field(default_factory=list)
-    errors: list[PlanError] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    selected: list[SelectedTags] = field(default_factory=list)
-    blobs: dict[str, tuple[Descriptor, ...]] = field(default_factory=dict)
-    manifests: set[str] = field(default_factory=set)
-    whole: bool = False
-
-
-def build_plan(
-    config: Config,
-    registries: Registries,
-    state: StateStore,
-    *,
-    refresh: bool,
-    now: datetime,
-    stop: Stop,
-    log: Log,
-    on_pending: OnPending | None = None,
-) -> Plan:
+def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None = None) -> Plan:
     """
     Return what would have to happen for the destinations to serve what *config* declares.
 
@@ -69,8 +43,8 @@ def build_plan(
     """
     began = time.monotonic()
     ahead = Ahead(config.mirrors, on_pending)
-    planner = _Planner(registries, state, ahead, refresh=refresh, now=now, stop=stop, log=log)
-    mirrors = [_MirrorPlan(mirror) for mirror in config.mirrors]
+    planner = _Planner(inquiry, ahead)
+    mirrors = [MirrorPlan(mirror) for mirror in config.mirrors]
     try:
         for _ in map_unordered(planner.plan_mirror, mirrors, limit=_MIRRORS_AT_ONCE):
             pass
@@ -81,31 +55,29 @@ def build_plan(
             if not one.whole:
                 one.errors.append(PlanError(one.mirror.name, one.mirror.source.registry, error.message, "run again for the rest", later=True))
     _refuse_collisions(mirrors)
+    prune(config, mirrors, inquiry.state)
     return Plan(
         changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_order)),
         errors=tuple(error for one in mirrors for error in one.errors),
         mirrors=tuple(_notes(one) for one in mirrors),
-        transfer_bytes=_transfer_bytes(mirrors, state),
-        created_at=format_moment(now),
+        transfer_bytes=transfer_bytes(mirrors, inquiry.state),
+        created_at=format_moment(inquiry.now),
         # What is copied meanwhile asks too, and is not to be told apart.
-        requests=() if ahead.told else tuple(_requests(registries)),
+        requests=() if ahead.told else tuple(requests(inquiry.registries)),
         seconds=round(time.monotonic() - began, 3),
-        pulls=tuple(_pull_costs(mirrors, registries)),
+        pulls=tuple(pull_costs(mirrors, inquiry.registries)),
     )
 
 
 class _Planner:
-    def __init__(self, registries: Registries, state: StateStore, ahead: Ahead, *, refresh: bool, now: datetime, stop: Stop, log: Log) -> None:
+    def __init__(self, inquiry: Inquiry, ahead: Ahead) -> None:
+        self._inquiry = inquiry
         self._ahead = ahead
-        self._served = Served()
-        self._registries = registries
-        self._state = state
-        self._refresh = refresh
-        self._now = now
-        self._stop = stop
-        self._log = log
+        self._registries = inquiry.registries
+        self._stop = inquiry.stop
+        self._log = inquiry.log
 
-    def plan_mirror(self, result: _MirrorPlan) -> None:
+    def plan_mirror(self, result: MirrorPlan) -> None:
         """Plan one mirror into *result*."""
         mirror = result.mirror
         try:
@@ -118,24 +90,25 @@ class _Planner:
             self._look_up(mirror, result)
         result.whole = True
 
-    def _note(self, mirror: Mirror, result: _MirrorPlan) -> None:
+    def _note(self, mirror: Mirror, result: MirrorPlan) -> None:
         if mirror.platforms is not None:
             result.notes.append(f"platforms {', '.join(mirror.platforms)}: an index that has others too gets a new index and so a new digest")
         if mirror.source.registry in _FROZEN:
             result.notes.append(_FROZEN[mirror.source.registry])
 
-    def _select(self, mirror: Mirror, result: _MirrorPlan) -> None:
+    def _select(self, mirror: Mirror, result: MirrorPlan) -> None:
         client = self._registries.source(mirror, check=self._stop.check_new)
         lister = self._registries.lister(client)
         found = enumerate_source(mirror, lister, check=self._stop.check_new)
         result.errors += found.errors
         result.notes += found.notes
         for warning in found.warnings:
+            result.incomplete = True
             self._log.warning("listing.incomplete", mirror=mirror.name, reason=warning)
 
         def select(repository: SourceRepository) -> SelectedTags | PlanError:
             try:
-                return select_of(mirror, repository, client, lister, registries=self._registries, now=self._now)
+                return select_of(mirror, repository, client, lister, registries=self._registries, now=self._inquiry.now)
             except ImgsyncError as error:
                 return _error(mirror, str(repository.repository), error)
 
@@ -145,18 +118,19 @@ class _Planner:
             else:
                 result.selected.append(outcome)
                 for warning in outcome.warnings:
+                    result.incomplete = True
                     self._log.warning("listing.incomplete", mirror=mirror.name, reason=warning)
 
-    def _look_up(self, mirror: Mirror, result: _MirrorPlan) -> None:
+    def _look_up(self, mirror: Mirror, result: MirrorPlan) -> None:
         at_most = mirror.tags.at_most
         count = sum(len(one.tags) for one in result.selected)
         if at_most is not None and count > at_most:
-            result.errors.append(_outside(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
+            result.errors.append(outside(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
             return
         # At once in what follows: one question for each tag, and where copying begins meanwhile one for each blob.
         copies = min(count, mirror.concurrency.images) * mirror.concurrency.blobs if self._ahead.listens else 0
         self._registries.source(mirror, check=self._stop.check_new).transport.expect(max(copies, min(count, mirror.concurrency.queries)))
-        planner = TagPlanner(mirror, self._registries, self._state, self._served, refresh=self._refresh, check=self._stop.check_new, requests_to_come=copies)
+        planner = TagPlanner(mirror, self._inquiry, requests_to_come=copies)
 
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:
             selected, tag = item
@@ -179,11 +153,11 @@ class _Planner:
         if existing < mirror.tags.at_least:
             if existing or not result.errors:
                 message = f"{existing} tags are selected, fewer than at_least: {mirror.tags.at_least}"
-                result.errors.append(_outside(mirror, message, "check the filters; `plan --explain` shows what each step left"))
+                result.errors.append(outside(mirror, message, "check the filters; `plan --explain` shows what each step left"))
             result.changes.clear()
             result.blobs.clear()
 
-    def _gather(self, result: _MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan | PlanError) -> bool:
+    def _gather(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan | PlanError) -> bool:
         """Put one tag's outcome where it belongs; return whether the tag is there."""
         if isinstance(outcome, PlanError):
             result.errors.append(outcome)
@@ -212,11 +186,7 @@ def _error(mirror: Mirror, reference: str, error: ImgsyncError) -> PlanError:
     return PlanError(mirror.name, reference, error.message, error.hint, later=later)
 
 
-def _outside(mirror: Mirror, message: str, hint: str) -> PlanError:
-    return PlanError(mirror.name, mirror.source.registry, message, hint)
-
-
-def _refuse_collisions(mirrors: Iterable[_MirrorPlan]) -> None:
+def _refuse_collisions(mirrors: Iterable[MirrorPlan]) -> None:
     """Turn changes that would write one destination from different sources into errors; drop plain repetitions."""
     writers: dict[str, list[Change]] = defaultdict(list)
     for one in mirrors:
@@ -242,40 +212,11 @@ def _refuse_collisions(mirrors: Iterable[_MirrorPlan]) -> None:
         one.changes = kept
 
 
-def _transfer_bytes(mirrors: Iterable[_MirrorPlan], state: StateStore) -> int:
-    """Sum the blobs to move, each once per destination registry, less those the state knows to be there."""
-    sizes: dict[tuple[str, str], int] = {}
-    for one in mirrors:
-        for destination, blobs in one.blobs.items():
-            registry = destination.partition("/")[0]
-            for blob in blobs:
-                if (registry, blob.digest) not in sizes:
-                    known = bool(state.blob_repositories(registry, blob.digest))
-                    sizes[registry, blob.digest] = 0 if known else blob.size_bytes
-    return sum(sizes.values())
-
-
-def _requests(registries: Registries) -> Iterator[tuple[str, int]]:
-    for origin in ("source", "destination"):
-        yield origin, sum(sum(count.values()) for count in registries.requests(origin).values())
-
-
-def _pull_costs(mirrors: Iterable[_MirrorPlan], registries: Registries) -> Iterator[PullCost]:
-    """Yield what each source registry that counts pulls will count: every manifest of what is pending, each once."""
-    wanted: dict[str, set[str]] = defaultdict(set)
-    for one in mirrors:
-        wanted[one.mirror.source.registry] |= one.manifests
-    for registry, digests in sorted(wanted.items()):
-        left = registries.pulls_left(registry)
-        if left is not None and digests:
-            yield PullCost(registry, len(digests), left.remaining, left.limit, left.window_seconds)
-
-
 def _order(change: Change) -> tuple[object, ...]:
     return _ORDER.index(change.action), natural_key(change.source), natural_key(change.destination)
 
 
-def _notes(one: _MirrorPlan) -> MirrorNotes:
+def _notes(one: MirrorPlan) -> MirrorNotes:
     mirror = one.mirror
     return MirrorNotes(
         mirror=mirror.name,

@@ -16,7 +16,8 @@ class Facts:
 
     `wanted` is the digest it should serve; `serves` what it serves now, None for nothing; `remembered` whether that
     is what our own record says rather than an answer; `reselected` whether the record was made under other settings;
-    `missing_referrers` how many of the image's referrers the destination lacks.
+    `missing_referrers` how many of the image's referrers the destination lacks; `missing_content` how many of its manifests and blobs;
+    `held` why the digest is too young, "" when it is not.
     """
 
     wanted: str
@@ -25,6 +26,8 @@ class Facts:
     remembered: bool = False
     reselected: bool = False
     missing_referrers: int = 0
+    missing_content: int = 0
+    held: str = ""
 
 
 def decide(facts: Facts) -> tuple[Action, str]:
@@ -33,12 +36,17 @@ def decide(facts: Facts) -> tuple[Action, str]:
 
     Spec: design.md §4 "Actions".
     """
+    action, reason = _wanted(facts)
+    if facts.held and action in {Action.CREATE, Action.UPDATE} and facts.serves != facts.wanted:
+        return Action.HOLD, f"{facts.held}; {reason}"
+    return action, reason
+
+
+def _wanted(facts: Facts) -> tuple[Action, str]:
     if facts.serves is None:
         return Action.CREATE, "not at the destination"
-    if facts.serves == facts.wanted and facts.missing_referrers:
-        return Action.UPDATE, f"{counted(facts.missing_referrers, 'referrer')} not at the destination"
     if facts.serves == facts.wanted:
-        return Action.KEEP, "unchanged since it was pushed" if facts.remembered else "same digest at the destination"
+        return _same(facts)
     moved = f"{short(facts.serves)} → {short(facts.wanted)}"
     if facts.immutable:
         return Action.REFUSE, f"tag is declared immutable: {moved}"
@@ -47,11 +55,19 @@ def decide(facts: Facts) -> tuple[Action, str]:
     return Action.UPDATE, f"source moved {moved}" if facts.remembered else f"destination differs from the source: {moved}"
 
 
+def _same(facts: Facts) -> tuple[Action, str]:
+    if facts.missing_content:
+        return Action.UPDATE, f"incomplete: {counted(facts.missing_content, 'manifest or blob', 'manifests or blobs')} not at the destination"
+    if facts.missing_referrers:
+        return Action.UPDATE, f"{counted(facts.missing_referrers, 'referrer')} not at the destination"
+    return Action.KEEP, "unchanged since it was pushed" if facts.remembered else "same digest at the destination"
+
+
 def short(digest: str) -> str:
     """Return the first twelve hex digits of *digest*, for people."""
     return digest.partition(":")[2][:_SHOWN]
 
 
-def counted(count: int, name: str) -> str:
-    """Return "1 NAME" or "N NAMEs"."""
-    return f"{count} {name}{'' if count == 1 else 's'}"
+def counted(count: int, name: str, names: str = "") -> str:
+    """Return "1 NAME" or "N NAMEs", or how else many are called."""
+    return f"{count} {name}" if count == 1 else f"{count} {names or f'{name}s'}"

@@ -6,7 +6,7 @@ Asks as little as it can: a record excuses the destination, a listing with diges
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from imgsync.concurrency import both
@@ -21,11 +21,11 @@ from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.registry import RegistryClient, Resolved
 from imgsync.plan.decide import Facts, counted, decide
 from imgsync.plan.enumerate import SourceRepository
+from imgsync.plan.inquiry import Inquiry
 from imgsync.plan.model import PENDING, Action, Change
-from imgsync.plan.served import Served
+from imgsync.plan.quarantine import Quarantine
 from imgsync.referrers import Referrers, missing_at
-from imgsync.registries import Registries
-from imgsync.state import Record, StateStore
+from imgsync.state import Record
 
 
 @dataclass(slots=True)
@@ -54,21 +54,16 @@ class _Target:
 class TagPlanner:
     """Plans the tags of one mirror."""
 
-    def __init__(
-        self, mirror: Mirror, registries: Registries, state: StateStore, served: Served, *, refresh: bool, check: Callable[[], None], requests_to_come: int
-    ) -> None:
-        """
-        Plan for *mirror*, asking destinations through *served*; *refresh* asks the registries instead of the state, *check* may end it.
-
-        Destinations are made ready for as many requests at once as are *requests_to_come*.
-        """
+    def __init__(self, mirror: Mirror, inquiry: Inquiry, *, requests_to_come: int) -> None:
+        """Plan for *mirror*; destinations are made ready for as many requests at once as are *requests_to_come*."""
         self._requests_to_come = requests_to_come
-        self._at_destinations = served
         self._mirror = mirror
-        self._registries = registries
-        self._state = state
-        self._refresh = refresh
-        self._check = check
+        self._inquiry = inquiry
+        self._registries = registries = inquiry.registries
+        self._state = inquiry.state
+        self._refresh = inquiry.refresh
+        self._check = check = inquiry.stop.check_new
+        self._quarantine = Quarantine(mirror.tags, inquiry.state, now=inquiry.now)
         self._cache: ManifestCache = registries.manifests
         self._source: RegistryClient = registries.source(mirror, check=check)
         self._platforms: list[Platform] | None = None if mirror.platforms is None else [parse_platform(text) for text in mirror.platforms]
@@ -88,7 +83,7 @@ class TagPlanner:
         result = TagPlan()
         asked = []
         for target in targets:
-            if immutable and target.record is not None and not self._refresh:
+            if immutable and target.record is not None and not self._refresh and tag.digest in {None, target.record.source_digest}:
                 result.changes.append(self._kept_unasked(source, target.reference, target.record))
             else:
                 asked.append(target)
@@ -117,11 +112,13 @@ class TagPlanner:
             return {target.reference: self._served(target) for target in targets}
 
         transport = self._source.transport
-        if tag.digest is None and transport.is_far and transport.pulls.left is None and all(target.record is None for target in targets):
+        # What may have to wait is asked for its digest alone: its manifest could be wanted days later, and pulls are counted.
+        may_wait = self._mirror.tags.min_age_seconds is not None
+        if tag.digest is None and not may_wait and transport.is_far and transport.pulls.left is None and all(target.record is None for target in targets):
             # Most likely nothing is there yet; where the way is long it pays to ask for the manifest at once, should it turn out not to be needed.
             return both(served, lambda: self._resolve(source, tag, cold=True))
         at_destinations = served()
-        return at_destinations, self._resolve(source, tag, cold=all(digest is None for digest in at_destinations.values()))
+        return at_destinations, self._resolve(source, tag, cold=not may_wait and all(digest is None for digest in at_destinations.values()))
 
     def _target(self, destination: Destination, found: SourceRepository, tag: str) -> _Target:
         path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
@@ -137,7 +134,7 @@ class TagPlanner:
         if target.record is not None and not self._refresh:
             return target.record.digest
         client = self._registries.destination(target.reference.repository.registry, self._mirror, check=self._check)
-        found = self._at_destinations.digest(client, target.reference)
+        found = self._inquiry.served.digest(client, target.reference)
         client.transport.expect(self._requests_to_come)
         return found
 
@@ -171,7 +168,17 @@ class TagPlanner:
         settled = remembered and same_settings and not self._changed_referrers(source.repository, resolved.digest, target.reference.repository)
         if served == wanted == resolved.digest and not settled:
             missing = self._missing_referrers(source.repository, resolved.digest, target.reference.repository, result)
-        facts = Facts(wanted, served, immutable, remembered=remembered, reselected=remembered and not same_settings, missing_referrers=missing)
+        content = self._missing_content(target.reference.repository, wanted) if self._refresh and served == wanted else 0
+        facts = Facts(
+            wanted,
+            served,
+            immutable,
+            remembered=remembered,
+            reselected=remembered and not same_settings,
+            missing_referrers=missing,
+            missing_content=content,
+            held=self._quarantine.held(source, resolved.digest),
+        )
         action, reason = decide(facts)
         return Change(
             action=action,
@@ -219,6 +226,14 @@ class TagPlanner:
         referrers = self._referrers(repository, digest, (), result)
         client = self._registries.destination(destination.registry, self._mirror, check=self._check)
         return missing_at(client, destination, referrers) if referrers else 0
+
+    def _missing_content(self, destination: Repository, digest: str) -> int:
+        """Return how many manifests and blobs of the image the destination lacks, whatever was pushed there once."""
+        client = self._registries.destination(destination.registry, self._mirror, check=self._check)
+        held = self._inquiry.completeness.look(client, destination, digest, limit=self._mirror.concurrency.blobs)
+        for missing in held.missing:
+            self._state.forget_blob(destination.registry, destination.path, missing)
+        return len(held.missing)
 
     def _referrers(self, repository: Repository, digest: str, below: Iterable[Manifest], result: TagPlan) -> Referrers:
         found = self._registries.referrers.read(

@@ -25,7 +25,8 @@ class Action(StrEnum):
         return {"create": "+", "update": "~", "keep": "=", "hold": "?", "refuse": "!", "delete": "-"}[self.value]
 
 
-PENDING = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE})
+COPIES = frozenset({Action.CREATE, Action.UPDATE})
+PENDING = COPIES | {Action.DELETE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class PullCost:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every change, sorted by mirror, action and reference; errors; and what no decision rests on."""
+    """Every change, sorted by mirror, action and reference; errors; and what no decision rests on, `notes` among it for people."""
 
     changes: tuple[Change, ...]
     errors: tuple[PlanError, ...] = ()
@@ -101,10 +102,14 @@ class Plan:
     requests: tuple[tuple[str, int], ...] = ()
     seconds: float = 0.0
     pulls: tuple[PullCost, ...] = ()
+    notes: tuple[str, ...] = ()
+    saved_id: str = ""
 
     @property
     def id(self) -> str:
-        """Return the first eight hex digits of the SHA-256 of the canonical JSON of `changes`."""
+        """Return the first eight hex digits of the SHA-256 of the canonical JSON of `changes`, as they were when the plan was saved, if it was."""
+        if self.saved_id:
+            return self.saved_id
         canonical = json.dumps([asdict(change) for change in self.changes], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
@@ -113,6 +118,16 @@ class Plan:
         """Return the number of changes per action, every action present."""
         found = Counter(change.action for change in self.changes)
         return {action.value: found[action] for action in Action}
+
+    @property
+    def copies(self) -> tuple[Change, ...]:
+        """Return what is to be copied: creates and updates."""
+        return tuple(change for change in self.changes if change.action in COPIES)
+
+    @property
+    def deletions(self) -> tuple[Change, ...]:
+        """Return what is to be deleted."""
+        return tuple(change for change in self.changes if change.action is Action.DELETE)
 
     @property
     def pending(self) -> tuple[Change, ...]:

@@ -1,0 +1,35 @@
+"""What planning gathers about one mirror while it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from imgsync.config.model import Mirror
+from imgsync.oci.manifest import Descriptor
+from imgsync.plan.model import Change, PlanError
+from imgsync.plan.select import SelectedTags
+
+
+@dataclass(slots=True)
+class MirrorPlan:
+    """
+    The part of a plan that is about one mirror.
+
+    `blobs` are those of pending images by destination, `manifests` what reading them took; `whole` says that nothing is still to come,
+    `incomplete` that a listing left something out that may be there.
+    """
+
+    mirror: Mirror
+    changes: list[Change] = field(default_factory=list)
+    errors: list[PlanError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    selected: list[SelectedTags] = field(default_factory=list)
+    blobs: dict[str, tuple[Descriptor, ...]] = field(default_factory=dict)
+    manifests: set[str] = field(default_factory=set)
+    whole: bool = False
+    incomplete: bool = False
+
+
+def outside(mirror: Mirror, message: str, hint: str) -> PlanError:
+    """Return the error of a mirror whose numbers are outside of what it declares."""
+    return PlanError(mirror.name, mirror.source.registry, message, hint)

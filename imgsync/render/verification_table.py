@@ -1,0 +1,45 @@
+"""How it stands with what is declared, for people: what drifted, then one line that sums it up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imgsync.render.safe import safe
+from imgsync.units import format_bytes, format_duration
+from imgsync.verification import Condition, Verification
+
+_SIGNS = {
+    Condition.OK: "=",
+    Condition.MISSING: "+",
+    Condition.DIFFERS: "~",
+    Condition.INCOMPLETE: "~",
+    Condition.DAMAGED: "x",
+    Condition.HELD: "?",
+    Condition.REFUSED: "!",
+}
+
+
+def verification_table(found: Verification, *, show_ok: bool) -> str:
+    """Return *found* as text, lines ending in newlines; what is as declared as a count unless *show_ok*."""
+    return "\n".join(_lines(found, show_ok=show_ok)) + "\n"
+
+
+def _lines(found: Verification, *, show_ok: bool) -> Iterator[str]:
+    for finding in found.findings:
+        if show_ok or finding.condition is not Condition.OK:
+            yield f"  {_SIGNS[finding.condition]} {safe(finding.destination)}   {finding.condition.value}   {safe(finding.reason)}"
+    for error in found.errors:
+        yield f"  x {safe(error.reference)}   error   {safe(error.message)}"
+        if error.hint:
+            yield f"      hint: {safe(error.hint)}"
+    yield summary_line(found)
+    if found.drift:
+        yield "Repair it with: imgsync apply --refresh"
+
+
+def summary_line(found: Verification) -> str:
+    """Return *found* in one sentence."""
+    counts = [f"{found.count(condition)} {condition.value}" for condition in Condition if condition is Condition.OK or found.count(condition)]
+    errors = [f"{len(found.errors)} {'error' if len(found.errors) == 1 else 'errors'}"] if found.errors else []
+    read = f", {format_bytes(found.bytes_read)} read and hashed" if found.bytes_read else ""
+    return f"{'Drift' if found.drift else 'No drift'}: {', '.join([*counts, *errors])} ({format_duration(found.seconds)}{read})."

@@ -1,0 +1,146 @@
+"""
+Whether the destinations really serve what is declared: asked anew, tag by tag, manifest by manifest, blob by blob.
+
+What differs is drift; `apply --refresh` repairs it. Changes nothing. Spec: design.md §3 `verify`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+from imgsync.concurrency import Deadline, Stop
+from imgsync.config.model import Config, Mirror
+from imgsync.errors import ImgsyncError, StoppedError
+from imgsync.oci.manifest import Descriptor
+from imgsync.oci.reference import Repository, parse_reference
+from imgsync.plan.build import build_plan
+from imgsync.plan.inquiry import Inquiry
+from imgsync.plan.model import Action, Change, PlanError
+from imgsync.units import format_moment
+from imgsync.workers import map_unordered
+
+_IMAGES_AT_ONCE = 4
+
+
+class Condition(StrEnum):
+    """How it stands with one destination reference."""
+
+    OK = "ok"
+    MISSING = "missing"
+    DIFFERS = "differs"
+    INCOMPLETE = "incomplete"
+    DAMAGED = "damaged"
+    HELD = "held"
+    REFUSED = "refused"
+
+
+DRIFT = frozenset({Condition.MISSING, Condition.DIFFERS, Condition.INCOMPLETE, Condition.DAMAGED, Condition.REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One destination reference: its condition, what it serves (None for nothing), what its source has, and why that is so, in words."""
+
+    condition: Condition
+    mirror: str
+    source: str
+    source_digest: str | None
+    destination: str
+    destination_digest: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Every finding in the plan's order, what could not be asked, how much was read for it, and how long it took."""
+
+    findings: tuple[Finding, ...]
+    errors: tuple[PlanError, ...] = ()
+    bytes_read: int = 0
+    created_at: str = ""
+    seconds: float = 0.0
+
+    def count(self, condition: Condition) -> int:
+        """Return how many findings have *condition*."""
+        return sum(finding.condition is condition for finding in self.findings)
+
+    @property
+    def drift(self) -> tuple[Finding, ...]:
+        """Return what is not as declared."""
+        return tuple(finding for finding in self.findings if finding.condition in DRIFT)
+
+
+def verify(config: Config, inquiry: Inquiry, *, deep: bool) -> Verification:
+    """
+    Return how it stands with everything that *config* declares; *deep* reads every blob and hashes it. *inquiry* must be one that refreshes.
+
+    Raises:
+        StoppedError: A stop was requested.
+    """
+    began = time.monotonic()
+    plan = build_plan(config, inquiry)
+    reader = _Reader(config, inquiry)
+    looked = [change for change in plan.changes if change.action is not Action.DELETE]
+    damage = dict(map_unordered(reader.read, [change for change in looked if deep and change.action is Action.KEEP], limit=_IMAGES_AT_ONCE))
+    return Verification(
+        findings=tuple(_finding(change, inquiry, damage.get(change.destination, "")) for change in looked),
+        errors=(*plan.errors, *reader.errors),
+        bytes_read=reader.bytes_read,
+        created_at=format_moment(inquiry.now),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _finding(change: Change, inquiry: Inquiry, damage: str) -> Finding:
+    reason = damage or change.reason
+    held = inquiry.completeness.held(parse_reference(change.destination).repository, change.destination_digest or "")
+    if held is not None and held.missing:
+        reason = f"{change.reason}: {', '.join(held.missing)}"
+    condition = {
+        Action.CREATE: Condition.MISSING,
+        Action.UPDATE: Condition.DIFFERS if held is None else Condition.INCOMPLETE,
+        Action.KEEP: Condition.DAMAGED if damage else Condition.OK,
+        Action.HOLD: Condition.HELD,
+        Action.REFUSE: Condition.REFUSED,
+    }[change.action]
+    return Finding(condition, change.mirror, change.source, change.source_digest, change.destination, change.destination_digest, reason)
+
+
+class _Reader:
+    """Reads and hashes what destinations hold."""
+
+    def __init__(self, config: Config, inquiry: Inquiry) -> None:
+        self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
+        self._inquiry = inquiry
+        self.bytes_read = 0
+        self.errors: list[PlanError] = []
+
+    def read(self, change: Change) -> tuple[str, str]:
+        """Return the destination, and what is wrong with the bytes of its image, "" for nothing."""
+        mirror = self._mirrors[change.mirror]
+        repository = parse_reference(change.destination).repository
+        held = self._inquiry.completeness.held(repository, change.destination_digest or "")
+        try:
+            wrong = [] if held is None else list(self._wrong(mirror, repository, held.blobs, self._inquiry.stop))
+        except StoppedError:
+            self._inquiry.stop.check_new()
+            wrong = [f"could not be read within timeouts.image, {mirror.timeouts.image_seconds:g}s"]
+        except ImgsyncError as error:
+            self.errors.append(PlanError(change.mirror, change.destination, error.message, error.hint))
+            wrong = []
+        return change.destination, "; ".join(wrong)
+
+    def _wrong(self, mirror: Mirror, repository: Repository, blobs: tuple[Descriptor, ...], stop: Stop) -> list[str]:
+        deadline = Deadline(mirror.timeouts.image_seconds, stop=stop, what=str(repository))
+        client = self._inquiry.registries.destination(repository.registry, mirror, check=deadline.check)
+
+        def read(blob: Descriptor) -> str:
+            stop.check_new()
+            return self._inquiry.completeness.read(client, repository, blob, deadline=deadline, on_bytes=self._count)
+
+        return sorted(wrong for wrong in map_unordered(read, blobs, limit=mirror.concurrency.blobs) if wrong)
+
+    def _count(self, size: int) -> None:
+        self.bytes_read += size
