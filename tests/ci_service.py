@@ -86,7 +86,7 @@ def _handler(service: CiService) -> type[BaseHTTPRequestHandler]:
             service.asked.append(Asked(self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, b""))
             self.send_error(407)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             pass
 
     return Handler

@@ -55,4 +55,4 @@ def _spares(entry: str, parts: SplitResult) -> bool:
     except ValueError:
         pass
     domain = entry.removeprefix("*").removeprefix(".")
-    return entry == "*" or bool(domain) and (domain in {host, f"{host}:{port}"} or host.endswith(f".{domain}"))
+    return entry == "*" or (bool(domain) and (domain in {host, f"{host}:{port}"} or host.endswith(f".{domain}")))
