@@ -23,6 +23,7 @@ ImgsyncError                    .hint: what to do next     .exit_code
 ├── NotOursError                a tag serves something else than imgsync pushed  refused
 ├── StoppedError                a deadline or a signal cut the work short        exit 75
 │   └── BudgetSpentError        a registry's declared rate, or the pulls it allows, are used up
+├── RequeueError                the next run could not be started
 └── StateError                  the state directory; `LockedError` exits 75
 
 Errors carry strings and numbers only; this module imports nothing of ours.
@@ -202,6 +203,22 @@ class StoppedError(ImgsyncError):
 
 class BudgetSpentError(StoppedError):
     """The rate declared for a registry, or the pulls it allows, are used up for longer than is worth waiting; the rest is for the next run."""
+
+
+class RequeueError(ImgsyncError):
+    """
+    The next run could not be started, or nobody can say whether it was.
+
+    `status` is the HTTP status, None when there was no answer (or no HTTP); `detail` is what came back, made safe to print.
+    """
+
+    def __init__(self, operation: str, where: str, *, detail: str = "", status: int | None = None, hint: str = "") -> None:
+        self.operation = operation
+        self.where = where
+        self.status = status
+        self.detail = detail
+        said = " ".join(part for part in (str(status or ""), detail) if part)
+        super().__init__(f"{operation} {where}: {said or 'no answer'}", hint=hint)
 
 
 class StateError(ImgsyncError):
