@@ -17,9 +17,11 @@ _COMMANDS = {
     "login-check": "Tell who we are at each registry, and what we may do there.",
     "plan": "Show what would change; change nothing.",
     "apply": "Make the destinations serve what is declared.",
+    "show": "Print a saved plan or report again.",
+    "verify": "Ask whether the destinations really serve what is declared.",
     "copy": "Copy one image or one repository, no file needed.",
     "list": "List repositories or tags, to find out what to declare.",
-    "state": "Show or forget what is remembered.",
+    "state": "Show, forget, carry or rebuild what is remembered.",
     "schema": "Print a JSON schema of the configuration.",
     "demo": "Show the main job on two registries of our own.",
 }

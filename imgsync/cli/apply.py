@@ -3,26 +3,58 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, apply_options, common_of, config_options, output_option, paths_argument, refresh_option, run_options
+from imgsync.cli.options import DEFAULT_PATH, apply_options, common_of, config_options, option, output_option, paths_argument, refresh_option, run_options
+
+if TYPE_CHECKING:
+    from imgsync.config.model import Config
+    from imgsync.plan.model import Plan
 
 
 @click.command("apply")
 @paths_argument
-@output_option
+@output_option("table", "json", "markdown")
+@option("--plan", "plan_file", metavar="FILE", default=None, help="Apply exactly this plan, saved by `plan --out`.")
 @refresh_option
 @apply_options
+@option(
+    "--requeue",
+    metavar="TARGET",
+    default=None,
+    help="When work is left, start the next run: github, gitlab, travis, the URL of a webhook, or a command.",
+)
+@option("--requeue-limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many runs in a row may be started so.")
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
-    """Plan, then copy what is missing or has moved, by digest."""
+    """Plan, then copy what is missing or has moved, by digest; delete what is pruned."""
     common = common_of(options)
-    from imgsync.cli.session import open_session, run_apply
+    from imgsync.cli.applying import run_apply
+    from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
+    reviewed = _reviewed(options["plan_file"], config, refresh=options["refresh"]) if options["plan_file"] else None
     with open_session(config.trust, common, read_only=False) as session:
-        return run_apply(session, config, output=output, refresh=options["refresh"], options=options)
+        return run_apply(session, config, output=output, refresh=options["refresh"], options=options, reviewed=reviewed)
+
+
+def _reviewed(path: str, config: Config, *, refresh: bool) -> Plan:
+    from imgsync.documents.form import from_json
+    from imgsync.documents.plan import check_made_for, plan_of
+    from imgsync.errors import UsageError
+
+    if refresh:
+        raise UsageError("--refresh asks anew what a saved plan has decided already", hint="leave out one of --plan and --refresh")
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="save a plan first: imgsync plan --out FILE") from error
+    document = from_json(data, name=path)
+    plan = plan_of(document, name=path)
+    check_made_for(document, config, name=path)
+    return plan

@@ -15,14 +15,15 @@ from imgsync.cli.options import apply_options, common_of, option, output_option,
 @click.argument("destination")
 @option("--platform", multiple=True, metavar="OS/ARCH", help="Only this platform of an index; may be repeated.")
 @option("--registries", metavar="FILE", help="The trust: how registries are reached. Default: registries.yaml, if there is one.")
-@output_option
+@output_option("table", "json", "markdown")
 @refresh_option
 @apply_options
 @run_options
 def command(source: str, destination: str, platform: tuple[str, ...], output: str, **options: Any) -> int:
     """Copy the image SOURCE (or, without a tag, the whole repository) to DESTINATION."""
     common = common_of(options)
-    from imgsync.cli.session import open_session, run_apply
+    from imgsync.cli.applying import run_apply
+    from imgsync.cli.session import open_session
     from imgsync.config.load import load_trust
     from imgsync.plan.single import copy_config
 

@@ -14,7 +14,7 @@ from imgsync.cli.output import say, say_json
 @click.command("list")
 @click.argument("what", metavar="REGISTRY[/NAMESPACE|/REPOSITORY]")
 @option("--registries", metavar="FILE", help="The trust: how registries are reached. Default: registries.yaml, if there is one.")
-@output_option
+@output_option("table", "json")
 @run_options
 def command(what: str, output: str, **options: Any) -> int:
     """List the repositories of a registry or namespace, or the tags of a repository, one per line."""

@@ -12,7 +12,7 @@ from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, output_
 
 @click.command("login-check")
 @paths_argument
-@output_option
+@output_option("table", "json")
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:

@@ -43,6 +43,23 @@ class Duration(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+class Size(click.ParamType[Any]):
+    """A size such as 512MiB; bytes once parsed."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return *value* in bytes."""
+        from imgsync.units import parse_size
+
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 _RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--run-timeout", {"type": Duration(), "default": None, "help": "Stop in good order after this time, exit 75."}),
     ("--no-progress", {"is_flag": True, "help": "No progress bars."}),
@@ -103,6 +120,10 @@ def apply_options(function: Function) -> Function:
     for add in (
         option("--grace", type=Duration(), default="5s", show_default=True, help="How long what runs may go on after a stop."),
         option("--heartbeat", type=Duration(), default="60s", show_default=True, help="Log progress at least this often without a terminal."),
+        option("--junit", metavar="FILE", default=None, help="Write what came of each image as JUnit XML, for CI systems that show tests."),
+        option("--report", metavar="FILE", default=None, help="Write what came of each image as one HTML page."),
+        option("--metrics", metavar="FILE", default=None, help="Write the run's metrics as Prometheus' text, for node exporter's textfile collector."),
+        option("--max-bytes", type=Size(), default=None, help="Do nothing if the plan moves more than this, such as 50GiB."),
         option("--max-changes", type=click.IntRange(min=0), default=None, help="Do nothing if the plan holds more changes than this."),
         option("--fail-fast", is_flag=True, help="Start no further image once one failed."),
     ):
@@ -110,11 +131,9 @@ def apply_options(function: Function) -> Function:
     return function
 
 
-def output_option(function: Function) -> Function:
-    """Add -o table|json."""
-    return option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How the result is written to stdout.")(
-        function
-    )
+def output_option(*forms: str) -> Callable[[Function], Function]:
+    """Return the decorator that adds -o with *forms*, the first by default."""
+    return option("-o", "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="How the result is written to stdout.")
 
 
 def refresh_option(function: Function) -> Function:

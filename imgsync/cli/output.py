@@ -36,7 +36,7 @@ def say_table(text: str) -> None:
 
 def say_json(document: Any) -> None:
     """Write *document* to stdout as JSON, indented for people on a terminal."""
-    from imgsync.render.documents import to_json
+    from imgsync.documents.form import to_json
 
     click.echo(to_json(redaction().clean_values(document), indented=sys.stdout.isatty()))
 

@@ -14,9 +14,11 @@ _PENDING_EXIT = 2
 
 @click.command("plan")
 @paths_argument
-@output_option
+@output_option("table", "json", "markdown", "gitlab")
 @option("--all", "show_kept", is_flag=True, help="Show kept tags too.")
 @option("--explain", is_flag=True, help="Show how the filters chose: what each step left and dropped.")
+@option("--out", metavar="FILE", default=None, help="Save the plan, to be applied exactly as it is by `apply --plan`.")
+@option("--changed-since", metavar="GITREF", default=None, help="Only mirrors whose declaration differs from that commit's.")
 @refresh_option
 @option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending.")
 @config_options
@@ -24,16 +26,34 @@ _PENDING_EXIT = 2
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
     """Show what would change, and why; change nothing."""
     common = common_of(options)
-    from imgsync.cli.session import STOPPED_EXIT, open_session, print_plan
+    from imgsync.cli.results import check_writable, plan_json, print_plan, save_plan, step_summary
+    from imgsync.cli.session import STOPPED_EXIT, open_session
     from imgsync.config.load import load_config
 
+    check_writable(options["out"])
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
+    if options["changed_since"]:
+        from imgsync.config.revision import changed_since
+
+        config = changed_since(config, paths or (DEFAULT_PATH,), options["changed_since"])
+    explain = options["explain"]
     with open_session(config.trust, common, read_only=True) as session:
         session.stop_in_time()
         plan = session.plan(config, refresh=options["refresh"])
-    print_plan(plan, output=output, show_kept=options["show_kept"], explain=options["explain"])
+    if options["out"]:
+        save_plan(plan, config, options["out"])
+    print_plan(plan, lambda: plan_json(plan, config, explain=explain), output=output, show_kept=options["show_kept"], explain=explain)
+    if options["out"] and output == "table":
+        click.echo(f"Saved to {options['out']}. Apply exactly this with: imgsync apply --plan {options['out']}", err=True)
+    step_summary(lambda: _markdown(plan, explain=explain))
     if any(not error.later for error in plan.errors) or plan.counts["refuse"]:
         return 1
     if plan.errors:
         return STOPPED_EXIT
     return _PENDING_EXIT if options["detailed_exitcode"] and plan.pending else 0
+
+
+def _markdown(plan: Any, *, explain: bool) -> str:
+    from imgsync.render.plan_markdown import plan_markdown
+
+    return plan_markdown(plan, explain=explain)

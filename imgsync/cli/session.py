@@ -5,33 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
-from imgsync.apply import Planning, apply_as_planned
 from imgsync.cli.options import Common
-from imgsync.cli.output import redaction, say_json, say_table
+from imgsync.cli.output import redaction
+from imgsync.completeness import Completeness
 from imgsync.concurrency import NativeThread, Stop, on_signals, spawn_later
 from imgsync.config.model import Config, Trust
-from imgsync.errors import RateLimitedError, UnsafePlanError
+from imgsync.errors import RateLimitedError
 from imgsync.events import Log
-from imgsync.limits import Limits
 from imgsync.log import to_stderr
 from imgsync.oci.retry import RetryDetails
 from imgsync.plan.ahead import OnPending
 from imgsync.plan.build import build_plan
-from imgsync.plan.model import PENDING, Plan
+from imgsync.plan.inquiry import Inquiry
+from imgsync.plan.model import Plan
 from imgsync.progress.heartbeat import Heartbeat
 from imgsync.registries import Registries
-from imgsync.render.documents import plan_document, report_document
-from imgsync.render.plan_table import plan_table
-from imgsync.render.report_table import report_table
-from imgsync.report import Report
 from imgsync.state import StateStore, open_state
 from imgsync.watcher import Watcher
 
@@ -42,36 +37,35 @@ _PROXY_VARIABLES = tuple(name for lower in ("https_proxy", "http_proxy", "all_pr
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run's surroundings."""
+    """One run's surroundings; `throttles` counts the answers that asked us to wait, by registry."""
 
     registries: Registries
     state: StateStore
     log: Log
     stop: Stop
     common: Common
+    throttles: dict[str, int]
+
+    def inquiry(self, *, refresh: bool) -> Inquiry:
+        """Return what a plan made now asks with."""
+        return Inquiry(self.registries, self.state, refresh, datetime.now(UTC), self.stop, self.log, Completeness())
 
     def plan(self, config: Config, *, refresh: bool, on_pending: OnPending | None = None) -> Plan:
         """Return the plan of *config*, and log that it was built; *on_pending* is told of what is certain before it is whole."""
-        now = datetime.now(UTC)
-        plan = build_plan(config, self.registries, self.state, refresh=refresh, now=now, stop=self.stop, log=self.log, on_pending=on_pending)
+        plan = build_plan(config, self.inquiry(refresh=refresh), on_pending=on_pending)
+        self.log_plan(plan)
+        return plan
+
+    def log_plan(self, plan: Plan) -> None:
+        """Log that *plan* was built, and what could not be planned."""
         self.log.info("plan.built", plan_id=plan.id, **plan.counts, error=len(plan.errors), transfer_bytes=plan.transfer_bytes, seconds=plan.seconds)
         for error in plan.errors:
             self.log.error("plan.failed", mirror=error.mirror, reference=error.reference, error=error.message, hint=error.hint)
-        return plan
 
     def stop_in_time(self) -> None:
         """Ask for a stop once `--run-timeout` is over."""
         if self.common.run_seconds is not None:
             spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up"))
-
-    def apply(self, planning: Planning, config: Config, *, limits: Limits, watcher: Watcher) -> Report:
-        """Return the report of the plan that *planning* makes, applied while it is made, and log that it ended."""
-        report = apply_as_planned(planning, config, self.registries, self.state, log=self.log, watcher=watcher, stop=self.stop, limits=limits)
-        summary = {name: report.count(name) for name in ("copied", "kept", "failed", "refused", "deleted", "remaining")}
-        self.log.info(
-            "apply.finished", plan_id=report.plan_id, **summary, bytes_copied=report.total("bytes_copied"), seconds=report.seconds, exit_code=apply_exit(report)
-        )
-        return report
 
     def watcher(self, heartbeat_seconds: float) -> contextlib.AbstractContextManager[Watcher]:
         """Return bars for a terminal, else a heartbeat."""
@@ -98,11 +92,12 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
     stop = Stop()
     undo = on_signals(lambda: _first_signal(stop, log), _second_signal)
     thread = NativeThread()
+    throttles: dict[str, int] = {}
     try:
         with Registries(
             trust,
             environ=os.environ,
-            on_retry=lambda details: _log_retry(log, details),
+            on_retry=lambda details: _note_retry(log, throttles, details),
             on_secret=hidden.hide,
             on_warning=lambda text: log.warning("credentials.unread", reason=text),
         ) as registries:
@@ -118,69 +113,10 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
                 read_only=read_only,
             )
             with opened as state:
-                yield Session(registries, state, log, stop, common)
+                yield Session(registries, state, log, stop, common, throttles)
     finally:
         undo()
         thread.close()
-
-
-def print_plan(plan: Plan, *, output: str, show_kept: bool = False, explain: bool = False) -> None:
-    """Print *plan* to stdout."""
-    if output == "json":
-        say_json(plan_document(plan))
-    else:
-        say_table(plan_table(plan, show_kept=show_kept, explain=explain))
-
-
-def print_report(report: Report, *, output: str) -> None:
-    """Print *report* to stdout."""
-    if output == "json":
-        say_json(report_document(report))
-    else:
-        say_table(report_table(report))
-
-
-def run_apply(session: Session, config: Config, *, output: str, refresh: bool, options: dict[str, Any]) -> int:
-    """
-    Plan, apply and print the report; return the exit code.
-
-    Raises:
-        UnsafePlanError: The plan holds more changes than `--max-changes`.
-    """
-    limits = Limits(time.monotonic(), run_seconds=session.common.run_seconds, grace_seconds=options["grace"], fail_fast=options["fail_fast"])
-    most = options["max_changes"]
-    # click knows the command it runs by the greenlet that runs it, and planning has one of its own.
-    context = click.get_current_context()
-    with session.watcher(options["heartbeat"]) as watcher:
-
-        def planning(on_pending: OnPending) -> Plan:
-            # Where the number of changes matters nothing may begin before all are known.
-            plan = session.plan(config, refresh=refresh, on_pending=on_pending if most is None else None)
-            refused = most is not None and len(plan.pending) > most
-            if output == "table" or refused:
-                with watcher.paused(), context.scope(cleanup=False):
-                    print_plan(plan, output=output)
-            if refused:
-                raise UnsafePlanError(
-                    f"the plan holds {len(plan.pending)} changes, more than --max-changes {most}; nothing was done",
-                    hint="review the plan, then raise --max-changes",
-                )
-            return plan
-
-        report = session.apply(planning, config, limits=limits, watcher=watcher)
-    changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
-    if output == "json" or changed or report.count("refused") or report.errors:
-        print_report(report, output=output)
-    return apply_exit(report)
-
-
-def apply_exit(report: Report) -> int:
-    """Return the exit code that *report* amounts to."""
-    if report.stopped and report.count("remaining"):
-        return STOPPED_EXIT
-    if report.count("failed") or report.count("refused") or report.count("remaining") or any(not error.later for error in report.errors):
-        return 1
-    return STOPPED_EXIT if report.errors else 0
 
 
 def _ignored_proxy(trust: Trust) -> str:
@@ -208,11 +144,13 @@ def _second_signal() -> NoReturn:
     os._exit(CUT_EXIT)
 
 
-def _log_retry(log: Log, details: RetryDetails) -> None:
+def _note_retry(log: Log, throttles: dict[str, int], details: RetryDetails) -> None:
     throttled = isinstance(details.error, RateLimitedError)
-    event = "registry.throttled" if throttled else "request.retried"
+    if throttled:
+        registry = details.error.reference.partition("/")[0] if isinstance(details.error, RateLimitedError) else ""
+        throttles[registry] = throttles.get(registry, 0) + 1
     log.warning(
-        event,
+        "registry.throttled" if throttled else "request.retried",
         operation=details.operation,
         reference=details.reference,
         attempt=details.attempt,

@@ -26,7 +26,7 @@ def command() -> None:
 @command.command("list")
 @click.argument("prefix", default="")
 @_state_option
-@output_option
+@output_option("table", "json")
 def list_records(prefix: str, state: str, output: str) -> int:
     """List the destinations that are remembered, one per line; PREFIX narrows them."""
     with _opened(state, read_only=True) as store:
@@ -42,7 +42,7 @@ def list_records(prefix: str, state: str, output: str) -> int:
 @command.command("show")
 @click.argument("reference")
 @_state_option
-@output_option
+@output_option("table", "json")
 def show_record(reference: str, state: str, output: str) -> int:
     """Show what is remembered of one destination REFERENCE."""
     from imgsync.errors import UsageError

@@ -1,0 +1,203 @@
+"""The course of `apply` and `copy`: a plan made or read, its brakes, its changes carried out, and the run brought to its end."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgsync.apply import apply_as_planned
+from imgsync.cli.output import redaction
+from imgsync.cli.results import check_writable, plan_json, print_plan, print_report, step_summary, write_file
+from imgsync.cli.session import STOPPED_EXIT, Session
+from imgsync.config.model import Config
+from imgsync.errors import ImgsyncError, StateError, UnsafePlanError
+from imgsync.limits import Limits
+from imgsync.plan.ahead import OnPending
+from imgsync.plan.model import PENDING, Plan
+from imgsync.report import Report
+from imgsync.units import format_bytes, format_moment, parse_moment
+
+if TYPE_CHECKING:
+    from imgsync.requeue import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Whom to ask for the next run, how many were started in a row so far, and how many may be."""
+
+    target: Target
+    so_far: int
+    limit: int
+
+
+def run_apply(session: Session, config: Config, *, output: str, refresh: bool, options: dict[str, Any], reviewed: Plan | None = None) -> int:
+    """
+    Plan, or take the plan that was *reviewed*; apply, print the report, and return the exit code.
+
+    Raises:
+        UnsafePlanError: The plan goes past `--max-changes` or `--max-bytes`.
+        UsageError: A file cannot be written, or the next run could not be started.
+    """
+    check_writable(options.get("report"), options.get("metrics"), options.get("junit"))
+    requeue = _requeue(session, options)
+    limits = Limits(time.monotonic(), run_seconds=session.common.run_seconds, grace_seconds=options["grace"], fail_fast=options["fail_fast"])
+    brakes = _Brakes(options["max_changes"], options.get("max_bytes"))
+    # click knows the command it runs by the greenlet that runs it, and planning has one of its own.
+    context = click.get_current_context()
+    with session.watcher(options["heartbeat"]) as watcher:
+
+        def planning(on_pending: OnPending) -> Plan:
+            # Where the sum of the changes matters, or which of them come first, nothing may begin before all are known.
+            at_once = None if brakes.any or session.state.left else on_pending
+            plan = _planned(session, config, refresh=refresh, reviewed=reviewed, on_pending=at_once)
+            problem = brakes.problem(plan)
+            if output == "table" or problem:
+                with watcher.paused(), context.scope(cleanup=False):
+                    print_plan(plan, lambda: plan_json(plan, config, explain=False), output=output)
+            if problem:
+                raise UnsafePlanError(f"{problem}; nothing was done", hint="review the plan, then raise the limit")
+            return plan
+
+        report = apply_as_planned(planning, config, session.registries, session.state, log=session.log, watcher=watcher, stop=session.stop, limits=limits)
+    exit_code = _finish(session, config, report, requeue=requeue, options=options)
+    changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
+    if output != "table" or changed or report.count("refused") or report.errors:
+        print_report(report, output=output)
+    return exit_code
+
+
+def apply_exit(report: Report) -> int:
+    """Return the exit code that *report* amounts to."""
+    if report.stopped and report.count("remaining"):
+        return STOPPED_EXIT
+    if report.count("failed") or report.count("refused") or report.count("remaining") or any(not error.later for error in report.errors):
+        return 1
+    return STOPPED_EXIT if report.errors else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Brakes:
+    """How much one plan may change and move."""
+
+    changes: int | None
+    size_bytes: int | None
+
+    @property
+    def any(self) -> bool:
+        """Return whether there is one."""
+        return self.changes is not None or self.size_bytes is not None
+
+    def problem(self, plan: Plan) -> str:
+        """Return in words what of *plan* goes too far, "" for nothing."""
+        if self.changes is not None and len(plan.pending) > self.changes:
+            return f"the plan holds {len(plan.pending)} changes, more than --max-changes {self.changes}"
+        if self.size_bytes is not None and plan.transfer_bytes > self.size_bytes:
+            return f"the plan moves {format_bytes(plan.transfer_bytes)}, more than --max-bytes {format_bytes(self.size_bytes)}"
+        return ""
+
+
+def _planned(session: Session, config: Config, *, refresh: bool, reviewed: Plan | None, on_pending: OnPending | None) -> Plan:
+    if reviewed is None:
+        return session.plan(config, refresh=refresh, on_pending=on_pending)
+    from imgsync.plan.reviewed import reviewed_plan
+
+    plan = reviewed_plan(reviewed, config, session.registries, session.state, check=session.stop.check_new, on_pending=on_pending)
+    session.log_plan(plan)
+    for note in plan.notes:
+        session.log.warning("tag.moved", reason=note)
+    return plan
+
+
+def _requeue(session: Session, options: dict[str, Any]) -> Requeue | None:
+    """Return who is asked for the next run, found out before anything is copied."""
+    if not options.get("requeue"):
+        return None
+    from imgsync.requeue import parse_target, requeues_so_far
+
+    target = parse_target(options["requeue"], os.environ)
+    return Requeue(target, requeues_so_far(os.environ, session.state.requeues), options["requeue_limit"])
+
+
+def _finish(session: Session, config: Config, report: Report, *, requeue: Requeue | None, options: dict[str, Any]) -> int:
+    """Start the next run if work is left, remember how this one ended, write what was asked for, log, and return the exit code."""
+    exit_code = apply_exit(report)
+    number = 0
+    if requeue is not None and exit_code == STOPPED_EXIT:
+        number, exit_code = _start_next(session, report, requeue)
+    _remember_end(session, config, report, requeues=number)
+    summary = {name: report.count(name) for name in ("copied", "kept", "failed", "refused", "deleted", "remaining")}
+    session.log.info(
+        "apply.finished", plan_id=report.plan_id, **summary, bytes_copied=report.total("bytes_copied"), seconds=report.seconds, exit_code=exit_code
+    )
+    _write(session, config, report, exit_code=exit_code, options=options)
+    return exit_code
+
+
+def _start_next(session: Session, report: Report, requeue: Requeue) -> tuple[int, int]:
+    """Return how many runs in a row were started with the next one, and the exit code: a next run that cannot be started is a failure."""
+    from imgsync.requeue import NextRun, Progress, may_requeue, start_next
+
+    decision = may_requeue(requeue.so_far, limit=requeue.limit, progress=Progress.of(report))
+    left = report.count("remaining") + sum(error.later for error in report.errors)
+    reason, hint = "" if decision.allowed else decision.reason, ""
+    if decision.allowed:
+        try:
+            start_next(requeue.target, NextRun(decision.number, remaining=left, plan_id=report.plan_id), on_secret=redaction().hide)
+        except ImgsyncError as error:
+            reason, hint = error.message, error.hint
+    if reason:
+        session.log.error("run.not_requeued", target=requeue.target.name, reason=reason, hint=hint)
+        return 0, 1
+    session.log.info("run.requeued", target=requeue.target.name, number=decision.number, remaining=left)
+    return decision.number, STOPPED_EXIT
+
+
+def _remember_end(session: Session, config: Config, report: Report, *, requeues: int) -> None:
+    left = [outcome.change.destination for outcome in report.outcomes if outcome.result == "remaining"]
+    if report.errors or not config.whole:
+        # Of what this run did not get to see, what was left stays left.
+        known = {outcome.change.destination for outcome in report.outcomes}
+        left += [destination for destination in session.state.left if destination not in known]
+    bad = {outcome.change.mirror for outcome in report.outcomes if outcome.result in {"failed", "refused", "remaining"}}
+    bad.update(error.mirror for error in report.errors)
+    successes = [mirror.name for mirror in config.mirrors if not mirror.suspend and mirror.name not in bad]
+    try:
+        session.state.end_run(left=left, successes=successes, requeues=requeues, moment=format_moment(datetime.now(UTC)))
+    except StateError as error:
+        session.log.warning("state.degraded", reason=error.message)
+
+
+def _write(session: Session, config: Config, report: Report, *, exit_code: int, options: dict[str, Any]) -> None:
+    from imgsync.render.report_markdown import report_markdown
+
+    step_summary(lambda: report_markdown(report))
+    if options.get("report"):
+        from imgsync.render.report_html import report_html
+
+        write_file(options["report"], report_html(report))
+    if options.get("junit"):
+        from imgsync.render.junit import report_junit
+
+        write_file(options["junit"], report_junit(report))
+    if options.get("metrics"):
+        write_file(options["metrics"], _metrics(session, config, report, exit_code=exit_code))
+
+
+def _metrics(session: Session, config: Config, report: Report, *, exit_code: int) -> str:
+    from imgsync.render.metrics import metrics_text
+
+    successes = {mirror: parse_moment(text) for mirror, text in session.state.successes.items()}
+    return metrics_text(
+        report,
+        mirrors=[mirror.name for mirror in config.mirrors],
+        requests={side: session.registries.requests(side) for side in ("source", "destination")},
+        throttles=session.throttles,
+        last_success={mirror: moment.timestamp() for mirror, moment in successes.items() if moment is not None},
+        now=time.time(),
+        exit_code=exit_code,
+    )
