@@ -47,7 +47,9 @@ build: $(READY) ## Build the sdist and the wheel into dist/
 	$(BIN)/python -m build
 
 image: ## Build the container image
-	docker build --tag imgsync .
+	docker build --tag imgsync \
+		--build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' imgsync/__init__.py)" \
+		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg CREATED="$$(date -u +%Y-%m-%dT%H:%M:%SZ)" .
 
 demo: $(READY) ## Show the main job on two embedded registries
 	$(BIN)/imgsync demo

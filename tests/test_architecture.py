@@ -46,7 +46,7 @@ try:
     main()
 except SystemExit:
     pass
-print(sorted({"httpx", "gevent", "diskcache", "structlog", "jsonschema", "rich"} & set(sys.modules)))
+print(sorted({"httpx", "gevent", "diskcache", "structlog", "jsonschema", "jinja2", "rich"} & set(sys.modules)))
 """
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

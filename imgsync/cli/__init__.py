@@ -22,6 +22,7 @@ _COMMANDS = {
     "copy": "Copy one image or one repository, no file needed.",
     "list": "List repositories or tags, to find out what to declare.",
     "state": "Show, forget, carry or rebuild what is remembered.",
+    "init": "Make a new mirror repository: mirrors.d, CI workflows, pre-commit.",
     "schema": "Print a JSON schema of the configuration.",
     "demo": "Show the main job on two registries of our own.",
 }

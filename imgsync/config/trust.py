@@ -97,7 +97,10 @@ class _TrustReader:
             secret = self._text((*path, "password"), password)
         else:
             secret = self._from_file((*path, "password", "file"), self._text((*path, "password", "file"), password["file"]) or "")
-        return None if username is None or secret is None else Login(username, Secret(secret))
+        if username is None or secret is None:
+            return None
+        # Both empty, as `${NAME:-}` leaves them where CI has no secret to give (a fork's pull request): as if none were given.
+        return Login(username, Secret(secret)) if username or secret else None
 
     def _from_file(self, path: Parts, name: str) -> str | None:
         try:

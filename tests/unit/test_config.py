@@ -179,6 +179,23 @@ def trust_faults(folder: Path, text: str, environ: dict[str, str] | None = None)
     return str(caught.value).replace(f"{folder}/", "")
 
 
+def test_credentials_of_empty_variables_are_none(tmp_path):
+    """`${NAME:-}` for both lets a run without secrets be nobody, or whoever docker knows; one alone is a login all the same."""
+    text = (
+        "version: 1\nregistries:\n"
+        "  a.io: {credentials: {username: '${WHO:-}', password: '${PASS:-}'}}\n"
+        "  b.io: {credentials: {username: me, password: '${PASS:-}'}}\n"
+    )
+    (tmp_path / "registries.yaml").write_text(text)
+
+    nothing = load_trust(str(tmp_path / "registries.yaml"), {})
+    both = load_trust(str(tmp_path / "registries.yaml"), {"WHO": "us", "PASS": "word"})
+
+    assert nothing.of("a.io").credentials is None
+    assert nothing.of("b.io").credentials.username == "me"
+    assert both.of("a.io").credentials.username == "us"
+
+
 def test_variables_and_files_fill_in_credentials(tmp_path):
     """`${VAR}`, a default, a literal `$${`, and a password file without its last newline."""
     (tmp_path / "secret").write_text("from file\n")

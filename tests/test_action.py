@@ -1,0 +1,83 @@
+"""What others use this repository by: `uses:`, pre-commit; and its own workflows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import linters
+from tests.workflow_scripts import program, script_of
+
+ROOT = Path(__file__).parents[1]
+ACTION = ROOT / "action.yml"
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("check", [linters.yaml_is_tidy, linters.fits("vendor.github-actions"), linters.is_secure, linters.shell_is_sound])
+def test_the_action_is_sound(check):
+    """GitHub's schema, zizmor and ShellCheck find nothing wrong with action.yml."""
+    check(ACTION)
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_our_own_workflows_are_sound(file):
+    """The same for what runs here."""
+    for check in (linters.yaml_is_tidy, linters.fits("vendor.github-workflows"), linters.is_secure, linters.shell_is_sound):
+        check(file)
+
+
+def test_pre_commit_takes_our_hooks():
+    """Others can name this repository in their .pre-commit-config.yaml."""
+    linters.tool("pre-commit", "validate-manifest", ROOT / ".pre-commit-hooks.yaml")
+    linters.tool("pre-commit", "validate-config", ROOT / ".pre-commit-config.yaml")
+
+
+def run_action(folder: Path, imgsync: str, **inputs: str):
+    """Run the action's last step with a stand-in for the installed program; return what it came to and its outputs."""
+    installed = folder / "runner-temp/imgsync/bin"
+    installed.mkdir(parents=True)
+    program(installed, "imgsync", imgsync)
+    (installed / "python").symlink_to(sys.executable)
+    env = {"COMMAND": "plan", "DECLARATION": "", "ARGUMENTS": ""} | inputs
+    done = script_of(ACTION, "action/Run imgsync").run(folder, env=env, programs=installed)
+    outputs = (folder / "runner-temp/output").read_text(encoding="utf-8").splitlines()
+    return done, dict(line.split("=", 1) for line in outputs)
+
+
+def test_the_action_hands_its_inputs_on(tmp_path):
+    """Arguments are split at blanks and line ends; nothing in them is run."""
+    done, outputs = run_action(
+        tmp_path,
+        '#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n',
+        COMMAND="validate",
+        DECLARATION="my mirrors",
+        ARGUMENTS="--only  a*\n--registries $(touch owned)\n",
+    )
+
+    assert done.stdout.splitlines() == ["<validate>", "<--only>", "<a*>", "<--registries>", "<$(touch>", "<owned)>", "<my mirrors>"]
+    assert outputs == {"exit-code": "0"}
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(("code", "becomes"), [(0, 0), (1, 1), (2, 0), (3, 3), (70, 70), (75, 0)])
+def test_the_action_fails_when_imgsync_failed(code, becomes, tmp_path):
+    """Pending changes and work that is left fail no step; the output tells them."""
+    done, outputs = run_action(tmp_path, f"#!/bin/sh\nexit {code}\n")
+
+    assert done.returncode == becomes
+    assert outputs == {"exit-code": str(code)}
+    assert ("::warning" in done.stdout) == (code == 75)
+
+
+def test_the_action_tells_of_the_plan(tmp_path):
+    """Changes, id and file of a plan are outputs, when it failed too."""
+    plan = json.dumps({"id": "7f3c9a1e", "summary": {"create": 2, "update": 1, "keep": 40, "hold": 1, "refuse": 1, "delete": 3, "error": 0}})
+
+    done, outputs = run_action(tmp_path, f"#!/bin/sh\necho '{plan}' > \"$IMGSYNC_OUT\"\nexit 1\n")
+
+    file = tmp_path / "runner-temp/imgsync-plan.json"
+    assert done.returncode == 1
+    assert outputs == {"exit-code": "1", "changes": "6", "plan-id": "7f3c9a1e", "plan": str(file)}

@@ -1,0 +1,101 @@
+"""The container image, as far as it can be checked without Docker: its file, and its steps done by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import imgsync
+from tests import linters
+
+ROOT = Path(__file__).parents[1]
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return the Dockerfile's instructions and their arguments, lines that go on joined."""
+    text = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    return [(words[0], words[1]) for line in text.splitlines() if (words := line.split(None, 1))]
+
+
+def last(name: str) -> str:
+    return [argument for instruction, argument in instructions() if instruction == name][-1]
+
+
+def copied_into_the_build() -> list[str]:
+    """Return what the first stage takes from the repository."""
+    return [source for name, argument in instructions() if name == "COPY" and not argument.startswith("--from") for source in argument.split()[:-1]]
+
+
+def test_the_dockerfile_is_sound():
+    """Hadolint finds nothing; nobody is root at the end; signals reach imgsync itself."""
+    linters.dockerfile_is_sound(ROOT / "Dockerfile")
+
+    assert last("USER") == "65532:65532"
+    assert json.loads(last("ENTRYPOINT")) == ["imgsync"]
+    assert json.loads(last("CMD")) == ["--help"]
+    assert last("STOPSIGNAL") == "SIGTERM"
+
+
+def test_labels_say_what_the_image_is():
+    """Each label of the image specification that a release fills in has its build argument."""
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', last("LABEL")))
+    arguments = {argument.partition("=")[0] for name, argument in instructions() if name == "ARG"}
+
+    assert {name for name, value in labels.items() if value == f"${{{name.upper()}}}"} == {"version", "revision", "created", "source"}
+    assert arguments == {"VERSION", "REVISION", "CREATED", "SOURCE"}
+
+
+def test_the_build_sees_what_it_copies_and_no_more():
+    """`.dockerignore` lets in exactly what is copied."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+    assert lines[0] == "*"
+    assert sorted(line.removeprefix("!") for line in lines if line.startswith("!")) == sorted(name.removeprefix("./") for name in copied_into_the_build())
+
+
+def test_what_is_copied_is_enough(tmp_path):
+    """Installed from the copied files alone, imgsync starts, and `init` has its templates and schemas."""
+    build = tmp_path / "build"
+    build.mkdir()
+    for name in copied_into_the_build():
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, build / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, build)
+    venv = tmp_path / "venv"
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    site = venv / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)
+    for command in (
+        [*pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(build)],
+        [sys.executable, "-m", "venv", "--without-pip", str(venv)],
+        [
+            *pip,
+            f"--python={venv}/bin/python",
+            "install",
+            "--no-deps",
+            "--no-index",
+            str(next_wheel := tmp_path / f"imgsync_mirror-{imgsync.__version__}-py3-none-any.whl"),
+        ],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert next_wheel.exists()
+    # The libraries of the developers' environment, but not the editable imgsync there: a path file is not read through a path file.
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+    def run(*arguments: str) -> str:
+        return subprocess.run(
+            [f"{venv}/bin/imgsync", *arguments], capture_output=True, text=True, check=True, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}
+        ).stdout
+
+    where = subprocess.run([f"{venv}/bin/python", "-c", "import imgsync; print(imgsync.__file__)"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert where.stdout.startswith(str(site))
+    assert run("--version") == f"imgsync, version {imgsync.__version__}\n"
+    run("init", "new")
+    assert (tmp_path / "new/.gitlab-ci.yml").is_file()
+    assert "all good" in run("validate", "new/mirrors.d", "--registries", "new/registries.yaml")
