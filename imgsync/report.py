@@ -27,13 +27,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every outcome in the plan's order, what the plan could not say, seconds in all, why it stopped early if it did."""
+    """
+    Every outcome in the plan's order, what the plan could not say, seconds in all, why it stopped early if it did.
+
+    `notes` are things to tell; `created_at` is when it ended, RFC 3339.
+    """
 
     plan_id: str
     outcomes: tuple[Outcome, ...]
     errors: tuple[PlanError, ...] = ()
     seconds: float = 0.0
     stopped: str = ""
+    notes: tuple[str, ...] = ()
+    created_at: str = ""
 
     def count(self, result: str) -> int:
         """Return how many outcomes have *result*."""
