@@ -15,8 +15,9 @@ from imgsync.render.safe import safe
 
 _LIMIT = 600
 _TICKS = re.compile(r"`+")
-# A word of letters, or a small number. Seven letters from a to f may be a commit; a number and a dot begin a list.
-_PLAIN = re.compile(r"(?![a-f]{7,}[,.;:]?$)(?:[A-Za-z]+(?:'[a-z]+)?[,.;:]?|[0-9]{1,6}[,;:]?|→)")
+# A word of letters, or a small number, or either in parentheses. Seven letters from a to f may be a commit; `1.` and `1)` begin a list.
+_WORD = r"(?![a-f]{7,}\b)[A-Za-z]+(?:'[a-z]+)?"
+_PLAIN = re.compile(rf"(?:{_WORD}|\((?:{_WORD}|[0-9]{{1,6}})\))[,.;:]?|[0-9]{{1,6}}[,;:]?|→")
 
 
 def code(text: str, *, in_table: bool = False) -> str:

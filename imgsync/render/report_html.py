@@ -25,7 +25,7 @@ _Row = TypeVar("_Row")
 @dataclass(frozen=True, slots=True)
 class _Column:
     heading: str
-    kind: str  # code, text or number
+    kind: str  # code, name, number or text
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,16 @@ class _Chart:
     bars: tuple[_Bar, ...]
 
 
-_IMAGE = (_Column("Image", "code"), _Column("Mirror", "text"))
+_IMAGE = (_Column("Image", "code"), _Column("Mirror", "name"))
 _WHY = (_Column("Why", "text"),)
 _FAILURE = (
     _Column("Source", "code"),
     _Column("Destination", "code"),
-    _Column("Mirror", "text"),
+    _Column("Mirror", "name"),
     _Column("What came back", "text"),
     _Column("What to do", "text"),
 )
-_ERROR = (_Column("Reference", "code"), _Column("Mirror", "text"), _Column("What came back", "text"), _Column("What to do", "text"))
+_ERROR = (_Column("Reference", "code"), _Column("Mirror", "name"), _Column("What came back", "text"), _Column("What to do", "text"))
 _COPY = (*_IMAGE, _Column("Digest", "code"), _Column("Moved", "number"), _Column("Took", "number"))
 
 
