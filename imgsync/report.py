@@ -27,7 +27,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every outcome in the plan's order, what the plan could not say, seconds in all, why it stopped early if it did, what else to tell, when it ended."""
+    """
+    Every outcome in the plan's order, what the plan could not say, seconds in all, why it stopped early if it did.
+
+    `notes` are things to tell; `created_at` is when it ended, RFC 3339.
+    """
 
     plan_id: str
     outcomes: tuple[Outcome, ...]

@@ -2,62 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PullCost
+from imgsync.plan.decide import counted
+from imgsync.plan.model import Action, Change, FilterStep, Plan
 from imgsync.render.safe import safe
+from imgsync.render.sections import Section, image_name, sections
+from imgsync.render.words import is_unchanged, is_what, pulls, reason_of, requests, sums
 from imgsync.units import format_bytes, format_duration
 
 _DROPPED_SHOWN = 20
-_WORDS = (("create", "to create"), ("update", "to update"), ("delete", "to delete"), ("hold", "on hold"), ("refuse", "refused"))
+# More than this of one action in one mirror fold to the first few.
+_MOST_LINES = 50
+_FOLDED_LINES = 20
 
 
 def plan_table(plan: Plan, *, show_kept: bool, explain: bool) -> str:
-    """Return *plan* as text, lines ending in newlines; kept tags as a count unless *show_kept*."""
+    """Return *plan* as text, lines ending in newlines; kept tags as a count and long lists folded unless *show_kept*."""
     return "\n".join(_lines(plan, show_kept=show_kept, explain=explain)) + "\n"
 
 
 def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
-    for notes in plan.mirrors:
-        changes = [change for change in plan.changes if change.mirror == notes.mirror]
-        errors = [error for error in plan.errors if error.mirror == notes.mirror]
-        if not (notes.suspended or errors or explain or show_kept or any(change.action is not Action.KEEP for change in changes)):
+    for section in sections(plan):
+        notes = section.notes
+        if not (notes.suspended or section.errors or explain or show_kept or any(change.action is not Action.KEEP for change in section.changes)):
             continue
-        yield f"{notes.mirror}   {notes.source} → {', '.join(notes.destinations)}   {notes.file}:{notes.line}"
+        yield _heading(section)
         if notes.suspended:
             yield "    suspended: declared but left alone for now"
-        yield from _change_lines(changes, notes.destinations, show_kept=show_kept)
-        for error in errors:
+        yield from _change_lines(section, show_all=show_kept, now=plan.created_at)
+        for error in section.errors:
             yield f"  x {safe(error.reference)}   error   {safe(error.message)}"
             if error.hint:
                 yield f"      hint: {safe(error.hint)}"
-        yield from (f"    note: {note}" for note in notes.notes)
+        yield from (f"    note: {safe(note)}" for note in notes.notes)
         if explain:
-            yield from _explained(notes)
+            yield from _explained(section)
         yield ""
     yield from _summary(plan)
 
 
-def _change_lines(changes: list[Change], destinations: tuple[str, ...], *, show_kept: bool) -> Iterator[str]:
-    shown = [(_name(change, destinations), change) for change in changes if show_kept or change.action is not Action.KEEP]
-    width = max((len(name) for name, _ in shown), default=0)
-    for name, change in shown:
+def _heading(section: Section) -> str:
+    notes = section.notes
+    if not notes.file:
+        return safe(notes.mirror) or "no mirror"
+    return f"{notes.mirror}   {notes.source} → {', '.join(notes.destinations)}   {notes.file}:{notes.line}"
+
+
+def _change_lines(section: Section, *, show_all: bool, now: str) -> Iterator[str]:
+    kept = section.of(Action.KEEP)
+    others = [change for change in section.changes if change.action is not Action.DELETE and (show_all or change.action is not Action.KEEP)]
+    yield from _folded(others, section.notes.destinations, show_all=show_all, now=now)
+    deleted = section.of(Action.DELETE)
+    if deleted:
+        yield "  prune"
+        yield from _folded(deleted, section.notes.destinations, show_all=show_all, now=now)
+    if kept and not show_all:
+        yield f"  = {counted(len(kept), 'tag')} up to date (--all lists them)"
+
+
+def _folded(changes: Sequence[Change], destinations: tuple[str, ...], *, show_all: bool, now: str) -> Iterator[str]:
+    """Yield a line per change; of an action that has very many the first ones, and then how many more there are."""
+    counts = Counter(change.action for change in changes)
+    folded = {action for action, count in counts.items() if count > _MOST_LINES and not show_all}
+    seen: Counter[Action] = Counter()
+    shown = []
+    for change in changes:
+        seen[change.action] += 1
+        if change.action not in folded or seen[change.action] <= _FOLDED_LINES:
+            shown.append((change, _name(change, destinations)))
+    width = max((len(name) for _, name in shown), default=0)
+    last = {change.action: number for number, (change, _) in enumerate(shown)}
+    for number, (change, name) in enumerate(shown):
         size = "" if change.size_bytes is None else format_bytes(change.size_bytes)
-        yield f"  {change.action.glyph} {name:<{width}}   {change.action.value:<6}   {size:>10}   {safe(change.reason)}"
-    kept = len(changes) - len(shown)
-    if kept:
-        yield f"  = {kept} {_plural(kept)} up to date (--all lists them)"
+        yield f"  {change.action.glyph} {name:<{width}}   {change.action.value:<6}   {size:>10}   {safe(reason_of(change, now=now))}"
+        if change.action in folded and last[change.action] == number:
+            yield f"    … and {counts[change.action] - _FOLDED_LINES} more {is_what(change.action)} (imgsync plan --all lists them)"
 
 
 def _name(change: Change, destinations: tuple[str, ...]) -> str:
-    """Return the source without its registry; the destination too where the mirror's heading does not tell it."""
-    name = change.source.partition("/")[2]
-    told = destinations == (change.destination.removesuffix(f"/{name}"),)
-    return safe(name) if told else f"{safe(name)} → {safe(change.destination)}"
+    name, elsewhere = image_name(change, destinations)
+    return f"{safe(name)} → {safe(elsewhere)}" if elsewhere else safe(name)
 
 
-def _explained(notes: MirrorNotes) -> Iterator[str]:
-    for step in notes.steps:
+def _explained(section: Section) -> Iterator[str]:
+    for step in section.notes.steps:
         yield f"    {step.repository}   {step.step}: {step.left} left{_dropped(step)}"
 
 
@@ -70,26 +100,12 @@ def _dropped(step: FilterStep) -> str:
 
 
 def _summary(plan: Plan) -> Iterator[str]:
-    counts = plan.counts
-    asked = dict(plan.requests)
-    requests = [f"{asked.get(side, 0)} {side} requests" for side in ("destination", "source")] if asked else []
-    spent = ", ".join([*requests, format_duration(plan.seconds)])
-    if not plan.errors and all(change.action is Action.KEEP for change in plan.changes):
-        yield f"No changes. {counts['keep']} {_plural(counts['keep'])} up to date ({spent})."
+    asked = requests(plan)
+    spent = ", ".join([*asked, format_duration(plan.seconds)])
+    kept = plan.counts["keep"]
+    if is_unchanged(plan):
+        yield f"No changes. {counted(kept, 'tag')} up to date ({spent})."
         return
-    parts = [f"{counts[name]} {words}" for name, words in _WORDS if counts[name] or name in {"create", "update"}]
-    errors = [f"{len(plan.errors)} {'error' if len(plan.errors) == 1 else 'errors'}"] if plan.errors else []
-    kept = f"{counts['keep']} up to date"
-    yield f"Plan {plan.id}: {', '.join([*parts, *errors, kept])}."
+    yield f"Plan {plan.id}: {', '.join([*sums(plan), f'{kept} up to date'])}."
     yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). {'Asked:' if asked else 'Planned in'} {spent}."
-    yield from map(_pulls, plan.pulls)
-
-
-def _pulls(cost: PullCost) -> str:
-    of = "" if cost.limit is None else f" of {cost.limit}"
-    window = f" per {format_duration(cost.window_seconds)}" if cost.window_seconds else ""
-    return f"  {cost.registry} counts pulls: applying takes {cost.pulls}, {cost.remaining} are left{of}{window}."
-
-
-def _plural(count: int) -> str:
-    return "tag" if count == 1 else "tags"
+    yield from (f"  {cost.registry} counts pulls: {pulls(cost)}." for cost in plan.pulls)

@@ -11,5 +11,7 @@ _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 def safe(text: str) -> str:
     """Return *text* on one line, what cannot be seen escaped, at most 400 characters."""
+    if len(text) <= _LIMIT and text.isascii() and text.isprintable():
+        return text  # nearly all: a plan of 20,000 changes is drawn in a moment
     cut = text if len(text) <= _LIMIT else f"{text[:_LIMIT]}…"
     return "".join(character.encode("unicode_escape").decode() if unicodedata.category(character) in _HIDDEN else character for character in cut)

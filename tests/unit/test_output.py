@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -156,3 +157,47 @@ def test_report_says_what_failed_first_and_what_is_left():
     assert document["outcomes"][0]["error"] == "push blob r.io/m/app (destination): 507 (free some space)"
     assert document["summary"]["failed"] == 1
     assert document["errors"] == [{"mirror": "a", "reference": "s.io/x", "message": "no (why)"}]
+
+
+def test_table_folds_what_is_long():
+    """More than 50 lines of one action in one mirror show the first 20 and how many more there are; --all folds nothing."""
+    creates = [change(tag=str(number)) for number in range(51)]
+    updates = [change(Action.UPDATE, f"u{number}") for number in range(50)]
+    shown = table(plan(*creates, *updates))
+
+    assert shown.count("  + app:") == 20
+    assert "  + app:19" in shown
+    assert "    … and 31 more to create (imgsync plan --all lists them)\n  ~ app:u0" in shown
+    assert shown.count("  ~ app:u") == 50
+    assert table(plan(*creates, *updates), show_kept=True).count("  + app:") == 51
+
+
+def test_table_sets_deletes_apart():
+    """Under a heading of their own at the mirror's end, in lines of the same form."""
+    delete = change(Action.DELETE, "old", reason="no longer selected; pushed by imgsync on 2026-03-02")
+    lines = table(plan(delete, change())).splitlines()
+
+    assert lines[1].startswith("  + app:1   create")
+    assert lines[2] == "  prune"
+    assert lines[3].startswith("  - app:old   delete")
+    assert lines[3].endswith("   no longer selected; pushed by imgsync on 2026-03-02")
+    assert "1 to create, 0 to update, 1 to delete, 0 up to date." in lines[-2]
+
+
+def test_table_says_how_long_held_ones_wait():
+    """The moment is in the reason, the time left beside it; a moment that is gone asks for the next run."""
+    reason = "first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d"
+    held = replace(plan(change(Action.HOLD, reason=reason)), created_at="2026-11-24T04:00:00Z")
+
+    assert f"  ? app:1   hold        1.0 MiB   {reason} (2d05h left)\n" in table(held)
+    assert "(ready at the next run)" in table(replace(held, created_at="2026-11-27T00:00:00Z"))
+    assert f"{reason}\n" in table(replace(held, created_at=""))
+    assert "1 on hold" in table(held)
+
+
+def test_table_shows_changes_of_mirrors_it_has_no_notes_of():
+    """A plan read from a file may lack them; nothing of it is passed over."""
+    shown = table(Plan((change(),), (PlanError("b", "s.io/x", "401"),)))
+
+    assert "a\n  + app:1 → r.io/m/app:1   create" in shown
+    assert "b\n  x s.io/x   error   401" in shown

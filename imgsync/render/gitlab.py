@@ -1,0 +1,11 @@
+"""The three numbers of GitLab's merge-request widget (`artifacts:reports:terraform`)."""
+
+from __future__ import annotations
+
+from imgsync.plan.model import Plan
+
+
+def gitlab_summary(plan: Plan) -> dict[str, int]:
+    """Return how many tags are to be created, updated and deleted; GitLab requires all three."""
+    counts = plan.counts
+    return {name: counts[name] for name in ("create", "update", "delete")}

@@ -1,0 +1,90 @@
+"""A report as JUnit's XML, which GitLab, Jenkins and others show as tests: a suite per mirror, a case per destination reference."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from xml.etree import ElementTree as ET
+
+from imgsync.plan.model import PlanError
+from imgsync.render.safe import safe
+from imgsync.render.sections import mirror_names
+from imgsync.report import Outcome, Report
+
+# XML 1.0 has no way to write these, not even as a reference; other such characters are shown as escapes already.
+_FORBIDDEN = re.compile("[\ufffe\uffff]")
+_Say = Callable[[ET.Element, Outcome], None]
+
+
+def report_junit(report: Report) -> str:
+    """
+    Return *report* as a JUnit document, its declaration included.
+
+    Failed and refused references are failures, what could not be planned is an error, what is left for the next run or on hold is skipped.
+    """
+    outcomes: defaultdict[str, list[Outcome]] = defaultdict(list)
+    errors: defaultdict[str, list[PlanError]] = defaultdict(list)
+    for outcome in report.outcomes:
+        outcomes[outcome.change.mirror].append(outcome)
+    for error in report.errors:
+        errors[error.mirror].append(error)
+    root = ET.Element("testsuites", name="imgsync", time=_seconds(report.seconds))
+    for mirror in mirror_names(outcomes, errors):
+        _suite(root, mirror, outcomes[mirror], errors[mirror], timestamp=report.created_at)
+    _count(root, root)
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _suite(root: ET.Element, mirror: str, outcomes: list[Outcome], errors: list[PlanError], *, timestamp: str) -> None:
+    seconds = _seconds(sum(outcome.seconds for outcome in outcomes))
+    suite = ET.SubElement(root, "testsuite", name=_text(mirror) or "imgsync", time=seconds)
+    if timestamp:
+        suite.set("timestamp", _text(timestamp))
+    for outcome in outcomes:
+        change = outcome.change
+        case = ET.SubElement(suite, "testcase", classname=_text(mirror), name=_text(change.destination), time=_seconds(outcome.seconds))
+        if outcome.result in _SAYINGS:
+            _SAYINGS[outcome.result](case, outcome)
+    for error in errors:
+        case = ET.SubElement(suite, "testcase", classname=_text(mirror), name=_text(error.reference), time=_seconds(0))
+        if error.later:
+            ET.SubElement(case, "skipped", message=_text(error.message))
+        else:
+            _detail(ET.SubElement(case, "error", message=_text(error.message), type="unplanned"), error.message, error.hint)
+    _count(suite, suite)
+
+
+def _failure(case: ET.Element, outcome: Outcome) -> None:
+    message = outcome.error or outcome.change.reason
+    said = f"{outcome.change.source} → {outcome.change.destination}: {message}"
+    _detail(ET.SubElement(case, "failure", message=_text(message), type=outcome.result), said, outcome.hint)
+
+
+def _held(case: ET.Element, outcome: Outcome) -> None:
+    ET.SubElement(case, "skipped", message=_text(outcome.change.reason))
+
+
+def _remaining(case: ET.Element, outcome: Outcome) -> None:
+    ET.SubElement(case, "skipped", message=_text(f"left for the next run: {outcome.change.reason}"))
+
+
+_SAYINGS: dict[str, _Say] = {"failed": _failure, "refused": _failure, "held": _held, "remaining": _remaining}
+
+
+def _detail(element: ET.Element, message: str, hint: str) -> None:
+    element.text = "\n".join(_text(line) for line in (message, f"hint: {hint}" if hint else "") if line)
+
+
+def _count(element: ET.Element, within: ET.Element) -> None:
+    for name, path in (("tests", "testcase"), ("failures", "testcase/failure"), ("errors", "testcase/error"), ("skipped", "testcase/skipped")):
+        element.set(name, str(len(within.findall(f".//{path}"))))
+
+
+def _text(text: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", safe(text))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f}"

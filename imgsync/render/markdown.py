@@ -1,0 +1,51 @@
+"""
+Foreign text in Markdown that obeys nothing: no link, image, HTML, mention, issue or commit reference comes of it.
+
+GitHub and GitLab turn far more than CommonMark's syntax into links (`@name`, `#1`, `!1`, commit hashes, bare addresses), each by filters
+that leave code alone. So whatever is not plainly a word stands in a code span.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+
+from imgsync.render.safe import safe
+
+_LIMIT = 600
+_TICKS = re.compile(r"`+")
+# A word of letters, or a small number, or either in parentheses. Seven letters from a to f may be a commit; `1.` and `1)` begin a list.
+_WORD = r"(?![a-f]{7,}\b)[A-Za-z]+(?:'[a-z]+)?"
+_PLAIN = re.compile(rf"(?:{_WORD}|\((?:{_WORD}|[0-9]{{1,6}})\))[,.;:]?|[0-9]{{1,6}}[,;:]?|→")
+
+
+def code(text: str, *, in_table: bool = False) -> str:
+    """Return *text* as a code span; in a table its pipes do not end the cell. Empty text is nothing."""
+    shown = _clipped(safe(text))
+    if not shown:
+        return ""
+    runs = {len(run) for run in _TICKS.findall(shown)}
+    fence = "`" * next(count for count in itertools.count(1) if count not in runs)
+    # A space is taken away at both ends, so that a backtick may stand there.
+    padding = " " if shown[0] in "` " or shown[-1] in "` " else ""
+    span = f"{fence}{padding}{shown}{padding}{fence}"
+    return span.replace("|", r"\|") if in_table else span
+
+
+def prose(text: str, *, in_table: bool = False) -> str:
+    """Return *text* as it reads, what is not plainly a word in code spans."""
+    found = []
+    for plain, words in itertools.groupby(_clipped(safe(text)).split(), key=lambda word: _PLAIN.fullmatch(word) is not None):
+        joined = " ".join(words)
+        found.append(joined if plain else code(joined, in_table=in_table))
+    return " ".join(found)
+
+
+def html_code(text: str) -> str:
+    """Return *text* for a line of HTML within Markdown, where no Markdown is read: escaped, in a `code` element."""
+    return f"<code>{html.escape(_clipped(safe(text)))}</code>"
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _LIMIT else f"{text[:_LIMIT]}…"

@@ -1,0 +1,167 @@
+"""A plan as the comment of a pull or merge request (design.md §3): what is wrong first, then each mirror folded, never too long for a comment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+
+from imgsync import __version__
+from imgsync.plan.decide import counted, short
+from imgsync.plan.model import Action, Change, FilterStep, Plan, PlanError, PullCost
+from imgsync.render.markdown import code, html_code, prose
+from imgsync.render.page import SMALLEST, Block, Entry, fill, length
+from imgsync.render.sections import Section, image_name, sections
+from imgsync.render.words import is_unchanged, pulls, reason_of, requests, sums
+from imgsync.units import format_bytes, format_duration
+
+MARKER = "<!-- imgsync-plan -->"
+_HEADINGS = "| | image | change | size | why |\n|---|---|---|--:|---|\n"
+_MORE = "\n… and {} more of this mirror.\n"
+# The order of a table's rows, and of what is left out: from the last of the second.
+_ROWS = (Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
+_IMPORTANCE = (Action.UPDATE, Action.HOLD, Action.CREATE)
+_DROPPED_SHOWN = 20
+_CLOSING_RESERVE = 200
+_Rows = list[tuple[Section, Block]]
+
+
+def plan_markdown(plan: Plan, *, limit: int = 60_000, explain: bool = False, show_kept: bool = False) -> str:
+    """
+    Return *plan* as Markdown of at most *limit* characters, its first line a marker by which a comment is found again.
+
+    Characters are counted as UTF-16 units, so that it fits however a site counts (GitHub takes 65,536). What does not fit is left out from
+    the least important end (kept, creates, held, updates, deletes, errors, refused) and counted.
+
+    Raises:
+        ValueError: *limit* is under 1,000.
+    """
+    if limit < SMALLEST:
+        raise ValueError(f"a page needs at least {SMALLEST} characters, not {limit}")
+    opening = _opening(plan)
+    page = _Page(plan, explain=explain, show_kept=show_kept)
+    left = fill(page.entries(), room=limit - length(opening) - _CLOSING_RESERVE)
+    return f"{opening}{page}{_left_out(left)}"
+
+
+def _opening(plan: Plan) -> str:
+    unchanged = is_unchanged(plan)
+    heading = f"### imgsync plan `{plan.id}` — {'no changes' if unchanged else ', '.join(sums(plan))}"
+    transfer = [] if unchanged else [f"Transfer **{format_bytes(plan.transfer_bytes)}** (blobs counted once per destination registry)"]
+    made = f"planned {code(plan.created_at[:40])}" if plan.created_at else "planned"
+    spent = f"{made} in {format_duration(plan.seconds)} by imgsync {__version__}"
+    facts = [f"{counted(plan.counts['keep'], 'tag')} up to date", *transfer, *requests(plan), spent]
+    return f"{MARKER}\n{heading}\n\n{' · '.join(facts)}\n"
+
+
+class _Page:
+    def __init__(self, plan: Plan, *, explain: bool, show_kept: bool) -> None:
+        self._plan = plan
+        self._explain = explain
+        self._show_kept = show_kept
+        counts = plan.counts
+        refused = f"> **{counted(counts['refuse'], 'tag')} refused**; what the destination has stays as it is:"
+        prune = f"<details open><summary><b>prune</b> · {counted(counts['delete'], 'tag')} to delete at the destination</summary>\n\n"
+        self._pulls = Block(head="\n")
+        self._refused = Block(head=f"\n> [!CAUTION]\n{refused}\n", more="> - … and {} more refused\n")
+        self._errors = Block(head=f"\n**{counted(len(plan.errors), 'error')}**: what these concern is not planned.\n\n", more="- … and {} more errors\n")
+        self._prune = Block(head=f"\n{prune}| | tag | mirror | why |\n|---|---|---|---|\n", tail="\n</details>\n", more="\n… and {} more to delete.\n")
+        self._mirrors = [(section, Block(head=_summary(section), tail="\n</details>\n")) for section in sections(plan)]
+
+    def __str__(self) -> str:
+        """Return the blocks in the order they are read."""
+        return "".join(str(block) for block in (self._pulls, self._refused, self._errors, self._prune, *(block for _, block in self._mirrors)))
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every line that there is to say, the most important first."""
+        plan = self._plan
+        yield from (Entry(self._refused, partial(_refused_line, change), "change") for change in plan.changes if change.action is Action.REFUSE)
+        yield from (Entry(self._errors, partial(_error_line, error), "error") for error in plan.errors)
+        yield from (Entry(self._pulls, partial(_pulls_line, cost), "note") for cost in plan.pulls)
+        notes = [(section, Block(head="\n", inside=shell)) for section, shell in self._mirrors]
+        tables = [(section, Block(head=f"\n{_HEADINGS}", more=_MORE, inside=shell)) for section, shell in self._mirrors]
+        yield from (Entry(block, partial(_note_line, text), "note") for section, block in notes for text in _notes(section))
+        yield from (Entry(self._prune, partial(_delete_row, change), "change") for change in plan.changes if change.action is Action.DELETE)
+        for action in _IMPORTANCE:
+            yield from self._rows(tables, action)
+        if self._explain:
+            steps = [(section, Block(head="\n", more="- … and {} more steps\n", inside=shell)) for section, shell in self._mirrors]
+            yield from (Entry(block, partial(_step_line, step), "note") for section, block in steps for step in section.notes.steps)
+        # Told above already, so that nothing is missing without them.
+        yield from self._rows(tables, Action.REFUSE, counts_as="")
+        if self._show_kept:
+            yield from self._rows(tables, Action.KEEP)
+
+    def _rows(self, tables: _Rows, action: Action, *, counts_as: str = "change") -> Iterator[Entry]:
+        now, position = self._plan.created_at, _ROWS.index(action)
+        for section, block in tables:
+            for change in section.of(action):
+                yield Entry(block, partial(_row, change, section.notes.destinations, now=now), counts_as, position)
+
+
+def _summary(section: Section) -> str:
+    notes = section.notes
+    alarming = section.errors or section.of(Action.REFUSE)
+    way = f"{html_code(notes.source)} → {', '.join(map(html_code, notes.destinations[:3]))}{' …' if len(notes.destinations) > 3 else ''}"
+    place = html_code(f"{notes.file}:{notes.line}")
+    counts = Counter(change.action for change in section.changes)
+    found = [f"{counts[action]} {action.value}" for action in Action if counts[action]]
+    errors = [counted(len(section.errors), "error")] if section.errors else []
+    parts = [
+        f"<b>{html_code(notes.mirror)}</b>",
+        *([way, place] if notes.file else []),
+        ", ".join([*found, *errors]) or ("suspended" if notes.suspended else "nothing"),
+    ]
+    return f"\n<details{' open' if alarming else ''}><summary>{' · '.join(parts)}</summary>\n"
+
+
+def _notes(section: Section) -> list[str]:
+    suspended = ["suspended: declared but left alone for now"] if section.notes.suspended else []
+    return [*suspended, *section.notes.notes]
+
+
+def _note_line(text: str) -> str:
+    return f"- {prose(text)}"
+
+
+def _pulls_line(cost: PullCost) -> str:
+    return f"- {code(cost.registry)} counts pulls: {pulls(cost)}."
+
+
+def _refused_line(change: Change) -> str:
+    return f"> - {code(change.destination)} (mirror {code(change.mirror)}): {prose(change.reason)}"
+
+
+def _error_line(error: PlanError) -> str:
+    mirror = f" (mirror {code(error.mirror)})" if error.mirror else ""
+    later = "; left for a later run" if error.later else ""
+    hint = f"; hint: {prose(error.hint)}" if error.hint else ""
+    return f"- {code(error.reference) or 'error'}{mirror}{later}: {prose(error.message)}{hint}"
+
+
+def _delete_row(change: Change) -> str:
+    return f"| - delete | {code(change.destination, in_table=True)} | {code(change.mirror, in_table=True)} | {prose(change.reason, in_table=True)} |"
+
+
+def _row(change: Change, destinations: tuple[str, ...], *, now: str) -> str:
+    name, elsewhere = image_name(change, destinations)
+    image = " → ".join(code(text, in_table=True) for text in (name, elsewhere) if text)
+    digests = (change.destination_digest, change.source_digest)
+    moved = " → ".join(dict.fromkeys(code(short(digest), in_table=True) for digest in digests if digest))
+    size = "" if change.size_bytes is None else format_bytes(change.size_bytes)
+    word = "**refuse**" if change.action is Action.REFUSE else change.action.value
+    return f"| {change.action.glyph} {word} | {image} | {moved} | {size} | {prose(reason_of(change, now=now), in_table=True)} |"
+
+
+def _step_line(step: FilterStep) -> str:
+    shown = " ".join(code(tag[:128]) for tag in step.dropped[:_DROPPED_SHOWN])
+    more = f" … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
+    dropped = f", {len(step.dropped)} dropped: {shown}{more}" if step.dropped else ""
+    return f"- {code(step.repository)} {prose(step.step)}: {step.left} left{dropped}"
+
+
+def _left_out(left: Counter[str]) -> str:
+    if not left:
+        return ""
+    more = ", ".join(counted(left[kind], f"more {kind}") for kind in ("change", "error", "note") if left[kind])
+    return f"\n… and {more} {'was' if left.total() == 1 else 'were'} left out; `imgsync show plan.json` shows all.\n"

@@ -1,0 +1,170 @@
+"""Plans and reports to render: small ones made by hand, and hostile ones that hypothesis makes."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
+from imgsync.report import Outcome, Report
+
+DIGEST = "sha256:" + "9001185023b6" + "a" * 52
+OTHER = "sha256:" + "7031c1b28338" + "b" * 52
+NOTES = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3)
+RESULTS = ("copied", "kept", "held", "refused", "deleted", "failed", "remaining")
+
+# What turns into something on GitHub, GitLab, in HTML or in a terminal, as a registry would write it.
+TRAPS = (
+    "@everyone",
+    "a@b.example",
+    "#12",
+    "!12",
+    "GH-12",
+    "evil/repo#1",
+    "deadbeefcafe",
+    "deadbeef",
+    "https://evil.example/x",
+    "www.evil.example",
+    "evil.example",
+    "<script>alert(1)</script>",
+    "<img src=https://evil.example/x>",
+    "</details>",
+    "-->",
+    "![x](https://evil.example/x)",
+    "[x](https://evil.example/x)",
+    "[x]: https://evil.example",
+    "<https://evil.example>",
+    "`",
+    "``",
+    "|",
+    "\\|",
+    "\\",
+    "\n",
+    "\r\n\r\n# heading",
+    "\x1b[31m",
+    "\u202e",
+    "&lt;b&gt;",
+    "&#64;all",
+    "**bold**",
+    "~~gone~~",
+    ":tada:",
+    "$x$",
+    "1. one",
+    "- two",
+    "> quote",
+    "---",
+    "\ufffe",
+    "\U0001f600",
+    "{{ 1 + 1 }}",
+    "/close",
+)
+hostile = st.lists(st.sampled_from(TRAPS) | st.text(max_size=20) | st.sampled_from(("moved", "held until", " ", "")), max_size=6).map(" ".join) | st.text(
+    max_size=60
+)
+
+
+def change(action: Action = Action.CREATE, tag: str = "1", *, mirror: str = "a", reason: str = "not at the destination", **fields: object) -> Change:
+    """Return a change of `app:TAG`, all else as most have it."""
+    known = {
+        "source": f"s.io/app:{tag}",
+        "source_digest": DIGEST,
+        "destination": f"r.io/m/app:{tag}",
+        "destination_digest": None if action is Action.CREATE else OTHER,
+        "media_type": "x/y",
+        "size_bytes": 1 << 20,
+    }
+    return Change(action, mirror, reason=reason, **{**known, **fields})
+
+
+def plan(*changes: Change, errors: tuple[PlanError, ...] = (), mirrors: tuple[MirrorNotes, ...] = (NOTES,), **fields: object) -> Plan:
+    """Return a plan of *changes* as made on a day in November."""
+    return Plan(changes, errors, mirrors, **{"transfer_bytes": 1 << 20, "created_at": "2026-11-23T09:00:00Z", "seconds": 1.8, **fields})
+
+
+def of_each_action() -> Plan:
+    """Return a plan that holds each action once, an error, and a suspended mirror."""
+    return plan(
+        change(Action.CREATE, "1"),
+        change(Action.UPDATE, "2", reason="source moved 7031c1b28338 → 9001185023b6"),
+        change(Action.HOLD, "3", reason="first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d"),
+        change(Action.REFUSE, "4", reason="tag is declared immutable: 7031c1b28338 → 9001185023b6"),
+        change(Action.DELETE, "5", reason="no longer selected; pushed by imgsync on 2026-03-02", source_digest=None, size_bytes=None),
+        change(Action.KEEP, "6", reason="same digest"),
+        errors=(PlanError("a", "s.io/x", "list tags of s.io/x (source): 401", "log in"),),
+        mirrors=(NOTES, MirrorNotes("b", "s.io", ("r.io/b",), "mirrors.d/b.yaml", 1, suspended=True)),
+        requests=(("source", 9), ("destination", 0)),
+        pulls=(PullCost("docker.io", 58, 76, 100, 21600),),
+    )
+
+
+changes = st.builds(
+    Change,
+    action=st.sampled_from(Action),
+    mirror=st.sampled_from(("a", "b", "@mirror")) | hostile,
+    source=hostile,
+    source_digest=st.none() | st.just(DIGEST) | hostile,
+    destination=hostile,
+    destination_digest=st.none() | st.just(OTHER) | hostile,
+    media_type=st.none() | hostile,
+    size_bytes=st.none() | st.integers(0, 1 << 50),
+    reason=hostile,
+)
+errors = st.builds(PlanError, mirror=st.sampled_from(("a", "b")) | hostile, reference=hostile, message=hostile, hint=hostile, later=st.booleans())
+steps = st.builds(FilterStep, repository=hostile, step=hostile, left=st.integers(0, 99), dropped=st.lists(hostile, max_size=30).map(tuple))
+mirrors = st.builds(
+    MirrorNotes,
+    mirror=st.sampled_from(("a", "b")) | hostile,
+    source=hostile,
+    destinations=st.lists(hostile, max_size=5).map(tuple),
+    file=hostile,
+    line=st.integers(0, 99),
+    suspended=st.booleans(),
+    notes=st.lists(hostile, max_size=3).map(tuple),
+    steps=st.lists(steps, max_size=3).map(tuple),
+)
+costs = st.builds(PullCost, registry=hostile, pulls=st.integers(0, 99), remaining=st.integers(0, 99), limit=st.none() | st.just(100), window_seconds=st.none())
+plans = st.builds(
+    Plan,
+    changes=st.lists(changes, max_size=25).map(tuple),
+    errors=st.lists(errors, max_size=4).map(tuple),
+    mirrors=st.lists(mirrors, max_size=3, unique_by=lambda notes: notes.mirror).map(tuple),
+    transfer_bytes=st.integers(0, 1 << 50),
+    created_at=hostile,
+    requests=st.sampled_from(((), (("source", 9),))),
+    pulls=st.lists(costs, max_size=3).map(tuple),
+)
+outcomes = st.builds(
+    Outcome,
+    change=changes,
+    result=st.sampled_from(RESULTS),
+    digest=st.none() | st.just(DIGEST) | hostile,
+    bytes_copied=st.integers(0, 1 << 50),
+    blobs_copied=st.integers(0, 99),
+    seconds=st.floats(0, 1e6),
+    error=st.none() | hostile,
+    hint=hostile,
+)
+reports = st.builds(
+    Report,
+    plan_id=hostile,
+    outcomes=st.lists(outcomes, max_size=25).map(tuple),
+    errors=st.lists(errors, max_size=4).map(tuple),
+    seconds=st.floats(0, 1e6),
+    stopped=hostile,
+    notes=st.lists(hostile, max_size=3).map(tuple),
+    created_at=hostile,
+)
+
+
+def report() -> Report:
+    """Return a report that holds each result once."""
+    found = (
+        Outcome(change(tag="1"), "copied", digest=DIGEST, bytes_copied=5 << 20, blobs_copied=3, blobs_mounted=1, blobs_present=2, seconds=1.5),
+        Outcome(change(Action.KEEP, "2"), "kept"),
+        Outcome(change(Action.HOLD, "3", reason="first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d"), "held"),
+        Outcome(change(Action.REFUSE, "4"), "refused", error="tag is declared immutable"),
+        Outcome(change(Action.DELETE, "5", reason="no longer selected"), "deleted"),
+        Outcome(change(tag="6"), "failed", error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4),
+        Outcome(change(tag="7"), "remaining"),
+    )
+    errors = (PlanError("b", "s.io/x", "list tags of s.io/x (source): 401", "log in"),)
+    return Report("abcd1234", found, errors, 75.4, "the run's time is up", ("s.io/app:1 moved since the plan was made",), "2026-11-23T09:00:00Z")
