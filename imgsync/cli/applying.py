@@ -173,9 +173,7 @@ def _remember_end(session: Session, config: Config, report: Report, *, requeues:
 
 
 def _write(session: Session, config: Config, report: Report, *, exit_code: int, options: dict[str, Any]) -> None:
-    from imgsync.render.report_markdown import report_markdown
-
-    step_summary(lambda: report_markdown(report))
+    step_summary(lambda: _markdown(report))
     if options.get("report"):
         from imgsync.render.report_html import report_html
 
@@ -186,6 +184,12 @@ def _write(session: Session, config: Config, report: Report, *, exit_code: int, 
         write_file(options["junit"], report_junit(report))
     if options.get("metrics"):
         write_file(options["metrics"], _metrics(session, config, report, exit_code=exit_code))
+
+
+def _markdown(report: Report) -> str:
+    from imgsync.render.report_markdown import report_markdown
+
+    return report_markdown(report)
 
 
 def _metrics(session: Session, config: Config, report: Report, *, exit_code: int) -> str:

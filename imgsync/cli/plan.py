@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, option, output_option, paths_argument, refresh_option, run_options
+
+if TYPE_CHECKING:
+    from imgsync.plan.model import Plan
 
 _PENDING_EXIT = 2
 
@@ -53,7 +56,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     return _PENDING_EXIT if options["detailed_exitcode"] and plan.pending else 0
 
 
-def _markdown(plan: Any, *, explain: bool) -> str:
+def _markdown(plan: Plan, *, explain: bool) -> str:
     from imgsync.render.plan_markdown import plan_markdown
 
     return plan_markdown(plan, explain=explain)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, option, output_option, paths_argument, run_options
+
+if TYPE_CHECKING:
+    from imgsync.verification import Verification
 
 
 @click.command("verify")
@@ -37,7 +40,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     return STOPPED_EXIT if found.errors else 0
 
 
-def _markdown(found: Any) -> str:
+def _markdown(found: Verification) -> str:
     from imgsync.render.verification_markdown import verification_markdown
 
     return verification_markdown(found)

@@ -35,7 +35,7 @@ def plan_document(plan: Plan, config: Config, *, explain: bool, clean: Callable[
             "id": plan.id,
             "created_at": plan.created_at,
             "summary": {**{name: counts[name] for name in _COUNTED}, "error": len(plan.errors), "transfer_bytes": plan.transfer_bytes},
-            "changes": [{**asdict(change), "action": change.action.value} for change in plan.changes],
+            "changes": [{**change.document, "action": change.action.value} for change in plan.changes],
             "errors": errors_document(plan.errors),
             # Only where a source counts pulls, as Docker Hub does.
             **({"pulls": [asdict(cost) for cost in plan.pulls]} if plan.pulls else {}),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Action(StrEnum):
@@ -42,6 +43,11 @@ class Change:
     media_type: str | None
     size_bytes: int | None
     reason: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return the change as a plan's document has it."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ class Plan:
         """Return the first eight hex digits of the SHA-256 of the canonical JSON of `changes`, as they were when the plan was saved, if it was."""
         if self.saved_id:
             return self.saved_id
-        canonical = json.dumps([asdict(change) for change in self.changes], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        canonical = json.dumps([change.document for change in self.changes], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
     @property

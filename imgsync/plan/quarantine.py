@@ -32,5 +32,4 @@ class Quarantine:
         if until <= self._now:
             return ""
         first = "first seen now" if seen is None else f"first seen {format_duration((self._now - since).total_seconds())} ago"
-        left = format_duration((until - self._now).total_seconds())
-        return f"{first}, held by min_age {format_duration(self._age.total_seconds())} until {format_moment(until)}, {left} left"
+        return f"{first}, held by min_age {format_duration(self._age.total_seconds())} until {format_moment(until)}"

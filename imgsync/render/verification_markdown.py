@@ -1,3 +1,62 @@
-"""How it stands with what is declared, as Markdown for a comment, an issue or a step's summary."""
+"""How it stands with what is declared, as a comment, an issue or a job's summary: the drift first; what is as declared is only counted."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+
+from imgsync import __version__
+from imgsync.plan.decide import counted
+from imgsync.plan.model import PlanError
+from imgsync.render.markdown import code, prose
+from imgsync.render.page import SMALLEST, Block, Entry, fill, length
+from imgsync.render.verification_table import summary_line
+from imgsync.verification import Condition, Finding, Verification
+
+MARKER = "<!-- imgsync-verify -->"
+_CLOSING_RESERVE = 200
+
+
+def verification_markdown(found: Verification, *, limit: int = 60_000) -> str:
+    """
+    Return *found* as Markdown of at most *limit* characters (UTF-16 units), its first line a marker by which a comment is found again.
+
+    Raises:
+        ValueError: *limit* is under 1,000.
+    """
+    if limit < SMALLEST:
+        raise ValueError(f"a page needs at least {SMALLEST} characters, not {limit}")
+    remedy = "\nRepair it with `imgsync apply --refresh`.\n" if found.drift else ""
+    opening = f"{MARKER}\n### imgsync verify — {summary_line(found)}\n{remedy}\n<sub>imgsync {__version__}</sub>\n"
+    errors = Block(head="\n**Could not be asked**\n\n", more="- … and {} more errors\n")
+    drift = Block(head="\n| tag | mirror | condition | why |\n|---|---|---|---|\n")
+    held = Block(
+        head="\n<details><summary>On hold</summary>\n\n| tag | mirror | condition | why |\n|---|---|---|---|\n",
+        tail="\n</details>\n",
+        more="\n… and {} more.\n",
+    )
+    left = fill(_entries(found, errors, drift, held), room=limit - length(opening) - _CLOSING_RESERVE)
+    return f"{opening}{errors}{drift}{held}{_left_out(left)}"
+
+
+def _entries(found: Verification, errors: Block, drift: Block, held: Block) -> Iterator[Entry]:
+    yield from (Entry(errors, partial(_error_line, error), "error") for error in found.errors)
+    yield from (Entry(drift, partial(_row, finding), "tag") for finding in found.drift)
+    yield from (Entry(held, partial(_row, finding), "tag") for finding in found.findings if finding.condition is Condition.HELD)
+
+
+def _error_line(error: PlanError) -> str:
+    return f"- {code(error.reference)} (mirror {code(error.mirror)}): {prose(error.message)}"
+
+
+def _row(finding: Finding) -> str:
+    cells = (code(finding.destination, in_table=True), code(finding.mirror, in_table=True), finding.condition.value, prose(finding.reason, in_table=True))
+    return f"| {' | '.join(cells)} |"
+
+
+def _left_out(left: Counter[str]) -> str:
+    if not left:
+        return ""
+    more = ", ".join(counted(left[kind], f"more {kind}") for kind in ("error", "tag") if left[kind])
+    return f"\n… and {more} {'was' if left.total() == 1 else 'were'} left out; `imgsync verify` shows all.\n"

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from imgsync.render.documents import plan_document, report_document, to_json
 
 from imgsync.log import configure_logging
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.redaction import Redaction
-from imgsync.render.documents import plan_document, report_document, to_json
 from imgsync.render.plan_table import plan_table
 from imgsync.render.report_table import report_table
 from imgsync.render.safe import safe
