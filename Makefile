@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lint test test-registry bench build image demo clean
+.PHONY: help setup lint test test-registry bench docs build image demo clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,10 @@ bench: $(READY) tools ## Measure beside every peer on PATH (an hour), and write 
 	$(BIN)/python -m benchmarks.run --output benchmarks/.figures.json
 	$(BIN)/python -m benchmarks.page benchmarks/.figures.json
 
+docs: $(READY) ## Make the generated parts of the reference anew, and the site into site/
+	$(BIN)/python -m docs.generate
+	$(BIN)/mkdocs build --strict
+
 build: $(READY) ## Build the sdist and the wheel into dist/
 	$(BIN)/python -m pip install --quiet build
 	$(BIN)/python -m build
@@ -55,4 +59,4 @@ demo: $(READY) ## Show the main job on two embedded registries
 	$(BIN)/imgsync demo
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -82,7 +82,7 @@ Machine: {machine}. Both registries (Debian's docker-registry, on one disk) shar
 elsewhere. Versions: {versions}.
 
 `imgsync` runs with `concurrency: {{images: 64, queries: 64, blobs: 4}}` and `connections: 64`, `imgsync (defaults)` with what it does by itself. The
-long thin line is a proxy with 40 ms each way, 10 MiB/s and slow start for each connection ([line.py](../benchmarks/line.py)).
+long thin line is a proxy with 40 ms each way, 10 MiB/s and slow start for each connection (`benchmarks/line.py`).
 """
 
 

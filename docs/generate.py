@@ -1,0 +1,181 @@
+"""
+The parts of the reference that the program itself tells: settings from the schemas, commands and variables from the command line, metrics from a report.
+
+    python -m docs.generate
+
+Each part stands in its page between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; what is around it is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imgsync.cli import cli
+from imgsync.config.schema_check import schema_text
+from imgsync.render.metrics import metrics_text
+from imgsync.report import Report
+
+REFERENCE = Path(__file__).parent / "reference"
+_PART = re.compile(r"(<!-- begin: ([\w.-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+_WIDTH = 100
+# What a pattern means, for people; a text by another pattern is a text.
+_PATTERNS = {
+    "^[0-9]{1,9}(s|m|h|d)$": "duration",
+    "^[1-9][0-9]{0,8}/([1-9][0-9]{0,5})?(s|m|h|d)$": "rate",
+    "^[1-9][0-9]{0,11}(KiB|MiB|GiB)$": "size",
+    "^https?://": "URL",
+}
+_TYPES = {"string": "text", "integer": "number", "boolean": "`true` or `false`", "object": "settings"}
+
+Schema = Mapping[str, Any]
+
+
+def settings(name: str) -> str:
+    """Return every setting that the schema *name* allows: one section for each object, one line for each setting."""
+    schema = json.loads(schema_text(name))
+    return "\n\n".join(_sections(schema, schema, "")) + "\n"
+
+
+def _sections(schema: Schema, root: Schema, path: str) -> Iterator[str]:
+    fields = _fields(schema)
+    if fields:
+        head = [f"## {path}\n\n{schema['description']}\n"] if path else []
+        required = set(schema.get("required", ()))
+        yield "\n".join([*head, *_table(("setting", "is", "default", "what for", "example"), (_row(field, fields[field], root, required) for field in fields))])
+    for field, value in fields.items():
+        # `defaults` holds the settings of a mirror again.
+        if field != "defaults":
+            for inner, suffix in _objects(value, root):
+                yield from _sections(inner, root, f"{path}.{field}{suffix}".removeprefix("."))
+
+
+def _fields(schema: Schema) -> Mapping[str, Schema]:
+    found: Mapping[str, Schema] = schema.get("properties", {})
+    return found
+
+
+def _objects(value: Schema, root: Schema, suffix: str = "") -> Iterator[tuple[Schema, str]]:
+    """Yield the objects that *value* may be or hold, and how its path goes on."""
+    value = _resolved(value, root)
+    if value.get("properties"):
+        yield value, suffix
+    for one in value.get("anyOf", ()):
+        yield from _objects(one, root, suffix)
+    for key, more in (("items", "[]"), ("additionalProperties", ".HOST")):
+        if isinstance(value.get(key), dict):
+            yield from _objects(value[key], root, f"{suffix}{more}")
+
+
+def _row(field: str, value: Schema, root: Schema, required: Iterable[str]) -> tuple[str, ...]:
+    resolved = _resolved(value, root)
+    default = "required" if field in required else f"`{_flow(resolved['default'])}`" if "default" in resolved else ""
+    example = f"`{_flow(resolved['examples'][0])}`" if resolved.get("examples") else ""
+    return f"`{field}`", _kind(resolved, root), default, resolved["description"], example
+
+
+def _kind(value: Schema, root: Schema) -> str:
+    value = _resolved(value, root)
+    if "anyOf" in value:
+        return ", or ".join(dict.fromkeys(_kind(one, root) for one in value["anyOf"]))
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return ", ".join(f"`{one}`" for one in value["enum"])
+    if value["type"] == "array":
+        return f"list of {_kind(value['items'], root)}"
+    if "pattern" in value:
+        return _PATTERNS.get(value["pattern"], "text")
+    return _TYPES[value["type"]]
+
+
+def _resolved(value: Schema, root: Schema) -> Schema:
+    if "$ref" not in value:
+        return value
+    found: Schema = root["$defs"][value["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _flow(value: object) -> str:
+    """Return *value* on one line; JSON is YAML."""
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
+
+
+def walk(command: click.Command = cli, *, context: click.Context | None = None) -> Iterator[click.Context]:
+    """Yield the context of *command* and of all below it, in the order in which `--help` lists them."""
+    name = command.name if context is not None else "imgsync"
+    own = click.Context(command, info_name=name, parent=context, terminal_width=_WIDTH, max_content_width=_WIDTH, color=False)
+    yield own
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(own):
+            found = command.get_command(own, inner)
+            if found is not None:
+                yield from walk(found, context=own)
+
+
+def commands() -> str:
+    """Return the help of every command."""
+    pieces = []
+    for context in walk():
+        level = "##" if len(context.command_path.split()) < 3 else "###"
+        pieces.append(f"{level} {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
+    return "\n".join(pieces)
+
+
+def variables() -> str:
+    """Return the variable of every option, and the commands that know it."""
+    known: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for context in walk():
+        for parameter in context.command.params:
+            if isinstance(parameter, click.Option) and isinstance(parameter.envvar, str) and not parameter.hidden:
+                known[parameter.envvar, max(parameter.opts, key=len)].append(context.command_path.removeprefix("imgsync "))
+    rows = ((f"`{variable}`", f"`{long}`", ", ".join(where)) for (variable, long), where in sorted(known.items()))
+    return "\n".join(_table(("variable", "option", "of"), rows)) + "\n"
+
+
+def metrics() -> str:
+    """Return every metric of `--metrics`, with its labels."""
+    text = metrics_text(
+        Report("", ()), mirrors=["m"], requests={"source": {"r": {"GET": 1}}}, throttles={"r": 1}, last_success={"m": 1.0}, now=1.0, exit_code=0
+    )
+    rows = []
+    for name, told in re.findall(r"^# HELP (\S+) (.*)$", text, re.MULTILINE):
+        labels = re.search(rf"^{name}\{{(.*)\}}", text, re.MULTILINE)
+        rows.append((f"`{name}`", ", ".join(f"`{label}`" for label in re.findall(r'(\w+)="', labels[1])) if labels else "", told))
+    return "\n".join(_table(("metric", "labels", "tells"), rows)) + "\n"
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "mirror": lambda: settings("mirror"),
+    "registries": lambda: settings("registries"),
+    "commands": commands,
+    "variables": variables,
+    "metrics": metrics,
+}
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Yield each page of the reference and the text it ought to have."""
+    for path in sorted(REFERENCE.glob("*.md")):
+        yield path, _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n{part[3]}", path.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Write the pages that differ."""
+    for path, text in pages():
+        if text != path.read_text(encoding="utf-8"):
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
