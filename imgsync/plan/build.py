@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError
@@ -59,13 +59,14 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
     return Plan(
         changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_order)),
         errors=tuple(error for one in mirrors for error in one.errors),
-        mirrors=tuple(_notes(one) for one in mirrors),
+        mirrors=tuple(_notes(one, inquiry.served.uncompared) for one in mirrors),
         transfer_bytes=transfer_bytes(mirrors, inquiry.state),
         created_at=format_moment(inquiry.now),
         # What is copied meanwhile asks too, and is not to be told apart.
         requests=() if ahead.told else tuple(requests(inquiry.registries)),
         seconds=round(time.monotonic() - began, 3),
         pulls=tuple(pull_costs(mirrors, inquiry.registries)),
+        uncompared=tuple(sorted(inquiry.served.uncompared)),
     )
 
 
@@ -216,8 +217,11 @@ def _order(change: Change) -> tuple[object, ...]:
     return _ORDER.index(change.action), natural_key(change.source), natural_key(change.destination)
 
 
-def _notes(one: MirrorPlan) -> MirrorNotes:
+def _notes(one: MirrorPlan, uncompared: Collection[str]) -> MirrorNotes:
     mirror = one.mirror
+    unseen = sorted({destination.registry for destination in mirror.destinations} & set(uncompared))
+    if unseen:
+        one.notes.append(f"{', '.join(unseen)} was not compared: it wants a login, and none is known")
     return MirrorNotes(
         mirror=mirror.name,
         source=mirror.source.registry,

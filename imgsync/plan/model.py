@@ -98,7 +98,11 @@ class PullCost:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every change, sorted by mirror, action and reference; errors; and what no decision rests on, `notes` among it for people."""
+    """
+    Every change, sorted by mirror, action and reference; errors; and what no decision rests on, `notes` among it for people.
+
+    `uncompared` are destination registries that were not looked at, having let nobody in without a login: such a plan is to be read, not applied.
+    """
 
     changes: tuple[Change, ...]
     errors: tuple[PlanError, ...] = ()
@@ -109,6 +113,7 @@ class Plan:
     seconds: float = 0.0
     pulls: tuple[PullCost, ...] = ()
     notes: tuple[str, ...] = ()
+    uncompared: tuple[str, ...] = ()
     saved_id: str = ""
 
     @property
