@@ -41,6 +41,7 @@ def plan_document(plan: Plan, config: Config, *, explain: bool, clean: Callable[
             **({"pulls": [asdict(cost) for cost in plan.pulls]} if plan.pulls else {}),
             "mirrors": [asdict(notes if explain else replace(notes, steps=())) for notes in plan.mirrors],
             "requests": dict(plan.requests),
+            "applying": dict(plan.applying),
             "seconds": plan.seconds,
             "imgsync": imgsync.__version__,
             "declarations": {mirror.name: mirror.declaration for mirror in config.mirrors},
@@ -70,6 +71,7 @@ def plan_of(document: Mapping[str, Any], *, name: str) -> Plan:
             created_at=str(document["created_at"]),
             requests=tuple((str(side), int(count)) for side, count in document["requests"].items()),
             seconds=float(document["seconds"]),
+            applying=tuple((str(side), int(count)) for side, count in document["applying"].items()),
             uncompared=tuple(str(registry) for registry in document.get("uncompared") or ()),
             pulls=tuple(_known(PullCost, entry) for entry in document.get("pulls") or ()),
         )

@@ -21,7 +21,7 @@ from imgsync.plan.lookup import TagPlan, TagPlanner
 from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.plan.prune import prune
 from imgsync.plan.select import SelectedTags, select_of
-from imgsync.plan.totals import pull_costs, requests, transfer_bytes
+from imgsync.plan.totals import applying, pull_costs, requests, transfer_bytes
 from imgsync.units import format_moment
 from imgsync.versions import natural_key
 from imgsync.workers import map_unordered
@@ -65,6 +65,7 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
         # What is copied meanwhile asks too, and is not to be told apart.
         requests=() if ahead.told else tuple(requests(inquiry.registries)),
         seconds=round(time.monotonic() - began, 3),
+        applying=tuple(applying(mirrors)),
         pulls=tuple(pull_costs(mirrors, inquiry.registries)),
         uncompared=tuple(sorted(inquiry.served.uncompared)),
     )
@@ -177,6 +178,7 @@ class _Planner:
             if change.action in PENDING:
                 result.blobs[change.destination] = outcome.blobs
                 result.manifests.update(outcome.manifests)
+                result.pushes += len(outcome.manifests)
         return True
 
 
