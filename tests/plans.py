@@ -92,6 +92,7 @@ def of_each_action() -> Plan:
         errors=(PlanError("a", "s.io/x", "list tags of s.io/x (source): 401", "log in"),),
         mirrors=(NOTES, MirrorNotes("b", "s.io", ("r.io/b",), "mirrors.d/b.yaml", 1, suspended=True)),
         requests=(("source", 9), ("destination", 0)),
+        applying=(("source", 12), ("destination", 30)),
         pulls=(PullCost("docker.io", 58, 76, 100, 21600),),
     )
 
@@ -130,6 +131,7 @@ plans = st.builds(
     transfer_bytes=st.integers(0, 1 << 50),
     created_at=hostile,
     requests=st.sampled_from(((), (("source", 9),))),
+    applying=st.sampled_from(((), (("source", 12), ("destination", 30)))),
     pulls=st.lists(costs, max_size=3).map(tuple),
 )
 outcomes = st.builds(

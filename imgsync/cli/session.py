@@ -25,6 +25,7 @@ from imgsync.plan.ahead import OnPending
 from imgsync.plan.build import build_plan
 from imgsync.plan.inquiry import Inquiry
 from imgsync.plan.model import Plan
+from imgsync.plan.served import Served
 from imgsync.progress.heartbeat import Heartbeat
 from imgsync.registries import Registries
 from imgsync.state import StateStore, open_state
@@ -46,13 +47,13 @@ class Session:
     common: Common
     throttles: dict[str, int]
 
-    def inquiry(self, *, refresh: bool) -> Inquiry:
-        """Return what a plan made now asks with."""
-        return Inquiry(self.registries, self.state, refresh, datetime.now(UTC), self.stop, self.log, Completeness())
+    def inquiry(self, *, refresh: bool, strict: bool = True) -> Inquiry:
+        """Return what a plan made now asks with; unless *strict*, a destination that wants a login we do not have is not compared."""
+        return Inquiry(self.registries, self.state, refresh, datetime.now(UTC), self.stop, self.log, Completeness(), Served(strict=strict))
 
-    def plan(self, config: Config, *, refresh: bool, on_pending: OnPending | None = None) -> Plan:
+    def plan(self, config: Config, *, refresh: bool, strict: bool = True, on_pending: OnPending | None = None) -> Plan:
         """Return the plan of *config*, and log that it was built; *on_pending* is told of what is certain before it is whole."""
-        plan = build_plan(config, self.inquiry(refresh=refresh), on_pending=on_pending)
+        plan = build_plan(config, self.inquiry(refresh=refresh, strict=strict), on_pending=on_pending)
         self.log_plan(plan)
         return plan
 

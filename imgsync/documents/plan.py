@@ -41,10 +41,12 @@ def plan_document(plan: Plan, config: Config, *, explain: bool, clean: Callable[
             **({"pulls": [asdict(cost) for cost in plan.pulls]} if plan.pulls else {}),
             "mirrors": [asdict(notes if explain else replace(notes, steps=())) for notes in plan.mirrors],
             "requests": dict(plan.requests),
+            "applying": dict(plan.applying),
             "seconds": plan.seconds,
             "imgsync": imgsync.__version__,
             "declarations": {mirror.name: mirror.declaration for mirror in config.mirrors},
             "whole": config.whole,
+            "uncompared": list(plan.uncompared),
         }
     )
     return document | {"check": _check(document)}
@@ -69,6 +71,8 @@ def plan_of(document: Mapping[str, Any], *, name: str) -> Plan:
             created_at=str(document["created_at"]),
             requests=tuple((str(side), int(count)) for side, count in document["requests"].items()),
             seconds=float(document["seconds"]),
+            applying=tuple((str(side), int(count)) for side, count in document["applying"].items()),
+            uncompared=tuple(str(registry) for registry in document.get("uncompared") or ()),
             pulls=tuple(_known(PullCost, entry) for entry in document.get("pulls") or ()),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -87,6 +91,11 @@ def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) ->
     """
     if document.get("imgsync") != imgsync.__version__:
         raise UsageError(f"{name} was made by imgsync {document.get('imgsync')}, this is {imgsync.__version__}", hint=f"use the same version, or {_AGAIN}")
+    if document.get("uncompared"):
+        raise UsageError(
+            f"{name} was made without a look at {', '.join(map(str, document['uncompared']))}, which wants a login",
+            hint=f"log in there, and {_AGAIN}",
+        )
     made_for = document.get("declarations")
     if not isinstance(made_for, dict):
         raise UsageError(f"{name} does not say what it was made for", hint=_AGAIN)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError
@@ -21,7 +21,7 @@ from imgsync.plan.lookup import TagPlan, TagPlanner
 from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.plan.prune import prune
 from imgsync.plan.select import SelectedTags, select_of
-from imgsync.plan.totals import pull_costs, requests, transfer_bytes
+from imgsync.plan.totals import applying, pull_costs, requests, transfer_bytes
 from imgsync.units import format_moment
 from imgsync.versions import natural_key
 from imgsync.workers import map_unordered
@@ -59,13 +59,15 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
     return Plan(
         changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_order)),
         errors=tuple(error for one in mirrors for error in one.errors),
-        mirrors=tuple(_notes(one) for one in mirrors),
+        mirrors=tuple(_notes(one, inquiry.served.uncompared) for one in mirrors),
         transfer_bytes=transfer_bytes(mirrors, inquiry.state),
         created_at=format_moment(inquiry.now),
         # What is copied meanwhile asks too, and is not to be told apart.
         requests=() if ahead.told else tuple(requests(inquiry.registries)),
         seconds=round(time.monotonic() - began, 3),
+        applying=tuple(applying(mirrors)),
         pulls=tuple(pull_costs(mirrors, inquiry.registries)),
+        uncompared=tuple(sorted(inquiry.served.uncompared)),
     )
 
 
@@ -176,6 +178,7 @@ class _Planner:
             if change.action in PENDING:
                 result.blobs[change.destination] = outcome.blobs
                 result.manifests.update(outcome.manifests)
+                result.pushes += len(outcome.manifests)
         return True
 
 
@@ -216,8 +219,11 @@ def _order(change: Change) -> tuple[object, ...]:
     return _ORDER.index(change.action), natural_key(change.source), natural_key(change.destination)
 
 
-def _notes(one: MirrorPlan) -> MirrorNotes:
+def _notes(one: MirrorPlan, uncompared: Collection[str]) -> MirrorNotes:
     mirror = one.mirror
+    unseen = sorted({destination.registry for destination in mirror.destinations} & set(uncompared))
+    if unseen:
+        one.notes.append(f"{', '.join(unseen)} was not compared: it wants a login, and none is known")
     return MirrorNotes(
         mirror=mirror.name,
         source=mirror.source.registry,

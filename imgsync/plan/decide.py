@@ -17,7 +17,7 @@ class Facts:
     `wanted` is the digest it should serve; `serves` what it serves now, None for nothing; `remembered` whether that
     is what our own record says rather than an answer; `reselected` whether the record was made under other settings;
     `missing_referrers` how many of the image's referrers the destination lacks; `missing_content` how many of its manifests and blobs;
-    `held` why the digest is too young, "" when it is not.
+    `held` why the digest is too young, "" when it is not; `uncompared` whether the destination did not let us look.
     """
 
     wanted: str
@@ -28,6 +28,7 @@ class Facts:
     missing_referrers: int = 0
     missing_content: int = 0
     held: str = ""
+    uncompared: bool = False
 
 
 def decide(facts: Facts) -> tuple[Action, str]:
@@ -44,7 +45,7 @@ def decide(facts: Facts) -> tuple[Action, str]:
 
 def _wanted(facts: Facts) -> tuple[Action, str]:
     if facts.serves is None:
-        return Action.CREATE, "not at the destination"
+        return Action.CREATE, "destination not compared: it lets nobody look without a login" if facts.uncompared else "not at the destination"
     if facts.serves == facts.wanted:
         return _same(facts)
     moved = f"{short(facts.serves)} → {short(facts.wanted)}"

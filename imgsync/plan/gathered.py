@@ -15,8 +15,8 @@ class MirrorPlan:
     """
     The part of a plan that is about one mirror.
 
-    `blobs` are those of pending images by destination, `manifests` what reading them took; `whole` says that nothing is still to come,
-    `incomplete` that a listing left something out that may be there.
+    `blobs` are those of pending images by destination, `manifests` what reading them took, `pushes` how many of those are to be
+    pushed; `whole` says that nothing is still to come, `incomplete` that a listing left something out that may be there.
     """
 
     mirror: Mirror
@@ -26,6 +26,7 @@ class MirrorPlan:
     selected: list[SelectedTags] = field(default_factory=list)
     blobs: dict[str, tuple[Descriptor, ...]] = field(default_factory=dict)
     manifests: set[str] = field(default_factory=set)
+    pushes: int = 0
     whole: bool = False
     incomplete: bool = False
 

@@ -178,6 +178,7 @@ class TagPlanner:
             missing_referrers=missing,
             missing_content=content,
             held=self._quarantine.held(source, resolved.digest),
+            uncompared=target.reference.repository.registry in self._inquiry.served.uncompared,
         )
         action, reason = decide(facts)
         return Change(

@@ -98,7 +98,12 @@ class PullCost:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every change, sorted by mirror, action and reference; errors; and what no decision rests on, `notes` among it for people."""
+    """
+    Every change, sorted by mirror, action and reference; errors; and what no decision rests on, `notes` among it for people.
+
+    `requests` are those that planning took, `applying` those that applying will take at most, both by side. `uncompared` are destination
+    registries that were not looked at, having let nobody in without a login: such a plan is to be read, not applied.
+    """
 
     changes: tuple[Change, ...]
     errors: tuple[PlanError, ...] = ()
@@ -107,8 +112,10 @@ class Plan:
     created_at: str = ""
     requests: tuple[tuple[str, int], ...] = ()
     seconds: float = 0.0
+    applying: tuple[tuple[str, int], ...] = ()
     pulls: tuple[PullCost, ...] = ()
     notes: tuple[str, ...] = ()
+    uncompared: tuple[str, ...] = ()
     saved_id: str = ""
 
     @property

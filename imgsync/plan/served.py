@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgsync.concurrency import SingleFlight
-from imgsync.errors import NotFoundError
+from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError
 from imgsync.oci.listing.brief import tags_at_once
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.registry import RegistryClient, Resolved
@@ -15,10 +15,14 @@ class Served:
 
     The first tag of a repository is asked for alone. If it is there, so are the others in all likelihood, and each is asked for; if not,
     the repository is listed, once, and what the list lacks costs no request of its own: a new repository of any size costs two.
+
+    `uncompared` are the registries that let nobody look without a login, where we have none.
     """
 
-    def __init__(self) -> None:
-        """Begin with nothing known."""
+    def __init__(self, *, strict: bool = True) -> None:
+        """Begin with nothing known. Unless *strict*, a registry that we have no login for, and that wants one, serves nothing that we know of."""
+        self.uncompared: set[str] = set()
+        self._strict = strict
         self._has_first: dict[Repository, bool] = {}
         self._tags: dict[Repository, frozenset[str] | None] = {}
         self._flights: SingleFlight[tuple[str, Repository]] = SingleFlight()
@@ -30,6 +34,17 @@ class Served:
         Raises:
             RegistryError: The destination fails.
         """
+        if client.registry in self.uncompared:
+            return None
+        try:
+            return self._asked(client, reference)
+        except (AccessDeniedError, AuthenticationError):
+            if self._strict or client.transport.endpoint.credentials.find(reference.repository.path) is not None:
+                raise
+            self.uncompared.add(client.registry)
+            return None
+
+    def _asked(self, client: RegistryClient, reference: Reference) -> str | None:
         repository = reference.repository
         found: Resolved | None = None
 

@@ -30,6 +30,27 @@ def requests(registries: Registries) -> Iterator[tuple[str, int]]:
         yield origin, sum(sum(count.values()) for count in registries.requests(origin).values())
 
 
+def applying(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
+    """
+    Yield each side and how many requests applying will send it, if nothing is there yet (design.md §7.5).
+
+    Source: one for each manifest and for each blob. Destination: two for a blob that moves, one where it is mounted, one for each manifest.
+    """
+    read: set[str] = set()
+    moved: set[tuple[str, str]] = set()
+    placed: set[tuple[str, str]] = set()
+    pushes = 0
+    for one in mirrors:
+        pushes += one.pushes
+        read |= one.manifests
+        for destination, blobs in one.blobs.items():
+            registry, repository = destination.partition("/")[0], destination.rpartition(":")[0]
+            moved.update((registry, blob.digest) for blob in blobs)
+            placed.update((repository, blob.digest) for blob in blobs)
+    yield "source", len(read) + len({digest for _, digest in moved})
+    yield "destination", len(moved) + len(placed) + pushes
+
+
 def pull_costs(mirrors: Iterable[MirrorPlan], registries: Registries) -> Iterator[PullCost]:
     """Yield what each source registry that counts pulls will count: every manifest of what is pending, each once."""
     wanted: dict[str, set[str]] = defaultdict(set)

@@ -12,7 +12,7 @@ from imgsync.plan.model import Action, Change, FilterStep, Plan, PlanError, Pull
 from imgsync.render.markdown import code, html_code, prose
 from imgsync.render.page import SMALLEST, Block, Entry, fill, length
 from imgsync.render.sections import Section, image_name, sections
-from imgsync.render.words import is_unchanged, pulls, reason_of, requests, sums
+from imgsync.render.words import is_unchanged, pulls, reason_of, requests, sums, to_apply
 from imgsync.units import format_bytes, format_duration
 
 MARKER = "<!-- imgsync-plan -->"
@@ -50,7 +50,9 @@ def _opening(plan: Plan) -> str:
     transfer = [] if unchanged else [f"Transfer **{format_bytes(plan.transfer_bytes)}** (blobs counted once per destination registry)"]
     made = f"planned {code(plan.created_at[:40])}" if plan.created_at else "planned"
     spent = f"{made} in {format_duration(plan.seconds)} by imgsync {__version__}"
-    facts = [f"{counted(plan.counts['keep'], 'tag')} up to date", *transfer, *requests(plan), spent]
+    asked = [f"asked: {', '.join(requests(plan))}"] if requests(plan) else []
+    coming = [f"applying takes at most {', '.join(to_apply(plan))}"] if to_apply(plan) else []
+    facts = [f"{counted(plan.counts['keep'], 'tag')} up to date", *transfer, *coming, *asked, spent]
     return f"{MARKER}\n{heading}\n\n{' · '.join(facts)}\n"
 
 

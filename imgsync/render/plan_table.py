@@ -9,7 +9,7 @@ from imgsync.plan.decide import counted
 from imgsync.plan.model import Action, Change, FilterStep, Plan
 from imgsync.render.safe import safe
 from imgsync.render.sections import Section, image_name, sections
-from imgsync.render.words import is_unchanged, is_what, pulls, reason_of, requests, sums
+from imgsync.render.words import is_unchanged, is_what, pulls, reason_of, requests, sums, to_apply
 from imgsync.units import format_bytes, format_duration
 
 _DROPPED_SHOWN = 20
@@ -108,4 +108,6 @@ def _summary(plan: Plan) -> Iterator[str]:
         return
     yield f"Plan {plan.id}: {', '.join([*sums(plan), f'{kept} up to date'])}."
     yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). {'Asked:' if asked else 'Planned in'} {spent}."
+    if coming := to_apply(plan):
+        yield f"  Applying takes at most {', '.join(coming)}."
     yield from (f"  {cost.registry} counts pulls: {pulls(cost)}." for cost in plan.pulls)

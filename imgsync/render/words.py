@@ -37,6 +37,12 @@ def requests(plan: Plan) -> list[str]:
     return [f"{asked.get(side, 0)} {side} requests" for side in ("destination", "source")] if asked else []
 
 
+def to_apply(plan: Plan) -> list[str]:
+    """Return how many requests applying will take of each side, at most; empty where there is nothing to apply, or it is not known."""
+    coming = dict(plan.applying)
+    return [f"{coming.get(side, 0)} {side} requests" for side in ("destination", "source")] if any(coming.values()) else []
+
+
 def pulls(cost: PullCost) -> str:
     """Return what applying takes of the pulls that a registry counts, and what is left."""
     of = "" if cost.limit is None else f" of {cost.limit}"

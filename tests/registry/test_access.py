@@ -414,3 +414,33 @@ def test_credentials_in_a_location_or_error_are_not_shown(registry, second_regis
 
     assert ran.code == 1
     assert PASSWORD not in ran.stdout + ran.stderr
+
+
+def test_plan_without_a_login_is_made_though_not_compared(registry, password_registry, name, workplace, imgsync):
+    """A fork's pull request has no login: its plan says what is new and what it did not look at, and is not to be applied."""
+    push(registry, f"{name}/app", "1", image())
+    workplace.trust_plain(registry, password_registry)
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{password_registry}/m"])
+
+    ran = imgsync("plan", "-o", "json", "--out", "plan.json")
+    applied = imgsync("apply", "--plan", "plan.json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.json["changes"][0]["reason"] == "destination not compared: it lets nobody look without a login"
+    assert ran.json["uncompared"] == [password_registry.host]
+    assert ran.json["mirrors"][0]["notes"] == [f"{password_registry} was not compared: it wants a login, and none is known"]
+    assert applied.code == 3
+    assert "was made without a look at" in applied.stderr
+
+
+def test_apply_without_a_login_is_an_error(registry, password_registry, name, workplace, imgsync):
+    """What may not even look does not push: apply takes nothing for absent that it was not allowed to see."""
+    push(registry, f"{name}/app", "1", image())
+    workplace.trust_plain(registry, password_registry)
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{password_registry}/m"])
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "401" in ran.json["errors"][0]["message"]
+    assert password_registry.requests(prefix=f"/v2/m/{name}/app/blobs/uploads") == ()

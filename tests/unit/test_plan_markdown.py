@@ -61,7 +61,8 @@ def test_comment_reads_as_it_should():
 EXPECTED = """<!-- imgsync-plan -->
 ### imgsync plan `PLAN` — 1 to create, 1 to update, 1 to delete, 1 on hold, 1 refused, 1 error
 
-1 tag up to date · Transfer **1.0 MiB** (blobs counted once per destination registry) · 0 destination requests · 9 source requests · \
+1 tag up to date · Transfer **1.0 MiB** (blobs counted once per destination registry) · \
+applying takes at most 30 destination requests, 12 source requests · asked: 0 destination requests, 9 source requests · \
 planned `2026-11-23T09:00:00Z` in 1.8s by imgsync 0.1.0
 
 - `docker.io` counts pulls: applying takes 58, 76 are left of 100 per 6h00m.
