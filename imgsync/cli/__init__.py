@@ -21,6 +21,7 @@ _COMMANDS = {
     "list": "List repositories or tags, to find out what to declare.",
     "state": "Show or forget what is remembered.",
     "schema": "Print a JSON schema of the configuration.",
+    "convert": "Turn a regsync, skopeo sync, image-syncer or dregsy file into mirrors.d.",
     "demo": "Show the main job on two registries of our own.",
 }
 _BUG_EXIT = 70
