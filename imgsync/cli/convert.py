@@ -15,7 +15,14 @@ _FORMATS = ("regsync", "skopeo-sync", "image-syncer", "dregsy")
 @option("--from", "source_format", type=click.Choice(_FORMATS), default=None, help="The format of FILE. Default: told from what stands in it.")
 @option("--destination", metavar="REGISTRY/NAMESPACE", default="", help="Where to: for `skopeo sync`, whose files do not say it.")
 @option("--scoped", is_flag=True, help="Whole source paths below the destination, as `skopeo sync --scoped` has them.")
-@option("--output", metavar="DIR", default=None, help="Write DIR/mirrors.d/FORMAT.yaml and DIR/registries.yaml, never over an existing file.")
+# Not by `option`: IMGSYNC_OUTPUT is the form (table, json) of what other commands print.
+@click.option(
+    "--output",
+    envvar="IMGSYNC_CONVERT_OUTPUT",
+    metavar="DIR",
+    default=None,
+    help="Write DIR/mirrors.d/FORMAT.yaml and DIR/registries.yaml, never over an existing file.",
+)
 def command(files: tuple[str, ...], source_format: str | None, destination: str, scoped: bool, output: str | None) -> int:
     """
     Turn a file of regsync, skopeo sync, image-syncer or dregsy into mirrors.d.

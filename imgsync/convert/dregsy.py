@@ -35,6 +35,7 @@ _LOCATION = ("registry", "auth", "skip-tls-verify", "auth-refresh", "lister")
 _MAPPING = ("from", "to", "tags", "platform")
 _REGEX = "regex:"
 _ECR = re.compile(r"[0-9]+\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
+_GOOGLE = re.compile(r"(?:[a-z]+\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev")
 _GROUP = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+)|(\$))")
 
 
@@ -49,6 +50,10 @@ def convert(pieces: list[Piece], options: Options) -> Conversion:  # noqa: ARG00
     root.knows((*_ROOT, "skopeo", "tasks"), extensions=True)
     root.tell(_ROOT)
     root.note(REFERRERS_TRAVEL)
+    for name, known in (("docker", ("dockerhost", "api-version")), ("lister", ("maxItems", "cacheDuration"))):
+        block = root.get(name)
+        if block is not None:
+            block.knows(known)
     skopeo = root.get("skopeo")
     if skopeo is not None:
         skopeo.knows(("binary", "certs-dir"))
@@ -96,6 +101,8 @@ class _Task:
             auth.note("without a login in registries.yaml podman's and docker's are looked up")
         elif auth is not None:
             self._trust.login(auth, registry, value=auth.value)
+        elif _GOOGLE.fullmatch(registry):
+            location.note("dregsy logs in there as Google's tools do", hint="docker-credential-gcr, named in docker's config.json, does so for imgsync")
         if verify is not None and location.flag("skip-tls-verify"):
             self._trust.insecure(verify, registry)
         location.tell({"auth-refresh": (False, "imgsync renews logins of ECR by itself (`pip install 'imgsync-mirror[ecr]'`)")})

@@ -59,7 +59,7 @@ def _is_auth(value: dict[str, Any]) -> bool:
 
 
 def _is_images(value: dict[str, Any]) -> bool:
-    return bool(value) and all("/" in name and isinstance(one, str | list) for name, one in value.items())
+    return all(isinstance(one, str | list) for one in value.values()) and any("/" in name or "/" in one for name, one in value.items())
 
 
 def _parts(pieces: list[Piece]) -> tuple[Piece | None, Piece | None]:

@@ -33,7 +33,7 @@ def whole_match(search: str) -> str:
     starts = search.startswith("^")
     ends = search.endswith("$") and not _is_escaped(search, len(search) - 1)
     body = search[starts : len(search) - ends]
-    return f"{'' if starts else '.*'}{body}{'' if ends else '.*'}" if body else ("" if starts and ends else ".*")
+    return f"{'' if starts else '.*'}{body}{'' if ends else '.*'}" if body else ("^$" if starts and ends else ".*")
 
 
 def without_groups(pattern: str) -> str:
@@ -65,13 +65,13 @@ def globs(search: str, *, crossing: bool) -> tuple[str, ...] | None:
         star = "**" if crossing else "*"
         found += [f"{'' if starts else star}{one}{'' if ends else star}" for one in inner]
     tidy = tuple(dict.fromkeys(_joined_stars(one, crossing=crossing) for one in found))
-    # A glob's `**/` is also fitted by nothing at all, which an expression's `.*/` is not.
-    misread = any("**/" in one for one in tidy)
-    return None if misread or len(tidy) > _MOST_GLOBS or "" in tidy else tidy
+    return None if len(tidy) > _MOST_GLOBS or "" in tidy else tidy
 
 
 def _joined_stars(glob: str, *, crossing: bool) -> str:
-    return re.sub(r"\*{2,}", "**" if crossing else "*", glob)
+    joined = re.sub(r"\*{2,}", "**" if crossing else "*", glob)
+    # A glob's `**/` is also fitted by nothing at all, which an expression's `.*/` is not.
+    return re.sub(r"(^|/)\*\*/", r"\1*/**/", joined)
 
 
 def _is_escaped(text: str, position: int) -> bool:

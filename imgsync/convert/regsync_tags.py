@@ -17,14 +17,14 @@ _LOOSE = "regsync also counts 2024.01 (a leading zero) and 1.2.3.4 as versions, 
 
 
 def read_tags(step: Piece) -> list[TagFilter]:
-    """Return the filters whose union is what *step* selects; the whole repository when it names none."""
+    """Return the filters whose union is what *step* selects; the whole repository when it names none, nothing when none can be said."""
     sets = step.get("tagSets")
     pieces = sets.items() if sets is not None else []
     tags = step.get("tags")
     if tags is not None and tags.value:
         pieces.append(tags)
     found = [one for piece in pieces for one in _read_set(piece)]
-    if not found:
+    if not pieces:
         return [TagFilter()]
     # One part of a selection may well be empty.
     return found if len(found) == 1 else [replace(one, at_least=0) for one in found]
@@ -76,6 +76,7 @@ def checked_search(piece: Piece) -> str:
         compile_expression(search)
     except ValueError as error:
         piece.fault(str(error))
+        return anchored("")
     return search
 
 

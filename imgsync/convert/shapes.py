@@ -74,15 +74,14 @@ def merged(mirrors: Iterable[Mirror]) -> list[Mirror]:
 
 def named(mirrors: Iterable[Mirror]) -> list[Mirror]:
     """Return *mirrors*, their names made such as our schema allows, each its own."""
-    taken: set[str] = set()
+    numbers: dict[str, int] = {}
     done = []
     for mirror in mirrors:
-        base = re.sub(r"[^A-Za-z0-9._-]+", "-", mirror.name).strip("-._")[: _NAME_LIMIT - 5] or "mirror"
-        name, number = base, 1
-        while name in taken:
-            number += 1
-            name = f"{base}-{number}"
-        taken.add(name)
+        name = base = re.sub(r"[^A-Za-z0-9._-]+", "-", mirror.name).strip("-._")[: _NAME_LIMIT - 7] or "mirror"
+        while name in numbers:
+            numbers[base] += 1
+            name = f"{base}-{numbers[base]}"
+        numbers[name] = 1
         done.append(replace(mirror, name=name))
     return done
 

@@ -1,0 +1,69 @@
+"""Other tools' YAML is laxer than ours: what they read well is read well, and each part knows its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from imgsync.convert.formats import convert_files
+
+MERGED = """\
+x-base: &base
+  type: repository
+  tags: &tags
+    allow:
+      - 3
+      - 1.10
+      - on
+      - 2024-01-01
+sync:
+  - <<: *base
+    source: a.io/b
+    target: d.io/b
+  - source: a.io/c
+    target: d.io/c
+    type: repository
+    tags: *tags
+"""
+
+
+def test_tags_are_what_was_written_whatever_yaml_sees_in_them(tmp_path):
+    """Numbers, words that mean true, dates; also through an alias and a merge key."""
+    file = tmp_path / "peer.yml"
+    file.write_text(MERGED, encoding="utf-8")
+
+    mirrors = convert_files([str(file)]).mirrors
+
+    # A dot is any character to an expression.
+    assert [mirror.tags.regex for mirror in mirrors] == [("3", "1.10", "on", "2024-01-01")] * 2
+
+
+def test_remark_on_a_merged_part_names_the_line_where_it_was_written(tmp_path):
+    """Of a merged mapping the part itself, not the place that merges it."""
+    file = tmp_path / "peer.yml"
+    file.write_text(MERGED.replace("    allow:\n", "    deny: ['\\d+']\n    allow:\n"), encoding="utf-8")
+
+    lines = [remark.line for remark in convert_files([str(file)]).remarks if remark.lost]
+
+    assert lines == [4, 4]
+
+
+@pytest.mark.parametrize("text", ['{\n\t"images": {\n\t\t"a.io/b:1":\t"d.io/b"\n\t}\n}\n', '\ufeff{"images": {"a.io/b:1": "d.io\\/b"}}'])
+def test_json_is_read_with_its_tabs_and_escapes(text, tmp_path):
+    """JSON may be indented with tabs, which YAML forbids."""
+    file = tmp_path / "peer.json"
+    file.write_text(text, encoding="utf-8")
+
+    found = convert_files([str(file)]).mirrors
+
+    assert [str(mirror.destinations[0].registry) for mirror in found] == ["d.io"]
+
+
+def test_many_rules_for_one_repository_are_named_in_time(tmp_path):
+    """Names are counted on, not searched for anew."""
+    file = tmp_path / "peer.yml"
+    file.write_text("images:\n" + "".join(f"  a.io/b:{number}: d.io/b\n" for number in range(2000)), encoding="utf-8")
+
+    names = [mirror.name for mirror in convert_files([str(file)]).mirrors]
+
+    assert len(set(names)) == 2000
+    assert names[-1] == "b-2000"
