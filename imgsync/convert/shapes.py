@@ -11,6 +11,7 @@ from imgsync.convert.patterns import globs
 from imgsync.convert.reading import Piece
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.reference import Reference, is_repository_path, parse_reference, parse_registry
+from imgsync.tags import names_only
 
 _HUB_NAMES = {"registry.hub.docker.com", "hub.docker.com"}
 _NAME_LIMIT = 63
@@ -62,14 +63,26 @@ def destination_of(path: str, registry: str, target: str, *, tag: str = "{tag}")
 
 
 def merged(mirrors: Iterable[Mirror]) -> list[Mirror]:
-    """Return *mirrors*, those that differ in nothing but their repositories told as one, in the place of the first."""
+    """Return *mirrors*, those that differ in exact tags alone, then those that differ in repositories alone, told as one in the place of the first."""
     found: dict[Mirror, list[str]] = {}
     first: dict[Mirror, Mirror] = {}
-    for mirror in mirrors:
+    for mirror in _with_names_joined(mirrors):
         alike = replace(mirror, name="", file="", line=0, source=Source(mirror.source.registry))
         first.setdefault(alike, mirror)
         found.setdefault(alike, []).extend(mirror.source.repositories)
     return [replace(first[alike], source=replace(first[alike].source, repositories=tuple(dict.fromkeys(paths)))) for alike, paths in found.items()]
+
+
+def _with_names_joined(mirrors: Iterable[Mirror]) -> list[Mirror]:
+    found: dict[Mirror, list[str]] = {}
+    first: dict[Mirror, Mirror] = {}
+    for mirror in mirrors:
+        joins = names_only(mirror.tags) and all(one.tag == "{tag}" for one in mirror.destinations)
+        # Those of every tag keep their file and line, and are told apart by them.
+        alike = replace(mirror, name="", file="", line=0, tags=replace(mirror.tags, names=())) if joins else mirror
+        first.setdefault(alike, mirror)
+        found.setdefault(alike, []).extend(mirror.tags.names)
+    return [replace(first[alike], tags=replace(first[alike].tags, names=tuple(dict.fromkeys(names)))) for alike, names in found.items()]
 
 
 def named(mirrors: Iterable[Mirror]) -> list[Mirror]:

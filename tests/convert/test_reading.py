@@ -61,9 +61,20 @@ def test_json_is_read_with_its_tabs_and_escapes(text, tmp_path):
 def test_many_rules_for_one_repository_are_named_in_time(tmp_path):
     """Names are counted on, not searched for anew."""
     file = tmp_path / "peer.yml"
-    file.write_text("images:\n" + "".join(f"  a.io/b:{number}: d.io/b\n" for number in range(2000)), encoding="utf-8")
+    file.write_text("images:\n" + "".join(f"  a.io/b:{number}: d.io/b:x{number}\n" for number in range(2000)), encoding="utf-8")
 
     names = [mirror.name for mirror in convert_files([str(file)]).mirrors]
 
     assert len(set(names)) == 2000
     assert names[-1] == "b-2000"
+
+
+def test_rules_that_differ_in_tags_or_repositories_alone_are_told_as_one(tmp_path):
+    """A line for each tag, as such files have them, becomes one mirror; every tag, and renamed tags, stay by themselves."""
+    file = tmp_path / "peer.yml"
+    rules = ["a.io/x/b:1: d.io/y/b", "a.io/x/b: d.io/y/b", "a.io/x/b:2: d.io/y/b", "a.io/x/b:3: d.io/y/b:three", "a.io/x/c:1,2: d.io/y/c"]
+    file.write_text("images:\n" + "".join(f"  {rule}\n" for rule in rules), encoding="utf-8")
+
+    mirrors = convert_files([str(file)]).mirrors
+
+    assert [(mirror.source.repositories, mirror.tags.names) for mirror in mirrors] == [(("x/b", "x/c"), ("1", "2")), (("x/b",), ()), (("x/b",), ("3",))]
