@@ -187,8 +187,9 @@ class _GlobParser:
         if mark == "*":
             return ["**" if self._crossing else "*"], behind
         if self._crossing:
-            # Below a namespace, and of a whole registry, at least one character is there anyhow.
-            if mark == "+" and after_slash:
+            # Of whole parts of a path at least one character is there anyhow.
+            whole_part = after_slash and not self._depth and pattern[behind : behind + 1] in {"", "/"}
+            if mark == "+" and whole_part:
                 return ["**"], behind
             raise ValueError("one character that may be a slash")
         if mark == "+":

@@ -15,6 +15,8 @@ from imgsync.tags import names_only
 
 _HUB_NAMES = {"registry.hub.docker.com", "hub.docker.com"}
 _NAME_LIMIT = 63
+# HOST:TAG@sha256:… is an image of Docker Hub with its digest, and names no user.
+_USER = re.compile(r"(?:[a-z]+://)?[^/@]*@(?!sha(?:256|512):)")
 # For formats that know no referrers, and copy the tags of signatures like any other.
 REFERRERS_TRAVEL = "signatures and other referrers travel with their image here (`referrers: false` leaves them)"
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
@@ -22,6 +24,8 @@ _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 
 def read_image(piece: Piece, text: str) -> Reference | None:
     """Return the image *text* as docker's users write it (`nginx:1.27` is Docker Hub's); None, and a fault, when it is none."""
+    if _names_user(piece, text):
+        return None
     try:
         return parse_reference(_of_docker_hub(text))
     except InvalidReferenceError as error:
@@ -31,6 +35,8 @@ def read_image(piece: Piece, text: str) -> Reference | None:
 
 def read_registry(piece: Piece, text: str) -> str:
     """Return the registry *text*; "", and a fault, when it is none."""
+    if _names_user(piece, text):
+        return ""
     try:
         return parse_registry("docker.io" if text in _HUB_NAMES else text)
     except InvalidReferenceError as error:
@@ -102,6 +108,14 @@ def named(mirrors: Iterable[Mirror]) -> list[Mirror]:
 def mirror_name(path: str) -> str:
     """Return what a mirror of the repository *path* is called."""
     return path.removeprefix("library/").replace("/", "-")
+
+
+def _names_user(piece: Piece, text: str) -> bool:
+    """Return whether a user, and perhaps a password, stands before the host; the fault then noted shows neither."""
+    found = _USER.match(text) is not None
+    if found:
+        piece.fault("a user is named before the registry", hint="write HOST/PATH; credentials belong in registries.yaml")
+    return found
 
 
 def _of_docker_hub(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsync.convert.patterns import anchored, globs, plain_name, whole_match, without_groups
@@ -19,6 +19,7 @@ _TAGS = st.text(alphabet="ab1.-", min_size=1, max_size=6)
 _PATHS = st.lists(st.text(alphabet="ab1", min_size=1, max_size=2), min_size=1, max_size=4).map("/".join)
 
 
+@settings(deadline=None)
 @given(_SEARCHES, st.lists(_TAGS, max_size=30))
 def test_whole_match_fits_what_is_found(search, tags):
     """Our expressions fit whole tags; theirs are searched for."""
@@ -27,6 +28,7 @@ def test_whole_match_fits_what_is_found(search, tags):
     assert [whole.fullmatch(tag) is not None for tag in tags] == [re.search(search, tag) is not None for tag in tags]
 
 
+@settings(deadline=None)
 @given(_SEARCHES, st.lists(_TAGS, max_size=30))
 def test_globs_fit_what_is_found(search, tags):
     """Where globs are given at all, they say the same."""
@@ -37,7 +39,8 @@ def test_globs_fit_what_is_found(search, tags):
         assert [any(one.fullmatch(tag) for one in compiled) for tag in tags] == [re.search(search, tag) is not None for tag in tags]
 
 
-@given(st.lists(st.sampled_from(["a", "b", "1", "/", ".*", "(a|b)", ".+", "[ab]"]), max_size=5).map("".join), st.lists(_PATHS, max_size=30))
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["a", "b", "1", "/", ".*", "(a|b)", ".+", "(.+)", "[ab]"]), max_size=5).map("".join), st.lists(_PATHS, max_size=30))
 def test_globs_over_paths_fit_what_is_found(pattern, paths):
     """`.*` crosses slashes, and so does `**`."""
     found = globs(anchored(pattern), crossing=True)
@@ -47,6 +50,7 @@ def test_globs_over_paths_fit_what_is_found(pattern, paths):
         assert [any(one.fullmatch(path) for one in compiled) for path in paths] == [re.search(f"^{pattern}$", path) is not None for path in paths]
 
 
+@settings(deadline=None)
 @given(_PATTERNS.filter(bool), st.lists(_TAGS, max_size=20))
 def test_pattern_without_groups_fits_the_same(pattern, tags):
     """Groups are forgotten, nothing else changes."""

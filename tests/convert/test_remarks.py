@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from imgsync.cli import run
+from imgsync.cli import convert, run
+from imgsync.convert.formats import NAMES
 from tests.conftest import secrets_in
 from tests.run_imgsync import Result
 
@@ -225,6 +226,11 @@ def test_skopeo_wants_to_know_where_to(ran, write):
     assert ran("convert", "other.yml", "--destination", "b.io").code == 3
 
 
+def test_every_format_can_be_named():
+    """The command line, which imports nothing, knows the names by heart."""
+    assert convert._FORMATS == NAMES
+
+
 def test_format_can_be_insisted_on(ran, write):
     """--from reads the file as that format, whatever it looks like."""
     write("peer.yml", DREGSY)
@@ -251,6 +257,24 @@ LOGINS = {
     "image-syncer": "auth:\n  a.io: {username: user-SECRET, password: word-SECRET}\nimages:\n  a.io/b: d.io/b\n",
     "dregsy": DREGSY.replace("a.io}", f"a.io, auth: {base64.b64encode(b'user-SECRET:word-SECRET').decode()}}}"),
 }
+
+
+URLS = {
+    "a registry": DREGSY.replace("a.io}", "'https://user-SECRET:word-SECRET@a.io'}"),
+    "a source": REGSYNC.replace("source: alpine", "source: user:word-SECRET@a.io/b"),
+    "a login": "creds:\n  - registry: 'http://user:word-SECRET@a.io'\n" + REGSYNC.replace("version: 1\n", ""),
+}
+
+
+@pytest.mark.parametrize("case", URLS)
+def test_password_in_a_url_is_refused_and_not_shown(case, ran, write):
+    """The fixture looks for secrets in what was printed."""
+    write("peer.yml", URLS[case])
+
+    result = ran("convert", "peer.yml")
+
+    assert result.code == 3
+    assert "a user is named before the registry" in result.stderr
 
 
 @pytest.mark.parametrize("case", LOGINS)
