@@ -28,7 +28,8 @@ def anchored(pattern: str) -> str:
 
 def whole_match(search: str) -> str:
     """Return the expression that fits a whole tag exactly when searching for *search* in it finds something."""
-    if len(_alternatives(search)) > 1:
+    repeated_anchor = search.startswith("^") and search[1:2] in {"*", "+", "?", "{"}
+    if len(_alternatives(search)) > 1 or repeated_anchor:
         return f".*(?:{search}).*"
     starts = search.startswith("^")
     ends = search.endswith("$") and not _is_escaped(search, len(search) - 1)

@@ -89,6 +89,15 @@ def test_plain_name_is_the_only_one_found(search, expected):
     assert plain_name(search) == expected
 
 
+@pytest.mark.parametrize("search", ["^*$", "^?a", "^+b$", "^$", "", "^", "$", "^a|", "|"])
+def test_odd_anchors_are_searched_for_as_they_stand(search):
+    """A repeated anchor, an empty alternative: whatever RE2 finds, our expression fits."""
+    whole, theirs = compile_expression(whole_match(search)), compile_expression(search)
+
+    for tag in ("a", "b", "ab", "1"):
+        assert (whole.fullmatch(tag) is not None) == (theirs.search(tag) is not None), tag
+
+
 def test_nested_groups_are_given_up_in_time():
     """Neither deep nesting nor many alternatives cost more than a moment."""
     assert globs(f"^{'(' * 900}a{')' * 900}$", crossing=False) is None

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
+
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from imgsync.convert.formats import convert_files
+from imgsync.convert.model import Options
+from imgsync.errors import ImgsyncError
 
 MERGED = """\
 x-base: &base
@@ -78,3 +86,59 @@ def test_rules_that_differ_in_tags_or_repositories_alone_are_told_as_one(tmp_pat
     mirrors = convert_files([str(file)]).mirrors
 
     assert [(mirror.source.repositories, mirror.tags.names) for mirror in mirrors] == [(("x/b", "x/c"), ("1", "2")), (("x/b",), ()), (("x/b",), ("3",))]
+
+
+EXAMPLES = sorted(path for path in (Path(__file__).parent / "examples").iterdir() if "." not in path.stem)
+JUNK = [
+    None,
+    [],
+    {},
+    "",
+    0,
+    3.5,
+    True,
+    "a b",
+    "*",
+    "(",
+    "^*$",
+    "a@b",
+    ["x", None, {}],
+    {"a": {"b": [1]}},
+    "$",
+    "{{",
+    ":/",
+    ",",
+    "/",
+    "regex:(",
+    "keep: latest 99999999999",
+    "semver: >",
+    "\u202e",
+]
+
+
+def _parts(value, path=()):
+    yield path
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _parts(part, (*path, key))
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(EXAMPLES), st.integers(min_value=0), st.sampled_from(JUNK))
+def test_anything_in_place_of_anything_is_converted_or_told(tmp_path, example, number, junk):
+    """Whatever stands in a file, there are mirrors or faults, never a traceback."""
+    document = yaml.safe_load(example.read_text(encoding="utf-8").replace("\t", " "))
+    paths = list(_parts(document))[1:]
+    *above, last = paths[number % len(paths)]
+    place = document
+    for key in above:
+        place = place[key]
+    place[last] = copy.deepcopy(junk)
+    file = tmp_path / "peer.yml"
+    file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+
+    try:
+        found = convert_files([str(file)], options=Options("d.io" if "skopeo" in example.name else ""))
+    except ImgsyncError as error:
+        assert error.exit_code == 3
+    else:
+        assert found.mirrors
