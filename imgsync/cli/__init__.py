@@ -24,6 +24,7 @@ _COMMANDS = {
     "state": "Show, forget, carry or rebuild what is remembered.",
     "init": "Make a new mirror repository: mirrors.d, CI workflows, pre-commit.",
     "schema": "Print a JSON schema of the configuration.",
+    "convert": "Turn a regsync, skopeo sync, image-syncer or dregsy file into mirrors.d.",
     "demo": "Show the main job on two registries of our own.",
 }
 _BUG_EXIT = 70

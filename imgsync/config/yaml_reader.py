@@ -233,16 +233,27 @@ class _Builder:
             self._document.keys[(*path, name)] = key.place
             made[name] = self.build(value, (*path, name), depth + 1)
         for source in merged:
-            self._merge(source, made, path, depth)
+            self._merge(source, made, path, depth + 1)
         return made
 
     def _merge(self, source: _Node, made: dict[str, Any], path: Path, depth: int) -> None:
+        """Add to *made* what *source* has and *made* lacks; each part stands where the merged mapping wrote it."""
+        self._made += 1
+        if self._made > _NODE_LIMIT or depth > _DEPTH_LIMIT:
+            raise _Bad(source.place, "aliases expand to more than a configuration can hold", "write the values out")
         if source.kind != "map":
             raise _Bad(source.place, "'<<' merges mappings alone")
-        for name, value in self._mapping(source, (*path, "<<"), depth + 1).items():
-            if name not in made:
-                made[name] = value
-                self._document.places.setdefault((*path, name), source.place)
+        further: list[_Node] = []
+        for key, value in zip(source.items[::2], source.items[1::2], strict=True):
+            if key.kind != "scalar":
+                raise _Bad(key.place, "a key must be text")
+            if key.plain and key.text == "<<":
+                further += value.items if value.kind == "list" else [value]
+            elif key.text not in made:
+                self._document.keys[(*path, key.text)] = key.place
+                made[key.text] = self.build(value, (*path, key.text), depth + 1)
+        for node in further:
+            self._merge(node, made, path, depth + 1)
 
 
 def _typed(text: str, kind: str) -> Any:

@@ -1,0 +1,84 @@
+"""Files as their tools' own documentation shows them, and what they come to: text for text, valid, and meaning what was converted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from imgsync.config.load import load_config
+from imgsync.config.schema_check import check_schema
+from imgsync.config.yaml_reader import read_documents
+from imgsync.convert.formats import convert_files
+from imgsync.convert.model import Options
+from imgsync.convert.writer import mirrors_text
+from tests.conftest import secrets_in
+
+EXAMPLES = Path(__file__).parent / "examples"
+# Name of the case: the files given, the options, the name of the format.
+CASES = {
+    "regsync-documented": (["regsync-documented.yml"], [], "regsync"),
+    "regsync-settings": (["regsync-settings.yml"], [], "regsync"),
+    "skopeo-documented": (["skopeo-documented.yml"], ["--destination", "my-registry.local.lan/repo/"], "skopeo-sync"),
+    "skopeo-scoped": (["skopeo-documented.yml"], ["--destination", "my-registry.local.lan/repo", "--scoped"], "skopeo-sync"),
+    "image-syncer-documented": (["image-syncer-documented.json"], [], "image-syncer"),
+    "image-syncer-split": (["image-syncer-images.yaml", "image-syncer-auth.yaml"], [], "image-syncer"),
+    "dregsy-documented": (["dregsy-documented.yaml"], [], "dregsy"),
+    "dregsy-matching": (["dregsy-matching.yaml"], [], "dregsy"),
+}
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def _files(case: str) -> list[str]:
+    return [str(EXAMPLES / name) for name in CASES[case][0]]
+
+
+@every_case
+def test_example_becomes_what_is_expected(case, imgsync):
+    """stdout is the mirrors.d document to the letter, and nothing else; no secret of the file shows anywhere."""
+    result = imgsync("convert", *_files(case), *CASES[case][1])
+
+    assert result.stdout == (EXAMPLES / f"{case}.expected.yaml").read_text(encoding="utf-8")
+    assert "Traceback" not in result.stderr
+    assert secrets_in(result.stdout + result.stderr) == []
+
+
+@every_case
+def test_output_folder_holds_what_validates(case, imgsync, tmp_path):
+    """With --output the trust stands beside the mirrors, as expected, and `imgsync validate` has nothing against the mirrors."""
+    result = imgsync("convert", *_files(case), *CASES[case][1], "--output", "out")
+    trust, expected = tmp_path / "out" / "registries.yaml", EXAMPLES / f"{case}.registries.yaml"
+
+    assert result.code in {0, 1}
+    assert (tmp_path / "out" / "mirrors.d" / f"{CASES[case][2]}.yaml").read_text() == (EXAMPLES / f"{case}.expected.yaml").read_text()
+    assert trust.exists() == expected.exists()
+    assert not trust.exists() or trust.read_text() == expected.read_text()
+    assert imgsync("validate", "out/mirrors.d").code == 0
+    assert sorted(path.name for path in (tmp_path / "out").rglob(".*")) == []
+
+
+@every_case
+def test_expected_trust_fits_its_schema(case):
+    """What is written as registries.yaml is one."""
+    file = EXAMPLES / f"{case}.registries.yaml"
+    if file.exists():
+        documents, faults = read_documents(file.read_bytes(), file=file.name)
+
+        assert faults == []
+        assert check_schema(documents[0], "registries") == []
+
+
+@every_case
+def test_text_says_what_was_converted(case, tmp_path):
+    """Our own loader reads from the text the very mirrors that were written."""
+    options = Options("my-registry.local.lan/repo", scoped="--scoped" in CASES[case][1]) if "skopeo" in case else Options()
+    converted = convert_files(_files(case), options=options)
+    file = tmp_path / "mirrors.yaml"
+    file.write_text(mirrors_text(converted), encoding="utf-8")
+    (tmp_path / "none.yaml").write_text("version: 1\n", encoding="utf-8")
+
+    loaded = load_config([str(file)], registries=str(tmp_path / "none.yaml"), environ=defaultdict(str)).mirrors
+
+    assert [replace(mirror, file="", line=0) for mirror in loaded] == [replace(mirror, file="", line=0) for mirror in converted.mirrors]

@@ -1,0 +1,143 @@
+"""Other tools' YAML is laxer than ours: what they read well is read well, and each part knows its line."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from imgsync.convert.formats import convert_files
+from imgsync.convert.model import Options
+from imgsync.errors import ImgsyncError
+
+MERGED = """\
+x-base: &base
+  type: repository
+  tags: &tags
+    allow:
+      - 3
+      - 1.10
+      - on
+      - 2024-01-01
+sync:
+  - <<: *base
+    source: a.io/b
+    target: d.io/b
+  - source: a.io/c
+    target: d.io/c
+    type: repository
+    tags: *tags
+"""
+
+
+def test_tags_are_what_was_written_whatever_yaml_sees_in_them(tmp_path):
+    """Numbers, words that mean true, dates; also through an alias and a merge key."""
+    file = tmp_path / "peer.yml"
+    file.write_text(MERGED, encoding="utf-8")
+
+    mirrors = convert_files([str(file)]).mirrors
+
+    # A dot is any character to an expression.
+    assert [mirror.tags.regex for mirror in mirrors] == [("3", "1.10", "on", "2024-01-01")] * 2
+
+
+def test_remark_on_a_merged_part_names_the_line_where_it_was_written(tmp_path):
+    """Of a merged mapping the part itself, not the place that merges it."""
+    file = tmp_path / "peer.yml"
+    file.write_text(MERGED.replace("    allow:\n", "    deny: ['\\d+']\n    allow:\n"), encoding="utf-8")
+
+    lines = [remark.line for remark in convert_files([str(file)]).remarks if remark.lost]
+
+    assert lines == [4, 4]
+
+
+@pytest.mark.parametrize("text", ['{\n\t"images": {\n\t\t"a.io/b:1":\t"d.io/b"\n\t}\n}\n', '\ufeff{"images": {"a.io/b:1": "d.io\\/b"}}'])
+def test_json_is_read_with_its_tabs_and_escapes(text, tmp_path):
+    """JSON may be indented with tabs, which YAML forbids."""
+    file = tmp_path / "peer.json"
+    file.write_text(text, encoding="utf-8")
+
+    found = convert_files([str(file)]).mirrors
+
+    assert [str(mirror.destinations[0].registry) for mirror in found] == ["d.io"]
+
+
+def test_many_rules_for_one_repository_are_named_in_time(tmp_path):
+    """Names are counted on, not searched for anew."""
+    file = tmp_path / "peer.yml"
+    file.write_text("images:\n" + "".join(f"  a.io/b:{number}: d.io/b:x{number}\n" for number in range(2000)), encoding="utf-8")
+
+    names = [mirror.name for mirror in convert_files([str(file)]).mirrors]
+
+    assert len(set(names)) == 2000
+    assert names[-1] == "b-2000"
+
+
+def test_rules_that_differ_in_tags_or_repositories_alone_are_told_as_one(tmp_path):
+    """A line for each tag, as such files have them, becomes one mirror; every tag, and renamed tags, stay by themselves."""
+    file = tmp_path / "peer.yml"
+    rules = ["a.io/x/b:1: d.io/y/b", "a.io/x/b: d.io/y/b", "a.io/x/b:2: d.io/y/b", "a.io/x/b:3: d.io/y/b:three", "a.io/x/c:1,2: d.io/y/c"]
+    file.write_text("images:\n" + "".join(f"  {rule}\n" for rule in rules), encoding="utf-8")
+
+    mirrors = convert_files([str(file)]).mirrors
+
+    assert [(mirror.source.repositories, mirror.tags.names) for mirror in mirrors] == [(("x/b", "x/c"), ("1", "2")), (("x/b",), ()), (("x/b",), ("3",))]
+
+
+EXAMPLES = sorted(path for path in (Path(__file__).parent / "examples").iterdir() if "." not in path.stem)
+JUNK = [
+    None,
+    [],
+    {},
+    "",
+    0,
+    3.5,
+    True,
+    "a b",
+    "*",
+    "(",
+    "^*$",
+    "a@b",
+    ["x", None, {}],
+    {"a": {"b": [1]}},
+    "$",
+    "{{",
+    ":/",
+    ",",
+    "/",
+    "regex:(",
+    "keep: latest 99999999999",
+    "semver: >",
+    "\u202e",
+]
+
+
+def _parts(value, path=()):
+    yield path
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _parts(part, (*path, key))
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(EXAMPLES), st.integers(min_value=0), st.sampled_from(JUNK))
+def test_anything_in_place_of_anything_is_converted_or_told(tmp_path, example, number, junk):
+    """Whatever stands in a file, there are mirrors or faults, never a traceback."""
+    document = yaml.safe_load(example.read_text(encoding="utf-8").replace("\t", " "))
+    paths = list(_parts(document))[1:]
+    *above, last = paths[number % len(paths)]
+    place = document
+    for key in above:
+        place = place[key]
+    place[last] = copy.deepcopy(junk)
+    file = tmp_path / "peer.yml"
+    file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+
+    try:
+        done = bool(convert_files([str(file)], options=Options("d.io" if "skopeo" in example.name else "")).mirrors)
+    except ImgsyncError as error:
+        done = error.exit_code == 3
+    assert done

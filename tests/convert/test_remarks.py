@@ -1,0 +1,300 @@
+"""What is said about a file on stderr, line by line, and what the exit code then is."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+
+from imgsync.cli import convert, run
+from imgsync.convert.formats import NAMES
+from tests.conftest import secrets_in
+from tests.run_imgsync import Result
+
+REGSYNC = "version: 1\nsync:\n  - source: alpine\n    target: registry.internal/alpine\n    type: repository\n"
+DREGSY = "tasks:\n  - name: a\n    source: {registry: a.io}\n    target: {registry: b.io}\n    mappings:\n      - {from: x/y, platform: all}\n"
+
+# A file, and for each line that is not carried over a part of what is said of it.
+LOST = {
+    "a backup": (REGSYNC + "    backup: old\n", {6: "keeps no backup"}),
+    "hooks": (REGSYNC + "    hooks: {pre: {type: script, params: [x]}}\n", {6: "no hooks"}),
+    "a denial that no glob says": (REGSYNC + "    tags:\n      deny:\n        - '\\d+'\n        - 'rc.*'\n", {8: "no glob says the same"}),
+    "a range with a pre-release": (
+        REGSYNC + "    tags: {semverRange: ['>=1.0.0-rc1']}\n  - {source: b, target: c.io/b, type: image}\n",
+        {6: "names a pre-release"},
+    ),
+    "a range with a pre-release, besides another": (
+        REGSYNC + "    tags:\n      semverRange:\n        - '>=1.0.0-rc1'\n        - '>=2.0.0'\n",
+        {8: "names a pre-release"},
+    ),
+    "a variable": (REGSYNC + "  - source: b\n    target: '{{env \"X\"}}/b'\n    type: image\n", {7: "knows no templates"}),
+    "a directory": (REGSYNC + "  - source: b\n    target: ocidir://b\n    type: image\n", {7: "from registry to registry"}),
+    "repositories by expression": (
+        REGSYNC + "  - source: c.io\n    target: d.io\n    type: registry\n    repos:\n      allow: ['a-\\d+']\n",
+        {10: "by path or namespace"},
+    ),
+    "annotations of referrers": (REGSYNC + "    referrers: true\n    referrerFilters:\n      - annotations: {a: b}\n", {8: "by artifact type alone"}),
+    "another host": ("creds:\n  - registry: a.io\n    hostname: b.io\n" + REGSYNC.replace("version: 1\n", ""), {3: "under its own name"}),
+    "a certificate as text": ("creds:\n  - registry: a.io\n    regcert: |\n      PEM\n" + REGSYNC.replace("version: 1\n", ""), {3: "named as files"}),
+    "a digest": (
+        REGSYNC + f"  - source: b@sha256:{'0' * 64}\n    target: c.io/b\n    type: image\n",
+        {6: "by tag, not by digest"},
+    ),
+    "a login for a namespace": ("auth:\n  a.io/b: {username: u, password: p}\nimages:\n  a.io/b/c: d.io/b/c\n", {2: "per registry, not per namespace"}),
+    "a destination by variable": ("images:\n  a.io/b: d.io/b\n  a.io/c: $HOST/c\n", {3: "reads no variables"}),
+    "tags without counterpart": ("images:\n  a.io/b: d.io/b\n  a.io/c:1,2: d.io/c:1\n", {3: "as many tags"}),
+    "two logins for one registry": (
+        DREGSY.replace("a.io}", "a.io, auth: b25lOmE=}").replace("registry: b.io}", "registry: a.io, auth: dHdvOmI=}"),
+        {4: "another login for the same registry"},
+    ),
+    "a keep that no glob says": (DREGSY.replace("platform: all", "platform: all, tags: ['keep: !a+']"), {6: "no glob says the same"}),
+    "a count over exact versions": (
+        DREGSY.replace("platform: all", "platform: all, tags: ['1.0.0', 'semver: >=2.0.0', 'keep: latest 2']"),
+        {6: "counts exact tags"},
+    ),
+    "a move of paths that cannot be said": (
+        DREGSY.replace("from: x/y", "from: 'regex:x/.*', to: 'regex:x/y(.*),z/$1'") + "      - {from: x/z}\n",
+        {6: "change of paths"},
+    ),
+}
+
+
+@pytest.fixture
+def ran(tmp_path, monkeypatch, capsys):
+    """Run the command line within this process, which is what a hundred small files have time for."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("IMGSYNC_DESTINATION", "IMGSYNC_FROM", "IMGSYNC_OUTPUT", "IMGSYNC_SCOPED", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def run_here(*arguments: str) -> Result:
+        code = run(list(arguments))
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err, err
+        assert secrets_in(out + err) == []
+        return Result(code, out, err)
+
+    return run_here
+
+
+def _lines(stderr: str) -> dict[int, str]:
+    found = re.findall(r"^peer\.yml:(\d+):\d+: not carried over: (.*)$", stderr, re.MULTILINE)
+    return {int(line): text for line, text in found}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_what_is_lost_is_said_with_its_line(case, ran, write):
+    """The rest is written, the line is named, the exit code is 1."""
+    text, expected = LOST[case]
+    write("peer.yml", text)
+
+    result = ran("convert", "peer.yml")
+
+    assert result.code == 1, result.stderr
+    assert "mirrors:" in result.stdout
+    lines = _lines(result.stderr)
+    assert sorted(lines) == sorted(expected), result.stderr
+    assert all(part in lines[line] for line, part in expected.items()), lines
+
+
+@pytest.mark.parametrize("text", [REGSYNC, REGSYNC + "    interval: 60m\n    fastCheck: true\n", "images:\n  a.io/b: d.io/b\n", DREGSY])
+def test_all_carried_over_exits_0(text, ran, write):
+    """What a CI's schedule says, or what imgsync does anyhow, costs no exit code."""
+    write("peer.yml", text)
+
+    result = ran("convert", "peer.yml")
+
+    assert result.code == 0, result.stderr
+    assert _lines(result.stderr) == {}
+
+
+# A file that is not understood, and the parts of what is said.
+WRONG = {
+    "an unknown key": (REGSYNC + "    tag: {allow: [a]}\n", ["peer.yml:6:5: sync[0].tag: unknown key", "did you mean 'tags'?"]),
+    "an unknown key at the top": (REGSYNC + "default: {}\n", ["peer.yml:6:1: default: unknown key", "did you mean 'defaults'?"]),
+    "an unknown key of skopeo's": ("a.io:\n  images: {b: []}\n  tls-verfy: false\n", ["peer.yml:3:3:", "did you mean 'tls-verify'?"]),
+    "an unknown key of dregsy's": (
+        DREGSY.replace("from:", "form: a, from:"),
+        ["peer.yml:6:10: tasks[0].mappings[0].form: unknown key", "did you mean 'from'?"],
+    ),
+    "an unknown key of image-syncer's": ("auth:\n  a.io: {user: b}\nimages:\n  a.io/b: d.io/b\n", ["peer.yml:2:10:", "did you mean 'username'?"]),
+    "a type of step that is none": (REGSYNC.replace("repository", "repo"), ["peer.yml:5:11: sync[0].type: 'repo' is no type"]),
+    "no target": (REGSYNC.replace("    target: registry.internal/alpine\n", ""), ["peer.yml:3:5: sync[0]: 'target' must be given"]),
+    "a text for a list": (REGSYNC + "    tags: {allow: latest}\n", ["peer.yml:6:19: sync[0].tags.allow: a list is wanted here"]),
+    "no expression": (REGSYNC + "    tags: {allow: ['(']}\n", ["peer.yml:6:20:", "no RE2 expression"]),
+    "a name that is none": (REGSYNC.replace("source: alpine", "source: Alpine:x:y"), ["peer.yml:3:13: sync[0].source"]),
+    "a newer version": (REGSYNC.replace("version: 1", "version: 2"), ["peer.yml:1:10: version"]),
+    "a key given twice": (REGSYNC + "    type: image\n", ["peer.yml:6:5: sync[0].type: 'type' is given twice"]),
+    "several documents": (REGSYNC + "---\na: b\n", ["several documents"]),
+    "a list": ("- a\n", ["a mapping is wanted here"]),
+    "nothing": ("", ["the file is empty"]),
+    "broken YAML": ("a: [\n", ["not valid YAML"]),
+    "nothing known": ("a: {b: c}\n", ["none of the formats known here: regsync, skopeo-sync, image-syncer, dregsy", "--from"]),
+    "nothing left": (REGSYNC.replace("registry.internal/alpine", "ocidir://x"), ["nothing of it can be carried over", "from registry to registry"]),
+    "two sources for one image": (
+        "images:\n  a.io/b:1: d.io/b\n  a.io/c:1: d.io/b\n",
+        ["peer.yml:3:1:", "would be written to d.io/b:1", "imgsync cannot say this"],
+    ),
+    "logins alone": ("a.io: {username: b, password: c}\n", ["no images", "convert auth.yaml images.yaml"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_not_understood_gives_faults_and_no_output(case, ran, write, tmp_path):
+    """Every fault with its place, exit code 3, nothing on stdout and nothing written."""
+    text, expected = WRONG[case]
+    write("peer.yml", text)
+
+    result = ran("convert", "peer.yml", "--output", "out", *(["--destination", "d.io"] if "skopeo" in case else []))
+
+    assert result.code == 3, result.stderr
+    assert result.stdout == ""
+    assert all(part in result.stderr for part in expected), result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_file_that_is_not_understood_prints_nothing(ran, write):
+    """Without --output too: no half of a document that somebody pipes into a file."""
+    write("peer.yml", REGSYNC + "    tag: {}\n")
+
+    result = ran("convert", "peer.yml")
+
+    assert (result.code, result.stdout) == (3, "")
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"\x00", b"a: &a {<<: *a}\nsync: []\n", b"[" * 5000, b"sync: [" + b"{a: b}," * 10 + b"]"])
+def test_hostile_files_are_faults(data, ran, tmp_path):
+    """Bytes that are no text, endless merges, deep nesting: a message, never a traceback."""
+    (tmp_path / "peer.yml").write_bytes(data)
+
+    result = ran("convert", "peer.yml")
+
+    assert result.code == 3
+    assert result.stdout == ""
+
+
+def test_all_faults_are_told_at_once(ran, write):
+    """Two typing errors, two lines."""
+    write("peer.yml", REGSYNC + "    tag: {}\n    platfrom: linux/amd64\n")
+
+    result = ran("convert", "peer.yml")
+
+    assert "did you mean 'tags'?" in result.stderr
+    assert "did you mean 'platform'?" in result.stderr
+
+
+def test_missing_file_is_told(ran):
+    """No file, exit code 3."""
+    result = ran("convert", "nowhere.yml")
+
+    assert result.code == 3
+    assert "nowhere.yml" in result.stderr
+
+
+@pytest.mark.parametrize("existing", ["out/mirrors.d/regsync.yaml", "out/registries.yaml"])
+def test_existing_files_are_never_written_over(existing, ran, write, tmp_path):
+    """Either one stops both; what was there stays, and nothing is beside it."""
+    write("peer.yml", "creds: [{registry: a.io, tls: disabled}]\n" + REGSYNC.replace("version: 1\n", ""))
+    write(existing, "mine\n")
+
+    result = ran("convert", "peer.yml", "--output", "out")
+
+    assert result.code == 3
+    assert existing in result.stderr
+    assert [path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["mine\n"]
+
+
+def test_folder_that_cannot_be_made_is_told(ran, write):
+    """A file stands where the folder should be."""
+    write("peer.yml", REGSYNC)
+    write("out", "a file\n")
+
+    result = ran("convert", "peer.yml", "--output", "out")
+
+    assert result.code == 3
+    assert "cannot be written" in result.stderr
+
+
+def test_skopeo_wants_to_know_where_to(ran, write):
+    """Its file does not say it, so the command line has to; the others say it themselves."""
+    write("peer.yml", "a.io:\n  images: {b: []}\n")
+    write("other.yml", REGSYNC)
+
+    assert "--destination" in ran("convert", "peer.yml").stderr
+    assert ran("convert", "peer.yml").code == 3
+    assert "no namespace" in ran("convert", "peer.yml", "--destination", "b.io/A").stderr
+    assert ran("convert", "other.yml", "--destination", "b.io").code == 3
+
+
+def test_every_format_can_be_named():
+    """The command line, which imports nothing, knows the names by heart."""
+    assert convert._FORMATS == NAMES
+
+
+def test_format_can_be_insisted_on(ran, write):
+    """--from reads the file as that format, whatever it looks like."""
+    write("peer.yml", DREGSY)
+
+    result = ran("convert", "peer.yml", "--from", "regsync")
+
+    assert result.code == 3
+    assert "tasks: unknown key" in result.stderr
+
+
+def test_several_files_are_for_image_syncer(ran, write):
+    """Its logins and images belong together; two files of another tool do not."""
+    write("a.yml", REGSYNC)
+    write("b.yml", DREGSY)
+
+    assert "one by one" in ran("convert", "a.yml", "a.yml").stderr
+    assert "different formats" in ran("convert", "a.yml", "b.yml").stderr
+
+
+LOGINS = {
+    "regsync": "creds:\n  - {registry: a.io, user: user-SECRET, pass: word-SECRET}\n" + REGSYNC.replace("version: 1\n", ""),
+    "regsync, half a template": "creds:\n  - {registry: a.io, user: u, pass: 'word-SECRET{{env \"X\"}}'}\n" + REGSYNC.replace("version: 1\n", ""),
+    "skopeo": "a.io:\n  images: {b: []}\n  credentials: {username: user-SECRET, password: word-SECRET}\n",
+    "image-syncer": "auth:\n  a.io: {username: user-SECRET, password: word-SECRET}\nimages:\n  a.io/b: d.io/b\n",
+    "dregsy": DREGSY.replace("a.io}", f"a.io, auth: {base64.b64encode(b'user-SECRET:word-SECRET').decode()}}}"),
+}
+
+
+URLS = {
+    "a registry": DREGSY.replace("a.io}", "'https://user-SECRET:word-SECRET@a.io'}"),
+    "a source": REGSYNC.replace("source: alpine", "source: user:word-SECRET@a.io/b"),
+    "a login": "creds:\n  - registry: 'http://user:word-SECRET@a.io'\n" + REGSYNC.replace("version: 1\n", ""),
+}
+
+
+@pytest.mark.parametrize("case", URLS)
+def test_password_in_a_url_is_refused_and_not_shown(case, ran, write):
+    """The fixture looks for secrets in what was printed."""
+    write("peer.yml", URLS[case])
+
+    result = ran("convert", "peer.yml")
+
+    assert result.code == 3
+    assert "a user is named before the registry" in result.stderr
+
+
+@pytest.mark.parametrize("case", LOGINS)
+def test_credentials_become_variables_and_are_shown_nowhere(case, ran, write, tmp_path):
+    """Neither as they stand in the file, nor decoded, on stdout, on stderr or in what is written; a fault elsewhere shows none either."""
+    options = ["--destination", "d.io"] if case == "skopeo" else []
+    encoded = base64.b64encode(b"user-SECRET:word-SECRET").decode()
+    write("peer.yml", LOGINS[case])
+    write(
+        "faulty.yml",
+        LOGINS[case].replace("a.io/b", "A B").replace("alpine\n    target", "A B\n    target").replace("b: []", "'B b': []").replace("x/y", "'X y'"),
+    )
+
+    result = ran("convert", "peer.yml", *options, "--output", "out")
+    faulty = ran("convert", "faulty.yml", *options)
+
+    trust = (tmp_path / "out" / "registries.yaml").read_text()
+    assert "${A_IO_USERNAME}" in trust
+    assert "${A_IO_PASSWORD}" in trust
+    assert faulty.code == 3
+    everything = result.stdout + result.stderr + trust + faulty.stdout + faulty.stderr
+    assert secrets_in(everything) == []
+    assert encoded not in everything
