@@ -16,6 +16,7 @@ import click
 from imgsync.apply import Planning, apply_as_planned
 from imgsync.cli.options import Common
 from imgsync.cli.output import redaction, say_json, say_table
+from imgsync.cli.state_place import state_at
 from imgsync.concurrency import NativeThread, Stop, on_signals, spawn_later
 from imgsync.config.model import Config, Trust
 from imgsync.errors import RateLimitedError, UnsafePlanError
@@ -32,7 +33,7 @@ from imgsync.render.documents import plan_document, report_document
 from imgsync.render.plan_table import plan_table
 from imgsync.render.report_table import report_table
 from imgsync.report import Report
-from imgsync.state import StateStore, open_state
+from imgsync.state import StateStore
 from imgsync.watcher import Watcher
 
 STOPPED_EXIT = 75
@@ -91,6 +92,7 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
 
     Raises:
         LockedError: Another run holds the state.
+        StateError: The state cannot be had, or not be pushed in the end.
     """
     hidden = redaction()
     hidden.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
@@ -110,11 +112,13 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
                 log.warning(
                     "proxy.ignored", reason=f"{ignored} is set but not used; name the proxy in registries.yaml, for each registry behind it (`proxy: URL`)"
                 )
-            opened = open_state(
+            opened = state_at(
                 common.state,
+                registries,
                 thread=thread,
                 lock_timeout_seconds=common.lock_timeout_seconds,
-                on_warning=lambda text: log.warning("state.degraded", reason=text),
+                log=log,
+                stop=stop,
                 read_only=read_only,
             )
             with opened as state:
