@@ -15,7 +15,7 @@ from imgsync.state import StateStore, open_state
 
 if TYPE_CHECKING:
     from imgsync.oci.reference import Reference
-    from imgsync.remote_state import RemoteState
+    from imgsync.remote_state.sync import RemoteState
 
 # The state is one small thing that all else waits for: a busy registry is asked again soon.
 _FIRST_PAUSE_SECONDS = 1.0
@@ -61,9 +61,8 @@ def state_at(
         try:
             yield store
         except ImgsyncError:
-            if not read_only and (failure := _failure_to_push(remote)) is not None:
-                # That the run failed is the news, not that this does too.
-                log.error("state.unpushed", error=failure.message, hint=failure.hint)
+            if not read_only:
+                _push_after_failure(remote, log)
             raise
         if not read_only:
             remote.push()
@@ -71,13 +70,20 @@ def state_at(
 
 def remote_state(reference: Reference, registries: Registries, store: StateStore, *, directory: str, log: Log) -> RemoteState:
     """Return the state at *reference*, to be kept together with *store*, which lies in *directory*."""
-    from imgsync.remote_state import RemoteState
+    from imgsync.remote_state.sync import RemoteState
 
     # Whatever asks the run to stop: what it did has to be remembered.
     patience = Patience(interval_seconds=_FIRST_PAUSE_SECONDS, on_retry=registries.on_retry)
     client = registries.client(reference.repository.registry, "destination", patience)
     path = reference.repository.path
     return RemoteState(client, reference, store, directory=directory, make_repository=lambda: registries.make_repository(client, path), log=log)
+
+
+def _push_after_failure(remote: RemoteState, log: Log) -> None:
+    """Push all the same; that the run failed is the news, not that this does too."""
+    failure = _failure_to_push(remote)
+    if failure is not None:
+        log.error("state.unpushed", error=failure.message, hint=failure.hint)
 
 
 def _failure_to_push(remote: RemoteState) -> StateError | None:

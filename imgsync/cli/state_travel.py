@@ -17,7 +17,7 @@ from imgsync.cli.state_options import directory_option, lock_option, log_options
 
 if TYPE_CHECKING:
     from imgsync.cli.session import Session
-    from imgsync.remote_state import RemoteState
+    from imgsync.remote_state.sync import RemoteState
     from imgsync.state import StateStore
     from imgsync.state.merge import Merged
 
@@ -131,7 +131,7 @@ def _remote(reference: str, state: str, registries: str | None, lock_timeout: fl
     """Give the state at *reference* and the session in which the directory *state* goes with it."""
     from imgsync.cli.state_place import remote_state
     from imgsync.errors import UsageError
-    from imgsync.remote_state import is_remote, parse_remote
+    from imgsync.remote_state.reference import is_remote, parse_remote
 
     where = parse_remote(reference)
     if is_remote(state):

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from imgsync.errors import ImgsyncError, StateError, StoppedError
 from imgsync.events import Log
-from imgsync.oci.digest import digest_of
+from imgsync.oci.digest import digest_of, is_digest
 from imgsync.oci.reference import Reference
 from imgsync.oci.registry import RegistryClient
-from imgsync.remote_state.artifact import LAYER_LIMIT, Artifact, broken, pull_artifact, upload
+from imgsync.remote_state.artifact import LAYER_LIMIT, Artifact, broken, manifest_of, pull_artifact, upload
 from imgsync.remote_state.packing import pack, unpack
 from imgsync.remote_state.reference import name_of
 from imgsync.state.merge import Merged, merge
@@ -91,7 +91,9 @@ class RemoteState:
             return None
         theirs = self._read(artifact)
         self._log.info("state.pulled", reference=str(self._reference), digest=artifact.digest, records=len(theirs.records), size_bytes=len(artifact.content))
-        merged = merge(self._store.snapshot(), theirs, self._base())
+        # A base that theirs does not go back to was overwritten unseen: what it had and theirs lacks was lost, not pruned.
+        descends = self._seen is not None and self._seen.digest in {artifact.digest, *artifact.ancestors}
+        merged = merge(self._store.snapshot(), theirs, self._base() if descends else EMPTY)
         with self._degrading():
             self._store.become(merged.snapshot)
         # Only now: a base that is newer than the store would make what the store lacks look forgotten.
@@ -105,18 +107,20 @@ class RemoteState:
         content = pack(ours, created_at=created_at)
         if len(content) > LAYER_LIMIT:
             raise StateError(f"the state is {format_bytes(len(content))} as a layer; {format_bytes(LAYER_LIMIT)} is the limit", hint=self._kept())
-        manifest = upload(self._client, self._reference.repository, content, created_at=created_at, make_repository=self._make_repository)
+        upload(self._client, self._reference.repository, content, make_repository=self._make_repository)
         # As late as can be: between this question and the push nobody may come.
         found = self._client.resolve(self._reference)
         before = None if found is None else found.digest
         if not force and before is not None and (self._seen is None or before != self._seen.digest):
             return False
+        ancestors = () if self._seen is None else (self._seen.digest, *self._seen.ancestors)
+        manifest = manifest_of(content, created_at=created_at, ancestors=ancestors if before is None else (before, *ancestors))
         self._client.push_manifest(self._reference, manifest)
         after = self._client.resolve(self._reference)
         # Whoever came all the same may not have seen ours. A registry that still tells what was before has only not noticed yet.
         if after is None or after.digest not in {manifest.digest, before}:
             return False
-        self._remember(Artifact(manifest.digest, content))
+        self._remember(Artifact(manifest.digest, content, ancestors))
         self._log.info("state.pushed", reference=str(self._reference), digest=manifest.digest, records=len(ours.records), size_bytes=len(content))
         return True
 
@@ -135,14 +139,14 @@ class RemoteState:
 
     def _remembered(self) -> Artifact | None:
         """Return what was last seen at the reference, None where that is not known, or no longer for sure."""
-        digest, _, layer_digest = self._store.pulled(str(self._reference)).partition(" ")
+        digest, layer_digest, *ancestors = (*self._store.pulled(str(self._reference)).split(), "", "")
         try:
             if not layer_digest or self._path.stat().st_size > LAYER_LIMIT:
                 return None
             content = self._path.read_bytes()
         except OSError:
             return None
-        return Artifact(digest, content) if digest_of(content) == layer_digest else None
+        return Artifact(digest, content, tuple(filter(is_digest, ancestors))) if digest_of(content) == layer_digest else None
 
     def _remember(self, artifact: Artifact) -> None:
         if artifact is self._seen:
@@ -152,7 +156,7 @@ class RemoteState:
             return
         with self._degrading():
             write_whole(self._path, [artifact.content])
-            self._store.note_pulled(str(self._reference), f"{artifact.digest} {digest_of(artifact.content)}")
+            self._store.note_pulled(str(self._reference), " ".join((artifact.digest, digest_of(artifact.content), *artifact.ancestors)))
 
     @contextlib.contextmanager
     def _degrading(self) -> Iterator[None]:
@@ -172,10 +176,10 @@ class RemoteState:
         except (StateError, StoppedError):
             raise
         except ImgsyncError as error:
-            raise StateError(f"the state {self._reference} cannot be {verb}: {error.message}", hint="; ".join(filter(None, (error.hint, hint)))) from error
+            raise StateError(f"the state {self._reference} cannot be {verb}: {error.message}", hint=f"{hint} ({error.hint})" if error.hint else hint) from error
 
     def _kept(self) -> str:
         if not self._store.lasting:
             return "what this run pushed is not remembered; the next one looks each tag up at its destination"
         folder = self._path.parent
-        return f"what is remembered is kept in {folder}; the next run merges it, or: imgsync state push --state {folder} {self._reference}"
+        return f"it is kept, and merged by the next run; or: imgsync state push --state {folder} {self._reference}"
