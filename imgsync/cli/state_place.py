@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from imgsync.concurrency import NativeThread, Stop
-from imgsync.errors import ImgsyncError, StateError
+from imgsync.errors import ImgsyncError
 from imgsync.events import Log
 from imgsync.oci.retry import Patience
 from imgsync.registries import Registries
@@ -86,9 +86,9 @@ def _push_after_failure(remote: RemoteState, log: Log) -> None:
         log.error("state.unpushed", error=failure.message, hint=failure.hint)
 
 
-def _failure_to_push(remote: RemoteState) -> StateError | None:
+def _failure_to_push(remote: RemoteState) -> ImgsyncError | None:
     try:
         remote.push()
-    except StateError as error:
+    except ImgsyncError as error:
         return error
     return None

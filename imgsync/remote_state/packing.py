@@ -19,7 +19,7 @@ def pack(snapshot: Snapshot, *, created_at: str) -> bytes:
     """Return *snapshot* as gzipped lines."""
     buffer = io.BytesIO()
     # No time and no name in its head: they would make another digest of the same content.
-    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as file:
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=buffer, mtime=0) as file:
         for line in write_lines(snapshot, created_at=created_at):
             file.write(line)
     return buffer.getvalue()

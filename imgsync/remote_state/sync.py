@@ -21,6 +21,7 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.remote_state.artifact import LAYER_LIMIT, Artifact, broken, manifest_of, pull_artifact, upload
 from imgsync.remote_state.packing import pack, unpack
 from imgsync.remote_state.reference import name_of
+from imgsync.state.lines import Read
 from imgsync.state.merge import Merged, merge
 from imgsync.state.snapshot import EMPTY, Snapshot
 from imgsync.state.store import StateStore
@@ -89,11 +90,14 @@ class RemoteState:
             self._seen = None
             self._log.info("state.pulled", reference=str(self._reference), digest=None, records=0, size_bytes=0)
             return None
-        theirs = self._read(artifact)
+        read = self._read(artifact)
+        theirs = read.snapshot
+        if read.passed_over:
+            self._log.warning("state.incomplete", reference=str(self._reference), reason=f"{read.passed_over} lines of kinds that this version does not know")
         self._log.info("state.pulled", reference=str(self._reference), digest=artifact.digest, records=len(theirs.records), size_bytes=len(artifact.content))
-        # A base that theirs does not go back to was overwritten unseen: what it had and theirs lacks was lost, not pruned.
-        descends = self._seen is not None and self._seen.digest in {artifact.digest, *artifact.ancestors}
-        merged = merge(self._store.snapshot(), theirs, self._base() if descends else EMPTY)
+        # What theirs does not go back to was overwritten unseen: what that had and theirs lacks was lost, not pruned.
+        descends = self._seen is not None and self._seen.digest in artifact.ancestors
+        merged = merge(self._store.snapshot(), theirs, theirs if known else self._base() if descends else EMPTY)
         with self._degrading():
             self._store.become(merged.snapshot)
         # Only now: a base that is newer than the store would make what the store lacks look forgotten.
@@ -124,18 +128,15 @@ class RemoteState:
         self._log.info("state.pushed", reference=str(self._reference), digest=manifest.digest, records=len(ours.records), size_bytes=len(content))
         return True
 
-    def _read(self, artifact: Artifact) -> Snapshot:
+    def _read(self, artifact: Artifact) -> Read:
         try:
-            read = unpack(artifact.content)
+            return unpack(artifact.content)
         except StateError as error:
             raise broken(self._reference, error.message, hint=error.hint) from error
-        if read.passed_over:
-            self._log.warning("state.incomplete", reference=str(self._reference), reason=f"{read.passed_over} lines of kinds that this version does not know")
-        return read.snapshot
 
     def _base(self) -> Snapshot:
         """Return what store and registry last had in common."""
-        return EMPTY if self._seen is None else self._read(self._seen)
+        return EMPTY if self._seen is None else self._read(self._seen).snapshot
 
     def _remembered(self) -> Artifact | None:
         """Return what was last seen at the reference, None where that is not known, or no longer for sure."""

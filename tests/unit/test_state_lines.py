@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsync.concurrency import NativeThread
@@ -79,12 +79,14 @@ def raw_of(lines: Iterable[dict[str, object]]) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
+@settings(deadline=None)
 @given(snapshots, st.integers(1, 500))
 def test_lines_hold_everything(snapshot, size):
     """What is written is read again, however the bytes come cut."""
     assert read(written(snapshot), size) == snapshot
 
 
+@settings(deadline=None)
 @given(snapshots)
 def test_lines_depend_on_the_content_alone(snapshot):
     """The same content gives the same bytes, also packed, in whatever order it was gathered."""
@@ -97,6 +99,7 @@ def test_lines_depend_on_the_content_alone(snapshot):
     assert unpack(pack(snapshot, created_at=MOMENT)).snapshot == snapshot
 
 
+@settings(deadline=None)
 @given(snapshots, snapshots)
 def test_merge_loses_no_record_and_keeps_the_newer(ours, theirs):
     """Without a common past every destination stays; of two records the one applied later, ours when they are equal."""
@@ -111,6 +114,7 @@ def test_merge_loses_no_record_and_keeps_the_newer(ours, theirs):
     assert merged.added + merged.newer + merged.kept == len(merged.snapshot.records)
 
 
+@settings(deadline=None)
 @given(snapshots, snapshots)
 def test_merge_of_notes(ours, theirs):
     """The earliest first sight, the latest success, every repository of a blob up to four, ours first."""
@@ -127,6 +131,7 @@ def test_merge_of_notes(ours, theirs):
     assert merged[REFERRERS] == theirs.notes[REFERRERS] | ours.notes[REFERRERS]
 
 
+@settings(deadline=None)
 @given(snapshots, snapshots, snapshots)
 def test_merge_is_settled_where_one_side_changed_nothing(ours, theirs, base):
     """A side that is as it was gives way whole, so that what the other pruned does not come back; merging again changes nothing."""
@@ -138,6 +143,7 @@ def test_merge_is_settled_where_one_side_changed_nothing(ours, theirs, base):
     assert merge(once, theirs, theirs).snapshot == once
 
 
+@settings(deadline=None)
 @given(snapshots, snapshots, snapshots)
 def test_merge_loses_nothing_that_one_side_alone_wrote(ours, theirs, base):
     """What is new or changed on one side since the common past is there, whatever the other forgot."""
