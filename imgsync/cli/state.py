@@ -17,7 +17,7 @@ def command() -> None:
     """Show, forget or move what is remembered: what was pushed, by destination reference."""
 
 
-@command.command("list")
+@command.command("list", short_help="List the destinations that are remembered.")
 @click.argument("prefix", default="")
 @state_option
 @registries_option
@@ -34,7 +34,7 @@ def list_records(prefix: str, state: str, registries: str | None, output: str) -
     return 0
 
 
-@command.command("show")
+@command.command("show", short_help="Show what is remembered of one.")
 @click.argument("reference")
 @state_option
 @registries_option
@@ -55,7 +55,7 @@ def show_record(reference: str, state: str, registries: str | None, output: str)
     return 0
 
 
-@command.command("remove")
+@command.command("remove", short_help="Forget destinations; globs are allowed.")
 @click.argument("references", nargs=-1, required=True, metavar="REFERENCE...")
 @state_option
 @registries_option

@@ -25,7 +25,7 @@ _CHUNK = 1 << 20
 _STANDARD = "-"
 
 
-@click.command("export")
+@click.command("export", short_help="Write what is remembered as JSON lines.")
 @click.argument("file", default=_STANDARD, metavar="[FILE|-]")
 @state_option
 @registries_option
@@ -47,7 +47,7 @@ def export_records(file: str, state: str, registries: str | None) -> int:
     return 0
 
 
-@click.command("import")
+@click.command("import", short_help="Merge exported JSON lines in.")
 @click.argument("file", metavar="FILE|-")
 @state_option
 @registries_option
@@ -73,7 +73,7 @@ def import_records(file: str, state: str, registries: str | None, lock_timeout: 
     return 0
 
 
-@click.command("pull")
+@click.command("pull", short_help="Merge a registry's state into the directory.")
 @click.argument("reference", metavar="HOST/REPO:TAG")
 @directory_option
 @registries_option
@@ -87,7 +87,7 @@ def pull_records(reference: str, **options: Any) -> int:
     return 0
 
 
-@click.command("push")
+@click.command("push", short_help="Put the directory's state into a registry.")
 @click.argument("reference", metavar="HOST/REPO:TAG")
 @option("--force", is_flag=True, help="Replace what is there, whatever it is, instead of merging it.")
 @directory_option
@@ -103,7 +103,7 @@ def push_records(reference: str, *, force: bool, **options: Any) -> int:
     return 0
 
 
-@click.command("rebuild")
+@click.command("rebuild", short_help="Remember what the destinations serve; copy nothing.")
 @paths_argument
 @config_options
 @run_options
@@ -172,7 +172,11 @@ def _write_file(path: Path, pieces: Iterable[bytes]) -> None:
     from imgsync.errors import UsageError
     from imgsync.whole_file import write_whole
 
+    # Where a link leads, so that the link stays; a device, such as /dev/stdout, is not put aside for a file.
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{path} is no file that could be replaced", hint="`-` is stdout")
     try:
-        write_whole(path, pieces)
+        write_whole(target, pieces)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error

@@ -555,6 +555,18 @@ def test_export_and_import_move_a_state(sites, registry, name, destination, tmp_
     assert destination.seen == []
 
 
+def test_export_replaces_no_device(sites):
+    """A path that is no file is left as it is, with the way to write to stdout; so is one in a folder that is not there."""
+    site = sites("one")
+    (site.folder / "folder").mkdir()
+
+    for path in ("folder", "/dev/null", "missing/state.jsonl"):
+        ran = run(site, "state", "export", path)
+        assert ran.code == 3
+        assert f"error: {path} " in ran.stderr
+    assert Path("/dev/null").is_char_device()
+
+
 def test_damaged_import_takes_nothing_in(sites, registry, name):
     """A file that was cut, or that is not there, is an error with a way out, and nothing of it is taken in."""
     push(registry, f"{name}/app", "1", image(1))
