@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from imgsync.adoption import adopted, referrers_seen
 from imgsync.concurrency import Stop, spawn_later
 from imgsync.config.model import Config
 from imgsync.errors import StateError
@@ -134,30 +135,11 @@ class _Run:
         )
         if change.action is Action.KEEP:
             self._log.debug("image.kept", mirror=change.mirror, source=change.source, destination=change.destination, digest=change.destination_digest)
-            yield from self._adopted(change, record)
+            found = adopted(change, record, self._mirrors[change.mirror], registries=self._registries)
+            if found is not None:
+                yield found
         elif change.action is Action.REFUSE:
             self._log.warning("image.refused", mirror=change.mirror, source=change.source, destination=change.destination, reason=change.reason)
-
-    def _adopted(self, change: Change, record: Record | None) -> Iterator[Record]:
-        selection = self._mirrors[change.mirror].selection
-        if change.destination_digest is None or change.source_digest is None:
-            return
-        known = record if record is not None and record.digest == change.destination_digest else None
-        read = self._registries.manifests.get(change.destination_digest)
-        crc32 = read.crc32 if read is not None else known.crc32 if known is not None else ""
-        if known is not None and (known.source_digest, known.selection, known.crc32) == (change.source_digest, selection, crc32):
-            return
-        yield Record(
-            destination=change.destination,
-            digest=change.destination_digest,
-            crc32=crc32,
-            size_bytes=change.size_bytes or 0,
-            media_type=change.media_type or "",
-            source=change.source,
-            source_digest=change.source_digest,
-            selection=selection,
-            applied_at=known.applied_at if known is not None else "",
-        )
 
     def _record(self, batch: Sequence[Done]) -> None:
         # Before the lines that say so: whoever reads a line may count on the record.
@@ -211,18 +193,11 @@ class _Run:
             self._state.put(
                 records,
                 blobs=[(repository.registry, repository.path, digests) for repository, digests in seen],
-                referrers=[one for change in made for one in self._referrers_of(change)],
+                referrers=[one for change in made for one in referrers_seen(change, self._mirrors[change.mirror], registries=self._registries)],
                 seen=[(repository, digest, self._plan.created_at) for repository, digest in held],
             )
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
-
-    def _referrers_of(self, change: Change) -> Iterator[tuple[str, str, str]]:
-        """Yield which tags of referrers the source had, so that a signature made later is seen in its listing."""
-        source, destination = parse_reference(change.source), parse_reference(change.destination)
-        summary = self._registries.referrers.summary(source.repository, change.source_digest or "")
-        if summary is not None and self._mirrors[change.mirror].referrers is not False:
-            yield str(destination.repository), change.source_digest or "", summary
 
 
 def _registry_of(change: Change) -> str:

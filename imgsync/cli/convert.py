@@ -28,7 +28,7 @@ def command(files: tuple[str, ...], source_format: str | None, destination: str,
     Turn a file of regsync, skopeo sync, image-syncer or dregsy into mirrors.d.
 
     FILE is one file; of image-syncer also the two that belong together, logins and images, in any order. What cannot be carried over
-    is said on stderr, line by line, and the exit code is then 1. A file that is not understood gives faults, no output, and exit code 3.
+    is said on stderr, line by line. A file that is not understood gives faults, no output, and exit code 3.
     Credentials are never copied: registries.yaml names variables instead.
     """
     from imgsync.convert.formats import convert_files
@@ -49,4 +49,6 @@ def command(files: tuple[str, ...], source_format: str | None, destination: str,
         click.echo(mirrors_text(found), nl=False)
         if trust:
             click.echo(f"registries.yaml has to hold (--output DIR writes it):\n{trust}", nl=False, err=True)
-    return 0 if found.complete else 1
+    if found.lost:
+        click.echo(f"{found.lost} {'line is' if found.lost == 1 else 'lines are'} not carried over, as said above.", err=True)
+    return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -18,7 +19,7 @@ from imgsync.cli.output import say, say_json
 @run_options
 def command(what: str, output: str, **options: Any) -> int:
     """List the repositories of a registry or namespace, or the tags of a repository, one per line."""
-    common = common_of(options)
+    common = replace(common_of(options), state=None)
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_trust
     from imgsync.plan.names import list_names

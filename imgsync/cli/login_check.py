@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, output_
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
     """Tell who we are at each registry, and whether we may pull or push there; change nothing."""
-    common = common_of(options)
+    common = replace(common_of(options), state=None)
     from imgsync.access import check_access
     from imgsync.cli.output import say_json, say_table
     from imgsync.cli.session import open_session

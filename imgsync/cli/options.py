@@ -11,14 +11,15 @@ import click
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_PATH = "mirrors.d"
+DEFAULT_STATE = ".imgsync/state"
 
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The options of every command that talks to registries."""
+    """The options of every command that talks to registries; `state` is None where none is needed."""
 
     registries: str | None
-    state: str
+    state: str | None
     lock_timeout_seconds: float
     log_level: str | None
     log_format: str
@@ -76,7 +77,15 @@ _RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     ("--lock-timeout", {"type": Duration(), "default": "0s", "show_default": True, "help": "How long to wait for another run's lock on the state."}),
-    ("--state", {"metavar": "DIR", "default": ".imgsync/state", "show_default": True, "help": "Where is remembered what was pushed."}),
+    (
+        "--state",
+        {
+            "metavar": "DIR|oci://REF",
+            "default": DEFAULT_STATE,
+            "show_default": True,
+            "help": "Where is remembered what was pushed: a directory, or HOST/REPO:TAG in a registry.",
+        },
+    ),
 )
 
 

@@ -14,6 +14,7 @@ import click
 
 from imgsync.cli.options import Common
 from imgsync.cli.output import redaction
+from imgsync.cli.state_place import state_at
 from imgsync.completeness import Completeness
 from imgsync.concurrency import NativeThread, Stop, on_signals, spawn_later
 from imgsync.config.model import Config, Trust
@@ -28,7 +29,7 @@ from imgsync.plan.model import Plan
 from imgsync.plan.served import Served
 from imgsync.progress.heartbeat import Heartbeat
 from imgsync.registries import Registries
-from imgsync.state import StateStore, open_state
+from imgsync.state import StateStore
 from imgsync.watcher import Watcher
 
 STOPPED_EXIT = 75
@@ -86,6 +87,7 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
 
     Raises:
         LockedError: Another run holds the state.
+        StateError: The state cannot be had, or not be pushed in the end.
     """
     hidden = redaction()
     hidden.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
@@ -106,11 +108,13 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
                 log.warning(
                     "proxy.ignored", reason=f"{ignored} is set but not used; name the proxy in registries.yaml, for each registry behind it (`proxy: URL`)"
                 )
-            opened = open_state(
+            opened = state_at(
                 common.state,
+                registries,
                 thread=thread,
                 lock_timeout_seconds=common.lock_timeout_seconds,
-                on_warning=lambda text: log.warning("state.degraded", reason=text),
+                log=log,
+                stop=stop,
                 read_only=read_only,
             )
             with opened as state:

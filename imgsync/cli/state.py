@@ -1,35 +1,30 @@
-"""`imgsync state`: what is remembered of earlier applies."""
+"""`imgsync state`: what is remembered of earlier applies, to look at and to forget. `state_travel` has the commands that move it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
-from imgsync.cli.options import Duration, option, output_option
+from imgsync.cli.options import output_option
 from imgsync.cli.output import say_json
-
-if TYPE_CHECKING:
-    from imgsync.state import StateStore
-
-_state_option = option("--state", metavar="DIR", default=".imgsync/state", show_default=True, help="Where is remembered what was pushed.")
+from imgsync.cli.state_options import lock_option, opened_state, registries_option, state_option
+from imgsync.cli.state_travel import export_records, import_records, pull_records, push_records, rebuild_records
 
 
 @click.group("state")
 def command() -> None:
-    """Show or forget what is remembered: what was pushed, by destination reference."""
+    """Show, forget or move what is remembered: what was pushed, by destination reference."""
 
 
-@command.command("list")
+@command.command("list", short_help="List the destinations that are remembered.")
 @click.argument("prefix", default="")
-@_state_option
+@state_option
+@registries_option
 @output_option("table", "json")
-def list_records(prefix: str, state: str, output: str) -> int:
+def list_records(prefix: str, state: str, registries: str | None, output: str) -> int:
     """List the destinations that are remembered, one per line; PREFIX narrows them."""
-    with _opened(state, read_only=True) as store:
+    with opened_state(state, registries, read_only=True) as store:
         records = list(store.records(prefix))
     if output == "json":
         say_json([asdict(record) for record in records])
@@ -39,15 +34,16 @@ def list_records(prefix: str, state: str, output: str) -> int:
     return 0
 
 
-@command.command("show")
+@command.command("show", short_help="Show what is remembered of one.")
 @click.argument("reference")
-@_state_option
+@state_option
+@registries_option
 @output_option("table", "json")
-def show_record(reference: str, state: str, output: str) -> int:
+def show_record(reference: str, state: str, registries: str | None, output: str) -> int:
     """Show what is remembered of one destination REFERENCE."""
     from imgsync.errors import UsageError
 
-    with _opened(state, read_only=True) as store:
+    with opened_state(state, registries, read_only=True) as store:
         record = store.record(reference)
     if record is None:
         raise UsageError(f"nothing is remembered of {reference}", hint="imgsync state list shows what is")
@@ -59,17 +55,18 @@ def show_record(reference: str, state: str, output: str) -> int:
     return 0
 
 
-@command.command("remove")
+@command.command("remove", short_help="Forget destinations; globs are allowed.")
 @click.argument("references", nargs=-1, required=True, metavar="REFERENCE...")
-@_state_option
-@option("--lock-timeout", type=Duration(), default="0s", show_default=True, help="How long to wait for another run's lock on the state.")
-def remove_records(references: tuple[str, ...], state: str, lock_timeout: float) -> int:
+@state_option
+@registries_option
+@lock_option
+def remove_records(references: tuple[str, ...], state: str, registries: str | None, lock_timeout: float) -> int:
     """Forget destinations; globs are allowed. The next plan asks their registries. Nothing is deleted there."""
     from imgsync.errors import StateError
     from imgsync.globs import compile_glob
 
     globs = [compile_glob(reference) for reference in references]
-    with _opened(state, read_only=False, lock_timeout=lock_timeout) as store:
+    with opened_state(state, registries, read_only=False, lock_timeout=lock_timeout) as store:
         if not store.lasting:
             raise StateError(f"the state {state} cannot be written; nothing was forgotten")
         count = store.remove([record.destination for record in store.records() if any(glob.fullmatch(record.destination) for glob in globs)])
@@ -77,16 +74,5 @@ def remove_records(references: tuple[str, ...], state: str, lock_timeout: float)
     return 0 if count else 1
 
 
-@contextmanager
-def _opened(state: str, *, read_only: bool, lock_timeout: float = 0.0) -> Iterator[StateStore]:
-    from imgsync.concurrency import NativeThread
-    from imgsync.state import open_state
-
-    thread = NativeThread()
-    try:
-        with open_state(
-            state, thread=thread, lock_timeout_seconds=lock_timeout, on_warning=lambda text: click.echo(f"warning: {text}", err=True), read_only=read_only
-        ) as store:
-            yield store
-    finally:
-        thread.close()
+for _command in (export_records, import_records, pull_records, push_records, rebuild_records):
+    command.add_command(_command)

@@ -78,6 +78,6 @@ class Conversion:
     remarks: tuple[Remark, ...]
 
     @property
-    def complete(self) -> bool:
-        """Return whether everything the file asks for is in the result."""
-        return not any(remark.lost for remark in self.remarks)
+    def lost(self) -> int:
+        """Return how many lines ask for something that is not in the result."""
+        return len({(remark.file, remark.line) for remark in self.remarks if remark.lost})

@@ -2,6 +2,7 @@
 
 from imgsync.state.opening import open_state
 from imgsync.state.record import Record
+from imgsync.state.snapshot import Snapshot
 from imgsync.state.store import StateStore
 
-__all__ = ["Record", "StateStore", "open_state"]
+__all__ = ["Record", "Snapshot", "StateStore", "open_state"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from sys import intern
+from typing import Any
 
 from imgsync.oci.digest import is_digest
 
@@ -32,15 +34,21 @@ class Record:
     applied_at: str
 
 
+# Every field of the JSON form; whoever reads more of them has to leave them out before asking for the check.
+FIELDS = frozenset({field.name for field in fields(Record)} - {"destination"} | {"v", "check"})
 _TEXTS = tuple(field.name for field in fields(Record) if field.name not in {"destination", "size_bytes"})
 
 
 def encode(record: Record) -> str:
     """Return *record* as the JSON text that is stored under its destination."""
-    document = asdict(record) | {"v": VERSION}
+    return json.dumps(to_document(record), separators=(",", ":"), sort_keys=True)
+
+
+def to_document(record: Record) -> dict[str, object]:
+    """Return all of *record* but its destination as JSON has it, with its version and its check."""
+    document: dict[str, object] = asdict(record) | {"v": VERSION}
     del document["destination"]
-    document["check"] = _check(record.destination, document)
-    return json.dumps(document, separators=(",", ":"), sort_keys=True)
+    return document | {"check": _check(record.destination, document)}
 
 
 def decode(destination: str, text: object) -> Record | None:
@@ -49,16 +57,20 @@ def decode(destination: str, text: object) -> Record | None:
         return None
     try:
         document = json.loads(text)
-        check = document.pop("check")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
-    if document.get("v") != VERSION or check != _check(destination, document) or not _is_shaped(document):
-        return None
-    size = document["size_bytes"]
-    return Record(destination=destination, size_bytes=size, **{name: _shared(name, document[name]) for name in _TEXTS})
+    return from_document(destination, document) if isinstance(document, dict) else None
 
 
-def _is_shaped(document: dict[str, object]) -> bool:
+def from_document(destination: str, document: Mapping[str, Any]) -> Record | None:
+    """Return the record of *destination* that `to_document` made into *document*; None when it is damaged, foreign, or of another version."""
+    checked = {name: value for name, value in document.items() if name != "check"}
+    if document.get("v") != VERSION or document.get("check") != _check(destination, checked) or not _is_shaped(checked):
+        return None
+    return Record(destination=destination, size_bytes=checked["size_bytes"], **{name: _shared(name, checked[name]) for name in _TEXTS})
+
+
+def _is_shaped(document: Mapping[str, object]) -> bool:
     texts = all(isinstance(document.get(name), str) for name in _TEXTS)
     return texts and type(document.get("size_bytes")) is int and is_digest(str(document["digest"])) and is_digest(str(document["source_digest"]))
 
@@ -68,6 +80,6 @@ def _shared(name: str, text: str) -> str:
     return intern(text) if name in {"media_type", "selection", "applied_at"} else text
 
 
-def _check(destination: str, document: dict[str, object]) -> str:
+def _check(destination: str, document: Mapping[str, object]) -> str:
     text = json.dumps([destination, document], separators=(",", ":"), sort_keys=True)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -15,13 +15,16 @@ from typing import Protocol, TypeVar
 import diskcache
 
 from imgsync.errors import StateError
+from imgsync.state.merge import latest_first
 from imgsync.state.record import Record, decode, encode
+from imgsync.state.snapshot import KINDS, Snapshot
 
 Result = TypeVar("Result")
 
 # A record stands under its destination reference, in which no space can be; all else under its kind, a space, and what it is about.
-_BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN = KINDS = ("blob", "referrers", "seen", "left", "success", "run")
-_REPOSITORIES_PER_BLOB = 4
+_BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN = KINDS
+# Which artifact was last pulled here from which reference: of this place alone, so it does not travel.
+_PULLED = "pulled"
 # What a full, read-only or failing disk makes of a call.
 UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError)
 
@@ -42,7 +45,7 @@ class StateStore:
         self.lasting = lasting and cache is not None
         self._thread = thread
         self._records: dict[str, Record] = {}
-        self._notes: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+        self._notes: dict[str, dict[str, str]] = {kind: {} for kind in (*KINDS, _PULLED)}
         if cache is not None:
             self._load(on_warning)
 
@@ -79,7 +82,7 @@ class StateStore:
         for registry, repository, digests in blobs:
             for digest in digests:
                 known = self._notes[_BLOB].get(f"{registry} {digest}", "")
-                self._note(values, _BLOB, f"{registry} {digest}", " ".join(_latest_first(repository, known)))
+                self._note(values, _BLOB, f"{registry} {digest}", " ".join(latest_first((repository, *known.split()))))
         for repository, digest, tags in referrers:
             if self._notes[_REFERRERS].get(f"{repository} {digest}", "") != tags:
                 self._note(values, _REFERRERS, f"{repository} {digest}", tags)
@@ -144,6 +147,45 @@ class StateStore:
         known = [destination for destination in destinations if self._records.pop(destination, None) is not None]
         self._write(dict.fromkeys(known))
         return len(known)
+
+    def snapshot(self) -> Snapshot:
+        """Return all that is remembered and may travel, as it is now."""
+        return Snapshot(dict(self._records), {kind: dict(self._notes[kind]) for kind in KINDS})
+
+    def become(self, snapshot: Snapshot) -> None:
+        """
+        Remember what *snapshot* holds and no more, all or nothing.
+
+        Raises:
+            StateError: It cannot be written; it is remembered for this run all the same.
+        """
+        before, values = self.snapshot(), dict[str, str | None]()
+        for destination in before.records.keys() | snapshot.records.keys():
+            record = snapshot.records.get(destination)
+            if record != before.records.get(destination):
+                values[destination] = None if record is None else encode(record)
+        for kind in KINDS:
+            for about in before.notes[kind].keys() | snapshot.notes[kind].keys():
+                if snapshot.notes[kind].get(about) != before.notes[kind].get(about):
+                    values[f"{kind} {about}"] = snapshot.notes[kind].get(about)
+            self._notes[kind] = dict(snapshot.notes[kind])
+        self._records = dict(snapshot.records)
+        self._write(values)
+
+    def pulled(self, reference: str) -> str:
+        """Return what `note_pulled` noted of *reference*, "" for nothing."""
+        return self._notes[_PULLED].get(reference, "")
+
+    def note_pulled(self, reference: str, digests: str) -> None:
+        """
+        Remember, in this place alone, which artifact was last pulled from or pushed to *reference*.
+
+        Raises:
+            StateError: The state cannot be written.
+        """
+        values: dict[str, str | None] = {}
+        self._note(values, _PULLED, reference, digests)
+        self._write(values)
 
     def blob_repositories(self, registry: str, digest: str) -> tuple[str, ...]:
         """Return the repository paths of *registry* in which the blob was seen, at most four, the latest first."""
@@ -210,7 +252,3 @@ class StateStore:
             raise StateError(
                 f"the state can no longer be written ({str(error) or type(error).__name__})", hint="copying goes on; the next run asks the destinations"
             ) from error
-
-
-def _latest_first(repository: str, known: str) -> list[str]:
-    return [repository, *(path for path in known.split() if path != repository)][:_REPOSITORIES_PER_BLOB]
