@@ -44,7 +44,7 @@ bench: $(READY) tools ## Measure beside every peer on PATH (an hour), and write 
 
 docs: $(READY) ## Make the generated parts of the reference anew, and the site into site/
 	$(BIN)/python -m docs.generate
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 build: $(READY) ## Build the sdist and the wheel into dist/
 	$(BIN)/python -m pip install --quiet build

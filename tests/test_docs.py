@@ -1,22 +1,35 @@
-"""The documentation's YAML is what the schemas allow, and its links lead somewhere."""
+"""The documentation: its YAML is what the schemas allow, its links lead somewhere, its commands are commands, and the site can be built."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import jsonschema
 import pytest
 import yaml
 
+from docs.generate import walk
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{number}")
     for page in PAGES
-    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL), start=1)
+    for number, block in enumerate((text for kind, text in FENCE.findall(page.read_text(encoding="utf-8")) if kind == "yaml"), start=1)
 ]
+COMMANDS = {tuple(context.command_path.split()[1:]): context for context in walk()}
+# Pages that show the options of other tools beside ours.
+OF_OTHERS = {"performance.md", "0003-libraries-beside-the-core.md"}
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -38,4 +51,102 @@ def test_links_lead_somewhere(page):
         assert file.exists(), target
         if anchor:
             headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-            assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+            assert anchor in {re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+
+
+def shell_commands(line: str) -> Iterator[list[str]]:
+    """Yield the words of each command of imgsync in a line of shell."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in [*lexer, ";"]:
+        if set(word) <= set("();<>|&"):
+            while words and "=" in words[0]:
+                del words[0]
+            if words[:1] == ["imgsync"]:
+                yield words[1:]
+            words = []
+        else:
+            words.append(word)
+
+
+def commands_of(page: Path) -> Iterator[list[str]]:
+    """Yield every command of imgsync that *page* shows: in consoles, scripts and pipelines, and within its sentences."""
+    text = page.read_text(encoding="utf-8")
+    for kind, block in FENCE.findall(text):
+        for line in block.splitlines():
+            if kind == "console":
+                yield from shell_commands(line.removeprefix("$ "))
+            elif kind in {"sh", "yml", "groovy"}:
+                for found in re.findall(r"\b(imgsync (?:[a-z-]+)(?: [^'#;|]*)?)", line):
+                    if found.split()[1] in {names[0] for names in COMMANDS if names}:
+                        yield from shell_commands(found.strip().rstrip(")"))
+    for found in re.findall(r"`(imgsync [a-z-][^`]*)`", FENCE.sub("", text)):
+        yield from shell_commands(found.replace("\\|", "|"))
+
+
+def check(words: list[str]) -> None:
+    """Let click read *words* as a command line; what is left out in a sentence may be missing."""
+    names: tuple[str, ...] = ()
+    while words and (*names, words[0]) in COMMANDS:
+        names = (*names, words.pop(0))
+    context = COMMANDS[names]
+    if not words and isinstance(context.command, click.Group):
+        return
+    with contextlib.suppress(click.MissingParameter, click.exceptions.Exit):
+        context.command.make_context(context.info_name, words, parent=context.parent)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in OF_OTHERS], ids=lambda page: page.name)
+def test_commands_are_what_the_program_takes(page, monkeypatch):
+    """Every command that a page shows exists, with the options and the values that it is given."""
+    for name in [name for name in os.environ if name.startswith("IMGSYNC_")]:
+        monkeypatch.delenv(name)
+    for words in commands_of(page):
+        try:
+            check(list(words))
+        except click.UsageError as error:
+            pytest.fail(f"imgsync {' '.join(words)}: {error.format_message()}")
+
+
+OWN = [page for page in PAGES if page.parent.name in {"how-to", "reference", "explanation"} and not page.name.startswith("migrate-from-")]
+
+
+@pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
+def test_options_named_in_sentences_exist(page):
+    """An option that stands by itself is one of imgsync's."""
+    known = {option for context in COMMANDS.values() for parameter in context.command.get_params(context) for option in parameter.opts}
+    named = set(re.findall(r"`(--[a-z-]+)", FENCE.sub("", page.read_text(encoding="utf-8"))))
+
+    assert named <= known
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site as `make docs` builds it."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_site_holds_every_page(site):
+    """It is built without a warning: no page outside of the navigation, no link or anchor that leads nowhere."""
+    wanted = {page.relative_to(ROOT / "docs").with_suffix(".html") for page in PAGES[1:]}
+
+    assert {path.relative_to(site) for path in site.rglob("*.html")} == wanted | {Path("404.html")}
+
+
+def test_the_site_needs_no_other_host(site):
+    """Whoever reads a page is told to no one: scripts, styles, fonts and images come with it."""
+    elsewhere = r"[\"']?(?:https?:)?//"
+    loaded = re.compile(rf"<(?:script|img|iframe|source)[^>]+src={elsewhere}|<link[^>]+rel=[\"']?(?:stylesheet|preconnect|preload)[^>]+href={elsewhere}")
+
+    assert [path.name for path in site.rglob("*.html") if loaded.search(path.read_text(encoding="utf-8"))] == []

@@ -1,0 +1,130 @@
+"""The reference says what the program does: its generated parts are new, and what is written by hand leaves nothing out."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs.generate import REFERENCE, pages
+from imgsync import cli
+from imgsync.access import Access
+from imgsync.cli import plan as plan_command
+from imgsync.cli import session
+from imgsync.config.model import Config, Trust
+from imgsync.documents.plan import plan_document
+from imgsync.documents.report import report_document
+from imgsync.documents.verification import verification_document
+from imgsync.plan.model import FilterStep, MirrorNotes, PlanError
+from imgsync.render.access_table import access_document
+from imgsync.report import Report
+from imgsync.verification import Condition, Finding, Verification
+from tests import plans
+
+PACKAGE = Path(cli.__file__).parents[1]
+ERRORS = (PlanError("a", "s.io/x", "spent", later=True),)
+
+
+@pytest.mark.parametrize(("page", "wanted"), [pytest.param(*one, id=one[0].name) for one in pages()])
+def test_generated_parts_are_what_the_generator_gives(page, wanted):
+    """A page that differs was not made anew: `make docs` does it."""
+    assert page.read_text(encoding="utf-8") == wanted
+
+
+def rows(text: str) -> Iterator[tuple[set[str], str]]:
+    """Yield the words in code of the first cell of each table row, and the whole row."""
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            yield set(re.findall(r"`([^`]+)`", line.split(" | ")[0])), line
+
+
+def logged() -> Iterator[tuple[str, set[str]]]:
+    """Yield every event that the code logs, and the fields that it names there; a name put together ends where the first variable begins."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"debug", "info", "warning", "error"} and node.args:
+                for name in names_of(node.args[0]):
+                    if re.match(r"[a-z]+\.", name):
+                        yield name, {keyword.arg for keyword in node.keywords if keyword.arg}
+
+
+def names_of(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.IfExp):
+        yield from names_of(node.body)
+        yield from names_of(node.orelse)
+    elif isinstance(node, ast.JoinedStr):
+        yield from names_of(node.values[0])
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def test_every_event_is_described_with_its_fields():
+    """Logs are API: the page has each event of the code, and no other, with the fields that are named where it is logged."""
+    described = {event: set(re.findall(r"`([^`]+)`", row)) for events, row in rows((REFERENCE / "logs.md").read_text(encoding="utf-8")) for event in events}
+    common = {"mirror", "source", "destination"}
+    events = dict.fromkeys(described, False)
+    for name, fields in logged():
+        fitting = [event for event in described if event == name or (name.endswith(".") and event.startswith(name))]
+        assert fitting, f"logs.md lacks {name}"
+        for event in fitting:
+            events[event] = True
+            assert fields <= described[event] | (common if event.startswith("image.") else set()), f"{event} in logs.md lacks fields"
+
+    assert [event for event, is_logged in events.items() if not is_logged] == []
+
+
+def paths(value: Any, path: str = "") -> Iterator[str]:
+    """Yield the path of every field of a document; those of items of a list once."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from paths(inner, f"{path}.{name}".removeprefix("."))
+    elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+        for inner in value:
+            yield from paths(inner, f"{path}[]")
+    else:
+        yield path
+
+
+def documents() -> dict[str, Any]:
+    """Return one of each kind of document, with all its fields."""
+    notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, notes=("n",), steps=(FilterStep("s.io/app", "semver", 1, ("2",)),))
+    plan = plans.of_each_action()
+    whole = plans.plan(*plan.changes, errors=(*plan.errors, *ERRORS), mirrors=(notes,), requests=plan.requests, applying=plan.requests, pulls=plan.pulls)
+    planned = plan_document(whole, Config((), Trust(), (), whole=True), explain=True) | {"declarations": {"NAME": "…"}}
+    report = plans.report()
+    finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest")
+    return {
+        "imgsync.plan/v1": planned,
+        "imgsync.report/v1": report_document(Report(report.plan_id, report.outcomes, (*report.errors, *ERRORS))),
+        "imgsync.verification/v1": verification_document(Verification((finding,), ERRORS)),
+        "imgsync.access/v1": access_document([Access("r.io", "source", "a", "pull")]),
+    }
+
+
+@pytest.mark.parametrize("name", documents())
+def test_every_field_of_a_document_is_described(name):
+    """Documents are API: the page has each field, and no other."""
+    section = (REFERENCE / "documents.md").read_text(encoding="utf-8").partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    described = {field for fields, _ in rows(section) for field in fields}
+
+    assert described == set(paths(documents()[name]))
+
+
+def test_exit_codes_are_those_of_the_program():
+    """The page has each code, and no other."""
+    page = (REFERENCE / "exit-codes.md").read_text(encoding="utf-8").partition("## By command")[0]
+    codes = {0, 1, cli._USAGE_EXIT, cli._BUG_EXIT, plan_command._PENDING_EXIT, session.STOPPED_EXIT, session.CUT_EXIT}
+
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == codes
+
+
+def test_exit_codes_named_elsewhere_exist():
+    """A page names no code that is not among them."""
+    known = {int(code) for code in re.findall(r"^\| (\d+) \|", (REFERENCE / "exit-codes.md").read_text(encoding="utf-8"), re.MULTILINE)}
+    for page in (REFERENCE.parent).rglob("*.md"):
+        named = {int(code) for code in re.findall(r"(?:exit codes?|[Cc]ode) (\d+)", page.read_text(encoding="utf-8"))}
+        assert named <= known, page.name
