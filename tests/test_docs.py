@@ -18,21 +18,26 @@ import pytest
 import yaml
 
 from docs.generate import walk
+from tests import linters
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = [
-    pytest.param(block, id=f"{page.name}-{number}")
-    for page in PAGES
-    for number, block in enumerate((text for kind, text in FENCE.findall(page.read_text(encoding="utf-8")) if kind == "yaml"), start=1)
-]
 COMMANDS = {tuple(context.command_path.split()[1:]): context for context in walk()}
 # Pages that show the options of other tools beside ours.
 OF_OTHERS = {"performance.md", "0003-libraries-beside-the-core.md"}
 
 
-@pytest.mark.parametrize("block", BLOCKS)
+def blocks(kind: str) -> list[object]:
+    """Return the blocks of *kind* in all pages, as parameters of a test."""
+    return [
+        pytest.param(block, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, block in enumerate((text for found, text in FENCE.findall(page.read_text(encoding="utf-8")) if found == kind), start=1)
+    ]
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
 def test_yaml_of_the_documentation_is_valid(block):
     """Every block is a whole file of one of the two kinds."""
     document = yaml.safe_load(block)
@@ -40,6 +45,26 @@ def test_yaml_of_the_documentation_is_valid(block):
     schema = json.loads((ROOT / "schema" / f"{kind}.schema.json").read_text(encoding="utf-8"))
 
     jsonschema.Draft202012Validator(schema).validate(document)
+
+
+@pytest.mark.parametrize("block", blocks("yml"))
+def test_yaml_of_others_is_yaml(block):
+    """Workflows, manifests and rules can be read; so can what is a part of one."""
+    yaml.safe_load(block)
+
+
+@pytest.mark.parametrize("block", blocks("sh"))
+def test_scripts_are_sound(block):
+    """ShellCheck has nothing to say."""
+    linters.tool("shellcheck", "--shell", "sh", "-", input=block)
+
+
+def test_the_travis_file_is_what_travis_takes(tmp_path):
+    """The page's .travis.yml fits Travis CI's schema."""
+    (block,) = [text for kind, text in FENCE.findall((ROOT / "docs" / "how-to" / "travis.md").read_text(encoding="utf-8")) if kind == "yml"]
+    (tmp_path / ".travis.yml").write_text(block, encoding="utf-8")
+
+    linters.fits("vendor.travis")(tmp_path / ".travis.yml")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -121,32 +146,20 @@ def test_options_named_in_sentences_exist(page):
     assert named <= known
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """The site as `make docs` builds it."""
-    folder = tmp_path_factory.mktemp("site")
+def test_the_site_is_whole_and_needs_no_other_host(tmp_path):
+    """It is built without a warning, every page in its navigation, every link right; scripts, styles, fonts and images come with it."""
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-def test_the_site_holds_every_page(site):
-    """It is built without a warning: no page outside of the navigation, no link or anchor that leads nowhere."""
-    wanted = {page.relative_to(ROOT / "docs").with_suffix(".html") for page in PAGES[1:]}
-
-    assert {path.relative_to(site) for path in site.rglob("*.html")} == wanted | {Path("404.html")}
-
-
-def test_the_site_needs_no_other_host(site):
-    """Whoever reads a page is told to no one: scripts, styles, fonts and images come with it."""
+    built = {path.relative_to(tmp_path): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
     elsewhere = r"[\"']?(?:https?:)?//"
     loaded = re.compile(rf"<(?:script|img|iframe|source)[^>]+src={elsewhere}|<link[^>]+rel=[\"']?(?:stylesheet|preconnect|preload)[^>]+href={elsewhere}")
 
-    assert [path.name for path in site.rglob("*.html") if loaded.search(path.read_text(encoding="utf-8"))] == []
+    assert done.returncode == 0, done.stderr
+    assert set(built) == {page.relative_to(ROOT / "docs").with_suffix(".html") for page in PAGES[1:]} | {Path("404.html")}
+    assert [path for path, html in built.items() if loaded.search(html)] == []
