@@ -22,9 +22,9 @@ _COMMANDS = {
     "copy": "Copy one image or one repository, no file needed.",
     "list": "List repositories or tags, to find out what to declare.",
     "state": "Show, forget, carry or rebuild what is remembered.",
-    "init": "Make a new mirror repository: mirrors.d, CI workflows, pre-commit.",
+    "init": "Make a new mirror repository, CI included.",
     "schema": "Print a JSON schema of the configuration.",
-    "convert": "Turn a regsync, skopeo sync, image-syncer or dregsy file into mirrors.d.",
+    "convert": "Turn the file of another tool into mirrors.d.",
     "demo": "Show the main job on two registries of our own.",
 }
 _BUG_EXIT = 70

@@ -23,7 +23,7 @@ from imgsync.remote_state.packing import pack, unpack
 from imgsync.remote_state.reference import name_of
 from imgsync.state.lines import Read
 from imgsync.state.merge import Merged, merge
-from imgsync.state.snapshot import EMPTY, Snapshot
+from imgsync.state.snapshot import EMPTY, SUCCESS, Snapshot
 from imgsync.state.store import StateStore
 from imgsync.units import format_bytes, format_moment
 from imgsync.whole_file import write_whole
@@ -73,7 +73,7 @@ class RemoteState:
                 self._pull(self._client)
             for _ in range(_TRIES):
                 ours = self._store.snapshot()
-                if not force and ours == self._base():
+                if not force and _says_nothing_new(ours, self._base()):
                     return False
                 if self._put(ours, force=force):
                     return True
@@ -184,3 +184,10 @@ class RemoteState:
             return "what this run pushed is not remembered; the next one looks each tag up at its destination"
         folder = self._path.parent
         return f"it is kept, and merged by the next run; or: imgsync state push --state {folder} {self._reference}"
+
+
+def _says_nothing_new(ours: Snapshot, theirs: Snapshot) -> bool:
+    """Return whether pushing *ours* would tell nothing but that a run succeeded once more: that is worth a push a day, not one a run."""
+    days = [{mirror: moment.partition("T")[0] for mirror, moment in one.notes[SUCCESS].items()} for one in (ours, theirs)]
+    notes = [{kind: found for kind, found in one.notes.items() if kind != SUCCESS} for one in (ours, theirs)]
+    return ours.records == theirs.records and notes[0] == notes[1] and days[0] == days[1]
