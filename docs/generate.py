@@ -24,7 +24,8 @@ from imgsync.report import Report
 
 REFERENCE = Path(__file__).parent / "reference"
 _PART = re.compile(r"(<!-- begin: ([\w.-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
-_WIDTH = 100
+# What click makes of a terminal of 100 columns.
+_WIDTH = 98
 # What a pattern means, for people; a text by another pattern is a text.
 _PATTERNS = {
     "^[0-9]{1,9}(s|m|h|d)$": "duration",
@@ -37,7 +38,7 @@ _TYPES = {"string": "text", "integer": "number", "boolean": "`true` or `false`",
 Schema = Mapping[str, Any]
 
 
-def settings(name: str) -> str:
+def settings_of(name: str) -> str:
     """Return every setting that the schema *name* allows: one section for each object, one line for each setting."""
     schema = json.loads(schema_text(name))
     return "\n\n".join(_sections(schema, schema, "")) + "\n"
@@ -114,7 +115,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 def walk(command: click.Command = cli, *, context: click.Context | None = None) -> Iterator[click.Context]:
     """Yield the context of *command* and of all below it, in the order in which `--help` lists them."""
     name = command.name if context is not None else "imgsync"
-    own = click.Context(command, info_name=name, parent=context, terminal_width=_WIDTH, max_content_width=_WIDTH, color=False)
+    settings: dict[str, Any] = {**command.context_settings, "terminal_width": _WIDTH}
+    own = click.Context(command, info_name=name, parent=context, **settings)
     yield own
     if isinstance(command, click.Group):
         for inner in command.list_commands(own):
@@ -156,8 +158,8 @@ def metrics() -> str:
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
-    "mirror": lambda: settings("mirror"),
-    "registries": lambda: settings("registries"),
+    "mirror": lambda: settings_of("mirror"),
+    "registries": lambda: settings_of("registries"),
     "commands": commands,
     "variables": variables,
     "metrics": metrics,

@@ -35,6 +35,13 @@ def test_generated_parts_are_what_the_generator_gives(page, wanted):
     assert page.read_text(encoding="utf-8") == wanted
 
 
+def test_commands_are_told_as_help_tells_them(workplace):
+    """What the page shows of a command is what the program prints in 100 columns."""
+    done = workplace.run("state", "push", "--help", env={"COLUMNS": "100"})
+
+    assert f"```text\n{done.stdout}```\n" in (REFERENCE / "commands.md").read_text(encoding="utf-8")
+
+
 def rows(text: str) -> Iterator[tuple[set[str], str]]:
     """Yield the words in code of the first cell of each table row, and the whole row."""
     for line in text.splitlines():
