@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from docs.generate import walk
+from imgsync.config.load import load_mirrors
 from tests import linters
 
 ROOT = Path(__file__).parent.parent
@@ -39,12 +40,14 @@ def blocks(kind: str) -> list[object]:
 
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_yaml_of_the_documentation_is_valid(block):
-    """Every block is a whole file of one of the two kinds."""
+    """Every block is a whole file of one of the two kinds; mirrors can be loaded, expressions and templates included."""
     document = yaml.safe_load(block)
     kind = "mirror" if "mirrors" in document else "registries"
     schema = json.loads((ROOT / "schema" / f"{kind}.schema.json").read_text(encoding="utf-8"))
 
     jsonschema.Draft202012Validator(schema).validate(document)
+    if kind == "mirror":
+        assert load_mirrors({"page.yaml": block.encode()}) != ()
 
 
 @pytest.mark.parametrize("block", blocks("yml"))
