@@ -28,6 +28,7 @@ LOGIN = ("robot", "harness-password")
 _HTPASSWD = "robot:$2b$05$abcdefghijklmnopqrstuu7e8lpPVhw0YYbfTTM8eXwhdht1Knm26\n"
 _LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) (?P<bytes>\d+)')
 _READY_SECONDS = 20.0
+_NO_PURGE = "maintenance: {uploadpurging: {enabled: false}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,7 @@ class RegistryProcess:
         parts = [
             "version: 0.1",
             "log: {level: error, accesslog: {disabled: false}}",
-            f"storage: {{filesystem: {{rootdirectory: '{self._folder}/data'}}, delete: {{enabled: {deletes}}}, maintenance: {{uploadpurging: {{enabled: false}}}}}}",
+            f"storage: {{filesystem: {{rootdirectory: '{self._folder}/data'}}, delete: {{enabled: {deletes}}}, {_NO_PURGE}}}",
             f"http: {{addr: '{self.host}', secret: harness, {self._tls_configuration()}}}",
         ]
         if self._htpasswd:

@@ -21,16 +21,16 @@ from imgsync.plan.model import Action, Change
 from imgsync.state import Record, StateStore
 
 
-def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> None:
-    """Add the deletions of mirrors that prune; none at all where anything is uncertain, with a note that says why."""
+def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> str:
+    """Add the deletions of mirrors that prune, and return ""; none at all where anything is uncertain: return, and note, why."""
     pruning = [one for one in mirrors if one.mirror.prune is not None and not one.mirror.suspend]
     if not pruning:
-        return
+        return ""
     uncertain = _uncertain(config, mirrors)
     if uncertain:
         for one in pruning:
             one.notes.append(f"nothing is pruned: {uncertain}")
-        return
+        return uncertain
     found = deletions(config.mirrors, state.records(), selected=set(_selected(mirrors)))
     for one in pruning:
         changes = found.get(one.mirror.name, ())
@@ -40,6 +40,7 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> N
             one.errors.append(outside(one.mirror, message, "if they are to go, raise `prune: {at_most: …}`; what must stay belongs into `protect`"))
         else:
             one.changes += changes
+    return ""
 
 
 def _uncertain(config: Config, mirrors: Sequence[MirrorPlan]) -> str:
