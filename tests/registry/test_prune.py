@@ -399,6 +399,9 @@ def test_index_that_somebody_moved_keeps_its_parts(second_registry, name, declar
 
     assert ran.code == 1
     assert ran.json["summary"]["refused"] == 2
+    errors = {outcome["destination"][-1]: outcome["error"] for outcome in ran.json["outcomes"] if outcome["error"]}
+    assert "the index 3 names it" in errors["2"]
+    assert "it is left alone" in errors["3"]
     assert second_registry.tags(f"m/{name}/app") == ["1", "2", "3"]
 
 

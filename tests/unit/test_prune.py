@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from imgsync.config.model import Destination, Mirror, Prune, Source
@@ -21,12 +21,12 @@ DIGEST = "sha256:" + "a" * 64
 RECORD = Record("r.io/m/app:1", DIGEST, "0123abcd", 10, "x/y", "s.io/app:1", DIGEST, "platforms=all", "2026-03-02T10:00:00Z")
 MIRROR = Mirror("a", Source("s.io", repositories=("app",)), (Destination("r.io", "m"),), prune=Prune())
 
-TAGS, REPOSITORIES = ("1", "2", "latest"), ("m/app", "m/ns/app", "mm/app", "other/app", "app")
+TAGS, REPOSITORIES = ("1", "latest"), ("m/app", "m/ns/app", "mm/app", "app")
 sources = st.sampled_from(("s.io", "t.io"))
 destinations = st.builds(
     Destination,
-    registry=st.sampled_from(("r.io", "q.io")),
-    namespace=st.sampled_from(("", "m", "m/ns", "other")),
+    registry=st.sampled_from(("r.io", "r.io", "q.io")),
+    namespace=st.sampled_from(("m", "", "m/ns")),
     repository=st.sampled_from(("{path}", "{name}", "app", "ns/{name}", "ns-{name}")),
 )
 mirrors = st.lists(
@@ -35,20 +35,20 @@ mirrors = st.lists(
         name=st.sampled_from("abcd"),
         source=st.builds(Source, registry=sources, repositories=st.just(("app",))),
         destinations=st.lists(destinations, min_size=1, max_size=2).map(tuple),
-        suspend=st.booleans(),
-        prune=st.none() | st.builds(Prune, protect=st.sampled_from(((), ("lat*",), ("*",)))),
+        suspend=st.sampled_from((False, False, False, True)),
+        prune=st.just(Prune()) | st.none() | st.builds(Prune, protect=st.sampled_from(((), ("lat*",), ("*",)))),
     ),
-    max_size=4,
+    max_size=3,
     unique_by=lambda mirror: mirror.name,
 )
-places = st.builds("{}/{}:{}".format, st.sampled_from(("r.io", "q.io")), st.sampled_from(REPOSITORIES), st.sampled_from(TAGS))
+places = st.builds("{}/{}:{}".format, st.sampled_from(("r.io", "r.io", "q.io")), st.sampled_from(REPOSITORIES), st.sampled_from(TAGS))
 records = st.lists(
     st.builds(
         replace,
         st.just(RECORD),
         destination=places | st.just("r.io/m/app@" + DIGEST) | st.just("not a reference"),
         source=st.builds("{}/app:1".format, sources),
-        applied_at=st.sampled_from(("", "2026-03-02T10:00:00Z")),
+        applied_at=st.sampled_from(("2026-03-02T10:00:00Z", "")),
     ),
     max_size=12,
     unique_by=lambda record: record.destination,
@@ -67,7 +67,10 @@ def may_have_written(mirror: Mirror, record: Record) -> bool:
     return record.source.startswith(f"{mirror.source.registry}/") and any(allows((fixed_part(one),), repository) for one in mirror.destinations)
 
 
-@given(mirrors, records, st.sets(places, max_size=6))
+@given(mirrors, records, st.sets(places, max_size=8))
+@example([MIRROR], [RECORD], {RECORD.destination})
+@example([MIRROR], [replace(RECORD, applied_at="")], set())
+@example([MIRROR], [replace(RECORD, destination=f"r.io/m/app@{DIGEST}")], set())
 def test_only_what_all_would_have_gone_goes(declared, known, selected):
     """What is deleted was pushed by imgsync, is selected by none, protected by none, and every mirror that could have written it prunes."""
     by_destination = {record.destination: record for record in known}
@@ -96,7 +99,8 @@ def test_what_a_mirror_that_does_not_prune_really_writes_stays(declared, data):
     assert doomed(declared, [replace(RECORD, destination=target, source=f"{keeper.source.registry}/{path}:1")]) == {}
 
 
-@given(mirrors, records, st.sets(places, max_size=6))
+@given(mirrors, records, st.sets(places, max_size=8))
+@example([MIRROR], [RECORD], {RECORD.destination})
 def test_more_selected_is_less_deleted(declared, known, selected):
     """Selecting more, or forgetting, never has anything deleted that would not have been."""
     without = doomed(declared, known)
