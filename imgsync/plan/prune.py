@@ -16,6 +16,7 @@ from imgsync.errors import InvalidReferenceError
 from imgsync.globs import compile_glob
 from imgsync.oci.digest import is_digest
 from imgsync.oci.reference import Reference, Repository, parse_reference
+from imgsync.plan.decide import counted
 from imgsync.plan.gathered import MirrorPlan, outside
 from imgsync.plan.model import Action, Change
 from imgsync.state import Record, StateStore
@@ -36,7 +37,8 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> s
         changes = found.get(one.mirror.name, ())
         at_most = one.mirror.prune.at_most if one.mirror.prune is not None else 0
         if len(changes) > at_most:
-            message = f"{len(changes)} tags are no longer selected, more than prune at_most: {at_most}; none of them is deleted"
+            going = f"{counted(len(changes), 'tag')} {'is' if len(changes) == 1 else 'are'}"
+            message = f"{going} no longer selected, more than prune at_most: {at_most}; none of them is deleted"
             one.errors.append(outside(one.mirror, message, "if they are to go, raise `prune: {at_most: …}`; what must stay belongs into `protect`"))
         else:
             one.changes += changes
