@@ -117,8 +117,12 @@ def _left_out(paths: Iterable[str], files: Iterable[str]) -> bool:
     """Return whether beside a file that is named there is another, not named, that seems to declare mirrors."""
     taken = {Path(file).absolute() for file in files}
     folders = {Path(text).absolute().parent for text in paths if not Path(text).is_dir()}
-    beside = (one for folder in folders for one in folder.iterdir() if is_part(one.name) and one.name != _DEFAULT_TRUST and one.is_file())
-    return any(b"mirrors" in one.read_bytes() for one in beside if one not in taken)
+    try:
+        beside = [one for folder in folders for one in folder.iterdir() if is_part(one.name) and one.name != _DEFAULT_TRUST and one.is_file()]
+        return any(b"mirrors" in one.read_bytes() for one in beside if one not in taken)
+    except OSError:
+        # What cannot be read may declare anything.
+        return True
 
 
 def is_part(name: str) -> bool:
