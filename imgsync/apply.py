@@ -155,7 +155,9 @@ class _Run:
 
     def _delete(self) -> None:
         """Delete what is to go, once all is copied; nothing of a mirror that is not all there."""
-        waiting = {outcome.change.mirror for outcome in self._outcomes.values() if outcome.result in {"failed", "remaining"}}
+        # What was not even begun, for want of time, has no outcome.
+        results = {destination: outcome.result for destination, outcome in self._outcomes.items()}
+        waiting = {change.mirror for change in self._plan.copies if results.get(change.destination) not in {"copied", "refused"}}
         waiting.update(error.mirror for error in self._plan.errors)
         for change in self._plan.deletions:
             if change.mirror in waiting:

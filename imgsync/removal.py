@@ -32,6 +32,10 @@ class _Holding:
 
     named: Mapping[str, tuple[str, frozenset[str]]]
 
+    def digest(self, tag: str) -> str:
+        """Return the digest that *tag* names."""
+        return self.named[tag][0]
+
     def tags_of(self, digest: str) -> list[str]:
         """Return the tags that name *digest* itself."""
         return sorted(tag for tag, (root, _) in self.named.items() if root == digest)
@@ -85,6 +89,7 @@ class _Remover:
         self._repository = repository
         self._doomed = doomed
         self._by_digest_alone = False
+        self._gone: set[str] = set()
         self._holding: _Holding | None = None
 
     def remove(self, tag: str) -> None:
@@ -95,7 +100,11 @@ class _Remover:
             NotOursError: The tag serves another digest than imgsync pushed, or cannot go without others.
             RegistryError: The registry forbids it, or fails.
         """
-        reference, digest = self._repository.tagged(tag), self._doomed[tag]
+        if tag not in self._gone:
+            self._remove(self._repository.tagged(tag), self._doomed[tag])
+            self._gone.add(tag)
+
+    def _remove(self, reference: Reference, digest: str) -> None:
         served = self._client.resolve(reference)
         if served is None:
             return
@@ -104,31 +113,59 @@ class _Remover:
                 f"{reference} serves {short(served.digest)}, not {short(digest)}, which imgsync pushed; it is left alone",
                 hint=f"imgsync state remove {reference}, if it is not imgsync's any more",
             )
-        if not self._by_digest_alone and self._client.delete_tag(reference):
+        if not self._by_digest_alone and self._tag_removed(reference):
             return
         self._by_digest_alone = True
-        self._remove_digest(reference, digest)
+        self._make_way(reference, digest)
+        try:
+            self._client.delete_manifest(self._repository.at(digest))
+        except (RejectedError, NotFoundError) as error:
+            if isinstance(error, NotFoundError) and self._is_gone(reference):
+                return
+            error.hint = error.hint or _FORBIDDEN
+            raise
 
-    def _remove_digest(self, reference: Reference, digest: str) -> None:
+    def _tag_removed(self, reference: Reference) -> bool:
+        """Return whether the registry removed the tag alone, or has it no more."""
+        try:
+            return self._client.delete_tag(reference)
+        except NotFoundError:
+            return self._is_gone(reference)
+
+    def _is_gone(self, reference: Reference) -> bool:
+        # What is not there need not be deleted; but some answer 404 to a request that they do not know.
+        return self._client.resolve(reference) is None
+
+    def _make_way(self, reference: Reference, digest: str) -> None:
+        """
+        Return when nothing that stays needs *digest*: indexes that name it and are to go as well are removed first.
+
+        Raises:
+            NotOursError: A tag stays that has the same digest, or whose index names it.
+        """
         holding = self._look()
+        naming = holding.tags_above(digest)
         staying = [tag for tag in holding.tags_of(digest) if self._doomed.get(tag) != digest]
-        naming = [tag for tag in holding.tags_above(digest) if tag not in self._doomed]
-        if staying or naming:
-            what = f"{', '.join(staying)} has the same digest" if staying else f"the index {', '.join(naming)} names it"
+        kept = [tag for tag in naming if self._doomed.get(tag) != holding.digest(tag)]
+        if staying or kept:
+            what = f"{', '.join(staying)} has the same digest" if staying else f"the index {', '.join(kept)} names it"
             raise NotOursError(
                 f"{reference} cannot be deleted alone: this registry deletes by digest, and {what}",
                 hint="delete the tag by the registry's own means, or `protect` it",
             )
-        try:
-            self._client.delete_manifest(self._repository.at(digest))
-        except RejectedError as error:
-            error.hint = error.hint or _FORBIDDEN
-            raise
+        for tag in naming:
+            self.remove(tag)
 
     def _look(self) -> _Holding:
         """Return what every tag of the repository names, read once."""
         if self._holding is None:
-            tags = [tag.name for tag in list_tags(self._client, self._repository.path).tags]
+            listed = list_tags(self._client, self._repository.path)
+            if listed.warnings:
+                raise NotOursError(
+                    f"nothing of {self._repository} is deleted by digest, since not all of its tags are known: {listed.warnings[0]}",
+                    hint="delete the tags by the registry's own means, or `protect` them",
+                )
+            tags = [tag.name for tag in listed.tags]
             self._holding = _Holding(dict(found for found in map_unordered(self._named, tags, limit=_AT_ONCE) if found is not None))
         return self._holding
 

@@ -25,6 +25,13 @@ def parse_duration(text: str) -> float:
     return float(int(found.group(1)) * _SECONDS[found.group(2)])
 
 
+def declared_duration(seconds: float) -> str:
+    """Return *seconds* as a declaration says them, in the largest unit that needs no fraction: `90s`, `15m`, `3d`."""
+    whole = round(seconds)
+    unit = next((unit for unit in ("d", "h", "m") if whole and whole % _SECONDS[unit] == 0), "s")
+    return f"{whole // _SECONDS[unit]}{unit}"
+
+
 def parse_size(text: str) -> int:
     """
     Return *text* (`512KiB`, `64MiB`) in bytes.

@@ -43,6 +43,13 @@ def second_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
 
 
 @pytest.fixture(scope="session")
+def keeping_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
+    """A destination that deletes nothing, as docker-registry does by default; the others delete by digest, and by no tag."""
+    with running_registry(tmp_path_factory.mktemp("keeping"), deletes=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def password_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """A registry that lets in `registry_process.LOGIN` alone (basic authentication)."""
     with running_registry(tmp_path_factory.mktemp("password"), htpasswd=True) as running:

@@ -28,6 +28,7 @@ LOGIN = ("robot", "harness-password")
 _HTPASSWD = "robot:$2b$05$abcdefghijklmnopqrstuu7e8lpPVhw0YYbfTTM8eXwhdht1Knm26\n"
 _LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) (?P<bytes>\d+)')
 _READY_SECONDS = 20.0
+_NO_PURGE = "maintenance: {uploadpurging: {enabled: false}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,13 @@ class TokenAuth:
 class RegistryProcess:
     """One running registry. `host` is HOST:PORT as a reference wants it; `requests()` what it was asked."""
 
-    def __init__(self, folder: Path, *, htpasswd: bool = False, tls: Tls | None = None, token: TokenAuth | None = None) -> None:
+    def __init__(self, folder: Path, *, htpasswd: bool = False, tls: Tls | None = None, token: TokenAuth | None = None, deletes: bool = True) -> None:
         """Prepare a registry that keeps everything in *folder*; `start` starts it."""
         self._folder = folder
         self._htpasswd = htpasswd
         self._tls = tls
         self._token = token
+        self._deletes = deletes
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "access.log"
         self._ends = contextlib.ExitStack()
@@ -221,10 +223,11 @@ class RegistryProcess:
         return False
 
     def _configuration(self) -> str:
+        deletes = str(self._deletes).lower()
         parts = [
             "version: 0.1",
             "log: {level: error, accesslog: {disabled: false}}",
-            f"storage: {{filesystem: {{rootdirectory: '{self._folder}/data'}}, delete: {{enabled: true}}, maintenance: {{uploadpurging: {{enabled: false}}}}}}",
+            f"storage: {{filesystem: {{rootdirectory: '{self._folder}/data'}}, delete: {{enabled: {deletes}}}, {_NO_PURGE}}}",
             f"http: {{addr: '{self.host}', secret: harness, {self._tls_configuration()}}}",
         ]
         if self._htpasswd:
@@ -256,16 +259,23 @@ def tls_files(folder: Path, authority: trustme.CA, *, host: str = "127.0.0.1", c
 
 @contextlib.contextmanager
 def running_registry(
-    folder: Path, *, htpasswd: bool = False, tls: Tls | None = None, token: TokenAuth | None = None, clients_certificate: tuple[Path, Path] | None = None
+    folder: Path,
+    *,
+    htpasswd: bool = False,
+    tls: Tls | None = None,
+    token: TokenAuth | None = None,
+    clients_certificate: tuple[Path, Path] | None = None,
+    deletes: bool = True,
 ) -> Iterator[RegistryProcess]:
     """
     Give a running registry and stop it in the end; ends the whole test session when the program is missing.
 
-    *clients_certificate* (certificate, key) is what the harness itself shows to a registry with a `client_ca`.
+    *clients_certificate* (certificate, key) is what the harness itself shows to a registry with a `client_ca`. Where it *deletes* at all, it
+    deletes by digest alone.
     """
     require_programs()
     folder.mkdir(parents=True, exist_ok=True)
-    registry = RegistryProcess(folder, htpasswd=htpasswd, tls=tls, token=token)
+    registry = RegistryProcess(folder, htpasswd=htpasswd, tls=tls, token=token, deletes=deletes)
     registry.clients_certificate = clients_certificate
     registry.start()
     try:

@@ -18,7 +18,7 @@ from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError, StateError, UnsafePlanError
 from imgsync.limits import Limits
 from imgsync.plan.ahead import OnPending
-from imgsync.plan.model import PENDING, Plan
+from imgsync.plan.model import PENDING, Action, Plan
 from imgsync.report import Report
 from imgsync.units import format_bytes, format_moment, parse_moment
 
@@ -158,7 +158,8 @@ def _start_next(session: Session, report: Report, requeue: Requeue) -> tuple[int
 
 
 def _remember_end(session: Session, config: Config, report: Report, *, requeues: int) -> None:
-    left = [outcome.change.destination for outcome in report.outcomes if outcome.result == "remaining"]
+    # What is still to be deleted has no turn to keep: it is found again, and comes last in any run.
+    left = [outcome.change.destination for outcome in report.outcomes if outcome.result == "remaining" and outcome.change.action is not Action.DELETE]
     if report.errors or not config.whole:
         # Of what this run did not get to see, what was left stays left.
         known = {outcome.change.destination for outcome in report.outcomes}

@@ -37,7 +37,7 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
         faults.append(Fault(files[0], 1, 1, "mirrors", "no mirror is declared", "see the examples in the README"))
     if faults:
         raise ConfigError(tuple(dict.fromkeys(faults)))
-    return Config(tuple(_only(mirrors, only)), trust, tuple(files), whole=not only)
+    return Config(tuple(_only(mirrors, only)), trust, tuple(files), whole=not only and not _left_out(paths, files))
 
 
 def load_mirrors(texts: Mapping[str, bytes]) -> tuple[Mirror, ...]:
@@ -111,6 +111,18 @@ def _read(files: Iterable[str], faults: list[Fault]) -> dict[str, bytes]:
         except OSError as error:
             faults.append(Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}"))
     return texts
+
+
+def _left_out(paths: Iterable[str], files: Iterable[str]) -> bool:
+    """Return whether beside a file that is named there is another, not named, that seems to declare mirrors."""
+    taken = {Path(file).absolute() for file in files}
+    folders = {Path(text).absolute().parent for text in paths if not Path(text).is_dir()}
+    try:
+        beside = [one for folder in folders for one in folder.iterdir() if is_part(one.name) and one.name != _DEFAULT_TRUST and one.is_file()]
+        return any(b"mirrors" in one.read_bytes() for one in beside if one not in taken)
+    except OSError:
+        # What cannot be read may declare anything.
+        return True
 
 
 def is_part(name: str) -> bool:

@@ -16,6 +16,7 @@ from imgsync.tags import TagFilter
 from imgsync.units import parse_duration
 from imgsync.versions import parse_range
 
+_LONGEST_AGE_SECONDS = 100 * 366 * 86400.0
 _BLOCKS = ("tags", "concurrency", "timeouts", "retry")
 
 
@@ -102,6 +103,9 @@ class _Checks:
         self._each((*at, "min_age"), _mapping(tags.get("min_age")), "except", compile_glob)
         self._each((), self._entry, "immutable", compile_glob)
         self._each(("prune",), _mapping(self._entry.get("prune")), "protect", compile_glob)
+        self._each(at, tags, "max_age", _check_age)
+        self._each(at, tags, "min_age", _check_age)
+        self._each((*at, "min_age"), _mapping(tags.get("min_age")), "age", _check_age)
         at_least, at_most = tags.get("at_least"), tags.get("at_most")
         if isinstance(at_least, int) and isinstance(at_most, int) and at_least > at_most:
             self._fault((*self._path, *at, "at_most"), f"at_most {at_most} is less than at_least {at_least}")
@@ -267,6 +271,16 @@ def _list(value: object) -> list[Any]:
 def _check_tag(text: str) -> None:
     if not is_tag(text):
         raise ValueError(f"{text!r} is no tag; tags are up to 128 letters, digits, '_', '.' and '-'")
+
+
+def _check_age(text: str) -> None:
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        # The schema's to tell.
+        return
+    if seconds > _LONGEST_AGE_SECONDS:
+        raise ValueError(f"{text!r} is longer than a hundred years")
 
 
 def _compile_extract(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from imgsync.config.model import Config, Mirror, RegistryTrust
-from imgsync.units import format_duration
+from imgsync.units import declared_duration
 
 
 def show_config(config: Config) -> str:
@@ -31,10 +31,10 @@ def _yaml(document: object) -> str:
 def _mirror(mirror: Mirror) -> dict[str, Any]:
     tags: dict[str, Any] = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(mirror.tags).items() if value is not None}
     if (age := tags.pop("max_age_seconds", None)) is not None:
-        tags["max_age"] = _seconds(age)
+        tags["max_age"] = declared_duration(age)
     exceptions = tags.pop("min_age_except")
     if (age := tags.pop("min_age_seconds", None)) is not None:
-        tags["min_age"] = {"age": _seconds(age), "except": exceptions} if exceptions else _seconds(age)
+        tags["min_age"] = {"age": declared_duration(age), "except": exceptions} if exceptions else declared_duration(age)
     source = asdict(mirror.source)
     return {
         "name": mirror.name,
@@ -48,8 +48,8 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
         "immutable": list(mirror.immutable),
         "prune": False if mirror.prune is None else {"at_most": mirror.prune.at_most, "protect": list(mirror.prune.protect)},
         "concurrency": asdict(mirror.concurrency),
-        "timeouts": {name.removesuffix("_seconds"): _seconds(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
-        "retry": {"attempts": mirror.retry.attempts, "interval": _seconds(mirror.retry.interval_seconds), "login": mirror.retry.login},
+        "timeouts": {name.removesuffix("_seconds"): declared_duration(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
+        "retry": {"attempts": mirror.retry.attempts, "interval": declared_duration(mirror.retry.interval_seconds), "login": mirror.retry.login},
     }
 
 
@@ -77,15 +77,3 @@ def _registry(trust: RegistryTrust) -> dict[str, Any]:
 def _size(count: int) -> str:
     unit, size = next((one for one in (("GiB", 1 << 30), ("MiB", 1 << 20)) if count % one[1] == 0), ("KiB", 1 << 10))
     return f"{count // size}{unit}"
-
-
-def _seconds(seconds: float) -> str:
-    return (
-        f"{seconds:g}s"
-        if seconds < 10 or seconds % 60
-        else format_duration(seconds)
-        if seconds < 60
-        else f"{seconds / 60:g}m"
-        if seconds < 3600
-        else f"{seconds / 3600:g}h"
-    )

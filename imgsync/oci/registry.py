@@ -25,8 +25,7 @@ _NO_HEAD = {400, 403, 405, 406, 501}
 _MAYBE_NO_REFERRERS = {401, 403}
 _NO_REFERRERS = {303, 400, 404, 405, 406, 410, 501}
 _REFERRERS_LIMIT = 1000
-# What is not there need not be deleted.
-_GONE = frozenset({200, 202, 204, 404})
+_DELETED = frozenset({200, 202, 204})
 _NO_TAG_DELETE = frozenset({400, 405, 501})
 _NO_UPLOAD = "00000000-0000-4000-8000-000000000000"
 
@@ -271,22 +270,24 @@ class RegistryClient:
         Take the tag away and leave what it names; return False where the registry deletes by digest alone, or not at all.
 
         Raises:
+            NotFoundError: There is no such tag, or the registry knows no such request.
             RegistryError: The account may not, or the registry fails.
 
         Spec: "Deleting tags" (end-9).
         """
-        return self._delete(reference, "delete the tag", accept=_GONE | _NO_TAG_DELETE).status in _GONE
+        return self._delete(reference, "delete the tag", accept=_DELETED | _NO_TAG_DELETE).status in _DELETED
 
     def delete_manifest(self, reference: Reference) -> None:
         """
         Delete the manifest that *reference* names by digest, and with it every tag that names it.
 
         Raises:
+            NotFoundError: There is no such manifest, or the registry knows no such request.
             RegistryError: The registry deletes nothing, or not for this account.
 
         Spec: "Deleting manifests" (end-9).
         """
-        self._delete(reference, "delete the manifest", accept=_GONE)
+        self._delete(reference, "delete the manifest", accept=_DELETED)
 
     def _delete(self, reference: Reference, name: str, *, accept: frozenset[int]) -> Answer:
         path = f"/v2/{reference.repository.path}/manifests/{reference.name}"

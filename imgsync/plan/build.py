@@ -55,7 +55,8 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
             if not one.whole:
                 one.errors.append(PlanError(one.mirror.name, one.mirror.source.registry, error.message, "run again for the rest", later=True))
     _refuse_collisions(mirrors)
-    prune(config, mirrors, inquiry.state)
+    if unpruned := prune(config, mirrors, inquiry.state):
+        inquiry.log.info("prune.skipped", reason=unpruned)
     return Plan(
         changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_order)),
         errors=tuple(error for one in mirrors for error in one.errors),

@@ -16,30 +16,33 @@ from imgsync.errors import InvalidReferenceError
 from imgsync.globs import compile_glob
 from imgsync.oci.digest import is_digest
 from imgsync.oci.reference import Reference, Repository, parse_reference
+from imgsync.plan.decide import counted
 from imgsync.plan.gathered import MirrorPlan, outside
 from imgsync.plan.model import Action, Change
 from imgsync.state import Record, StateStore
 
 
-def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> None:
-    """Add the deletions of mirrors that prune; none at all where anything is uncertain, with a note that says why."""
+def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> str:
+    """Add the deletions of mirrors that prune, and return ""; none at all where anything is uncertain: return, and note, why."""
     pruning = [one for one in mirrors if one.mirror.prune is not None and not one.mirror.suspend]
     if not pruning:
-        return
+        return ""
     uncertain = _uncertain(config, mirrors)
     if uncertain:
         for one in pruning:
             one.notes.append(f"nothing is pruned: {uncertain}")
-        return
+        return uncertain
     found = deletions(config.mirrors, state.records(), selected=set(_selected(mirrors)))
     for one in pruning:
         changes = found.get(one.mirror.name, ())
         at_most = one.mirror.prune.at_most if one.mirror.prune is not None else 0
         if len(changes) > at_most:
-            message = f"{len(changes)} tags are no longer selected, more than prune at_most: {at_most}; none of them is deleted"
+            going = f"{counted(len(changes), 'tag')} {'is' if len(changes) == 1 else 'are'}"
+            message = f"{going} no longer selected, more than prune at_most: {at_most}; none of them is deleted"
             one.errors.append(outside(one.mirror, message, "if they are to go, raise `prune: {at_most: …}`; what must stay belongs into `protect`"))
         else:
             one.changes += changes
+    return ""
 
 
 def _uncertain(config: Config, mirrors: Sequence[MirrorPlan]) -> str:

@@ -8,7 +8,7 @@ from imgsync.globs import compile_glob
 from imgsync.oci.reference import Reference
 from imgsync.state import StateStore
 from imgsync.tags import TagFilter
-from imgsync.units import format_duration, format_moment, parse_moment
+from imgsync.units import declared_duration, format_duration, format_moment, parse_moment
 
 
 class Quarantine:
@@ -32,4 +32,4 @@ class Quarantine:
         if until <= self._now:
             return ""
         first = "first seen now" if seen is None else f"first seen {format_duration((self._now - since).total_seconds())} ago"
-        return f"{first}, held by min_age {format_duration(self._age.total_seconds())} until {format_moment(until)}"
+        return f"{first}, held by min_age {declared_duration(self._age.total_seconds())} until {format_moment(until)}"

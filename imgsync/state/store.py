@@ -18,6 +18,7 @@ from imgsync.errors import StateError
 from imgsync.state.merge import latest_first
 from imgsync.state.record import Record, decode, encode
 from imgsync.state.snapshot import KINDS, Snapshot
+from imgsync.units import parse_moment
 
 Result = TypeVar("Result")
 
@@ -72,7 +73,7 @@ class StateStore:
 
         *blobs* are (registry, repository path, digests) of blobs and manifests that were seen there; *referrers* are (repository, digest, tags):
         which tags the source had for the referrers of the image of this digest when it was copied to this repository; *seen* are (source
-        repository, digest, moment) of digests that a quarantine holds: only what was never seen before is noted.
+        repository, digest, moment) of digests that a quarantine holds: only what was not seen before that moment is noted.
 
         Raises:
             StateError: They cannot be written; they are remembered for this run all the same.
@@ -87,7 +88,9 @@ class StateStore:
             if self._notes[_REFERRERS].get(f"{repository} {digest}", "") != tags:
                 self._note(values, _REFERRERS, f"{repository} {digest}", tags)
         for repository, digest, moment in seen:
-            if f"{repository} {digest}" not in self._notes[_SEEN]:
+            first = parse_moment(self.first_seen(repository, digest))
+            # One that is still to come was noted by a wrong clock; what holds by it would hold until then.
+            if first is None or first > (parse_moment(moment) or first):
                 self._note(values, _SEEN, f"{repository} {digest}", moment)
         self._write(values)
 

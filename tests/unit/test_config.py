@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imgsync.config.load import allows, load_config, load_trust
-from imgsync.config.model import Destination, Secret
+from imgsync.config.model import Destination, Prune, Secret
 from imgsync.config.show import show_config
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import ConfigError, InvalidReferenceError, UsageError
@@ -55,8 +56,19 @@ def mirror(settings_text: str) -> str:
         (mirror("timeouts: {image: 15}"), "a.yaml:6:23: mirrors[0].timeouts.image: 15 is a number; text is wanted here (such as 30s, 15m, 6h, 90d)"),
         (mirror("platforms: al"), "a.yaml:6:16: mirrors[0].platforms: 'al' is not known here; it may be 'all' or a list (did you mean 'all'?)"),
         (mirror("referrers: 3"), "a.yaml:6:16: mirrors[0].referrers: 3 is a number, where true or false or a list is wanted"),
-        (mirror("prune: {at_most: 3}"), "a.yaml:6:5: mirrors[0].prune: 'prune' is not built yet in this version (leave it out for now)"),
-        (mirror("tags: {min_age: 3d}"), "a.yaml:6:12: mirrors[0].tags.min_age: 'min_age' is not built yet in this version (leave it out for now)"),
+        (mirror("prune: {at_most: -1}"), "a.yaml:6:22: mirrors[0].prune.at_most: -1 is less than 0"),
+        (mirror("prune: {at_mots: 3}"), "a.yaml:6:13: mirrors[0].prune.at_mots: unknown setting (did you mean 'at_most'?)"),
+        (mirror("prune: {protect: ['[a']}"), "a.yaml:6:23: mirrors[0].prune.protect[0]: '[a' has a '[' that is not closed"),
+        (mirror("prune: sometimes"), "a.yaml:6:12: mirrors[0].prune: this is text, where true or false or a mapping is wanted"),
+        (mirror("tags: {min_age: 3}"), "a.yaml:6:21: mirrors[0].tags.min_age: 3 is a number"),
+        (mirror("tags: {min_age: 3 days}"), "a.yaml:6:21: mirrors[0].tags.min_age: '3 days' does not fit: a duration, such as 3d"),
+        (mirror("tags: {min_age: {}}"), "a.yaml:6:21: mirrors[0].tags.min_age: age must be given"),
+        (mirror("tags: {min_age: {age: 3w}}"), "a.yaml:6:27: mirrors[0].tags.min_age.age: '3w' does not fit"),
+        (mirror("tags: {min_age: {age: 3d, exept: [a]}}"), "a.yaml:6:31: mirrors[0].tags.min_age.exept: unknown setting (did you mean 'except'?)"),
+        (mirror("tags: {min_age: {age: 3d, except: ['[a']}}"), "a.yaml:6:40: mirrors[0].tags.min_age.except[0]: '[a' has a '[' that is not closed"),
+        (mirror("tags: {min_age: 999999999d}"), "a.yaml:6:21: mirrors[0].tags.min_age: '999999999d' is longer than a hundred years"),
+        (mirror("tags: {min_age: {age: 999999999d}}"), "a.yaml:6:27: mirrors[0].tags.min_age.age: '999999999d' is longer than a hundred years"),
+        (mirror("tags: {max_age: 999999999d}"), "a.yaml:6:21: mirrors[0].tags.max_age: '999999999d' is longer than a hundred years"),
         (
             mirror("description: ${SECRET}"),
             "a.yaml:6:18: mirrors[0].description: variables are not read in mirrors.d (put what varies, such as credentials, in registries.yaml)",
@@ -141,6 +153,45 @@ def test_defaults_reach_every_mirror_of_the_folder(tmp_path):
     (tmp_path / "c.yaml").write_text("version: 1\ndefaults: {suspend: true}\n")
     with pytest.raises(ConfigError, match="defaults are declared twice"):
         load_config([str(tmp_path)], registries=None, environ={})
+
+
+def test_gates_are_inherited_and_shown_as_declared(tmp_path):
+    """`min_age`, `immutable` and `prune` of the defaults hold for every mirror that says nothing else; `validate --show` says them in its words."""
+    gates = "tags: {min_age: {age: 3d, except: ['1.*']}}, immutable: ['v*'], prune: {protect: [latest]}"
+    (tmp_path / "a.yaml").write_text(f"version: 1\ndefaults: {{{gates}}}\n")
+    (tmp_path / "b.yaml").write_text(
+        GOOD + "  - {name: b, source: r.io/x, destinations: [r.io/b], tags: {newest: 2, min_age: 36h}, prune: false}\n"
+        "  - {name: c, source: r.io/y, destinations: [r.io/c], tags: {names: ['1']}, prune: true}\n"
+    )
+
+    config = load_config([str(tmp_path)], registries=None, environ={})
+
+    filters = [one.tags for one in config.mirrors]
+    assert [(one.min_age_seconds, one.min_age_except) for one in filters] == [(259200, ("1.*",)), (129600, ()), (259200, ("1.*",))]
+    assert [one.immutable for one in config.mirrors] == [("v*",)] * 3
+    assert [one.prune for one in config.mirrors] == [Prune(20, ("latest",)), None, Prune()]
+    shown = yaml.safe_load(show_config(config).partition("---")[0])["mirrors"]
+    assert [one["tags"]["min_age"] for one in shown] == [{"age": "3d", "except": ["1.*"]}, "36h", {"age": "3d", "except": ["1.*"]}]
+    assert [one["prune"] for one in shown] == [{"at_most": 20, "protect": ["latest"]}, False, {"at_most": 20, "protect": []}]
+
+
+def test_configuration_is_whole_unless_a_file_beside_was_left_out(tmp_path):
+    """What prunes has to know: a file that is named alone among others that declare mirrors is a part, and so is what --only leaves."""
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "registries.yaml").write_text("version: 1\n")
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
+
+    def whole(*paths: str, **options: object) -> bool:
+        return load_config([str(tmp_path / path) for path in paths], registries=str(tmp_path / "registries.yaml"), environ={}, **options).whole
+
+    assert whole("a.yaml")
+    assert not whole("a.yaml", only=["a"])
+    (tmp_path / "compose.yaml").unlink()
+    (tmp_path / "registries.yaml").rename(tmp_path / "trust")
+    (tmp_path / "b.yml").write_text(GOOD.replace("name: a", "name: b"))
+    (tmp_path / "registries.yaml").symlink_to(tmp_path / "trust")
+    assert not whole("a.yaml")
+    assert whole("a.yaml", "b.yml")
 
 
 def test_several_documents_and_merge_keys_are_read(tmp_path):

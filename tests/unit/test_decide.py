@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from imgsync.plan.decide import Facts, decide
-from imgsync.plan.model import Action
+from imgsync.plan.model import COPIES, Action
 
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
 
@@ -27,6 +27,11 @@ OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
             Action.UPDATE,
             "the declared platforms or referrers changed: 000000000000 → 111111111111",
         ),
+        (Facts(NEW, None, immutable=False, held="too young"), Action.HOLD, "too young; not at the destination"),
+        (Facts(NEW, OLD, immutable=False, remembered=True, held="too young"), Action.HOLD, "too young; source moved 000000000000 → 111111111111"),
+        (Facts(NEW, OLD, immutable=True, held="too young"), Action.REFUSE, "tag is declared immutable: 000000000000 → 111111111111"),
+        (Facts(NEW, NEW, immutable=False, held="too young"), Action.KEEP, "same digest at the destination"),
+        (Facts(NEW, NEW, immutable=False, held="too young", missing_content=2), Action.UPDATE, "incomplete: 2 manifests or blobs not at the destination"),
     ],
 )
 def test_decisions(facts, action, reason):
@@ -35,9 +40,11 @@ def test_decisions(facts, action, reason):
 
 
 def test_the_same_digest_is_always_kept_and_an_immutable_tag_never_moved():
-    """Whatever else is known."""
-    for serves, immutable, remembered, reselected in itertools.product([None, OLD, NEW], *[[False, True]] * 3):
-        action, reason = decide(Facts(NEW, serves, immutable=immutable, remembered=remembered, reselected=reselected))
+    """Whatever else is known; and nothing that is held is copied."""
+    for serves, immutable, remembered, reselected, held in itertools.product([None, OLD, NEW], *[[False, True]] * 3, ["", "too young"]):
+        action, reason = decide(Facts(NEW, serves, immutable=immutable, remembered=remembered, reselected=reselected, held=held))
         assert reason
         assert (action is Action.KEEP) == (serves == NEW)
         assert not (immutable and action is Action.UPDATE)
+        assert not (held and action in COPIES)
+        assert held or action is not Action.HOLD

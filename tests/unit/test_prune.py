@@ -1,0 +1,151 @@
+"""Which tags are deleted: decided from the configuration, the state and what is selected, by nothing else (design.md §2 `prune`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from imgsync.config.model import Destination, Mirror, Prune, Source
+from imgsync.config.reach import allows, fixed_part
+from imgsync.config.templates import expand_repository
+from imgsync.globs import compile_glob
+from imgsync.oci.reference import parse_reference
+from imgsync.plan.model import Action
+from imgsync.plan.prune import deletions
+from imgsync.state import Record
+
+DIGEST = "sha256:" + "a" * 64
+RECORD = Record("r.io/m/app:1", DIGEST, "0123abcd", 10, "x/y", "s.io/app:1", DIGEST, "platforms=all", "2026-03-02T10:00:00Z")
+MIRROR = Mirror("a", Source("s.io", repositories=("app",)), (Destination("r.io", "m"),), prune=Prune())
+
+TAGS, REPOSITORIES = ("1", "latest"), ("m/app", "m/ns/app", "mm/app", "app")
+sources = st.sampled_from(("s.io", "t.io"))
+destinations = st.builds(
+    Destination,
+    registry=st.sampled_from(("r.io", "r.io", "q.io")),
+    namespace=st.sampled_from(("m", "", "m/ns")),
+    repository=st.sampled_from(("{path}", "{name}", "app", "ns/{name}", "ns-{name}")),
+)
+mirrors = st.lists(
+    st.builds(
+        Mirror,
+        name=st.sampled_from("abcd"),
+        source=st.builds(Source, registry=sources, repositories=st.just(("app",))),
+        destinations=st.lists(destinations, min_size=1, max_size=2).map(tuple),
+        suspend=st.sampled_from((False, False, False, True)),
+        prune=st.just(Prune()) | st.none() | st.builds(Prune, protect=st.sampled_from(((), ("lat*",), ("*",)))),
+    ),
+    max_size=3,
+    unique_by=lambda mirror: mirror.name,
+)
+places = st.builds("{}/{}:{}".format, st.sampled_from(("r.io", "r.io", "q.io")), st.sampled_from(REPOSITORIES), st.sampled_from(TAGS))
+records = st.lists(
+    st.builds(
+        replace,
+        st.just(RECORD),
+        destination=places | st.just("r.io/m/app@" + DIGEST) | st.just("not a reference"),
+        source=st.builds("{}/app:1".format, sources),
+        applied_at=st.sampled_from(("2026-03-02T10:00:00Z", "")),
+    ),
+    max_size=12,
+    unique_by=lambda record: record.destination,
+)
+
+
+def doomed(declared, known, selected=()) -> dict[str, str]:
+    """Return the destination references to delete, and for which mirror."""
+    found = deletions(declared, known, selected=set(selected))
+    return {change.destination: name for name, changes in found.items() for change in changes}
+
+
+def may_have_written(mirror: Mirror, record: Record) -> bool:
+    """Return whether *mirror* has the source and reaches the destination of *record*, suspended or not."""
+    repository = record.destination.rpartition(":")[0]
+    return record.source.startswith(f"{mirror.source.registry}/") and any(allows((fixed_part(one),), repository) for one in mirror.destinations)
+
+
+@settings(max_examples=60, deadline=None)
+@given(mirrors, records, st.sets(places, max_size=8))
+@example([MIRROR], [RECORD], {RECORD.destination})
+@example([MIRROR], [replace(RECORD, applied_at="")], set())
+@example([MIRROR], [replace(RECORD, destination=f"r.io/m/app@{DIGEST}")], set())
+def test_only_what_all_would_have_gone_goes(declared, known, selected):
+    """What is deleted was pushed by imgsync, is selected by none, protected by none, and every mirror that could have written it prunes."""
+    by_destination = {record.destination: record for record in known}
+
+    for destination, name in doomed(declared, known, selected).items():
+        record = by_destination[destination]
+        writers = [mirror for mirror in declared if may_have_written(mirror, record)]
+        assert destination not in selected
+        assert record.applied_at
+        assert parse_reference(destination).tag
+        assert name in {mirror.name for mirror in writers}
+        assert all(mirror.prune is not None and not mirror.suspend for mirror in writers)
+        assert not any(compile_glob(text).fullmatch(destination.rpartition(":")[2]) for mirror in writers for text in mirror.prune.protect)
+
+
+@settings(max_examples=60, deadline=None)
+@given(mirrors, st.data())
+def test_what_a_mirror_that_does_not_prune_really_writes_stays(declared, data):
+    """Whatever its source holds now, wherever its template leads: what it pushed once is nobody's to delete."""
+    keepers = [mirror for mirror in declared if mirror.prune is None or mirror.suspend]
+    assume(keepers)
+    keeper = data.draw(st.sampled_from(keepers))
+    destination = data.draw(st.sampled_from(keeper.destinations))
+    path = data.draw(st.sampled_from(("app", "ns/app", "a/b/c")))
+    target = f"{destination.registry}/{expand_repository(destination, path, relative=path, registry=keeper.source.registry)}:1"
+
+    assert doomed(declared, [replace(RECORD, destination=target, source=f"{keeper.source.registry}/{path}:1")]) == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(mirrors, records, st.sets(places, max_size=8))
+@example([MIRROR], [RECORD], {RECORD.destination})
+def test_more_selected_is_less_deleted(declared, known, selected):
+    """Selecting more, or forgetting, never has anything deleted that would not have been."""
+    without = doomed(declared, known)
+
+    assert doomed(declared, known, selected) == {destination: name for destination, name in without.items() if destination not in selected}
+    assert doomed(declared, known[1:]).items() <= without.items()
+
+
+@settings(max_examples=60, deadline=None)
+@given(records)
+def test_each_tag_is_deleted_for_one_mirror(known):
+    """Two mirrors that could both have written a tag delete it once."""
+    found = deletions([MIRROR, replace(MIRROR, name="b")], known, selected=())
+
+    changes = [change.destination for some in found.values() for change in some]
+    assert len(changes) == len(set(changes))
+    assert set(found) <= {"a"}
+
+
+def test_deletion_says_what_it_takes_away_and_why():
+    """A change like any other: from the record alone, the date of the push in words."""
+    (change,) = deletions([MIRROR], [RECORD], selected=())["a"]
+
+    assert (change.action, change.source, change.source_digest) == (Action.DELETE, "s.io/app:1", None)
+    assert (change.destination, change.destination_digest, change.size_bytes) == ("r.io/m/app:1", DIGEST, 10)
+    assert change.reason == "no longer selected; pushed by imgsync on 2026-03-02"
+
+
+@pytest.mark.parametrize(
+    ("other", "goes"),
+    [
+        (replace(MIRROR, name="b"), True),
+        (replace(MIRROR, name="b", prune=None), False),
+        (replace(MIRROR, name="b", suspend=True), False),
+        (replace(MIRROR, name="b", prune=Prune(protect=("1",))), False),
+        (replace(MIRROR, name="b", prune=None, source=Source("t.io", repositories=("app",))), True),
+        (replace(MIRROR, name="b", prune=None, destinations=(Destination("r.io", "other"), Destination("q.io", "m"))), True),
+        (replace(MIRROR, name="b", prune=None, destinations=(Destination("r.io", "other"), Destination("r.io", "m/app"))), False),
+        (replace(MIRROR, name="b", prune=None, destinations=(Destination("r.io"),)), False),
+    ],
+    ids=["prunes", "does not", "suspended", "protects", "other source", "elsewhere", "one of two", "whole registry"],
+)
+def test_another_mirror_that_could_have_written_has_a_say(other, goes):
+    """Who could have written the tag is told by source registry and destination prefix, by whole parts."""
+    assert (RECORD.destination in doomed([MIRROR, other], [RECORD])) is goes
