@@ -7,7 +7,7 @@ Spec: design.md §4; one thing that fails is an error of its own, the rest goes 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from imgsync.config.model import Config, Mirror
@@ -42,6 +42,8 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
         StoppedError: A stop was requested before the plan was whole, and nobody was told of a part of it.
     """
     began = time.monotonic()
+    # What was asked before, such as for a state that is kept in a registry, is not the plan's.
+    before = Counter(dict(requests(inquiry.registries)))
     ahead = Ahead(config.mirrors, on_pending)
     planner = _Planner(inquiry, ahead)
     mirrors = [MirrorPlan(mirror) for mirror in config.mirrors]
@@ -64,7 +66,7 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
         transfer_bytes=transfer_bytes(mirrors, inquiry.state),
         created_at=format_moment(inquiry.now),
         # What is copied meanwhile asks too, and is not to be told apart.
-        requests=() if ahead.told else tuple(requests(inquiry.registries)),
+        requests=() if ahead.told else tuple((side, count - before[side]) for side, count in requests(inquiry.registries)),
         seconds=round(time.monotonic() - began, 3),
         applying=tuple(applying(mirrors)),
         pulls=tuple(pull_costs(mirrors, inquiry.registries)),

@@ -62,21 +62,21 @@ class Origin:
 
 
 @pytest.fixture
-def origin(workplace: Workplace, source: FaultProxy, deleting_destination: FaultProxy, name: str, tmp_path: Path) -> Origin:
+def origin(workplace: Workplace, source: FaultProxy, destination: FaultProxy, name: str, tmp_path: Path) -> Origin:
     """A new mirror repository, as `imgsync init` makes it, with registries of ours in it."""
     assert workplace.run("init", "origin").code == 0
     folder = workplace.folder / "origin"
     programs = program(tmp_path / "programs", "imgsync", f'#!/bin/sh\nexec "{sys.executable}" -m imgsync "$@"\n')
-    hosts = {host: {"tls": False} for host in (source.host, deleting_destination.host)}
+    hosts = {host: {"tls": False} for host in (source.host, destination.host)}
     (folder / "registries.yaml").write_text(json.dumps({"version": 1, "registries": hosts}), encoding="utf-8")
     mirror = {
         "name": "app",
         "source": {"registry": source.host, "repositories": [f"{name}/app"]},
-        "destinations": [f"{deleting_destination.host}/m"],
+        "destinations": [f"{destination.host}/m"],
         "retry": {"attempts": 2, "interval": "0s"},
     }
     (tmp_path / "mirror.json").write_text(json.dumps(mirror), encoding="utf-8")
-    found = Origin(folder, programs, f"oci://{deleting_destination.host}/{name}/state:main")
+    found = Origin(folder, programs, f"oci://{destination.host}/{name}/state:main")
     found.git("init", "--quiet")
     found.git("add", "--all")
     found.git("commit", "--quiet", "--message", "imgsync init")
@@ -84,34 +84,34 @@ def origin(workplace: Workplace, source: FaultProxy, deleting_destination: Fault
     return found
 
 
-def test_the_whole_loop(origin, registry, deleting_registry, deleting_destination, name):
+def test_the_whole_loop(origin, registry, second_registry, destination, name):
     """Branch, plan, merge, apply, drift, verify, repair, prune; each job on a clean clone, the state carried through a registry."""
     images = {tag: push(registry, f"{name}/app", tag, image(number)) for number, tag in enumerate(("1.0", "2.0"), start=1)}
     first, _ = origin.job("apply/Apply")
     assert first.returncode == 0, first.stderr
-    assert_served(deleting_registry, f"m/{name}/app", "1.0", images["1.0"])
+    assert_served(second_registry, f"m/{name}/app", "1.0", images["1.0"])
 
     origin.declare("{names: ['1.0', '2.0']}", "", branch="more")
-    deleting_destination.forget()
+    destination.forget()
     planned, clone = origin.job("plan/Plan", ref="more")
     assert planned.returncode == 0, planned.stderr
     comment = (clone / "plan.md").read_text(encoding="utf-8")
     assert "1 to create, 0 to update" in comment.splitlines()[1]
     assert f"{name}/app:2.0" in comment
     assert (clone / "runner-temp/summary").read_text(encoding="utf-8") == comment
-    assert {one.method for one in deleting_destination.seen} <= {"GET", "HEAD"}, "a plan changes nothing"
+    assert {one.method for one in destination.seen} <= {"GET", "HEAD"}, "a plan changes nothing"
 
     origin.merge("more")
-    deleting_destination.forget()
+    destination.forget()
     merged, _ = origin.job("apply/Apply")
     assert merged.returncode == 0, merged.stderr
-    assert_served(deleting_registry, f"m/{name}/app", "2.0", images["2.0"])
-    assert deleting_destination.requests("/app/manifests/1.0") == [], "what another machine pushed is remembered here"
+    assert_served(second_registry, f"m/{name}/app", "2.0", images["2.0"])
+    assert destination.requests("/app/manifests/1.0") == [], "what another machine pushed is remembered here"
 
-    assert request(deleting_registry, "DELETE", f"/v2/m/{name}/app/manifests/{images['1.0'].digest}")[0] == 202
+    assert request(second_registry, "DELETE", f"/v2/m/{name}/app/manifests/{images['1.0'].digest}")[0] == 202
     drifted, _ = origin.job("verify/Verify what the destinations serve")
     assert drifted.returncode == 1
-    assert f"+ {deleting_destination}/m/{name}/app:1.0   missing" in drifted.stdout
+    assert f"+ {destination}/m/{name}/app:1.0   missing" in drifted.stdout
     repaired = subprocess.run(["imgsync", "apply", "--refresh"], **at(origin, clone), check=False)
     assert repaired.returncode == 0, repaired.stderr
     sound, _ = origin.job("verify/Verify what the destinations serve")
@@ -123,14 +123,14 @@ def test_the_whole_loop(origin, registry, deleting_registry, deleting_destinatio
     origin.merge("fewer")
     pruned, _ = origin.job("apply/Apply")
     assert pruned.returncode == 0, pruned.stderr
-    assert json.loads(request(deleting_registry, "GET", f"/v2/m/{name}/app/tags/list")[2])["tags"] == ["2.0"]
+    assert json.loads(request(second_registry, "GET", f"/v2/m/{name}/app/tags/list")[2])["tags"] == ["2.0"]
 
     last, _ = origin.job("apply/Apply")
     assert last.returncode == 0
     assert last.stdout.startswith("No changes. 1 tag up to date (0 destination requests")
 
 
-def test_reviewed_plan_is_what_is_applied(origin, registry, deleting_registry, name):
+def test_reviewed_plan_is_what_is_applied(origin, registry, second_registry, name):
     """A plan saved on one machine is applied on another as it was reviewed, though the source moved on meanwhile, and says so."""
     reviewed = push(registry, f"{name}/app", "1.0", image(1))
     first, clone = origin.job("plan/Plan", ref="main")
@@ -144,7 +144,7 @@ def test_reviewed_plan_is_what_is_applied(origin, registry, deleting_registry, n
     ran = subprocess.run(["imgsync", "apply", "--plan", "reviewed.json", "-o", "json"], **at(origin, other), check=False)
 
     assert ran.returncode == 0, ran.stderr
-    assert_served(deleting_registry, f"m/{name}/app", "1.0", reviewed)
+    assert_served(second_registry, f"m/{name}/app", "1.0", reviewed)
     assert "moved since the plan was made" in json.loads(ran.stdout)["notes"][0]
 
 
