@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ _PROXY_VARIABLES = tuple(name for lower in ("https_proxy", "http_proxy", "all_pr
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run's surroundings; `throttles` counts the answers that asked us to wait, by registry."""
+    """One run's surroundings; `throttles` counts the answers that asked us to wait, by registry; `began` is of the monotonic clock."""
 
     registries: Registries
     state: StateStore
@@ -45,14 +46,15 @@ class Session:
     stop: Stop
     common: Common
     throttles: dict[str, int]
+    began: float
 
     def inquiry(self, *, refresh: bool) -> Inquiry:
         """Return what a plan made now asks with."""
         return Inquiry(self.registries, self.state, refresh, datetime.now(UTC), self.stop, self.log, Completeness())
 
-    def plan(self, config: Config, *, refresh: bool, on_pending: OnPending | None = None) -> Plan:
-        """Return the plan of *config*, and log that it was built; *on_pending* is told of what is certain before it is whole."""
-        plan = build_plan(config, self.inquiry(refresh=refresh), on_pending=on_pending)
+    def plan(self, config: Config, *, refresh: bool, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
+        """Return the plan of *config*, *partial* if a stop comes between, and log that it was built; *on_pending* is told of what is certain before it is whole."""
+        plan = build_plan(config, self.inquiry(refresh=refresh), on_pending=on_pending, partial=partial)
         self.log_plan(plan)
         return plan
 
@@ -65,7 +67,7 @@ class Session:
     def stop_in_time(self) -> None:
         """Ask for a stop once `--run-timeout` is over."""
         if self.common.run_seconds is not None:
-            spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up"))
+            spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up", grace_seconds=0.0))
 
     def watcher(self, heartbeat_seconds: float) -> contextlib.AbstractContextManager[Watcher]:
         """Return bars for a terminal, else a heartbeat."""
@@ -86,6 +88,7 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
     Raises:
         LockedError: Another run holds the state.
     """
+    began = time.monotonic()
     hidden = redaction()
     hidden.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
     log = to_stderr(level=common.log_level, form=common.log_format, redaction=hidden)
@@ -113,7 +116,7 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
                 read_only=read_only,
             )
             with opened as state:
-                yield Session(registries, state, log, stop, common, throttles)
+                yield Session(registries, state, log, stop, common, throttles, began)
     finally:
         undo()
         thread.close()
@@ -128,7 +131,7 @@ def _ignored_proxy(trust: Trust) -> str:
 
 def _first_signal(stop: Stop, log: Log) -> None:
     log.warning("run.stopping", reason="a signal asked for it; a second one cuts")
-    stop.request("a signal asked for it", grace_seconds=_grace())
+    stop.request("a signal asked for it", grace_seconds=_grace(), by_hand=True)
 
 
 def _grace() -> float:
