@@ -26,7 +26,6 @@ from imgsync.transfer import BlobMemory, Copied, Copier, Job, Progress
 from imgsync.units import format_duration, format_moment
 from imgsync.watcher import Watcher
 
-
 _TIME_IS_UP = "timeouts.run is over"
 
 

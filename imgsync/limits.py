@@ -36,7 +36,7 @@ class Limits:
         return whole_seconds - min(_WINDING_UP_SECONDS, whole_seconds / 2)
 
     def close_seconds(self, whole_seconds: float) -> float:
-        """Return how long after it began a run of *whole_seconds* begins nothing more, so that what runs has its grace; images have half of the time at least."""
+        """Return how long after it began a run of *whole_seconds* begins nothing more: its grace before the cut, at most half of the time until then."""
         cut = self.cut_seconds(whole_seconds)
         return cut - min(self.grace_seconds, cut / 2)
 

@@ -53,7 +53,7 @@ class Session:
         return Inquiry(self.registries, self.state, refresh, datetime.now(UTC), self.stop, self.log, Completeness())
 
     def plan(self, config: Config, *, refresh: bool, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
-        """Return the plan of *config*, *partial* if a stop comes between, and log that it was built; *on_pending* is told of what is certain before it is whole."""
+        """Return the plan of *config* as `build_plan` does, and log that it was built."""
         plan = build_plan(config, self.inquiry(refresh=refresh), on_pending=on_pending, partial=partial)
         self.log_plan(plan)
         return plan
@@ -93,7 +93,9 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
     hidden.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
     log = to_stderr(level=common.log_level, form=common.log_format, redaction=hidden)
     stop = Stop()
-    undo = on_signals(lambda: _first_signal(stop, log), _second_signal)
+    # Found out now: click knows the command it runs by the greenlet that runs it, and signals come in another.
+    grace_seconds = _grace()
+    undo = on_signals(lambda: _first_signal(stop, log, grace_seconds), _second_signal)
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
@@ -129,9 +131,9 @@ def _ignored_proxy(trust: Trust) -> str:
     return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "")
 
 
-def _first_signal(stop: Stop, log: Log) -> None:
+def _first_signal(stop: Stop, log: Log, grace_seconds: float) -> None:
     log.warning("run.stopping", reason="a signal asked for it; a second one cuts")
-    stop.request("a signal asked for it", grace_seconds=_grace(), by_hand=True)
+    stop.request("a signal asked for it", grace_seconds=grace_seconds, by_hand=True)
 
 
 def _grace() -> float:
