@@ -151,7 +151,10 @@ def test_what_other_mirrors_left_stays_left(registry, name, write, imgsync, sour
     """A run of some mirrors (`--only`), or of none of them (`copy`), clears only what it saw to itself."""
     for mirror in "ab":
         push(registry, f"{name}/{mirror}", "1", image(mirror))
-        write(f"mirrors.d/{mirror}.yaml", f"version: 1\nmirrors: [{{name: {mirror}, source: {source.host}/{name}/{mirror}, destinations: ['{destination.host}/m']}}]\n")
+        write(
+            f"mirrors.d/{mirror}.yaml",
+            f"version: 1\nmirrors: [{{name: {mirror}, source: {source.host}/{name}/{mirror}, destinations: ['{destination.host}/m']}}]\n",
+        )
     write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n")
     left = [f"{destination.host}/m/{name}/{mirror}:1" for mirror in "ba"]
     with state() as store:
@@ -222,8 +225,8 @@ def test_slow_planning_does_not_use_up_every_run(registry, name, declare, imgsyn
     assert left_of(state) == ["app:3"]
 
 
-def test_run_timeout_says_what_remains_of_a_plan(registry, name, declare, imgsync, source, destination):
-    """No time at all: nothing is begun, the destination is left alone, exit 75; the next run does it."""
+def test_no_time_at_all_begins_nothing(registry, name, declare, imgsync, source, destination):
+    """The destination is left alone, exit 75; the next run does it."""
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
 
