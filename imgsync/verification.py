@@ -39,7 +39,7 @@ class Condition(StrEnum):
 REPAIRABLE = frozenset({Condition.MISSING, Condition.DIFFERS, Condition.INCOMPLETE})
 DRIFT = REPAIRABLE | {Condition.DAMAGED, Condition.REFUSED}
 _HINTS = {
-    Condition.DAMAGED: "mend the registry's storage: no push can, since the registry takes the blob for present; once it is deleted, `apply --refresh` sends it",
+    Condition.DAMAGED: "mend the registry's storage: no push can, since it takes the blob for present; once that is deleted, `apply --refresh` sends it again",
     Condition.REFUSED: "find out who moved it; to let it move, take it out of `immutable`",
 }
 
