@@ -18,7 +18,7 @@ from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError, StateError, UnsafePlanError
 from imgsync.limits import Limits
 from imgsync.plan.ahead import OnPending
-from imgsync.plan.model import PENDING, Plan
+from imgsync.plan.model import PENDING, Plan, PlanError
 from imgsync.report import Report
 from imgsync.units import format_bytes, format_moment, parse_moment
 
@@ -63,7 +63,12 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
                 raise UnsafePlanError(f"{problem}; nothing was done", hint="review the plan, then raise the limit")
             return plan
 
-        report = apply_as_planned(planning, config, session.registries, session.state, log=session.log, watcher=watcher, stop=session.stop, limits=limits)
+        try:
+            report = apply_as_planned(planning, config, session.registries, session.state, log=session.log, watcher=watcher, stop=session.stop, limits=limits)
+        except ImgsyncError as error:
+            # Whoever reads the files must not take those of an earlier run for this one's.
+            _write(session, config, _planless(config, error), exit_code=error.exit_code, options=options)
+            raise
     exit_code = _finish(session, config, report, covered=config if reviewed is None else _covered(config, reviewed), requeue=requeue, options=options)
     changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
     if output != "table" or changed or report.count("refused") or report.errors:
@@ -183,6 +188,12 @@ def _remember_end(session: Session, config: Config, report: Report, *, requeues:
         session.state.end_run(left=left, successes=successes, requeues=requeues, moment=format_moment(datetime.now(UTC)))
     except StateError as error:
         session.log.warning("state.degraded", reason=error.message)
+
+
+def _planless(config: Config, error: ImgsyncError) -> Report:
+    """Return the report of a run that *error* ended before there was a plan to apply."""
+    errors = tuple(PlanError(mirror.name, mirror.source.registry, error.message, error.hint) for mirror in config.mirrors if not mirror.suspend)
+    return Report(Plan(()).id, (), errors, created_at=format_moment(datetime.now(UTC)))
 
 
 def _write(session: Session, config: Config, report: Report, *, exit_code: int, options: dict[str, Any]) -> None:

@@ -175,11 +175,11 @@ def test_mirror_whose_time_is_up_holds_no_other_up(registry, second_registry, na
     push(registry, f"{name}/free", "1", image("free"))
     mirrors = "".join(
         f"  - {{name: {mirror}, source: {source.host}/{name}/{mirror}, destinations: ['{destination.host}/m'], timeouts: {timeouts}}}\n"
-        for mirror, timeouts in (("late", "{run: 1s}"), ("long", "{run: 4s}"), ("free", "{}"))
+        for mirror, timeouts in (("late", "{run: 2s}"), ("long", "{run: 4s}"), ("free", "{}"))
     )
     write("mirrors.d/a.yaml", f"version: 1\nmirrors:\n{mirrors}")
     write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n")
-    source.add(Distance(0.6), target=f"{name}/late/tags/list")
+    source.add(Distance(0.7), target=f"{name}/late/tags/list")
     source.add(trickle(1000, seconds=0.05), method="GET", target=f"{name}/long/blobs/")
 
     ran = imgsync("apply", "-o", "json")
@@ -223,6 +223,21 @@ def test_slow_planning_does_not_use_up_every_run(registry, name, declare, imgsyn
     assert ran.code == 75, ran.stderr
     assert ran.json["summary"]["copied"] == 2
     assert left_of(state) == ["app:3"]
+
+
+def test_plan_that_is_cut_short_lists_what_it_knew(registry, name, declare, imgsync, source, state):
+    """With a brake nothing is begun before the plan is whole; what was planned until the cut remains, and is remembered as left."""
+    for tag in range(10):
+        push(registry, f"{name}/app", str(tag), image("same for all"))
+    declare(f"[{name}/app]", "concurrency: {queries: 1}")
+    source.add(Distance(0.4), target="/manifests/[0-9]")
+
+    ran = imgsync("apply", "-o", "json", "--run-timeout", "4s", "--max-changes", "100")
+
+    assert ran.code == 75, ran.stderr
+    assert 0 < ran.json["summary"]["remaining"] < 10
+    assert [error["mirror"] for error in ran.json["errors"]] == ["a"]
+    assert len(left_of(state)) == ran.json["summary"]["remaining"]
 
 
 def test_no_time_at_all_begins_nothing(registry, name, declare, imgsync, source, destination):

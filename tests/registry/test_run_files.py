@@ -94,6 +94,21 @@ def test_run_that_is_cut_writes_its_files(registry, name, declare, imgsync, sour
     assert metrics("imgsync_mirror_last_success_timestamp_seconds") == {}
 
 
+def test_run_that_a_brake_stops_writes_its_files(registry, name, declare, imgsync, metrics, tmp_path):
+    """Nothing was done, and nobody takes the files of the run before for this one's."""
+    push(registry, f"{name}/app", "1", image("brake"))
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", *FILES, "--max-changes", "0")
+
+    assert ran.code == 1
+    assert whole(tmp_path)
+    assert metrics("imgsync_run_exit_code") == {(): 1}
+    assert metrics("imgsync_plan_errors") == {("a",): 1}
+    assert "more than --max-changes 0" in (tmp_path / "run.html").read_text()
+    assert "more than --max-changes 0" in (tmp_path / "run.xml").read_text()
+
+
 @pytest.mark.parametrize("option", ["--metrics", "--report", "--junit"])
 @pytest.mark.parametrize("where", ["missing/file", "folder", "file/below"], ids=["no folder", "a folder", "below a file"])
 def test_what_cannot_be_written_is_told_before_anybody_is_asked(option, where, registry, name, declare, imgsync, source, destination, tmp_path):
