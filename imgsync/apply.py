@@ -21,10 +21,11 @@ from imgsync.limits import Limits
 from imgsync.oci.reference import Repository, parse_reference
 from imgsync.oci.registry import RegistryClient
 from imgsync.plan.ahead import OnPending
-from imgsync.plan.model import PENDING, Action, Change, Plan
+from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
 from imgsync.registries import Registries
 from imgsync.report import Outcome, Report
 from imgsync.state import Record, StateStore
+from imgsync.turns import Turns
 from imgsync.units import format_moment
 from imgsync.watcher import Watcher
 from imgsync.workers import Workers
@@ -67,42 +68,71 @@ class _Run:
         self._limits = limits
         self._began = time.monotonic()
         self._attempts: Attempts | None = None
-        self._plan = Plan(())
-        self._submitted: set[str] = set()
+        self._plan: Plan | None = None
+        self._submitted: dict[str, Change] = {}
+        self._turns = Turns(state.left)
         self._outcomes: dict[str, Outcome] = {}
 
     def report(self, planning: Planning) -> Report:
         at_once = max((mirror.concurrency.images for mirror in self._mirrors.values()), default=1)
         workers: Workers[Item, Done | None] = Workers(self._carry_out, limit=at_once, stop=self._stop)
-        if self._limits.run_seconds is not None:
-            spawn_later(max(0.0, self._limits.run_seconds - self._limits.elapsed_seconds), self._time_is_up)
+        self._stop_in_time(workers)
         workers.produce(lambda: self._make_plan(planning, workers))
         for batch in workers.batches():
             self._record([done for done in batch if done is not None])
-        self._delete()
+        plan = self._plan or self._unfinished_plan()
+        self._delete(plan)
         return Report(
-            plan_id=self._plan.id,
-            outcomes=tuple(self._outcomes.get(change.destination) or Outcome(change, "remaining") for change in self._plan.changes),
-            errors=self._plan.errors,
+            plan_id=plan.id,
+            outcomes=tuple(self._outcomes.get(change.destination) or Outcome(change, "remaining") for change in plan.changes),
+            errors=plan.errors,
             seconds=round(time.monotonic() - self._began, 3),
             stopped=self._stop.reason,
-            notes=self._plan.notes,
+            notes=plan.notes,
             created_at=format_moment(datetime.now(UTC)),
         )
 
+    def _stop_in_time(self, workers: Workers[Item, Done | None]) -> None:
+        """See to it that the run ends within its time: nothing new in the last of it, then a cut that leaves enough to say what came of it."""
+        whole = self._limits.whole_seconds([mirror.timeouts.run_seconds for mirror in self._mirrors.values() if not mirror.suspend])
+        if whole is None:
+            return
+        closes, cuts = self._limits.close_seconds(whole), self._limits.cut_seconds(whole)
+        # Planning that takes long must not use up the time of one run after the other: what comes first is then what is known.
+        spawn_later(max(0.0, closes / 2 - self._limits.elapsed_seconds), lambda: self._submit_all(workers, self._turns.open()))
+        spawn_later(max(0.0, closes - self._limits.elapsed_seconds), lambda: self._stop.expire("the run's time is up", grace_seconds=cuts - closes))
+
+    def _unfinished_plan(self) -> Plan:
+        """Return what is known of a plan whose making was left behind, since a registry did not answer."""
+        errors = [
+            PlanError(mirror.name, mirror.source.registry, f"stopped while planning: {self._stop.reason}", "run again for the rest", later=True)
+            for mirror in self._mirrors.values()
+            if not mirror.suspend
+        ]
+        return Plan(tuple(self._submitted.values()), errors=tuple(errors))
+
     def _make_plan(self, planning: Planning, workers: Workers[Item, Done | None]) -> None:
-        self._plan = planning(lambda changes: self._submit(workers, changes))
-        self._watcher.watch(self._plan)
+        plan = self._plan = planning(lambda changes: self._submit_all(workers, self._turns.take(changes)))
+        self._watcher.watch(plan)
         together: dict[tuple[str, str, str | None], list[Change]] = {}
-        left = {destination: number for number, destination in enumerate(self._state.left)}
-        # What the last run left comes first, in the order it would have been taken.
-        for change in sorted(self._plan.copies, key=lambda change: left.get(change.destination, len(left))):
+        for change in plan.copies:
             if change.destination not in self._submitted:
                 together.setdefault((change.mirror, change.source, change.source_digest), []).append(change)
-        for changes in together.values():
+        # What was held back is among them.
+        self._turns.open()
+        self._submit_all(workers, self._turns.sorted(list(together.values())))
+        adopted = [record for change in plan.changes if change.action not in PENDING for record in self._settle(change)]
+        # A quarantine begins with the first run that could have copied.
+        held = [
+            (str(parse_reference(change.source).repository), change.source_digest or "", plan.created_at)
+            for change in plan.changes
+            if change.action is Action.HOLD
+        ]
+        self._remember(adopted, [], [change for change in plan.changes if change.action is Action.KEEP], held)
+
+    def _submit_all(self, workers: Workers[Item, Done | None], groups: Sequence[Sequence[Change]]) -> None:
+        for changes in groups:
             self._submit(workers, changes)
-        adopted = [record for change in self._plan.changes if change.action not in PENDING for record in self._settle(change)]
-        self._remember(adopted, [], [change for change in self._plan.changes if change.action is Action.KEEP], self._plan.changes)
 
     def _submit(self, workers: Workers[Item, Done | None], changes: Sequence[Change]) -> None:
         """Hand in the changes of one source tag."""
@@ -113,15 +143,12 @@ class _Run:
             self._attempts = Attempts(self._mirrors, self._registries, self._state, log=self._log, watcher=self._watcher, stop=self._stop, limits=self._limits)
         registries = frozenset(_registry_of(change) for change in changes)
         for change in changes:
-            self._submitted.add(change.destination)
+            self._submitted[change.destination] = change
             workers.submit(Item(change, registries), queue=_registry_of(change), large=(change.size_bytes or 0) > _LARGE_BYTES)
 
     def _carry_out(self, item: Item) -> Done | None:
         assert self._attempts is not None  # noqa: S101 - made with the first item
         return self._attempts.carry_out(item)
-
-    def _time_is_up(self) -> None:
-        self._stop.expire("the run's time is up", grace_seconds=self._limits.grace_seconds)
 
     def _settle(self, change: Change) -> Iterator[Record]:
         """Note a change that asks for nothing; a kept tag without a fitting record is adopted: yield the record."""
@@ -153,16 +180,16 @@ class _Run:
             _log_outcome(self._log, done.outcome)
             self._watcher.finished(done.outcome)
 
-    def _delete(self) -> None:
+    def _delete(self, plan: Plan) -> None:
         """Delete what is to go, once all is copied; nothing of a mirror that is not all there."""
         # What was not even begun, for want of time, has no outcome.
         results = {destination: outcome.result for destination, outcome in self._outcomes.items()}
-        waiting = {change.mirror for change in self._plan.copies if results.get(change.destination) not in {"copied", "refused"}}
-        waiting.update(error.mirror for error in self._plan.errors)
-        for change in self._plan.deletions:
+        waiting = {change.mirror for change in plan.copies if results.get(change.destination) not in {"copied", "refused"}}
+        waiting.update(error.mirror for error in plan.errors)
+        for change in plan.deletions:
             if change.mirror in waiting:
                 self._outcomes[change.destination] = Outcome(change, "remaining", error="not deleted while images of this mirror are not as declared")
-        changes = [change for change in self._plan.deletions if change.mirror not in waiting]
+        changes = [change for change in plan.deletions if change.mirror not in waiting]
         if not changes or self._stop.closed:
             return
         from imgsync.removal import removed
@@ -184,11 +211,13 @@ class _Run:
             self._log.warning("state.degraded", reason=error.message)
 
     def _remember(
-        self, records: Sequence[Record], seen: Sequence[tuple[Repository, Sequence[str]]], made: Sequence[Change], planned: Sequence[Change] = ()
+        self,
+        records: Sequence[Record],
+        seen: Sequence[tuple[Repository, Sequence[str]]],
+        made: Sequence[Change],
+        held: Sequence[tuple[str, str, str]] = (),
     ) -> None:
         """Write at once what gathered; a state that cannot be written costs the next run requests, not this one its work."""
-        # A quarantine begins with the first run that could have copied.
-        held = [(str(parse_reference(change.source).repository), change.source_digest or "") for change in planned if change.action is Action.HOLD]
         if not (records or seen or made or held):
             return
         try:
@@ -196,7 +225,7 @@ class _Run:
                 records,
                 blobs=[(repository.registry, repository.path, digests) for repository, digests in seen],
                 referrers=[one for change in made for one in referrers_seen(change, self._mirrors[change.mirror], registries=self._registries)],
-                seen=[(repository, digest, self._plan.created_at) for repository, digest in held],
+                seen=held,
             )
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)

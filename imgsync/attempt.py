@@ -26,6 +26,8 @@ from imgsync.transfer import BlobMemory, Copied, Copier, Job, Progress
 from imgsync.units import format_duration, format_moment
 from imgsync.watcher import Watcher
 
+_TIME_IS_UP = "timeouts.run is over"
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -90,7 +92,7 @@ class Attempts:
         if isinstance(error, StoppedError) and self._stop.closed:
             return "remaining"
         if isinstance(error, StoppedError) and self._left_seconds(mirror) == 0.0:
-            self._stop.reason = self._stop.reason or "timeouts.run is over"
+            self._stop.reason = self._stop.reason or _TIME_IS_UP
             return "remaining"
         return "refused" if isinstance(error, ImmutableTagError) else "failed"
 
@@ -118,7 +120,12 @@ class Attempts:
     def _has_time(self, mirror: Mirror, change: Change) -> bool:
         """Return whether an image of *mirror* may still be begun; one that would be cut before its end is left to the next run."""
         whole, left = self._run_seconds(mirror), self._left_seconds(mirror)
-        if whole is None or left is None or self._forecast.fits(change.size_bytes or 0, left_seconds=left, whole_seconds=whole):
+        if whole is None or left is None:
+            return True
+        if self._limits.elapsed_seconds >= self._limits.close_seconds(whole):
+            self._stop.reason = self._stop.reason or _TIME_IS_UP
+            return False
+        if self._forecast.fits(change.size_bytes or 0, left_seconds=left, whole_seconds=self._limits.cut_seconds(whole)):
             return True
         self._stop.reason = self._stop.reason or f"the run's {format_duration(whole)} would not have been enough"
         return False
@@ -131,12 +138,13 @@ class Attempts:
         return Deadline(limit, stop=self._stop, what=change.source)
 
     def _run_seconds(self, mirror: Mirror) -> float | None:
-        """Return how long the run may be for *mirror*: what the command line says, else what it declares itself."""
+        """Return within what time the run ends for *mirror*: what the command line says, else what it declares itself."""
         return mirror.timeouts.run_seconds if self._limits.run_seconds is None else self._limits.run_seconds
 
     def _left_seconds(self, mirror: Mirror) -> float | None:
+        """Return how long it is until images of *mirror* are cut, None when they never are."""
         whole = self._run_seconds(mirror)
-        return None if whole is None else max(0.0, whole - self._limits.elapsed_seconds)
+        return None if whole is None else max(0.0, self._limits.cut_seconds(whole) - self._limits.elapsed_seconds)
 
 
 @dataclass(frozen=True, slots=True)

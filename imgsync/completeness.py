@@ -14,7 +14,7 @@ from imgsync.errors import ContentMismatchError, NotFoundError
 from imgsync.oci.digest import RunningDigest, verified
 from imgsync.oci.download import download
 from imgsync.oci.manifest import Descriptor, Manifest
-from imgsync.oci.reference import Repository
+from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.registry import RegistryClient
 from imgsync.workers import map_unordered
 
@@ -36,17 +36,18 @@ class Completeness:
         """Begin with nothing asked."""
         self._manifests: dict[tuple[Repository, str], Manifest | None] = {}
         self._blobs: dict[tuple[Repository, str], bool] = {}
-        self._held: dict[tuple[Repository, str], Held] = {}
+        self._held: dict[Reference, Held] = {}
         self._sound: dict[tuple[str, str], str] = {}
         self._flights: SingleFlight[tuple[str, object, str]] = SingleFlight()
 
-    def look(self, client: RegistryClient, repository: Repository, digest: str, *, limit: int) -> Held:
+    def look(self, client: RegistryClient, reference: Reference, digest: str, *, limit: int) -> Held:
         """
-        Return what *repository* holds of the image of *digest*; one GET for each manifest, one HEAD for each blob, at most *limit* at once.
+        Return what is there of the image of *digest* that *reference* serves; one GET for each manifest, one HEAD for each blob, at most *limit* at once.
 
         Raises:
             RegistryError: The destination fails.
         """
+        repository = reference.repository
         found: dict[str, Manifest | None] = {}
         level = [digest]
         while level and len(found) < _NODE_LIMIT:
@@ -59,12 +60,12 @@ class Completeness:
         here = dict(map_unordered(lambda one: (one, self._has_blob(client, repository, one)), blobs, limit=limit))
         gone = [one for one, manifest in found.items() if manifest is None]
         held = Held(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_here in here.items() if not is_here)))
-        self._held[repository, digest] = held
+        self._held[reference] = held
         return held
 
-    def held(self, repository: Repository, digest: str) -> Held | None:
-        """Return what `look` found, None when it was not asked. Asks nobody."""
-        return self._held.get((repository, digest))
+    def held(self, reference: Reference) -> Held | None:
+        """Return what `look` found, None when it was not asked, since *reference* does not serve what it should. Asks nobody."""
+        return self._held.get(reference)
 
     def read(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, deadline: Deadline, on_bytes: Callable[[int], None]) -> str:
         """

@@ -104,13 +104,15 @@ class Stop:
     """
     A stop asked for from outside: first no new work (`requested`), then an end to what runs (`cut`).
 
-    When the time is up (`expire`) nothing new is started either, but what only finds out what is left goes on.
+    When the time is up (`expire`) nothing new is started either, but what only finds out what is left goes on until the cut.
     """
 
     def __init__(self) -> None:
         """Begin with nothing asked."""
         self.reason = ""
         self.cut = False
+        # Whether somebody wanted it, rather than the clock.
+        self.by_hand = False
         self._expired = False
         self._cut_at: float | None = None
         self._event = gevent.event.Event()
@@ -120,9 +122,10 @@ class Stop:
         """Return whether no new work may begin."""
         return bool(self._event.is_set())
 
-    def request(self, reason: str, *, grace_seconds: float | None = None) -> None:
-        """Ask that nothing new begins; after *grace_seconds* (if given) also that running work ends."""
+    def request(self, reason: str, *, grace_seconds: float | None = None, by_hand: bool = False) -> None:
+        """Ask that nothing new begins; after *grace_seconds* (if given) also that running work ends; *by_hand* says that somebody wants it."""
         self.reason = self.reason or reason
+        self.by_hand = self.by_hand or by_hand
         self._event.set()
         if grace_seconds is not None:
             gevent.spawn_later(grace_seconds, self._cut)
@@ -160,7 +163,8 @@ class Stop:
 
     def _cut(self) -> None:
         self.cut = True
-        self._cut_at = time.monotonic()
+        self._cut_at = self._cut_at or time.monotonic()
+        self._event.set()
 
 
 class Deadline:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+# What hangs is waited for another second after it was cut; then there are a report and a state to write.
+_WINDING_UP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,22 @@ class Limits:
     def elapsed_seconds(self) -> float:
         """Return for how long the run goes on already."""
         return time.monotonic() - self.began
+
+    def whole_seconds(self, mirrors: Sequence[float | None]) -> float | None:
+        """Return within what time the whole run ends, given what each of its *mirrors* allows itself; None when nothing says so."""
+        if self.run_seconds is not None:
+            return self.run_seconds
+        declared = [seconds for seconds in mirrors if seconds is not None]
+        return max(declared) if declared and len(declared) == len(mirrors) else None
+
+    def cut_seconds(self, whole_seconds: float) -> float:
+        """Return how long after it began a run of *whole_seconds* is cut: early enough to end in time."""
+        return whole_seconds - min(_WINDING_UP_SECONDS, whole_seconds / 2)
+
+    def close_seconds(self, whole_seconds: float) -> float:
+        """Return how long after it began a run of *whole_seconds* begins nothing more: its grace before the cut, at most half of the time until then."""
+        cut = self.cut_seconds(whole_seconds)
+        return cut - min(self.grace_seconds, cut / 2)
 
 
 class Forecast:

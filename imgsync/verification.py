@@ -1,7 +1,7 @@
 """
 Whether the destinations really serve what is declared: asked anew, tag by tag, manifest by manifest, blob by blob.
 
-What differs is drift; `apply --refresh` repairs it. Changes nothing. Spec: design.md §3 `verify`.
+What differs is drift; `apply --refresh` repairs what can be repaired by pushing. Changes nothing. Spec: design.md §3 `verify`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from imgsync.oci.reference import Repository, parse_reference
 from imgsync.plan.build import build_plan
 from imgsync.plan.inquiry import Inquiry
 from imgsync.plan.model import Action, Change, PlanError
-from imgsync.units import format_moment
+from imgsync.units import format_duration, format_moment
 from imgsync.workers import map_unordered
 
 _IMAGES_AT_ONCE = 4
@@ -36,12 +36,17 @@ class Condition(StrEnum):
     REFUSED = "refused"
 
 
-DRIFT = frozenset({Condition.MISSING, Condition.DIFFERS, Condition.INCOMPLETE, Condition.DAMAGED, Condition.REFUSED})
+REPAIRABLE = frozenset({Condition.MISSING, Condition.DIFFERS, Condition.INCOMPLETE})
+DRIFT = REPAIRABLE | {Condition.DAMAGED, Condition.REFUSED}
+_HINTS = {
+    Condition.DAMAGED: "mend the registry's storage: no push can, since it takes the blob for present; once that is deleted, `apply --refresh` sends it again",
+    Condition.REFUSED: "find out who moved it; to let it move, take it out of `immutable`",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One destination reference: its condition, what it serves (None for nothing), what its source has, and why that is so, in words."""
+    """One destination reference: its condition, what it serves (None for nothing), what its source has, why that is so, in words, and a hint."""
 
     condition: Condition
     mirror: str
@@ -50,6 +55,7 @@ class Finding:
     destination: str
     destination_digest: str | None
     reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ def verify(config: Config, inquiry: Inquiry, *, deep: bool) -> Verification:
 
 def _finding(change: Change, inquiry: Inquiry, damage: str) -> Finding:
     reason = damage or change.reason
-    held = inquiry.completeness.held(parse_reference(change.destination).repository, change.destination_digest or "")
+    held = inquiry.completeness.held(parse_reference(change.destination))
     if held is not None and held.missing:
         reason = f"{change.reason}: {', '.join(held.missing)}"
     condition = {
@@ -105,7 +111,8 @@ def _finding(change: Change, inquiry: Inquiry, damage: str) -> Finding:
         Action.HOLD: Condition.HELD,
         Action.REFUSE: Condition.REFUSED,
     }[change.action]
-    return Finding(condition, change.mirror, change.source, change.source_digest, change.destination, change.destination_digest, reason)
+    hint = _HINTS.get(condition, "")
+    return Finding(condition, change.mirror, change.source, change.source_digest, change.destination, change.destination_digest, reason, hint)
 
 
 class _Reader:
@@ -120,16 +127,17 @@ class _Reader:
     def read(self, change: Change) -> tuple[str, str]:
         """Return the destination, and what is wrong with the bytes of its image, "" for nothing."""
         mirror = self._mirrors[change.mirror]
-        repository = parse_reference(change.destination).repository
-        held = self._inquiry.completeness.held(repository, change.destination_digest or "")
+        destination = parse_reference(change.destination)
+        held = self._inquiry.completeness.held(destination)
+        wrong: list[str] = []
         try:
-            wrong = [] if held is None else list(self._wrong(mirror, repository, held.blobs, self._inquiry.stop))
+            wrong = [] if held is None else self._wrong(mirror, destination.repository, held.blobs, self._inquiry.stop)
         except StoppedError:
             self._inquiry.stop.check_new()
-            wrong = [f"could not be read within timeouts.image, {mirror.timeouts.image_seconds:g}s"]
+            message = f"its blobs could not be read within timeouts.image, {format_duration(mirror.timeouts.image_seconds)}"
+            self.errors.append(PlanError(change.mirror, change.destination, message, "raise timeouts.image"))
         except ImgsyncError as error:
             self.errors.append(PlanError(change.mirror, change.destination, error.message, error.hint))
-            wrong = []
         return change.destination, "; ".join(wrong)
 
     def _wrong(self, mirror: Mirror, repository: Repository, blobs: tuple[Descriptor, ...], stop: Stop) -> list[str]:

@@ -131,7 +131,7 @@ class Workers(Generic[Item, Result]):
             try:
                 return self._results.get(timeout=None if self._stop is None else _LOOK_SECONDS)
             except gevent.queue.Empty:
-                if self._stop is not None and self._stop.abandons and (self._stop.requested or not self._producing):
+                if self._stop is not None and self._stop.abandons:
                     return _LEFT_BEHIND
 
     def _settled(self, one: Result | _Produced) -> bool:

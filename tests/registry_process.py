@@ -98,6 +98,11 @@ class RegistryProcess:
         return f"{'https' if self._tls else 'http'}://{self.host}"
 
     @property
+    def storage(self) -> Path:
+        """Return where the registry keeps its files: `blobs` and `repositories`."""
+        return self._folder / "data" / "docker" / "registry" / "v2"
+
+    @property
     def pid(self) -> int:
         """Return the process's id."""
         assert self._process is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError, StateError, UnsafePlanError
 from imgsync.limits import Limits
 from imgsync.plan.ahead import OnPending
-from imgsync.plan.model import PENDING, Action, Plan
+from imgsync.plan.model import PENDING, Action, Plan, PlanError
 from imgsync.report import Report
 from imgsync.units import format_bytes, format_moment, parse_moment
 
@@ -45,15 +45,15 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
     """
     check_writable(options.get("report"), options.get("metrics"), options.get("junit"))
     requeue = _requeue(session, options)
-    limits = Limits(time.monotonic(), run_seconds=session.common.run_seconds, grace_seconds=options["grace"], fail_fast=options["fail_fast"])
+    limits = Limits(session.began, run_seconds=session.common.run_seconds, grace_seconds=options["grace"], fail_fast=options["fail_fast"])
     brakes = _Brakes(options["max_changes"], options.get("max_bytes"))
     # click knows the command it runs by the greenlet that runs it, and planning has one of its own.
     context = click.get_current_context()
     with session.watcher(options["heartbeat"]) as watcher:
 
         def planning(on_pending: OnPending) -> Plan:
-            # Where the sum of the changes matters, or which of them come first, nothing may begin before all are known.
-            at_once = None if brakes.any or session.state.left else on_pending
+            # Where the sum of the changes matters, nothing may begin before all are known.
+            at_once = None if brakes.any else on_pending
             plan = _planned(session, config, refresh=refresh, reviewed=reviewed, on_pending=at_once)
             problem = brakes.problem(plan)
             if output == "table" or problem:
@@ -63,8 +63,13 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
                 raise UnsafePlanError(f"{problem}; nothing was done", hint="review the plan, then raise the limit")
             return plan
 
-        report = apply_as_planned(planning, config, session.registries, session.state, log=session.log, watcher=watcher, stop=session.stop, limits=limits)
-    exit_code = _finish(session, config, report, requeue=requeue, options=options)
+        try:
+            report = apply_as_planned(planning, config, session.registries, session.state, log=session.log, watcher=watcher, stop=session.stop, limits=limits)
+        except ImgsyncError as error:
+            # Whoever reads the files must not take those of an earlier run for this one's.
+            _write(session, config, _planless(config, error), exit_code=error.exit_code, options=options)
+            raise
+    exit_code = _finish(session, config, report, covered=config if reviewed is None else _covered(config, reviewed), requeue=requeue, options=options)
     changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
     if output != "table" or changed or report.count("refused") or report.errors:
         print_report(report, output=output)
@@ -103,7 +108,7 @@ class _Brakes:
 
 def _planned(session: Session, config: Config, *, refresh: bool, reviewed: Plan | None, on_pending: OnPending | None) -> Plan:
     if reviewed is None:
-        return session.plan(config, refresh=refresh, on_pending=on_pending)
+        return session.plan(config, refresh=refresh, on_pending=on_pending, partial=True)
     from imgsync.plan.reviewed import reviewed_plan
 
     plan = reviewed_plan(reviewed, config, session.registries, session.state, check=session.stop.check_new, on_pending=on_pending)
@@ -123,13 +128,22 @@ def _requeue(session: Session, options: dict[str, Any]) -> Requeue | None:
     return Requeue(target, requeues_so_far(os.environ, session.state.requeues), options["requeue_limit"])
 
 
-def _finish(session: Session, config: Config, report: Report, *, requeue: Requeue | None, options: dict[str, Any]) -> int:
-    """Start the next run if work is left, remember how this one ended, write what was asked for, log, and return the exit code."""
+def _covered(config: Config, reviewed: Plan) -> Config:
+    """Return the part of *config* that the plan was made for, which may have been made with `--only`."""
+    names = {notes.mirror for notes in reviewed.mirrors}
+    mirrors = tuple(mirror for mirror in config.mirrors if mirror.name in names)
+    return replace(config, mirrors=mirrors, whole=config.whole and len(mirrors) == len(config.mirrors))
+
+
+def _finish(session: Session, config: Config, report: Report, *, covered: Config, requeue: Requeue | None, options: dict[str, Any]) -> int:
+    """Start the next run if work is left, remember how this one, of what is *covered*, ended, write what was asked for, log, and return the exit code."""
     exit_code = apply_exit(report)
     number = 0
-    if requeue is not None and exit_code == STOPPED_EXIT:
+    if requeue is not None and exit_code == STOPPED_EXIT and session.stop.by_hand:
+        session.log.warning("run.not_requeued", target=requeue.target.name, reason=session.stop.reason, hint="run it again when it may go on")
+    elif requeue is not None and exit_code == STOPPED_EXIT:
         number, exit_code = _start_next(session, report, requeue)
-    _remember_end(session, config, report, requeues=number)
+    _remember_end(session, covered, report, requeues=number)
     summary = {name: report.count(name) for name in ("copied", "kept", "failed", "refused", "deleted", "remaining")}
     session.log.info(
         "apply.finished", plan_id=report.plan_id, **summary, bytes_copied=report.total("bytes_copied"), seconds=report.seconds, exit_code=exit_code
@@ -158,12 +172,16 @@ def _start_next(session: Session, report: Report, requeue: Requeue) -> tuple[int
 
 
 def _remember_end(session: Session, config: Config, report: Report, *, requeues: int) -> None:
+    before = session.state.left
     # What is still to be deleted has no turn to keep: it is found again, and comes last in any run.
     left = [outcome.change.destination for outcome in report.outcomes if outcome.result == "remaining" and outcome.change.action is not Action.DELETE]
     if report.errors or not config.whole:
         # Of what this run did not get to see, what was left stays left.
         known = {outcome.change.destination for outcome in report.outcomes}
-        left += [destination for destination in session.state.left if destination not in known]
+        left += [destination for destination in before if destination not in known]
+    # Who waits longest stays first, however many runs it takes.
+    turn = {destination: number for number, destination in enumerate(before)}
+    left.sort(key=lambda destination: turn.get(destination, len(turn)))
     bad = {outcome.change.mirror for outcome in report.outcomes if outcome.result in {"failed", "refused", "remaining"}}
     bad.update(error.mirror for error in report.errors)
     successes = [mirror.name for mirror in config.mirrors if not mirror.suspend and mirror.name not in bad]
@@ -173,18 +191,24 @@ def _remember_end(session: Session, config: Config, report: Report, *, requeues:
         session.log.warning("state.degraded", reason=error.message)
 
 
+def _planless(config: Config, error: ImgsyncError) -> Report:
+    """Return the report of a run that *error* ended before there was a plan to apply."""
+    errors = tuple(PlanError(mirror.name, mirror.source.registry, error.message, error.hint) for mirror in config.mirrors if not mirror.suspend)
+    return Report(Plan(()).id, (), errors, created_at=format_moment(datetime.now(UTC)))
+
+
 def _write(session: Session, config: Config, report: Report, *, exit_code: int, options: dict[str, Any]) -> None:
     step_summary(lambda: _markdown(report))
     if options.get("report"):
         from imgsync.render.report_html import report_html
 
-        write_file(options["report"], report_html(report))
+        write_file(options["report"], report_html(report), shared=True)
     if options.get("junit"):
         from imgsync.render.junit import report_junit
 
-        write_file(options["junit"], report_junit(report))
+        write_file(options["junit"], report_junit(report), shared=True)
     if options.get("metrics"):
-        write_file(options["metrics"], _metrics(session, config, report, exit_code=exit_code))
+        write_file(options["metrics"], _metrics(session, config, report, exit_code=exit_code), shared=True)
 
 
 def _markdown(report: Report) -> str:
@@ -196,10 +220,12 @@ def _markdown(report: Report) -> str:
 def _metrics(session: Session, config: Config, report: Report, *, exit_code: int) -> str:
     from imgsync.render.metrics import metrics_text
 
-    successes = {mirror: parse_moment(text) for mirror, text in session.state.successes.items()}
+    names = [mirror.name for mirror in config.mirrors]
+    # Of mirrors that are no longer declared nothing is told: they would seem to fail for ever.
+    successes = {name: parse_moment(session.state.successes.get(name, "")) for name in names}
     return metrics_text(
         report,
-        mirrors=[mirror.name for mirror in config.mirrors],
+        mirrors=names,
         requests={side: session.registries.requests(side) for side in ("source", "destination")},
         throttles=session.throttles,
         last_success={mirror: moment.timestamp() for mirror, moment in successes.items() if moment is not None},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,19 +98,24 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
     write_file(path, to_json(document, indented=True) + "\n")
 
 
-def write_file(path: str, text: str) -> None:
+def write_file(path: str, text: str, *, shared: bool = False) -> None:
     """
-    Write *text*, secrets hidden, to the file *path*: whole or not at all, for its owner alone.
+    Write *text*, secrets hidden, to the file *path*: whole or not at all, for its owner alone, or as the umask says if it is to be *shared*.
 
     Raises:
         UsageError: It cannot be written.
     """
     target = Path(path)
+    # In the same folder, so that the last step is a renaming.
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        # In the same folder, so that the last step is a renaming.
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            file.write(redaction().clean(text))
-        Path(file.name).replace(target)
+        try:
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if shared else 0o600), "w", encoding="utf-8") as file:
+                file.write(redaction().clean(text))
+            beside.replace(target)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 

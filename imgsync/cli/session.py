@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ _PROXY_VARIABLES = tuple(name for lower in ("https_proxy", "http_proxy", "all_pr
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run's surroundings; `throttles` counts the answers that asked us to wait, by registry."""
+    """One run's surroundings; `throttles` counts the answers that asked us to wait, by registry; `began` is of the monotonic clock."""
 
     registries: Registries
     state: StateStore
@@ -47,14 +48,15 @@ class Session:
     stop: Stop
     common: Common
     throttles: dict[str, int]
+    began: float
 
     def inquiry(self, *, refresh: bool, strict: bool = True) -> Inquiry:
         """Return what a plan made now asks with; unless *strict*, a destination that wants a login we do not have is not compared."""
         return Inquiry(self.registries, self.state, refresh, datetime.now(UTC), self.stop, self.log, Completeness(), Served(strict=strict))
 
-    def plan(self, config: Config, *, refresh: bool, strict: bool = True, on_pending: OnPending | None = None) -> Plan:
-        """Return the plan of *config*, and log that it was built; *on_pending* is told of what is certain before it is whole."""
-        plan = build_plan(config, self.inquiry(refresh=refresh, strict=strict), on_pending=on_pending)
+    def plan(self, config: Config, *, refresh: bool, strict: bool = True, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
+        """Return the plan of *config* as `build_plan` does, and log that it was built."""
+        plan = build_plan(config, self.inquiry(refresh=refresh, strict=strict), on_pending=on_pending, partial=partial)
         self.log_plan(plan)
         return plan
 
@@ -67,7 +69,7 @@ class Session:
     def stop_in_time(self) -> None:
         """Ask for a stop once `--run-timeout` is over."""
         if self.common.run_seconds is not None:
-            spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up"))
+            spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up", grace_seconds=0.0))
 
     def watcher(self, heartbeat_seconds: float) -> contextlib.AbstractContextManager[Watcher]:
         """Return bars for a terminal, else a heartbeat."""
@@ -89,11 +91,14 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
         LockedError: Another run holds the state.
         StateError: The state cannot be had, or not be pushed in the end.
     """
+    began = time.monotonic()
     hidden = redaction()
     hidden.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
     log = to_stderr(level=common.log_level, form=common.log_format, redaction=hidden)
     stop = Stop()
-    undo = on_signals(lambda: _first_signal(stop, log), _second_signal)
+    # Found out now: click knows the command it runs by the greenlet that runs it, and signals come in another.
+    grace_seconds = _grace()
+    undo = on_signals(lambda: _first_signal(stop, log, grace_seconds), _second_signal)
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
@@ -118,7 +123,7 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
                 read_only=read_only,
             )
             with opened as state:
-                yield Session(registries, state, log, stop, common, throttles)
+                yield Session(registries, state, log, stop, common, throttles, began)
     finally:
         undo()
         thread.close()
@@ -131,9 +136,9 @@ def _ignored_proxy(trust: Trust) -> str:
     return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "")
 
 
-def _first_signal(stop: Stop, log: Log) -> None:
+def _first_signal(stop: Stop, log: Log, grace_seconds: float) -> None:
     log.warning("run.stopping", reason="a signal asked for it; a second one cuts")
-    stop.request("a signal asked for it", grace_seconds=_grace())
+    stop.request("a signal asked for it", grace_seconds=grace_seconds, by_hand=True)
 
 
 def _grace() -> float:

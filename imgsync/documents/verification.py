@@ -48,4 +48,4 @@ def verification_of(document: Mapping[str, Any], *, name: str) -> Verification:
 def _finding(entry: Mapping[str, Any]) -> Finding:
     texts = {name: str(entry[name]) for name in ("mirror", "source", "destination", "reason")}
     digests = {name: None if entry[name] is None else str(entry[name]) for name in ("source_digest", "destination_digest")}
-    return Finding(condition=Condition(entry["condition"]), **texts, **digests)  # type: ignore[arg-type]  # the fields, by name
+    return Finding(condition=Condition(entry["condition"]), hint=str(entry.get("hint", "")), **texts, **digests)  # type: ignore[arg-type]  # the fields, by name

@@ -31,15 +31,15 @@ _FROZEN = {"k8s.gcr.io": "k8s.gcr.io is frozen since April 2023 and gets nothing
 _ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 
 
-def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None = None) -> Plan:
+def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
     """
     Return what would have to happen for the destinations to serve what *config* declares.
 
-    With *on_pending* pending changes are told of as soon as they are certain; each that was told of is in the plan, and a stop
-    makes the plan end early, with an error for each mirror that it left unfinished.
+    With *on_pending* pending changes are told of as soon as they are certain; each that was told of is in the plan. Then, and where a
+    *partial* plan is of use, a stop makes the plan end early, with an error for each mirror that it left unfinished.
 
     Raises:
-        StoppedError: A stop was requested before the plan was whole, and nobody was told of a part of it.
+        StoppedError: A stop was requested before the plan was whole, and a part of it is of no use.
     """
     began = time.monotonic()
     # What was asked before, such as for a state that is kept in a registry, is not the plan's.
@@ -51,7 +51,7 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
         for _ in map_unordered(planner.plan_mirror, mirrors, limit=_MIRRORS_AT_ONCE):
             pass
     except StoppedError as error:
-        if on_pending is None:
+        if on_pending is None and not partial:
             raise
         for one in mirrors:
             if not one.whole:

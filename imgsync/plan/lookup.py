@@ -168,7 +168,7 @@ class TagPlanner:
         settled = remembered and same_settings and not self._changed_referrers(source.repository, resolved.digest, target.reference.repository)
         if served == wanted == resolved.digest and not settled:
             missing = self._missing_referrers(source.repository, resolved.digest, target.reference.repository, result)
-        content = self._missing_content(target.reference.repository, wanted) if self._refresh and served == wanted else 0
+        content = self._missing_content(target.reference, wanted) if self._refresh and served == wanted else 0
         facts = Facts(
             wanted,
             served,
@@ -228,12 +228,13 @@ class TagPlanner:
         client = self._registries.destination(destination.registry, self._mirror, check=self._check)
         return missing_at(client, destination, referrers) if referrers else 0
 
-    def _missing_content(self, destination: Repository, digest: str) -> int:
+    def _missing_content(self, destination: Reference, digest: str) -> int:
         """Return how many manifests and blobs of the image the destination lacks, whatever was pushed there once."""
-        client = self._registries.destination(destination.registry, self._mirror, check=self._check)
+        repository = destination.repository
+        client = self._registries.destination(repository.registry, self._mirror, check=self._check)
         held = self._inquiry.completeness.look(client, destination, digest, limit=self._mirror.concurrency.blobs)
         for missing in held.missing:
-            self._state.forget_blob(destination.registry, destination.path, missing)
+            self._state.forget_blob(repository.registry, repository.path, missing)
         return len(held.missing)
 
     def _referrers(self, repository: Repository, digest: str, below: Iterable[Manifest], result: TagPlan) -> Referrers:

@@ -38,7 +38,8 @@ def copy_config(source: str, destination: str, *, trust: Trust, platforms: Seque
         tags=TagFilter(names=(wanted.name,)) if wanted.name else TagFilter(),
         platforms=tuple(platforms) or None,
     )
-    return Config((mirror,), trust)
+    # What mirrors.d declares is none of it.
+    return Config((mirror,), trust, whole=False)
 
 
 def _check(source: Reference, target: Reference) -> None:

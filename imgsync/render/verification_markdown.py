@@ -12,7 +12,7 @@ from imgsync.plan.model import PlanError
 from imgsync.render.markdown import code, prose
 from imgsync.render.page import SMALLEST, Block, Entry, fill, length
 from imgsync.render.verification_table import summary_line
-from imgsync.verification import Condition, Finding, Verification
+from imgsync.verification import REPAIRABLE, Condition, Finding, Verification
 
 MARKER = "<!-- imgsync-verify -->"
 _CLOSING_RESERVE = 200
@@ -27,7 +27,7 @@ def verification_markdown(found: Verification, *, limit: int = 60_000) -> str:
     """
     if limit < SMALLEST:
         raise ValueError(f"a page needs at least {SMALLEST} characters, not {limit}")
-    remedy = "\nRepair it with `imgsync apply --refresh`.\n" if found.drift else ""
+    remedy = "\nRepair it with `imgsync apply --refresh`.\n" if any(finding.condition in REPAIRABLE for finding in found.findings) else ""
     opening = f"{MARKER}\n### imgsync verify — {summary_line(found)}\n{remedy}\n<sub>imgsync {__version__}</sub>\n"
     errors = Block(head="\n**Could not be asked**\n\n", more="- … and {} more errors\n")
     drift = Block(head="\n| tag | mirror | condition | why |\n|---|---|---|---|\n")
@@ -51,7 +51,8 @@ def _error_line(error: PlanError) -> str:
 
 
 def _row(finding: Finding) -> str:
-    cells = (code(finding.destination, in_table=True), code(finding.mirror, in_table=True), finding.condition.value, prose(finding.reason, in_table=True))
+    why = f"{finding.reason}; {finding.hint}" if finding.hint else finding.reason
+    cells = (code(finding.destination, in_table=True), code(finding.mirror, in_table=True), finding.condition.value, prose(why, in_table=True))
     return f"| {' | '.join(cells)} |"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from imgsync.render.safe import safe
 from imgsync.units import format_bytes, format_duration
-from imgsync.verification import Condition, Verification
+from imgsync.verification import REPAIRABLE, Condition, Verification
 
 _SIGNS = {
     Condition.OK: "=",
@@ -28,12 +28,14 @@ def _lines(found: Verification, *, show_ok: bool) -> Iterator[str]:
     for finding in found.findings:
         if show_ok or finding.condition is not Condition.OK:
             yield f"  {_SIGNS[finding.condition]} {safe(finding.destination)}   {finding.condition.value}   {safe(finding.reason)}"
+            if finding.hint:
+                yield f"      hint: {safe(finding.hint)}"
     for error in found.errors:
         yield f"  x {safe(error.reference)}   error   {safe(error.message)}"
         if error.hint:
             yield f"      hint: {safe(error.hint)}"
     yield summary_line(found)
-    if found.drift:
+    if any(finding.condition in REPAIRABLE for finding in found.findings):
         yield "Repair it with: imgsync apply --refresh"
 
 

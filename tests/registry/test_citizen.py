@@ -128,7 +128,7 @@ class Crowded(switches.Switch):
 
 
 def test_crowded_registry_is_asked_less_at_once(registry, second_registry, name, declare, imgsync, destination):
-    """Everything arrives, and the registry had to say no a bounded number of times."""
+    """Everything arrives, and most requests are answered: who asks as much as ever is told no nine times in ten."""
     crowded = destination.add(Crowded(2))
     for number in range(12):
         push(registry, f"{name}/app", str(number), image(number))
@@ -138,4 +138,4 @@ def test_crowded_registry_is_asked_less_at_once(registry, second_registry, name,
 
     assert ran.code == 0, ran.stdout
     assert all(pull_raw(second_registry, f"m/{name}/app", str(number)) for number in range(12))
-    assert 0 < crowded.refused < 60
+    assert 0 < crowded.refused < len(destination.seen) * 2 / 3

@@ -422,18 +422,6 @@ def test_second_signal_cuts(registry, second_registry, name, declare, start_imgs
     assert pull_raw(second_registry, f"m/{name}/app", "1") is None
 
 
-def test_run_timeout_leaves_the_rest_for_the_next_run(registry, name, declare, imgsync):
-    """When the run's time is up nothing new begins: exit 75, and the report says what is left."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
-
-    ran = imgsync("apply", "-o", "json", "--run-timeout", "0s", "--grace", "0s")
-
-    assert ran.code == 75
-    assert ran.json["summary"]["remaining"] == 1
-    assert imgsync("apply").code == 0
-
-
 def test_planning_and_listing_stop_in_time(registry, name, declare, imgsync, source):
     """--run-timeout ends them too: exit 75, and it is said why."""
     push(registry, f"{name}/app", "1", image(1))

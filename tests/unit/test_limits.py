@@ -1,0 +1,114 @@
+"""What bounds a run: when it closes and is cut, which images are worth beginning, and whose turn it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from imgsync.limits import Forecast, Limits
+from imgsync.plan.model import Action, Change
+from imgsync.turns import Turns
+
+
+@pytest.mark.parametrize("grace", [0.0, 5.0, 60.0])
+@pytest.mark.parametrize("whole", [0.0, 1.0, 3.0, 60.0, 2880.0])
+def test_a_run_closes_before_it_is_cut_and_is_cut_before_its_end(whole, grace):
+    """What runs has its grace before the cut, and there is time left after it; no grace takes more than half of what a run has."""
+    limits = Limits(0.0, grace_seconds=grace)
+
+    closes, cuts = limits.close_seconds(whole), limits.cut_seconds(whole)
+
+    assert 0 <= whole / 4 <= closes <= cuts <= whole
+    assert cuts - closes == min(grace, cuts / 2)
+    assert whole - cuts == min(2.0, whole / 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "declared", "whole"),
+    [
+        (None, [], None),
+        (None, [None], None),
+        (None, [10.0, None], None),
+        (None, [10.0, 30.0], 30.0),
+        (5.0, [10.0, None], 5.0),
+        (0.0, [10.0], 0.0),
+    ],
+    ids=["nothing", "no limit", "one goes on", "the longest", "the command line", "no time at all"],
+)
+def test_the_whole_run_is_limited_when_all_of_it_is(said, declared, whole):
+    """The command line's word counts; else the run as a whole has a limit only when each mirror has one."""
+    assert Limits(0.0, run_seconds=said).whole_seconds(declared) == whole
+
+
+def test_nothing_learned_everything_fits():
+    """The first image is begun whatever its size, as long as there is time."""
+    forecast = Forecast()
+
+    assert forecast.seconds(1 << 40) == 0.0
+    assert forecast.fits(1 << 40, left_seconds=0.1, whole_seconds=10.0)
+    assert not forecast.fits(0, left_seconds=0.0, whole_seconds=10.0)
+
+
+def test_an_image_goes_by_the_pace_of_those_before():
+    """Bytes by the pace of all that moved bytes, and never quicker than the quickest image."""
+    forecast = Forecast()
+    forecast.learn(100, 1.0)
+    forecast.learn(300, 3.0)
+
+    assert forecast.seconds(500) == 5.0
+    assert forecast.seconds(1) == 1.0
+
+
+def test_images_that_moved_nothing_say_nothing_of_the_pace():
+    """Mounts take time, and move no byte."""
+    forecast = Forecast()
+    forecast.learn(0, 2.0)
+
+    assert forecast.seconds(1 << 30) == 2.0
+    forecast.learn(100, 4.0)
+    assert forecast.seconds(100) == 4.0
+
+
+@pytest.mark.parametrize(
+    ("size", "left", "begun"),
+    [(10, 10.0, True), (11, 10.0, False), (99, 98.0, False), (100, 10.0, False), (101, 10.0, True), (101, 0.0, False)],
+    ids=["just fits", "does not", "nearly all of a run", "all of a run", "more than any run", "no time"],
+)
+def test_what_would_not_fit_is_left_unless_no_run_could_hold_it(size, left, begun):
+    """An image that the next run could finish waits for it; one that none could is begun, since its finished blobs stay."""
+    forecast = Forecast()
+    forecast.learn(1, 1.0)
+
+    assert forecast.fits(size, left_seconds=left, whole_seconds=100.0) is begun
+
+
+def change(name: str) -> Change:
+    return Change(Action.CREATE, "m", f"source/{name}", None, name, None, None, None, "not at the destination")
+
+
+def test_without_anything_left_nothing_is_held_back():
+    """Each comes as it is known."""
+    turns = Turns(())
+
+    assert turns.take([change("a")]) == [[change("a")]]
+    assert turns.take([change("b")]) == [[change("b")]]
+
+
+def test_what_was_left_comes_first_in_its_order_as_soon_as_all_of_it_is_known():
+    """Others wait for it, and it for its like; from then on nothing waits."""
+    turns = Turns(["z", "y"])
+
+    assert turns.take([change("a")]) == []
+    assert turns.take([change("y")]) == []
+    assert turns.take([change("z")]) == [[change("z")], [change("y")], [change("a")]]
+    assert turns.take([change("b")]) == [[change("b")]]
+
+
+def test_who_waited_long_enough_goes_on_with_what_is_known():
+    """A plan that takes for ever does not hold everything back for ever."""
+    turns = Turns(["z", "y"])
+    turns.take([change("a")])
+    turns.take([change("y"), change("b")])
+
+    assert turns.open() == [[change("y"), change("b")], [change("a")]]
+    assert turns.open() == []
+    assert turns.take([change("c")]) == [[change("c")]]
