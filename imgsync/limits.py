@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 # What hangs is waited for another second after it was cut; then there are a report and a state to write.
 _WINDING_UP_SECONDS = 2.0
+# No program plans in less.
+_LEAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,15 @@ class Limits:
 
     def cut_seconds(self, whole_seconds: float) -> float:
         """Return how long after it began a run of *whole_seconds* is cut: early enough to end in time."""
+        if whole_seconds < _LEAST_SECONDS:
+            # Nothing is begun, but what is left has to be found out.
+            return _LEAST_SECONDS
         return whole_seconds - min(_WINDING_UP_SECONDS, whole_seconds / 2)
 
     def close_seconds(self, whole_seconds: float) -> float:
         """Return how long after it began a run of *whole_seconds* begins nothing more: its grace before the cut, at most half of the time until then."""
+        if whole_seconds < _LEAST_SECONDS:
+            return whole_seconds
         cut = self.cut_seconds(whole_seconds)
         return cut - min(self.grace_seconds, cut / 2)
 

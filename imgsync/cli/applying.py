@@ -136,14 +136,15 @@ def _covered(config: Config, reviewed: Plan) -> Config:
 
 
 def _finish(session: Session, config: Config, report: Report, *, covered: Config, requeue: Requeue | None, options: dict[str, Any]) -> int:
-    """Start the next run if work is left, remember how this one, of what is *covered*, ended, write what was asked for, log, and return the exit code."""
+    """Remember how the run, of what is *covered*, ended; start the next one if work is left; log, write what was asked for, and return the exit code."""
     exit_code = apply_exit(report)
-    number = 0
     if requeue is not None and exit_code == STOPPED_EXIT and session.stop.by_hand:
         session.log.warning("run.not_requeued", target=requeue.target.name, reason=session.stop.reason, hint="run it again when it may go on")
-    elif requeue is not None and exit_code == STOPPED_EXIT:
-        number, exit_code = _start_next(session, report, requeue)
-    _remember_end(session, covered, report, requeues=number)
+        requeue = None
+    if requeue is not None and exit_code == STOPPED_EXIT:
+        exit_code = _go_on(session, covered, report, requeue)
+    else:
+        _remember_end(session, covered, report, requeues=0)
     summary = {name: report.count(name) for name in ("copied", "kept", "failed", "refused", "deleted", "remaining")}
     session.log.info(
         "apply.finished", plan_id=report.plan_id, **summary, bytes_copied=report.total("bytes_copied"), seconds=report.seconds, exit_code=exit_code
@@ -152,23 +153,26 @@ def _finish(session: Session, config: Config, report: Report, *, covered: Config
     return exit_code
 
 
-def _start_next(session: Session, report: Report, requeue: Requeue) -> tuple[int, int]:
-    """Return how many runs in a row were started with the next one, and the exit code: a next run that cannot be started is a failure."""
+def _go_on(session: Session, config: Config, report: Report, requeue: Requeue) -> int:
+    """Start the next run, which finds the state as this one leaves it; return the exit code: nobody going on with what is left is more than a stop."""
     from imgsync.requeue import NextRun, Progress, may_requeue, start_next
 
     decision = may_requeue(requeue.so_far, limit=requeue.limit, progress=Progress.of(report))
+    _remember_end(session, config, report, requeues=decision.number if decision.allowed else 0)
     left = report.count("remaining") + sum(error.later for error in report.errors)
     reason, hint = "" if decision.allowed else decision.reason, ""
     if decision.allowed:
+        session.publish_state()
         try:
             start_next(requeue.target, NextRun(decision.number, remaining=left, plan_id=report.plan_id), on_secret=redaction().hide)
         except ImgsyncError as error:
             reason, hint = error.message, error.hint
+            _remember_end(session, config, report, requeues=0)
     if reason:
         session.log.error("run.not_requeued", target=requeue.target.name, reason=reason, hint=hint)
-        return 0, 1
+        return 1
     session.log.info("run.requeued", target=requeue.target.name, number=decision.number, remaining=left)
-    return decision.number, STOPPED_EXIT
+    return STOPPED_EXIT
 
 
 def _remember_end(session: Session, config: Config, report: Report, *, requeues: int) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -40,7 +40,12 @@ _PROXY_VARIABLES = tuple(name for lower in ("https_proxy", "http_proxy", "all_pr
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run's surroundings; `throttles` counts the answers that asked us to wait, by registry; `began` is of the monotonic clock."""
+    """
+    One run's surroundings, `began` a moment of the monotonic clock.
+
+    `publish_state` puts what is remembered where others find it, now rather than in the end; `throttles` counts the answers that asked us to
+    wait, by registry.
+    """
 
     registries: Registries
     state: StateStore
@@ -49,6 +54,7 @@ class Session:
     common: Common
     throttles: dict[str, int]
     began: float
+    publish_state: Callable[[], object]
 
     def inquiry(self, *, refresh: bool, strict: bool = True) -> Inquiry:
         """Return what a plan made now asks with; unless *strict*, a destination that wants a login we do not have is not compared."""
@@ -122,8 +128,8 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
                 stop=stop,
                 read_only=read_only,
             )
-            with opened as state:
-                yield Session(registries, state, log, stop, common, throttles, began)
+            with opened as place:
+                yield Session(registries, place.store, log, stop, common, throttles, began, place.publish)
     finally:
         undo()
         thread.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.concurrency import NativeThread, Stop
@@ -21,10 +22,22 @@ if TYPE_CHECKING:
 _FIRST_PAUSE_SECONDS = 1.0
 
 
+def _nothing() -> None:
+    """A directory is where others look for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An open state, and what puts it where others find it before the run ends."""
+
+    store: StateStore
+    publish: Callable[[], object] = _nothing
+
+
 @contextmanager
 def state_at(
     place: str | None, registries: Registries, *, thread: NativeThread, lock_timeout_seconds: float, log: Log, stop: Stop, read_only: bool
-) -> Iterator[StateStore]:
+) -> Iterator[Place]:
     """
     Give the state at *place*, a directory or `oci://HOST/REPOSITORY:TAG`, locked unless *read_only*.
 
@@ -44,14 +57,14 @@ def state_at(
         return open_state(directory, thread=thread, lock_timeout_seconds=lock_timeout_seconds, on_warning=warn, read_only=read_only)
 
     if place is None:
-        yield StateStore(None, thread, on_warning=warn)
+        yield Place(StateStore(None, thread, on_warning=warn))
         return
     # Imported now, as most states are in a directory.
     from imgsync.remote_state.reference import is_remote, local_directory, parse_remote
 
     if not is_remote(place):
         with opened(place) as store:
-            yield store
+            yield Place(store)
         return
     reference = parse_remote(place)
     directory = local_directory(reference)
@@ -59,7 +72,7 @@ def state_at(
         remote = remote_state(reference, registries, store, directory=directory, log=log)
         remote.pull(check=stop.check_new)
         try:
-            yield store
+            yield Place(store, remote.push)
         except ImgsyncError:
             if not read_only:
                 _push_after_failure(remote, log)

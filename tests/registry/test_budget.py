@@ -245,8 +245,9 @@ def test_no_time_at_all_begins_nothing(registry, name, declare, imgsync, source,
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
 
-    ran = imgsync("apply", "--run-timeout", "0s", "--grace", "0s")
+    ran = imgsync("apply", "-o", "json", "--run-timeout", "0s", "--grace", "0s")
 
     assert ran.code == 75
+    assert ran.json["summary"]["remaining"] == 1, "what is left is found out all the same"
     assert request(destination, "GET", f"/v2/m/{name}/app/tags/list")[0] == 404
     assert imgsync("apply").code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 
 import pytest
 
@@ -79,6 +80,18 @@ def test_next_run_is_asked_for_once_and_counted(rate, service, imgsync, requeues
     assert done.code == 0, done.stderr
     assert len(service.asked) == 2, "nothing is left, so nobody is asked"
     assert requeues() == 0
+
+
+def test_state_is_where_the_next_run_looks_before_that_is_started(rate, second_registry, name, imgsync, write, destination):
+    """A state in a registry is pushed first: the run that is started must not begin from an older one."""
+    tag = f"{destination}/{name}/state:main"
+    look = write("look.py", f"import urllib.request\nurllib.request.urlopen('http://{second_registry}/v2/{name}/state/manifests/main')\n")
+
+    ran = imgsync("apply", "--state", f"oci://{tag}", "--requeue", f"{sys.executable} {look}")
+
+    assert ran.code == 75, ran.stderr
+    assert [line["number"] for line in ran.events("run.requeued")] == [1]
+    assert len(ran.events("state.pushed")) == 1
 
 
 def test_what_the_environment_says_counts_when_it_is_more(rate, service, imgsync):
