@@ -185,5 +185,5 @@ def _record_of(change: Change, mirror: Mirror, copied: Copied) -> Record:
         source=change.source,
         source_digest=change.source_digest or "",
         selection=mirror.selection,
-        applied_at=format_moment(datetime.now(UTC)),
+        applied_at=format_moment(datetime.now(UTC), exact=True),
     )

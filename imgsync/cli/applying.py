@@ -106,10 +106,8 @@ def _planned(session: Session, config: Config, *, refresh: bool, reviewed: Plan 
         return session.plan(config, refresh=refresh, on_pending=on_pending)
     from imgsync.plan.reviewed import reviewed_plan
 
-    plan = reviewed_plan(reviewed, config, session.registries, session.state, check=session.stop.check_new, on_pending=on_pending)
+    plan = reviewed_plan(reviewed, config, session.registries, session.state, check=session.stop.check_new, log=session.log, on_pending=on_pending)
     session.log_plan(plan)
-    for note in plan.notes:
-        session.log.warning("tag.moved", reason=note)
     return plan
 
 
@@ -173,7 +171,7 @@ def _remember_end(session: Session, config: Config, report: Report, *, requeues:
 
 
 def _write(session: Session, config: Config, report: Report, *, exit_code: int, options: dict[str, Any]) -> None:
-    step_summary(lambda: _markdown(report))
+    step_summary(lambda: _markdown(report), log=session.log)
     if options.get("report"):
         from imgsync.render.report_html import report_html
 

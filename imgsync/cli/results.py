@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from imgsync.cli.output import redaction, say, say_json, say_table
 from imgsync.config.model import Config
 from imgsync.errors import UsageError
-from imgsync.plan.model import Plan
+from imgsync.events import Log
+from imgsync.plan.model import Change, Plan
 from imgsync.report import Report
 
 if TYPE_CHECKING:
@@ -85,34 +84,68 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
     Write *plan* to the file *path*, for `apply --plan`.
 
     Raises:
-        UsageError: The file cannot be written, or a reference holds a secret, so that a file without it would not be the plan.
+        UsageError: The file cannot be written, or what is hidden is a part of the plan, so that a file without it would not be the plan.
     """
     from imgsync.documents.form import to_json
 
-    document = plan_json(plan, config, explain=True)
-    if len(document["changes"]) != len(plan.changes) or any(
-        (entry["source"], entry["destination"], entry["mirror"]) != (change.source, change.destination, change.mirror)
-        for entry, change in zip(document["changes"], plan.changes, strict=True)
-    ):
-        raise UsageError("the plan cannot be saved: a password is also a part of a reference in it", hint="use another password")
-    write_file(path, to_json(document, indented=True) + "\n")
+    text = redaction().clean(to_json(plan_json(plan, config, explain=True), indented=True))
+    _check_saved(text, plan, config, name=path)
+    write_file(path, f"{text}\n", for_owner_alone=True)
 
 
-def write_file(path: str, text: str) -> None:
+def _check_saved(text: str, plan: Plan, config: Config, *, name: str) -> None:
+    """Return when *text* will be read as *plan*: a password may be a part of a reference or a digest in it, or of a word that all plans have."""
+    from imgsync.documents.form import from_json
+    from imgsync.documents.plan import check_made_for, plan_of
+
+    try:
+        document = from_json(text.encode(), name=name)
+        saved = [_decision(change) for change in plan_of(document, name=name).changes]
+        check_made_for(document, config, name=name)
+    except UsageError:
+        saved = None
+    if saved != [_decision(change) for change in plan.changes]:
+        raise UsageError("the plan cannot be saved: a password or token is also a part of what is in it", hint="use another password")
+
+
+def _decision(change: Change) -> tuple[str | None, ...]:
+    return change.action, change.mirror, change.source, change.source_digest, change.destination, change.destination_digest
+
+
+def write_file(path: str, text: str, *, for_owner_alone: bool = False) -> None:
     """
-    Write *text*, secrets hidden, to the file *path*: whole or not at all, for its owner alone.
+    Write *text*, secrets hidden, to the file *path*, whole or not at all; *for_owner_alone* nobody else may read it.
 
     Raises:
         UsageError: It cannot be written.
     """
-    target = Path(path)
+    # Where a link leads to: the last step would put a file in the link's place.
+    target = Path(path).resolve()
     try:
         # In the same folder, so that the last step is a renaming.
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            file.write(redaction().clean(text))
-        Path(file.name).replace(target)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", errors="backslashreplace", dir=target.parent, prefix=f".{target.name[:100]}.", delete=False
+        ) as file:
+            unfinished = Path(file.name)
+            try:
+                file.write(redaction().clean(text))
+                file.flush()
+                os.fsync(file.fileno())
+                if not for_owner_alone:
+                    unfinished.chmod(0o666 & ~_umask())
+                unfinished.replace(target)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _umask() -> int:
+    # There is no other way to ask.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def check_writable(*paths: str | None) -> None:
@@ -122,21 +155,30 @@ def check_writable(*paths: str | None) -> None:
     Raises:
         UsageError: One cannot.
     """
-    for path in filter(None, paths):
-        folder = Path(path).parent
-        if not os.access(folder, os.W_OK | os.X_OK) or Path(path).is_dir():
-            raise UsageError(f"{path} cannot be written", hint="name a file in a folder that is there and can be written")
+    for path in paths:
+        if path is None:
+            continue
+        try:
+            target = Path(path).resolve()
+        except RuntimeError as error:  # a link that leads to itself
+            raise UsageError(f"{path} cannot be written: {error}") from error
+        # What is no file, such as a device, would be replaced by one.
+        if not path or not os.access(target.parent, os.W_OK | os.X_OK) or (target.exists() and not target.is_file()):
+            raise UsageError(f"{path or 'the empty name'} cannot be written", hint="name a file in a folder that is there and can be written")
 
 
-def step_summary(markdown: Callable[[], str]) -> None:
+def step_summary(markdown: Callable[[], str], *, log: Log) -> None:
     """Add what *markdown* gives to the summary of the step, when run in GitHub Actions; a summary that cannot be written is told of, and no more."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return
-    text = redaction().clean(markdown())
+    text = redaction().clean(markdown()).rstrip("\n") + "\n"
     try:
-        with Path(path).open("a", encoding="utf-8") as file:
-            if file.tell() + len(text.encode()) < _SUMMARY_BYTES:
-                file.write(text if text.endswith("\n") else f"{text}\n")
+        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            if file.tell() + len(text.encode(errors="backslashreplace")) < _SUMMARY_BYTES:
+                file.write(text)
+                return
+        reason = "it would be larger than GitHub shows"
     except OSError as error:
-        click.echo(f"warning: GITHUB_STEP_SUMMARY cannot be written: {error.strerror}", err=True)
+        reason = f"{path} cannot be written: {error.strerror}"
+    log.warning("summary.unwritten", reason=f"the step's summary was not added to: {reason}")
