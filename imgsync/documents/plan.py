@@ -62,12 +62,14 @@ def plan_of(document: Mapping[str, Any], *, name: str) -> Plan:
     if document.get("check") != _check(document):
         raise UsageError(f"{name} was edited or damaged since it was made: its check does not fit", hint=_AGAIN)
     with reading("plan", name=name, hint=_AGAIN):
-        known = member(document, "id", str)
+        known, summary = member(document, "id", str), document.get("summary")
+        for count in (*_COUNTED, "error"):
+            member(summary, count, int)
         plan = Plan(
             changes=member(document, "changes", tuple[Change, ...]),
             errors=errors_of(document),
             mirrors=member(document, "mirrors", tuple[MirrorNotes, ...]),
-            transfer_bytes=member(document.get("summary"), "transfer_bytes", int),
+            transfer_bytes=member(summary, "transfer_bytes", int),
             created_at=member(document, "created_at", str),
             requests=tuple(member(document, "requests", dict[str, int]).items()),
             seconds=member(document, "seconds", float),

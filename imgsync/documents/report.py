@@ -44,7 +44,7 @@ def report_of(document: Mapping[str, Any], *, name: str) -> Report:
     with reading("report", name=name):
         return Report(
             plan_id=member(document, "plan_id", str),
-            outcomes=tuple(_outcome(entry) for entry in member(document, "outcomes", tuple[dict[str, object], ...])),
+            outcomes=tuple(_outcome(entry) for entry in member(document, "outcomes", tuple[dict[str, Any], ...])),
             errors=errors_of(document),
             seconds=member(document.get("summary"), "seconds", float),
             stopped=member(document, "stopped", str | None, default=None) or "",

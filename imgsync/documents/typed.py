@@ -35,6 +35,8 @@ def value_of(kind: Any, found: object, name: str) -> Any:
     Raises:
         ValueError: It is something else.
     """
+    if kind is Any:
+        return found
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
         wanted = [one for one in inside if one is not types.NoneType]
