@@ -74,12 +74,12 @@ def _commit_id(commit: str) -> str:
 
 def _texts_at(commit: str, folder: PurePosixPath, top: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the files that *folder* had at *commit*, as they would be read from it; or the file, if it is one."""
-    # The folder itself, and what is in it.
+    # The folder itself, and what is in it but not deeper.
     wanted = [] if folder == PurePosixPath() else ["--", str(folder), f"{folder}/"]
     for line in _git("ls-tree", "-z", "--full-tree", commit, *wanted, folder=top).decode("utf-8", "surrogateescape").split("\0"):
         facts, _, name = line.partition("\t")
         found = PurePosixPath(name)
-        if name and facts.split()[0] in _REGULAR and (found == folder or (found.parent == folder and is_part(found.name))):
+        if name and facts.split()[0] in _REGULAR and (found == folder or is_part(found.name)):
             yield name, _git("cat-file", "blob", facts.split()[2], folder=top)
 
 

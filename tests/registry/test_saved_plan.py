@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import imgsync as program
 from tests import switches
+from tests.cli.test_changed_since import Repository
 from tests.conftest import secrets_in
 from tests.images import image, pull_raw, push
 
@@ -89,9 +90,10 @@ def test_plan_goes_through_a_link_to_its_file(two_tags, imgsync, saved, workplac
     assert saved()["summary"]["create"] == 2
 
 
-@pytest.mark.parametrize("place", ["missing/plan.json", "mirrors.d", "/dev/null", "loop"])
+@pytest.mark.parametrize("place", ["missing/plan.json", "mirrors.d", "pipe", "loop"])
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(place, two_tags, imgsync, source, destination, workplace):
-    """Exit 3, no request; a device is left what it is."""
+    """Exit 3, no request; what is no file, such as a pipe or a device, is left what it is."""
+    os.mkfifo(workplace.folder / "pipe")
     (workplace.folder / "loop").symlink_to("loop")
 
     ran = imgsync("plan", "--out", place)
@@ -99,7 +101,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(place, t
     assert ran.code == 3
     assert f"error: {place} cannot be written" in ran.stderr
     assert (ran.stdout, source.seen, destination.seen) == ("", [], [])
-    assert Path("/dev/null").is_char_device()
+    assert (workplace.folder / "pipe").is_fifo()
 
 
 def test_no_secret_is_saved(two_tags, imgsync, source, workplace):
@@ -290,6 +292,20 @@ def test_a_plan_of_some_mirrors_is_applied_to_them_alone(two_mirrors, name, imgs
     metrics = (workplace.folder / "metrics.txt").read_text()
     assert 'mirror="a"' in metrics
     assert 'mirror="b"' not in metrics
+    assert (workplace.folder / "metrics.txt").stat().st_mode == (workplace.folder / SAVED).stat().st_mode, "others may read it, such as who collects it"
+
+
+def test_a_plan_of_what_a_pull_request_changes_is_applied_as_it_is(two_mirrors, name, imgsync, second_registry, workplace, source, destination):
+    """One made with --changed-since: the mirror that is as it was is left alone, and need not be named."""
+    repository = Repository(workplace)
+    repository.commit()
+    workplace.mirror("b", source=f"{source}/{name}/b", destinations=[f"{destination}/m"], description="another")
+    assert imgsync("plan", "--changed-since", "HEAD", "--out", SAVED).code == 0
+
+    ran = imgsync("apply", "--plan", SAVED, "-o", "json")
+
+    assert (ran.code, [outcome["mirror"] for outcome in ran.json["outcomes"]]) == (0, ["b"])
+    assert second_registry.tags(f"m/{name}/a") == []
 
 
 def test_refused_plans_ask_nothing(two_tags, name, imgsync, saved, source, destination, workplace, write):

@@ -95,6 +95,33 @@ def test_no_edit_of_a_byte_makes_another_plan(data, some):
     assert found == told(some)
 
 
+@pytest.mark.parametrize("indented", [False, True])
+def test_no_place_can_be_edited(indented):
+    """At every byte: what is read afterwards is refused, or says all that it said before."""
+    before = written(of_each_action(), indented=indented)
+    for position in range(len(before)):
+        edited = bytearray(before)
+        edited[position] ^= 1
+        try:
+            read(bytes(edited))
+        except UsageError:
+            continue
+        assert json.loads(edited) == json.loads(before), position
+
+
+def test_the_id_is_checked_by_itself():
+    """Changes that were edited do not fit it, whatever the check says."""
+    document = copy.deepcopy(DOCUMENT)
+    document["changes"][0]["source_digest"] = OTHER
+    known = document["id"]
+    sealed(document)
+    document["id"] = known
+    document["check"] = hashlib.sha256(canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
+
+    with pytest.raises(UsageError, match="do not fit its id"):
+        read(json.dumps(document).encode())
+
+
 def test_a_plan_that_is_cut_short_is_none():
     """At whichever byte, but for the white space at its end."""
     data = written(of_each_action())
