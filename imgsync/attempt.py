@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from imgsync.concurrency import Deadline, Stop
 from imgsync.config.model import Mirror
-from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, StoppedError
+from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, NotFoundError, StoppedError
 from imgsync.events import Log
 from imgsync.limits import Forecast, Limits
 from imgsync.oci.manifest import Descriptor, parse_platform
@@ -75,6 +75,8 @@ class Attempts:
         try:
             copied = self._copy(item, mirror, deadline, progress)
         except ImgsyncError as error:
+            if isinstance(error, NotFoundError) and error.reference.endswith(f"@{change.source_digest}"):
+                error.hint = error.hint or "the image is gone from its source since the plan was made; make the plan again"
             result = self._result(error, mirror)
             if self._limits.fail_fast and result == "failed":
                 # Without a reason of its own: the report says what failed, and running again would fail again.
@@ -193,5 +195,5 @@ def _record_of(change: Change, mirror: Mirror, copied: Copied) -> Record:
         source=change.source,
         source_digest=change.source_digest or "",
         selection=mirror.selection,
-        applied_at=format_moment(datetime.now(UTC)),
+        applied_at=format_moment(datetime.now(UTC), exact=True),
     )

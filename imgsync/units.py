@@ -85,13 +85,13 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_moment(text: str) -> datetime | None:
-    """Return the moment that *text* tells as `format_moment` does, None for any other text."""
+    """Return the moment that *text* tells as `format_moment` does, however exactly, None for any other text."""
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ" if "." in text else "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
-def format_moment(moment: datetime) -> str:
-    """Return a moment in UTC as RFC 3339, to the second: `2026-01-31T12:00:00Z`."""
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+def format_moment(moment: datetime, *, exact: bool = False) -> str:
+    """Return a moment in UTC as RFC 3339, to the second: `2026-01-31T12:00:00Z`, or to the millisecond where what comes first must be told: *exact*."""
+    return moment.isoformat(timespec="milliseconds" if exact else "seconds").replace("+00:00", "Z")

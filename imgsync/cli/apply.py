@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,23 +38,23 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.config.load import load_config
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
-    reviewed = _reviewed(options["plan_file"], config, refresh=options["refresh"]) if options["plan_file"] else None
+    reviewed = None
+    if options["plan_file"] is not None:
+        reviewed, config = _reviewed(options["plan_file"], config, refresh=options["refresh"])
     with open_session(config.trust, common, read_only=False) as session:
         return run_apply(session, config, output=output, refresh=options["refresh"], options=options, reviewed=reviewed)
 
 
-def _reviewed(path: str, config: Config, *, refresh: bool) -> Plan:
-    from imgsync.documents.form import from_json
+def _reviewed(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
+    """Return the plan in the file *path*, and of *config* what the plan was made for."""
+    from imgsync.documents.form import read_document
     from imgsync.documents.plan import check_made_for, plan_of
     from imgsync.errors import UsageError
 
     if refresh:
         raise UsageError("--refresh asks anew what a saved plan has decided already", hint="leave out one of --plan and --refresh")
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="save a plan first: imgsync plan --out FILE") from error
-    document = from_json(data, name=path)
+    document = read_document(path)
     plan = plan_of(document, name=path)
-    check_made_for(document, config, name=path)
-    return plan
+    planned = check_made_for(document, config, name=path)
+    mirrors = tuple(mirror for mirror in config.mirrors if mirror.name in planned)
+    return plan, replace(config, mirrors=mirrors, whole=config.whole and len(mirrors) == len(config.mirrors))

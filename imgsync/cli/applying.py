@@ -111,10 +111,8 @@ def _planned(session: Session, config: Config, *, refresh: bool, reviewed: Plan 
         return session.plan(config, refresh=refresh, on_pending=on_pending, partial=True)
     from imgsync.plan.reviewed import reviewed_plan
 
-    plan = reviewed_plan(reviewed, config, session.registries, session.state, check=session.stop.check_new, on_pending=on_pending)
+    plan = reviewed_plan(reviewed, config, session.registries, session.state, check=session.stop.check_new, log=session.log, on_pending=on_pending)
     session.log_plan(plan)
-    for note in plan.notes:
-        session.log.warning("tag.moved", reason=note)
     return plan
 
 
@@ -202,17 +200,17 @@ def _planless(config: Config, error: ImgsyncError) -> Report:
 
 
 def _write(session: Session, config: Config, report: Report, *, exit_code: int, options: dict[str, Any]) -> None:
-    step_summary(lambda: _markdown(report))
+    step_summary(lambda: _markdown(report), log=session.log)
     if options.get("report"):
         from imgsync.render.report_html import report_html
 
-        write_file(options["report"], report_html(report), shared=True)
+        write_file(options["report"], report_html(report))
     if options.get("junit"):
         from imgsync.render.junit import report_junit
 
-        write_file(options["junit"], report_junit(report), shared=True)
+        write_file(options["junit"], report_junit(report))
     if options.get("metrics"):
-        write_file(options["metrics"], _metrics(session, config, report, exit_code=exit_code), shared=True)
+        write_file(options["metrics"], _metrics(session, config, report, exit_code=exit_code))
 
 
 def _markdown(report: Report) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from imgsync.cli.output import redaction, say, say_json, say_table
 from imgsync.config.model import Config
 from imgsync.errors import UsageError
-from imgsync.plan.model import Plan
+from imgsync.events import Log
+from imgsync.plan.model import Change, Plan
 from imgsync.report import Report
+from imgsync.whole_file import write_whole
 
 if TYPE_CHECKING:
     from imgsync.verification import Verification
@@ -85,37 +84,44 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
     Write *plan* to the file *path*, for `apply --plan`.
 
     Raises:
-        UsageError: The file cannot be written, or a reference holds a secret, so that a file without it would not be the plan.
+        UsageError: The file cannot be written, or what is hidden is a part of the plan, so that a file without it would not be the plan.
     """
     from imgsync.documents.form import to_json
 
-    document = plan_json(plan, config, explain=True)
-    if len(document["changes"]) != len(plan.changes) or any(
-        (entry["source"], entry["destination"], entry["mirror"]) != (change.source, change.destination, change.mirror)
-        for entry, change in zip(document["changes"], plan.changes, strict=True)
-    ):
-        raise UsageError("the plan cannot be saved: a password is also a part of a reference in it", hint="use another password")
-    write_file(path, to_json(document, indented=True) + "\n")
+    text = redaction().clean(to_json(plan_json(plan, config, explain=True), indented=True))
+    _check_saved(text, plan, config, name=path)
+    write_file(path, f"{text}\n", for_owner_alone=True)
 
 
-def write_file(path: str, text: str, *, shared: bool = False) -> None:
+def _check_saved(text: str, plan: Plan, config: Config, *, name: str) -> None:
+    """Return when *text* will be read as *plan*: a password may be a part of a reference or a digest in it, or of a word that all plans have."""
+    from imgsync.documents.form import from_json
+    from imgsync.documents.plan import check_made_for, plan_of
+
+    try:
+        document = from_json(text.encode(), name=name)
+        saved = [_decision(change) for change in plan_of(document, name=name).changes]
+        check_made_for(document, config, name=name)
+    except UsageError:
+        saved = None
+    if saved != [_decision(change) for change in plan.changes]:
+        raise UsageError("the plan cannot be saved: a password or token is also a part of what is in it", hint="use another password")
+
+
+def _decision(change: Change) -> tuple[str | None, ...]:
+    return change.action, change.mirror, change.source, change.source_digest, change.destination, change.destination_digest
+
+
+def write_file(path: str, text: str, *, for_owner_alone: bool = False) -> None:
     """
-    Write *text*, secrets hidden, to the file *path*: whole or not at all, for its owner alone, or as the umask says if it is to be *shared*.
+    Write *text*, secrets hidden, to the file *path*, whole or not at all; *for_owner_alone* nobody else may read it.
 
     Raises:
         UsageError: It cannot be written.
     """
-    target = Path(path)
-    # In the same folder, so that the last step is a renaming.
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        try:
-            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if shared else 0o600), "w", encoding="utf-8") as file:
-                file.write(redaction().clean(text))
-            beside.replace(target)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+        # Where a link leads to: the last step would put a file in the link's place.
+        write_whole(Path(path).resolve(), [redaction().clean(text).encode("utf-8", "backslashreplace")], for_owner_alone=for_owner_alone)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -127,21 +133,30 @@ def check_writable(*paths: str | None) -> None:
     Raises:
         UsageError: One cannot.
     """
-    for path in filter(None, paths):
-        folder = Path(path).parent
-        if not os.access(folder, os.W_OK | os.X_OK) or Path(path).is_dir():
-            raise UsageError(f"{path} cannot be written", hint="name a file in a folder that is there and can be written")
+    for path in paths:
+        if path is None:
+            continue
+        try:
+            target = Path(path).resolve()
+        except RuntimeError as error:  # a link that leads to itself
+            raise UsageError(f"{path} cannot be written: {error}") from error
+        # What is no file, such as a device, would be replaced by one.
+        if not path or not os.access(target.parent, os.W_OK | os.X_OK) or (target.exists() and not target.is_file()):
+            raise UsageError(f"{path or 'the empty name'} cannot be written", hint="name a file in a folder that is there and can be written")
 
 
-def step_summary(markdown: Callable[[], str]) -> None:
+def step_summary(markdown: Callable[[], str], *, log: Log) -> None:
     """Add what *markdown* gives to the summary of the step, when run in GitHub Actions; a summary that cannot be written is told of, and no more."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return
-    text = redaction().clean(markdown())
+    text = redaction().clean(markdown()).rstrip("\n") + "\n"
     try:
-        with Path(path).open("a", encoding="utf-8") as file:
-            if file.tell() + len(text.encode()) < _SUMMARY_BYTES:
-                file.write(text if text.endswith("\n") else f"{text}\n")
+        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            if file.tell() + len(text.encode(errors="backslashreplace")) < _SUMMARY_BYTES:
+                file.write(text)
+                return
+        reason = "it would be larger than GitHub shows"
     except OSError as error:
-        click.echo(f"warning: GITHUB_STEP_SUMMARY cannot be written: {error.strerror}", err=True)
+        reason = f"{path} cannot be written: {error.strerror}"
+    log.warning("summary.unwritten", reason=f"the step's summary was not added to: {reason}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -16,37 +17,61 @@ from imgsync.cli.options import option, output_option
 @option("--explain", is_flag=True, help="Show how the filters chose, where the plan was saved by --out.")
 def command(file: str, output: str, show_kept: bool, explain: bool) -> int:
     """Print a plan that `plan --out` or `-o json` saved, or a report of `apply -o json`, or of `verify -o json`, again."""
-    from imgsync.cli.output import say, say_json
-    from imgsync.cli.results import print_plan, print_report, print_verification
-    from imgsync.documents.form import from_json
+    from imgsync.documents.form import read_document
     from imgsync.errors import UsageError
 
-    try:
-        document = from_json(Path(file).read_bytes(), name=file)
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    document = read_document(file)
     kind = document["format"].partition("/")[0]
-    if kind == "imgsync.plan" and output in {"table", "json", "markdown", "gitlab"}:
-        from imgsync.documents.plan import plan_of
+    if kind not in _FORMS:
+        raise UsageError(f"{file} is {document['format']}, which is no plan, report or verification")
+    forms, printer = _FORMS[kind]
+    if output not in forms:
+        raise UsageError(f"{file} is {document['format']}, which has no form '{output}'", hint=f"there are: {', '.join(forms)}")
+    printer(document, file, output=output, show_kept=show_kept, explain=explain)
+    return 0
 
-        print_plan(plan_of(document, name=file), lambda: document, output=output, show_kept=show_kept, explain=explain)
-    elif kind == "imgsync.report" and output in {"html", "junit"}:
-        from imgsync.documents.report import report_of
-        from imgsync.render.junit import report_junit
+
+def _print_plan(document: dict[str, Any], file: str, *, output: str, show_kept: bool, explain: bool) -> None:
+    from imgsync.cli.results import print_plan
+    from imgsync.documents.plan import plan_of
+
+    print_plan(plan_of(document, name=file), lambda: document, output=output, show_kept=show_kept, explain=explain)
+
+
+def _print_report(document: dict[str, Any], file: str, *, output: str, **_: bool) -> None:
+    from imgsync.cli.output import say, say_json
+    from imgsync.cli.results import print_report
+    from imgsync.documents.report import report_of
+
+    report = report_of(document, name=file)
+    if output == "html":
         from imgsync.render.report_html import report_html
 
-        say((report_html if output == "html" else report_junit)(report_of(document, name=file)).rstrip("\n"))
-    elif kind == "imgsync.report" and output in {"table", "json", "markdown"}:
-        from imgsync.documents.report import report_of
+        say(report_html(report).rstrip("\n"))
+    elif output == "junit":
+        from imgsync.render.junit import report_junit
 
-        report = report_of(document, name=file)
-        say_json(document) if output == "json" else print_report(report, output=output)
-    elif kind == "imgsync.verification" and output in {"table", "json", "markdown"}:
-        from imgsync.documents.verification import verification_of
-
-        print_verification(verification_of(document, name=file), output=output, show_ok=show_kept)
-    elif kind in {"imgsync.plan", "imgsync.report", "imgsync.verification"}:
-        raise UsageError(f"{file} is {document['format']}, which has no form '{output}'", hint="plans have gitlab, reports html and junit")
+        say(report_junit(report).rstrip("\n"))
+    elif output == "json":
+        say_json(document)
     else:
-        raise UsageError(f"{file} is {document['format']}, which is no plan, report or verification")
-    return 0
+        print_report(report, output=output)
+
+
+def _print_verification(document: dict[str, Any], file: str, *, output: str, show_kept: bool, **_: bool) -> None:
+    from imgsync.cli.output import say_json
+    from imgsync.cli.results import print_verification
+    from imgsync.documents.verification import verification_of
+
+    found = verification_of(document, name=file)
+    if output == "json":
+        say_json(document)
+    else:
+        print_verification(found, output=output, show_ok=show_kept)
+
+
+_FORMS: dict[str, tuple[tuple[str, ...], Callable[..., None]]] = {
+    "imgsync.plan": (("table", "json", "markdown", "gitlab"), _print_plan),
+    "imgsync.report": (("table", "json", "markdown", "html", "junit"), _print_report),
+    "imgsync.verification": (("table", "json", "markdown"), _print_verification),
+}

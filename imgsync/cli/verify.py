@@ -34,7 +34,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
         found = verify(config, session.inquiry(refresh=True), deep=options["deep"])
         session.log.info("verify.finished", ok=len(found.findings) - len(found.drift), drift=len(found.drift), error=len(found.errors), seconds=found.seconds)
     print_verification(found, output=output, show_ok=options["show_ok"])
-    step_summary(lambda: _markdown(found))
+    step_summary(lambda: _markdown(found), log=session.log)
     if found.drift or any(not error.later for error in found.errors):
         return 1
     return STOPPED_EXIT if found.errors else 0

@@ -7,19 +7,18 @@ other declarations is refused, since nobody reviewed it.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 import imgsync
 from imgsync.config.model import Config
-from imgsync.documents.form import check_format, errors_document, errors_of
+from imgsync.documents.form import check_format, errors_document, errors_of, reading
+from imgsync.documents.typed import member
 from imgsync.errors import UsageError
 from imgsync.oci.digest import is_digest
-from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PullCost
+from imgsync.plan.model import Change, MirrorNotes, Plan, PullCost, canonical_json, id_of
 
 FORMAT = "imgsync.plan/v1"
 _AGAIN = "make it again: imgsync plan --out FILE"
@@ -32,7 +31,7 @@ def plan_document(plan: Plan, config: Config, *, explain: bool, clean: Callable[
     document: dict[str, Any] = clean(
         {
             "format": FORMAT,
-            "id": plan.id,
+            "id": "",
             "created_at": plan.created_at,
             "summary": {**{name: counts[name] for name in _COUNTED}, "error": len(plan.errors), "transfer_bytes": plan.transfer_bytes},
             "changes": [{**change.document, "action": change.action.value} for change in plan.changes],
@@ -49,6 +48,8 @@ def plan_document(plan: Plan, config: Config, *, explain: bool, clean: Callable[
             "uncompared": list(plan.uncompared),
         }
     )
+    # Of the changes as they are printed, so that whoever has the document can tell its id.
+    document["id"] = id_of(document["changes"])
     return document | {"check": _check(document)}
 
 
@@ -62,79 +63,62 @@ def plan_of(document: Mapping[str, Any], *, name: str) -> Plan:
     check_format(document, FORMAT, name=name)
     if document.get("check") != _check(document):
         raise UsageError(f"{name} was edited or damaged since it was made: its check does not fit", hint=_AGAIN)
-    try:
+    with reading("plan", name=name, hint=_AGAIN):
+        known, summary = member(document, "id", str), document.get("summary")
+        for count in (*_COUNTED, "error"):
+            member(summary, count, int)
         plan = Plan(
-            changes=tuple(_change(entry) for entry in document["changes"]),
+            changes=member(document, "changes", tuple[Change, ...]),
             errors=errors_of(document),
-            mirrors=tuple(_notes(entry) for entry in document["mirrors"]),
-            transfer_bytes=int(document["summary"]["transfer_bytes"]),
-            created_at=str(document["created_at"]),
-            requests=tuple((str(side), int(count)) for side, count in document["requests"].items()),
-            seconds=float(document["seconds"]),
-            applying=tuple((str(side), int(count)) for side, count in document["applying"].items()),
-            uncompared=tuple(str(registry) for registry in document.get("uncompared") or ()),
-            pulls=tuple(_known(PullCost, entry) for entry in document.get("pulls") or ()),
+            mirrors=member(document, "mirrors", tuple[MirrorNotes, ...]),
+            transfer_bytes=member(summary, "transfer_bytes", int),
+            created_at=member(document, "created_at", str),
+            requests=tuple(member(document, "requests", dict[str, int]).items()),
+            seconds=member(document, "seconds", float),
+            applying=tuple(member(document, "applying", dict[str, int], default={}).items()),
+            uncompared=member(document, "uncompared", tuple[str, ...], default=()),
+            pulls=member(document, "pulls", tuple[PullCost, ...], default=()),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{name} is damaged: it is no whole plan ({type(error).__name__}: {error})", hint=_AGAIN) from error
-    if plan.id != document["id"]:
-        raise UsageError(f"{name} was edited or damaged since it was made: its changes do not fit its id {document['id']}", hint=_AGAIN)
-    return plan
+        for change in plan.changes:
+            _check_change(change)
+    if known != id_of(document["changes"]):
+        raise UsageError(f"{name} was edited or damaged since it was made: its changes do not fit its id {known}", hint=_AGAIN)
+    # A later version's changes may say more, and have the id of all that they say.
+    return plan if plan.id == known else replace(plan, saved_id=known)
 
 
-def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) -> None:
+def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) -> frozenset[str]:
     """
-    Return when the plan in *document* was made by this imgsync for exactly what *config* declares; one that was made for a part of it will do.
+    Return the names of the mirrors that the plan in *document* was made for, by this imgsync, and for exactly what *config* declares of them.
 
     Raises:
         UsageError: It was not, and says which declaration differs.
     """
     if document.get("imgsync") != imgsync.__version__:
         raise UsageError(f"{name} was made by imgsync {document.get('imgsync')}, this is {imgsync.__version__}", hint=f"use the same version, or {_AGAIN}")
-    if document.get("uncompared"):
-        raise UsageError(
-            f"{name} was made without a look at {', '.join(map(str, document['uncompared']))}, which wants a login",
-            hint=f"log in there, and {_AGAIN}",
-        )
-    made_for = document.get("declarations")
-    if not isinstance(made_for, dict):
-        raise UsageError(f"{name} does not say what it was made for", hint=_AGAIN)
+    with reading("plan", name=name, hint=_AGAIN):
+        made_for: dict[str, str] = member(document, "declarations", dict[str, str])
+        whole: bool = member(document, "whole", bool)
+        unseen = member(document, "uncompared", tuple[str, ...], default=())
+    if unseen:
+        raise UsageError(f"{name} was made without a look at {', '.join(unseen)}, which wants a login", hint=f"log in there, and {_AGAIN}")
     declared = {mirror.name: mirror.declaration for mirror in config.mirrors}
     gone = [mirror for mirror in made_for if mirror not in declared]
     changed = [mirror for mirror, digest in made_for.items() if mirror in declared and declared[mirror] != digest]
-    added = [mirror for mirror in declared if mirror not in made_for] if document.get("whole") is True and config.whole else []
+    added = [mirror for mirror in declared if mirror not in made_for] if whole and config.whole else []
     differing = [f"{what}: {', '.join(names)}" for what, names in (("no longer declared", gone), ("changed", changed), ("added", added)) if names]
     if differing:
         raise UsageError(f"{name} was made for another configuration ({'; '.join(differing)})", hint=_AGAIN)
+    return frozenset(made_for)
 
 
 def _check(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
+    return hashlib.sha256(canonical_json({key: value for key, value in document.items() if key != "check"})).hexdigest()
 
 
-def _canonical(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-
-def _change(entry: Mapping[str, Any]) -> Change:
-    for digest in (entry["source_digest"], entry["destination_digest"]):
+def _check_change(change: Change) -> None:
+    for digest in (change.source_digest, change.destination_digest):
         if digest is not None and not is_digest(digest):
             raise ValueError(f"{digest!r} is no digest")
-    texts = [entry[name] for name in ("mirror", "source", "destination", "reason")]
-    size = entry["size_bytes"]
-    if not all(isinstance(text, str) for text in texts) or not (size is None or (type(size) is int and size >= 0)):
-        raise ValueError("a change has fields of the wrong kind")
-    change: Change = _known(Change, {**entry, "action": Action(entry["action"])})
-    return change
-
-
-def _notes(entry: Mapping[str, Any]) -> MirrorNotes:
-    lists = {name: tuple(entry[name]) for name in ("destinations", "notes")}
-    steps = tuple(_known(FilterStep, {**step, "dropped": tuple(step["dropped"])}) for step in entry["steps"])
-    notes: MirrorNotes = _known(MirrorNotes, {**entry, **lists, "steps": steps})
-    return notes
-
-
-def _known(kind: Any, entry: Mapping[str, Any]) -> Any:
-    """Return a value of the dataclass *kind* by the fields it knows; what a later version added is passed over."""
-    return kind(**{field.name: entry[field.name] for field in dataclasses.fields(kind)})
+    if change.size_bytes is not None and change.size_bytes < 0:
+        raise ValueError(f"{change.size_bytes} is no size")

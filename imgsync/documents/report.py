@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from imgsync.documents.form import check_format, errors_document, errors_of, with_hint
-from imgsync.errors import UsageError
+from imgsync.documents.form import check_format, errors_document, errors_of, reading, with_hint
+from imgsync.documents.typed import member
 from imgsync.plan.model import Action, Change
 from imgsync.report import Outcome, Report
 
 FORMAT = "imgsync.report/v1"
-_RESULTS = ("copied", "kept", "failed", "refused", "deleted", "remaining")
+_RESULTS = ("copied", "kept", "failed", "refused", "deleted", "remaining", "held")
 _COUNTS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present")
 
 
@@ -41,18 +41,16 @@ def report_of(document: Mapping[str, Any], *, name: str) -> Report:
         UsageError: It is none, or damaged.
     """
     check_format(document, FORMAT, name=name)
-    try:
+    with reading("report", name=name):
         return Report(
-            plan_id=str(document["plan_id"]),
-            outcomes=tuple(_outcome(entry) for entry in document["outcomes"]),
+            plan_id=member(document, "plan_id", str),
+            outcomes=tuple(_outcome(entry) for entry in member(document, "outcomes", tuple[dict[str, Any], ...])),
             errors=errors_of(document),
-            seconds=float(document["summary"]["seconds"]),
-            stopped=str(document.get("stopped") or ""),
-            notes=tuple(str(note) for note in document.get("notes") or ()),
-            created_at=str(document.get("created_at") or ""),
+            seconds=member(document.get("summary"), "seconds", float),
+            stopped=member(document, "stopped", str | None, default=None) or "",
+            notes=member(document, "notes", tuple[str, ...], default=()),
+            created_at=member(document, "created_at", str, default=""),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{name} is damaged: it is no whole report ({type(error).__name__}: {error})") from error
 
 
 def _outcome_document(outcome: Outcome) -> dict[str, Any]:
@@ -69,35 +67,32 @@ def _outcome_document(outcome: Outcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "attempts": outcome.attempts,
         "error": with_hint(outcome.error, outcome.hint) if outcome.error else None,
+        "reason": change.reason,
     }
 
 
 def _outcome(entry: Mapping[str, Any]) -> Outcome:
+    def text(name: str) -> str:
+        return str(member(entry, name, str))
+
     change = Change(
-        action=Action(entry["action"]),
-        mirror=str(entry["mirror"]),
-        source=str(entry["source"]),
+        action=member(entry, "action", Action),
+        mirror=text("mirror"),
+        source=text("source"),
         source_digest=None,
-        destination=str(entry["destination"]),
+        destination=text("destination"),
         destination_digest=None,
         media_type=None,
         size_bytes=None,
-        reason="",
+        reason=member(entry, "reason", str, default=""),
     )
     return Outcome(
         change,
-        result=str(entry["result"]),
-        digest=_text(entry["digest"]),
-        crc32=_text(entry["crc32"]),
-        bytes_copied=int(entry["bytes_copied"]),
-        blobs_copied=int(entry.get("blobs_copied") or 0),
-        blobs_mounted=int(entry.get("blobs_mounted") or 0),
-        blobs_present=int(entry.get("blobs_present") or 0),
-        seconds=float(entry["seconds"]),
-        attempts=int(entry["attempts"]),
-        error=_text(entry["error"]),
+        result=text("result"),
+        digest=member(entry, "digest", str | None),
+        crc32=member(entry, "crc32", str | None),
+        seconds=member(entry, "seconds", float),
+        attempts=member(entry, "attempts", int),
+        error=member(entry, "error", str | None),
+        **{name: member(entry, name, int, default=0) for name in _COUNTS},
     )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from imgsync.documents.form import check_format, errors_document, errors_of
-from imgsync.errors import UsageError
+from imgsync.documents.form import check_format, errors_document, errors_of, reading
+from imgsync.documents.typed import member
 from imgsync.verification import Condition, Finding, Verification
 
 FORMAT = "imgsync.verification/v1"
@@ -33,19 +33,12 @@ def verification_of(document: Mapping[str, Any], *, name: str) -> Verification:
         UsageError: It is none, or damaged.
     """
     check_format(document, FORMAT, name=name)
-    try:
+    with reading("verification", name=name):
+        summary = document.get("summary")
         return Verification(
-            findings=tuple(_finding(entry) for entry in document["findings"]),
+            findings=member(document, "findings", tuple[Finding, ...]),
             errors=errors_of(document),
-            bytes_read=int(document["summary"]["bytes_read"]),
-            created_at=str(document["created_at"]),
-            seconds=float(document["summary"]["seconds"]),
+            bytes_read=member(summary, "bytes_read", int),
+            created_at=member(document, "created_at", str),
+            seconds=member(summary, "seconds", float),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{name} is damaged: it is no whole verification ({type(error).__name__}: {error})") from error
-
-
-def _finding(entry: Mapping[str, Any]) -> Finding:
-    texts = {name: str(entry[name]) for name in ("mirror", "source", "destination", "reason")}
-    digests = {name: None if entry[name] is None else str(entry[name]) for name in ("source_digest", "destination_digest")}
-    return Finding(condition=Condition(entry["condition"]), hint=str(entry.get("hint", "")), **texts, **digests)  # type: ignore[arg-type]  # the fields, by name

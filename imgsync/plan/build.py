@@ -64,7 +64,7 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
         errors=tuple(error for one in mirrors for error in one.errors),
         mirrors=tuple(_notes(one, inquiry.served.uncompared) for one in mirrors),
         transfer_bytes=transfer_bytes(mirrors, inquiry.state),
-        created_at=format_moment(inquiry.now),
+        created_at=format_moment(inquiry.now, exact=True),
         # What is copied meanwhile asks too, and is not to be told apart.
         requests=() if ahead.told else tuple((side, count - before[side]) for side, count in requests(inquiry.registries)),
         seconds=round(time.monotonic() - began, 3),

@@ -59,14 +59,16 @@ def enumerate_source(mirror: Mirror, lister: Lister, *, check: Callable[[], None
             notes.append(f"repositories of {whole} listed by {listed.dialect}{'' if listed.repositories else ': there are none'}")
         warnings += listed.warnings
         below = {
-            one.path: SourceRepository(Repository(mirror.source.registry, one.path), _relative(one.path, namespace), one.tags) for one in listed.repositories
+            one.path: SourceRepository(Repository(mirror.source.registry, one.path), relative_path(one.path, namespace), one.tags)
+            for one in listed.repositories
         }
         found = {**below, **{path: _with_listing(one, below.get(path)) for path, one in found.items()}}
     kept = [found[path] for path in sorted(found) if not any(glob.fullmatch(path) for glob in excluded)]
     return Enumeration(tuple(kept), tuple(errors), tuple(notes), tuple(warnings))
 
 
-def _relative(path: str, namespace: str) -> str:
+def relative_path(path: str, namespace: str) -> str:
+    """Return *path* as it reads below *namespace*."""
     return path[len(namespace) + 1 :] if namespace else path
 
 

@@ -94,7 +94,7 @@ def _pushed(record: Record) -> Reference | None:
 def _owner(mirrors: Sequence[Mirror], record: Record, reference: Reference) -> Mirror | None:
     """Return the mirror that may delete *reference*; None when one could have written it that does not prune or protects it, or when none could."""
     owners = [mirror for mirror in mirrors if _could_write(mirror, record, reference)]
-    return owners[0] if owners and all(_may_delete(mirror, reference) for mirror in owners) else None
+    return owners[0] if owners and all(may_delete(mirror, reference) for mirror in owners) else None
 
 
 def _could_write(mirror: Mirror, record: Record, reference: Reference) -> bool:
@@ -102,7 +102,8 @@ def _could_write(mirror: Mirror, record: Record, reference: Reference) -> bool:
     return record.source.partition("/")[0] == mirror.source.registry and allows(prefixes, str(reference.repository))
 
 
-def _may_delete(mirror: Mirror, reference: Reference) -> bool:
+def may_delete(mirror: Mirror, reference: Reference) -> bool:
+    """Return whether *mirror* deletes what it no longer selects, and does not protect *reference*."""
     if mirror.prune is None or mirror.suspend:
         return False
     return not any(compile_glob(text).fullmatch(reference.tag) for text in mirror.prune.protect)

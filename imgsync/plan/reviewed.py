@@ -6,22 +6,27 @@ Nothing is decided anew: what was done meanwhile is kept, what the declarations 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from imgsync.config.model import Config, Mirror
-from imgsync.config.reach import allows, fixed_part
-from imgsync.errors import ImgsyncError, UsageError
-from imgsync.oci.reference import Reference, parse_reference
+from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError, UsageError
+from imgsync.events import Log
+from imgsync.globs import compile_glob
+from imgsync.oci.reference import parse_reference
 from imgsync.plan.ahead import OnPending
 from imgsync.plan.decide import short
+from imgsync.plan.declared import Declared
 from imgsync.plan.model import COPIES, Action, Change, Plan
 from imgsync.registries import Registries
-from imgsync.state import StateStore
+from imgsync.state import Record, StateStore
+from imgsync.units import parse_moment
 from imgsync.workers import map_unordered
 
 
-def reviewed_plan(plan: Plan, config: Config, registries: Registries, state: StateStore, *, check: Callable[[], None], on_pending: OnPending | None) -> Plan:
+def reviewed_plan(
+    plan: Plan, config: Config, registries: Registries, state: StateStore, *, check: Callable[[], None], log: Log, on_pending: OnPending | None
+) -> Plan:
     """
     Return *plan* as it is to be applied now, for *config*, with notes on the tags that moved since; *on_pending* is told of what may begin at once.
 
@@ -29,67 +34,112 @@ def reviewed_plan(plan: Plan, config: Config, registries: Registries, state: Sta
         UsageError: A change is outside of what its mirror declares.
     """
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
-    for change in plan.changes:
-        _check_declared(change, mirrors.get(change.mirror))
-    current = replace(plan, changes=tuple(_now(change, mirrors[change.mirror], state) for change in plan.changes), saved_id=plan.id)
+    _check_declared(plan.changes, mirrors)
+    reviewed = _Reviewed(plan, mirrors, registries, state, check=check, log=log)
+    changes = tuple(reviewed.now(change) for change in plan.changes)
     together: dict[tuple[str, str], list[Change]] = {}
-    for change in current.copies:
-        together.setdefault((change.mirror, change.source), []).append(change)
+    for change in changes:
+        if change.action in COPIES:
+            together.setdefault((change.mirror, change.source), []).append(change)
     if on_pending is not None:
-        for changes in together.values():
-            on_pending(changes)
-
-    def moved(changes: list[Change]) -> str:
-        return _moved(changes[0], mirrors[changes[0].mirror], registries, check=check)
-
+        for some in together.values():
+            on_pending(some)
     at_once = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
-    notes = sorted(note for note in map_unordered(moved, together.values(), limit=at_once) if note)
-    return replace(current, notes=tuple(notes))
+    forgotten = [change for change in changes if change.action is Action.DELETE and state.record(change.destination) is None]
+    gone = {change.destination: change for change in map_unordered(reviewed.still_there, forgotten, limit=at_once)}
+    notes = sorted(note for note in map_unordered(reviewed.moved, (some[0] for some in together.values()), limit=at_once) if note)
+    current = replace(plan, changes=tuple(gone.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
+    return replace(current, transfer_bytes=_transfer_bytes(current))
 
 
-def _check_declared(change: Change, mirror: Mirror | None) -> None:
-    reached = mirror is not None and all(_is_reached(change, mirror))
-    if not reached:
-        raise UsageError(
-            f"the plan would write {change.destination} from {change.source} for the mirror '{change.mirror}', which declares no such thing",
-            hint="make the plan again: imgsync plan --out FILE",
-        )
+def _check_declared(changes: Iterable[Change], mirrors: Mapping[str, Mirror]) -> None:
+    declared = {name: Declared(mirror) for name, mirror in mirrors.items()}
+    for change in changes:
+        if change.mirror not in declared or not declared[change.mirror].covers(change):
+            raise UsageError(
+                f"the plan would {change.action.value} {change.destination} from {change.source} for the mirror '{change.mirror}', "
+                "which declares no such thing",
+                hint="make the plan again: imgsync plan --out FILE",
+            )
 
 
-def _is_reached(change: Change, mirror: Mirror) -> Iterator[bool]:
-    source, destination = parse_reference(change.source), parse_reference(change.destination)
-    below = (*mirror.source.repositories, *mirror.source.namespaces)
-    yield source.repository.registry == mirror.source.registry
-    # What is to be deleted may come from a repository that is no longer declared.
-    yield change.action is Action.DELETE or "" in below or allows(below, source.repository.path)
-    yield bool(destination.tag) and allows(tuple(fixed_part(one) for one in mirror.destinations), str(destination.repository))
-    yield change.action is not Action.DELETE or mirror.prune is not None
-    yield change.action not in COPIES or change.source_digest is not None
+def _transfer_bytes(plan: Plan) -> int:
+    """Return how much is left to move at most: what the plan says, or all of the images that are still to be copied."""
+    sizes = [change.size_bytes for change in plan.copies]
+    return min(plan.transfer_bytes, sum(size for size in sizes if size is not None)) if None not in sizes else plan.transfer_bytes
 
 
-def _now(change: Change, mirror: Mirror, state: StateStore) -> Change:
-    """Return *change* as it stands now: what an earlier apply of the same plan did is not done again."""
-    record = state.record(change.destination)
-    if change.action is Action.DELETE and (record is None or not record.applied_at or record.digest != change.destination_digest):
+class _Reviewed:
+    """A plan that was saved, and what came about since."""
+
+    def __init__(self, plan: Plan, mirrors: Mapping[str, Mirror], registries: Registries, state: StateStore, *, check: Callable[[], None], log: Log) -> None:
+        """Look at *plan* by what *state* remembers; ask by *registries* as long as *check* lets pass."""
+        self._made_at = parse_moment(plan.created_at)
+        self._mirrors = mirrors
+        self._registries = registries
+        self._state = state
+        self._check = check
+        self._log = log
+        self._immutable = {name: [compile_glob(text) for text in mirror.immutable] for name, mirror in mirrors.items()}
+
+    def now(self, change: Change) -> Change:
+        """Return *change* as it stands by what is remembered: what was applied since the plan was made is not done again."""
+        record = self._state.record(change.destination)
+        if change.action is Action.DELETE:
+            ours = record is None or (record.applied_at and record.digest == change.destination_digest)
+            return (
+                change if ours else replace(change, action=Action.REFUSE, reason="the state does not say any more that imgsync pushed this; it is left alone")
+            )
+        if record is None or not self._is_newer(record) or change.action not in COPIES | {Action.KEEP}:
+            return change
+        same = (record.source_digest, record.selection) == (change.source_digest, self._mirrors[change.mirror].selection)
+        if same:
+            return replace(change, action=Action.KEEP, destination_digest=record.digest, reason="applied since the plan was made")
+        if change.action is Action.KEEP:
+            # Of what is there now the plan knows nothing that should be remembered.
+            return replace(change, source_digest=None, destination_digest=record.digest, reason="changed since the plan was made; it is left as it is")
+        tag = parse_reference(change.source).tag
+        if record.source_digest != change.source_digest and any(glob.fullmatch(tag) for glob in self._immutable[change.mirror]):
+            moved = f"{short(record.source_digest)} → {short(change.source_digest or '')}"
+            return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable, and was mirrored since the plan was made: {moved}")
+        return change
+
+    def still_there(self, change: Change) -> Change:
+        """Return what to do about a tag to delete of which nothing is remembered: nothing when it is gone, as an apply of this plan would have it."""
+        reference = parse_reference(change.destination)
+        client = self._registries.destination(reference.repository.registry, self._mirrors[change.mirror], check=self._check)
+        try:
+            found = client.resolve(reference)
+        except ImgsyncError as error:
+            if isinstance(error, StoppedError) and not isinstance(error, BudgetSpentError):
+                return change  # Nothing is deleted after a stop: it is left for the next run.
+            return replace(change, action=Action.REFUSE, reason=f"nothing is remembered of it any more, so it is left alone; {error.message}")
+        if found is None:
+            return replace(change, action=Action.KEEP, destination_digest=None, reason="gone since the plan was made")
         return replace(change, action=Action.REFUSE, reason="the state does not say any more that imgsync pushed this; it is left alone")
-    done = record is not None and (record.source_digest, record.selection) == (change.source_digest, mirror.selection)
-    if change.action in COPIES and record is not None and done and record.digest != change.destination_digest:
-        return replace(change, action=Action.KEEP, destination_digest=record.digest, reason="applied since the plan was made")
-    return change
 
+    def moved(self, change: Change) -> str:
+        """Return a note about the source tag of *change* when it no longer names what was reviewed, "" when it does."""
+        reviewed = short(change.source_digest or "")
+        event = "tag.moved"
+        try:
+            found = self._registries.source(self._mirrors[change.mirror], check=self._check).resolve(parse_reference(change.source))
+        except StoppedError:
+            # Whoever stops the run, or has no pulls left, is told of that already.
+            return ""
+        except ImgsyncError as error:
+            event = "tag.unknown"
+            note = f"{change.source}: whether it moved since the plan was made is not known ({error.message}); as reviewed, {reviewed} is applied"
+        else:
+            if found is not None and found.digest == change.source_digest:
+                return ""
+            event = "tag.vanished" if found is None else event
+            what = "is gone since the plan was made" if found is None else f"moved since the plan was made, {reviewed} → {short(found.digest)}"
+            note = f"{change.source} {what}; as reviewed, {reviewed} is applied"
+        self._log.warning(event, mirror=change.mirror, source=change.source, reason=note)
+        return note
 
-def _moved(change: Change, mirror: Mirror, registries: Registries, *, check: Callable[[], None]) -> str:
-    """Return a note about the source tag of *change* when it no longer names what was reviewed, "" when it does."""
-    source = parse_reference(change.source)
-    if not source.tag:
-        return ""
-    reviewed = short(change.source_digest or "")
-    try:
-        found = registries.source(mirror, check=check).resolve(Reference(source.repository, tag=source.tag))
-    except ImgsyncError as error:
-        return f"{source}: whether it moved since the plan was made is not known ({error.message}); {reviewed} is copied as reviewed"
-    if found is None:
-        return f"{source} is gone since the plan was made; {reviewed} is copied as reviewed"
-    if found.digest != change.source_digest:
-        return f"{source} moved since the plan was made, {reviewed} → {short(found.digest)}; {reviewed} is copied as reviewed"
-    return ""
+    def _is_newer(self, record: Record) -> bool:
+        """Return whether *record* is of something that was pushed after the plan was made; an older one the plan knew of."""
+        pushed_at = parse_moment(record.applied_at)
+        return pushed_at is not None and self._made_at is not None and pushed_at > self._made_at

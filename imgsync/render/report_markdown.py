@@ -43,7 +43,7 @@ def _opening(report: Report) -> str:
     found = [f"{counts[word]} {word}" for word in _WORDS if counts[word]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
     stopped = counts["remaining"]
-    heading = f"### imgsync apply `{report.plan_id[:64]}` — {', '.join([*found, *errors]) or 'nothing to do'}"
+    heading = f"### imgsync apply {code(report.plan_id[:64])} — {', '.join([*found, *errors]) or 'nothing to do'}"
     moved = f"Moved **{format_bytes(report.total('bytes_copied'))}** in {counted(report.total('blobs_copied'), 'blob')}"
     spared = f"{report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already there"
     ended = [f"ended {code(report.created_at[:40])}"] if report.created_at else []

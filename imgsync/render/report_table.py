@@ -23,18 +23,20 @@ def _lines(report: Report) -> Iterator[str]:
             yield f"  ! {safe(outcome.change.destination)}   refused   {safe(outcome.error or outcome.change.reason)}"
         if outcome.result in {"failed", "refused"} and outcome.hint:
             yield f"      hint: {safe(outcome.hint)}"
+    yield from (f"    note: {safe(note)}" for note in report.notes)
     remaining = report.count("remaining")
     copied = report.count("copied")
-    if copied or not (report.count("failed") or remaining):
+    others = [f"{report.count(result)} {result}" for result in ("deleted", "held") if report.count(result)]
+    if copied or others or not (report.count("failed") or remaining):
         moved = f"{report.total('blobs_copied')} blobs, {format_bytes(report.total('bytes_copied'))}"
+        kept = ", ".join([f"{report.count('kept')} kept", *others])
         yield (
             f"Copied {copied} {'image' if copied == 1 else 'images'} ({moved}) in {format_duration(report.seconds)}; "
-            f"{report.total('blobs_mounted')} blobs mounted, {report.total('blobs_present')} were already there; {report.count('kept')} kept."
+            f"{report.total('blobs_mounted')} blobs mounted, {report.total('blobs_present')} were already there; "
+            f"{kept}."
         )
-    if deleted := report.count("deleted"):
-        yield f"Deleted {deleted} {'tag' if deleted == 1 else 'tags'}."
     if remaining:
-        yield f"Stopped ({report.stopped or 'an image failed'}): {remaining} left. Run it again to go on."
+        yield f"Stopped ({safe(report.stopped) or 'an image failed'}): {remaining} left. Run it again to go on."
     counted = ((report.count("failed"), "failed"), (report.count("refused"), "refused"), (len(report.errors), "could not be planned"))
     bad = [f"{count} {word}" for count, word in counted if count]
     yield f"{', '.join(bad)}." if bad else "Nothing failed."

@@ -94,3 +94,13 @@ def test_no_bars_when_told_so(quiet, declared, workplace):
 
     assert code == 0
     assert "━" not in err
+
+
+def test_who_saves_a_plan_is_told_how_to_apply_it(declared, workplace):
+    """On stderr, in a line that can be pasted, whatever the file is called."""
+    code, out, err = on_terminal(workplace, "plan", "--out", "my plan.json")
+
+    assert code == 0
+    assert "Saved to my plan.json. Apply exactly this with: imgsync apply --plan 'my plan.json'\r\n" in err
+    assert "Saved" not in out
+    assert (workplace.folder / "my plan.json").exists()

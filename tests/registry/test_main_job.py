@@ -313,21 +313,25 @@ def test_plan_changes_nothing(registry, name, declare, imgsync, destination, tmp
 
 
 def test_documents_have_the_promised_fields(registry, name, declare, imgsync):
-    """The fields of plan, report and the image's log line are those of design.md §4 and §5."""
+    """The fields of plan, report and the image's log line are those of design.md §4 and §5, and those that were added since."""
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
 
     plan = imgsync("plan", "-o", "json").json
     applied = imgsync("apply", "-o", "json")
 
-    assert set(plan) == {"format", "id", "created_at", "summary", "changes", "errors"}
+    promised = {"format", "id", "created_at", "summary", "changes", "errors"}
+    assert set(plan) == promised | {"mirrors", "requests", "seconds", "imgsync", "declarations", "whole", "check"}
     assert set(plan["summary"]) == {"create", "update", "keep", "hold", "refuse", "delete", "error", "transfer_bytes"}
     change = {"action", "mirror", "source", "source_digest", "destination", "destination_digest", "media_type", "size_bytes", "reason"}
     assert set(plan["changes"][0]) == change
     report = applied.json
-    assert set(report) == {"format", "plan_id", "summary", "outcomes", "errors"}
+    assert set(report) == {"format", "plan_id", "summary", "outcomes"} | {"created_at", "errors", "stopped", "notes"}
+    counts = {"copied", "kept", "failed", "refused", "deleted", "remaining", "bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present", "seconds"}
+    assert set(report["summary"]) == counts | {"held"}
     assert report["plan_id"] == plan["id"]
-    assert set(report["outcomes"][0]) == {"action", "mirror", "source", "destination", "digest", "crc32", "bytes_copied", "seconds", "attempts", "error"}
+    promised = {"action", "mirror", "source", "destination", "digest", "crc32", "bytes_copied", "seconds", "attempts", "error"}
+    assert set(report["outcomes"][0]) == promised | {"result", "blobs_copied", "blobs_mounted", "blobs_present", "reason"}
     line = applied.events("image.copied")[0]
     fields = {"mirror", "source", "destination", "digest", "crc32", "bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present", "seconds", "attempts"}
     assert set(line) == fields | {"timestamp", "level", "event"}

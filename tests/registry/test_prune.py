@@ -291,7 +291,7 @@ def test_more_than_at_most_is_an_error_and_none_is_deleted(name, declare, imgsyn
     declare(f"[{name}/app]", only("1", "{at_most: 2}"))
     raised = imgsync("apply")
     assert raised.code == 0, raised.stderr
-    assert "Deleted 2 tags." in raised.stdout
+    assert ", 2 deleted." in raised.stdout
 
 
 def test_nothing_is_deleted_while_images_of_the_mirror_fail(registry, name, declare, imgsync, deletes_tags, mirrored, remembered):

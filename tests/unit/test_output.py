@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from imgsync.render.documents import plan_document, report_document, to_json
 
+from imgsync.config.model import Config, Trust
+from imgsync.documents.form import to_json
+from imgsync.documents.plan import plan_document
+from imgsync.documents.report import report_document
 from imgsync.log import configure_logging
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.redaction import Redaction
@@ -135,10 +138,10 @@ def test_table_shows_errors_refusals_and_suspended_mirrors():
 
 def test_documents_are_indented_for_people_alone():
     """One line for pipes; the same content either way."""
-    document = plan_document(plan(change()))
+    document = plan_document(plan(change()), Config((), Trust()), explain=False)
 
     assert "\n" not in to_json(document, indented=False)
-    assert json.loads(to_json(document, indented=True)) == document
+    assert json.loads(to_json(document, indented=True)) == json.loads(to_json(document, indented=False))
 
 
 def test_report_says_what_failed_first_and_what_is_left():
@@ -157,6 +160,27 @@ def test_report_says_what_failed_first_and_what_is_left():
     assert document["outcomes"][0]["error"] == "push blob r.io/m/app (destination): 507 (free some space)"
     assert document["summary"]["failed"] == 1
     assert document["errors"] == [{"mirror": "a", "reference": "s.io/x", "message": "no (why)"}]
+
+
+def test_report_tells_of_moved_tags_and_counts_what_was_deleted_and_held():
+    """Notes in lines of their own; deleted and held in the sum where there are some, also when nothing was copied."""
+    outcomes = (
+        Outcome(change(), "copied", digest=DIGEST),
+        Outcome(change(Action.DELETE, "2"), "deleted"),
+        Outcome(change(Action.HOLD, "3"), "held"),
+        Outcome(change(Action.KEEP, "4"), "kept"),
+    )
+    note = "s.io/app:1 moved since the plan was made, 1 → 2 \x1b[31m"
+
+    shown = report_table(Report("abcd1234", outcomes, notes=(note,))).splitlines()
+
+    assert shown[0] == "    note: s.io/app:1 moved since the plan was made, 1 → 2 \\x1b[31m"
+    assert shown[1].endswith("; 1 kept, 1 deleted, 1 held.")
+    assert shown[2] == "Nothing failed."
+    assert report_table(Report("abcd1234", outcomes[:1])).splitlines()[0].endswith("; 0 kept.")
+    failed = report_table(Report("abcd1234", (Outcome(change(), "failed", error="no"), outcomes[1]))).splitlines()
+    assert failed[1].startswith("Copied 0 images")
+    assert failed[1].endswith("; 0 kept, 1 deleted.")
 
 
 def test_table_folds_what_is_long():

@@ -1,0 +1,74 @@
+"""Values read from JSON by the types of the dataclasses they become: nothing is guessed, nothing is converted."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+
+def member(document: object, name: str, kind: Any, *, default: Any = dataclasses.MISSING) -> Any:
+    """
+    Return what *document* has under *name* as a value of *kind*, *default* (if there is one) where it has nothing.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if isinstance(document, Mapping) and name in document:
+        return value_of(kind, document[name], name)
+    if default is dataclasses.MISSING:
+        raise ValueError(f"{name!r} is missing")
+    return default
+
+
+def value_of(kind: Any, found: object, name: str) -> Any:
+    """
+    Return *found*, called *name*, as a value of *kind*: a dataclass by its fields, or a type as their annotations have them.
+
+    What a later version added to an object is passed over; a field with a default may be missing.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if kind is Any:
+        return found
+    origin, inside = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        wanted = [one for one in inside if one is not types.NoneType]
+        return None if found is None and len(wanted) < len(inside) else value_of(wanted[0], found, name)
+    if origin is tuple and isinstance(found, list):
+        return tuple(value_of(inside[0], one, name) for one in found)
+    if origin is dict and isinstance(found, dict):
+        return {key: value_of(inside[1], one, name) for key, one in found.items()}
+    if dataclasses.is_dataclass(kind) and isinstance(found, dict):
+        read = {one: member(found, one, wanted, default=default) for one, wanted, default in _fields(typing.cast("Any", kind))}
+        return typing.cast("Any", kind)(**{one: value for one, value in read.items() if value is not _ABSENT})
+    if origin is None and isinstance(kind, type) and _is(kind, found):
+        return kind(found)
+    raise ValueError(f"{name!r} is of the wrong kind")
+
+
+_ABSENT = object()
+_LARGEST = 1 << 63
+
+
+@functools.cache
+def _fields(kind: Any) -> tuple[tuple[str, Any, Any], ...]:
+    hints = typing.get_type_hints(kind)
+    return tuple((field.name, hints[field.name], field.default if field.default is dataclasses.MISSING else _ABSENT) for field in dataclasses.fields(kind))
+
+
+def _is(kind: type, found: object) -> bool:
+    if issubclass(kind, Enum):
+        return found in [one.value for one in kind]
+    if type(found) is int and abs(found) >= _LARGEST:
+        return False
+    if kind is float:
+        # A whole number of seconds may be written without a point.
+        return type(found) is int or (type(found) is float and math.isfinite(found))
+    return type(found) is kind

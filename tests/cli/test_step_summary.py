@@ -1,0 +1,102 @@
+"""What GitHub Actions shows of a step, and what goes to stdout and stderr beside it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests import switches
+from tests.conftest import secrets_in
+from tests.images import image, push
+
+PLAN_MARKER, REPORT_MARKER = "<!-- imgsync-plan -->", "<!-- imgsync-report -->"
+
+
+@pytest.fixture
+def declared(registry, name, declare):
+    push(registry, f"{name}/app", "1", image(name, layers=1))
+    declare(f"[{name}/app]")
+
+
+def test_plan_and_apply_add_to_the_summary(declared, imgsync, workplace):
+    """As Markdown, behind what is there, each what its -o markdown prints; without the variable nothing is written."""
+    summary = workplace.folder / "summary.md"
+    summary.write_text("what another program wrote\n")
+    env = {"GITHUB_STEP_SUMMARY": str(summary)}
+
+    planned = imgsync("plan", "-o", "markdown", env=env)
+    applied = imgsync("apply", "-o", "markdown", env=env)
+
+    assert planned.stdout.startswith(f"{PLAN_MARKER}\n")
+    assert applied.stdout.startswith(f"{REPORT_MARKER}\n")
+    assert summary.read_text() == f"what another program wrote\n{planned.stdout}{applied.stdout}"
+    before = sorted(path.name for path in workplace.folder.iterdir())
+    for env in ({}, {"GITHUB_STEP_SUMMARY": ""}):
+        assert imgsync("plan", env=env).code == 0
+    assert sorted(path.name for path in workplace.folder.iterdir()) == before
+
+
+def test_a_saved_report_shows_as_its_summary(declared, imgsync, workplace):
+    """What `show` makes of the document is what the run itself said."""
+    summary = workplace.folder / "summary.md"
+    (workplace.folder / "report.json").write_text(imgsync("apply", "-o", "json", env={"GITHUB_STEP_SUMMARY": str(summary)}).stdout)
+
+    assert imgsync("show", "report.json", "-o", "markdown").stdout == summary.read_text()
+
+
+def test_a_full_summary_is_left_as_it_is(declared, imgsync, workplace):
+    """GitHub drops a summary of more than 1 MiB as a whole: what would make it so is left out, and that is logged."""
+    summary = workplace.folder / "summary.md"
+    summary.write_bytes(b"x" * (900 << 10))
+
+    ran = imgsync("plan", env={"GITHUB_STEP_SUMMARY": str(summary)})
+
+    assert ran.code == 0
+    assert summary.stat().st_size == 900 << 10
+    (line,) = ran.events("summary.unwritten")
+    assert (line["level"], "larger than GitHub shows" in line["reason"]) == ("warning", True)
+
+
+@pytest.mark.parametrize("place", [".", "missing/summary.md"])
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_a_summary_that_cannot_be_written_is_a_warning(command, place, declared, imgsync):
+    """A line of the log like any other, and no failure."""
+    ran = imgsync(command, "-o", "json", env={"GITHUB_STEP_SUMMARY": place})
+
+    assert ran.code == 0
+    assert ran.json["format"]
+    (line,) = ran.events("summary.unwritten")
+    assert (line["level"], f"{place} cannot be written" in line["reason"]) == ("warning", True)
+
+
+def test_no_secret_is_in_the_summary(declared, imgsync, source, workplace):
+    """Not even one that a registry says back."""
+    workplace.trust_plain(source, settings={source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
+    source.add(switches.Respond(401, {"errors": []}, headers={"WWW-Authenticate": 'Basic realm="x"'}), times=1)
+    source.add(switches.Echo(403))
+    summary = workplace.folder / "summary.md"
+
+    assert imgsync("plan", env={"GITHUB_STEP_SUMMARY": str(summary)}).code == 1
+
+    assert "you sent" in summary.read_text()
+    assert secrets_in(summary.read_text()) == []
+
+
+@pytest.mark.parametrize("form", ["table", "json", "markdown", "gitlab"])
+def test_stdout_is_the_form_and_nothing_else(form, declared, imgsync):
+    """Also when the plan is saved, which the log tells: off a terminal stderr is lines of JSON."""
+    ran = imgsync("plan", "-o", form, "--out", "plan.json")
+
+    assert ran.code == 0
+    if form == "gitlab":
+        assert ran.stdout == '{"create":1,"update":0,"delete":0}\n'
+    elif form == "json":
+        assert ran.stdout.count("\n") == 1
+        assert json.loads(ran.stdout)["format"] == "imgsync.plan/v1"
+    elif form == "markdown":
+        assert ran.stdout.startswith(f"{PLAN_MARKER}\n### imgsync plan ")
+        assert ran.stdout.endswith("</details>\n")
+    assert "Saved" not in ran.stdout
+    (line,) = ran.events("plan.saved")
+    assert (line["level"], line["path"], line["plan_id"]) == ("info", "plan.json", ran.events("plan.built")[0]["plan_id"])
