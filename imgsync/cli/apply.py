@@ -48,13 +48,14 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
 def _reviewed(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
     """Return the plan in the file *path*, and of *config* what the plan was made for."""
     from imgsync.documents.form import read_document
-    from imgsync.documents.plan import check_made_for, plan_of
+    from imgsync.documents.plan import check_compared, check_made_for, plan_of
     from imgsync.errors import UsageError
 
     if refresh:
         raise UsageError("--refresh asks anew what a saved plan has decided already", hint="leave out one of --plan and --refresh")
     document = read_document(path)
     plan = plan_of(document, name=path)
+    check_compared(plan, name=path)
     planned = check_made_for(document, config, name=path)
     mirrors = tuple(mirror for mirror in config.mirrors if mirror.name in planned)
     return plan, replace(config, mirrors=mirrors, whole=config.whole and len(mirrors) == len(config.mirrors))

@@ -75,8 +75,8 @@ def plan_of(document: Mapping[str, Any], *, name: str) -> Plan:
             created_at=member(document, "created_at", str),
             requests=tuple(member(document, "requests", dict[str, int]).items()),
             seconds=member(document, "seconds", float),
-            applying=tuple(member(document, "applying", dict[str, int], default={}).items()),
-            uncompared=member(document, "uncompared", tuple[str, ...], default=()),
+            applying=tuple(member(document, "applying", dict[str, int]).items()),
+            uncompared=member(document, "uncompared", tuple[str, ...]),
             pulls=member(document, "pulls", tuple[PullCost, ...], default=()),
         )
         for change in plan.changes:
@@ -99,9 +99,6 @@ def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) ->
     with reading("plan", name=name, hint=_AGAIN):
         made_for: dict[str, str] = member(document, "declarations", dict[str, str])
         whole: bool = member(document, "whole", bool)
-        unseen = member(document, "uncompared", tuple[str, ...], default=())
-    if unseen:
-        raise UsageError(f"{name} was made without a look at {', '.join(unseen)}, which wants a login", hint=f"log in there, and {_AGAIN}")
     declared = {mirror.name: mirror.declaration for mirror in config.mirrors}
     gone = [mirror for mirror in made_for if mirror not in declared]
     changed = [mirror for mirror, digest in made_for.items() if mirror in declared and declared[mirror] != digest]
@@ -110,6 +107,17 @@ def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) ->
     if differing:
         raise UsageError(f"{name} was made for another configuration ({'; '.join(differing)})", hint=_AGAIN)
     return frozenset(made_for)
+
+
+def check_compared(plan: Plan, *, name: str) -> None:
+    """
+    Return when *plan*, from the file *name*, was made with a look at every destination.
+
+    Raises:
+        UsageError: One let nobody look without a login: what would be created there may be there already, and another.
+    """
+    if plan.uncompared:
+        raise UsageError(f"{name} was made without a look at {', '.join(plan.uncompared)}, which wants a login", hint=f"log in there, and {_AGAIN}")
 
 
 def _check(document: Mapping[str, Any]) -> str:

@@ -321,7 +321,7 @@ def test_documents_have_the_promised_fields(registry, name, declare, imgsync):
     applied = imgsync("apply", "-o", "json")
 
     promised = {"format", "id", "created_at", "summary", "changes", "errors"}
-    assert set(plan) == promised | {"mirrors", "requests", "seconds", "imgsync", "declarations", "whole", "check"}
+    assert set(plan) == promised | {"mirrors", "requests", "applying", "seconds", "uncompared", "imgsync", "declarations", "whole", "check"}
     assert set(plan["summary"]) == {"create", "update", "keep", "hold", "refuse", "delete", "error", "transfer_bytes"}
     change = {"action", "mirror", "source", "source_digest", "destination", "destination_digest", "media_type", "size_bytes", "reason"}
     assert set(plan["changes"][0]) == change

@@ -85,7 +85,11 @@ def test_next_run_is_asked_for_once_and_counted(rate, service, imgsync, requeues
 def test_state_is_where_the_next_run_looks_before_that_is_started(rate, second_registry, name, imgsync, write, destination):
     """A state in a registry is pushed first: the run that is started must not begin from an older one."""
     tag = f"{destination}/{name}/state:main"
-    look = write("look.py", f"import urllib.request\nurllib.request.urlopen('http://{second_registry}/v2/{name}/state/manifests/main')\n")
+    look = write(
+        "look.py",
+        "import json, urllib.request\n"
+        f"assert json.load(urllib.request.urlopen('http://{second_registry}/v2/{name}/state/tags/list'))['tags'] == ['main']\n",
+    )
 
     ran = imgsync("apply", "--state", f"oci://{tag}", "--requeue", f"{sys.executable} {look}")
 

@@ -602,7 +602,7 @@ def test_rebuild_remembers_what_the_destinations_serve(sites, registry, second_r
     ran = run(site, "state", "rebuild")
 
     assert (ran.code, ran.stdout) == (0, "Remembered 1 tags that are as declared; 2 are not, and are left for apply.\n")
-    assert {one.method for one in destination.seen} == {"HEAD"}
+    assert {one.method for one in destination.seen} == {"HEAD", "GET"}
     records = run(site, "state", "list", "-o", "json").json
     assert [(one["destination"], one["applied_at"]) for one in records] == [(f"{destination}/m/{name}/app:1", "")]
     destination.forget()
