@@ -121,22 +121,24 @@ class _Reviewed:
     def moved(self, change: Change) -> str:
         """Return a note about the source tag of *change* when it no longer names what was reviewed, "" when it does."""
         reviewed = short(change.source_digest or "")
-        event = "tag.moved"
+        fields = {"mirror": change.mirror, "source": change.source}
         try:
             found = self._registries.source(self._mirrors[change.mirror], check=self._check).resolve(parse_reference(change.source))
         except StoppedError:
             # Whoever stops the run, or has no pulls left, is told of that already.
             return ""
         except ImgsyncError as error:
-            event = "tag.unknown"
             note = f"{change.source}: whether it moved since the plan was made is not known ({error.message}); as reviewed, {reviewed} is applied"
-        else:
-            if found is not None and found.digest == change.source_digest:
-                return ""
-            event = "tag.vanished" if found is None else event
-            what = "is gone since the plan was made" if found is None else f"moved since the plan was made, {reviewed} → {short(found.digest)}"
-            note = f"{change.source} {what}; as reviewed, {reviewed} is applied"
-        self._log.warning(event, mirror=change.mirror, source=change.source, reason=note)
+            self._log.warning("tag.unknown", **fields, reason=note)
+            return note
+        if found is None:
+            note = f"{change.source} is gone since the plan was made; as reviewed, {reviewed} is applied"
+            self._log.warning("tag.vanished", **fields, reason=note)
+            return note
+        if found.digest == change.source_digest:
+            return ""
+        note = f"{change.source} moved since the plan was made, {reviewed} → {short(found.digest)}; as reviewed, {reviewed} is applied"
+        self._log.warning("tag.moved", **fields, reason=note)
         return note
 
     def _is_newer(self, record: Record) -> bool:
