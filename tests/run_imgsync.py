@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from tests.forked import Forked
 
 
 class Host(Protocol):
@@ -78,15 +79,7 @@ class Workplace:
 
     def start(self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Start imgsync; the caller waits for it (`finish`)."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "imgsync", *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=cwd or self.folder,
-            env=self.environment(env),
-        )
+        return Forked([str(argument) for argument in arguments], cwd=cwd or self.folder, env=self.environment(env))
 
     def mirror_file(self, text: str, name: str = "mirrors.d/mirror.yaml") -> Path:
         """Write *text*, dedented, as a file of the desired state; return its path."""

@@ -87,8 +87,7 @@ def test_state_is_where_the_next_run_looks_before_that_is_started(rate, second_r
     tag = f"{destination}/{name}/state:main"
     look = write(
         "look.py",
-        "import json, urllib.request\n"
-        f"assert json.load(urllib.request.urlopen('http://{second_registry}/v2/{name}/state/tags/list'))['tags'] == ['main']\n",
+        f"import json, urllib.request\nassert json.load(urllib.request.urlopen('http://{second_registry}/v2/{name}/state/tags/list'))['tags'] == ['main']\n",
     )
 
     ran = imgsync("apply", "--state", f"oci://{tag}", "--requeue", f"{sys.executable} {look}")
