@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _socket
 import array
+import gc
 import importlib
 import io
 import json
@@ -98,6 +99,9 @@ def serve(descriptor: int) -> None:
 
     fork, waitpid, on_signal = get_original("os", "fork"), get_original("os", "waitpid"), get_original("signal", "signal")
     on_signal(signal.SIGCHLD, signal.SIG_IGN)
+    # What is here stays as it is, so that runs share its pages.
+    gc.collect()
+    gc.freeze()
     server = _socket.socket(fileno=os.dup(descriptor))
     while True:
         message, ancillary, _, _ = server.recvmsg(_MESSAGE_LIMIT, _socket.CMSG_SPACE(_FDS * 4))
@@ -153,4 +157,8 @@ def _run(message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     from imgsync.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Nothing is left to do, and taking down all that was imported costs more than most runs.
+    os._exit(code)
