@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,11 +12,17 @@ from pathlib import Path
 
 import pytest
 import trustme
+from hypothesis import settings
 
 from tests.faults import FaultProxy
 from tests.registry_process import LOGIN, RegistryProcess, running_registry, tls_files
 from tests.run_imgsync import Result, Workplace
 from tests.token_server import TokenServer
+
+# The suite is to be quick; who has time looks further: HYPOTHESIS_PROFILE=thorough.
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 _numbers = itertools.count(1)
 # Every password and token of the suite ends like this, but for the one that a real registry was given.

@@ -147,7 +147,10 @@ def test_artifact_is_one_that_other_tools_read(sites, registry, name, place, sec
     assert apply(sites("one", ["1"]), place).code == 0
 
     subprocess.run(
-        ["skopeo", "copy", "--src-tls-verify=false", f"docker://{place}", f"oci:{tmp_path}/layout:state"], check=True, capture_output=True, timeout=30
+        ["skopeo", "copy", "--src-tls-verify=false", f"docker://{second_registry}/{name}/state:main", f"oci:{tmp_path}/layout:state"],
+        check=True,
+        capture_output=True,
+        timeout=30,
     )
     shown = subprocess.run(["skopeo", "inspect", "--raw", f"oci:{tmp_path}/layout:state"], check=True, capture_output=True, timeout=30)
 
