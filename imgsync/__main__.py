@@ -7,7 +7,7 @@ import types
 
 from imgsync.light import instead
 
-_WITHOUT_NETWORK = {"validate", "schema", "-h", "--help", "--version"}
+_WITHOUT_NETWORK = {"convert", "init", "schema", "show", "validate", "-h", "--help", "--version"}
 
 
 def _patch() -> None:
