@@ -23,6 +23,8 @@ from imgsync.tags import TagFilter
 
 NAME = "skopeo-sync"
 _IMAGES = ("images", "images-by-tag-regex", "images-by-semver")
+# No registry has such a name, now or ever (RFC 6761).
+_NOWHERE = "registry.invalid/mirror"
 _KNOWN = (*_IMAGES, "credentials", "tls-verify", "cert-dir")
 _LOOSE = "skopeo also counts 2024.01 (a leading zero) as a version, imgsync does not"
 
@@ -37,10 +39,15 @@ def convert(pieces: list[Piece], options: Options) -> Conversion:
     Return what the file comes to; faults and remarks are noted on the way.
 
     Raises:
-        UsageError: Nobody said where to.
+        UsageError: What is said of where to is no place.
     """
-    destination = _destination(options)
     root, trust = pieces[0], TrustGathering()
+    destination = _destination(options)
+    if not options.destination:
+        root.lost(
+            f"the file does not say where to: {_NOWHERE} stands in its place",
+            hint="write your registry there, or name it as skopeo's command line does: --destination REGISTRY/NAMESPACE (and --scoped)",
+        )
     root.note("without --all skopeo copies one platform of an index; here all are copied", hint="`platforms: [linux/amd64]` keeps to one")
     root.note(REFERRERS_TRAVEL)
     mirrors = [mirror for name, entry in root.entries() for mirror in _Registry(name, entry, trust, destination).mirrors()]
@@ -48,11 +55,7 @@ def convert(pieces: list[Piece], options: Options) -> Conversion:
 
 
 def _destination(options: Options) -> Destination:
-    if not options.destination:
-        raise UsageError(
-            "the file of `skopeo sync` does not say where to", hint="name it as skopeo's command line does: --destination REGISTRY/NAMESPACE (and --scoped)"
-        )
-    host, _, namespace = options.destination.rstrip("/").partition("/")
+    host, _, namespace = (options.destination or _NOWHERE).rstrip("/").partition("/")
     try:
         registry = parse_registry(host)
     except InvalidReferenceError as error:

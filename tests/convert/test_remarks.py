@@ -217,12 +217,16 @@ def test_folder_that_cannot_be_made_is_told(ran, write):
 
 
 def test_skopeo_wants_to_know_where_to(ran, write):
-    """Its file does not say it, so the command line has to; the others say it themselves."""
+    """Its file does not say it: a name that no registry has stands in, and is remarked on, unless the command line says it; the others say it themselves."""
     write("peer.yml", "a.io:\n  images: {b: []}\n")
     write("other.yml", REGSYNC)
 
-    assert "--destination" in ran("convert", "peer.yml").stderr
-    assert ran("convert", "peer.yml").code == 3
+    unsaid = ran("convert", "peer.yml")
+    assert unsaid.code == 0
+    assert "registry: registry.invalid" in unsaid.stdout
+    assert "not carried over: the file does not say where to" in unsaid.stderr
+    assert "--destination" in unsaid.stderr
+    assert "registry.invalid" not in ran("convert", "peer.yml", "--destination", "b.io").stdout
     assert "no namespace" in ran("convert", "peer.yml", "--destination", "b.io/A").stderr
     assert ran("convert", "other.yml", "--destination", "b.io").code == 3
 
