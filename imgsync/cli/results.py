@@ -137,9 +137,13 @@ def check_writable(*paths: str | None) -> None:
         if path is None:
             continue
         try:
-            target = Path(path).resolve()
-        except RuntimeError as error:  # a link that leads to itself
-            raise UsageError(f"{path} cannot be written: {error}") from error
+            # A link that leads to itself is found out here: what resolving makes of one differs from Python to Python.
+            os.stat(path)  # noqa: PTH116 - the empty name is to stay one
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        target = Path(path).resolve()
         # What is no file, such as a device, would be replaced by one.
         if not path or not os.access(target.parent, os.W_OK | os.X_OK) or (target.exists() and not target.is_file()):
             raise UsageError(f"{path or 'the empty name'} cannot be written", hint="name a file in a folder that is there and can be written")
