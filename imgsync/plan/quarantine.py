@@ -8,7 +8,7 @@ from imgsync.globs import compile_glob
 from imgsync.oci.reference import Reference
 from imgsync.state import StateStore
 from imgsync.tags import TagFilter
-from imgsync.units import declared_duration, format_duration, format_moment, parse_moment
+from imgsync.units import declared_duration, format_moment, parse_moment
 
 
 class Quarantine:
@@ -31,5 +31,6 @@ class Quarantine:
         until = since + self._age
         if until <= self._now:
             return ""
-        first = "first seen now" if seen is None else f"first seen {format_duration((self._now - since).total_seconds())} ago"
+        # Moments, not "an hour ago": the same plan made later has the same words, and so the same id.
+        first = "first seen now" if seen is None else f"first seen {format_moment(since)}"
         return f"{first}, held by min_age {declared_duration(self._age.total_seconds())} until {format_moment(until)}"
