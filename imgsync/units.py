@@ -95,3 +95,8 @@ def parse_moment(text: str) -> datetime | None:
 def format_moment(moment: datetime, *, exact: bool = False) -> str:
     """Return a moment in UTC as RFC 3339, to the second: `2026-01-31T12:00:00Z`, or to the millisecond where what comes first must be told: *exact*."""
     return moment.isoformat(timespec="milliseconds" if exact else "seconds").replace("+00:00", "Z")
+
+
+def counted(count: int, name: str, names: str = "") -> str:
+    """Return "1 NAME" or "N NAMEs", or how else many are called."""
+    return f"{count} {name}" if count == 1 else f"{count} {names or f'{name}s'}"

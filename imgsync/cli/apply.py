@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,5 +56,4 @@ def _reviewed(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config
     plan = plan_of(document, name=path)
     check_compared(plan, name=path)
     planned = check_made_for(document, config, name=path)
-    mirrors = tuple(mirror for mirror in config.mirrors if mirror.name in planned)
-    return plan, replace(config, mirrors=mirrors, whole=config.whole and len(mirrors) == len(config.mirrors))
+    return plan, config.part(lambda mirror: mirror.name in planned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
             # Whoever reads the files must not take those of an earlier run for this one's.
             _write(session, config, _planless(config, error), exit_code=error.exit_code, options=options)
             raise
-    exit_code = _finish(session, config, report, covered=config if reviewed is None else _covered(config, reviewed), requeue=requeue, options=options)
+    exit_code = _finish(session, config, report, requeue=requeue, options=options)
     changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
     if output != "table" or changed or report.count("refused") or report.errors:
         print_report(report, output=output)
@@ -126,23 +126,16 @@ def _requeue(session: Session, options: dict[str, Any]) -> Requeue | None:
     return Requeue(target, requeues_so_far(os.environ, session.state.requeues), options["requeue_limit"])
 
 
-def _covered(config: Config, reviewed: Plan) -> Config:
-    """Return the part of *config* that the plan was made for, which may have been made with `--only`."""
-    names = {notes.mirror for notes in reviewed.mirrors}
-    mirrors = tuple(mirror for mirror in config.mirrors if mirror.name in names)
-    return replace(config, mirrors=mirrors, whole=config.whole and len(mirrors) == len(config.mirrors))
-
-
-def _finish(session: Session, config: Config, report: Report, *, covered: Config, requeue: Requeue | None, options: dict[str, Any]) -> int:
-    """Remember how the run, of what is *covered*, ended; start the next one if work is left; log, write what was asked for, and return the exit code."""
+def _finish(session: Session, config: Config, report: Report, *, requeue: Requeue | None, options: dict[str, Any]) -> int:
+    """Remember how the run ended; start the next one if work is left; log, write what was asked for, and return the exit code."""
     exit_code = apply_exit(report)
     if requeue is not None and exit_code == STOPPED_EXIT and session.stop.by_hand:
         session.log.warning("run.not_requeued", target=requeue.target.name, reason=session.stop.reason, hint="run it again when it may go on")
         requeue = None
     if requeue is not None and exit_code == STOPPED_EXIT:
-        exit_code = _go_on(session, covered, report, requeue)
+        exit_code = _go_on(session, config, report, requeue)
     else:
-        _remember_end(session, covered, report, requeues=0)
+        _remember_end(session, config, report, requeues=0)
     summary = {name: report.count(name) for name in ("copied", "kept", "failed", "refused", "deleted", "remaining")}
     session.log.info(
         "apply.finished", plan_id=report.plan_id, **summary, bytes_copied=report.total("bytes_copied"), seconds=report.seconds, exit_code=exit_code

@@ -14,6 +14,7 @@ import click
 
 from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, option, paths_argument, run_options
 from imgsync.cli.state_options import directory_option, lock_option, log_options, opened_session, opened_state, registries_option, state_option
+from imgsync.units import counted
 
 if TYPE_CHECKING:
     from imgsync.cli.session import Session
@@ -43,7 +44,7 @@ def export_records(file: str, state: str, registries: str | None) -> int:
         sys.stdout.buffer.flush()
     else:
         _write_file(Path(file), lines)
-        click.echo(f"Wrote {_counted(len(snapshot.records))} to {file}.", err=True)
+        click.echo(f"Wrote {counted(len(snapshot.records), 'record')} to {file}.", err=True)
     return 0
 
 
@@ -99,7 +100,7 @@ def push_records(reference: str, *, force: bool, **options: Any) -> int:
     with _remote(reference, **options) as (remote, session):
         pushed = remote.push(force=force)
         count = len(session.state.snapshot().records)
-    click.echo(f"Pushed {_counted(count)}." if pushed else f"{reference} has all {_counted(count)} already.")
+    click.echo(f"Pushed {counted(count, 'record')}." if pushed else f"{reference} has all {counted(count, 'record')} already.")
     return 0
 
 
@@ -122,7 +123,7 @@ def rebuild_records(paths: tuple[str, ...], only: tuple[str, ...], **options: An
         rebuilt = rebuild_state(plan, config, session.registries, session.state)
     click.echo(f"Remembered {rebuilt.remembered} tags that are as declared; {rebuilt.left} are not, and are left for apply.")
     if rebuilt.forgotten:
-        click.echo(f"Forgot {_counted(rebuilt.forgotten)} that the destinations contradict.")
+        click.echo(f"Forgot {counted(rebuilt.forgotten, 'record')} that the destinations contradict.")
     return 1 if plan.errors else 0
 
 
@@ -150,11 +151,7 @@ def _check_lasting(store: StateStore, state: str) -> None:
 
 def _told(what: str, merged: Merged) -> str:
     removed = f", {merged.removed} removed" if merged.removed else ""
-    return f"{what} {_counted(merged.added + merged.newer)}: {merged.added} new, {merged.newer} newer{removed}; {merged.kept} kept."
-
-
-def _counted(count: int) -> str:
-    return f"{count} {'record' if count == 1 else 'records'}"
+    return f"{what} {counted(merged.added + merged.newer, 'record')}: {merged.added} new, {merged.newer} newer{removed}; {merged.kept} kept."
 
 
 def _chunks(file: str) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from imgsync.cli.options import DEFAULT_PATH, config_options, option, paths_argu
 def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...], show: bool) -> int:
     """Check everything that needs no network; every fault is told at once."""
     from imgsync.config.load import load_config
+    from imgsync.units import counted
 
     config = load_config(paths or (DEFAULT_PATH,), registries=registries, environ=os.environ, only=only)
     if show:
@@ -25,10 +26,6 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
         click.echo(show_config(config), nl=False)
         return 0
     targets = {target for mirror in config.mirrors for target in mirror.destinations}
-    counts = (_counted(len(config.files), "file"), _counted(len(config.mirrors), "mirror"), _counted(len(targets), "destination"))
+    counts = (counted(len(config.files), "file"), counted(len(config.mirrors), "mirror"), counted(len(targets), "destination"))
     click.echo(f"{', '.join(counts)}: all good.")
     return 0
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count} {name}{'' if count == 1 else 's'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from imgsync.tags import TagFilter
@@ -184,3 +184,8 @@ class Config:
     trust: Trust
     files: tuple[str, ...] = ()
     whole: bool = True
+
+    def part(self, wanted: Callable[[Mirror], bool]) -> Config:
+        """Return the configuration of those mirrors alone that are *wanted*, no longer whole if there are others."""
+        mirrors = tuple(mirror for mirror in self.mirrors if wanted(mirror))
+        return replace(self, mirrors=mirrors, whole=self.whole and len(mirrors) == len(self.mirrors))

@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from imgsync.config.load import is_part, load_mirrors
@@ -51,8 +50,7 @@ def changed_since(config: Config, paths: Sequence[str], commit: str, *, on_warni
     except ConfigError as error:
         on_warning(f"what {commit} declares is invalid, so every mirror counts as changed: {error.faults[0]}")
         return config
-    changed = tuple(mirror for mirror in config.mirrors if before.get(mirror.name) != mirror.declaration)
-    return replace(config, mirrors=changed, whole=config.whole and len(changed) == len(config.mirrors))
+    return config.part(lambda mirror: before.get(mirror.name) != mirror.declaration)
 
 
 def _below(top: Path, path: str) -> PurePosixPath:

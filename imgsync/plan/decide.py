@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgsync.plan.model import Action
+from imgsync.units import counted
 
 _SHOWN = 12
 
@@ -67,8 +68,3 @@ def _same(facts: Facts) -> tuple[Action, str]:
 def short(digest: str) -> str:
     """Return the first twelve hex digits of *digest*, for people."""
     return digest.partition(":")[2][:_SHOWN]
-
-
-def counted(count: int, name: str, names: str = "") -> str:
-    """Return "1 NAME" or "N NAMEs", or how else many are called."""
-    return f"{count} {name}" if count == 1 else f"{count} {names or f'{name}s'}"

@@ -19,13 +19,14 @@ from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.manifest import Descriptor, Manifest, Platform, parse_platform
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.registry import RegistryClient, Resolved
-from imgsync.plan.decide import Facts, counted, decide
+from imgsync.plan.decide import Facts, decide
 from imgsync.plan.enumerate import SourceRepository
 from imgsync.plan.inquiry import Inquiry
 from imgsync.plan.model import PENDING, Action, Change
 from imgsync.plan.quarantine import Quarantine
 from imgsync.referrers import Referrers, missing_at
 from imgsync.state import Record
+from imgsync.units import counted
 
 
 @dataclass(slots=True)

@@ -16,10 +16,10 @@ from imgsync.errors import InvalidReferenceError
 from imgsync.globs import compile_glob
 from imgsync.oci.digest import is_digest
 from imgsync.oci.reference import Reference, Repository, parse_reference
-from imgsync.plan.decide import counted
 from imgsync.plan.gathered import MirrorPlan, outside
 from imgsync.plan.model import Action, Change
 from imgsync.state import Record, StateStore
+from imgsync.units import counted
 
 
 def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> str:

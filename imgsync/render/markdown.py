@@ -11,6 +11,7 @@ import html
 import itertools
 import re
 
+from imgsync.plan.model import PlanError
 from imgsync.render.safe import safe
 
 _LIMIT = 600
@@ -40,6 +41,13 @@ def prose(text: str, *, in_table: bool = False) -> str:
         joined = " ".join(words)
         found.append(joined if plain else code(joined, in_table=in_table))
     return " ".join(found)
+
+
+def error_line(error: PlanError, *, aside: str = "") -> str:
+    """Return the item of a list that tells of *error*; *aside*, words of ours, stands behind what it is about."""
+    mirror = f" (mirror {code(error.mirror)})" if error.mirror else ""
+    hint = f"; hint: {prose(error.hint)}" if error.hint else ""
+    return f"- {code(error.reference) or 'error'}{mirror}{aside}: {prose(error.message)}{hint}"
 
 
 def html_code(text: str) -> str:

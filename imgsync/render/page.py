@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from imgsync.units import counted
+
 SMALLEST = 1_000
 
 
@@ -88,6 +90,14 @@ def fill(entries: Iterable[Entry], *, room: int) -> Counter[str]:
             left[entry.counts_as] += 1
             entry.block.leave()
     return left
+
+
+def left_out(left: Counter[str], *kinds: str, shown_by: str) -> str:
+    """Return the line that counts what was *left* out, of *kinds* in this order, and names what shows it; nothing when all is there."""
+    if not left:
+        return ""
+    more = ", ".join(counted(left[kind], f"more {kind}") for kind in kinds if left[kind])
+    return f"\n… and {more} {'was' if left.total() == 1 else 'were'} left out; `{shown_by}` shows all.\n"
 
 
 def length(text: str) -> int:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from functools import partial
 
 from imgsync import __version__
-from imgsync.plan.decide import counted, short
+from imgsync.plan.decide import short
 from imgsync.plan.model import Action, Change, FilterStep, Plan, PlanError, PullCost
-from imgsync.render.markdown import code, html_code, prose
-from imgsync.render.page import SMALLEST, Block, Entry, fill, length
+from imgsync.render.markdown import code, error_line, html_code, prose
+from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
 from imgsync.render.sections import Section, image_name, sections
 from imgsync.render.words import is_unchanged, pulls, reason_of, requests, sums, to_apply
-from imgsync.units import format_bytes, format_duration
+from imgsync.units import counted, format_bytes, format_duration
 
 MARKER = "<!-- imgsync-plan -->"
 _HEADINGS = "| | image | change | size | why |\n|---|---|---|--:|---|\n"
@@ -41,7 +41,7 @@ def plan_markdown(plan: Plan, *, limit: int = 60_000, explain: bool = False, sho
     opening = _opening(plan)
     page = _Page(plan, explain=explain, show_kept=show_kept)
     left = fill(page.entries(), room=limit - length(opening) - _CLOSING_RESERVE)
-    return f"{opening}{page}{_left_out(left)}"
+    return f"{opening}{page}{left_out(left, 'change', 'error', 'note', shown_by='imgsync show plan.json')}"
 
 
 def _opening(plan: Plan) -> str:
@@ -135,10 +135,7 @@ def _refused_line(change: Change) -> str:
 
 
 def _error_line(error: PlanError) -> str:
-    mirror = f" (mirror {code(error.mirror)})" if error.mirror else ""
-    later = "; left for a later run" if error.later else ""
-    hint = f"; hint: {prose(error.hint)}" if error.hint else ""
-    return f"- {code(error.reference) or 'error'}{mirror}{later}: {prose(error.message)}{hint}"
+    return error_line(error, aside="; left for a later run" if error.later else "")
 
 
 def _delete_row(change: Change) -> str:
@@ -160,10 +157,3 @@ def _step_line(step: FilterStep) -> str:
     more = f" … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
     dropped = f", {len(step.dropped)} dropped: {shown}{more}" if step.dropped else ""
     return f"- {code(step.repository)} {prose(step.step)}: {step.left} left{dropped}"
-
-
-def _left_out(left: Counter[str]) -> str:
-    if not left:
-        return ""
-    more = ", ".join(counted(left[kind], f"more {kind}") for kind in ("change", "error", "note") if left[kind])
-    return f"\n… and {more} {'was' if left.total() == 1 else 'were'} left out; `imgsync show plan.json` shows all.\n"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from imgsync.plan.decide import counted
 from imgsync.plan.model import Action, Change, FilterStep, Plan
 from imgsync.render.safe import safe
 from imgsync.render.sections import Section, image_name, sections
 from imgsync.render.words import is_unchanged, is_what, pulls, reason_of, requests, sums, to_apply
-from imgsync.units import format_bytes, format_duration
+from imgsync.units import counted, format_bytes, format_duration
 
 _DROPPED_SHOWN = 20
 # More than this of one action in one mirror fold to the first few.

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from imgsync import __version__
-from imgsync.plan.decide import counted, short
-from imgsync.plan.model import PlanError
-from imgsync.render.markdown import code, prose
-from imgsync.render.page import SMALLEST, Block, Entry, fill, length
+from imgsync.plan.decide import short
+from imgsync.render.markdown import code, error_line, prose
+from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
 from imgsync.render.words import reason_of
 from imgsync.report import Outcome, Report
-from imgsync.units import format_bytes, format_duration
+from imgsync.units import counted, format_bytes, format_duration
 
 MARKER = "<!-- imgsync-report -->"
 _CLOSING_RESERVE = 200
@@ -35,7 +34,7 @@ def report_markdown(report: Report, *, limit: int = 60_000) -> str:
     opening = _opening(report)
     page = _Page(report)
     left = fill(page.entries(), room=limit - length(opening) - _CLOSING_RESERVE)
-    return f"{opening}{page}{_left_out(left)}"
+    return f"{opening}{page}{left_out(left, 'outcome', 'error', 'note', shown_by='imgsync show report.json')}"
 
 
 def _opening(report: Report) -> str:
@@ -73,7 +72,7 @@ class _Page:
     def entries(self) -> Iterator[Entry]:
         """Yield every line that there is to say, the most important first."""
         yield from self._of("failed", self._failed, _failed_line)
-        yield from (Entry(self._errors, partial(_error_line, error), "error") for error in self._report.errors)
+        yield from (Entry(self._errors, partial(error_line, error), "error") for error in self._report.errors)
         yield from self._of("refused", self._refused, _refused_line)
         yield from (Entry(self._notes, partial(_note_line, note), "note") for note in self._report.notes)
         yield from self._of("remaining", self._remaining, _remaining_row)
@@ -93,12 +92,6 @@ def _failed_line(outcome: Outcome) -> str:
     change = outcome.change
     hint = f"; hint: {prose(outcome.hint)}" if outcome.hint else ""
     return f"- {code(change.source)} → {code(change.destination)} (mirror {code(change.mirror)}): {prose(outcome.error or '')}{hint}"
-
-
-def _error_line(error: PlanError) -> str:
-    mirror = f" (mirror {code(error.mirror)})" if error.mirror else ""
-    hint = f"; hint: {prose(error.hint)}" if error.hint else ""
-    return f"- {code(error.reference) or 'error'}{mirror}: {prose(error.message)}{hint}"
 
 
 def _refused_line(outcome: Outcome) -> str:
@@ -126,10 +119,3 @@ def _copied_row(outcome: Outcome) -> str:
 
 def _cell(text: str) -> str:
     return code(text, in_table=True)
-
-
-def _left_out(left: Counter[str]) -> str:
-    if not left:
-        return ""
-    more = ", ".join(counted(left[kind], f"more {kind}") for kind in ("outcome", "error", "note") if left[kind])
-    return f"\n… and {more} {'was' if left.total() == 1 else 'were'} left out; `imgsync show report.json` shows all.\n"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
 from imgsync import __version__
-from imgsync.plan.decide import counted
 from imgsync.plan.model import PlanError
 from imgsync.render.markdown import code, prose
-from imgsync.render.page import SMALLEST, Block, Entry, fill, length
+from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
 from imgsync.render.verification_table import summary_line
 from imgsync.verification import REPAIRABLE, Condition, Finding, Verification
 
@@ -37,7 +35,7 @@ def verification_markdown(found: Verification, *, limit: int = 60_000) -> str:
         more="\n… and {} more.\n",
     )
     left = fill(_entries(found, errors, drift, held), room=limit - length(opening) - _CLOSING_RESERVE)
-    return f"{opening}{errors}{drift}{held}{_left_out(left)}"
+    return f"{opening}{errors}{drift}{held}{left_out(left, 'error', 'tag', shown_by='imgsync verify')}"
 
 
 def _entries(found: Verification, errors: Block, drift: Block, held: Block) -> Iterator[Entry]:
@@ -54,10 +52,3 @@ def _row(finding: Finding) -> str:
     why = f"{finding.reason}; {finding.hint}" if finding.hint else finding.reason
     cells = (code(finding.destination, in_table=True), code(finding.mirror, in_table=True), finding.condition.value, prose(why, in_table=True))
     return f"| {' | '.join(cells)} |"
-
-
-def _left_out(left: Counter[str]) -> str:
-    if not left:
-        return ""
-    more = ", ".join(counted(left[kind], f"more {kind}") for kind in ("error", "tag") if left[kind])
-    return f"\n… and {more} {'was' if left.total() == 1 else 'were'} left out; `imgsync verify` shows all.\n"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from imgsync.plan.decide import counted
 from imgsync.plan.model import Action, Change, Plan, PullCost
-from imgsync.units import format_duration
+from imgsync.units import counted, format_duration
 
 _WORDS = {"create": "to create", "update": "to update", "delete": "to delete", "hold": "on hold", "refuse": "refused"}
 _ALWAYS = ("create", "update")
