@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from imgsync import __version__
-from imgsync.plan.model import PlanError
-from imgsync.render.markdown import code, prose
+from imgsync.render.markdown import code, error_line, prose
 from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
 from imgsync.render.verification_table import summary_line
 from imgsync.verification import REPAIRABLE, Condition, Finding, Verification
@@ -39,13 +38,9 @@ def verification_markdown(found: Verification, *, limit: int = 60_000) -> str:
 
 
 def _entries(found: Verification, errors: Block, drift: Block, held: Block) -> Iterator[Entry]:
-    yield from (Entry(errors, partial(_error_line, error), "error") for error in found.errors)
+    yield from (Entry(errors, partial(error_line, error), "error") for error in found.errors)
     yield from (Entry(drift, partial(_row, finding), "tag") for finding in found.drift)
     yield from (Entry(held, partial(_row, finding), "tag") for finding in found.findings if finding.condition is Condition.HELD)
-
-
-def _error_line(error: PlanError) -> str:
-    return f"- {code(error.reference)} (mirror {code(error.mirror)}): {prose(error.message)}"
 
 
 def _row(finding: Finding) -> str:
