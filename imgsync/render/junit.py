@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from xml.etree import ElementTree as ET
@@ -12,8 +11,6 @@ from imgsync.render.safe import safe
 from imgsync.render.sections import mirror_names
 from imgsync.report import Outcome, Report
 
-# XML 1.0 has no way to write these, not even as a reference; other such characters are shown as escapes already.
-_FORBIDDEN = re.compile("[\ufffe\uffff]")
 _Say = Callable[[ET.Element, Outcome], None]
 
 
@@ -39,51 +36,47 @@ def report_junit(report: Report) -> str:
 
 def _suite(root: ET.Element, mirror: str, outcomes: list[Outcome], errors: list[PlanError], *, timestamp: str) -> None:
     seconds = _seconds(sum(outcome.seconds for outcome in outcomes))
-    suite = ET.SubElement(root, "testsuite", name=_text(mirror) or "imgsync", time=seconds)
+    suite = ET.SubElement(root, "testsuite", name=safe(mirror) or "imgsync", time=seconds)
     if timestamp:
-        suite.set("timestamp", _text(timestamp))
+        suite.set("timestamp", safe(timestamp))
     for outcome in outcomes:
         change = outcome.change
-        case = ET.SubElement(suite, "testcase", classname=_text(mirror), name=_text(change.destination), time=_seconds(outcome.seconds))
+        case = ET.SubElement(suite, "testcase", classname=safe(mirror), name=safe(change.destination), time=_seconds(outcome.seconds))
         if outcome.result in _SAYINGS:
             _SAYINGS[outcome.result](case, outcome)
     for error in errors:
-        case = ET.SubElement(suite, "testcase", classname=_text(mirror), name=_text(error.reference), time=_seconds(0))
+        case = ET.SubElement(suite, "testcase", classname=safe(mirror), name=safe(error.reference), time=_seconds(0))
         if error.later:
-            ET.SubElement(case, "skipped", message=_text(error.message))
+            ET.SubElement(case, "skipped", message=safe(error.message))
         else:
-            _detail(ET.SubElement(case, "error", message=_text(error.message), type="unplanned"), error.message, error.hint)
+            _detail(ET.SubElement(case, "error", message=safe(error.message), type="unplanned"), error.message, error.hint)
     _count(suite, suite)
 
 
 def _failure(case: ET.Element, outcome: Outcome) -> None:
     message = outcome.error or outcome.change.reason
     said = f"{outcome.change.source} → {outcome.change.destination}: {message}"
-    _detail(ET.SubElement(case, "failure", message=_text(message), type=outcome.result), said, outcome.hint)
+    _detail(ET.SubElement(case, "failure", message=safe(message), type=outcome.result), said, outcome.hint)
 
 
 def _held(case: ET.Element, outcome: Outcome) -> None:
-    ET.SubElement(case, "skipped", message=_text(outcome.change.reason))
+    ET.SubElement(case, "skipped", message=safe(outcome.change.reason))
 
 
 def _remaining(case: ET.Element, outcome: Outcome) -> None:
-    ET.SubElement(case, "skipped", message=_text(f"left for the next run: {outcome.change.reason}"))
+    ET.SubElement(case, "skipped", message=safe(f"left for the next run: {outcome.change.reason}"))
 
 
 _SAYINGS: dict[str, _Say] = {"failed": _failure, "refused": _failure, "held": _held, "remaining": _remaining}
 
 
 def _detail(element: ET.Element, message: str, hint: str) -> None:
-    element.text = "\n".join(_text(line) for line in (message, f"hint: {hint}" if hint else "") if line)
+    element.text = "\n".join(safe(line) for line in (message, f"hint: {hint}" if hint else "") if line)
 
 
 def _count(element: ET.Element, within: ET.Element) -> None:
     for name, path in (("tests", "testcase"), ("failures", "testcase/failure"), ("errors", "testcase/error"), ("skipped", "testcase/skipped")):
         element.set(name, str(len(within.findall(f".//{path}"))))
-
-
-def _text(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", safe(text))
 
 
 def _seconds(seconds: float) -> str:
