@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lint test test-registry bench docs build image demo clean
+.PHONY: help setup lint test test-registry test-nightly bench docs build image demo clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,11 @@ test: $(READY) tools ## Run every test, installing what they need
 
 test-registry: $(READY) tools ## Run only the tests against real registries
 	$(BIN)/python -m pytest --numprocesses auto tests/registry tests/cli
+
+test-nightly: $(READY) tools ## Look for hours: kills, storms, loads; write docs/reliability.md
+	rm -f tests/.figures.jsonl
+	IMGSYNC_TEST_EFFORT=nightly IMGSYNC_FIGURES=$(CURDIR)/tests/.figures.jsonl $(BIN)/python -m pytest --numprocesses auto -m 'nightly or only_nightly'
+	$(BIN)/python -m tests.figures tests/.figures.jsonl
 
 .PHONY: tools
 tools:

@@ -14,6 +14,7 @@ import pytest
 import trustme
 from hypothesis import settings
 
+from tests.effort import NIGHTLY
 from tests.faults import FaultProxy
 from tests.registry_process import LOGIN, RegistryProcess, running_registry, tls_files
 from tests.run_imgsync import Result, Workplace
@@ -22,11 +23,20 @@ from tests.token_server import TokenServer
 # The suite is to be quick; who has time looks further: HYPOTHESIS_PROFILE=thorough.
 settings.register_profile("quick", max_examples=40, deadline=None)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "thorough" if NIGHTLY else "quick"))
 
 _numbers = itertools.count(1)
 # Every password and token of the suite ends like this, but for the one that a real registry was given.
 _SECRET = re.compile(r"[A-Za-z0-9.-]+-SECRET")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what only the night has time for to the night."""
+    if NIGHTLY:
+        return
+    late = [item for item in items if item.get_closest_marker("only_nightly")]
+    config.hook.pytest_deselected(items=late)
+    items[:] = [item for item in items if item not in set(late)]
 
 
 def secrets_in(text: str) -> list[str]:

@@ -7,6 +7,7 @@ The client's Host header goes on to the registry as it is, so that the registry'
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import socket
 import ssl
@@ -59,12 +60,14 @@ class Recorded:
 
 @dataclass(slots=True)
 class _Rule:
-    """A switch and where it applies; `seen` counts the requests that matched."""
+    """A switch and where it applies; `seen` counts the requests that matched, `chance` decides of each whether it does."""
 
     switch: Switch
     method: re.Pattern[str]
     target: re.Pattern[str]
     nth: frozenset[int] | None
+    chance: float = 1
+    seed: int = 0
     seen: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -73,7 +76,9 @@ class _Rule:
             return False
         with self.lock:
             self.seen += 1
-            return self.nth is None or self.seen in self.nth
+            # Decided by the count alone, so that a seed means the same however the requests interleave.
+            is_hit = self.chance >= 1 or random.Random(f"{self.seed} {self.seen}").random() < self.chance
+            return is_hit and (self.nth is None or self.seen in self.nth)
 
 
 class FaultProxy:
@@ -120,17 +125,28 @@ class FaultProxy:
         for connection in list(self._open):
             connection.close()
 
-    def add(self, switch: Switch, *, method: str = ".*", target: str = "", nth: int | tuple[int, ...] | None = None, times: int | None = None) -> Switch:
+    def add(
+        self,
+        switch: Switch,
+        *,
+        method: str = ".*",
+        target: str = "",
+        nth: int | tuple[int, ...] | None = None,
+        times: int | None = None,
+        chance: float = 1,
+        seed: int = 0,
+    ) -> Switch:
         """
         Apply *switch* to requests whose method fits and whose target (path and query) holds a match.
 
-        `nth` picks the matching requests it applies to, counted from 1; `times` the first so many; else it applies to all.
+        `nth` picks the matching requests it applies to, counted from 1; `times` the first so many; `chance` (0 to 1) some at random, the
+        same ones for the same *seed*; else it applies to all.
         Of several that apply, each has its say, the first added first. Returns the switch.
         """
         chosen = frozenset(range(1, times + 1)) if times is not None else None
         if nth is not None:
             chosen = frozenset({nth} if isinstance(nth, int) else nth)
-        self._rules.append(_Rule(switch, re.compile(method), re.compile(target), chosen))
+        self._rules.append(_Rule(switch, re.compile(method), re.compile(target), chosen, chance, seed))
         return switch
 
     def add_first(self, switch: Switch, *, target: str) -> None:
@@ -217,7 +233,7 @@ class FaultProxy:
                 record.end()
         if unread:
             return False
-        return answer.framing != "close" and (answer.header("connection") or "").lower() != "close"
+        return answer.framing not in {"close", "raw"} and (answer.header("connection") or "").lower() != "close"
 
     def _answer(self, request: Request, body: _Recorder, switches: list[Switch], ends: contextlib.ExitStack) -> Answer:
         """Return the switches' own answer, or what the registry says to the request as they changed it."""

@@ -47,7 +47,8 @@ class Answer:
     """
     A response: head and body. `framing` says how the body ends for the reader: by its "length", "chunked" or "close".
 
-    With "length" the `Content-Length` in `headers` is sent as it stands, true or not.
+    With "length" the `Content-Length` in `headers` is sent as it stands, true or not. With "raw" the body is the whole response,
+    its head included, byte for byte as a liar wants it.
     """
 
     status: int
@@ -162,9 +163,10 @@ class Connection:
         left = int(length) if answer.framing == "length" and length.isdigit() else None
         if head_only or left == 0:
             on_end()
-        self.send(_head(f"HTTP/1.1 {answer.status} {reason}", answer.headers))
-        if head_only:
-            return
+        if answer.framing != "raw":
+            self.send(_head(f"HTTP/1.1 {answer.status} {reason}", answer.headers))
+            if head_only:
+                return
         for piece in answer.body():
             on_bytes(len(piece))
             if left is not None and 0 < left <= len(piece):

@@ -367,3 +367,26 @@ def test_a_closed_proxy_refuses_connections():
     assert not asking.is_alive()
     with pytest.raises(httpx.ConnectError):
         httpx.get(proxy.url, trust_env=False)
+
+
+def test_raw_answer_is_sent_as_it_is():
+    """Status line and all; then the connection ends."""
+    with FaultProxy(None) as proxy:
+        proxy.add(switches.Raw(b"HTTP/1.1 200 Fine\r\nA: 1\r\n", b"A: 2\r\n\r\nbody"))
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            received = b"".join(iter(lambda: sock.recv(100), b""))
+
+    assert received == b"HTTP/1.1 200 Fine\r\nA: 1\r\nA: 2\r\n\r\nbody"
+
+
+def test_chance_hits_the_same_requests_for_the_same_seed():
+    """About as often as it says, whatever else runs."""
+
+    def statuses(seed: int) -> list[int]:
+        with FaultProxy(None) as proxy:
+            proxy.add(switches.status(503), chance=0.3, seed=seed)
+            return [httpx.get(f"http://{proxy}/").status_code for _ in range(40)]
+
+    assert statuses(1) == statuses(1) != statuses(2)
+    assert 2 < statuses(1).count(503) < 30

@@ -61,6 +61,18 @@ class Echo(Switch):
         return plain_answer(self._status, json.dumps(body).encode())
 
 
+class Raw(Switch):
+    """Answer with bytes as they are, the status line included, and close: for heads that no honest server writes."""
+
+    def __init__(self, *pieces: bytes, status: int = 200) -> None:
+        """Send *pieces* one after another; *status* is what the record says of the answer."""
+        self._answer = Answer(status, body=lambda: iter(pieces), framing="raw")
+
+    def request(self, request: Request) -> Request | Answer:
+        """Answer."""
+        return self._answer
+
+
 class Hold(Switch):
     """Hold requests until released: before they go on, or in the answer's body after so many bytes."""
 

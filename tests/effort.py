@@ -1,0 +1,13 @@
+"""How hard the tests look: little in the suite that everybody runs, much at night."""
+
+from __future__ import annotations
+
+import os
+
+# `make test-nightly` sets it.
+NIGHTLY = os.environ.get("IMGSYNC_TEST_EFFORT", "") == "nightly"
+
+
+def effort(quick: int, nightly: int) -> int:
+    """Return how many times to try: *quick* in the normal suite, *nightly* at night."""
+    return nightly if NIGHTLY else quick

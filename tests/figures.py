@@ -1,0 +1,48 @@
+"""
+Figures that long tests measured, kept for docs/reliability.md.
+
+`record` appends to the file that IMGSYNC_FIGURES names, and does nothing without it.
+`python -m tests.figures FILE` writes them into the page, between its two marks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def record(measure: str, value: float | str, *, unit: str = "", note: str = "") -> None:
+    """Keep one figure: what was measured, its value with its unit, and what is to be known of how."""
+    if path := os.environ.get("IMGSYNC_FIGURES"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"measure": measure, "value": value, "unit": unit, "note": note}) + "\n")
+
+
+def table(lines: list[str]) -> str:
+    """Return the figures of JSON *lines* as a Markdown table; of one measured twice the last counts."""
+    figures = {figure["measure"]: figure for figure in map(json.loads, lines)}
+    rows = [f"| {f['measure']} | {_number(f['value'])}{' ' + f['unit'] if f['unit'] else ''} | {f['note']} |" for f in figures.values()]
+    return "\n".join(["| measure | figure | how |", "|---|---|---|", *rows])
+
+
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def main(path: str) -> None:
+    """Write the figures of the file *path* into the page."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    where = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}."
+    PAGE.write_text(f"{before}{BEGIN}\n\n{where}\n\n{table(lines)}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,76 @@
+"""docs/threat-model.md and the tests agree: every row is there, each names tests that exist and name it back."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+_PAGE = ROOT / "docs" / "threat-model.md"
+# How many rows each family has; a row is never dropped, one that cannot apply says so.
+_FAMILIES = {"AUTH": 26, "DIG": 21, "DOS": 16, "OUT": 8, "CFG": 11, "ST": 19, "NET": 20, "REG": 29, "GIT": 11, "SIG": 8, "RUN": 15}
+_ROWS = [f"{family}-{number:02}" for family, count in _FAMILIES.items() for number in range(1, count + 1)]
+_TEST = re.compile(r"`(tests/[a-z_/]+\.py)::(test_\w+)`")
+
+
+def _table() -> dict[str, list[str]]:
+    """Return the cells after the first of each row of the page, by the row's name."""
+    found: dict[str, list[str]] = {}
+    for line in _PAGE.read_text(encoding="utf-8").splitlines():
+        if re.match(r"\| [A-Z]+-\d\d \|", line):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            assert cells[0] not in found, f"{cells[0]} is there twice"
+            found[cells[0]] = cells[1:]
+    return found
+
+
+def _marked() -> dict[str, set[tuple[str, str]]]:
+    """Return which tests (file, function) name each row with `@pytest.mark.row`."""
+    found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "mark.row(" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                for row in (argument for mark in node.decorator_list for argument in _rows_of(mark)):
+                    found[row].add((path.relative_to(ROOT).as_posix(), node.name))
+    return dict(found)
+
+
+def _rows_of(mark: ast.expr) -> list[str]:
+    if not isinstance(mark, ast.Call) or ast.unparse(mark.func) != "pytest.mark.row":
+        return []
+    return [ast.literal_eval(argument) for argument in mark.args]
+
+
+TABLE = _table()
+MARKED = _marked()
+
+
+def test_every_row_is_there_and_no_other():
+    """In the page, in order; and no test names a row that is not."""
+    assert list(TABLE) == _ROWS
+    assert set(MARKED) <= set(_ROWS)
+
+
+@pytest.mark.parametrize("row", _ROWS)
+def test_row_and_its_tests_name_each_other(row: str):
+    """What imgsync does is said, and the tests of the page are those that carry the mark; or the row says why it cannot apply."""
+    threat, weight, does, tests = TABLE[row]
+    if does == tests == "TODO":
+        pytest.xfail("not written yet")
+
+    assert threat
+    assert weight in {"critical", "high", "medium", "low"}
+    assert len(does) > 10
+    if tests.startswith("not applicable: "):
+        assert len(tests) > 40, "say why"
+        assert row not in MARKED
+    else:
+        assert set(_TEST.findall(tests)) == MARKED.get(row, set())
+        assert row in MARKED, "no test names it"
