@@ -1,11 +1,17 @@
 # syntax=docker/dockerfile:1
 FROM python:3.13-slim AS build
 WORKDIR /build
-RUN python -m venv /opt/imgsync
+# Nothing comes in that is not locked by its hash, and nothing is built from source but imgsync itself.
+COPY lock ./lock
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /opt/imgsync \
+ && pip --python /opt/imgsync install --require-hashes --only-binary=:all: --requirement lock/runtime.txt \
+ && pip install --require-hashes --only-binary=:all: --requirement lock/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schema ./schema
 COPY imgsync ./imgsync
-RUN --mount=type=cache,target=/root/.cache/pip /opt/imgsync/bin/pip install .
+RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
+ && pip --python /opt/imgsync install --no-cache-dir --no-index --no-deps dist/*.whl
 
 FROM python:3.13-slim
 # What the build knows and this file cannot; `make image` fills in all but SOURCE.

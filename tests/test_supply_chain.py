@@ -1,0 +1,162 @@
+"""What ships is what was looked at: locked by hash, built with least rights, and said so."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests import linters
+from tests.test_image import instructions
+
+ROOT = Path(__file__).parents[1]
+LOCKS = sorted((ROOT / "lock").glob("*.txt"))
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+_ENTRY = re.compile(r"^(?P<requirement>[^#\s-].*?)(?P<hashes>( \\\n {4}--hash=sha256:[0-9a-f]{64})*)$", re.MULTILINE)
+
+
+def locked(path: Path) -> dict[str, Requirement]:
+    """Return what a lock names, each without its hashes."""
+    found = [Requirement(entry["requirement"]) for entry in _ENTRY.finditer(path.read_text(encoding="utf-8"))]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+def wanted(group: str) -> list[Requirement]:
+    """Return what pyproject.toml asks for: of the project itself (""), or of a dependency group."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    if not group:
+        return [Requirement(text) for text in document["project"]["dependencies"]]
+    lines = document["dependency-groups"][group]
+    return [one for line in lines for one in (wanted(line["include-group"]) if isinstance(line, dict) else [Requirement(line)])]
+
+
+def test_every_lock_is_looked_at():
+    """None was added that nobody checks."""
+    assert [path.name for path in LOCKS] == ["build.txt", "release.txt", "runtime.txt"]
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
+def test_each_line_is_one_version_with_its_hashes(path):
+    """And nothing else: no index, no file, no address."""
+    text = path.read_text(encoding="utf-8")
+    entries = list(_ENTRY.finditer(text))
+
+    assert entries
+    for entry in entries:
+        requirement = Requirement(entry["requirement"])
+        assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), requirement
+        assert requirement.url is None
+        assert entry["hashes"], requirement
+    assert re.sub(r"^#.*\n", "", _ENTRY.sub("", text), flags=re.MULTILINE).strip() == ""
+
+
+@pytest.mark.parametrize(("path", "group"), [("build.txt", "build"), ("release.txt", "release"), ("runtime.txt", "")])
+def test_the_lock_is_in_step(path, group):
+    """Each thing asked for is there in a version that is allowed; `make lock` makes it so."""
+    there = locked(ROOT / "lock" / path)
+
+    for requirement in wanted(group):
+        version = str(there[canonicalize_name(requirement.name)].specifier).removeprefix("==")
+        assert requirement.specifier.contains(version), f"{requirement} but {version} is locked: make lock"
+
+
+def test_what_the_libraries_need_is_locked_too():
+    """All that imgsync's libraries bring with them here is in the lock."""
+    there = locked(ROOT / "lock" / "runtime.txt")
+    seen: set[str] = set()
+    left = [canonicalize_name(requirement.name) for requirement in wanted("")]
+    while left:
+        name = left.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        needs = map(Requirement, requires(name) or [])
+        left += [canonicalize_name(need.name) for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+
+    assert seen <= set(there)
+    assert "httpcore" in seen
+
+
+def pip_installs() -> Iterator[str]:
+    """Yield each command by which the image and the action install something."""
+    for name, argument in instructions():
+        if name == "RUN":
+            yield from (command for command in re.split(r"&&", argument) if " install " in command and "pip" in command)
+    script = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["runs"]["steps"][1]["run"]
+    yield from (line for line in script.splitlines() if '"${pip[@]}"' in line and "imgsync-mirror==" not in line)
+
+
+def test_image_and_action_install_by_hash_alone():
+    """Or from the folder that is being built, with nothing from anywhere."""
+    commands = list(pip_installs())
+
+    assert len(commands) == 5
+    for command in commands:
+        assert "--require-hashes" in command or {"--no-index", "--no-deps"} <= set(command.split()), command
+
+
+def jobs() -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    for path in WORKFLOWS:
+        for name, job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].items():
+            yield path, name, job
+
+
+def test_jobs_have_the_least_rights():
+    """A workflow has none, each job the few it states; what a pull request runs may read alone."""
+    for path in WORKFLOWS:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert document["permissions"] == {}
+        assert "pull_request_target" not in path.read_text(encoding="utf-8")
+    rights = {(path.stem, name): job["permissions"] for path, name, job in jobs()}
+
+    assert {right for (workflow, _), given in rights.items() if workflow != "release" for right in given.items()} == {("contents", "read")}
+    assert {name: set(given) for (workflow, name), given in rights.items() if workflow == "release"} == {
+        "build": {"contents", "id-token", "attestations"},
+        "pypi": {"id-token"},
+        "image": {"contents", "packages", "id-token", "attestations"},
+        "release": {"contents"},
+    }
+    assert [name for (_, name), given in rights.items() if given.get("contents") == "write"] == ["release"]
+
+
+def test_every_action_is_pinned():
+    """By the hash of a commit, with the version it is for who reads."""
+    for path in [*WORKFLOWS, ROOT / "action.yml"]:
+        uses = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if "uses: " in line]
+        assert all(re.fullmatch(r"(- )?uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in uses), uses
+
+
+def test_nothing_is_published_that_was_not_tested():
+    """Tests, the audit and the build come first; provenance and bill of materials go with what is published."""
+    release = {name: job for path, name, job in jobs() if path.stem == "release"}
+    runs = [step.get("run", "") for step in release["build"]["steps"]]
+
+    assert [run for run in runs if run in {"bash .ci/run", "make audit", "make build"}] == ["bash .ci/run", "make audit", "make build"]
+    assert all("build" in release[name]["needs"] for name in ("pypi", "image", "release"))
+    pushed = next(step["with"] for step in release["image"]["steps"] if step.get("id") == "push")
+    assert (pushed["provenance"], pushed["sbom"]) == ("mode=max", True)
+    assert sum("attest-build-provenance" in step.get("uses", "") for job in release.values() for step in job["steps"]) == 2
+
+
+def test_what_is_accepted_is_explained():
+    """Each advisory that the audit passes over stands in SECURITY.md, with why."""
+    accepted = re.search(r"^ACCEPTED := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| (CVE-\d+-\d+) \|", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert accepted is not None
+    assert accepted[1].split() == rows
+
+
+def test_dependabot_is_told_rightly():
+    """Its own schema, and zizmor."""
+    file = ROOT / ".github/dependabot.yml"
+    linters.fits("vendor.dependabot")(file)
+    linters.is_secure(file)
