@@ -122,7 +122,7 @@ def _parts(value, path=()):
         yield from _parts(part, (*path, key))
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(EXAMPLES), st.integers(min_value=0), st.sampled_from(JUNK))
 def test_anything_in_place_of_anything_is_converted_or_told(tmp_path, example, number, junk):
     """Whatever stands in a file, there are mirrors or faults, never a traceback."""

@@ -134,7 +134,7 @@ def test_yaml_bombs_are_faults_in_no_time(bomb, tmp_path):
     assert time.monotonic() - began < 10
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=200), st.text(alphabet="version: 1\nmirrors[]{}-&*a<!|>'\"#%@`,?\t", max_size=120).map(str.encode)))
 def test_no_bytes_make_anything_but_faults(tmp_path, data):
     """Whatever a file holds, the outcome is a configuration or faults, never another error."""

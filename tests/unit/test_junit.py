@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from imgsync.plan.model import PlanError
 from imgsync.render.junit import report_junit
@@ -49,7 +49,6 @@ def test_what_is_left_for_later_is_skipped():
 
 
 @given(reports)
-@settings(max_examples=80, deadline=None)
 def test_whatever_registries_say_the_document_is_whole(some: Report):
     """It parses; every outcome and every error is one case; the counts are those of the cases."""
     root = ET.fromstring(report_junit(some).encode())

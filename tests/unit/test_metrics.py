@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from prometheus_client.parser import text_string_to_metric_families
 
 from imgsync import __version__
@@ -86,7 +86,6 @@ def test_runs_do_not_mix():
 
 
 @given(reports)
-@settings(max_examples=60, deadline=None)
 def test_sums_are_those_of_the_report(some: Report):
     """Whatever mirrors are called, the file parses and its numbers add up."""
     found = families(some)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from imgsync.config.model import Destination, Mirror, Prune, Source
@@ -67,7 +67,6 @@ def may_have_written(mirror: Mirror, record: Record) -> bool:
     return record.source.startswith(f"{mirror.source.registry}/") and any(allows((fixed_part(one),), repository) for one in mirror.destinations)
 
 
-@settings(max_examples=60, deadline=None)
 @given(mirrors, records, st.sets(places, max_size=8))
 @example([MIRROR], [RECORD], {RECORD.destination})
 @example([MIRROR], [replace(RECORD, applied_at="")], set())
@@ -87,7 +86,6 @@ def test_only_what_all_would_have_gone_goes(declared, known, selected):
         assert not any(compile_glob(text).fullmatch(destination.rpartition(":")[2]) for mirror in writers for text in mirror.prune.protect)
 
 
-@settings(max_examples=60, deadline=None)
 @given(mirrors, st.data())
 def test_what_a_mirror_that_does_not_prune_really_writes_stays(declared, data):
     """Whatever its source holds now, wherever its template leads: what it pushed once is nobody's to delete."""
@@ -101,7 +99,6 @@ def test_what_a_mirror_that_does_not_prune_really_writes_stays(declared, data):
     assert doomed(declared, [replace(RECORD, destination=target, source=f"{keeper.source.registry}/{path}:1")]) == {}
 
 
-@settings(max_examples=60, deadline=None)
 @given(mirrors, records, st.sets(places, max_size=8))
 @example([MIRROR], [RECORD], {RECORD.destination})
 def test_more_selected_is_less_deleted(declared, known, selected):
@@ -112,7 +109,6 @@ def test_more_selected_is_less_deleted(declared, known, selected):
     assert doomed(declared, known[1:]).items() <= without.items()
 
 
-@settings(max_examples=60, deadline=None)
 @given(records)
 def test_each_tag_is_deleted_for_one_mirror(known):
     """Two mirrors that could both have written a tag delete it once."""

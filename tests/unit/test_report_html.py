@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from imgsync.plan.model import Action
 from imgsync.render.report_html import report_html
@@ -69,7 +69,6 @@ def test_tables_have_headings_for_every_column():
 
 @given(reports)
 @example(Report("\ufdd0\ufffe", (), notes=("\U0001ffff", "\udc80")))
-@settings(max_examples=60, deadline=None)
 def test_no_name_obeys(some: Report):
     """Whatever registries say, the page parses without a fault, and has our elements and attributes only."""
     page = report_html(some)
@@ -83,7 +82,6 @@ def test_no_name_obeys(some: Report):
 
 
 @given(reports)
-@settings(max_examples=30, deadline=None)
 def test_every_outcome_but_the_kept_has_a_row(some: Report):
     """Nothing is lost on the way."""
     rows = report_html(some).count('<tr role="row"><td')

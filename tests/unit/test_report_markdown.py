@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.plan.model import Action
@@ -46,14 +46,12 @@ def test_a_run_with_nothing_to_do_says_so():
 
 
 @given(reports)
-@settings(max_examples=60, deadline=None)
 def test_no_name_obeys(some: Report):
     """Whatever registries say, the comment holds our elements only, and no mention, link, image or reference."""
     assert_inert(report_markdown(some))
 
 
 @given(reports, st.integers(1_000, 20_000))
-@settings(max_examples=100, deadline=None)
 def test_no_report_is_too_long_and_none_loses_count(some: Report, limit: int):
     """In characters and in UTF-16 units; each outcome but the kept is shown or counted as left out."""
     shown = report_markdown(some, limit=limit)
