@@ -9,16 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imgsync.config.model import Login, RegistryTrust, Secret, Tls, Trust
+from imgsync.config.model import Login, RegistryTrust, Require, Secret, SigningKey, Tls, Trust
+from imgsync.config.require import require_faults, require_of, unknown_hint
 from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import Document, read_documents
 from imgsync.config.yaml_reader import Path as Parts
 from imgsync.errors import Fault, InvalidReferenceError
 from imgsync.oci.reference import parse_registry
+from imgsync.public_keys import read_public_key
 from imgsync.units import parse_rate, parse_size
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
 _PASSWORD_LIMIT = 64 << 10
+_KEY_LIMIT = 64 << 10
 
 
 def read_trust(file: str, *, environ: Mapping[str, str]) -> tuple[Trust, list[Fault]]:
@@ -65,7 +68,37 @@ class _TrustReader:
             if registry is not None:
                 registries[registry] = self._registry(path, entry or {})
         allow = value.get("allow") or {}
-        return Trust(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"))
+        named = value.get("keys") or {}
+        keys = {name: key for name, entry in named.items() if (key := self._key(("keys", name), entry or {})) is not None}
+        require = dict(self._required(prefix, entry or {}, named) for prefix, entry in (value.get("require") or {}).items())
+        return Trust(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"), keys, require)
+
+    def _key(self, path: Parts, entry: Mapping[str, Any]) -> SigningKey | None:
+        signed_as = tuple(self._prefix((*path, "signed_as", index), text) for index, text in enumerate(entry.get("signed_as") or ()))
+        if ("file" in entry) == ("pem" in entry):
+            self._fault(path, "one of `file` and `pem` has to be given", "name the file that cosign wrote: `{file: cosign.pub}`")
+            return None
+        setting = "file" if "file" in entry else "pem"
+        text = self._text((*path, setting), entry[setting])
+        if text is None:
+            return None
+        try:
+            return SigningKey(read_public_key(_contents(text) if setting == "file" else text.encode()), signed_as)
+        except OSError as error:
+            self._fault((*path, setting), f"the key cannot be read: {error.strerror}")
+        except ValueError as error:
+            self._fault((*path, setting), str(error), "a public key begins with -----BEGIN PUBLIC KEY-----")
+        return None
+
+    def _required(self, prefix: str, entry: Mapping[str, Any], keys: Mapping[str, Any]) -> tuple[str, Require]:
+        path: Parts = ("require", prefix)
+        for inner, message, hint in require_faults(entry):
+            self._fault((*path, *inner), message, hint)
+        require = require_of(entry)
+        for index, name in enumerate(require.keys):
+            if name not in keys:
+                self._fault((*path, "signatures", "keys", index), f"there is no key named {name!r} in `keys`", unknown_hint(name, keys))
+        return self._prefix(path, prefix, at_key=True), require
 
     def _registry(self, path: Parts, entry: Mapping[str, Any]) -> RegistryTrust:
         kind, url = self._listing(path, entry)
@@ -126,12 +159,12 @@ class _TrustReader:
     def _prefixes(self, allow: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
         if name not in allow:
             return None
-        found = []
-        for index, text in enumerate(allow[name]):
-            host, slash, rest = text.rstrip("/").partition("/")
-            registry = self._try(("allow", name, index), partial(parse_registry, host))
-            found.append(f"{registry}{slash}{rest}")
-        return tuple(found)
+        return tuple(self._prefix(("allow", name, index), text) for index, text in enumerate(allow[name]))
+
+    def _prefix(self, path: Parts, text: str, *, at_key: bool = False) -> str:
+        host, slash, rest = text.rstrip("/").partition("/")
+        registry = self._try(path, partial(parse_registry, host), at_key=at_key)
+        return f"{registry}{slash}{rest}"
 
     def _text(self, path: Parts, text: str | None) -> str | None:
         """Return *text* with its variables filled in; None, and a fault, when one is unset."""
@@ -175,3 +208,8 @@ class _TrustReader:
 
     def _fault(self, path: Parts, message: str, hint: str = "") -> None:
         self.faults.append(self._document.fault(path, message, hint=hint))
+
+
+def _contents(file: str) -> bytes:
+    with Path(file).open("rb") as opened:
+        return opened.read(_KEY_LIMIT)
