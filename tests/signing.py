@@ -56,7 +56,7 @@ def signer(name: str = "prod", kind: str = "ecdsa") -> Signer:
         "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
         "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
         "rsa": lambda: rsa.generate_private_key(65537, 2048),
-        "rsa1024": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - too short, and to be refused
+        "rsa1024": lambda: rsa.generate_private_key(65537, 1024),
         "ed25519": ed25519.Ed25519PrivateKey.generate,
     }
     return Signer(made[kind]())

@@ -194,6 +194,16 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningIdentity:
+    """Who may sign without a key: exactly this identity, as exactly this issuer calls it, by the trust root in a file; `fingerprint` is the file's."""
+
+    identity: str
+    issuer: str
+    trust_root: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trust:
     """
     The whole of registries.yaml. Empty `sources`/`destinations` (None) allow everything.
@@ -205,6 +215,7 @@ class Trust:
     sources: tuple[str, ...] | None = None
     destinations: tuple[str, ...] | None = None
     keys: Mapping[str, SigningKey] = field(default_factory=dict)
+    identities: Mapping[str, SigningIdentity] = field(default_factory=dict)
     require: Mapping[str, Require] = field(default_factory=dict)
 
     def of(self, registry: str) -> RegistryTrust:

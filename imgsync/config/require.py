@@ -12,12 +12,16 @@ from imgsync.errors import Fault
 from imgsync.globs import compile_glob
 from imgsync.units import parse_size
 
+# What came before verifies less.
+_LEAST_SIGSTORE = (4, 2)
+
 
 def require_of(entry: Mapping[str, Any]) -> Require:
     """Return what *entry*, which is without fault, asks for."""
     signatures = entry.get("signatures") or {}
     return Require(
         keys=tuple(signatures.get("keys") or ()),
+        identities=tuple(signatures.get("identities") or ()),
         artifacts=tuple(entry.get("artifacts") or ()),
         media_types=tuple(entry.get("media_types") or ()),
         max_bytes=parse_size(entry["max_size"]) if "max_size" in entry else None,
@@ -41,10 +45,11 @@ def require_faults(entry: object) -> Iterator[tuple[Path, str, str]]:
 def unknown_signers(mirrors: Iterable[Mirror], trust: Trust) -> Iterator[Fault]:
     """Yield a fault for each name in a mirror's `require` that registries.yaml does not know."""
     for mirror in mirrors:
-        for name in mirror.require.keys:
-            if name not in trust.keys:
-                path = f"{mirror.name}.require.signatures.keys"
-                yield Fault(mirror.file, mirror.line, 1, path, f"registries.yaml has no key named {name!r}", unknown_hint(name, trust.keys))
+        for setting, what, known in (("keys", "key", trust.keys), ("identities", "identity", trust.identities)):
+            for name in getattr(mirror.require, setting):
+                if name not in known:
+                    path = f"{mirror.name}.require.signatures.{setting}"
+                    yield Fault(mirror.file, mirror.line, 1, path, f"registries.yaml has no {what} named {name!r}", unknown_hint(name, known))
 
 
 def unknown_hint(name: str, known: Iterable[str]) -> str:
@@ -54,3 +59,16 @@ def unknown_hint(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"there are: {', '.join(names) or 'none'}; only the operator of registries.yaml can add one"
+
+
+def missing_sigstore() -> str:
+    """Return what keeps identities from being verified on this machine, in words, "" for nothing."""
+    import importlib.metadata
+
+    try:
+        version = importlib.metadata.version("sigstore")
+    except importlib.metadata.PackageNotFoundError:
+        return "identities are verified by sigstore, which is not installed"
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    least = ".".join(map(str, _LEAST_SIGSTORE))
+    return "" if numbers >= _LEAST_SIGSTORE else f"identities are verified by sigstore {least} or newer, and {version} is installed"

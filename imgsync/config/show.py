@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from imgsync.config.model import Config, Mirror, RegistryTrust, Require, SigningKey
+from imgsync.config.model import Config, Mirror, RegistryTrust, Require, SigningIdentity, SigningKey
 from imgsync.units import declared_duration
 
 
@@ -23,6 +23,8 @@ def show_config(config: Config) -> str:
         trust["allow"] = allow
     if config.trust.keys:
         trust["keys"] = {name: _key(key) for name, key in config.trust.keys.items()}
+    if config.trust.identities:
+        trust["identities"] = {name: _identity(identity) for name, identity in config.trust.identities.items()}
     if config.trust.require:
         trust["require"] = {prefix: _require(require) for prefix, require in config.trust.require.items()}
     return f"# mirrors.d\n{_yaml(document)}---\n# registries.yaml\n{_yaml(trust)}"
@@ -59,13 +61,18 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
 
 
 def _require(require: Require) -> dict[str, Any]:
-    shown: dict[str, Any] = {"signatures": {"keys": list(require.keys)}} if require.keys else {}
+    signatures = {name: list(value) for name in ("keys", "identities") if (value := getattr(require, name))}
+    shown: dict[str, Any] = {"signatures": signatures} if signatures else {}
     shown |= {name: list(value) for name in ("artifacts", "media_types") if (value := getattr(require, name))}
     return shown if require.max_bytes is None else shown | {"max_size": _size(require.max_bytes)}
 
 
 def _key(key: SigningKey) -> dict[str, Any]:
     return {"pem": key.public.pem} | ({"signed_as": list(key.signed_as)} if key.signed_as else {})
+
+
+def _identity(identity: SigningIdentity) -> dict[str, Any]:
+    return {"identity": identity.identity, "issuer": identity.issuer, "trust_root": identity.trust_root}
 
 
 def _registry(trust: RegistryTrust) -> dict[str, Any]:

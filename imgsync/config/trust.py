@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imgsync.config.model import Login, RegistryTrust, Require, Secret, SigningKey, Tls, Trust
-from imgsync.config.require import require_faults, require_of, unknown_hint
+from imgsync.config.model import Login, RegistryTrust, Require, Secret, SigningIdentity, SigningKey, Tls, Trust
+from imgsync.config.require import missing_sigstore, require_faults, require_of, unknown_hint
 from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import Document, read_documents
 from imgsync.config.yaml_reader import Path as Parts
@@ -22,6 +24,8 @@ from imgsync.units import parse_rate, parse_size
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
 _PASSWORD_LIMIT = 64 << 10
 _KEY_LIMIT = 64 << 10
+_TRUST_ROOT_LIMIT = 4 << 20
+_TRUST_ROOT = "application/vnd.dev.sigstore.trustedroot"
 
 
 def read_trust(file: str, *, environ: Mapping[str, str]) -> tuple[Trust, list[Fault]]:
@@ -70,8 +74,11 @@ class _TrustReader:
         allow = value.get("allow") or {}
         named = value.get("keys") or {}
         keys = {name: key for name, entry in named.items() if (key := self._key(("keys", name), entry or {})) is not None}
-        require = dict(self._required(prefix, entry or {}, named) for prefix, entry in (value.get("require") or {}).items())
-        return Trust(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"), keys, require)
+        people = value.get("identities") or {}
+        identities = {name: one for name, entry in people.items() if (one := self._identity(("identities", name), entry or {})) is not None}
+        signers = {"keys": named, "identities": people}
+        require = dict(self._required(prefix, entry or {}, signers) for prefix, entry in (value.get("require") or {}).items())
+        return Trust(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"), keys, identities, require)
 
     def _key(self, path: Parts, entry: Mapping[str, Any]) -> SigningKey | None:
         signed_as = tuple(self._prefix((*path, "signed_as", index), text) for index, text in enumerate(entry.get("signed_as") or ()))
@@ -83,21 +90,42 @@ class _TrustReader:
         if text is None:
             return None
         try:
-            return SigningKey(read_public_key(_contents(text) if setting == "file" else text.encode()), signed_as)
+            return SigningKey(read_public_key(_contents(text, limit=_KEY_LIMIT) if setting == "file" else text.encode()), signed_as)
         except OSError as error:
             self._fault((*path, setting), f"the key cannot be read: {error.strerror}")
         except ValueError as error:
             self._fault((*path, setting), str(error), "a public key begins with -----BEGIN PUBLIC KEY-----")
         return None
 
-    def _required(self, prefix: str, entry: Mapping[str, Any], keys: Mapping[str, Any]) -> tuple[str, Require]:
+    def _identity(self, path: Parts, entry: Mapping[str, Any]) -> SigningIdentity | None:
+        texts = {name: self._text((*path, name), entry.get(name)) for name in ("identity", "issuer", "trust_root")}
+        if missing := missing_sigstore():
+            self._fault(path, missing, "pip install 'imgsync-mirror[sigstore]'")
+        identity, issuer, file = texts["identity"], texts["issuer"], texts["trust_root"]
+        if identity is None or issuer is None or file is None:
+            return None
+        try:
+            raw = _contents(file, limit=_TRUST_ROOT_LIMIT)
+            root = json.loads(raw)
+        except OSError as error:
+            self._fault((*path, "trust_root"), f"the trust root cannot be read: {error.strerror}")
+            return None
+        except (ValueError, RecursionError):
+            root = None
+        if not isinstance(root, dict) or not str(root.get("mediaType")).startswith(_TRUST_ROOT):
+            self._fault((*path, "trust_root"), "this is no trust root of sigstore", "get it with `cosign trusted-root`, or from who runs the sigstore")
+            return None
+        return SigningIdentity(identity, issuer, file, hashlib.sha256(raw).hexdigest())
+
+    def _required(self, prefix: str, entry: Mapping[str, Any], signers: Mapping[str, Mapping[str, Any]]) -> tuple[str, Require]:
         path: Parts = ("require", prefix)
         for inner, message, hint in require_faults(entry):
             self._fault((*path, *inner), message, hint)
         require = require_of(entry)
-        for index, name in enumerate(require.keys):
-            if name not in keys:
-                self._fault((*path, "signatures", "keys", index), f"there is no key named {name!r} in `keys`", unknown_hint(name, keys))
+        for setting, known in signers.items():
+            for index, name in enumerate(getattr(require, setting)):
+                if name not in known:
+                    self._fault((*path, "signatures", setting, index), f"there is none named {name!r} in `{setting}`", unknown_hint(name, known))
         return self._prefix(path, prefix, at_key=True), require
 
     def _registry(self, path: Parts, entry: Mapping[str, Any]) -> RegistryTrust:
@@ -210,6 +238,6 @@ class _TrustReader:
         self.faults.append(self._document.fault(path, message, hint=hint))
 
 
-def _contents(file: str) -> bytes:
+def _contents(file: str, *, limit: int) -> bytes:
     with Path(file).open("rb") as opened:
-        return opened.read(_KEY_LIMIT)
+        return opened.read(limit)

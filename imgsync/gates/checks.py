@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from imgsync.config.model import Mirror, Require, SigningKey, Trust
+from imgsync.config.model import Mirror, Require, Trust
 from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
 from imgsync.errors import RegistryError
 from imgsync.gates.signatures import BUNDLE, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, Signed, bundle_problem, simple_problem
@@ -67,7 +67,7 @@ class Checks:
         for wanted in require.artifacts:
             if not self._has_artifact(wanted):
                 yield f"nothing of type {wanted} refers to it"
-        if require.keys:
+        if require.keys or require.identities:
             yield from self._unsigned(require)
 
     @cached_property
@@ -95,7 +95,6 @@ class Checks:
         return self._referrers.read(self._client, repository, self._signed.digest, types=types, limit=limit, follow=False).found
 
     def _unsigned(self, require: Require) -> Iterator[str]:
-        keys = [self._trust.keys[name] for name in require.keys]
         reasons: Counter[str] = Counter()
         unread: RegistryError | None = None
         for number, (layer, notes) in enumerate(layer for one in self._refer((SIMPLE_SIGNING, BUNDLE)) for layer in annotated_layers(one.root)):
@@ -103,7 +102,7 @@ class Checks:
                 reasons[f"those after the first {_SIGNATURES_LIMIT} not looked at"] += 1
                 break
             try:
-                reason = self._reason(layer, notes, keys)
+                reason = self._reason(layer, notes, require)
             except RegistryError as error:
                 # Another one may do.
                 unread = unread or error
@@ -113,17 +112,24 @@ class Checks:
             reasons[reason] += 1
         if unread is not None:
             raise unread
-        signers = f"the key {require.keys[0]}" if len(require.keys) == 1 else f"any of the keys {', '.join(require.keys)}"
-        yield f"no signature by {signers}: {_told(reasons)}"
+        yield f"no signature by {' or '.join((*require.keys, *require.identities))}: {_told(reasons)}"
 
-    def _reason(self, layer: Descriptor, notes: Mapping[str, str], keys: Sequence[SigningKey]) -> str:
-        """Return why what *layer* holds is no signature of the image by one of *keys*, "" when it is one."""
-        if layer.media_type == BUNDLE:
-            return self._content_reason(layer) or bundle_problem(self._contents[layer.digest], keys, self._signed)
+    def _reason(self, layer: Descriptor, notes: Mapping[str, str], require: Require) -> str:
+        """Return why what *layer* holds is no signature of the image by whom *require* names, "" when it is one."""
+        if layer.media_type not in {BUNDLE, SIMPLE_SIGNING}:
+            return "of another kind"
+        if reason := self._content_reason(layer):
+            return reason
+        content, keys = self._contents[layer.digest], [self._trust.keys[name] for name in require.keys]
         if layer.media_type == SIMPLE_SIGNING:
-            signature = notes.get(SIGNATURE_ANNOTATION, "")
-            return self._content_reason(layer) or simple_problem(self._contents[layer.digest], signature, keys, self._signed)
-        return "of another kind"
+            return simple_problem(content, notes.get(SIGNATURE_ANNOTATION, ""), keys, self._signed)
+        reason = bundle_problem(content, keys, self._signed) if keys else "by nobody"
+        if reason and require.identities:
+            # Imported now: it brings a library that is slow to import.
+            from imgsync.gates.identities import identity_problem
+
+            return identity_problem(content, [self._trust.identities[name] for name in require.identities], self._signed)
+        return reason
 
     def _content_reason(self, layer: Descriptor) -> str:
         """Return why the bytes of *layer* are not to be had, "" when they are in `_contents`."""

@@ -89,12 +89,14 @@ class Gate:
 
     def _digest(self, required: tuple[Require, ...]) -> str:
         """Return what tells these demands from others: names stand for who they mean, so that another key of the same name counts as another."""
-        said = [asdict(require) | {"keys": [self._signer(name) for name in require.keys]} for require in required]
+        trust = self._trust
+        said = [
+            asdict(require)
+            | {"keys": [(trust.keys[name].public.fingerprint, trust.keys[name].signed_as) for name in require.keys]}
+            | {"identities": [asdict(trust.identities[name]) for name in require.identities]}
+            for require in required
+        ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-
-    def _signer(self, name: str) -> list[object]:
-        key = self._trust.keys[name]
-        return [name, key.public.fingerprint, *key.signed_as]
 
 
 def _is_below(repository: Repository, prefix: str) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from imgsync.config.model import SigningKey
+from imgsync.config.reach import allows
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.errors import safe_text
 from imgsync.oci.reference import Repository, parse_reference
@@ -60,6 +61,15 @@ def bundle_problem(raw: bytes, keys: Iterable[SigningKey], wanted: Signed) -> st
     return ""
 
 
+def statement_problem(kind: str, payload: bytes, wanted: Signed) -> str:
+    """Return why *payload*, which somebody trusted has signed as being of *kind*, is no consent to *wanted*; "" when it is."""
+    try:
+        _check_named(_subjects_of(kind, payload, wanted), (), wanted)
+    except _Refused as reason:
+        return str(reason)
+    return ""
+
+
 def _check_bundle(bundle: Mapping[str, Any], keys: Iterable[SigningKey], wanted: Signed) -> None:
     envelope = _mapping(bundle, "dsseEnvelope")
     if not envelope:
@@ -100,17 +110,16 @@ def _check_simple(document: Mapping[str, Any], signers: Sequence[SigningKey], wa
 def _check_named(names: Iterable[object], signers: Sequence[SigningKey], wanted: Signed) -> None:
     """Return when every one of *names*, the repositories that the signature says to be of, is the source's own or allowed to one of *signers*."""
     for name in names:
-        if name and not any(_may_name(signer, name, wanted.repository) for signer in signers):
+        if name and not _may_name(signers, name, wanted.repository):
             raise _Refused(f"for another repository, {_shown(name)} (`signed_as` in registries.yaml can allow it)")
 
 
-def _may_name(signer: SigningKey, name: object, repository: Repository) -> bool:
+def _may_name(signers: Iterable[SigningKey], name: object, repository: Repository) -> bool:
     try:
         claimed = parse_reference(str(name)).repository
     except InvalidReferenceError:
         return False
-    path = str(claimed)
-    return claimed == repository or any(path == prefix or path.startswith(f"{prefix}/") for prefix in signer.signed_as)
+    return claimed == repository or any(allows(signer.signed_as, str(claimed)) for signer in signers)
 
 
 def _signers(keys: Iterable[SigningKey], signatures: Sequence[bytes], data: bytes) -> list[SigningKey]:
