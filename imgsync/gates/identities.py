@@ -15,8 +15,6 @@ from imgsync.config.model import SigningIdentity
 from imgsync.gates.signatures import Signed, statement_problem
 from imgsync.oci.errors import safe_text
 
-_SHOWN = 160
-
 
 def identity_problem(raw: bytes, signers: Sequence[SigningIdentity], wanted: Signed) -> str:
     """Return why the bundle *raw* is no signature of *wanted* by one of *signers*, "" when it is."""
@@ -34,7 +32,7 @@ def _problem(raw: bytes, signer: SigningIdentity, wanted: Signed) -> str:
     try:
         kind, payload = _verifier(signer.trust_root).verify_dsse(Bundle.from_json(raw), who)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes lead a library to, they vouch for nothing
-        return f"not vouched for ({safe_text(str(error))[:_SHOWN] or type(error).__name__})"
+        return f"not vouched for ({safe_text(str(error)) or type(error).__name__})"
     return statement_problem(kind, payload, wanted)
 
 
