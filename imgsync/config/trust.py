@@ -113,7 +113,9 @@ class _TrustReader:
         except (ValueError, RecursionError):
             root = None
         if not isinstance(root, dict) or not str(root.get("mediaType")).startswith(_TRUST_ROOT):
-            self._fault((*path, "trust_root"), "this is no trust root of sigstore", "get it with `cosign trusted-root`, or from who runs the sigstore")
+            self._fault(
+                (*path, "trust_root"), "this is no trust root of sigstore", "make it with `cosign trusted-root create`, or ask whoever runs the sigstore"
+            )
             return None
         return SigningIdentity(identity, issuer, file, hashlib.sha256(raw).hexdigest())
 

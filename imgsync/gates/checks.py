@@ -51,7 +51,8 @@ class Checks:
         self._trust = trust
         self._cache = cache
         self._referrers = referrers
-        self._contents: dict[str, bytes] = {}
+        # What was read last: two keys sign the same words, and more than one of a stranger's is not held.
+        self._content = ("", b"")
 
     def problems(self, require: Require) -> Iterator[str]:
         """
@@ -120,7 +121,7 @@ class Checks:
             return "of another kind"
         if reason := self._content_reason(layer):
             return reason
-        content, keys = self._contents[layer.digest], [self._trust.keys[name] for name in require.keys]
+        content, keys = self._content[1], [self._trust.keys[name] for name in require.keys]
         if layer.media_type == SIMPLE_SIGNING:
             return simple_problem(content, notes.get(SIGNATURE_ANNOTATION, ""), keys, self._signed)
         reason = bundle_problem(content, keys, self._signed) if keys else "by nobody"
@@ -132,14 +133,14 @@ class Checks:
         return reason
 
     def _content_reason(self, layer: Descriptor) -> str:
-        """Return why the bytes of *layer* are not to be had, "" when they are in `_contents`."""
+        """Return why the bytes of *layer* are not to be had, "" when they are in `_content`."""
         if layer.size_bytes > _SIGNATURE_LIMIT_BYTES:
             return f"larger than {format_bytes(_SIGNATURE_LIMIT_BYTES)}"
-        if layer.digest not in self._contents:
+        if layer.digest != self._content[0]:
             content = self._client.read_blob(self._signed.repository, layer, limit_bytes=_SIGNATURE_LIMIT_BYTES)
             if digest_of(content, like=layer.digest) != layer.digest:
                 return "damaged on its way"
-            self._contents[layer.digest] = content
+            self._content = (layer.digest, content)
         return ""
 
 

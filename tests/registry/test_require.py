@@ -190,6 +190,6 @@ def test_refresh_and_verify_ask_again(registry, name, declare, imgsync):
 
     assert refused(refreshed)[0].startswith("not as required: no signature by prod: of 1 found, 1 by another key")
     (finding,) = verified.json["findings"]
-    assert finding["reason"] == refused(refreshed)[0]
+    assert (finding["condition"], finding["reason"], finding["hint"]) == ("refused", refused(refreshed)[0], "")
     assert verified.code == 1
     assert imgsync("apply", "-o", "json").code == 0, "what was let through stays so until somebody asks"

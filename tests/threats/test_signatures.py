@@ -110,6 +110,23 @@ def test_saved_plan_vouches_for_nothing(registry, name, declared, sign, imgsync,
     assert imgsync("apply", "--plan", "plan.json", "-o", "json").json["summary"]["copied"] == 1
 
 
+@pytest.mark.row("SIG-01")
+def test_saved_plan_that_says_keep_is_not_believed(registry, second_registry, name, declared, imgsync, workplace):
+    """What is there already, unsigned, is not remembered as let through because a file says so: the next plan finds it out."""
+    evil = push(registry, f"{name}/app", "1", image((name, "evil"), layers=1))
+    push(second_registry, f"m/{name}/app", "1", evil)
+    assert imgsync("plan", "--out", "plan.json").code == 1
+    document = json.loads((workplace.folder / "plan.json").read_text())
+    document["changes"][0] |= {"action": "keep", "reason": "same digest at the destination"}
+    document["summary"] |= {"keep": 1, "refuse": 0}
+    (workplace.folder / "forged.json").write_text(sealed(document))
+
+    applied = imgsync("apply", "--plan", "forged.json", "-o", "json")
+
+    assert applied.json["summary"]["kept"] == 1
+    assert refused(imgsync("plan", "-o", "json")) == [f"{NONE}; what the destination serves is left as it is"]
+
+
 def test_no_state_lets_anything_pass(registry, second_registry, name, declared, sign, imgsync, workplace):
     """A record that says the tag was seen, under these very demands, can keep imgsync from copying, never make it copy; and --refresh asks."""
     content = push(registry, f"{name}/app", "1", image((name, 1), layers=1))
