@@ -77,7 +77,13 @@ class _TrustReader:
         people = value.get("identities") or {}
         identities = {name: one for name, entry in people.items() if (one := self._identity(("identities", name), entry or {})) is not None}
         signers = {"keys": named, "identities": people}
-        require = dict(self._required(prefix, entry or {}, signers) for prefix, entry in (value.get("require") or {}).items())
+        require: dict[str, Require] = {}
+        for text, entry in (value.get("require") or {}).items():
+            prefix, asked = self._required(text, entry or {}, signers)
+            if prefix in require:
+                # One of them would be lost without a word.
+                self.faults.append(self._document.fault(("require", text), f"{prefix} is there twice", hint="say it once", at_key=True))
+            require[prefix] = asked
         return Trust(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"), keys, identities, require)
 
     def _key(self, path: Parts, entry: Mapping[str, Any]) -> SigningKey | None:

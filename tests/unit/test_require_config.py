@@ -83,6 +83,10 @@ def test_fault_of_a_demand_names_its_place_and_the_remedy(tmp_path, require, exp
             "require.quay.io.signatures.keys[0]: there is none named 'prd' in `keys` (did you mean",
         ),
         (NAMED | {"require": {"quay.io": {"signatures": {}}}}, "require.quay.io.signatures: nobody is named who has to have signed"),
+        (
+            {"require": {"docker.io/x": {"max_size": "1GiB"}, "index.docker.io/x/": {"max_size": "2GiB"}}},
+            "require.index.docker.io/x/: docker.io/x is there twice (say it once)",
+        ),
         ({"require": {"Quay": {"max_size": "1GiB"}}}, "'Quay' is no registry name"),
         ({"identities": {"ci": {"identity": "me", "issuer": "x"}}}, "identities.ci: trust_root must be given"),
         ({"identities": {"ci": {"identity": "me", "issuer": "x", "trust_root": "none"}}}, "identities.ci.trust_root: the trust root cannot be read"),
