@@ -25,7 +25,7 @@ BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
 _COSIGN = "cosign container image signature"
 _IN_TOTO = "application/vnd.in-toto+json"
-_STATEMENTS = {"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"}
+_STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 _SIGNED = "https://sigstore.dev/cosign/sign/v1"
 _SIGNATURES_LIMIT = 16
 

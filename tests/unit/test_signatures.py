@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imgsync.config.model import SigningIdentity, SigningKey
 from imgsync.gates.identities import identity_problem
@@ -111,6 +113,27 @@ def test_one_altered_byte_is_enough(kind):
 
     assert simple_problem(good.payload + b" ", good.text, [key_of(by)], WANTED) == "by another key, or of other bytes"
     assert simple_problem(good.payload, base64.b64encode(raw).decode(), [key_of(by)], WANTED) == "by another key, or of other bytes"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(DIGEST),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["critical", "image", "identity", "type", "_type", "subject", "digest", "x"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.mark.row("SIG-05")
+@given(payload=st.binary(max_size=64) | VALUES.map(to_json), envelope=VALUES)
+def test_no_bytes_crash_or_pass(payload, envelope):
+    """Whatever is signed, and whatever stands where a bundle belongs: a reason in words, never a traceback, never a yes."""
+    signed = simple(signer(), DIGEST, NAME, payload=payload)
+
+    assert simple_problem(payload, signed.text, [PROD], WANTED)
+    assert bundle_problem(payload, [PROD], WANTED)
+    assert bundle_problem(bundle(signer(), payload), [PROD], WANTED)
+    assert bundle_problem(to_json({"dsseEnvelope": envelope}), [PROD], WANTED)
 
 
 def altered(change: Callable[[dict], None]) -> bytes:
