@@ -69,7 +69,7 @@ def _objects(value: Schema, root: Schema, suffix: str = "") -> Iterator[tuple[Sc
         yield value, suffix
     for one in value.get("anyOf", ()):
         yield from _objects(one, root, suffix)
-    for key, more in (("items", "[]"), ("additionalProperties", ".HOST")):
+    for key, more in (("items", "[]"), ("additionalProperties", f".{value.get('propertyNames', {}).get('title')}")):
         if isinstance(value.get(key), dict):
             yield from _objects(value[key], root, f"{suffix}{more}")
 

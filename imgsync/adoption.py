@@ -15,6 +15,7 @@ def adopted(change: Change, record: Record | None, mirror: Mirror, *, registries
     """
     Return what is to be remembered of the kept tag of *change*, None when *record*, what is remembered of it now, says it already.
 
+    Nor is anything remembered that was not found, in this run, to satisfy what is required of it: a saved plan vouches for nothing.
     A tag that was not pushed by us has no `applied_at`, so that nobody takes it for ours and prunes it.
     """
     if change.destination_digest is None or change.source_digest is None:
@@ -22,7 +23,11 @@ def adopted(change: Change, record: Record | None, mirror: Mirror, *, registries
     known = record if record is not None and record.digest == change.destination_digest else None
     read = registries.manifests.get(change.destination_digest)
     crc32 = read.crc32 if read is not None else known.crc32 if known is not None else ""
-    if known is not None and (known.source_digest, known.selection, known.crc32) == (change.source_digest, mirror.selection, crc32):
+    source = parse_reference(change.source).repository
+    selection = registries.gate.selection(mirror, source)
+    if known is not None and (known.source_digest, known.selection, known.crc32) == (change.source_digest, selection, crc32):
+        return None
+    if not registries.gate.has_passed(mirror, source, change.source_digest):
         return None
     return Record(
         destination=change.destination,
@@ -32,7 +37,7 @@ def adopted(change: Change, record: Record | None, mirror: Mirror, *, registries
         media_type=change.media_type or "",
         source=change.source,
         source_digest=change.source_digest,
-        selection=mirror.selection,
+        selection=selection,
         applied_at=known.applied_at if known is not None else "",
     )
 

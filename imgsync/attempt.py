@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 
 from imgsync.concurrency import Deadline, Stop
 from imgsync.config.model import Mirror
-from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, NotFoundError, StoppedError
+from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, NotFoundError, StoppedError, UntrustedError
 from imgsync.events import Log
 from imgsync.limits import Forecast, Limits
 from imgsync.oci.manifest import Descriptor, parse_platform
 from imgsync.oci.reference import Reference, parse_reference
+from imgsync.plan.decide import REQUIRED
 from imgsync.plan.model import Change
 from imgsync.registries import Registries
 from imgsync.report import Outcome
@@ -83,7 +84,7 @@ class Attempts:
                 self._stop.expire("")
             return Done(_outcome(change, result, progress, began, error=error), None, progress.seen)
         self._forecast.learn(progress.bytes_copied, time.monotonic() - began)
-        return Done(_outcome(change, "copied", progress, began, copied=copied), _record_of(change, mirror, copied), progress.seen)
+        return Done(_outcome(change, "copied", progress, began, copied=copied), self._record_of(change, mirror, copied), progress.seen)
 
     def _result(self, error: ImgsyncError, mirror: Mirror) -> str:
         """Return what *error* makes of an image: "remaining" where the next run goes on, else "refused" or "failed"."""
@@ -96,7 +97,7 @@ class Attempts:
         if isinstance(error, StoppedError) and self._left_seconds(mirror) == 0.0:
             self._stop.reason = self._stop.reason or _TIME_IS_UP
             return "remaining"
-        return "refused" if isinstance(error, ImmutableTagError) else "failed"
+        return "refused" if isinstance(error, ImmutableTagError | UntrustedError) else "failed"
 
     def _copy(self, item: Item, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
         change = item.change
@@ -110,13 +111,30 @@ class Attempts:
             served=change.destination_digest,
             registries=item.registries,
         )
+        client = self._registries.source(mirror, check=deadline.check)
+        # Asked here too, whoever made the plan: one that was saved may be anybody's.
+        if problem := self._registries.gate.problem(mirror, client, source.repository, job.source.digest):
+            raise UntrustedError(f"{REQUIRED}{problem}")
         return self._copier.copy_image(
             job,
-            source=self._registries.source(mirror, check=deadline.check),
+            source=client,
             destination=self._registries.destination(destination.repository.registry, mirror, check=deadline.check),
             deadline=deadline,
             progress=progress,
             observer=_Observer(change, self._watcher, self._log),
+        )
+
+    def _record_of(self, change: Change, mirror: Mirror, copied: Copied) -> Record:
+        return Record(
+            destination=change.destination,
+            digest=copied.root.digest,
+            crc32=copied.root.crc32,
+            size_bytes=copied.size_bytes,
+            media_type=copied.root.media_type,
+            source=change.source,
+            source_digest=change.source_digest or "",
+            selection=self._registries.gate.selection(mirror, parse_reference(change.source).repository),
+            applied_at=format_moment(datetime.now(UTC), exact=True),
         )
 
     def _has_time(self, mirror: Mirror, change: Change) -> bool:
@@ -182,18 +200,4 @@ def _outcome(change: Change, result: str, progress: Progress, began: float, *, c
         attempts=progress.attempts,
         error=error.message if error else None,
         hint=error.hint if error else "",
-    )
-
-
-def _record_of(change: Change, mirror: Mirror, copied: Copied) -> Record:
-    return Record(
-        destination=change.destination,
-        digest=copied.root.digest,
-        crc32=copied.root.crc32,
-        size_bytes=copied.size_bytes,
-        media_type=copied.root.media_type,
-        source=change.source,
-        source_digest=change.source_digest or "",
-        selection=mirror.selection,
-        applied_at=format_moment(datetime.now(UTC), exact=True),
     )

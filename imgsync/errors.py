@@ -20,6 +20,7 @@ ImgsyncError                    .hint: what to do next     .exit_code
 ├── CredentialsError            a credential helper is missing, hangs or fails
 ├── ContentMismatchError        bytes do not fit their digest or size
 ├── UnsupportedContentError     content imgsync does not copy (schema 1, bombs)
+├── UntrustedError              an image that lacks what `require` asks for       refused
 ├── NotOursError                a tag serves something else than imgsync pushed  refused
 ├── StoppedError                a deadline or a signal cut the work short        exit 75
 │   └── BudgetSpentError        a registry's declared rate, or the pulls it allows, are used up
@@ -189,6 +190,10 @@ class CredentialsError(ImgsyncError):
 
 class UnsupportedContentError(ImgsyncError):
     """Content that imgsync refuses to copy, with the reason."""
+
+
+class UntrustedError(ImgsyncError):
+    """An image that does not satisfy what is required of it, or of which that cannot be found out; it is not copied."""
 
 
 class NotOursError(ImgsyncError):

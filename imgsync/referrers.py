@@ -17,7 +17,7 @@ from imgsync.errors import NotFoundError, UnsupportedContentError
 from imgsync.oci.listing.brief import tags_at_once
 from imgsync.oci.manifest import Manifest
 from imgsync.oci.reference import Repository
-from imgsync.oci.referrers import cosign_tags, fallback_tag, is_referrers_tag
+from imgsync.oci.referrers import cosign_tags, fallback_tag, is_referrers_tag, kinds
 from imgsync.oci.registry import RegistryClient
 
 _LIMIT = 1000
@@ -81,19 +81,28 @@ class ReferrerReader:
         return " ".join(f"{tag}={known[tag]}" for tag in (fallback_tag(digest), *cosign_tags(digest)) if tag in known)
 
     def read(
-        self, client: RegistryClient, repository: Repository, digest: str, *, parts: Iterable[str] = (), types: Sequence[str] | bool, limit: int
+        self,
+        client: RegistryClient,
+        repository: Repository,
+        digest: str,
+        *,
+        parts: Iterable[str] = (),
+        types: Sequence[str] | bool,
+        limit: int,
+        follow: bool = True,
     ) -> Referrers:
         """
         Return what refers to the image of *digest* ("" for none), to its *parts* as far as known tags tell, and to the referrers themselves.
 
-        *types* True takes all, a list those of these artifact types, False none. *limit* bounds requests at once.
+        *types* True takes all, a list those of these artifact types, False none. *limit* bounds requests at once. Without *follow* only what refers
+        to the image itself is read.
 
         Raises:
             ImgsyncError: A registry fails, or there are more than 1000.
         """
         if types is False:
             return Referrers()
-        search = _Search(client, repository, None if types is True else frozenset(types), limit)
+        search = _Search(client, repository, None if types is True else frozenset(types), limit, follow=follow)
         search.waiting.extend((subject, subject == digest) for subject in (digest, *parts) if subject)
         while search.waiting:
             subject, ask = search.waiting.popleft()
@@ -121,12 +130,13 @@ class ReferrerReader:
         if not tag and (manifest.subject is None or manifest.subject.digest != subject):
             search.warnings.append(f"{search.repository.at(digest)} is said to refer to {subject}, but says itself that it does not; left out")
             return
-        if search.types is not None and not _kinds(manifest) & search.types:
+        if search.types is not None and not kinds(manifest) & search.types:
             return
         image = read_image(search.client, search.repository, manifest, cache=self._cache, limit=search.limit)
         search.found.append(Referrer(image, subject, tag))
         # What stands under a tag of cosign's has no referrers that a registry would know of.
-        search.waiting.append((digest, not tag))
+        if search.follow:
+            search.waiting.append((digest, not tag))
 
     def _find(self, client: RegistryClient, repository: Repository, subject: str, *, ask: bool) -> _Named:
         """Return what is named as referring to *subject*; without *ask* only what known tags tell."""
@@ -173,11 +183,12 @@ class ReferrerReader:
 class _Search:
     """One search under way."""
 
-    def __init__(self, client: RegistryClient, repository: Repository, types: frozenset[str] | None, limit: int) -> None:
+    def __init__(self, client: RegistryClient, repository: Repository, types: frozenset[str] | None, limit: int, *, follow: bool) -> None:
         self.client = client
         self.repository = repository
         self.types = types
         self.limit = limit
+        self.follow = follow
         self.found: list[Referrer] = []
         self.indexes: list[tuple[str, Manifest]] = []
         self.warnings: list[str] = []
@@ -211,11 +222,6 @@ def _named_at(client: RegistryClient, repository: Repository, subject: str) -> s
         except NotFoundError:
             return set()
     return {one.digest for one in listed}
-
-
-def _kinds(manifest: Manifest) -> set[str]:
-    """Return every media type by which somebody could mean *manifest*: its artifact type, and those of its layers, as cosign's have no other."""
-    return {manifest.artifact_type, *(blob.media_type for blob in manifest.blobs)}
 
 
 def _listed_tags(client: RegistryClient, repository: Repository) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
 from imgsync.content import ManifestCache
 from imgsync.errors import RejectedError, UsageError
+from imgsync.gates.gate import Gate
 from imgsync.oci.auth_files import load_auth_files
 from imgsync.oci.aws import Aws, has_boto3, is_ecr
 from imgsync.oci.budget import PullsLeft
@@ -49,6 +50,7 @@ class Registries:
         self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, last=_login_of_cloud, on_secret=on_secret, on_warning=on_warning)
         self.manifests = ManifestCache()
         self.referrers = ReferrerReader(self.manifests)
+        self.gate = Gate(trust, self.manifests, self.referrers)
         self.on_retry = on_retry
         self._on_secret = on_secret
         self._transports: dict[tuple[str, str], Transport] = {}

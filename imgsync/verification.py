@@ -16,6 +16,7 @@ from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository, parse_reference
 from imgsync.plan.build import build_plan
+from imgsync.plan.decide import REQUIRED
 from imgsync.plan.inquiry import Inquiry
 from imgsync.plan.model import Action, Change, PlanError
 from imgsync.units import format_duration, format_moment
@@ -111,7 +112,8 @@ def _finding(change: Change, inquiry: Inquiry, damage: str) -> Finding:
         Action.HOLD: Condition.HELD,
         Action.REFUSE: Condition.REFUSED,
     }[change.action]
-    hint = _HINTS.get(condition, "")
+    # What lacks something was not moved by anybody: its reason says all.
+    hint = "" if change.reason.startswith(REQUIRED) else _HINTS.get(condition, "")
     return Finding(condition, change.mirror, change.source, change.source_digest, change.destination, change.destination_digest, reason, hint)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from imgsync.config.mirrors import MirrorBuilder
 from imgsync.config.model import Config, Mirror, Trust
 from imgsync.config.reach import allows, fixed_part
+from imgsync.config.require import unknown_signers
 from imgsync.config.schema_check import check_schema
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.config.trust import read_trust
@@ -28,10 +29,13 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
         UsageError: A glob of *only* fits no mirror.
     """
     trust, faults = _trust(registries, environ)
+    knows_trust = not faults
     files = _files(paths, faults)
     mirrors = _mirrors(_read(files, faults), faults)
     if mirrors:
         faults += _not_allowed(mirrors, trust)
+        # Of keys that could not be read it is told already.
+        faults += unknown_signers(mirrors, trust) if knows_trust else ()
         faults += _collisions(mirrors)
     elif not faults:
         faults.append(Fault(files[0], 1, 1, "mirrors", "no mirror is declared", "see the examples in the README"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from imgsync.config import templates
 from imgsync.config.model import Concurrency, Destination, Mirror, Prune, Retry, Source, Timeouts
+from imgsync.config.require import require_faults, require_of
 from imgsync.config.yaml_reader import Document, Path
 from imgsync.errors import Fault, InvalidReferenceError
 from imgsync.globs import compile_expression, compile_glob
@@ -17,7 +18,7 @@ from imgsync.units import parse_duration
 from imgsync.versions import parse_range
 
 _LONGEST_AGE_SECONDS = 100 * 366 * 86400.0
-_BLOCKS = ("tags", "concurrency", "timeouts", "retry")
+_BLOCKS = ("tags", "require", "concurrency", "timeouts", "retry")
 
 
 class MirrorBuilder:
@@ -106,6 +107,8 @@ class _Checks:
         self._each(at, tags, "max_age", _check_age)
         self._each(at, tags, "min_age", _check_age)
         self._each((*at, "min_age"), _mapping(tags.get("min_age")), "age", _check_age)
+        for path, message, hint in require_faults(self._entry.get("require")):
+            self._fault((*self._path, "require", *path), message, hint)
         at_least, at_most = tags.get("at_least"), tags.get("at_most")
         if isinstance(at_least, int) and isinstance(at_most, int) and at_least > at_most:
             self._fault((*self._path, *at, "at_most"), f"at_most {at_most} is less than at_least {at_least}")
@@ -206,6 +209,7 @@ def _settings(entry: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
         "referrers": _referrers(merged.get("referrers", True)),
         "immutable": tuple(merged.get("immutable", ())),
         "prune": _prune(merged.get("prune", False)),
+        "require": require_of(merged["require"]),
         "concurrency": Concurrency(**merged["concurrency"]),
         "timeouts": Timeouts(**{f"{name}_seconds": seconds for name, seconds in times.items()}),
         "retry": Retry(**retry),

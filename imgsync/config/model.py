@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
+from imgsync.public_keys import PublicKey
 from imgsync.tags import TagFilter
 
 
@@ -66,6 +67,26 @@ class Prune:
 
 
 @dataclass(frozen=True, slots=True)
+class Require:
+    """
+    What an image has to satisfy; nothing given, nothing is asked.
+
+    `keys` and `identities` are names in registries.yaml, of which one has to have signed; every one of `artifacts` has to be there; each media
+    type of the image has to match a glob of `media_types`; `max_bytes` is the most that it may have, compressed.
+    """
+
+    keys: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    media_types: tuple[str, ...] = ()
+    max_bytes: int | None = None
+
+    def __bool__(self) -> bool:
+        """Return whether anything is asked."""
+        return self != Require()
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror:
     """
     One declaration.
@@ -83,6 +104,7 @@ class Mirror:
     referrers: tuple[str, ...] | bool = True
     immutable: tuple[str, ...] = ()
     prune: Prune | None = None
+    require: Require = Require()
     concurrency: Concurrency = Concurrency()
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
@@ -164,12 +186,37 @@ class RegistryTrust:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key whose signatures are believed, and prefixes of repositories, beside the source's own, that they may say to be of."""
+
+    public: PublicKey
+    signed_as: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SigningIdentity:
+    """Who may sign without a key: exactly this identity, as exactly this issuer calls it, by the trust root in a file; `fingerprint` is the file's."""
+
+    identity: str
+    issuer: str
+    trust_root: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trust:
-    """The whole of registries.yaml. Empty `sources`/`destinations` (None) allow everything."""
+    """
+    The whole of registries.yaml. Empty `sources`/`destinations` (None) allow everything.
+
+    `require` is what the operator asks of images from below each prefix, whatever a mirror says.
+    """
 
     registries: Mapping[str, RegistryTrust] = field(default_factory=dict)
     sources: tuple[str, ...] | None = None
     destinations: tuple[str, ...] | None = None
+    keys: Mapping[str, SigningKey] = field(default_factory=dict)
+    identities: Mapping[str, SigningIdentity] = field(default_factory=dict)
+    require: Mapping[str, Require] = field(default_factory=dict)
 
     def of(self, registry: str) -> RegistryTrust:
         """Return what is said of *registry* (host[:port]), the defaults when nothing is."""

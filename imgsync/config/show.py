@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from imgsync.config.model import Config, Mirror, RegistryTrust
+from imgsync.config.model import Config, Mirror, RegistryTrust, Require, SigningIdentity, SigningKey
 from imgsync.units import declared_duration
 
 
@@ -21,6 +21,12 @@ def show_config(config: Config) -> str:
     }
     if allow:
         trust["allow"] = allow
+    if config.trust.keys:
+        trust["keys"] = {name: _key(key) for name, key in config.trust.keys.items()}
+    if config.trust.identities:
+        trust["identities"] = {name: _identity(identity) for name, identity in config.trust.identities.items()}
+    if config.trust.require:
+        trust["require"] = {prefix: _require(require) for prefix, require in config.trust.require.items()}
     return f"# mirrors.d\n{_yaml(document)}---\n# registries.yaml\n{_yaml(trust)}"
 
 
@@ -47,10 +53,26 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
         "destinations": [asdict(destination) for destination in mirror.destinations],
         "immutable": list(mirror.immutable),
         "prune": False if mirror.prune is None else {"at_most": mirror.prune.at_most, "protect": list(mirror.prune.protect)},
+        "require": _require(mirror.require),
         "concurrency": asdict(mirror.concurrency),
         "timeouts": {name.removesuffix("_seconds"): declared_duration(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
         "retry": {"attempts": mirror.retry.attempts, "interval": declared_duration(mirror.retry.interval_seconds), "login": mirror.retry.login},
     }
+
+
+def _require(require: Require) -> dict[str, Any]:
+    signatures = {name: list(value) for name in ("keys", "identities") if (value := getattr(require, name))}
+    shown: dict[str, Any] = {"signatures": signatures} if signatures else {}
+    shown |= {name: list(value) for name in ("artifacts", "media_types") if (value := getattr(require, name))}
+    return shown if require.max_bytes is None else shown | {"max_size": _size(require.max_bytes)}
+
+
+def _key(key: SigningKey) -> dict[str, Any]:
+    return {"pem": key.public.pem} | ({"signed_as": list(key.signed_as)} if key.signed_as else {})
+
+
+def _identity(identity: SigningIdentity) -> dict[str, Any]:
+    return {"identity": identity.identity, "issuer": identity.issuer, "trust_root": identity.trust_root}
 
 
 def _registry(trust: RegistryTrust) -> dict[str, Any]:

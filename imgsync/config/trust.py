@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imgsync.config.model import Login, RegistryTrust, Secret, Tls, Trust
+from imgsync.config.model import Login, RegistryTrust, Require, Secret, SigningIdentity, SigningKey, Tls, Trust
+from imgsync.config.require import missing_sigstore, require_faults, require_of, unknown_hint
 from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import Document, read_documents
 from imgsync.config.yaml_reader import Path as Parts
 from imgsync.errors import Fault, InvalidReferenceError
 from imgsync.oci.reference import parse_registry
+from imgsync.public_keys import read_public_key
 from imgsync.units import parse_rate, parse_size
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
 _PASSWORD_LIMIT = 64 << 10
+_KEY_LIMIT = 64 << 10
+_TRUST_ROOT_LIMIT = 4 << 20
+_TRUST_ROOT = "application/vnd.dev.sigstore.trustedroot"
 
 
 def read_trust(file: str, *, environ: Mapping[str, str]) -> tuple[Trust, list[Fault]]:
@@ -65,7 +72,69 @@ class _TrustReader:
             if registry is not None:
                 registries[registry] = self._registry(path, entry or {})
         allow = value.get("allow") or {}
-        return Trust(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"))
+        named = value.get("keys") or {}
+        keys = {name: key for name, entry in named.items() if (key := self._key(("keys", name), entry or {})) is not None}
+        people = value.get("identities") or {}
+        identities = {name: one for name, entry in people.items() if (one := self._identity(("identities", name), entry or {})) is not None}
+        signers = {"keys": named, "identities": people}
+        require: dict[str, Require] = {}
+        for text, entry in (value.get("require") or {}).items():
+            prefix, asked = self._required(text, entry or {}, signers)
+            if prefix in require:
+                # One of them would be lost without a word.
+                self.faults.append(self._document.fault(("require", text), f"{prefix} is there twice", hint="say it once", at_key=True))
+            require[prefix] = asked
+        return Trust(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"), keys, identities, require)
+
+    def _key(self, path: Parts, entry: Mapping[str, Any]) -> SigningKey | None:
+        signed_as = tuple(self._prefix((*path, "signed_as", index), text) for index, text in enumerate(entry.get("signed_as") or ()))
+        if ("file" in entry) == ("pem" in entry):
+            self._fault(path, "one of `file` and `pem` has to be given", "name the file that cosign wrote: `{file: cosign.pub}`")
+            return None
+        setting = "file" if "file" in entry else "pem"
+        text = self._text((*path, setting), entry[setting])
+        if text is None:
+            return None
+        try:
+            return SigningKey(read_public_key(_contents(text, limit=_KEY_LIMIT) if setting == "file" else text.encode()), signed_as)
+        except OSError as error:
+            self._fault((*path, setting), f"the key cannot be read: {error.strerror}")
+        except ValueError as error:
+            self._fault((*path, setting), str(error), "a public key begins with -----BEGIN PUBLIC KEY-----")
+        return None
+
+    def _identity(self, path: Parts, entry: Mapping[str, Any]) -> SigningIdentity | None:
+        texts = {name: self._text((*path, name), entry.get(name)) for name in ("identity", "issuer", "trust_root")}
+        if missing := missing_sigstore():
+            self._fault(path, missing, "pip install 'imgsync-mirror[sigstore]'")
+        identity, issuer, file = texts["identity"], texts["issuer"], texts["trust_root"]
+        if identity is None or issuer is None or file is None:
+            return None
+        try:
+            raw = _contents(file, limit=_TRUST_ROOT_LIMIT)
+            root = json.loads(raw)
+        except OSError as error:
+            self._fault((*path, "trust_root"), f"the trust root cannot be read: {error.strerror}")
+            return None
+        except (ValueError, RecursionError):
+            root = None
+        if not isinstance(root, dict) or not str(root.get("mediaType")).startswith(_TRUST_ROOT):
+            self._fault(
+                (*path, "trust_root"), "this is no trust root of sigstore", "make it with `cosign trusted-root create`, or ask whoever runs the sigstore"
+            )
+            return None
+        return SigningIdentity(identity, issuer, file, hashlib.sha256(raw).hexdigest())
+
+    def _required(self, prefix: str, entry: Mapping[str, Any], signers: Mapping[str, Mapping[str, Any]]) -> tuple[str, Require]:
+        path: Parts = ("require", prefix)
+        for inner, message, hint in require_faults(entry):
+            self._fault((*path, *inner), message, hint)
+        require = require_of(entry)
+        for setting, known in signers.items():
+            for index, name in enumerate(getattr(require, setting)):
+                if name not in known:
+                    self._fault((*path, "signatures", setting, index), f"there is none named {name!r} in `{setting}`", unknown_hint(name, known))
+        return self._prefix(path, prefix, at_key=True), require
 
     def _registry(self, path: Parts, entry: Mapping[str, Any]) -> RegistryTrust:
         kind, url = self._listing(path, entry)
@@ -126,12 +195,12 @@ class _TrustReader:
     def _prefixes(self, allow: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
         if name not in allow:
             return None
-        found = []
-        for index, text in enumerate(allow[name]):
-            host, slash, rest = text.rstrip("/").partition("/")
-            registry = self._try(("allow", name, index), partial(parse_registry, host))
-            found.append(f"{registry}{slash}{rest}")
-        return tuple(found)
+        return tuple(self._prefix(("allow", name, index), text) for index, text in enumerate(allow[name]))
+
+    def _prefix(self, path: Parts, text: str, *, at_key: bool = False) -> str:
+        host, slash, rest = text.rstrip("/").partition("/")
+        registry = self._try(path, partial(parse_registry, host), at_key=at_key)
+        return f"{registry}{slash}{rest}"
 
     def _text(self, path: Parts, text: str | None) -> str | None:
         """Return *text* with its variables filled in; None, and a fault, when one is unset."""
@@ -175,3 +244,8 @@ class _TrustReader:
 
     def _fault(self, path: Parts, message: str, hint: str = "") -> None:
         self.faults.append(self._document.fault(path, message, hint=hint))
+
+
+def _contents(file: str, *, limit: int) -> bytes:
+    with Path(file).open("rb") as opened:
+        return opened.read(limit)

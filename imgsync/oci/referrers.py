@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
-from imgsync.oci.manifest import OCI_INDEX, Manifest, parse_manifest
+from imgsync.oci.manifest import OCI_INDEX, Descriptor, Manifest, parse_manifest
 
 _COSIGN = ("sig", "att", "sbom")
+# Where cosign says what an attestation is about: beside a bundle, beside a layer of its tag.
+_PREDICATES = ("dev.sigstore.bundle.predicateType", "predicateType")
 _REFERRERS_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64,128}(?:\.(?:sig|att|sbom))?")
 
 
@@ -33,6 +36,22 @@ def cosign_tags(digest: str) -> tuple[str, ...]:
 def is_referrers_tag(tag: str) -> bool:
     """Return whether *tag* is a fallback tag or one of cosign's: it belongs to an image and is none itself."""
     return _REFERRERS_TAG.fullmatch(tag) is not None
+
+
+def annotated_layers(manifest: Manifest) -> tuple[tuple[Descriptor, Mapping[str, str]], ...]:
+    """Return each layer of *manifest* with what is noted beside it, in order; signatures of one payload by two keys are two of them."""
+    blobs = {blob.digest: blob for blob in manifest.blobs}
+    layers = json.loads(manifest.raw).get("layers") or ()
+    return tuple((replace(blobs[layer["digest"]], media_type=str(layer.get("mediaType", ""))), _texts(layer.get("annotations"))) for layer in layers)
+
+
+def kinds(manifest: Manifest) -> frozenset[str]:
+    """Return every type by which somebody could mean the referrer *manifest*: its artifact type, those of its layers, and what it attests."""
+    types = {manifest.artifact_type, *(blob.media_type for blob in manifest.blobs)}
+    if b"redicateType" in manifest.raw:
+        notes = [_texts(json.loads(manifest.raw).get("annotations")), *(notes for _, notes in annotated_layers(manifest))]
+        types |= {one[name] for one in notes for name in _PREDICATES if name in one}
+    return frozenset(types)
 
 
 def with_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, source: Manifest | None) -> Manifest | None:
@@ -64,3 +83,7 @@ def _entry(referrer: Manifest) -> dict[str, Any]:
     annotations = json.loads(referrer.raw).get("annotations")
     entry: dict[str, Any] = {"mediaType": referrer.media_type, "digest": referrer.digest, "size": referrer.size_bytes, "artifactType": referrer.artifact_type}
     return {key: value for key, value in entry.items() if value != ""} | ({"annotations": annotations} if annotations else {})
+
+
+def _texts(annotations: object) -> Mapping[str, str]:
+    return {name: text for name, text in annotations.items() if isinstance(text, str)} if isinstance(annotations, dict) else {}

@@ -8,6 +8,8 @@ from imgsync.plan.model import Action
 from imgsync.units import counted
 
 _SHOWN = 12
+# What the reason of an image begins with that lacks something `require` asks for.
+REQUIRED = "not as required: "
 
 
 @dataclass(frozen=True, slots=True)

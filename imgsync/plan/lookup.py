@@ -14,15 +14,16 @@ from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.content import ManifestCache, pull_manifest, read_image, selected_root
 from imgsync.errors import BudgetSpentError, NotFoundError
+from imgsync.gates.gate import Gate
 from imgsync.globs import Glob, compile_glob
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.manifest import Descriptor, Manifest, Platform, parse_platform
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.registry import RegistryClient, Resolved
-from imgsync.plan.decide import Facts, decide
+from imgsync.plan.decide import REQUIRED, Facts, decide
 from imgsync.plan.enumerate import SourceRepository
 from imgsync.plan.inquiry import Inquiry
-from imgsync.plan.model import PENDING, Action, Change
+from imgsync.plan.model import COPIES, PENDING, Action, Change
 from imgsync.plan.quarantine import Quarantine
 from imgsync.referrers import Referrers, missing_at
 from imgsync.state import Record
@@ -66,6 +67,7 @@ class TagPlanner:
         self._check = check = inquiry.stop.check_new
         self._quarantine = Quarantine(mirror.tags, inquiry.state, now=inquiry.now)
         self._cache: ManifestCache = registries.manifests
+        self._gate: Gate = registries.gate
         self._source: RegistryClient = registries.source(mirror, check=check)
         self._platforms: list[Platform] | None = None if mirror.platforms is None else [parse_platform(text) for text in mirror.platforms]
         self._immutable: list[Glob] = [compile_glob(text) for text in mirror.immutable]
@@ -84,7 +86,12 @@ class TagPlanner:
         result = TagPlan()
         asked = []
         for target in targets:
-            if immutable and target.record is not None and not self._refresh and tag.digest in {None, target.record.source_digest}:
+            if (
+                immutable
+                and target.record is not None
+                and self._is_settled(target.record, source.repository)
+                and tag.digest in {None, target.record.source_digest}
+            ):
                 result.changes.append(self._kept_unasked(source, target.reference, target.record))
             else:
                 asked.append(target)
@@ -104,7 +111,7 @@ class TagPlanner:
                 target = _Target(known.reference, None)
                 served[target.reference] = self._served(target)
             change = self._change(source, resolved, target, served=served[target.reference], immutable=immutable, result=result)
-            result.changes.append(self._sized(change, source, resolved, tag, result))
+            result.changes.append(self._sized(self._gated(change, target.record, source.repository, resolved.digest), source, resolved, tag, result))
 
     def _asked(self, source: Reference, tag: ListedTag, targets: list[_Target]) -> tuple[dict[Reference, str | None], Resolved | None]:
         """Return what the destinations serve or are remembered to serve, and what the source has."""
@@ -120,6 +127,24 @@ class TagPlanner:
             return both(served, lambda: self._resolve(source, tag, cold=True))
         at_destinations = served()
         return at_destinations, self._resolve(source, tag, cold=not may_wait and all(digest is None for digest in at_destinations.values()))
+
+    def _is_settled(self, record: Record, repository: Repository) -> bool:
+        """Return whether nothing asks for another look at an immutable tag: neither `--refresh`, nor other demands than it was let through by."""
+        return not self._refresh and (not self._gate.required(self._mirror, repository) or record.selection == self._selection(repository))
+
+    def _selection(self, repository: Repository) -> str:
+        return self._gate.selection(self._mirror, repository)
+
+    def _gated(self, change: Change, record: Record | None, repository: Repository, digest: str) -> Change:
+        """Return *change*, or its refusal where the image lacks what is required; what was let through by the same demands is not looked at again."""
+        known = record is not None and not self._refresh and (record.source_digest, record.selection) == (digest, self._selection(repository))
+        if change.action not in COPIES and not (change.action is Action.KEEP and not known):
+            return change
+        problem = self._gate.problem(self._mirror, self._source, repository, digest)
+        if not problem:
+            return change
+        kept = "; what the destination serves is left as it is" if change.destination_digest else ""
+        return replace(change, action=Action.REFUSE, reason=f"{REQUIRED}{problem}{kept}")
 
     def _target(self, destination: Destination, found: SourceRepository, tag: str) -> _Target:
         path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
@@ -159,7 +184,7 @@ class TagPlanner:
 
     def _change(self, source: Reference, resolved: Resolved, target: _Target, *, served: str | None, immutable: bool, result: TagPlan) -> Change:
         record = target.record
-        same_settings = record is not None and record.selection == self._mirror.selection
+        same_settings = record is not None and record.selection == self._selection(source.repository)
         if record is not None and same_settings and record.source_digest == resolved.digest:
             wanted = record.digest
         else:

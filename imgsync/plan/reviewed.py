@@ -92,7 +92,8 @@ class _Reviewed:
             )
         if record is None or not self._is_newer(record) or change.action not in COPIES | {Action.KEEP}:
             return change
-        same = (record.source_digest, record.selection) == (change.source_digest, self._mirrors[change.mirror].selection)
+        selection = self._registries.gate.selection(self._mirrors[change.mirror], parse_reference(change.source).repository)
+        same = (record.source_digest, record.selection) == (change.source_digest, selection)
         if same:
             return replace(change, action=Action.KEEP, destination_digest=record.digest, reason="applied since the plan was made")
         if change.action is Action.KEEP:
