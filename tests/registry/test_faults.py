@@ -244,7 +244,7 @@ def test_redirected_read_is_followed_without_credentials(registry, second_regist
     declare(f"[{name}/app]")
     path = tmp_path / "registries.yaml"
     path.write_text(
-        path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}")
+        path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: password-SECRET}}}}")
     )
     source.add(Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), method="GET", target="/tags/list", times=1)
     source.add(Respond(307, b"", headers={"Location": f"http://{destination.host}/v2/{name}/store/blobs/{layer}"}), method="GET", target=layer)
@@ -308,8 +308,8 @@ class Tokens:
         realm = f"http://{realm_host or proxy.host}/token"
         challenge = f'Bearer realm="{realm}",service="reg:x,y",scope="repository:a:pull"'
 
-        proxy.add(Respond(200, json.dumps({field: "THE-TOKEN", "expires_in": 300}).encode()), method="GET", target="^/token")
-        proxy.add(switches.require_authorization("Bearer THE-TOKEN", challenge), target="^/v2/")
+        proxy.add(Respond(200, json.dumps({field: "THE-SECRET", "expires_in": 300}).encode()), method="GET", target="^/token")
+        proxy.add(switches.require_authorization("Bearer THE-SECRET", challenge), target="^/v2/")
 
     @property
     def asked(self) -> list[Recorded]:
@@ -333,7 +333,7 @@ def test_docker_config_credentials_go_to_the_own_token_server(registry, name, de
     """Credentials of docker's config.json are used, at the registry's own host, and shown nowhere."""
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
-    auth = base64.b64encode(b"me:SECRET-PASSWORD").decode()
+    auth = base64.b64encode(b"me:password-SECRET").decode()
     write("docker/config.json", json.dumps({"auths": {source.host: {"auth": auth}}}))
     tokens = Tokens(source)
 
@@ -351,7 +351,7 @@ def test_credentials_never_go_to_a_foreign_token_server(registry, name, declare,
     declare(f"[{name}/app]")
     path = tmp_path / "registries.yaml"
     path.write_text(
-        path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}")
+        path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: password-SECRET}}}}")
     )
     Tokens(source, realm_host=destination.host.replace("127.0.0.1", "localhost"))
 
@@ -368,7 +368,7 @@ def test_wrong_password_is_one_clear_error(registry, name, declare, imgsync, sou
     declare(f"[{name}/app]")
     path = tmp_path / "registries.yaml"
     path.write_text(
-        path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: SECRET-PASSWORD}}}}")
+        path.read_text().replace(f"{source.host}: {{tls: false}}", f"{source.host}: {{tls: false, credentials: {{username: me, password: password-SECRET}}}}")
     )
     source.add(Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), method=".*", target="/v2/")
 

@@ -19,7 +19,7 @@ from imgsync.remote_state.artifact import ARTIFACT_TYPE, LAYER_TYPE
 from imgsync.state.lines import write_lines
 from imgsync.state.snapshot import EMPTY
 from tests import switches
-from tests.conftest import secrets_in
+from tests.canary import secrets_in
 from tests.faults import FaultProxy
 from tests.images import OCI, Image, artifact, digest_of, image, pull_raw, push, request, to_json
 from tests.registry_process import LOGIN
