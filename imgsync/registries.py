@@ -137,7 +137,7 @@ class Registries:
         key = (client.registry, client.origin, at)
         if key not in self._apis:
             own = client.transport.endpoint
-            endpoint = replace(own, at=at, plain=at.startswith("http:"), token_server=None)
+            endpoint = replace(own, at=at, plain=at.startswith("http:"), token_server=None, led_by="" if named else own.url)
             host = urlsplit(own.url).hostname or ""
             # The registry's declared rate counts what the registry is asked; an API elsewhere has limits of its own.
             pace = self._pace(client.registry) if urlsplit(at).netloc == urlsplit(own.url).netloc else Pace(client.registry, None)
