@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
 from imgsync.content import ManifestCache
 from imgsync.errors import RejectedError, UsageError
+from imgsync.oci.address import login_of
 from imgsync.oci.auth_files import load_auth_files
 from imgsync.oci.aws import Aws, has_boto3, is_ecr
 from imgsync.oci.budget import PullsLeft
@@ -157,6 +158,7 @@ class Registries:
 
     def _endpoint(self, registry: str, origin: str) -> Endpoint:
         trusted = self.trust.of(registry)
+        self._on_secret(login_of(trusted.proxy or ""))
         return Endpoint(
             registry=registry,
             origin=origin,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from imgsync.oci.foreign import httpx
 
@@ -59,6 +59,13 @@ def joined(base: str, said: str) -> str:
 def has_login(url: str) -> bool:
     """Return whether a URL that `parted` takes holds a user or a password."""
     return "@" in urlsplit(url).netloc
+
+
+def login_of(url: str) -> tuple[str, ...]:
+    """Return what of the login in a URL must not show, in every form that it may be sent or written in; nothing where there is none."""
+    written = urlsplit(url).netloc.rpartition("@")[0]
+    _, _, password = written.partition(":")
+    return (password, unquote(password), unquote(written)) if password else ()
 
 
 def origin_of(url: str) -> Origin:

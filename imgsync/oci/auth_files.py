@@ -114,7 +114,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
 def _normal(key: str) -> str:
     """Return *key* as HOST[:PORT][/PATH]: no scheme, none of docker's API versions, Docker Hub by its own name."""
     host, _, path = (key.partition("://")[2] or key).partition("/")
-    host = host.lower()
+    # Of ASCII alone: other letters have lower cases that are ASCII's (the Kelvin sign's is k).
+    host = host.lower() if host.isascii() else host
     path = "" if path.rstrip("/") in {"v1", "v2"} else path.rstrip("/")
     host = _HUB if host in _HUB_HOSTS else host
     return f"{host}/{path}" if path else host

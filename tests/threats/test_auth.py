@@ -14,7 +14,7 @@ import trustme
 from tests import switches
 from tests.faults import FaultProxy
 from tests.images import image, push
-from tests.registry_process import LOGIN, RegistryProcess
+from tests.registry_process import RegistryProcess
 from tests.run_imgsync import Result, Workplace
 from tests.switches import Respond
 from tests.witness import assert_served
@@ -194,3 +194,123 @@ def test_realm_that_no_token_server_has_is_refused(realm, registry, name, declar
 
     message = error_of(ran)
     assert "nothing was sent" in message, message
+
+
+@pytest.mark.row("AUTH-06")
+@pytest.mark.parametrize("login", [True, False], ids=["with a login", "as nobody"])
+def test_token_server_that_redirects_is_not_followed(login, registry, name, declare_login, declare, imgsync, source, foreign):
+    """What another host answers is no token: one request, one error, whoever we are."""
+    push(registry, f"{name}/app", "1", image(1))
+    foreign.add(Respond(200, {"token": "theirs"}))
+    source.add(switches.redirect(foreign.host, code=302), target="^/token")
+    source.add(challenge(f"{source.url}/token"), target="^/v2/")
+    declare_login() if login else declare(f"[{name}/app]")
+
+    message = error_of(imgsync("plan", "-o", "json"))
+
+    assert foreign.seen == []
+    assert len(source.requests("/token")) == 1
+    assert f"get a token for {source.host}/{name}/app" in message
+    assert "127.0.0.1 answered 302" in message
+
+
+@pytest.mark.row("AUTH-07")
+@pytest.mark.parametrize("lead", ["realm", "redirect", "Link", "API"])
+def test_nothing_goes_from_https_down_to_http(lead, registry, name, declare_login, imgsync, secure, source, workplace):
+    """A registry over TLS that leads us to plain http, be it on its own host, is not followed: not for a token, a blob, a page or its API."""
+    push(registry, f"{name}/app", "1", image(1))
+    with secure(registry) as proxy:
+        down = source.url
+        if lead in {"realm", "API"}:
+            proxy.add(challenge(f"{down}/token", service="container_registry"), target="^/v2/")
+        elif lead == "redirect":
+            proxy.add(switches.redirect(source.host), method="GET", target="/blobs/")
+        else:
+            proxy.add(switches.headers(Link=f'<{down}/v2/{name}/app/tags/list?last=1>; rel="next"'), target="/tags/list")
+        declare_login(of=proxy, **({"listing": "gitlab"} if lead == "API" else {}))
+        if lead == "API":
+            workplace.mirror("a", source={"registry": proxy.host, "namespaces": [name]}, destinations=["127.0.0.1:1/m"], retry={"attempts": 1})
+
+        message = error_of(imgsync("plan" if lead == "API" else "apply", "-o", "json"))
+
+    assert source.seen == []
+    assert "https" in message or "another host" in message
+    assert "nothing was sent" in message or "must stay on https" in message
+
+
+@pytest.mark.row("AUTH-08")
+@pytest.mark.parametrize("where", ["POST", "PATCH"])
+@pytest.mark.parametrize("login", ["", "user:word@"], ids=["plain", "with a login"])
+def test_upload_goes_to_no_other_host(where, login, registry, second_registry, name, declare_login, imgsync, foreign, destination):
+    """A session, or the rest of one, on another host gets not a byte of the blob, nor of who we are; nothing is tagged."""
+    push(registry, f"{name}/app", "1", image(1, layers=0, shared=bytes(100_000)))
+    destination.add(switches.headers(Location=f"http://{login}{foreign.host}/v2/upload"), method=where, target="/uploads/")
+    destination.add(switches.require_authorization(BASIC, 'Basic realm="x"'))
+    declare_login(at="destination", **({"chunk_size": "64KiB"} if where == "PATCH" else {}))
+
+    message = error_of(imgsync("apply", "-o", "json"))
+
+    assert foreign.seen == []
+    assert ("a login in it" if login else "another host, 127.0.0.2") in message
+    assert second_registry.tags(f"m/{name}/app") == []
+
+
+@pytest.mark.row("AUTH-08")
+@pytest.mark.parametrize(
+    "said", ["http://[::1/u", "http://127.0.0.1:99999/u", "http://127.0.0.1", "http://127.0.0.1?u", "//", "mailto:me@127.0.0.1", "http:///u"]
+)
+def test_upload_location_that_is_no_url_is_an_error(said, registry, name, declare, imgsync, destination):
+    """Whatever stands there: one error of that image, or a request to the registry itself, and never a crash."""
+    push(registry, f"{name}/app", "1", image(1))
+    destination.add(switches.headers(Location=said), method="POST", target="/uploads/")
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    assert "127.0.0.1" in error_of(imgsync("apply", "-o", "json"))
+
+
+@pytest.mark.row("AUTH-09")
+@pytest.mark.parametrize(
+    "said", ["http://127.0.0.1{port}{rest}", "http://127.0.0.1{rest}", "//127.0.0.1:80{rest}"], ids=["http", "without the port", "another port"]
+)
+def test_registry_behind_tls_that_names_itself_by_http(said, registry, second_registry, name, declare_login, imgsync, secure, destination):
+    """The host is the registry's: path and query are taken, our own scheme and port kept, and nothing goes over http."""
+    content = push(registry, f"{name}/app", "1", image(1))
+    with secure(second_registry) as proxy:
+        proxy.add(switches.location(lambda url: said.format(port=f":{destination.port}", rest="/" + url.split("/", 3)[3])), method="POST")
+        proxy.add(switches.require_authorization(BASIC, 'Basic realm="x"'))
+        declare_login(to=proxy, at="destination")
+
+        ran = imgsync("apply", "-o", "json")
+
+        assert ran.code == 0, ran.stderr
+        assert_served(second_registry, f"m/{name}/app", "1", content)
+        assert len(proxy.requests("PUT .*/uploads/")) == len(content.blobs)
+    assert destination.seen == []
+
+
+@pytest.mark.row("AUTH-10", "AUTH-22")
+@pytest.mark.parametrize(
+    "link",
+    [
+        "{foreign}/v2/x",
+        "//{host}/v2/x",
+        "http://user:word-SECRET@{own}/v2/x",
+        "http://localhost:{port}/v2/x",
+        "http://[::1",
+        "ftp://{own}/x",
+        "http://{own}.evil.example/x",
+    ],
+)
+def test_next_page_elsewhere_fails_the_listing(link, registry, name, declare_login, imgsync, source, foreign):
+    """A page on another host, under another name, with a login, or at no address at all is not asked for, and what was seen is not taken for all."""
+    push(registry, f"{name}/app", "1", image(1))
+    said = link.format(foreign=foreign.url, host=foreign.host, own=source.host, port=source.port)
+    source.add(switches.headers(Link=f'<{said}>; rel="next"'), target="/tags/list")
+    declare_login()
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert "nothing was sent there" in error_of(ran)
+    assert ran.json["changes"] == []
+    assert foreign.seen == []
+    assert len(source.requests("GET ")) == 1
