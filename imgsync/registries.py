@@ -72,6 +72,11 @@ class Registries:
         for transport in (*self._transports.values(), *(access.transport for access in self._apis.values())):
             transport.close()
 
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """Return the files of logins that everybody on this machine may read or change."""
+        return self._keychain.exposed
+
     def requests(self, origin: str) -> dict[str, Counter[str]]:
         """Return the requests sent so far as *origin* to each registry, and to each API by its URL, by method."""
         registries = {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}

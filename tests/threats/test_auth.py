@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
+import os
+import re
 import ssl
+import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import trustme
 
+from imgsync.config.model import Destination
+from imgsync.config.templates import expand_repository
+from imgsync.errors import CredentialsError, InvalidReferenceError
+from imgsync.oci.auth_files import AuthFile
+from imgsync.oci.errors import Operation
+from imgsync.oci.helper import ask_helper
+from imgsync.oci.reference import parse_registry
+from imgsync.oci.token import parse_token
 from tests import switches
+from tests.canary import secrets_in
 from tests.faults import FaultProxy
-from tests.images import image, push
-from tests.registry_process import RegistryProcess
+from tests.images import OCI, digest_of, image, push, to_json
+from tests.registry_process import LOGIN, RegistryProcess
 from tests.run_imgsync import Result, Workplace
 from tests.switches import Respond
+from tests.switches.auth import UnlessHost
+from tests.tunnel import Tunnel
 from tests.witness import assert_served
 
 USER, PASSWORD = "me", "pass-SECRET"
@@ -79,8 +96,8 @@ def test_redirected_read_takes_nothing_along(where, registry, second_registry, n
         host = {"other host": foreign.host, "other port": other_port.host, "other name": f"localhost:{source.port}"}[where]
         source.add(switches.headers(Set_Cookie="session=cookie-SECRET; Path=/; Domain=localhost"))
         elsewhere = switches.redirect(host)
-        source.add(_Unless("localhost", elsewhere), method="GET", target="/blobs/")
-        source.add(_Unless("localhost", switches.require_authorization(BASIC, 'Basic realm="x"')))
+        source.add(UnlessHost("localhost", elsewhere), method="GET", target="/blobs/")
+        source.add(UnlessHost("localhost", switches.require_authorization(BASIC, 'Basic realm="x"')))
         declare_login()
 
         ran = imgsync("apply", "-o", "json")
@@ -91,17 +108,6 @@ def test_redirected_read_takes_nothing_along(where, registry, second_registry, n
         assert len(asked) == len(content.blobs)
         assert not [one for one in asked if {"authorization", "cookie"} & set(one.headers)]
         assert [one for one in source.seen if one.headers.get("authorization") == BASIC], "the registry itself did get it"
-
-
-class _Unless(switches.Switch):
-    """Apply another switch but to requests whose Host is of a name."""
-
-    def __init__(self, name: str, switch: switches.Switch) -> None:
-        self._name = name
-        self._switch = switch
-
-    def request(self, request):
-        return request if self._name in (request.header("host") or "") else self._switch.request(request)
 
 
 @pytest.mark.row("AUTH-01", "AUTH-21")
@@ -314,3 +320,396 @@ def test_next_page_elsewhere_fails_the_listing(link, registry, name, declare_log
     assert ran.json["changes"] == []
     assert foreign.seen == []
     assert len(source.requests("GET ")) == 1
+
+
+@pytest.mark.row("AUTH-11")
+def test_urls_of_foreign_layers_are_never_asked(registry, name, declare, imgsync, source, foreign):
+    """A manifest that says where a layer lies elsewhere leads nowhere: the layer is asked of the registry alone, or of nobody."""
+    blob = b"on another server"
+    own = image(1, layers=1)
+    manifest = json.loads(own.raw)
+    for kind in ("application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"):
+        manifest["layers"].append(
+            {"mediaType": kind, "digest": digest_of(blob), "size": len(blob), "urls": [f"{foreign.url}/layer", "http://169.254.169.254/"]}
+        )
+    raw = to_json(manifest)
+    push(registry, f"{name}/app", "1", own)
+    served = {"Content-Type": OCI["manifest"], "Docker-Content-Digest": digest_of(raw)}
+    source.add(Respond(200, raw, headers=served), target="/manifests/")
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    imgsync("apply", "-o", "json")
+
+    assert source.requests("GET .*/blobs/"), "the copy was begun"
+    assert foreign.seen == []
+
+
+@pytest.mark.row("AUTH-12")
+@pytest.mark.parametrize(
+    "digest",
+    [
+        "../../other/blobs/sha256:" + "0" * 64,
+        "sha256:../../../secret",
+        "sha256:%2e%2e%2f",
+        "sha256:" + "0" * 63 + "\n",
+        "sha256:" + "0" * 64 + "\n",
+        "sha256:" + "A" * 64,
+        "sha256:" + "0" * 64 + "?x=y",
+        "md5:" + "0" * 32,
+    ],
+)
+@pytest.mark.parametrize("where", ["layer", "child"])
+def test_digest_that_is_a_path_is_refused(where, digest, registry, second_registry, name, declare, imgsync, source, destination):
+    """What is no digest by every character is an error of that image before it is part of any address; not one request is made for it."""
+    content = push(registry, f"{name}/app", "1", image(1, layers=1))
+    document = json.loads(content.raw)
+    if where == "layer":
+        document["layers"][0]["digest"] = digest
+    else:
+        document = {"schemaVersion": 2, "mediaType": OCI["index"], "manifests": [{"mediaType": OCI["manifest"], "digest": digest, "size": 500}]}
+    raw = to_json(document)
+    served = {"Content-Type": document["mediaType"], "Docker-Content-Digest": digest_of(raw)}
+    source.add(Respond(200, raw, headers=served), target="/manifests/")
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    assert "digest" in error_of(imgsync("apply", "-o", "json"))
+    asked = [one.path for one in source.seen]
+    assert set(asked) <= {f"/v2/{name}/app/tags/list", f"/v2/{name}/app/manifests/1", f"/v2/{name}/app/manifests/{digest_of(raw)}"}
+    assert destination.requests("^P") == []
+    assert second_registry.tags(f"m/{name}/app") == []
+
+
+PATHS = ["a/../../b", "a/%2e%2e/b", "a?b", "a#b", "a/./b", "a\nb", "a b", "ａ/b", "A/b", "a" * 256]
+
+
+@pytest.mark.row("AUTH-13")
+def test_path_that_is_none_is_a_fault(imgsync, workplace):
+    """No place of a declaration takes what could lead out of its path: each is a fault with its place, before any request."""
+    odd = [*PATHS, "a//b", "/a", "a/"]
+    mirrors = [
+        {"name": "a", "source": {"registry": "127.0.0.1:1", "repositories": odd, "namespaces": odd}, "destinations": ["127.0.0.1:1/m"]},
+        {"name": "b", "source": "127.0.0.1:1/a", "destinations": [{"registry": "127.0.0.1:1", "namespace": path} for path in odd]},
+    ]
+    workplace.mirror_file(json.dumps({"version": 1, "mirrors": mirrors}))
+
+    ran = imgsync("validate")
+
+    assert ran.code == 3, ran.stdout
+    for number in range(len(odd)):
+        for place in (f"mirrors[0].source.repositories[{number}]", f"mirrors[0].source.namespaces[{number}]", f"mirrors[1].destinations[{number}]"):
+            assert place in ran.stderr
+
+
+@pytest.mark.row("AUTH-13")
+@pytest.mark.parametrize("path", PATHS)
+def test_template_makes_no_path_that_is_none(path):
+    """What a template comes to is read by the same grammar as what was written."""
+    with pytest.raises(InvalidReferenceError, match="no repository path"):
+        expand_repository(Destination("r.io", "m", path), "app", relative="app", registry="s.io")
+
+
+@pytest.mark.row("AUTH-14")
+@pytest.mark.parametrize("declared", ["127.0.0.1:{other}", "127.0.0.1", "localhost.:{port}", "localhost.example.com:{port}", "ocalhost:{port}"])
+@pytest.mark.parametrize("where", ["registries.yaml", "docker/config.json"])
+def test_login_is_for_one_host_and_port(where, declared, name, imgsync, write, source, workplace, foreign):
+    """A registry whose name only begins, ends or sounds like one that we have a login for is asked as nobody."""
+    host = declared.format(port=source.port, other=foreign.port)
+    source.add(WANTS_LOGIN)
+    trusted: dict[str, object] = {f"localhost:{source.port}": {"tls": False}}
+    if where == "registries.yaml":
+        trusted[host] = {"credentials": CREDENTIALS, "tls": False}
+    else:
+        write(where, json.dumps({"auths": {host: {"auth": BASIC[6:]}, f"https://{host}/v1/": {"auth": BASIC[6:]}}}))
+    write("registries.yaml", json.dumps({"version": 1, "registries": trusted}))
+    workplace.mirror("a", source=f"localhost:{source.port}/{name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 1})
+
+    ran = imgsync("plan", "-o", "json")
+
+    if ran.code == 3:
+        assert "is no registry name" in ran.stderr
+    else:
+        assert "no credentials for localhost" in error_of(ran)
+        assert not [one for one in source.seen if "authorization" in one.headers]
+
+
+@pytest.mark.row("AUTH-14")
+@pytest.mark.parametrize(
+    "host", ["\u212aube.io", "kube.io.", "kube.io:443", "kube.io.evil.net", "notkube.io", "kube.io@evil.net", "user@kube.io", "kube.io\u200b"]
+)
+def test_name_that_looks_alike_is_another(host):
+    """No key of an auth file is for kube.io but its own name; and as a registry's name none of the odd ones is taken."""
+    file = AuthFile("f", {host: {"auth": BASIC[6:]}})
+
+    assert file.login("kube.io", "a") is None
+    if host not in {"kube.io:443", "kube.io.evil.net", "notkube.io"}:
+        with pytest.raises(InvalidReferenceError):
+            parse_registry(host)
+
+
+def scopes_of(authorization: str) -> list[str]:
+    """Return what a token of the suite's token server grants."""
+    claims = authorization.split(".")[1]
+    return [f"{one['name']}:{','.join(one['actions'])}" for one in json.loads(base64.urlsafe_b64decode(claims + "=="))["access"]]
+
+
+@pytest.mark.row("AUTH-15")
+def test_each_request_bears_the_token_of_its_own_repository(token_registry, token_server, name, workplace, imgsync):
+    """A token serves the repository and the side that it was asked for, and no other; nothing asks for more than it needs."""
+    for path in ("one", "two"):
+        push(token_registry, f"{name}/{path}", "1", image(path), client=token_registry.client(f"repository:{name}/{path}:pull,push"))
+    token_server.reset()
+    with FaultProxy(token_registry) as proxy:
+        server = token_server.realm.removesuffix("/token")
+        workplace.trust_plain(proxy, settings={proxy.host: {"token_server": server, "credentials": dict(zip(("username", "password"), LOGIN, strict=True))}})
+        workplace.mirror("a", source={"registry": proxy.host, "repositories": [f"{name}/one", f"{name}/two"]}, destinations=[f"{proxy}/m"])
+
+        ran = imgsync("apply", "-o", "json")
+
+        assert ran.code == 0, ran.stderr
+        borne = {
+            (re.sub(r"^/v2/|/(manifests|blobs|tags|referrers)/.*", "", one.path), tuple(scopes_of(one.headers["authorization"])))
+            for one in proxy.seen
+            if "authorization" in one.headers
+        }
+    for path, scopes in borne:
+        own = f"{path}:pull" if path.startswith(name) else f"{path}:pull,push"
+        assert own in scopes
+        assert not [scope for scope in scopes if "*" in scope or "delete" in scope]
+        # Besides, a blob may be mounted from another repository of the same destination.
+        assert all(scope.startswith("m/") and scope.endswith(":pull") for scope in scopes if scope != own)
+    assert {path for path, _ in borne} >= {f"{name}/one", f"{name}/two", f"m/{name}/one", f"m/{name}/two"}
+
+
+@pytest.mark.row("AUTH-16")
+@pytest.mark.parametrize(
+    ("more", "least", "most"),
+    [
+        ({}, 48, 48),
+        ({"expires_in": 0}, 48, 48),
+        ({"expires_in": -5}, 48, 48),
+        ({"expires_in": "300"}, 48, 48),
+        ({"expires_in": True}, 48, 48),
+        ({"expires_in": None}, 48, 48),
+        ({"expires_in": float("nan")}, 48, 48),
+        ({"expires_in": 100.5}, 80, 81),
+        ({"expires_in": 10**12}, 2880, 2880),
+        ({"expires_in": 10**400}, 2880, 2880),
+        ({"expires_in": float("inf")}, 2880, 2880),
+        ({"expires_in": 300, "issued_at": "9999-12-31T23:59:59-23:59"}, 240, 240),
+        ({"expires_in": 300, "issued_at": "0001-01-01T00:00:00+23:59"}, 240, 240),
+        ({"expires_in": 300, "issued_at": "yesterday"}, 240, 240),
+        ({"expires_in": 300, "issued_at": 5}, 240, 240),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("field", ["token", "access_token"])
+def test_life_of_a_token_is_what_can_be_true(field, more, least, most):
+    """However long it is said to live: a minute where nothing sensible is said, an hour at most, four fifths of it used."""
+    operation = Operation("get a token for", "r.io/a", "source")
+
+    token = parse_token(json.dumps({field: "text", **more}).encode(), ["a"], login=None, operation=operation)
+
+    assert token.text == "text"
+    assert least - 1 < token.ends - time.monotonic() <= most
+
+
+@pytest.mark.row("AUTH-16")
+def test_token_that_was_old_when_it_came_is_used_all_the_same():
+    """A clock that is minutes behind must not make each request ask for a token of its own."""
+    issued = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=200)).isoformat()
+    operation = Operation("get a token for", "r.io/a", "source")
+
+    def life(expires_in: int) -> float:
+        document = {"token": "text", "issued_at": issued, "expires_in": expires_in}
+        return parse_token(json.dumps(document).encode(), ["a"], login=None, operation=operation).ends - time.monotonic()
+
+    assert 79 < life(300) <= 80.1, "a hundred seconds are left of it"
+    assert 47 < life(60) <= 48
+
+
+@pytest.mark.row("AUTH-18")
+def test_challenge_adds_nothing_to_the_question(registry, name, declare, imgsync, source):
+    """What the challenge calls service is one value of the query, whatever is in it; what is asked for is ours, not what the challenge wants."""
+    push(registry, f"{name}/app", "1", image(1))
+    wants = 'Bearer realm="{}/token?x=1",service="a&client_id=evil#&scope=registry:catalog:*",scope="repository:other:delete",scope="y"'
+    source.add(Respond(200, {"token": "THE-SECRET"}), target="^/token")
+    source.add(switches.require_authorization("Bearer THE-SECRET", wants.format(source.url)), target="^/v2/")
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    (asked,) = {one.target for one in source.recorded("/token")}
+    assert asked == f"/token?x=1&service=a%26client_id%3Devil%23%26scope%3Dregistry%3Acatalog%3A%2A&scope=repository%3A{name}%2Fapp%3Apull"
+
+
+@pytest.mark.row("AUTH-20")
+@pytest.mark.parametrize("by_variable", [False, True], ids=["in HOME", "by NETRC"])
+def test_netrc_is_not_read(by_variable, name, declare, imgsync, write, source):
+    """What other programs keep there is not for registries: who is in no file of ours is nobody."""
+    text = f"machine 127.0.0.1 login me password netrc-SECRET\nmachine {source.host} login me password netrc-SECRET\n"
+    file = write("elsewhere" if by_variable else "home/.netrc", text)
+    file.chmod(0o600)
+    source.add(WANTS_LOGIN)
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    message = error_of(imgsync("plan", "-o", "json", env={"NETRC": str(file)} if by_variable else {}))
+
+    assert "no credentials" in message
+    assert not [one for one in source.seen if "authorization" in one.headers]
+
+
+@pytest.mark.row("AUTH-22")
+@pytest.mark.parametrize("where", ["source", "destination", "source.registry", "registries.yaml", "proxy", "token_server", "listing", "copy", "list", "state"])
+def test_login_in_an_address_is_refused_and_not_repeated(where, imgsync, write, workplace):
+    """Wherever somebody writes https://USER:PASSWORD@HOST: an error that says where, and does not say it again (the canary listens)."""
+    url = "https://user:word-SECRET@registry.example"
+    plain = url.removeprefix("https://")
+    setting = {"proxy": f"socks5://{plain}", "token_server": url, "listing": {"kind": "gitlab", "url": url}}
+    if where in setting:
+        write("registries.yaml", json.dumps({"version": 1, "registries": {"registry.example": {where: setting[where]}}}))
+    elif where == "registries.yaml":
+        write("registries.yaml", json.dumps({"version": 1, "registries": {plain: {}}}))
+    source = {"source": f"{url}/a", "source.registry": {"registry": url, "repositories": ["a"]}}.get(where, "registry.example/a")
+    workplace.mirror("a", source=source, destinations=[f"{plain if where == 'destination' else 'registry.example'}/m"])
+    command = {"copy": ["copy", f"{plain}/a:1", "registry.example/b:1"], "list": ["list", url], "state": ["plan", "--state", f"oci://{plain}/a:1"]}
+
+    ran = imgsync(*command.get(where, ["validate"]))
+
+    assert ran.code == 3
+    assert "registry" in ran.stderr
+
+
+@pytest.mark.row("AUTH-22")
+def test_redirect_with_a_login_in_it_is_not_followed(registry, name, declare, imgsync, source, foreign):
+    """Nobody tells us who to be."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(switches.redirect(f"user:word-SECRET@{foreign.host}"), method="GET", target="/blobs/")
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    assert "hold no credentials" in error_of(imgsync("apply", "-o", "json"))
+    assert foreign.seen == []
+
+
+@pytest.mark.row("AUTH-22")
+def test_login_of_a_proxy_shows_nowhere(registry, name, workplace, imgsync, source):
+    """A proxy's login is sent to the proxy, and what it or the registry says of it is not repeated."""
+    push(registry, f"{name}/app", "1", image(1))
+    login = base64.b64encode(b"me:proxy word-SECRET").decode()
+    source.add(Respond(403, {"errors": [{"code": "DENIED", "message": f"you sent {login}, that is proxy word-SECRET or proxy%20word-SECRET"}]}))
+    proxy = source.url.replace("://", "://me:proxy%20word-SECRET@")
+    workplace.trust_plain(registry, settings={registry.host: {"proxy": proxy}})
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 1})
+
+    message = error_of(imgsync("plan", "-o", "json", "--log-level", "debug"))
+    shown = imgsync("validate", "--show")
+
+    assert {one.headers["proxy-authorization"] for one in source.seen} == {f"Basic {login}"}
+    assert "you sent ***, that is *** or ***" in message
+    assert source.host in shown.stdout
+
+
+@pytest.mark.row("AUTH-23")
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("sleep 60 & sleep 60", "did not answer within 0.5s"),
+        ("setsid sleep 5 & sleep 60", "did not answer within 0.5s"),
+        ("exec 1>&-; sleep 60", "did not answer within 0.5s"),
+        ("yes flood-SECRET", "printed more than 64 KiB"),
+        ("yes flood-SECRET | head -c 1000000; exit 1", "printed more than 64 KiB"),
+        ("echo '<html>word-SECRET</html>'", "printed no login"),
+        ("exec 0<&-; sleep 0.1; echo '{}'", "printed no login"),
+        ("kill -9 $$", "failed with exit code -9"),
+    ],
+    ids=["hangs", "leaves its session", "closes its output", "floods", "floods and ends", "HTML", "reads nothing", "is killed"],
+)
+def test_helper_cannot_hold_us_up(body, says, tmp_path, monkeypatch):
+    """Whatever a credential helper does: an error within its time and a second or two, in little memory, and nothing of its session is left."""
+    program = tmp_path / "docker-credential-test"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{body}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    began = time.monotonic()
+    tracemalloc.start()
+
+    with pytest.raises(CredentialsError, match=says) as caught:
+        ask_helper("test", "r.io", timeout_seconds=0.5)
+
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.monotonic() - began < 4
+    assert most < 4 << 20
+    assert secrets_in(f"{caught.value} {caught.value.hint}") == []
+    session = int((tmp_path / "pid").read_text())
+    while lives(session):
+        assert time.monotonic() - began < 10, "something of it still runs"
+
+
+def lives(session: int) -> bool:
+    """Return whether a process of a session runs, or will; those that only wait for their parent's notice do not."""
+    stats = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    return any(int(fields[3]) == session and fields[0] not in "ZX" for fields in stats)
+
+
+@pytest.mark.row("AUTH-24")
+@pytest.mark.parametrize("damage", ["cut", "quoted", "no object"])
+def test_damaged_auth_file_is_told_without_its_text(damage, name, declare, imgsync, write, source):
+    """File and line, not what is in it; the run goes on as nobody. (A file that everybody may read is told of, whole or not.)"""
+    whole = json.dumps({"auths": {source.host: {"auth": BASIC[6:], "password": PASSWORD}}}, indent=1)
+    text = {"cut": whole[: whole.index(PASSWORD) + len(PASSWORD)], "quoted": whole.replace(f'"{PASSWORD}"', PASSWORD), "no object": f'["{PASSWORD}"]'}[damage]
+    file = write("docker/config.json", text)
+    source.add(WANTS_LOGIN)
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    ran = imgsync("plan", "-o", "json", "--log-level", "debug")
+
+    assert "no credentials" in error_of(ran)
+    assert str(file) in ran.events("credentials.unread")[0]["reason"]
+
+
+@pytest.mark.row("AUTH-24")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o602])
+def test_auth_file_that_everybody_may_read_is_told_of(mode, name, declare, imgsync, write, source):
+    """Logins that every user of the machine could read, or change, are used; a warning says how to keep them to ourselves."""
+    file = write("docker/config.json", json.dumps({"auths": {source.host: {"auth": BASIC[6:]}}}))
+    file.chmod(mode)
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    told = imgsync("plan", "-o", "json").events("credentials.exposed")
+
+    assert [one["path"] for one in told] == ([str(file)] if mode & 0o007 else [])
+
+
+@pytest.mark.row("AUTH-25")
+@pytest.mark.parametrize("proxied", [False, True], ids=["straight", "through a proxy"])
+def test_keys_of_tls_are_not_written(proxied, registry, name, declare_login, imgsync, secure, source, workplace):
+    """SSLKEYLOGFILE would have the keys to every login written to a file: it is not obeyed, and that is said."""
+    push(registry, f"{name}/app", "1", image(1))
+    with secure(registry) as proxy, Tunnel() as tunnel:
+        declare_login(of=proxy, **({"proxy": tunnel.url} if proxied else {}))
+
+        ran = imgsync("plan", env={"SSLKEYLOGFILE": str(workplace.folder / "keys")})
+
+        assert ran.code in {0, 1}
+        assert proxy.requests("tags/list")
+        assert bool(tunnel.asked) == proxied
+    assert not (workplace.folder / "keys").exists()
+    assert ran.events("keylog.ignored")
+
+
+@pytest.mark.row("AUTH-26")
+@pytest.mark.parametrize("answers", ["plain http", "nothing", "TLS that is not trusted"])
+def test_no_way_back_to_plain_http(answers, registry, name, workplace, imgsync, secure):
+    """A registry that is to be spoken to over TLS and does not speak it, is not there, or is not trusted gets no request at all."""
+    push(registry, f"{name}/app", "1", image(1))
+    other = secure(registry)
+    host = {"plain http": registry.host, "nothing": "127.0.0.1:1", "TLS that is not trusted": other.host}[answers]
+    mark = registry.mark()
+    workplace.mirror("a", source=f"{host}/{name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 2, "interval": "0s"})
+
+    message = error_of(imgsync("plan", "-o", "json"))
+
+    assert {"plain http": "tls: false", "nothing": "cannot connect", "TLS that is not trusted": "certificate"}[answers] in message
+    assert registry.requests(mark) == ()
+    assert other.seen == []
