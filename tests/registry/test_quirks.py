@@ -113,6 +113,7 @@ def test_token_refused_between_chunks_costs_no_image(registry, second_registry, 
     copied(imgsync("apply", "-o", "json"), second_registry, name, content)
 
 
+@pytest.mark.row("AUTH-01")
 def test_blobs_in_object_storage_are_read_without_credentials(registry, second_registry, password_registry, name, workplace, imgsync, foreign, destination):
     """The presigned address gets its query byte for byte, and no credential."""
     client = password_registry.client()

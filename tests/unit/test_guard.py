@@ -7,8 +7,12 @@ import socket
 import httpx
 import pytest
 
+from imgsync.config.model import RegistryTrust, Trust
+from imgsync.errors import InsecureError
 from imgsync.oci import guard as guard_module
 from imgsync.oci.guard import Guard
+from imgsync.oci.retry import Patience
+from imgsync.registries import Registries
 
 NAMES = {
     "public.example": ["93.184.216.34"],
@@ -132,3 +136,20 @@ def test_named_port_is_all_that_is_trusted(dialled):
 
     with pytest.raises(httpx.ConnectError, match="refused"):
         backend.dial("inside.example", 22)
+
+
+@pytest.mark.row("AUTH-04")
+@pytest.mark.parametrize("named", [False, True], ids=["by the registry", "by the operator"])
+def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialled):
+    """An API elsewhere is a lead like any other, unless it is the operator who says where it is."""
+    url = "https://inside.example"
+    trust = Trust({"public.example": RegistryTrust(listing="gitlab", listing_url=url if named else None)})
+    with Registries(trust, environ={}, on_retry=print, on_secret=print, on_warning=print) as registries:
+        client = registries.client("public.example", "source", Patience(attempts=1, interval_seconds=0, request_seconds=5))
+        api = registries.api(client, "" if named else url)
+
+        # What was dialled here is no socket: no further than that.
+        with pytest.raises(AttributeError if named else InsecureError):
+            api.get(api.operation("list repositories of", "a"), "/api/v4/groups/a")
+
+    assert dialled == (["10.0.0.5"] if named else [])
