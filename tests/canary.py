@@ -16,6 +16,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -166,6 +167,15 @@ class Watch:
                         seen = os.lstat(path)
                         if stat.S_ISREG(seen.st_mode):
                             yield path, (seen.st_mtime_ns, seen.st_size, seen.st_ino)
+
+
+def run_watched(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run *command*, which runs the program in some way, to its end; all that it prints, and every file that it writes below *cwd*, is searched."""
+    watch, who = Watch(cwd), " ".join(command)
+    done = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False, timeout=60)
+    watch.look(who)
+    CANARY.told(done.stdout + done.stderr, who)
+    return done
 
 
 class Watched(Forked):

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.canary import CANARY, Watch
+from tests.canary import run_watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,7 @@ class Script:
         file = temporary / "script.sh"
         file.write_text(self.text, encoding="utf-8")
         command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(file)]
-        watch = Watch(folder)
-        done = subprocess.run(command, cwd=folder, env=own | dict(env), capture_output=True, text=True, check=False, timeout=60)
-        watch.look(self.name)
-        CANARY.told(done.stdout + done.stderr, self.name)
-        return done
+        return run_watched(command, cwd=folder, env=own | dict(env))
 
 
 def github_scripts(file: Path) -> Iterator[Script]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.canary import CANARY, Watch, secrets_in
+from tests.canary import CANARY, run_watched, secrets_in
 from tests.images import image, push
 from tests.registry_process import LOGIN
 from tests.run_imgsync import finish
@@ -89,14 +89,16 @@ def test_what_nobody_read_is_searched(read, leaking, start_imgsync, source):
 
 
 def test_scripts_are_watched(tmp_path):
-    """Whatever else runs the program is watched by its folder."""
+    """Whatever else runs the program is watched too: what it prints and what it writes, not what was there."""
     (tmp_path / "input").write_text("input-SECRET")
-    watch = Watch(tmp_path)
-    (tmp_path / "input").write_text("input-SECRET, and more")
-    (tmp_path / "output").write_text(_basic("me", "output-SECRET"))
-    watch.look("a script")
+    (tmp_path / "changed").write_text("input-SECRET")
+    script = f"echo more >> changed; echo {_basic('me', 'output-SECRET')} > made; echo printed-SECRET >&2"
 
-    assert [leak.partition(",")[0] for leak in CANARY.leaks()] == [str(tmp_path / "input"), str(tmp_path / "output")]
+    run_watched(["sh", "-c", script], cwd=tmp_path, env={})
+
+    leaks = CANARY.leaks()
+    assert {leak.partition(",")[0] for leak in leaks[:-1]} == {str(tmp_path / "changed"), str(tmp_path / "made")}
+    assert leaks[-1].startswith("sh -c")
 
 
 @pytest.mark.parametrize("header", ["authorization", "cookie", "x-other"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests import switches
+from tests.canary import run_watched
 from tests.faults import FaultProxy, Recorded
 from tests.images import digest_of, image, pull_raw, push, request
 from tests.run_imgsync import Result, finish
@@ -576,15 +576,8 @@ def test_full_disk_under_the_state_stops_no_copy(registry, second_registry, name
         push(registry, f"{name}/app", str(number), image(1))
 
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)); from imgsync.__main__ import main; main()"
-    ran = subprocess.run(
-        [sys.executable, "-c", limited, "apply", "-o", "json"],
-        cwd=workplace.folder,
-        env=workplace.environment({"PYTHONPATH": str(Path(__file__).parents[2])}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    environment = workplace.environment({"PYTHONPATH": str(Path(__file__).parents[2])})
+    ran = run_watched([sys.executable, "-c", limited, "apply", "-o", "json"], cwd=workplace.folder, env=environment)
 
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["summary"]["copied"] == 59

@@ -66,8 +66,6 @@ def sites(tmp_path, source, destination, keeper, name) -> Callable[..., Workplac
 def run(site: Workplace, *arguments: str, **options: object) -> Result:
     result = site.run(*arguments, **options)
     assert "Traceback" not in result.stderr, result.stderr
-    left_behind = "".join(path.read_bytes().decode("latin-1") for path in (site.folder / ".imgsync").rglob("*") if path.is_file())
-    assert secrets_in(result.stdout + result.stderr + left_behind) == []
     return result
 
 
