@@ -13,6 +13,7 @@ from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
 from imgsync.content import ManifestCache
 from imgsync.errors import RejectedError, UsageError
 from imgsync.gates.gate import Gate
+from imgsync.oci.address import login_of
 from imgsync.oci.auth_files import load_auth_files
 from imgsync.oci.aws import Aws, has_boto3, is_ecr
 from imgsync.oci.budget import PullsLeft
@@ -72,6 +73,11 @@ class Registries:
         """Close every connection that is idle."""
         for transport in (*self._transports.values(), *(access.transport for access in self._apis.values())):
             transport.close()
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """Return the files of logins that everybody on this machine may read or change."""
+        return self._keychain.exposed
 
     def requests(self, origin: str) -> dict[str, Counter[str]]:
         """Return the requests sent so far as *origin* to each registry, and to each API by its URL, by method."""
@@ -139,7 +145,7 @@ class Registries:
         key = (client.registry, client.origin, at)
         if key not in self._apis:
             own = client.transport.endpoint
-            endpoint = replace(own, at=at, plain=at.startswith("http:"), token_server=None)
+            endpoint = replace(own, at=at, plain=at.startswith("http:"), token_server=None, led_by="" if named else own.url)
             host = urlsplit(own.url).hostname or ""
             # The registry's declared rate counts what the registry is asked; an API elsewhere has limits of its own.
             pace = self._pace(client.registry) if urlsplit(at).netloc == urlsplit(own.url).netloc else Pace(client.registry, None)
@@ -159,6 +165,7 @@ class Registries:
 
     def _endpoint(self, registry: str, origin: str) -> Endpoint:
         trusted = self.trust.of(registry)
+        self._on_secret(login_of(trusted.proxy or ""))
         return Endpoint(
             registry=registry,
             origin=origin,

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from tests.canary import CANARY
 from tests.switches import Hold, Switch
 from tests.wire import Answer, Connection, CutError, PeerGoneError, Request, changed, plain_answer
 
@@ -96,6 +97,7 @@ class FaultProxy:
         self._listener = socket.create_server((address, 0), backlog=256)
         self._address = address
         self.port: int = self._listener.getsockname()[1]
+        CANARY.serves(self)
 
     @property
     def host(self) -> str:
@@ -175,7 +177,8 @@ class FaultProxy:
         return [f"{one.method} {one.path}" for one in self.recorded(pattern, query=False)]
 
     def forget(self) -> None:
-        """Forget what was recorded so far."""
+        """Forget what was recorded so far, once it was searched for other hosts' credentials."""
+        CANARY.received(self)
         self._requests = []
 
     def everything(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.forked import Forked
+from tests.canary import Watched
 
 
 class Host(Protocol):
@@ -79,7 +79,7 @@ class Workplace:
 
     def start(self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Start imgsync; the caller waits for it (`finish`)."""
-        return Forked([str(argument) for argument in arguments], cwd=cwd or self.folder, env=self.environment(env))
+        return Watched([str(argument) for argument in arguments], cwd=cwd or self.folder, env=self.environment(env), folder=self.folder)
 
     def mirror_file(self, text: str, name: str = "mirrors.d/mirror.yaml") -> Path:
         """Write *text*, dedented, as a file of the desired state; return its path."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from tests.canary import run_watched
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -39,7 +41,7 @@ class Script:
         file = temporary / "script.sh"
         file.write_text(self.text, encoding="utf-8")
         command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(file)]
-        return subprocess.run(command, cwd=folder, env=own | dict(env), capture_output=True, text=True, check=False, timeout=60)
+        return run_watched(command, cwd=folder, env=own | dict(env))
 
 
 def github_scripts(file: Path) -> Iterator[Script]:

@@ -119,6 +119,10 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
                 log.warning(
                     "proxy.ignored", reason=f"{ignored} is set but not used; name the proxy in registries.yaml, for each registry behind it (`proxy: URL`)"
                 )
+            for path in registries.exposed:
+                log.warning("credentials.exposed", path=path, hint=f"everybody on this machine may read the logins in it, or change them: chmod 600 {path}")
+            if os.environ.get("SSLKEYLOGFILE"):
+                log.warning("keylog.ignored", reason="SSLKEYLOGFILE is set but not used: the keys of TLS would open every login that was sent")
             opened = state_at(
                 common.state,
                 registries,

@@ -71,7 +71,9 @@ def _best_branch(document: Document, error: ValidationError, path: Path, *, secr
     context = error.context or []
     own_depth = len(error.absolute_path)
     mistyped = {one.schema_path[0] for one in context if one.validator == "type" and len(one.absolute_path) == own_depth}
-    fitting = [one for one in context if one.schema_path[0] not in mistyped and one.validator != "const"]
+    # A mapping is none of the words of a list: that branch is not the one that was meant.
+    worded = {"const"} if isinstance(error.instance, str) else {"const", "enum"}
+    fitting = [one for one in context if one.schema_path[0] not in mistyped and not (one.validator in worded and len(one.absolute_path) == own_depth)]
     if fitting:
         for one in fitting:
             yield from _faults(document, one, secret=secret)

@@ -17,6 +17,8 @@ from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import Document, read_documents
 from imgsync.config.yaml_reader import Path as Parts
 from imgsync.errors import Fault, InvalidReferenceError
+from imgsync.oci.address import has_login, parted
+from imgsync.oci.foreign import httpx
 from imgsync.oci.reference import parse_registry
 from imgsync.public_keys import read_public_key
 from imgsync.units import parse_rate, parse_size
@@ -49,12 +51,12 @@ def read_trust(file: str, *, environ: Mapping[str, str]) -> tuple[Trust, list[Fa
 
 
 def check_schema_secrets(document: Document) -> list[Fault]:
-    """Return the schema's faults about credentials, their values not shown."""
+    """Return the schema's faults about credentials and about URLs, which may hold some, their values not shown."""
     return [fault for fault in check_schema(document, "registries", secret=True) if _is_secret(fault)]
 
 
 def _is_secret(fault: Fault) -> bool:
-    return ".credentials" in fault.path
+    return ".credentials" in fault.path or fault.path.endswith((".proxy", ".token_server", ".url"))
 
 
 class _TrustReader:
@@ -143,10 +145,10 @@ class _TrustReader:
             rate=parse_rate(entry["rate"]) if "rate" in entry else None,
             connections=entry.get("connections", 32),
             tls=self._tls((*path, "tls"), entry.get("tls", True)),
-            proxy=self._text((*path, "proxy"), entry.get("proxy")),
+            proxy=self._url((*path, "proxy"), entry.get("proxy"), login=True),
             listing=kind,
             listing_url=url,
-            token_server=self._text((*path, "token_server"), entry.get("token_server")),
+            token_server=self._url((*path, "token_server"), entry.get("token_server")),
             chunk_bytes=parse_size(entry["chunk_size"]) if "chunk_size" in entry else None,
             create_repositories=entry.get("create_repositories", False),
         )
@@ -155,7 +157,7 @@ class _TrustReader:
         listing = entry.get("listing", "auto")
         if isinstance(listing, str):
             return listing, None
-        return listing["kind"], self._text((*path, "listing", "url"), listing.get("url"))
+        return listing["kind"], self._url((*path, "listing", "url"), listing.get("url"))
 
     def _credentials(self, path: Parts, entry: Mapping[str, Any] | None) -> Login | None:
         if entry is None:
@@ -201,6 +203,21 @@ class _TrustReader:
         host, slash, rest = text.rstrip("/").partition("/")
         registry = self._try(path, partial(parse_registry, host), at_key=at_key)
         return f"{registry}{slash}{rest}"
+
+    def _url(self, path: Parts, text: str | None, *, login: bool = False) -> str | None:
+        """Return *text* as `_text` does, and see that it is a URL, with a *login* in it or without."""
+        url = self._text(path, text)
+        if url is None:
+            return None
+        try:
+            parted(url)
+        except httpx.InvalidURL:
+            self._fault(path, "this is no URL of a host", hint="such as https://host.internal:8443")
+            return None
+        if has_login(url) and not login:
+            self._fault(path, "a user or password does not belong in this URL", hint="say who we are under `credentials`")
+            return None
+        return url
 
     def _text(self, path: Parts, text: str | None) -> str | None:
         """Return *text* with its variables filled in; None, and a fault, when one is unset."""

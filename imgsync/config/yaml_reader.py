@@ -75,10 +75,10 @@ class _Bad(Exception):  # noqa: N818 - a fault on its way up, not an error of it
 
 
 def path_text(path: Path) -> str:
-    """Return *path* as users write it: `mirrors[2].tags.semver`."""
+    """Return *path* as users write it, `mirrors[2].tags.semver`, but for a login before a host's name."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{safe_text(part)}"
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{safe_text(part.rpartition('@')[2])}"
     return text
 
 

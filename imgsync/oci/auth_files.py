@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from imgsync.oci.endpoint import Credentials
 _HUB = "docker.io"
 _HUB_HOSTS = {"index.docker.io", "docker.io", "registry-1.docker.io"}
 _SIZE_LIMIT = 4 << 20
+_EVERYBODY = 0o007
+_LOGIN_FIELDS = {"auth", "password", "identitytoken", "registrytoken"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class AuthFile:
     """
     What one file holds: logins by registry or path, and which helper programs know more.
 
-    `store` is the helper for every registry, `helpers` those for single ones; `warning` says what could not be read.
+    `store` is the helper for every registry, `helpers` those for single ones; `warning` says what could not be read. It is `exposed` when it holds
+    logins and everybody on this machine may read or change it.
     """
 
     path: str
@@ -35,6 +39,7 @@ class AuthFile:
     store: str = ""
     helpers: Mapping[str, str] = field(default_factory=dict)
     warning: str = ""
+    exposed: bool = False
 
     def login(self, registry: str, path: str) -> Credentials | None:
         """Return the login for the repository *path* of *registry*: the longest key that is the registry or a path above it."""
@@ -77,7 +82,9 @@ def _load(environ: Mapping[str, str]) -> Iterator[AuthFile]:
 def _read(path: Path) -> AuthFile:
     try:
         with path.open("rb") as file:
-            return _parsed(file.read(_SIZE_LIMIT), str(path))
+            found = _parsed(file.read(_SIZE_LIMIT), str(path))
+            mode = os.fstat(file.fileno()).st_mode
+            return replace(found, exposed=bool(mode & _EVERYBODY and any(_LOGIN_FIELDS & entry.keys() for entry in found.auths.values())))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return AuthFile(str(path))
     except OSError as error:
@@ -114,7 +121,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
 def _normal(key: str) -> str:
     """Return *key* as HOST[:PORT][/PATH]: no scheme, none of docker's API versions, Docker Hub by its own name."""
     host, _, path = (key.partition("://")[2] or key).partition("/")
-    host = host.lower()
+    # Of ASCII alone: other letters have lower cases that are ASCII's (the Kelvin sign's is k).
+    host = host.lower() if host.isascii() else host
     path = "" if path.rstrip("/") in {"v1", "v2"} else path.rstrip("/")
     host = _HUB if host in _HUB_HOSTS else host
     return f"{host}/{path}" if path else host

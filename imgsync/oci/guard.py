@@ -16,6 +16,9 @@ from imgsync.oci.foreign import httpx
 
 # What was resolved is dialled for so long without asking again: side by side, dozens of connections are opened to one name.
 _KEPT_SECONDS = 30.0
+# Where clouds tell a machine, and whoever can make it ask, who it is: nobody's registry leads there. The rest of them are link-local.
+_METADATA = {ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200")}
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Guard:
@@ -24,7 +27,7 @@ class Guard:
     def __init__(self, own: Iterable[tuple[str, int]]) -> None:
         """Guard connections on behalf of *own*: (host, port) pairs the operator named, the registry first."""
         self._own = tuple(own)
-        self._public: bool | None = None
+        self._public = False
         self._resolved: dict[tuple[str, int], tuple[float, list[str]]] = {}
 
     def dial(self, host: str, port: int, seconds: float | None = None) -> socket.socket:
@@ -36,9 +39,7 @@ class Guard:
             httpx.ConnectTimeout: The last address did not answer in time.
         """
         addresses = self._addresses(host, port)
-        if (host, port) == self._own[0]:
-            self._public = all(_is_public(address) for address in addresses)
-        elif (host, port) not in self._own:
+        if (host, port) not in self._own:
             self._refuse_private(host, addresses)
         last: httpx.TransportError = httpx.ConnectError(f"{host} has no address")
         for address in addresses:
@@ -57,11 +58,14 @@ class Guard:
         known = self._resolved.get((host, port))
         if known is None or now - known[0] > _KEPT_SECONDS:
             known = self._resolved[host, port] = (now, _resolve(host, port))
+            # Once public, always so, and by one address of several: else a name server could add a private one, and open the way.
+            self._public |= (host, port) == self._own[0] and any(map(_is_public, known[1]))
         return known[1]
 
     def _refuse_private(self, host: str, addresses: list[str]) -> None:
-        if self._public is None:
-            self._public = all(_is_public(address) for address in self._addresses(*self._own[0]))
+        if forbidden := [address for address in addresses if _is_metadata(address)]:
+            raise httpx.ConnectError(f"refused to follow a registry to {host} at {forbidden[0]}, where machines are told who they are")
+        self._addresses(*self._own[0])
         private = [address for address in addresses if not _is_public(address)]
         if self._public and private:
             raise httpx.ConnectError(f"refused to follow a public registry to {host} at the private address {private[0]}")
@@ -78,6 +82,16 @@ def _resolve(host: str, port: int) -> list[str]:
 
 
 def _is_public(address: str) -> bool:
+    return bool(_plain(address).is_global)
+
+
+def _is_metadata(address: str) -> bool:
+    return _plain(address).is_link_local or _plain(address) in _METADATA
+
+
+def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return *address*, an IPv4 address that is wrapped in an IPv6 one by itself."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return bool((mapped or parsed).is_global)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return parsed
+    return parsed.ipv4_mapped or parsed.sixtofour or (ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF) if parsed in _NAT64 else parsed)

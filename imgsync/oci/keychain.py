@@ -83,6 +83,11 @@ class Keychain:
         """Return what could not be read."""
         return tuple(file.warning for file in self._files if file.warning)
 
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """Return the files of logins that everybody on this machine may read or change."""
+        return tuple(file.path for file in self._files if file.exposed)
+
     def _stored(self, file: AuthFile, registry: str, *, renew: bool) -> Credentials | None:
         """Ask the helper for every registry. Its failure is told once and means nobody: most registries let nobody in to read."""
         if not file.store:

@@ -86,10 +86,10 @@ def parse_registry(text: str) -> str:
     """
     if text in {"index.docker.io", "registry-1.docker.io"}:
         return _DOCKER_HUB
-    if "://" in text:
-        raise InvalidReferenceError(f"{text.partition('://')[2]!r} is written as a URL", hint="write the registry as HOST or HOST:PORT, without a scheme")
     if "@" in text:
         raise InvalidReferenceError("a registry name holds no user or password", hint="credentials belong in registries.yaml")
+    if "://" in text:
+        raise InvalidReferenceError(f"{text.partition('://')[2]!r} is written as a URL", hint="write the registry as HOST or HOST:PORT, without a scheme")
     if not _REGISTRY.fullmatch(text) or len(text) > _NAME_LIMIT or int(text.rpartition(":")[2] if re.search(r":[0-9]+$", text) else 0) > 65535:
         raise InvalidReferenceError(f"{text!r} is no registry name", hint="write HOST or HOST:PORT in lower case, such as registry.internal:5000")
     return text

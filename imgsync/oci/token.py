@@ -68,8 +68,11 @@ def parse_token(body: bytes, scopes: Sequence[str], *, login: Credentials | None
 
 def _life_seconds(document: Mapping[str, Any]) -> float:
     life = document.get("expires_in")
-    seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) and life > 0 else _DEFAULT_LIFE_SECONDS
-    return min(seconds - _age_seconds(document.get("issued_at")), _LONGEST_LIFE_SECONDS)
+    # Compared before it is made a float: a whole number may be too large to be one.
+    seconds = float(min(life, _LONGEST_LIFE_SECONDS)) if isinstance(life, int | float) and not isinstance(life, bool) and life > 0 else _DEFAULT_LIFE_SECONDS
+    age = _age_seconds(document.get("issued_at"))
+    # One that would be too old when it comes tells of clocks that differ, not of its age.
+    return seconds - age if age < seconds else seconds
 
 
 def _age_seconds(issued_at: object) -> float:
@@ -77,10 +80,9 @@ def _age_seconds(issued_at: object) -> float:
         return 0.0
     try:
         issued = dt.datetime.fromisoformat(issued_at)
-    except ValueError:
+        age = (dt.datetime.now(dt.UTC) - issued).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        # No moment, or one without a time zone.
         return 0.0
-    if issued.tzinfo is None:
-        return 0.0
-    age = (dt.datetime.now(dt.UTC) - issued).total_seconds()
     # A clock that differs from ours by hours says nothing about the token's age.
     return age if 0 < age < 300 else 0.0

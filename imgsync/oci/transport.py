@@ -14,12 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
 
 import imgsync
-from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
+from imgsync.errors import AccessDeniedError, AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
 from imgsync.oci.adaptive import AdaptiveLimit
-from imgsync.oci.address import Origin, origin_of, parted
+from imgsync.oci.address import Origin, has_login, joined, origin_of, parted
 from imgsync.oci.auth import Authenticator, TokenAnswer
 from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
@@ -115,7 +114,7 @@ class Transport:
         self._opening = 0
         self._origin, self._host, path = parted(endpoint.url)
         self._path = path.rstrip("/")
-        own = [self._origin[1:]]
+        own = [origin_of(endpoint.led_by or endpoint.url)[1:]]
         if endpoint.token_server:
             own.append(origin_of(endpoint.token_server)[1:])
         self._guard = Guard(own)
@@ -199,7 +198,7 @@ class Transport:
                 else:
                     self._limit.went_well()
                 if response.status_code not in call.accept:
-                    raise self._refused(call, response)
+                    raise self._refused(call, response, url)
                 yield response, url
             finally:
                 response.close()
@@ -289,9 +288,11 @@ class Transport:
     def _next_url(self, call: Call, url: str, location: str) -> str:
         if call.method not in {"GET", "HEAD"}:
             raise call.operation.failed(UnexpectedResponseError, "the registry redirects a write, which is not followed")
-        target = urljoin(url, location)
-        parts = urlsplit(target)
-        if parts.scheme not in {"http", "https"} or parts.username or (parts.scheme == "http" and url.startswith("https:")):
+        try:
+            target = joined(url, location)
+        except httpx.InvalidURL as error:
+            raise unanswered(call.operation, error) from error
+        if has_login(target) or (target.startswith("http:") and url.startswith("https:")):
             raise call.operation.failed(
                 InsecureError, "the registry redirects to where it is not safe to follow", hint="redirects must stay on https and hold no credentials"
             )
@@ -342,7 +343,7 @@ class Transport:
                 return self._origin, self._host, self._path + target
         return parted(url)
 
-    def _refused(self, call: Call, response: httpx.Response) -> RegistryError:
+    def _refused(self, call: Call, response: httpx.Response, url: str) -> RegistryError:
         body = b""
         with contextlib.suppress(RegistryError):
             body = read_body(response, _ERROR_LIMIT, operation=call.operation, cut=True)
@@ -350,7 +351,10 @@ class Transport:
         if call.pulls and isinstance(error, RateLimitedError) and _PULL_LIMIT in error.detail:
             # Unlike a registry that is asked too fast, this one will say no for hours.
             raise self.pulls.refused()
-        if isinstance(error, AuthenticationError):
+        (_, host, _), elsewhere = origin_of(url), origin_of(url) != self._origin
+        if elsewhere and isinstance(error, AuthenticationError | AccessDeniedError):
+            error.hint = f"it was {host} that refused, where the registry sent us; who we are is none of its business"
+        elif isinstance(error, AuthenticationError):
             return self._auth.explain(error, call.scopes)
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
             asked = _THROTTLED_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds

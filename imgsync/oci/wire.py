@@ -32,7 +32,7 @@ _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] 
 _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
     (httpx.TimeoutException, UnreachableError, "no byte within the time allowed", "raise timeouts.request if the registry is slow"),
     (httpx.ConnectError, UnreachableError, "cannot connect: {text}", "check the registry's name, port and network path"),
-    (httpx.InvalidURL, UnexpectedResponseError, "the registry names an address that is no URL", ""),
+    (httpx.InvalidURL, UnexpectedResponseError, "the registry names an address that is no URL", "nothing was sent there"),
 )
 
 

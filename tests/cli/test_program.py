@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.canary import run_watched
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -16,7 +18,7 @@ def run(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProce
     import os
 
     env = {"PATH": os.environ["PATH"], "HOME": str(cwd), "LANG": "C.UTF-8", **environ}
-    return subprocess.run([sys.executable, "-m", "imgsync", *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=60)
+    return run_watched([sys.executable, "-m", "imgsync", *arguments], cwd=cwd, env=env)
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["nonsense"], ["plan", "--nonsense"], ["plan", "-o", "xml"], ["apply", "--grace", "soon"], []])

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests import switches
-from tests.conftest import secrets_in
+from tests.canary import secrets_in
 from tests.images import image, push
 
 PLAN_MARKER, REPORT_MARKER = "<!-- imgsync-plan -->", "<!-- imgsync-report -->"

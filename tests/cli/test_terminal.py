@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from tests.canary import CANARY
 from tests.images import image, push
 
 _ESCAPE = "\x1b["
@@ -30,6 +31,7 @@ def on_terminal(workplace, *arguments: str, **environ: str) -> tuple[int, str, s
     for _, slave in ends:
         os.close(slave)
     seen = _drained([master for master, _ in ends])
+    CANARY.told("".join(seen), " ".join(arguments))
     return process.wait(30), seen[0], seen[1]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from imgsync.cli import convert, run
 from imgsync.convert.formats import NAMES
-from tests.conftest import secrets_in
+from tests.canary import secrets_in
 from tests.run_imgsync import Result
 
 REGSYNC = "version: 1\nsync:\n  - source: alpine\n    target: registry.internal/alpine\n    type: repository\n"

@@ -74,6 +74,7 @@ def test_password_from_a_variable_and_from_a_file(registry, password_registry, n
         assert PASSWORD not in shown.stdout + shown.stderr
 
 
+@pytest.mark.row("AUTH-15")
 def test_token_registry_on_both_sides(token_registry, token_server, name, workplace, imgsync):
     """Source and destination behind one token server: pull for the one, push for the other, few tokens, nothing leaks."""
     content = push(token_registry, f"{name}/app", "1", image(layers=4), client=token_registry.client(f"repository:{name}/app:pull,push"))
@@ -95,6 +96,7 @@ def test_token_registry_on_both_sides(token_registry, token_server, name, workpl
     assert "eyJ" not in ran.stdout + ran.stderr + _seen(workplace), "nor does a token"
 
 
+@pytest.mark.row("AUTH-16")
 def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, name, workplace, imgsync):
     """A token whose life is over before it is used again is replaced, not refused."""
     content = push(token_registry, f"{name}/app", "1", image(), client=token_registry.client(f"repository:{name}/app:pull,push"))
@@ -143,6 +145,7 @@ def test_token_server_that_refuses_is_one_clear_error(token_registry, token_serv
     assert "no credentials" in ran.json["errors"][0]["message"]
 
 
+@pytest.mark.row("AUTH-16")
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
@@ -309,6 +312,7 @@ def test_anonymous_tokens_need_no_credentials(token_registry, token_server, name
     assert {one.login for one in token_server.requests} == {None}
 
 
+@pytest.mark.row("AUTH-19")
 def test_proxy_that_is_declared_is_gone_through(registry, second_registry, source, name, workplace, imgsync):
     """Every request to that registry goes through it, and to no other; the environment's proxies are not used, which is said."""
     content = push(registry, f"{name}/app", "1", image())
@@ -324,6 +328,7 @@ def test_proxy_that_is_declared_is_gone_through(registry, second_registry, sourc
     assert ran.events("proxy.ignored") == []
 
 
+@pytest.mark.row("AUTH-19")
 def test_proxies_of_the_environment_are_not_used(registry, second_registry, source, name, workplace, imgsync):
     """A variable that asks for one is answered by a warning that says where to name it."""
     push(registry, f"{name}/app", "1", image())
@@ -337,6 +342,7 @@ def test_proxies_of_the_environment_are_not_used(registry, second_registry, sour
     assert [event["reason"].split()[0] for event in ran.events("proxy.ignored")] == ["HTTP_PROXY"]
 
 
+@pytest.mark.row("AUTH-26")
 def test_tls_is_verified(registry, tls_registry, name, workplace, imgsync):
     """A certificate of an authority nobody named is refused; the error says which setting names it."""
     workplace.trust_plain(registry)

@@ -215,6 +215,7 @@ def test_harbor_is_recognised_by_how_it_asks_for_tokens(registry, token_registry
         assert "9 to create" in shown.stdout
 
 
+@pytest.mark.row("AUTH-03")
 def test_credentials_stay_away_from_an_api_that_the_registry_alone_named(registry, name, workplace, imgsync, source, destination, foreign):
     """GitLab's API is where its tokens come from; a foreign realm gets no credentials unless the operator named that host."""
     push(registry, f"{name}/app", "1", image(1))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.canary import run_watched
 from tests.faults import FaultProxy
 from tests.images import image, push, request
 from tests.run_imgsync import Workplace
@@ -112,7 +113,7 @@ def test_the_whole_loop(origin, registry, second_registry, destination, name):
     drifted, _ = origin.job("verify/Verify what the destinations serve")
     assert drifted.returncode == 1
     assert f"+ {destination}/m/{name}/app:1.0   missing" in drifted.stdout
-    repaired = subprocess.run(["imgsync", "apply", "--refresh"], **at(origin, clone), check=False)
+    repaired = run_watched(["imgsync", "apply", "--refresh"], **at(origin, clone))
     assert repaired.returncode == 0, repaired.stderr
     sound, _ = origin.job("verify/Verify what the destinations serve")
     assert (sound.returncode, sound.stdout.startswith("No drift: 2 ok")) == (0, True), sound.stdout
@@ -135,13 +136,13 @@ def test_reviewed_plan_is_what_is_applied(origin, registry, second_registry, nam
     reviewed = push(registry, f"{name}/app", "1.0", image(1))
     first, clone = origin.job("plan/Plan", ref="main")
     assert first.returncode == 0, first.stderr
-    saved = subprocess.run(["imgsync", "plan", "--out", "reviewed.json"], **at(origin, clone), check=False)
+    saved = run_watched(["imgsync", "plan", "--out", "reviewed.json"], **at(origin, clone))
     assert saved.returncode == 0, saved.stderr
     push(registry, f"{name}/app", "1.0", image(2))
     _, other = origin.job("plan/Plan", ref="main")
     shutil.copy(clone / "reviewed.json", other / "reviewed.json")
 
-    ran = subprocess.run(["imgsync", "apply", "--plan", "reviewed.json", "-o", "json"], **at(origin, other), check=False)
+    ran = run_watched(["imgsync", "apply", "--plan", "reviewed.json", "-o", "json"], **at(origin, other))
 
     assert ran.returncode == 0, ran.stderr
     assert_served(second_registry, f"m/{name}/app", "1.0", reviewed)
@@ -151,4 +152,4 @@ def test_reviewed_plan_is_what_is_applied(origin, registry, second_registry, nam
 def at(origin: Origin, clone: Path) -> dict[str, object]:
     """What runs a command in *clone* with the state in its registry."""
     env = {"PATH": f"{origin.programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(clone / "home"), "IMGSYNC_STATE": origin.state, "TZ": "UTC"}
-    return {"cwd": clone, "env": env, "capture_output": True, "text": True, "timeout": 60}
+    return {"cwd": clone, "env": env}

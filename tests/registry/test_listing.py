@@ -186,6 +186,7 @@ def test_registry_that_lists_in_no_dialect_names_the_remedy(registry, name, decl
     assert "repositories: [...]" in ran.json["errors"][0]["message"]
 
 
+@pytest.mark.row("AUTH-13")
 def test_catalog_names_that_are_no_paths_are_left_out_with_a_warning(registry, second_registry, name, declare, imgsync, source):
     """What would climb out of a namespace, or cannot be a repository, is never asked for."""
     push(registry, f"{name}/app", "1", image(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -112,6 +113,7 @@ def test_token_refused_between_chunks_costs_no_image(registry, second_registry, 
     copied(imgsync("apply", "-o", "json"), second_registry, name, content)
 
 
+@pytest.mark.row("AUTH-01")
 def test_blobs_in_object_storage_are_read_without_credentials(registry, second_registry, password_registry, name, workplace, imgsync, foreign, destination):
     """The presigned address gets its query byte for byte, and no credential."""
     client = password_registry.client()
@@ -244,10 +246,11 @@ def test_challenge_that_is_missing_is_asked_for_at_the_root(registry, second_reg
     content = push(registry, f"{name}/app", "1", image(1))
     with plain_client(registry) as http:
         assert http.get("/v2/").status_code == 200
-    source.add(switches.require_authorization("Basic dXNlcjpwYXNz", 'Basic realm="x"'), target="^/v2/$")
-    source.add(switches.require_authorization("Basic dXNlcjpwYXNz", ""), target=f"/v2/{name}")
+    basic = f"Basic {base64.b64encode(b'user:pass-SECRET').decode()}"
+    source.add(switches.require_authorization(basic, 'Basic realm="x"'), target="^/v2/$")
+    source.add(switches.require_authorization(basic, ""), target=f"/v2/{name}")
     declare(f"[{name}/app]")
-    credentials = "credentials: {username: user, password: pass}"
+    credentials = "credentials: {username: user, password: pass-SECRET}"
     write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false, {credentials}}}\n  {destination.host}: {{tls: false}}\n")
 
     copied(imgsync("apply", "-o", "json"), second_registry, name, content)

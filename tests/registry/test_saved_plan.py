@@ -12,8 +12,8 @@ import pytest
 
 import imgsync as program
 from tests import switches
+from tests.canary import secrets_in
 from tests.cli.test_changed_since import Repository
-from tests.conftest import secrets_in
 from tests.images import image, pull_raw, push
 
 SAVED = "plan.json"

@@ -217,6 +217,7 @@ def test_shared_blobs_are_asked_for_once_per_repository_and_read_once_per_regist
     assert ran.json["summary"]["bytes_read"] == sum(one.bytes_down for one in destination.recorded("GET .*/blobs/"))
 
 
+@pytest.mark.row("AUTH-11")
 def test_foreign_layers_are_not_asked_for(registry, name, declare, imgsync, source, destination):
     """They lie elsewhere by nature, so that their absence is no drift."""
     foreign = b"on another server"

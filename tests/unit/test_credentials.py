@@ -39,6 +39,7 @@ def keychain(
     return Keychain(files, ask=ask, on_secret=lambda _: None, on_warning=([] if warnings is None else warnings).append)
 
 
+@pytest.mark.row("AUTH-14")
 @pytest.mark.parametrize(
     ("auths", "registry", "expected"),
     [
@@ -71,6 +72,7 @@ def test_identity_tokens_are_told_from_passwords(tmp_path):
     assert (found.username, found.password, found.identity_token) == ("me", "refresh", True)
 
 
+@pytest.mark.row("AUTH-14")
 @pytest.mark.parametrize(
     ("path", "user"), [("ns/user/image", "image"), ("ns/user/other", "user"), ("ns/userland", "ns"), ("ns", "ns"), ("else", "host"), ("", "host")]
 )
@@ -101,6 +103,7 @@ def test_files_count_in_their_order(tmp_path):
     assert users(REGISTRY_AUTH_FILE=str(tmp_path / "one.json")) == ["one.json", "docker"]
 
 
+@pytest.mark.row("AUTH-24")
 @pytest.mark.parametrize(
     ("text", "where"),
     [
@@ -196,6 +199,7 @@ def test_helper_may_give_an_identity_token_or_know_nothing(helper):
     assert ask_helper("test", "r.io") is None
 
 
+@pytest.mark.row("AUTH-23")
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -215,6 +219,7 @@ def test_helper_that_misbehaves_is_an_error_without_its_words(body, message, hel
     assert "SECRET" not in caught.value.message + caught.value.hint
 
 
+@pytest.mark.row("AUTH-23")
 @pytest.mark.parametrize("name", ["missing-one", "../../bin/sh", "a b", ""])
 def test_helper_that_is_missing_or_misnamed_is_an_error(name):
     """A name is a name, never a path."""

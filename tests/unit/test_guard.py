@@ -7,7 +7,12 @@ import socket
 import httpx
 import pytest
 
+from imgsync.config.model import RegistryTrust, Trust
+from imgsync.errors import InsecureError
+from imgsync.oci import guard as guard_module
 from imgsync.oci.guard import Guard
+from imgsync.oci.retry import Patience
+from imgsync.registries import Registries
 
 NAMES = {
     "public.example": ["93.184.216.34"],
@@ -25,8 +30,12 @@ def dialled(monkeypatch):
     """What was dialled in the end; names resolve as NAMES says, addresses to themselves."""
     addresses: list[str] = []
 
-    def resolve(host, port, **_):
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in NAMES.get(host, [host])]
+    numbers = socket.getaddrinfo
+
+    def resolve(host, port, **more):
+        if host not in NAMES:
+            return numbers(host, port, **more, flags=socket.AI_NUMERICHOST)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in NAMES[host]]
 
     def connect(address, *_):
         addresses.append(address[0])
@@ -37,21 +46,80 @@ def dialled(monkeypatch):
     return addresses
 
 
-@pytest.mark.parametrize("host", ["inside.example", "metadata.example", "mixed.example", "mapped.example", "127.0.0.1", "::1", "169.254.169.254", "0.0.0.0"])
+@pytest.mark.row("AUTH-04", "AUTH-05")
+@pytest.mark.parametrize(
+    "host",
+    [
+        "inside.example",
+        "metadata.example",
+        "mixed.example",
+        "mapped.example",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::ffff:7f00:1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "fe80::1%lo",
+        "169.254.169.254",
+        "0.0.0.0",
+        "100.100.100.200",
+    ],
+)
 def test_public_registry_leads_to_no_private_address(host, dialled):
     """Neither by name nor by number, not even when one of several addresses is public; nothing is dialled."""
     backend = Guard([("public.example", 443)])
 
-    with pytest.raises(httpx.ConnectError, match="refused to follow a public registry"):
+    with pytest.raises(httpx.ConnectError, match=r"refused to follow a (public )?registry"):
         backend.dial(host, 443)
     assert dialled == []
 
 
-def test_public_registry_leads_to_its_public_blobs(dialled):
-    """The address that was checked is the one dialled, so a second answer of the name server moves nothing."""
-    Guard([("public.example", 443)]).dial("cdn.example", 443)
+@pytest.mark.row("AUTH-05")
+def test_public_registry_leads_to_its_public_blobs(dialled, monkeypatch):
+    """The address that was checked is the one dialled: a second answer of the name server moves nothing, and a third is checked like the first."""
+    guard = Guard([("public.example", 443)])
+    guard.dial("cdn.example", 443)
+    monkeypatch.setitem(NAMES, "cdn.example", ["127.0.0.1"])
+    guard.dial("cdn.example", 443)
+    assert dialled == ["93.184.216.35"] * 2
 
-    assert dialled == ["93.184.216.35"]
+    monkeypatch.setattr(guard_module, "_KEPT_SECONDS", -1)
+    with pytest.raises(httpx.ConnectError, match=r"refused to follow a public registry to cdn\.example at the private address 127\.0\.0\.1"):
+        guard.dial("cdn.example", 443)
+    assert dialled == ["93.184.216.35"] * 2
+
+
+@pytest.mark.row("AUTH-05")
+@pytest.mark.parametrize("addresses", [["93.184.216.34", "127.0.0.1"], ["127.0.0.1"]], ids=["one of two", "all of them later"])
+def test_private_address_of_its_own_opens_no_way_for_a_public_registry(addresses, dialled, monkeypatch):
+    """Its own name server adds a private address, at once or later: it counts as public all the same, for the addresses are its to choose."""
+    guard = Guard([("public.example", 443)])
+    guard.dial("public.example", 443)
+    dialled.clear()
+    monkeypatch.setattr(guard_module, "_KEPT_SECONDS", -1)
+    monkeypatch.setitem(NAMES, "public.example", addresses)
+
+    with pytest.raises(httpx.ConnectError, match="refused to follow a public registry"):
+        guard.dial("inside.example", 443)
+    with pytest.raises(httpx.ConnectError, match="refused to follow a public registry"):
+        (Guard([("public.example", 443)]) if len(addresses) > 1 else guard).dial("inside.example", 443)
+    assert dialled == []
+
+
+@pytest.mark.row("AUTH-04")
+@pytest.mark.parametrize("host", ["169.254.169.254", "metadata.example", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"])
+def test_nobody_leads_to_where_machines_are_told_who_they_are(host, dialled):
+    """A private registry may lead to private addresses, but to no cloud's metadata; one that lives there is spoken to."""
+    with pytest.raises(httpx.ConnectError, match="where machines are told who they are"):
+        Guard([("private.example", 443)]).dial(host, 80)
+    assert dialled == []
+
+    Guard([("169.254.7.7", 5000)]).dial("169.254.7.7", 5000)
+    assert dialled == ["169.254.7.7"]
 
 
 def test_private_registry_leads_where_it_likes(dialled):
@@ -68,3 +136,20 @@ def test_named_port_is_all_that_is_trusted(dialled):
 
     with pytest.raises(httpx.ConnectError, match="refused"):
         backend.dial("inside.example", 22)
+
+
+@pytest.mark.row("AUTH-04")
+@pytest.mark.parametrize("named", [False, True], ids=["by the registry", "by the operator"])
+def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialled):
+    """An API elsewhere is a lead like any other, unless it is the operator who says where it is."""
+    url = "https://inside.example"
+    trust = Trust({"public.example": RegistryTrust(listing="gitlab", listing_url=url if named else None)})
+    with Registries(trust, environ={}, on_retry=print, on_secret=print, on_warning=print) as registries:
+        client = registries.client("public.example", "source", Patience(attempts=1, interval_seconds=0, request_seconds=5))
+        api = registries.api(client, "" if named else url)
+
+        # What was dialled here is no socket: no further than that.
+        with pytest.raises(AttributeError if named else InsecureError):
+            api.get(api.operation("list repositories of", "a"), "/api/v4/groups/a")
+
+    assert dialled == (["10.0.0.5"] if named else [])

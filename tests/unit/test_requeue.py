@@ -21,8 +21,8 @@ from imgsync.errors import RequeueError, UsageError
 from imgsync.report import Outcome, Report
 from imgsync.requeue import NextRun, Progress, may_requeue, parse_target, requeues_so_far, start_next
 from imgsync.requeue.command import parse_command, run_command
+from tests.canary import secrets_in
 from tests.ci_service import Asked, CiService
-from tests.conftest import secrets_in
 
 NEXT = NextRun(3, remaining=17, plan_id="0123abcd")
 TOKEN = "requeue/token+1-SECRET"

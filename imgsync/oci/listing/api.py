@@ -174,7 +174,7 @@ class Api:
             document = json.loads(answer.body) if answer.body or answer.status == 200 else None
         except (ValueError, RecursionError) as error:
             raise operation.failed(UnexpectedResponseError, "the answer is no JSON; is this the registry's API?", status=answer.status) from error
-        return Page(document, answer.headers, linked(answer))
+        return Page(document, answer.headers, linked(answer, operation))
 
 
 # Opens the registry's API at a URL, "" for the registry's own host; an address that the operator named goes before.

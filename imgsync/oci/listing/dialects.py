@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
+from imgsync.errors import InsecureError
+from imgsync.oci.address import has_login, parted
 from imgsync.oci.aws import Aws
+from imgsync.oci.foreign import httpx
 from imgsync.oci.listing import dockerhub, ghcr
 from imgsync.oci.listing.api import OpenApi
 from imgsync.oci.listing.catalog import Catalog
@@ -40,5 +42,18 @@ def _realm_host(client: RegistryClient) -> str:
     if client.registry == "registry.gitlab.com":
         return "https://gitlab.com"
     challenge = client.transport.challenge or client.asked_challenge()
-    realm = urlsplit(challenge.parameters.get("realm", "") if challenge is not None else "")
-    return f"{realm.scheme}://{realm.netloc}" if realm.netloc else ""
+    realm = challenge.parameters.get("realm", "") if challenge is not None else ""
+    if "://" not in realm:
+        return ""
+    try:
+        (scheme, _, _), host, _ = parted(realm)
+        good = not has_login(realm) and (scheme == "https" or client.transport.endpoint.plain)
+    except httpx.InvalidURL:
+        good = False
+    if not good:
+        raise client.operation("list repositories of", client.registry).failed(
+            InsecureError,
+            "the registry names a token server, beside which its API is, that is not reached by https",
+            hint=f"nothing was sent to it; name the API: registries: {{{client.registry}: {{listing: {{kind: gitlab, url: URL}}}}}}",
+        )
+    return f"{scheme}://{host}"

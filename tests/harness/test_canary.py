@@ -1,0 +1,130 @@
+"""The canary sings: a credential that shows anywhere is found, in whatever form; what holds none is let be."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from tests.canary import CANARY, run_watched, secrets_in
+from tests.images import image, push
+from tests.registry_process import LOGIN
+from tests.run_imgsync import finish
+
+# A tag is told everywhere: in the plan, in logs, in the state.
+TAG = "1-SECRET"
+
+
+def _basic(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "you sent pass-SECRET",
+        "SECRET-key",
+        quote("a/b+c-SECRET", safe=""),
+        f"Basic {_basic('me', 'pass-SECRET')}",
+        f"Basic {_basic('you', 'p-SECRET')}=",
+        f"Basic {_basic('user', 'some-SECRET-more')}",
+        _basic(*LOGIN),
+        LOGIN[1],
+        b"\x00\xff" + LOGIN[1].encode(),
+    ],
+)
+def test_every_form_of_a_credential_is_found(said):
+    """As it is, percent-encoded, in base64 wherever it begins there, among bytes that are no text."""
+    assert secrets_in(said)
+
+
+def test_tokens_of_the_token_server_are_found(token_server):
+    """Each begins alike."""
+    assert secrets_in(f"Bearer {token_server.issue(['repository:a:pull'])}")
+
+
+def test_text_without_a_credential_is_let_be():
+    """The word alone, a digest, a name in base64."""
+    assert secrets_in(f"AWS_SECRET_ACCESS_KEY secret sha256:{'a' * 64} {_basic('robot', '')}") == []
+
+
+@pytest.fixture
+def leaking(registry, name, declare):
+    """Declare a mirror of a tag that is spelt like a secret."""
+    push(registry, f"{name}/app", TAG, image(1))
+    declare(f"[{name}/app]", "concurrency: {images: 1}")
+
+
+def test_what_a_run_prints_and_leaves_is_searched(leaking, imgsync, workplace):
+    """Standard output, the log, the state, a plan and a report: each that holds the planted secret is named, and no input is."""
+    (workplace.folder / "input.txt").write_text("input-SECRET")
+    imgsync("plan", "--out", "plan.json")
+    imgsync("apply", "--report", "report.html")
+    (workplace.folder / "later.txt").write_text("later-SECRET")
+
+    leaks = "\n".join(CANARY.leaks())
+
+    for place in ("stdout of plan", "stderr of apply", "plan.json, left by plan", "report.html, left by apply", ".imgsync/state/"):
+        assert place in leaks
+    assert "input.txt" not in leaks
+    assert "later.txt" not in leaks
+    assert CANARY.leaks() == [], "each is told once"
+
+
+@pytest.mark.parametrize("read", ["in part", "not at all"])
+def test_what_nobody_read_is_searched(read, leaking, start_imgsync, source):
+    """A run whose output the test reads itself, or leaves lying, and that is killed."""
+    process = start_imgsync("plan", "--log-level", "debug")
+    if read == "in part":
+        assert process.stdout.readline()
+        process.kill()
+        finish(process)
+    else:
+        process.wait(30)
+
+    assert any(leak.startswith("stdout of plan") for leak in CANARY.leaks())
+
+
+def test_scripts_are_watched(tmp_path):
+    """Whatever else runs the program is watched too: what it prints and what it writes, not what was there."""
+    (tmp_path / "input").write_text("input-SECRET")
+    (tmp_path / "changed").write_text("input-SECRET")
+    script = f"echo more >> changed; echo {_basic('me', 'output-SECRET')} > made; echo printed-SECRET >&2"
+
+    run_watched(["sh", "-c", script], cwd=tmp_path, env={})
+
+    leaks = CANARY.leaks()
+    assert {leak.partition(",")[0] for leak in leaks[:-1]} == {str(tmp_path / "changed"), str(tmp_path / "made")}
+    assert leaks[-1].startswith("sh -c")
+
+
+@pytest.mark.parametrize("header", ["authorization", "cookie", "x-other"])
+def test_foreign_host_is_searched(header, foreign):
+    """A host at another address is a stranger: neither a secret, in a path or a header, nor any login is for it; what was forgotten counts too."""
+    httpx.get(f"{foreign.url}/v2/", headers={header: "a-SECRET" if header == "x-other" else "anything"}, trust_env=False)
+    foreign.forget()
+    httpx.get(f"{foreign.url}/v2/{_basic('me', 'path-SECRET')}", trust_env=False)
+
+    leaks = CANARY.leaks()
+
+    assert len([leak for leak in leaks if leak.startswith(f"the foreign host {foreign.host} was sent")]) == len(leaks) == 2
+
+
+@pytest.mark.parametrize("where", ["registries.yaml", "docker/config.json"])
+def test_password_of_another_host_is_searched_for(where, name, declare, imgsync, write, source, destination):
+    """What is declared for one registry is for no other, be it at the same address."""
+    declare(f"[{name}/app]")
+    password = "not shaped like the others"
+    if where == "registries.yaml":
+        trusted = {source.host: {"tls": False, "credentials": {"username": "me", "password": "${WORD}"}}, destination.host: {"tls": False}}
+        write(where, json.dumps({"version": 1, "registries": trusted}))
+    else:
+        write(where, json.dumps({"auths": {source.host: {"auth": _basic("me", password)}}}))
+    imgsync("plan", env={"WORD": password})
+    for proxy in (source, destination):
+        httpx.get(f"{proxy.url}/v2/", auth=("me", password), trust_env=False)
+
+    assert CANARY.leaks() == [f"{destination.host} was sent the password of {source.host}: {password!r}"]

@@ -1,0 +1,19 @@
+"""Switches about who we are, and where a registry may send us."""
+
+from __future__ import annotations
+
+from tests.switches import Switch
+from tests.wire import Answer, Request
+
+
+class UnlessHost(Switch):
+    """Apply another switch to all requests but those whose Host header begins with a name: one server then plays two hosts."""
+
+    def __init__(self, name: str, switch: Switch) -> None:
+        """Apply *switch* but where the host is *name*."""
+        self._name = name
+        self._switch = switch
+
+    def request(self, request: Request) -> Request | Answer:
+        """Apply it, or do not."""
+        return request if (request.header("host") or "").startswith(self._name) else self._switch.request(request)

@@ -1,0 +1,56 @@
+"""A proxy that knows CONNECT and nothing else: what goes through it, it cannot read."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+
+class Tunnel:
+    """Listens on loopback; `asked` are the heads that it was sent."""
+
+    def __init__(self) -> None:
+        """Listen; connections are answered when the block is entered."""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.asked: list[bytes] = []
+
+    @property
+    def url(self) -> str:
+        """Return the URL by which it is declared as a proxy."""
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Tunnel:
+        """Begin to answer."""
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Answer nobody any more."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        self.asked.append(head)
+        host, _, port = head.split()[1].decode().rpartition(":")
+        server = socket.create_connection((host, int(port)))
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+        _pump(client, server)
+
+
+def _pump(one: socket.socket, other: socket.socket) -> None:
+    """Pass on what *one* says until it is done, then close both."""
+    with contextlib.suppress(OSError), one, other:
+        while data := one.recv(1 << 16):
+            other.sendall(data)
