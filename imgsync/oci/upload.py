@@ -73,7 +73,9 @@ class UploadSession:
             if said.isdigit() and int(said) != sent - 1:
                 # 0-0 is also how no byte at all is told of.
                 what = f"it says to have {int(said) + 1} bytes after {sent} were sent"
-                raise self._operation.failed(UnexpectedResponseError, what, status=answer.status, hint="it does not take a blob in parts")
+                declared = self.client.transport.endpoint.chunk_bytes is not None
+                hint = f"it does not take a blob in parts{'; take chunk_size out of registries.yaml' if declared else ''}"
+                raise self._operation.failed(UnexpectedResponseError, what, status=answer.status, hint=hint)
             self.location = _location(self.client, self._operation, answer.headers.get("location", ""), base=self.location, status=answer.status)
         pieces.finish()
         self._send("PUT", self._closing(), None, 0, accept={201, 204})

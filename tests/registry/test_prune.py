@@ -232,6 +232,7 @@ class SecondPage(switches.Switch):
         return answer.with_headers(Link=f'<{request.path}?last=1&n=1>; rel="next"')
 
 
+@pytest.mark.row("REG-23")
 @pytest.mark.parametrize(
     ("switch", "code"), [(SecondPage(), 1), (Respond(200, {"name": "app", "tags": ["1", "no tag!"]}), 0)], ids=["fails on page two", "is incomplete"]
 )
@@ -407,6 +408,7 @@ def test_index_that_somebody_moved_keeps_its_parts(second_registry, name, declar
     assert second_registry.tags(f"m/{name}/app") == ["1", "2", "3"]
 
 
+@pytest.mark.row("REG-23")
 def test_digest_is_not_deleted_on_a_partial_list(second_registry, name, declare, imgsync, destination, mirrored):
     """A listing that leaves something out may leave out the tag that shares the digest."""
     mirrored(v1=image(1), v2=image(2))

@@ -185,6 +185,28 @@ def test_absurd_least_chunk_is_one_clear_error(registry, second_registry, name, 
     assert second_registry.tags(f"m/{name}/app") == []
 
 
+@pytest.mark.row("REG-08")
+def test_registry_that_drops_later_chunks_is_found_out(registry, second_registry, name, declare, write, imgsync, source, destination):
+    """Blobs go in one piece unless chunks are declared; a registry that drops them then is found out before the blob counts, and the setting is named."""
+    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=300_000))
+    destination.add(switches.loses_chunks(), method="PATCH")
+    declare(f"[{name}/app]", "referrers: false")
+    trust = f"version: 1\nregistries:\n  {source}: {{tls: false}}\n  {destination}: {{tls: false"
+    write("registries.yaml", f"{trust}, chunk_size: 128KiB}}\n")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "it says to have 1 bytes after 131072 were sent" in ran.json["outcomes"][0]["error"]
+    assert "take chunk_size out of registries.yaml" in ran.json["outcomes"][0]["error"]
+    assert second_registry.tags(f"m/{name}/app") == []
+    write("registries.yaml", f"{trust}}}\n")
+    destination.forget()
+    assert imgsync("apply").code == 0
+    assert destination.requests("PATCH") == []
+    assert_served(second_registry, f"m/{name}/app", "1", content)
+
+
 @pytest.mark.row("REG-10", "REG-11")
 def test_mount_that_fails_becomes_one_upload(registry, second_registry, name, declare, imgsync, destination):
     """Whatever a registry answers to a mount, the blob is uploaded, once; no session is left open."""
@@ -507,6 +529,8 @@ def test_repository_of_a_catalog_that_is_empty_is_empty(registry, name, declare,
 
     assert ran.code == 0, ran.stdout
     assert ran.json["summary"]["create"] == 1
+    # It may be hidden from us too: nothing is deleted for it.
+    assert [f"{name}/unknown is listed, but its tags are not known" in line["reason"] for line in ran.events("listing.incomplete")] == [True]
     declare(f"[{name}/unknown]")
     named = imgsync("plan", "-o", "json")
     assert named.code == 1
