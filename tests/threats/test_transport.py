@@ -341,7 +341,7 @@ def test_answer_that_comes_before_the_upload_is_read_counts(registry, second_reg
     """The registry says no and reads not a byte more, be it that it hangs up or that it does not: its words are the error, in no more than the time allowed."""
     early = {"hangs-up": EarlyAnswer(507, "no room left", reset=True), "stays": EarlyAnswer(507, "no room left", reset=False)}
     for path, switch in early.items():
-        push(registry, f"{name}/{path}", "1", image(path, layers=0, shared=layer((name, path), 12 * MEBIBYTE)))
+        push(registry, f"{name}/{path}", "1", image(path, layers=0, shared=f"{path:16}".encode() * MEBIBYTE))
         destination.add(switch, method="PUT", target=f"{name}/{path}/blobs/uploads/")
     good = push(registry, f"{name}/good", "1", image("good"))
     declare(f"[{name}/hangs-up, {name}/stays, {name}/good]", "timeouts: {request: 2s}\nconcurrency: {blobs: 1}\nreferrers: false")
