@@ -241,10 +241,12 @@ def test_nothing_is_deleted_unless_every_listing_is_whole(where, switch, code, r
     """An error or a doubt in any mirror, and every tag stays; the log says why."""
     mirrored(v1=image(1), v2=image(2))
     push(registry, f"{name}/other", "1", image("other"))
-    declare(f"[{name}/app]", only("1"))
+    # Nothing but the listing's own failure is to hold the deletion back.
+    declare(f"[{name}/app]", only("1").replace("{", "{at_least: 0, ", 1))
     write(
         "mirrors.d/b.yaml",
-        f"version: 1\nmirrors:\n  - {{name: b, source: {source.host}/{name}/other, destinations: ['{deletes_tags.host}/else'], retry: {{attempts: 1}}}}\n",
+        f"version: 1\nmirrors:\n  - {{name: b, source: {source.host}/{name}/other, destinations: ['{deletes_tags.host}/else'], retry: {{attempts: 1}}, "
+        "tags: {at_least: 0}}\n",
     )
     source.add(switch, method="GET", target=f"/{name}/{where}/tags/list")
 
