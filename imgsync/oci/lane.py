@@ -192,10 +192,12 @@ class _Connection:
             self._live.settimeout(request.timeout_seconds)
         complete = False if request.expects and self._is_refused(request, parser) else self._send(request, parser)
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
-            self._live.settimeout(max(request.timeout_seconds, request.answer_seconds))
+            if request.answer_seconds > request.timeout_seconds:
+                self._live.settimeout(request.answer_seconds)
             while not parser.has_head:
                 self._feed(parser)
-            self._live.settimeout(request.timeout_seconds)
+            if request.answer_seconds > request.timeout_seconds:
+                self._live.settimeout(request.timeout_seconds)
         body = _Body(self, parser, reusable=complete and parser.keeps_alive)
         return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self.begun else {UNTOUCHED: True})
 

@@ -353,7 +353,7 @@ class Transport:
 
     def _refused(self, call: Call, response: httpx.Response, url: str) -> RegistryError:
         origin = origin_of(url)
-        if origin != self._origin and response.status_code in _LEAD_REFUSED:
+        if origin != self._origin and response.status_code in _LEAD_REFUSED and "/blobs/" in call.target:
             # Signed addresses expire; asked again, the registry names another.
             detail = f"{origin[1]}, to which the registry sent us, refuses"
             return call.operation.failed(UnreachableError, detail, status=response.status_code, hint="the address that the registry gave may have expired")

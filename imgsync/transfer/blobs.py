@@ -15,14 +15,13 @@ from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError,
 from imgsync.oci.aws import is_ecr
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
 from imgsync.oci.retry import retry_call
 from imgsync.oci.upload import UploadSession, begin_upload
 from imgsync.transfer.feed import Feeds
 from imgsync.transfer.memory import BlobMemory
 from imgsync.transfer.model import Task
 
-_NOT_WHERE_WE_ARE = 416
 _LOST_SESSION = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
 
 
@@ -152,7 +151,7 @@ class BlobCarrier:
             session.cancel()
             if isinstance(error, QuotaSpentError):
                 self._full[project] = error
-            if isinstance(error, RegistryError) and (error.code in _LOST_SESSION or error.status == _NOT_WHERE_WE_ARE):
+            if isinstance(error, RegistryError) and (error.code in _LOST_SESSION or error.status == NO_SUCH_RANGE):
                 # The registry forgot the session, as after a restart, or a part of what was sent: a new one may do.
                 raise UnreachableError(
                     error.operation, error.reference, origin=error.origin, detail=error.detail, status=error.status, code=error.code
