@@ -57,7 +57,7 @@ class Completeness:
             level = [one for one in dict.fromkeys(named) if one not in found]
         # A foreign layer lies elsewhere by nature.
         blobs = {blob.digest: blob for manifest in found.values() if manifest is not None for blob in manifest.blobs if not blob.foreign}
-        here = dict(map_unordered(lambda one: (one, self._has_blob(client, repository, one)), blobs, limit=limit))
+        here = dict(map_unordered(lambda one: (one.digest, self._has_blob(client, repository, one)), blobs.values(), limit=limit))
         gone = [one for one, manifest in found.items() if manifest is None]
         held = Held(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_here in here.items() if not is_here)))
         self._held[reference] = held
@@ -103,11 +103,11 @@ class Completeness:
             self._flights.run(("manifest", *key), pull)
         return self._manifests[key]
 
-    def _has_blob(self, client: RegistryClient, repository: Repository, digest: str) -> bool:
-        key = (repository, digest)
+    def _has_blob(self, client: RegistryClient, repository: Repository, blob: Descriptor) -> bool:
+        key = (repository, blob.digest)
 
         def ask() -> None:
-            self._blobs[key] = client.has_blob(repository, digest)
+            self._blobs[key] = client.has_blob(repository, blob)
 
         while key not in self._blobs:
             self._flights.run(("blob", *key), ask)

@@ -14,6 +14,7 @@ ImgsyncError                    .hint: what to do next     .exit_code
 │   ├── NotFoundError           404
 │   ├── RejectedError           the registry said no in its own words
 │   │   ├── ImmutableTagError   a tag that the registry does not let move
+│   │   ├── QuotaSpentError     no room left for more blobs
 │   │   └── TooLargeError       smaller pieces may do
 │   ├── UnexpectedResponseError an answer that the protocol does not know
 │   └── InsecureError           TLS that cannot be trusted, or a lead we do not follow
@@ -161,6 +162,10 @@ class RejectedError(RegistryError):
 
 class ImmutableTagError(RejectedError):
     """The registry lets nobody move this tag; refused rather than failed."""
+
+
+class QuotaSpentError(RejectedError):
+    """The registry has no room left for what is pushed there."""
 
 
 class TooLargeError(RejectedError):

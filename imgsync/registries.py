@@ -28,6 +28,8 @@ from imgsync.oci.retry import Patience, RetryDetails
 from imgsync.oci.transport import Transport
 from imgsync.referrers import ReferrerReader
 
+_MOST_WARNINGS = 20
+
 
 class Registries:
     """Every registry a run talks to. Source and destination of one registry have transports of their own."""
@@ -40,12 +42,13 @@ class Registries:
         on_retry: Callable[[RetryDetails], None],
         on_secret: Callable[[Iterable[str]], None],
         on_warning: Callable[[str], None],
+        on_registry_warning: Callable[[str, str], None],
     ) -> None:
         """
         Reach registries as *trust* says.
 
         Credentials it lacks come from containers' and docker's auth files, found by *environ*; *on_secret* hears of every password before it is
-        used, *on_warning* of what cannot be read.
+        used, *on_warning* of what cannot be read, *on_registry_warning* of what a registry wants people to be told: its name, and the text, once.
         """
         self.trust = trust
         self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, last=_login_of_cloud, on_secret=on_secret, on_warning=on_warning)
@@ -54,6 +57,8 @@ class Registries:
         self.gate = Gate(trust, self.manifests, self.referrers)
         self.on_retry = on_retry
         self._on_secret = on_secret
+        self._on_registry_warning = on_registry_warning
+        self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiAccess] = {}
         self._paces: dict[str, Pace] = {}
@@ -101,8 +106,17 @@ class Registries:
         """
         key = (registry, origin)
         if key not in self._transports:
-            self._transports[key] = Transport(self._endpoint(registry, origin), self._pace(registry))
+            self._transports[key] = self._transport(self._endpoint(registry, origin), self._pace(registry))
         return RegistryClient(self._transports[key], patience)
+
+    def _transport(self, endpoint: Endpoint, pace: Pace) -> Transport:
+        def warn(text: str) -> None:
+            # Bounded: what is said anew each time is not worth telling for ever.
+            if (endpoint.registry, text) not in self._warned and len(self._warned) < _MOST_WARNINGS:
+                self._warned.add((endpoint.registry, text))
+                self._on_registry_warning(endpoint.registry, text)
+
+        return Transport(endpoint, pace, on_warning=warn)
 
     def pulls_left(self, registry: str) -> PullsLeft | None:
         """Return what *registry* said is left of the pulls it allows us, None where it does not count them or was not asked."""
@@ -149,7 +163,7 @@ class Registries:
             host = urlsplit(own.url).hostname or ""
             # The registry's declared rate counts what the registry is asked; an API elsewhere has limits of its own.
             pace = self._pace(client.registry) if urlsplit(at).netloc == urlsplit(own.url).netloc else Pace(client.registry, None)
-            self._apis[key] = ApiAccess(Transport(endpoint, pace), host, self._on_secret, named=named is not None)
+            self._apis[key] = ApiAccess(self._transport(endpoint, pace), host, self._on_secret, named=named is not None)
         return Api(self._apis[key], client.patience)
 
     def patience(self, mirror: Mirror, *, check: Callable[[], None]) -> Patience:

@@ -114,6 +114,7 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
             on_retry=lambda details: _note_retry(log, throttles, details),
             on_secret=hidden.hide,
             on_warning=lambda text: log.warning("credentials.unread", reason=text),
+            on_registry_warning=lambda registry, text: log.warning("registry.warned", registry=registry, reason=text),
         ) as registries:
             if ignored := _ignored_proxy(trust):
                 log.warning(

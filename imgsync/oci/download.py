@@ -8,18 +8,23 @@ from collections.abc import Generator, Iterator
 from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
 from imgsync.oci.retry import RetryDetails, is_transient, pause_seconds
 from imgsync.oci.transport import StreamedAnswer
 
 _PARTIAL = 206
 
 
+class WrongRangeError(UnexpectedResponseError):
+    """What came is not the range that was asked for."""
+
+
 def download(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, start: int = 0, end: int | None = None) -> Generator[bytes, None, None]:
     """
     Yield the blob's bytes from *start* to *end* (excluded; None is the blob's own) in order, each once, resuming with `Range` after a break.
 
-    The number of tries counts anew after each byte of progress. Spec: design.md §7.6.
+    The number of tries counts anew after each byte of progress; where ranges cannot be had it begins anew and passes over what is known.
+    Spec: design.md §7.6.
 
     Raises:
         RegistryError: It cannot be had within the tries of the client's patience.
@@ -27,9 +32,10 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
     reached = start
     last = descriptor.size_bytes if end is None else end
     failures = 0
+    whole = False
     while True:
         try:
-            with client.open_blob(repository, descriptor, offset=reached, end=end) as answer:
+            with client.open_blob(repository, descriptor, offset=0 if whole else reached, end=end) as answer:
                 for chunk in _from_offset(answer, reached, end, client=client, repository=repository, descriptor=descriptor):
                     reached += len(chunk)
                     failures = 0
@@ -38,6 +44,11 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
                 return
             # A body that ends with its connection may be short without any error.
             raise client.operation("pull blob", repository.at(descriptor.digest)).failed(UnreachableError, f"the body ended at byte {reached} of {last}")
+        except WrongRangeError:
+            if end is not None or whole:
+                raise
+            # Where parts are not to be had, the whole is; what is known of it is passed over.
+            whole = True
         except RegistryError as error:
             failures += 1
             if not is_transient(error) or failures >= client.patience.attempts:
@@ -61,17 +72,19 @@ def _from_offset(
     Yield the bytes of *answer* from *offset* on, wherever it begins itself.
 
     Raises:
-        UnexpectedResponseError: It is another range than was asked for, or none though an *end* was.
+        WrongRangeError: It is another range than was asked for, or none though an *end* was.
     """
     operation = client.operation("pull blob", repository.at(descriptor.digest))
+    if answer.status == NO_SUCH_RANGE:
+        raise operation.failed(WrongRangeError, f"the registry says that there is no byte {offset}", status=answer.status)
     if answer.status == _PARTIAL:
         claimed = re.fullmatch(r"bytes ([0-9]{1,15})-([0-9]{1,15})/(?:[0-9]{1,15}|\*)", answer.headers.get("content-range", ""))
         if claimed is None or int(claimed[1]) != offset or (end is not None and int(claimed[2]) != end - 1):
-            raise operation.failed(UnexpectedResponseError, "the registry resumed at another byte", status=_PARTIAL)
+            raise operation.failed(WrongRangeError, "the registry resumed at another byte", status=_PARTIAL)
         yield from answer.chunks
         return
     if end is not None:
-        raise operation.failed(UnexpectedResponseError, "the registry sends the whole where a range was asked for", status=answer.status)
+        raise operation.failed(WrongRangeError, "the registry sends the whole where a range was asked for", status=answer.status)
     skip = offset
     for chunk in answer.chunks:
         if skip >= len(chunk):

@@ -14,6 +14,7 @@ from imgsync.errors import (
     AuthenticationError,
     ImmutableTagError,
     NotFoundError,
+    QuotaSpentError,
     RateLimitedError,
     RegistryError,
     RejectedError,
@@ -43,8 +44,8 @@ class Operation:
 def error_of(operation: Operation, status: int, *, headers: Mapping[str, str], body: bytes) -> RegistryError:
     """Return the error that *status* and the registry's own words amount to; *body* may be anything."""
     code, detail = _registry_words(body)
-    kind = ImmutableTagError if status in _REFUSALS and "immutable" in f"{code} {detail}".lower() else _kind(status)
-    error = operation.failed(kind, detail, status=status, code=code, hint=_hint(kind, code, detail))
+    kind = _kind(status, f"{code} {detail}".lower())
+    error = operation.failed(kind, detail, status=status, code=code, hint=_hint(kind, code))
     if error.transient:
         error.retry_after_seconds = retry_after_seconds(headers.get("retry-after", ""), now=time.time())
     return error
@@ -69,7 +70,11 @@ def safe_text(text: str) -> str:
     return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in short)
 
 
-def _kind(status: int) -> type[RegistryError]:
+def _kind(status: int, words: str) -> type[RegistryError]:
+    if status in _REFUSALS and "immutable" in words:
+        return ImmutableTagError
+    if 400 <= status < 600 and status not in {401, 429} and any(said in words for said in _QUOTA_WORDS):
+        return QuotaSpentError
     if status in _TRANSIENT:
         return UnreachableError
     special: dict[int, type[RegistryError]] = {401: AuthenticationError, 403: AccessDeniedError, 404: NotFoundError, 429: RateLimitedError}
@@ -85,14 +90,14 @@ def _registry_words(body: bytes) -> tuple[str, str]:
         detail = first.get("message") or ""
         more = first.get("detail")
         text = f"{detail} {json.dumps(more) if more and not isinstance(more, str) else more or ''}"
-        return safe_text(str(first.get("code") or "")), safe_text(text)
+        return safe_text(str(first.get("code") or "")).upper(), safe_text(text)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         text = body[:2000].decode("utf-8", "replace").strip()
         return "", "" if text.startswith("<") else safe_text(text)
 
 
-def _hint(kind: type[RegistryError], code: str, detail: str) -> str:
-    if any(words in detail.lower() for words in _QUOTA_WORDS):
+def _hint(kind: type[RegistryError], code: str) -> str:
+    if kind is QuotaSpentError:
         return "the destination's quota is used up; raise it there, or mirror less"
     if kind is ImmutableTagError:
         return "the registry keeps this tag as it is; take it out of the selection, or let it be moved there"

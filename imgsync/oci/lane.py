@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imgsync.oci.address import Origin
 from imgsync.oci.answer import ParsedAnswer
@@ -40,7 +40,7 @@ class Outgoing:
     One request as it goes out: `target` is path and query, ASCII, sent as it is; `host` is for the Host header.
 
     An iterator as `body` can be sent once, and is `length_bytes` long; with `expects` it is begun only when the server wants it, or says nothing.
-    `timeout_seconds` is the longest silence, `connect_seconds` the longest dialling.
+    `timeout_seconds` is the longest silence, but `answer_seconds` (if longer) that before the answer; `connect_seconds` the longest dialling.
 
     httpx's own Request is not it: it parses each URL character by character, which was a quarter of a request's CPU (docs/decisions/0005).
     """
@@ -55,6 +55,7 @@ class Outgoing:
     expects: bool = False
     timeout_seconds: float = 30.0
     connect_seconds: float = 10.0
+    answer_seconds: float = 0.0
 
     @property
     def length(self) -> int:
@@ -63,8 +64,23 @@ class Outgoing:
 
     @property
     def replayable(self) -> bool:
-        """Return whether it may be sent more than once."""
-        return self.body is None or isinstance(self.body, bytes)
+        """Return whether it may be sent once more."""
+        return self.body is None or isinstance(self.body, bytes) or (isinstance(self.body, _Primed) and self.body.fresh)
+
+
+class _Primed:
+    """A body whose first piece is at hand; it can be given from its beginning as long as no other was taken."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._rest = iter(pieces)
+        self._first = next(self._rest, b"")
+        self.fresh = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._first
+        for piece in self._rest:
+            self.fresh, self._first = False, b""
+            yield piece
 
 
 class Lane:
@@ -84,6 +100,9 @@ class Lane:
             httpx.TransportError: Nobody answered in time, or not in HTTP.
         """
         origin = request.origin
+        if request.body is not None and not isinstance(request.body, bytes) and not request.expects:
+            # Before a connection is chosen: until the first byte comes, one that lies idle may be closed.
+            request = replace(request, body=_Primed(request.body))
         kept = self._connections.pop(origin, None)
         if kept is not None and not kept.usable:
             kept.close()
@@ -173,8 +192,12 @@ class _Connection:
             self._live.settimeout(request.timeout_seconds)
         complete = False if request.expects and self._is_refused(request, parser) else self._send(request, parser)
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
+            if request.answer_seconds > request.timeout_seconds:
+                self._live.settimeout(request.answer_seconds)
             while not parser.has_head:
                 self._feed(parser)
+            if request.answer_seconds > request.timeout_seconds:
+                self._live.settimeout(request.timeout_seconds)
         body = _Body(self, parser, reusable=complete and parser.keeps_alive)
         return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self.begun else {UNTOUCHED: True})
 
@@ -241,6 +264,11 @@ class _Connection:
                 self._send_all(piece)
         except httpx.WriteError:
             # A server that refuses a body closes its end; what it said is still to be read, if it said anything.
+            return False
+        except httpx.WriteTimeout:
+            # Or it leaves it open, and reads no more.
+            if not self._readable():
+                raise
             return False
         if left != 0:
             raise httpx.LocalProtocolError("the body is not as long as its Content-Length")

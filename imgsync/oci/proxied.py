@@ -29,7 +29,8 @@ class ProxiedLane:
         headers = list(request.headers)
         if request.length_bytes is not None:
             headers.append(("Content-Length", str(request.length_bytes)))
-        timeouts = httpx.Timeout(request.timeout_seconds, connect=request.connect_seconds).as_dict()
+        reading = max(request.timeout_seconds, request.answer_seconds)
+        timeouts = httpx.Timeout(request.timeout_seconds, connect=request.connect_seconds, read=reading).as_dict()
         url = f"{request.origin[0]}://{request.host}{request.target}"
         try:
             return self._transport.handle_request(httpx.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeouts}))

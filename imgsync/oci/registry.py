@@ -20,11 +20,13 @@ from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.retry import Patience
 from imgsync.oci.transport import Answer, Call, StreamedAnswer, Transport
 
+NO_SUCH_RANGE = 416
 _NO_HEAD = {400, 403, 405, 406, 501}
 # All of these have been seen from registries without the referrers API; the first few may concern one repository alone.
 _MAYBE_NO_REFERRERS = {401, 403}
 _NO_REFERRERS = {303, 400, 404, 405, 406, 410, 501}
 _REFERRERS_LIMIT = 1000
+_CREATED = 201
 _DELETED = frozenset({200, 202, 204})
 _NO_TAG_DELETE = frozenset({400, 405, 501})
 _NO_UPLOAD = "00000000-0000-4000-8000-000000000000"
@@ -86,7 +88,7 @@ class RegistryClient:
 
     def resolve(self, reference: Reference) -> Resolved | None:
         """
-        Return what *reference* names now, None when there is no such thing. One HEAD; a GET where HEAD says too little.
+        Return what *reference* names now, None when there is no such thing. One HEAD; a GET where HEAD says too little, or that a source has nothing.
 
         Raises:
             RegistryError: Anything but an answer to the question.
@@ -95,7 +97,8 @@ class RegistryClient:
         """
         call = self._manifest_call("HEAD", reference, "resolve", accept={200, 404} | _NO_HEAD)
         answer = self.transport.request(call, patience=self.patience)
-        if answer.status == 404:
+        if answer.status == 404 and self.origin == "destination":
+            # What a source lists is mostly there, and some say 404 to HEAD alone.
             return None
         digest = answer.headers.get("docker-content-digest", "")
         if answer.status == 200 and is_digest(digest):
@@ -171,6 +174,7 @@ class RegistryClient:
         Raises:
             RejectedError: The registry misses something it references, or refuses the tag.
             ContentMismatchError: The registry says it stored another digest.
+            UnexpectedResponseError: It says something else than that it stored the manifest, and does not serve it.
 
         Spec: "Pushing Manifests" (end-7).
         """
@@ -187,12 +191,18 @@ class RegistryClient:
         stored = answer.headers.get("docker-content-digest", "")
         if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
             raise ContentMismatchError(f"push manifest {reference}", expected=manifest.digest, actual=stored, origin=self.origin)
+        if answer.status != _CREATED and not is_digest(stored) and not self._serves(reference, manifest):
+            raise call.operation.failed(UnexpectedResponseError, "the answer is no registry's, and the manifest is not there", status=answer.status)
         return "oci-subject" in answer.headers
+
+    def _serves(self, reference: Reference, manifest: Manifest) -> bool:
+        found = self.resolve(reference)
+        return found is not None and found.digest == manifest.digest
 
     @contextlib.contextmanager
     def open_blob(self, repository: Repository, descriptor: Descriptor, *, offset: int = 0, end: int | None = None) -> Iterator[StreamedAnswer]:
         """
-        Give the blob's bytes from *offset* on, to before *end* if given: status 206, or 200 with all of them where ranges are not known.
+        Give the blob's bytes from *offset* on, to before *end* if given: status 206, or 200 with all of them where ranges are not known, or 416.
 
         Raises:
             RegistryError: Also out of the chunks, when the connection breaks.
@@ -205,7 +215,7 @@ class RegistryClient:
             "GET",
             f"/v2/{repository.path}/blobs/{descriptor.digest}",
             scopes=_scopes(repository, "pull"),
-            accept=frozenset({200, 206} if part else {200}),
+            accept=frozenset({200, 206, NO_SUCH_RANGE} if part else {200}),
             headers={"Range": f"bytes={offset}-{'' if end is None else end - 1}"} if part else {},
         )
         with self.transport.stream(call, patience=self.patience) as answer:
@@ -227,20 +237,21 @@ class RegistryClient:
         )
         return self.transport.request(call, patience=self.patience).body
 
-    def has_blob(self, repository: Repository, digest: str) -> bool:
+    def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
         """
-        Return whether the repository serves the blob.
+        Return whether the repository serves the blob, by its digest and, where the registry says it, its length.
 
         Spec: "Checking if content exists in the registry" (end-2).
         """
         call = Call(
-            self.operation("check blob", repository.at(digest)),
+            self.operation("check blob", repository.at(blob.digest)),
             "HEAD",
-            f"/v2/{repository.path}/blobs/{digest}",
+            f"/v2/{repository.path}/blobs/{blob.digest}",
             scopes=_scopes(repository, "pull"),
             accept=frozenset({200, 404}),
         )
-        return self.transport.request(call, patience=self.patience).status == 200
+        answer = self.transport.request(call, patience=self.patience)
+        return answer.status == 200 and answer.headers.get("content-length", str(blob.size_bytes)) == str(blob.size_bytes)
 
     def check_push(self, repository: Repository) -> None:
         """

@@ -11,12 +11,21 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import imgsync
-from imgsync.errors import AccessDeniedError, AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
+from imgsync.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    InsecureError,
+    RateLimitedError,
+    RegistryError,
+    TokenRefusedError,
+    UnexpectedResponseError,
+    UnreachableError,
+)
 from imgsync.oci.adaptive import AdaptiveLimit
 from imgsync.oci.address import Origin, has_login, joined, origin_of, parted
 from imgsync.oci.auth import Authenticator, TokenAnswer
@@ -28,7 +37,7 @@ from imgsync.oci.guard import Guard
 from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import Patience, retry_call
-from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_lane, read_body, translated, unanswered
+from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_lane, read_body, translated, unanswered, warnings_of
 
 if TYPE_CHECKING:
     from imgsync.oci.proxied import ProxiedLane
@@ -38,11 +47,14 @@ _REDIRECT_LIMIT = 5
 _CONNECT_SECONDS = 10.0
 _TOKEN_SECONDS = 30.0
 _FAR_SECONDS = 0.02
+# How many times longer than anywhere else a registry may be silent that has all of a blob: some copy it to where it stays first.
+_COMMIT_FACTOR = 10
 _THROTTLED_SECONDS = 1.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _TOO_MUCH = {429, 503}
 _PULL_LIMIT = "pull rate limit"
 _EXPECTATION_FAILED = 417
+_LEAD_REFUSED = {400, 401, 403}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _USER_AGENT = f"imgsync/{imgsync.__version__}"
 
@@ -55,7 +67,8 @@ class Call:
     `scopes` are what a token must allow, `accept` the statuses that are answers rather than errors. A `body` of bytes
     may be sent again; an iterator is sent once, `length_bytes` long. `secrets`, if given, are headers that say who we are
     instead of an answer to a challenge; no other host sees them. `pulls` says that registries may count it as a pull, `expects` that the
-    body is large enough to ask first whether it is wanted: a refusal then costs none of it, and a token refused is replaced.
+    body is large enough to ask first whether it is wanted: a refusal then costs none of it, and a token refused is replaced; `commits` that the
+    registry may have much to do before it answers.
     """
 
     operation: Operation
@@ -70,6 +83,7 @@ class Call:
     secrets: Mapping[str, str] | None = field(default=None, repr=False)
     pulls: bool = False
     expects: bool = False
+    commits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +108,10 @@ class StreamedAnswer:
 class Transport:
     """Every request to one registry from one side. `requests` counts those sent to the registry, by method."""
 
-    def __init__(self, endpoint: Endpoint, pace: Pace) -> None:
-        """Begin with no connection open; *pace* is the registry's, shared by both sides."""
+    def __init__(self, endpoint: Endpoint, pace: Pace, *, on_warning: Callable[[str], None]) -> None:
+        """Begin with no connection open; *pace* is the registry's, shared by both sides; *on_warning* hears of each `Warning` that it sends."""
         self.endpoint = endpoint
+        self._on_warning = on_warning
         self.requests: Counter[str] = Counter()
         # Whether the registry has the referrers API: learnt from its first answer, for which the others wait.
         self.has_referrers: bool | None = None
@@ -192,6 +207,8 @@ class Transport:
     def _exchange(self, call: Call, *, patience: Patience) -> Iterator[tuple[httpx.Response, str]]:
         with self._limit.slot(patience.check) as slot, self._counted(call, patience), self._lane() as lane:
             response, url = self._authorised(lane, call, patience=patience)
+            for text in warnings_of(response.headers):
+                self._on_warning(text)
             try:
                 if response.status_code in _TOO_MUCH:
                     self._limit.complained(slot)
@@ -321,6 +338,7 @@ class Transport:
             call.expects,
             timeout_seconds=patience.request_seconds,
             connect_seconds=min(_CONNECT_SECONDS, patience.request_seconds),
+            answer_seconds=patience.request_seconds * (_COMMIT_FACTOR if call.commits else 1),
         )
         began = time.monotonic()
         try:
@@ -344,6 +362,12 @@ class Transport:
         return parted(url)
 
     def _refused(self, call: Call, response: httpx.Response, url: str) -> RegistryError:
+        origin = origin_of(url)
+        elsewhere = origin != self._origin
+        if elsewhere and response.status_code in _LEAD_REFUSED and "/blobs/" in call.target:
+            # Signed addresses expire; asked again, the registry names another.
+            detail = f"{origin[1]}, to which the registry sent us, refuses"
+            return call.operation.failed(UnreachableError, detail, status=response.status_code, hint="the address that the registry gave may have expired")
         body = b""
         with contextlib.suppress(RegistryError):
             body = read_body(response, _ERROR_LIMIT, operation=call.operation, cut=True)
@@ -351,9 +375,8 @@ class Transport:
         if call.pulls and isinstance(error, RateLimitedError) and _PULL_LIMIT in error.detail:
             # Unlike a registry that is asked too fast, this one will say no for hours.
             raise self.pulls.refused()
-        (_, host, _), elsewhere = origin_of(url), origin_of(url) != self._origin
         if elsewhere and isinstance(error, AuthenticationError | AccessDeniedError):
-            error.hint = f"it was {host} that refused, where the registry sent us; who we are is none of its business"
+            error.hint = f"it was {origin[1]} that refused, where the registry sent us; who we are is none of its business"
         elif isinstance(error, AuthenticationError):
             return self._auth.explain(error, call.scopes)
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:

@@ -11,7 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from imgsync.errors import InsecureError, RateLimitedError, RegistryError, RejectedError, TooLargeError, UnexpectedResponseError, UnreachableError
+from imgsync.errors import (
+    InsecureError,
+    QuotaSpentError,
+    RateLimitedError,
+    RegistryError,
+    RejectedError,
+    TooLargeError,
+    UnexpectedResponseError,
+    UnreachableError,
+)
 from imgsync.oci.address import has_login, joined, origin_of, parted
 from imgsync.oci.errors import Operation
 from imgsync.oci.foreign import httpx
@@ -27,9 +36,9 @@ _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
 _ASKED_BYTES = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UploadSession:
-    """A place to put one blob, as the registry named it; `least_bytes` is the least that it takes in any chunk but the last."""
+    """A place to put one blob, as the registry last named it; `least_bytes` is the least that it takes in any chunk but the last."""
 
     client: RegistryClient
     repository: Repository
@@ -50,31 +59,33 @@ class UploadSession:
         size = self.descriptor.size_bytes
         with self._learning_limits(size if most is None else min(most, size)):
             if most is None or size <= most:
-                self._send("PUT", self._closing(self.location), chunks if size else None, size, accept={201, 204})
+                self._send("PUT", self._closing(), chunks if size else None, size, accept={201, 204})
             else:
                 self._put_in_chunks(chunks, max(most, self.least_bytes))
 
     def _put_in_chunks(self, chunks: Iterable[bytes], most: int) -> None:
         """Send PATCH after PATCH, each streamed, each checked against what the registry says to have; then close."""
         pieces = _Pieces(chunks)
-        location, sent, size = self.location, 0, self.descriptor.size_bytes
+        sent, size = 0, self.descriptor.size_bytes
         while sent < size:
             length = min(most, size - sent)
             headers = {"Content-Range": f"{sent}-{sent + length - 1}"}
-            answer = self._send("PATCH", location, pieces.take(length), length, accept={202, 204}, headers=headers)
+            answer = self._send("PATCH", self.location, pieces.take(length), length, accept={202, 204}, headers=headers)
             sent += length
             said = answer.headers.get("range", "").rpartition("-")[2]
             if said.isdigit() and int(said) != sent - 1:
                 # 0-0 is also how no byte at all is told of.
                 what = f"it says to have {int(said) + 1} bytes after {sent} were sent"
-                raise self._operation.failed(UnexpectedResponseError, what, status=answer.status, hint="it does not take a blob in parts")
-            location = _location(self.client, self._operation, answer.headers.get("location", ""), base=location, status=answer.status)
+                declared = self.client.transport.endpoint.chunk_bytes is not None
+                hint = f"it does not take a blob in parts{'; take chunk_size out of registries.yaml' if declared else ''}"
+                raise self._operation.failed(UnexpectedResponseError, what, status=answer.status, hint=hint)
+            self.location = _location(self.client, self._operation, answer.headers.get("location", ""), base=self.location, status=answer.status)
         pieces.finish()
-        self._send("PUT", self._closing(location), None, 0, accept={201, 204})
+        self._send("PUT", self._closing(), None, 0, accept={201, 204})
 
-    def _closing(self, location: str) -> str:
+    def _closing(self) -> str:
         # Appended as text: re-encoding the query would spoil the registry's own `_state`.
-        return f"{location}{'&' if '?' in location else '?'}digest={quote(self.descriptor.digest, safe='')}"
+        return f"{self.location}{'&' if '?' in self.location else '?'}digest={quote(self.descriptor.digest, safe='')}"
 
     @property
     def _operation(self) -> Operation:
@@ -93,6 +104,7 @@ class UploadSession:
             body=body,
             length_bytes=length,
             expects=body is not None and (method == "PATCH" or length >= _ASKED_BYTES),
+            commits=method == "PUT",
         )
         with self.client.transport.stream(call, patience=self.client.patience) as answer:
             return answer
@@ -104,7 +116,7 @@ class UploadSession:
             yield
         except RejectedError as error:
             smaller = next((size for size in _CHUNK_SIZES if size < sent), None)
-            if error.status != 413 or smaller is None:
+            if error.status != 413 or smaller is None or isinstance(error, QuotaSpentError):
                 raise
             known = self.client.transport.body_limit_bytes
             self.client.transport.body_limit_bytes = smaller if known is None else min(known, smaller)
@@ -135,10 +147,11 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
     query = f"?mount={quote(descriptor.digest, safe=':')}&from={quote(mount_from, safe='/')}" if mount_from else ""
     try:
         answer = _post(client, repository, descriptor, query=query, mount_from=mount_from)
-    except (UnreachableError, RateLimitedError):
+    except RateLimitedError:
         raise
-    except RegistryError:
-        if not query:
+    except RegistryError as error:
+        # Without a status it cannot be reached at all; a 5xx that stays may be about the mount alone.
+        if not query or (isinstance(error, UnreachableError) and error.status is None):
             raise
         answer = _post(client, repository, descriptor, query="", mount_from="")
     if answer.status == 201:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, OSError)
 _SHORT_BODY = 64 << 10
+_WARNING = re.compile(r'299 - "([^"]{1,4096})"')
 _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] = (
     (("CERTIFICATE_VERIFY_FAILED",), InsecureError, "its TLS certificate is not trusted: {text}", "declare its CA in registries.yaml (`tls: {ca: FILE}`)"),
     (
@@ -48,6 +50,13 @@ def new_lane(endpoint: Endpoint, guard: Guard) -> Lane | ProxiedLane:
 def headers_of(response: httpx.Response) -> dict[str, str]:
     """Return the headers, names in lower case, the first of several values."""
     return {name.lower(): value for name, value in reversed(response.headers.multi_items())}
+
+
+def warnings_of(headers: httpx.Headers) -> list[str]:
+    """Return what a registry wants people to be told, made safe to print. Spec: "Warnings"."""
+    if "warning" not in headers:
+        return []
+    return [safe_text(found[1]) for said in headers.get_list("warning") if (found := _WARNING.fullmatch(said)) is not None]
 
 
 def drain(response: httpx.Response) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from imgsync.config.model import Mirror
 from imgsync.content import ManifestCache, pull_manifest
-from imgsync.errors import UnsupportedContentError
+from imgsync.errors import NotFoundError, UnsupportedContentError
 from imgsync.oci.digest import digest_of, is_digest
 from imgsync.oci.listing.lister import Lister
 from imgsync.oci.listing.model import ListedTag, TagListing
@@ -51,13 +51,23 @@ def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, l
         return SelectedTags(
             found, tuple(ListedTag(name, digest=name if is_digest(name) else None) for name in sorted(mirror.tags.names)), certain=False, steps=()
         )
-    listing = found.listing or lister.tags(found.repository.path)
+    listing = found.listing or _listed(mirror, found.repository, lister)
     registries.referrers.learn_tags(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
     known = {tag.name: tag for tag in listing.tags if not is_referrers_tag(tag.name) or tag.name in mirror.tags.names}
     dates = _Dates(listing, client, found.repository, registries.manifests, limit=mirror.concurrency.queries)
     selection = select_tags(list(known), mirror.tags, created_at=dates, now=now)
     steps = tuple(FilterStep(str(found.repository), step.name, step.left, step.dropped) for step in selection.steps)
     return SelectedTags(found, tuple(known[name] for name in selection.tags), certain=True, steps=steps, warnings=listing.warnings)
+
+
+def _listed(mirror: Mirror, repository: Repository, lister: Lister) -> TagListing:
+    try:
+        return lister.tags(repository.path)
+    except NotFoundError as error:
+        if repository.path in mirror.source.repositories:
+            raise
+        # Registries go on listing what has lost its last tag. It may also be hidden from us, so nothing is pruned for it.
+        return TagListing((), warnings=(f"{repository} is listed, but its tags are not known; it counts as empty: {error.message}",))
 
 
 class _Dates:

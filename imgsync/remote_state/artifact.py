@@ -142,7 +142,7 @@ def _bring(client: RegistryClient, repository: Repository, blob: Descriptor, con
             session.cancel()
             raise
 
-    if not client.has_blob(repository, blob.digest):
+    if not client.has_blob(repository, blob):
         retry_call(attempt, client.patience, operation="push blob", reference=str(repository.at(blob.digest)))
 
 

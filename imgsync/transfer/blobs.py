@@ -11,11 +11,11 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from imgsync.concurrency import SingleFlight, paced
-from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, NotFoundError, RegistryError, TooLargeError, UnreachableError
+from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, NotFoundError, QuotaSpentError, RegistryError, TooLargeError, UnreachableError
 from imgsync.oci.aws import is_ecr
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
-from imgsync.oci.registry import RegistryClient
+from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
 from imgsync.oci.retry import retry_call
 from imgsync.oci.upload import UploadSession, begin_upload
 from imgsync.transfer.feed import Feeds
@@ -39,6 +39,8 @@ class BlobCarrier:
         self._made: dict[Repository, bool] = {}
         self._flights: SingleFlight[tuple[str, str]] = SingleFlight()
         self._feeds = Feeds()
+        # Projects, by registry and the first word of their repositories' paths, that have no room left.
+        self._full: dict[tuple[str, str], QuotaSpentError] = {}
 
     def bring(self, task: Task, blob: Descriptor) -> None:
         """
@@ -88,7 +90,7 @@ class BlobCarrier:
     def _attempt(self, task: Task, blob: Descriptor) -> bool:
         """Mount or send the blob once; return whether the repository holds it, False for a foreign layer nobody has."""
         elsewhere = next(iter(self._memory.repositories(task.repository.registry, blob.digest)), task.repository.path)
-        if blob.foreign and not task.source.has_blob(task.job.source.repository, blob.digest):
+        if blob.foreign and not task.source.has_blob(task.job.source.repository, blob):
             return False
         # Who has the blob already will mount it.
         others = [other for other in task.job.registries if not self._memory.repositories(other, blob.digest)]
@@ -126,6 +128,12 @@ class BlobCarrier:
         self._made[task.repository] = self._make_repository(task.destination, task.repository.path)
 
     def _upload(self, task: Task, blob: Descriptor, session: UploadSession, others: Sequence[str]) -> None:
+        project = (task.repository.registry, task.repository.path.partition("/")[0])
+        if (full := self._full.get(project)) is not None:
+            # Registries find out only when they have all of a blob.
+            session.cancel()
+            refused = task.destination.operation("push blob", task.repository.at(blob.digest))
+            raise refused.failed(QuotaSpentError, full.detail, status=full.status, code=full.code, hint=full.hint)
         moved = 0
 
         def count(size: int) -> None:
@@ -141,8 +149,10 @@ class BlobCarrier:
             task.progress.bytes_copied -= moved
             task.observer.advanced(-moved)
             session.cancel()
-            if isinstance(error, RegistryError) and error.code in _LOST_SESSION:
-                # The registry forgot the session, as after a restart: a new one may do.
+            if isinstance(error, QuotaSpentError):
+                self._full[project] = error
+            if isinstance(error, RegistryError) and (error.code in _LOST_SESSION or error.status == NO_SUCH_RANGE):
+                # The registry forgot the session, as after a restart, or a part of what was sent: a new one may do.
                 raise UnreachableError(
                     error.operation, error.reference, origin=error.origin, detail=error.detail, status=error.status, code=error.code
                 ) from error

@@ -12,8 +12,8 @@ from functools import partial
 
 from imgsync.concurrency import Deadline
 from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
-from imgsync.errors import RegistryError
-from imgsync.oci.manifest import Descriptor
+from imgsync.errors import ImmutableTagError, RegistryError
+from imgsync.oci.manifest import Descriptor, Manifest
 from imgsync.oci.registry import RegistryClient
 from imgsync.referrers import ReferrerReader, Referrers
 from imgsync.transfer.blobs import BlobCarrier
@@ -94,7 +94,16 @@ class Copier:
             self._manifests.attach(task, referrers)
         if moves:
             task.deadline.check()
-            task.destination.push_manifest(task.job.destination, image.root)
+            self._push_tag(task, image.root)
+
+    def _push_tag(self, task: Task, root: Manifest) -> None:
+        try:
+            task.destination.push_manifest(task.job.destination, root)
+        except ImmutableTagError:
+            # Said of the very same manifest too, as when it is there and only the answer to its push was lost.
+            served = task.destination.resolve(task.job.destination)
+            if served is None or served.digest != root.digest:
+                raise
 
     def _bring_blobs(self, task: Task, image: Image, subject: str) -> Referrers:
         """Bring the blobs of *image*, meanwhile find out what refers to it, bring the blobs of that too; return it."""

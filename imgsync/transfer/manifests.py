@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from imgsync.concurrency import SingleFlight
 from imgsync.errors import NotFoundError, RejectedError
 from imgsync.oci.manifest import Manifest
-from imgsync.oci.reference import Repository
+from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.referrers import fallback_tag, with_referrers
 from imgsync.referrers import Referrer, Referrers
 from imgsync.transfer.memory import BlobMemory
 from imgsync.transfer.model import Task
 
 _FALLBACK_WRITES = 3
+_LATE_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
 
 class ManifestPusher:
@@ -88,21 +89,33 @@ class ManifestPusher:
         """
         Name *referrers* in the subject's fallback tag, as clients must where the registry has no referrers API.
 
-        Read again after each write: another client may have written meanwhile. Spec: "Pushing Manifests with Subject".
+        Read again after each write: another client may have written meanwhile; a registry that shows what it showed before may be late,
+        and is waited for, some seconds long. Spec: "Pushing Manifests with Subject".
         """
         reference = task.repository.tagged(fallback_tag(subject))
-        for _ in range(_FALLBACK_WRITES + 1):
-            task.deadline.check()
-            try:
-                current = task.destination.pull_manifest(reference)
-            except NotFoundError:
-                current = None
+        current = self._read(task, reference)
+        for _ in range(_FALLBACK_WRITES):
             wanted = with_referrers(current, referrers, source=index)
             if wanted is None:
                 return
             task.destination.push_manifest(reference, wanted)
+            before, current = current, self._read(task, reference)
+            for pause_seconds in _LATE_SECONDS:
+                if current != before:
+                    break
+                task.destination.patience.pause(pause_seconds)
+                current = self._read(task, reference)
+        if with_referrers(current, referrers, source=index) is None:
+            return
         operation = task.destination.operation("list referrers in", reference)
         raise operation.failed(RejectedError, "another client writes this tag over and over", hint="run again when it has ended")
+
+    def _read(self, task: Task, reference: Reference) -> Manifest | None:
+        task.deadline.check()
+        try:
+            return task.destination.pull_manifest(reference)
+        except NotFoundError:
+            return None
 
     def _push_tagged(self, task: Task, referrer: Referrer) -> None:
         """Push what stands under a tag of cosign's, unless the destination's own holds something that would be lost."""

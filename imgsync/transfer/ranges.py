@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Generator, Iterator
 
 from imgsync.concurrency import Event, Semaphore, spawn
-from imgsync.errors import RegistryError, UnexpectedResponseError
-from imgsync.oci.download import download
+from imgsync.errors import RegistryError
+from imgsync.oci.download import WrongRangeError, download
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient
@@ -121,7 +121,7 @@ class _Segment:
                     self.began = True
                     self._chunks.append(chunk)
                     self._grown.set()
-        except UnexpectedResponseError as error:
+        except WrongRangeError as error:
             self._error = _NoRangesError(str(error))
         except RegistryError as error:
             self._error = error

@@ -97,6 +97,7 @@ def test_token_registry_on_both_sides(token_registry, token_server, name, workpl
 
 
 @pytest.mark.row("AUTH-16")
+@pytest.mark.row("REG-04")
 def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, name, workplace, imgsync):
     """A token whose life is over before it is used again is replaced, not refused."""
     content = push(token_registry, f"{name}/app", "1", image(), client=token_registry.client(f"repository:{name}/app:pull,push"))
@@ -111,6 +112,7 @@ def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, na
     assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
 
 
+@pytest.mark.row("REG-04")
 @pytest.mark.parametrize("times", [1, 9], ids=["once", "always"])
 def test_token_refused_in_the_middle_is_replaced(times, registry, token_registry, token_server, name, workplace, imgsync):
     """A blob's PUT that is answered 401 is begun anew with a new token; when that never helps, the error says who refused whom."""

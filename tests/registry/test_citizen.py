@@ -42,6 +42,7 @@ def limited(source):
     return source.add(PullLimit(3), target="/manifests/")
 
 
+@pytest.mark.row("NET-04")
 @pytest.mark.parametrize("tells", [True, False], ids=["headers", "refusal alone"])
 def test_spent_pulls_stop_their_registry_in_good_order(tells, registry, second_registry, name, write, imgsync, source, destination, limited):
     """What can be copied is, the rest waits for the next run (exit 75), other registries are not concerned; and the next run goes on."""
@@ -127,6 +128,7 @@ class Crowded(switches.Switch):
         return answer
 
 
+@pytest.mark.row("NET-01")
 def test_crowded_registry_is_asked_less_at_once(registry, second_registry, name, declare, imgsync, destination):
     """Everything arrives, and most requests are answered: who asks as much as ever is told no nine times in ten."""
     crowded = destination.add(Crowded(2))

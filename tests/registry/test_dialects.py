@@ -335,6 +335,7 @@ def test_names_that_are_none_are_left_out_of_any_listing(registry, second_regist
         assert "UPPER" not in source.everything()
 
 
+@pytest.mark.row("REG-22")
 def test_tags_list_cut_off_without_a_word_is_read_on(registry, name, declare, imgsync, source):
     """A page that looks full and links nowhere: what comes behind its last name is asked for."""
     root = push(registry, f"{name}/app", "t000", image(1))

@@ -77,6 +77,7 @@ def test_each_byte_is_read_once_for_all_destinations(registry, second_registry, 
     assert_served(registry, f"m3/{name}/app", "1", content)
 
 
+@pytest.mark.row("REG-29")
 def test_failing_destination_does_not_spoil_the_other(registry, second_registry, name, fan_out, imgsync, source, third):
     """One refuses its blobs: its image fails, the other's arrives, and what it needs is read once."""
     content = push(registry, f"{name}/app", "1", image(1, layers=2, layer_bytes=6 * MEBIBYTE))
@@ -175,6 +176,7 @@ def test_large_blob_of_a_far_source_is_read_in_ranges_side_by_side(registry, sec
     assert_served(second_registry, f"m/{name}/app", "1", content)
 
 
+@pytest.mark.row("NET-09", "NET-10")
 @pytest.mark.parametrize(
     "switch",
     [switches.no_ranges(), switches.shifted_ranges(), switches.headers(Content_Range=None), switches.headers(Content_Range="bytes 0-0/9")],
@@ -443,6 +445,7 @@ def test_killed_run_sends_no_finished_blob_again(registry, second_registry, name
     assert_served(second_registry, f"m/{name}/app", "1", content)
 
 
+@pytest.mark.row("REG-14")
 def test_registry_that_lies_about_mounts_gets_the_blobs_sent(registry, second_registry, name, declare, imgsync, destination):
     """It says 201 to every mount and has nothing: when it refuses the manifest, it gets the bytes."""
     content = push(registry, f"{name}/app", "1", image(1, layers=2))
@@ -492,6 +495,7 @@ def test_destination_that_closes_after_each_chunk_gets_them_all(registry, second
     assert_served(second_registry, f"m/{name}/app", "1", content)
 
 
+@pytest.mark.row("REG-04")
 def test_token_refused_between_chunks_does_not_restart_the_upload(registry, second_registry, name, declare, imgsync, write, source, destination):
     """A 401 in mid-upload: another token, the same chunk; nothing is read or sent twice."""
     content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
@@ -513,6 +517,7 @@ def test_token_refused_between_chunks_does_not_restart_the_upload(registry, seco
     assert_served(second_registry, f"m/{name}/app", "1", content)
 
 
+@pytest.mark.row("REG-09")
 def test_large_body_that_is_not_wanted_is_not_sent(registry, second_registry, name, declare, imgsync, source, destination):
     """A body of tens of MiB is announced first: refused as too large, it goes in pieces, and the source is read once."""
     content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=33 * MEBIBYTE))

@@ -24,6 +24,7 @@ def only_error(ran: Result) -> str:
     return str(errors[0])
 
 
+@pytest.mark.row("NET-08")
 def test_truncated_blob_is_resumed_with_range(registry, second_registry, name, declare, imgsync, source):
     """A cut download goes on at the byte reached."""
     big = b"0123456789" * 50000
@@ -87,6 +88,7 @@ def test_manifest_over_four_mebibytes_is_refused(registry, name, declare, imgsyn
     assert "larger than 4096 KiB" in ran.json["errors"][0]["message"]
 
 
+@pytest.mark.row("REG-21")
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 def test_source_refusal_is_one_error_and_the_others_go_on(status, registry, name, declare, imgsync, source):
     """A repository that cannot be read is one error that names operation, reference, side and the registry's words."""
@@ -121,6 +123,7 @@ def test_destination_refusal_leaves_no_tag(registry, second_registry, name, decl
     assert pull_raw(second_registry, f"m/{name}/app", "1") is None
 
 
+@pytest.mark.row("NET-01")
 def test_throttled_requests_wait_as_told_and_succeed(registry, name, declare, imgsync, source):
     """A 429 closes the registry for as long as it says, then the work goes on."""
     push(registry, f"{name}/app", "1", image(1))
@@ -133,6 +136,7 @@ def test_throttled_requests_wait_as_told_and_succeed(registry, name, declare, im
     assert ran.events("registry.throttled")[0]["wait_seconds"] == 1
 
 
+@pytest.mark.row("NET-07")
 @pytest.mark.parametrize("side", ["source", "destination"])
 def test_server_errors_are_tried_again(side, registry, name, declare, imgsync, request):
     """One 503 on any request of a copy costs a retry, not the image."""
@@ -160,6 +164,7 @@ def test_attempts_one_is_one_try(registry, name, declare, imgsync, write, source
     assert len(source.requests("tags/list")) == 1
 
 
+@pytest.mark.row("REG-16")
 def test_lost_blob_is_sent_again(registry, second_registry, name, declare, imgsync, destination):
     """What a record believes to be at the destination may be gone: the manifest's refusal is the cue to send it, once."""
     wanted = push(registry, f"{name}/app", "1", image(1))
@@ -195,6 +200,7 @@ def test_plain_http_is_never_guessed(registry, name, write, imgsync):
     assert "tls: false" in ran.json["errors"][0]["message"]
 
 
+@pytest.mark.row("REG-21")
 def test_null_tags_are_an_empty_list_and_what_is_no_tag_is_left_out(registry, name, declare, imgsync, source):
     """`tags: null` selects nothing, which at_least tells; a name that is no tag is a warning."""
     push(registry, f"{name}/app", "1", image(1))
@@ -211,6 +217,7 @@ def test_null_tags_are_an_empty_list_and_what_is_no_tag_is_left_out(registry, na
     assert "left out: a/b, sha256:00" in ran.events("listing.incomplete")[0]["reason"]
 
 
+@pytest.mark.row("NET-16")
 def test_html_instead_of_a_listing_is_an_error(registry, name, declare, imgsync, source):
     """A captive portal's page is no listing."""
     declare(f"[{name}/app]")
@@ -259,6 +266,7 @@ def test_redirected_read_is_followed_without_credentials(registry, second_regist
     assert not [one for one in destination.seen if "SECRET" in str(one.headers) or "authorization" in one.headers]
 
 
+@pytest.mark.row("REG-13")
 def test_redirected_write_is_refused(registry, name, declare, imgsync, destination):
     """A redirect of a write is an error: followed, it could look like success."""
     push(registry, f"{name}/app", "1", image(1))
@@ -284,6 +292,7 @@ def test_upload_to_another_host_is_refused(registry, name, declare, imgsync, sou
     assert "another host, localhost" in only_error(ran)
 
 
+@pytest.mark.row("REG-10")
 def test_mount_that_is_refused_becomes_an_upload(registry, second_registry, name, declare, imgsync, destination):
     """A registry without mounts is asked for a plain session."""
     wanted = push(registry, f"{name}/app", "1", image(1))
@@ -294,6 +303,7 @@ def test_mount_that_is_refused_becomes_an_upload(registry, second_registry, name
     assert pull_raw(second_registry, f"m/{name}/app", "1") == wanted.raw
 
 
+@pytest.mark.row("REG-12")
 def test_head_without_digest_falls_back_to_get(registry, name, declare, imgsync, source):
     """A registry that omits the digest of a HEAD is asked for the manifest, which is hashed."""
     push(registry, f"{name}/app", "1", image(1))

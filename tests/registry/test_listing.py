@@ -97,6 +97,7 @@ def test_max_age_goes_by_the_listing_s_dates(artifact_registry, registry, name, 
     assert source.requests("/blobs/") == []
 
 
+@pytest.mark.row("REG-22")
 def test_catalog_and_tags_are_read_page_by_page(registry, name, declare, imgsync, source):
     """Links are followed to the end: what is on the second page is mirrored too."""
     for repository in ("one", "two"):

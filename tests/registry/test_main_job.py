@@ -145,6 +145,7 @@ def test_tag_is_pushed_last(registry, name, declare, imgsync, destination):
     assert destination.requests().index(puts[0]) > destination.requests().index(destination.requests("PUT .*/blobs/uploads/")[-1])
 
 
+@pytest.mark.row("REG-25")
 def test_shared_layer_is_read_from_the_source_once(registry, name, declare, imgsync, source, destination):
     """A layer of many images that are copied side by side moves once; the others mount it."""
     base = b"shared layer " * 20000

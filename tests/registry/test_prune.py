@@ -232,6 +232,7 @@ class SecondPage(switches.Switch):
         return answer.with_headers(Link=f'<{request.path}?last=1&n=1>; rel="next"')
 
 
+@pytest.mark.row("REG-23")
 @pytest.mark.parametrize(
     ("switch", "code"), [(SecondPage(), 1), (Respond(200, {"name": "app", "tags": ["1", "no tag!"]}), 0)], ids=["fails on page two", "is incomplete"]
 )
@@ -240,10 +241,12 @@ def test_nothing_is_deleted_unless_every_listing_is_whole(where, switch, code, r
     """An error or a doubt in any mirror, and every tag stays; the log says why."""
     mirrored(v1=image(1), v2=image(2))
     push(registry, f"{name}/other", "1", image("other"))
-    declare(f"[{name}/app]", only("1"))
+    # Nothing but the listing's own failure is to hold the deletion back.
+    declare(f"[{name}/app]", only("1").replace("{", "{at_least: 0, ", 1))
     write(
         "mirrors.d/b.yaml",
-        f"version: 1\nmirrors:\n  - {{name: b, source: {source.host}/{name}/other, destinations: ['{deletes_tags.host}/else'], retry: {{attempts: 1}}}}\n",
+        f"version: 1\nmirrors:\n  - {{name: b, source: {source.host}/{name}/other, destinations: ['{deletes_tags.host}/else'], retry: {{attempts: 1}}, "
+        "tags: {at_least: 0}}\n",
     )
     source.add(switch, method="GET", target=f"/{name}/{where}/tags/list")
 
@@ -407,6 +410,7 @@ def test_index_that_somebody_moved_keeps_its_parts(second_registry, name, declar
     assert second_registry.tags(f"m/{name}/app") == ["1", "2", "3"]
 
 
+@pytest.mark.row("REG-23")
 def test_digest_is_not_deleted_on_a_partial_list(second_registry, name, declare, imgsync, destination, mirrored):
     """A listing that leaves something out may leave out the tag that shares the digest."""
     mirrored(v1=image(1), v2=image(2))

@@ -22,6 +22,7 @@ def copied(ran, second_registry, name, content) -> None:
     assert_served(second_registry, f"m/{name}/app", "1", content)
 
 
+@pytest.mark.row("REG-12")
 @pytest.mark.parametrize(
     ("switch", "where"),
     [
@@ -42,6 +43,7 @@ def test_quirks_of_a_source(switch, where, registry, second_registry, name, decl
     assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 1
 
 
+@pytest.mark.row("REG-05", "REG-07", "REG-10", "REG-12")
 @pytest.mark.parametrize(
     ("switch", "where"),
     [
@@ -63,6 +65,7 @@ def test_quirks_of_a_destination(switch, where, registry, second_registry, name,
     copied(imgsync("apply", "-o", "json"), second_registry, name, content)
 
 
+@pytest.mark.row("REG-09")
 def test_body_that_is_too_large_goes_in_chunks(registry, second_registry, name, declare, imgsync, destination):
     """A proxy that takes 5 MiB at once: after its refusals the blob goes in pieces, and later blobs at once in such pieces."""
     content = push(registry, f"{name}/app", "1", image(1, layers=2, layer_bytes=9 * MEBIBYTE))
@@ -76,6 +79,7 @@ def test_body_that_is_too_large_goes_in_chunks(registry, second_registry, name, 
     assert len([one for one in destination.seen if one.status == 413]) == 1
 
 
+@pytest.mark.row("REG-07")
 def test_least_size_of_a_chunk_is_kept_to(registry, second_registry, name, declare, imgsync, destination):
     """`OCI-Chunk-Min-Length` says what every chunk but the last must have."""
     content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
@@ -89,6 +93,7 @@ def test_least_size_of_a_chunk_is_kept_to(registry, second_registry, name, decla
     assert sizes[:2] == [5 * MEBIBYTE, 5 * MEBIBYTE]
 
 
+@pytest.mark.row("REG-08")
 def test_lost_chunks_are_found_out(registry, second_registry, name, declare, imgsync, destination):
     """A registry that keeps the first chunk alone says so in its Range: an error, never a blob of the wrong bytes."""
     push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=6 * MEBIBYTE))
@@ -132,6 +137,7 @@ def test_blobs_in_object_storage_are_read_without_credentials(registry, second_r
     assert "authorization" not in foreign.everything().lower()
 
 
+@pytest.mark.row("REG-18")
 @pytest.mark.parametrize("code", [400, 409, 412])
 def test_immutable_tag_is_refused_not_failed(code, registry, second_registry, name, declare, imgsync, destination):
     """The registry's no is told with what to do, not tried again, and the others go on."""
@@ -150,6 +156,7 @@ def test_immutable_tag_is_refused_not_failed(code, registry, second_registry, na
     assert refusal
 
 
+@pytest.mark.row("REG-17")
 @pytest.mark.parametrize("code", [403, 413, 507])
 def test_spent_quota_says_so(code, registry, name, declare, imgsync, destination):
     """The registry's words and the remedy; no second try."""

@@ -153,3 +153,37 @@ def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialle
             api.get(api.operation("list repositories of", "a"), "/api/v4/groups/a")
 
     assert dialled == (["10.0.0.5"] if named else [])
+
+
+@pytest.mark.row("NET-15")
+def test_dead_address_of_several_costs_five_seconds_once(monkeypatch):
+    """Of two addresses the first is dead: it gets five seconds and no more, and the next connection begins with the one that answered."""
+    dialled: list[tuple[str, float]] = []
+
+    def connect(address, seconds):
+        dialled.append((address[0], seconds))
+        if address[0] == "10.0.0.1":
+            raise TimeoutError
+        return object()
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: [(2, 1, 6, "", (one, port)) for one in ("10.0.0.1", "10.0.0.2")])
+    monkeypatch.setattr(socket, "create_connection", connect)
+    guard = Guard([("two.example", 443)])
+
+    guard.dial("two.example", 443, 10.0)
+    guard.dial("two.example", 443, 10.0)
+
+    assert dialled == [("10.0.0.1", 5.0), ("10.0.0.2", 5.0), ("10.0.0.2", 5.0)]
+
+
+@pytest.mark.row("NET-15")
+def test_name_that_does_not_resolve_is_told(monkeypatch):
+    """What the name server says is in the error."""
+
+    def resolve(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    with pytest.raises(httpx.ConnectError, match=r"^gone\.example cannot be resolved: Name or service not known$"):
+        Guard([("gone.example", 443)]).dial("gone.example", 443, 10.0)

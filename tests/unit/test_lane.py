@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -122,6 +123,7 @@ def test_post_without_a_body_says_so(serving):
     assert b"\r\nContent-Length: 0\r\n" in server.heads[0]
 
 
+@pytest.mark.row("NET-12")
 def test_idle_connection_that_was_closed_is_replaced(serving):
     """A server may close what lies idle: the next request goes out on a new connection, and nobody notices."""
     server, lane = serving(lambda server: server.answering(OK), lambda server: server.answering(OK))
@@ -187,6 +189,7 @@ def test_broken_answers_are_errors(answer, serving):
         body_of(lane.send(get(server)))
 
 
+@pytest.mark.row("NET-13")
 def test_what_follows_an_answer_unasked_belongs_to_nobody(serving):
     """Bytes behind an answer are not taken for the next one: the connection is left."""
     lie = OK + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nlie"
@@ -206,6 +209,7 @@ def test_line_break_in_a_header_is_never_sent(header, serving):
         lane.send(Outgoing("GET", server.origin, "registry", "/", (header,)))
 
 
+@pytest.mark.row("NET-17")
 def test_answer_before_the_end_of_the_body_ends_the_sending(serving):
     """A server that refuses while the body is being sent is heard; the rest is kept."""
     refused = threading.Event()
@@ -363,3 +367,88 @@ def _handshake(server: Server, context: ssl.SSLContext) -> None:
     connection, _ = server._listener.accept()
     with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as encrypted:
         encrypted.recv(1)
+
+
+@pytest.mark.row("NET-17")
+def test_answer_of_a_server_that_reads_no_further_counts(serving):
+    """It says no and keeps the connection open: the piece that does not go out any more is given up, and the answer read."""
+    answered = threading.Event()
+
+    def script(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            server.head(connection)
+            connection.sendall(b"HTTP/1.1 507 No\r\nContent-Length: 2\r\n\r\nno")
+            answered.wait(20)
+
+        return run
+
+    server, lane = serving(script)
+    size = 64 << 20
+
+    answer = lane.send(Outgoing("PUT", server.origin, "registry", "/u", (), iter([bytes(size)]), size, timeout_seconds=0.5))
+    body = body_of(answer)
+    answered.set()
+
+    assert (answer.status_code, body) == (507, b"no")
+
+
+@pytest.mark.row("NET-18", "NET-12")
+@pytest.mark.parametrize("noticed", [True, False], ids=["seen", "not seen yet"])
+def test_connection_that_is_closed_while_the_body_is_waited_for_costs_nothing(noticed, serving, monkeypatch):
+    """Its first piece is long in coming, and meanwhile the server closes what lies idle: the body goes out on another, whole."""
+    if not noticed:
+        monkeypatch.setattr(lane_module._Connection, "usable", property(lambda _: True))
+    closed = threading.Event()
+    got: list[bytes] = []
+
+    def closing(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            server.head(connection)
+            connection.sendall(OK)
+            closed.wait(10)
+
+        return run
+
+    def taking(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            server.head(connection)
+            got.append(_exactly(connection, 3))
+            connection.sendall(OK)
+
+        return run
+
+    server, lane = serving(closing, taking)
+    assert body_of(lane.send(get(server))) == b"ok"
+
+    def pieces() -> Iterator[bytes]:
+        closed.set()
+        # The server's second script begins only once the first connection is closed.
+        with contextlib.suppress(OSError):
+            select.select([lane._connections[server.origin]._live], [], [], 10)
+        yield b"abc"
+
+    assert body_of(lane.send(put(server, pieces(), 3))) == b"ok"
+    assert got == [b"abc"]
+
+
+@pytest.mark.row("NET-19")
+def test_answer_may_take_longer_than_any_other_silence(serving):
+    """Only before the answer's head: `answer_seconds` is for a server that has much to do, and for nothing else."""
+    done = threading.Event()
+
+    def script(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            server.head(connection)
+            done.wait(0.6)
+            connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n")
+            done.wait(10)
+
+        return run
+
+    server, lane = serving(script)
+
+    answer = lane.send(Outgoing("PUT", server.origin, "registry", "/u", (), timeout_seconds=0.2, answer_seconds=20))
+    assert answer.status_code == 201
+    with pytest.raises(httpx.ReadTimeout):
+        answer.read()
+    done.set()

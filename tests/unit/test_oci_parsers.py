@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from imgsync.errors import ImgsyncError, InvalidReferenceError, UnsupportedContentError
 from imgsync.oci.challenge import parse_challenges
 from imgsync.oci.digest import RunningDigest, digest_of, is_digest, verified
-from imgsync.oci.errors import retry_after_seconds, safe_text
+from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
 from imgsync.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
 from imgsync.oci.reference import parse_reference, parse_registry
+from imgsync.oci.retry import Patience, pause_seconds
 from tests.images import digest_of as digest
 from tests.images import image, index
 
@@ -110,13 +111,20 @@ def test_references_come_back_as_they_were(text):
     assert parse_registry(reference.repository.registry) == reference.repository.registry
 
 
+@pytest.mark.row("NET-02")
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
         ("7", 7.0),
         (" 0 ", 0.0),
         ("Thu, 01 Jan 1970 00:01:40 GMT", 90.0),
+        ("Thursday, 01-Jan-70 00:01:40 GMT", 90.0),
+        ("Thu Jan  1 00:01:40 1970", 90.0),
+        ("Thu, 01 Jan 1970 00:01:40 -0000", 90.0),
+        ("Thu, 01 Jan 1970 01:01:40 +0100", 90.0),
         ("Thu, 01 Jan 1970 00:00:01 GMT", None),
+        ("Thu, 01 Jan 1970 25:00:00 GMT", None),
+        ("9" * 30, None),
         ("-1", None),
         ("soon", None),
         ("", None),
@@ -125,8 +133,22 @@ def test_references_come_back_as_they_were(text):
     ],
 )
 def test_retry_after(text, seconds):
-    """Seconds or a date; what is past or neither says nothing."""
+    """Seconds or a date in any of its three forms; what is past or neither says nothing."""
     assert retry_after_seconds(text, now=10.0) == seconds
+
+
+@pytest.mark.row("NET-03")
+@pytest.mark.parametrize("said", ["", "soon", "-1", "1e9", "9" * 30, "Thu, 01 Jan 1970 00:00:01 GMT", "999999999999", "300"])
+def test_pauses_after_429_are_bounded(said):
+    """What cannot be meant is as if nothing was said: longer each time, by chance, up to a minute. What is said is obeyed up to five."""
+    error = error_of(Operation("pull", "r/x:1", "source"), 429, headers={"retry-after": said}, body=b"")
+    pauses = [pause_seconds(Patience(), error, attempt=number) for number in range(1, 9) for _ in range(20)]
+
+    if said in {"999999999999", "300"}:
+        assert set(pauses) == {300.0}
+    else:
+        assert all(0 <= pause <= 60 for pause in pauses)
+        assert max(pauses[:20]) <= 4 < max(pauses[-20:])
 
 
 @given(st.text())

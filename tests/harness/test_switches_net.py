@@ -1,0 +1,80 @@
+"""The switches of the transport's faults do what their names say, seen by a plain HTTP client."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from tests.images import image, plain_client, push, request
+from tests.switches.net import EarlyAnswer, HalfAnswer, Lagging, close_after_each, no_such_range, reset_unheard
+
+
+@pytest.fixture
+def stored(registry, name):
+    """A repository of the real registry that holds an image as tag 1; its path."""
+    push(registry, f"{name}/app", "1", image(1))
+    return f"/v2/{name}/app"
+
+
+def test_half_an_answer_is_cut_after_the_registry_did_what_was_asked(source, stored):
+    """In the middle of the body, or of the head where there is no body."""
+    source.add(HalfAnswer())
+    with plain_client(source) as http:
+        with pytest.raises(httpx.RemoteProtocolError):
+            http.get(f"{stored}/tags/list")
+        with pytest.raises(httpx.RemoteProtocolError):
+            http.head("/v2/")
+        with pytest.raises(httpx.RemoteProtocolError):
+            http.post(f"{stored}/blobs/uploads/")
+
+    assert [one.status for one in source.seen] == [200, 200, 202]
+
+
+def test_reset_unheard_never_comes_to_the_registry(registry, source, stored):
+    """The connection breaks, and the registry has seen nothing."""
+    mark = registry.mark()
+    source.add(reset_unheard())
+
+    with pytest.raises(httpx.TransportError):
+        request(source, "GET", f"{stored}/tags/list")
+
+    assert registry.requests(mark, prefix=stored) == ()
+
+
+@pytest.mark.parametrize("reset", [True, False], ids=["hangs up", "stays"])
+def test_early_answer_reads_nothing_of_the_body(reset, source):
+    """The words are there while the body is still to come; the connection is reset, or stays until it is released."""
+    early = source.add(EarlyAnswer(507, "full", reset=reset))
+    assert isinstance(early, EarlyAnswer)
+    with plain_client(source) as http:
+        # httpx tells of an answer that came before it could send everything.
+        answer = http.put("/v2/x/blobs/uploads/1", content=b"x")
+    early.release()
+
+    assert (answer.status_code, answer.json()["errors"][0]["message"]) == (507, "full")
+    assert [one.bytes_up for one in source.seen] == [0]
+
+
+def test_lagging_shows_late_what_was_put(registry, source, stored):
+    """Right after a push the manifest is not known through the proxy, though the registry has it."""
+    source.add(Lagging(60))
+    content = image(1)
+
+    put = request(source, "PUT", f"{stored}/manifests/2", headers={"Content-Type": content.media_type}, body=content.raw)
+
+    assert put[0] == 201
+    assert request(source, "HEAD", f"{stored}/manifests/2", headers={"Accept": content.media_type})[0] == 404
+    assert request(registry, "HEAD", f"{stored}/manifests/2", headers={"Accept": content.media_type})[0] == 200
+
+
+def test_connections_close_after_each_answer(source, stored):
+    """Whole answers, none of which says so; ranges are refused when told to."""
+    source.add(close_after_each())
+    source.add(no_such_range(), target="/blobs/")
+    status, headers, body = request(source, "GET", f"{stored}/tags/list")
+    refused = request(source, "GET", f"{stored}/blobs/sha256:{'0' * 64}", headers={"Range": "bytes=1-"})
+
+    assert (status, headers.get("connection"), json.loads(body)["tags"]) == (200, None, ["1"])
+    assert refused[0] == 416

@@ -1,0 +1,177 @@
+"""A fault at every request: a run is recorded, then each kind of fault is laid at each of its requests, on either side, and the run must come through it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests import switches
+from tests.effort import NIGHTLY, effort
+from tests.faults import FaultProxy, Recorded
+from tests.figures import record
+from tests.images import ANY_MANIFEST, Image, artifact, image, index, layer, plain_client, push
+from tests.registry.test_referrers import SBOM, push_fallback
+from tests.run_imgsync import Result, Workplace
+from tests.switches import Raw, Respond, Switch
+from tests.switches.net import HalfAnswer, reset_unheard
+
+KINDS: dict[str, Callable[[FaultProxy], Switch]] = {
+    "503": lambda _: switches.status(503),
+    "429": lambda _: switches.status(429, retry_after="0"),
+    "500 after the body": lambda _: switches.status(500),
+    "401 once": lambda proxy: Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{proxy.url}/token",service="x"'}),
+    "reset before": lambda _: reset_unheard(),
+    "reset after": lambda _: switches.reset(),
+    "cut answer": lambda _: HalfAnswer(),
+    "cut upload": lambda _: switches.break_upload_after(1),
+    "garbage": lambda _: Raw(b"\x15\x03\x01\x00\x02\x02\x16 this is no HTTP\r\n\r\n"),
+}
+# Beyond what the run without a fault asks: a retry, a new upload session with its cancelling, a token and the request again.
+_MORE_REQUESTS = 8
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is mirrored, with which tags and referrers, and how many requests that takes on each side."""
+
+    repository: str
+    tags: dict[str, Image]
+    referrers: tuple[Image, ...]
+    requests: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run in a place of its own: its result, and the requests that each side saw of it."""
+
+    result: Result
+    seen: dict[str, list[Recorded]]
+
+
+class Storm:
+    """Mirrors the reference to a namespace of the destination that is new each time, through two proxies."""
+
+    def __init__(self, folder: Path, source: FaultProxy, destination: FaultProxy, reference: Reference) -> None:
+        self.sides = {"source": source, "destination": destination}
+        self.reference = reference
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self.namespace = ""
+
+    def begin(self) -> Workplace:
+        """Return a place that knows nothing, whose destination is a new namespace."""
+        source, destination = self.sides.values()
+        self.namespace = f"storm-{next(self._numbers)}"
+        place = Workplace(self._folder / self.namespace)
+        place.folder.mkdir()
+        place.trust_plain(source, destination)
+        place.mirror(
+            "a",
+            source=f"{source}/{self.reference.repository}",
+            destinations=[{"registry": destination.host, "namespace": self.namespace, "repository": "app"}],
+            retry={"attempts": 2, "interval": "0s"},
+            # One after the other, so that the n-th request is the same in each run.
+            concurrency={"images": 1, "blobs": 1, "queries": 1},
+        )
+        return place
+
+    def calm(self) -> None:
+        """Take every fault away; whoever asks for a token gets one."""
+        for proxy in self.sides.values():
+            proxy.clear()
+            proxy.add(Respond(200, {"token": "storm-SECRET", "expires_in": 300}), target="^/token")
+
+    def apply(self, place: Workplace) -> Run:
+        """Apply once."""
+        for proxy in self.sides.values():
+            proxy.forget()
+        result = place.run("apply", "-o", "json")
+        return Run(result, {side: proxy.recorded(" /v2/") for side, proxy in self.sides.items()})
+
+
+@pytest.fixture(scope="module")
+def storm(registry, second_registry, tmp_path_factory) -> Iterator[Storm]:
+    """Images that share a layer, an index and what refers to it, mirrored once without a fault."""
+    repository = "every-request/app"
+    base = layer("every request")
+    root = index("every request")
+    tags = {"1": image("every request 1", layers=1, shared=base), "2": image("every request 2", layers=1, shared=base), "multi": root}
+    for tag, content in tags.items():
+        push(registry, repository, tag, content)
+    sbom = push(registry, repository, "", artifact("every request", artifact_type=SBOM, subject=root))
+    push_fallback(registry, repository, root, sbom)
+    with FaultProxy(registry) as source, FaultProxy(second_registry) as destination:
+        storm = Storm(tmp_path_factory.mktemp("storm"), source, destination, Reference(repository, tags, (sbom,)))
+        storm.calm()
+        undisturbed = storm.apply(storm.begin())
+        assert undisturbed.result.code == 0, undisturbed.result.stderr
+        storm.reference.requests.update({side: len(seen) for side, seen in undisturbed.seen.items()})
+        yield storm
+
+
+def assert_never_half(registry: object, storm: Storm, *, whole: bool) -> None:
+    """What the destination names is there to its last byte; *whole*: and it is all that was to come."""
+    path = f"/v2/{storm.namespace}/app"
+    with plain_client(registry) as http:
+        answer = http.get(f"{path}/tags/list")
+        served = set(answer.json()["tags"] or ()) if answer.status_code == 200 else set()
+        tags = {tag: content for tag, content in storm.reference.tags.items() if tag in served}
+        if whole:
+            assert set(tags) == set(storm.reference.tags)
+        for content in (*tags.values(), *(storm.reference.referrers if whole else ())):
+            for part in content.parts:
+                got = http.get(f"{path}/manifests/{part.digest}", headers={"Accept": part.media_type})
+                assert (got.status_code, got.content) == (200, part.raw)
+            for digest in content.all_blobs:
+                got = http.get(f"{path}/blobs/{digest}")
+                assert got.status_code == 200, f"{digest} is not there"
+                assert f"sha256:{hashlib.sha256(got.content).hexdigest()}" == digest
+        for tag, content in tags.items():
+            assert http.head(f"{path}/manifests/{tag}", headers={"Accept": content.media_type}).headers["docker-content-digest"] == content.digest
+        if whole:
+            fallback = http.get(f"{path}/manifests/{storm.reference.tags['multi'].digest.replace(':', '-')}", headers={"Accept": ANY_MANIFEST})
+            assert {one["digest"] for one in json.loads(fallback.content)["manifests"]} == {one.digest for one in storm.reference.referrers}
+
+
+@pytest.mark.nightly
+@pytest.mark.row("NET-07", "REG-01")
+@pytest.mark.timeout(effort(120, 3600))
+@pytest.mark.parametrize("kind", KINDS)
+def test_fault_at_every_request(kind, storm, second_registry):
+    """Whatever breaks, and wherever: with two attempts the run comes through all the same, nothing is half there, and few requests are made more."""
+    places = [(side, number) for side, requests in storm.reference.requests.items() for number in range(1, requests + 1)]
+    chosen = places if NIGHTLY else random.Random(f"storm {kind}").sample(places, 1)
+    most, total = 0, sum(storm.reference.requests.values())
+
+    for side, number in chosen:
+        proxy = storm.sides[side]
+        place = storm.begin()
+        proxy.add(KINDS[kind](proxy), target="^/v2/", nth=number)
+        ran = storm.apply(place)
+        storm.calm()
+        where = f"{kind} at request {number} of the {side} ({ran.seen[side][number - 1]})\n{ran.result.stderr}"
+
+        assert_never_half(second_registry, storm, whole=False)
+        assert "Traceback" not in ran.result.stderr, where
+        assert ran.result.code == 0, where
+        assert_never_half(second_registry, storm, whole=True)
+        asked = sum(len(seen) for seen in ran.seen.values())
+        most = max(most, asked - total)
+        assert asked <= total + _MORE_REQUESTS, where
+        if NIGHTLY:
+            # Nothing is left to do.
+            assert place.run("plan", "--detailed-exitcode").code == 0, where
+
+    record(
+        f"a fault at every request: {kind}",
+        len(chosen),
+        unit="runs",
+        note=f"each came through at once; at most {most} requests more than the {total} of a run without a fault",
+    )

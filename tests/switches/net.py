@@ -1,0 +1,206 @@
+"""Faults of the transport and quirks of registries, beside those of the package: answers that are lost, cut or out of place, uploads that go astray."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from tests.switches import Switch, _Body, _Change
+from tests.wire import Answer, CutError, Request, plain_answer
+
+
+def reset_unheard() -> Switch:
+    """Break the connection with a reset before the request has come to the registry."""
+
+    def cut(_request: Request) -> Request:
+        raise CutError(reset=True)
+
+    return _Change(request=cut)
+
+
+def close_after_each() -> Switch:
+    """Close the connection after the answer, without having said so."""
+
+    def whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        yield from pieces
+        raise CutError(reset=False)
+
+    return _Body(whole)
+
+
+class HalfAnswer(Switch):
+    """Let the registry do what was asked, and end the connection in the middle of its answer: of the body, or where there is none of the head."""
+
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        """Cut it."""
+        body = b"".join(answer.body()) if request.method != "HEAD" else b""
+        if not body:
+            return Answer(answer.status, body=lambda: iter((b"HTTP/1.1 20",)), framing="raw")
+
+        def half() -> Iterator[bytes]:
+            yield body[: len(body) // 2]
+            raise CutError(reset=False)
+
+        return replace(answer, body=half)
+
+
+class EarlyAnswer(Switch):
+    """Answer an upload before its body was read, and read none of it: then reset the connection, or keep it open until the client has gone."""
+
+    early = True
+
+    def __init__(self, status: int, message: str, *, reset: bool) -> None:
+        """Answer *status* with the error *message*."""
+        body = json.dumps({"errors": [{"code": "DENIED", "message": message}]}).encode()
+        self._raw = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+        self._status = status
+        self._reset = reset
+        self._over = threading.Event()
+
+    def request(self, request: Request) -> Request | Answer:
+        """Answer."""
+        return Answer(self._status, body=self._pieces, framing="raw")
+
+    def release(self) -> None:
+        """Close what is kept open."""
+        self._over.set()
+
+    def _pieces(self) -> Iterator[bytes]:
+        yield self._raw
+        if not self._reset:
+            self._over.wait(30)
+        raise CutError(reset=True)
+
+
+class PresignedUrls(Switch):
+    """Send whoever reads a blob to an address on another host, each time to a new one, as object storage signs them."""
+
+    def __init__(self, host: str) -> None:
+        """Send to *host*."""
+        self._host = host
+        self._numbers = itertools.count(1)
+
+    def request(self, request: Request) -> Request | Answer:
+        """Redirect."""
+        return plain_answer(307, headers={"Location": f"http://{self._host}{request.path}?X-Amz-Signature={next(self._numbers)}"})
+
+
+def no_such_range() -> Switch:
+    """Answer 416 to whoever asks for a range."""
+    return _Change(request=lambda request: plain_answer(416) if request.header("range") else request)
+
+
+def glued(extra: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Switch:
+    """Send more after the answer, in one piece with the last of its body, outside of its Content-Length."""
+    return _Body(lambda pieces: iter((b"".join(pieces) + extra,)))
+
+
+def slow_to_commit(seconds: float) -> Switch:
+    """Have the registry do what was asked, and tell so only after so many seconds."""
+
+    def late(_request: Request, answer: Answer) -> Answer:
+        time.sleep(seconds)
+        return answer
+
+    return _Change(answer=late)
+
+
+class OddLocations(Switch):
+    """
+    Name upload sessions by Locations of other forms than the registry's own, one after the other, and find the session again by what is sent to.
+
+    Each form is (Location, the path and query that it must come to); `{host}` in the first stands for the proxy, `{base}` for the folder of the POST.
+    """
+
+    def __init__(self, host: str, forms: Sequence[tuple[str, str]]) -> None:
+        """Give *forms* in turn, on *host*."""
+        self._host = host
+        self._forms = iter(forms)
+        self._real: dict[str, str] = {}
+        # What was wanted of the requests that came, and what came.
+        self.wanted: list[str] = []
+        self.got: list[str] = []
+
+    def request(self, request: Request) -> Request | Answer:
+        """Lead what was sent to an odd place to the real one."""
+        if request.method != "PUT" or "digest=" not in request.target:
+            return request
+        place, digest = request.target.rpartition("digest=")[::2]
+        self.got.append(request.target)
+        real = self._real[place[:-1]]
+        self.wanted.append(f"{place[:-1]}{'&' if '?' in place[:-1] else '?'}digest={digest}")
+        return replace(request, target=f"{real}{'&' if '?' in real else '?'}digest={digest}")
+
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        """Name another place."""
+        if request.method != "POST" or answer.status != 202:
+            return answer
+        said, target = next(self._forms)
+        base = request.path.rpartition("/")[0]
+        self._real[target.format(base=base)] = "/" + (answer.header("location") or "").split("/", 3)[3]
+        return answer.with_headers(Location=said.format(host=self._host, base=base))
+
+
+def second_location(url: str, *, first: bool = False) -> Switch:
+    """Give one more Location, before or after the registry's own."""
+
+    def added(_request: Request, answer: Answer) -> Answer:
+        extra = (("Location", url),)
+        return replace(answer, headers=extra + answer.headers if first else answer.headers + extra)
+
+    return _Change(answer=added)
+
+
+class StoresNothing(Switch):
+    """Say 201 to a manifest and keep nothing of it."""
+
+    def request(self, request: Request) -> Request | Answer:
+        """Say so."""
+        return plain_answer(201) if request.method == "PUT" else request
+
+
+class Lagging(Switch):
+    """Serve a manifest only so long after it was put, as registries do that write in one place and read in another."""
+
+    def __init__(self, seconds: float) -> None:
+        """Lag by *seconds*."""
+        self._seconds = seconds
+        self._since: dict[str, float] = {}
+
+    def request(self, request: Request) -> Request | Answer:
+        """Know nothing of what is too new."""
+        if request.method in {"GET", "HEAD"} and time.monotonic() - self._since.get(request.path, -1e9) < self._seconds:
+            return plain_answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
+        return request
+
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        """Note when it was put."""
+        if request.method == "PUT" and answer.status == 201:
+            self._since.setdefault(request.path, time.monotonic())
+        return answer
+
+
+def endless_error(status: int, *, piece: int = 1 << 16) -> Switch:
+    """Answer an error whose words never end."""
+    head = b"HTTP/1.1 %d No\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" % status
+    endless = Answer(status, body=lambda: itertools.chain((head,), itertools.repeat(b"x" * piece)), framing="raw")
+    return _Change(request=lambda _: endless)
+
+
+def before_it_goes_on(act: Callable[[], object]) -> Switch:
+    """Do something else first."""
+
+    def acted(request: Request) -> Request:
+        act()
+        return request
+
+    return _Change(request=acted)
+
+
+def warns(text: str) -> Switch:
+    """Add a warning to the answer."""
+    return _Change(answer=lambda _, answer: replace(answer, headers=(*answer.headers, ("Warning", text))))
