@@ -13,6 +13,7 @@ from imgsync.oci.errors import Operation, safe_text
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 from imgsync.oci.lane import Lane
+from imgsync.units import whole_number
 
 if TYPE_CHECKING:
     from imgsync.oci.proxied import ProxiedLane
@@ -52,10 +53,14 @@ def headers_of(response: httpx.Response) -> dict[str, str]:
 
 def drain(response: httpx.Response) -> None:
     """Read a short body to its end, so that the connection can be used again; close it otherwise."""
-    length = response.headers.get("content-length", "")
-    if length.isdigit() and int(length) <= _SHORT_BODY:
+    length = whole_number(response.headers.get("content-length", ""))
+    if length is not None and length <= _SHORT_BODY:
         with contextlib.suppress(*FOREIGN_ERRORS):
-            response.read()
+            # As it is: unpacked, a few bytes may be a thousand times as many.
+            for piece in response.iter_raw():
+                length -= len(piece)
+                if length < 0:
+                    break
     response.close()
 
 

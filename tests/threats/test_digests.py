@@ -5,11 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import imgsync
+from imgsync.errors import ImgsyncError, UnsupportedContentError
+from imgsync.oci.digest import is_digest
+from imgsync.oci.errors import retry_after_seconds
+from imgsync.oci.manifest import parse_manifest, parse_platform, select_platforms
+from imgsync.oci.reference import is_repository_path, is_tag, parse_reference, parse_registry
+from imgsync.units import parse_duration, parse_rate, parse_size, whole_number
+from imgsync.versions import parse_version
 from tests import switches
-from tests.images import OCI, Image, digest_of, image, index, layer, pull_raw, push, request, to_json
+from tests.images import DOCKER, OCI, Image, digest_of, image, index, layer, pull_raw, push, request, to_json
 from tests.run_imgsync import Result
 from tests.switches.content import Flipping, Unlike, manifest_of
 from tests.witness import assert_served
@@ -236,3 +247,252 @@ def test_sha512_image_is_copied(registry, second_registry, name, declare, imgsyn
     assert source.requests(f"GET .*{digest}")
     assert pull_raw(second_registry, f"m/{name}/app", "1") == wanted.raw
     assert request(second_registry, "GET", f"/v2/m/{name}/app/blobs/{digest}")[2] == content.blobs[blob]
+
+
+DESCRIPTOR = {"mediaType": OCI["layer"], "digest": digest_of(b"a"), "size": 1}
+CHILD = {"mediaType": OCI["manifest"], "digest": digest_of(b"b"), "size": 1, "platform": {"os": "linux", "architecture": "amd64"}}
+CONFUSED = {
+    "index and image": {"schemaVersion": 2, "manifests": [CHILD], "config": DESCRIPTOR, "layers": [DESCRIPTOR]},
+    "index and layers": {"schemaVersion": 2, "manifests": [CHILD], "layers": [DESCRIPTOR]},
+    "index and artifact": {"schemaVersion": 2, "manifests": [CHILD], "blobs": [DESCRIPTOR]},
+    "index and schema 1": {"schemaVersion": 2, "manifests": [CHILD], "fsLayers": []},
+}
+TYPES = [OCI["index"], OCI["manifest"], DOCKER["index"], DOCKER["manifest"], "application/json"]
+
+
+@pytest.mark.row("DIG-07")
+@pytest.mark.parametrize("document", CONFUSED.values(), ids=CONFUSED)
+@pytest.mark.parametrize("served_as", TYPES)
+def test_document_that_is_two_things_is_refused(document, served_as):
+    """Under each type, said by the document or by the answer's head, or by both: no reader may see an index where another sees an image."""
+    for said in ({}, {"mediaType": served_as}):
+        with pytest.raises(UnsupportedContentError, match="both an index and an image|schema 1"):
+            parse_manifest(to_json(said | document), content_type=served_as)
+
+
+@pytest.mark.row("DIG-07")
+@pytest.mark.parametrize(
+    ("document", "said", "served_as"),
+    [
+        (image(1).raw, None, OCI["index"]),
+        (image(1).raw, OCI["index"], OCI["manifest"]),
+        (image(1, kind=DOCKER).raw, None, f"{DOCKER['index'].upper()}; charset=utf-8"),
+        (index(1).raw, None, OCI["manifest"]),
+        (index(1).raw, DOCKER["manifest"], ""),
+        (index(1).raw, OCI["index"], DOCKER["manifest"]),
+    ],
+)
+def test_type_that_does_not_fit_the_document_is_refused(document, said, served_as):
+    """What the document says it is, what it was served as and what it is have to be one thing."""
+    with pytest.raises(UnsupportedContentError, match="is said to be of the type"):
+        parse_manifest(to_json(json.loads(document) | ({"mediaType": said} if said else {})), content_type=served_as)
+
+
+@pytest.mark.row("DIG-07", "DIG-08")
+@pytest.mark.parametrize("what", ["both", "twice", "cased", "list served as image"])
+def test_ambiguous_manifest_is_one_clear_error(what, registry, second_registry, name, declare, imgsync, source):
+    """It is refused where it is planned, the others are copied."""
+    content = push(registry, f"{name}/app", "1", index(1))
+    other = push(registry, f"{name}/app", "2", image(2))
+    child = json.dumps(content.raw.decode())
+    raw = {
+        "both": to_json(json.loads(content.raw) | json.loads(other.raw) | {"mediaType": content.media_type}),
+        "twice": content.raw.replace(b'"schemaVersion":2', b'"schemaVersion":2,"manifests":[]'),
+        "cased": content.raw.replace(b'"schemaVersion":2', b'"schemaVersion":2,"Manifests":[]'),
+        "list served as image": content.raw,
+    }[what]
+    served_as = OCI["manifest"] if what.startswith("list") else content.media_type
+    source.add(manifest_of(dataclasses.replace(content, raw=raw, media_type=served_as)), method="GET|HEAD", target="/manifests/1$")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert "the manifest " in only_error(ran), child
+    assert second_registry.tags(f"m/{name}/app") == ["2"]
+
+
+GOOD = index(1).raw.decode()
+AMBIGUOUS = {
+    "byte order mark": b"\xef\xbb\xbf" + GOOD.encode(),
+    "UTF-16": GOOD.encode("utf-16"),
+    "latin-1": GOOD.replace("linux", "lin\xfcx").encode("latin-1"),
+    "key twice": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"schemaVersion":2').encode(),
+    "key twice, once escaped": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"\\u0073chemaVersion":2').encode(),
+    "key of a descriptor twice": GOOD.replace('"size":', '"size":1,"size":', 1).encode(),
+    "annotation twice": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"annotations":{"a":"1","a":"2"}').encode(),
+    "upper case": GOOD.replace('"manifests"', '"Manifests"').encode(),
+    "upper case beside": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"MANIFESTS":[]').encode(),
+    "long s": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"manife\u017fts":[]').encode(),
+    "Kelvin sign": b'{"schemaVersion":2,"layers":[{"mediaType":"a","digest":"%s","size":1,"\xe2\x84\xaaey":1,"Digest":"b"}]}' % digest_of(b"").encode(),
+    "digest in other letters": GOOD.replace('"digest":', '"Digest":"sha256:0","digest":', 1).encode(),
+    "size in other letters": GOOD.replace('"size":', '"SIZE":1,"size":', 1).encode(),
+    "platform in other letters": GOOD.replace('"architecture":', '"Architecture":"x","architecture":', 1).encode(),
+    "NaN": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"x":NaN').encode(),
+    "Infinity": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"x":-Infinity').encode(),
+    "1e400": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"x":1e400').encode(),
+    "more behind": GOOD.encode() + b"{}",
+    "trailing comma": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,').encode(),
+    "comment": b"// x\n" + GOOD.encode(),
+    "control character": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"x":"\n"').encode(),
+    "number of 5000 digits": GOOD.replace('"schemaVersion":2', f'"schemaVersion":2,"x":{"9" * 5000}').encode(),
+}
+
+
+@pytest.mark.row("DIG-08")
+@pytest.mark.parametrize("raw", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_json_that_readers_take_differently_is_refused(raw):
+    """Another reader would see another document, or none: then it is none for us."""
+    with pytest.raises(UnsupportedContentError, match="^the (manifest|document) "):
+        parse_manifest(raw)
+
+
+@pytest.mark.row("DIG-08")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"annotations": {"Layers": "3", "mediatype": "x", "SIZE": "", "digest": "none"}},
+        {"x-vendor": {"Size": 1, "size": 2, "deep": [{"Digest": 1, "digest": 2}]}},
+        {"ratio": 0.25, "count": 10**30, "none": None, "flag": True, "ü": "\ud83d"},
+        {"signature": "x" * 100_000, "history": [{"v1Compatibility": "{}"}]},
+        {"schemaVersion": 2.0},
+    ],
+    ids=["annotations", "nested", "numbers", "text", "version"],
+)
+def test_what_nobody_else_minds_is_taken(more):
+    """Keys of others, in whatever letters, are no reason: manifests in the wild hold all kinds of things. The bytes stay as they are."""
+    windows = {"os": "windows", "architecture": "amd64", "os.version": "10.0.20348.2700", "os.features": ["win32k"]}
+    for document in (
+        json.loads(image(1).raw) | more,
+        json.loads(image(1, kind=DOCKER).raw) | more,
+        json.loads(index(1).raw) | more,
+        json.loads(image(1).raw) | {"layers": None} | more,
+        {"schemaVersion": 2, "manifests": [CHILD | {"platform": windows, "urls": ["https://example.com/x"], "x": 1}]} | more,
+        {"schemaVersion": 2, "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(b"{}"), "size": 2, "data": "e30="}} | more,
+    ):
+        raw = json.dumps(document, indent=3).encode()
+        assert parse_manifest(raw, content_type="application/json; charset=utf-8").raw == raw
+
+
+@pytest.mark.row("DIG-08")
+def test_index_of_our_own_says_what_the_source_s_did():
+    """An index that is cut to its platforms keeps all that is not ours to judge, half a character too."""
+    document = json.loads(index(1).raw) | {"annotations": {"a": "ü\ud83d"}, "x": 0.5}
+
+    ours = select_platforms(parse_manifest(to_json(document)), [parse_platform("linux/arm64")])
+
+    assert json.loads(ours.raw) == document | {"manifests": document["manifests"][1:]}
+
+
+@pytest.mark.row("DIG-18")
+@pytest.mark.parametrize(
+    ("document", "served_as"),
+    [
+        ({"schemaVersion": 1, "fsLayers": []}, "application/vnd.docker.distribution.manifest.v1+prettyjws"),
+        ({"schemaVersion": 1, "fsLayers": [], "signatures": []}, "application/json"),
+        ({"schemaVersion": 1}, ""),
+        ({"schemaVersion": 2, "layers": [DESCRIPTOR], "fsLayers": []}, OCI["manifest"]),
+        ({"schemaVersion": 2, "layers": [DESCRIPTOR]}, "application/vnd.docker.distribution.manifest.v1+json"),
+    ],
+)
+def test_schema_1_is_known_by_whatever_it_shows(document, served_as):
+    """By its version, by its layers' name, by its type."""
+    with pytest.raises(UnsupportedContentError, match="Docker schema 1"):
+        parse_manifest(to_json(document), content_type=served_as)
+
+
+# Each grammar with what it takes, where its neighbours begin: a line break behind, other scripts' digits and letters, the width of a character more.
+GRAMMARS: dict[str, tuple[Callable[[str], object], str]] = {
+    "digest": (is_digest, digest_of(b"")),
+    "tag": (is_tag, "v1.2_3-x"),
+    "repository": (is_repository_path, "library/app1"),
+    "registry": (parse_registry, "registry.internal:5000"),
+    "reference": (parse_reference, f"registry.internal:5000/app:1@{digest_of(b'')}"),
+    "whole number": (whole_number, "1205"),
+    "duration": (parse_duration, "15m"),
+    "size": (parse_size, "64MiB"),
+    "rate": (parse_rate, "10/s"),
+    "Retry-After": (lambda text: retry_after_seconds(text, now=0.0), "120"),
+    "version": (parse_version, "1.2.3"),
+}
+
+
+def takes(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        return bool(parse(text))
+    except (ValueError, ImgsyncError):
+        return False
+
+
+@pytest.mark.row("DIG-10")
+@pytest.mark.parametrize("grammar", GRAMMARS)
+def test_grammars_end_where_they_end(grammar):
+    """No line break behind, no digit or letter of another script in place of one, takes the place of what the grammar says."""
+    parse, good = GRAMMARS[grammar]
+    assert takes(parse, good)
+    # Arabic and full-width digits, the superscript two; a Kelvin sign, a long s, a Cyrillic a.
+    stand_ins = {
+        "0": "\u0660\uff10",
+        "1": "\u0661\uff11",
+        "2": "\u00b2",
+        "3": "\u0663",
+        "5": "\u0665",
+        "k": "\u212a",
+        "s": "\u017f",
+        "a": "\u0430",
+        "e": "\uff45",
+    }
+    wrong = [good + "\n", "\n" + good, good + "\r", good + "\0", good + "\u2028", good + "\u0663", good + "\u00b2"]
+    wrong += [good.replace(one, other) for one, others in stand_ins.items() if one in good for other in others]
+    if grammar == "Retry-After":
+        wrong = [text for text in wrong if text.strip() != good]
+
+    assert [text for text in wrong if takes(parse, text)] == []
+
+
+@pytest.mark.row("DIG-10")
+def test_source_of_the_client_has_no_such_traps():
+    """No pattern over foreign text says `\\d` or `\\w`, which are Unicode's; none is matched by its beginning; digits are read in one place, ASCII alone."""
+    traps = re.compile(r"\\[dDwW]|re\.match\(|\.is(?:digit|decimal|numeric)\(")
+    found = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in sorted((Path(imgsync.__file__).parent / "oci").rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if traps.search(line) and not line.lstrip().startswith("#")
+    ]
+
+    # The first compares bytes, the second looks whether a name is an address.
+    assert [line.partition(":")[0] for line in found] == ["answer.py", "auth.py"], found
+
+
+@pytest.mark.row("DIG-10")
+def test_digit_of_unicode_alone_breaks_nothing(registry, second_registry, name, declare, imgsync, write, source, destination):
+    """A registry's count in a superscript digit, which Python's `isdigit` takes and `int` does not, counts as not said."""
+    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=100_000))
+    declare(f"[{name}/app]")
+    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false, chunk_size: 64KiB}}\n")
+    destination.add(switches.headers(Range="0-\u00b2", OCI_Chunk_Min_Length="\u00b2"))
+
+    ran = imgsync("apply")
+
+    assert ran.code == 0, ran.stderr
+    assert destination.requests("PATCH")
+    assert_served(second_registry, f"m/{name}/app", "1", content)
+
+
+@pytest.mark.row("DIG-11")
+@pytest.mark.parametrize(
+    "digest",
+    [
+        "md5:d41d8cd98f00b204e9800998ecf8427e", "sha1:" + "a" * 40, "SHA256:" + "a" * 64, "sha256:" + "A" * 64, "sha256:" + "a" * 63, "sha256:" + "a" * 65,
+        "sha512:" + "a" * 64, "sha256-" + "a" * 64, "sha256:" + "a" * 64 + "\n", "sha256:" + "g" * 64, "sha384:" + "a" * 96, "blake3:" + "a" * 64, "", None, 5,
+    ],
+    ids=str,
+)  # fmt: skip
+def test_digest_of_another_kind_is_refused_by_name(digest):
+    """What cannot be verified is not copied, and the error says which digest that was."""
+    raw = to_json({"schemaVersion": 2, "layers": [DESCRIPTOR | {"digest": digest}]})
+
+    with pytest.raises(UnsupportedContentError) as caught:
+        parse_manifest(raw)
+
+    assert f"{str(digest)!r} is not a sha256 or sha512 digest" in caught.value.message

@@ -13,7 +13,7 @@ from imgsync.errors import ImgsyncError, InvalidReferenceError, UnsupportedConte
 from imgsync.oci.challenge import parse_challenges
 from imgsync.oci.digest import RunningDigest, digest_of, is_digest, verified
 from imgsync.oci.errors import retry_after_seconds, safe_text
-from imgsync.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
+from imgsync.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
 from imgsync.oci.reference import parse_reference, parse_registry
 from tests.images import digest_of as digest
 from tests.images import image, index
@@ -190,8 +190,8 @@ def test_media_type_is_the_manifest_s_own_then_the_header_s():
     """The document's word counts before the header's; without both its shape tells."""
     bare = json.dumps({"layers": []}).encode()
 
-    assert parse_manifest(bare, content_type=f"{DOCKER_LIST}; charset=utf-8").media_type == DOCKER_LIST
-    assert parse_manifest(json.dumps({"mediaType": OCI_MANIFEST, "layers": []}).encode(), content_type=DOCKER_LIST).media_type == OCI_MANIFEST
+    assert parse_manifest(bare, content_type=f"{DOCKER_MANIFEST}; charset=utf-8").media_type == DOCKER_MANIFEST
+    assert parse_manifest(json.dumps({"mediaType": OCI_MANIFEST, "layers": []}).encode(), content_type=DOCKER_MANIFEST).media_type == OCI_MANIFEST
     assert parse_manifest(bare).media_type == OCI_MANIFEST
     assert parse_manifest(json.dumps({"manifests": []}).encode()).media_type == OCI_INDEX
 

@@ -15,6 +15,7 @@ from imgsync.oci.listing.model import ListedTag, TagListing
 from imgsync.oci.listing.page import Names, pages
 from imgsync.oci.reference import is_repository_path, is_tag
 from imgsync.oci.registry import RegistryClient
+from imgsync.units import whole_number
 
 
 def list_tags(client: RegistryClient, path: str, *, page_size: int | None = None) -> TagListing:
@@ -76,7 +77,7 @@ def _number(value: object) -> int:
     """Return a count given as a number or as text; 0 when it is neither."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else 0
+    return (whole_number(value) or 0) if isinstance(value, str) else 0
 
 
 def _texts(value: object) -> Iterable[str]:

@@ -17,6 +17,7 @@ from imgsync.oci.listing.distribution import list_tags
 from imgsync.oci.listing.model import RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows
 from imgsync.oci.registry import RegistryClient
+from imgsync.units import whole_number
 
 _PAGE_SIZE = 100
 _JOB_USER = "gitlab-ci-token"
@@ -54,7 +55,7 @@ class GitLab:
         whole = f"{target}?per_page={_PAGE_SIZE}&page="
 
         def after(page: Page) -> str | None:
-            number = page.headers.get("x-next-page", "")
-            return f"{whole}{number}" if number.isdigit() else None
+            number = whole_number(page.headers.get("x-next-page", ""))
+            return None if number is None else f"{whole}{number}"
 
         return self.api.pages(operation, f"{whole}1", after, secrets=secrets)
