@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, OSError)
 _SHORT_BODY = 64 << 10
+_PIECE_BYTES = 256 << 10
 _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] = (
     (("CERTIFICATE_VERIFY_FAILED",), InsecureError, "its TLS certificate is not trusted: {text}", "declare its CA in registries.yaml (`tls: {ca: FILE}`)"),
     (
@@ -29,6 +30,8 @@ _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] 
         "if it speaks plain http, say so in registries.yaml: `tls: false`",
     ),
     (("refused to follow",), InsecureError, "{text}", "nothing was sent there"),
+    (("KiB of head",), UnexpectedResponseError, "{text}", ""),
+    (("KiB a second",), UnreachableError, "{text}", "raise timeouts.request if the way to the registry is that slow"),
 )
 _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
     (httpx.TimeoutException, UnreachableError, "no byte within the time allowed", "raise timeouts.request if the registry is slow"),
@@ -65,20 +68,36 @@ def drain(response: httpx.Response) -> None:
 
 
 def read_body(response: httpx.Response, limit: int, *, operation: Operation, cut: bool = False) -> bytes:
-    """Return the body, decoded if the server compressed it unasked; over *limit* bytes is an error, or cut off."""
+    """Return the body, decoded if the server compressed it unasked; over *limit* bytes, packed or unpacked, is an error, or cut off."""
     encoding = response.headers.get("content-encoding", "identity").lower()
     inflate = zlib.decompressobj(wbits=47) if encoding in {"gzip", "x-gzip", "deflate"} else None
     body = bytearray()
+    came = 0
     for chunk in translated(response.iter_raw(), operation):
+        came += len(chunk)
         try:
-            body += inflate.decompress(chunk, limit + 1 - len(body)) if inflate else chunk
+            for piece in _unpacked(inflate, chunk) if inflate else (chunk,):
+                body += piece
+                if len(body) > limit:
+                    break
         except zlib.error as error:
             raise operation.failed(UnexpectedResponseError, "the body is not in the encoding it claims", status=response.status_code) from error
-        if len(body) > limit:
+        # What is packed may go on for ever without unpacking to a single byte.
+        if max(len(body), came) > limit:
             if cut:
                 break
             raise operation.failed(UnexpectedResponseError, f"the answer is larger than {limit >> 10} KiB", status=response.status_code)
-    return bytes(body[:limit])
+        if inflate and inflate.eof:
+            break
+    del body[limit:]
+    return bytes(body)
+
+
+def _unpacked(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
+    """Yield what *chunk* unpacks to in pieces: all at once it may be a thousand times as much."""
+    while chunk:
+        yield inflate.decompress(chunk, _PIECE_BYTES)
+        chunk = inflate.unconsumed_tail
 
 
 def translated(chunks: Iterator[bytes], operation: Operation) -> Iterator[bytes]:

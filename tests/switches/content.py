@@ -64,7 +64,8 @@ class Endless(Switch):
         return self._answer
 
     def _body(self) -> Iterator[bytes]:
-        yield self._start
+        if self._start:
+            yield self._start
         while self.sent < self._most:
             yield self._piece
             self.sent += len(self._piece)

@@ -36,14 +36,14 @@ class GitLab:
         if not namespace:
             raise operation.failed(UnexpectedResponseError, "GitLab lists by group or project", hint="name one: `source: {namespaces: [...]}`")
         whole = quote(namespace, safe="")
-        found = RepositoryRows()
+        found = RepositoryRows(operation)
         try:
             pages = list(self._pages(operation, f"/api/v4/groups/{whole}/registry/repositories"))
         except NotFoundError:
             pages = list(self._pages(operation, f"/api/v4/projects/{whole}/registry/repositories"))
         for page in pages:
             found.add(text_of(row, "path") for row in rows(page, None, operation))
-        return found.listing("gitlab", operation)
+        return found.listing("gitlab")
 
     def tags(self, path: str) -> TagListing:
         """Return the tags by `tags/list`: the API would want a request for each to tell its digest."""
