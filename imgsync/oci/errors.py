@@ -59,7 +59,7 @@ def retry_after_seconds(text: str, *, now: float) -> float | None:
         return float(seconds)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     stamp = moment.timestamp() if moment.tzinfo else moment.replace(tzinfo=dt.UTC).timestamp()
     return max(0.0, stamp - now) or None

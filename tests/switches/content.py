@@ -100,20 +100,6 @@ class Pages(Switch):
         return plain_answer(200, body, {"Link": f'<{request.path}?last={self._cursor(number)}>; rel="next"'})
 
 
-class Sink(Switch):
-    """Take the request's body no faster than *piece_bytes* every *pause_seconds*, as a client sees it that fills every buffer on the way."""
-
-    def __init__(self, pause_seconds: float) -> None:
-        """Pause after each piece."""
-        self._pause = pause_seconds
-
-    def upload(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Pause."""
-        for piece in pieces:
-            yield piece
-            time.sleep(self._pause)
-
-
 class Unlike(Switch):
     """Answer HEAD as if the tag named another content than GET serves."""
 

@@ -13,6 +13,7 @@ from imgsync.errors import ImgsyncError, InvalidReferenceError, UnsupportedConte
 from imgsync.oci.challenge import parse_challenges
 from imgsync.oci.digest import RunningDigest, digest_of, is_digest, verified
 from imgsync.oci.errors import retry_after_seconds, safe_text
+from imgsync.oci.listing.rows import moment_of
 from imgsync.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
 from imgsync.oci.reference import parse_reference, parse_registry
 from tests.images import digest_of as digest
@@ -110,6 +111,7 @@ def test_references_come_back_as_they_were(text):
     assert parse_registry(reference.repository.registry) == reference.repository.registry
 
 
+@pytest.mark.row("DOS-11")
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -122,11 +124,19 @@ def test_references_come_back_as_they_were(text):
         ("", None),
         ("1e9", None),
         ("٣", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after(text, seconds):
     """Seconds or a date; what is past or neither says nothing."""
     assert retry_after_seconds(text, now=10.0) == seconds
+
+
+@pytest.mark.parametrize("text", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", "soon", "", None, 5])
+def test_dates_of_no_calendar_say_nothing(text):
+    """What a listing says of its time breaks nothing, whatever its numbers."""
+    assert moment_of(text) is None
 
 
 @given(st.text())
@@ -138,6 +148,7 @@ def test_foreign_text_is_one_printable_line(text):
     assert len(shown) <= 3000
 
 
+@pytest.mark.row("DIG-08", "DIG-09")
 @pytest.mark.parametrize(
     ("document", "message"),
     [
@@ -225,6 +236,7 @@ def test_platforms_cover_each_other(wanted, offered, covers):
     assert parse_platform(wanted).covers(parse_platform(offered)) is covers
 
 
+@pytest.mark.row("DIG-04", "DIG-05", "DIG-06")
 @given(st.lists(st.binary(max_size=50), max_size=8), st.binary(min_size=1, max_size=4))
 def test_verified_bytes_are_whole_or_never_end(chunks, extra):
     """Right bytes pass unchanged; wrong ones raise before the last of them is out."""

@@ -66,7 +66,7 @@ def moment_of(text: object) -> datetime | None:
     except ValueError:
         try:
             moment = email.utils.parsedate_to_datetime(text)
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError, OverflowError):
             return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware if aware > _OLDEST_BELIEVED else None
