@@ -18,6 +18,7 @@ from imgsync.workers import map_unordered
 
 _DEPTH_LIMIT = 4
 _NODE_LIMIT = 10_000
+_MANIFEST_BYTES = 16 << 20
 _CACHE_BYTES = 8 << 20
 
 
@@ -92,11 +93,17 @@ def read_image(client: RegistryClient, repository: Repository, root: Manifest, *
     """
     seen: dict[str, Manifest] = {}
     level = [root]
+    held = root.size_bytes
     for _ in range(_DEPTH_LIMIT):
         wanted = list(dict.fromkeys(child.digest for manifest in level for child in manifest.children if child.digest not in seen))
         if len(seen) + len(wanted) > _NODE_LIMIT:
             raise UnsupportedContentError(f"the image names more than {_NODE_LIMIT} manifests")
-        level = list(map_unordered(lambda digest: pull_manifest(client, repository.at(digest), cache), wanted, limit=limit))
+        level = []
+        for manifest in map_unordered(lambda digest: pull_manifest(client, repository.at(digest), cache), wanted, limit=limit):
+            level.append(manifest)
+            held += manifest.size_bytes
+            if held > _MANIFEST_BYTES:
+                raise UnsupportedContentError(f"the image's manifests are together larger than {_MANIFEST_BYTES >> 20} MiB")
         seen.update((manifest.digest, manifest) for manifest in level)
         if not level:
             break

@@ -12,6 +12,11 @@ _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB|TiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
+def whole_number(text: str, *, digits: int = 15) -> int | None:
+    """Return what a header or a field says in at most so many ASCII *digits*, None where it says anything else, be it a digit to Unicode."""
+    return int(text) if len(text) <= digits and text.isascii() and text.isdigit() else None
+
+
 def parse_duration(text: str) -> float:
     """
     Return *text* (`90s`, `15m`, `6h`, `90d`) in seconds.

@@ -40,6 +40,8 @@ class Forked(subprocess.Popen[str]):
         """Start imgsync with *arguments* in *cwd*, with *env* as its whole environment."""
         self._words = [str(argument) for argument in arguments]
         self._status = -1
+        # The most memory that the run had, known when it has ended.
+        self.peak_bytes = 0
         command = [sys.executable, "-m", "imgsync", *self._words]
         super().__init__(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=dict(env))
 
@@ -63,10 +65,12 @@ class Forked(subprocess.Popen[str]):
     def _try_wait(self, flags: int) -> tuple[int, int]:
         if flags & os.WNOHANG and not select.select([self._status], [], [], 0)[0]:
             return 0, 0
-        told = os.read(self._status, 4)
+        told = os.read(self._status, 8)
         os.close(self._status)
         # Nothing told: who waits for it was killed too.
-        return self.pid, struct.unpack("i", told)[0] if told else signal.SIGKILL
+        status, peak_kib = struct.unpack("ii", told) if told else (signal.SIGKILL, 0)
+        self.peak_bytes = peak_kib << 10
+        return self.pid, status
 
 
 @cache
@@ -97,7 +101,7 @@ def serve(descriptor: int) -> None:
     # What gevent patched is for the runs: a hub that lived here would be in all of them.
     from gevent.monkey import get_original
 
-    fork, waitpid, on_signal = get_original("os", "fork"), get_original("os", "waitpid"), get_original("signal", "signal")
+    fork, wait4, on_signal = get_original("os", "fork"), get_original("os", "wait4"), get_original("signal", "signal")
     on_signal(signal.SIGCHLD, signal.SIG_IGN)
     # What is here stays as it is, so that runs share its pages.
     gc.collect()
@@ -122,7 +126,8 @@ def serve(descriptor: int) -> None:
         for one in descriptors[:3]:
             os.close(one)
         os.write(descriptors[3], struct.pack("i", pid))
-        os.write(descriptors[3], struct.pack("i", waitpid(pid, 0)[1]))
+        _, status, usage = wait4(pid, 0)
+        os.write(descriptors[3], struct.pack("ii", status, usage.ru_maxrss))
         os._exit(0)
 
 

@@ -26,11 +26,12 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a finished run came to."""
+    """What a finished run came to; `peak_bytes` is the most memory it had, what it shares with the process it was forked from included."""
 
     code: int
     stdout: str
     stderr: str
+    peak_bytes: int = 0
 
     @property
     def json(self) -> Any:
@@ -75,7 +76,7 @@ class Workplace:
             process.kill()
             out, err = process.communicate()
             raise AssertionError(f"imgsync {' '.join(map(str, arguments))} still runs after {timeout} s\n{out}\n{err}") from None
-        return Result(process.returncode, out, err)
+        return Result(process.returncode, out, err, getattr(process, "peak_bytes", 0))
 
     def start(self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Start imgsync; the caller waits for it (`finish`)."""

@@ -22,10 +22,13 @@ Place = tuple[int, int]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.resolver.Resolver()
-_SIZE_LIMIT = 4 << 20
+_SIZE_LIMIT = 1 << 20
 _DEPTH_LIMIT = 32
 _TOO_DEEP = f"nested deeper than {_DEPTH_LIMIT} levels"
-_NODE_LIMIT = 200_000
+_NODE_LIMIT = 50_000
+_DOCUMENT_LIMIT = 1000
+_TOO_MUCH = "aliases expand to more than a configuration can hold"
+_SPLIT = "split it into several files"
 _WORDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing", "timestamp": "a date"}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 
@@ -66,6 +69,8 @@ class _Node:
     text: str = ""
     plain: bool = False
     items: list[Any] = field(default_factory=list)
+    # How many nodes it is, what aliases stand for included.
+    weight: int = 1
 
 
 class _Bad(Exception):  # noqa: N818 - a fault on its way up, not an error of its own
@@ -100,7 +105,7 @@ def read_documents(data: bytes, *, file: str) -> tuple[list[Document], list[Faul
 
 def _decoded(data: bytes) -> str:
     if len(data) > _SIZE_LIMIT:
-        raise _Bad((1, 1), f"the file is larger than {_SIZE_LIMIT >> 20} MiB")
+        raise _Bad((1, 1), f"the file is larger than {_SIZE_LIMIT >> 20} MiB", _SPLIT)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -117,16 +122,14 @@ def _roots(text: str) -> Iterator[_Node]:
     """Yield the root node of each document, built from the parser's events without recursion."""
     anchors: dict[str, _Node] = {}
     stack: list[_Node] = []
-    for seen, event in enumerate(_events(text)):
-        mark = event.start_mark
-        place = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
-        if seen > _NODE_LIMIT:
-            raise _Bad(place, f"the file has more than {_NODE_LIMIT} parts")
+    for event, place in _counted_events(text):
         if isinstance(event, yaml.DocumentStartEvent):
             anchors = {}
         elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
             node = stack.pop()
-            if not stack:
+            if stack:
+                _add_weight(stack[-1], node, place)
+            else:
                 yield node
         elif isinstance(event, yaml.NodeEvent):
             node = _node_of(event, place, anchors)
@@ -134,8 +137,31 @@ def _roots(text: str) -> Iterator[_Node]:
                 stack[-1].items.append(node)
             if isinstance(event, yaml.CollectionStartEvent):
                 _deepen(stack, node)
-            elif not stack and (node.text or not node.plain):
+            elif stack:
+                _add_weight(stack[-1], node, place)
+            elif node.text or not node.plain:
                 yield node
+
+
+def _counted_events(text: str) -> Iterator[tuple[yaml.Event, Place]]:
+    """Yield the events of *text* with their places, as long as there are not too many."""
+    documents = 0
+    for seen, event in enumerate(_events(text)):
+        mark = event.start_mark
+        place = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if seen > _NODE_LIMIT:
+            raise _Bad(place, f"the file has more than {_NODE_LIMIT:,} parts", _SPLIT)
+        if documents > _DOCUMENT_LIMIT:
+            raise _Bad(place, f"the file has more than {_DOCUMENT_LIMIT:,} documents", _SPLIT)
+        yield event, place
+
+
+def _add_weight(parent: _Node, node: _Node, place: Place) -> None:
+    """Count what *parent* will be when it is built: what aliases expand to is known before they do."""
+    parent.weight += node.weight
+    if parent.weight > _NODE_LIMIT:
+        raise _Bad(place, _TOO_MUCH, "write the values out")
 
 
 def _deepen(stack: list[_Node], node: _Node) -> None:
@@ -189,7 +215,7 @@ class _Builder:
     def build(self, node: _Node, path: Path, depth: int) -> Any:
         self._made += 1
         if self._made > _NODE_LIMIT or depth > _DEPTH_LIMIT:
-            raise _Bad(node.place, "aliases expand to more than a configuration can hold", "write the values out")
+            raise _Bad(node.place, _TOO_MUCH, "write the values out")
         self._document.places[path] = node.place
         if node.kind == "scalar":
             return self._scalar(node, path)
@@ -240,7 +266,7 @@ class _Builder:
         """Add to *made* what *source* has and *made* lacks; each part stands where the merged mapping wrote it."""
         self._made += 1
         if self._made > _NODE_LIMIT or depth > _DEPTH_LIMIT:
-            raise _Bad(source.place, "aliases expand to more than a configuration can hold", "write the values out")
+            raise _Bad(source.place, _TOO_MUCH, "write the values out")
         if source.kind != "map":
             raise _Bad(source.place, "'<<' merges mappings alone")
         further: list[_Node] = []

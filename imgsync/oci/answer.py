@@ -26,6 +26,7 @@ class ParsedAnswer:
         self._parser = httptools.HttpResponseParser(self)
         self._bodyless = method == "HEAD"
         self._seen = 0
+        self._between = 0
         self._head_bytes = 0
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
@@ -45,14 +46,17 @@ class ParsedAnswer:
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the answer."""
         self._seen += 0 if self.has_head else len(data)
+        before = len(self.pieces)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not (self.has_head and not self.has_body):
                 raise httpx.RemoteProtocolError(f"the answer is not HTTP: {error}") from error
             self.surplus = True
-        if self._head_bytes > _HEAD_LIMIT or (not self.has_head and self._seen > _HEAD_LIMIT):
-            raise httpx.RemoteProtocolError(f"the answer's head is longer than {_HEAD_LIMIT >> 10} KiB")
+        # Between two pieces of a body stand their sizes, behind the last perhaps more headers: no more than a head may be.
+        self._between = self._between + len(data) if self.has_head and len(self.pieces) == before else 0
+        if max(self._head_bytes, self._between, 0 if self.has_head else self._seen) > _HEAD_LIMIT:
+            raise httpx.RemoteProtocolError(f"the answer has more than {_HEAD_LIMIT >> 10} KiB of head")
 
     def on_message_begin(self) -> None:
         """Begin anew after an interim answer; what comes after the answer proper belongs to nobody."""

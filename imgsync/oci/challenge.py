@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's token, not a secret
 _PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(?:,|$)')
-_SCHEME = re.compile(rf"\s*,?\s*({_TOKEN})(?:\s+|$|\s*,)")
+_SCHEME = re.compile(rf"[\s,]*({_TOKEN})(?:\s+|$|\s*,)")
 _LENGTH_LIMIT = 16 << 10
 
 

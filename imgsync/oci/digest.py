@@ -12,6 +12,9 @@ from imgsync.errors import ContentMismatchError, UnsupportedContentError
 # other tools be led to foreign paths (CVE-2024-3727).
 _DIGEST = re.compile(r"(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})")
 
+# Of what should be a digest: as much as the longest has.
+_SHOWN = 135
+
 
 def is_digest(text: str) -> bool:
     """Return whether *text* is a sha256 or sha512 digest in its canonical form."""
@@ -27,7 +30,7 @@ def checked_digest(text: object) -> str:
     """
     if isinstance(text, str) and is_digest(text):
         return text
-    raise UnsupportedContentError(f"{str(text)[:100]!r} is not a sha256 or sha512 digest")
+    raise UnsupportedContentError(f"{str(text)[:_SHOWN]!r} is not a sha256 or sha512 digest")
 
 
 def digest_of(data: bytes, *, like: str = "sha256:") -> str:

@@ -11,8 +11,11 @@ from imgsync.oci.reference import Repository
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
 from imgsync.oci.retry import RetryDetails, is_transient, pause_seconds
 from imgsync.oci.transport import StreamedAnswer
+from imgsync.units import whole_number
 
 _PARTIAL = 206
+# So many bytes are progress, after which all tries are left again: a source that breaks after each byte is not borne with for as many tries as there are bytes.
+_PROGRESS_BYTES = 64 << 10
 
 
 class WrongRangeError(UnexpectedResponseError):
@@ -23,22 +26,25 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
     """
     Yield the blob's bytes from *start* to *end* (excluded; None is the blob's own) in order, each once, resuming with `Range` after a break.
 
-    The number of tries counts anew after each byte of progress; where ranges cannot be had it begins anew and passes over what is known.
-    Spec: design.md §7.6.
+    The number of tries counts anew after each 64 KiB of progress, or each quarter of a blob that is smaller; where ranges cannot be had it begins
+    anew and passes over what is known. Spec: design.md §7.6.
 
     Raises:
         RegistryError: It cannot be had within the tries of the client's patience.
     """
     reached = start
     last = descriptor.size_bytes if end is None else end
-    failures = 0
+    failures = since = 0
     whole = False
+    progress = min(_PROGRESS_BYTES, (last - start + 3) // 4)
     while True:
         try:
             with client.open_blob(repository, descriptor, offset=0 if whole else reached, end=end) as answer:
                 for chunk in _from_offset(answer, reached, end, client=client, repository=repository, descriptor=descriptor):
                     reached += len(chunk)
-                    failures = 0
+                    since += len(chunk)
+                    if since >= progress:
+                        failures = since = 0
                     yield chunk
             if reached >= last:
                 return
@@ -73,10 +79,15 @@ def _from_offset(
 
     Raises:
         WrongRangeError: It is another range than was asked for, or none though an *end* was.
+        UnexpectedResponseError: It is compressed.
     """
     operation = client.operation("pull blob", repository.at(descriptor.digest))
     if answer.status == NO_SUCH_RANGE:
         raise operation.failed(WrongRangeError, f"the registry says that there is no byte {offset}", status=answer.status)
+    asked = (descriptor.size_bytes if end is None else end) - offset if answer.status == _PARTIAL else descriptor.size_bytes
+    # Stores that keep a layer as it is may say of it that it is gzip, which is true, and no encoding: as long as it is, it is the blob.
+    if answer.headers.get("content-encoding", "identity").lower() not in {"", "identity"} and whole_number(answer.headers.get("content-length", "")) != asked:
+        raise operation.failed(UnexpectedResponseError, "the body is compressed though it was asked for as it is", status=answer.status)
     if answer.status == _PARTIAL:
         claimed = re.fullmatch(r"bytes ([0-9]{1,15})-([0-9]{1,15})/(?:[0-9]{1,15}|\*)", answer.headers.get("content-range", ""))
         if claimed is None or int(claimed[1]) != offset or (end is not None and int(claimed[2]) != end - 1):

@@ -21,6 +21,7 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
+from imgsync.units import whole_number
 
 _TRANSIENT = {408, 425, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 _DETAIL_LIMIT = 300
@@ -54,11 +55,12 @@ def error_of(operation: Operation, status: int, *, headers: Mapping[str, str], b
 def retry_after_seconds(text: str, *, now: float) -> float | None:
     """Return the seconds that a `Retry-After` of seconds or of a date asks for, None when it says neither."""
     text = text.strip()
-    if text.isascii() and text.isdigit() and len(text) <= 12:
-        return float(text)
+    seconds = whole_number(text)
+    if seconds is not None:
+        return float(seconds)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     stamp = moment.timestamp() if moment.tzinfo else moment.replace(tzinfo=dt.UTC).timestamp()
     return max(0.0, stamp - now) or None

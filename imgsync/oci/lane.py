@@ -11,14 +11,19 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from imgsync.oci.address import Origin
 from imgsync.oci.answer import ParsedAnswer
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
+
+Given = TypeVar("Given")
+Moved = TypeVar("Moved", bytes, int)
 
 # How much of a body is read at once: the more, the less each byte costs, but each lane holds a few pieces. Shared by the large bodies that are open.
 _RECEIVE_BYTES = 256 << 10
@@ -28,6 +33,8 @@ _LARGE_BYTES = 8 << 20
 _SMALL_BYTES = 64 << 10
 _CONNECTIONS = 2
 _CONTINUE_SECONDS = 1.0
+# What does not even move so much while it is waited for may as well be silent.
+_LEAST_BYTES_A_SECOND = 1 << 10
 # An answer's extension: it came before any of the request's body was sent.
 UNTOUCHED = "imgsync.untouched"
 _WITHOUT_BODY = {"GET", "HEAD", "DELETE"}
@@ -167,6 +174,7 @@ class _Connection:
         self._socket: socket.socket | None = dialled
         self._encrypted = isinstance(dialled, ssl.SSLSocket)
         self._idle = True
+        self._flow = _Flow(0)
         self.begun = False
         self.answered = False
 
@@ -190,7 +198,9 @@ class _Connection:
         parser = ParsedAnswer(request.method)
         with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
             self._live.settimeout(request.timeout_seconds)
+        self._flow = _Flow(request.timeout_seconds)
         complete = False if request.expects and self._is_refused(request, parser) else self._send(request, parser)
+        self._flow = _Flow(request.timeout_seconds)
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
             if request.answer_seconds > request.timeout_seconds:
                 self._live.settimeout(request.answer_seconds)
@@ -198,13 +208,14 @@ class _Connection:
                 self._feed(parser)
             if request.answer_seconds > request.timeout_seconds:
                 self._live.settimeout(request.timeout_seconds)
+        self._flow = _Flow(request.timeout_seconds)
         body = _Body(self, parser, reusable=complete and parser.keeps_alive)
         return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self.begun else {UNTOUCHED: True})
 
     def read(self, size: int) -> bytes:
         """Return up to *size* bytes of a body, none at the connection's end."""
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
-            return self._live.recv(size)
+            return self._flow.timed(self._live.recv, size)
 
     def done(self, *, reusable: bool) -> None:
         """The answer is read to its end, or given up: keep the connection for the next request, or close it."""
@@ -224,7 +235,8 @@ class _Connection:
         return 0 <= number < _SELECTABLE and bool(select.select([number], [], [], 0)[0])
 
     def _feed(self, parser: ParsedAnswer) -> None:
-        data = self._live.recv(_RECEIVE_BYTES)
+        # How long the first byte takes is the server's affair; from then on the head has to come.
+        data = self._flow.timed(self._live.recv, _RECEIVE_BYTES) if self.answered else self._live.recv(_RECEIVE_BYTES)
         if not data:
             raise httpx.RemoteProtocolError("the server closed the connection without an answer")
         self.answered = True
@@ -277,11 +289,11 @@ class _Connection:
     def _send_all(self, data: bytes) -> None:
         # Piece by piece, so that the timeout is one of no progress, however long the whole takes.
         with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
-            sent = self._live.send(data)
+            sent = self._flow.timed(self._live.send, data)
             if sent < len(data):
                 view = memoryview(data)
                 while sent < len(data):
-                    sent += self._live.send(view[sent:])
+                    sent += self._flow.timed(self._live.send, view[sent:])
 
     def _answered_early(self, parser: ParsedAnswer) -> bool:
         # Over TLS a readable socket may hold nothing but a session ticket, and reading it would wait.
@@ -290,6 +302,33 @@ class _Connection:
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
             self._feed(parser)
         return parser.has_head
+
+
+class _Flow:
+    """
+    Bytes that come or go, and how long was waited for them alone.
+
+    A timeout is one of silence; what dribbles is never silent. So in as much waiting as may be silence a KiB for each second has to move.
+    """
+
+    __slots__ = ("_limit", "_moved", "_waited")
+
+    def __init__(self, limit_seconds: float) -> None:
+        self._limit = limit_seconds
+        self._moved = 0
+        self._waited = 0.0
+
+    def timed(self, move: Callable[[Given], Moved], what: Given) -> Moved:
+        """Return `move(what)`, bytes that came or how many went."""
+        began = time.monotonic()
+        moved = move(what)
+        self._waited += time.monotonic() - began
+        self._moved += moved if isinstance(moved, int) else len(moved)
+        if self._waited > self._limit:
+            if self._moved < _LEAST_BYTES_A_SECOND * self._waited:
+                raise httpx.ReadTimeout(f"less than {_LEAST_BYTES_A_SECOND >> 10} KiB a second came or went for {self._waited:.0f} seconds")
+            self._waited, self._moved = 0.0, 0
+        return moved
 
 
 class _Body(httpx.SyncByteStream):

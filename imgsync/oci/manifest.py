@@ -7,6 +7,7 @@ Spec: image-spec 1.1 "Image Manifest", "Image Index", "Content Descriptors".
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,15 +25,16 @@ ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST, "appl
 MANIFEST_LIMIT = 4 << 20
 _BLOB_LIMIT = 64 << 30
 _CHILD_LIMIT = 1000
-_KNOWN_KEYS = {
-    "schemaversion": "schemaVersion",
-    "mediatype": "mediaType",
-    "config": "config",
-    "layers": "layers",
-    "manifests": "manifests",
-    "blobs": "blobs",
-    "subject": "subject",
-}
+# More than this is no image but a bomb: each value costs some hundred bytes once it is read.
+_VALUE_LIMIT = 100_000
+_INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
+_IMAGE_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
+_MANIFEST_KEYS = frozenset(
+    {"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "blobs", "subject", "annotations", "fsLayers"},
+)
+_DESCRIPTOR_KEYS = frozenset({"mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"})
+_PLATFORM_KEYS = frozenset({"os", "architecture", "variant", "os.version", "os.features", "features"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Descriptor:
     @property
     def is_index(self) -> bool:
         """Return whether it is said to be an index, or Docker's list."""
-        return self.media_type in {OCI_INDEX, DOCKER_LIST}
+        return self.media_type in _INDEX_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,14 @@ class Manifest:
     @property
     def is_index(self) -> bool:
         """Return whether it names other manifests."""
-        return bool(self.children) or self.media_type in {OCI_INDEX, DOCKER_LIST}
+        return bool(self.children) or self.media_type in _INDEX_TYPES
 
 
 def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha256:") -> Manifest:
     """
     Return the view of *raw*; its digest is computed by the algorithm that *algorithm* begins with.
+
+    What readers could take differently is refused, so that what was checked here is what runs there (CVE-2021-41190).
 
     Raises:
         UnsupportedContentError: No JSON, ambiguous JSON, schema 1, over 4 MiB, or descriptors that cannot be trusted.
@@ -117,15 +121,20 @@ def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha2
     if len(raw) > MANIFEST_LIMIT:
         raise UnsupportedContentError(f"the manifest is larger than {MANIFEST_LIMIT >> 20} MiB")
     document = _strict_json(raw)
-    declared = document.get("mediaType") or content_type.partition(";")[0].strip().lower()
-    if not isinstance(declared, str):
+    served_as = content_type.partition(";")[0].strip().lower()
+    declared = document.get("mediaType") or served_as
+    # It becomes a header when the manifest is pushed.
+    if not isinstance(declared, str) or not (declared.isascii() and declared.isprintable()):
         raise UnsupportedContentError("the manifest's mediaType is not text")
-    if document.get("schemaVersion") == 1 or "fsLayers" in document or "schema1" in declared or declared.endswith("manifest.v1+prettyjws"):
+    if document.get("schemaVersion") == 1 or "fsLayers" in document or declared.startswith(_SCHEMA_1):
         raise UnsupportedContentError(
             "the image is in Docker schema 1 format", hint="its publisher has to push it again in a current format; registries no longer take schema 1"
         )
-    if "manifests" in document and ("layers" in document or "config" in document):
+    if "manifests" in document and not document.keys().isdisjoint({"layers", "config", "blobs"}):
         raise UnsupportedContentError("the manifest is both an index and an image")
+    for said in (declared, served_as):
+        if said in (_IMAGE_TYPES if "manifests" in document else _INDEX_TYPES):
+            raise UnsupportedContentError(f"the manifest is said to be of the type {said}, and is {'an index' if 'manifests' in document else 'no index'}")
     config = _descriptor(document["config"]) if document.get("config") is not None else None
     layers = _descriptors(document, "layers") + _descriptors(document, "blobs")
     children = _descriptors(document, "manifests")
@@ -166,8 +175,12 @@ def select_platforms(index: Manifest, platforms: Sequence[Platform]) -> Manifest
         return index
     document = _strict_json(index.raw)
     document["manifests"] = [entry for entry, stay in zip(document["manifests"], stays, strict=True) if stay]
-    raw = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    return parse_manifest(raw, content_type=index.media_type, algorithm=index.digest)
+    return parse_manifest(compact_json(document), content_type=index.media_type, algorithm=index.digest)
+
+
+def compact_json(document: object) -> bytes:
+    """Return *document* as the JSON of a manifest of our own, always the same bytes; half a surrogate pair stays the escape that it was."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def parse_platform(text: str) -> Platform:
@@ -199,6 +212,7 @@ def _descriptors(document: dict[str, Any], key: str) -> tuple[Descriptor, ...]:
 def _descriptor(entry: object) -> Descriptor:
     if not isinstance(entry, dict):
         raise UnsupportedContentError("the manifest holds a descriptor that is not an object")
+    _check_keys(entry, _DESCRIPTOR_KEYS)
     size = entry.get("size")
     # bool is an int, and 1e3 a float: neither may pass for a size.
     if type(size) is not int or not 0 <= size <= _BLOB_LIMIT:
@@ -218,26 +232,48 @@ def _descriptor(entry: object) -> Descriptor:
 def _platform(entry: object) -> Platform | None:
     if not isinstance(entry, dict):
         return None
+    _check_keys(entry, _PLATFORM_KEYS)
     os, architecture, variant = (entry.get(key) or "" for key in ("os", "architecture", "variant"))
     return Platform(str(os), str(architecture), str(variant)) if os or architecture else None
 
 
 def _strict_json(raw: bytes) -> dict[str, Any]:
-    """Parse as every other reader would: UTF-8, no duplicate keys, no NaN, no key that differs by case alone."""
-
-    def unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = {key for key, _ in pairs}
-        if len(keys) != len(pairs) or any(_KNOWN_KEYS.get(key.casefold(), key) != key for key in keys):
-            raise UnsupportedContentError("the manifest has keys that readers take differently")
-        return dict(pairs)
-
-    def refuse(constant: str) -> None:
-        raise UnsupportedContentError(f"the manifest holds {constant}")
-
+    """Parse as every other reader would: UTF-8, no duplicate keys, no NaN, no key of a manifest's in other letters."""
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > _VALUE_LIMIT:
+        raise UnsupportedContentError(f"the manifest holds more than {_VALUE_LIMIT:,} values")
     try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=unambiguous, parse_constant=refuse)
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_unambiguous, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise UnsupportedContentError("the manifest is not valid JSON") from error
     if not isinstance(document, dict):
         raise UnsupportedContentError("the manifest is not a JSON object")
+    _check_keys(document, _MANIFEST_KEYS)
     return document
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise UnsupportedContentError("the manifest has keys that readers take differently: one is there twice")
+    return made
+
+
+def _check_keys(entry: dict[str, Any], known: frozenset[str]) -> None:
+    """Refuse keys that differ from *known* ones by case alone: Go's reader takes them for the same, ours does not. Others are nobody's affair."""
+    if entry.keys() <= known:
+        return
+    folded = {key.casefold(): key for key in known}
+    for key in entry:
+        if folded.get(key.casefold(), key) != key:
+            raise UnsupportedContentError(f"the manifest has keys that readers take differently: {key[:40]!a} for {folded[key.casefold()]!r}")
+
+
+def _refuse(constant: str) -> None:
+    raise UnsupportedContentError(f"the manifest holds {constant}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        _refuse(text[:40])
+    return number

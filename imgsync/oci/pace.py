@@ -6,11 +6,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from imgsync.errors import BudgetSpentError
 from imgsync.oci.budget import PullBudget
+from imgsync.oci.retry import LONGEST_WAIT_SECONDS
+from imgsync.units import format_moment
 
-_LONGEST_WAIT_SECONDS = 300.0
+_A_YEAR = 365 * 86400.0
+_HINT = "run again then; what was copied stays"
 
 
 class Pace:
@@ -34,15 +38,30 @@ class Pace:
             BudgetSpentError: That is more than five minutes away.
         """
         while (seconds := self._take()) > 0:
-            if seconds > _LONGEST_WAIT_SECONDS:
-                raise BudgetSpentError(
-                    f"the rate declared for {self._registry} is used up for the next {seconds / 60:.0f} minutes", hint="run again then; what was copied stays"
+            if seconds > LONGEST_WAIT_SECONDS:
+                raise self._asked_to_wait() or BudgetSpentError(
+                    f"the rate declared for {self._registry} is used up for the next {seconds / 60:.0f} minutes", hint=_HINT
                 )
             pause(seconds)
 
     def close_for(self, seconds: float) -> None:
-        """Let nobody send before *seconds* have passed."""
+        """
+        Let nobody send before *seconds* have passed, as the registry asked.
+
+        Raises:
+            BudgetSpentError: That is more than five minutes; then nobody sends at all until they have passed.
+        """
         self._opens = max(self._opens, time.monotonic() + seconds)
+        if error := self._asked_to_wait():
+            raise error
+
+    def _asked_to_wait(self) -> BudgetSpentError | None:
+        """Return the error of who would have to wait too long until the registry may be asked again, None where that is not long."""
+        seconds = self._opens - time.monotonic()
+        if seconds <= LONGEST_WAIT_SECONDS:
+            return None
+        until = f"until {format_moment(datetime.now(UTC) + timedelta(seconds=seconds))}" if seconds < _A_YEAR else "for more than a year"
+        return BudgetSpentError(f"{self._registry} asks to be left alone {until}", hint=_HINT)
 
     def _take(self) -> float:
         """Note a request and return 0, or return the seconds until one may be sent."""

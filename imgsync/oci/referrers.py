@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
-from imgsync.oci.manifest import OCI_INDEX, Descriptor, Manifest, parse_manifest
+from imgsync.oci.manifest import OCI_INDEX, Descriptor, Manifest, compact_json, parse_manifest
 
 _COSIGN = ("sig", "att", "sbom")
 # Where cosign says what an attestation is about: beside a bundle, beside a layer of its tag.
@@ -75,7 +75,7 @@ def with_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, s
         return source
     document: dict[str, Any] = json.loads(current.raw) if current is not None else {"schemaVersion": 2, "mediaType": OCI_INDEX}
     document["manifests"] = [*(document.get("manifests") or ()), *map(_entry, missing)]
-    return parse_manifest(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(), content_type=OCI_INDEX)
+    return parse_manifest(compact_json(document), content_type=OCI_INDEX)
 
 
 def _entry(referrer: Manifest) -> dict[str, Any]:

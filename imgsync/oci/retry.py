@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _LONGEST_PAUSE_SECONDS = 60.0
-_LONGEST_RETRY_AFTER_SECONDS = 300.0
+# A registry that asks for more is left alone for this run.
+LONGEST_WAIT_SECONDS = 300.0
 _SLICE_SECONDS = 0.25
 
 
@@ -69,7 +70,7 @@ class Patience:
 
 def retry_call(function: Callable[[], Result], patience: Patience, *, operation: str, reference: str, attempts: int | None = None) -> Result:
     """
-    Return `function()`, tried again after transient errors; `Retry-After` is obeyed up to five minutes.
+    Return `function()`, tried again after transient errors; a `Retry-After` of more than five minutes ends the trying.
 
     Raises:
         ImgsyncError: The last try's error, or one that is not transient at once.
@@ -121,12 +122,14 @@ def pause_seconds(patience: Patience, error: ImgsyncError, *, attempt: int) -> f
 
 def _pause_seconds(patience: Patience, state: tenacity.RetryCallState, error: BaseException | None) -> float:
     if isinstance(error, RegistryError) and error.retry_after_seconds is not None:
-        return min(error.retry_after_seconds, _LONGEST_RETRY_AFTER_SECONDS)
+        return error.retry_after_seconds
     import tenacity
 
     return tenacity.wait_random_exponential(multiplier=patience.interval_seconds, max=_LONGEST_PAUSE_SECONDS)(state)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same call may succeed later."""
+    """Return whether the same call may succeed within the time that is worth waiting."""
+    if isinstance(error, RegistryError) and (error.retry_after_seconds or 0) > LONGEST_WAIT_SECONDS:
+        return False
     return isinstance(error, ImgsyncError) and error.transient and not error.tried_out

@@ -50,7 +50,6 @@ _FAR_SECONDS = 0.02
 # How many times longer than anywhere else a registry may be silent that has all of a blob: some copy it to where it stays first.
 _COMMIT_FACTOR = 10
 _THROTTLED_SECONDS = 1.0
-_LONGEST_RETRY_AFTER_SECONDS = 300.0
 _TOO_MUCH = {429, 503}
 _PULL_LIMIT = "pull rate limit"
 _EXPECTATION_FAILED = 417
@@ -199,8 +198,6 @@ class Transport:
             RegistryError: As `request`, also out of the chunks.
         """
         with self._exchange(call, patience=patience) as (response, _):
-            if response.headers.get("content-encoding", "identity").lower() not in {"", "identity"}:
-                raise call.operation.failed(UnexpectedResponseError, "the body is compressed though it was asked for as it is", status=response.status_code)
             yield StreamedAnswer(response.status_code, headers_of(response), translated(response.iter_raw(), call.operation))
 
     @contextlib.contextmanager
@@ -380,8 +377,7 @@ class Transport:
         elif isinstance(error, AuthenticationError):
             return self._auth.explain(error, call.scopes)
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
-            asked = _THROTTLED_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
-            self._pace.close_for(min(asked, _LONGEST_RETRY_AFTER_SECONDS))
+            self._pace.close_for(_THROTTLED_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds)
         return error
 
     def _new_lane(self) -> Lane | ProxiedLane:

@@ -29,6 +29,7 @@ from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient, repository_scopes
 from imgsync.oci.transport import Answer, Call, StreamedAnswer
 from imgsync.oci.wire import unanswered
+from imgsync.units import whole_number
 
 # Sizes of a request's body to try, one after the other, where a registry or a proxy before it refuses the last one as too large.
 _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
@@ -72,10 +73,10 @@ class UploadSession:
             headers = {"Content-Range": f"{sent}-{sent + length - 1}"}
             answer = self._send("PATCH", self.location, pieces.take(length), length, accept={202, 204}, headers=headers)
             sent += length
-            said = answer.headers.get("range", "").rpartition("-")[2]
-            if said.isdigit() and int(said) != sent - 1:
+            said = whole_number(answer.headers.get("range", "").rpartition("-")[2])
+            if said is not None and said != sent - 1:
                 # 0-0 is also how no byte at all is told of.
-                what = f"it says to have {int(said) + 1} bytes after {sent} were sent"
+                what = f"it says to have {said + 1} bytes after {sent} were sent"
                 declared = self.client.transport.endpoint.chunk_bytes is not None
                 hint = f"it does not take a blob in parts{'; take chunk_size out of registries.yaml' if declared else ''}"
                 raise self._operation.failed(UnexpectedResponseError, what, status=answer.status, hint=hint)
@@ -158,8 +159,7 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
         return None
     operation = client.operation("begin upload of blob", repository.at(descriptor.digest))
     location = _location(client, operation, answer.headers.get("location", ""), base=answer.url, status=answer.status)
-    least = answer.headers.get("oci-chunk-min-length", "")
-    return UploadSession(client, repository, descriptor, location, int(least) if least.isascii() and least.isdigit() and len(least) < 16 else 0)
+    return UploadSession(client, repository, descriptor, location, whole_number(answer.headers.get("oci-chunk-min-length", "")) or 0)
 
 
 def _post(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, query: str, mount_from: str) -> Answer:

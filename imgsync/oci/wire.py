@@ -14,6 +14,7 @@ from imgsync.oci.errors import Operation, safe_text
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 from imgsync.oci.lane import Lane
+from imgsync.units import whole_number
 
 if TYPE_CHECKING:
     from imgsync.oci.proxied import ProxiedLane
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, OSError)
 _SHORT_BODY = 64 << 10
 _WARNING = re.compile(r'299 - "([^"]{1,4096})"')
+_PIECE_BYTES = 256 << 10
 _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] = (
     (("CERTIFICATE_VERIFY_FAILED",), InsecureError, "its TLS certificate is not trusted: {text}", "declare its CA in registries.yaml (`tls: {ca: FILE}`)"),
     (
@@ -30,6 +32,8 @@ _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] 
         "if it speaks plain http, say so in registries.yaml: `tls: false`",
     ),
     (("refused to follow",), InsecureError, "{text}", "nothing was sent there"),
+    (("KiB of head",), UnexpectedResponseError, "{text}", ""),
+    (("KiB a second",), UnreachableError, "{text}", "raise timeouts.request if the way to the registry is that slow"),
 )
 _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
     (httpx.TimeoutException, UnreachableError, "no byte within the time allowed", "raise timeouts.request if the registry is slow"),
@@ -61,28 +65,48 @@ def warnings_of(headers: httpx.Headers) -> list[str]:
 
 def drain(response: httpx.Response) -> None:
     """Read a short body to its end, so that the connection can be used again; close it otherwise."""
-    length = response.headers.get("content-length", "")
-    if length.isdigit() and int(length) <= _SHORT_BODY:
+    length = whole_number(response.headers.get("content-length", ""))
+    if length is not None and length <= _SHORT_BODY:
         with contextlib.suppress(*FOREIGN_ERRORS):
-            response.read()
+            # As it is: unpacked, a few bytes may be a thousand times as many.
+            for piece in response.iter_raw():
+                length -= len(piece)
+                if length < 0:
+                    break
     response.close()
 
 
 def read_body(response: httpx.Response, limit: int, *, operation: Operation, cut: bool = False) -> bytes:
-    """Return the body, decoded if the server compressed it unasked; over *limit* bytes is an error, or cut off."""
+    """Return the body, decoded if the server compressed it unasked; over *limit* bytes, packed or unpacked, is an error, or cut off."""
     encoding = response.headers.get("content-encoding", "identity").lower()
     inflate = zlib.decompressobj(wbits=47) if encoding in {"gzip", "x-gzip", "deflate"} else None
     body = bytearray()
+    came = 0
     for chunk in translated(response.iter_raw(), operation):
+        came += len(chunk)
         try:
-            body += inflate.decompress(chunk, limit + 1 - len(body)) if inflate else chunk
+            for piece in _unpacked(inflate, chunk) if inflate else (chunk,):
+                body += piece
+                if len(body) > limit:
+                    break
         except zlib.error as error:
             raise operation.failed(UnexpectedResponseError, "the body is not in the encoding it claims", status=response.status_code) from error
-        if len(body) > limit:
+        # What is packed may go on for ever without unpacking to a single byte.
+        if max(len(body), came) > limit:
             if cut:
                 break
             raise operation.failed(UnexpectedResponseError, f"the answer is larger than {limit >> 10} KiB", status=response.status_code)
-    return bytes(body[:limit])
+        if inflate and inflate.eof:
+            break
+    del body[limit:]
+    return bytes(body)
+
+
+def _unpacked(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
+    """Yield what *chunk* unpacks to in pieces: all at once it may be a thousand times as much."""
+    while chunk:
+        yield inflate.decompress(chunk, _PIECE_BYTES)
+        chunk = inflate.unconsumed_tail
 
 
 def translated(chunks: Iterator[bytes], operation: Operation) -> Iterator[bytes]:

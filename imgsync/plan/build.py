@@ -174,6 +174,8 @@ class _Planner:
             return False
         for destination in outcome.dropped:
             self._log.warning("state.degraded", reason=f"the record of {destination} does not fit its manifest; it was dropped, and the destination asked")
+        if outcome.moved:
+            self._log.warning("tag.moved", mirror=result.mirror.name, source=str(selected.repository.repository.named(tag.name)), reason=outcome.moved)
         for warning in outcome.warnings:
             self._log.warning("referrers.incomplete", mirror=result.mirror.name, reason=warning)
         result.changes += outcome.changes

@@ -20,7 +20,7 @@ from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.manifest import Descriptor, Manifest, Platform, parse_platform
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.registry import RegistryClient, Resolved
-from imgsync.plan.decide import REQUIRED, Facts, decide
+from imgsync.plan.decide import REQUIRED, Facts, decide, short
 from imgsync.plan.enumerate import SourceRepository
 from imgsync.plan.inquiry import Inquiry
 from imgsync.plan.model import COPIES, PENDING, Action, Change
@@ -36,7 +36,7 @@ class TagPlan:
     What planning one tag came to.
 
     `exists` says whether the source has it, `blobs` and `manifests` what its pending image and its referrers consist of, `dropped` names
-    the damaged records, `warnings` tell of referrers that were passed over.
+    the damaged records, `warnings` tell of referrers that were passed over, `moved` of a tag that named another manifest when it was read.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -45,12 +45,21 @@ class TagPlan:
     manifests: tuple[str, ...] = ()
     dropped: list[str] = field(default_factory=list)
     warnings: dict[str, None] = field(default_factory=dict)
+    moved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
     reference: Reference
     record: Record | None
+
+
+class _Moved(Exception):  # noqa: N818 - no error: what is to be planned is another manifest
+    """The tag names *manifest*, not what HEAD told."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__(manifest.digest)
+        self.manifest = manifest
 
 
 class TagPlanner:
@@ -104,14 +113,21 @@ class TagPlanner:
         if resolved is None:
             result.exists = False
             return
-        for known in targets:
-            target = known
-            if not self._fits(known.record):
-                result.dropped.append(str(known.reference))
-                target = _Target(known.reference, None)
-                served[target.reference] = self._served(target)
-            change = self._change(source, resolved, target, served=served[target.reference], immutable=immutable, result=result)
-            result.changes.append(self._sized(self._gated(change, target.record, source.repository, resolved.digest), source, resolved, tag, result))
+        for number, target in enumerate(targets):
+            if not self._fits(target.record):
+                result.dropped.append(str(target.reference))
+                targets[number] = _Target(target.reference, None)
+                served[target.reference] = self._served(targets[number])
+
+        def changes(resolved: Resolved, tag: ListedTag) -> list[Change]:
+            return [self._planned(source, resolved, target, tag, served=served[target.reference], immutable=immutable, result=result) for target in targets]
+
+        try:
+            result.changes += changes(resolved, tag)
+        except _Moved as moved:
+            manifest = moved.manifest
+            result.moved = f"{source} named {short(resolved.digest)} when asked for its digest, and {short(manifest.digest)} when read, which is planned"
+            result.changes += changes(Resolved(manifest.digest, manifest.media_type), replace(tag, digest=manifest.digest))
 
     def _asked(self, source: Reference, tag: ListedTag, targets: list[_Target]) -> tuple[dict[Reference, str | None], Resolved | None]:
         """Return what the destinations serve or are remembered to serve, and what the source has."""
@@ -182,13 +198,15 @@ class TagPlanner:
             return self._source.resolve(source)
         return Resolved(manifest.digest, manifest.media_type)
 
-    def _change(self, source: Reference, resolved: Resolved, target: _Target, *, served: str | None, immutable: bool, result: TagPlan) -> Change:
+    def _change(
+        self, source: Reference, resolved: Resolved, target: _Target, tag: ListedTag, *, served: str | None, immutable: bool, result: TagPlan
+    ) -> Change:
         record = target.record
         same_settings = record is not None and record.selection == self._selection(source.repository)
         if record is not None and same_settings and record.source_digest == resolved.digest:
             wanted = record.digest
         else:
-            wanted = resolved.digest if self._platforms is None else self._root(source.repository, resolved.digest).digest
+            wanted = resolved.digest if self._platforms is None else self._root(source, resolved.digest, tag).digest
         remembered = record is not None and not self._refresh
         missing = 0
         settled = remembered and same_settings and not self._changed_referrers(source.repository, resolved.digest, target.reference.repository)
@@ -219,19 +237,27 @@ class TagPlanner:
             reason=reason,
         )
 
+    def _planned(
+        self, source: Reference, resolved: Resolved, target: _Target, tag: ListedTag, *, served: str | None, immutable: bool, result: TagPlan
+    ) -> Change:
+        """Return the change of one destination, once it is known that the image may go there, and how large it is."""
+        change = self._change(source, resolved, target, tag, served=served, immutable=immutable, result=result)
+        return self._sized(self._gated(change, target.record, source.repository, resolved.digest), source, resolved, tag, result)
+
     def _sized(self, change: Change, source: Reference, resolved: Resolved, tag: ListedTag, result: TagPlan) -> Change:
         if change.action not in PENDING:
             size = tag.size_bytes if change.size_bytes is None else change.size_bytes
             return replace(change, size_bytes=size)
         try:
-            return self._read(change, source.repository, resolved.digest, result)
+            return self._read(change, source, resolved.digest, tag, result)
         except BudgetSpentError as error:
             return replace(change, reason=f"{change.reason}; size unknown: {error.message}")
 
-    def _read(self, change: Change, repository: Repository, digest: str, result: TagPlan) -> Change:
+    def _read(self, change: Change, source: Reference, digest: str, tag: ListedTag, result: TagPlan) -> Change:
         """Return *change* with what reading the image tells, and note what it consists of."""
+        repository = source.repository
         result.manifests = (digest,)
-        root = self._root(repository, digest)
+        root = self._root(source, digest, tag)
         image = read_image(self._source, repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
         referrers = self._referrers(repository, root.digest if root.digest == digest else "", image.below, result)
         images = (image, *(one.image for one in referrers.found))
@@ -275,8 +301,20 @@ class TagPlanner:
         result.warnings.update(dict.fromkeys(found.warnings))
         return found
 
-    def _root(self, repository: Repository, digest: str) -> Manifest:
-        return selected_root(pull_manifest(self._source, repository.at(digest), self._cache), self._platforms)
+    def _root(self, source: Reference, digest: str, tag: ListedTag) -> Manifest:
+        """
+        Return what will be pushed for the manifest of *digest*.
+
+        A digest that HEAD alone told is not believed: some registries tell that of another manifest than GET gives. So it is read by the tag.
+
+        Raises:
+            _Moved: The tag names another manifest.
+        """
+        by_tag = tag.digest is None and self._cache.get(digest) is None
+        root = pull_manifest(self._source, source if by_tag else source.repository.at(digest), self._cache)
+        if root.digest != digest:
+            raise _Moved(root)
+        return selected_root(root, self._platforms)
 
     def _kept_unasked(self, source: Reference, destination: Reference, record: Record) -> Change:
         return Change(

@@ -95,6 +95,7 @@ def test_failing_destination_does_not_spoil_the_other(registry, second_registry,
     assert pull_raw(registry, f"m3/{name}/app", "1") is None
 
 
+@pytest.mark.row("DOS-07")
 def test_stalled_destination_does_not_stall_the_other(registry, second_registry, name, fan_out, start_imgsync, third):
     """One takes nothing any more: the other has its image before that one goes on, and then both have it."""
     content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
@@ -112,6 +113,7 @@ def test_stalled_destination_does_not_stall_the_other(registry, second_registry,
     assert pull_raw(registry, f"m3/{name}/app", "1") == content.raw
 
 
+@pytest.mark.row("DIG-04")
 def test_wrong_bytes_reach_no_destination(registry, second_registry, name, fan_out, imgsync, source):
     """What the source gives does not fit its digest: neither destination is left with the blob or the tag."""
     content = push(registry, f"{name}/bad", "1", image(1, layers=1, layer_bytes=3 * MEBIBYTE))
@@ -209,6 +211,7 @@ def test_cut_range_goes_on_where_it_broke(registry, second_registry, name, decla
     assert_served(second_registry, f"m/{name}/app", "1", content)
 
 
+@pytest.mark.row("DIG-04")
 def test_wrong_byte_in_a_range_is_never_committed(registry, second_registry, name, declare, imgsync, far):
     """Parts that fit together and are wrong all the same are found out by the whole."""
     content = push(registry, f"{name}/bad", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
@@ -446,6 +449,7 @@ def test_killed_run_sends_no_finished_blob_again(registry, second_registry, name
 
 
 @pytest.mark.row("REG-14")
+@pytest.mark.row("DIG-20")
 def test_registry_that_lies_about_mounts_gets_the_blobs_sent(registry, second_registry, name, declare, imgsync, destination):
     """It says 201 to every mount and has nothing: when it refuses the manifest, it gets the bytes."""
     content = push(registry, f"{name}/app", "1", image(1, layers=2))
@@ -457,6 +461,7 @@ def test_registry_that_lies_about_mounts_gets_the_blobs_sent(registry, second_re
     assert ran.code == 0, ran.stderr
     assert_served(second_registry, f"m/{name}/app", "1", content)
     assert ran.json["summary"]["blobs_copied"] == 3
+    assert len(destination.requests("PUT .*/blobs/uploads/")) == 3, "each once"
 
 
 def test_declared_chunk_size_is_kept_to_from_the_first_blob(registry, second_registry, name, declare, imgsync, write, source, destination):

@@ -25,6 +25,7 @@ def only_error(ran: Result) -> str:
 
 
 @pytest.mark.row("NET-08")
+@pytest.mark.row("DIG-06")
 def test_truncated_blob_is_resumed_with_range(registry, second_registry, name, declare, imgsync, source):
     """A cut download goes on at the byte reached."""
     big = b"0123456789" * 50000
@@ -43,6 +44,7 @@ def test_truncated_blob_is_resumed_with_range(registry, second_registry, name, d
     assert ran.json["summary"]["bytes_copied"] == sum(map(len, wanted.blobs.values()))
 
 
+@pytest.mark.row("DIG-04")
 @pytest.mark.parametrize("what", ["blob", "manifest"])
 def test_wrong_bytes_are_never_committed(what, registry, second_registry, name, declare, imgsync, source):
     """Bytes that do not fit their digest end the image; the destination shows neither the tag nor the blob."""
@@ -449,6 +451,7 @@ def test_planning_and_listing_stop_in_time(registry, name, declare, imgsync, sou
         assert "the run's time is up" in ran.stderr
 
 
+@pytest.mark.row("DOS-14")
 def test_max_changes_does_nothing_beyond_it(registry, second_registry, name, declare, imgsync):
     """More changes than --max-changes: nothing is done, exit 1."""
     for number in range(2):
@@ -493,6 +496,7 @@ def test_fail_fast_starts_nothing_after_a_failure(registry, second_registry, nam
     assert (ran.json["summary"]["failed"], ran.json["summary"]["remaining"]) == (1, 4)
 
 
+@pytest.mark.row("DOS-06")
 def test_image_that_takes_too_long_fails_and_the_others_go_on(registry, second_registry, name, declare, imgsync, source):
     """timeouts.image ends one image though bytes still trickle; the next ones are copied."""
     slow = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=1 << 20))

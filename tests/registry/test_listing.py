@@ -137,6 +137,7 @@ def test_names_alone_need_no_listing(registry, name, declare, imgsync, source):
     assert source.requests("tags/list") == []
 
 
+@pytest.mark.row("DOS-14")
 def test_at_least_and_at_most_stop_their_mirror_alone(registry, second_registry, name, write, imgsync, source, destination):
     """A selection outside its bounds is an error of its mirror: nothing of it is applied, the others are."""
     for number in range(3):

@@ -172,6 +172,7 @@ def test_spent_quota_says_so(code, registry, name, declare, imgsync, destination
     assert len(destination.requests("PUT .*/uploads/")) == 1
 
 
+@pytest.mark.row("DIG-18")
 def test_schema_1_is_refused_by_name(registry, name, declare, imgsync, source):
     """What no registry takes any more is not tried."""
     push(registry, f"{name}/app", "1", image(1))

@@ -159,6 +159,7 @@ def test_referrers_of_the_destination_s_own_are_kept(registry, second_registry, 
     assert named(fallback_of(second_registry, f"m/{name}/app", root)) == {sbom.digest, own.digest}
 
 
+@pytest.mark.row("DIG-17")
 def test_concurrent_writer_of_the_fallback_tag_loses_nothing(registry, second_registry, name, declare, imgsync, destination):
     """Somebody writes the tag between our reading and our writing: in the end both are named."""
     root = push(registry, f"{name}/app", "1", image(1))
@@ -320,6 +321,7 @@ def test_changed_selection_copies_the_referrers(registry, second_registry, name,
     assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 1
 
 
+@pytest.mark.row("DIG-17")
 def test_two_tags_of_one_digest_share_their_referrers(registry, second_registry, name, declare, imgsync, destination):
     """Copied side by side, the fallback tag is written once."""
     root, _, _, _ = seed(registry, f"{name}/app", by_tag=True)
@@ -332,6 +334,7 @@ def test_two_tags_of_one_digest_share_their_referrers(registry, second_registry,
     assert len(destination.requests(f"PUT .*/manifests/{root.digest.replace(':', '-')}$")) == 1
 
 
+@pytest.mark.row("DIG-17")
 def test_foreign_and_vanished_referrers_are_passed_over_and_told(registry, second_registry, name, declare, imgsync):
     """An index that names what refers to something else, or what is not there, is not believed."""
     root = push(registry, f"{name}/app", "1", image(1))

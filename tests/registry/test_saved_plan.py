@@ -131,6 +131,7 @@ def test_a_plan_that_holds_a_password_is_not_saved(two_tags, imgsync, source, de
     assert not (workplace.folder / SAVED).exists()
 
 
+@pytest.mark.row("DIG-13")
 def test_a_tag_that_moved_is_copied_as_reviewed_and_told_of(registry, second_registry, two_tags, name, imgsync, workplace):
     """The digest that was reviewed arrives; the log, the report, the table and Markdown say that the tag has another by now."""
     imgsync("plan", "--out", SAVED)
@@ -225,6 +226,7 @@ def test_a_reviewed_image_that_is_gone_fails_alone(registry, second_registry, tw
     assert pull_raw(second_registry, f"m/{name}/app", "2") == two_tags["2"].raw
 
 
+@pytest.mark.row("DOS-14")
 @pytest.mark.parametrize("brake", [("--max-changes", "1"), ("--max-bytes", "10B")], ids=lambda brake: brake[0])
 def test_brakes_hold(brake, two_tags, imgsync, destination):
     """A plan that goes too far is not begun, reviewed or not."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -301,15 +303,16 @@ def test_server_that_does_not_know_the_question_gets_the_body_all_the_same(servi
 def test_silence_is_what_times_out(serving):
     """A server that says nothing for as long as is allowed is left; one that goes on slowly is not, however long it takes in all."""
     silent = threading.Event()
+    content = b"".join(bytes([byte]) * 4096 for byte in b"abcdef")
 
     def trickle(server: Server) -> Script:
         def run(connection: socket.socket) -> None:
             server.head(connection)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
-            for byte in b"abcdef":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content))
+            for begin in range(0, len(content), 4096):
                 # The pause is what is tested: each a third of the time allowed, together twice that.
                 silent.wait(0.1)
-                connection.sendall(bytes([byte]))
+                connection.sendall(content[begin : begin + 4096])
 
         return run
 
@@ -323,11 +326,81 @@ def test_silence_is_what_times_out(serving):
     server, lane = serving(trickle, hold)
     slow = Outgoing("GET", server.origin, "registry", "/", (), timeout_seconds=0.3)
 
-    assert body_of(lane.send(slow)) == b"abcdef"
+    assert body_of(lane.send(slow)) == content
     lane.close()
     with pytest.raises(httpx.ReadTimeout):
         lane.send(slow)
     silent.set()
+
+
+@pytest.mark.row("DOS-06", "DOS-07")
+@pytest.mark.parametrize("what", ["head", "body", "chunked body", "request"])
+def test_dribbling_is_no_better_than_silence(what, serving):
+    """A byte now and then is never silent: what does not move a KiB a second while it is waited for is left all the same, be it taken or given."""
+    over = threading.Event()
+    starts = {"head": b"HTTP/1.1 200 OK\r\nX: ", "body": b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", "request": b""}
+    piece = b"1\r\na\r\n" if what == "chunked body" else b"a"
+
+    def dribble(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            server.head(connection)
+            with contextlib.suppress(OSError):
+                connection.sendall(starts.get(what, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
+                for _ in range(1000):
+                    # The pause is what is tested: far shorter than the time allowed.
+                    over.wait(0.02)
+                    if over.is_set():
+                        return
+                    if what == "request":
+                        connection.recv(1)
+                    else:
+                        connection.sendall(piece)
+
+        return run
+
+    server, lane = serving(dribble)
+    request = put(server, [b"x" * (1 << 20)] * 40, 40 << 20) if what == "request" else get(server)
+    began = time.monotonic()
+
+    with pytest.raises((httpx.ReadTimeout, httpx.WriteTimeout)):
+        body_of(lane.send(dataclasses.replace(request, timeout_seconds=0.3)))
+
+    over.set()
+    assert time.monotonic() - began < 10, "it would have gone on for twenty seconds"
+
+
+@pytest.mark.row("DOS-05")
+@pytest.mark.parametrize("what", ["trailer", "chunk extension", "interim answers"])
+def test_endless_framing_is_an_error(what, serving):
+    """What stands around a body is as bounded as a head, wherever it stands."""
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    start, piece = {
+        "trailer": (chunked + b"0\r\nX: ", b"x" * 4096),
+        "chunk extension": (chunked + b"5;", b"x" * 4096),
+        "interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 100),
+    }[what]
+    sent = 0
+
+    def endless(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            nonlocal sent
+            server.head(connection)
+            with contextlib.suppress(OSError):
+                connection.sendall(start)
+                while sent < 64 << 20:
+                    connection.sendall(piece)
+                    sent += len(piece)
+
+        return run
+
+    server, lane = serving(endless)
+
+    with pytest.raises(httpx.RemoteProtocolError, match="KiB of head"):
+        body_of(lane.send(get(server)))
+
+    lane.close()
+    assert sent < 32 << 20
 
 
 def test_connection_opened_ahead_is_the_one_that_is_used(serving):

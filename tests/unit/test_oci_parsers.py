@@ -13,7 +13,8 @@ from imgsync.errors import ImgsyncError, InvalidReferenceError, UnsupportedConte
 from imgsync.oci.challenge import parse_challenges
 from imgsync.oci.digest import RunningDigest, digest_of, is_digest, verified
 from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
-from imgsync.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
+from imgsync.oci.listing.rows import moment_of
+from imgsync.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
 from imgsync.oci.reference import parse_reference, parse_registry
 from imgsync.oci.retry import Patience, pause_seconds
 from tests.images import digest_of as digest
@@ -112,6 +113,7 @@ def test_references_come_back_as_they_were(text):
 
 
 @pytest.mark.row("NET-02")
+@pytest.mark.row("DOS-11")
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -130,6 +132,8 @@ def test_references_come_back_as_they_were(text):
         ("", None),
         ("1e9", None),
         ("٣", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after(text, seconds):
@@ -151,6 +155,12 @@ def test_pauses_after_429_are_bounded(said):
         assert max(pauses[:20]) <= 4 < max(pauses[-20:])
 
 
+@pytest.mark.parametrize("text", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", "soon", "", None, 5])
+def test_dates_of_no_calendar_say_nothing(text):
+    """What a listing says of its time breaks nothing, whatever its numbers."""
+    assert moment_of(text) is None
+
+
 @given(st.text())
 def test_foreign_text_is_one_printable_line(text):
     """No control character, no line break, no more than some hundred characters survive (an escape takes up to ten)."""
@@ -160,6 +170,7 @@ def test_foreign_text_is_one_printable_line(text):
     assert len(shown) <= 3000
 
 
+@pytest.mark.row("DIG-08", "DIG-09")
 @pytest.mark.parametrize(
     ("document", "message"),
     [
@@ -212,8 +223,8 @@ def test_media_type_is_the_manifest_s_own_then_the_header_s():
     """The document's word counts before the header's; without both its shape tells."""
     bare = json.dumps({"layers": []}).encode()
 
-    assert parse_manifest(bare, content_type=f"{DOCKER_LIST}; charset=utf-8").media_type == DOCKER_LIST
-    assert parse_manifest(json.dumps({"mediaType": OCI_MANIFEST, "layers": []}).encode(), content_type=DOCKER_LIST).media_type == OCI_MANIFEST
+    assert parse_manifest(bare, content_type=f"{DOCKER_MANIFEST}; charset=utf-8").media_type == DOCKER_MANIFEST
+    assert parse_manifest(json.dumps({"mediaType": OCI_MANIFEST, "layers": []}).encode(), content_type=DOCKER_MANIFEST).media_type == OCI_MANIFEST
     assert parse_manifest(bare).media_type == OCI_MANIFEST
     assert parse_manifest(json.dumps({"manifests": []}).encode()).media_type == OCI_INDEX
 
@@ -247,6 +258,7 @@ def test_platforms_cover_each_other(wanted, offered, covers):
     assert parse_platform(wanted).covers(parse_platform(offered)) is covers
 
 
+@pytest.mark.row("DIG-04", "DIG-05", "DIG-06")
 @given(st.lists(st.binary(max_size=50), max_size=8), st.binary(min_size=1, max_size=4))
 def test_verified_bytes_are_whole_or_never_end(chunks, extra):
     """Right bytes pass unchanged; wrong ones raise before the last of them is out."""

@@ -116,6 +116,7 @@ def test_globs(glob, text, fits):
     assert compile_glob(glob).fullmatch(text) is fits
 
 
+@pytest.mark.row("DOS-13")
 def test_globs_and_expressions_run_in_linear_time():
     """Patterns that hold a backtracking engine for hours match at once."""
     assert not compile_glob("*a" * 30 + "b").fullmatch("a" * 128)

@@ -52,6 +52,13 @@ class Page:
     headers: Mapping[str, str]
     following: str | None
 
+    @property
+    def rows_hash(self) -> int | None:
+        """Return a hash of what it lists, to know it again by, whatever cursor leads on from it; None when that is nothing."""
+        parts = self.document.values() if isinstance(self.document, dict) else [self.document]
+        lists = [part for part in parts if part and isinstance(part, list)]
+        return hash(repr(lists)) if lists else None
+
 
 class Api:
     """A registry's API with one caller's patience."""
@@ -118,14 +125,13 @@ class Api:
         Raises:
             RegistryError: A page fails, repeats, or there are more than 10,000.
         """
-        seen: set[str] = set()
-        previous: Page | None = None
+        seen: set[str | int] = set()
         for number, (asked, page) in enumerate(self._asked(operation, target, after, secrets, known)):
-            if asked in seen or number >= _PAGE_LIMIT or (previous is not None and page.document and page.document == previous.document):
+            rows_hash = page.rows_hash
+            if asked in seen or number >= _PAGE_LIMIT or rows_hash in seen:
                 raise operation.failed(UnexpectedResponseError, "the listing's pages never end")
-            seen.add(asked)
+            seen |= {asked} if rows_hash is None else {asked, rows_hash}
             yield page
-            previous = page
 
     def _asked(
         self, operation: Operation, target: str, after: Callable[[Page], str | None], secrets: Mapping[str, str], known: Callable[[Page], Iterable[str]]

@@ -26,11 +26,11 @@ class Catalog:
     def repositories(self, namespace: str) -> RepositoryListing:
         """Return every repository of the registry."""
         operation = self.client.operation("list repositories of", f"{self.client.registry}/{namespace}".rstrip("/"))
-        names = Names()
-        for page in pages(self.client, operation, f"/v2/_catalog?n={_PAGE_SIZE}", scopes=("registry:catalog:*",), field="repositories"):
-            names.add(page.get("repositories"), is_repository_path)
+        names = Names(operation, is_repository_path)
+        for _ in pages(self.client, names, f"/v2/_catalog?n={_PAGE_SIZE}", scopes=("registry:catalog:*",), field="repositories"):
+            pass
         found = tuple(ListedRepository(path) for path in sorted(names.good))
-        return RepositoryListing("catalog", found, names.warnings(operation, "no repositories' paths"))
+        return RepositoryListing("catalog", found, names.warnings("no repositories' paths"))
 
     def tags(self, path: str) -> TagListing:
         """Return the tags by `tags/list`, without digests."""

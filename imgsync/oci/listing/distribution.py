@@ -15,6 +15,7 @@ from imgsync.oci.listing.model import ListedTag, TagListing
 from imgsync.oci.listing.page import Names, pages
 from imgsync.oci.reference import is_repository_path, is_tag
 from imgsync.oci.registry import RegistryClient
+from imgsync.units import whole_number
 
 
 def list_tags(client: RegistryClient, path: str, *, page_size: int | None = None) -> TagListing:
@@ -29,20 +30,19 @@ def list_tags(client: RegistryClient, path: str, *, page_size: int | None = None
     """
     operation = client.operation("list tags of", f"{client.registry}/{path}" if path else client.registry)
     target = (f"/v2/{path}/tags/list" if path else "/v2/tags/list") + (f"?n={page_size}" if page_size else "")
-    names = Names()
+    names = Names(operation, is_tag)
     facts: dict[str, ListedTag] = {}
-    children: list[str] = []
+    children = Names(operation, is_repository_path)
     google = False
-    for page in pages(client, operation, target, scopes=(f"repository:{path}:pull",) if path else (), field="tags"):
-        names.add(page.get("tags"), is_tag)
+    for page in pages(client, names, target, scopes=(f"repository:{path}:pull",) if path else (), field="tags"):
         google = google or bool(page.get("manifest")) or bool(page.get("child"))
-        children += [child for child in _texts(page.get("child")) if is_repository_path(child)]
-        facts.update(_google_facts(page.get("manifest")))
+        children.add(_texts(page.get("child")))
+        facts.update((tag, fact) for tag, fact in _google_facts(page.get("manifest")).items() if tag in names.good)
     return TagListing(
         tags=tuple(facts.get(name, ListedTag(name)) for name in sorted(names.good)),
-        children=tuple(dict.fromkeys(children)),
+        children=tuple(children.good),
         with_digests=google and all(name in facts for name in names.good),
-        warnings=names.warnings(operation, "no tags"),
+        warnings=names.warnings("no tags"),
     )
 
 
@@ -76,7 +76,7 @@ def _number(value: object) -> int:
     """Return a count given as a number or as text; 0 when it is neither."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else 0
+    return (whole_number(value) or 0) if isinstance(value, str) else 0
 
 
 def _texts(value: object) -> Iterable[str]:

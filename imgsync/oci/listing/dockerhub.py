@@ -35,25 +35,23 @@ class DockerHub:
         operation = self.api.operation("list repositories of", namespace)
         if not namespace or "/" in namespace:
             raise operation.failed(UnexpectedResponseError, "Docker Hub lists by namespace, which is one word, such as library")
-        found = RepositoryRows()
+        found = RepositoryRows(operation)
         for page in self._pages(operation, f"/v2/namespaces/{namespace}/repositories"):
             found.add(f"{namespace}/{text_of(row, 'name')}" for row in rows(page, "results", operation) if row.get("repository_type") in {"image", None})
-        return found.listing("dockerhub", operation)
+        return found.listing("dockerhub")
 
     def tags(self, path: str) -> TagListing:
         """Return the tags of *path* with their digests; very old ones may have none."""
         operation = self.api.operation("list tags of", path)
         namespace, _, name = path.partition("/")
-        found = TagRows()
+        found = TagRows(operation)
         count = None
         for page in self._pages(operation, f"/v2/namespaces/{quote(namespace)}/repositories/{quote(name, safe='')}/tags"):
             count = count_of(page.document.get("count"))
             for row in rows(page, "results", operation):
                 found.add(_tag(row))
         short = count is not None and len(found) < count
-        return found.listing(
-            operation, warnings=[f"{operation.reference} changed while its tags were listed: {len(found)} of {count} were seen"] if short else []
-        )
+        return found.listing(warnings=[f"{operation.reference} changed while its tags were listed: {len(found)} of {count} were seen"] if short else [])
 
     def _pages(self, operation: Operation, target: str) -> Iterator[Page]:
         def after(page: Page) -> str | None:

@@ -28,15 +28,15 @@ class Ecr:
     def repositories(self, namespace: str) -> RepositoryListing:
         """Return every repository of the account."""
         operation = Operation("list repositories of", f"{self.aws.registry}/{namespace}".rstrip("/"), self.aws.origin)
-        found = RepositoryRows()
+        found = RepositoryRows(operation)
         for page in self._pages(operation, "describe_repositories"):
             found.add(str(row.get("repositoryName", "")) for row in page.get("repositories", ()))
-        return found.listing("ecr", operation)
+        return found.listing("ecr")
 
     def tags(self, path: str) -> TagListing:
         """Return the tags of *path*; an image archived, which cannot be pulled, is left out with a warning."""
         operation = Operation("list tags of", f"{self.aws.registry}/{path}", self.aws.origin)
-        found = TagRows()
+        found = TagRows(operation)
         archived: list[str] = []
         for page in self._pages(operation, "describe_images", repositoryName=path, filter={"tagStatus": "TAGGED"}):
             for image in page.get("imageDetails", ()):
@@ -51,7 +51,7 @@ class Ecr:
                         )
                     )
         warnings = [f"{operation.reference} has {len(archived)} archived tags, which cannot be pulled; left out: {', '.join(archived[:3])}"] if archived else []
-        return found.listing(operation, warnings=warnings)
+        return found.listing(warnings=warnings)
 
     def _pages(self, operation: Operation, call: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         seen: set[str] = set()

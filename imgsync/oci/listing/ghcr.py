@@ -44,10 +44,10 @@ class Ghcr:
                 "GitHub lists packages only to who has a token, even public ones",
                 hint=f"give credentials for {self.api.registry} whose password is a classic token with read:packages, or name the repositories",
             )
-        found = RepositoryRows()
+        found = RepositoryRows(operation)
         for page in self._owned(operation, owner, "packages", "package_type=container", secrets):
             found.add(f"{owner}/{text_of(row, 'name')}".lower() for row in rows(page, None, operation))
-        return found.listing("ghcr", operation)
+        return found.listing("ghcr")
 
     def tags(self, path: str) -> TagListing:
         """Return the tags of *path*, with digests where there is a token."""
@@ -56,13 +56,13 @@ class Ghcr:
         if not secrets:
             return list_tags(self.client, path)
         owner, _, name = path.partition("/")
-        found = TagRows()
+        found = TagRows(operation)
         for page in self._owned(operation, owner, f"packages/container/{quote(name, safe='')}/versions", "state=active", secrets):
             for row in rows(page, None, operation):
                 for tag in _tags_of(row):
                     # Untagged versions are children of indexes and attestations.
                     found.add(ListedTag(tag, text_of(row, "name") or None, created_at=moment_of(row.get("created_at"))))
-        return found.listing(operation)
+        return found.listing()
 
     def _owned(self, operation: Operation, owner: str, what: str, query: str, secrets: dict[str, str]) -> Iterator[Page]:
         """Yield pages of *what* the organisation *owner* has, or the user of that name."""

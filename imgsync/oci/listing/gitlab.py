@@ -17,6 +17,7 @@ from imgsync.oci.listing.distribution import list_tags
 from imgsync.oci.listing.model import RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows
 from imgsync.oci.registry import RegistryClient
+from imgsync.units import whole_number
 
 _PAGE_SIZE = 100
 _JOB_USER = "gitlab-ci-token"
@@ -35,14 +36,14 @@ class GitLab:
         if not namespace:
             raise operation.failed(UnexpectedResponseError, "GitLab lists by group or project", hint="name one: `source: {namespaces: [...]}`")
         whole = quote(namespace, safe="")
-        found = RepositoryRows()
+        found = RepositoryRows(operation)
         try:
             pages = list(self._pages(operation, f"/api/v4/groups/{whole}/registry/repositories"))
         except NotFoundError:
             pages = list(self._pages(operation, f"/api/v4/projects/{whole}/registry/repositories"))
         for page in pages:
             found.add(text_of(row, "path") for row in rows(page, None, operation))
-        return found.listing("gitlab", operation)
+        return found.listing("gitlab")
 
     def tags(self, path: str) -> TagListing:
         """Return the tags by `tags/list`: the API would want a request for each to tell its digest."""
@@ -54,7 +55,7 @@ class GitLab:
         whole = f"{target}?per_page={_PAGE_SIZE}&page="
 
         def after(page: Page) -> str | None:
-            number = page.headers.get("x-next-page", "")
-            return f"{whole}{number}" if number.isdigit() else None
+            number = whole_number(page.headers.get("x-next-page", ""))
+            return None if number is None else f"{whole}{number}"
 
         return self.api.pages(operation, f"{whole}1", after, secrets=secrets)

@@ -17,6 +17,7 @@ from imgsync.oci.errors import Operation
 from imgsync.oci.listing.api import Api, Page, count_of, numbers_behind, rows, text_of
 from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows, TagRows, moment_of
+from imgsync.units import whole_number
 
 _PAGE_SIZE = 100
 
@@ -31,24 +32,24 @@ class Harbor:
         """Return the repositories of a project, its name perhaps with the beginning of a path behind it; of all projects for ""."""
         operation = self.api.operation("list repositories of", namespace)
         projects = [namespace.partition("/")[0]] if namespace else self._projects(operation)
-        found = RepositoryRows()
+        found = RepositoryRows(operation)
         for project in projects:
             for page in self._pages(operation, f"/api/v2.0/projects/{quote(project, safe='')}/repositories"):
                 found.add(text_of(row, "name") for row in rows(page, None, operation))
-        return found.listing("harbor", operation)
+        return found.listing("harbor")
 
     def tags(self, path: str) -> TagListing:
         """Return the tags of *path* with digests, sizes and dates."""
         operation = self.api.operation("list tags of", path)
         project, _, repository = path.partition("/")
         name = quote(quote(repository, safe=""), safe="")
-        found = TagRows()
+        found = TagRows(operation)
         for page in self._pages(operation, f"/api/v2.0/projects/{project}/repositories/{name}/artifacts", "with_tag=true"):
             for row in rows(page, None, operation):
                 for tag in row.get("tags") or ():
                     if isinstance(tag, dict):
                         found.add(_tag(row, text_of(tag, "name")))
-        return found.listing(operation)
+        return found.listing()
 
     def create_project(self, path: str) -> None:
         """
@@ -91,8 +92,7 @@ class Harbor:
 
 def _total(page: Page) -> int | None:
     """Return how many rows there are in all, None where the answer does not say."""
-    total = page.headers.get("x-total-count", "")
-    return int(total) if total.isdigit() and len(total) < 12 else None
+    return whole_number(page.headers.get("x-total-count", ""))
 
 
 def _tag(artifact: dict[str, Any], name: str) -> ListedTag:

@@ -34,7 +34,7 @@ class Quay:
         secrets = self._secrets(operation)
         organisation = namespace.partition("/")[0]
         target = f"/api/v1/repository?namespace={organisation}{'' if secrets else '&public=true'}"
-        found = RepositoryRows()
+        found = RepositoryRows(operation)
 
         def after(page: Page) -> str | None:
             more = text_of(page.document, "next_page")
@@ -43,13 +43,13 @@ class Quay:
         for page in self.api.pages(operation, target, after, secrets=secrets):
             listed = rows(page, "repositories", operation)
             found.add(f"{text_of(row, 'namespace') or organisation}/{text_of(row, 'name')}" for row in listed if row.get("kind") in {"image", None})
-        return found.listing("quay", operation)
+        return found.listing("quay")
 
     def tags(self, path: str) -> TagListing:
         """Return the living tags of *path* with their digests."""
         operation = self.api.operation("list tags of", path)
         target = f"/api/v1/repository/{path}/tag/?limit={_PAGE_SIZE}&onlyActiveTags=true&page="
-        found = TagRows()
+        found = TagRows(operation)
         numbers = itertools.count(2)
 
         def after(page: Page) -> str | None:
@@ -58,7 +58,7 @@ class Quay:
         for page in self.api.pages(operation, f"{target}1", after, secrets=self._secrets(operation)):
             for row in rows(page, "tags", operation):
                 found.add(_tag(row))
-        return found.listing(operation)
+        return found.listing()
 
     def _secrets(self, operation: Operation) -> dict[str, str]:
         login = self.api.login(operation)

@@ -18,26 +18,26 @@ _OLDEST_BELIEVED = datetime(1980, 1, 2, tzinfo=UTC)
 class RepositoryRows:
     """Repository paths from pages, in the end sorted, each once."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._names = Names()
+    def __init__(self, operation: Operation) -> None:
+        """Begin with none; *operation* is what they are listed for."""
+        self._names = Names(operation, is_repository_path)
 
     def add(self, paths: Iterable[str]) -> None:
-        """Add what a page holds."""
-        self._names.add(list(paths), is_repository_path)
+        """Add what a page holds; more than a million are an error, as of `Names`."""
+        self._names.add(paths)
 
-    def listing(self, dialect: str, operation: Operation, *, warnings: Iterable[str] = ()) -> RepositoryListing:
+    def listing(self, dialect: str, *, warnings: Iterable[str] = ()) -> RepositoryListing:
         """Return all that was added."""
         found = tuple(ListedRepository(path) for path in sorted(self._names.good))
-        return RepositoryListing(dialect, found, (*self._names.warnings(operation, "no repositories' paths"), *warnings))
+        return RepositoryListing(dialect, found, (*self._names.warnings("no repositories' paths"), *warnings))
 
 
 class TagRows:
     """Tags from pages, in the end sorted; of two of one name the first counts."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._names = Names()
+    def __init__(self, operation: Operation) -> None:
+        """Begin with none; *operation* is what they are listed for."""
+        self._names = Names(operation, is_tag)
         self._facts: dict[str, ListedTag] = {}
 
     def __len__(self) -> int:
@@ -45,16 +45,16 @@ class TagRows:
         return len(self._facts)
 
     def add(self, tag: ListedTag) -> None:
-        """Add what a row says; a digest that is none counts as unknown."""
-        self._names.add([tag.name], is_tag)
+        """Add what a row says; a digest that is none counts as unknown. More than a million are an error, as of `Names`."""
+        self._names.add([tag.name])
         if tag.digest is not None and not is_digest(tag.digest):
             tag = ListedTag(tag.name, None, tag.size_bytes, tag.created_at, tag.media_type)
         self._facts.setdefault(tag.name, tag)
 
-    def listing(self, operation: Operation, *, warnings: Iterable[str] = ()) -> TagListing:
+    def listing(self, *, warnings: Iterable[str] = ()) -> TagListing:
         """Return all that was added."""
         tags = tuple(self._facts[name] for name in sorted(self._names.good))
-        return TagListing(tags, (), all(tag.digest for tag in tags), (*self._names.warnings(operation, "no tags"), *warnings))
+        return TagListing(tags, (), all(tag.digest for tag in tags), (*self._names.warnings("no tags"), *warnings))
 
 
 def moment_of(text: object) -> datetime | None:
@@ -66,7 +66,7 @@ def moment_of(text: object) -> datetime | None:
     except ValueError:
         try:
             moment = email.utils.parsedate_to_datetime(text)
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError, OverflowError):
             return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware if aware > _OLDEST_BELIEVED else None
