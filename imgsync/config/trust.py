@@ -11,7 +11,7 @@ from typing import Any
 
 from imgsync.config.model import Login, RegistryTrust, Secret, Tls, Trust
 from imgsync.config.schema_check import check_schema
-from imgsync.config.yaml_reader import Document, read_documents
+from imgsync.config.yaml_reader import Document, read_documents, read_some
 from imgsync.config.yaml_reader import Path as Parts
 from imgsync.errors import Fault, InvalidReferenceError
 from imgsync.oci.reference import parse_registry
@@ -24,7 +24,7 @@ _PASSWORD_LIMIT = 64 << 10
 def read_trust(file: str, *, environ: Mapping[str, str]) -> tuple[Trust, list[Fault]]:
     """Return the trust that *file* holds, and every fault in it; no fault shows a value of `credentials`."""
     try:
-        data = Path(file).read_bytes()
+        data = read_some(file)
     except OSError as error:
         return Trust(), [Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}", "name it with --registries")]
     documents, faults = read_documents(data, file=file)
