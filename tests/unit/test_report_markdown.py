@@ -45,6 +45,7 @@ def test_a_run_with_nothing_to_do_says_so():
     assert "— nothing to do\n" in report_markdown(Report("abcd1234", ()))
 
 
+@pytest.mark.row("OUT-03")
 @given(reports)
 @settings(max_examples=60, deadline=None)
 def test_no_name_obeys(some: Report):
