@@ -31,6 +31,7 @@ from imgsync.oci.reference import is_tag
 from imgsync.redaction import Redaction
 from tests import switches
 from tests.conftest import secrets_in
+from tests.effort import NIGHTLY
 from tests.faults import FaultProxy
 from tests.images import image, push
 from tests.run_imgsync import Workplace
@@ -160,7 +161,7 @@ SCHEMA = json.loads(schema_check.schema_text("mirror"))
 TEXTS = every_text(SCHEMA, SCHEMA)
 
 
-def put(path: str, value: str) -> dict[str, object]:
+def put(path: str, value: object) -> dict[str, object]:
     """A declaration that has *value* at *path*, and is whole otherwise."""
     document: dict[str, object] = {"version": 1, "mirrors": [{"name": "a", "source": "s.io/x", "destinations": ["r.io/m"]}]}
     parts = [part for text in path.replace("[0]", ".0").split(".") for part in [int(text) if text.isdigit() else text]]
@@ -182,6 +183,22 @@ def test_no_text_of_mirrors_d_reads_the_environment(path, tmp_path):
 
     assert any("variables are not read in mirrors.d (put what varies, such as credentials, in registries.yaml)" in fault for fault in faults), faults
     assert secrets_in(" ".join(faults)) == []
+
+
+_ODD = ["1s\n", "linux/amd64\n", "\x00", "9" * 30, None, 10**30, [[]]]
+_ODDER = ["a\n", "", " ", "\uff11s", "{", "[", "(?P<a>", "a" * 5000, ">=1\n", "v*\n", True, -1, 1.5, [], {}, [None], {"a": 1}]
+_NUMBERS = ["mirrors[0].tags.newest", "mirrors[0].prune.at_most", "mirrors[0].concurrency.images", "version", "mirrors", "defaults"]
+
+
+@pytest.mark.row("CFG-03")
+@pytest.mark.nightly
+@pytest.mark.parametrize("path", [path for path in TEXTS if path.startswith("mirrors") or NIGHTLY] + _NUMBERS)
+def test_no_value_anywhere_is_more_than_a_fault(path, tmp_path):
+    """Whatever stands at a place of a declaration, it is taken or there is a fault in words; nobody can cause a traceback."""
+    for odd in (*_ODD, *(_ODDER if NIGHTLY else ())):
+        faults = faults_of(tmp_path, json.dumps(put(path, odd)))
+        if path.endswith((".name", "platforms[0]", "interval")) and isinstance(odd, str) and odd.endswith("\n"):
+            assert faults != [], "a line's end is a part of a text"
 
 
 @pytest.mark.row("CFG-04", "CFG-10", "GIT-02", "GIT-03")
