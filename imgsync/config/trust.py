@@ -106,8 +106,11 @@ class _TrustReader:
         try:
             with Path(name).open("rb") as file:
                 text = file.read(_PASSWORD_LIMIT).decode()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        except OSError as error:
+            self._fault(path, f"the password file cannot be read: {error.strerror}")
+            return None
+        except ValueError as error:
+            reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "this is no file's name"
             self._fault(path, f"the password file cannot be read: {reason}")
             return None
         return text.removesuffix("\n").removesuffix("\r")
@@ -117,7 +120,7 @@ class _TrustReader:
             return Tls(enabled=entry)
         files = {name: self._text((*path, name), entry.get(name)) for name in ("ca", "cert", "key")}
         for name, file in files.items():
-            if file is not None and not Path(file).is_file():
+            if file is not None and not _is_file(file):
                 self._fault((*path, name), "there is no such file")
         if files["key"] is not None and files["cert"] is None:
             self._fault((*path, "key"), "a key without `cert`")
@@ -175,3 +178,11 @@ class _TrustReader:
 
     def _fault(self, path: Parts, message: str, hint: str = "") -> None:
         self.faults.append(self._document.fault(path, message, hint=hint))
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        # Too long, or not a name at all.
+        return False

@@ -201,6 +201,17 @@ def test_no_value_anywhere_is_more_than_a_fault(path, tmp_path):
             assert faults != [], "a line's end is a part of a text"
 
 
+@pytest.mark.row("CFG-03")
+@pytest.mark.parametrize("name", ["\x00", "a" * 5000, "/no/such/file"])
+@pytest.mark.parametrize("setting", ["tls: {ca: NAME}", "tls: {cert: NAME}", "credentials: {username: u, password: {file: NAME}}"])
+def test_a_file_that_cannot_be_is_a_fault(setting, name, tmp_path):
+    """In registries.yaml too."""
+    faults = faults_of(tmp_path, mirror(), trust=f"version: 1\nregistries:\n  r.io: {{{setting.replace('NAME', json.dumps(name))}}}\n")
+
+    assert len(faults) == 1
+    assert "there is no such file" in faults[0] or "the password file cannot be read" in faults[0]
+
+
 @pytest.mark.row("CFG-04", "CFG-10", "GIT-02", "GIT-03")
 def test_mirrors_d_says_nothing_but_what_is_wanted():
     """Its schema, whole: no setting that names a program, a path, a variable, an address, a credential or how TLS is spoken, and nothing unknown is let in."""
