@@ -122,12 +122,9 @@ class _Run:
         self._turns.open()
         self._submit_all(workers, self._turns.sorted(list(together.values())))
         adopted = [record for change in plan.changes if change.action not in PENDING for record in self._settle(change)]
-        # A quarantine begins with the first run that could have copied.
-        held = [
-            (str(parse_reference(change.source).repository), change.source_digest or "", plan.created_at)
-            for change in plan.changes
-            if change.action is Action.HOLD
-        ]
+        # A quarantine begins with the first run that could have copied, whenever a saved plan says to have been made.
+        now = format_moment(datetime.now(UTC), exact=True)
+        held = [(str(parse_reference(change.source).repository), change.source_digest or "", now) for change in plan.changes if change.action is Action.HOLD]
         self._remember(adopted, [], [change for change in plan.changes if change.action is Action.KEEP], held)
 
     def _submit_all(self, workers: Workers[Item, Done | None], groups: Sequence[Sequence[Change]]) -> None:

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any, Protocol, TextIO, cast
 
+from imgsync.inert import inert, inert_json
 from imgsync.light import without
 from imgsync.redaction import Redaction
 
@@ -52,10 +53,10 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
     ]
     if console:
         colours = stream.isatty() and not os.environ.get("NO_COLOR")
-        processors += [structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
-        processors.append(lambda _logger, _name, line: _printable(str(line)))
+        processors.append(lambda _logger, _name, event: {key: _inert_values(value) for key, value in event.items()})
+        processors.append(structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback))
     else:
-        processors += [_in_order, structlog.processors.JSONRenderer(ensure_ascii=True)]
+        processors += [_in_order, structlog.processors.JSONRenderer(ensure_ascii=True), lambda _logger, _name, line: inert_json(line)]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level or _default_level(console=console, stream=stream)]),
@@ -105,6 +106,10 @@ def _in_order(_logger: object, _name: str, event: dict[str, Any]) -> dict[str, A
     return {**head, **event}
 
 
-def _printable(line: str) -> str:
-    # Colour codes are structlog's own; foreign text has no control characters left by the time it is logged.
-    return "".join(character if character.isprintable() or character in "\n\x1b" else repr(character)[1:-1] for character in line)
+def _inert_values(value: object) -> object:
+    """Return *value*, of a field, with every text in it inert: what it is drawn as holds escapes for colours, which are structlog's own."""
+    if isinstance(value, str):
+        return inert(value)
+    if isinstance(value, dict):
+        return {_inert_values(name): _inert_values(one) for name, one in value.items()}
+    return [_inert_values(one) for one in value] if isinstance(value, list | tuple) else value

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 _SHORTEST_SECRET = 4
 
@@ -18,11 +19,10 @@ class Redaction:
         self._hidden: list[str] = []
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Hide *secrets* from now on, also as base64 and in URLs; shorter than four characters cannot be told from text."""
+        """Hide *secrets* from now on, however they are written; shorter than four characters cannot be told from text."""
         for secret in secrets:
             if len(secret) >= _SHORTEST_SECRET:
-                forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
-                self._hidden = sorted({*self._hidden, *forms}, key=len, reverse=True)
+                self._hidden = sorted({*self._hidden, *_forms(secret)}, key=len, reverse=True)
 
     def clean(self, text: str) -> str:
         """Return *text* with every hidden value replaced by `***`."""
@@ -41,3 +41,11 @@ class Redaction:
         if isinstance(document, list | tuple):
             return [self.clean_values(value) for value in document]
         return document
+
+
+def _forms(secret: str) -> set[str]:
+    """Return *secret* as it may stand in a text: in a header, a URL, JSON, a traceback, on one line."""
+    raw = secret.encode()
+    forms = {secret, " ".join(secret.split()), repr(secret)[1:-1], *(json.dumps(secret, ensure_ascii=ascii_alone)[1:-1] for ascii_alone in (True, False))}
+    forms |= {quote(secret), quote(secret, safe=""), quote_plus(secret, safe="")}
+    return forms | {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}

@@ -39,18 +39,20 @@ class Registries:
         trust: Trust,
         *,
         environ: Mapping[str, str],
+        pushes: bool,
         on_retry: Callable[[RetryDetails], None],
         on_secret: Callable[[Iterable[str]], None],
         on_warning: Callable[[str], None],
         on_registry_warning: Callable[[str, str], None],
     ) -> None:
         """
-        Reach registries as *trust* says.
+        Reach registries as *trust* says; unless the run *pushes*, no token is asked for that would let it.
 
         Credentials it lacks come from containers' and docker's auth files, found by *environ*; *on_secret* hears of every password before it is
         used, *on_warning* of what cannot be read, *on_registry_warning* of what a registry wants people to be told: its name, and the text, once.
         """
         self.trust = trust
+        self._pushes = pushes
         self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, last=_login_of_cloud, on_secret=on_secret, on_warning=on_warning)
         self.manifests = ManifestCache()
         self.referrers = ReferrerReader(self.manifests)
@@ -190,6 +192,7 @@ class Registries:
             proxy=trusted.proxy,
             token_server=trusted.token_server,
             chunk_bytes=trusted.chunk_bytes,
+            pushes=self._pushes and origin == "destination",
         )
 
     def _pace(self, registry: str) -> Pace:

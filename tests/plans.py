@@ -56,6 +56,11 @@ TRAPS = (
     "\U0001f600",
     "{{ 1 + 1 }}",
     "/close",
+    "::add-mask::x",
+    "\n ::set-output name=x::y",
+    "##[add-mask]x",
+    "##vso[task.setvariable variable=PATH]x",
+    "##teamcity[buildProblem description='x']",
 )
 hostile = st.lists(st.sampled_from(TRAPS) | st.text(max_size=20) | st.sampled_from(("moved", "held until", " ", "")), max_size=6).map(" ".join) | st.text(
     max_size=60

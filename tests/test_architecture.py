@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +36,84 @@ def test_nobody_prints_but_the_command_line():
     ]
 
     assert found == []
+
+
+# What no rule of ruff can name: a method by its name, an argument by its value, a write by an index.
+_KILLING = {"kill", "throw", "killone"}
+_MAY_KILL = {"imgsync/concurrency.py", "imgsync/oci/helper.py"}  # a pool of native threads; a process of another program
+
+
+def _forbidden(tree: ast.AST, *, file: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of what kills greenlets, or has diskcache try for ever (its `retry`, which `cache[key] = value` means too)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and node.func.attr in _KILLING and file not in _MAY_KILL and ast.unparse(node.func.value) != "os":
+                yield node.lineno, f".{node.func.attr}("
+            if any(one.arg == "retry" and isinstance(one.value, ast.Constant) and one.value.value is True for one in node.keywords):
+                yield node.lineno, "retry=True"
+        if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load) and "/state/" in file and ast.unparse(node.value).endswith("cache"):
+            yield node.lineno, "cache[key] = value"
+
+
+def test_nobody_kills_greenlets_or_has_diskcache_try_for_ever():
+    """Nor by any other name than ruff knows."""
+    found = [
+        (path.name, place)
+        for path in (ROOT / "imgsync").rglob("*.py")
+        for place in _forbidden(ast.parse(path.read_text()), file=path.relative_to(ROOT).as_posix())
+    ]
+
+    assert found == []
+
+
+# Each line is one that must never be there; what comes of `given` is somebody else's.
+_PLANTED = """
+eval(given)
+exec(given)
+import pickle
+from pickle import loads
+import marshal
+import shelve
+import dill
+subprocess.run(given, shell=True)
+subprocess.Popen(given, shell=True)
+subprocess.getoutput(given)
+os.system(given)
+os.popen(given)
+yaml.load(given)
+yaml.load(given, Loader=yaml.Loader)
+yaml.load(given, Loader=yaml.UnsafeLoader)
+yaml.load_all(given, Loader=yaml.Loader)
+yaml.full_load(given)
+yaml.unsafe_load(given)
+from gevent import Timeout
+gevent.Timeout(3)
+gevent.with_timeout(3, given)
+gevent.kill(given)
+gevent.killall(given)
+given.kill()
+greenlet.throw(given)
+given.set("key", "value", retry=True)
+given.transact(retry=True)
+self._cache["key"] = given
+del cache["key"]
+""".strip().splitlines()
+_HEAD = "import os\nimport subprocess\n\nimport gevent\nimport yaml\n\n"
+
+
+def test_what_must_never_be_there_is_refused():
+    """Each planted line, wherever in the program, is refused by the project's own lint configuration, or by the check above."""
+    text = _HEAD + "\n".join(_PLANTED) + "\n"
+    ruff = [str(Path(sys.executable).with_name("ruff")), "check", "--no-cache", "--output-format", "json", "--stdin-filename"]
+    own = {"S102", "S307", "S506", "S602", "S605", "TID251"}
+
+    for file in ("imgsync/state/planted.py", "imgsync/cli/planted.py", "imgsync/__main__.py"):
+        done = subprocess.run([*ruff, file, "-"], cwd=ROOT, input=text, capture_output=True, text=True, check=False)
+        refused = {fault["location"]["row"] for fault in json.loads(done.stdout) if fault["code"] in own}
+        refused |= {line for line, _ in _forbidden(ast.parse(text), file="imgsync/state/planted.py")}
+        left = [line for number, line in enumerate(_PLANTED, _HEAD.count("\n") + 1) if number not in refused]
+        assert left == [], file
+    assert not [number for number in refused if number <= _HEAD.count("\n")], "what is honest is not refused"
 
 
 def test_help_imports_no_heavy_library():

@@ -73,6 +73,7 @@ def _told(message: str, *, hint: str = "") -> int:
 
 def _failed(error: Exception, redaction: Redaction) -> int:
     from imgsync.errors import ConfigError, ImgsyncError
+    from imgsync.inert import inert_lines
     from imgsync.render.safe import safe
 
     if isinstance(error, ConfigError):
@@ -83,6 +84,6 @@ def _failed(error: Exception, redaction: Redaction) -> int:
     if isinstance(error, ImgsyncError):
         _told(f"error: {safe(redaction.clean(error.message))}", hint=safe(redaction.clean(error.hint)))
         return error.exit_code
-    click.echo(redaction.clean("".join(traceback.format_exception(error))), err=True, nl=False)
+    click.echo(inert_lines(redaction.clean("".join(traceback.format_exception(error)))), err=True, nl=False)
     click.echo("This is a bug in imgsync; please report it with the lines above.", err=True)
     return _BUG_EXIT

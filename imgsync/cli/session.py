@@ -111,6 +111,7 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
         with Registries(
             trust,
             environ=os.environ,
+            pushes=not read_only,
             on_retry=lambda details: _note_retry(log, throttles, details),
             on_secret=hidden.hide,
             on_warning=lambda text: log.warning("credentials.unread", reason=text),

@@ -10,6 +10,7 @@ from imgsync.cli.options import output_option
 from imgsync.cli.output import say_json
 from imgsync.cli.state_options import lock_option, opened_state, registries_option, state_option
 from imgsync.cli.state_travel import export_records, import_records, pull_records, push_records, rebuild_records
+from imgsync.inert import inert
 
 
 @click.group("state")
@@ -30,7 +31,7 @@ def list_records(prefix: str, state: str, registries: str | None, output: str) -
         say_json([asdict(record) for record in records])
     else:
         for record in records:
-            click.echo(record.destination)
+            click.echo(inert(record.destination))
     return 0
 
 
@@ -51,7 +52,7 @@ def show_record(reference: str, state: str, registries: str | None, output: str)
         say_json(asdict(record))
     else:
         for name, value in asdict(record).items():
-            click.echo(f"{name:<14} {value}")
+            click.echo(f"{name:<14} {inert(str(value))}")
     return 0
 
 

@@ -12,7 +12,7 @@ from imgsync.config.require import unknown_signers
 from imgsync.config.schema_check import check_schema
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.config.trust import read_trust
-from imgsync.config.yaml_reader import Document, read_documents
+from imgsync.config.yaml_reader import Document, read_documents, read_some
 from imgsync.errors import ConfigError, Fault, InvalidReferenceError, UsageError
 from imgsync.globs import compile_glob
 from imgsync.tags import names_only
@@ -96,8 +96,11 @@ def _files(paths: Sequence[str], faults: list[Fault]) -> list[str]:
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            inside = sorted(str(one) for one in path.iterdir() if is_part(one.name) and one.is_file())
-            if not inside:
+            inside = sorted(str(one) for one in path.iterdir() if is_part(one.name) and not one.is_dir())
+            wrong = [fault for file in inside if (fault := _no_part(path, file)) is not None]
+            faults += wrong
+            inside = [file for file in inside if file not in {fault.file for fault in wrong}]
+            if not inside and not wrong:
                 faults.append(Fault(text, 1, 1, "", "the folder holds no *.yaml or *.yml file", "see the examples in the README"))
             found += inside
         elif path.exists():
@@ -107,11 +110,25 @@ def _files(paths: Sequence[str], faults: list[Fault]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _no_part(folder: Path, file: str) -> Fault | None:
+    """Return the fault of a *file* of *folder* that is not to be read: whoever proposes declarations must not have us read, and quote, other files."""
+    try:
+        target = Path(file).resolve(strict=True)
+    except (OSError, RuntimeError):
+        # It leads to nothing or, so says Python before 3.13 by a RuntimeError, to itself.
+        target = None
+    if target is not None and not target.is_relative_to(folder.resolve()):
+        return Fault(file, 1, 1, "", "the link leads out of the folder", "put the file itself here, or name it on the command line")
+    if target is None or not target.is_file():
+        return Fault(file, 1, 1, "", "this is no regular file", "put the declarations themselves here")
+    return None
+
+
 def _read(files: Iterable[str], faults: list[Fault]) -> dict[str, bytes]:
     texts: dict[str, bytes] = {}
     for file in files:
         try:
-            texts[file] = Path(file).read_bytes()
+            texts[file] = read_some(file)
         except OSError as error:
             faults.append(Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}"))
     return texts
@@ -123,7 +140,7 @@ def _left_out(paths: Iterable[str], files: Iterable[str]) -> bool:
     folders = {Path(text).absolute().parent for text in paths if not Path(text).is_dir()}
     try:
         beside = [one for folder in folders for one in folder.iterdir() if is_part(one.name) and one.name != _DEFAULT_TRUST and one.is_file()]
-        return any(b"mirrors" in one.read_bytes() for one in beside if one not in taken)
+        return any(b"mirrors" in read_some(str(one)) for one in beside if one not in taken)
     except OSError:
         # What cannot be read may declare anything.
         return True

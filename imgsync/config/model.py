@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import NoReturn, Self
 
 from imgsync.public_keys import PublicKey
 from imgsync.tags import TagFilter
@@ -125,11 +126,17 @@ class Mirror:
         return f"sha256:{hashlib.sha256(said.encode()).hexdigest()}"
 
 
-@dataclass(frozen=True, slots=True)
 class Secret:
-    """A value that never shows: `repr`, `str` and `format` give `***`; `reveal()` gives the text."""
+    """
+    A value that never shows: `repr`, `str` and `format` give `***`, and it cannot be saved; `reveal()` gives the text.
 
-    _text: str = field(repr=False)
+    No dataclass, as `asdict` would take it apart within whatever holds it.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def reveal(self) -> str:
         """Return the secret text, for the Authorization header and nothing else."""
@@ -144,6 +151,19 @@ class Secret:
     def __format__(self, spec: str) -> str:
         """Hide the value."""
         return "***"
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return itself: `asdict` copies what is no dataclass."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        """
+        Refuse to be pickled.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("a secret is not written down")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 import pathlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 from referencing import Registry
 
 from imgsync.config.yaml_reader import Document, Path
@@ -27,10 +29,20 @@ def schema_text(name: str) -> str:
     return (_FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
 
 
+def _fits(_validator: object, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
+    """Yield an error for a text that *pattern* does not fit, by JSON Schema's `$`: the end, where Python's lets a line's end follow."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield ValidationError(f"this does not match {pattern}")
+
+
+_Validator: Any = extend(Draft202012Validator, {"pattern": _fits})  # type: ignore[no-untyped-call]
+
+
 @cache
 def _validator(name: str) -> Draft202012Validator:
     # An empty registry: a `$ref` to somewhere else is never fetched.
-    return Draft202012Validator(json.loads(schema_text(name)), registry=Registry())
+    validator: Draft202012Validator = _Validator(json.loads(schema_text(name)), registry=Registry())
+    return validator
 
 
 def _schema_of(error: ValidationError) -> dict[str, Any]:

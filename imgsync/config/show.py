@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from imgsync.config.model import Config, Mirror, RegistryTrust, Require, SigningIdentity, SigningKey
+from imgsync.inert import inert, inert_lines
 from imgsync.units import declared_duration
 
 
@@ -30,8 +31,20 @@ def show_config(config: Config) -> str:
     return f"# mirrors.d\n{_yaml(document)}---\n# registries.yaml\n{_yaml(trust)}"
 
 
+class _Dumper(yaml.SafeDumper):
+    """Puts in double quotes, which know escapes, whatever a terminal or a CI runner might obey."""
+
+
+_Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if inert(text) == text else '"'))
+
+
 def _yaml(document: object) -> str:
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=160))
+    def dumped(*, allow_unicode: bool) -> str:
+        # Never folded: a folded line could begin with a command.
+        return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=allow_unicode, width=float("inf")))
+
+    text = dumped(allow_unicode=True)
+    return text if inert_lines(text) == text else inert_lines(dumped(allow_unicode=False))
 
 
 def _mirror(mirror: Mirror) -> dict[str, Any]:

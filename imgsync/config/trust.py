@@ -14,7 +14,7 @@ from typing import Any
 from imgsync.config.model import Login, RegistryTrust, Require, Secret, SigningIdentity, SigningKey, Tls, Trust
 from imgsync.config.require import missing_sigstore, require_faults, require_of, unknown_hint
 from imgsync.config.schema_check import check_schema
-from imgsync.config.yaml_reader import Document, read_documents
+from imgsync.config.yaml_reader import Document, read_documents, read_some
 from imgsync.config.yaml_reader import Path as Parts
 from imgsync.errors import Fault, InvalidReferenceError
 from imgsync.oci.address import has_login, parted
@@ -33,7 +33,7 @@ _TRUST_ROOT = "application/vnd.dev.sigstore.trustedroot"
 def read_trust(file: str, *, environ: Mapping[str, str]) -> tuple[Trust, list[Fault]]:
     """Return the trust that *file* holds, and every fault in it; no fault shows a value of `credentials`."""
     try:
-        data = Path(file).read_bytes()
+        data = read_some(file)
     except OSError as error:
         return Trust(), [Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}", "name it with --registries")]
     documents, faults = read_documents(data, file=file)
@@ -177,8 +177,11 @@ class _TrustReader:
         try:
             with Path(name).open("rb") as file:
                 text = file.read(_PASSWORD_LIMIT).decode()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        except OSError as error:
+            self._fault(path, f"the password file cannot be read: {error.strerror}")
+            return None
+        except ValueError as error:
+            reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "this is no file's name"
             self._fault(path, f"the password file cannot be read: {reason}")
             return None
         return text.removesuffix("\n").removesuffix("\r")
@@ -188,7 +191,7 @@ class _TrustReader:
             return Tls(enabled=entry)
         files = {name: self._text((*path, name), entry.get(name)) for name in ("ca", "cert", "key")}
         for name, file in files.items():
-            if file is not None and not Path(file).is_file():
+            if file is not None and not _is_file(file):
                 self._fault((*path, name), "there is no such file")
         if files["key"] is not None and files["cert"] is None:
             self._fault((*path, "key"), "a key without `cert`")
@@ -266,3 +269,11 @@ class _TrustReader:
 def _contents(file: str, *, limit: int) -> bytes:
     with Path(file).open("rb") as opened:
         return opened.read(limit)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        # Too long, or not a name at all.
+        return False

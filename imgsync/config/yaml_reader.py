@@ -7,6 +7,7 @@ as long as what they expand to stays within the budget.
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -85,6 +86,17 @@ def path_text(path: Path) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{safe_text(part.rpartition('@')[2])}"
     return text
+
+
+def read_some(file: str) -> bytes:
+    """
+    Return what is in *file*, no more of it than shows that it is larger than a part of a configuration may be.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with pathlib.Path(file).open("rb") as opened:
+        return opened.read(_SIZE_LIMIT + 1)
 
 
 def read_documents(data: bytes, *, file: str) -> tuple[list[Document], list[Fault]]:

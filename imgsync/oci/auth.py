@@ -37,6 +37,7 @@ _KNOWN_PAIRS = {
     ("nvcr.io", "authn.nvidia.com"),
 }
 _NO_POST = {404, 405}
+_SHORTEST_SECRET = 4
 # Under this name Azure's registries take what their exchange gave, an identity token, for a password.
 _AZURE_USER = "00000000-0000-0000-0000-000000000000"
 
@@ -62,6 +63,7 @@ class Authenticator:
         self._ask = ask
         self._challenge: Challenge | None = None
         self._tokens: list[Token] = []
+        self._logins: set[Credentials] = set()
         self._lock = threading.Lock()
         self._asking: dict[frozenset[str], threading.Lock] = {}
 
@@ -118,17 +120,27 @@ class Authenticator:
         return error
 
     def conceal(self, body: bytes) -> bytes:
-        """Return *body*, a registry's own words, without the tokens that it was sent."""
+        """
+        Return *body*, a registry's own words, without the tokens and logins that it was sent.
+
+        Before anybody cuts it: what is left of a secret that was cut through cannot be found.
+        """
         with self._lock:
-            for token in self._tokens:
-                body = body.replace(token.text.encode(), b"***")
+            secrets = {token.text for token in self._tokens}
+            secrets.update(text for login in self._logins for text in (login.password, _basic(login).partition(" ")[2]))
+        for secret in sorted(secrets, key=len, reverse=True):
+            for form in (secret, secret.replace("/", "\\/")):
+                body = body.replace(form.encode(), b"***") if len(form) >= _SHORTEST_SECRET else body
         return body
 
     def _login(self, scopes: Sequence[str], *, operation: Operation, renew: bool = False) -> Credentials | None:
         try:
-            return self._endpoint.credentials.find(_path_of(scopes), renew=renew)
+            login = self._endpoint.credentials.find(_path_of(scopes), renew=renew)
         except CredentialsError as error:
             raise operation.failed(AuthenticationError, error.message, hint=error.hint) from error
+        if login is not None:
+            self._logins.add(login)
+        return login
 
     def _basic_may_help(self, scopes: Sequence[str], *, sent: str | None, operation: Operation) -> bool:
         login = self._login(scopes, operation=operation)

@@ -64,6 +64,7 @@ class Endpoint:
     `context` gives what TLS is spoken with, made when it is first needed; `plain` is plain http, where only a redirect can need it.
     `credentials` is asked who we are there.
     `chunk_bytes` is the most that one request may hold, None for no known limit.
+    `pushes` says that something may be pushed, so that reading is done by the token that pushing will take; else none is asked for that could.
     `at` is the base URL of an API that the registry has elsewhere; without it the endpoint is the registry itself. `led_by` is the registry's URL
     where nobody but the registry says where that is: then it may be only where the registry may lead.
     """
@@ -77,6 +78,7 @@ class Endpoint:
     proxy: str | None = field(default=None, repr=False)
     token_server: str | None = None
     chunk_bytes: int | None = None
+    pushes: bool = False
     at: str = ""
     led_by: str = ""
 

@@ -63,6 +63,11 @@ class RegistryClient:
         """Return "source" or "destination"."""
         return self.transport.endpoint.origin
 
+    @property
+    def looking(self) -> str:
+        """Return the actions of the token that is asked for to look at a repository, as a scope has them."""
+        return "pull,push" if self.transport.endpoint.pushes else "pull"
+
     def under(self, check: Callable[[], None]) -> RegistryClient:
         """Return a client that gives up when *check* raises."""
         return RegistryClient(self.transport, self.patience.under(check))
@@ -323,7 +328,7 @@ class RegistryClient:
             self.operation(name, reference),
             method,
             f"/v2/{reference.repository.path}/manifests/{reference.name}",
-            scopes=_scopes(reference.repository, "pull" if self.origin == "source" else "pull,push"),
+            scopes=repository_scopes(reference.repository, self.looking),
             accept=frozenset(accept),
             headers={"Accept": ACCEPT},
             limit_bytes=limit or 64 << 10,

@@ -393,7 +393,7 @@ class Transport:
             with self._lane() as lane, contextlib.closing(lane.send(request)) as response:
                 body = read_body(response, _ERROR_LIMIT, operation=operation)
                 if response.status_code >= 500 or response.status_code == 429:
-                    raise error_of(operation, response.status_code, headers=headers_of(response), body=body)
+                    raise error_of(operation, response.status_code, headers=headers_of(response), body=self._auth.conceal(body))
                 return TokenAnswer(response.status_code, body)
         except FOREIGN_ERRORS as error:
             raise unanswered(operation, error) from error

@@ -2,12 +2,14 @@
 A saved plan on its way to being applied, exactly as it was reviewed (design.md §4).
 
 Nothing is decided anew: what was done meanwhile is kept, what the declarations do not cover is refused, and a tag that moved is told of.
+A plan is a file that somebody hands over, and its check tells of damage, not of who wrote it: it passes no gate that the declarations set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError, UsageError
@@ -18,6 +20,7 @@ from imgsync.plan.ahead import OnPending
 from imgsync.plan.decide import short
 from imgsync.plan.declared import Declared
 from imgsync.plan.model import COPIES, Action, Change, Plan
+from imgsync.plan.quarantine import Quarantine
 from imgsync.registries import Registries
 from imgsync.state import Record, StateStore
 from imgsync.units import parse_moment
@@ -81,29 +84,46 @@ class _Reviewed:
         self._check = check
         self._log = log
         self._immutable = {name: [compile_glob(text) for text in mirror.immutable] for name, mirror in mirrors.items()}
+        now = datetime.now(UTC)
+        self._quarantines = {name: Quarantine(mirror.tags, state, now=now) for name, mirror in mirrors.items()}
 
     def now(self, change: Change) -> Change:
-        """Return *change* as it stands by what is remembered: what was applied since the plan was made is not done again."""
+        """Return *change* as it stands by what is remembered and declared: what was applied since is not done again, and no gate is passed by a file's word."""
         record = self._state.record(change.destination)
         if change.action is Action.DELETE:
             ours = record is None or (record.applied_at and record.digest == change.destination_digest)
             return (
                 change if ours else replace(change, action=Action.REFUSE, reason="the state does not say any more that imgsync pushed this; it is left alone")
             )
-        if record is None or not self._is_newer(record) or change.action not in COPIES | {Action.KEEP}:
-            return change
-        selection = self._registries.gate.selection(self._mirrors[change.mirror], parse_reference(change.source).repository)
-        same = (record.source_digest, record.selection) == (change.source_digest, selection)
-        if same:
-            return replace(change, action=Action.KEEP, destination_digest=record.digest, reason="applied since the plan was made")
         if change.action is Action.KEEP:
-            # Of what is there now the plan knows nothing that should be remembered.
-            return replace(change, source_digest=None, destination_digest=record.digest, reason="changed since the plan was made; it is left as it is")
-        tag = parse_reference(change.source).tag
-        if record.source_digest != change.source_digest and any(glob.fullmatch(tag) for glob in self._immutable[change.mirror]):
+            return self._kept(change, record)
+        if change.action not in COPIES:
+            return change
+        if record is not None and self._is_newer(record) and self._is_same(change, record):
+            return replace(change, action=Action.KEEP, destination_digest=record.digest, reason="applied since the plan was made")
+        return self._gated(change, record)
+
+    def _kept(self, change: Change, record: Record | None) -> Change:
+        """Return *change*, nothing of which is remembered: a file's word for what is there would have later runs leave a tag as it is."""
+        reason = change.reason
+        if record is not None and self._is_newer(record) and not self._is_same(change, record):
+            reason = "changed since the plan was made; it is left as it is"
+        return replace(change, source_digest=None, destination_digest=record.digest if record is not None else change.destination_digest, reason=reason)
+
+    def _gated(self, change: Change, record: Record | None) -> Change:
+        """Return *change* if `immutable` and `min_age` let it pass."""
+        source = parse_reference(change.source)
+        if record is not None and record.source_digest != change.source_digest and any(glob.fullmatch(source.tag) for glob in self._immutable[change.mirror]):
+            since = ", and was mirrored since the plan was made" if self._is_newer(record) else ""
             moved = f"{short(record.source_digest)} → {short(change.source_digest or '')}"
-            return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable, and was mirrored since the plan was made: {moved}")
-        return change
+            return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable{since}: {moved}")
+        held = self._quarantines[change.mirror].held(source, change.source_digest or "")
+        return replace(change, action=Action.HOLD, reason=held) if held else change
+
+    def _is_same(self, change: Change, record: Record) -> bool:
+        """Return whether *record* is of what *change* is to copy."""
+        selection = self._registries.gate.selection(self._mirrors[change.mirror], parse_reference(change.source).repository)
+        return (record.source_digest, record.selection) == (change.source_digest, selection)
 
     def still_there(self, change: Change) -> Change:
         """Return what to do about a tag to delete of which nothing is remembered: nothing when it is gone, as an apply of this plan would have it."""

@@ -70,7 +70,6 @@ class Served:
 
     def _list(self, client: RegistryClient, repository: Repository) -> None:
         try:
-            # By the token that pushing will take.
-            self._tags[repository] = tags_at_once(client, repository, actions="pull,push")
+            self._tags[repository] = tags_at_once(client, repository)
         except NotFoundError:
             self._tags[repository] = frozenset()

@@ -26,7 +26,7 @@ def _lines(found: Sequence[Access]) -> Iterator[str]:
     for one in found:
         who = f"{one.username or 'a login'} from {one.found_in}" if one.found_in else "nobody"
         sign = {True: "+", False: "x", None: "?"}[one.allowed]
-        yield f"  {sign} {safe(one.registry)} ({one.side} of {one.mirror})   as {safe(who)}   {safe(_verdict(one))}"
+        yield f"  {sign} {safe(one.registry)} ({one.side} of {safe(one.mirror)})   as {safe(who)}   {safe(_verdict(one))}"
         if one.error:
             yield f"      {safe(one.error)}"
         if one.hint:

@@ -46,7 +46,7 @@ def _heading(section: Section) -> str:
     notes = section.notes
     if not notes.file:
         return safe(notes.mirror) or "no mirror"
-    return f"{notes.mirror}   {notes.source} → {', '.join(notes.destinations)}   {notes.file}:{notes.line}"
+    return f"{safe(notes.mirror)}   {safe(notes.source)} → {safe(', '.join(notes.destinations))}   {safe(notes.file)}:{notes.line}"
 
 
 def _change_lines(section: Section, *, show_all: bool, now: str) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _name(change: Change, destinations: tuple[str, ...]) -> str:
 
 def _explained(section: Section) -> Iterator[str]:
     for step in section.notes.steps:
-        yield f"    {step.repository}   {step.step}: {step.left} left{_dropped(step)}"
+        yield f"    {safe(step.repository)}   {safe(step.step)}: {step.left} left{_dropped(step)}"
 
 
 def _dropped(step: FilterStep) -> str:
@@ -109,4 +109,4 @@ def _summary(plan: Plan) -> Iterator[str]:
     yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). {'Asked:' if asked else 'Planned in'} {spent}."
     if coming := to_apply(plan):
         yield f"  Applying takes at most {', '.join(coming)}."
-    yield from (f"  {cost.registry} counts pulls: {pulls(cost)}." for cost in plan.pulls)
+    yield from (f"  {safe(cost.registry)} counts pulls: {pulls(cost)}." for cost in plan.pulls)

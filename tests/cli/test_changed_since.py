@@ -227,6 +227,7 @@ def test_without_git_it_is_told(repository, imgsync, workplace):
     assert "needs git, which cannot be run" in said
 
 
+@pytest.mark.row("GIT-02")
 def test_nothing_that_the_repository_configures_is_run(repository, imgsync, workplace):
     """Hooks, filters, a file-system monitor, a pager, a transport for what a partial clone lacks: none of them, however the plan ends."""
     repository.declare("a")

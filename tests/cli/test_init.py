@@ -192,6 +192,7 @@ def test_a_folder_that_cannot_be_is_told(workplace):
     assert "cannot be written: Not a directory" in done.stderr
 
 
+@pytest.mark.row("GIT-01")
 def test_the_plan_job_has_no_credentials_that_push(mirror_repository):
     """What runs for a pull request knows the secrets for pulling alone, may write nothing, and nothing runs with more for its code."""
     workflow = yaml.load((mirror_repository / MIRROR).read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
@@ -218,6 +219,7 @@ def test_jobs_outlive_their_run_timeout(mirror_repository):
         assert int(re.search(r"--run-timeout (\d+)m", "".join(pipeline[job]["script"])).group(1)) < 60
 
 
+@pytest.mark.row("GIT-09")
 def test_two_applies_never_run_at_once(mirror_repository):
     """Both systems queue what writes, and never cancel it."""
     jobs = yaml.safe_load((mirror_repository / MIRROR).read_text(encoding="utf-8"))["jobs"]
@@ -257,6 +259,7 @@ def test_work_that_is_left_does_not_fail_the_apply_job(code, becomes, mirror_rep
     assert yaml.safe_load((mirror_repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))["apply"]["allow_failure"] == {"exit_codes": [75]}
 
 
+@pytest.mark.row("GIT-01")
 def test_gitlab_plans_without_the_credentials_that_push(mirror_repository, tmp_path):
     """Project variables come before a job's own in GitLab, so the script puts the login for pulling in their place; a plan's exit code is the job's."""
     programs = program(

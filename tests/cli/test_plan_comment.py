@@ -137,6 +137,7 @@ def test_a_run_without_a_plan_is_fine(post):
     ],
     ids=["no marker", "too long", "much too long", "too large an archive", "a file elsewhere", "empty"],
 )
+@pytest.mark.row("OUT-03", "GIT-01")
 def test_what_is_no_plan_is_refused(text, options, post):
     """What has another form than a plan is not posted, and the job fails."""
     done, changes = post(text, pulls=[pull_request(3)], **options)

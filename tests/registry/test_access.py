@@ -424,6 +424,7 @@ def test_credentials_in_a_location_or_error_are_not_shown(registry, second_regis
     assert PASSWORD not in ran.stdout + ran.stderr
 
 
+@pytest.mark.row("GIT-01")
 def test_plan_without_a_login_is_made_though_not_compared(registry, password_registry, name, workplace, imgsync):
     """A fork's pull request has no login: its plan says what is new and what it did not look at, and is not to be applied."""
     push(registry, f"{name}/app", "1", image())

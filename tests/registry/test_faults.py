@@ -419,6 +419,7 @@ def test_first_signal_stops_in_good_order(registry, second_registry, name, decla
     assert again.json["summary"]["copied"] == 2
 
 
+@pytest.mark.row("GIT-08")
 def test_second_signal_cuts(registry, second_registry, name, declare, start_imgsync, source):
     """A second signal ends the process at once, exit 130, and the tag is not there."""
     push(registry, f"{name}/app", "1", image(1))

@@ -281,6 +281,7 @@ def test_file_that_is_all_there_is_prunes(name, declare, imgsync, deletes_tags, 
     assert deleted(imgsync("apply", "mirrors.d/a.yaml", "-o", "json").json) == ["2"]
 
 
+@pytest.mark.row("GIT-10")
 def test_more_than_at_most_is_an_error_and_none_is_deleted(name, declare, imgsync, deletes_tags, mirrored):
     """The error says how many would go; a limit raised to that many lets them."""
     mirrored(v1=image(1), v2=image(2), v3=image(3))

@@ -56,6 +56,7 @@ def actions(document) -> dict[str, str]:
 YOUNG, OLD = timedelta(hours=71), timedelta(hours=73)
 
 
+@pytest.mark.row("GIT-11")
 def test_young_digest_is_held_and_nothing_of_it_is_copied(registry, second_registry, name, declare, imgsync, source, destination, first_seen):
     """The plan says so and until when, `apply` sends the destination nothing, reads nothing of the image, and ends well."""
     content = push(registry, f"{name}/app", "1", image(1))
@@ -125,6 +126,7 @@ def test_digest_that_is_old_enough_is_copied(registry, second_registry, name, de
     assert actions(imgsync("plan", "--all", "-o", "json").json) == {"1": "keep"}
 
 
+@pytest.mark.row("GIT-11")
 def test_tag_that_moves_waits_anew_while_the_old_digest_is_served(registry, second_registry, name, declare, imgsync, seen_ago, first_seen):
     """Each digest has an age of its own; one that the tag moves back to has the age that it had."""
     old = push(registry, f"{name}/app", "1", image(1))

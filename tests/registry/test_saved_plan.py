@@ -104,6 +104,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(place, t
     assert (workplace.folder / "pipe").is_fifo()
 
 
+@pytest.mark.row("GIT-06")
 def test_no_secret_is_saved(two_tags, imgsync, source, workplace):
     """Not even one that a registry says back."""
     workplace.trust_plain(source, settings={source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
@@ -132,6 +133,7 @@ def test_a_plan_that_holds_a_password_is_not_saved(two_tags, imgsync, source, de
 
 
 @pytest.mark.row("DIG-13")
+@pytest.mark.row("GIT-04")
 def test_a_tag_that_moved_is_copied_as_reviewed_and_told_of(registry, second_registry, two_tags, name, imgsync, workplace):
     """The digest that was reviewed arrives; the log, the report, the table and Markdown say that the tag has another by now."""
     imgsync("plan", "--out", SAVED)
@@ -227,6 +229,7 @@ def test_a_reviewed_image_that_is_gone_fails_alone(registry, second_registry, tw
 
 
 @pytest.mark.row("DOS-14")
+@pytest.mark.row("GIT-10")
 @pytest.mark.parametrize("brake", [("--max-changes", "1"), ("--max-bytes", "10B")], ids=lambda brake: brake[0])
 def test_brakes_hold(brake, two_tags, imgsync, destination):
     """A plan that goes too far is not begun, reviewed or not."""
@@ -310,6 +313,7 @@ def test_a_plan_of_what_a_pull_request_changes_is_applied_as_it_is(two_mirrors, 
     assert second_registry.tags(f"m/{name}/a") == []
 
 
+@pytest.mark.row("GIT-04", "GIT-05")
 def test_refused_plans_ask_nothing(two_tags, name, imgsync, saved, source, destination, workplace, write):
     """Edited, damaged, made otherwise: exit 3, no request to anybody, nothing on stdout, one error and what to do."""
     imgsync("plan", "--out", SAVED)
@@ -362,6 +366,7 @@ def test_plans_of_later_minor_versions_are_applied(two_tags, imgsync, saved, wri
     assert (ran.code, ran.json["summary"]["copied"], ran.json["plan_id"]) == (0, 2, document["id"])
 
 
+@pytest.mark.row("GIT-04")
 def test_a_plan_for_another_configuration_is_refused(two_mirrors, imgsync, source, destination, workplace, name):
     """A mirror that is another now, gone, new, or left out says so, and nothing is asked; how and where it is written does not matter, nor who is trusted."""
     imgsync("plan", "--out", SAVED)

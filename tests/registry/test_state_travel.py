@@ -166,6 +166,7 @@ def test_artifact_is_one_that_other_tools_read(sites, registry, name, place, sec
     assert {line["kind"] for line in lines} <= {"record", "blob", "referrers", "seen", "left", "success", "run"}
 
 
+@pytest.mark.row("GIT-09")
 def test_two_runs_at_once_lose_no_record(sites, registry, name, place, source):
     """While one run copies another pushes the state: the first merges it, and what both wrote is there."""
     for tag in ("1", "2"):

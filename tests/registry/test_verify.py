@@ -307,6 +307,7 @@ def test_documents_say_what_is_promised(registry, name, declare, imgsync, destin
     assert json.loads(shown(document, "json")) == document.json
 
 
+@pytest.mark.row("OUT-03")
 def test_markdown_fits_and_loses_nothing_count_of():
     """A comment has a limit: what does not fit is counted, and hostile names stay text."""
     hostile = "x|`</td><script>@all"

@@ -95,6 +95,7 @@ def test_no_edit_of_a_byte_makes_another_plan(data, some):
     assert found == told(some)
 
 
+@pytest.mark.row("GIT-04")
 @pytest.mark.parametrize("indented", [False, True])
 def test_no_place_can_be_edited(indented):
     """At every byte: what is read afterwards is refused, or says all that it said before."""

@@ -58,12 +58,13 @@ def test_log_level_is_a_threshold():
     assert logged(level="warning") == ""
 
 
+@pytest.mark.row("OUT-07")
 @given(st.text())
 def test_no_field_breaks_a_log_line(text):
-    """Whatever a registry says, a line stays one line of JSON, or one printable console line."""
+    """Whatever a registry says, a line stays one line, of JSON or for people."""
     assert json.loads(logged(error=text))["error"] == text
     assert logged(error=text).count("\n") == 1
-    assert logged("console", error=text).removesuffix("\n").replace("\x1b", "").isprintable() or "\n" in text
+    assert len(logged("console", error=text).splitlines()) == 1
 
 
 @pytest.mark.parametrize("secret", ["hunter2!", "pass word", 'quo"te', "ünïcode", "info", "a" * 300])

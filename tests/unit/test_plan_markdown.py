@@ -121,6 +121,7 @@ def test_plan_read_from_a_file_needs_no_notes():
     assert "`app:1` → `r.io/m/app:1`" in shown
 
 
+@pytest.mark.row("OUT-03")
 @given(plans, st.booleans(), st.booleans())
 @example(plan(*(change(reason=trap, source=f"s.io/{trap}", destination=trap) for trap in TRAPS), errors=(PlanError("a", *TRAPS[:3]),)), True, True)
 def test_no_name_obeys(some: Plan, explain: bool, show_kept: bool):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import example, given
 
 from imgsync.plan.model import Action
@@ -67,6 +68,7 @@ def test_tables_have_headings_for_every_column():
             assert re.findall('data-heading="([^"]+)"', row) == headings
 
 
+@pytest.mark.row("OUT-03")
 @given(reports)
 @example(Report("\ufdd0\ufffe", (), notes=("\U0001ffff", "\udc80")))
 def test_no_name_obeys(some: Report):

@@ -45,6 +45,7 @@ def test_a_run_with_nothing_to_do_says_so():
     assert "— nothing to do\n" in report_markdown(Report("abcd1234", ()))
 
 
+@pytest.mark.row("OUT-03")
 @given(reports)
 def test_no_name_obeys(some: Report):
     """Whatever registries say, the comment holds our elements only, and no mention, link, image or reference."""

@@ -11,16 +11,16 @@ from imgsync.oci.registry import RegistryClient
 _LIMIT_BYTES = 8 << 20
 
 
-def tags_at_once(client: RegistryClient, repository: Repository, *, actions: str = "pull") -> frozenset[str] | None:
+def tags_at_once(client: RegistryClient, repository: Repository) -> frozenset[str] | None:
     """
-    Return every tag of *repository*, None where one page does not hold them all, or the registry does not list. One request, by a token for *actions*.
+    Return every tag of *repository*, None where one page does not hold them all, or the registry does not list. One request.
 
     Raises:
         NotFoundError: There is no such repository.
         RegistryError: The registry fails.
     """
     operation = client.operation("list tags of", repository)
-    scopes = (f"repository:{repository.path}:{actions}",)
+    scopes = (f"repository:{repository.path}:{client.looking}",)
     try:
         body, following = client.get_page(operation, f"/v2/{repository.path}/tags/list", scopes=scopes, limit_bytes=_LIMIT_BYTES)
     except (AccessDeniedError, AuthenticationError, RejectedError):
