@@ -144,7 +144,7 @@ def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialle
     """An API elsewhere is a lead like any other, unless it is the operator who says where it is."""
     url = "https://inside.example"
     trust = Trust({"public.example": RegistryTrust(listing="gitlab", listing_url=url if named else None)})
-    with Registries(trust, environ={}, on_retry=print, on_secret=print, on_warning=print) as registries:
+    with Registries(trust, environ={}, pushes=False, on_retry=print, on_secret=print, on_warning=print, on_registry_warning=print) as registries:
         client = registries.client("public.example", "source", Patience(attempts=1, interval_seconds=0, request_seconds=5))
         api = registries.api(client, "" if named else url)
 
