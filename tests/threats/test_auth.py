@@ -134,7 +134,7 @@ def test_redirected_api_gets_no_token(to, registry, name, declare_login, imgsync
 @pytest.mark.parametrize("realm", ["its own", "the registry's"])
 @pytest.mark.parametrize("login", [True, False], ids=["with a login", "as nobody"])
 def test_challenge_of_whom_we_were_sent_to_is_not_answered(login, realm, registry, name, declare, declare_login, imgsync, source, foreign):
-    """A host that we were redirected to may not ask who we are: no token is asked for, nothing is sent again, and the error says who refused."""
+    """A host that we were redirected to may not ask who we are: no token is asked for, no login is sent, and the error says who refused."""
     push(registry, f"{name}/app", "1", image(1))
     foreign.add(challenge(f"{foreign.url if realm == 'its own' else source.url}/token"))
     for proxy in (source, foreign):
@@ -147,7 +147,7 @@ def test_challenge_of_whom_we_were_sent_to_is_not_answered(login, realm, registr
     assert foreign.requests("/blobs/")
     assert source.requests("/token") + foreign.requests("/token") == []
     assert not [one for one in source.seen if "authorization" in one.headers], "the registry never asked"
-    assert "it was 127.0.0.2 that refused" in message
+    assert "127.0.0.2, to which the registry sent us, refuses" in message
 
 
 @pytest.mark.row("AUTH-03", "AUTH-17")
