@@ -13,6 +13,7 @@ import fcntl
 import itertools
 import json
 import os
+import queue
 import select
 import shutil
 import signal
@@ -27,10 +28,10 @@ from pathlib import Path
 import httpx
 
 from imgsync.concurrency import NativeThread
-from imgsync.state import Record, Snapshot, open_state
+from imgsync.state import Record, Snapshot, StateStore, open_state
 from imgsync.state.snapshot import BLOB
 from tests.conftest import secrets_in
-from tests.faults import FaultProxy
+from tests.faults import FaultProxy, Recorded
 from tests.images import ANY_MANIFEST, Image, artifact, digest_of, image, index, layer, plain_client, push, request, to_json
 from tests.registry_process import RegistryProcess
 from tests.run_imgsync import Result, Workplace
@@ -107,6 +108,16 @@ def fallback_tag(subject: Image) -> str:
     return subject.digest.replace(":", "-")
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A moment of a run: its request *number* of those *of* some kind (see `AtStep`)."""
+
+    when: When
+    number: int = 1
+    of: str = ""
+    delay: float = 0
+
+
 class Running:
     """A run that was started, and the sure way to signal it: no other process ever gets its signal."""
 
@@ -145,6 +156,30 @@ class Running:
         return Result(self._process.returncode, out, err)
 
 
+class Watched(FaultProxy):
+    """A proxy that knows every upload of a blob since the beginning, whatever is forgotten."""
+
+    def __init__(self, upstream: RegistryProcess) -> None:
+        """Listen before *upstream*."""
+        super().__init__(upstream)
+        self._kept: list[Recorded] = []
+
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self._open)
+
+    @property
+    def uploads(self) -> list[Recorded]:
+        """Return the requests that sent a blob."""
+        return [*self._kept, *self.recorded("PUT /v2/.*/blobs/uploads/")]
+
+    def forget(self) -> None:
+        """Forget what was recorded, but for the uploads."""
+        self._kept = self.uploads
+        super().forget()
+
+
 @dataclass
 class Scene:
     """One folder that mirrors the world to a place of its own, and what has come of it so far."""
@@ -152,11 +187,13 @@ class Scene:
     world: World
     folder: Path
     space: str
-    source: FaultProxy
-    proxies: tuple[FaultProxy, FaultProxy]
+    source: Watched
+    proxies: tuple[Watched, Watched]
     _sound: set[tuple[int, str, str]] = field(default_factory=set)
     # What was said to be copied by a run, by destination.
     _told: dict[str, str] = field(default_factory=dict)
+    # Whether a test disturbs the state itself, so that runs may well warn of it.
+    is_disturbed: bool = False
 
     @property
     def workplace(self) -> Workplace:
@@ -195,17 +232,21 @@ class Scene:
             with self.opened(self.state) as store:
                 store.put(records)
 
-    def start(self, *arguments: str, at: int | None = None, when: When = "arrives", delay: float = 0, act: Callable[[Running], None] = Running.kill) -> Running:
-        """Start an apply, and have *act* done to it *at* its so manieth request (see `AtStep`)."""
-        known, running = _Known(), self.step(at, when, delay, lambda: act(known.get())) if at is not None else None
-        del running
-        started = Running(self.workplace.start("apply", "-o", "json", *arguments, env=self.environment))
-        known.set(started)
-        return started
+    def start(self, *arguments: str, at: Step | None = None, act: Callable[[Running], None] = Running.kill) -> Running:
+        """Start an apply; *act* is done to it at a step."""
+        known = queue.SimpleQueue[Running]()
+        if at is not None:
+            # The first request may come before we know whose it is.
+            self._watch(AtStep(at.number, at.when, lambda: act(known.get(timeout=_GONE_SECONDS)), of=at.of, delay=at.delay))
+        running = Running(self.workplace.start("apply", "-o", "json", *arguments, env=self.environment))
+        known.put(running)
+        return running
 
-    def step(self, at: int, when: When, delay: float, action: Callable[[], None]) -> AtStep:
-        """Have *action* done at a request."""
-        switch = AtStep(at, when, action, delay=delay)
+    def count_requests(self) -> AtStep:
+        """Count the requests of the next run."""
+        return self._watch(AtStep(0, "arrives", lambda: None))
+
+    def _watch(self, switch: AtStep) -> AtStep:
         for proxy in (self.source, *self.proxies):
             proxy.add_first(switch, target="")
         return switch
@@ -213,7 +254,7 @@ class Scene:
     def run(self, *arguments: str) -> Result:
         """Run an apply to its end, nothing in its way."""
         self.settle()
-        result = Running(self.workplace.start("apply", "-o", "json", *arguments, env=self.environment)).end()
+        result = self.start(*arguments).end()
         self.hear(result)
         return result
 
@@ -222,8 +263,10 @@ class Scene:
         door = "from imgsync import __main__ as door\ndoor._patch()\n"
         command = [sys.executable, "-c", f"{door}{code}\ndoor.main()", "apply", "-o", "json", *arguments]
         environment = self.workplace.environment(self.environment | {"PYTHONPATH": str(ROOT)})
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        result = Running(subprocess.Popen(command, cwd=self.folder, env=environment, text=True, **pipes)).end()  # type: ignore[call-overload]
+        process = subprocess.Popen(
+            command, cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        result = Running(process).end()
         self.hear(result)
         return result
 
@@ -247,9 +290,6 @@ class Scene:
                 if said["event"] == "image.copied":
                     self._told[said["destination"]] = said["digest"]
 
-    # A test that damages the state itself says so.
-    is_disturbed = False
-
     def check(self, *, done: bool = False) -> None:
         """Assert the laws: tags old or new and complete, the state sound and true, nothing held, nothing secret, nothing left about."""
         self.settle()
@@ -265,7 +305,7 @@ class Scene:
         assert (summary["failed"], summary["refused"], summary["remaining"]) == (0, 0, 0)
         self.check(done=True)
         for proxy in self.proxies:
-            proxy.keep_sent()
+            proxy.forget()
         again = self.run()
         assert again.code == 0, again.stderr
         assert (again.json["summary"]["copied"], again.json["summary"]["kept"]) == (0, len(self.world.wanted))
@@ -276,10 +316,10 @@ class Scene:
         """Return how many bytes of blobs were sent in all, beyond each blob once per registry; no finished blob went twice to one repository."""
         more = 0
         for proxy in self.proxies:
-            finished = Counter((one.path.partition("/blobs/")[0], _digest(one.target)) for one in proxy.sent if one.status == 201)
+            finished = Counter((one.path.partition("/blobs/")[0], _digest(one.target)) for one in proxy.uploads if one.status == 201)
             assert [key for key, count in finished.items() if count > 1] == [], "finished, and sent again"
-            blobs = {digest: next(one.bytes_up for one in proxy.sent if _digest(one.target) == digest and one.status == 201) for _, digest in finished}
-            more += sum(one.bytes_up for one in proxy.sent) - sum(blobs.values())
+            blobs = {digest: next(one.bytes_up for one in proxy.uploads if _digest(one.target) == digest and one.status == 201) for _, digest in finished}
+            more += sum(one.bytes_up for one in proxy.uploads) - sum(blobs.values())
         return more
 
     def records(self) -> Mapping[str, Record]:
@@ -287,7 +327,7 @@ class Scene:
         return self._snapshot().records
 
     @contextlib.contextmanager
-    def opened(self, path: Path) -> Iterator[object]:
+    def opened(self, path: Path) -> Iterator[StateStore]:
         """Open the state at *path*; a warning is a failure."""
         warnings: list[str] = []
         with open_state(str(path), thread=NativeThread(), lock_timeout_seconds=0, on_warning=warnings.append) as store:
@@ -302,7 +342,7 @@ class Scene:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.state, copy)
         with self.opened(copy) as store:
-            return store.snapshot()  # type: ignore[attr-defined, no-any-return]
+            return store.snapshot()
 
     def _check_state(self, served: Mapping[str, str]) -> None:
         lock = self.state / "lock"
@@ -372,9 +412,7 @@ class Scene:
             document = answer.json()
             for child in document.get("manifests", ()):
                 self._complete(client, target, path, child["digest"])
-            for blob in (document[name] for name in ("config",) if name in document):
-                self._read(client, target, path, blob["digest"])
-            for blob in document.get("layers", ()):
+            for blob in (*([document["config"]] if "config" in document else []), *document.get("layers", ())):
                 self._read(client, target, path, blob["digest"])
             self._sound.add((target, path, digest))
         return digest
@@ -393,48 +431,10 @@ class Scene:
     def _record(self, wanted: Wanted, content: Image) -> Record:
         source = f"{self.source}/{_SOURCE}/{wanted.repository}:{wanted.tag}"
         destination = f"{self.proxies[wanted.target]}/{self._path(wanted)}:{wanted.tag}"
-        selection = "platforms=all referrers=true"
+        selection = "platforms=all;referrers=all"
         return Record(
             destination, content.digest, content.crc32, content.size_bytes, content.media_type, source, content.digest, selection, "2026-01-01T00:00:00Z"
         )
-
-
-class Watched(FaultProxy):
-    """A proxy that remembers every upload, whatever is forgotten otherwise."""
-
-    @property
-    def connections(self) -> int:
-        """Return how many connections are open."""
-        return len(self._open)
-
-    @property
-    def sent(self) -> list:  # type: ignore[type-arg]
-        """Return the uploads of blobs since the beginning."""
-        return [*self._sent, *self.recorded("PUT /v2/.*/blobs/uploads/")]
-
-    def keep_sent(self) -> None:
-        """Forget what was recorded, but for the uploads."""
-        self._sent = self.sent
-        self.forget()
-
-    _sent: list = []  # type: ignore[type-arg]  # noqa: RUF012
-
-
-class _Known:
-    """The run, once it is started: its first request may come before we know it."""
-
-    def __init__(self) -> None:
-        self._running: Running | None = None
-
-    def set(self, running: Running) -> None:
-        self._running = running
-
-    def get(self) -> Running:
-        ends = time.monotonic() + _GONE_SECONDS
-        while self._running is None:
-            assert time.monotonic() < ends
-            time.sleep(0.0005)
-        return self._running
 
 
 def _digest(target: str) -> str:
@@ -447,12 +447,9 @@ def scene(world: World, folder: Path, *, remembered: bool = False) -> Iterator[S
     space = f"crash{next(_spaces)}"
     folder = folder / space
     folder.mkdir(parents=True)
-    with FaultProxyOf(world.source) as source, FaultProxyOf(world.targets[0]) as first, FaultProxyOf(world.targets[1]) as second:
+    with Watched(world.source) as source, Watched(world.targets[0]) as first, Watched(world.targets[1]) as second:
         made = Scene(world, folder, space, source, (first, second))
         made.declare()
         made.settle()
         made.prepare(remembered=remembered)
         yield made
-
-
-FaultProxyOf = Watched

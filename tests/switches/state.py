@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,15 +17,16 @@ When = Literal["arrives", "answered", "told", "after"]
 
 class AtStep(Switch):
     """
-    Act once at one request of those that come to the proxies it is added to, counted together from 1.
+    Act once at one request of those that come to the proxies it is added to, counted together from 1; *of* (a pattern of `METHOD target`) says which count.
 
     The action runs where the request is served, so that nothing of it goes on meanwhile; with "after" it runs beside, *delay* seconds later.
     Add it first: a switch before it may answer in the registry's place.
     """
 
-    def __init__(self, number: int, when: When, action: Callable[[], None], *, delay: float = 0) -> None:
+    def __init__(self, number: int, when: When, action: Callable[[], None], *, of: str = "", delay: float = 0) -> None:
         """Act at request *number*."""
         self.count = 0
+        self._of = re.compile(of)
         self._number = number
         self._when = when
         self._action = action
@@ -36,8 +38,9 @@ class AtStep(Switch):
     def request(self, request: Request) -> Request | Answer:
         """Count, and act where it is to be before the registry hears of it."""
         with self._lock:
-            self.count += 1
-            self._mine.number = self.count
+            counts = self._of.search(f"{request.method} {request.target}") is not None
+            self.count += counts
+            self._mine.number = self.count if counts else 0
         if self._is_the_one("arrives"):
             self._action()
         elif self._is_the_one("after"):
