@@ -17,7 +17,7 @@ import filelock
 
 from imgsync.errors import LockedError, StateError
 from imgsync.state.disk import PlainDisk
-from imgsync.state.preflight import DATABASE, DamagedError, check_database, check_directory, check_files, parts, read_only
+from imgsync.state.preflight import DATABASE, DamagedError, check_database, check_directory, check_files, network_of, parts, read_only
 from imgsync.state.store import UNUSABLE, StateStore, Thread
 
 _SETTINGS: dict[str, Any] = {
@@ -75,6 +75,8 @@ def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_wa
     except OSError as error:
         on_warning(f"the state {path} cannot be written ({error.strerror}); what this run pushes is not remembered for the next")
         return False
+    if kind := network_of(path):
+        on_warning(f"the state {path} is on {kind}, where a run on another machine may not be kept out; name a local directory, or a registry (oci://…)")
     return True
 
 

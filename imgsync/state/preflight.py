@@ -16,6 +16,9 @@ from pathlib import Path
 from imgsync.errors import StateError
 
 DATABASE = "cache.db"
+# Where a lock may not be seen from another machine, and SQLite's shared memory is not shared.
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "lustre"}
+_MOUNTS = Path("/proc/self/mountinfo")
 _FOREIGN_ROWS = """
     select count(*) from Cache where raw is not 1 or mode is not 1 or filename is not null or expire_time is not null
     or typeof(key) <> 'text' or typeof(value) not in ('text', 'integer', 'blob') or length(key) > 1024 or length(value) > 1048576
@@ -42,6 +45,18 @@ def check_directory(directory: Path) -> None:
         raise StateError(f"{directory} is not a directory", hint="name another with --state")
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise StateError(f"{directory} can be written by others", hint=f"chmod 700 {directory}, or name another with --state")
+
+
+def network_of(directory: Path) -> str:
+    """Return the type of the network file system that *directory* lies on, "" for none, or where nobody can tell."""
+    try:
+        device = directory.stat().st_dev
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    # "36 35 98:0 /root /mount options … - type source options"
+    mounts = [(line.split()[2], line.partition(" - ")[2].partition(" ")[0]) for line in lines]
+    return next((kind for number, kind in mounts if number == f"{os.major(device)}:{os.minor(device)}" and kind in _NETWORK), "")
 
 
 def parts(directory: Path) -> list[Path]:

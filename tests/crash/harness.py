@@ -287,7 +287,7 @@ class Scene:
             with contextlib.suppress(json.JSONDecodeError):
                 said = json.loads(line)
                 assert said["event"] != "state.degraded" or self.is_disturbed, said
-                if said["event"] == "image.copied":
+                if said["event"] == "image.copied" and not self.is_disturbed:
                     self._told[said["destination"]] = said["digest"]
 
     def check(self, *, done: bool = False) -> None:

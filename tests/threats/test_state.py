@@ -8,7 +8,7 @@ import pytest
 
 from tests.crash.harness import Running
 from tests.images import image, push
-
+from tests.switches import Hold
 from tests.switches.state import AtStep, LosesAnswer
 
 ONE_TAG = "tags: {names: ['1']}"
@@ -21,13 +21,13 @@ def test_tag_that_moved_and_moves_back_is_not_taken_for_what_it_was(how, registr
     declare(f"[{name}/app]", ONE_TAG, retry="{attempts: 1, interval: 0s}")
     assert imgsync("apply").code == 0
     new = push(registry, f"{name}/app", "1", image("new"))
-    gone = []
-    if how == "killed":
-        destination.add(AtStep(1, "answered", lambda: gone[0].kill()), method="PUT", target="/manifests/1$")
-    else:
-        destination.add(LosesAnswer(), method="PUT", target="/manifests/1$")
-    gone.append(Running(start_imgsync("apply")))
-    assert gone[0].end().code == (-signal.SIGKILL if how == "killed" else 1)
+    held = Hold()
+    destination.add(held, method="POST")
+    running = Running(start_imgsync("apply"))
+    held.reached()
+    destination.add(AtStep(1, "answered", running.kill) if how == "killed" else LosesAnswer(), method="PUT", target="/manifests/1$")
+    held.release()
+    assert running.end().code == (-signal.SIGKILL if how == "killed" else 1)
     assert second_registry.digest(f"m/{name}/app", "1") == new.digest
     destination.clear()
     push(registry, f"{name}/app", "1", old)
