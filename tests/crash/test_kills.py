@@ -45,6 +45,7 @@ def resent_bytes(scene: Scene, kills: int) -> int:
     return more
 
 
+@pytest.mark.row("ST-14")
 @pytest.mark.nightly
 def test_killed_at_random_instants(world, new_scene):
     """Again and again in one place: each time the laws hold, in the end all is there, and no more was sent than what was on its way."""
@@ -61,6 +62,7 @@ def test_killed_at_random_instants(world, new_scene):
     figures.record("bytes sent again after a SIGKILL, mean", round(resent / done), unit="bytes", note="of blobs that were on their way; of finished ones none")
 
 
+@pytest.mark.row("ST-14")
 @pytest.mark.nightly
 @pytest.mark.parametrize("remembered", [True, False], ids=["with a state", "without"])
 def test_killed_at_named_steps(remembered, new_scene):
