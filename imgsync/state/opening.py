@@ -122,14 +122,14 @@ def _open_copy(path: Path, stack: contextlib.ExitStack, thread: Thread, on_warni
 
 def _copy(path: Path, target: Path) -> None:
     """Copy the database in *path*, of which nothing is known yet, as it is at one moment."""
-    if os.access(path, os.W_OK):
+    try:
         with contextlib.closing(read_only(path / DATABASE)) as old, contextlib.closing(sqlite3.connect(target / DATABASE)) as new:
             old.backup(new)
-        return
-    # SQLite reads nothing where it can put nothing beside it; but there nobody writes either.
-    for name in (DATABASE, f"{DATABASE}-wal"):
-        if (path / name).exists():
-            shutil.copyfile(path / name, target / name)
+    except sqlite3.OperationalError:
+        # SQLite reads nothing where it can put nothing beside it, be it read-only or full; but nobody writes there either.
+        for name in (DATABASE, f"{DATABASE}-wal"):
+            if (path / name).exists():
+                shutil.copyfile(path / name, target / name)
 
 
 @contextlib.contextmanager
@@ -139,6 +139,9 @@ def _just_made(folder: Path) -> Iterator[Path]:
     folder.mkdir(mode=0o700)
     try:
         _open_cache(folder, lasting=False).close()
+        if len(parts(folder)) > 1:
+            # What found no space in the one file is still beside it; closing does not say so.
+            raise sqlite3.OperationalError("database or disk is full")
         yield folder / DATABASE
     finally:
         shutil.rmtree(folder, ignore_errors=True)

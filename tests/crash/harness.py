@@ -331,7 +331,7 @@ class Scene:
         """Open the state at *path*; a warning is a failure."""
         warnings: list[str] = []
         with open_state(str(path), thread=NativeThread(), lock_timeout_seconds=0, on_warning=warnings.append) as store:
-            assert warnings == []
+            assert warnings == [], warnings
             yield store
 
     def _snapshot(self) -> Snapshot:

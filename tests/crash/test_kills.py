@@ -68,7 +68,7 @@ def test_killed_at_random_instants(world, new_scene):
 def test_killed_at_named_steps(remembered, new_scene):
     """Before the registry hears of it, when it did what it is asked and we do not know, when we were told: for each kind of request."""
     scene = new_scene(remembered=remembered)
-    kills = sum(kill_at(scene, step) for step in _NAMED[remembered :: effort(2, 1)])
+    kills = sum(kill_at(scene, step) for step in _NAMED[not remembered :: effort(2, 1)])
     assert kills >= effort(4, 8)
     scene.converge()
     resent_bytes(scene, kills)
