@@ -93,7 +93,8 @@ def check_database(path: Path, *, like: Path) -> None:
             schema, settings = _schema(ours), _settings(ours)
         with contextlib.closing(read_only(path)) as connection:
             _check(connection, schema, settings)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
+        # What SQLite says may quote what is no text any more.
         raise DamagedError(str(error)) from error
 
 

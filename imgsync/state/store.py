@@ -26,8 +26,8 @@ Result = TypeVar("Result")
 _BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN = KINDS
 # Which artifact was last pulled here from which reference: of this place alone, so it does not travel.
 _PULLED = "pulled"
-# What a full, read-only or failing disk makes of a call.
-UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError)
+# What a full, read-only or failing disk makes of a call; what SQLite says of it may quote what is no text any more.
+UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError, UnicodeError)
 
 
 class Thread(Protocol):
