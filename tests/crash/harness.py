@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -42,8 +43,8 @@ ROOT = Path(__file__).parents[2]
 IMAGES_AT_ONCE, BLOBS_AT_ONCE = 2, 2
 _SOURCE = "crash"
 _LOGIN = ("robot", "crash-SECRET")
-_FILES = {"lock", "cache.db", "cache.db-wal", "cache.db-shm"}
-_IN_FLIGHT = {"new"}
+# "new" is where one is made.
+_FILES = {"lock", "cache.db", "cache.db-wal", "cache.db-shm", "new"}
 _GONE_SECONDS = 30
 _spaces = itertools.count(1)
 
@@ -189,6 +190,7 @@ class Scene:
     space: str
     source: Watched
     proxies: tuple[Watched, Watched]
+    # What was read to its last byte already: nothing here deletes.
     _sound: set[tuple[int, str, str]] = field(default_factory=set)
     # What was said to be copied by a run, by destination.
     _told: dict[str, str] = field(default_factory=dict)
@@ -330,7 +332,7 @@ class Scene:
     def opened(self, path: Path) -> Iterator[StateStore]:
         """Open the state at *path*; a warning is a failure."""
         warnings: list[str] = []
-        with open_state(str(path), thread=NativeThread(), lock_timeout_seconds=0, on_warning=warnings.append) as store:
+        with open_state(str(path), thread=_thread(), lock_timeout_seconds=0, on_warning=warnings.append) as store:
             assert warnings == [], warnings
             yield store
 
@@ -372,7 +374,7 @@ class Scene:
     def _check_files(self, *, done: bool) -> None:
         if self.state.exists():
             left = {path.name for path in self.state.iterdir()}
-            assert left <= ({"lock", "cache.db"} if done and not self.is_disturbed else _FILES | _IN_FLIGHT), left
+            assert left <= ({"lock", "cache.db"} if done and not self.is_disturbed else _FILES), left
             assert {path.name for path in self.state.parent.iterdir()} == {"state"} or self.is_disturbed
             assert self.state.stat().st_mode & 0o777 == 0o700
         assert list((self.folder / "tmp").iterdir()) == []
@@ -435,6 +437,11 @@ class Scene:
         return Record(
             destination, content.digest, content.crc32, content.size_bytes, content.media_type, source, content.digest, selection, "2026-01-01T00:00:00Z"
         )
+
+
+@cache
+def _thread() -> NativeThread:
+    return NativeThread()
 
 
 def _digest(target: str) -> str:

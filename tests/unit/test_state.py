@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import filelock
@@ -25,10 +26,14 @@ DIGEST = "sha256:" + "a" * 64
 RECORD = Record("r.io/m/app:1", DIGEST, "0123abcd", 10, "application/x", "s.io/app:1", DIGEST, "platforms=all", "2026-01-01T00:00:00Z")
 
 
+@cache
+def thread() -> NativeThread:
+    """One for all: each holds descriptors."""
+    return NativeThread()
+
+
 def opened(folder: Path, warnings: list[str] | None = None, **options):
-    return open_state(
-        str(folder / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=(warnings if warnings is not None else []).append, **options
-    )
+    return open_state(str(folder / "state"), thread=thread(), lock_timeout_seconds=0, on_warning=(warnings if warnings is not None else []).append, **options)
 
 
 def remember(folder: Path, *records: Record) -> None:
