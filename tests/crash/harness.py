@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -125,10 +126,11 @@ class Running:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         """Hold on to *process*."""
         self._process = process
-        self.pid = process.pid
         self._handle: int | None = None
         with contextlib.suppress(ProcessLookupError):
             self._handle = os.pidfd_open(process.pid)
+            # Whoever sends a signal may still be at it when the run is over.
+            weakref.finalize(self, os.close, self._handle)
 
     def kill(self) -> None:
         """End it at once and return when it is gone."""
@@ -150,9 +152,6 @@ class Running:
             self.kill()
             out, err = self._process.communicate()
             raise AssertionError(f"the run did not end within {timeout} s\n{out}\n{err}") from None
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
         assert "Traceback" not in err, err
         return Result(self._process.returncode, out, err)
 

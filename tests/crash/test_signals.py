@@ -22,7 +22,7 @@ def test_first_signal_at_any_step(world, new_scene):
     """Exit 75 with work left, 0 without; the reports are whole and true, the state too; the next run finishes."""
     chooser = random.Random("SIGTERM")
     slowest = 0.0
-    for number in range(effort(3, 120)):
+    for number in range(effort(2, 120)):
         scene = new_scene(remembered=number % 2 == 0)
         asked: list[float] = []
 
