@@ -27,6 +27,8 @@ def small_disk() -> Iterator[Callable[[Path, int], bool]]:
     with contextlib.ExitStack() as stack:
 
         def mount(folder: Path, size_bytes: int) -> bool:
+            if os.geteuid() or shutil.which("mount") is None:
+                return False
             folder.mkdir(parents=True, exist_ok=True)
             if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=700", "tmpfs", folder], capture_output=True, check=False).returncode:
                 return False
@@ -70,8 +72,8 @@ def test_state_that_cannot_be_written_still_counts(how, new_scene, small_disk):
     has_disk = small_disk(scene.state.parent, 1 << 20)
     scene.converge()
     scene.is_disturbed = True
-    if how == "full" and not has_disk:
-        pytest.skip("a disk of a known size takes root")
+    if not has_disk and (how == "full" or not os.geteuid()):
+        pytest.skip("takes a disk of our own")
     if how == "full":
         fill(scene.state.parent / "filling")
     elif has_disk:
