@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import filelock
 
 from imgsync.errors import LockedError, StateError
 from imgsync.state.disk import PlainDisk
-from imgsync.state.preflight import DATABASE, DamagedError, check_database, check_directory, describe
+from imgsync.state.preflight import DATABASE, DamagedError, check_database, check_directory, check_files, network_of, parts, read_only
 from imgsync.state.store import UNUSABLE, StateStore, Thread
 
 _SETTINGS: dict[str, Any] = {
@@ -28,10 +28,13 @@ _SETTINGS: dict[str, Any] = {
     "statistics": 0,
     "tag_index": 0,
     "sqlite_mmap_size": 0,
-    "sqlite_synchronous": 2,
     "sqlite_journal_mode": "wal",
     "disk_min_file_size": 2**31,
 }
+# When SQLite waits for the disk: never, when it moves what it wrote into the one file, with each commit.
+_OFF, _NORMAL, _FULL = range(3)
+# Below a state's directory, while it is opened.
+_NEW = "new"
 
 
 @contextlib.contextmanager
@@ -51,10 +54,10 @@ def open_state(
     path = Path(directory).absolute()
     check_directory(path)
     with contextlib.ExitStack() as stack:
-        if read_only or not _lock(path, lock_timeout_seconds, stack, on_warning):
-            store = _open_copy(path, stack, thread, on_warning)
-        else:
-            store = StateStore(_open_sound(path, thread, on_warning), thread, on_warning=on_warning, lasting=True)
+        cache = None
+        if not read_only and _lock(path, lock_timeout_seconds, stack, on_warning):
+            cache = _open_sound(path, thread, on_warning)
+        store = StateStore(cache, thread, on_warning=on_warning, lasting=True) if cache is not None else _open_copy(path, stack, thread, on_warning)
         stack.callback(store.close)
         yield store
 
@@ -72,21 +75,30 @@ def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_wa
     except OSError as error:
         on_warning(f"the state {path} cannot be written ({error.strerror}); what this run pushes is not remembered for the next")
         return False
+    if kind := network_of(path):
+        on_warning(f"the state {path} is on {kind}, where a run on another machine may not be kept out; name a local directory, or a registry (oci://…)")
     return True
 
 
 def _open_sound(path: Path, thread: Thread, on_warning: Callable[[str], None]) -> diskcache.Cache | None:
     """Return the database, begun anew if it is damaged; None when none can be written."""
     try:
-        try:
-            if (path / DATABASE).exists() or (path / DATABASE).is_symlink():
-                _check(path)
-        except DamagedError as damage:
-            aside = _set_aside(path)
-            on_warning(f"the state is damaged ({damage.message}); it was set aside as {aside.name} and begun anew")
+        with _just_made(path / _NEW) as new:
+            try:
+                check_files(path)
+                if (path / DATABASE).exists():
+                    check_database(path / DATABASE, like=new)
+            except DamagedError as damage:
+                aside = _set_aside(path)
+                on_warning(f"the state is damaged ({damage.message}); it was set aside as {aside.name} and begun anew")
+            if not (path / DATABASE).exists():
+                # Whole or not at all: making one takes a hundred steps, and a run may be killed at any of them.
+                with new.open("rb") as file:
+                    os.fsync(file.fileno())
+                new.rename(path / DATABASE)
         return thread.run(lambda: _open_cache(path))
     except UNUSABLE as error:
-        on_warning(f"the state cannot be written ({error}); this run remembers nothing for the next")
+        on_warning(f"the state cannot be written ({error}); what this run pushes is not remembered for the next")
         return None
 
 
@@ -96,52 +108,66 @@ def _open_copy(path: Path, stack: contextlib.ExitStack, thread: Thread, on_warni
         return StateStore(None, thread, on_warning=on_warning)
     try:
         copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgsync-state-")))
-        _check(path)
-        thread.run(lambda: _backup(path / DATABASE, copy / DATABASE))
-        return StateStore(thread.run(lambda: _open_cache(copy)), thread, on_warning=on_warning)
+        check_files(path)
+        thread.run(lambda: _copy(path, copy))
+        with _just_made(copy / _NEW) as new:
+            check_database(copy / DATABASE, like=new)
+        return StateStore(thread.run(lambda: _open_cache(copy, lasting=False)), thread, on_warning=on_warning)
     except DamagedError as damage:
-        on_warning(f"the state in {path} is damaged ({damage}) and is not used")
+        on_warning(f"the state in {path} is damaged ({damage.message}) and is not used")
     except UNUSABLE as error:
         on_warning(f"the state in {path} cannot be read ({error}) and is not used")
     return StateStore(None, thread, on_warning=on_warning)
 
 
-def _backup(source: Path, target: Path) -> None:
-    with contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as old, contextlib.closing(sqlite3.connect(target)) as new:
-        old.backup(new)
+def _copy(path: Path, target: Path) -> None:
+    """Copy the database in *path*, of which nothing is known yet, as it is at one moment."""
+    try:
+        with contextlib.closing(read_only(path / DATABASE)) as old, contextlib.closing(sqlite3.connect(target / DATABASE)) as new:
+            old.backup(new)
+    except sqlite3.OperationalError:
+        # SQLite reads nothing where it can put nothing beside it, be it read-only or full; but nobody writes there either.
+        for name in (DATABASE, f"{DATABASE}-wal"):
+            if (path / name).exists():
+                shutil.copyfile(path / name, target / name)
 
 
-def _check(path: Path) -> None:
-    schema, settings = _ours()
-    check_database(path / DATABASE, schema=schema, settings=settings)
+@contextlib.contextmanager
+def _just_made(folder: Path) -> Iterator[Path]:
+    """Make *folder* and an empty database in it, which shows what ours look like; what a run that was killed left of it goes first, all of it in the end."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        _open_cache(folder, lasting=False).close()
+        if len(parts(folder)) > 1:
+            # What found no space in the one file is still beside it; closing does not say so.
+            raise sqlite3.OperationalError("database or disk is full")
+        yield folder / DATABASE
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-@cache
-def _ours() -> tuple[list[tuple[str, ...]], list[str]]:
-    """Return the schema and settings of a database just made, which every sound one has."""
-    with tempfile.TemporaryDirectory(prefix="imgsync-state-") as folder:
-        _open_cache(Path(folder)).close()
-        return describe(Path(folder) / DATABASE)
-
-
-def _open_cache(path: Path) -> diskcache.Cache:
+def _open_cache(path: Path, *, lasting: bool = True) -> diskcache.Cache:
+    """Open the database in *path*; unless *lasting* nobody misses it after a power failure."""
     text = str(path)
     if "$" in text:
         # diskcache would expand it as a variable and write elsewhere.
         raise StateError(f"the state directory {text} has a '$' in its name", hint="name another with --state")
     mask = os.umask(0o077)
     try:
-        return diskcache.Cache(text, timeout=60, disk=PlainDisk, **_SETTINGS)
+        cache = diskcache.Cache(text, timeout=60, disk=PlainDisk, sqlite_synchronous=_NORMAL if lasting else _OFF, **_SETTINGS)
     finally:
         os.umask(mask)
+    if lasting:
+        # Not before: diskcache writes its settings one by one, and none of them is worth waiting for.
+        cache.reset("sqlite_synchronous", _FULL)
+    return cache
 
 
 def _set_aside(path: Path) -> Path:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     aside = path.with_name(f"{path.name}.broken-{moment}")
     aside.mkdir(mode=0o700)
-    for suffix in ("", "-wal", "-shm"):
-        part = path / f"{DATABASE}{suffix}"
-        if part.exists() or part.is_symlink():
-            part.rename(aside / part.name)
+    for part in parts(path):
+        part.rename(aside / part.name)
     return aside

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from sys import intern
 from typing import Any
 
 from imgsync.oci.digest import is_digest
 
 VERSION = 1
+# The selection of a record that is not to be believed: no mirror has such settings.
+_IN_DOUBT = "in doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,16 @@ class Record:
     source_digest: str
     selection: str
     applied_at: str
+
+    @property
+    def is_sure(self) -> bool:
+        """Return whether it tells what the destination serves; False from when a run sets about to change that until it was told that it did."""
+        return self.selection != _IN_DOUBT
+
+    @property
+    def doubted(self) -> Record:
+        """Return the record as one that still tells what was pushed, but no longer what is served."""
+        return replace(self, selection=_IN_DOUBT)
 
 
 # Every field of the JSON form; whoever reads more of them has to leave them out before asking for the check.
@@ -70,6 +82,17 @@ def from_document(destination: str, document: Mapping[str, Any]) -> Record | Non
     return Record(destination=destination, size_bytes=checked["size_bytes"], **{name: _shared(name, checked[name]) for name in _TEXTS})
 
 
+def encode_note(key: str, text: str) -> str:
+    """Return *text* as it is stored under *key*, with a check of its own."""
+    return f"{_check(key, text)} {text}"
+
+
+def decode_note(key: str, stored: object) -> str | None:
+    """Return the text that `encode_note` made into *stored*; None when it is damaged, or stood under another key."""
+    check, _, text = stored.partition(" ") if isinstance(stored, str) else ("", "", "")
+    return text if check == _check(key, text) else None
+
+
 def _is_shaped(document: Mapping[str, object]) -> bool:
     texts = all(isinstance(document.get(name), str) for name in _TEXTS)
     return texts and type(document.get("size_bytes")) is int and is_digest(str(document["digest"])) and is_digest(str(document["source_digest"]))
@@ -80,6 +103,6 @@ def _shared(name: str, text: str) -> str:
     return intern(text) if name in {"media_type", "selection", "applied_at"} else text
 
 
-def _check(destination: str, document: Mapping[str, object]) -> str:
-    text = json.dumps([destination, document], separators=(",", ":"), sort_keys=True)
+def _check(key: str, content: object) -> str:
+    text = json.dumps([key, content], separators=(",", ":"), sort_keys=True)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

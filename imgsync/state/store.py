@@ -16,7 +16,7 @@ import diskcache
 
 from imgsync.errors import StateError
 from imgsync.state.merge import latest_first
-from imgsync.state.record import Record, decode, encode
+from imgsync.state.record import Record, decode, decode_note, encode, encode_note
 from imgsync.state.snapshot import KINDS, Snapshot
 from imgsync.units import parse_moment
 
@@ -26,8 +26,8 @@ Result = TypeVar("Result")
 _BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN = KINDS
 # Which artifact was last pulled here from which reference: of this place alone, so it does not travel.
 _PULLED = "pulled"
-# What a full, read-only or failing disk makes of a call.
-UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError)
+# What a full, read-only or failing disk makes of a call; what SQLite says of it may quote what is no text any more.
+UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError, UnicodeError)
 
 
 class Thread(Protocol):
@@ -213,35 +213,42 @@ class StateStore:
         self._cache = None
 
     def _load(self, on_warning: Callable[[str], None]) -> None:
-        damaged = 0
-        for key, value in self._thread.run(self._rows):
-            kind, space, about = key.partition(" ")
-            if space:
-                # Of a kind that only a later version knows nothing is read, and nothing lost.
-                if kind in self._notes and isinstance(value, str):
-                    self._notes[kind][about] = value
-                continue
-            record = decode(key, value)
-            if record is None:
-                damaged += 1
-            else:
-                self._records[record.destination] = record
+        damaged = sum(not self._take(key, value) for key, value in self._thread.run(self._rows))
         if damaged:
             on_warning(f"{damaged} damaged records were dropped from the state; their tags are looked up at the destination")
 
-    def _rows(self) -> list[tuple[str, object]]:
+    def _take(self, key: str, value: str) -> bool:
+        """Take one row in, and return whether it is sound."""
+        kind, space, about = key.partition(" ")
+        if not space:
+            record = decode(key, value)
+            if record is not None:
+                self._records[record.destination] = record
+            return record is not None
+        if kind not in self._notes:
+            # Of a kind that only a later version knows nothing is read, and nothing lost.
+            return True
+        text = decode_note(key, value)
+        if text is not None:
+            self._notes[kind][about] = text
+        return text is not None
+
+    def _rows(self) -> list[tuple[str, str]]:
         assert self._cache is not None  # noqa: S101 - only called with a database
-        found = self._cache._sql("select key, value from Cache").fetchall()  # noqa: SLF001 - one pass, where diskcache asks row by row
-        return [(key, value) for key, value in found if isinstance(key, str)]
+        # In one pass, where diskcache asks row by row; as bytes, since sqlite3 refuses all rows for one that is no text any more.
+        found = self._cache._sql("select cast(key as blob), cast(value as blob) from Cache").fetchall()  # noqa: SLF001
+        return [(str(key, "utf-8", "replace"), str(value, "utf-8", "replace")) for key, value in found]
 
     def _write(self, values: dict[str, str | None]) -> None:
         if self._cache is None or not values:
             return
         cache = self._cache
+        # A record has its check within.
+        stored = {key: encode_note(key, text) if text is not None and " " in key else text for key, text in values.items()}
 
         def write() -> None:
             with cache.transact(retry=False):
-                for key, value in values.items():
+                for key, value in stored.items():
                     if value is None:
                         cache.delete(key, retry=False)
                     else:

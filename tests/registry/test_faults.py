@@ -167,6 +167,7 @@ def test_attempts_one_is_one_try(registry, name, declare, imgsync, write, source
 
 
 @pytest.mark.row("REG-16")
+@pytest.mark.row("ST-15")
 def test_lost_blob_is_sent_again(registry, second_registry, name, declare, imgsync, destination):
     """What a record believes to be at the destination may be gone: the manifest's refusal is the cue to send it, once."""
     wanted = push(registry, f"{name}/app", "1", image(1))
@@ -582,6 +583,7 @@ def test_heartbeat_tells_how_far_an_apply_is(registry, name, declare, start_imgs
     assert 0 < beat["bytes_copied"] < beat["bytes_total"]
 
 
+@pytest.mark.row("ST-10")
 def test_full_disk_under_the_state_stops_no_copy(registry, second_registry, name, declare, imgsync, workplace):
     """Records that cannot be written cost the next run requests, never this one its work; earlier records stay."""
     push(registry, f"{name}/app", "0", image(0))
@@ -604,6 +606,7 @@ def test_full_disk_under_the_state_stops_no_copy(registry, second_registry, name
     assert imgsync("state", "list").stdout.count("\n") == 60
 
 
+@pytest.mark.row("ST-12")
 def test_locked_state_is_told_and_exits_75(registry, name, declare, start_imgsync, imgsync, source):
     """A second run while the first holds the state does nothing and says to run it again."""
     push(registry, f"{name}/app", "1", image(1))

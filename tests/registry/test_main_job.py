@@ -160,6 +160,7 @@ def test_shared_layer_is_read_from_the_source_once(registry, name, declare, imgs
     assert ran.json["summary"]["blobs_mounted"] == 5
 
 
+@pytest.mark.row("ST-05")
 def test_record_whose_crc32_does_not_fit_its_manifest_is_dropped(registry, name, declare, imgsync, source, destination, workplace):
     """crc32 guards the record: where the manifest is at hand and differs, a warning says so, the destination is asked, the record made anew."""
     content = push(registry, f"{name}/app", "1", image(1))

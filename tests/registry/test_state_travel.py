@@ -648,6 +648,7 @@ def test_places_that_are_none(arguments, message, sites):
     assert "hint:" in ran.stderr
 
 
+@pytest.mark.row("ST-14")
 def test_logins_are_used_and_never_kept(sites, registry, name, password_registry, source, destination):
     """The state's registry gets the login that registries.yaml has for it; neither log, state nor artifact shows it."""
     push(registry, f"{name}/app", "1", image(1))

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import filelock
@@ -25,10 +26,14 @@ DIGEST = "sha256:" + "a" * 64
 RECORD = Record("r.io/m/app:1", DIGEST, "0123abcd", 10, "application/x", "s.io/app:1", DIGEST, "platforms=all", "2026-01-01T00:00:00Z")
 
 
+@cache
+def thread() -> NativeThread:
+    """One for all: each holds descriptors."""
+    return NativeThread()
+
+
 def opened(folder: Path, warnings: list[str] | None = None, **options):
-    return open_state(
-        str(folder / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=(warnings if warnings is not None else []).append, **options
-    )
+    return open_state(str(folder / "state"), thread=thread(), lock_timeout_seconds=0, on_warning=(warnings if warnings is not None else []).append, **options)
 
 
 def remember(folder: Path, *records: Record) -> None:
@@ -67,6 +72,7 @@ def test_blobs_are_remembered_where_they_were_seen_last(tmp_path):
         assert state.blob_repositories("other.io", DIGEST) == ()
 
 
+@pytest.mark.row("ST-07")
 def test_the_one_file_is_whole_after_closing(tmp_path):
     """Only cache.db needs to be kept between runs."""
     remember(tmp_path)
@@ -77,6 +83,7 @@ def test_the_one_file_is_whole_after_closing(tmp_path):
         assert state.record(RECORD.destination) == RECORD
 
 
+@pytest.mark.row("ST-05")
 @pytest.mark.parametrize("position", range(0, 200, 7))
 def test_a_flipped_bit_is_never_believed(position):
     """A record that is not what was written is no record."""
@@ -93,6 +100,7 @@ def test_foreign_values_are_no_records(text):
     assert decode(RECORD.destination, text) is None
 
 
+@pytest.mark.row("ST-05")
 def test_damaged_records_are_dropped_with_a_warning(tmp_path):
     """A damaged row costs that record alone."""
     remember(tmp_path, RECORD, replace(RECORD, destination="r.io/m/app:2"))
@@ -112,6 +120,7 @@ class Evil:
         return (Path.touch, (self.path,))
 
 
+@pytest.mark.row("ST-01", "ST-02", "ST-03")
 @pytest.mark.parametrize(
     "plant",
     [
@@ -146,6 +155,7 @@ def test_planted_databases_are_set_aside(plant, tmp_path):
     assert list(tmp_path.glob("state.broken-*/cache.db"))
 
 
+@pytest.mark.row("ST-06")
 @pytest.mark.parametrize("content", [b"", b"garbage" * 1000, "half", "zeroed"])
 def test_broken_files_are_set_aside(content, tmp_path):
     """A database that is no longer whole costs requests, not correctness."""
@@ -160,6 +170,7 @@ def test_broken_files_are_set_aside(content, tmp_path):
     assert "the state is damaged" in warnings[0]
 
 
+@pytest.mark.row("ST-12")
 def test_a_second_run_is_locked_out(tmp_path):
     """Two runs never share a state; reading it is allowed."""
     remember(tmp_path)
@@ -176,6 +187,7 @@ def test_reading_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.row("ST-13")
 def test_directories_that_others_may_write_are_refused(tmp_path):
     """A state that others could plant is not used."""
     (tmp_path / "state").mkdir()
@@ -190,6 +202,7 @@ def test_directories_that_others_may_write_are_refused(tmp_path):
         pass
 
 
+@pytest.mark.row("ST-13")
 def test_the_directory_is_ours_alone(tmp_path):
     """Directory 0700, database 0600."""
     remember(tmp_path)
@@ -198,6 +211,7 @@ def test_the_directory_is_ours_alone(tmp_path):
     assert (tmp_path / "state" / "cache.db").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.row("ST-11")
 def test_state_that_cannot_be_written_is_read_all_the_same(tmp_path, monkeypatch):
     """A read-only file system: what is remembered still counts, what is new is forgotten, a warning says so."""
     remember(tmp_path)

@@ -1,0 +1,32 @@
+"""What crashes happen in: one source for all, and a scene for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.crash.harness import Scene, World, scene
+from tests.registry_process import RegistryProcess
+
+
+@pytest.fixture(scope="session")
+def world(registry: RegistryProcess, second_registry: RegistryProcess, keeping_registry: RegistryProcess, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Give the world, once it was copied undisturbed, which tells how many requests that takes."""
+    made = World(registry, (second_registry, keeping_registry))
+    with scene(made, tmp_path_factory.mktemp("reference")) as reference:
+        counted = reference.count_requests()
+        running = reference.start()
+        assert running.end().code == 0
+        made.requests = counted.count
+        reference.check(done=True)
+    return made
+
+
+@pytest.fixture
+def new_scene(world: World, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+    """Make scenes."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(scene(world, tmp_path, **options))

@@ -1,0 +1,88 @@
+"""A run that is killed, wherever: nothing is half there, nothing remembered is untrue, and the next run finishes what is left and no more."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import pytest
+
+from tests import figures
+from tests.crash.harness import BLOBS_AT_ONCE, IMAGES_AT_ONCE, Scene, Step
+from tests.effort import effort
+
+_KILLS_IN_A_ROW = 7
+# One after the other in one place, each still to come where the one before was killed.
+_NAMED = (
+    Step("arrives", of="GET .*/tags/list"),
+    Step("told", of="POST .*/blobs/uploads/"),
+    Step("answered", of="PUT .*/blobs/uploads/"),
+    Step("told", of="GET .*/blobs/"),
+    Step("answered", of="PUT .*/manifests/latest"),
+    Step("answered", of="PUT .*/manifests/sha256:"),
+    Step("answered", of="PUT .*/multi/manifests/sha256-"),
+    Step("arrives", of="PUT .*/multi/manifests/1$"),
+    Step("answered", of="PUT .*/manifests/1$"),
+    Step("told", of="PUT .*/manifests/1$"),
+)
+
+
+def kill_at(scene: Scene, step: Step) -> bool:
+    """Kill a run there; hold the state and the destinations to the laws; return whether there was still something to kill."""
+    scene.settle()
+    ran = scene.start(at=step).end()
+    scene.hear(ran)
+    scene.check()
+    assert ran.code in {0, -signal.SIGKILL}, ran.stderr
+    return ran.code != 0
+
+
+def resent_bytes(scene: Scene, kills: int) -> int:
+    """Return how many bytes were sent again, no more than what could be on its way at each kill."""
+    bound = kills * IMAGES_AT_ONCE * BLOBS_AT_ONCE * len(scene.world.targets) * scene.world.largest_blob_bytes
+    more = scene.resent_bytes()
+    assert more <= bound, f"{more} bytes were sent again after {kills} kills"
+    return more
+
+
+@pytest.mark.row("ST-14")
+@pytest.mark.nightly
+def test_killed_at_random_instants(world, new_scene):
+    """Again and again in one place: each time the laws hold, in the end all is there, and no more was sent than what was on its way."""
+    chooser = random.Random("SIGKILL")
+    wanted, done, resent = effort(20, 520), 0, 0
+    while done < wanted:
+        scene, here = new_scene(remembered=chooser.random() < 0.5), 0
+        for _ in range(_KILLS_IN_A_ROW):
+            here += kill_at(scene, Step("after", chooser.randint(1, world.requests * 2 // 3), delay=chooser.uniform(0, 0.03)))
+        scene.converge()
+        resent += resent_bytes(scene, here)
+        done += here
+    figures.record("SIGKILLs at random instants", done, note="of a copy; after each every digest at the destinations recomputed, the state opened and compared")
+    figures.record("bytes sent again after a SIGKILL, mean", round(resent / done), unit="bytes", note="of blobs that were on their way; of finished ones none")
+
+
+@pytest.mark.row("ST-14")
+@pytest.mark.nightly
+@pytest.mark.parametrize("remembered", [True, False], ids=["with a state", "without"])
+def test_killed_at_named_steps(remembered, new_scene):
+    """Before the registry hears of it, when it did what it is asked and we do not know, when we were told: for each kind of request."""
+    scene = new_scene(remembered=remembered)
+    kills = sum(kill_at(scene, step) for step in _NAMED[not remembered :: effort(2, 1)])
+    assert kills >= effort(4, 8)
+    scene.converge()
+    resent_bytes(scene, kills)
+
+
+@pytest.mark.only_nightly
+def test_killed_at_every_request(world, new_scene):
+    """The same for every single request of a copy."""
+    done = 0
+    for number in range(1, world.requests + 1):
+        for when in ("arrives", "answered", "told"):
+            scene = new_scene(remembered=number % 2 == 0)
+            kills = kill_at(scene, Step(when, number))
+            scene.converge()
+            resent_bytes(scene, kills)
+            done += kills
+    figures.record("SIGKILLs at every request", done, note=f"before, at and after the answer of each of the {world.requests} requests of a copy")

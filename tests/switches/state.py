@@ -1,0 +1,74 @@
+"""Switches that stop or disturb the program itself at a named step of a run, for the tests of crashes."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Literal
+
+from tests.switches import Switch
+from tests.wire import Answer, Request, plain_answer
+
+# When request *number* arrives; when the registry did what it asks and its client does not know; when the client was told; some time after it arrived.
+When = Literal["arrives", "answered", "told", "after"]
+
+
+class AtStep(Switch):
+    """
+    Act once at one request of those that come to the proxies it is added to, counted together from 1; *of* (a pattern of `METHOD target`) says which count.
+
+    The action runs where the request is served, so that nothing of it goes on meanwhile; with "after" it runs beside, *delay* seconds later.
+    Add it first: a switch before it may answer in the registry's place.
+    """
+
+    def __init__(self, number: int, when: When, action: Callable[[], None], *, of: str = "", delay: float = 0) -> None:
+        """Act at request *number*."""
+        self.count = 0
+        self._of = re.compile(of)
+        self._number = number
+        self._when = when
+        self._action = action
+        self._delay = delay
+        self._lock = threading.Lock()
+        # A connection has a thread of its own, and one request at a time.
+        self._mine = threading.local()
+
+    def request(self, request: Request) -> Request | Answer:
+        """Count, and act where it is to be before the registry hears of it."""
+        with self._lock:
+            counts = self._of.search(f"{request.method} {request.target}") is not None
+            self.count += counts
+            self._mine.number = self.count if counts else 0
+        if self._is_the_one("arrives"):
+            self._action()
+        elif self._is_the_one("after"):
+            threading.Timer(self._delay, self._action).start()
+        return request
+
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        """Act where it is to be after the registry did it."""
+        # Of an answer without a body nobody can say when it was read.
+        if self._is_the_one("answered") or (self._is_the_one("told") and request.method == "HEAD"):
+            self._action()
+        elif self._is_the_one("told"):
+            return replace(answer, body=lambda: self._then(answer.body()))
+        return answer
+
+    def _is_the_one(self, when: When) -> bool:
+        return self._when == when and getattr(self._mine, "number", 0) == self._number
+
+    def _then(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        yield from pieces
+        self._action()
+
+
+class LosesAnswer(Switch):
+    """Have the registry do what it is asked, and answer 500."""
+
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        """Answer 500."""
+        for _ in answer.body():
+            pass
+        return plain_answer(500)
