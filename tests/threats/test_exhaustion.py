@@ -398,6 +398,20 @@ def test_registry_that_asks_for_years_is_left_at_once(status, retry_after, told,
     assert second_registry.tags(f"m/{name}/app") == []
 
 
+@pytest.mark.row("DOS-11")
+def test_token_server_that_asks_for_hours_is_not_waited_for(registry, name, declare, imgsync, source):
+    """Nor is one that gives tokens: it is asked once, and its refusal is the error."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(switches.status(429, retry_after="7200", error="TOOMANYREQUESTS"), target="^/token")
+    source.add(Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{source.url}/token",service="x"'}), target="^/v2/")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("plan", "-o", "json", "--run-timeout", "30s")
+
+    assert "429 TOOMANYREQUESTS" in only_plan_error(ran)
+    assert len(source.requests("/token")) == 1
+
+
 def faults(tmp_path, text: str) -> list[str]:
     (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
     try:
