@@ -106,8 +106,8 @@ class _TrustReader:
         try:
             with Path(name).open("rb") as file:
                 text = file.read(_PASSWORD_LIMIT).decode()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "its name or its text is not UTF-8"
             self._fault(path, f"the password file cannot be read: {reason}")
             return None
         return text.removesuffix("\n").removesuffix("\r")

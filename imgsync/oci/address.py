@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
+import re
+from urllib.parse import quote, urljoin, urlsplit
 
+from imgsync.errors import UnexpectedResponseError
+from imgsync.oci.errors import Operation
 from imgsync.oci.foreign import httpx
 
 # Scheme, host, port.
@@ -11,6 +14,8 @@ Origin = tuple[str, str, int]
 
 # What a target may hold as it is; anything else is percent-encoded.
 _RESERVED = "%/:?[]@!$&'()*+,;=-._~"
+# Host and port as every reader takes them; what some would escape and others dial is no host.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 
 def parted(url: str) -> tuple[Origin, str, str]:
@@ -29,12 +34,27 @@ def parted(url: str) -> tuple[Origin, str, str]:
     if not (target.isascii() and target.isprintable() and " " not in target):
         target = quote(target, safe=_RESERVED)
     host = authority.rpartition("@")[2]
-    if not host or not host.isascii() or not host.isprintable() or scheme not in {"http", "https"}:
+    if _HOST.fullmatch(host) is None or scheme not in {"http", "https"}:
         raise httpx.InvalidURL(f"{host[:100]!r} is no host")
     try:
         return origin_of(url), host, target
     except ValueError as error:
         raise httpx.InvalidURL(str(error)) from error
+
+
+def led_to(said: str, *, base: str, operation: Operation) -> str:
+    """
+    Return the absolute URL that *said*, in an answer of the URL *base*, leads to.
+
+    Raises:
+        UnexpectedResponseError: It is no URL.
+    """
+    try:
+        url = urljoin(base, said)
+        origin_of(url)
+    except ValueError as error:
+        raise operation.failed(UnexpectedResponseError, "the registry names an address that is no URL") from error
+    return url
 
 
 def origin_of(url: str) -> Origin:

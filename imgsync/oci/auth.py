@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from imgsync.errors import AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
+from imgsync.oci.address import led_to
 from imgsync.oci.challenge import Challenge, parse_challenges
 from imgsync.oci.endpoint import Credentials, Endpoint
 from imgsync.oci.errors import Operation
@@ -96,6 +97,7 @@ class Authenticator:
             return False
         if preferred.scheme == "bearer" and not preferred.parameters.get("realm"):
             raise operation.failed(UnexpectedResponseError, "a Bearer challenge without a realm", status=401)
+        led_to(preferred.parameters.get("realm", "") if preferred.scheme == "bearer" else "", base=self._endpoint.url, operation=operation)
         self._challenge = preferred
         with self._lock:
             self._tokens = [token for token in self._tokens if f"Bearer {token.text}" != sent]

@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import imgsync
 from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
 from imgsync.oci.adaptive import AdaptiveLimit
-from imgsync.oci.address import Origin, origin_of, parted
+from imgsync.oci.address import Origin, led_to, origin_of, parted
 from imgsync.oci.auth import Authenticator, TokenAnswer
 from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
@@ -289,7 +289,7 @@ class Transport:
     def _next_url(self, call: Call, url: str, location: str) -> str:
         if call.method not in {"GET", "HEAD"}:
             raise call.operation.failed(UnexpectedResponseError, "the registry redirects a write, which is not followed")
-        target = urljoin(url, location)
+        target = led_to(location, base=url, operation=call.operation)
         parts = urlsplit(target)
         if parts.scheme not in {"http", "https"} or parts.username or (parts.scheme == "http" and url.startswith("https:")):
             raise call.operation.failed(

@@ -7,11 +7,13 @@ Spec: distribution-spec 1.1 "Pushing Blobs": end-4a, end-5, end-6, end-11.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from imgsync.errors import InsecureError, RateLimitedError, RegistryError, RejectedError, TooLargeError, UnexpectedResponseError, UnreachableError
+from imgsync.oci.address import led_to
 from imgsync.oci.errors import Operation
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
@@ -22,6 +24,8 @@ from imgsync.oci.transport import Answer, Call, StreamedAnswer
 _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
 # From here on a round trip more, to ask whether the body is wanted, is nothing beside the body.
 _ASKED_BYTES = 32 << 20
+# Where the range that a registry says to have ends.
+_END = re.compile(r"-([0-9]{1,15})$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,10 @@ class UploadSession:
             headers = {"Content-Range": f"{sent}-{sent + length - 1}"}
             answer = self._send("PATCH", location, pieces.take(length), length, accept={202, 204}, headers=headers)
             sent += length
-            said = answer.headers.get("range", "").rpartition("-")[2]
-            if said.isdigit() and int(said) != sent - 1:
+            said = _END.search(answer.headers.get("range", ""))
+            if said is not None and int(said[1]) != sent - 1:
                 # 0-0 is also how no byte at all is told of.
-                what = f"it says to have {int(said) + 1} bytes after {sent} were sent"
+                what = f"it says to have {int(said[1]) + 1} bytes after {sent} were sent"
                 raise self._operation.failed(UnexpectedResponseError, what, status=answer.status, hint="it does not take a blob in parts")
             location = _location(self.client, self._operation, answer.headers.get("location", ""), base=location, status=answer.status)
         pieces.finish()
@@ -162,7 +166,7 @@ def _location(client: RegistryClient, operation: Operation, said: str, *, base: 
     if not said or "#" in said or any(character.isspace() for character in said):
         raise operation.failed(UnexpectedResponseError, "the registry opened an upload session without saying where", status=status)
     own_url = client.transport.endpoint.url
-    location = urljoin(base, said)
+    location = led_to(said, base=base, operation=operation)
     parts, own = urlsplit(location), urlsplit(own_url)
     if (parts.hostname or "").lower() != (own.hostname or "").lower() or parts.username:
         raise operation.failed(InsecureError, f"the registry wants the blob sent to another host, {parts.hostname}", hint="nothing was sent there")

@@ -231,6 +231,8 @@ class StateStore:
 
     def _rows(self) -> list[tuple[str, object]]:
         assert self._cache is not None  # noqa: S101 - only called with a database
+        # A flipped bit may leave text that is no UTF-8: what comes of it here no longer fits its record's check.
+        self._cache._con.text_factory = _text  # noqa: SLF001
         found = self._cache._sql("select key, value from Cache").fetchall()  # noqa: SLF001 - one pass, where diskcache asks row by row
         return [(key, value) for key, value in found if isinstance(key, str)]
 
@@ -255,3 +257,7 @@ class StateStore:
             raise StateError(
                 f"the state can no longer be written ({str(error) or type(error).__name__})", hint="copying goes on; the next run asks the destinations"
             ) from error
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from imgsync.errors import CredentialsError, InsecureError, UnexpectedResponseError
+from imgsync.oci.address import led_to
 from imgsync.oci.auth import belongs_to
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
@@ -161,7 +162,7 @@ class Api:
             InsecureError: It leads to another host.
         """
         base = self.access.transport.endpoint.url
-        parts, own = urlsplit(urljoin(base, url)), urlsplit(base)
+        parts, own = urlsplit(led_to(url, base=base, operation=operation)), urlsplit(base)
         if parts.netloc != own.netloc and (not also or parts.hostname != also):
             raise operation.failed(
                 InsecureError, f"the next page of the listing is said to be on another host, {parts.hostname}", hint="nothing was sent there"
@@ -174,7 +175,7 @@ class Api:
             document = json.loads(answer.body) if answer.body or answer.status == 200 else None
         except (ValueError, RecursionError) as error:
             raise operation.failed(UnexpectedResponseError, "the answer is no JSON; is this the registry's API?", status=answer.status) from error
-        return Page(document, answer.headers, linked(answer))
+        return Page(document, answer.headers, linked(answer, operation))
 
 
 # Opens the registry's API at a URL, "" for the registry's own host; an address that the operator named goes before.

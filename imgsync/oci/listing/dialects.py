@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from imgsync.oci.address import led_to
 from imgsync.oci.aws import Aws
 from imgsync.oci.listing import dockerhub, ghcr
 from imgsync.oci.listing.api import OpenApi
@@ -40,5 +41,6 @@ def _realm_host(client: RegistryClient) -> str:
     if client.registry == "registry.gitlab.com":
         return "https://gitlab.com"
     challenge = client.transport.challenge or client.asked_challenge()
-    realm = urlsplit(challenge.parameters.get("realm", "") if challenge is not None else "")
+    said = challenge.parameters.get("realm", "") if challenge is not None else ""
+    realm = urlsplit(led_to(said, base="", operation=client.operation("find the API of", client.registry)))
     return f"{realm.scheme}://{realm.netloc}" if realm.netloc else ""

@@ -55,6 +55,6 @@ class GitLab:
 
         def after(page: Page) -> str | None:
             number = page.headers.get("x-next-page", "")
-            return f"{whole}{number}" if number.isdigit() else None
+            return f"{whole}{number}" if number.isascii() and number.isdigit() else None
 
         return self.api.pages(operation, f"{whole}1", after, secrets=secrets)

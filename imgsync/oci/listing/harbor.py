@@ -92,7 +92,7 @@ class Harbor:
 def _total(page: Page) -> int | None:
     """Return how many rows there are in all, None where the answer does not say."""
     total = page.headers.get("x-total-count", "")
-    return int(total) if total.isdigit() and len(total) < 12 else None
+    return int(total) if total.isascii() and total.isdigit() and len(total) < 12 else None
 
 
 def _tag(artifact: dict[str, Any], name: str) -> ListedTag:
