@@ -171,7 +171,8 @@ def _location(client: RegistryClient, operation: Operation, said: str, *, base: 
     if (parts.hostname or "").lower() != (own.hostname or "").lower() or parts.username:
         raise operation.failed(InsecureError, f"the registry wants the blob sent to another host, {parts.hostname}", hint="nothing was sent there")
     # Behind a proxy that ends TLS, registries name themselves as http, or without the port; the host is the same.
-    return f"{own_url}{location[location.index('/', location.index('//') + 2) :]}"
+    target = location.partition("//")[2].removeprefix(parts.netloc)
+    return f"{own_url}{'' if target.startswith('/') else '/'}{target}"
 
 
 class _Pieces:
