@@ -131,6 +131,7 @@ class _Run:
         self._remember(adopted, [], [change for change in plan.changes if change.action is Action.KEEP], held)
 
     def _submit_all(self, workers: Workers[Item, Done | None], groups: Sequence[Sequence[Change]]) -> None:
+        self._doubt([change for changes in groups for change in changes])
         for changes in groups:
             self._submit(workers, changes)
 
@@ -194,6 +195,7 @@ class _Run:
             return
         from imgsync.removal import removed
 
+        self._doubt(changes)
         for outcome in removed(changes, self._destination):
             if outcome.result == "deleted":
                 self._forget(outcome.change)
@@ -203,6 +205,16 @@ class _Run:
 
     def _destination(self, change: Change) -> RegistryClient:
         return self._registries.destination(_registry_of(change), self._mirrors[change.mirror], check=self._stop.check_new)
+
+    def _doubt(self, changes: Sequence[Change]) -> None:
+        """
+        Have the next run ask about what *changes* are to change, unless this one gets to say what came of it.
+
+        A registry may do what it is asked and its answer be lost, or this run be killed before it has it. What was there before must not count then:
+        the source may go back to it.
+        """
+        known = [record for change in changes if (record := self._state.record(change.destination)) is not None and record.is_sure]
+        self._remember([record.doubted for record in known], [], [])
 
     def _forget(self, change: Change) -> None:
         try:

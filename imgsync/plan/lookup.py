@@ -124,7 +124,8 @@ class TagPlanner:
     def _target(self, destination: Destination, found: SourceRepository, tag: str) -> _Target:
         path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
         reference = Repository(destination.registry, path).tagged(expand_tag(destination, tag))
-        return _Target(reference, self._state.record(str(reference)))
+        record = self._state.record(str(reference))
+        return _Target(reference, record if record is not None and record.is_sure else None)
 
     def _fits(self, record: Record | None) -> bool:
         """Return whether nothing proves that *record* is damaged: a manifest of its digest that has another crc32 would."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from sys import intern
 from typing import Any
 
 from imgsync.oci.digest import is_digest
 
 VERSION = 1
+# The selection of a record that is not to be believed: no mirror has such settings.
+_IN_DOUBT = "in doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,16 @@ class Record:
     source_digest: str
     selection: str
     applied_at: str
+
+    @property
+    def is_sure(self) -> bool:
+        """Return whether it tells what the destination serves; False from when a run sets about to change that until it was told that it did."""
+        return self.selection != _IN_DOUBT
+
+    @property
+    def doubted(self) -> Record:
+        """Return the record as one that still tells what was pushed, but no longer what is served."""
+        return replace(self, selection=_IN_DOUBT)
 
 
 # Every field of the JSON form; whoever reads more of them has to leave them out before asking for the check.
