@@ -220,7 +220,7 @@ class GullibleRegistry:
             return plain_answer(201, headers={"Location": f"/v2/{name}/blobs/{query['mount']}"})
         session = uuid4().hex
         self._uploads[session] = b""
-        return plain_answer(202, headers={"Location": f"/v2/{name}/blobs/uploads/{session}?_state=a%2Fb%3D=", "Range": "0-0"})
+        return plain_answer(202, headers={"Location": _session(request, name, session), "Range": "0-0"})
 
     def _upload(self, request: Request, body: bytes, name: str, session: str) -> Answer:
         if session not in self._uploads:
@@ -230,8 +230,7 @@ class GullibleRegistry:
             return plain_answer(204)
         self._uploads[session] += body
         if request.method == "PATCH":
-            location = f"/v2/{name}/blobs/uploads/{session}?_state=a%2Fb%3D="
-            return plain_answer(202, headers={"Location": location, "Range": f"0-{max(0, len(self._uploads[session]) - 1)}"})
+            return plain_answer(202, headers={"Location": _session(request, name, session), "Range": f"0-{max(0, len(self._uploads[session]) - 1)}"})
         digest = _query(request)["digest"]
         self._repositories.setdefault(name, _Repository()).blobs[digest] = self._uploads.pop(session)
         return plain_answer(201, headers={"Location": f"/v2/{name}/blobs/{digest}", "Docker-Content-Digest": digest})
@@ -316,6 +315,10 @@ def missing(store: Store, repository: str, digest: str) -> Iterator[str]:
 
 def _query(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
+
+
+def _session(request: Request, name: str, session: str) -> str:
+    return f"http://{request.header('host')}/v2/{name}/blobs/uploads/{session}?_state=a%2Fb%3D="
 
 
 def _refusal(status: int, code: str) -> Answer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from hypothesis import strategies as st
 
@@ -146,10 +147,10 @@ class Storm:
     runs: tuple[Run, ...]
     moves: tuple[tuple[str, str, str | None], ...]
     declaration: Declaration
-    # Behind imgsync's back, which only --refresh can see: a tag of the destination forgotten or moved, by its place among them.
+    # Behind imgsync's back, which only --refresh can see: a tag of the first destination deleted, by its place among them.
     tampered: int | None = None
     deletes_tags: bool = True
-    has_referrers: bool = field(default=True)
+    has_referrers: bool = True
 
 
 # By name: hypothesis prints what it found, and whoever reads it can build it.
@@ -189,7 +190,7 @@ SWITCHES: Mapping[str, Callable[[], Switch]] = {
     "no ranges": switches.no_ranges,
     "shifted ranges": switches.shifted_ranges,
     "no mount": switches.refuse_mount,
-    "relative": switches.relative_location,
+    "relative": lambda: switches.location(lambda url: urlsplit(url)._replace(scheme="", netloc="").geturl() or None),
     "no location": lambda: switches.location(lambda _: None),
     "foreign location": lambda: switches.location(lambda _: "http://127.0.0.2:1/elsewhere"),
     "chunks": lambda: switches.chunk_min_length(5000),

@@ -42,6 +42,10 @@ class Watch(Switch):
                 self.look(found["repository"], what=f"{request.method} {request.target}", deleted=request.method == "DELETE")
         return answer
 
+    def forget(self, repository: str, tag: str) -> None:
+        """Know nothing of a tag that the test itself took away."""
+        self._known.pop((repository, tag), None)
+
     def look(self, repository: str, *, what: str, deleted: bool = False) -> None:
         """Look at every tag of *repository* after *what*."""
         self.changes += 1
