@@ -215,7 +215,9 @@ def weather(sea: Sea, storm: Storm) -> None:
     again = sea.apply()
     # What is not declared any more was not asked about.
     sea.check_records(storm.declaration if rolled_back or storm.tampered is not None else None)
-    assert (again.code, again.json["summary"]["copied"], again.json["summary"]["deleted"]) == (last.code, 0, 0), again.stdout
+    # A moved immutable tag is refused by who asks, and is not asked about otherwise.
+    assert again.code in {0, last.code}, again.stdout
+    assert (again.json["summary"]["copied"], again.json["summary"]["deleted"]) == (0, 0), again.stdout
     assert [one for one in sea.writes() if not (one.startswith("DELETE") and last.code)] == []
 
 
@@ -326,7 +328,7 @@ def many(kind: str, sea: Callable[[Storm], Any], shard: int) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(effort(120, 4 * 3600))
+@pytest.mark.timeout(effort(600, 8 * 3600))
 @pytest.mark.parametrize("shard", range(_SHARDS))
 def test_storms_between_gullible_registries(shard: int):
     """Where registries believe everything, imgsync alone keeps every law."""
@@ -334,7 +336,7 @@ def test_storms_between_gullible_registries(shard: int):
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(effort(120, 4 * 3600))
+@pytest.mark.timeout(effort(600, 8 * 3600))
 @pytest.mark.parametrize("shard", range(_SHARDS))
 def test_storms_between_real_registries(shard: int, filled: _Filled):
     """So it does between registries that check."""
