@@ -73,7 +73,7 @@ from imgsync.render.report_markdown import report_markdown
 from imgsync.render.report_table import report_table
 from imgsync.render.verification_markdown import verification_markdown
 from imgsync.render.verification_table import verification_table
-from imgsync.state import open_state
+from imgsync.state import StateStore, open_state
 from imgsync.state.lines import read_lines, write_lines
 from imgsync.state.record import Record
 
@@ -305,7 +305,7 @@ def states(data: bytes) -> None:
 
 
 def databases(data: bytes) -> None:
-    """A state directory's file, damaged in whatever way: opened, or set aside with a warning; every record that is left is sound."""
+    """A state directory's file, damaged in whatever way: opened, or set aside with a warning; every record that is left is sound, and can be removed."""
     folder = _folder() / "state"
     shutil.rmtree(folder, ignore_errors=True)
     for aside in folder.parent.glob("state.broken-*"):
@@ -313,9 +313,13 @@ def databases(data: bytes) -> None:
     folder.mkdir(mode=0o700)
     (folder / "cache.db").write_bytes(_edited(_database(), data))
     (folder / "cache.db").chmod(0o600)
-    with contextlib.suppress(StateError), open_state(str(folder), thread=_ThisThread(), lock_timeout_seconds=0, on_warning=lambda _: None) as state:
-        for destination, record in state.snapshot().records.items():
-            assert record.destination == destination
+    with contextlib.suppress(StateError):
+        with _opened(folder) as state:
+            records = state.snapshot().records
+            assert all(record.destination == destination for destination, record in records.items())
+            state.remove(records)
+        with _opened(folder) as state:
+            assert state.snapshot().records == {}
 
 
 def documents(data: bytes) -> None:
@@ -368,14 +372,14 @@ def _mirrors(data: bytes) -> None:
 def _trust(data: bytes) -> None:
     file = _folder() / "registries.yaml"
     file.write_bytes(data)
-    trust, faults = read_trust(str(file), environ={"USER": "me", "PASSWORD": "canary-SECRET"})
+    trust, faults = read_trust(str(file), environ={"USER": "me", "PASSWORD": "env-SECRET"})
     for fault in faults:
         assert fault.line >= 1
         assert str(fault).isprintable()
-        assert "canary-SECRET" not in str(fault)
-    for registry in trust.registries:
+        assert "env-SECRET" not in str(fault)
+    for registry, trusted in trust.registries.items():
         assert parse_registry(registry) == registry
-    assert "canary-SECRET" not in repr(trust)
+        assert "env-SECRET" not in repr(trusted.credentials) or (trusted.credentials and trusted.credentials.username == "env-SECRET")
 
 
 def conversions(data: bytes) -> None:
@@ -441,6 +445,10 @@ def _folder() -> Path:
     """Return a folder of this process alone, in memory where there is such a place."""
     shared = Path("/dev/shm")  # noqa: S108 - a folder with a name of its own is made in it
     return Path(tempfile.mkdtemp(prefix=f"imgsync-laws-{os.getpid()}-", dir=shared if os.access(shared, os.W_OK) else None))
+
+
+def _opened(folder: Path) -> contextlib.AbstractContextManager[StateStore]:
+    return open_state(str(folder), thread=_ThisThread(), lock_timeout_seconds=0, on_warning=lambda _: None)
 
 
 class _ThisThread:

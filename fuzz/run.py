@@ -29,7 +29,7 @@ def fuzz(law: str, seconds: int) -> bool:
     for folder in (inputs, findings):
         folder.mkdir(parents=True, exist_ok=True)
     limits = [f"-max_total_time={seconds}", f"-timeout={_SLOWEST_SECONDS}", f"-rss_limit_mb={_MEMORY_MB}"]
-    command = [sys.executable, "-m", "fuzz.one", law, *limits, f"-dict={_dictionary(law)}", f"-artifact_prefix={findings}/{law}-", inputs, CORPUS / law]
+    command = [sys.executable, "-m", "fuzz.one", law, *limits, *_dictionary(law), f"-artifact_prefix={findings}/{law}-", inputs, CORPUS / law]
     with log.open("wb") as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, cwd=_WORK.parent, check=False).returncode
     said = log.read_text(encoding="utf-8", errors="replace")
@@ -43,12 +43,12 @@ def fuzz(law: str, seconds: int) -> bool:
     return True
 
 
-def _dictionary(law: str) -> Path:
-    """Write the words of the law's corpus as a dictionary: what no comparison gives away, such as keys of JSON."""
+def _dictionary(law: str) -> list[str]:
+    """Write the words of the law's corpus, if there are any, as a dictionary: what no comparison gives away, such as keys of JSON; return the option."""
     words = {word for path in (CORPUS / law).iterdir() for word in _WORDS.findall(path.read_bytes())}
     path = _WORK / f"{law}.dict"
     path.write_text("".join(f'"{word.decode()}"\n' for word in sorted(words)), encoding="ascii")
-    return path
+    return [f"-dict={path}"] if words else []
 
 
 def main() -> int:
