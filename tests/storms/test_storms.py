@@ -32,7 +32,7 @@ from tests.images import Image, index
 from tests.registry_process import RegistryProcess
 from tests.run_imgsync import Result, Workplace, finish
 from tests.storms.stores import DiskStore, GullibleRegistry, Store, missing
-from tests.storms.weather import IMAGES, REFERRERS, REPOSITORIES, Declaration, Run, Storm, storms
+from tests.storms.weather import CHANGES_A_TAG, IMAGES, REFERRERS, REPOSITORIES, Declaration, Run, Storm, storms
 from tests.switches.storms import Blow, DeletesTags, Watch
 
 _SHARDS = effort(2, 8)
@@ -108,7 +108,8 @@ class Sea:
         blow = None
         if run.end.number is not None:
             blow = Blow(run.end.number, answered=run.end.answered)
-            self.proxies[run.end.side].add(blow, nth=run.end.nth)
+            wanted = {"method": "PUT|DELETE", "target": CHANGES_A_TAG} if run.end.at_a_tag else {}
+            self.proxies[run.end.side].add(blow, nth=run.end.nth, **wanted)
         for fault in run.faults:
             self.proxies[fault.side].add(fault.make(), method=fault.method, target=fault.target, nth=fault.nth, chance=fault.chance, seed=fault.seed)
         process = self.workplace.start("apply", "-o", "json", "--grace", "1s", *(["--refresh"] if run.refresh else []))
