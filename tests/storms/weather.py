@@ -259,7 +259,9 @@ def declarations(draw: st.DrawFn, *, prune: bool) -> Declaration:
 _images = st.sampled_from(tuple(IMAGES))
 _places = st.tuples(st.sampled_from(REPOSITORIES), st.sampled_from(TAGS))
 _moves = st.lists(
-    st.tuples(_places, st.one_of(_images, st.none())).map(lambda one: (*one[0], ALWAYS_HELD if one[1] is None and one[0][1] == ALWAYS else one[1])), max_size=4
+    st.tuples(_places, st.one_of(_images, st.none())).map(lambda one: (*one[0], ALWAYS_HELD if one[1] is None and one[0][1] == ALWAYS else one[1])),
+    min_size=1,
+    max_size=4,
 ).map(tuple)
 ALWAYS_HELD = "based"
 _ends = st.one_of(
@@ -272,7 +274,7 @@ _ends = st.one_of(
         st.integers(1, 40),
         st.booleans(),
     ),
-    st.builds(End, st.just(signal.SIGKILL), st.just("first"), st.integers(1, 6), st.booleans(), st.just(True)),
+    st.builds(End, st.just(signal.SIGKILL), st.just("first"), st.integers(1, 3), st.sampled_from((True, True, False)), st.just(True)),
 )
 
 
@@ -300,7 +302,7 @@ def storms(draw: st.DrawFn) -> Storm:
     return Storm(
         held,
         tuple(runs),
-        draw(_moves),
+        draw(st.one_of(st.just(()), _moves)),
         told,
         tampered=draw(st.one_of(st.none(), st.none(), st.none(), st.integers(0, 9))),
         deletes_tags=draw(st.booleans()),
