@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ class DiskStore:
         with contextlib.suppress(FileNotFoundError):
             for folder in (self._manifests(repository) / "tags").iterdir():
                 with contextlib.suppress(FileNotFoundError):
-                    found[folder.name] = (folder / "current" / "link").read_text()
+                    found[folder.name] = _linked(folder / "current" / "link")
         return {tag: digest for tag, digest in found.items() if self.manifest(repository, digest) is not None}
 
     def manifest(self, repository: str, digest: str) -> bytes | None:
@@ -95,7 +96,7 @@ class DiskStore:
     def _content(self, links: Path, digest: str) -> bytes | None:
         number = digest.removeprefix("sha256:")
         try:
-            link = (links / "sha256" / number / "link").read_text()
+            link = _linked(links / "sha256" / number / "link")
             return (self._registry.storage / "blobs" / "sha256" / number[:2] / number / "data").read_bytes() if link == digest else None
         except FileNotFoundError:
             return None
@@ -311,6 +312,16 @@ def missing(store: Store, repository: str, digest: str) -> Iterator[str]:
             yield f"{repository} lacks the blob {entry['digest']} of {digest}"
         elif digest_of(content) != entry["digest"]:
             yield f"{repository} has other bytes for the blob {entry['digest']} of {digest}"
+
+
+def _linked(path: Path) -> str:
+    """Return what a link of docker-registry's names. It empties the file to write the same anew, when another request names the same: that is waited out."""
+    for _ in range(1000):
+        text = path.read_text()
+        if text:
+            return text
+        time.sleep(0.005)
+    raise AssertionError(f"{path} stays empty")
 
 
 def _query(request: Request) -> dict[str, str]:
