@@ -10,7 +10,10 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # Known and answered for, with why in SECURITY.md.
 ACCEPTED := CVE-2025-69872
 
-.PHONY: help setup lint test test-registry test-nightly bench docs lock build audit image demo clean
+# For each law of `make fuzz`.
+SECONDS ?= 600
+
+.PHONY: help setup lint test test-registry test-nightly fuzz bench docs lock build audit image demo clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +44,10 @@ test-nightly: $(READY) tools ## Look for hours: kills, storms, loads; write docs
 	rm -f tests/.figures.jsonl
 	IMGSYNC_TEST_EFFORT=nightly IMGSYNC_FIGURES=$(CURDIR)/tests/.figures.jsonl $(BIN)/python -m pytest --numprocesses auto -m 'nightly or only_nightly'
 	$(BIN)/python -m tests.figures tests/.figures.jsonl
+
+fuzz: $(READY) ## Look for what breaks a parser, SECONDS (600) for each law, guided by coverage
+	$(BIN)/python -m pip install --quiet --group fuzz
+	IMGSYNC_FIGURES=$(CURDIR)/tests/.figures.jsonl $(BIN)/python -m fuzz.run --seconds $(SECONDS) $(LAWS)
 
 .PHONY: tools
 tools:

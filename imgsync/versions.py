@@ -42,7 +42,11 @@ class VersionRange:
         from semantic_version import NpmSpec
 
         self.text = text
-        self._spec = NpmSpec(re.sub(r"(^|[\s<>=~^|])[vV](?=[0-9])", r"\1", text))
+        try:
+            self._spec = NpmSpec(re.sub(r"(^|[\s<>=~^|])[vV](?=[0-9])", r"\1", text))
+        except AttributeError as error:
+            # What the library makes of an operator before a range such as `^1 - 2`.
+            raise ValueError("it is no range") from error
 
     def __repr__(self) -> str:
         """Show the range as written."""

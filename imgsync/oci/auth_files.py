@@ -8,7 +8,6 @@ directory count as absent; what cannot be read is told, never quoted.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -133,7 +132,8 @@ def _decoded(entry: Mapping[str, Any], path: str) -> Credentials | None:
     if isinstance(auth, str) and auth:
         try:
             username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
+            # No base64 (of ASCII), or not of text.
             return None
         password = password.rstrip("\0") if colon else None
     ready = entry.get("registrytoken")

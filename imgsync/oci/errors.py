@@ -58,12 +58,17 @@ def retry_after_seconds(text: str, *, now: float) -> float | None:
     seconds = whole_number(text)
     if seconds is not None:
         return float(seconds)
+    moment = http_date(text)
+    return None if moment is None else max(0.0, moment.timestamp() - now) or None
+
+
+def http_date(text: str) -> dt.datetime | None:
+    """Return the moment that *text*, a date as RFC 2822 and HTTP write it, tells; None when it is none."""
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    stamp = moment.timestamp() if moment.tzinfo else moment.replace(tzinfo=dt.UTC).timestamp()
-    return max(0.0, stamp - now) or None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def safe_text(text: str) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from urllib.parse import quote, urlsplit
 
 from imgsync.errors import InsecureError
-from imgsync.oci.address import joined
 from imgsync.oci.errors import Operation
-from imgsync.oci.foreign import httpx
 from imgsync.oci.transport import Answer
-from imgsync.oci.wire import unanswered
+from imgsync.oci.wire import led_to
 
 
 def linked(answer: Answer, operation: Operation) -> str | None:
@@ -22,10 +20,7 @@ def linked(answer: Answer, operation: Operation) -> str | None:
     for part in answer.headers.get("link", "").split(","):
         target, _, parameters = part.strip().partition(";")
         if 'rel="next"' in parameters.replace(" ", "") or "rel=next" in parameters:
-            try:
-                return joined(answer.url, quote(target.strip().strip("<>"), safe=":/?#[]@!$&'()*+,;=%~"))
-            except httpx.InvalidURL as error:
-                raise unanswered(operation, error) from error
+            return led_to(quote(target.strip().strip("<>"), safe=":/?#[]@!$&'()*+,;=%~"), base=answer.url, operation=operation)
     return None
 
 

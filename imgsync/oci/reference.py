@@ -6,6 +6,7 @@ Spec: distribution-spec 1.1 "Pulling manifests"; distribution/reference for how 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 # ASCII classes and fullmatch: `\w` is Unicode and `$` matches before a newline.
 REPOSITORY_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[0-9]{{1,5}})?")
+_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[([0-9a-f:.]+)\])(?::[0-9]{{1,5}})?")
 _NAME_LIMIT = 255
 _IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
@@ -90,7 +91,9 @@ def parse_registry(text: str) -> str:
         raise InvalidReferenceError("a registry name holds no user or password", hint="credentials belong in registries.yaml")
     if "://" in text:
         raise InvalidReferenceError(f"{text.partition('://')[2]!r} is written as a URL", hint="write the registry as HOST or HOST:PORT, without a scheme")
-    if not _REGISTRY.fullmatch(text) or len(text) > _NAME_LIMIT or int(text.rpartition(":")[2] if re.search(r":[0-9]+$", text) else 0) > 65535:
+    found = _REGISTRY.fullmatch(text)
+    port = int(text.rpartition(":")[2]) if re.search(r":[0-9]{1,5}$", text) else 0
+    if found is None or len(text) > _NAME_LIMIT or port > 65535 or (found[1] is not None and not _is_ipv6(found[1])):
         raise InvalidReferenceError(f"{text!r} is no registry name", hint="write HOST or HOST:PORT in lower case, such as registry.internal:5000")
     return text
 
@@ -147,6 +150,14 @@ def parse_reference(text: str) -> Reference:
     if not _looks_like_registry(path.partition("/")[0]) or "/" not in path:
         path = f"{_DOCKER_HUB}/{path}"
     return Reference(parse_repository(path), tag=tag, digest=digest)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _looks_like_registry(text: str) -> bool:

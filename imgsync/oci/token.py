@@ -22,6 +22,7 @@ from imgsync.oci.errors import Operation
 _CLIENT_ID = "imgsync"
 _DEFAULT_LIFE_SECONDS = 60.0
 _LONGEST_LIFE_SECONDS = 3600.0
+_LONGEST_SAID_SECONDS = 10 * _LONGEST_LIFE_SECONDS
 _USED_SHARE = 0.8
 
 
@@ -61,7 +62,7 @@ def parse_token(body: bytes, scopes: Sequence[str], *, login: Credentials | None
         text = document.get("token") or document.get("access_token")
     except (ValueError, AttributeError, RecursionError):
         text = None
-    if not isinstance(text, str) or not text.isprintable() or not text.isascii():
+    if not isinstance(text, str) or not text or not text.isprintable() or not text.isascii():
         raise operation.failed(UnexpectedResponseError, "the token server's answer holds no token", status=200)
     return Token(text, frozenset(scopes), login, time.monotonic() + _USED_SHARE * _life_seconds(document))
 

@@ -27,7 +27,7 @@ from imgsync.errors import (
     UnreachableError,
 )
 from imgsync.oci.adaptive import AdaptiveLimit
-from imgsync.oci.address import Origin, has_login, joined, origin_of, parted
+from imgsync.oci.address import Origin, has_login, origin_of, parted
 from imgsync.oci.auth import Authenticator, TokenAnswer
 from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
@@ -37,7 +37,7 @@ from imgsync.oci.guard import Guard
 from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import Patience, retry_call
-from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_lane, read_body, translated, unanswered, warnings_of
+from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, led_to, new_lane, read_body, translated, unanswered, warnings_of
 
 if TYPE_CHECKING:
     from imgsync.oci.proxied import ProxiedLane
@@ -302,10 +302,7 @@ class Transport:
     def _next_url(self, call: Call, url: str, location: str) -> str:
         if call.method not in {"GET", "HEAD"}:
             raise call.operation.failed(UnexpectedResponseError, "the registry redirects a write, which is not followed")
-        try:
-            target = joined(url, location)
-        except httpx.InvalidURL as error:
-            raise unanswered(call.operation, error) from error
+        target = led_to(location, base=url, operation=call.operation)
         if has_login(target) or (target.startswith("http:") and url.startswith("https:")):
             raise call.operation.failed(
                 InsecureError, "the registry redirects to where it is not safe to follow", hint="redirects must stay on https and hold no credentials"

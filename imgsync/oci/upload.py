@@ -21,14 +21,13 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from imgsync.oci.address import has_login, joined, origin_of, parted
+from imgsync.oci.address import has_login, origin_of, parted
 from imgsync.oci.errors import Operation
-from imgsync.oci.foreign import httpx
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient, repository_scopes
 from imgsync.oci.transport import Answer, Call, StreamedAnswer
-from imgsync.oci.wire import unanswered
+from imgsync.oci.wire import led_to
 from imgsync.units import whole_number
 
 # Sizes of a request's body to try, one after the other, where a registry or a proxy before it refuses the last one as too large.
@@ -178,10 +177,7 @@ def _location(client: RegistryClient, operation: Operation, said: str, *, base: 
     if not said or "#" in said or any(character.isspace() for character in said):
         raise operation.failed(UnexpectedResponseError, "the registry opened an upload session without saying where", status=status)
     own_url = client.transport.endpoint.url
-    try:
-        location = joined(base, said)
-    except httpx.InvalidURL as error:
-        raise unanswered(operation, error) from error
+    location = led_to(said, base=base, operation=operation)
     (_, host, _), _, target = parted(location)
     if has_login(location):
         raise operation.failed(InsecureError, "the registry wants the blob sent to an address with a login in it", hint="nothing was sent there")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
+from imgsync.oci.address import joined
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, safe_text
 from imgsync.oci.foreign import httpx
@@ -114,6 +115,19 @@ def translated(chunks: Iterator[bytes], operation: Operation) -> Iterator[bytes]
     try:
         yield from chunks
     except FOREIGN_ERRORS as error:
+        raise unanswered(operation, error) from error
+
+
+def led_to(said: str, *, base: str, operation: Operation) -> str:
+    """
+    Return the absolute URL that *said*, a registry's words in its answer of the URL *base*, leads to.
+
+    Raises:
+        UnexpectedResponseError: It is none that can be asked for.
+    """
+    try:
+        return joined(base, said)
+    except httpx.InvalidURL as error:
         raise unanswered(operation, error) from error
 
 

@@ -262,3 +262,7 @@ class StateStore:
             raise StateError(
                 f"the state can no longer be written ({str(error) or type(error).__name__})", hint="copying goes on; the next run asks the destinations"
             ) from error
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")

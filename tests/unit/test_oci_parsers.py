@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzz import laws
 from imgsync.errors import ImgsyncError, InvalidReferenceError, UnsupportedContentError
 from imgsync.oci.challenge import parse_challenges
 from imgsync.oci.digest import RunningDigest, digest_of, is_digest, verified
 from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
 from imgsync.oci.listing.rows import moment_of
 from imgsync.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
-from imgsync.oci.reference import parse_reference, parse_registry
+from imgsync.oci.reference import parse_reference
 from imgsync.oci.retry import Patience, is_transient, pause_seconds
 from tests.images import digest_of as digest
 from tests.images import image, index
@@ -48,8 +49,8 @@ def test_challenges_are_read_by_their_grammar(header, expected):
 @given(st.text(max_size=200))
 def test_no_header_breaks_the_challenge_parser(header):
     """Whatever a registry sends, parsing ends, and schemes are lower-case tokens."""
-    for challenge in parse_challenges([header, f"Bearer {header}"]):
-        assert challenge.scheme == challenge.scheme.lower()
+    laws.headers(header.encode())
+    laws.headers(f"Bearer {header}".encode())
 
 
 @pytest.mark.parametrize(
@@ -104,12 +105,7 @@ def test_names_have_their_limits():
 @given(st.text(alphabet=string.ascii_letters + string.digits + "./:@_-[]\n é", max_size=60))
 def test_references_come_back_as_they_were(text):
     """What is accepted prints as something that is accepted and means the same."""
-    try:
-        reference = parse_reference(text)
-    except InvalidReferenceError:
-        return
-    assert parse_reference(str(reference)) == reference
-    assert parse_registry(reference.repository.registry) == reference.repository.registry
+    laws.references(text.encode())
 
 
 @pytest.mark.row("NET-02")
@@ -212,13 +208,7 @@ def test_manifests_that_cannot_be_trusted_are_refused(document, message):
 )
 def test_no_json_breaks_the_manifest_parser(document):
     """It is a manifest, or it is refused; the bytes are kept as they are."""
-    raw = json.dumps(document).encode()
-    try:
-        manifest = parse_manifest(raw)
-    except ImgsyncError:
-        return
-    assert manifest.raw == raw
-    assert manifest.digest == digest(raw)
+    laws.manifests(json.dumps(document).encode())
 
 
 def test_media_type_is_the_manifest_s_own_then_the_header_s():

@@ -47,9 +47,9 @@ class DockerHub:
         found = TagRows(operation)
         count = None
         for page in self._pages(operation, f"/v2/namespaces/{quote(namespace)}/repositories/{quote(name, safe='')}/tags"):
-            count = count_of(page.document.get("count"))
             for row in rows(page, "results", operation):
                 found.add(_tag(row))
+            count = count_of(page.document.get("count"))
         short = count is not None and len(found) < count
         return found.listing(warnings=[f"{operation.reference} changed while its tags were listed: {len(found)} of {count} were seen"] if short else [])
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import email.utils
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from imgsync.oci.digest import is_digest
-from imgsync.oci.errors import Operation
+from imgsync.oci.errors import Operation, http_date
 from imgsync.oci.listing.model import ListedRepository, ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.page import Names
 from imgsync.oci.reference import is_repository_path, is_tag
@@ -64,9 +63,9 @@ def moment_of(text: object) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-        except (ValueError, TypeError, IndexError, OverflowError):
+        found = http_date(text)
+        if found is None:
             return None
+        moment = found
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware if aware > _OLDEST_BELIEVED else None

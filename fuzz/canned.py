@@ -1,0 +1,127 @@
+"""
+A client of a registry whose every answer is in a few lines of text, real from the lane upwards: redirects, challenges, tokens, bodies, errors.
+
+An answer is a status, header lines, an empty line and a body; `===` on a line of its own parts it from the next. Whatever bytes there are read as
+some answers, so that few of them are wasted. After the last one nobody answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from imgsync.errors import StoppedError
+from imgsync.oci.endpoint import Credentials, Declared, Endpoint
+from imgsync.oci.foreign import httpx
+from imgsync.oci.lane import Outgoing
+from imgsync.oci.listing.api import Api, ApiAccess
+from imgsync.oci.pace import Pace
+from imgsync.oci.registry import RegistryClient
+from imgsync.oci.retry import Patience
+from imgsync.oci.transport import Transport
+
+LOGIN = Credentials("me", "canary-SECRET", "registries.yaml")
+# Who may know the login of which registry: hosts, and what ends in a dot and one of them.
+_MAY_KNOW = {
+    "r.corp.com": {"corp.com"},
+    "docker.io": {"registry-1.docker.io", "auth.docker.io", "hub.docker.com", "docker.io"},
+    "ghcr.io": {"ghcr.io", "api.github.com"},
+}
+_BETWEEN = re.compile(rb"\r?\n===\r?\n")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_PIECE = 61
+_ANSWERS_LIMIT = 60
+
+
+class Hurried(Patience):
+    """Two tries and no waiting: whoever would have to wait is stopped."""
+
+    def pause(self, seconds: float) -> None:
+        """Go on at once, or not at all."""
+        if seconds > 0:
+            raise StoppedError("it would wait")
+
+
+class CannedLane:
+    """Gives the answers in turn, and looks at what is sent where."""
+
+    def __init__(self, answers: Iterator[bytes], registry: str) -> None:
+        """Answer with *answers* in place of *registry*, and of whoever it leads to."""
+        self._answers = answers
+        self._may_know = _MAY_KNOW[registry]
+
+    def send(self, request: Outgoing) -> httpx.Response:
+        """Return the next answer; the login never goes to who must not know it, nor in clear."""
+        assert request.target.startswith("/")
+        assert request.target.isascii()
+        assert request.target.isprintable()
+        scheme, host, _ = request.origin
+        body = request.body if isinstance(request.body, bytes) else b"".join(request.body or ())
+        sent = " ".join([request.target, request.host, *map(": ".join, request.headers), body.decode("latin-1")])
+        if "SECRET" in sent or "authorization" in {name.lower() for name, _ in request.headers}:
+            assert scheme == "https", f"the login goes in clear to {host}"
+            name = host.removesuffix(".")
+            assert any(name == known or name.endswith(f".{known}") for known in self._may_know), f"the login goes to {host}"
+        answer = next(self._answers, None)
+        if answer is None:
+            raise httpx.ConnectError("nobody answers any more")
+        return _response(answer)
+
+    def connect(self, *_: object) -> None:
+        """There is nothing to connect to."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        for begin in range(0, len(self._content), _PIECE):
+            yield self._content[begin : begin + _PIECE]
+        if self._content.endswith(b"\n!"):
+            raise httpx.ReadError("the connection broke")
+
+
+class _CannedTransport(Transport):
+    def __init__(self, endpoint: Endpoint, lane: CannedLane) -> None:
+        super().__init__(endpoint, Pace(endpoint.registry, None))
+        self._canned = lane
+
+    def _new_lane(self) -> CannedLane:  # type: ignore[override]
+        return self._canned
+
+
+class Canned:
+    """One registry, which is known to be told who we are, and its APIs; all answers come from one text."""
+
+    def __init__(self, text: bytes, *, registry: str = "r.corp.com", origin: str = "source") -> None:
+        """Answer by *text*."""
+        self.registry = registry
+        self._origin = origin
+        self.lane = CannedLane(iter(_BETWEEN.split(text)[:_ANSWERS_LIMIT]), registry)
+        self._patience = Hurried(attempts=2, interval_seconds=0)
+        self.client = RegistryClient(self._transport(""), self._patience)
+
+    def api(self, url: str) -> Api:
+        """Return the registry's API at *url*, "" for its own host."""
+        return Api(ApiAccess(self._transport(url), urlsplit(self.client.transport.endpoint.url).hostname or "", lambda _: None), self._patience)
+
+    def _transport(self, url: str) -> Transport:
+        endpoint = Endpoint(self.registry, self._origin, context=_no_context, credentials=Declared(LOGIN), at=url)
+        return _CannedTransport(endpoint, self.lane)
+
+
+def _no_context() -> None:  # type: ignore[misc]
+    raise AssertionError("nothing here speaks TLS")
+
+
+def _response(answer: bytes) -> httpx.Response:
+    head, _, body = answer.replace(b"\r\n", b"\n", 40).partition(b"\n\n")
+    status, *lines = head.split(b"\n")
+    number = int(status) if re.fullmatch(rb"[2-9][0-9][0-9]", status) else 200
+    headers = [found.groups() for line in lines if (found := _HEADER.fullmatch(line))]
+    return httpx.Response(number, headers=headers, stream=_Body(body))

@@ -1,0 +1,478 @@
+"""
+One law for each group of parsers: whatever bytes come, there is a value with the properties named here, or an error of `imgsync.errors`; nothing else.
+
+`LAWS` names them. A law takes bytes, returns nothing, and raises when it is broken. The suite holds each to the corpus and to what hypothesis makes of
+it (tests/unit/test_laws.py); `python -m fuzz.run` lets coverage guide the search.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from fuzz.canned import Canned
+from imgsync.config.load import load_mirrors
+from imgsync.config.trust import read_trust
+from imgsync.convert.formats import NAMES, convert_files
+from imgsync.convert.model import Options
+from imgsync.convert.writer import mirrors_text, registries_text
+from imgsync.documents.form import from_json
+from imgsync.documents.plan import plan_of
+from imgsync.documents.report import report_document, report_of
+from imgsync.documents.verification import verification_document, verification_of
+from imgsync.errors import ConfigError, CredentialsError, ImgsyncError, InvalidReferenceError, StateError, UnsupportedContentError, UsageError
+from imgsync.oci import auth_files, helper
+from imgsync.oci.address import parted
+from imgsync.oci.answer import ParsedAnswer
+from imgsync.oci.budget import PullBudget
+from imgsync.oci.challenge import parse_challenges
+from imgsync.oci.digest import digest_of, is_digest
+from imgsync.oci.download import download
+from imgsync.oci.endpoint import Credentials
+from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
+from imgsync.oci.foreign import httpx
+from imgsync.oci.listing.brief import tags_at_once
+from imgsync.oci.listing.catalog import Catalog
+from imgsync.oci.listing.dockerhub import URL as HUB
+from imgsync.oci.listing.dockerhub import DockerHub
+from imgsync.oci.listing.gcr import Gcr
+from imgsync.oci.listing.ghcr import URL as GITHUB
+from imgsync.oci.listing.ghcr import Ghcr
+from imgsync.oci.listing.gitlab import GitLab
+from imgsync.oci.listing.harbor import Harbor
+from imgsync.oci.listing.model import Dialect
+from imgsync.oci.listing.quay import Quay
+from imgsync.oci.listing.rows import moment_of
+from imgsync.oci.manifest import Descriptor, parse_manifest, parse_platform, select_platforms
+from imgsync.oci.reference import Repository, is_repository_path, is_tag, parse_reference, parse_registry, parse_repository
+from imgsync.oci.referrers import with_referrers
+from imgsync.oci.token import parse_token
+from imgsync.oci.upload import begin_upload
+from imgsync.oci.wire import read_body
+from imgsync.remote_state.artifact import pull_artifact
+from imgsync.remote_state.packing import unpack
+from imgsync.remote_state.reference import parse_remote
+from imgsync.render.gitlab import gitlab_summary
+from imgsync.render.junit import report_junit
+from imgsync.render.plan_markdown import plan_markdown
+from imgsync.render.plan_table import plan_table
+from imgsync.render.report_html import report_html
+from imgsync.render.report_markdown import report_markdown
+from imgsync.render.report_table import report_table
+from imgsync.render.verification_markdown import verification_markdown
+from imgsync.render.verification_table import verification_table
+from imgsync.state import StateStore, open_state
+from imgsync.state.lines import read_lines, write_lines
+from imgsync.state.record import Record
+
+Law = Callable[[bytes], None]
+
+_OPERATION = Operation("ask", "r.corp.com/app", "source")
+_REPOSITORY = Repository("r.corp.com", "app")
+_BLOB = Descriptor("x/y", digest_of(b"content of a blob"), 17)
+_MOMENT = "2026-01-01T00:00:00Z"
+_HEAD_LIMIT = 64 << 10
+
+
+def references(data: bytes) -> None:
+    """References, repositories, registries, platforms, places of a state, URLs: what is accepted prints as something accepted that means the same."""
+    text = data.decode("utf-8", "replace")
+    _address(text)
+    with contextlib.suppress(InvalidReferenceError):
+        reference = parse_reference(text)
+        assert parse_reference(str(reference)) == reference
+        assert is_repository_path(reference.repository.path)
+        assert not reference.tag or is_tag(reference.tag)
+        assert not reference.digest or is_digest(reference.digest)
+        assert str(reference).isascii()
+        assert str(reference).isprintable()
+    with contextlib.suppress(InvalidReferenceError):
+        repository = parse_repository(text)
+        assert parse_repository(str(repository)) == repository
+    with contextlib.suppress(InvalidReferenceError):
+        registry = parse_registry(text)
+        assert parse_registry(registry) == registry
+        # What is dialled is what was named.
+        assert parted(f"https://{registry}/v2/")[0][1] in {registry, registry.rpartition(":")[0], registry.strip("[]"), registry.rpartition(":")[0].strip("[]")}
+    with contextlib.suppress(InvalidReferenceError, UsageError):
+        assert parse_remote(f"oci://{parse_remote(text)}") == parse_remote(text)
+    with contextlib.suppress(ValueError):
+        assert parse_platform(str(parse_platform(text))) == parse_platform(text)
+
+
+def headers(data: bytes) -> None:
+    """Challenges, Retry-After, moments, rate limits, error bodies, a token server's answers: each is read, says nothing, or is an error of ours."""
+    _token(data)
+    text = data.decode("latin-1")
+    lines = text.split("\n")
+    for challenge in parse_challenges(lines):
+        assert challenge.scheme == challenge.scheme.lower()
+        assert challenge.scheme.isascii()
+        assert all(name == name.lower() for name in challenge.parameters)
+    for line in lines[:20]:
+        seconds = retry_after_seconds(line, now=1.0)
+        assert seconds is None or seconds >= 0
+        moment = moment_of(line)
+        assert moment is None or moment.tzinfo is not None
+    budget = PullBudget("r.corp.com")
+    budget.learn({"ratelimit-remaining": lines[0], "ratelimit-limit": lines[-1]})
+    assert budget.left is None or str(budget.left)
+    assert safe_text(text).isprintable()
+    for status in (200, 400, 401, 403, 404, 429, 503, 999):
+        error = error_of(_OPERATION, status, headers={"retry-after": lines[0]}, body=data)
+        assert str(error).isprintable()
+        assert len(str(error)) < 8000
+
+
+def _address(url: str) -> None:
+    """What is dialled is what every other reader would dial, and what is asked for is one line of ASCII."""
+    try:
+        (scheme, host, port), said, target = parted(url)
+    except httpx.InvalidURL:
+        return
+    assert scheme in {"http", "https"}
+    assert host
+    assert 0 <= port < 1 << 16
+    assert target.startswith("/")
+    assert f"{said}{target}".isascii()
+    assert f"{said}{target}".isprintable()
+    assert " " not in target
+    assert "@" not in said
+    with contextlib.suppress(httpx.InvalidURL):
+        # httpx, which follows what browsers do, would dial the same host.
+        assert httpx.URL(f"{scheme}://{said}/").host.strip("[]") == host.strip("[]")
+
+
+def exchanges(data: bytes) -> None:
+    """A manifest and its referrers asked for, through challenges, tokens and redirects: the bytes of the digest, or an error; no login to a foreign host."""
+    first, _, text = data.partition(b"\n")
+    digest = first.decode("latin-1").strip()
+    canned = Canned(text)
+    reference = _REPOSITORY.at(digest) if is_digest(digest) else _REPOSITORY.tagged("1")
+    with contextlib.suppress(ImgsyncError):
+        resolved = canned.client.resolve(reference)
+        assert resolved is None or is_digest(resolved.digest)
+    with contextlib.suppress(ImgsyncError):
+        manifest = canned.client.pull_manifest(reference)
+        assert manifest.digest == digest_of(manifest.raw, like=manifest.digest)
+        assert not reference.digest or manifest.digest == reference.digest
+    with contextlib.suppress(ImgsyncError):
+        found = canned.client.list_referrers(_REPOSITORY, _BLOB.digest)
+        assert all(is_digest(one.digest) for one in found or ())
+    with contextlib.suppress(ImgsyncError):
+        canned.client.asked_challenge()
+    with contextlib.suppress(ImgsyncError):
+        canned.client.check_push(_REPOSITORY)
+
+
+def _token(data: bytes) -> None:
+    with contextlib.suppress(ImgsyncError):
+        token = parse_token(data, ("repository:app:pull",), login=None, operation=_OPERATION)
+        assert token.text
+        assert token.text.isascii()
+        assert token.text.isprintable()
+        # An hour at most, whatever the server says.
+        assert token.ends <= time.monotonic() + 3600
+
+
+def listings(data: bytes) -> None:
+    """Repositories and tags in every dialect: names by the grammar, sorted, each once; or an error; no login to a foreign host."""
+    first, _, text = data.partition(b"\n")
+    kinds = sorted(_DIALECTS)
+    words = first.decode("latin-1").split()
+    kind = words[0] if words and words[0] in _DIALECTS else kinds[len(first) % len(kinds)]
+    canned = Canned(text, registry={"dockerhub": "docker.io", "ghcr": "ghcr.io"}.get(kind, "r.corp.com"))
+    dialect = _DIALECTS[kind](canned)
+    with contextlib.suppress(ImgsyncError):
+        if "tags" in words:
+            found = dialect.tags("team/app")
+            names = [tag.name for tag in found.tags]
+            assert all(map(is_tag, names))
+            assert names == sorted(set(names))
+            assert all(tag.digest is None or is_digest(tag.digest) for tag in found.tags)
+            assert all(tag.created_at is None or tag.created_at.tzinfo is not None for tag in found.tags)
+            assert all(tag.size_bytes is None or tag.size_bytes >= 0 for tag in found.tags)
+            assert all(map(is_repository_path, found.children))
+            assert all(warning.isprintable() for warning in found.warnings)
+        else:
+            listed = dialect.repositories("team")
+            paths = [one.path for one in listed.repositories]
+            assert all(map(is_repository_path, paths))
+            assert len(paths) == len(set(paths))
+            assert all(warning.isprintable() for warning in listed.warnings)
+    with contextlib.suppress(ImgsyncError):
+        assert all(isinstance(tag, str) for tag in tags_at_once(canned.client, _REPOSITORY) or ())
+
+
+_DIALECTS: Mapping[str, Callable[[Canned], Dialect]] = {
+    "catalog": lambda canned: Catalog(canned.client),
+    "dockerhub": lambda canned: DockerHub(canned.api(HUB)),
+    "gcr": lambda canned: Gcr(canned.client),
+    "ghcr": lambda canned: Ghcr(canned.api(GITHUB), canned.client),
+    "gitlab": lambda canned: GitLab(canned.api(""), canned.client),
+    "harbor": lambda canned: Harbor(canned.api("")),
+    "quay": lambda canned: Quay(canned.api("")),
+}
+
+
+def blobs(data: bytes) -> None:
+    """A blob downloaded in ranges, and one uploaded where Location says: never more bytes than there are, no byte to a foreign host."""
+    first, _, text = data.partition(b"\n")
+    canned = Canned(text, origin="destination")
+    start = len(first) % _BLOB.size_bytes
+    if first.startswith(b"download"):
+        with contextlib.suppress(ImgsyncError):
+            for _ in download(canned.client, _REPOSITORY, _BLOB, start=start, end=_BLOB.size_bytes if b"part" in first else None):
+                pass
+        return
+    if b"chunks" in first:
+        canned.client.transport.body_limit_bytes = 7
+    with contextlib.suppress(ImgsyncError):
+        session = begin_upload(canned.client, _REPOSITORY, _BLOB, mount_from="other" if b"mount" in first else "")
+        if session is not None:
+            assert urlsplit(session.location)[:2] == ("https", "r.corp.com")
+            try:
+                session.put([b"content of ", b"a blob"])
+            finally:
+                session.cancel()
+
+
+def manifests(data: bytes) -> None:
+    """Manifests and indexes, fewer platforms of them, referrers added: the bytes stay as they are, sizes and digests can be trusted."""
+    try:
+        manifest = parse_manifest(data, content_type="application/vnd.oci.image.index.v1+json")
+    except UnsupportedContentError:
+        return
+    assert manifest.raw == data
+    assert manifest.digest == digest_of(data)
+    for one in (*manifest.children, *manifest.blobs, *([manifest.subject] if manifest.subject else [])):
+        assert is_digest(one.digest)
+        assert 0 <= one.size_bytes <= 64 << 30
+    platforms = [child.platform for child in manifest.children if child.platform]
+    with contextlib.suppress(UnsupportedContentError):
+        chosen = select_platforms(manifest, platforms[:1])
+        assert {child.digest for child in chosen.children} <= {child.digest for child in manifest.children}
+        assert select_platforms(chosen, platforms[:1]).raw == chosen.raw
+    with contextlib.suppress(UnsupportedContentError):
+        grown = with_referrers(manifest, [manifest], source=None)
+        assert grown is None or manifest.digest in {child.digest for child in grown.children}
+    with contextlib.suppress(UnsupportedContentError):
+        with_referrers(None, [manifest], source=manifest)
+
+
+def logins(data: bytes) -> None:
+    """Docker's config file and what a credential helper prints: logins, or words that quote nothing of it."""
+    file = auth_files._parsed(data, "config.json")
+    assert "SECRET" not in file.warning
+    for registry in ("r.corp.com", "docker.io", "quay.io:443"):
+        found = file.login(registry, "team/app")
+        assert found is None or (isinstance(found.username, str) and isinstance(found.password, str))
+        # A name is shown, a password never.
+        assert found is None or "SECRET" in found.username or "SECRET" not in repr(found)
+        assert isinstance(file.helper(registry), str)
+    try:
+        said = helper._parsed(data, "docker-credential-x")
+        assert said is None or (isinstance(said, Credentials) and isinstance(said.password, str))
+    except CredentialsError as error:
+        assert "SECRET" not in f"{error.message}{error.hint}"
+
+
+def states(data: bytes) -> None:
+    """A state's lines, gzipped or not, and an artifact that holds one: what is read can be written and read again, or an error that says where."""
+    read = None
+    with contextlib.suppress(StateError):
+        read = unpack(data) if data.startswith(b"\x1f\x8b") else read_lines([data[: len(data) // 2], data[len(data) // 2 :]])
+    if read is not None:
+        again = read_lines(write_lines(read.snapshot, created_at=_MOMENT))
+        assert again.snapshot == read.snapshot
+    # The bytes inside a gzip are what matters, and nothing finds its way into one by chance.
+    with contextlib.suppress(StateError):
+        packer = zlib.compressobj(1, wbits=31)
+        unpack(packer.compress(data) + packer.flush())
+    with contextlib.suppress(ImgsyncError):
+        artifact = pull_artifact(Canned(data).client, _REPOSITORY.tagged("state"))
+        assert artifact is None or all(map(is_digest, artifact.ancestors))
+
+
+def databases(data: bytes) -> None:
+    """A state directory's file, damaged in whatever way: opened, or set aside with a warning; every record that is left is sound, and can be removed."""
+    folder = _folder() / "state"
+    shutil.rmtree(folder, ignore_errors=True)
+    for aside in folder.parent.glob("state.broken-*"):
+        shutil.rmtree(aside)
+    folder.mkdir(mode=0o700)
+    (folder / "cache.db").write_bytes(_edited(_database(), data))
+    (folder / "cache.db").chmod(0o600)
+    with contextlib.suppress(StateError):
+        with _opened(folder) as state:
+            records = state.snapshot().records
+            assert all(record.destination == destination for destination, record in records.items())
+            state.remove(records)
+        with _opened(folder) as state:
+            assert state.snapshot().records == {}
+
+
+def documents(data: bytes) -> None:
+    """Saved plans, reports and verifications, sealed as by one who knows how: read and shown in every form, or an error."""
+    try:
+        document = from_json(data, name="plan.json")
+    except UsageError:
+        return
+    with contextlib.suppress(UsageError):
+        plan = plan_of(_sealed(document), name="plan.json")
+        for explain in (True, False):
+            plan_markdown(plan, explain=explain, show_kept=explain)
+            plan_table(plan, explain=explain, show_kept=explain)
+        gitlab_summary(plan)
+    with contextlib.suppress(UsageError):
+        report = report_of(document, name="report.json")
+        for render in (report_markdown, report_table, report_html, report_junit):
+            assert render(report)
+        assert report_of(json.loads(json.dumps(report_document(report))), name="again").outcomes == report.outcomes
+    with contextlib.suppress(UsageError):
+        verification = verification_of(document, name="verification.json")
+        verification_markdown(verification)
+        verification_table(verification, show_ok=True)
+        assert verification_of(json.loads(json.dumps(verification_document(verification))), name="again").findings == verification.findings
+
+
+def settings(data: bytes) -> None:
+    """A file of mirrors.d, or registries.yaml: mirrors with a declaration of their own, a trust that shows no secret, or faults with their places."""
+    if b"registries:" in data:
+        _trust(data)
+    else:
+        _mirrors(data)
+
+
+def _mirrors(data: bytes) -> None:
+    try:
+        found = load_mirrors({"mirrors.d/a.yaml": data})
+    except ConfigError as error:
+        assert error.faults
+        for fault in error.faults:
+            assert fault.line >= 1
+            assert fault.column >= 1
+            assert str(fault).isprintable()
+        return
+    for mirror in found:
+        assert is_digest(mirror.declaration)
+    assert len({mirror.name for mirror in found}) == len(found)
+
+
+def _trust(data: bytes) -> None:
+    file = _folder() / "registries.yaml"
+    file.write_bytes(data)
+    trust, faults = read_trust(str(file), environ={"USER": "me", "PASSWORD": "env-SECRET"})
+    for fault in faults:
+        assert fault.line >= 1
+        assert str(fault).isprintable()
+        assert "env-SECRET" not in str(fault)
+    for registry, trusted in trust.registries.items():
+        assert parse_registry(registry) == registry
+        assert "env-SECRET" not in repr(trusted.credentials) or (trusted.credentials and trusted.credentials.username == "env-SECRET")
+
+
+def conversions(data: bytes) -> None:
+    """Other tools' files: mirrors that our own loader reads, or faults; never a file that only looks right."""
+    first, _, text = data.partition(b"\n")
+    name = first.decode("latin-1").strip("# ")
+    file = _folder() / "foreign.yaml"
+    file.write_bytes(text)
+    options = Options(destination="r.corp.com/mirror") if name == "skopeo-sync" else Options()
+    with contextlib.suppress(ConfigError, UsageError, InvalidReferenceError):
+        found = convert_files([str(file)], source_format=name if name in NAMES else "", options=options)
+        assert load_mirrors({"mirrors.yaml": mirrors_text(found).encode()})
+        registries_text(found)
+
+
+def answers(data: bytes) -> None:
+    """HTTP answers as they come, cut anywhere, in whatever encoding: a status and a body within its limit, or an error of httpx that becomes ours."""
+    for size in (7, len(data) or 1):
+        parser = ParsedAnswer("GET")
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            for begin in range(0, len(data), size):
+                parser.feed(data[begin : begin + size])
+        if not parser.has_head:
+            continue
+        assert 200 <= parser.status < 1000
+        response = httpx.Response(parser.status, headers=parser.headers, stream=httpx.ByteStream(b"".join(parser.pieces)))
+        with contextlib.suppress(ImgsyncError):
+            assert len(read_body(response, _HEAD_LIMIT, operation=_OPERATION)) <= _HEAD_LIMIT
+
+
+LAWS: Mapping[str, Law] = MappingProxyType(
+    {
+        law.__name__: law
+        for law in (
+            references,
+            headers,
+            exchanges,
+            listings,
+            blobs,
+            manifests,
+            logins,
+            states,
+            databases,
+            documents,
+            settings,
+            conversions,
+            answers,
+        )
+    }
+)
+
+
+def _sealed(document: dict[str, Any]) -> dict[str, Any]:
+    def canonical(part: object) -> bytes:
+        return json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+    document = {**document, "id": hashlib.sha256(canonical(document.get("changes"))).hexdigest()[:8]}
+    return document | {"check": hashlib.sha256(canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()}
+
+
+@functools.cache
+def _folder() -> Path:
+    """Return a folder of this process alone, in memory where there is such a place."""
+    shared = Path("/dev/shm")  # noqa: S108 - a folder with a name of its own is made in it
+    return Path(tempfile.mkdtemp(prefix=f"imgsync-laws-{os.getpid()}-", dir=shared if os.access(shared, os.W_OK) else None))
+
+
+def _opened(folder: Path) -> contextlib.AbstractContextManager[StateStore]:
+    return open_state(str(folder), thread=_ThisThread(), lock_timeout_seconds=0, on_warning=lambda _: None)
+
+
+class _ThisThread:
+    def run(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+
+@functools.cache
+def _database() -> bytes:
+    """Return the file of a state that holds a record and a note."""
+    record = Record("r.corp.com/m/app:1", _BLOB.digest, "0123abcd", 10, "x/y", "s.io/app:1", _BLOB.digest, "platforms=all", _MOMENT)
+    with tempfile.TemporaryDirectory() as folder:
+        with open_state(f"{folder}/state", thread=_ThisThread(), lock_timeout_seconds=0, on_warning=lambda _: None) as state:
+            state.put([record], seen=[("s.io/app", _BLOB.digest, _MOMENT)])
+        return Path(folder, "state", "cache.db").read_bytes()
+
+
+def _edited(content: bytes, edits: bytes) -> bytes:
+    """Return *content* changed by *edits*: four bytes each say where and what, a first odd byte that it is cut behind the last."""
+    changed = bytearray(content)
+    place = 0
+    for begin in range(0, len(edits) - 3, 4):
+        place = int.from_bytes(edits[begin : begin + 3], "big") % len(changed)
+        changed[place] = edits[begin + 3]
+    return bytes(changed[:place] if len(edits) % 4 == 1 else changed)
