@@ -94,8 +94,8 @@ class Authenticator:
         preferred = next((challenge for challenge in usable if challenge.scheme == "bearer"), usable[0])
         if preferred.scheme == "basic" and not self._basic_may_help(tuple(scopes), sent=sent, operation=operation):
             return False
-        if preferred.scheme == "bearer" and not preferred.parameters.get("realm"):
-            raise operation.failed(UnexpectedResponseError, "a Bearer challenge without a realm", status=401)
+        if preferred.scheme == "bearer":
+            _check_realm(preferred.parameters.get("realm", ""), operation)
         self._challenge = preferred
         with self._lock:
             self._tokens = [token for token in self._tokens if f"Bearer {token.text}" != sent]
@@ -203,6 +203,16 @@ class Authenticator:
         plain = self._endpoint.plain or _origin(self._endpoint.token_server or "") == _origin(realm)
         if server.username or server.password or server.fragment or server.scheme not in ({"http", "https"} if plain else {"https"}):
             raise operation.failed(InsecureError, "the registry names a token server that is not reached by https", hint="nothing was sent to it")
+
+
+def _check_realm(realm: str, operation: Operation) -> None:
+    """Return when *realm* is a URL, of which it is then to be seen whether it may be asked."""
+    if not realm:
+        raise operation.failed(UnexpectedResponseError, "a Bearer challenge without a realm", status=401)
+    try:
+        _origin(realm)
+    except ValueError as error:
+        raise operation.failed(UnexpectedResponseError, "a Bearer challenge whose realm is no URL", status=401) from error
 
 
 def _path_of(scopes: Iterable[str]) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from imgsync.errors import InsecureError
 from imgsync.oci.errors import Operation
 from imgsync.oci.transport import Answer
+from imgsync.oci.wire import led_to
 
 
-def linked(answer: Answer) -> str | None:
-    """Return the URL that *answer* names as its next page, resolved against its own, wherever that is; None where there is none."""
+def linked(answer: Answer, operation: Operation) -> str | None:
+    """
+    Return the URL that *answer* names as its next page, resolved against its own, wherever that is; None where there is none.
+
+    Raises:
+        UnexpectedResponseError: What it names is no URL.
+    """
     for part in answer.headers.get("link", "").split(","):
         target, _, parameters = part.strip().partition(";")
         if 'rel="next"' in parameters.replace(" ", "") or "rel=next" in parameters:
-            return urljoin(answer.url, quote(target.strip().strip("<>"), safe=":/?#[]@!$&'()*+,;=%~"))
+            return led_to(operation, answer.url, quote(target.strip().strip("<>"), safe=":/?#[]@!$&'()*+,;=%~"))
     return None
 
 
@@ -24,8 +30,9 @@ def next_page(answer: Answer, operation: Operation) -> str | None:
 
     Raises:
         InsecureError: It is on another origin than the one that answered.
+        UnexpectedResponseError: It is no URL.
     """
-    url = linked(answer)
+    url = linked(answer, operation)
     if url is not None and urlsplit(url)[:2] != urlsplit(answer.url)[:2]:
         raise operation.failed(InsecureError, "the next page of the listing is said to be on another host", hint="nothing was sent there")
     return url

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import imgsync
 from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
@@ -29,7 +29,7 @@ from imgsync.oci.guard import Guard
 from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import Patience, retry_call
-from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_lane, read_body, translated, unanswered
+from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, led_to, new_lane, read_body, translated, unanswered
 
 if TYPE_CHECKING:
     from imgsync.oci.proxied import ProxiedLane
@@ -289,7 +289,7 @@ class Transport:
     def _next_url(self, call: Call, url: str, location: str) -> str:
         if call.method not in {"GET", "HEAD"}:
             raise call.operation.failed(UnexpectedResponseError, "the registry redirects a write, which is not followed")
-        target = urljoin(url, location)
+        target = led_to(call.operation, url, location)
         parts = urlsplit(target)
         if parts.scheme not in {"http", "https"} or parts.username or (parts.scheme == "http" and url.startswith("https:")):
             raise call.operation.failed(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from imgsync.errors import InsecureError, RateLimitedError, RegistryError, RejectedError, TooLargeError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.errors import Operation
@@ -17,6 +17,7 @@ from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient, repository_scopes
 from imgsync.oci.transport import Answer, Call, StreamedAnswer
+from imgsync.oci.wire import led_to
 
 # Sizes of a request's body to try, one after the other, where a registry or a proxy before it refuses the last one as too large.
 _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
@@ -162,7 +163,7 @@ def _location(client: RegistryClient, operation: Operation, said: str, *, base: 
     if not said or "#" in said or any(character.isspace() for character in said):
         raise operation.failed(UnexpectedResponseError, "the registry opened an upload session without saying where", status=status)
     own_url = client.transport.endpoint.url
-    location = urljoin(base, said)
+    location = led_to(operation, base, said)
     parts, own = urlsplit(location), urlsplit(own_url)
     if (parts.hostname or "").lower() != (own.hostname or "").lower() or parts.username:
         raise operation.failed(InsecureError, f"the registry wants the blob sent to another host, {parts.hostname}", hint="nothing was sent there")
