@@ -9,7 +9,7 @@ from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableEr
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.retry import RetryDetails, is_transient, pause_seconds
+from imgsync.oci.retry import RetryDetails, Tries, is_transient, pause_seconds
 from imgsync.oci.transport import StreamedAnswer
 
 _PARTIAL = 206
@@ -26,13 +26,14 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
     """
     reached = start
     last = descriptor.size_bytes if end is None else end
-    failures = 0
+    failures, tries = 0, Tries(client.patience.attempts)
     while True:
         try:
             with client.open_blob(repository, descriptor, offset=reached, end=end) as answer:
                 for chunk in _from_offset(answer, reached, end, client=client, repository=repository, descriptor=descriptor):
                     reached += len(chunk)
-                    failures = 0
+                    if failures:
+                        failures, tries = 0, Tries(client.patience.attempts)
                     yield chunk
             if reached >= last:
                 return
@@ -40,7 +41,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
             raise client.operation("pull blob", repository.at(descriptor.digest)).failed(UnreachableError, f"the body ended at byte {reached} of {last}")
         except RegistryError as error:
             failures += 1
-            if not is_transient(error) or failures >= client.patience.attempts:
+            if not is_transient(error) or tries.spent_by(error):
                 error.tried_out = True
                 raise
             _pause(client, error, failures)

@@ -28,7 +28,7 @@ from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
 from imgsync.oci.pace import Pace
-from imgsync.oci.retry import Patience, retry_call
+from imgsync.oci.retry import MOST_REFUSALS, Patience, retry_call
 from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, led_to, new_lane, read_body, translated, unanswered
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ class Transport:
         self.pulls = pace.pulls
         self._auth = Authenticator(endpoint, self._ask_token_server)
         self._limit = AdaptiveLimit(endpoint.connections)
+        # How often in a row it said that it is asked too much; one that never said anything else is not waited for.
+        self._refusals = MOST_REFUSALS
         self._idle: list[Lane | ProxiedLane] = []
         self._opening = 0
         self._origin, self._host, path = parted(endpoint.url)
@@ -196,8 +198,10 @@ class Transport:
             try:
                 if response.status_code in _TOO_MUCH:
                     self._limit.complained(slot)
+                    self._refusals += 1
                 else:
                     self._limit.went_well()
+                    self._refusals = 0
                 if response.status_code not in call.accept:
                     raise self._refused(call, response)
                 yield response, url
@@ -352,6 +356,8 @@ class Transport:
             raise self.pulls.refused()
         if isinstance(error, AuthenticationError):
             return self._auth.explain(error, call.scopes)
+        if isinstance(error, RateLimitedError):
+            error.in_turn = self._refusals < MOST_REFUSALS
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
             asked = _THROTTLED_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
             self._pace.close_for(min(asked, _LONGEST_RETRY_AFTER_SECONDS))
