@@ -206,7 +206,8 @@ async def main(repositories: int, tags: int) -> None:
     """Serve until killed."""
     registry = QuickRegistry(repositories, tags)
     server = await asyncio.get_running_loop().create_server(lambda: Served(registry), "127.0.0.1", 0, backlog=512)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
     await server.serve_forever()
 
 
