@@ -30,7 +30,9 @@ from imgsync.state import open_state
 from tests import switches
 from tests.effort import effort
 from tests.faults import FaultProxy
+from tests.figures import record
 from tests.images import image, plain_client, pull_raw, push
+from tests.load.running import Observed
 from tests.patched import run_patched
 from tests.run_imgsync import finish
 from tests.switches import Hold, Respond
@@ -187,6 +189,57 @@ def test_ten_thousand_items_cost_no_more_each_than_a_few():
     assert (told["done"], told["most"]) == (10_000, 50)
     assert told["alive"] < 60
     assert told["last"] < 3 * told["first"] + 0.2
+
+
+# --- RUN-04
+
+
+@pytest.mark.row("RUN-04")
+def test_streams_as_fast_as_memory_starve_nobody():
+    """Ten streams that never wait, each hashed: a heartbeat beats between their pieces, all the time."""
+    told = run_patched("""
+        import hashlib, time
+        import gevent
+        from imgsync.concurrency import Deadline, paced
+        worst, ended = 0.0, 0
+        def stream():
+            global ended
+            running, piece = hashlib.sha256(), bytes(1 << 18)
+            for chunk in paced((piece for _ in range(256)), deadline=Deadline(None), on_bytes=lambda size: None):
+                running.update(chunk)
+            ended += 1
+        streams = [gevent.spawn(stream) for _ in range(10)]
+        began = before = time.thread_time()
+        while ended < 10:
+            gevent.sleep(0.001)
+            # What this thread worked, not what the clock says: others may keep the machine busy.
+            now = time.thread_time()
+            worst, before = max(worst, now - before), now
+        print(json.dumps({"worst": worst, "whole": before - began}))
+    """)
+
+    assert told["worst"] < told["whole"] / 4
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.only_nightly
+@pytest.mark.row("RUN-04")
+def test_large_layers_side_by_side_leave_the_loop_free(registry, second_registry, name, workplace):
+    """Ten images of a layer of 64 MiB each, as fast as two real registries on the same machine go: the loop comes round all the time."""
+    repositories = [f"{name}/large{number}" for number in range(10)]
+    for repository in repositories:
+        push(registry, repository, "1", image(repository, layers=1, layer_bytes=64 * MEBIBYTE))
+    workplace.trust_plain(registry, second_registry)
+    declared = {"registry": registry.host, "repositories": repositories}
+    workplace.mirror("a", source=declared, destinations=[f"{second_registry}/m"], concurrency={"images": 10})
+
+    with Observed(workplace, 1, "apply", "-o", "json") as running:
+        ran = running.round(timeout=900)
+
+    assert (ran.code, ran.report["summary"]["copied"]) == (0, 10)
+    assert ran.after["cpu_gap_seconds"] < 0.25
+    record("ten streams of 64 MiB: longest stall", ran.after["cpu_gap_seconds"] * 1000, unit="ms", note="CPU that anything used before the loop came round")
+    record("ten streams of 64 MiB: peak memory", ran.peak_mib, unit="MiB", note="of the program")
 
 
 # --- RUN-05, 12: the loop goes on while something else blocks
