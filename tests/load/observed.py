@@ -29,7 +29,7 @@ def main(path: str, rounds: int, arguments: list[str]) -> None:
     import gevent
 
     began = time.monotonic()
-    gaps = {"wall": 0.0, "cpu": 0.0}
+    gaps = {"wall": 0.0, "cpu": 0.0, "at": 0.0}
 
     def sample(**more: object) -> None:
         told = {"seconds": round(time.monotonic() - began, 2), "rss_kib": int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_KIB}
@@ -43,7 +43,8 @@ def main(path: str, rounds: int, arguments: list[str]) -> None:
             gevent.sleep(_BEAT_SECONDS)
             now, used = time.monotonic(), time.thread_time()
             gaps["wall"] = max(gaps["wall"], now - wall - _BEAT_SECONDS)
-            gaps["cpu"] = max(gaps["cpu"], used - cpu)
+            if used - cpu > gaps["cpu"]:
+                gaps.update(cpu=used - cpu, at=now - began)
             if now > due:
                 sample(event="running")
                 due = now + _SAMPLE_SECONDS
@@ -61,8 +62,17 @@ def main(path: str, rounds: int, arguments: list[str]) -> None:
         gevent.sleep(0.2)
         gc.collect()
         alive = sum(isinstance(one, gevent.Greenlet) and not one.dead for one in gc.get_objects())
-        sample(event="round", round=number, code=code, greenlets=alive, objects=len(gc.get_objects()), gap_seconds=gaps["wall"], cpu_gap_seconds=gaps["cpu"])
-        gaps.update(wall=0.0, cpu=0.0)
+        sample(
+            event="round",
+            round=number,
+            code=code,
+            greenlets=alive,
+            objects=len(gc.get_objects()),
+            gap_seconds=gaps["wall"],
+            cpu_gap_seconds=gaps["cpu"],
+            gap_at=gaps["at"],
+        )
+        gaps.update(wall=0.0, cpu=0.0, at=0.0)
     heart.kill()
     sys.exit(code)
 
