@@ -18,7 +18,7 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _SLICE_SECONDS = 0.25
 # How often a registry may say 429, to one call or to all in a row, before that counts as a failure: half of all requests refused is borne.
-MOST_REFUSALS = 30
+MOST_REFUSALS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Tries:
     """
     How often one call may still fail.
 
-    A refusal for having asked too much (429) by a registry that serves others meanwhile is no failure: up to thirty of them cost no try.
+    A refusal for having asked too much (429) by a registry that serves others meanwhile is no failure: up to sixteen of them cost no try.
     """
 
     def __init__(self, attempts: int) -> None:
@@ -148,6 +148,9 @@ def _pause_seconds(patience: Patience, state: tenacity.RetryCallState, error: Ba
         return min(error.retry_after_seconds, _LONGEST_RETRY_AFTER_SECONDS)
     import tenacity
 
+    if isinstance(error, RateLimitedError) and error.in_turn:
+        # Its turn will come; that all ask less meanwhile is seen to where all ask.
+        return tenacity.wait_random(0, patience.interval_seconds)(state)
     return tenacity.wait_random_exponential(multiplier=patience.interval_seconds, max=_LONGEST_PAUSE_SECONDS)(state)
 
 

@@ -39,6 +39,7 @@ _REDIRECT_LIMIT = 5
 _CONNECT_SECONDS = 10.0
 _TOKEN_SECONDS = 30.0
 _FAR_SECONDS = 0.02
+_FIRST_THROTTLED_SECONDS = 0.25
 _THROTTLED_SECONDS = 1.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _TOO_MUCH = {429, 503}
@@ -359,9 +360,13 @@ class Transport:
         if isinstance(error, RateLimitedError):
             error.in_turn = self._refusals < MOST_REFUSALS
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
-            asked = _THROTTLED_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
+            asked = self._throttled_seconds() if error.retry_after_seconds is None else error.retry_after_seconds
             self._pace.close_for(min(asked, _LONGEST_RETRY_AFTER_SECONDS))
         return error
+
+    def _throttled_seconds(self) -> float:
+        """Return how long nobody asks a registry that says 429 and not until when: longer with each that follows another."""
+        return float(min(_THROTTLED_SECONDS, _FIRST_THROTTLED_SECONDS * 2 ** (self._refusals - 1)))
 
     def _new_lane(self) -> Lane | ProxiedLane:
         return new_lane(self.endpoint, self._guard)
