@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
+import re
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from imgsync.oci.foreign import httpx
 
@@ -11,6 +12,8 @@ Origin = tuple[str, str, int]
 
 # What a target may hold as it is; anything else is percent-encoded.
 _RESERVED = "%/:?[]@!$&'()*+,;=-._~"
+# What a host may be spelt with, so that whoever reads it next reads the same one.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 
 def parted(url: str) -> tuple[Origin, str, str]:
@@ -29,12 +32,40 @@ def parted(url: str) -> tuple[Origin, str, str]:
     if not (target.isascii() and target.isprintable() and " " not in target):
         target = quote(target, safe=_RESERVED)
     host = authority.rpartition("@")[2]
-    if not host or not host.isascii() or not host.isprintable() or scheme not in {"http", "https"}:
+    if _HOST.fullmatch(host) is None or scheme not in {"http", "https"}:
         raise httpx.InvalidURL(f"{host[:100]!r} is no host")
     try:
         return origin_of(url), host, target
     except ValueError as error:
         raise httpx.InvalidURL(str(error)) from error
+
+
+def joined(base: str, said: str) -> str:
+    """
+    Return the absolute URL that *said*, somebody else's words, means where the URL *base* was asked for.
+
+    Raises:
+        httpx.InvalidURL: It is none that can be asked for.
+    """
+    try:
+        scheme, separator, rest = urljoin(base, said).partition("://")
+    except ValueError as error:
+        raise httpx.InvalidURL(str(error)) from error
+    url = f"{scheme.lower()}{separator}{rest}"
+    parted(url)
+    return url
+
+
+def has_login(url: str) -> bool:
+    """Return whether a URL that `parted` takes holds a user or a password."""
+    return "@" in urlsplit(url).netloc
+
+
+def login_of(url: str) -> tuple[str, ...]:
+    """Return what of the login in a URL must not show, in every form that it may be sent or written in; nothing where there is none."""
+    written = urlsplit(url).netloc.rpartition("@")[0]
+    _, _, password = written.partition(":")
+    return (password, unquote(password), unquote(written)) if password else ()
 
 
 def origin_of(url: str) -> Origin:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from imgsync.errors import AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
+from imgsync.oci.address import has_login, origin_of, parted
 from imgsync.oci.challenge import Challenge, parse_challenges
 from imgsync.oci.endpoint import Credentials, Endpoint
 from imgsync.oci.errors import Operation
+from imgsync.oci.foreign import httpx
 from imgsync.oci.retry import Patience, retry_call
 from imgsync.oci.token import Token, parse_token, refresh_form, token_url
 
@@ -94,8 +96,8 @@ class Authenticator:
         preferred = next((challenge for challenge in usable if challenge.scheme == "bearer"), usable[0])
         if preferred.scheme == "basic" and not self._basic_may_help(tuple(scopes), sent=sent, operation=operation):
             return False
-        if preferred.scheme == "bearer":
-            _check_realm(preferred.parameters.get("realm", ""), operation)
+        if preferred.scheme == "bearer" and not preferred.parameters.get("realm"):
+            raise operation.failed(UnexpectedResponseError, "a Bearer challenge without a realm", status=401)
         self._challenge = preferred
         with self._lock:
             self._tokens = [token for token in self._tokens if f"Bearer {token.text}" != sent]
@@ -157,9 +159,7 @@ class Authenticator:
         challenge = self._challenge
         assert challenge is not None  # noqa: S101 - only called once a challenge is known
         realm = challenge.parameters["realm"]
-        if login is not None:
-            self._check_trusted(realm, operation=operation)
-        self._check_address(realm, operation=operation)
+        self._check_realm(realm, login, operation=operation)
         asked = Operation("get a token for", operation.reference, operation.origin)
 
         def ask() -> TokenAnswer:
@@ -184,35 +184,23 @@ class Authenticator:
                 return answer
         return self._ask(asked, token_url(challenge, scopes), {} if login is None else {"Authorization": _basic(login)}, None)
 
-    def _check_trusted(self, realm: str, *, operation: Operation) -> None:
-        registry, server = urlsplit(self._endpoint.url), urlsplit(realm)
-        named = self._endpoint.token_server
-        if named is not None and _origin(named) == _origin(realm):
-            return
-        host = server.hostname or ""
-        if belongs_to(self._endpoint.registry, registry.hostname or "", host):
+    def _check_realm(self, realm: str, login: Credentials | None, *, operation: Operation) -> None:
+        """Refuse a token server that is not reached as one must be, and one that must not know our *login*."""
+        try:
+            origin, _, _ = parted(realm)
+        except httpx.InvalidURL as error:
+            raise operation.failed(InsecureError, "the registry names a token server whose address is no URL", hint="nothing was sent there") from error
+        scheme, host, _ = origin
+        named = self._endpoint.token_server is not None and origin_of(self._endpoint.token_server) == origin
+        if has_login(realm) or "#" in realm or (scheme == "http" and not named and not self._endpoint.plain):
+            raise operation.failed(InsecureError, "the registry names a token server that is not reached by https", hint="nothing was sent to it")
+        if login is None or named or belongs_to(self._endpoint.registry, origin_of(self._endpoint.url)[1], host):
             return
         raise operation.failed(
             InsecureError,
             f"the registry sends us for a token to {host}, which is neither its own host nor its site",
-            hint=f"if that server is right, name it: registries: {{{self._endpoint.registry}: {{token_server: {server.scheme}://{server.netloc.rpartition('@')[2]}}}}}",
+            hint=f"if that server is right, name it: registries: {{{self._endpoint.registry}: {{token_server: {scheme}://{urlsplit(realm).netloc}}}}}",
         )
-
-    def _check_address(self, realm: str, *, operation: Operation) -> None:
-        server = urlsplit(realm)
-        plain = self._endpoint.plain or _origin(self._endpoint.token_server or "") == _origin(realm)
-        if server.username or server.password or server.fragment or server.scheme not in ({"http", "https"} if plain else {"https"}):
-            raise operation.failed(InsecureError, "the registry names a token server that is not reached by https", hint="nothing was sent to it")
-
-
-def _check_realm(realm: str, operation: Operation) -> None:
-    """Return when *realm* is a URL, of which it is then to be seen whether it may be asked."""
-    if not realm:
-        raise operation.failed(UnexpectedResponseError, "a Bearer challenge without a realm", status=401)
-    try:
-        _origin(realm)
-    except ValueError as error:
-        raise operation.failed(UnexpectedResponseError, "a Bearer challenge whose realm is no URL", status=401) from error
 
 
 def _path_of(scopes: Iterable[str]) -> str:
@@ -243,9 +231,3 @@ def _public_suffixes() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList
 
     return PublicSuffixList()
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname or "", parts.port or default

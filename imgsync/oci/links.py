@@ -5,9 +5,11 @@ from __future__ import annotations
 from urllib.parse import quote, urlsplit
 
 from imgsync.errors import InsecureError
+from imgsync.oci.address import joined
 from imgsync.oci.errors import Operation
+from imgsync.oci.foreign import httpx
 from imgsync.oci.transport import Answer
-from imgsync.oci.wire import led_to
+from imgsync.oci.wire import unanswered
 
 
 def linked(answer: Answer, operation: Operation) -> str | None:
@@ -15,12 +17,15 @@ def linked(answer: Answer, operation: Operation) -> str | None:
     Return the URL that *answer* names as its next page, resolved against its own, wherever that is; None where there is none.
 
     Raises:
-        UnexpectedResponseError: What it names is no URL.
+        UnexpectedResponseError: It names what is no URL.
     """
     for part in answer.headers.get("link", "").split(","):
         target, _, parameters = part.strip().partition(";")
         if 'rel="next"' in parameters.replace(" ", "") or "rel=next" in parameters:
-            return led_to(operation, answer.url, quote(target.strip().strip("<>"), safe=":/?#[]@!$&'()*+,;=%~"))
+            try:
+                return joined(answer.url, quote(target.strip().strip("<>"), safe=":/?#[]@!$&'()*+,;=%~"))
+            except httpx.InvalidURL as error:
+                raise unanswered(operation, error) from error
     return None
 
 
@@ -30,7 +35,6 @@ def next_page(answer: Answer, operation: Operation) -> str | None:
 
     Raises:
         InsecureError: It is on another origin than the one that answered.
-        UnexpectedResponseError: It is no URL.
     """
     url = linked(answer, operation)
     if url is not None and urlsplit(url)[:2] != urlsplit(answer.url)[:2]:

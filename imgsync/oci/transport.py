@@ -14,12 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import imgsync
 from imgsync.errors import AuthenticationError, InsecureError, RateLimitedError, RegistryError, TokenRefusedError, UnexpectedResponseError
 from imgsync.oci.adaptive import AdaptiveLimit
-from imgsync.oci.address import Origin, origin_of, parted
+from imgsync.oci.address import Origin, has_login, joined, origin_of, parted
 from imgsync.oci.auth import Authenticator, TokenAnswer
 from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
@@ -29,7 +28,7 @@ from imgsync.oci.guard import Guard
 from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import MOST_REFUSALS, Patience, retry_call
-from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, led_to, new_lane, read_body, translated, unanswered
+from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, new_lane, read_body, translated, unanswered
 
 if TYPE_CHECKING:
     from imgsync.oci.proxied import ProxiedLane
@@ -294,9 +293,11 @@ class Transport:
     def _next_url(self, call: Call, url: str, location: str) -> str:
         if call.method not in {"GET", "HEAD"}:
             raise call.operation.failed(UnexpectedResponseError, "the registry redirects a write, which is not followed")
-        target = led_to(call.operation, url, location)
-        parts = urlsplit(target)
-        if parts.scheme not in {"http", "https"} or parts.username or (parts.scheme == "http" and url.startswith("https:")):
+        try:
+            target = joined(url, location)
+        except httpx.InvalidURL as error:
+            raise unanswered(call.operation, error) from error
+        if has_login(target) or (target.startswith("http:") and url.startswith("https:")):
             raise call.operation.failed(
                 InsecureError, "the registry redirects to where it is not safe to follow", hint="redirects must stay on https and hold no credentials"
             )

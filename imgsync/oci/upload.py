@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from imgsync.errors import InsecureError, RateLimitedError, RegistryError, RejectedError, TooLargeError, UnexpectedResponseError, UnreachableError
+from imgsync.oci.address import has_login, joined, origin_of, parted
 from imgsync.oci.errors import Operation
+from imgsync.oci.foreign import httpx
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient, repository_scopes
 from imgsync.oci.transport import Answer, Call, StreamedAnswer
-from imgsync.oci.wire import led_to
+from imgsync.oci.wire import unanswered
 
 # Sizes of a request's body to try, one after the other, where a registry or a proxy before it refuses the last one as too large.
 _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
@@ -163,12 +165,17 @@ def _location(client: RegistryClient, operation: Operation, said: str, *, base: 
     if not said or "#" in said or any(character.isspace() for character in said):
         raise operation.failed(UnexpectedResponseError, "the registry opened an upload session without saying where", status=status)
     own_url = client.transport.endpoint.url
-    location = led_to(operation, base, said)
-    parts, own = urlsplit(location), urlsplit(own_url)
-    if (parts.hostname or "").lower() != (own.hostname or "").lower() or parts.username:
-        raise operation.failed(InsecureError, f"the registry wants the blob sent to another host, {parts.hostname}", hint="nothing was sent there")
+    try:
+        location = joined(base, said)
+    except httpx.InvalidURL as error:
+        raise unanswered(operation, error) from error
+    (_, host, _), _, target = parted(location)
+    if has_login(location):
+        raise operation.failed(InsecureError, "the registry wants the blob sent to an address with a login in it", hint="nothing was sent there")
+    if host != origin_of(own_url)[1]:
+        raise operation.failed(InsecureError, f"the registry wants the blob sent to another host, {host}", hint="nothing was sent there")
     # Behind a proxy that ends TLS, registries name themselves as http, or without the port; the host is the same.
-    return f"{own_url}{location[location.index('/', location.index('//') + 2) :]}"
+    return f"{own_url}{target}"
 
 
 class _Pieces:

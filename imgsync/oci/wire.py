@@ -6,7 +6,6 @@ import contextlib
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
 
 from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.endpoint import Endpoint
@@ -49,22 +48,6 @@ def new_lane(endpoint: Endpoint, guard: Guard) -> Lane | ProxiedLane:
 def headers_of(response: httpx.Response) -> dict[str, str]:
     """Return the headers, names in lower case, the first of several values."""
     return {name.lower(): value for name, value in reversed(response.headers.multi_items())}
-
-
-def led_to(operation: Operation, base: str, named: str) -> str:
-    """
-    Return the URL that a registry *named* in its answer to *base*, made absolute.
-
-    Raises:
-        UnexpectedResponseError: It is no URL; no library of ours is to find that out later, in an error of its own.
-    """
-    try:
-        url = urljoin(base, named)
-        # Read now: a host in brackets that is no address and a port that is no number raise nowhere else.
-        _ = urlsplit(url).port
-    except ValueError as error:
-        raise unanswered(operation, httpx.InvalidURL(str(error))) from error
-    return url
 
 
 def drain(response: httpx.Response) -> None:

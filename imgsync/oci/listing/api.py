@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from imgsync.errors import CredentialsError, InsecureError, UnexpectedResponseError
 from imgsync.oci.auth import belongs_to
@@ -18,7 +18,6 @@ from imgsync.oci.links import linked
 from imgsync.oci.listing.ahead import fetched_ahead
 from imgsync.oci.retry import Patience
 from imgsync.oci.transport import Answer, Call, Transport
-from imgsync.oci.wire import led_to
 
 _PAGE_LIMIT = 10_000
 _PAGE_BYTES = 32 << 20
@@ -162,7 +161,10 @@ class Api:
             InsecureError: It leads to another host.
         """
         base = self.access.transport.endpoint.url
-        parts, own = urlsplit(led_to(operation, base, url)), urlsplit(base)
+        try:
+            parts, own = urlsplit(urljoin(base, url)), urlsplit(base)
+        except ValueError as error:
+            raise operation.failed(UnexpectedResponseError, "the next page of the listing is said to be where no URL leads") from error
         if parts.netloc != own.netloc and (not also or parts.hostname != also):
             raise operation.failed(
                 InsecureError, f"the next page of the listing is said to be on another host, {parts.hostname}", hint="nothing was sent there"
