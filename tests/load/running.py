@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,24 +113,20 @@ class Observed:
             self._process.stdin.flush()
         self._begun = True
         lines = self._lines(timeout)
-        text = self._file_text()
-        samples = [json.loads(line) for line in lines]
-        return Round(int(samples[-1]["code"]), json.loads(text.splitlines()[-1]), tuple(samples[:-1]), samples[-1])
-
-    def _file_text(self) -> str:
         self._out.seek(0)
-        return self._out.read()
+        report = json.loads(self._out.read().splitlines()[-1])
+        samples = [json.loads(line) for line in lines]
+        return Round(int(samples[-1]["code"]), report, tuple(samples[:-1]), samples[-1])
 
     def _lines(self, timeout: float) -> list[str]:
         """Return the lines that were added up to the end of a round."""
-        import time
-
         ends = time.monotonic() + timeout
         while True:
+            ended = self._process.poll() is not None
             lines = self._file.read_text().splitlines()[self._told :] if self._file.exists() else []
             if lines and '"event": "round"' in lines[-1] and lines[-1].endswith("}"):
                 self._told += len(lines)
                 return lines
-            assert self._process.poll() is None or time.monotonic() < ends - timeout + 5, "the program ended by itself"
+            assert not ended, "the program ended by itself"
             assert time.monotonic() < ends, f"the round still runs after {timeout} s"
             time.sleep(0.02)
