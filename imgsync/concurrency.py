@@ -228,6 +228,15 @@ class NativeThread:
         self._pool.kill()
 
 
+def in_thread(function: Callable[[], Result]) -> Result:
+    """Return `function()` as run in a native thread made for it, other greenlets going on meanwhile; what it raises is raised here."""
+    thread = NativeThread()
+    try:
+        return thread.run(function)
+    finally:
+        thread.close()
+
+
 def every(seconds: float, function: Callable[[], None]) -> Callable[[], None]:
     """Call *function* each *seconds* until the returned callable is called."""
     done = gevent.event.Event()

@@ -133,9 +133,10 @@ class UnreachableError(RegistryError):
 
 
 class RateLimitedError(RegistryError):
-    """429."""
+    """429; `in_turn` says that the registry serves others meanwhile, so that who comes again will have a turn."""
 
     transient = True
+    in_turn = False
 
 
 class AuthenticationError(RegistryError):

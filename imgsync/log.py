@@ -9,16 +9,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol, TextIO, cast
 
+from imgsync.concurrency import Event, in_thread, spawn
 from imgsync.inert import inert, inert_json
 from imgsync.light import without
+from imgsync.outlet import discard, takes
 from imgsync.redaction import Redaction
 
 with without("rich", "better_exceptions"):
     # For tracebacks in colour, of which there are none.
     import structlog
 
+_WAITING_BYTES = 8 << 20
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -66,27 +70,72 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
     return structlog.get_logger()
 
 
-def to_stderr(*, level: str | None, form: str, redaction: Redaction) -> Any:
-    """Return a logger to stderr."""
-    return configure_logging(level=level, form=form, stream=_Stderr(), redaction=redaction)
-
-
 def is_console(form: str, stream: Stream) -> bool:
     """Return whether *form* ("json", "console", or "auto": console on a terminal) means lines for people."""
     return form == "console" or (form == "auto" and stream.isatty())
 
 
-class _Stderr:
-    """Whatever sys.stderr is when a line is written: progress bars put themselves in its place, to keep below the lines."""
+class LogStream:
+    """
+    Whatever sys.stderr is when a line is written: progress bars put themselves in its place, to keep below the lines.
+
+    A reader that does not take a line at once holds nobody up: the line waits, up to 8 MiB of them; what is more is dropped, and
+    `on_dropped` told how many lines that were once the reader goes on. One that is gone gets no more.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing waiting."""
+        self.on_dropped: Callable[[int], None] = lambda _: None
+        self._waiting: list[str] = []
+        self._waiting_bytes = 0
+        self._dropped = 0
+        self._idle = Event()
+        self._idle.set()
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        """Write *text*, now or later."""
+        if self._idle.is_set() and takes(sys.stderr, len(text)):
+            _put(text)
+        elif self._waiting_bytes + len(text) > _WAITING_BYTES:
+            self._dropped += text.count("\n")
+        else:
+            self._waiting.append(text)
+            self._waiting_bytes += len(text)
+            if self._idle.is_set():
+                self._idle.clear()
+                spawn(self._drain)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        """Do nothing: what can be written is written."""
 
     def isatty(self) -> bool:
+        """Return whether people read along."""
         return sys.stderr.isatty()
+
+    def drained(self) -> None:
+        """Return once all is written that waited."""
+        self._idle.wait()
+
+    def _drain(self) -> None:
+        while self._waiting:
+            text = "".join(self._waiting)
+            self._waiting.clear()
+            in_thread(lambda text=text: _put(text))  # type: ignore[misc]
+            self._waiting_bytes -= len(text)
+        self._idle.set()
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self.on_dropped(dropped)
+
+
+def _put(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except BrokenPipeError:
+        # Nobody reads any more: that is no reason to leave images uncopied.
+        discard(sys.stderr)
 
 
 def _default_level(*, console: bool, stream: Stream) -> str:

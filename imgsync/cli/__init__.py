@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 
@@ -10,6 +9,7 @@ import click
 
 import imgsync
 from imgsync.cli.lazy import LazyGroup
+from imgsync.outlet import discard
 from imgsync.redaction import Redaction
 
 _COMMANDS = {
@@ -57,7 +57,7 @@ def run(argv: list[str]) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough: no more of it, and no complaint at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         return 0
     except Exception as error:  # noqa: BLE001 - the last place: what is not ours is a bug, told as one
         return _failed(error, redaction)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from imgsync.outlet import discard, takes
 from imgsync.redaction import Redaction
 
 _COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x": "red"}
@@ -24,21 +25,39 @@ def redaction() -> Redaction:
 
 def say(text: str) -> None:
     """Write a line to stdout."""
-    click.echo(redaction().clean(text))
+    _write(f"{redaction().clean(text)}\n")
 
 
 def say_table(text: str) -> None:
     """Write *text*, lines ending in newlines, to stdout; on a terminal with colour on the signs that begin its lines."""
     cleaned = redaction().clean(text)
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    click.echo(_SIGNS.sub(_coloured, cleaned) if coloured else cleaned, nl=False)
+    _write(_SIGNS.sub(_coloured, cleaned) if coloured else cleaned)
 
 
 def say_json(document: Any) -> None:
     """Write *document* to stdout as JSON, indented for people on a terminal."""
     from imgsync.documents.form import to_json
 
-    click.echo(to_json(redaction().clean_values(document), indented=sys.stdout.isatty()))
+    _write(f"{to_json(redaction().clean_values(document), indented=sys.stdout.isatty())}\n")
+
+
+def _write(text: str) -> None:
+    """Write to stdout; a reader that takes its time holds up nothing else, and one that is gone does not change what a command comes to."""
+    try:
+        if "imgsync.concurrency" not in sys.modules or takes(sys.stdout, len(text.encode(errors="replace"))):
+            _put(text)
+        else:
+            from imgsync.concurrency import in_thread
+
+            in_thread(lambda: _put(text))
+    except BrokenPipeError:
+        discard(sys.stdout)
+
+
+def _put(text: str) -> None:
+    click.echo(text, nl=False)
+    sys.stdout.flush()
 
 
 def _coloured(sign: re.Match[str]) -> str:

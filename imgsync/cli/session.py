@@ -21,7 +21,7 @@ from imgsync.concurrency import NativeThread, Stop, on_signals, spawn_later
 from imgsync.config.model import Config, Trust
 from imgsync.errors import RateLimitedError
 from imgsync.events import Log
-from imgsync.log import to_stderr
+from imgsync.log import LogStream, configure_logging
 from imgsync.oci.retry import RetryDetails
 from imgsync.plan.ahead import OnPending
 from imgsync.plan.build import build_plan
@@ -100,7 +100,9 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
     began = time.monotonic()
     hidden = redaction()
     hidden.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
-    log = to_stderr(level=common.log_level, form=common.log_format, redaction=hidden)
+    stream = LogStream()
+    log = configure_logging(level=common.log_level, form=common.log_format, stream=stream, redaction=hidden)
+    stream.on_dropped = lambda lines: log.warning("log.dropped", lines=lines)
     stop = Stop()
     # Found out now: click knows the command it runs by the greenlet that runs it, and signals come in another.
     grace_seconds = _grace()
@@ -137,6 +139,8 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
             with opened as place:
                 yield Session(registries, place.store, log, stop, common, throttles, began, place.publish)
     finally:
+        # While signals are still heard: whoever reads the log may take as long as they like.
+        stream.drained()
         undo()
         thread.close()
 
@@ -149,8 +153,8 @@ def _ignored_proxy(trust: Trust) -> str:
 
 
 def _first_signal(stop: Stop, log: Log, grace_seconds: float) -> None:
-    log.warning("run.stopping", reason="a signal asked for it; a second one cuts")
     stop.request("a signal asked for it", grace_seconds=grace_seconds, by_hand=True)
+    log.warning("run.stopping", reason="a signal asked for it; a second one cuts")
 
 
 def _grace() -> float:
@@ -160,9 +164,7 @@ def _grace() -> float:
 
 
 def _second_signal() -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # At once: whatever still runs holds nothing that the next run cannot find out by itself.
+    # At once: whatever still runs holds nothing that the next run cannot find out by itself, and what is written was flushed, unless nobody reads it.
     os._exit(CUT_EXIT)
 
 

@@ -54,7 +54,7 @@ def state_at(
         log.warning("state.degraded", reason=text)
 
     def opened(directory: str) -> AbstractContextManager[StateStore]:
-        return open_state(directory, thread=thread, lock_timeout_seconds=lock_timeout_seconds, on_warning=warn, read_only=read_only)
+        return open_state(directory, thread=thread, lock_timeout_seconds=lock_timeout_seconds, on_warning=warn, read_only=read_only, check=stop.check_new)
 
     if place is None:
         yield Place(StateStore(None, thread, on_warning=warn))

@@ -9,7 +9,7 @@ from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableEr
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
-from imgsync.oci.retry import RetryDetails, is_transient, pause_seconds
+from imgsync.oci.retry import RetryDetails, Tries, is_transient, pause_seconds
 from imgsync.oci.transport import StreamedAnswer
 from imgsync.units import whole_number
 
@@ -35,6 +35,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
     reached = start
     last = descriptor.size_bytes if end is None else end
     failures = since = 0
+    tries = Tries(client.patience.attempts)
     whole = False
     progress = min(_PROGRESS_BYTES, (last - start + 3) // 4)
     while True:
@@ -45,6 +46,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
                     since += len(chunk)
                     if since >= progress:
                         failures = since = 0
+                        tries = Tries(client.patience.attempts)
                     yield chunk
             if reached >= last:
                 return
@@ -57,7 +59,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
             whole = True
         except RegistryError as error:
             failures += 1
-            if not is_transient(error) or failures >= client.patience.attempts:
+            if not is_transient(error) or tries.spent_by(error):
                 error.tried_out = True
                 raise
             _pause(client, error, failures)

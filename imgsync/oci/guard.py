@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Iterable
 
 from imgsync.oci.foreign import httpx
 
+# What a lookup came to, an address or none, and when.
+_Found = tuple[float, list[str] | httpx.ConnectError]
 # What was resolved is dialled for so long without asking again: side by side, dozens of connections are opened to one name.
 _KEPT_SECONDS = 30.0
 # Where clouds tell a machine, and whoever can make it ask, who it is: nobody's registry leads there. The rest of them are link-local.
@@ -29,7 +32,8 @@ class Guard:
         """Guard connections on behalf of *own*: (host, port) pairs the operator named, the registry first."""
         self._own = tuple(own)
         self._public = False
-        self._resolved: dict[tuple[str, int], tuple[float, list[str]]] = {}
+        self._resolved: dict[tuple[str, int], _Found] = {}
+        self._resolving: dict[tuple[str, int], threading.Lock] = {}
 
     def dial(self, host: str, port: int, seconds: float | None = None) -> socket.socket:
         """
@@ -62,13 +66,17 @@ class Guard:
         raise last
 
     def _addresses(self, host: str, port: int) -> list[str]:
-        """Return the addresses of *host*, asked for anew after half a minute, or when none answered."""
-        now = time.monotonic()
-        known = self._resolved.get((host, port))
-        if known is None or now - known[0] > _KEPT_SECONDS:
-            known = self._resolved[host, port] = (now, _resolve(host, port))
-            # Once public, always so, and by one address of several: else a name server could add a private one, and open the way.
-            self._public |= (host, port) == self._own[0] and any(map(_is_public, known[1]))
+        """Return the addresses of *host*, asked for anew after half a minute, or when none answered; who comes meanwhile waits for the same answer."""
+        came = time.monotonic()
+        with self._resolving.setdefault((host, port), threading.Lock()):
+            known = self._resolved.get((host, port))
+            if known is None or came - known[0] > (0.0 if isinstance(known[1], httpx.ConnectError) else _KEPT_SECONDS):
+                known = self._resolved[host, port] = _looked_up(host, port)
+                # Once public, always so, and by one address of several: else a name server could add a private one, and open the way.
+                self._public |= (host, port) == self._own[0] and not isinstance(known[1], httpx.ConnectError) and any(map(_is_public, known[1]))
+        if isinstance(known[1], httpx.ConnectError):
+            # Of its own for each: one that is raised again and again would gather tracebacks.
+            raise httpx.ConnectError(str(known[1]))
         return known[1]
 
     def _refuse_private(self, host: str, addresses: list[str]) -> None:
@@ -80,8 +88,18 @@ class Guard:
             raise httpx.ConnectError(f"refused to follow a public registry to {host} at the private address {private[0]}")
 
 
+def _looked_up(host: str, port: int) -> _Found:
+    try:
+        found: list[str] | httpx.ConnectError = _resolve(host, port)
+    except httpx.ConnectError as error:
+        found = error
+    return time.monotonic(), found
+
+
 def _resolve(host: str, port: int) -> list[str]:
     try:
+        # gevent asks in a thread, and prints there what it does not expect.
+        host.encode("idna")
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise httpx.ConnectError(f"{host} cannot be resolved: {error.strerror or error}") from error

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from imgsync.errors import ImgsyncError, RegistryError
+from imgsync.errors import ImgsyncError, RateLimitedError, RegistryError
 
 if TYPE_CHECKING:
     import tenacity
@@ -18,6 +18,8 @@ _LONGEST_PAUSE_SECONDS = 60.0
 # A registry that asks for more is left alone for this run.
 LONGEST_WAIT_SECONDS = 300.0
 _SLICE_SECONDS = 0.25
+# How often a registry may say 429, to one call or to all in a row, before that counts as a failure: half of all requests refused is borne.
+MOST_REFUSALS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Patience:
     """
     How long one caller bears with a registry.
 
-    `attempts` counts all tries, `interval_seconds` is the first pause (doubling, with jitter), `request_seconds` the
+    `attempts` counts all tries (as `Tries` does), `interval_seconds` is the first pause (doubling, with jitter), `request_seconds` the
     longest silence on a connection, `login` the tries of a token request; `check` is asked before each try and
     during each pause, and raises to give up.
     """
@@ -66,6 +68,27 @@ class Patience:
         while (left := ends - time.monotonic()) > 0:
             self.check()
             time.sleep(min(left, _SLICE_SECONDS))
+
+
+class Tries:
+    """
+    How often one call may still fail.
+
+    A refusal for having asked too much (429) by a registry that serves others meanwhile is no failure: up to sixteen of them cost no try.
+    """
+
+    def __init__(self, attempts: int) -> None:
+        """Begin with all *attempts* left."""
+        self._left = attempts
+        self._refusals = MOST_REFUSALS
+
+    def spent_by(self, error: BaseException | None) -> bool:
+        """Count a failure, and return whether it was the last."""
+        if isinstance(error, RateLimitedError) and error.in_turn and self._refusals:
+            self._refusals -= 1
+            return False
+        self._left -= 1
+        return self._left <= 0
 
 
 def retry_call(function: Callable[[], Result], patience: Patience, *, operation: str, reference: str, attempts: int | None = None) -> Result:
@@ -95,9 +118,10 @@ def retry_call(function: Callable[[], Result], patience: Patience, *, operation:
             pause = state.next_action.sleep if state.next_action else 0.0
             patience.on_retry(RetryDetails(operation, reference, state.attempt_number, pause, error))
 
+    tries = Tries(attempts or patience.attempts)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
-        stop=tenacity.stop_after_attempt(attempts or patience.attempts),
+        stop=lambda state: tries.spent_by(state.outcome.exception() if state.outcome else None),
         wait=lambda state: _pause_seconds(patience, state, state.outcome.exception() if state.outcome else None),
         sleep=patience.pause,
         before=lambda state: patience.check() if state.attempt_number > 1 else None,
@@ -125,6 +149,9 @@ def _pause_seconds(patience: Patience, state: tenacity.RetryCallState, error: Ba
         return error.retry_after_seconds
     import tenacity
 
+    if isinstance(error, RateLimitedError) and error.in_turn:
+        # Its turn will come; that all ask less meanwhile is seen to where all ask.
+        return tenacity.wait_random(0, patience.interval_seconds)(state)
     return tenacity.wait_random_exponential(multiplier=patience.interval_seconds, max=_LONGEST_PAUSE_SECONDS)(state)
 
 

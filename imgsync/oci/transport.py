@@ -36,7 +36,7 @@ from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
 from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
 from imgsync.oci.pace import Pace
-from imgsync.oci.retry import Patience, retry_call
+from imgsync.oci.retry import MOST_REFUSALS, Patience, retry_call
 from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, led_to, new_lane, read_body, translated, unanswered, warnings_of
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ _TOKEN_SECONDS = 30.0
 _FAR_SECONDS = 0.02
 # How many times longer than anywhere else a registry may be silent that has all of a blob: some copy it to where it stays first.
 _COMMIT_FACTOR = 10
+_FIRST_THROTTLED_SECONDS = 0.25
 _THROTTLED_SECONDS = 1.0
 _TOO_MUCH = {429, 503}
 _PULL_LIMIT = "pull rate limit"
@@ -124,6 +125,8 @@ class Transport:
         self.pulls = pace.pulls
         self._auth = Authenticator(endpoint, self._ask_token_server)
         self._limit = AdaptiveLimit(endpoint.connections)
+        # How often in a row it said that it is asked too much; one that never said anything else is not waited for.
+        self._refusals = MOST_REFUSALS
         self._idle: list[Lane | ProxiedLane] = []
         self._opening = 0
         self._origin, self._host, path = parted(endpoint.url)
@@ -209,8 +212,10 @@ class Transport:
             try:
                 if response.status_code in _TOO_MUCH:
                     self._limit.complained(slot)
+                    self._refusals += 1
                 else:
                     self._limit.went_well()
+                    self._refusals = 0
                 if response.status_code not in call.accept:
                     raise self._refused(call, response, url)
                 yield response, url
@@ -373,9 +378,16 @@ class Transport:
             error.hint = f"it was {origin[1]} that refused, where the registry sent us; who we are is none of its business"
         elif isinstance(error, AuthenticationError):
             return self._auth.explain(error, call.scopes)
+        if isinstance(error, RateLimitedError):
+            error.in_turn = self._refusals < MOST_REFUSALS
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
-            self._pace.close_for(_THROTTLED_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds)
+            asked = self._throttled_seconds() if error.retry_after_seconds is None else error.retry_after_seconds
+            self._pace.close_for(asked)
         return error
+
+    def _throttled_seconds(self) -> float:
+        """Return how long nobody asks a registry that says 429 and not until when: longer with each that follows another."""
+        return float(min(_THROTTLED_SECONDS, _FIRST_THROTTLED_SECONDS * 2 ** (self._refusals - 1)))
 
     def _new_lane(self) -> Lane | ProxiedLane:
         return new_lane(self.endpoint, self._guard)

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,15 +38,30 @@ _OFF, _NORMAL, _FULL = range(3)
 _NEW = "new"
 
 
+# How long it takes to notice that another run has ended.
+_LOOK_SECONDS = 0.05
+
+
+def _nothing() -> None:
+    """Nobody ends the waiting."""
+
+
 @contextlib.contextmanager
 def open_state(
-    directory: str, *, thread: Thread, lock_timeout_seconds: float, on_warning: Callable[[str], None], read_only: bool = False
+    directory: str,
+    *,
+    thread: Thread,
+    lock_timeout_seconds: float,
+    on_warning: Callable[[str], None],
+    read_only: bool = False,
+    check: Callable[[], None] = _nothing,
 ) -> Iterator[StateStore]:
     """
     Give the state in *directory*, locked against a second run, and close it in the end.
 
     *read_only* takes no lock, makes no directory, and reads a copy. A damaged or hostile state is set aside with a
-    warning and begun anew. A relative path is below the working folder; `~` and `$` are not expanded.
+    warning and begun anew. A relative path is below the working folder; `~` and `$` are not expanded. *check* is asked while the lock is
+    waited for, and raises to give up.
 
     Raises:
         LockedError: Another run holds it for longer than *lock_timeout_seconds*.
@@ -55,19 +71,19 @@ def open_state(
     check_directory(path)
     with contextlib.ExitStack() as stack:
         cache = None
-        if not read_only and _lock(path, lock_timeout_seconds, stack, on_warning):
+        if not read_only and _lock(path, lock_timeout_seconds, stack, on_warning, check):
             cache = _open_sound(path, thread, on_warning)
         store = StateStore(cache, thread, on_warning=on_warning, lasting=True) if cache is not None else _open_copy(path, stack, thread, on_warning)
         stack.callback(store.close)
         yield store
 
 
-def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_warning: Callable[[str], None]) -> bool:
+def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_warning: Callable[[str], None], check: Callable[[], None]) -> bool:
     """Make and lock the directory until *stack* ends; return False where nothing can be written, which costs requests and no more."""
-    lock = filelock.FileLock(path / "lock", timeout=timeout_seconds, mode=0o600)
+    lock = filelock.FileLock(path / "lock", mode=0o600)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.enter_context(lock)
+        stack.enter_context(_acquired(lock, timeout_seconds, check))
     except filelock.Timeout as error:
         raise LockedError(f"the state {path} is locked by another run", hint="wait for it to end, or give --lock-timeout") from error
     except (NotADirectoryError, FileExistsError) as error:
@@ -78,6 +94,19 @@ def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_wa
     if kind := network_of(path):
         on_warning(f"the state {path} is on {kind}, where a run on another machine may not be kept out; name a local directory, or a registry (oci://…)")
     return True
+
+
+def _acquired(lock: filelock.BaseFileLock, timeout_seconds: float, check: Callable[[], None]) -> contextlib.AbstractContextManager[object]:
+    """Return *lock*, locked: asked for again and again, since waiting inside of a call would stop every other greenlet, and signals with them."""
+    ends = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            return lock.acquire(blocking=False)
+        except filelock.Timeout:
+            if time.monotonic() >= ends:
+                raise
+        check()
+        time.sleep(_LOOK_SECONDS)
 
 
 def _open_sound(path: Path, thread: Thread, on_warning: Callable[[str], None]) -> diskcache.Cache | None:

@@ -141,3 +141,17 @@ def test_crowded_registry_is_asked_less_at_once(registry, second_registry, name,
     assert ran.code == 0, ran.stdout
     assert all(pull_raw(second_registry, f"m/{name}/app", str(number)) for number in range(12))
     assert 0 < crowded.refused < len(destination.seen) * 2 / 3
+
+
+def test_repository_that_is_always_refused_is_not_asked_for_ever(registry, second_registry, name, declare, imgsync, source):
+    """429 to one repository alone, while others are served: it is asked some times more than tries are declared, then it fails; the others are copied."""
+    content = push(registry, f"{name}/app", "1", image(1))
+    source.add(switches.status(429, retry_after="0"), target=f"{name}/never/")
+    declare(f"[{name}/never, {name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert pull_raw(second_registry, f"m/{name}/app", "1") == content.raw
+    assert [error["reference"].endswith(f"{name}/never") for error in ran.json["errors"]] == [True]
+    assert 2 < len(source.recorded(f"GET .*{name}/never/")) <= 16 + 2

@@ -1,0 +1,221 @@
+"""Loads: many tags, many images, many rounds, and registries that refuse half of what they are asked. Time and memory stay bounded, nothing leaks."""
+
+from __future__ import annotations
+
+import resource
+import time
+
+import pytest
+
+from imgsync.state import Record, open_state
+from tests.effort import NIGHTLY, effort
+from tests.figures import record
+from tests.images import image, pull_raw, push
+from tests.load.quick_registry import QuickRegistry
+from tests.load.running import Observed, names, quick_registry
+from tests.switches.runtime import TooMany
+
+# A night's load may take as long as this.
+_LONG = pytest.mark.timeout(effort(120, 3600))
+_WAIT_SECONDS = effort(100, 3000)
+
+
+class _Direct:
+    def run(self, function):
+        return function()
+
+
+def declare_load(workplace, source, destination, repositories: int, **settings: object) -> None:
+    """Declare one mirror of all that a quick registry holds."""
+    workplace.trust_plain(source, destination)
+    declared = {"registry": source.host, "repositories": names(repositories)}
+    workplace.mirror("load", source=declared, destinations=[f"{destination.host}/m"], **({"referrers": False} | settings))
+
+
+def expected(repositories: int, tags: int, *, moved: int = 0, generation: int = 0) -> dict[str, dict[str, str]]:
+    """Return what the destination's tags have to name once all is mirrored, the first *moved* tags being of another *generation*."""
+    held = QuickRegistry(repositories, tags)
+    for _ in range(generation):
+        held._control("/-/move", {"tags": str(moved)})
+    return {f"m/{name}": {f"v{tag:06}": held._make(name, tag) for tag in range(tags)} for name in names(repositories)}
+
+
+@_LONG
+@pytest.mark.nightly
+@pytest.mark.parametrize("kept", [False, pytest.param(True, marks=pytest.mark.only_nightly)], ids=["all new", "all kept"])
+def test_a_hundred_thousand_tags_are_planned(kept, workplace):
+    """None or all of them there already: one request for each at the source, next to none at the destination, bounded memory."""
+    repositories, tags = effort(4, 100), effort(100, 1000)
+    count = repositories * tags
+    with quick_registry(repositories, tags) as source, quick_registry() as destination:
+        declare_load(workplace, source, destination, repositories)
+        if kept:
+            remember(workplace, source, destination, repositories, tags)
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        with Observed(workplace, 1, "apply" if kept else "plan", "-o", "json") as running:
+            ran = running.round(timeout=_WAIT_SECONDS)
+        took = time.monotonic() - began
+        used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+        asked, bothered = source.asked(), destination.asked()
+
+    assert ran.code == 0
+    assert ran.report["summary"]["kept" if kept else "create"] == count
+    assert asked <= count + 3 * repositories + 10
+    assert bothered <= (0 if kept else 2 * repositories)
+    assert ran.most_descriptors < 120
+    assert ran.peak_mib < 80 + count * 8 / 1024, "a base, and some KiB for each tag"
+    what = f"{count:,} tags, {'all kept' if kept else 'all new'}"
+    note = f"{used:.0f} s of CPU; {asked / count:.2f} requests for each tag at the source, {bothered} in all at the destination"
+    record(f"plan of {what}: time", took, unit="s", note=note)
+    record(f"plan of {what}: peak memory", ran.peak_mib, unit="MiB", note="the report as JSON included")
+
+
+def remember(workplace, source, destination, repositories: int, tags: int) -> None:
+    """Write the state of a run that mirrored all."""
+    with open_state(str(workplace.folder / ".imgsync" / "state"), thread=_Direct(), lock_timeout_seconds=0, on_warning=pytest.fail) as state:
+        for name, named in expected(repositories, tags).items():
+            state.put(
+                [
+                    Record(
+                        destination=f"{destination.host}/{name}:{tag}",
+                        digest=digest,
+                        crc32="00000000",
+                        size_bytes=1000,
+                        media_type="application/vnd.oci.image.manifest.v1+json",
+                        source=f"{source.host}/{name.removeprefix('m/')}:{tag}",
+                        source_digest=digest,
+                        selection="platforms=all;referrers=none",
+                        applied_at="2026-01-01T00:00:00Z",
+                    )
+                    for tag, digest in named.items()
+                ]
+            )
+
+
+@_LONG
+@pytest.mark.nightly
+@pytest.mark.row("RUN-04")
+def test_ten_thousand_images_are_applied(workplace):
+    """Memory and descriptors stay where they were after the first tenth, no greenlet is left, every tag names what it should, and a second run does nothing."""
+    repositories, tags = effort(6, 100), effort(25, 100)
+    count = repositories * tags
+    with quick_registry(repositories, tags) as source, quick_registry() as destination:
+        declare_load(workplace, source, destination, repositories)
+        with Observed(workplace, 2, "apply", "-o", "json") as running:
+            began = time.monotonic()
+            first = running.round(timeout=_WAIT_SECONDS)
+            took = time.monotonic() - began
+            served, asked = destination.tags(), destination.asked()
+            second = running.round(timeout=_WAIT_SECONDS)
+
+        assert (first.code, first.report["summary"]["copied"]) == (0, count)
+        assert served == expected(repositories, tags)
+        assert (second.code, second.report["summary"]["kept"], second.report["summary"]["copied"]) == (0, count, 0)
+        assert destination.asked() == asked, "an unchanged tag costs the destination nothing"
+    assert first.most_descriptors < 100
+    assert second.after["descriptors"] <= first.after["descriptors"] <= 20
+    assert (first.after["greenlets"], second.after["greenlets"]) == (1, 1), "the heartbeat's own"
+    assert first.after["cpu_gap_seconds"] < 0.5, "nothing keeps the loop for long"
+    tenth = first.samples[max(2, len(first.samples) // 10)]["rss_kib"]
+    grown = (first.peak_mib * 1024 - tenth) / count
+    assert grown < 8 if NIGHTLY else grown < 80, "some KiB for each outcome, the report included"
+    what = f"{count:,} images of 3 blobs"
+    record(f"apply of {what}: time", took, unit="s", note=f"{asked / count:.2f} requests for each at the destination")
+    note = f"{grown:.1f} KiB more for each image after the first tenth, plan and report included"
+    record(f"apply of {what}: peak memory", first.peak_mib, unit="MiB", note=note)
+    record(f"apply of {what}: descriptors", first.most_descriptors, note=f"at most; {int(first.after['descriptors'])} after it")
+    record(f"apply of {what}: greenlets left", int(first.after["greenlets"]), note="after it, the heartbeat that counts them included")
+    record(f"apply of {what}: longest stall", first.after["cpu_gap_seconds"] * 1000, unit="ms", note="CPU that anything used before the loop came round")
+
+
+@_LONG
+@pytest.mark.nightly
+def test_rounds_of_moving_tags_leak_nothing(workplace):
+    """One long-living process applies time and again while half of the tags move: late rounds have the memory, descriptors and greenlets of early ones."""
+    repositories, tags, moved = effort(4, 10), effort(6, 20), effort(3, 10)
+    rounds = effort(5, 120)
+    with quick_registry(repositories, tags) as source, quick_registry() as destination:
+        declare_load(workplace, source, destination, repositories)
+        told = []
+        began = time.monotonic()
+        with Observed(workplace, rounds, "apply", "-o", "json") as running:
+            for number in range(rounds):
+                ran = running.round(timeout=_WAIT_SECONDS)
+                assert ran.code == 0
+                assert ran.report["summary"]["copied"] == repositories * (moved if number else tags)
+                told.append(ran)
+                served = destination.tags()
+                source.tell(f"move?tags={moved}")
+        took = time.monotonic() - began
+
+    assert served == expected(repositories, tags, moved=moved, generation=rounds - 1)
+    early, late = told[max(1, rounds // 4)], told[-1]
+    assert late.after["descriptors"] <= early.after["descriptors"]
+    assert late.after["greenlets"] <= early.after["greenlets"]
+    # The state remembers each blob that was pushed, and all of it is read: some hundred bytes for each.
+    brought = sum(ran.report["summary"]["blobs_copied"] for ran in told[told.index(early) + 1 :])
+    grown_kib = late.after["rss_kib"] - early.after["rss_kib"]
+    assert grown_kib < (4 << 10) + 0.7 * brought
+    copies = sum(ran.report["summary"]["copied"] for ran in told)
+    what = f"{rounds} rounds of moving tags in one process"
+    record(f"{what}: time", took, unit="s", note=f"{copies:,} images copied; a scheduled run each minute would take {rounds / 60:.0f} h for as many")
+    between = f"after round {max(1, rounds // 4) + 1} and after the last"
+    for name, title, unit in (
+        ("rss_kib", "memory", "KiB"),
+        ("descriptors", "descriptors", ""),
+        ("greenlets", "greenlets", ""),
+        ("objects", "Python objects", ""),
+    ):
+        note = f"{between}; the state remembers {brought:,} blobs more" if name == "rss_kib" else between
+        record(f"{what}: {title}", f"{int(early.after[name]):,} → {int(late.after[name]):,}", unit=unit, note=note)
+
+
+@_LONG
+@pytest.mark.nightly
+@pytest.mark.parametrize("side", ["destination", pytest.param("source", marks=pytest.mark.only_nightly)])
+def test_registry_that_refuses_half_of_all_requests_gets_everything(side, workplace):
+    """429 to every second request at random, `Retry-After: 0`: all arrives in no more than five times the requests of a calm run, no blob is stored twice."""
+    repositories, tags = effort(6, 20), effort(10, 25)
+    asked = {}
+    for share in (0.0, 0.5):
+        with quick_registry(repositories, tags) as source, quick_registry() as destination:
+            refusing = source if side == "source" else destination
+            refusing.tell(f"refuse?share={share}&seed=429&after=0")
+            declare_load(workplace, source, destination, repositories, retry={"attempts": 4, "interval": "0s"})
+            with Observed(workplace, 1, "apply", "-o", "json", "--state", f"state-{share}") as running:
+                ran = running.round(timeout=_WAIT_SECONDS)
+            refusing.tell("refuse?share=0&seed=0")
+
+            assert (ran.code, ran.report["summary"]["copied"]) == (0, repositories * tags), ran.report["errors"]
+            assert destination.tags() == expected(repositories, tags)
+            asked[share] = refusing.asked()
+            stored = destination.counts()["blobs"]
+            assert stored == repositories * (2 * tags + 1)
+            (workplace.folder / "observed.jsonl").unlink()
+    ratio = asked[0.5] / asked[0.0]
+    assert 1.5 < ratio < 5
+    record(f"{side} that answers 429 to half of all requests: requests", ratio, unit="×", note=f"of a calm run, {repositories * tags:,} images, all there")
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.only_nightly
+@pytest.mark.parametrize("after", [None, "1"], ids=["bare", "Retry-After: 1"])
+def test_real_registry_behind_random_refusals_gets_everything(after, registry, second_registry, name, declare, imgsync, destination):
+    """The same with Debian's registry, with default patience, and where it is not said when to come again."""
+    images = {str(number): push(registry, f"{name}/app", str(number), image((name, number), layers=1)) for number in range(12)}
+    refusing = destination.add(TooMany(after), chance=0.5, seed=7)
+    declare(f"[{name}/app]", "referrers: false", retry="{attempts: 4, interval: 4s}")
+    began = time.monotonic()
+
+    ran = imgsync("apply", "-o", "json", timeout=1800)
+
+    assert ran.code == 0, ran.stderr
+    assert all(pull_raw(second_registry, f"m/{name}/app", tag) == content.raw for tag, content in images.items())
+    calm = 2 + 12 * 5
+    assert refusing.refused < 3 * calm
+    record(
+        f"destination that answers 429 to half of all requests, {'Retry-After: 1' if after else 'no Retry-After'}: time",
+        time.monotonic() - began,
+        unit="s",
+        note=f"12 images, {len(destination.seen)} requests, {refusing.refused} of them refused; default patience",
+    )
