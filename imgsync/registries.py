@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import ssl
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +31,8 @@ from imgsync.oci.transport import Transport
 from imgsync.referrers import ReferrerReader
 
 _MOST_WARNINGS = 20
+# What a run has open beside its connections: its own streams, the state, files that are read meanwhile.
+_OTHER_DESCRIPTORS = 32
 
 
 class Registries:
@@ -188,7 +192,7 @@ class Registries:
             context=self._context(trusted.tls, registry),
             plain=not trusted.tls.enabled,
             credentials=self._credentials(registry, trusted),
-            connections=trusted.connections,
+            connections=min(trusted.connections, _affordable_connections()),
             proxy=trusted.proxy,
             token_server=trusted.token_server,
             chunk_bytes=trusted.chunk_bytes,
@@ -241,3 +245,12 @@ class _OfRegistry:
 def _login_of_cloud(registry: str) -> Credentials | None:
     """Return what the cloud that *registry* belongs to gives to whom it knows from this machine's surroundings, None elsewhere."""
     return Aws(registry, "source").login() if is_ecr(registry) and has_boto3() else None
+
+
+def _affordable_connections() -> int:
+    """Return how many requests at once each side of a registry can have under this process's limit of file descriptors, at least one."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed == resource.RLIM_INFINITY:
+        return sys.maxsize
+    # A request may hold two connections, each of two registries has its share, and half is left for whoever else comes.
+    return max(1, (allowed - _OTHER_DESCRIPTORS) // 8)
