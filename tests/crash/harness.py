@@ -136,7 +136,9 @@ class Running:
         """End it at once and return when it is gone."""
         self.send(signal.SIGKILL)
         if self._handle is not None:
-            assert select.select([self._handle], [], [], _GONE_SECONDS)[0], "killed, and still there"
+            gone = select.poll()
+            gone.register(self._handle)
+            assert gone.poll(_GONE_SECONDS * 1000), "killed, and still there"
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it is still there."""
