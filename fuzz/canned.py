@@ -88,7 +88,7 @@ class _Body(httpx.SyncByteStream):
 
 class _CannedTransport(Transport):
     def __init__(self, endpoint: Endpoint, lane: CannedLane) -> None:
-        super().__init__(endpoint, Pace(endpoint.registry, None))
+        super().__init__(endpoint, Pace(endpoint.registry, None), on_warning=lambda _: None)
         self._canned = lane
 
     def _new_lane(self) -> CannedLane:  # type: ignore[override]

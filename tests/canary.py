@@ -193,8 +193,9 @@ class Watched(Forked):
     def communicate(self, *arguments: Any, **options: Any) -> tuple[str, str]:
         """Return what it printed, and keep it."""
         out, err = super().communicate(*arguments, **options)
-        self._out.heard += out.encode()
-        self._err.heard += err.encode()
+        # Nothing of a stream that the test closed.
+        self._out.heard += (out or "").encode()
+        self._err.heard += (err or "").encode()
         return out, err
 
     def wait(self, timeout: float | None = None) -> int:

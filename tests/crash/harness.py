@@ -32,7 +32,7 @@ import httpx
 from imgsync.concurrency import NativeThread
 from imgsync.state import Record, Snapshot, StateStore, open_state
 from imgsync.state.snapshot import BLOB
-from tests.conftest import secrets_in
+from tests.canary import secrets_in
 from tests.faults import FaultProxy, Recorded
 from tests.images import ANY_MANIFEST, Image, artifact, digest_of, image, index, layer, plain_client, push, request, to_json
 from tests.registry_process import RegistryProcess

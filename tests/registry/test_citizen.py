@@ -147,7 +147,8 @@ def test_repository_that_is_always_refused_is_not_asked_for_ever(registry, secon
     """429 to one repository alone, while others are served: it is asked some times more than tries are declared, then it fails; the others are copied."""
     content = push(registry, f"{name}/app", "1", image(1))
     source.add(switches.status(429, retry_after="0"), target=f"{name}/never/")
-    declare(f"[{name}/never, {name}/app]")
+    # One after the other: what the registry serves is known before it refuses.
+    declare(f"[{name}/app, {name}/never]", "concurrency: {queries: 1}")
 
     ran = imgsync("apply", "-o", "json")
 

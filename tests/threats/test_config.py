@@ -30,7 +30,7 @@ from imgsync.oci.errors import safe_text
 from imgsync.oci.reference import is_tag
 from imgsync.redaction import Redaction
 from tests import switches
-from tests.conftest import secrets_in
+from tests.canary import secrets_in
 from tests.effort import NIGHTLY
 from tests.faults import FaultProxy
 from tests.images import image, push
@@ -234,6 +234,8 @@ def test_mirrors_d_says_nothing_but_what_is_wanted():
         *("include", "regex", "semver", "extract", "prereleases", "newest", "newest_per", "max_age", "min_age", "age", "except", "at_least", "at_most"),
         *("platforms", "referrers", "destinations", "namespace", "repository", "tag", "immutable", "prune", "protect", "concurrency", "images", "queries"),
         *("blobs", "timeouts", "request", "image", "run", "retry", "attempts", "interval", "login"),
+        # Names of what registries.yaml holds, and what to ask for beyond it.
+        *("require", "signatures", "keys", "identities", "artifacts", "media_types", "max_size"),
     }
 
 
@@ -427,9 +429,9 @@ def test_a_pipe_that_is_called_a_declaration_does_not_hang(links, imgsync):
     assert "mirrors.d/b.yaml:1:1: this is no regular file" in imgsync("validate", timeout=20).stderr
 
     endless = imgsync("validate", "/dev/zero", timeout=20)
-    assert (endless.code, "/dev/zero:1:1: the file is larger than 4 MiB" in endless.stderr) == (3, True)
+    assert (endless.code, "/dev/zero:1:1: the file is larger than 1 MiB" in endless.stderr) == (3, True)
     endless = imgsync("validate", links / "a.yaml", "--registries", "/dev/zero", timeout=20)
-    assert (endless.code, "/dev/zero:1:1: the file is larger than 4 MiB" in endless.stderr) == (3, True)
+    assert (endless.code, "/dev/zero:1:1: the file is larger than 1 MiB" in endless.stderr) == (3, True)
 
 
 @pytest.mark.row("CFG-05")

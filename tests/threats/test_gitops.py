@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests import switches
-from tests.conftest import secrets_in
+from tests.canary import secrets_in
 from tests.faults import FaultProxy
 from tests.images import image, pull_raw, push
 from tests.registry.test_saved_plan import sealed

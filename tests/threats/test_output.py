@@ -311,8 +311,8 @@ def test_presigned_addresses_are_never_told(fault, registry, name, workplace, im
     workplace.trust_plain(source, destination)
     workplace.mirror("a", source=f"{source}/{name}/app", destinations=[f"{destination}/m"], retry={"attempts": 2, "interval": "0s"}, referrers=False)
     host = "127.0.0.1:9" if fault == "gone" else foreign.host
-    source.add(switches.redirect(host, target="/bucket/key?X-Amz-Signature=signature-SECRET&X-Amz-Credential=key-SECRET"), method="GET", target="/blobs/")
-    said = "<Error><Message>bad signature signature-SECRET of /bucket/key?X-Amz-Signature=signature-SECRET</Message></Error>"
+    source.add(switches.redirect(host, target="/bucket/key?X-Amz-Signature=signature-OPAQUE&X-Amz-Credential=key-OPAQUE"), method="GET", target="/blobs/")
+    said = "<Error><Message>bad signature signature-OPAQUE of /bucket/key?X-Amz-Signature=signature-OPAQUE</Message></Error>"
     switch = {"refused": switches.Respond(403, said, headers={"Content-Type": "application/xml"}), "cut": switches.reset()}
     if fault in switch:
         foreign.add(switch[fault])
@@ -320,6 +320,5 @@ def test_presigned_addresses_are_never_told(fault, registry, name, workplace, im
     ran = imgsync("apply", "-o", "json", "--log-level", "debug")
 
     assert ran.code == 1
-    assert "X-Amz" not in ran.stdout + ran.stderr
+    assert not [word for word in ("X-Amz", "OPAQUE") if word in ran.stdout + ran.stderr]
     assert f"{source}/{name}/app" in ran.json["outcomes"][0]["error"]
-    foreign.forget()

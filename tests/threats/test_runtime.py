@@ -89,7 +89,11 @@ def test_copies_within_one_registry_never_wait_for_each_other(registry, name, wr
 
 def transport_to(proxy: FaultProxy, connections: int) -> Transport:
     nobody = Declared(Credentials("", ""))
-    return Transport(Endpoint(proxy.host, "source", lambda: pytest.fail("no TLS here"), nobody, plain=True, connections=connections), Pace(proxy.host, None))
+    return Transport(
+        Endpoint(proxy.host, "source", lambda: pytest.fail("no TLS here"), nobody, plain=True, connections=connections),
+        Pace(proxy.host, None),
+        on_warning=pytest.fail,
+    )
 
 
 class Torn(BaseException):
@@ -134,7 +138,8 @@ def test_images_that_are_cut_leave_the_rest_its_connections(registry, name, decl
     hosts = (source.host, destination.host)
     write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {host}: {{tls: false, connections: 2}}\n" for host in hosts))
 
-    ran = imgsync("apply", "-o", "json")
+    # With a brake nothing is copied before all is planned, so that the slow ones come first.
+    ran = imgsync("apply", "-o", "json", "--max-changes", "10")
 
     assert ran.code == 1, ran.stderr
     results = {one["source"].rpartition("/")[2]: one["result"] for one in ran.json["outcomes"]}
@@ -651,7 +656,9 @@ def test_registries_of_one_trust_share_one_tls_context(monkeypatch):
     original = module.tls_context
     monkeypatch.setattr(module, "tls_context", lambda **settings: made.append(settings) or original(**settings))
     trust = Trust(registries={f"r{number}.example": RegistryTrust() for number in range(4)} | {"own.example": RegistryTrust(tls=Tls(verify=False))})
-    with module.Registries(trust, environ={}, on_retry=lambda _: None, on_secret=lambda _: None, on_warning=pytest.fail) as opened:
+    with module.Registries(
+        trust, environ={}, pushes=True, on_retry=lambda _: None, on_secret=lambda _: None, on_warning=pytest.fail, on_registry_warning=print
+    ) as opened:
         endpoints = [opened.client(host, side, Patience()).transport.endpoint for host in trust.registries for side in ("source", "destination")]
         contexts = {id(endpoint.context()) for endpoint in endpoints for _ in range(64)}
 
