@@ -68,17 +68,25 @@ class ReferrerReader:
         self._named: dict[tuple[Repository, str], _Named] = {}
         self._tags: dict[Repository, Mapping[str, str] | None] = {}
         self._locks: dict[Repository, threading.Lock] = {}
+        # Subjects of which a referrer was named that was not there, and images below which there is such a subject.
+        self._missed: dict[Repository, set[str]] = {}
+        self._doubtful: set[tuple[Repository, str]] = set()
 
     def learn_tags(self, repository: Repository, tags: Iterable[tuple[str, str]]) -> None:
         """Take note of all tags of *repository* with their digests, "" where unknown, so that they need not be asked for."""
         self._tags[repository] = {tag: digest for tag, digest in tags if is_referrers_tag(tag)}
 
     def summary(self, repository: Repository, digest: str) -> str | None:
-        """Return which tags hold referrers of *digest*, as one line to compare; None where the tags of *repository* are not known. Asks nobody."""
+        """
+        Return which tags hold referrers of *digest*, as one line to compare; None where the tags of *repository* are not known. Asks nobody.
+
+        Once one was named that is not there, it is another line than any that is told before looking, so that the next run looks again.
+        """
         known = self._tags.get(repository)
         if known is None:
             return None
-        return " ".join(f"{tag}={known[tag]}" for tag in (fallback_tag(digest), *cosign_tags(digest)) if tag in known)
+        named = [f"{tag}={known[tag]}" for tag in (fallback_tag(digest), *cosign_tags(digest)) if tag in known]
+        return " ".join([*named, *(["?"] if (repository, digest) in self._doubtful else [])])
 
     def read(
         self,
@@ -109,6 +117,8 @@ class ReferrerReader:
             if subject not in search.seen:
                 search.seen.add(subject)
                 self._gather(search, subject, self._find(client, repository, subject, ask=ask))
+        if search.seen & self._missed.get(repository, set()):
+            self._doubtful.add((repository, digest))
         return Referrers(tuple(search.found), tuple(search.indexes), tuple(search.warnings))
 
     def _gather(self, search: _Search, subject: str, named: _Named) -> None:
@@ -125,6 +135,7 @@ class ReferrerReader:
         try:
             manifest = pull_manifest(search.client, search.repository.at(digest), self._cache)
         except NotFoundError:
+            self._miss(search.repository, subject)
             search.warnings.append(f"{search.repository.at(digest)} is said to refer to {subject}, but is not there; left out")
             return
         if not tag and (manifest.subject is None or manifest.subject.digest != subject):
@@ -160,6 +171,8 @@ class ReferrerReader:
         try:
             index = pull_manifest(client, repository.tagged(tag), self._cache)
         except NotFoundError:
+            if tags is not None:
+                self._miss(repository, subject)
             return None
         return index if index.is_index else None
 
@@ -169,8 +182,13 @@ class ReferrerReader:
             if digest == "":
                 found = client.resolve(repository.tagged(tag))
                 digest = found.digest if found is not None else None
+                if found is None and tags is not None:
+                    self._miss(repository, subject)
             if digest:
                 yield tag, digest
+
+    def _miss(self, repository: Repository, subject: str) -> None:
+        self._missed.setdefault(repository, set()).add(subject)
 
     def _tags_of(self, client: RegistryClient, repository: Repository) -> Mapping[str, str] | None:
         """Return the referrers' tags of *repository*, None where one page does not hold all, or the registry does not list."""

@@ -20,7 +20,7 @@ from tests.run_imgsync import Result, Workplace
 from tests.token_server import TokenServer
 
 # The suite is to be quick; who has time looks further: HYPOTHESIS_PROFILE=thorough.
-settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "thorough" if NIGHTLY else "quick"))
 

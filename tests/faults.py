@@ -21,6 +21,8 @@ from tests.switches import Hold, Switch
 from tests.wire import Answer, Connection, CutError, PeerGoneError, Request, changed, plain_answer
 
 _KEPT_BODY = 1 << 16
+# How long a connection may outlive who opened it.
+_GONE_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -162,6 +164,13 @@ class FaultProxy:
         for rule in rules:
             if isinstance(rule.switch, Hold):
                 rule.switch.release()
+
+    def settle(self) -> None:
+        """Wait until all that whoever is gone has sent came to its end here, and so at the registry."""
+        ends = time.monotonic() + _GONE_SECONDS
+        while self._open:
+            assert time.monotonic() < ends, "a connection of somebody who is gone stays open"
+            time.sleep(0.002)
 
     @property
     def seen(self) -> list[Recorded]:

@@ -19,7 +19,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -167,11 +166,6 @@ class Watched(FaultProxy):
         self._kept: list[Recorded] = []
 
     @property
-    def connections(self) -> int:
-        """Return how many connections are open."""
-        return len(self._open)
-
-    @property
     def uploads(self) -> list[Recorded]:
         """Return the requests that sent a blob."""
         return [*self._kept, *self.recorded("PUT /v2/.*/blobs/uploads/")]
@@ -277,10 +271,7 @@ class Scene:
         """Wait until whatever ended runs have sent has come to its end at the proxies, and take every switch for runs away."""
         for proxy in (self.source, *self.proxies):
             proxy.clear()
-            ends = time.monotonic() + _GONE_SECONDS
-            while proxy.connections:
-                assert time.monotonic() < ends, "a connection of a run that is gone stays open"
-                time.sleep(0.002)
+            proxy.settle()
         self.proxies[0].add(require_authorization(f"Basic {base64.b64encode(':'.join(_LOGIN).encode()).decode()}", 'Basic realm="crash"'))
 
     def hear(self, result: Result) -> None:

@@ -50,7 +50,7 @@ def resent_bytes(scene: Scene, kills: int) -> int:
 def test_killed_at_random_instants(world, new_scene):
     """Again and again in one place: each time the laws hold, in the end all is there, and no more was sent than what was on its way."""
     chooser = random.Random("SIGKILL")
-    wanted, done, resent = effort(20, 520), 0, 0
+    wanted, done, resent = effort(12, 520), 0, 0
     while done < wanted:
         scene, here = new_scene(remembered=chooser.random() < 0.5), 0
         for _ in range(_KILLS_IN_A_ROW):

@@ -383,9 +383,9 @@ def test_chance_hits_the_same_requests_for_the_same_seed():
     """About as often as it says, whatever else runs."""
 
     def statuses(seed: int) -> list[int]:
-        with FaultProxy(None) as proxy:
+        with FaultProxy(None) as proxy, httpx.Client() as client:
             proxy.add(switches.status(503), chance=0.3, seed=seed)
-            return [httpx.get(f"http://{proxy}/").status_code for _ in range(40)]
+            return [client.get(f"http://{proxy}/").status_code for _ in range(40)]
 
     assert statuses(1) == statuses(1) != statuses(2)
     assert 2 < statuses(1).count(503) < 30

@@ -429,3 +429,22 @@ def test_large_referrer_counts_in_the_plan(registry, name, declare, imgsync):
 
     assert plan["changes"][0]["size_bytes"] == root.size_bytes
     assert plan["summary"]["transfer_bytes"] == root.size_bytes + len(big) + 2
+
+
+@pytest.mark.parametrize("lost", ["/manifests/sha256-[0-9a-f]{64}$", "SBOM"], ids=["the fallback index", "what it names"])
+def test_referrer_that_was_not_to_be_had_is_looked_for_again(lost, registry, second_registry, name, declare, imgsync, source, destination):
+    """A referrer that the source names and, in one run, does not have: the image is copied, and the next run brings what is missing; then there is quiet."""
+    root, sbom, _, _ = seed(registry, f"{name}/app", by_tag=True)
+    declare(f"[{name}/app]")
+    source.add(switches.status(404), method="GET|HEAD", target=lost.replace("SBOM", sbom.digest))
+    assert imgsync("apply").code == 0
+    source.clear()
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert (ran.code, ran.json["summary"]["copied"]) == (0, 1), ran.stderr
+    assert pull_raw(second_registry, f"m/{name}/app", sbom.digest) == sbom.raw
+    assert sbom.digest in named(fallback_of(second_registry, f"m/{name}/app", root))
+    destination.forget()
+    assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
+    assert destination.seen == []

@@ -63,8 +63,9 @@ class Sea:
         self.calm()
 
     def calm(self) -> None:
-        """Take every fault away, and keep watching."""
+        """Take every fault away once what a run sent has come to its end, and keep watching."""
         for side, proxy in self.proxies.items():
+            proxy.settle()
             proxy.clear()
             if side == "source":
                 continue
@@ -230,7 +231,7 @@ def check_made_so(sea: Sea, told: Declaration, before: Mapping[tuple[str, str], 
             continue
         tag = outcome["destination"].rpartition(":")[2]
         alone = outcome["action"] == "delete" and outcome["result"] == "refused"
-        assert (outcome["action"] == "refuse" and told.fixed(tag)) or alone, (outcome, last.stderr)
+        assert (outcome["action"] == "refuse" and told.fixed(tag)) or alone, f"{outcome}\n{last.stderr}"
         excused = excused | {"refused"}
     assert last.code == (1 if "refused" in excused else 0), (last.stdout, last.stderr)
     assert last.json["errors"] == []
