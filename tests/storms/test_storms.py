@@ -54,6 +54,8 @@ class Sea:
         self.source = source
         self.destinations = {"first": first, "second": second}
         self.namespace = f"storm{next(_numbers)}"
+        # Whether the state may tell of what was, and not of what is.
+        self.is_older = False
         self.proxies = {side: ends.enter_context(FaultProxy(store.host)) for side, store in (("source", source), *self.destinations.items())}
         self.watches = {side: Watch(store, side=side) for side, store in self.destinations.items()}
         self.workplace = Workplace(folder)
@@ -178,9 +180,13 @@ class Sea:
     def _spoil(self, how: str) -> None:
         if how in {"lost", "rolled back"}:
             shutil.rmtree(self.state, ignore_errors=True)
-        if how == "rolled back" and self._earlier.exists():
-            shutil.copytree(self._earlier, self.state)
+        if how == "rolled back":
+            self.is_older = True
+            if self._earlier.exists():
+                shutil.copytree(self._earlier, self.state)
         if how == "damaged":
+            # Of a log that a kill left, SQLite takes what comes before the damage: an older state, as sound as any.
+            self.is_older = self.is_older or any(path.stat().st_size for path in self.state.glob("cache.db-wal"))
             dice = random.Random(len(self.proxies["first"].seen))
             for path in sorted(self.state.glob("cache.db*")):
                 content = bytearray(path.read_bytes())
@@ -197,12 +203,10 @@ class _ThisThread:
 def weather(sea: Sea, storm: Storm) -> None:
     """Sail through *storm*, and look that everything is as it must be afterwards."""
     sea.move(storm.held)
-    rolled_back = False
     for run in storm.runs:
         sea.move(run.moves)
         sea.run(run)
-        rolled_back = rolled_back or run.state == "rolled back"
-        if not rolled_back:
+        if not sea.is_older:
             sea.check_records()
     if storm.tampered is not None:
         sea.tamper(storm.tampered)
@@ -211,12 +215,12 @@ def weather(sea: Sea, storm: Storm) -> None:
     before = {(side, repository): dict(store.tags(repository)) for side, store in sea.destinations.items() for repository in _repositories(sea)}
 
     # What was done behind its back, or a state older than what it tells of, only asking can find.
-    last = sea.apply(*(["--refresh"] if rolled_back or storm.tampered is not None else []))
+    last = sea.apply(*(["--refresh"] if sea.is_older or storm.tampered is not None else []))
     check_made_so(sea, storm.declaration, before, last)
 
     again = sea.apply()
     # What is not declared any more was not asked about.
-    sea.check_records(storm.declaration if rolled_back or storm.tampered is not None else None)
+    sea.check_records(storm.declaration if sea.is_older or storm.tampered is not None else None)
     # A moved immutable tag is refused by who asks, and is not asked about otherwise.
     assert again.code in {0, last.code}, again.stdout
     assert (again.json["summary"]["copied"], again.json["summary"]["deleted"]) == (0, 0), again.stdout
