@@ -28,8 +28,12 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what only the night has time for to the night."""
+    """Leave what only the night has time for to the night, which has time."""
     if NIGHTLY:
+        for item in items:
+            looks_further = item.get_closest_marker("nightly") or item.get_closest_marker("only_nightly")
+            if looks_further and not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(2 * 3600))
         return
     late = [item for item in items if item.get_closest_marker("only_nightly")]
     config.hook.pytest_deselected(items=late)
