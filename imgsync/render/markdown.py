@@ -23,7 +23,11 @@ _PLAIN = re.compile(rf"(?:{_WORD}|\((?:{_WORD}|[0-9]{{1,6}})\))[,.;:]?|[0-9]{{1,
 
 def code(text: str, *, in_table: bool = False) -> str:
     """Return *text* as a code span; in a table its pipes do not end the cell. Empty text is nothing."""
-    shown = _clipped(safe(text))
+    return _span(_clipped(safe(text)), in_table=in_table)
+
+
+def _span(shown: str, *, in_table: bool) -> str:
+    """Return as a code span what is safe already: in the middle of a line it must not be taken for a line's beginning."""
     if not shown:
         return ""
     runs = {len(run) for run in _TICKS.findall(shown)}
@@ -39,7 +43,7 @@ def prose(text: str, *, in_table: bool = False) -> str:
     found = []
     for plain, words in itertools.groupby(_clipped(safe(text)).split(), key=lambda word: _PLAIN.fullmatch(word) is not None):
         joined = " ".join(words)
-        found.append(joined if plain else code(joined, in_table=in_table))
+        found.append(joined if plain else _span(joined, in_table=in_table))
     return " ".join(found)
 
 

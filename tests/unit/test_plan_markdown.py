@@ -130,6 +130,7 @@ def test_no_name_obeys(some: Plan, explain: bool, show_kept: bool):
 
 
 @given(hostile)
+@example("0 ::add-mask::x")
 @settings(deadline=None)
 def test_texts_come_through_as_they_are(text: str):
     """In a paragraph and in a cell a reader sees every word, spaces aside; in a cell it stays in its cell."""
