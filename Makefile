@@ -42,7 +42,7 @@ test-registry: $(READY) tools ## Run only the tests against real registries
 
 test-nightly: $(READY) tools ## Look for hours: kills, storms, loads; write docs/reliability.md
 	rm -f tests/.figures.jsonl
-	IMGSYNC_TEST_EFFORT=nightly IMGSYNC_FIGURES=$(CURDIR)/tests/.figures.jsonl $(BIN)/python -m pytest --numprocesses auto -m 'nightly or only_nightly'
+	IMGSYNC_TEST_EFFORT=nightly IMGSYNC_FIGURES=$(CURDIR)/tests/.figures.jsonl $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'nightly or only_nightly'
 	$(BIN)/python -m tests.figures tests/.figures.jsonl
 
 fuzz: $(READY) ## Look for what breaks a parser, SECONDS (600) for each law, guided by coverage

@@ -50,7 +50,7 @@ def assert_inert(markdown: str, *, allowed: set[str] = ALLOWED) -> None:
     assert page.elements <= allowed
     assert {(tag, name) for tag, name, _ in page.attributes} <= {("details", "open"), ("th", "style"), ("td", "style")}
     assert len(page.comments) == 1
-    assert not re.search(r"@|#|https?:|www\.|evil|[a-z]!\d|GH-|:[a-z]+:|\$|\b[0-9a-f]{7,40}\b|\x1b", told.replace("[!CAUTION]", ""))
+    assert not re.search(r"@|#|(?:https?|ftp):/|www\.|evil|[a-z]!\d|GH-|:[a-z]+:|\$|\b[0-9a-f]{7,40}\b|\x1b", told.replace("[!CAUTION]", ""))
 
 
 def test_comment_reads_as_it_should():
