@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from imgsync.errors import StoppedError
 from imgsync.oci.endpoint import Credentials, Declared, Endpoint
 from imgsync.oci.foreign import httpx
-from imgsync.oci.lane import Outgoing
 from imgsync.oci.listing.api import Api, ApiAccess
+from imgsync.oci.outgoing import Outgoing
 from imgsync.oci.pace import Pace
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.retry import Patience

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tests.canary import CANARY
+from tests.listener import Listener
 from tests.switches import Hold, Switch
 from tests.wire import Answer, Connection, CutError, PeerGoneError, Request, changed, plain_answer
 
@@ -84,11 +85,12 @@ class _Rule:
             return is_hit and (self.nth is None or self.seen in self.nth)
 
 
-class FaultProxy:
+class FaultProxy(Listener):
     """A listener on loopback before a registry (what reads as HOST:PORT), or before nothing: then all not switched is answered 404."""
 
     def __init__(self, upstream: object, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         """Listen at once; connections are answered when the block is entered."""
+        super().__init__(address)
         self._upstream = None if upstream is None else str(upstream)
         self._tls = tls
         self._rules: list[_Rule] = []
@@ -96,36 +98,17 @@ class FaultProxy:
         self._open: set[Connection] = set()
         # The most connections that were open at one time.
         self.most_open = 0
-        self._listener = socket.create_server((address, 0), backlog=256)
-        self._address = address
-        self.port: int = self._listener.getsockname()[1]
         CANARY.serves(self)
-
-    @property
-    def host(self) -> str:
-        """Return HOST:PORT."""
-        return f"{self._address}:{self.port}"
 
     @property
     def url(self) -> str:
         """Return the URL without a trailing slash."""
         return f"{'https' if self._tls else 'http'}://{self.host}"
 
-    def __str__(self) -> str:
-        """Return the host, so that f"{proxy}/name:tag" is a reference."""
-        return self.host
-
-    def __enter__(self) -> FaultProxy:
-        """Begin to answer."""
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
     def __exit__(self, *_: object) -> None:
         """Stop answering; what is held is let go, what is open is closed."""
         self.clear()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().__exit__()
         for connection in list(self._open):
             connection.close()
 
@@ -194,17 +177,8 @@ class FaultProxy:
         """Return all that was received, heads and the beginnings of bodies, to search for what must not be in it."""
         return "\n".join(f"{one.method} {one.target} {one.headers} {one.body.decode('latin-1')}" for one in self._requests)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
     def _serve(self, sock: socket.socket) -> None:
         reset = False
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock)
         self._open.add(connection)
         self.most_open = max(self.most_open, len(self._open))

@@ -6,36 +6,21 @@ import contextlib
 import socket
 import threading
 
+from tests.listener import Listener
 
-class Tunnel:
+
+class Tunnel(Listener):
     """Listens on loopback; `asked` are the heads that it was sent."""
 
     def __init__(self) -> None:
         """Listen; connections are answered when the block is entered."""
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        super().__init__()
         self.asked: list[bytes] = []
 
     @property
     def url(self) -> str:
         """Return the URL by which it is declared as a proxy."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> Tunnel:
-        """Begin to answer."""
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Answer nobody any more."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        return f"http://{self.host}"
 
     def _serve(self, client: socket.socket) -> None:
         head = b""

@@ -24,6 +24,7 @@ from imgsync.oci.errors import Operation
 from imgsync.oci.foreign import httpx
 from imgsync.oci.retry import Patience, retry_call
 from imgsync.oci.token import Token, parse_token, refresh_form, token_url
+from imgsync.redaction import concealed
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
@@ -37,7 +38,6 @@ _KNOWN_PAIRS = {
     ("nvcr.io", "authn.nvidia.com"),
 }
 _NO_POST = {404, 405}
-_SHORTEST_SECRET = 4
 # Under this name Azure's registries take what their exchange gave, an identity token, for a password.
 _AZURE_USER = "00000000-0000-0000-0000-000000000000"
 
@@ -120,18 +120,11 @@ class Authenticator:
         return error
 
     def conceal(self, body: bytes) -> bytes:
-        """
-        Return *body*, a registry's own words, without the tokens and logins that it was sent.
-
-        Before anybody cuts it: what is left of a secret that was cut through cannot be found.
-        """
+        """Return *body*, a registry's own words that nobody cut yet, without the tokens and logins that it was sent."""
         with self._lock:
             secrets = {token.text for token in self._tokens}
             secrets.update(text for login in self._logins for text in (login.password, _basic(login).partition(" ")[2]))
-        for secret in sorted(secrets, key=len, reverse=True):
-            for form in (secret, secret.replace("/", "\\/")):
-                body = body.replace(form.encode(), b"***") if len(form) >= _SHORTEST_SECRET else body
-        return body
+        return concealed(body, secrets)
 
     def _login(self, scopes: Sequence[str], *, operation: Operation, renew: bool = False) -> Credentials | None:
         try:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Generator, Iterator
 
 from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableError
+from imgsync.oci.call import StreamedAnswer
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
 from imgsync.oci.retry import RetryDetails, Tries, is_transient, pause_seconds
-from imgsync.oci.transport import StreamedAnswer
 from imgsync.units import whole_number
 
 _PARTIAL = 206

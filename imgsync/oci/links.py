@@ -5,8 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote, urlsplit
 
 from imgsync.errors import InsecureError
+from imgsync.oci.call import Answer
 from imgsync.oci.errors import Operation
-from imgsync.oci.transport import Answer
 from imgsync.oci.wire import led_to
 
 

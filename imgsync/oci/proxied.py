@@ -8,7 +8,7 @@ import h11
 
 from imgsync.oci.address import Origin
 from imgsync.oci.foreign import httpx
-from imgsync.oci.lane import Outgoing
+from imgsync.oci.outgoing import Outgoing
 
 
 class ProxiedLane:

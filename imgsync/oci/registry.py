@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from imgsync.errors import ContentMismatchError, NotFoundError, UnexpectedResponseError
+from imgsync.oci.call import Answer, Call, StreamedAnswer
 from imgsync.oci.challenge import Challenge, parse_challenges
 from imgsync.oci.digest import is_digest
 from imgsync.oci.errors import Operation, error_of
@@ -18,7 +19,7 @@ from imgsync.oci.links import next_page
 from imgsync.oci.manifest import ACCEPT, MANIFEST_LIMIT, OCI_INDEX, Descriptor, Manifest, parse_manifest
 from imgsync.oci.reference import Reference, Repository
 from imgsync.oci.retry import Patience
-from imgsync.oci.transport import Answer, Call, StreamedAnswer, Transport
+from imgsync.oci.transport import Transport
 
 NO_SUCH_RANGE = 416
 _NO_HEAD = {400, 403, 405, 406, 501}

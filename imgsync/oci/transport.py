@@ -11,8 +11,8 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import imgsync
@@ -29,12 +29,14 @@ from imgsync.errors import (
 from imgsync.oci.adaptive import AdaptiveLimit
 from imgsync.oci.address import Origin, has_login, origin_of, parted
 from imgsync.oci.auth import Authenticator, TokenAnswer
+from imgsync.oci.call import LARGEST_ANSWER_BYTES, Answer, Call, StreamedAnswer
 from imgsync.oci.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.foreign import httpx
 from imgsync.oci.guard import Guard
-from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
+from imgsync.oci.lane import Lane
+from imgsync.oci.outgoing import UNTOUCHED, Outgoing
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import MOST_REFUSALS, Patience, retry_call
 from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, led_to, new_lane, read_body, translated, unanswered, warnings_of
@@ -42,7 +44,6 @@ from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, led_to, new_lane
 if TYPE_CHECKING:
     from imgsync.oci.proxied import ProxiedLane
 
-_ERROR_LIMIT = 64 << 10
 _REDIRECT_LIMIT = 5
 _CONNECT_SECONDS = 10.0
 _TOKEN_SECONDS = 30.0
@@ -57,52 +58,6 @@ _EXPECTATION_FAILED = 417
 _LEAD_REFUSED = {400, 401, 403}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _USER_AGENT = f"imgsync/{imgsync.__version__}"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """
-    One request: what for, method, and a path below the registry or a whole URL it named.
-
-    `scopes` are what a token must allow, `accept` the statuses that are answers rather than errors. A `body` of bytes
-    may be sent again; an iterator is sent once, `length_bytes` long. `secrets`, if given, are headers that say who we are
-    instead of an answer to a challenge; no other host sees them. `pulls` says that registries may count it as a pull, `expects` that the
-    body is large enough to ask first whether it is wanted: a refusal then costs none of it, and a token refused is replaced; `commits` that the
-    registry may have much to do before it answers.
-    """
-
-    operation: Operation
-    method: str
-    target: str
-    scopes: tuple[str, ...] = ()
-    accept: frozenset[int] = frozenset({200})
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Iterable[bytes] | None = None
-    length_bytes: int | None = None
-    limit_bytes: int = _ERROR_LIMIT
-    secrets: Mapping[str, str] | None = field(default=None, repr=False)
-    pulls: bool = False
-    expects: bool = False
-    commits: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer: status, headers (names in lower case, first value), body, and the URL that finally gave it."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class StreamedAnswer:
-    """An answer whose body is still to be read, as sent, from `chunks`."""
-
-    status: int
-    headers: Mapping[str, str]
-    chunks: Iterator[bytes]
 
 
 class Transport:
@@ -279,7 +234,7 @@ class Transport:
         body = b""
         try:
             with contextlib.suppress(RegistryError):
-                body = read_body(response, _ERROR_LIMIT, operation=operation, cut=True)
+                body = read_body(response, LARGEST_ANSWER_BYTES, operation=operation, cut=True)
         finally:
             response.close()
         headers = [(name, value) for name, value in response.headers.raw if name.lower() not in {b"content-encoding", b"content-length", b"transfer-encoding"}]
@@ -369,13 +324,13 @@ class Transport:
             return call.operation.failed(UnreachableError, detail, status=response.status_code, hint="the address that the registry gave may have expired")
         body = b""
         with contextlib.suppress(RegistryError):
-            body = read_body(response, _ERROR_LIMIT, operation=call.operation, cut=True)
+            body = read_body(response, LARGEST_ANSWER_BYTES, operation=call.operation, cut=True)
         error = error_of(call.operation, response.status_code, headers=headers_of(response), body=self._auth.conceal(body))
         if call.pulls and isinstance(error, RateLimitedError) and _PULL_LIMIT in error.detail:
             # Unlike a registry that is asked too fast, this one will say no for hours.
             raise self.pulls.refused()
         if elsewhere and isinstance(error, AuthenticationError | AccessDeniedError):
-            error.hint = f"it was {origin[1]} that refused, where the registry sent us; who we are is none of its business"
+            error.hint = f"it was {origin[1]}, to which the registry sent us, that refuses; it was not told who we are"
         elif isinstance(error, AuthenticationError):
             return self._auth.explain(error, call.scopes)
         if isinstance(error, RateLimitedError):
@@ -400,7 +355,7 @@ class Transport:
             request = Outgoing("POST" if form else "GET", origin, host, target, tuple({**own, **headers}.items()), form, timeout_seconds=_TOKEN_SECONDS)
             # On a lane beside the one that waits for the token: several repositories' tokens are asked for at once.
             with self._lane() as lane, contextlib.closing(lane.send(request)) as response:
-                body = read_body(response, _ERROR_LIMIT, operation=operation)
+                body = read_body(response, LARGEST_ANSWER_BYTES, operation=operation)
                 if response.status_code >= 500 or response.status_code == 429:
                     raise error_of(operation, response.status_code, headers=headers_of(response), body=self._auth.conceal(body))
                 return TokenAnswer(response.status_code, body)

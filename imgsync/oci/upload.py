@@ -22,11 +22,11 @@ from imgsync.errors import (
     UnreachableError,
 )
 from imgsync.oci.address import has_login, origin_of, parted
+from imgsync.oci.call import Answer, Call, StreamedAnswer
 from imgsync.oci.errors import Operation
 from imgsync.oci.manifest import Descriptor
 from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient, repository_scopes
-from imgsync.oci.transport import Answer, Call, StreamedAnswer
 from imgsync.oci.wire import led_to
 from imgsync.units import whole_number
 

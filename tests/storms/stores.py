@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from tests.images import OCI, Image, digest_of, push, to_json
+from tests.listener import Listener
 from tests.registry_process import RegistryProcess
 from tests.wire import Answer, Connection, PeerGoneError, Request, plain_answer
 
@@ -109,7 +110,7 @@ class _Repository:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-class GullibleRegistry:
+class GullibleRegistry(Listener):
     """
     A registry in memory that believes whatever it is told: blobs under any digest, manifests of content that it has not.
 
@@ -118,13 +119,12 @@ class GullibleRegistry:
 
     def __init__(self, *, deletes_tags: bool = True, has_referrers: bool = True) -> None:
         """Listen at once; connections are answered when the block is entered."""
+        super().__init__()
         self.deletes_tags = deletes_tags
         self.has_referrers = has_referrers
         self._repositories: dict[str, _Repository] = {}
         self._uploads: dict[str, bytes] = {}
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._routes = [
             (re.compile(pattern), handle)
             for pattern, handle in (
@@ -136,21 +136,6 @@ class GullibleRegistry:
                 (rf"{_NAME}/tags/list", self._tags),
             )
         ]
-
-    def __str__(self) -> str:
-        """Return the host."""
-        return self.host
-
-    def __enter__(self) -> GullibleRegistry:
-        """Begin to answer."""
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop answering."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
     def hold(self, repository: str, image: Image) -> None:
         """Have it."""
@@ -182,16 +167,7 @@ class GullibleRegistry:
         """Return a blob's bytes."""
         return self._repositories.get(repository, _Repository()).blobs.get(digest)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
     def _serve(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock)
         with contextlib.suppress(PeerGoneError, OSError):
             while (request := connection.read_request()) is not None:

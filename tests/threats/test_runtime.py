@@ -20,12 +20,13 @@ import pytest
 from imgsync.concurrency import NativeThread
 from imgsync.config.model import Tls
 from imgsync.errors import StoppedError
+from imgsync.oci.call import Call
 from imgsync.oci.endpoint import Credentials, Declared, Endpoint
 from imgsync.oci.errors import Operation
 from imgsync.oci.guard import Guard
 from imgsync.oci.pace import Pace
 from imgsync.oci.retry import Patience
-from imgsync.oci.transport import Call, Transport
+from imgsync.oci.transport import Transport
 from imgsync.state import open_state
 from tests import switches
 from tests.effort import effort

@@ -15,9 +15,10 @@ import httpx
 import pytest
 import trustme
 
-from imgsync.oci import lane as lane_module
+from imgsync.oci import connection as connection_module
 from imgsync.oci.guard import Guard
-from imgsync.oci.lane import UNTOUCHED, Lane, Outgoing
+from imgsync.oci.lane import Lane
+from imgsync.oci.outgoing import UNTOUCHED, Outgoing
 
 Script = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -262,9 +263,9 @@ def test_refusal_before_the_body_costs_nothing_of_it(serving):
 def test_body_that_was_announced_alone_survives_a_closed_connection(serving, monkeypatch):
     """The idle connection breaks at the announcement: the body was not touched, so it goes out on another."""
     # The server's end is closed, and we have not heard of it yet.
-    monkeypatch.setattr(lane_module._Connection, "usable", property(lambda _: True))
+    monkeypatch.setattr(connection_module.Connection, "usable", property(lambda _: True))
     server, lane = serving(lambda server: server.answering(OK), lambda server: server.answering(OK, body=6))
-    monkeypatch.setattr(lane_module, "_CONTINUE_SECONDS", 0.01)
+    monkeypatch.setattr(connection_module, "_CONTINUE_SECONDS", 0.01)
     assert body_of(lane.send(get(server))) == b"ok"
 
     answer = lane.send(put(server, [b"abc", b"def"], 6, expects=True))
@@ -294,7 +295,7 @@ def test_body_goes_out_when_the_server_asks_for_it(serving):
 
 def test_server_that_does_not_know_the_question_gets_the_body_all_the_same(serving, monkeypatch):
     """Who says nothing is not waited for."""
-    monkeypatch.setattr(lane_module, "_CONTINUE_SECONDS", 0.01)
+    monkeypatch.setattr(connection_module, "_CONTINUE_SECONDS", 0.01)
     server, lane = serving(lambda server: server.answering(OK, body=6))
 
     assert lane.send(put(server, [b"abc", b"def"], 6, expects=True)).status_code == 200
@@ -470,7 +471,7 @@ def test_answer_of_a_server_that_reads_no_further_counts(serving):
 def test_connection_that_is_closed_while_the_body_is_waited_for_costs_nothing(noticed, serving, monkeypatch):
     """Its first piece is long in coming, and meanwhile the server closes what lies idle: the body goes out on another, whole."""
     if not noticed:
-        monkeypatch.setattr(lane_module._Connection, "usable", property(lambda _: True))
+        monkeypatch.setattr(connection_module.Connection, "usable", property(lambda _: True))
     closed = threading.Event()
     got: list[bytes] = []
 
