@@ -12,10 +12,9 @@ from typing import Any
 from imgsync.config.model import Concurrency, Destination, Mirror, Source
 from imgsync.convert.go_templates import filled, is_template
 from imgsync.convert.model import Conversion, Options
-from imgsync.convert.patterns import globs
 from imgsync.convert.reading import Piece
 from imgsync.convert.regsync_creds import read_creds
-from imgsync.convert.regsync_tags import SIGNATURE, checked_search, read_tags, selects
+from imgsync.convert.regsync_tags import SIGNATURE, checked_search, denied, read_tags, selects
 from imgsync.convert.shapes import (
     checked_platforms,
     destination_of,
@@ -186,17 +185,7 @@ class _Step:
             return None
         if not namespaces and not repositories:
             namespaces = [""]
-        return Source(registry, tuple(namespaces), tuple(repositories), self._exclude(repos))
-
-    def _exclude(self, repos: Piece) -> tuple[str, ...]:
-        excluded: list[str] = []
-        deny = repos.get("deny")
-        for piece in deny.items() if deny is not None else []:
-            found = globs(checked_search(piece), crossing=True)
-            if found is None:
-                piece.lost("no glob says the same; the repositories it denies are mirrored", hint="write globs into `exclude` of the source")
-            excluded += found or ()
-        return tuple(excluded)
+        return Source(registry, tuple(namespaces), tuple(repositories), denied(repos, crossing=True, what="repositories", of="source"))
 
     def _mirrors(self, here: Reference, destination: Destination, filters: list[TagFilter]) -> list[Mirror]:
         source = Source(here.repository.registry, repositories=(here.repository.path,))

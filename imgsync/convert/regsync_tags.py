@@ -40,7 +40,7 @@ def selects(tags: TagFilter, tag: str) -> bool:
 def _read_set(piece: Piece) -> list[TagFilter]:
     piece.knows(("allow", "deny", "semverRange"))
     allowed = _searches(piece, "allow")
-    excluded = _denied(piece)
+    excluded = denied(piece, crossing=False, what="tags", of="tags")
     names = [plain_name(search) for search in allowed]
     ranges = piece.get("semverRange")
     if allowed and not excluded and all(names) and not (ranges is not None and ranges.value):
@@ -80,13 +80,14 @@ def checked_search(piece: Piece) -> str:
     return search
 
 
-def _denied(piece: Piece) -> tuple[str, ...]:
+def denied(rules: Piece, *, crossing: bool, what: str, of: str) -> tuple[str, ...]:
+    """Return as globs (which cross slashes or not) what *rules* deny, noting what no glob can say: *what* is denied, `exclude` *of* takes globs."""
     found: list[str] = []
-    deny = piece.get("deny")
+    deny = rules.get("deny")
     for item in deny.items() if deny is not None else []:
-        said = globs(checked_search(item), crossing=False)
+        said = globs(checked_search(item), crossing=crossing)
         if said is None:
-            item.lost("no glob says the same; the tags it denies are mirrored", hint="write globs into `exclude` of the tags")
+            item.lost(f"no glob says the same; the {what} it denies are mirrored", hint=f"write globs into `exclude` of the {of}")
         found += said or ()
     return tuple(dict.fromkeys(found))
 

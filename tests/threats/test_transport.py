@@ -272,12 +272,7 @@ def test_connections_that_close_after_each_answer_cost_nothing(registry, second_
         proxy.add(close_after_each())
     declare(f"[{name}/app]")
 
-    ran = imgsync("apply", "-o", "json")
-
-    assert ran.code == 0, ran.stderr
-    assert ran.events("request.retried") == []
-    for number, content in enumerate(contents):
-        assert_served(second_registry, f"m/{name}/app", str(number), content)
+    assert_copied_at_first(imgsync, second_registry, f"m/{name}/app", contents)
 
 
 @pytest.mark.row("NET-13")
@@ -287,12 +282,17 @@ def test_bytes_after_an_answer_belong_to_nobody(registry, second_registry, name,
     source.add(glued(), method="GET")
     declare(f"[{name}/app]", "concurrency: {images: 1, blobs: 1, queries: 1}")
 
+    assert_copied_at_first(imgsync, second_registry, f"m/{name}/app", contents)
+
+
+def assert_copied_at_first(imgsync, second_registry, repository, contents):
+    """One `apply` serves each of *contents* under its number, and no request had to be tried again."""
     ran = imgsync("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert ran.events("request.retried") == []
     for number, content in enumerate(contents):
-        assert_served(second_registry, f"m/{name}/app", str(number), content)
+        assert_served(second_registry, repository, str(number), content)
 
 
 @pytest.mark.row("NET-14")
