@@ -72,3 +72,18 @@ def test_row_and_its_tests_name_each_other(row: str):
     else:
         assert set(_TEST.findall(tests)) == MARKED.get(row, set())
         assert row in MARKED, "no test names it"
+
+
+def test_every_advisory_of_others_is_answered_by_rows():
+    """Each once, with rows of the map."""
+    section = _PAGE.read_text(encoding="utf-8").partition("\n## Advisories of other tools\n")[2]
+    answered = {
+        cells[1]: cells[4]
+        for line in section.splitlines()
+        if (cells := [cell.strip() for cell in line.split("|")])[1:2] and cells[1].startswith(("CVE", "GHSA"))
+    }
+    names = [name for cell in answered for name in cell.split(", ")]
+
+    assert len(names) == len(set(names)) >= 30
+    assert all(re.fullmatch(r"CVE-\d{4}-\d{4,}|GHSA(-[0-9a-z]{4}){3}", name) for name in names)
+    assert all(rows and set(rows.split(", ")) <= set(TABLE) for rows in answered.values())
