@@ -9,10 +9,13 @@ import pytest
 
 from imgsync.state import Record, open_state
 from tests.effort import NIGHTLY, effort
+from tests.faults import FaultProxy
 from tests.figures import record
 from tests.images import image, pull_raw, push
 from tests.load.quick_registry import QuickRegistry
 from tests.load.running import Observed, names, quick_registry
+from tests.switches import corrupt_byte, status
+from tests.switches.net import HalfAnswer, reset_unheard
 from tests.switches.runtime import TooMany
 
 # A night's load may take as long as this.
@@ -195,6 +198,42 @@ def test_registry_that_refuses_half_of_all_requests_gets_everything(side, workpl
     ratio = asked[0.5] / asked[0.0]
     assert 1.5 < ratio < 5
     record(f"{side} that answers 429 to half of all requests: requests", ratio, unit="×", note=f"of a calm run, {repositories * tags:,} images, all there")
+
+
+@_LONG
+@pytest.mark.nightly
+def test_registries_that_fail_a_fifth_of_all_requests_get_everything(workplace):
+    """Failed, unheard, half answered, told to wait, given wrong bytes, on both sides: in a few runs all is there, by at most twice a calm run's requests."""
+    repositories, tags = effort(3, 20), effort(10, 50)
+    asked = {}
+    for chance in (0.0, 0.054):  # of four faults each, so 20 % in all
+        with (
+            quick_registry(repositories, tags) as source,
+            quick_registry() as destination,
+            FaultProxy(source.host) as left,
+            FaultProxy(destination.host) as right,
+        ):
+            for number, proxy in enumerate((left, right) if chance else ()):
+                for seed, fault in enumerate((status(500), reset_unheard(), HalfAnswer(), TooMany("0"))):
+                    proxy.add(fault, chance=chance, seed=10 * number + seed)
+                proxy.add(corrupt_byte(), method="GET", target="/blobs/", chance=chance, seed=number)
+            declare_load(workplace, left, right, repositories, retry={"attempts": 4, "interval": "0s"})
+            runs = 1
+            while (ran := workplace.run("apply", "-o", "json", "--state", f"state-{chance}", timeout=_WAIT_SECONDS)).code != 0:
+                runs += 1
+                assert runs <= 5, ran.stderr
+
+            assert destination.tags() == expected(repositories, tags)
+            assert destination.counts()["blobs"] >= repositories * (2 * tags + 1)
+            asked[chance] = len(left.seen) + len(right.seen)
+    ratio = asked[0.054] / asked[0.0]
+    assert 1.2 < ratio < 2
+    record(
+        "registries that fail a fifth of all requests: requests",
+        ratio,
+        unit="×",
+        note=f"of a calm run; {repositories * tags:,} images, all there after {runs} runs, each of which asks anew",
+    )
 
 
 @pytest.mark.timeout(3600)
