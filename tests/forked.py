@@ -63,7 +63,7 @@ class Forked(subprocess.Popen[str]):
         return self.returncode
 
     def _try_wait(self, flags: int) -> tuple[int, int]:
-        if flags & os.WNOHANG and not select.select([self._status], [], [], 0)[0]:
+        if flags & os.WNOHANG and not self._has_told():
             return 0, 0
         told = os.read(self._status, 8)
         os.close(self._status)
@@ -71,6 +71,11 @@ class Forked(subprocess.Popen[str]):
         status, peak_kib = struct.unpack("ii", told) if told else (signal.SIGKILL, 0)
         self.peak_bytes = peak_kib << 10
         return self.pid, status
+
+    def _has_told(self) -> bool:
+        asked = select.poll()
+        asked.register(self._status, select.POLLIN)
+        return bool(asked.poll(0))
 
 
 @cache

@@ -27,6 +27,11 @@ def world(registry: RegistryProcess, second_registry: RegistryProcess, keeping_r
 
 @pytest.fixture
 def new_scene(world: World, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
-    """Make scenes."""
+    """Make scenes, one at a time: some tests go through hundreds, and each listens on three ports."""
     with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(scene(world, tmp_path, **options))
+
+        def make(**options: bool) -> Scene:
+            stack.close()
+            return stack.enter_context(scene(world, tmp_path, **options))
+
+        yield make
