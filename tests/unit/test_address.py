@@ -1,0 +1,102 @@
+"""URLs taken apart: what is dialled, what the Host header says, what is asked for, and what of it nobody may see."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from imgsync.oci.address import has_login, joined, login_of, origin_of, parted
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "host", "target"),
+    [
+        ("https://r.io/v2/", ("https", "r.io", 443), "r.io", "/v2/"),
+        ("http://r.io", ("http", "r.io", 80), "r.io", "/"),
+        ("http://R.io:5000/v2/A?n=1&last=b", ("http", "r.io", 5000), "R.io:5000", "/v2/A?n=1&last=b"),
+        ("https://r.io?n=1", ("https", "r.io", 443), "r.io", "/?n=1"),
+        ("https://r.io/v2/#part", ("https", "r.io", 443), "r.io", "/v2/"),
+        ("https://[fd00::1]:5000/v2/", ("https", "fd00::1", 5000), "[fd00::1]:5000", "/v2/"),
+        ("https://user:pass@r.io/v2/", ("https", "r.io", 443), "r.io", "/v2/"),
+        # As it was said, so that a signed URL stays the one that was signed.
+        ("https://s3.io/a%2Fb?X=%3D+~$", ("https", "s3.io", 443), "s3.io", "/a%2Fb?X=%3D+~$"),
+        ("https://r.io/é b", ("https", "r.io", 443), "r.io", "/%C3%A9%20b"),
+        ("https://r.io/a b", ("https", "r.io", 443), "r.io", "/a%20b"),
+        ("https://r.io/a\tb", ("https", "r.io", 443), "r.io", "/a%09b"),
+    ],
+)
+def test_url_is_taken_apart(url, origin, host, target):
+    """The scheme's own port where none is named; what is printable ASCII in its path goes out to the letter, all else encoded."""
+    assert parted(url) == (origin, host, target)
+    assert origin_of(url) == origin
+
+
+@pytest.mark.row("RUN-07")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "r.io/v2/",
+        "/v2/",
+        "ftp://r.io/",
+        "file:///etc/passwd",
+        "https:///v2/",
+        "https://a b/",
+        "https://r^io/",
+        "https://r.io:99999/",
+        "https://r.io:x/",
+        "https://[::1/",
+    ],
+)
+def test_what_cannot_be_asked_for_is_an_error(url):
+    """Never a host that others would read differently, a port that is none, or another scheme."""
+    with pytest.raises(httpx.InvalidURL):
+        parted(url)
+
+
+def test_error_shows_the_beginning_of_a_host_alone():
+    """A hundred letters of whatever stands there."""
+    with pytest.raises(httpx.InvalidURL) as caught:
+        parted(f"https://{'^' * 5000}/")
+
+    assert str(caught.value) == f"'{'^' * 100}' is no host"
+
+
+@pytest.mark.parametrize(
+    ("said", "url"),
+    [
+        ("/v2/a?n=2", "https://r.io/v2/a?n=2"),
+        ("?n=2", "https://r.io/v2/tags?n=2"),
+        ("other", "https://r.io/v2/other"),
+        ("HTTPS://s3.io/b", "https://s3.io/b"),
+        ("//s3.io/b", "https://s3.io/b"),
+        ("http://s3.io/b", "http://s3.io/b"),
+    ],
+)
+def test_what_a_registry_says_is_meant_from_where_it_was_asked(said, url):
+    """Relative or whole, the scheme in small letters, so that whoever compares it does not miss it."""
+    assert joined("https://r.io/v2/tags", said) == url
+
+
+@pytest.mark.parametrize("said", ["https://[::1", "ftp://r.io/", "https://r^io/", "javascript:alert(1)"])
+def test_what_a_registry_says_may_be_no_url(said):
+    """One kind of error, whichever way it is none."""
+    with pytest.raises(httpx.InvalidURL):
+        joined("https://r.io/v2/tags", said)
+
+
+@pytest.mark.row("AUTH-22")
+@pytest.mark.parametrize(
+    ("url", "has", "hidden"),
+    [
+        ("http://proxy.io:3128", False, ()),
+        ("http://user@proxy.io:3128", True, ()),
+        ("http://user:p%40ss@proxy.io:3128", True, ("p%40ss", "p@ss", "user:p@ss")),
+        ("http://:secret@proxy.io", True, ("secret", "secret", ":secret")),
+        ("http://user:a@b@proxy.io", True, ("a@b", "a@b", "user:a@b")),
+    ],
+)
+def test_login_in_a_url_is_found(url, has, hidden):
+    """The password in each form it may be written in; a user alone is no secret."""
+    assert has_login(url) is has
+    assert login_of(url) == hidden

@@ -1,0 +1,140 @@
+"""Tokens: how one is asked for, what an answer holds, and until when it is used."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+
+from imgsync.errors import UnexpectedResponseError
+from imgsync.oci import token as token_module
+from imgsync.oci.challenge import Challenge
+from imgsync.oci.endpoint import Credentials
+from imgsync.oci.errors import Operation
+from imgsync.oci.token import parse_token, refresh_form, token_url
+
+OPERATION = Operation("get a token for", "r.io/app:1", "source")
+NOW = 1_000.0
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """It is NOW, and stays so."""
+    monkeypatch.setattr(token_module.time, "monotonic", lambda: NOW)
+
+
+def life(**said: object) -> float:
+    """Return for how many seconds a token of an answer that says so is used."""
+    token = parse_token(json.dumps({"token": "t", **said}).encode(), ["repository:app:pull"], login=None, operation=OPERATION)
+    return token.ends - NOW
+
+
+def issued(**ago: float) -> str:
+    return (dt.datetime.now(dt.UTC) - dt.timedelta(**ago)).isoformat()
+
+
+@pytest.mark.row("AUTH-16")
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (300, 240),
+        (300.5, 240.4),
+        (1, 0.8),
+        (3600, 2880),
+        (3601, 2880),
+        (10**400, 2880),
+        (0, 48),
+        (-5, 48),
+        (True, 48),
+        ("300", 48),
+        (None, 48),
+        ([300], 48),
+    ],
+)
+def test_four_fifths_of_a_token_s_life_are_used(now, said, seconds):
+    """An hour's at most; what says no life has a minute's."""
+    assert life(expires_in=said) == pytest.approx(seconds)
+
+
+def test_token_without_a_word_of_its_life_has_a_minute(now):
+    """As the specification has it."""
+    assert life() == pytest.approx(48)
+
+
+@pytest.mark.row("AUTH-16")
+@pytest.mark.parametrize(
+    ("ago", "seconds"),
+    [
+        ({"seconds": 100}, 160),
+        ({"seconds": 299}, 0.8),
+        ({"minutes": 5}, 240),
+        ({"hours": 1}, 240),
+        ({"seconds": -100}, 240),
+    ],
+)
+def test_token_that_was_issued_before_is_used_so_much_shorter(now, ago, seconds):
+    """Unless the clocks differ: a token from the future, or one that has been on its way for minutes, is as old as it came."""
+    assert life(expires_in=300, issued_at=issued(**ago)) == pytest.approx(seconds, abs=0.5)
+
+
+@pytest.mark.parametrize("said", ["2026-01-01T00:00:00", "soon", "", 5, None, "9999-99-99T00:00:00Z"])
+def test_moment_that_is_none_says_nothing(now, said):
+    """It is as if it was issued now."""
+    assert life(expires_in=300, issued_at=said) == pytest.approx(240)
+
+
+def test_age_that_leaves_nothing_is_of_another_clock(now):
+    """It was just given to us: it is used for all of its life."""
+    assert life(expires_in=60, issued_at=issued(seconds=60)) == pytest.approx(48)
+    assert life(expires_in=60, issued_at=issued(seconds=200)) == pytest.approx(48)
+
+
+def test_token_is_for_whom_and_what_it_was_asked_for():
+    """Whatever else the answer says."""
+    login = Credentials("user", "pass", found_in="a test")
+
+    token = parse_token(b'{"token":"","access_token":"abc","scope":"registry:catalog:*"}', ["repository:app:pull"], login=login, operation=OPERATION)
+
+    assert (token.text, token.scopes, token.login) == ("abc", frozenset({"repository:app:pull"}), login)
+    assert "abc" not in repr(token)
+
+
+@pytest.mark.row("AUTH-16")
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b'"abc"', b"{}", b'{"token":""}', b'{"token":7}', b'{"token":"a\\nb"}', b'{"token":"\xc3\xa9"}', b"[" * 100_000, b'{"token":["a"]}', b"\xff"],
+)
+def test_answer_without_a_token_is_an_error(body):
+    """What cannot stand in a header is none, and none of the answer is repeated."""
+    with pytest.raises(UnexpectedResponseError) as caught:
+        parse_token(body, [], login=None, operation=OPERATION)
+
+    assert caught.value.status == 200
+    assert "holds no token" in str(caught.value)
+
+
+@pytest.mark.row("AUTH-18")
+@pytest.mark.parametrize(
+    ("realm", "service", "url"),
+    [
+        ("https://a.io/token", "r.io", "https://a.io/token?service=r.io&scope=repository%3Aapp%3Apull&scope=x"),
+        ("https://a.io/token?account=1", "r.io", "https://a.io/token?account=1&service=r.io&scope=repository%3Aapp%3Apull&scope=x"),
+        ("https://a.io/token", "", "https://a.io/token?scope=repository%3Aapp%3Apull&scope=x"),
+        ("https://a.io/token", "a&scope=y/#", "https://a.io/token?service=a%26scope%3Dy%2F%23&scope=repository%3Aapp%3Apull&scope=x"),
+    ],
+)
+def test_token_is_asked_for_by_our_own_scopes(realm, service, url):
+    """The service is told back, encoded, where the challenge names one."""
+    challenge = Challenge("bearer", {"realm": realm, "service": service, "scope": "registry:catalog:*"})
+
+    assert token_url(challenge, ["repository:app:pull", "x"]) == url
+
+
+def test_identity_token_is_exchanged_by_a_form():
+    """As OAuth2 has it."""
+    challenge = Challenge("bearer", {"realm": "https://a.io/token", "service": "r.io"})
+
+    form = refresh_form(challenge, ["repository:app:pull", "x"], Credentials("", "s&cret", found_in="a test"))
+
+    assert form == b"grant_type=refresh_token&service=r.io&client_id=imgsync&scope=repository%3Aapp%3Apull+x&refresh_token=s%26cret"
