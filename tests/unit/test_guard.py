@@ -187,3 +187,148 @@ def test_name_that_does_not_resolve_is_told(monkeypatch):
 
     with pytest.raises(httpx.ConnectError, match=r"^gone\.example cannot be resolved: Name or service not known$"):
         Guard([("gone.example", 443)]).dial("gone.example", 443, 10.0)
+
+
+@pytest.fixture
+def sockets(monkeypatch):
+    """Three addresses of each name, all of which refuse; `[0]` is the time, `[1]` the names asked, `[2]` what was dialled and for how long."""
+    told: tuple[list[float], list[str], list[tuple[str, float]]] = ([0.0], [], [])
+    clock, asked, dialled = told
+
+    def resolve(host, port, **_):
+        asked.append(host)
+        return [(2, 1, 6, "", (one, port)) for one in ("93.184.216.1", "93.184.216.2", "93.184.216.3")]
+
+    def refuse(address, seconds):
+        dialled.append((address[0], seconds))
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(guard_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    return told
+
+
+@pytest.mark.row("NET-15")
+def test_every_address_is_tried_before_a_host_is_given_up(sockets):
+    """One after the other, without a limit of the caller's for five seconds each; then the name is asked for anew."""
+    _, asked, dialled = sockets
+    guard = Guard([("three.example", 443)])
+
+    for _ in range(2):
+        with pytest.raises(httpx.ConnectError, match="Connection refused"):
+            guard.dial("three.example", 443)
+
+    assert dialled == [("93.184.216.1", 5.0), ("93.184.216.2", 5.0), ("93.184.216.3", 5.0)] * 2
+    assert asked == ["three.example"] * 2
+
+
+@pytest.mark.row("NET-15")
+def test_address_that_answers_comes_first_from_then_on(sockets, monkeypatch):
+    """The others stay behind it, in their order."""
+    _, _, dialled = sockets
+    refuse = socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda address, seconds: object() if address[0].endswith(".3") else refuse(address, seconds))
+    guard = Guard([("three.example", 443)])
+    guard.dial("three.example", 443, 2.0)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    dialled.clear()
+
+    with pytest.raises(httpx.ConnectError):
+        guard.dial("three.example", 443, 2.0)
+
+    assert dialled == [("93.184.216.3", 2.0), ("93.184.216.1", 2.0), ("93.184.216.2", 2.0)]
+
+
+@pytest.mark.row("NET-15")
+def test_single_address_may_take_its_time(dialled, monkeypatch):
+    """There is none to try instead."""
+    limits = []
+    monkeypatch.setattr(socket, "create_connection", lambda _, seconds: limits.append(seconds))
+
+    Guard([("public.example", 443)]).dial("public.example", 443, 10.0)
+    Guard([("public.example", 443)]).dial("public.example", 443)
+
+    assert limits == [10.0, None]
+
+
+@pytest.mark.row("AUTH-05")
+def test_addresses_are_kept_for_half_a_minute(sockets, monkeypatch):
+    """Then whoever connects asks again."""
+    clock, asked, _ = sockets
+    monkeypatch.setattr(socket, "create_connection", lambda *_: object())
+    guard = Guard([("three.example", 443)])
+
+    for moment in (0.0, 30.0, 30.1, 60.0, 61.0):
+        clock[0] = moment
+        guard.dial("three.example", 443)
+
+    assert len(asked) == 3
+
+
+@pytest.mark.row("NET-15")
+def test_lookup_that_failed_is_tried_by_whoever_comes_later(sockets, monkeypatch):
+    """It is an answer for those alone who waited for it."""
+    clock, asked, _ = sockets
+
+    def fail(host, *_, **__):
+        asked.append(host)
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    guard = Guard([("gone.example", 443)])
+
+    for moment in (0.0, 0.5):
+        clock[0] = moment
+        with pytest.raises(httpx.ConnectError, match="Temporary failure"):
+            guard.dial("gone.example", 443)
+
+    assert asked == ["gone.example"] * 2
+
+
+@pytest.mark.row("RUN-07")
+@pytest.mark.parametrize("host", ["a..b", "x" * 200 + ".example", "\udcff.example"])
+def test_name_that_no_name_server_can_be_asked_for_is_an_error(host):
+    """Of its first hundred letters."""
+    with pytest.raises(httpx.ConnectError) as caught:
+        Guard([(host, 443)]).dial(host, 443)
+
+    assert str(caught.value) == f"{host[:100]!r} is no host name"
+
+
+@pytest.mark.row("AUTH-04", "AUTH-05")
+@pytest.mark.parametrize(
+    ("own", "leads"),
+    [(("a.example", 443), ("public.example", 443)), (("z.example", 443), ("public.example", 443)), (("public.example", 443), ("public.example", 8443))],
+    ids=["sorts before", "sorts behind", "another port"],
+)
+def test_only_the_registry_s_own_addresses_make_it_a_public_one(own, leads, dialled, monkeypatch):
+    """A private registry stays one, whomever it leads to."""
+    monkeypatch.setitem(NAMES, own[0], ["10.0.0.9"])
+    guard = Guard([own])
+    monkeypatch.setitem(NAMES, leads[0], ["93.184.216.34"] if leads[0] != own[0] else ["10.0.0.9"])
+
+    guard.dial(*leads)
+    guard.dial("inside.example", 443)
+
+    assert dialled[-1] == "10.0.0.5"
+
+
+@pytest.mark.row("AUTH-04")
+def test_refusal_names_the_address_that_is_refused(dialled, monkeypatch):
+    """The first of them."""
+    monkeypatch.setitem(NAMES, "cdn.example", ["93.184.216.35", "10.0.0.7", "10.0.0.8"])
+    with pytest.raises(httpx.ConnectError, match=r"private address 10\.0\.0\.7$"):
+        Guard([("public.example", 443)]).dial("cdn.example", 443)
+
+    monkeypatch.setitem(NAMES, "cdn.example", ["93.184.216.35", "169.254.1.1", "169.254.1.2"])
+    with pytest.raises(httpx.ConnectError, match=r"at 169\.254\.1\.1, where machines"):
+        Guard([("public.example", 443)]).dial("cdn.example", 443)
+
+
+@pytest.mark.row("AUTH-04")
+def test_address_within_an_address_is_read_to_its_last_bit(dialled):
+    """`64:ff9b::/96` holds an IPv4 address: one that differs in its last bit from a metadata server's is another."""
+    Guard([("private.example", 443)]).dial("64:ff9b::6464:64c9", 443)  # 100.100.100.201
+    with pytest.raises(httpx.ConnectError, match="where machines are told who they are"):
+        Guard([("private.example", 443)]).dial("64:ff9b::6464:64c8", 443)
