@@ -41,13 +41,13 @@ test-registry: $(READY) tools ## Run only the tests against real registries
 	$(BIN)/python -m pytest --numprocesses auto tests/registry tests/cli
 
 test-nightly: $(READY) tools ## Look for hours: kills, storms, loads; write docs/reliability.md
-	rm -f tests/.figures.jsonl
-	IMGSYNC_TEST_EFFORT=nightly IMGSYNC_FIGURES=$(CURDIR)/tests/.figures.jsonl $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'nightly or only_nightly'
-	$(BIN)/python -m tests.figures tests/.figures.jsonl
+	rm -f tests/.nightly.jsonl
+	IMGSYNC_TEST_EFFORT=nightly IMGSYNC_FIGURES=$(CURDIR)/tests/.nightly.jsonl $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'nightly or only_nightly'
+	$(BIN)/python -m tests.figures nightly tests/.nightly.jsonl
 
 fuzz: $(READY) ## Look for what breaks a parser, SECONDS (600) for each law, guided by coverage
 	$(BIN)/python -m pip install --quiet --group fuzz
-	IMGSYNC_FIGURES=$(CURDIR)/tests/.figures.jsonl $(BIN)/python -m fuzz.run --seconds $(SECONDS) $(LAWS)
+	IMGSYNC_FIGURES=$(CURDIR)/.fuzz/figures.jsonl $(BIN)/python -m fuzz.run --seconds $(SECONDS) $(LAWS)
 
 .PHONY: tools
 tools:

@@ -2,7 +2,7 @@
 `python -m fuzz.run [--seconds N] [LAW …]`: each law in turn, so many seconds, guided by coverage; ends with 1 when one is broken.
 
 What was found interesting is kept in .fuzz/inputs and used the next time, what breaks a law in .fuzz/findings, what libFuzzer says in .fuzz/LAW.log.
-Executions and seconds are kept for docs/reliability.md as other figures are (`tests.figures`).
+Executions and seconds are kept for docs/reliability.md as other figures are (`tests.figures`), by `make fuzz` in .fuzz/figures.jsonl.
 """
 
 from __future__ import annotations

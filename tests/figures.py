@@ -2,19 +2,20 @@
 Figures that long tests measured, kept for docs/reliability.md.
 
 `record` appends to the file that IMGSYNC_FIGURES names, and does nothing without it.
-`python -m tests.figures FILE` writes them into the page, between its two marks.
+`python -m tests.figures PART FILE` writes them into the page, between the two marks of that part.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def record(measure: str, value: float | str, *, unit: str = "", note: str = "") -> None:
@@ -35,14 +36,19 @@ def _number(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
-def main(path: str) -> None:
-    """Write the figures of the file *path* into the page."""
+def main(part: str, path: str) -> None:
+    """Write the figures of the file *path* into *part* of the page, with when, of what and on what they were measured."""
+    begin, end = f"<!-- figures of {part}: begin -->", f"<!-- figures of {part}: end -->"
     lines = Path(path).read_text(encoding="utf-8").splitlines()
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    where = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}."
-    PAGE.write_text(f"{before}{BEGIN}\n\n{where}\n\n{table(lines)}\n\n{END}{after}", encoding="utf-8")
+    before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        sys.exit(f"{PAGE} has no marks for the figures of {part}")
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=PAGE.parent, capture_output=True, text=True, check=True).stdout.strip()
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    where = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, commit `{commit}`; {machine}."
+    PAGE.write_text(f"{before}{begin}\n\n{where}\n\n{table(lines)}\n\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
