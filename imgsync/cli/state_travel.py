@@ -171,9 +171,9 @@ def _write_file(path: Path, pieces: Iterable[bytes]) -> None:
 
     # Where a link leads, so that the link stays; a device, such as /dev/stdout, is not put aside for a file.
     target = path.resolve()
-    if target.exists() and not target.is_file():
-        raise UsageError(f"{path} is no file that could be replaced", hint="`-` is stdout")
     try:
+        if target.exists() and not target.is_file():
+            raise UsageError(f"{path} is no file that could be replaced", hint="`-` is stdout")
         write_whole(target, pieces)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error

@@ -94,20 +94,27 @@ def _trust(registries: str | None, environ: Mapping[str, str]) -> tuple[Trust, l
 def _files(paths: Sequence[str], faults: list[Fault]) -> list[str]:
     found: list[str] = []
     for text in paths:
-        path = Path(text)
-        if path.is_dir():
-            inside = sorted(str(one) for one in path.iterdir() if is_part(one.name) and not one.is_dir())
-            wrong = [fault for file in inside if (fault := _no_part(path, file)) is not None]
-            faults += wrong
-            inside = [file for file in inside if file not in {fault.file for fault in wrong}]
-            if not inside and not wrong:
-                faults.append(Fault(text, 1, 1, "", "the folder holds no *.yaml or *.yml file", "see the examples in the README"))
-            found += inside
-        elif path.exists():
-            found.append(text)
-        else:
-            faults.append(Fault(text, 1, 1, "", "there is no such file or folder", "name a folder such as mirrors.d, or a file"))
+        try:
+            found += _files_at(text, faults)
+        except OSError as error:
+            # A name that is too long, a folder that others may not look into.
+            faults.append(Fault(text, 1, 1, "", f"it cannot be read: {error.strerror}", "name a folder such as mirrors.d, or a file"))
     return list(dict.fromkeys(found))
+
+
+def _files_at(text: str, faults: list[Fault]) -> list[str]:
+    path = Path(text)
+    if not path.is_dir():
+        if path.exists():
+            return [text]
+        faults.append(Fault(text, 1, 1, "", "there is no such file or folder", "name a folder such as mirrors.d, or a file"))
+        return []
+    inside = sorted(str(one) for one in path.iterdir() if is_part(one.name) and not one.is_dir())
+    wrong = [fault for file in inside if (fault := _no_part(path, file)) is not None]
+    faults += wrong
+    if not inside:
+        faults.append(Fault(text, 1, 1, "", "the folder holds no *.yaml or *.yml file", "see the examples in the README"))
+    return [file for file in inside if file not in {fault.file for fault in wrong}]
 
 
 def _no_part(folder: Path, file: str) -> Fault | None:
@@ -137,8 +144,8 @@ def _read(files: Iterable[str], faults: list[Fault]) -> dict[str, bytes]:
 def _left_out(paths: Iterable[str], files: Iterable[str]) -> bool:
     """Return whether beside a file that is named there is another, not named, that seems to declare mirrors."""
     taken = {Path(file).absolute() for file in files}
-    folders = {Path(text).absolute().parent for text in paths if not Path(text).is_dir()}
     try:
+        folders = {Path(text).absolute().parent for text in paths if not Path(text).is_dir()}
         beside = [one for folder in folders for one in folder.iterdir() if is_part(one.name) and one.name != _DEFAULT_TRUST and one.is_file()]
         return any(b"mirrors" in read_some(str(one)) for one in beside if one not in taken)
     except OSError:

@@ -35,12 +35,14 @@ def check_directory(directory: Path) -> None:
     Return when *directory* is ours alone to write, or absent.
 
     Raises:
-        StateError: It is a link, somebody else's, or others may write to it.
+        StateError: It is a link, somebody else's, or others may write to it; or there can be none of that name.
     """
     try:
         found = directory.lstat()
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise StateError(f"{directory} cannot be a state's directory: {error.strerror}", hint="name another with --state") from error
     if not stat.S_ISDIR(found.st_mode):
         raise StateError(f"{directory} is not a directory", hint="name another with --state")
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:

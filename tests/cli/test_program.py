@@ -93,3 +93,29 @@ def test_demo_shows_the_main_job(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "a second plan that was empty and cost the destination no request" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["x" * 5000, "mirrors.d/a.yaml/x"], ids=["too long", "below a file"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["validate", "PLACE"],
+        ["plan", "--registries", "PLACE"],
+        ["plan", "--state", "PLACE/state"],
+        ["plan", "--out", "PLACE/plan.json"],
+        ["apply", "PLACE/plan.json"],
+        ["state", "export", "--state", "PLACE", "-"],
+        ["state", "export", "PLACE/state.jsonl"],
+        ["state", "import", "PLACE/state.jsonl"],
+        ["login-check", "PLACE"],
+        ["convert", "PLACE"],
+    ],
+    ids=" ".join,
+)
+def test_place_where_nothing_can_be_is_an_error(arguments, place, declare, imgsync, name):
+    """Whatever the operating system says of a name: what, where, and never a traceback."""
+    declare(f"[{name}/app]")
+
+    ran = imgsync(*(argument.replace("PLACE", place) for argument in arguments))
+
+    assert ran.code == (1 if "--state" in arguments else 3), ran.stderr
