@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz import laws
-from imgsync.errors import ImgsyncError, InvalidReferenceError, UnsupportedContentError
+from imgsync.errors import ContentMismatchError, ImgsyncError, InvalidReferenceError, UnsupportedContentError
 from imgsync.oci.challenge import parse_challenges
 from imgsync.oci.digest import RunningDigest, digest_of, is_digest, verified
 from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
@@ -44,6 +44,19 @@ _DESCRIPTOR = {"mediaType": "x/y", "digest": digest(b"x"), "size": 1}
 def test_challenges_are_read_by_their_grammar(header, expected):
     """Several challenges, quoted commas and escapes, any case."""
     assert [(one.scheme, dict(one.parameters)) for one in parse_challenges([header])] == expected
+
+
+def test_challenge_is_read_for_sixteen_kibibytes():
+    """What stands behind them might as well not be there; values are to be kept as they are."""
+    behind = ', Basic realm="late"'
+    room = (16 << 10) - len('Bearer realm="r",filler=""') - len(behind)
+
+    read = [parse_challenges([f'Bearer realm="r",filler="{"x" * fill}"{behind}']) for fill in (room, room + 1)]
+
+    assert [[one.scheme for one in challenges] for challenges in read] == [["bearer", "basic"], ["bearer", "basic"]]
+    assert [challenges[-1].parameters.get("realm") for challenges in read] == ["late", None]
+    with pytest.raises(AttributeError):
+        read[0][0].scheme = "basic"
 
 
 @given(st.text(max_size=200))
@@ -262,6 +275,15 @@ def test_verified_bytes_are_whole_or_never_end(chunks, extra):
         with pytest.raises(ImgsyncError):
             passed.extend(verified(wrong, RunningDigest(digest(content), len(content), "x")))
         assert len(b"".join(passed)) < max(1, len(content))
+
+
+@pytest.mark.parametrize(("pieces", "actual"), [([b"ab"], "2 bytes"), ([b"abcd"], "more"), ([b"abd"], f"{digest(b'abd')}")], ids=["short", "long", "other"])
+def test_wrong_bytes_are_told_by_what_is_wrong_with_them(pieces, actual):
+    """Too few, too many, or others."""
+    with pytest.raises(ContentMismatchError) as caught:
+        list(verified(pieces, RunningDigest(digest(b"abc"), 3, "the blob")))
+
+    assert (caught.value.expected, caught.value.actual) == (digest(b"abc") if actual.startswith("sha256") else "3 bytes", actual)
 
 
 def test_sha512_is_a_digest_like_another():
