@@ -22,7 +22,6 @@ from imgsync.oci.errors import Operation
 _CLIENT_ID = "imgsync"
 _DEFAULT_LIFE_SECONDS = 60.0
 _LONGEST_LIFE_SECONDS = 3600.0
-_LONGEST_SAID_SECONDS = 10 * _LONGEST_LIFE_SECONDS
 _USED_SHARE = 0.8
 
 
