@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import re
 import shutil
 import socket
@@ -11,10 +10,9 @@ import ssl
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import httpx
 import pytest
@@ -294,12 +292,6 @@ def require_programs() -> None:
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         pytest.exit(f"{' and '.join(missing)} missing; run: apt-get install {' '.join(PROGRAMS)}", returncode=4)
-
-
-def count_by_method(requests: tuple[Logged, ...]) -> Mapping[str, int]:
-    """Return how often each method was asked."""
-    methods = sorted(one.method for one in requests)
-    return MappingProxyType({method: len(list(group)) for method, group in itertools.groupby(methods)})
 
 
 def _free_port() -> int:

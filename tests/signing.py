@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -126,12 +124,6 @@ def bundle_artifact(subject: Image, raw: bytes, *, predicate: str = SIGNED) -> I
         "annotations": annotations,
     }
     return Image(to_json(manifest), OCI["manifest"], {digest_of(raw): raw, digest_of(b"{}"): b"{}"})
-
-
-def with_keys(trust: Mapping[str, object], *, keys: Mapping[str, Signer], require: Mapping[str, object] | None = None, **settings: object) -> str:
-    """Return registries.yaml as JSON: *trust* with the public *keys* by name, and the operator's demands; *settings* are of every key."""
-    named = {name: {"pem": one.pem} | settings for name, one in keys.items()}
-    return json.dumps({"version": 1, **trust, "keys": named} | ({"require": require} if require else {}))
 
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, object]:
