@@ -13,7 +13,7 @@ ACCEPTED := CVE-2025-69872
 # For each law of `make fuzz`.
 SECONDS ?= 600
 
-.PHONY: help setup lint test test-registry test-nightly fuzz bench docs lock build audit image demo clean
+.PHONY: help setup lint test test-registry test-nightly fuzz mutants bench docs lock build audit image demo clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,12 @@ fuzz: $(READY) ## Look for what breaks a parser, SECONDS (600) for each law, gui
 .PHONY: tools
 tools:
 	@sh tests/install-tools.sh
+
+mutants: $(READY) ## Put small faults into what decides, and see whether its tests notice (an hour)
+	$(BIN)/python -m pip install --quiet --group mutants
+	rm -f .mutants.jsonl
+	IMGSYNC_FIGURES=$(CURDIR)/.mutants.jsonl $(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.figures mutants .mutants.jsonl
 
 bench: $(READY) tools ## Measure beside every peer on PATH (an hour), and write docs/performance.md
 	$(BIN)/python -m pip install --quiet --group bench
