@@ -124,9 +124,11 @@ class Observed:
         while True:
             ended = self._process.poll() is not None
             lines = self._file.read_text().splitlines()[self._told :] if self._file.exists() else []
-            if lines and '"event": "round"' in lines[-1] and lines[-1].endswith("}"):
-                self._told += len(lines)
-                return lines
+            # A last beat may come after it.
+            end = next((number for number, line in enumerate(lines, 1) if '"event": "round"' in line and line.endswith("}")), 0)
+            if end:
+                self._told += end
+                return lines[:end]
             assert not ended, "the program ended by itself"
             assert time.monotonic() < ends, f"the round still runs after {timeout} s"
             time.sleep(0.02)
