@@ -35,7 +35,7 @@ lint: $(READY) ## Check style, types and the import contract
 	$(BIN)/imgsync validate mirrors.d --registries registries.example.yaml
 
 test: $(READY) tools ## Run every test, installing what they need
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test-registry: $(READY) tools ## Run only the tests against real registries
 	$(BIN)/python -m pytest --numprocesses auto tests/registry tests/cli

@@ -7,6 +7,7 @@ it (tests/unit/test_laws.py); `python -m fuzz.run` lets coverage guide the searc
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -444,9 +445,11 @@ def _sealed(document: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def _folder() -> Path:
-    """Return a folder of this process alone, in memory where there is such a place."""
+    """Return a folder of this process alone, in memory where there is such a place; it goes with the process."""
     shared = Path("/dev/shm")  # noqa: S108 - a folder with a name of its own is made in it
-    return Path(tempfile.mkdtemp(prefix=f"imgsync-laws-{os.getpid()}-", dir=shared if os.access(shared, os.W_OK) else None))
+    folder = tempfile.mkdtemp(prefix=f"imgsync-laws-{os.getpid()}-", dir=shared if os.access(shared, os.W_OK) else None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _opened(folder: Path) -> contextlib.AbstractContextManager[StateStore]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,23 @@ settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "thorough" if NIGHTLY else "quick"))
 
 _numbers = itertools.count(1)
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 4 << 30
+
+
+def pytest_configure() -> None:
+    """Have what tests write in memory, where there is enough of it that programs may be started from: registries' files are half of the time on a disk."""
+    if "TMPDIR" in os.environ or not _MEMORY.is_dir():
+        return
+    system = os.statvfs(_MEMORY)
+    if system.f_bavail * system.f_frsize >= _MEMORY_BYTES and not system.f_flag & os.ST_NOEXEC:
+        # pytest has asked already, and remembers.
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for what takes its time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
