@@ -26,9 +26,9 @@ def record(measure: str, value: float | str, *, unit: str = "", note: str = "") 
 
 
 def table(lines: list[str]) -> str:
-    """Return the figures of JSON *lines* as a Markdown table; of one measured twice the last counts."""
+    """Return the figures of JSON *lines* as a Markdown table, by name; of one measured twice the last counts."""
     figures = {figure["measure"]: figure for figure in map(json.loads, lines)}
-    rows = [f"| {f['measure']} | {_number(f['value'])}{' ' + f['unit'] if f['unit'] else ''} | {f['note']} |" for f in figures.values()]
+    rows = [f"| {name} | {_number(f['value'])}{' ' + f['unit'] if f['unit'] else ''} | {f['note']} |" for name, f in sorted(figures.items())]
     return "\n".join(["| measure | figure | how |", "|---|---|---|", *rows])
 
 
