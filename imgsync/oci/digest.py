@@ -36,7 +36,7 @@ def checked_digest(text: object) -> str:
 def digest_of(data: bytes, *, like: str = "sha256:") -> str:
     """Return the digest of *data*, by the algorithm that *like* names."""
     algorithm = like.partition(":")[0]
-    return f"{algorithm}:{hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()}"
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 class RunningDigest:
@@ -47,7 +47,7 @@ class RunningDigest:
         self._digest = digest
         self._size = size_bytes
         self._what = what
-        self._hasher = hashlib.new(digest.partition(":")[0], usedforsecurity=False)
+        self._hasher = hashlib.new(digest.partition(":")[0])
         self.seen = 0
 
     def copy(self) -> RunningDigest:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fuzz import laws
 from imgsync.errors import ContentMismatchError, ImgsyncError, InvalidReferenceError, UnsupportedContentError
 from imgsync.oci.challenge import parse_challenges
-from imgsync.oci.digest import RunningDigest, digest_of, is_digest, verified
+from imgsync.oci.digest import RunningDigest, checked_digest, digest_of, is_digest, verified
 from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
 from imgsync.oci.listing.rows import moment_of
 from imgsync.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
@@ -284,6 +284,29 @@ def test_wrong_bytes_are_told_by_what_is_wrong_with_them(pieces, actual):
         list(verified(pieces, RunningDigest(digest(b"abc"), 3, "the blob")))
 
     assert (caught.value.expected, caught.value.actual) == (digest(b"abc") if actual.startswith("sha256") else "3 bytes", actual)
+
+
+def test_what_came_behind_the_end_is_counted():
+    """By whoever takes in bytes without asking first."""
+    running = RunningDigest(digest(b"abc"), 3, "the blob")
+    running.update(b"abcd")
+
+    with pytest.raises(ContentMismatchError) as caught:
+        running.check()
+
+    assert caught.value.actual == "4 bytes"
+
+
+@pytest.mark.row("AUTH-12")
+def test_what_is_no_digest_is_shown_as_far_as_one_goes():
+    """As many letters as the longest digest has."""
+    longest = f"sha512:{'a' * 128}"
+    assert checked_digest(longest) == longest
+
+    with pytest.raises(UnsupportedContentError) as caught:
+        checked_digest(f"{longest}bc")
+
+    assert str(caught.value) == f"'{longest}' is not a sha256 or sha512 digest"
 
 
 def test_sha512_is_a_digest_like_another():
