@@ -37,9 +37,9 @@ TESTS: Mapping[str, Sequence[str]] = {
     "oci/reference": ("unit/test_oci_parsers",),
     "oci/token": ("unit/test_token",),
     "plan/decide": ("unit/test_decide",),
-    "redaction": ("unit/test_output",),
+    "redaction": ("unit/test_redaction",),
     "state/merge": ("unit/test_state_lines",),
-    "state/record": ("unit/test_state", "unit/test_state_lines"),
+    "state/record": ("unit/test_state", "threats/test_state"),
 }
 _ONE_OF_EACH = {"Add_Sub", "Sub_Add", "Mul_Add", "Div_Mul", "Mod_Add", "Pow_Mul", "BitOr_BitAnd", "BitAnd_BitOr", "LShift_RShift"}
 _LEAST_SHARE = 0.9

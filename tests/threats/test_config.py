@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 import marshal
@@ -13,7 +12,6 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 import click
 import pytest
@@ -36,6 +34,7 @@ from tests.faults import FaultProxy
 from tests.images import image, push
 from tests.run_imgsync import Workplace
 from tests.switches.output import EchoAcross
+from tests.unit.test_redaction import AWKWARD
 
 # What YAML 1.1 takes for something else than text, and tags that really exist look like.
 TRAPS = [
@@ -462,26 +461,13 @@ def test_a_secret_cannot_be_written_down():
     assert SECRET.reveal() == "canary-SECRET"
 
 
-_AWKWARD = ['quo"te-SECRET', "back\\slash-SECRET", "two  blanks-SECRET", "ünï-SECRET", "a/b+c=d-SECRET", "tab\t-SECRET", "it's-SECRET", "new\nline-SECRET"]
-
-
 @pytest.mark.row("CFG-08", "GIT-06")
-@pytest.mark.parametrize("secret", _AWKWARD)
-def test_a_secret_is_hidden_however_it_is_written(secret):
-    """As it is, quoted for a URL, a JSON or a traceback, in base64, and as foreign text is made safe."""
+@pytest.mark.parametrize("secret", AWKWARD)
+def test_a_secret_is_hidden_in_foreign_text_that_was_made_safe(secret):
+    """As errors and terminals show it."""
     redaction = Redaction()
     redaction.hide([secret])
-    written = [
-        secret,
-        repr(secret),
-        json.dumps(secret),
-        json.dumps(secret, ensure_ascii=False),
-        quote(secret),
-        quote_plus(secret),
-        safe_text(secret),
-        inert(secret),
-    ]
-    written += [base64.b64encode(secret.encode()).decode(), base64.urlsafe_b64encode(secret.encode()).decode()]
+    written = [safe_text(secret), inert(secret)]
 
     assert [text for text in written if "***" not in redaction.clean(text) or secrets_in(redaction.clean(text))] == []
 

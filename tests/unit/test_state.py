@@ -49,6 +49,15 @@ def execute(folder: Path, *statements: tuple) -> None:
     connection.close()
 
 
+def test_record_in_doubt_is_no_longer_sure():
+    """It still tells what was pushed, and comes back as one in doubt; nothing that a run was told of is."""
+    doubted = RECORD.doubted
+
+    assert [one.is_sure for one in (RECORD, replace(RECORD, selection=""), replace(RECORD, selection="zzz"), doubted)] == [True, True, True, False]
+    assert replace(doubted, selection=RECORD.selection) == RECORD
+    assert decode(doubted.destination, encode(doubted)) == doubted
+
+
 def test_records_come_back_as_they_were(tmp_path):
     """What was put is there after closing, by reference and by prefix; removing forgets."""
     other = replace(RECORD, destination="r.io/m/app:2")
