@@ -20,7 +20,7 @@ import pytest
 from imgsync.concurrency import NativeThread
 from imgsync.errors import LockedError, StateError
 from imgsync.state import Record, open_state
-from imgsync.state.record import decode, encode
+from imgsync.state.record import decode, encode, from_document, to_document
 
 DIGEST = "sha256:" + "a" * 64
 RECORD = Record("r.io/m/app:1", DIGEST, "0123abcd", 10, "application/x", "s.io/app:1", DIGEST, "platforms=all", "2026-01-01T00:00:00Z")
@@ -56,6 +56,38 @@ def test_record_in_doubt_is_no_longer_sure():
     assert [one.is_sure for one in (RECORD, replace(RECORD, selection=""), replace(RECORD, selection="zzz"), doubted)] == [True, True, True, False]
     assert replace(doubted, selection=RECORD.selection) == RECORD
     assert decode(doubted.destination, encode(doubted)) == doubted
+
+
+def test_record_is_stored_as_it_always_was():
+    """To the letter, so that the next version reads what this one wrote: fields by name, the version, and a check of eight bytes."""
+    digest = f"sha256:{'a' * 64}"
+
+    assert encode(replace(RECORD, digest=digest, source_digest=digest)) == (
+        f'{{"applied_at":"2026-01-01T00:00:00Z","check":"0018a0a75bb3e70d","crc32":"0123abcd","digest":"{digest}","media_type":"application/x",'
+        f'"selection":"platforms=all","size_bytes":10,"source":"s.io/app:1","source_digest":"{digest}","v":1}}'
+    )
+
+
+@pytest.mark.row("ST-05")
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"digest": "sha256:x"},
+        {"source_digest": "x"},
+        {"digest": 5},
+        {"size_bytes": True},
+        {"size_bytes": "10"},
+        {"size_bytes": 1.0},
+        {"source": None},
+        {"media_type": ["a"]},
+    ],
+    ids=str,
+)
+def test_record_of_another_shape_is_none_though_its_check_fits(planted):
+    """Whoever wrote it knew how; digests become parts of addresses, and sizes are added up."""
+    document = to_document(replace(RECORD, **planted))
+
+    assert from_document(RECORD.destination, document) is None
 
 
 def test_records_come_back_as_they_were(tmp_path):
