@@ -149,7 +149,10 @@ def altered(change: Callable[[dict], None]) -> bytes:
     [
         pytest.param(bundle(signer("other"), statement(DIGEST)), "by another key, or of other bytes", id="another key"),
         pytest.param(bundle(signer(), statement(OTHER)), "of another image", id="another image"),
+        pytest.param(bundle(signer(), statement(f"sha256:{'0' * 64}")), "of another image", id="an image before it"),
         pytest.param(bundle(signer(), statement(DIGEST), kind="text/plain"), "of a payload of type text/plain", id="another payload type"),
+        pytest.param(bundle(signer(), statement(DIGEST), kind="a" * 100), f"of a payload of type {'a' * 100}, not", id="a long type"),
+        pytest.param(bundle(signer(), statement(DIGEST), kind="a" * 101), f"of a payload of type {'a' * 100}…, not", id="a longer type"),
         pytest.param(bundle(signer(), statement(DIGEST), over=statement(DIGEST)), "by another key, or of other bytes", id="the payload alone signed"),
         pytest.param(
             bundle(signer(), statement(DIGEST, predicate="https://cosign.sigstore.dev/attestation/vuln/v1")),
@@ -177,6 +180,17 @@ def altered(change: Callable[[dict], None]) -> bytes:
 def test_bundle_that_says_another_thing_does_not_count(raw, reason):
     """One signature of cosign's, of this image, by the key: nothing else will do."""
     assert bundle_problem(raw, [PROD], WANTED).startswith(reason)
+
+
+def test_signature_may_stand_among_fifteen_others():
+    """Of other keys, in any order; more are not looked at."""
+    others = [{"sig": base64.b64encode(bytes(64)).decode()}] * 15
+
+    among = altered(lambda one: one["dsseEnvelope"]["signatures"].extend(others))
+    behind = altered(lambda one: one["dsseEnvelope"].update(signatures=[*others, *one["dsseEnvelope"]["signatures"]]))
+    too_many = altered(lambda one: one["dsseEnvelope"]["signatures"].extend([*others, others[0]]))
+
+    assert [bundle_problem(raw, [PROD], WANTED) for raw in (among, behind, too_many)] == ["", "", "damaged"]
 
 
 @pytest.mark.row("SIG-08")
