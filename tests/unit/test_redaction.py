@@ -19,7 +19,8 @@ AWKWARD = [
     "tab\t-SECRET",
     "it's-SECRET",
     "new\nline-SECRET",
-    "abcd",
+    "bell\x07-SECRET",
+    'ünï"te-SECRET',
 ]
 FORMS = {
     "as it is": lambda secret: (secret, "***"),
