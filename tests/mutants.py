@@ -29,12 +29,12 @@ ROOT = Path(__file__).parents[1]
 # By module, the tests that are its own: quick ones, without a registry.
 TESTS: Mapping[str, Sequence[str]] = {
     "gates/signatures": ("unit/test_signatures",),
-    "inert": ("unit/test_output", "threats/test_output"),
+    "inert": ("unit/test_inert",),
     "oci/address": ("unit/test_address", "unit/test_guard"),
     "oci/challenge": ("unit/test_oci_parsers",),
     "oci/digest": ("unit/test_oci_parsers",),
     "oci/guard": ("unit/test_guard",),
-    "oci/reference": ("unit/test_oci_parsers",),
+    "oci/reference": ("unit/test_references",),
     "oci/token": ("unit/test_token",),
     "plan/decide": ("unit/test_decide",),
     "redaction": ("unit/test_redaction",),

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import string
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz import laws
-from imgsync.errors import ContentMismatchError, ImgsyncError, InvalidReferenceError, UnsupportedContentError
+from imgsync.errors import ContentMismatchError, ImgsyncError, UnsupportedContentError
 from imgsync.oci.challenge import parse_challenges
 from imgsync.oci.digest import RunningDigest, checked_digest, digest_of, is_digest, verified
 from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
 from imgsync.oci.listing.rows import moment_of
 from imgsync.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
-from imgsync.oci.reference import parse_reference
 from imgsync.oci.retry import Patience, is_transient, pause_seconds
 from tests.images import digest_of as digest
 from tests.images import image, index
@@ -64,61 +62,6 @@ def test_no_header_breaks_the_challenge_parser(header):
     """Whatever a registry sends, parsing ends, and schemes are lower-case tokens."""
     laws.headers(header.encode())
     laws.headers(f"Bearer {header}".encode())
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("nginx", "docker.io/library/nginx"),
-        ("nginx:1.27", "docker.io/library/nginx:1.27"),
-        ("bitnami/nginx", "docker.io/bitnami/nginx"),
-        ("docker.io/nginx", "docker.io/library/nginx"),
-        ("index.docker.io/library/nginx", "docker.io/library/nginx"),
-        ("localhost/a", "localhost/a"),
-        ("localhost:5000/a/b:c", "localhost:5000/a/b:c"),
-        ("[::1]:5000/a:b", "[::1]:5000/a:b"),
-        (f"quay.io/a/b:c@{digest(b'')}", f"quay.io/a/b:c@{digest(b'')}"),
-        ("quay.io/a__b/c-d.e", "quay.io/a__b/c-d.e"),
-    ],
-)
-def test_references_as_docker_s_users_write_them(text, expected):
-    """Docker Hub is the default, `library/` its default namespace; what is written out stays as it is."""
-    assert str(parse_reference(text)) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", ":", "a:", "A", "quay.io/A", "quay.io/a:b:c", "quay.io/../a", "quay.io/a/../b", "quay.io//a", "quay.io/a/", "quay.io/a@sha256:x"],
-)
-def test_what_breaks_the_grammar_is_refused(text):
-    """Each is one clear error."""
-    with pytest.raises(InvalidReferenceError):
-        parse_reference(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["https://quay.io/a", "user:pw@quay.io/a", "quay.io/a\n", "quay.io/a:b\n", "quay.io/a%2f", "quay.io:99999/a", "quаy.io/a"],
-    ids=["scheme", "user", "newline in path", "newline in tag", "escape", "port", "cyrillic"],
-)
-def test_what_would_mean_something_else_to_others_is_refused(text):
-    """URLs, user info, line breaks, escapes, letters that only look like ASCII."""
-    with pytest.raises(InvalidReferenceError):
-        parse_reference(text)
-
-
-def test_names_have_their_limits():
-    """255 characters of path, 128 of tag."""
-    assert parse_reference(f"quay.io/{'a' * 255}:{'b' * 128}").tag == "b" * 128
-    for text in (f"quay.io/{'a' * 256}", f"quay.io/a:{'b' * 129}"):
-        with pytest.raises(InvalidReferenceError):
-            parse_reference(text)
-
-
-@given(st.text(alphabet=string.ascii_letters + string.digits + "./:@_-[]\n é", max_size=60))
-def test_references_come_back_as_they_were(text):
-    """What is accepted prints as something that is accepted and means the same."""
-    laws.references(text.encode())
 
 
 @pytest.mark.row("NET-02")

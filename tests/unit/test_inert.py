@@ -1,0 +1,59 @@
+"""Foreign text that nobody obeys: what cannot be seen is escaped, and what a runner of CI would take for a command."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+
+from imgsync.inert import inert, inert_json, inert_lines
+
+
+@pytest.mark.row("OUT-01")
+def test_what_will_never_be_a_character_is_escaped():
+    """The last two of every plane, and thirty-two more; their neighbours are let be where they can be seen."""
+    for code in [plane << 16 | last for plane in range(17) for last in range(0xFFFA, 0x10000)] + list(range(0xFDC8, 0xFDF8)):
+        never = code & 0xFFFF in {0xFFFE, 0xFFFF} or 0xFDD0 <= code <= 0xFDEF
+        if never or unicodedata.category(chr(code)) not in {"Cc", "Cf", "Co", "Cs"}:
+            assert (inert(chr(code)) != chr(code)) is never, hex(code)
+
+
+@pytest.mark.row("OUT-01")
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain: text", "plain: text"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\u202eevil", "\\u202eevil"),
+        ("zero\u200bwidth", "zero\\u200bwidth"),
+        ("line\u2028break", "line\\u2028break"),
+        ("\ue000", "\\ue000"),
+        ("grüße 東京 🚀", "grüße 東京 🚀"),
+        ("::add-mask::x", "\\x3a:add-mask::x"),
+        ("  ::warning::x", "  \\x3a:warning::x"),
+        ("a ::b", "a ::b"),
+        ("a ##[error]x", "a \\x23#[error]x"),
+        ("##vso[task.x]", "\\x23#vso[task.x]"),
+        ("###[x]", "#\\x23#[x]"),
+        ("## heading", "## heading"),
+    ],
+)
+def test_text_shows_what_it_is(text, shown):
+    """On one line, whatever it would do to a terminal or a runner; letters of all languages are left alone."""
+    assert inert(text) == shown
+
+
+def test_each_line_is_one_of_its_own():
+    """What stands at its beginning counts there."""
+    assert inert_lines("a\n::error::x\n b") == "a\n\\x3a:error::x\n b"
+
+
+def test_json_says_the_same():
+    """No runner finds a command in it."""
+    text = json.dumps({"error": "##[error]x ::y", "a": "b#c"})
+
+    assert "##[" not in inert_json(text)
+    assert json.loads(inert_json(text)) == json.loads(text)
+    assert inert_json('"plain"') == '"plain"'
