@@ -18,6 +18,7 @@ from imgsync.globs import compile_glob
 from imgsync.tags import names_only
 
 _DEFAULT_TRUST = "registries.yaml"
+_NAME_ONE = "name a folder such as mirrors.d, or a file"
 
 
 def load_config(paths: Sequence[str], *, registries: str | None, environ: Mapping[str, str], only: Sequence[str] = ()) -> Config:
@@ -98,7 +99,7 @@ def _files(paths: Sequence[str], faults: list[Fault]) -> list[str]:
             found += _files_at(text, faults)
         except OSError as error:
             # A name that is too long, a folder that others may not look into.
-            faults.append(Fault(text, 1, 1, "", f"it cannot be read: {error.strerror}", "name a folder such as mirrors.d, or a file"))
+            faults.append(Fault(text, 1, 1, "", f"it cannot be read: {error.strerror}", _NAME_ONE))
     return list(dict.fromkeys(found))
 
 
@@ -107,14 +108,15 @@ def _files_at(text: str, faults: list[Fault]) -> list[str]:
     if not path.is_dir():
         if path.exists():
             return [text]
-        faults.append(Fault(text, 1, 1, "", "there is no such file or folder", "name a folder such as mirrors.d, or a file"))
+        faults.append(Fault(text, 1, 1, "", "there is no such file or folder", _NAME_ONE))
         return []
     inside = sorted(str(one) for one in path.iterdir() if is_part(one.name) and not one.is_dir())
     wrong = [fault for file in inside if (fault := _no_part(path, file)) is not None]
     faults += wrong
     if not inside:
         faults.append(Fault(text, 1, 1, "", "the folder holds no *.yaml or *.yml file", "see the examples in the README"))
-    return [file for file in inside if file not in {fault.file for fault in wrong}]
+    left_out = {fault.file for fault in wrong}
+    return [file for file in inside if file not in left_out]
 
 
 def _no_part(folder: Path, file: str) -> Fault | None:
