@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import socket
 import threading
 from typing import Self
 
 
-class Listener:
+class Listener(abc.ABC):
     """Listens from its making on; connections are answered, by `_serve`, while the block lasts. Reads as HOST:PORT."""
 
     def __init__(self, address: str = "127.0.0.1") -> None:
@@ -41,5 +42,6 @@ class Listener:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
+    @abc.abstractmethod
     def _serve(self, sock: socket.socket) -> None:
-        raise NotImplementedError
+        """Answer whoever is at *sock* until one of both has enough, in a thread of its own."""
