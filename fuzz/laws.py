@@ -128,7 +128,7 @@ def headers(data: bytes) -> None:
         moment = moment_of(line)
         assert moment is None or moment.tzinfo is not None
     budget = PullBudget("r.corp.com")
-    budget.learn({"ratelimit-remaining": lines[0], "ratelimit-limit": lines[-1]})
+    budget.learn({"ratelimit-remaining": lines[0], "ratelimit-limit": lines[-1]}, before=None)
     assert budget.left is None or str(budget.left)
     assert safe_text(text).isprintable()
     for status in (200, 400, 401, 403, 404, 429, 503, 999):

@@ -70,16 +70,17 @@ class PullBudget:
             self._in_flight -= 1
             self._changed.notify_all()
 
-    def learn(self, headers: Mapping[str, str]) -> None:
-        """Take note of what an answer about a manifest says (header names in lower case)."""
+    def learn(self, headers: Mapping[str, str], *, before: PullsLeft | None) -> None:
+        """Take note of what an answer about a manifest says (header names in lower case); *before* is what was `left` when it was asked for."""
         said = _HEADER.match(headers.get("ratelimit-remaining", ""))
         with self._changed:
             self._known = True
             if said is not None:
                 limit = _HEADER.match(headers.get("ratelimit-limit", ""))
                 remaining = int(said[1])
-                # Answers overtake one another: what an older one says must not give back what is spent.
-                if self._left is not None and self._in_flight > 1:
+                # Answers overtake one another: what an older one says must not give back what is spent. More than was left before, though, is new.
+                anew = before is not None and remaining > before.remaining
+                if self._left is not None and not anew:
                     remaining = min(remaining, self._left.remaining)
                 self._left = PullsLeft(remaining, int(limit[1]) if limit else None, int(said[2]) if said[2] else None)
             self._changed.notify_all()

@@ -294,6 +294,7 @@ class Transport:
             connect_seconds=min(_CONNECT_SECONDS, patience.request_seconds),
             answer_seconds=patience.request_seconds * (_COMMIT_FACTOR if call.commits else 1),
         )
+        left = self.pulls.left
         began = time.monotonic()
         try:
             response = lane.send(request)
@@ -303,7 +304,7 @@ class Transport:
             took = time.monotonic() - began
             self._quickest_seconds = min(took, self._quickest_seconds or took)
         if "/manifests/" in url and response.status_code != 401:
-            self.pulls.learn(headers_of(response))
+            self.pulls.learn(headers_of(response), before=left)
         return response
 
     def _parts_of(self, url: str) -> tuple[Origin, str, str]:

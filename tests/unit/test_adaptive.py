@@ -8,7 +8,7 @@ import pytest
 
 from imgsync.errors import BudgetSpentError
 from imgsync.oci.adaptive import AdaptiveLimit
-from imgsync.oci.budget import PullBudget
+from imgsync.oci.budget import PullBudget, PullsLeft
 
 
 def nothing() -> None:
@@ -51,7 +51,7 @@ def test_waiting_for_a_place_can_be_ended():
 def test_what_says_nothing_limits_nothing(headers):
     """No header, no limit."""
     budget = PullBudget("docker.io")
-    budget.learn(headers)
+    budget.learn(headers, before=None)
 
     budget.take(nothing)
 
@@ -59,9 +59,9 @@ def test_what_says_nothing_limits_nothing(headers):
 
 
 def test_pulls_are_spent_with_those_in_flight():
-    """Two left: two may go, also before their answers came; what an older answer says gives nothing back."""
+    """Two left: two may go, also before their answers came."""
     budget = PullBudget("docker.io")
-    budget.learn({"ratelimit-remaining": "2;w=21600", "ratelimit-limit": "100;w=21600"})
+    budget.learn({"ratelimit-remaining": "2;w=21600", "ratelimit-limit": "100;w=21600"}, before=None)
     budget.take(nothing)
     budget.take(nothing)
 
@@ -69,9 +69,21 @@ def test_pulls_are_spent_with_those_in_flight():
         budget.take(nothing)
 
     assert "the pull limit of docker.io is used up: 2 of 100 pulls left (per 6h00m)" in caught.value.message
-    budget.learn({"ratelimit-remaining": "0;w=21600"})
-    budget.learn({"ratelimit-remaining": "1;w=21600"})
-    budget.give_back()
-    budget.give_back()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown when asked"])
+def test_answer_that_was_overtaken_gives_back_nothing(known):
+    """It says no more than was left when it was asked for, though nothing else is in flight any more; who says more has a new window."""
+    budget = PullBudget("docker.io")
+    if known:
+        budget.learn({"ratelimit-remaining": "2"}, before=None)
+    before = budget.left
+    budget.learn({"ratelimit-remaining": "0"}, before=before)
+
+    budget.learn({"ratelimit-remaining": "1"}, before=before)
+
     with pytest.raises(BudgetSpentError):
         budget.take(nothing)
+    budget.learn({"ratelimit-remaining": "100"}, before=budget.left)
+    budget.take(nothing)
+    assert budget.left == PullsLeft(100)
