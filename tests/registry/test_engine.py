@@ -533,6 +533,7 @@ def test_large_body_that_is_not_wanted_is_not_sent(registry, second_registry, na
     ran = imgsync("apply")
 
     assert ran.code == 0, ran.stderr
-    assert blob_reads(source, large) == 1
+    # Each byte once: on a slow machine the source counts as far away, and is read in several ranges.
+    assert sum(one.bytes_down for one in source.recorded(f"GET .*{large}")) == len(content.blobs[large])
     assert [one.bytes_up for one in destination.seen if one.status == 413] == [0]
     assert pull_raw(second_registry, f"m/{name}/app", "1") == content.raw

@@ -35,9 +35,9 @@ class Flipping(Switch):
 
 class Endless(Switch):
     """
-    A body that never ends, until the client closes, or *most_bytes* are sent, which no client should ever take.
+    A body that never ends, until the client closes, or *most_bytes* of it are sent, which no client should ever take.
 
-    `sent` counts what went out, heads of chunks left aside.
+    `sent` counts what went out in all, heads of chunks left aside.
     """
 
     def __init__(
@@ -66,8 +66,10 @@ class Endless(Switch):
     def _body(self) -> Iterator[bytes]:
         if self._start:
             yield self._start
-        while self.sent < self._most:
+        sent = 0
+        while sent < self._most:
             yield self._piece
+            sent += len(self._piece)
             self.sent += len(self._piece)
             time.sleep(self._pause)
 
