@@ -135,7 +135,7 @@ def test_images_that_are_cut_leave_the_rest_its_connections(registry, name, decl
     for content in slow:
         source.add(switches.trickle(100, seconds=0.05), method="GET", target=next(iter(content.blobs)))
     names = [f"{name}/a{number}" for number in range(6)] + [f"{name}/z{number}" for number in range(4)]
-    declare(f"[{', '.join(names)}]", "concurrency: {images: 3, blobs: 2}\ntimeouts: {image: 1s}\nreferrers: false", retry="{attempts: 1, interval: 0s}")
+    declare(f"[{', '.join(names)}]", "concurrency: {images: 3, blobs: 2}\ntimeouts: {image: 2s}\nreferrers: false", retry="{attempts: 1, interval: 0s}")
     hosts = (source.host, destination.host)
     write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {host}: {{tls: false, connections: 2}}\n" for host in hosts))
 
