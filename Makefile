@@ -40,6 +40,9 @@ test: $(READY) tools ## Run every test, installing what they need
 test-registry: $(READY) tools ## Run only the tests against real registries
 	$(BIN)/python -m pytest --numprocesses auto tests/registry tests/cli
 
+test-shaken: $(READY) tools ## Run every test with pauses at random, so that what passes by chance fails
+	IMGSYNC_TEST_SHAKEN=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
 test-nightly: $(READY) tools ## Look for hours: kills, storms, loads; write docs/reliability.md
 	rm -f tests/.nightly.jsonl
 	IMGSYNC_TEST_EFFORT=nightly IMGSYNC_FIGURES=$(CURDIR)/tests/.nightly.jsonl $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'nightly or only_nightly'

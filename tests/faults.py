@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.canary import CANARY
 from tests.listener import Listener
+from tests.shaken import hold_up
 from tests.switches import Hold, Switch
 from tests.wire import Answer, Connection, CutError, PeerGoneError, Request, changed, plain_answer
 
@@ -198,6 +199,7 @@ class FaultProxy(Listener):
 
     def _exchange(self, client: Connection, request: Request) -> bool:
         """Answer one request; return whether the connection can serve another."""
+        hold_up()
         record = Recorded(request.method, request.target, {key.lower(): value for key, value in request.headers}, time.monotonic_ns())
         self._requests.append(record)
         switches = [rule.switch for rule in list(self._rules) if rule.applies(request)]
@@ -210,6 +212,7 @@ class FaultProxy(Listener):
             early = any(switch.early for switch in switches)
             if not early:
                 body.drain()
+            hold_up()
             try:
                 client.send_answer(answer, head_only=request.method == "HEAD", on_bytes=record.received, on_end=record.end)
                 unread = early and not record.bytes_up and (request.header("expect") or "").lower() == "100-continue"

@@ -28,6 +28,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.shaken import shake_program
+
 _FDS = 4
 _MESSAGE_LIMIT = 1 << 20
 _PROGRAM = "from tests.forked import serve; serve(0)"
@@ -83,7 +85,7 @@ def _server() -> Any:
     """Return the socket to the process that forks; it ends when nobody holds the other end any more."""
     ours, theirs = _socket_pair()
     root = Path(__file__).parents[1]
-    kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START", "IMGSYNC_TEST_SHAKEN") if name in os.environ}
     subprocess.Popen([sys.executable, "-c", _PROGRAM], stdin=theirs.fileno(), cwd=root, env=kept | {"LANG": "C.UTF-8", "TZ": "UTC"})
     theirs.close()
     return ours
@@ -165,6 +167,7 @@ def _run(message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8", errors="surrogateescape")
     sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w", closefd=False)), encoding="utf-8", errors="backslashreplace", line_buffering=True)
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    shake_program()
     from imgsync.cli import run
 
     code = run(sys.argv[1:])

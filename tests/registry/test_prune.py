@@ -142,7 +142,8 @@ def test_pruning_mirror_copies_while_it_is_planned(registry, second_registry, na
     push(registry, f"{name}/app", "2", image(2))
     push(registry, f"{name}/app", "3", image(3))
     held = source.add(Hold(), method="GET", target="/manifests/3$")
-    declare(f"[{name}/app]", only("[23]"))
+    # One by one: the first pull goes alone until it shows whether pulls are counted, and it must not be the one that is held.
+    declare(f"[{name}/app]", only("[23]", more="concurrency: {queries: 1}"))
 
     running = start_imgsync("apply", "-o", "json")
     held.reached()

@@ -1,0 +1,58 @@
+"""
+Another order of events: pauses at random where the program and its registries wait for one another.
+
+A test that passes by the order in which things happen to happen fails in one of so many runs, mostly on a machine that is slower than the
+author's. With these pauses it fails soon. `make test-shaken` sets IMGSYNC_TEST_SHAKEN; without it nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+SHAKEN = bool(os.environ.get("IMGSYNC_TEST_SHAKEN"))
+
+_CHANCE = 0.3
+_ANSWER_SECONDS = 0.04
+_REQUEST_SECONDS = 0.02
+
+
+def hold_up() -> None:
+    """Make whoever waits for a server of the tests wait a little longer, now and then."""
+    if SHAKEN:
+        _pause(_ANSWER_SECONDS)
+
+
+def shake_program() -> None:
+    """
+    Let this process's requests and greenlets begin later than they would; in half of all runs, take registries to be far away.
+
+    Before the program's command line runs, once it is imported.
+    """
+    if not SHAKEN:
+        return
+    import gevent
+
+    from imgsync.oci import transport
+
+    exchange: Callable[..., Any] = transport.Transport._exchange
+
+    def later(*given: Any, **named: Any) -> Any:
+        _pause(_REQUEST_SECONDS)
+        return exchange(*given, **named)
+
+    def spawn(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        return gevent.spawn_later(random.random() * _REQUEST_SECONDS, function, *given, **named)
+
+    transport.Transport._exchange = later
+    gevent.spawn = spawn
+    if random.random() < 0.5:
+        transport._FAR_SECONDS = 0.0
+
+
+def _pause(most_seconds: float) -> None:
+    if random.random() < _CHANCE:
+        time.sleep(random.random() * most_seconds)
