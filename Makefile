@@ -13,7 +13,7 @@ ACCEPTED := CVE-2025-69872
 # For each law of `make fuzz`.
 SECONDS ?= 600
 
-.PHONY: help setup lint test test-registry test-nightly fuzz mutants bench docs lock build audit image demo clean
+.PHONY: help setup lint test test-registry test-shaken test-nightly fuzz mutants bench docs lock build audit image demo clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
