@@ -234,7 +234,8 @@ def test_copying_begins_before_the_plan_is_whole(registry, second_registry, name
     last = push(registry, f"{name}/app", "2", image(2))
     held = Hold()
     source.add(held, method="GET", target="/manifests/2$")
-    declare(f"[{name}/app]", "referrers: false")
+    # One by one: the first pull goes alone until it shows whether pulls are counted, and it must not be the one that is held.
+    declare(f"[{name}/app]", "concurrency: {queries: 1}\nreferrers: false")
 
     running = start_imgsync("apply", "-o", "json")
     held.reached()
