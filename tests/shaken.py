@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SHAKEN = bool(os.environ.get("IMGSYNC_TEST_SHAKEN"))
+_SHAKEN = bool(os.environ.get("IMGSYNC_TEST_SHAKEN"))
 
 _CHANCE = 0.3
 _ANSWER_SECONDS = 0.04
@@ -22,7 +22,7 @@ _REQUEST_SECONDS = 0.02
 
 def hold_up() -> None:
     """Make whoever waits for a server of the tests wait a little longer, now and then."""
-    if SHAKEN:
+    if _SHAKEN:
         _pause(_ANSWER_SECONDS)
 
 
@@ -32,7 +32,7 @@ def shake_program() -> None:
 
     Before the program's command line runs, once it is imported.
     """
-    if not SHAKEN:
+    if not _SHAKEN:
         return
     import gevent
 
