@@ -26,7 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = {tuple(context.command_path.split()[1:]): context for context in walk()}
 # Pages that show the options of other tools beside ours.
-OF_OTHERS = {"performance.md", "0003-libraries-beside-the-core.md"}
+OF_OTHERS = {"performance.md", "0003-use-maintained-libraries.md"}
 
 
 def blocks(kind: str) -> list[object]:
