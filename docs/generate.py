@@ -31,6 +31,7 @@ _PATTERNS = {
     "^[0-9]{1,9}(s|m|h|d)$": "duration",
     "^[1-9][0-9]{0,8}/([1-9][0-9]{0,5})?(s|m|h|d)$": "rate",
     "^[1-9][0-9]{0,11}(KiB|MiB|GiB)$": "size",
+    "^[1-9][0-9]{0,11}(KiB|MiB|GiB|TiB)$": "size",
     "^https?://": "URL",
 }
 _TYPES = {"string": "text", "integer": "number", "boolean": "`true` or `false`", "object": "settings"}
@@ -49,7 +50,7 @@ def _sections(schema: Schema, root: Schema, path: str) -> Iterator[str]:
     if fields:
         head = [f"## {path}\n\n{schema['description']}\n"] if path else []
         required = set(schema.get("required", ()))
-        yield "\n".join([*head, *_table(("setting", "is", "default", "what for", "example"), (_row(field, fields[field], root, required) for field in fields))])
+        yield "\n".join([*head, *_table(("setting", "type", "default", "description", "example"), (_row(field, fields[field], root, required) for field in fields))])
     for field, value in fields.items():
         # `defaults` holds the settings of a mirror again.
         if field != "defaults":
@@ -142,7 +143,7 @@ def variables() -> str:
             if isinstance(parameter, click.Option) and isinstance(parameter.envvar, str) and not parameter.hidden:
                 known[parameter.envvar, max(parameter.opts, key=len)].append(context.command_path.removeprefix("imgsync "))
     rows = ((f"`{variable}`", f"`{long}`", ", ".join(where)) for (variable, long), where in sorted(known.items()))
-    return "\n".join(_table(("variable", "option", "of"), rows)) + "\n"
+    return "\n".join(_table(("variable", "option", "commands"), rows)) + "\n"
 
 
 def metrics() -> str:
@@ -154,7 +155,7 @@ def metrics() -> str:
     for name, told in re.findall(r"^# HELP (\S+) (.*)$", text, re.MULTILINE):
         labels = re.search(rf"^{name}\{{(.*)\}}", text, re.MULTILINE)
         rows.append((f"`{name}`", ", ".join(f"`{label}`" for label in re.findall(r'(\w+)="', labels[1])) if labels else "", told))
-    return "\n".join(_table(("metric", "labels", "tells"), rows)) + "\n"
+    return "\n".join(_table(("metric", "labels", "description"), rows)) + "\n"
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
