@@ -50,7 +50,8 @@ def _sections(schema: Schema, root: Schema, path: str) -> Iterator[str]:
     if fields:
         head = [f"## {path}\n\n{schema['description']}\n"] if path else []
         required = set(schema.get("required", ()))
-        yield "\n".join([*head, *_table(("setting", "type", "default", "description", "example"), (_row(field, fields[field], root, required) for field in fields))])
+        titles = ("setting", "type", "default", "description", "example")
+        yield "\n".join([*head, *_table(titles, (_row(field, fields[field], root, required) for field in fields))])
     for field, value in fields.items():
         # `defaults` holds the settings of a mirror again.
         if field != "defaults":
