@@ -1,8 +1,8 @@
 """
-Figures that long tests measured, kept for docs/reliability.md.
+Collect the figures of long tests for docs/reliability.md.
 
-`record` appends to the file that IMGSYNC_FIGURES names, and does nothing without it.
-`python -m tests.figures PART FILE` writes them into the page, between the two marks of that part.
+`record` appends to the file that IMGSYNC_FIGURES names, and does nothing if it is unset.
+`python -m tests.figures PART FILE` writes the figures into the page, between the two markers of that part.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 
 
 def record(measure: str, value: float | str, *, unit: str = "", note: str = "") -> None:
-    """Keep one figure: what was measured, its value with its unit, and what is to be known of how."""
+    """Append one figure: the measure, its value and unit, and how it was measured."""
     if path := os.environ.get("IMGSYNC_FIGURES"):
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"measure": measure, "value": value, "unit": unit, "note": note}) + "\n")
 
 
 def table(lines: list[str]) -> str:
-    """Return the figures of JSON *lines* as a Markdown table, by name; of one measured twice the last counts."""
+    """
+    Return the figures of JSON *lines* as a Markdown table, sorted by name.
+
+    If a figure was measured twice, the last one counts.
+    """
     figures = {figure["measure"]: figure for figure in map(json.loads, lines)}
     rows = [f"| {name} | {_number(f['value'])}{' ' + f['unit'] if f['unit'] else ''} | {f['note']} |" for name, f in sorted(figures.items())]
     return "\n".join(["| measure | figure | how |", "|---|---|---|", *rows])
@@ -37,13 +41,17 @@ def _number(value: float | str) -> str:
 
 
 def main(part: str, path: str) -> None:
-    """Write the figures of the file *path* into *part* of the page, with when, of what and on what they were measured."""
+    """
+    Write the figures of the file *path* into *part* of the page.
+
+    The line above the table has the date, the commit and the machine.
+    """
     begin, end = f"<!-- figures of {part}: begin -->", f"<!-- figures of {part}: end -->"
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
     _, found_end, after = rest.partition(end)
     if not found or not found_end:
-        sys.exit(f"{PAGE} has no marks for the figures of {part}")
+        sys.exit(f"{PAGE} has no markers for the figures of {part}")
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=PAGE.parent, capture_output=True, text=True, check=True).stdout.strip()
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
     where = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, commit `{commit}`; {machine}."

@@ -91,7 +91,7 @@ def try_all(module: str) -> bool:
             print(f"  imgsync/{module}.py:{mutant.start_pos[0]}: {' '.join(changed)[1:].strip()}", flush=True)
     noticed = count - len(living)
     print(f"{module}: {noticed} of {count} noticed", flush=True)
-    record(f"mutants of {module} that its tests notice", f"{noticed} of {count}", note=f"`{files}`")
+    record(f"mutants of {module} that its tests detect", f"{noticed} of {count}", note=f"`{files}`")
     return noticed >= _LEAST_SHARE * count
 
 

@@ -188,7 +188,7 @@ def test_no_damaged_byte_is_ever_believed(new_scene, image_of):
         assert found.items() <= true.items()
         # A note whose kind was damaged looks like one of a later version, of which nobody is told.
         assert len(found) >= len(true) - 1 or warnings
-    figures.record("damaged states opened", tries, note="a byte flipped, a page zeroed or overwritten; believed wrongly: 0")
+    figures.record("damaged states opened", tries, note="a byte flipped, a page zeroed or overwritten; damaged records used: 0")
 
 
 @pytest.mark.row("ST-06", "ST-07")
@@ -224,5 +224,7 @@ def test_power_failure_at_any_instant_leaves_a_beginning(new_scene, image_of, wo
             last = found
     assert tried
     figures.record(
-        "power failures replayed", tried, note="the log of a killed run cut anywhere, its rest missing, zeroed or garbage; a beginning was found each time"
+        "power failures replayed",
+        tried,
+        note="the log of a killed run cut anywhere, the rest missing, zeroed or garbage; a valid earlier state was found each time",
     )

@@ -58,8 +58,12 @@ def test_killed_at_random_instants(world, new_scene):
         scene.converge()
         resent += resent_bytes(scene, here)
         done += here
-    figures.record("SIGKILLs at random instants", done, note="of a copy; after each every digest at the destinations recomputed, the state opened and compared")
-    figures.record("bytes sent again after a SIGKILL, mean", round(resent / done), unit="bytes", note="of blobs that were on their way; of finished ones none")
+    figures.record(
+        "SIGKILLs at random instants",
+        done,
+        note="during a copy; after each, every digest at the destinations is recomputed and the state is opened and compared",
+    )
+    figures.record("bytes sent again after a SIGKILL, mean", round(resent / done), unit="bytes", note="of blobs in transfer; no completed blob is sent again")
 
 
 @pytest.mark.row("ST-14")

@@ -50,7 +50,10 @@ def test_first_signal_at_any_step(world, new_scene):
         assert [outcome["digest"] for outcome in copied] == [records[outcome["destination"]].digest for outcome in copied]
         scene.converge()
     figures.record(
-        "slowest end after a first signal", round(slowest, 2), unit="s", note=f"grace {_GRACE_SECONDS} s; at random steps of a copy, report and state written"
+        "slowest end after a first signal",
+        round(slowest, 2),
+        unit="s",
+        note=f"grace {_GRACE_SECONDS} s; signalled at random steps of a copy; report and state written",
     )
 
 

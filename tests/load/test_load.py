@@ -68,9 +68,9 @@ def test_a_hundred_thousand_tags_are_planned(kept, workplace):
     assert ran.most_descriptors < 120
     assert ran.peak_mib < 80 + count * 8 / 1024, "a base, and some KiB for each tag"
     what = f"{count:,} tags, {'all kept' if kept else 'all new'}"
-    note = f"{used:.0f} s of CPU; {asked / count:.2f} requests for each tag at the source, {bothered} in all at the destination"
+    note = f"{used:.0f} s of CPU; {asked / count:.2f} requests per tag at the source, {bothered} at the destination in total"
     record(f"plan of {what}: time", took, unit="s", note=note)
-    record(f"plan of {what}: peak memory", ran.peak_mib, unit="MiB", note="the report as JSON included")
+    record(f"plan of {what}: peak memory", ran.peak_mib, unit="MiB", note="including the JSON report")
 
 
 def remember(workplace, source, destination, repositories: int, tags: int) -> None:
@@ -123,12 +123,12 @@ def test_ten_thousand_images_are_applied(workplace):
     grown = (first.peak_mib * 1024 - tenth) / count
     assert grown < 8 if NIGHTLY else grown < 80, "some KiB for each outcome, the report included"
     what = f"{count:,} images of 3 blobs"
-    record(f"apply of {what}: time", took, unit="s", note=f"{asked / count:.2f} requests for each at the destination")
-    note = f"{grown:.1f} KiB more for each image after the first tenth, plan and report included"
+    record(f"apply of {what}: time", took, unit="s", note=f"{asked / count:.2f} requests per image at the destination")
+    note = f"{grown:.1f} KiB more per image after the first tenth, including plan and report"
     record(f"apply of {what}: peak memory", first.peak_mib, unit="MiB", note=note)
     record(f"apply of {what}: descriptors", first.most_descriptors, note=f"at most; {int(first.after['descriptors'])} after it")
-    record(f"apply of {what}: greenlets left", int(first.after["greenlets"]), note="after it, the heartbeat that counts them included")
-    record(f"apply of {what}: longest stall", first.after["cpu_gap_seconds"] * 1000, unit="ms", note="CPU that anything used before the loop came round")
+    record(f"apply of {what}: greenlets left", int(first.after["greenlets"]), note="after the run, including the heartbeat that counts them")
+    record(f"apply of {what}: longest stall", first.after["cpu_gap_seconds"] * 1000, unit="ms", note="CPU used between two turns of the event loop")
 
 
 @_LONG
@@ -161,7 +161,7 @@ def test_rounds_of_moving_tags_leak_nothing(workplace):
     assert grown_kib < (4 << 10) + 0.7 * brought
     copies = sum(ran.report["summary"]["copied"] for ran in told)
     what = f"{rounds} rounds of moving tags in one process"
-    record(f"{what}: time", took, unit="s", note=f"{copies:,} images copied; a scheduled run each minute would take {rounds / 60:.0f} h for as many")
+    record(f"{what}: time", took, unit="s", note=f"{copies:,} images copied; as many runs, one a minute, would take {rounds / 60:.0f} h")
     between = f"after round {max(1, rounds // 4) + 1} and after the last"
     for name, title, unit in (
         ("rss_kib", "memory", "KiB"),
@@ -169,7 +169,7 @@ def test_rounds_of_moving_tags_leak_nothing(workplace):
         ("greenlets", "greenlets", ""),
         ("objects", "Python objects", ""),
     ):
-        note = f"{between}; the state remembers {brought:,} blobs more" if name == "rss_kib" else between
+        note = f"{between}; the state holds {brought:,} more blobs" if name == "rss_kib" else between
         record(f"{what}: {title}", f"{int(early.after[name]):,} → {int(late.after[name]):,}", unit=unit, note=note)
 
 
@@ -197,7 +197,12 @@ def test_registry_that_refuses_half_of_all_requests_gets_everything(side, workpl
             (workplace.folder / "observed.jsonl").unlink()
     ratio = asked[0.5] / asked[0.0]
     assert 1.5 < ratio < 5
-    record(f"{side} that answers 429 to half of all requests: requests", ratio, unit="×", note=f"of a calm run, {repositories * tags:,} images, all there")
+    record(
+        f"{side} that answers 429 to half of all requests: requests",
+        ratio,
+        unit="×",
+        note=f"of a run without refusals; {repositories * tags:,} images, all present",
+    )
 
 
 @_LONG
@@ -233,7 +238,7 @@ def test_registries_that_fail_a_fifth_of_all_requests_get_everything(workplace):
         "registries that fail a fifth of all requests: requests",
         ratio,
         unit="×",
-        note=f"of a calm run; {repositories * tags:,} images, all there after {runs} runs, each of which asks anew",
+        note=f"of a run without failures; {repositories * tags:,} images, all present after {runs} runs, each of which plans again",
     )
 
 
@@ -257,5 +262,5 @@ def test_real_registry_behind_random_refusals_gets_everything(after, registry, s
         f"destination that answers 429 to half of all requests, {'Retry-After: 1' if after else 'no Retry-After'}: time",
         time.monotonic() - began,
         unit="s",
-        note=f"12 images, {len(destination.seen)} requests, {refusing.refused} of them refused; default patience",
+        note=f"12 images, {len(destination.seen)} requests, {refusing.refused} of them refused; default retry settings",
     )

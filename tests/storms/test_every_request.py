@@ -173,5 +173,5 @@ def test_fault_at_every_request(kind, storm, second_registry):
         f"a fault at every request: {kind}",
         len(chosen),
         unit="runs",
-        note=f"each came through at once; at most {most} requests more than the {total} of a run without a fault",
+        note=f"all succeeded in one run; at most {most} requests more than the {total} of a run without a fault",
     )

@@ -244,7 +244,7 @@ def test_large_layers_side_by_side_leave_the_loop_free(registry, second_registry
 
     assert (ran.code, ran.report["summary"]["copied"]) == (0, 10)
     assert ran.after["cpu_gap_seconds"] < 0.25
-    record("ten streams of 64 MiB: longest stall", ran.after["cpu_gap_seconds"] * 1000, unit="ms", note="CPU that anything used before the loop came round")
+    record("ten streams of 64 MiB: longest stall", ran.after["cpu_gap_seconds"] * 1000, unit="ms", note="CPU used between two turns of the event loop")
     record("ten streams of 64 MiB: peak memory", ran.peak_mib, unit="MiB", note="of the program")
 
 
