@@ -1,4 +1,4 @@
-"""What is mirrored: known images, the same at each run, pushed to a registry once."""
+"""Define the images that a benchmark mirrors: the same ones in every run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Repositories by path, and what each holds: tags and their images."""
+    """The repositories of one scenario with their tags and images."""
 
     name: str
     title: str
@@ -23,7 +23,7 @@ class Corpus:
     referrers: bool = False
 
     def push(self, host: str) -> None:
-        """Push all of it to the registry at *host*."""
+        """Push every image to the registry at *host*."""
 
         def fill(repository: str) -> None:
             for tag, content in self.contents(repository):
@@ -34,39 +34,48 @@ class Corpus:
 
 
 def small(repositories: int = 200, tags: int = 5) -> Corpus:
-    """Many small images, as of many charts and tools: a base for each repository, a layer and a config for each tag."""
+    """
+    Return many small images, as charts and tools have.
+
+    Each repository has one base layer; each tag adds a layer and a config.
+    """
 
     def contents(repository: str) -> list[tuple[str, Image]]:
         base = layer(("small", repository), 10 * _KIB)
         return [(f"v{tag}", image((repository, tag), layers=1, shared=base, layer_bytes=4 * _KIB)) for tag in range(tags)]
 
-    title = f"{repositories * tags:,} small images: {repositories} repositories of {tags} tags, layers of 10 and 4 KiB"
+    counts = f"{_count(repositories, 'repository', 'repositories')} with {_count(tags, 'tag', 'tags')}{' each' if repositories > 1 else ''}"
+    title = f"{_count(repositories * tags, 'small image', 'small images')}: {counts}, layers of 10 and 4 KiB"
     return Corpus(f"small-{repositories * tags}", title, _named("s", repositories), contents)
 
 
 def shared(repositories: int = 40) -> Corpus:
-    """Images of one team on the same base."""
+    """Return images that share a base, as one team's images do."""
     base = [("base", number) for number in range(5)]
 
     def contents(repository: str) -> list[tuple[str, Image]]:
         own = [layer((repository, number), _MIB) for number in range(2)]
         return [("v1", image(repository, contents=[*(layer(seed, 20 * _MIB) for seed in base), *own]))]
 
-    title = f"{repositories} images on one base of 5 × 20 MiB, 2 own layers of 1 MiB each"
+    title = f"{repositories} images that share a base of 5 × 20 MiB, each with 2 own layers of 1 MiB"
     return Corpus(f"shared-{repositories}", title, _named("b", repositories), contents)
 
 
 def large(images: int = 6, layer_mib: int = 256) -> Corpus:
-    """Few images of one large layer, as of machine learning."""
+    """Return a few images with one large layer, as in machine learning."""
 
     def contents(repository: str) -> list[tuple[str, Image]]:
         return [("v1", image(repository, contents=[layer(("large", repository), layer_mib * _MIB)]))]
 
-    return Corpus(f"large-{images}x{layer_mib}", f"{images} images of one layer of {layer_mib} MiB", _named("l", images), contents)
+    return Corpus(f"large-{images}x{layer_mib}", f"{images} images with one layer of {layer_mib} MiB", _named("l", images), contents)
 
 
 def multi(repositories: int = 10) -> Corpus:
-    """Indexes of four platforms, each with a referrer found by its fallback tag and one under a tag of cosign's."""
+    """
+    Return indexes of four platforms with signatures.
+
+    Each has a referrer that its fallback tag lists and an artifact under a cosign tag.
+    """
 
     def contents(repository: str) -> list[tuple[str, Image]]:
         children = [image(repository, layers=3, layer_bytes=2 * _MIB, platform=platform) for platform in _PLATFORMS]
@@ -74,7 +83,7 @@ def multi(repositories: int = 10) -> Corpus:
         tag = root.digest.replace(":", "-")
         return [("v1", root), (f"{tag}.sig", artifact(("cosign", repository))), (tag, _fallback(artifact(("sbom", repository), subject=root)))]
 
-    title = f"{repositories} indexes of 4 platforms, 3 layers of 2 MiB each, a referrer and a cosign tag"
+    title = f"{repositories} indexes of 4 platforms with 3 layers of 2 MiB each, a referrer and a cosign tag"
     return Corpus(f"multi-{repositories}", title, _named("i", repositories), contents, referrers=True)
 
 
@@ -83,6 +92,10 @@ def _fallback(referrer: Image) -> Image:
     return Image(to_json({"schemaVersion": 2, "mediaType": OCI["index"], "manifests": [entry]}), OCI["index"], children=(referrer,))
 
 
+def _count(number: int, singular: str, plural: str) -> str:
+    return f"{number:,} {singular if number == 1 else plural}"
+
+
 def _named(letter: str, count: int) -> tuple[str, ...]:
-    # The last part differs from repository to repository: some peers keep nothing else.
+    # The last path segment is unique, because some peers keep only that one.
     return tuple(f"bench/{letter}{number:03}" for number in range(count))

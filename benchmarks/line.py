@@ -1,11 +1,11 @@
 """
-A long thin line: a TCP proxy with latency, a rate for each connection and its slow start.
+Simulate a slow line: a TCP proxy with latency, rate limit and slow start.
 
     python -m benchmarks.line ONEWAY_MS RATE_MIB HOST:PORT
 
-prints the port it listens on. Each byte arrives ONEWAY_MS after it was sent; a new connection waits one round trip for its handshake; each
-direction of a connection sends at most RATE_MIB a second, and no faster than a congestion window that begins with ten segments and grows by what
-was acknowledged. No loss, and no round trips of TLS: the line is kinder than a real one.
+It prints the port that it listens on. Each byte arrives ONEWAY_MS after it was sent, and a new connection waits one round trip for its handshake.
+Each direction of a connection sends at most RATE_MIB per second, and no faster than its congestion window, which starts with ten segments and grows
+by the bytes acknowledged. There is no packet loss and no TLS handshake, so a real line is worse.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PIECE = 64 << 10
 
 
 class _Direction:
-    """What one side sends to the other: paced when it comes in, delivered after the latency."""
+    """One direction of a connection: limits the rate, then delays by the latency."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, oneway: float, rate: float, begins: float) -> None:
         self._reader, self._writer = reader, writer
@@ -28,7 +28,7 @@ class _Direction:
         self._free = begins
         self._window = float(_FIRST_WINDOW)
         self._acknowledged: collections.deque[tuple[float, int]] = collections.deque()
-        # So much is on its way at most, as a socket's buffers would hold.
+        # The queue limits the bytes in flight, as socket buffers would.
         self._queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=max(4, int(rate * oneway * 2) // _PIECE + 4))
 
     async def run(self) -> None:
@@ -44,7 +44,7 @@ class _Direction:
             self._writer.close()
 
     def _arrival(self, data: bytes) -> float:
-        """Return when the last byte of *data* is there."""
+        """Return the time at which the last byte of *data* arrives."""
         start = max(asyncio.get_running_loop().time(), self._free)
         left = len(data)
         while left:
@@ -77,7 +77,7 @@ async def serve(oneway: float, rate: float, host: str, port: int) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         now = asyncio.get_running_loop().time()
         far_reader, far_writer = await asyncio.open_connection(host, port, limit=_PIECE)
-        # The client's first byte waits for the handshake that loopback has done already.
+        # Loopback has no handshake delay, so the client's first byte waits for it here.
         up = _Direction(reader, far_writer, oneway=oneway, rate=rate, begins=now + 2 * oneway)
         down = _Direction(far_reader, writer, oneway=oneway, rate=rate, begins=now)
         await asyncio.gather(up.run(), down.run(), return_exceptions=True)

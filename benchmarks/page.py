@@ -1,5 +1,5 @@
 """
-docs/performance.md and its charts, from the figures of a run.
+Write docs/performance.md and its charts from the figures of a run.
 
     python -m benchmarks.page FIGURES.json
 """
@@ -22,7 +22,7 @@ _BLUE, _LIGHT, _GREY = "#1f5fa8", "#7fb0e0", "#b8b8b8"
 
 
 def chart(name: str, work: Figures, folder: Path) -> None:
-    """Draw one work: how long each tool takes, cold and unchanged."""
+    """Draw the wall time of each tool in one scenario."""
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "imgsync", "font.family": "sans-serif", "font.size": 9})
     figure, panels = plt.subplots(1, 2, figsize=(10, 0.6 + 0.3 * len(work["results"])), layout="constrained")
     for panel, phase in zip(panels, ("cold", "unchanged"), strict=True):
@@ -71,23 +71,30 @@ def _kinds(results: dict[str, Figures]) -> Iterator[Sequence[str]]:
             yield side, kind, f"{ours.get(kind, 0):,}", f"{theirs.get(kind, 0):,}"
 
 
-INTRODUCTION = """# How fast, and at what cost
+INTRODUCTION = """# Performance
 
-Made by `make bench`: imgsync and every peer found on `PATH`, on the same registries; for each work below the tools take turns, in one run. Wall and CPU
-are medians; CPU and memory (of the largest process) are the kernel's own figures; requests are counted in the registries' access logs; *written* is
-all that the destinations' processes wrote, to their disks and to whoever asked. A peer that took 1.4 times as long as the best one in the first round was run
-once. After each run every tag is compared with the source's.
+`make bench` makes this page. It runs imgsync and every similar tool (*peer*) found on `PATH` with the same two registries. In each scenario below the tools
+take turns, and after each run every tag is compared with the source's.
 
-Machine: {machine}. Both registries (Debian's docker-registry, on one disk) share it with the tools, so only ratios within this run mean anything
-elsewhere. Versions: {versions}.
+- **cold**: the destination is empty. **unchanged**: the same command again, with nothing to copy.
+- **wall s**, **CPU s** and **MiB**: medians of wall time, CPU time and the memory of the largest process. CPU and memory come from the kernel.
+- **× best peer**: wall time compared with the fastest peer that mirrored every tag correctly.
+- **requests**: counted in the access logs of the registries.
+- **MB read** and **MB written**: bytes that the source sent, and bytes that the destinations' processes wrote to their disks and to clients.
+- **runs**: a peer ran only once if it mirrored a tag wrongly, or took more than 1.4 times as long as the best peer, both cold and unchanged.
 
-`imgsync` runs with `concurrency: {{images: 64, queries: 64, blobs: 4}}` and `connections: 64`, `imgsync (defaults)` with what it does by itself. The
-long thin line is a proxy with 40 ms each way, 10 MiB/s and slow start for each connection (`benchmarks/line.py`).
+Machine: {machine}. Both registries (Debian's docker-registry, on one disk) run on the same machine as the tools, so compare only the ratios within this
+page with other machines. Versions: {versions}.
+
+`imgsync` runs with `concurrency: {{images: 64, queries: 64, blobs: 4}}` and `connections: 64`; `imgsync (defaults)` runs with its defaults.
+`regsync, 16 and 32` runs with `parallel: 16` and `reqConcurrent: 32`, and `crane, 8 processes of 8` runs 8 processes with `--jobs 8`.
+
+The slow line is a proxy with 40 ms each way, 10 MiB/s per connection, and slow start for each connection (`benchmarks/line.py`).
 """
 
 
 def page(figures: Figures) -> Iterator[str]:
-    """Yield the page's lines."""
+    """Yield the lines of the page."""
     machine = figures["machine"]
     yield INTRODUCTION.format(
         machine=f"{machine['processors']}, {machine['memory']}, Linux {machine['kernel']}, Python {machine['python']}",
@@ -98,19 +105,19 @@ def page(figures: Figures) -> Iterator[str]:
         "",
     )
     yield from _table(
-        ("what", "goal", "reached", ""),
+        ("measure", "goal", "result", "reached"),
         ((what, goal, reached, "yes" if fine else "**no**") for what, goal, reached, fine in Goals(figures).lines()),
     )
     for name, work in figures["works"].items():
-        yield from ("", f"## {work['title']}", "", f"![wall seconds of each tool](performance/{name}.svg)", "")
+        yield from ("", f"## {work['title']}", "", f"![wall time of each tool](performance/{name}.svg)", "")
         for phase in ("cold", "unchanged"):
             yield from _table(
-                (phase, "wall s", "to best peer", "CPU s", "MiB", "requests source / destination", "MB read", "MB written", "runs"), _rows(work, phase)
+                (phase, "wall s", "× best peer", "CPU s", "MiB", "requests source / destination", "MB read", "MB written", "runs"), _rows(work, phase)
             )
             yield ""
         results = {one["tool"]: one for one in work["results"]}
         if any(map(is_peer, results)):
-            yield f"Requests by kind, cold, beside the best peer ({best_peer(results, 'cold')[0]}):"
+            yield f"Requests by kind, cold, compared with the best peer ({best_peer(results, 'cold')[0]}):"
             yield ""
             yield from _table(("side", "kind", "imgsync", "peer"), _kinds(results))
 

@@ -1,4 +1,8 @@
-"""The tools side by side: how each is told to mirror the same repositories, at its own default and at its best concurrency."""
+"""
+Define how each tool mirrors the same repositories.
+
+Most tools run twice: with their defaults and with their best concurrency.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ _SHELL = "/bin/sh"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """From which registry to which (HOST:PORT), what, in which folder files may be written."""
+    """One copy: source and destinations (HOST:PORT), images, and a working folder."""
 
     source: str
     destinations: tuple[str, ...]
@@ -28,14 +32,18 @@ class Job:
 
     @property
     def destination(self) -> str:
-        """Return the only destination."""
+        """Return the destination; there must be exactly one."""
         (only,) = self.destinations
         return only
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A way to run one program; `command` returns the words of one run, the same for any later one; `only` names the corpora that it can do."""
+    """
+    One way to run a program.
+
+    `command` returns the command line; later runs use the same one. `only` is the prefix of the corpora that the tool supports.
+    """
 
     name: str
     program: str
@@ -44,17 +52,17 @@ class Tool:
     only: str = ""
 
     def fits(self, corpus: Corpus, destinations: int) -> bool:
-        """Return whether it can do this."""
+        """Return whether the tool supports this corpus and number of destinations."""
         return self.destinations >= destinations and corpus.name.startswith(self.only)
 
     @property
     def found(self) -> bool:
-        """Return whether the program is there."""
+        """Return whether the program is installed."""
         return Path(self.program).is_file() or shutil.which(self.program) is not None
 
 
 def version(tool: Tool) -> str:
-    """Return what the program says of its version, in one line."""
+    """Return the version that the program reports, or "?"."""
     for arguments in (["--version"], ["version"]):
         done = subprocess.run([tool.program, *arguments], capture_output=True, text=True, check=False, timeout=30)
         found = re.search(r"v?\d+\.\d+\S*", done.stdout + done.stderr)
@@ -64,7 +72,7 @@ def version(tool: Tool) -> str:
 
 
 def _imgsync(images: int | None = None, queries: int = 32, blobs: int = 4) -> Callable[[Job], Sequence[str]]:
-    """Without *images* with its defaults."""
+    """Return a command for imgsync; without *images* it uses the defaults."""
 
     def command(job: Job) -> Sequence[str]:
         hosts = (job.source, *job.destinations)
@@ -85,7 +93,7 @@ def _imgsync(images: int | None = None, queries: int = 32, blobs: int = 4) -> Ca
 
 
 def _lines(job: Job, words: Sequence[str], lines: Sequence[str], processes: int) -> Sequence[str]:
-    """Run *words* once for each of *lines*, so many at once."""
+    """Run *words* once for each of *lines*, *processes* at a time."""
     (job.folder / "lines").write_text("".join(f"{line}\n" for line in lines))
     return [_SHELL, "-c", f"exec xargs -P {processes} -L 1 {' '.join(words)} < lines"]
 
@@ -143,7 +151,11 @@ def _oras(job: Job) -> Sequence[str]:
 
 
 def _curl(job: Job) -> Sequence[str]:
-    """The bytes alone, by four pairs of curl: what a program in C takes that asks nothing it need not ask, and checks nothing."""
+    """
+    Copy only the bytes, with four pairs of curl.
+
+    This is a lower bound: a C program without extra requests and without checks.
+    """
     (job.folder / "one.sh").write_text(
         "set -e\n"
         f"repository=http://{job.source}/v2/$1 target=http://{job.destination}/v2/$1\n"

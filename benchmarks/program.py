@@ -1,6 +1,8 @@
 """
-What the program takes by itself, with no peer to compare: its start, validate of 1,000 mirrors, a plan of 20,000 kept tags from a listing with
-digests, and the memory of an apply of large layers between two real registries. Part of `make bench`; medians of the runs asked for.
+Measure imgsync alone, without a tool to compare.
+
+Measures the start, `validate` with 1,000 mirrors, a plan of 20,000 kept tags from a listing with digests, and the memory of an `apply` of large layers
+between two real registries. Part of `make bench`; the figures are medians.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ Row = dict[str, Any]
 
 
 def measure(name: str, goal: str, *arguments: str, cwd: Path, runs: int) -> Row:
-    """Return the medians of so many runs of imgsync."""
+    """Return the medians of *runs* runs of imgsync."""
     command = [str(Path(sys.executable).with_name("imgsync")), *arguments]
     figures = [timed(command, cwd=cwd) for _ in range(runs)]
     if any(one.code for one in figures):
@@ -123,13 +125,13 @@ def plan(folder: Path, runs: int) -> Iterator[Row]:
                         for tag, digest in digests.items()
                     ]
                 )
-        # A listing that is asked for once, with all digests: as many requests as there are repositories, which are pages here.
+        # The listing has all digests on one page per repository, so there is one request per repository.
         kept = f"{REPOSITORIES * TAGS:,} kept tags, digests listed"
         yield measure(f"imgsync apply, {kept}", "10 s, 120 MiB", "apply", "--no-progress", cwd=folder, runs=runs)
         yield measure(f"imgsync plan -o json, {kept}", "10 s", "plan", "-o", "json", cwd=folder, runs=runs)
 
 
-def memory(folder: Path, runs: int) -> Iterator[Row]:  # noqa: ARG001 - one run says it all
+def memory(folder: Path, runs: int) -> Iterator[Row]:  # noqa: ARG001 - one run is enough
     with running_registry(folder / "one") as source, running_registry(folder / "two") as destination:
         for number in range(4):
             push(source.host, "big/app", str(number), image(("big", number), layers=2, layer_bytes=200 << 20))
@@ -145,7 +147,7 @@ PARTS: tuple[Callable[[Path, int], Iterator[Row]], ...] = (validate, plan, memor
 
 
 def rows(runs: int) -> list[Row]:
-    """Measure everything, and print it as it comes."""
+    """Measure everything and print each row when it is ready."""
     found: list[Row] = []
     for part in PARTS:
         with tempfile.TemporaryDirectory(prefix="imgsync-bench-") as folder:

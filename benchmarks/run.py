@@ -1,11 +1,12 @@
 """
-imgsync beside its peers: the same images, the same two registries, cold and unchanged, over loopback and over a long thin line.
+Compare imgsync with similar tools (peers) on the same images and registries.
 
-    make bench                                   everything, five runs each, and docs/performance.md anew
+    make bench                                   everything, five runs each, then write docs/performance.md
     python -m benchmarks.run --only small --runs 2 --tool imgsync --tool skopeo
 
-Requests are counted in the registries' own access logs, bytes written in the kernel's books of the destinations; a run whose tags differ from
-the source's in the end counts as wrong. A peer that is far behind the best one after the first round is not run again: its figure is of one run.
+Each tool runs twice, cold (empty destination) and unchanged, over loopback or a slow line. Requests are counted in the registries' access logs, and
+written bytes in the kernel's figures for the destination processes. A run counts as wrong if its tags differ from the source's at the end. A peer that
+is far behind the best one after the first round does not run again.
 """
 
 from __future__ import annotations
@@ -33,13 +34,17 @@ from benchmarks.timing import timed
 from tests.registry_process import Logged, RegistryProcess, running_registry
 
 _KEPT = Path(__file__).parent / ".corpora"
-# A peer that takes so many times as long as the best one is run once.
+# A peer that takes longer than the best one by this factor runs only once.
 _BEHIND = 1.4
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One line of the tables: what is mirrored, over which line (oneway ms, MiB/s of each connection; which sides), to how many destinations, with us alone."""
+    """
+    One scenario of the benchmark.
+
+    `line` is the slow line, one-way ms and MiB/s per connection, and `sides` says which sides use it. `own` scenarios run imgsync only.
+    """
 
     name: str
     corpus: Corpus
@@ -50,11 +55,11 @@ class Work:
 
     @property
     def title(self) -> str:
-        """Return the work in words."""
+        """Return the title of the scenario."""
         where = "loopback"
         if self.line is not None:
             far = {"both": "both registries", "source": "the source"}[self.sides]
-            where = f"long thin line to {far} ({self.line[0]:g} ms each way, {self.line[1]:g} MiB/s a connection)"
+            where = f"slow line to {far} ({self.line[0]:g} ms each way, {self.line[1]:g} MiB/s per connection)"
         return f"{self.corpus.title}; {where}" + (f"; {self.destinations} destinations at once" if self.destinations > 1 else "")
 
 
@@ -75,7 +80,7 @@ WORKS = (
 
 @dataclass(slots=True)
 class Sample:
-    """One run: figures, requests at each side by kind, bytes read from the source, and how many tags were wrong afterwards."""
+    """One run: figures, requests by kind, bytes moved, and wrong tags."""
 
     wall: float
     cpu: float
@@ -89,7 +94,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Result:
-    """All runs of one tool on one work."""
+    """All runs of one tool in one scenario."""
 
     tool: str
     work: str
@@ -98,7 +103,11 @@ class Result:
 
 
 def bench(work: Work, tools: Sequence[Tool], *, runs: int) -> Iterator[Result]:
-    """Yield what each tool came to; the runs of the tools alternate, so that a busy minute hits all."""
+    """
+    Yield the results of each tool.
+
+    The tools take turns, so that other load on the machine affects all of them.
+    """
     with _source(work.corpus) as source, _line(work, source.host) as seen:
         tags = tuple((repository, tag) for repository in work.corpus.repositories for tag in source.tags(repository))
         results = {tool.name: Result(tool.name, work.name) for tool in tools}
@@ -113,12 +122,12 @@ def bench(work: Work, tools: Sequence[Tool], *, runs: int) -> Iterator[Result]:
 
 
 def is_peer(tool: str) -> bool:
-    """Return whether the tool of this name does what we do: not we ourselves, and not a mere pipe of bytes."""
+    """Return whether *tool* is a similar tool: not imgsync, not curl."""
     return not tool.startswith(("imgsync", "curl"))
 
 
 def _is_behind(result: Result, all_results: Iterable[Result]) -> bool:
-    """Return whether a peer is too far behind the best one, cold and unchanged, to be worth another run."""
+    """Return whether a peer is too far behind the best one for another run."""
     peers = [one for one in all_results if one.cold and is_peer(one.tool)]
     if not is_peer(result.tool) or not peers:
         return False
@@ -135,7 +144,7 @@ def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple
         hosts = [stack.enter_context(_line(work, one.host, side="destination")) for one in registries]
         place = folder / "place"
         place.mkdir()
-        wanted = source.digests(tags)
+        expected = source.digests(tags)
         command = tool.command(Job(seen, tuple(hosts), work.corpus, tags, place))
         samples = []
         for _ in range(2):
@@ -144,7 +153,7 @@ def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple
             figures = timed([shutil.which(command[0]) or command[0], *command[1:]], cwd=place)
             asked = source.requests(marks[0])
             got = [request for one, mark in zip(registries, marks[1], strict=True) for request in one.requests(mark)]
-            wrong = sum(digest != wanted[tag] for one in registries for tag, digest in one.digests(tags).items())
+            wrong = sum(digest != expected[tag] for one in registries for tag, digest in one.digests(tags).items())
             if figures.code or wrong:
                 print(f"  {tool.name}: exit {figures.code}, {wrong} tags wrong: {(place / 'err').read_text()[-300:].strip()}", file=sys.stderr)
             moved = source.sent(marks[0]), sum(map(_written, registries)) - written
@@ -153,13 +162,13 @@ def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple
 
 
 def _written(registry: RegistryProcess) -> int:
-    """Return how many bytes the registry's process wrote so far, be it to its disk or to whoever asked."""
+    """Return the bytes that the registry process wrote to disk and to clients."""
     books = Path(f"/proc/{registry.pid}/io").read_text()
     return int(books.partition("wchar:")[2].split()[0])
 
 
 def _kinds(requests: Sequence[Logged]) -> dict[str, int]:
-    """Count requests by method and what they are about; `GET ping` is one to /v2/."""
+    """Count requests by method and subject; `GET ping` is a request to /v2/."""
     return dict(Counter(f"{one.method} {_subject(one.path)}" for one in requests).most_common())
 
 
@@ -170,7 +179,7 @@ def _subject(path: str) -> str:
 
 @contextlib.contextmanager
 def _source(corpus: Corpus) -> Iterator[RegistryProcess]:
-    """Give a registry that holds *corpus*, kept from one run of the benchmark to the next."""
+    """Start a registry that holds *corpus*, which is kept for later benchmarks."""
     folder = _KEPT / corpus.name
     ready = folder / "ready"
     if not ready.exists():
@@ -184,7 +193,7 @@ def _source(corpus: Corpus) -> Iterator[RegistryProcess]:
 
 @contextlib.contextmanager
 def _line(work: Work, host: str, *, side: str = "source") -> Iterator[str]:
-    """Give HOST:PORT by which *host* is to be reached: its own, or a line's."""
+    """Return the HOST:PORT that tools use for *host*: its own or the line's."""
     if work.line is None or work.sides not in {"both", side}:
         yield host
         return
@@ -228,17 +237,19 @@ def machine() -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=[*(work.name for work in WORKS), "program"], help="this work (repeatable); else all")
-    parser.add_argument("--tool", action="append", help="tools whose name begins so (repeatable); else all that are found")
+    parser.add_argument(
+        "--only", action="append", choices=[*(work.name for work in WORKS), "program"], help="run only this scenario (repeatable); default: all"
+    )
+    parser.add_argument("--tool", action="append", help="run only tools whose name starts with this (repeatable); default: all that are installed")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--output", type=Path, help="write every figure there, as JSON")
+    parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
     options = parser.parse_args()
     tools = [tool for tool in TOOLS if tool.found and (not options.tool or any(tool.name.startswith(name) for name in options.tool))]
     versions = {tool.program: version(tool) for tool in tools}
     print(f"{machine()}\n{ {Path(program).name: found for program, found in versions.items()} }, median of {options.runs} runs")
     document: dict[str, Any] = {"machine": machine(), "versions": {Path(program).name: found for program, found in versions.items()}, "works": {}}
     if options.output and options.output.exists():
-        # Another part of the same run.
+        # The file holds another part of the same run: keep it.
         earlier = json.loads(options.output.read_text())
         document = {**earlier, "machine": document["machine"], "versions": {**earlier["versions"], **document["versions"]}}
     for work in WORKS:

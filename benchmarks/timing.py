@@ -1,4 +1,4 @@
-"""One run of a program: wall, CPU and the largest memory of any of its processes, by the kernel's own books."""
+"""Measure one run of a program with the kernel's own figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# A process's largest memory begins with its parent's: so the parent is a small one, made for this.
+# A process's peak memory starts with that of its parent, so a small launcher starts the program.
 _LAUNCHER = """
 import json, os, resource, sys, time
 before = time.monotonic()
@@ -25,7 +25,7 @@ open(os.environ["FIGURES"], "w").write(json.dumps(figures))
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Seconds of wall and of CPU, MiB of the largest process, the exit code."""
+    """Wall and CPU seconds, peak MiB of the largest process, and the exit code."""
 
     wall: float
     cpu: float
@@ -34,7 +34,11 @@ class Figures:
 
 
 def timed(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None = None) -> Figures:
-    """Run *command* (its first word a path) in the folder *cwd* and return its figures; its output goes to the files `out` and `err` there."""
+    """
+    Run *command* in the folder *cwd* and return its figures.
+
+    The first word must be a path. The output goes to the files `out` and `err` in that folder.
+    """
     figures = cwd / "figures.json"
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     own = {**kept, "HOME": str(cwd), "FIGURES": str(figures), **(environment or {})}
