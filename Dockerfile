@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 FROM python:3.13-slim AS build
 WORKDIR /build
-# Nothing comes in that is not locked by its hash, and nothing is built from source but imgsync itself.
+# Install only packages that are locked by hash. Only imgsync itself is built from source.
 COPY lock ./lock
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/imgsync \
@@ -14,7 +14,7 @@ RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/imgsync install --no-cache-dir --no-index --no-deps dist/*.whl
 
 FROM python:3.13-slim
-# What the build knows and this file cannot; `make image` fills in all but SOURCE.
+# Set by the build. `make image` sets all but SOURCE.
 ARG VERSION=""
 ARG REVISION=""
 ARG CREATED=""
@@ -27,7 +27,7 @@ LABEL org.opencontainers.image.title="imgsync" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.source="${SOURCE}"
 COPY --from=build /opt/imgsync /opt/imgsync
-# Its owner is who runs here, so that a named volume for the state can be written to.
+# Owned by the user of this image, so that it can write to a named volume for the state.
 RUN install -d -o 65532 -g 65532 /mirrors /mirrors/.imgsync
 ENV PATH=/opt/imgsync/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /mirrors
