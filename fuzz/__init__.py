@@ -1,1 +1,5 @@
-"""Every parser of foreign input has a law: a value, or one of our errors, in bounded time. `fuzz.laws` says it, `fuzz.run` looks for what breaks it."""
+"""
+Test the parsers of untrusted input with random input.
+
+A *law* is a property that a group of parsers must have for any input. `fuzz.laws` defines the laws, and `fuzz.run` searches for inputs that break one.
+"""

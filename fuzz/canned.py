@@ -1,8 +1,10 @@
 """
-A client of a registry whose every answer is in a few lines of text, real from the lane upwards: redirects, challenges, tokens, bodies, errors.
+Connect imgsync's registry client to a registry whose answers are one text.
 
-An answer is a status, header lines, an empty line and a body; `===` on a line of its own parts it from the next. Whatever bytes there are read as
-some answers, so that few of them are wasted. After the last one nobody answers.
+Only the HTTP client is replaced. Redirects, challenges, tokens, bodies and errors are handled by the real code.
+
+An answer is a status, header lines, an empty line and a body, and a line `===` separates it from the next one. Any bytes are read as some answers, so
+that few inputs are wasted. After the last answer, every request fails.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from imgsync.oci.retry import Patience
 from imgsync.oci.transport import Transport
 
 LOGIN = Credentials("me", "canary-SECRET", "registries.yaml")
-# Who may know the login of which registry: hosts, and what ends in a dot and one of them.
+# The hosts that may receive the login of a registry, including their subdomains.
 _MAY_KNOW = {
     "r.corp.com": {"corp.com"},
     "docker.io": {"registry-1.docker.io", "auth.docker.io", "hub.docker.com", "docker.io"},
@@ -35,24 +37,28 @@ _ANSWERS_LIMIT = 60
 
 
 class Hurried(Patience):
-    """Two tries and no waiting: whoever would have to wait is stopped."""
+    """A retry policy with two attempts and without pauses."""
 
     def pause(self, seconds: float) -> None:
-        """Go on at once, or not at all."""
+        """Stop the request if it would have to wait."""
         if seconds > 0:
-            raise StoppedError("it would wait")
+            raise StoppedError("the request would have to wait")
 
 
 class CannedLane:
-    """Gives the answers in turn, and looks at what is sent where."""
+    """An HTTP client that returns the given answers and checks every request."""
 
     def __init__(self, answers: Iterator[bytes], registry: str) -> None:
-        """Answer with *answers* in place of *registry*, and of whoever it leads to."""
+        """Answer for *registry* and for every host that it leads to."""
         self._answers = answers
         self._may_know = _MAY_KNOW[registry]
 
     def send(self, request: Outgoing) -> httpx.Response:
-        """Return the next answer; the login never goes to who must not know it, nor in clear."""
+        """
+        Return the next answer.
+
+        Fails if the request sends the login to an untrusted host or without TLS.
+        """
         assert request.target.startswith("/")
         assert request.target.isascii()
         assert request.target.isprintable()
@@ -60,19 +66,19 @@ class CannedLane:
         body = request.body if isinstance(request.body, bytes) else b"".join(request.body or ())
         sent = " ".join([request.target, request.host, *map(": ".join, request.headers), body.decode("latin-1")])
         if "SECRET" in sent or "authorization" in {name.lower() for name, _ in request.headers}:
-            assert scheme == "https", f"the login goes in clear to {host}"
+            assert scheme == "https", f"the login is sent without TLS to {host}"
             name = host.removesuffix(".")
-            assert any(name == known or name.endswith(f".{known}") for known in self._may_know), f"the login goes to {host}"
+            assert any(name == known or name.endswith(f".{known}") for known in self._may_know), f"the login is sent to the untrusted host {host}"
         answer = next(self._answers, None)
         if answer is None:
-            raise httpx.ConnectError("nobody answers any more")
+            raise httpx.ConnectError("there are no more answers")
         return _response(answer)
 
     def connect(self, *_: object) -> None:
-        """There is nothing to connect to."""
+        """Do nothing: there is no connection to open."""
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is no connection to close."""
 
 
 class _Body(httpx.SyncByteStream):
@@ -96,10 +102,10 @@ class _CannedTransport(Transport):
 
 
 class Canned:
-    """One registry, which is known to be told who we are, and its APIs; all answers come from one text."""
+    """One registry with a login, and its APIs; all answers come from one text."""
 
     def __init__(self, text: bytes, *, registry: str = "r.corp.com", origin: str = "source") -> None:
-        """Answer by *text*."""
+        """Answer every request with the next answer of *text*."""
         self.registry = registry
         self._origin = origin
         self.lane = CannedLane(iter(_BETWEEN.split(text)[:_ANSWERS_LIMIT]), registry)
@@ -107,7 +113,7 @@ class Canned:
         self.client = RegistryClient(self._transport(""), self._patience)
 
     def api(self, url: str) -> Api:
-        """Return the registry's API at *url*, "" for its own host."""
+        """Return the registry's API at *url*; "" means the registry's own host."""
         return Api(ApiAccess(self._transport(url), urlsplit(self.client.transport.endpoint.url).hostname or "", lambda _: None), self._patience)
 
     def _transport(self, url: str) -> Transport:
@@ -116,7 +122,7 @@ class Canned:
 
 
 def _no_context() -> None:  # type: ignore[misc]
-    raise AssertionError("nothing here speaks TLS")
+    raise AssertionError("no connection is opened, so no TLS context is needed")
 
 
 def _response(answer: bytes) -> httpx.Response:

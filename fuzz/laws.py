@@ -1,8 +1,10 @@
 """
-One law for each group of parsers: whatever bytes come, there is a value with the properties named here, or an error of `imgsync.errors`; nothing else.
+Define one law for each group of parsers.
 
-`LAWS` names them. A law takes bytes, returns nothing, and raises when it is broken. The suite holds each to the corpus and to what hypothesis makes of
-it (tests/unit/test_laws.py); `python -m fuzz.run` lets coverage guide the search.
+For any input, a parser must return a value with the properties checked here, or raise an error of `imgsync.errors`. Any other exception breaks the law.
+
+`LAWS` lists the laws. A law takes bytes, returns nothing, and raises if it is broken. The test suite checks each law with the corpus and with inputs
+that hypothesis derives from it (tests/unit/test_laws.py). `python -m fuzz.run` searches with coverage guidance.
 """
 
 from __future__ import annotations
@@ -88,7 +90,11 @@ _HEAD_LIMIT = 64 << 10
 
 
 def references(data: bytes) -> None:
-    """References, repositories, registries, platforms, places of a state, URLs: what is accepted prints as something accepted that means the same."""
+    """
+    Check references, repositories, registries, platforms, state locations and URLs.
+
+    An accepted text, printed and parsed again, gives the same value.
+    """
     text = data.decode("utf-8", "replace")
     _address(text)
     with contextlib.suppress(InvalidReferenceError):
@@ -105,7 +111,7 @@ def references(data: bytes) -> None:
     with contextlib.suppress(InvalidReferenceError):
         registry = parse_registry(text)
         assert parse_registry(registry) == registry
-        # What is dialled is what was named.
+        # imgsync connects to the host that was named.
         assert parted(f"https://{registry}/v2/")[0][1] in {registry, registry.rpartition(":")[0], registry.strip("[]"), registry.rpartition(":")[0].strip("[]")}
     with contextlib.suppress(InvalidReferenceError, UsageError):
         assert parse_remote(f"oci://{parse_remote(text)}") == parse_remote(text)
@@ -114,7 +120,11 @@ def references(data: bytes) -> None:
 
 
 def headers(data: bytes) -> None:
-    """Challenges, Retry-After, moments, rate limits, error bodies, a token server's answers: each is read, says nothing, or is an error of ours."""
+    """
+    Check challenges, Retry-After, dates, rate limits, error bodies and token answers.
+
+    Each one is read, is ignored, or raises an error of imgsync.
+    """
     _token(data)
     text = data.decode("latin-1")
     lines = text.split("\n")
@@ -138,7 +148,11 @@ def headers(data: bytes) -> None:
 
 
 def _address(url: str) -> None:
-    """What is dialled is what every other reader would dial, and what is asked for is one line of ASCII."""
+    """
+    Check that imgsync connects to the host that other URL parsers would find.
+
+    The request target must be one line of ASCII.
+    """
     try:
         (scheme, host, port), said, target = parted(url)
     except httpx.InvalidURL:
@@ -152,12 +166,16 @@ def _address(url: str) -> None:
     assert " " not in target
     assert "@" not in said
     with contextlib.suppress(httpx.InvalidURL):
-        # httpx, which follows what browsers do, would dial the same host.
+        # httpx, which parses URLs as browsers do, would connect to the same host.
         assert httpx.URL(f"{scheme}://{said}/").host.strip("[]") == host.strip("[]")
 
 
 def exchanges(data: bytes) -> None:
-    """A manifest and its referrers asked for, through challenges, tokens and redirects: the bytes of the digest, or an error; no login to a foreign host."""
+    """
+    Check requests for a manifest and its referrers.
+
+    Challenges, tokens and redirects end with the bytes of the digest or with an error. No login reaches an untrusted host.
+    """
     first, _, text = data.partition(b"\n")
     digest = first.decode("latin-1").strip()
     canned = Canned(text)
@@ -184,12 +202,16 @@ def _token(data: bytes) -> None:
         assert token.text
         assert token.text.isascii()
         assert token.text.isprintable()
-        # An hour at most, whatever the server says.
+        # imgsync limits a lifetime to one hour, whatever the server says.
         assert token.ends <= time.monotonic() + 3600
 
 
 def listings(data: bytes) -> None:
-    """Repositories and tags in every dialect: names by the grammar, sorted, each once; or an error; no login to a foreign host."""
+    """
+    Check the lists of repositories and tags of every listing API.
+
+    Names match the grammar, are sorted and unique, or there is an error. No login reaches an untrusted host.
+    """
     first, _, text = data.partition(b"\n")
     kinds = sorted(_DIALECTS)
     words = first.decode("latin-1").split()
@@ -229,7 +251,11 @@ _DIALECTS: Mapping[str, Callable[[Canned], Dialect]] = {
 
 
 def blobs(data: bytes) -> None:
-    """A blob downloaded in ranges, and one uploaded where Location says: never more bytes than there are, no byte to a foreign host."""
+    """
+    Check a blob downloaded in ranges and a blob uploaded to a Location.
+
+    Never more bytes than the blob has, and no byte to another host.
+    """
     first, _, text = data.partition(b"\n")
     canned = Canned(text, origin="destination")
     start = len(first) % _BLOB.size_bytes
@@ -251,7 +277,11 @@ def blobs(data: bytes) -> None:
 
 
 def manifests(data: bytes) -> None:
-    """Manifests and indexes, fewer platforms of them, referrers added: the bytes stay as they are, sizes and digests can be trusted."""
+    """
+    Check manifests and indexes, also with fewer platforms or added referrers.
+
+    The bytes stay unchanged, and sizes and digests are valid.
+    """
     try:
         manifest = parse_manifest(data, content_type="application/vnd.oci.image.index.v1+json")
     except UnsupportedContentError:
@@ -274,13 +304,17 @@ def manifests(data: bytes) -> None:
 
 
 def logins(data: bytes) -> None:
-    """Docker's config file and what a credential helper prints: logins, or words that quote nothing of it."""
+    """
+    Check docker's config file and the output of a credential helper.
+
+    They give logins, or an error that quotes nothing from the input.
+    """
     file = auth_files._parsed(data, "config.json")
     assert "SECRET" not in file.warning
     for registry in ("r.corp.com", "docker.io", "quay.io:443"):
         found = file.login(registry, "team/app")
         assert found is None or (isinstance(found.username, str) and isinstance(found.password, str))
-        # A name is shown, a password never.
+        # Output may show a user name, but never a password.
         assert found is None or "SECRET" in found.username or "SECRET" not in repr(found)
         assert isinstance(file.helper(registry), str)
     try:
@@ -291,14 +325,18 @@ def logins(data: bytes) -> None:
 
 
 def states(data: bytes) -> None:
-    """A state's lines, gzipped or not, and an artifact that holds one: what is read can be written and read again, or an error that says where."""
+    """
+    Check an exported state, plain or gzipped, and an artifact that holds one.
+
+    What was read can be written and read again; otherwise there is an error that says where.
+    """
     read = None
     with contextlib.suppress(StateError):
         read = unpack(data) if data.startswith(b"\x1f\x8b") else read_lines([data[: len(data) // 2], data[len(data) // 2 :]])
     if read is not None:
         again = read_lines(write_lines(read.snapshot, created_at=_MOMENT))
         assert again.snapshot == read.snapshot
-    # The bytes inside a gzip are what matters, and nothing finds its way into one by chance.
+    # Random bytes are almost never valid gzip, so the input is packed here to reach the parser behind it.
     with contextlib.suppress(StateError):
         packer = zlib.compressobj(1, wbits=31)
         unpack(packer.compress(data) + packer.flush())
@@ -308,31 +346,39 @@ def states(data: bytes) -> None:
 
 
 def databases(data: bytes) -> None:
-    """A state directory's file, damaged in whatever way: opened, or set aside with a warning; every record that is left is sound, and can be removed."""
+    """
+    Check a state directory with a damaged database.
+
+    It is opened, or moved aside with a warning. Every record that is left is valid and can be removed.
+    """
     folder = _folder() / "state"
     shutil.rmtree(folder, ignore_errors=True)
     for aside in folder.parent.glob("state.broken-*"):
         shutil.rmtree(aside)
     folder.mkdir(mode=0o700)
-    (folder / "cache.db").write_bytes(_edited(_database(), data))
+    (folder / "cache.db").write_bytes(_edit(_database(), data))
     (folder / "cache.db").chmod(0o600)
     with contextlib.suppress(StateError):
-        with _opened(folder) as state:
+        with _open(folder) as state:
             records = state.snapshot().records
             assert all(record.destination == destination for destination, record in records.items())
             state.remove(records)
-        with _opened(folder) as state:
+        with _open(folder) as state:
             assert state.snapshot().records == {}
 
 
 def documents(data: bytes) -> None:
-    """Saved plans, reports and verifications, sealed as by one who knows how: read and shown in every form, or an error."""
+    """
+    Check saved plans, reports and verifications, with correct checksums.
+
+    They can be read and shown in every format, or there is an error.
+    """
     try:
         document = from_json(data, name="plan.json")
     except UsageError:
         return
     with contextlib.suppress(UsageError):
-        plan = plan_of(_sealed(document), name="plan.json")
+        plan = plan_of(_seal(document), name="plan.json")
         for explain in (True, False):
             plan_markdown(plan, explain=explain, show_kept=explain)
             plan_table(plan, explain=explain, show_kept=explain)
@@ -350,7 +396,11 @@ def documents(data: bytes) -> None:
 
 
 def settings(data: bytes) -> None:
-    """A file of mirrors.d, or registries.yaml: mirrors with a declaration of their own, a trust that shows no secret, or faults with their places."""
+    """
+    Check a file of mirrors.d or a registries.yaml.
+
+    The result is mirrors with a declaration digest each, or registry settings that show no secret, or errors with their places.
+    """
     if b"registries:" in data:
         _trust(data)
     else:
@@ -386,7 +436,11 @@ def _trust(data: bytes) -> None:
 
 
 def conversions(data: bytes) -> None:
-    """Other tools' files: mirrors that our own loader reads, or faults; never a file that only looks right."""
+    """
+    Check the conversion of other tools' files.
+
+    The result is files that imgsync itself can load, or errors.
+    """
     first, _, text = data.partition(b"\n")
     name = first.decode("latin-1").strip("# ")
     file = _folder() / "foreign.yaml"
@@ -399,7 +453,11 @@ def conversions(data: bytes) -> None:
 
 
 def answers(data: bytes) -> None:
-    """HTTP answers as they come, cut anywhere, in whatever encoding: a status and a body within its limit, or an error of httpx that becomes ours."""
+    """
+    Check HTTP answers, cut anywhere and in any encoding.
+
+    There is a status and a body within its limit, or an httpx error that becomes an error of imgsync.
+    """
     for size in (7, len(data) or 1):
         parser = ParsedAnswer("GET")
         with contextlib.suppress(httpx.RemoteProtocolError):
@@ -435,7 +493,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
 )
 
 
-def _sealed(document: dict[str, Any]) -> dict[str, Any]:
+def _seal(document: dict[str, Any]) -> dict[str, Any]:
     def canonical(part: object) -> bytes:
         return json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
@@ -445,14 +503,18 @@ def _sealed(document: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def _folder() -> Path:
-    """Return a folder of this process alone, in memory where there is such a place; it goes with the process."""
-    shared = Path("/dev/shm")  # noqa: S108 - a folder with a name of its own is made in it
+    """
+    Return a folder of this process, in memory if possible.
+
+    It is deleted when the process ends.
+    """
+    shared = Path("/dev/shm")  # noqa: S108 - a folder with a unique name is created in it
     folder = tempfile.mkdtemp(prefix=f"imgsync-laws-{os.getpid()}-", dir=shared if os.access(shared, os.W_OK) else None)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
-def _opened(folder: Path) -> contextlib.AbstractContextManager[StateStore]:
+def _open(folder: Path) -> contextlib.AbstractContextManager[StateStore]:
     return open_state(str(folder), thread=_ThisThread(), lock_timeout_seconds=0, on_warning=lambda _: None)
 
 
@@ -463,7 +525,7 @@ class _ThisThread:
 
 @functools.cache
 def _database() -> bytes:
-    """Return the file of a state that holds a record and a note."""
+    """Return the database of a state that holds one record and one note."""
     record = Record("r.corp.com/m/app:1", _BLOB.digest, "0123abcd", 10, "x/y", "s.io/app:1", _BLOB.digest, "platforms=all", _MOMENT)
     with tempfile.TemporaryDirectory() as folder:
         with open_state(f"{folder}/state", thread=_ThisThread(), lock_timeout_seconds=0, on_warning=lambda _: None) as state:
@@ -471,8 +533,12 @@ def _database() -> bytes:
         return Path(folder, "state", "cache.db").read_bytes()
 
 
-def _edited(content: bytes, edits: bytes) -> bytes:
-    """Return *content* changed by *edits*: four bytes each say where and what, a first odd byte that it is cut behind the last."""
+def _edit(content: bytes, edits: bytes) -> bytes:
+    """
+    Return *content* changed by *edits*.
+
+    Each four bytes of *edits* are one change: three bytes for the place, one for the new value. One extra byte at the end cuts the content at the last place.
+    """
     changed = bytearray(content)
     place = 0
     for begin in range(0, len(edits) - 3, 4):

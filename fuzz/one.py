@@ -1,4 +1,8 @@
-"""One law under atheris: `python -m fuzz.one LAW [options of libFuzzer] [folders of inputs]`."""
+"""
+Run one law under atheris.
+
+    python -m fuzz.one LAW [libFuzzer options] [input folders]
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ with atheris.instrument_imports(include=["imgsync", "fuzz", "semantic_version"])
 
 
 def main() -> None:
-    """Fuzz until told to end, or until the law is broken."""
+    """Fuzz until a limit is reached or the law is broken."""
     law = LAWS[sys.argv.pop(1)]
     atheris.Setup(sys.argv, law)
     atheris.Fuzz()

@@ -1,8 +1,10 @@
 """
-`python -m fuzz.run [--seconds N] [LAW …]`: each law in turn, so many seconds, guided by coverage; ends with 1 when one is broken.
+Run each law in turn, guided by code coverage.
 
-What was found interesting is kept in .fuzz/inputs and used the next time, what breaks a law in .fuzz/findings, what libFuzzer says in .fuzz/LAW.log.
-Executions and seconds are kept for docs/reliability.md as other figures are (`tests.figures`), by `make fuzz` in .fuzz/figures.jsonl.
+    python -m fuzz.run [--seconds N] [LAW …]
+
+The exit code is 1 if a law is broken. Interesting inputs are kept in .fuzz/inputs for the next time, inputs that break a law in .fuzz/findings, and
+libFuzzer's output in .fuzz/LAW.log. `make fuzz` also collects executions and seconds in .fuzz/figures.jsonl for docs/reliability.md (`tests.figures`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _SLOWEST_SECONDS = 25
 
 
 def fuzz(law: str, seconds: int) -> bool:
-    """Look for *seconds* for what breaks *law*; return whether it held."""
+    """Search *seconds* for an input that breaks *law*; return whether it held."""
     inputs, findings, log = _WORK / "inputs" / law, _WORK / "findings", _WORK / f"{law}.log"
     for folder in (inputs, findings):
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +37,7 @@ def fuzz(law: str, seconds: int) -> bool:
     said = log.read_text(encoding="utf-8", errors="replace")
     done = _DONE.search(said)
     if code != 0 or done is None:
-        print(f"{law}: broken; {log} tells how, {findings} holds the input\n{said[-2000:]}", flush=True)
+        print(f"{law}: broken; see {log}; the input is in {findings}\n{said[-2000:]}", flush=True)
         return False
     executions, took = int(done[1]), int(done[2])
     print(f"{law}: held in {executions:,} executions, {took} s", flush=True)
@@ -44,7 +46,11 @@ def fuzz(law: str, seconds: int) -> bool:
 
 
 def _dictionary(law: str) -> list[str]:
-    """Write the words of the law's corpus, if there are any, as a dictionary: what no comparison gives away, such as keys of JSON; return the option."""
+    """
+    Write the words of the law's corpus as a dictionary and return the option.
+
+    Coverage cannot find such words itself, for example keys of JSON. Without words there is no option.
+    """
     words = {word for path in (CORPUS / law).iterdir() for word in _WORDS.findall(path.read_bytes())}
     path = _WORK / f"{law}.dict"
     path.write_text("".join(f'"{word.decode()}"\n' for word in sorted(words)), encoding="ascii")
@@ -52,14 +58,14 @@ def _dictionary(law: str) -> list[str]:
 
 
 def main() -> int:
-    """Run the laws that the command line names, all of them when it names none."""
+    """Run the laws named on the command line, or all of them."""
     names = sorted(path.name for path in CORPUS.iterdir())
-    parser = argparse.ArgumentParser(prog="fuzz.run", description="Let coverage guide the search for what breaks a law.")
-    parser.add_argument("laws", nargs="*", metavar="LAW", help=f"one of {', '.join(names)}; all of them if none is named")
-    parser.add_argument("--seconds", type=int, default=600, help="for each law (600)")
+    parser = argparse.ArgumentParser(prog="fuzz.run", description="Search for inputs that break a law, guided by code coverage.")
+    parser.add_argument("laws", nargs="*", metavar="LAW", help=f"one of {', '.join(names)}; default: all")
+    parser.add_argument("--seconds", type=int, default=600, help="seconds per law (default: 600)")
     options = parser.parse_args()
     if unknown := set(options.laws) - set(names):
-        parser.error(f"there is no law called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+        parser.error(f"unknown law {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
     held = [fuzz(law, options.seconds) for law in options.laws or names]
     return 0 if all(held) else 1
 
