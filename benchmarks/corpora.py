@@ -1,4 +1,4 @@
-"""Define the images that a benchmark mirrors: the same ones in every run."""
+"""Define the images that the benchmarks mirror, identical in every run."""
 
 from __future__ import annotations
 

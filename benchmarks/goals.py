@@ -15,7 +15,7 @@ OWN = "imgsync"
 
 
 def value(result: Figures, phase: str, name: str) -> float:
-    """Return the median of one figure; for requests and bytes, the last run's."""
+    """Return the median of one figure (requests and bytes: the last)."""
     samples = result[phase]
     if name in {"source", "destination"}:
         return sum(samples[-1][name].values())

@@ -1,5 +1,7 @@
 """
-Simulate a slow line: a TCP proxy with latency, rate limit and slow start.
+Simulate a slow line with a TCP proxy.
+
+The proxy adds latency, a rate limit and slow start.
 
     python -m benchmarks.line ONEWAY_MS RATE_MIB HOST:PORT
 
@@ -20,7 +22,7 @@ _PIECE = 64 << 10
 
 
 class _Direction:
-    """One direction of a connection: limits the rate, then delays by the latency."""
+    """One direction of a connection, with its rate limit and latency."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, oneway: float, rate: float, begins: float) -> None:
         self._reader, self._writer = reader, writer

@@ -127,7 +127,7 @@ def is_peer(tool: str) -> bool:
 
 
 def _is_behind(result: Result, all_results: Iterable[Result]) -> bool:
-    """Return whether a peer is too far behind the best one for another run."""
+    """Return whether a peer is too slow to run again."""
     peers = [one for one in all_results if one.cold and is_peer(one.tool)]
     if not is_peer(result.tool) or not peers:
         return False
@@ -162,13 +162,13 @@ def _run(work: Work, tool: Tool, source: RegistryProcess, seen: str, tags: tuple
 
 
 def _written(registry: RegistryProcess) -> int:
-    """Return the bytes that the registry process wrote to disk and to clients."""
+    """Return the bytes that the registry wrote to disk and to clients."""
     books = Path(f"/proc/{registry.pid}/io").read_text()
     return int(books.partition("wchar:")[2].split()[0])
 
 
 def _kinds(requests: Sequence[Logged]) -> dict[str, int]:
-    """Count requests by method and subject; `GET ping` is a request to /v2/."""
+    """Count requests by method and subject; `GET ping` means /v2/."""
     return dict(Counter(f"{one.method} {_subject(one.path)}" for one in requests).most_common())
 
 
@@ -193,7 +193,7 @@ def _source(corpus: Corpus) -> Iterator[RegistryProcess]:
 
 @contextlib.contextmanager
 def _line(work: Work, host: str, *, side: str = "source") -> Iterator[str]:
-    """Return the HOST:PORT that tools use for *host*: its own or the line's."""
+    """Return the HOST:PORT that tools use to reach *host*."""
     if work.line is None or work.sides not in {"both", side}:
         yield host
         return

@@ -25,7 +25,7 @@ open(os.environ["FIGURES"], "w").write(json.dumps(figures))
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Wall and CPU seconds, peak MiB of the largest process, and the exit code."""
+    """Wall seconds, CPU seconds, peak MiB of a process, exit code."""
 
     wall: float
     cpu: float

@@ -102,7 +102,7 @@ class _CannedTransport(Transport):
 
 
 class Canned:
-    """One registry with a login, and its APIs; all answers come from one text."""
+    """One registry and its APIs, whose answers come from one text."""
 
     def __init__(self, text: bytes, *, registry: str = "r.corp.com", origin: str = "source") -> None:
         """Answer every request with the next answer of *text*."""

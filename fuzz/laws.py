@@ -149,7 +149,7 @@ def headers(data: bytes) -> None:
 
 def _address(url: str) -> None:
     """
-    Check that imgsync connects to the host that other URL parsers would find.
+    Check that imgsync connects to the host that other parsers find.
 
     The request target must be one line of ASCII.
     """
@@ -202,7 +202,7 @@ def _token(data: bytes) -> None:
         assert token.text
         assert token.text.isascii()
         assert token.text.isprintable()
-        # imgsync limits a lifetime to one hour, whatever the server says.
+        # imgsync limits every lifetime to one hour.
         assert token.ends <= time.monotonic() + 3600
 
 
@@ -252,7 +252,7 @@ _DIALECTS: Mapping[str, Callable[[Canned], Dialect]] = {
 
 def blobs(data: bytes) -> None:
     """
-    Check a blob downloaded in ranges and a blob uploaded to a Location.
+    Check blobs downloaded in ranges and blobs uploaded to a Location.
 
     Never more bytes than the blob has, and no byte to another host.
     """
@@ -326,9 +326,9 @@ def logins(data: bytes) -> None:
 
 def states(data: bytes) -> None:
     """
-    Check an exported state, plain or gzipped, and an artifact that holds one.
+    Check an exported state and an artifact that holds one.
 
-    What was read can be written and read again; otherwise there is an error that says where.
+    The export is plain or gzipped. What was read can be written and read again; otherwise there is an error that says where.
     """
     read = None
     with contextlib.suppress(StateError):
@@ -443,7 +443,7 @@ def conversions(data: bytes) -> None:
     """
     first, _, text = data.partition(b"\n")
     name = first.decode("latin-1").strip("# ")
-    file = _folder() / "foreign.yaml"
+    file = _folder() / "other-tool.yaml"
     file.write_bytes(text)
     options = Options(destination="r.corp.com/mirror") if name == "skopeo-sync" else Options()
     with contextlib.suppress(ConfigError, UsageError, InvalidReferenceError):
@@ -525,7 +525,7 @@ class _ThisThread:
 
 @functools.cache
 def _database() -> bytes:
-    """Return the database of a state that holds one record and one note."""
+    """Return the database of a state with one record and one note."""
     record = Record("r.corp.com/m/app:1", _BLOB.digest, "0123abcd", 10, "x/y", "s.io/app:1", _BLOB.digest, "platforms=all", _MOMENT)
     with tempfile.TemporaryDirectory() as folder:
         with open_state(f"{folder}/state", thread=_ThisThread(), lock_timeout_seconds=0, on_warning=lambda _: None) as state:

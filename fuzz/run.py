@@ -47,9 +47,9 @@ def fuzz(law: str, seconds: int) -> bool:
 
 def _dictionary(law: str) -> list[str]:
     """
-    Write the words of the law's corpus as a dictionary and return the option.
+    Write the words of the law's corpus as a libFuzzer dictionary.
 
-    Coverage cannot find such words itself, for example keys of JSON. Without words there is no option.
+    Coverage cannot find such words itself, for example keys of JSON. Returns the option for libFuzzer, or none if there are no words.
     """
     words = {word for path in (CORPUS / law).iterdir() for word in _WORDS.findall(path.read_bytes())}
     path = _WORK / f"{law}.dict"

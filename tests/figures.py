@@ -19,7 +19,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 
 
 def record(measure: str, value: float | str, *, unit: str = "", note: str = "") -> None:
-    """Append one figure: the measure, its value and unit, and how it was measured."""
+    """Append one figure; *note* says how it was measured."""
     if path := os.environ.get("IMGSYNC_FIGURES"):
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"measure": measure, "value": value, "unit": unit, "note": note}) + "\n")
@@ -27,7 +27,7 @@ def record(measure: str, value: float | str, *, unit: str = "", note: str = "") 
 
 def table(lines: list[str]) -> str:
     """
-    Return the figures of JSON *lines* as a Markdown table, sorted by name.
+    Return the figures of JSON *lines* as a sorted Markdown table.
 
     If a figure was measured twice, the last one counts.
     """
