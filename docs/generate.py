@@ -17,10 +17,10 @@ from typing import Any
 
 import click
 
+from imgsync.apply.report import Report
 from imgsync.cli import cli
 from imgsync.config.schema_check import schema_text
 from imgsync.render.metrics import metrics_text
-from imgsync.report import Report
 
 REFERENCE = Path(__file__).parent / "reference"
 _PART = re.compile(r"(<!-- begin: ([\w.-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)

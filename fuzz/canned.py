@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 from imgsync.errors import StoppedError
 from imgsync.oci.endpoint import Credentials, Declared, Endpoint
-from imgsync.oci.foreign import httpx
+from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.request import Outgoing
+from imgsync.oci.limits.rate_limit import Pace
+from imgsync.oci.limits.retry import Patience
 from imgsync.oci.listing.api import Api, ApiAccess
-from imgsync.oci.outgoing import Outgoing
-from imgsync.oci.pace import Pace
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.retry import Patience
 from imgsync.oci.transport import Transport
 
 LOGIN = Credentials("me", "canary-SECRET", "registries.yaml")

@@ -27,26 +27,26 @@ from urllib.parse import urlsplit
 
 from fuzz.canned import Canned
 from imgsync.config.load import load_mirrors
-from imgsync.config.trust import read_trust
+from imgsync.config.registries import read_trust
 from imgsync.convert.formats import NAMES, convert_files
 from imgsync.convert.model import Options
 from imgsync.convert.writer import mirrors_text, registries_text
-from imgsync.documents.form import from_json
+from imgsync.documents.envelope import from_json
 from imgsync.documents.plan import plan_of
 from imgsync.documents.report import report_document, report_of
 from imgsync.documents.verification import verification_document, verification_of
 from imgsync.errors import ConfigError, CredentialsError, ImgsyncError, InvalidReferenceError, StateError, UnsupportedContentError, UsageError
-from imgsync.oci import auth_files, helper
-from imgsync.oci.address import parted
-from imgsync.oci.answer import ParsedAnswer
-from imgsync.oci.budget import PullBudget
-from imgsync.oci.challenge import parse_challenges
-from imgsync.oci.digest import digest_of, is_digest
+from imgsync.oci.auth import auth_files
+from imgsync.oci.auth import credential_helper as helper
+from imgsync.oci.auth.challenge import parse_challenges
+from imgsync.oci.auth.token import parse_token
 from imgsync.oci.download import download
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
-from imgsync.oci.foreign import httpx
-from imgsync.oci.listing.brief import tags_at_once
+from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.response_parser import ParsedAnswer
+from imgsync.oci.http.url import parted
+from imgsync.oci.limits.pull_limit import PullBudget
 from imgsync.oci.listing.catalog import Catalog
 from imgsync.oci.listing.dockerhub import URL as HUB
 from imgsync.oci.listing.dockerhub import DockerHub
@@ -58,15 +58,13 @@ from imgsync.oci.listing.harbor import Harbor
 from imgsync.oci.listing.model import Dialect
 from imgsync.oci.listing.quay import Quay
 from imgsync.oci.listing.rows import moment_of
-from imgsync.oci.manifest import Descriptor, parse_manifest, parse_platform, select_platforms
-from imgsync.oci.reference import Repository, is_repository_path, is_tag, parse_reference, parse_registry, parse_repository
-from imgsync.oci.referrers import with_referrers
-from imgsync.oci.token import parse_token
+from imgsync.oci.listing.tag_names import tags_at_once
+from imgsync.oci.responses import read_body
+from imgsync.oci.spec.digest import digest_of, is_digest
+from imgsync.oci.spec.manifest import Descriptor, parse_manifest, parse_platform, select_platforms
+from imgsync.oci.spec.reference import Repository, is_repository_path, is_tag, parse_reference, parse_registry, parse_repository
+from imgsync.oci.spec.referrers import with_referrers
 from imgsync.oci.upload import begin_upload
-from imgsync.oci.wire import read_body
-from imgsync.remote_state.artifact import pull_artifact
-from imgsync.remote_state.packing import unpack
-from imgsync.remote_state.reference import parse_remote
 from imgsync.render.gitlab import gitlab_summary
 from imgsync.render.junit import report_junit
 from imgsync.render.plan_markdown import plan_markdown
@@ -77,8 +75,11 @@ from imgsync.render.report_table import report_table
 from imgsync.render.verification_markdown import verification_markdown
 from imgsync.render.verification_table import verification_table
 from imgsync.state import StateStore, open_state
-from imgsync.state.lines import read_lines, write_lines
+from imgsync.state.jsonl import read_lines, write_lines
 from imgsync.state.record import Record
+from imgsync.state.remote.artifact import pull_artifact
+from imgsync.state.remote.packing import unpack
+from imgsync.state.remote.reference import parse_remote
 
 Law = Callable[[bytes], None]
 

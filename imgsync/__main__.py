@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 
-from imgsync.light import instead
+from imgsync.system.lazy_import import instead
 
 _WITHOUT_NETWORK = {"convert", "init", "schema", "show", "validate", "-h", "--help", "--version"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from imgsync.apply.report import Outcome, Report
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
-from imgsync.report import Outcome, Report
 
 DIGEST = "sha256:" + "9001185023b6" + "a" * 52
 OTHER = "sha256:" + "7031c1b28338" + "b" * 52

@@ -9,8 +9,8 @@ import click
 
 import imgsync
 from imgsync.cli.lazy import LazyGroup
-from imgsync.outlet import discard
-from imgsync.redaction import Redaction
+from imgsync.system.stdio import discard
+from imgsync.text.redaction import Redaction
 
 _COMMANDS = {
     "validate": "Check everything that needs no network.",
@@ -73,8 +73,7 @@ def _told(message: str, *, hint: str = "") -> int:
 
 def _failed(error: Exception, redaction: Redaction) -> int:
     from imgsync.errors import ConfigError, ImgsyncError
-    from imgsync.inert import inert_lines
-    from imgsync.render.safe import safe
+    from imgsync.text.sanitize import inert_lines, safe
 
     if isinstance(error, ConfigError):
         from imgsync.cli.faults import print_faults

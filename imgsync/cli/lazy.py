@@ -10,7 +10,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in `imgsync.cli.<name>`, dashes as underscores, each as `command`."""
+    """A group whose commands live in `imgsync.cli.commands.<name>`, dashes as underscores, each as `command`."""
 
     def __init__(self, *args: Any, commands_help: Mapping[str, str], **kwargs: Any) -> None:
         """Know the commands by name and one line of help."""
@@ -25,7 +25,7 @@ class LazyGroup(click.Group):
         """Return the command, imported now."""
         if cmd_name not in self._help:
             return None
-        found: click.Command = importlib.import_module(f"imgsync.cli.{cmd_name.replace('-', '_')}").command
+        found: click.Command = importlib.import_module(f"imgsync.cli.commands.{cmd_name.replace('-', '_')}").command
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's interface

@@ -34,7 +34,7 @@ class Duration(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return *value* in seconds."""
-        from imgsync.units import parse_duration
+        from imgsync.text.units import parse_duration
 
         if isinstance(value, float):
             return value
@@ -51,7 +51,7 @@ class Size(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return *value* in bytes."""
-        from imgsync.units import parse_size
+        from imgsync.text.units import parse_size
 
         if isinstance(value, int):
             return value

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from imgsync.outlet import discard, takes
-from imgsync.redaction import Redaction
+from imgsync.system.stdio import discard, takes
+from imgsync.text.redaction import Redaction
 
 _COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x": "red"}
 _SIGNS = re.compile(r"^  ([-+~?!x]) ", re.MULTILINE)
@@ -37,7 +37,7 @@ def say_table(text: str) -> None:
 
 def say_json(document: Any) -> None:
     """Write *document* to stdout as JSON, indented for people on a terminal."""
-    from imgsync.documents.form import to_json
+    from imgsync.documents.envelope import to_json
 
     _write(f"{to_json(redaction().clean_values(document), indented=sys.stdout.isatty())}\n")
 
@@ -45,10 +45,10 @@ def say_json(document: Any) -> None:
 def _write(text: str) -> None:
     """Write to stdout; a reader that takes its time holds up nothing else, and one that is gone does not change what a command comes to."""
     try:
-        if "imgsync.concurrency" not in sys.modules or takes(sys.stdout, len(text.encode(errors="replace"))):
+        if "imgsync.concurrency.greenlets" not in sys.modules or takes(sys.stdout, len(text.encode(errors="replace"))):
             _put(text)
         else:
-            from imgsync.concurrency import in_thread
+            from imgsync.concurrency.native_thread import in_thread
 
             in_thread(lambda: _put(text))
     except BrokenPipeError:

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgsync.apply.report import Report
 from imgsync.cli.output import redaction, say, say_json, say_table
 from imgsync.config.model import Config
 from imgsync.errors import UsageError
-from imgsync.events import Log
+from imgsync.logs.events import Log
 from imgsync.plan.model import Change, Plan
-from imgsync.report import Report
-from imgsync.whole_file import write_whole
+from imgsync.system.atomic_write import write_whole
 
 if TYPE_CHECKING:
-    from imgsync.verification import Verification
+    from imgsync.plan.findings import Verification
 
 # What GitHub shows of a step's summary is at most 1 MiB; more is dropped as a whole.
 _SUMMARY_BYTES = 900 << 10
@@ -86,7 +86,7 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
     Raises:
         UsageError: The file cannot be written, or what is hidden is a part of the plan, so that a file without it would not be the plan.
     """
-    from imgsync.documents.form import to_json
+    from imgsync.documents.envelope import to_json
 
     text = redaction().clean(to_json(plan_json(plan, config, explain=True), indented=True))
     _check_saved(text, plan, config, name=path)
@@ -95,7 +95,7 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
 
 def _check_saved(text: str, plan: Plan, config: Config, *, name: str) -> None:
     """Return when *text* will be read as *plan*: a password may be a part of a reference or a digest in it, or of a word that all plans have."""
-    from imgsync.documents.form import from_json
+    from imgsync.documents.envelope import from_json
     from imgsync.documents.plan import check_made_for, plan_of
 
     try:

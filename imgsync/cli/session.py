@@ -13,25 +13,28 @@ from typing import NoReturn
 
 import click
 
+from imgsync.apply.listener import Watcher
 from imgsync.cli.options import Common
 from imgsync.cli.output import redaction
-from imgsync.cli.state_place import state_at
-from imgsync.completeness import Completeness
-from imgsync.concurrency import NativeThread, Stop, on_signals, spawn_later
+from imgsync.cli.state_backend import state_at
+from imgsync.concurrency.greenlets import spawn_later
+from imgsync.concurrency.native_thread import NativeThread
+from imgsync.concurrency.signals import on_signals
+from imgsync.concurrency.stop import Stop
 from imgsync.config.model import Config, Trust
 from imgsync.errors import RateLimitedError
-from imgsync.events import Log
-from imgsync.log import LogStream, configure_logging
-from imgsync.oci.retry import RetryDetails
-from imgsync.plan.ahead import OnPending
+from imgsync.images.completeness import Completeness
+from imgsync.logs.configure import LogStream, configure_logging
+from imgsync.logs.events import Log
+from imgsync.oci.limits.retry import RetryDetails
 from imgsync.plan.build import build_plan
-from imgsync.plan.inquiry import Inquiry
+from imgsync.plan.context import Inquiry
+from imgsync.plan.destination_tags import Served
 from imgsync.plan.model import Plan
-from imgsync.plan.served import Served
+from imgsync.plan.ready import OnPending
 from imgsync.progress.heartbeat import Heartbeat
-from imgsync.registries import Registries
+from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
-from imgsync.watcher import Watcher
 
 STOPPED_EXIT = 75
 CUT_EXIT = 130

@@ -36,13 +36,13 @@ def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def opened_state(state: str, registries: str | None, *, read_only: bool, lock_timeout: float = 0.0) -> Iterator[StateStore]:
     """Give the *state*, of a directory or of a registry that *registries* tells how to reach."""
-    from imgsync.remote_state.reference import is_remote
+    from imgsync.state.remote.reference import is_remote
 
     if is_remote(state):
         with opened_session(state, registries, read_only=read_only, lock_timeout=lock_timeout) as session:
             yield session.state
         return
-    from imgsync.concurrency import NativeThread
+    from imgsync.concurrency.native_thread import NativeThread
     from imgsync.state import open_state
 
     thread = NativeThread()

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from imgsync.config.allowlist import allows, fixed_part
 from imgsync.config.mirrors import MirrorBuilder
 from imgsync.config.model import Config, Mirror, Trust
-from imgsync.config.reach import allows, fixed_part
+from imgsync.config.registries import read_trust
 from imgsync.config.require import unknown_signers
 from imgsync.config.schema_check import check_schema
 from imgsync.config.templates import expand_repository, expand_tag
-from imgsync.config.trust import read_trust
 from imgsync.config.yaml_reader import Document, read_documents, read_some
 from imgsync.errors import ConfigError, Fault, InvalidReferenceError, UsageError
-from imgsync.globs import compile_glob
-from imgsync.tags import names_only
+from imgsync.filters.globs import compile_glob
+from imgsync.filters.tags import names_only
 
 _DEFAULT_TRUST = "registries.yaml"
 _NAME_ONE = "name a folder such as mirrors.d, or a file"

@@ -11,11 +11,11 @@ from imgsync.config.model import Concurrency, Destination, Mirror, Prune, Retry,
 from imgsync.config.require import require_faults, require_of
 from imgsync.config.yaml_reader import Document, Path
 from imgsync.errors import Fault, InvalidReferenceError
-from imgsync.globs import compile_expression, compile_glob
-from imgsync.oci.reference import is_repository_path, is_tag, parse_path, parse_registry, parse_repository
-from imgsync.tags import TagFilter
-from imgsync.units import parse_duration
-from imgsync.versions import parse_range
+from imgsync.filters.globs import compile_expression, compile_glob
+from imgsync.filters.tags import TagFilter
+from imgsync.filters.versions import parse_range
+from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_path, parse_registry, parse_repository
+from imgsync.text.units import parse_duration
 
 _LONGEST_AGE_SECONDS = 100 * 366 * 86400.0
 _BLOCKS = ("tags", "require", "concurrency", "timeouts", "retry")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import NoReturn, Self
 
-from imgsync.public_keys import PublicKey
-from imgsync.tags import TagFilter
+from imgsync.config.public_keys import PublicKey
+from imgsync.filters.tags import TagFilter
 
 
 @dataclass(frozen=True, slots=True)

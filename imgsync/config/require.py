@@ -9,8 +9,8 @@ from typing import Any
 from imgsync.config.model import Mirror, Require, Trust
 from imgsync.config.yaml_reader import Path
 from imgsync.errors import Fault
-from imgsync.globs import compile_glob
-from imgsync.units import parse_size
+from imgsync.filters.globs import compile_glob
+from imgsync.text.units import parse_size
 
 # What came before verifies less.
 _LEAST_SIGSTORE = (4, 2)

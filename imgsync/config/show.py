@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from imgsync.config.model import Config, Mirror, RegistryTrust, Require, SigningIdentity, SigningKey
-from imgsync.inert import inert, inert_lines
-from imgsync.units import declared_duration
+from imgsync.text.sanitize import inert, inert_lines
+from imgsync.text.units import declared_duration
 
 
 def show_config(config: Config) -> str:

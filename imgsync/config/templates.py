@@ -6,7 +6,7 @@ from string import Formatter
 
 from imgsync.config.model import Destination
 from imgsync.errors import InvalidReferenceError
-from imgsync.oci.reference import is_repository_path, is_tag
+from imgsync.oci.spec.reference import is_repository_path, is_tag
 
 _REPOSITORY_FIELDS = ("path", "name", "parent", "flat", "relative", "registry")
 _TAG_FIELDS = ("tag",)

@@ -16,8 +16,8 @@ from imgsync.convert.patterns import plain_name
 from imgsync.convert.reading import Piece
 from imgsync.convert.shapes import REFERRERS_TRAVEL, checked_platforms, destination_of, mirror_name, named, read_image, read_registry, repositories_of
 from imgsync.convert.trust import TrustGathering
-from imgsync.globs import compile_expression
-from imgsync.oci.reference import is_repository_path
+from imgsync.filters.globs import compile_expression
+from imgsync.oci.spec.reference import is_repository_path
 
 NAME = "dregsy"
 _WHEN = (False, "when to run is said by CI or cron")

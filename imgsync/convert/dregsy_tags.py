@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from imgsync.convert.patterns import globs, whole_match, without_groups
 from imgsync.convert.ranges import by_precedence
 from imgsync.convert.reading import Piece
-from imgsync.globs import compile_expression
-from imgsync.oci.reference import is_tag
-from imgsync.tags import TagFilter
-from imgsync.versions import parse_version
+from imgsync.filters.globs import compile_expression
+from imgsync.filters.tags import TagFilter
+from imgsync.filters.versions import parse_version
+from imgsync.oci.spec.reference import is_tag
 
 _LATEST = re.compile(r"keep:\s+latest\s+([0-9]{1,9})")
 # To dregsy `1.36-musl` is no version, where `1.36.0-musl` is one and `1.36` another.

@@ -17,9 +17,9 @@ from imgsync.convert.reading import Piece
 from imgsync.convert.shapes import REFERRERS_TRAVEL, destination_of, digest_left_out, merged, mirror_name, named, read_image, read_registry
 from imgsync.convert.trust import TrustGathering
 from imgsync.errors import UsageError
-from imgsync.globs import compile_expression
-from imgsync.oci.reference import Reference, is_tag
-from imgsync.tags import TagFilter
+from imgsync.filters.globs import compile_expression
+from imgsync.filters.tags import TagFilter
+from imgsync.oci.spec.reference import Reference, is_tag
 
 NAME = "image-syncer"
 _LOGIN = ("username", "password", "insecure")

@@ -27,8 +27,8 @@ from imgsync.convert.shapes import (
     repositories_of,
 )
 from imgsync.convert.trust import TrustGathering
-from imgsync.oci.reference import Reference
-from imgsync.tags import TagFilter
+from imgsync.filters.tags import TagFilter
+from imgsync.oci.spec.reference import Reference
 
 NAME = "regsync"
 _WHEN = (False, "when to run is said by CI or cron")

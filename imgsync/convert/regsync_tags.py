@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from imgsync.convert.patterns import anchored, globs, plain_name, whole_match
 from imgsync.convert.ranges import by_precedence
 from imgsync.convert.reading import Piece
-from imgsync.globs import compile_expression
-from imgsync.tags import TagFilter, names_only, select_tags
+from imgsync.filters.globs import compile_expression
+from imgsync.filters.tags import TagFilter, names_only, select_tags
 
 # The tag under which cosign stores the signature of an image.
 SIGNATURE = f"sha256-{'0' * 64}.sig"

@@ -10,8 +10,8 @@ from imgsync.config.model import Destination, Mirror, Source
 from imgsync.convert.patterns import globs
 from imgsync.convert.reading import Piece
 from imgsync.errors import InvalidReferenceError
-from imgsync.oci.reference import Reference, is_repository_path, parse_reference, parse_registry
-from imgsync.tags import names_only
+from imgsync.filters.tags import names_only
+from imgsync.oci.spec.reference import Reference, is_repository_path, parse_reference, parse_registry
 
 _HUB_NAMES = {"registry.hub.docker.com", "hub.docker.com"}
 _NAME_LIMIT = 63

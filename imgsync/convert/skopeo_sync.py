@@ -16,10 +16,10 @@ from imgsync.convert.reading import Piece
 from imgsync.convert.shapes import REFERRERS_TRAVEL, digest_left_out, merged, mirror_name, named, read_image, read_registry
 from imgsync.convert.trust import TrustGathering
 from imgsync.errors import InvalidReferenceError, UsageError
-from imgsync.globs import compile_expression
-from imgsync.oci.digest import is_digest
-from imgsync.oci.reference import Reference, is_repository_path, is_tag, parse_registry
-from imgsync.tags import TagFilter
+from imgsync.filters.globs import compile_expression
+from imgsync.filters.tags import TagFilter
+from imgsync.oci.spec.digest import is_digest
+from imgsync.oci.spec.reference import Reference, is_repository_path, is_tag, parse_registry
 
 NAME = "skopeo-sync"
 _IMAGES = ("images", "images-by-tag-regex", "images-by-semver")

@@ -10,7 +10,7 @@ import yaml
 
 from imgsync.config.model import Destination, Mirror, Source
 from imgsync.convert.model import Conversion, TrustEntry
-from imgsync.tags import TagFilter
+from imgsync.filters.tags import TagFilter
 
 _WIDTH = 160
 _SCHEMAS = {"mirror": "../schema/mirror.schema.json", "registries": "schema/registries.schema.json"}

@@ -14,10 +14,10 @@ from typing import Any
 
 import imgsync
 from imgsync.config.model import Config
-from imgsync.documents.form import check_format, errors_document, errors_of, reading
-from imgsync.documents.typed import member
+from imgsync.documents.decode import member
+from imgsync.documents.envelope import check_format, errors_document, errors_of, reading
 from imgsync.errors import UsageError
-from imgsync.oci.digest import is_digest
+from imgsync.oci.spec.digest import is_digest
 from imgsync.plan.model import Change, MirrorNotes, Plan, PullCost, canonical_json, id_of
 
 FORMAT = "imgsync.plan/v1"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from imgsync.documents.form import check_format, errors_document, errors_of, reading, with_hint
-from imgsync.documents.typed import member
+from imgsync.apply.report import Outcome, Report
+from imgsync.documents.decode import member
+from imgsync.documents.envelope import check_format, errors_document, errors_of, reading, with_hint
 from imgsync.plan.model import Action, Change
-from imgsync.report import Outcome, Report
 
 FORMAT = "imgsync.report/v1"
 _RESULTS = ("copied", "kept", "failed", "refused", "deleted", "remaining", "held")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from imgsync.documents.form import check_format, errors_document, errors_of, reading
-from imgsync.documents.typed import member
-from imgsync.verification import Condition, Finding, Verification
+from imgsync.documents.decode import member
+from imgsync.documents.envelope import check_format, errors_document, errors_of, reading
+from imgsync.plan.findings import Condition, Finding, Verification
 
 FORMAT = "imgsync.verification/v1"
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import imgsync
 from imgsync.config.schema_check import schema_text
-from imgsync.oci.reference import parse_repository
+from imgsync.oci.spec.reference import parse_repository
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ALWAYS = ("mirrors.d/example.yaml", "registries.yaml", "requirements.txt", ".pre-commit-config.yaml", ".gitignore", "README.md")

@@ -6,12 +6,12 @@ import re
 from collections.abc import Generator, Iterator
 
 from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableError
-from imgsync.oci.call import StreamedAnswer
-from imgsync.oci.manifest import Descriptor
-from imgsync.oci.reference import Repository
+from imgsync.oci.limits.retry import RetryDetails, Tries, is_transient, pause_seconds
+from imgsync.oci.messages import StreamedAnswer
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
-from imgsync.oci.retry import RetryDetails, Tries, is_transient, pause_seconds
-from imgsync.units import whole_number
+from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.reference import Repository
+from imgsync.text.units import whole_number
 
 _PARTIAL = 206
 # So many bytes are progress, after which all tries are left again: a source that breaks after each byte is not borne with for as many tries as there are bytes.

@@ -86,29 +86,3 @@ class Endpoint:
     def url(self) -> str:
         """Return the base URL without a trailing slash."""
         return self.at.rstrip("/") or f"{'http' if self.plain else 'https'}://{_API_HOSTS.get(self.registry, self.registry)}"
-
-
-def tls_context(*, ca: str | None = None, cert: str | None = None, key: str | None = None, verify: bool = True) -> ssl.SSLContext:
-    """
-    Return a client context that trusts the system's and certifi's roots, or *ca* alone when given.
-
-    Built by hand: `ssl.create_default_context` would write session keys where SSLKEYLOGFILE points.
-
-    Raises:
-        OSError: A file cannot be read.
-        ssl.SSLError: A file holds no usable certificate or key.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if ca is not None:
-        context.load_verify_locations(cafile=ca)
-    else:
-        import certifi
-
-        context.load_default_certs()
-        context.load_verify_locations(cafile=certifi.where())
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if cert is not None:
-        context.load_cert_chain(cert, key)
-    return context

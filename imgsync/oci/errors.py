@@ -21,7 +21,7 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from imgsync.units import whole_number
+from imgsync.text.units import whole_number
 
 _TRANSIENT = {408, 425, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 _DETAIL_LIMIT = 300

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from imgsync.errors import ContentMismatchError, NotFoundError, UnexpectedResponseError
-from imgsync.oci.call import Answer, Call, StreamedAnswer
-from imgsync.oci.challenge import Challenge, parse_challenges
-from imgsync.oci.digest import is_digest
+from imgsync.oci.auth.challenge import Challenge, parse_challenges
 from imgsync.oci.errors import Operation, error_of
-from imgsync.oci.links import next_page
-from imgsync.oci.manifest import ACCEPT, MANIFEST_LIMIT, OCI_INDEX, Descriptor, Manifest, parse_manifest
-from imgsync.oci.reference import Reference, Repository
-from imgsync.oci.retry import Patience
+from imgsync.oci.limits.retry import Patience
+from imgsync.oci.link_header import next_page
+from imgsync.oci.messages import Answer, Call, StreamedAnswer
+from imgsync.oci.spec.digest import is_digest
+from imgsync.oci.spec.manifest import ACCEPT, MANIFEST_LIMIT, OCI_INDEX, Descriptor, Manifest, parse_manifest
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.transport import Transport
 
 NO_SUCH_RANGE = 416

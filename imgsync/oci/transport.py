@@ -26,23 +26,23 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from imgsync.oci.adaptive import AdaptiveLimit
-from imgsync.oci.address import Origin, has_login, origin_of, parted
-from imgsync.oci.auth import Authenticator, TokenAnswer
-from imgsync.oci.call import LARGEST_ANSWER_BYTES, Answer, Call, StreamedAnswer
-from imgsync.oci.challenge import Challenge
+from imgsync.oci.auth.authenticator import Authenticator, TokenAnswer
+from imgsync.oci.auth.challenge import Challenge
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
-from imgsync.oci.foreign import httpx
-from imgsync.oci.guard import Guard
-from imgsync.oci.lane import Lane
-from imgsync.oci.outgoing import UNTOUCHED, Outgoing
-from imgsync.oci.pace import Pace
-from imgsync.oci.retry import MOST_REFUSALS, Patience, retry_call
-from imgsync.oci.wire import FOREIGN_ERRORS, drain, headers_of, led_to, new_lane, read_body, translated, unanswered, warnings_of
+from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.client import Lane
+from imgsync.oci.http.request import UNTOUCHED, Outgoing
+from imgsync.oci.http.ssrf_guard import Guard
+from imgsync.oci.http.url import Origin, has_login, origin_of, parted
+from imgsync.oci.limits.adaptive_limit import AdaptiveLimit
+from imgsync.oci.limits.rate_limit import Pace
+from imgsync.oci.limits.retry import MOST_REFUSALS, Patience, retry_call
+from imgsync.oci.messages import LARGEST_ANSWER_BYTES, Answer, Call, StreamedAnswer
+from imgsync.oci.responses import FOREIGN_ERRORS, drain, headers_of, led_to, read_body, translated, unanswered, warnings_of
 
 if TYPE_CHECKING:
-    from imgsync.oci.proxied import ProxiedLane
+    from imgsync.oci.http.proxy_client import ProxiedLane
 
 _REDIRECT_LIMIT = 5
 _CONNECT_SECONDS = 10.0
@@ -362,3 +362,12 @@ class Transport:
                 return TokenAnswer(response.status_code, body)
         except FOREIGN_ERRORS as error:
             raise unanswered(operation, error) from error
+
+
+def new_lane(endpoint: Endpoint, guard: Guard) -> Lane | ProxiedLane:
+    """Return a transport for one request at a time, with two connections: the registry's, and one to where it keeps its blobs."""
+    if endpoint.proxy is None:
+        return Lane(endpoint.context, guard)
+    from imgsync.oci.http.proxy_client import ProxiedLane
+
+    return ProxiedLane(endpoint.context(), endpoint.proxy)

@@ -21,14 +21,14 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from imgsync.oci.address import has_login, origin_of, parted
-from imgsync.oci.call import Answer, Call, StreamedAnswer
 from imgsync.oci.errors import Operation
-from imgsync.oci.manifest import Descriptor
-from imgsync.oci.reference import Repository
+from imgsync.oci.http.url import has_login, origin_of, parted
+from imgsync.oci.messages import Answer, Call, StreamedAnswer
 from imgsync.oci.registry import RegistryClient, repository_scopes
-from imgsync.oci.wire import led_to
-from imgsync.units import whole_number
+from imgsync.oci.responses import led_to
+from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.reference import Repository
+from imgsync.text.units import whole_number
 
 # Sizes of a request's body to try, one after the other, where a registry or a proxy before it refuses the last one as too large.
 _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)

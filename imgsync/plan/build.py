@@ -10,21 +10,21 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
+from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError
+from imgsync.filters.versions import natural_key
 from imgsync.oci.listing.model import ListedTag
-from imgsync.plan.ahead import Ahead, OnPending
-from imgsync.plan.enumerate import SourceRepository, enumerate_source
-from imgsync.plan.gathered import MirrorPlan, outside
-from imgsync.plan.inquiry import Inquiry
-from imgsync.plan.lookup import TagPlan, TagPlanner
+from imgsync.plan.context import Inquiry
+from imgsync.plan.cost import applying, pull_costs, requests, transfer_bytes
+from imgsync.plan.list_repositories import SourceRepository, enumerate_source
+from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags, outside
 from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError
+from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.prune import prune
-from imgsync.plan.select import SelectedTags, select_of
-from imgsync.plan.totals import applying, pull_costs, requests, transfer_bytes
-from imgsync.units import format_moment
-from imgsync.versions import natural_key
-from imgsync.workers import map_unordered
+from imgsync.plan.ready import Ahead, OnPending
+from imgsync.plan.select_tags import select_of
+from imgsync.text.units import format_moment
 
 _MIRRORS_AT_ONCE = 4
 _FROZEN = {"k8s.gcr.io": "k8s.gcr.io is frozen since April 2023 and gets nothing new; mirror from registry.k8s.io"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgsync.plan.model import Action
-from imgsync.units import counted
+from imgsync.text.units import counted
 
 _SHOWN = 12
 # What the reason of an image begins with that lacks something `require` asks for.

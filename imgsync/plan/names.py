@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError
-from imgsync.oci.reference import parse_path, parse_registry
-from imgsync.oci.retry import Patience
-from imgsync.registries import Registries
-from imgsync.versions import natural_key
+from imgsync.filters.versions import natural_key
+from imgsync.oci.limits.retry import Patience
+from imgsync.oci.spec.reference import parse_path, parse_registry
+from imgsync.registries.clients import Registries
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from imgsync.config.allowlist import allows, fixed_part
 from imgsync.config.model import Config, Mirror
-from imgsync.config.reach import allows, fixed_part
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import InvalidReferenceError
-from imgsync.globs import compile_glob
-from imgsync.oci.digest import is_digest
-from imgsync.oci.reference import Reference, Repository, parse_reference
-from imgsync.plan.gathered import MirrorPlan, outside
+from imgsync.filters.globs import compile_glob
+from imgsync.oci.spec.digest import is_digest
+from imgsync.oci.spec.reference import Reference, Repository, parse_reference
+from imgsync.plan.mirror_plan import MirrorPlan, outside
 from imgsync.plan.model import Action, Change
 from imgsync.state import Record, StateStore
-from imgsync.units import counted
+from imgsync.text.units import counted
 
 
 def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> str:

@@ -9,9 +9,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from imgsync.concurrency import every
+from imgsync.apply.report import Outcome
+from imgsync.concurrency.greenlets import every
 from imgsync.plan.model import Change, Plan
-from imgsync.report import Outcome
 
 _REFRESH_SECONDS = 0.1
 _SHOWN = 8

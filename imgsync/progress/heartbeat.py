@@ -6,10 +6,10 @@ import contextlib
 import time
 from typing import Self
 
-from imgsync.concurrency import every
-from imgsync.events import Log
+from imgsync.apply.report import Outcome
+from imgsync.concurrency.greenlets import every
+from imgsync.logs.events import Log
 from imgsync.plan.model import Change, Plan
-from imgsync.report import Outcome
 
 
 class Heartbeat:

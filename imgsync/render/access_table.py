@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from imgsync.access import Access
-from imgsync.render.safe import safe
+from imgsync.registries.access import Access
+from imgsync.text.sanitize import safe
 
 _FORMAT = "imgsync.access/v1"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from imgsync.errors import Fault
-from imgsync.inert import inert
-from imgsync.render.safe import safe
+from imgsync.text.sanitize import inert, safe
 
 
 def fault_lines(faults: tuple[Fault, ...], *, files: int) -> list[str]:

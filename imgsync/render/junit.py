@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
+from imgsync.apply.report import Outcome, Report
 from imgsync.plan.model import PlanError
-from imgsync.render.safe import safe
 from imgsync.render.sections import mirror_names
-from imgsync.report import Outcome, Report
+from imgsync.text.sanitize import safe
 
 _Say = Callable[[ET.Element, Outcome], None]
 

@@ -12,7 +12,7 @@ import itertools
 import re
 
 from imgsync.plan.model import PlanError
-from imgsync.render.safe import safe
+from imgsync.text.sanitize import safe
 
 _LIMIT = 600
 _TICKS = re.compile(r"`+")

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from imgsync import __version__
+from imgsync.apply.report import Report
 from imgsync.render.sections import mirror_names
-from imgsync.report import Report
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

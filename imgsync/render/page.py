@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from imgsync.units import counted
+from imgsync.text.units import counted
 
 SMALLEST = 1_000
 

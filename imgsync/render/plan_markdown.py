@@ -13,7 +13,7 @@ from imgsync.render.markdown import code, error_line, html_code, prose
 from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
 from imgsync.render.sections import Section, image_name, sections
 from imgsync.render.words import is_unchanged, pulls, reason_of, requests, sums, to_apply
-from imgsync.units import counted, format_bytes, format_duration
+from imgsync.text.units import counted, format_bytes, format_duration
 
 MARKER = "<!-- imgsync-plan -->"
 _HEADINGS = "| | image | change | size | why |\n|---|---|---|--:|---|\n"

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from imgsync.plan.model import Action, Change, FilterStep, Plan
-from imgsync.render.safe import safe
 from imgsync.render.sections import Section, image_name, sections
 from imgsync.render.words import is_unchanged, is_what, pulls, reason_of, requests, sums, to_apply
-from imgsync.units import counted, format_bytes, format_duration
+from imgsync.text.sanitize import safe
+from imgsync.text.units import counted, format_bytes, format_duration
 
 _DROPPED_SHOWN = 20
 # More than this of one action in one mirror fold to the first few.

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from imgsync import __version__
+from imgsync.apply.report import Outcome, Report
 from imgsync.plan.decide import short
 from imgsync.plan.model import PlanError
-from imgsync.render.safe import safe
 from imgsync.render.words import reason_of
-from imgsync.report import Outcome, Report
-from imgsync.units import counted, format_bytes, format_duration
+from imgsync.text.sanitize import safe
+from imgsync.text.units import counted, format_bytes, format_duration
 
 # Rows of one table, and bars of one chart: beyond that a page serves nobody.
 _MOST_ROWS = 2_000

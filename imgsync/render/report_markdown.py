@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from imgsync import __version__
+from imgsync.apply.report import Outcome, Report
 from imgsync.plan.decide import short
 from imgsync.render.markdown import code, error_line, prose
 from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
 from imgsync.render.words import reason_of
-from imgsync.report import Outcome, Report
-from imgsync.units import counted, format_bytes, format_duration
+from imgsync.text.units import counted, format_bytes, format_duration
 
 MARKER = "<!-- imgsync-report -->"
 _CLOSING_RESERVE = 200

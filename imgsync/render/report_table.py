@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from imgsync.apply.report import Report
 from imgsync.plan.model import Action, Change
-from imgsync.render.safe import safe
-from imgsync.report import Report
-from imgsync.units import format_bytes, format_duration
+from imgsync.text.sanitize import safe
+from imgsync.text.units import format_bytes, format_duration
 
 
 def report_table(report: Report) -> str:

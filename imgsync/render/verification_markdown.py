@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from imgsync import __version__
+from imgsync.plan.findings import REPAIRABLE, Condition, Finding, Verification
 from imgsync.render.markdown import code, error_line, prose
 from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
 from imgsync.render.verification_table import summary_line
-from imgsync.verification import REPAIRABLE, Condition, Finding, Verification
 
 MARKER = "<!-- imgsync-verify -->"
 _CLOSING_RESERVE = 200

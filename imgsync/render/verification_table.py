@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from imgsync.render.safe import safe
-from imgsync.units import format_bytes, format_duration
-from imgsync.verification import REPAIRABLE, Condition, Verification
+from imgsync.plan.findings import REPAIRABLE, Condition, Verification
+from imgsync.text.sanitize import safe
+from imgsync.text.units import format_bytes, format_duration
 
 _SIGNS = {
     Condition.OK: "=",

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 from imgsync.plan.model import Action, Change, Plan, PullCost
-from imgsync.units import counted, format_duration
+from imgsync.text.units import counted, format_duration
 
 _WORDS = {"create": "to create", "update": "to update", "delete": "to delete", "hold": "on hold", "refuse": "refused"}
 _ALWAYS = ("create", "update")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from imgsync.errors import UsageError
-from imgsync.requeue.post import Post
+from imgsync.requeue.trigger import Post
 
 
 def proxy_for(post: Post, environ: Mapping[str, str]) -> Post:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from imgsync.requeue.ci_services import SERVICES, webhook
 from imgsync.requeue.command import Command, parse_command, run_command
-from imgsync.requeue.guard import requeues_so_far
+from imgsync.requeue.loop_guard import requeues_so_far
 from imgsync.requeue.model import NextRun
-from imgsync.requeue.post import Post, send
 from imgsync.requeue.proxy import proxy_for
-from imgsync.requeue.services import SERVICES, webhook
+from imgsync.requeue.trigger import Post, send
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What earlier applies pushed: a memory, never the truth. Losing it costs requests, never correctness (design.md §6)."""
 
-from imgsync.state.opening import open_state
+from imgsync.state.open import open_state
 from imgsync.state.record import Record
 from imgsync.state.snapshot import Snapshot
 from imgsync.state.store import StateStore

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from sys import intern
 from typing import Any
 
-from imgsync.oci.digest import is_digest
+from imgsync.oci.spec.digest import is_digest
 
 VERSION = 1
 # The selection of a record that is not to be believed: no mirror has such settings.

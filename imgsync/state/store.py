@@ -18,7 +18,7 @@ from imgsync.errors import StateError
 from imgsync.state.merge import latest_first
 from imgsync.state.record import Record, decode, decode_note, encode, encode_note
 from imgsync.state.snapshot import KINDS, Snapshot
-from imgsync.units import parse_moment
+from imgsync.text.units import parse_moment
 
 Result = TypeVar("Result")
 

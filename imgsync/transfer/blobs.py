@@ -10,16 +10,17 @@ import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 
-from imgsync.concurrency import SingleFlight, paced
+from imgsync.concurrency.single_flight import SingleFlight
+from imgsync.concurrency.stop import paced
 from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, NotFoundError, QuotaSpentError, RegistryError, TooLargeError, UnreachableError
-from imgsync.oci.aws import is_ecr
-from imgsync.oci.manifest import Descriptor
-from imgsync.oci.reference import Repository
+from imgsync.oci.auth.aws import is_ecr
+from imgsync.oci.limits.retry import retry_call
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
-from imgsync.oci.retry import retry_call
+from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.reference import Repository
 from imgsync.oci.upload import UploadSession, begin_upload
-from imgsync.transfer.feed import Feeds
-from imgsync.transfer.memory import BlobMemory
+from imgsync.transfer.fan_out import Feeds
+from imgsync.transfer.known_blobs import BlobMemory
 from imgsync.transfer.model import Task
 
 _LOST_SESSION = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from imgsync.concurrency import Deadline
-from imgsync.content import Image, ManifestCache, pull_manifest, read_image, selected_root
+from imgsync.concurrency.stop import Deadline
+from imgsync.concurrency.workers import Workers, map_unordered
 from imgsync.errors import ImmutableTagError, RegistryError
-from imgsync.oci.manifest import Descriptor, Manifest
+from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, selected_root
+from imgsync.images.referrers import ReferrerReader, Referrers
 from imgsync.oci.registry import RegistryClient
-from imgsync.referrers import ReferrerReader, Referrers
+from imgsync.oci.spec.manifest import Descriptor, Manifest
 from imgsync.transfer.blobs import BlobCarrier
+from imgsync.transfer.known_blobs import BlobMemory
 from imgsync.transfer.manifests import ManifestPusher
-from imgsync.transfer.memory import BlobMemory
 from imgsync.transfer.model import Copied, Job, Observer, Progress, Task
-from imgsync.workers import Workers, map_unordered
 
 _MISSING = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"}
 

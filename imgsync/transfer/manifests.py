@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imgsync.concurrency import SingleFlight
+from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import NotFoundError, RejectedError
-from imgsync.oci.manifest import Manifest
-from imgsync.oci.reference import Reference, Repository
-from imgsync.oci.referrers import fallback_tag, with_referrers
-from imgsync.referrers import Referrer, Referrers
-from imgsync.transfer.memory import BlobMemory
+from imgsync.images.referrers import Referrer, Referrers
+from imgsync.oci.spec.manifest import Manifest
+from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.referrers import fallback_tag, with_referrers
+from imgsync.transfer.known_blobs import BlobMemory
 from imgsync.transfer.model import Task
 
 _FALLBACK_WRITES = 3

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from imgsync.concurrency import Deadline
-from imgsync.oci.manifest import Descriptor, Manifest, Platform
-from imgsync.oci.reference import Reference, Repository
+from imgsync.concurrency.stop import Deadline
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.manifest import Descriptor, Manifest, Platform
+from imgsync.oci.spec.reference import Reference, Repository
 
 
 @dataclass(frozen=True, slots=True)

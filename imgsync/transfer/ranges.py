@@ -10,12 +10,12 @@ import contextlib
 from collections import deque
 from collections.abc import Generator, Iterator
 
-from imgsync.concurrency import Event, Semaphore, spawn
+from imgsync.concurrency.greenlets import Event, Semaphore, spawn
 from imgsync.errors import RegistryError
 from imgsync.oci.download import WrongRangeError, download
-from imgsync.oci.manifest import Descriptor
-from imgsync.oci.reference import Repository
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.reference import Repository
 
 _SEGMENT_BYTES = 2 << 20
 _SEGMENTS = 20

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from imgsync.config.model import Config, Trust
-from imgsync.documents.form import to_json
+from imgsync.documents.envelope import to_json
 from imgsync.documents.plan import plan_document
 from imgsync.documents.report import report_document
 from imgsync.documents.verification import verification_document
+from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.render.gitlab import gitlab_summary
 from imgsync.render.junit import report_junit
 from imgsync.render.plan_markdown import plan_markdown
@@ -24,7 +25,6 @@ from imgsync.render.report_markdown import report_markdown
 from imgsync.render.report_table import report_table
 from imgsync.render.verification_markdown import verification_markdown
 from imgsync.render.verification_table import verification_table
-from imgsync.verification import Condition, Finding, Verification
 from tests.plans import DIGEST, OTHER, of_each_action, report
 
 # Hints are behind the messages in documents.

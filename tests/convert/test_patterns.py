@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imgsync.convert.patterns import anchored, globs, plain_name, whole_match, without_groups
 from imgsync.convert.shapes import repositories_of
-from imgsync.globs import compile_expression, compile_glob
+from imgsync.filters.globs import compile_expression, compile_glob
 
 _ATOMS = st.sampled_from(["a", "b", "1", r"\.", "-", ".", ".*", ".+", "a?", "[ab]", r"\d", "[^a]", "(a|b1)", "(?:b|)", "a{2}", "1*", "[0-9]+", ".?", ".*?"])
 _PATTERNS = st.lists(_ATOMS, max_size=5).map("".join)

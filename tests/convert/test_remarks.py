@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from imgsync.cli import convert, run
+from imgsync.cli import run
+from imgsync.cli.commands import convert
 from imgsync.convert.formats import NAMES
 from tests.canary import secrets_in
 from tests.run_imgsync import Result

@@ -10,7 +10,7 @@ import pytest
 
 from imgsync.convert.formats import convert_files
 from imgsync.convert.model import Options
-from imgsync.tags import select_tags
+from imgsync.filters.tags import select_tags
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _PLAIN = [

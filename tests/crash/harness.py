@@ -28,7 +28,7 @@ from pathlib import Path
 
 import httpx
 
-from imgsync.concurrency import NativeThread
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import Record, Snapshot, StateStore, open_state
 from imgsync.state.snapshot import BLOB
 from tests.canary import secrets_in

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from imgsync.concurrency import NativeThread
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from tests.images import image, push, request
 from tests.run_imgsync import finish

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from imgsync.concurrency import NativeThread
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from tests import switches
 from tests.images import DOCKER, OCI, artifact, digest_of, image, index, layer, pull_raw, push, request

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from imgsync.concurrency import NativeThread
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from tests import switches
 from tests.faults import FaultProxy

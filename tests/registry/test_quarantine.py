@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imgsync.concurrency import NativeThread
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
-from imgsync.units import format_moment, parse_moment
+from imgsync.text.units import format_moment, parse_moment
 from tests.gcr_listing import GcrListing
 from tests.images import image, pull_raw, push
 from tests.witness import assert_served

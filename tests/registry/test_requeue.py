@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from imgsync.concurrency import NativeThread
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from tests.ci_service import CiService
 from tests.images import image, push

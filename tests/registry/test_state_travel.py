@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from imgsync.remote_state.artifact import ARTIFACT_TYPE, LAYER_TYPE
-from imgsync.state.lines import write_lines
+from imgsync.state.jsonl import write_lines
+from imgsync.state.remote.artifact import ARTIFACT_TYPE, LAYER_TYPE
 from imgsync.state.snapshot import EMPTY
 from tests import switches
 from tests.canary import secrets_in

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
+from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import PlanError
 from imgsync.render.verification_markdown import verification_markdown
-from imgsync.verification import Condition, Finding, Verification
 from tests.images import OCI, Image, digest_of, image, index, layer, push, request, to_json
 from tests.registry_process import LOGIN
 from tests.rendered import render_markdown

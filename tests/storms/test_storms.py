@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, seed, settings
 
-from imgsync.oci.referrers import fallback_tag
+from imgsync.oci.spec.referrers import fallback_tag
 from imgsync.state import Record, open_state
 from tests.effort import NIGHTLY, effort
 from tests.faults import FaultProxy

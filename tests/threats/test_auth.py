@@ -20,11 +20,11 @@ import trustme
 from imgsync.config.model import Destination
 from imgsync.config.templates import expand_repository
 from imgsync.errors import CredentialsError, InvalidReferenceError
-from imgsync.oci.auth_files import AuthFile
+from imgsync.oci.auth.auth_files import AuthFile
+from imgsync.oci.auth.credential_helper import ask_helper
+from imgsync.oci.auth.token import parse_token
 from imgsync.oci.errors import Operation
-from imgsync.oci.helper import ask_helper
-from imgsync.oci.reference import parse_registry
-from imgsync.oci.token import parse_token
+from imgsync.oci.spec.reference import parse_registry
 from tests import switches
 from tests.canary import secrets_in
 from tests.faults import FaultProxy

@@ -23,10 +23,10 @@ from imgsync.config.load import load_config
 from imgsync.config.model import Login, RegistryTrust, Secret
 from imgsync.config.yaml_reader import read_documents
 from imgsync.errors import ConfigError
-from imgsync.inert import inert
 from imgsync.oci.errors import safe_text
-from imgsync.oci.reference import is_tag
-from imgsync.redaction import Redaction
+from imgsync.oci.spec.reference import is_tag
+from imgsync.text.redaction import Redaction
+from imgsync.text.sanitize import inert
 from tests import switches
 from tests.canary import secrets_in
 from tests.effort import NIGHTLY

@@ -13,12 +13,12 @@ import pytest
 
 import imgsync
 from imgsync.errors import ImgsyncError, UnsupportedContentError
-from imgsync.oci.digest import is_digest
+from imgsync.filters.versions import parse_version
 from imgsync.oci.errors import retry_after_seconds
-from imgsync.oci.manifest import parse_manifest, parse_platform, select_platforms
-from imgsync.oci.reference import is_repository_path, is_tag, parse_reference, parse_registry
-from imgsync.units import parse_duration, parse_rate, parse_size, whole_number
-from imgsync.versions import parse_version
+from imgsync.oci.spec.digest import is_digest
+from imgsync.oci.spec.manifest import parse_manifest, parse_platform, select_platforms
+from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_reference, parse_registry
+from imgsync.text.units import parse_duration, parse_rate, parse_size, whole_number
 from tests import switches
 from tests.images import DOCKER, OCI, Image, digest_of, image, index, layer, pull_raw, push, request, to_json
 from tests.run_imgsync import Result

@@ -14,8 +14,8 @@ import pytest
 
 from imgsync.config.load import load_config
 from imgsync.errors import ConfigError, UnexpectedResponseError
-from imgsync.globs import compile_expression
-from imgsync.oci.challenge import parse_challenges
+from imgsync.filters.globs import compile_expression
+from imgsync.oci.auth.challenge import parse_challenges
 from imgsync.oci.errors import Operation
 from imgsync.oci.listing.page import Names
 from tests import switches

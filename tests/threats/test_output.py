@@ -14,15 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgsync.access import Access
+from imgsync.apply.report import Outcome, Report
+from imgsync.config.allowlist import allows, fixed_part
 from imgsync.config.model import Destination
-from imgsync.config.reach import allows, fixed_part
 from imgsync.config.templates import expand_repository, expand_tag
-from imgsync.documents.form import to_json
+from imgsync.documents.envelope import to_json
 from imgsync.errors import Fault, InvalidReferenceError
-from imgsync.log import configure_logging
+from imgsync.logs.configure import configure_logging
+from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
-from imgsync.redaction import Redaction
+from imgsync.registries.access import Access
 from imgsync.render.access_table import access_table
 from imgsync.render.faults import fault_lines, workflow_commands
 from imgsync.render.junit import report_junit
@@ -33,8 +34,7 @@ from imgsync.render.report_markdown import report_markdown
 from imgsync.render.report_table import report_table
 from imgsync.render.verification_markdown import verification_markdown
 from imgsync.render.verification_table import verification_table
-from imgsync.report import Outcome, Report
-from imgsync.verification import Condition, Finding, Verification
+from imgsync.text.redaction import Redaction
 from tests import switches
 from tests.effort import effort
 from tests.faults import FaultProxy

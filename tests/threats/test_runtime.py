@@ -17,15 +17,15 @@ from pathlib import Path
 import filelock
 import pytest
 
-from imgsync.concurrency import NativeThread
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.config.model import Tls
 from imgsync.errors import StoppedError
-from imgsync.oci.call import Call
 from imgsync.oci.endpoint import Credentials, Declared, Endpoint
 from imgsync.oci.errors import Operation
-from imgsync.oci.guard import Guard
-from imgsync.oci.pace import Pace
-from imgsync.oci.retry import Patience
+from imgsync.oci.http.ssrf_guard import Guard
+from imgsync.oci.limits.rate_limit import Pace
+from imgsync.oci.limits.retry import Patience
+from imgsync.oci.messages import Call
 from imgsync.oci.transport import Transport
 from imgsync.state import open_state
 from tests import switches
@@ -159,10 +159,10 @@ def test_nothing_of_ours_kills_a_greenlet():
                 found.append(f"{path.relative_to(ROOT)}: {ast.unparse(node)}")
 
     assert found == [
-        "imgsync/concurrency.py: self._pool.kill",
-        "imgsync/oci/proxied.py: httpx.Timeout",
-        "imgsync/state/opening.py: filelock.Timeout",
-        "imgsync/state/opening.py: filelock.Timeout",
+        "imgsync/concurrency/native_thread.py: self._pool.kill",
+        "imgsync/oci/http/proxy_client.py: httpx.Timeout",
+        "imgsync/state/open.py: filelock.Timeout",
+        "imgsync/state/open.py: filelock.Timeout",
         "imgsync/state/store.py: diskcache.Timeout",
     ]
 
@@ -641,7 +641,7 @@ def test_nothing_that_needs_patched_sockets_is_made_by_importing():
 @pytest.mark.row("RUN-13")
 def test_unpatched_program_refuses_to_work():
     """Whoever comes in by another door is told so at once, rather than served one thing after the other."""
-    from imgsync.workers import Workers
+    from imgsync.concurrency.workers import Workers
 
     with pytest.raises(RuntimeError, match="not patched by gevent"):
         Workers(print, limit=1)
@@ -650,8 +650,8 @@ def test_unpatched_program_refuses_to_work():
 @pytest.mark.row("RUN-14")
 def test_registries_of_one_trust_share_one_tls_context(monkeypatch):
     """However many registries, sides and lanes: one context for each set of TLS settings."""
-    from imgsync import registries as module
     from imgsync.config.model import RegistryTrust, Trust
+    from imgsync.registries import clients as module
 
     made = []
     original = module.tls_context
@@ -683,7 +683,7 @@ def test_name_is_looked_up_once_for_all_lanes(fails, monkeypatch):
                 raise OSError("no such name")
             return [(2, 1, 6, "", ("127.0.0.1", port))]
 
-        monkeypatch.setattr("imgsync.oci.guard.socket.getaddrinfo", look_up)
+        monkeypatch.setattr("imgsync.oci.http.ssrf_guard.socket.getaddrinfo", look_up)
         guard = Guard([("registry.example", server.port)])
 
         def dial() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsync.config.trust import read_trust
+from imgsync.config.registries import read_trust
 from tests import switches
 from tests.images import Image, digest_of, image, index, pull_raw, push, request
 from tests.keyless import IDENTITY, ISSUER, Sigstore

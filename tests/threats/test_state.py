@@ -19,7 +19,7 @@ from imgsync.errors import StateError
 from imgsync.state import preflight
 from imgsync.state.disk import PlainDisk
 from imgsync.state.record import decode, decode_note, encode, encode_note, to_document
-from imgsync.units import format_moment
+from imgsync.text.units import format_moment
 from tests.crash.harness import Running
 from tests.images import image, pull_raw, push, request
 from tests.run_imgsync import finish

@@ -11,10 +11,10 @@ import time
 import pytest
 import trustme
 
-from imgsync.oci.auth import Authenticator, TokenAnswer
+from imgsync.oci.auth.authenticator import Authenticator, TokenAnswer
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
-from imgsync.oci.retry import Patience
+from imgsync.oci.limits.retry import Patience
 from tests import switches
 from tests.faults import FaultProxy
 from tests.images import digest_of, image, layer, pull_raw, push, request

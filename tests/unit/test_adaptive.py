@@ -7,8 +7,8 @@ import contextlib
 import pytest
 
 from imgsync.errors import BudgetSpentError
-from imgsync.oci.adaptive import AdaptiveLimit
-from imgsync.oci.budget import PullBudget, PullsLeft
+from imgsync.oci.limits.adaptive_limit import AdaptiveLimit
+from imgsync.oci.limits.pull_limit import PullBudget, PullsLeft
 
 
 def nothing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from imgsync.oci.address import has_login, joined, login_of, origin_of, parted
+from imgsync.oci.http.url import has_login, joined, login_of, origin_of, parted
 
 
 @pytest.mark.parametrize(

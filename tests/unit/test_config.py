@@ -15,7 +15,7 @@ from imgsync.config.model import Destination, Prune, Secret
 from imgsync.config.show import show_config
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import ConfigError, InvalidReferenceError, UsageError
-from imgsync.oci.reference import parse_reference
+from imgsync.oci.spec.reference import parse_reference
 
 HEAD = "version: 1\nmirrors:\n  - name: a\n"
 GOOD = HEAD + "    source: registry.k8s.io/pause\n    destinations: [r.example.com/m]\n"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from imgsync.errors import CredentialsError
-from imgsync.oci.auth_files import AuthFile, load_auth_files
+from imgsync.oci.auth.auth_files import AuthFile, load_auth_files
+from imgsync.oci.auth.credential_helper import ask_helper
+from imgsync.oci.auth.keychain import Keychain
 from imgsync.oci.endpoint import Credentials
-from imgsync.oci.helper import ask_helper
-from imgsync.oci.keychain import Keychain
 
 
 def auth(text: str) -> str:

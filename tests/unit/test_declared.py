@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from imgsync.config.model import Destination, Mirror, Prune, Source
-from imgsync.plan.declared import Declared
+from imgsync.filters.tags import TagFilter
+from imgsync.plan.declaration_scope import Declared
 from imgsync.plan.model import Action
-from imgsync.tags import TagFilter
 from tests.plans import DIGEST, change
 
 MIRROR = Mirror(

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.config.model import Config, Destination, Mirror, Source, Trust
-from imgsync.documents.form import from_json, to_json, with_hint
+from imgsync.documents.envelope import from_json, to_json, with_hint
 from imgsync.documents.plan import check_made_for, plan_document, plan_of
 from imgsync.documents.report import report_document, report_of
 from imgsync.documents.verification import verification_document, verification_of
 from imgsync.errors import UsageError
+from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Plan
-from imgsync.redaction import Redaction
-from imgsync.verification import Condition, Finding, Verification
+from imgsync.text.redaction import Redaction
 from tests.plans import DIGEST, OTHER, change, changes, of_each_action, plan, plans, report, reports
 
 CONFIG = Config(tuple(Mirror(name, Source("s.io", repositories=("app",)), (Destination("r.io", "m"),)) for name in "ab"), Trust())

@@ -9,10 +9,10 @@ import pytest
 
 from imgsync.config.model import RegistryTrust, Trust
 from imgsync.errors import InsecureError
-from imgsync.oci import guard as guard_module
-from imgsync.oci.guard import Guard
-from imgsync.oci.retry import Patience
-from imgsync.registries import Registries
+from imgsync.oci.http import ssrf_guard as guard_module
+from imgsync.oci.http.ssrf_guard import Guard
+from imgsync.oci.limits.retry import Patience
+from imgsync.registries.clients import Registries
 
 NAMES = {
     "public.example": ["93.184.216.34"],

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from imgsync.inert import inert, inert_json, inert_lines
+from imgsync.text.sanitize import inert, inert_json, inert_lines
 
 
 @pytest.mark.row("OUT-01")

@@ -6,9 +6,9 @@ from xml.etree import ElementTree as ET
 
 from hypothesis import given
 
+from imgsync.apply.report import Report
 from imgsync.plan.model import PlanError
 from imgsync.render.junit import report_junit
-from imgsync.report import Report
 from tests.plans import report, reports
 
 

@@ -15,10 +15,10 @@ import httpx
 import pytest
 import trustme
 
-from imgsync.oci import connection as connection_module
-from imgsync.oci.guard import Guard
-from imgsync.oci.lane import Lane
-from imgsync.oci.outgoing import UNTOUCHED, Outgoing
+from imgsync.oci.http import connection as connection_module
+from imgsync.oci.http.client import Lane
+from imgsync.oci.http.request import UNTOUCHED, Outgoing
+from imgsync.oci.http.ssrf_guard import Guard
 
 Script = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from imgsync.light import without
+from imgsync.system.lazy_import import without
 from tests.images import image, push
 
 
@@ -41,9 +41,9 @@ def test_run_that_has_nothing_to_copy_imports_no_more_than_it_needs(registry, na
     done = subprocess.run(command, cwd=workplace.folder, env=workplace.environment(), capture_output=True, text=True, timeout=60, check=True)
 
     imported = set(re.findall(r"^import time:[^|]*\|[^|]*\|\s*(\S+)$", done.stderr, re.MULTILINE))
-    assert {"imgsync.apply", "httpx", "gevent"} <= imported
+    assert {"imgsync.apply.run", "httpx", "gevent"} <= imported
     needless = {
-        "imgsync.attempt",
+        "imgsync.apply.copy_change",
         "imgsync.transfer",
         "imgsync.demo",
         "rich.console",
@@ -56,6 +56,6 @@ def test_run_that_has_nothing_to_copy_imports_no_more_than_it_needs(registry, na
         "certifi",
         "cryptography",
         "sigstore",
-        "imgsync.gates.checks",
+        "imgsync.policy.checks",
     }
     assert imported & needless == set()

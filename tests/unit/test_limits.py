@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from imgsync.limits import Forecast, Limits
+from imgsync.apply.order import Turns
+from imgsync.apply.time_limits import Forecast, Limits
 from imgsync.plan.model import Action, Change
-from imgsync.turns import Turns
 
 
 @pytest.mark.parametrize("grace", [0.0, 5.0, 60.0])

@@ -8,8 +8,8 @@ from hypothesis import given
 from prometheus_client.parser import text_string_to_metric_families
 
 from imgsync import __version__
+from imgsync.apply.report import Report
 from imgsync.render.metrics import metrics_text
-from imgsync.report import Report
 from tests.plans import RESULTS, report, reports
 
 _UNITS = ("_seconds", "_bytes")

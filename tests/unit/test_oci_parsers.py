@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from fuzz import laws
 from imgsync.errors import ContentMismatchError, ImgsyncError, UnsupportedContentError
-from imgsync.oci.challenge import parse_challenges
-from imgsync.oci.digest import RunningDigest, checked_digest, digest_of, is_digest, verified
+from imgsync.oci.auth.challenge import parse_challenges
 from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
+from imgsync.oci.limits.retry import Patience, is_transient, pause_seconds
 from imgsync.oci.listing.rows import moment_of
-from imgsync.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
-from imgsync.oci.retry import Patience, is_transient, pause_seconds
+from imgsync.oci.spec.digest import RunningDigest, checked_digest, digest_of, is_digest, verified
+from imgsync.oci.spec.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
 from tests.images import digest_of as digest
 from tests.images import image, index
 

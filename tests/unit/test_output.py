@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgsync.apply.report import Outcome, Report
 from imgsync.config.model import Config, Trust
-from imgsync.documents.form import to_json
+from imgsync.documents.envelope import to_json
 from imgsync.documents.plan import plan_document
 from imgsync.documents.report import report_document
-from imgsync.log import configure_logging
+from imgsync.logs.configure import configure_logging
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
-from imgsync.redaction import Redaction
 from imgsync.render.plan_table import plan_table
 from imgsync.render.report_table import report_table
-from imgsync.render.safe import safe
-from imgsync.report import Outcome, Report
+from imgsync.text.redaction import Redaction
+from imgsync.text.sanitize import safe
 
 DIGEST = "sha256:" + "a" * 64
 

@@ -134,7 +134,7 @@ def test_no_name_obeys(some: Plan, explain: bool, show_kept: bool):
 @settings(deadline=None)
 def test_texts_come_through_as_they_are(text: str):
     """In a paragraph and in a cell a reader sees every word, spaces aside; in a cell it stays in its cell."""
-    from imgsync.render.safe import safe
+    from imgsync.text.sanitize import safe
 
     words = safe(text).split()
     for function in (code, prose):

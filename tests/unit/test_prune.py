@@ -8,11 +8,11 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from imgsync.config.allowlist import allows, fixed_part
 from imgsync.config.model import Destination, Mirror, Prune, Source
-from imgsync.config.reach import allows, fixed_part
 from imgsync.config.templates import expand_repository
-from imgsync.globs import compile_glob
-from imgsync.oci.reference import parse_reference
+from imgsync.filters.globs import compile_glob
+from imgsync.oci.spec.reference import parse_reference
 from imgsync.plan.model import Action
 from imgsync.plan.prune import deletions
 from imgsync.state import Record

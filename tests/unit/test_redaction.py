@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from imgsync.redaction import Redaction, concealed
+from imgsync.text.redaction import Redaction, concealed
 
 AWKWARD = [
     'quo"te-SECRET',

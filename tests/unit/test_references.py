@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fuzz import laws
 from imgsync.errors import InvalidReferenceError
-from imgsync.oci.reference import Reference, Repository, parse_path, parse_reference, parse_registry, parse_repository
+from imgsync.oci.spec.reference import Reference, Repository, parse_path, parse_reference, parse_registry, parse_repository
 from tests.images import digest_of as digest
 
 

@@ -7,9 +7,9 @@ import re
 import pytest
 from hypothesis import example, given
 
+from imgsync.apply.report import Outcome, Report
 from imgsync.plan.model import Action
 from imgsync.render.report_html import report_html
-from imgsync.report import Outcome, Report
 from tests.plans import DIGEST, change, report, reports
 from tests.rendered import Rendered, strict_parse
 

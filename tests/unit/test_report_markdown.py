@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgsync.apply.report import Outcome, Report
 from imgsync.plan.model import Action
 from imgsync.render.report_markdown import report_markdown
-from imgsync.report import Outcome, Report
 from tests.plans import DIGEST, change, report, reports
 from tests.unit.test_plan_markdown import assert_inert
 

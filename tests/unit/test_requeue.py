@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 import pytest
 import trustme
 
+from imgsync.apply.report import Outcome, Report
 from imgsync.errors import RequeueError, UsageError
-from imgsync.report import Outcome, Report
 from imgsync.requeue import NextRun, Progress, may_requeue, parse_target, requeues_so_far, start_next
 from imgsync.requeue.command import parse_command, run_command
 from tests.canary import secrets_in

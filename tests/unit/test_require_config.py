@@ -9,13 +9,13 @@ import pytest
 
 from imgsync.config.load import load_config
 from imgsync.config.model import Mirror, Require, Source, Trust
+from imgsync.config.registries import read_trust
 from imgsync.config.show import show_config
-from imgsync.config.trust import read_trust
-from imgsync.content import ManifestCache
 from imgsync.errors import ConfigError
-from imgsync.gates.gate import Gate
-from imgsync.oci.reference import Repository
-from imgsync.referrers import ReferrerReader
+from imgsync.images.image import ManifestCache
+from imgsync.images.referrers import ReferrerReader
+from imgsync.oci.spec.reference import Repository
+from imgsync.policy.policy import Gate
 from tests.keyless import IDENTITY, ISSUER, Sigstore
 from tests.signing import Signer, signer
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.config.model import SigningIdentity, SigningKey
-from imgsync.gates.identities import identity_problem
-from imgsync.gates.signatures import Signed, bundle_problem, simple_problem
-from imgsync.oci.reference import Repository
-from imgsync.public_keys import read_public_key
+from imgsync.config.public_keys import read_public_key
+from imgsync.oci.spec.reference import Repository
+from imgsync.policy.cosign import Signed, bundle_problem, simple_problem
+from imgsync.policy.sigstore import identity_problem
 from tests.images import to_json
 from tests.keyless import IDENTITY, ISSUER, Sigstore, another_ca, changed
 from tests.signing import Signer, bundle, payload_of, signer, simple, statement

@@ -17,7 +17,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from imgsync.concurrency import NativeThread
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.errors import LockedError, StateError
 from imgsync.state import Record, open_state
 from imgsync.state.record import decode, encode, from_document, to_document

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgsync.concurrency import NativeThread
+from imgsync.concurrency.native_thread import NativeThread
 from imgsync.errors import StateError
-from imgsync.remote_state.packing import pack, unpack
 from imgsync.state import Record, Snapshot, open_state
-from imgsync.state import lines as limits
-from imgsync.state.lines import read_lines, write_lines
+from imgsync.state import jsonl as limits
+from imgsync.state.jsonl import read_lines, write_lines
 from imgsync.state.merge import merge
+from imgsync.state.remote.packing import pack, unpack
 from imgsync.state.snapshot import BLOB, EMPTY, KINDS, LEFT, REFERRERS, RUN, SEEN, SUCCESS
 from tests.unit.test_state import RECORD
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.globs import compile_glob
-from imgsync.tags import TagFilter, names_only, select_tags
-from imgsync.versions import natural_key, parse_range, parse_version
+from imgsync.filters.globs import compile_glob
+from imgsync.filters.tags import TagFilter, names_only, select_tags
+from imgsync.filters.versions import natural_key, parse_range, parse_version
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 TAGS = ["latest", "v1.9.0", "v1.10.0", "v1.10.1", "v1.11.0-rc.1", "v2.0.0", "1.10.1-alpine", "edge"]

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from imgsync.errors import UnexpectedResponseError
-from imgsync.oci import token as token_module
-from imgsync.oci.challenge import Challenge
+from imgsync.oci.auth import token as token_module
+from imgsync.oci.auth.challenge import Challenge
+from imgsync.oci.auth.token import parse_token, refresh_form, token_url
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
-from imgsync.oci.token import parse_token, refresh_form, token_url
 
 OPERATION = Operation("get a token for", "r.io/app:1", "source")
 NOW = 1_000.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from imgsync.plan.findings import Verification
 from imgsync.plan.model import PlanError
 from imgsync.render.verification_markdown import verification_markdown
-from imgsync.verification import Verification
 
 
 def test_error_tells_what_to_do():

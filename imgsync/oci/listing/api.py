@@ -11,15 +11,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from imgsync.errors import CredentialsError, InsecureError, UnexpectedResponseError
-from imgsync.oci.auth import belongs_to
-from imgsync.oci.call import Answer, Call
+from imgsync.oci.auth.authenticator import belongs_to
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
-from imgsync.oci.links import linked
-from imgsync.oci.listing.ahead import fetched_ahead
-from imgsync.oci.retry import Patience
+from imgsync.oci.limits.retry import Patience
+from imgsync.oci.link_header import linked
+from imgsync.oci.listing.prefetch import fetched_ahead
+from imgsync.oci.messages import Answer, Call
+from imgsync.oci.responses import led_to
 from imgsync.oci.transport import Transport
-from imgsync.oci.wire import led_to
 
 _PAGE_LIMIT = 10_000
 _PAGE_BYTES = 32 << 20

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from imgsync.oci.listing.distribution import list_tags
 from imgsync.oci.listing.model import ListedRepository, RepositoryListing, TagListing
 from imgsync.oci.listing.page import Names, pages
-from imgsync.oci.reference import is_repository_path
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.reference import is_repository_path
 
 _PAGE_SIZE = 1000
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from imgsync.errors import InsecureError
-from imgsync.oci.address import has_login, parted
-from imgsync.oci.aws import Aws
-from imgsync.oci.foreign import httpx
+from imgsync.oci.auth.aws import Aws
+from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.url import has_login, parted
 from imgsync.oci.listing import dockerhub, ghcr
 from imgsync.oci.listing.api import OpenApi
 from imgsync.oci.listing.catalog import Catalog

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from imgsync.oci.digest import is_digest
 from imgsync.oci.listing.model import ListedTag, TagListing
 from imgsync.oci.listing.page import Names, pages
-from imgsync.oci.reference import is_repository_path, is_tag
 from imgsync.oci.registry import RegistryClient
-from imgsync.units import whole_number
+from imgsync.oci.spec.digest import is_digest
+from imgsync.oci.spec.reference import is_repository_path, is_tag
+from imgsync.text.units import whole_number
 
 
 def list_tags(client: RegistryClient, path: str, *, page_size: int | None = None) -> TagListing:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgsync.errors import UnexpectedResponseError
-from imgsync.oci.aws import Aws
+from imgsync.oci.auth.aws import Aws
 from imgsync.oci.errors import Operation
 from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows, TagRows

@@ -17,7 +17,7 @@ from imgsync.oci.listing.distribution import list_tags
 from imgsync.oci.listing.model import RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows
 from imgsync.oci.registry import RegistryClient
-from imgsync.units import whole_number
+from imgsync.text.units import whole_number
 
 _PAGE_SIZE = 100
 _JOB_USER = "gitlab-ci-token"

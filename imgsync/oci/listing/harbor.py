@@ -17,7 +17,7 @@ from imgsync.oci.errors import Operation
 from imgsync.oci.listing.api import Api, Page, count_of, numbers_behind, rows, text_of
 from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows, TagRows, moment_of
-from imgsync.units import whole_number
+from imgsync.text.units import whole_number
 
 _PAGE_SIZE = 100
 

@@ -15,7 +15,7 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from imgsync.oci.aws import PUBLIC_ECR, is_ecr
+from imgsync.oci.auth.aws import PUBLIC_ECR, is_ecr
 from imgsync.oci.listing.api import OpenApi
 from imgsync.oci.listing.distribution import list_tags
 from imgsync.oci.listing.model import Dialect, RepositoryListing, TagListing

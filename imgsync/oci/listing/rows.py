@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from imgsync.oci.digest import is_digest
 from imgsync.oci.errors import Operation, http_date
 from imgsync.oci.listing.model import ListedRepository, ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.page import Names
-from imgsync.oci.reference import is_repository_path, is_tag
+from imgsync.oci.spec.digest import is_digest
+from imgsync.oci.spec.reference import is_repository_path, is_tag
 
 _OLDEST_BELIEVED = datetime(1980, 1, 2, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""Run a plan: copy its changes, record and report the results."""

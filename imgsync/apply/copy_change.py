@@ -1,0 +1,203 @@
+"""
+One change carried out: copied, or why not. The one place where an error becomes an outcome.
+
+Writes nothing: what is to be remembered goes back to who asked. Spec: design.md §3 exit codes, §4 report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from imgsync.apply.listener import Watcher
+from imgsync.apply.report import Outcome
+from imgsync.apply.time_limits import Forecast, Limits
+from imgsync.concurrency.stop import Deadline, Stop
+from imgsync.config.model import Mirror
+from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, NotFoundError, StoppedError, UntrustedError
+from imgsync.logs.events import Log
+from imgsync.oci.spec.manifest import Descriptor, parse_platform
+from imgsync.oci.spec.reference import Reference, parse_reference
+from imgsync.plan.decide import REQUIRED
+from imgsync.plan.model import Change
+from imgsync.registries.clients import Registries
+from imgsync.state import Record, StateStore
+from imgsync.text.units import format_duration, format_moment
+from imgsync.transfer import BlobMemory, Copied, Copier, Job, Progress
+
+_TIME_IS_UP = "timeouts.run is over"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A change to carry out, and the registries that get the same image at the same time."""
+
+    change: Change
+    registries: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of one change, what is to be remembered of it, and which blobs and manifests its destination was seen to hold."""
+
+    outcome: Outcome
+    record: Record | None
+    seen: Sequence[str]
+
+
+class Attempts:
+    """Carries out changes, one call each, side by side; they share what was copied."""
+
+    def __init__(
+        self, mirrors: Mapping[str, Mirror], registries: Registries, state: StateStore, *, log: Log, watcher: Watcher, stop: Stop, limits: Limits
+    ) -> None:
+        """Copy as *mirrors*, by name, say, between *registries*; mount where *state* remembers a blob; tell *log* and *watcher*."""
+        self._mirrors = mirrors
+        self._registries = registries
+        self._log = log
+        self._watcher = watcher
+        self._stop = stop
+        self._limits = limits
+        self._forecast = Forecast()
+        self._copier = Copier(BlobMemory(state.blob_repositories), registries.manifests, registries.referrers, make_repository=registries.make_repository)
+
+    def carry_out(self, item: Item) -> Done | None:
+        """Copy one image, None when there is no time left to begin; the one place where an error becomes an outcome."""
+        change = item.change
+        mirror = self._mirrors[change.mirror]
+        if not self._has_time(mirror, change):
+            return None
+        deadline = self._deadline(mirror, change)
+        progress = Progress()
+        began = time.monotonic()
+        self._watcher.started(change)
+        try:
+            copied = self._copy(item, mirror, deadline, progress)
+        except ImgsyncError as error:
+            if isinstance(error, NotFoundError) and error.reference.endswith(f"@{change.source_digest}"):
+                error.hint = error.hint or "the image is gone from its source since the plan was made; make the plan again"
+            result = self._result(error, mirror)
+            if self._limits.fail_fast and result == "failed":
+                # Without a reason of its own: the report says what failed, and running again would fail again.
+                self._stop.expire("")
+            return Done(_outcome(change, result, progress, began, error=error), None, progress.seen)
+        self._forecast.learn(progress.bytes_copied, time.monotonic() - began)
+        return Done(_outcome(change, "copied", progress, began, copied=copied), self._record_of(change, mirror, copied), progress.seen)
+
+    def _result(self, error: ImgsyncError, mirror: Mirror) -> str:
+        """Return what *error* makes of an image: "remaining" where the next run goes on, else "refused" or "failed"."""
+        if isinstance(error, BudgetSpentError):
+            # This registry's rest is for the next run; the others go on.
+            self._stop.reason = self._stop.reason or error.message
+            return "remaining"
+        if isinstance(error, StoppedError) and self._stop.closed:
+            return "remaining"
+        if isinstance(error, StoppedError) and self._left_seconds(mirror) == 0.0:
+            self._stop.reason = self._stop.reason or _TIME_IS_UP
+            return "remaining"
+        return "refused" if isinstance(error, ImmutableTagError | UntrustedError) else "failed"
+
+    def _copy(self, item: Item, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
+        change = item.change
+        source, destination = parse_reference(change.source), parse_reference(change.destination)
+        job = Job(
+            source=Reference(source.repository, digest=change.source_digest or ""),
+            destination=destination,
+            platforms=None if mirror.platforms is None else tuple(parse_platform(text) for text in mirror.platforms),
+            blobs_at_once=mirror.concurrency.blobs,
+            referrers=mirror.referrers,
+            served=change.destination_digest,
+            registries=item.registries,
+        )
+        client = self._registries.source(mirror, check=deadline.check)
+        # Asked here too, whoever made the plan: one that was saved may be anybody's.
+        if problem := self._registries.gate.problem(mirror, client, source.repository, job.source.digest):
+            raise UntrustedError(f"{REQUIRED}{problem}")
+        return self._copier.copy_image(
+            job,
+            source=client,
+            destination=self._registries.destination(destination.repository.registry, mirror, check=deadline.check),
+            deadline=deadline,
+            progress=progress,
+            observer=_Observer(change, self._watcher, self._log),
+        )
+
+    def _record_of(self, change: Change, mirror: Mirror, copied: Copied) -> Record:
+        return Record(
+            destination=change.destination,
+            digest=copied.root.digest,
+            crc32=copied.root.crc32,
+            size_bytes=copied.size_bytes,
+            media_type=copied.root.media_type,
+            source=change.source,
+            source_digest=change.source_digest or "",
+            selection=self._registries.gate.selection(mirror, parse_reference(change.source).repository),
+            applied_at=format_moment(datetime.now(UTC), exact=True),
+        )
+
+    def _has_time(self, mirror: Mirror, change: Change) -> bool:
+        """Return whether an image of *mirror* may still be begun; one that would be cut before its end is left to the next run."""
+        whole, left = self._run_seconds(mirror), self._left_seconds(mirror)
+        if whole is None or left is None:
+            return True
+        if self._limits.elapsed_seconds >= self._limits.close_seconds(whole):
+            self._stop.reason = self._stop.reason or _TIME_IS_UP
+            return False
+        if self._forecast.fits(change.size_bytes or 0, left_seconds=left, whole_seconds=self._limits.cut_seconds(whole)):
+            return True
+        self._stop.reason = self._stop.reason or f"the run's {format_duration(whole)} would not have been enough"
+        return False
+
+    def _deadline(self, mirror: Mirror, change: Change) -> Deadline:
+        """Return what ends the copy: its own limit, or the end of the run of a mirror that says when that is."""
+        limit, left = mirror.timeouts.image_seconds, self._left_seconds(mirror)
+        if self._limits.run_seconds is None and left is not None and left < limit:
+            return Deadline(left, stop=self._stop, what=change.source, hint="timeouts.run is over; the next run goes on")
+        return Deadline(limit, stop=self._stop, what=change.source)
+
+    def _run_seconds(self, mirror: Mirror) -> float | None:
+        """Return within what time the run ends for *mirror*: what the command line says, else what it declares itself."""
+        return mirror.timeouts.run_seconds if self._limits.run_seconds is None else self._limits.run_seconds
+
+    def _left_seconds(self, mirror: Mirror) -> float | None:
+        """Return how long it is until images of *mirror* are cut, None when they never are."""
+        whole = self._run_seconds(mirror)
+        return None if whole is None else max(0.0, self._limits.cut_seconds(whole) - self._limits.elapsed_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Observer:
+    """Tells the watcher of each byte and the log, for who debugs, of each blob."""
+
+    change: Change
+    watcher: Watcher
+    log: Log
+
+    def advanced(self, size_bytes: int) -> None:
+        self.watcher.advanced(self.change, size_bytes)
+
+    def delivered(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
+        more = {"mounted_from": mounted_from} if mounted_from else {}
+        self.log.debug(f"blob.{how}", mirror=self.change.mirror, destination=self.change.destination, digest=blob.digest, size_bytes=blob.size_bytes, **more)
+
+    def warned(self, reason: str) -> None:
+        self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=self.change.destination, reason=reason)
+
+
+def _outcome(change: Change, result: str, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:
+    return Outcome(
+        change,
+        result,
+        digest=copied.root.digest if copied else None,
+        crc32=copied.root.crc32 if copied else None,
+        bytes_copied=progress.bytes_copied,
+        blobs_copied=progress.blobs_copied,
+        blobs_mounted=progress.blobs_mounted,
+        blobs_present=progress.blobs_present,
+        seconds=round(time.monotonic() - began, 3),
+        attempts=progress.attempts,
+        error=error.message if error else None,
+        hint=error.hint if error else "",
+    )

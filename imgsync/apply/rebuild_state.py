@@ -1,0 +1,42 @@
+"""A state made anew from what the destinations serve: asked, compared with what is declared, remembered. Nothing is copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imgsync.apply.adopt import adopted, referrers_seen
+from imgsync.config.model import Config
+from imgsync.plan.model import Action, Change, Plan
+from imgsync.registries.clients import Registries
+from imgsync.state import StateStore
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """How many tags are `remembered` as they are declared, how many are not so and `left` for apply, how many records were `forgotten`."""
+
+    remembered: int
+    left: int
+    forgotten: int
+
+
+def rebuild_state(plan: Plan, config: Config, registries: Registries, state: StateStore) -> Rebuilt:
+    """
+    Remember what the destinations serve, as *plan* found it by asking them, and forget the records that they contradict.
+
+    Raises:
+        StateError: It cannot be written.
+    """
+    mirrors = {mirror.name: mirror for mirror in config.mirrors}
+    kept = [change for change in plan.changes if change.action is Action.KEEP]
+    found = [adopted(change, state.record(change.destination), mirrors[change.mirror], registries=registries) for change in kept]
+    seen = [one for change in kept for one in referrers_seen(change, mirrors[change.mirror], registries=registries)]
+    state.put([record for record in found if record is not None], referrers=seen)
+    forgotten = state.remove(change.destination for change in plan.changes if _is_contradicted(change, state))
+    return Rebuilt(len(kept), len(plan.changes) - len(kept), forgotten)
+
+
+def _is_contradicted(change: Change, state: StateStore) -> bool:
+    """Return whether a record tells of another digest than the destination does; of what is held the destination may not have been asked."""
+    record = state.record(change.destination)
+    return record is not None and change.action is not Action.HOLD and record.digest != change.destination_digest

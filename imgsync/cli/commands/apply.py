@@ -1,0 +1,59 @@
+"""`imgsync apply`: make the destinations serve what is declared."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgsync.cli.options import DEFAULT_PATH, apply_options, common_of, config_options, option, output_option, paths_argument, refresh_option, run_options
+
+if TYPE_CHECKING:
+    from imgsync.config.model import Config
+    from imgsync.plan.model import Plan
+
+
+@click.command("apply")
+@paths_argument
+@output_option("table", "json", "markdown")
+@option("--plan", "plan_file", metavar="FILE", default=None, help="Apply exactly this plan, saved by `plan --out`.")
+@refresh_option
+@apply_options
+@option(
+    "--requeue",
+    metavar="TARGET",
+    default=None,
+    help="When work is left, start the next run: github, gitlab, travis, the URL of a webhook, or a command.",
+)
+@option("--requeue-limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many runs in a row may be started so.")
+@config_options
+@run_options
+def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
+    """Plan, then copy what is missing or has moved, by digest; delete what is pruned."""
+    common = common_of(options)
+    from imgsync.cli.apply_run import run_apply
+    from imgsync.cli.session import open_session
+    from imgsync.config.load import load_config
+
+    config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
+    reviewed = None
+    if options["plan_file"] is not None:
+        reviewed, config = _reviewed(options["plan_file"], config, refresh=options["refresh"])
+    with open_session(config.trust, common, read_only=False) as session:
+        return run_apply(session, config, output=output, refresh=options["refresh"], options=options, reviewed=reviewed)
+
+
+def _reviewed(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
+    """Return the plan in the file *path*, and of *config* what the plan was made for."""
+    from imgsync.documents.envelope import read_document
+    from imgsync.documents.plan import check_compared, check_made_for, plan_of
+    from imgsync.errors import UsageError
+
+    if refresh:
+        raise UsageError("--refresh asks anew what a saved plan has decided already", hint="leave out one of --plan and --refresh")
+    document = read_document(path)
+    plan = plan_of(document, name=path)
+    check_compared(plan, name=path)
+    planned = check_made_for(document, config, name=path)
+    return plan, config.part(lambda mirror: mirror.name in planned)

@@ -1,0 +1,79 @@
+"""`imgsync plan`: what would change, how many bytes that would move, and why. It changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, option, output_option, paths_argument, refresh_option, run_options
+
+if TYPE_CHECKING:
+    from imgsync.cli.session import Session
+    from imgsync.plan.model import Plan
+
+_PENDING_EXIT = 2
+
+
+@click.command("plan")
+@paths_argument
+@output_option("table", "json", "markdown", "gitlab")
+@option("--all", "show_kept", is_flag=True, help="Show kept tags too.")
+@option("--explain", is_flag=True, help="Show how the filters chose: what each step left and dropped.")
+@option("--out", metavar="FILE", default=None, help="Save the plan, to be applied exactly as it is by `apply --plan`.")
+@option("--changed-since", metavar="GITREF", default=None, help="Only mirrors whose declaration differs from that commit's.")
+@refresh_option
+@option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending.")
+@config_options
+@run_options
+def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
+    """Show what would change, and why; change nothing."""
+    common = common_of(options)
+    from imgsync.cli.results import check_writable, plan_json, print_plan, save_plan, step_summary
+    from imgsync.cli.session import STOPPED_EXIT, open_session
+    from imgsync.config.load import load_config
+
+    check_writable(options["out"])
+    config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
+    unread: list[str] = []
+    if options["changed_since"] is not None:
+        from imgsync.config.revision import changed_since
+
+        config = changed_since(config, paths or (DEFAULT_PATH,), options["changed_since"], on_warning=unread.append)
+    explain = options["explain"]
+    with open_session(config.trust, common, read_only=True) as session:
+        for reason in unread:
+            session.log.warning("declarations.unread", reason=reason)
+        session.stop_in_time()
+        # A pull request from a fork has no logins; its plan is worth reading all the same.
+        plan = session.plan(config, refresh=options["refresh"], strict=False)
+    if options["out"]:
+        save_plan(plan, config, options["out"])
+    print_plan(plan, lambda: plan_json(plan, config, explain=explain), output=output, show_kept=options["show_kept"], explain=explain)
+    if options["out"]:
+        _tell_saved(session, plan, options["out"])
+    step_summary(lambda: _markdown(plan, explain=explain), log=session.log)
+    if any(not error.later for error in plan.errors) or plan.counts["refuse"]:
+        return 1
+    if plan.errors:
+        return STOPPED_EXIT
+    return _PENDING_EXIT if options["detailed_exitcode"] and plan.pending else 0
+
+
+def _tell_saved(session: Session, plan: Plan, path: str) -> None:
+    from imgsync.logs.configure import is_console
+    from imgsync.text.sanitize import safe
+
+    if is_console(session.common.log_format, sys.stderr):
+        click.echo(f"Saved to {safe(path)}. Apply exactly this with: imgsync apply --plan {safe(shlex.quote(path))}", err=True)
+    else:
+        session.log.info("plan.saved", plan_id=plan.id, path=path)
+
+
+def _markdown(plan: Plan, *, explain: bool) -> str:
+    from imgsync.render.plan_markdown import plan_markdown
+
+    return plan_markdown(plan, explain=explain)

@@ -1,0 +1,77 @@
+"""`imgsync show`: a saved plan, report or verification again, in any form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from imgsync.cli.options import option, output_option
+
+
+@click.command("show")
+@click.argument("file", metavar="FILE")
+@output_option("table", "json", "markdown", "gitlab", "html", "junit")
+@option("--all", "show_kept", is_flag=True, help="Show kept tags too.")
+@option("--explain", is_flag=True, help="Show how the filters chose, where the plan was saved by --out.")
+def command(file: str, output: str, show_kept: bool, explain: bool) -> int:
+    """Print a plan that `plan --out` or `-o json` saved, or a report of `apply -o json`, or of `verify -o json`, again."""
+    from imgsync.documents.envelope import read_document
+    from imgsync.errors import UsageError
+
+    document = read_document(file)
+    kind = document["format"].partition("/")[0]
+    if kind not in _FORMS:
+        raise UsageError(f"{file} is {document['format']}, which is no plan, report or verification")
+    forms, printer = _FORMS[kind]
+    if output not in forms:
+        raise UsageError(f"{file} is {document['format']}, which has no form '{output}'", hint=f"there are: {', '.join(forms)}")
+    printer(document, file, output=output, show_kept=show_kept, explain=explain)
+    return 0
+
+
+def _print_plan(document: dict[str, Any], file: str, *, output: str, show_kept: bool, explain: bool) -> None:
+    from imgsync.cli.results import print_plan
+    from imgsync.documents.plan import plan_of
+
+    print_plan(plan_of(document, name=file), lambda: document, output=output, show_kept=show_kept, explain=explain)
+
+
+def _print_report(document: dict[str, Any], file: str, *, output: str, **_: bool) -> None:
+    from imgsync.cli.output import say, say_json
+    from imgsync.cli.results import print_report
+    from imgsync.documents.report import report_of
+
+    report = report_of(document, name=file)
+    if output == "html":
+        from imgsync.render.report_html import report_html
+
+        say(report_html(report).rstrip("\n"))
+    elif output == "junit":
+        from imgsync.render.junit import report_junit
+
+        say(report_junit(report).rstrip("\n"))
+    elif output == "json":
+        say_json(document)
+    else:
+        print_report(report, output=output)
+
+
+def _print_verification(document: dict[str, Any], file: str, *, output: str, show_kept: bool, **_: bool) -> None:
+    from imgsync.cli.output import say_json
+    from imgsync.cli.results import print_verification
+    from imgsync.documents.verification import verification_of
+
+    found = verification_of(document, name=file)
+    if output == "json":
+        say_json(document)
+    else:
+        print_verification(found, output=output, show_ok=show_kept)
+
+
+_FORMS: dict[str, tuple[tuple[str, ...], Callable[..., None]]] = {
+    "imgsync.plan": (("table", "json", "markdown", "gitlab"), _print_plan),
+    "imgsync.report": (("table", "json", "markdown", "html", "junit"), _print_report),
+    "imgsync.verification": (("table", "json", "markdown"), _print_verification),
+}

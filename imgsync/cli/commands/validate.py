@@ -1,0 +1,31 @@
+"""`imgsync validate`: everything that needs no network."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from imgsync.cli.options import DEFAULT_PATH, config_options, option, paths_argument, taken_run_options
+
+
+@click.command("validate")
+@paths_argument
+@config_options
+@taken_run_options
+@option("--show", is_flag=True, help="Print the configuration as it will be used, defaults filled in, secrets hidden.")
+def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...], show: bool) -> int:
+    """Check everything that needs no network; every fault is told at once."""
+    from imgsync.config.load import load_config
+    from imgsync.text.units import counted
+
+    config = load_config(paths or (DEFAULT_PATH,), registries=registries, environ=os.environ, only=only)
+    if show:
+        from imgsync.config.show import show_config
+
+        click.echo(show_config(config), nl=False)
+        return 0
+    targets = {target for mirror in config.mirrors for target in mirror.destinations}
+    counts = (counted(len(config.files), "file"), counted(len(config.mirrors), "mirror"), counted(len(targets), "destination"))
+    click.echo(f"{', '.join(counts)}: all good.")
+    return 0

@@ -1,0 +1,50 @@
+"""Write the report files that the options ask for."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from imgsync.apply.report import Report
+from imgsync.cli.results import step_summary, write_file
+from imgsync.cli.session import Session
+from imgsync.config.model import Config
+from imgsync.text.units import parse_moment
+
+
+def write_report_files(session: Session, config: Config, report: Report, *, exit_code: int, options: dict[str, Any]) -> None:
+    """Write the report files that *options* name, and the CI step summary."""
+    step_summary(lambda: _markdown(report), log=session.log)
+    if options.get("report"):
+        from imgsync.render.report_html import report_html
+
+        write_file(options["report"], report_html(report))
+    if options.get("junit"):
+        from imgsync.render.junit import report_junit
+
+        write_file(options["junit"], report_junit(report))
+    if options.get("metrics"):
+        write_file(options["metrics"], _metrics(session, config, report, exit_code=exit_code))
+
+
+def _markdown(report: Report) -> str:
+    from imgsync.render.report_markdown import report_markdown
+
+    return report_markdown(report)
+
+
+def _metrics(session: Session, config: Config, report: Report, *, exit_code: int) -> str:
+    from imgsync.render.metrics import metrics_text
+
+    names = [mirror.name for mirror in config.mirrors]
+    # Of mirrors that are no longer declared nothing is told: they would seem to fail for ever.
+    successes = {name: parse_moment(session.state.successes.get(name, "")) for name in names}
+    return metrics_text(
+        report,
+        mirrors=names,
+        requests={side: session.registries.requests(side) for side in ("source", "destination")},
+        throttles=session.throttles,
+        last_success={mirror: moment.timestamp() for mirror, moment in successes.items() if moment is not None},
+        now=time.time(),
+        exit_code=exit_code,
+    )

@@ -1,0 +1,1 @@
+"""Greenlets: workers, stop, single flight, native threads, signals."""

@@ -1,0 +1,39 @@
+"""Run blocking calls in a native thread while greenlets continue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import gevent.threadpool
+
+from imgsync.concurrency.greenlets import Raised, catch_error, unwrap
+
+Result = TypeVar("Result")
+
+
+class NativeThread:
+    """One native thread for calls that block the loop, such as SQLite's."""
+
+    def __init__(self) -> None:
+        """Begin; the thread starts with its first call."""
+        self._pool = gevent.threadpool.ThreadPool(1)
+
+    def run(self, function: Callable[[], Result]) -> Result:
+        """Return `function()` as run in the thread, other greenlets going on meanwhile; what it raises is raised here."""
+        result: Result | Raised = self._pool.spawn(catch_error, function).get()
+        return unwrap(result)
+
+    def close(self) -> None:
+        """End the thread once its calls are done."""
+        self._pool.join()
+        self._pool.kill()
+
+
+def in_thread(function: Callable[[], Result]) -> Result:
+    """Return `function()` as run in a native thread made for it, other greenlets going on meanwhile; what it raises is raised here."""
+    thread = NativeThread()
+    try:
+        return thread.run(function)
+    finally:
+        thread.close()

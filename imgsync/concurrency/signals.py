@@ -1,0 +1,26 @@
+"""React to the first and to later SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import gevent
+
+
+def on_signals(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    """Call *first* at the first SIGINT or SIGTERM, *second* at any later one; the returned callable undoes it."""
+    seen = 0
+
+    def handle() -> None:
+        nonlocal seen
+        seen += 1
+        (first if seen == 1 else second)()
+
+    watchers = [gevent.signal_handler(number, handle) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    def undo() -> None:
+        for watcher in watchers:
+            watcher.cancel()
+
+    return undo

@@ -1,0 +1,1 @@
+"""Choose tags and names: globs, versions, tag filters."""

@@ -1,0 +1,189 @@
+"""
+Which tags of a repository are wanted. Pure: no network, no clock of its own.
+
+Spec: design.md §2, "A tag is selected when …".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from imgsync.filters.globs import compile_expression, compile_glob
+from imgsync.filters.versions import VersionRange, natural_key, parse_range, parse_version
+
+if TYPE_CHECKING:
+    from semantic_version import Version
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class TagFilter:
+    """The `tags` block of a mirror, durations in seconds; empty tuples and None mean "not given"."""
+
+    names: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    regex: tuple[str, ...] = ()
+    semver: tuple[str, ...] = ()
+    extract: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    prereleases: bool = False
+    newest: int | None = None
+    newest_per: str | None = None
+    max_age_seconds: float | None = None
+    min_age_seconds: float | None = None
+    min_age_except: tuple[str, ...] = ()
+    at_least: int = 1
+    at_most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the pipeline that was given: how many tags it left, and which it dropped, sorted."""
+
+    name: str
+    left: int
+    dropped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The selected tags in natural order, and how the steps came to them (first step: "listed")."""
+
+    tags: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+
+CreatedAt = Callable[[Sequence[str]], Mapping[str, datetime | None]]
+
+
+def names_only(tag_filter: TagFilter) -> bool:
+    """Return whether exact names are the whole selection, so that no listing is needed."""
+    return bool(tag_filter.names) and not _selects(tag_filter)
+
+
+def select_tags(tags: Iterable[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Selection:
+    """
+    Return the wanted ones of *tags*, and what each step of the filter left and dropped.
+
+    *created_at* is asked only where dates decide, and only for the tags they decide about; a tag whose date nobody knows
+    is not within any `max_age`.
+
+    Raises:
+        ValueError: A pattern or range is malformed.
+    """
+    listed = sorted(set(tags), key=natural_key)
+    steps = [Step("listed", len(listed), ())]
+    if names_only(tag_filter):
+        chosen = []
+    else:
+        chosen = listed
+        for name, kept in _pipeline(listed, tag_filter, created_at=created_at, now=now):
+            dropped = tuple(tag for tag in chosen if tag not in kept)
+            chosen = [tag for tag in chosen if tag in kept]
+            steps.append(Step(name, len(chosen), dropped))
+    if tag_filter.names:
+        wanted = set(tag_filter.names)
+        wanted.update(chosen)
+        chosen = [tag for tag in listed if tag in wanted]
+        steps.append(Step("names", len(chosen), ()))
+    return Selection(tuple(chosen), tuple(steps))
+
+
+def _selects(tag_filter: TagFilter) -> bool:
+    given = (tag_filter.include, tag_filter.regex, tag_filter.semver, tag_filter.extract, tag_filter.exclude)
+    return any(given) or tag_filter.newest is not None or tag_filter.newest_per is not None or tag_filter.max_age_seconds is not None
+
+
+def _pipeline(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Iterator[tuple[str, set[str]]]:
+    """Yield each given step's name and the tags that pass it, of those that passed the ones before."""
+    left = listed
+    versions = _Versions(tag_filter.extract)
+    ranges = [parse_range(text) for text in tag_filter.semver]
+    excluded = _any_glob(tag_filter.exclude)
+    tests: list[tuple[str, bool, Callable[[str], bool]]] = [
+        ("include", bool(tag_filter.include), _any_glob(tag_filter.include)),
+        ("regex", bool(tag_filter.regex), _any_regex(tag_filter.regex)),
+        ("extract", bool(tag_filter.extract), lambda tag: versions.text(tag) is not None),
+        ("semver", bool(ranges), lambda tag: versions.within(tag, ranges, prereleases=tag_filter.prereleases)),
+        ("exclude", bool(tag_filter.exclude), lambda tag: not excluded(tag)),
+    ]
+    for name, given, passes in tests:
+        if given:
+            left = [tag for tag in left if passes(tag)]
+            yield name, set(left)
+    if tag_filter.max_age_seconds is not None:
+        dates = created_at(left)
+        oldest = now - timedelta(seconds=tag_filter.max_age_seconds)
+        left = [tag for tag in left if (date := dates.get(tag)) is not None and date >= oldest]
+        yield "max_age", set(left)
+    if tag_filter.newest is not None or tag_filter.newest_per is not None:
+        left = _newest(left, tag_filter, versions, created_at=created_at)
+        yield "newest", set(left)
+
+
+def _newest(tags: list[str], tag_filter: TagFilter, versions: _Versions, *, created_at: CreatedAt) -> list[str]:
+    """Return the newest of *tags*, by version; those without a version by creation time, behind those with one."""
+    count = 1 if tag_filter.newest is None else tag_filter.newest
+    lines: dict[object, list[str]] = defaultdict(list)
+    undated = [tag for tag in tags if versions.of(tag) is None]
+    dates = created_at(undated) if undated else {}
+    for tag in tags:
+        lines[_line(versions.of(tag), tag_filter.newest_per)].append(tag)
+
+    def rank(tag: str) -> tuple[object, ...]:
+        version = versions.of(tag)
+        if version is not None:
+            return 1, version.precedence_key, natural_key(tag)
+        return 0, dates.get(tag) or _NEVER, natural_key(tag)
+
+    return [tag for line in lines.values() for tag in sorted(line, key=rank, reverse=True)[:count]]
+
+
+def _line(version: Version | None, newest_per: str | None) -> object:
+    if newest_per is None:
+        return None
+    if version is None:
+        return "no version"
+    return version.major if newest_per == "major" else (version.major, version.minor)
+
+
+class _Versions:
+    """The version of a tag, as `extract` finds it, each worked out once."""
+
+    def __init__(self, extract: Sequence[str]) -> None:
+        self._extract = [compile_expression(text) for text in extract]
+        self._known: dict[str, Version | None] = {}
+
+    def text(self, tag: str) -> str | None:
+        if not self._extract:
+            return tag
+        for pattern in self._extract:
+            found = pattern.fullmatch(tag)
+            if found is not None:
+                return str(found.group(1) or "") if pattern.groups else tag
+        return None
+
+    def of(self, tag: str) -> Version | None:
+        if tag not in self._known:
+            text = self.text(tag)
+            self._known[tag] = None if text is None else parse_version(text)
+        return self._known[tag]
+
+    def within(self, tag: str, ranges: Sequence[VersionRange], *, prereleases: bool) -> bool:
+        version = self.of(tag)
+        return version is not None and any(one.allows(version, prereleases=prereleases) for one in ranges)
+
+
+def _any_glob(texts: Sequence[str]) -> Callable[[str], bool]:
+    globs = [compile_glob(text) for text in texts]
+    return lambda tag: any(glob.fullmatch(tag) for glob in globs)
+
+
+def _any_regex(texts: Sequence[str]) -> Callable[[str], bool]:
+    patterns = [compile_expression(text) for text in texts]
+    return lambda tag: any(pattern.fullmatch(tag) is not None for pattern in patterns)

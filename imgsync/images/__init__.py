@@ -1,0 +1,1 @@
+"""The parts of an image: manifests, blobs, referrers."""

@@ -1,0 +1,129 @@
+"""
+What an image is made of: its manifests, children before parents, and its blobs, each once.
+
+Reads from the source only; whether and where anything is pushed is not known here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imgsync.concurrency.workers import map_unordered
+from imgsync.errors import UnsupportedContentError
+from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.manifest import Descriptor, Manifest, Platform, select_platforms
+from imgsync.oci.spec.reference import Reference, Repository
+
+_DEPTH_LIMIT = 4
+_NODE_LIMIT = 10_000
+_MANIFEST_BYTES = 16 << 20
+_CACHE_BYTES = 8 << 20
+
+
+class ManifestCache:
+    """Manifests by digest, the oldest forgotten beyond 8 MiB: what the plan read, the copy need not ask for again."""
+
+    def __init__(self, limit_bytes: int = _CACHE_BYTES) -> None:
+        """Begin empty."""
+        self._limit = limit_bytes
+        self._held = 0
+        self._manifests: OrderedDict[str, Manifest] = OrderedDict()
+
+    def get(self, digest: str) -> Manifest | None:
+        """Return the manifest of *digest* if it is remembered."""
+        return self._manifests.get(digest)
+
+    def add(self, manifest: Manifest) -> None:
+        """Remember *manifest*."""
+        if manifest.digest in self._manifests:
+            return
+        self._manifests[manifest.digest] = manifest
+        self._held += manifest.size_bytes
+        while self._held > self._limit and self._manifests:
+            _, oldest = self._manifests.popitem(last=False)
+            self._held -= oldest.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The root as it will be pushed, everything below it with children first, and the blobs of all, each once."""
+
+    root: Manifest
+    below: tuple[Manifest, ...]
+    blobs: tuple[Descriptor, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the compressed size: configs and layers of every platform, each blob once."""
+        return sum(blob.size_bytes for blob in self.blobs)
+
+
+def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestCache) -> Manifest:
+    """
+    Return the manifest of *reference*, from the cache when it is by digest and remembered.
+
+    Raises:
+        ImgsyncError: As `RegistryClient.pull_manifest`.
+    """
+    known = cache.get(reference.digest) if reference.digest else None
+    if known is None:
+        known = client.pull_manifest(reference)
+        cache.add(known)
+    return known
+
+
+def selected_root(root: Manifest, platforms: Sequence[Platform] | None) -> Manifest:
+    """
+    Return what will be pushed for *root*: itself, or a new index when *platforms* leave some children out.
+
+    Raises:
+        UnsupportedContentError: An index without any of *platforms*.
+    """
+    return root if platforms is None or not root.is_index else select_platforms(root, platforms)
+
+
+def read_image(client: RegistryClient, repository: Repository, root: Manifest, *, cache: ManifestCache, limit: int) -> Image:
+    """
+    Return the image below *root*, its manifests pulled at most *limit* at once.
+
+    Raises:
+        ImgsyncError: A child is missing or damaged, or the image is nested too deep or names too much.
+    """
+    seen: dict[str, Manifest] = {}
+    level = [root]
+    held = root.size_bytes
+    for _ in range(_DEPTH_LIMIT):
+        wanted = list(dict.fromkeys(child.digest for manifest in level for child in manifest.children if child.digest not in seen))
+        if len(seen) + len(wanted) > _NODE_LIMIT:
+            raise UnsupportedContentError(f"the image names more than {_NODE_LIMIT} manifests")
+        level = []
+        for manifest in map_unordered(lambda digest: pull_manifest(client, repository.at(digest), cache), wanted, limit=limit):
+            level.append(manifest)
+            held += manifest.size_bytes
+            if held > _MANIFEST_BYTES:
+                raise UnsupportedContentError(f"the image's manifests are together larger than {_MANIFEST_BYTES >> 20} MiB")
+        seen.update((manifest.digest, manifest) for manifest in level)
+        if not level:
+            break
+    else:
+        if any(child.digest not in seen for manifest in level for child in manifest.children):
+            raise UnsupportedContentError(f"the index is nested deeper than {_DEPTH_LIMIT} levels")
+    below = tuple(_children_first(root, seen))
+    blobs = {blob.digest: blob for manifest in (*below, root) for blob in manifest.blobs}
+    return Image(root, below, tuple(blobs.values()))
+
+
+def _children_first(root: Manifest, manifests: dict[str, Manifest]) -> list[Manifest]:
+    """Order everything below *root* so that each comes after all it names; a digest cannot name itself, so it ends."""
+    ordered: dict[str, Manifest] = {}
+
+    def visit(manifest: Manifest) -> None:
+        for child in manifest.children:
+            if child.digest not in ordered:
+                visit(manifests[child.digest])
+                ordered[child.digest] = manifests[child.digest]
+
+    visit(root)
+    return list(ordered.values())

@@ -1,0 +1,1 @@
+"""Structured logs: set-up and event names."""

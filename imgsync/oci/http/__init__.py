@@ -1,0 +1,1 @@
+"""An HTTP client over sockets; knows no registry."""

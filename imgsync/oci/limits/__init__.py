@@ -1,0 +1,1 @@
+"""Limits on requests: rate, concurrency, pulls, retries."""

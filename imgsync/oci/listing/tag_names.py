@@ -1,0 +1,34 @@
+"""All tags of a repository in one request, or not at all: for who only needs to know which are there. Spec: "Listing Tags" (end-8a)."""
+
+from __future__ import annotations
+
+import json
+
+from imgsync.errors import AccessDeniedError, AuthenticationError, RejectedError
+from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.reference import Repository
+
+_LIMIT_BYTES = 8 << 20
+
+
+def tags_at_once(client: RegistryClient, repository: Repository) -> frozenset[str] | None:
+    """
+    Return every tag of *repository*, None where one page does not hold them all, or the registry does not list. One request.
+
+    Raises:
+        NotFoundError: There is no such repository.
+        RegistryError: The registry fails.
+    """
+    operation = client.operation("list tags of", repository)
+    scopes = (f"repository:{repository.path}:{client.looking}",)
+    try:
+        body, following = client.get_page(operation, f"/v2/{repository.path}/tags/list", scopes=scopes, limit_bytes=_LIMIT_BYTES)
+    except (AccessDeniedError, AuthenticationError, RejectedError):
+        return None
+    try:
+        tags = json.loads(body)["tags"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if following is not None or not (tags is None or isinstance(tags, list)):
+        return None
+    return frozenset(tag for tag in tags or () if isinstance(tag, str))

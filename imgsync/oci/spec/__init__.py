@@ -1,0 +1,1 @@
+"""References, digests, manifests and referrers as the specifications define them."""

@@ -1,0 +1,62 @@
+"""What a plan costs: bytes to move, requests that planning took, pulls that applying will."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from imgsync.plan.mirror_plan import MirrorPlan
+from imgsync.plan.model import PullCost
+from imgsync.registries.clients import Registries
+from imgsync.state import StateStore
+
+
+def transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
+    """Sum the blobs to move, each once per destination registry, less those the state knows to be there."""
+    sizes: dict[tuple[str, str], int] = {}
+    for one in mirrors:
+        for destination, blobs in one.blobs.items():
+            registry = destination.partition("/")[0]
+            for blob in blobs:
+                if (registry, blob.digest) not in sizes:
+                    known = bool(state.blob_repositories(registry, blob.digest))
+                    sizes[registry, blob.digest] = 0 if known else blob.size_bytes
+    return sum(sizes.values())
+
+
+def requests(registries: Registries) -> Iterator[tuple[str, int]]:
+    """Yield each side and the requests sent to it so far."""
+    for origin in ("source", "destination"):
+        yield origin, sum(sum(count.values()) for count in registries.requests(origin).values())
+
+
+def applying(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
+    """
+    Yield each side and how many requests applying will send it, if nothing is there yet (design.md §7.5).
+
+    Source: one for each manifest and for each blob. Destination: two for a blob that moves, one where it is mounted, one for each manifest.
+    """
+    read: set[str] = set()
+    moved: set[tuple[str, str]] = set()
+    placed: set[tuple[str, str]] = set()
+    pushes = 0
+    for one in mirrors:
+        pushes += one.pushes
+        read |= one.manifests
+        for destination, blobs in one.blobs.items():
+            registry, repository = destination.partition("/")[0], destination.rpartition(":")[0]
+            moved.update((registry, blob.digest) for blob in blobs)
+            placed.update((repository, blob.digest) for blob in blobs)
+    yield "source", len(read) + len({digest for _, digest in moved})
+    yield "destination", len(moved) + len(placed) + pushes
+
+
+def pull_costs(mirrors: Iterable[MirrorPlan], registries: Registries) -> Iterator[PullCost]:
+    """Yield what each source registry that counts pulls will count: every manifest of what is pending, each once."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for one in mirrors:
+        wanted[one.mirror.source.registry] |= one.manifests
+    for registry, digests in sorted(wanted.items()):
+        left = registries.pulls_left(registry)
+        if left is not None and digests:
+            yield PullCost(registry, len(digests), left.remaining, left.limit, left.window_seconds)

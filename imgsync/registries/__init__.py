@@ -1,0 +1,1 @@
+"""Registry clients made from the configuration."""

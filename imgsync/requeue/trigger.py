@@ -1,0 +1,147 @@
+"""
+One POST that starts a run, and what came of it.
+
+httpx comes from its home (`imgsync.oci.http._httpx`) and is used as a plain client: this is one request at the end of a run, without registries' lanes,
+redirects or challenges. It reads no environment, keeps no cookies and follows nothing, since the token would go along.
+
+A POST that started a run must not be sent again, or two runs would go on from here, each starting the next. So it is tried again only when it is certain
+that nobody took it: no connection came about, or the answer is 429. After any other failure the error says so, and somebody looks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from imgsync import __version__
+from imgsync.errors import RequeueError
+from imgsync.oci.errors import retry_after_seconds, safe_text
+from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.tls import tls_context
+from imgsync.requeue.model import STARTING, NextRun
+from imgsync.text.redaction import Redaction
+
+REQUEST_SECONDS = 30.0
+_PAUSES_SECONDS = (2.0, 8.0)
+_LONGEST_PAUSE_SECONDS = 30.0
+_SHOWN_CHARACTERS = 200
+_READ_BYTES = 16 << 10
+_UNSURE = "it may have been started nevertheless: look before you start it by hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """
+    What is sent, where to, and how its answers are read.
+
+    `body` is made once it is known what the next run is told; `accepted` are the statuses that mean it was started; `hints` say for others what to do.
+    """
+
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: Callable[[NextRun], bytes] = field(repr=False)
+    accepted: frozenset[int]
+    hints: Mapping[int, str]
+    secrets: tuple[str, ...] = field(repr=False)
+    proxy: str | None = field(default=None, repr=False)
+
+    @property
+    def where(self) -> str:
+        """Return the URL without its query: what may be shown of it."""
+        return urlsplit(self.url)._replace(query="", fragment="").geturl()
+
+
+def send(post: Post, next_run: NextRun, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """
+    Send *post* about *next_run*, up to three times where that cannot start two runs; each waits at most 30 seconds for a byte.
+
+    Raises:
+        RequeueError: It was not taken, or nobody can say.
+    """
+    pauses = list(_PAUSES_SECONDS)
+    while True:
+        try:
+            return _send_once(post, next_run)
+        except _NotTakenError as again:
+            if not pauses:
+                raise again.error from again.__cause__
+            sleep(min(again.retry_after_seconds or pauses[0], _LONGEST_PAUSE_SECONDS))
+            del pauses[0]
+
+
+class _NotTakenError(Exception):
+    """The service did certainly not take the request; `error` is what to say when that is the end of it."""
+
+    def __init__(self, error: RequeueError, retry_after_seconds: float | None = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retry_after_seconds = retry_after_seconds
+
+
+def _send_once(post: Post, next_run: NextRun) -> None:
+    context = tls_context()
+    proxy = None if post.proxy is None else httpx.Proxy(post.proxy, ssl_context=context if post.proxy.startswith("https:") else None)
+    headers = (("User-Agent", f"imgsync/{__version__}"), ("Accept-Encoding", "identity"), *post.headers)
+    try:
+        with (
+            httpx.Client(verify=context, trust_env=False, proxy=proxy, timeout=REQUEST_SECONDS, follow_redirects=False) as client,
+            client.stream("POST", post.url, headers=headers, content=post.body(next_run)) as response,
+        ):
+            if response.status_code in post.accepted:
+                return
+            error = _refused(post, response)
+            if response.status_code == 429:
+                raise _NotTakenError(error, retry_after_seconds(response.headers.get("retry-after", ""), now=time.time()))
+            raise error
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+        raise _unanswered(post, error) from error
+
+
+def _refused(post: Post, response: httpx.Response) -> RequeueError:
+    status = response.status_code
+    hint = post.hints.get(status, "")
+    if 300 <= status < 400:
+        hint = "redirects are not followed, since what is sent is meant for this address alone; name the one it leads to"
+    elif status >= 500:
+        hint = _UNSURE
+    return RequeueError(STARTING, f"by POST {post.where}", status=status, detail=_said(post, _beginning(response)), hint=hint)
+
+
+def _beginning(response: httpx.Response) -> str:
+    """Return the beginning of the answer, as much as came in time."""
+    ends = time.monotonic() + REQUEST_SECONDS
+    body = bytearray()
+    # What was said before the connection broke is worth as much.
+    with contextlib.suppress(httpx.HTTPError, OSError):
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) >= _READ_BYTES or time.monotonic() > ends:
+                break
+    return bytes(body[:_READ_BYTES]).decode("utf-8", "replace")
+
+
+def _said(post: Post, text: str) -> str:
+    """Return foreign *text* as it may be shown: no secret, also as JSON writes them, one line, 200 characters."""
+    redaction = Redaction()
+    redaction.hide(form for secret in post.secrets for form in (secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/")))
+    return safe_text(redaction.clean(text))[:_SHOWN_CHARACTERS]
+
+
+def _unanswered(post: Post, error: Exception) -> Exception:
+    """Return the error to raise for a foreign one: what was never sent may be sent again."""
+    text = _said(post, str(error)) or type(error).__name__
+    where = f"by POST {post.where}"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        hint = "check the network path, and HTTPS_PROXY"
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            hint = "name the certificate authority's file in SSL_CERT_FILE"
+        detail = f"cannot connect{' through the proxy' if post.proxy else ''}: {text}"
+        return _NotTakenError(RequeueError(STARTING, where, detail=detail, hint=hint))
+    if isinstance(error, httpx.ProxyError):
+        return RequeueError(STARTING, where, detail=f"the proxy refuses: {text}", hint="check HTTPS_PROXY and its login")
+    detail = f"no byte within {REQUEST_SECONDS:g}s" if isinstance(error, httpx.TimeoutException) else f"the connection broke: {text}"
+    return RequeueError(STARTING, where, detail=detail, hint=_UNSURE)

@@ -1,0 +1,1 @@
+"""The operating system: standard streams, atomic writes, lazy imports."""
