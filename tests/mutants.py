@@ -28,16 +28,16 @@ from tests.figures import record
 ROOT = Path(__file__).parents[1]
 # By module, the tests that are its own: quick ones, without a registry.
 TESTS: Mapping[str, Sequence[str]] = {
-    "gates/signatures": ("unit/test_signatures",),
-    "inert": ("unit/test_inert",),
-    "oci/address": ("unit/test_address", "unit/test_guard"),
-    "oci/challenge": ("unit/test_oci_parsers",),
-    "oci/digest": ("unit/test_oci_parsers",),
-    "oci/guard": ("unit/test_guard",),
-    "oci/reference": ("unit/test_references",),
-    "oci/token": ("unit/test_token",),
+    "policy/cosign": ("unit/test_signatures",),
+    "text/sanitize": ("unit/test_inert",),
+    "oci/http/url": ("unit/test_address", "unit/test_guard"),
+    "oci/auth/challenge": ("unit/test_oci_parsers",),
+    "oci/spec/digest": ("unit/test_oci_parsers",),
+    "oci/http/ssrf_guard": ("unit/test_guard",),
+    "oci/spec/reference": ("unit/test_references",),
+    "oci/auth/token": ("unit/test_token",),
     "plan/decide": ("unit/test_decide",),
-    "redaction": ("unit/test_redaction",),
+    "text/redaction": ("unit/test_redaction",),
     "state/merge": ("unit/test_state_lines",),
     "state/record": ("unit/test_state", "threats/test_state"),
 }

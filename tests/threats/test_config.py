@@ -495,7 +495,7 @@ import sys
 from imgsync.__main__ import _patch
 _patch()
 from imgsync import cli
-from imgsync.oci import auth
+from imgsync.oci.auth import authenticator as auth
 def broken(login):
     secret = login.password
     raise RuntimeError(f"cannot encode {login} {secret!r} {secret} {auth.base64.b64encode((login.username + ':' + secret).encode()).decode()}")

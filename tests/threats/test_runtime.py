@@ -174,7 +174,7 @@ def test_ten_thousand_items_cost_no_more_each_than_a_few():
         import gc, time
         import gevent
         from greenlet import greenlet
-        from imgsync.workers import Workers
+        from imgsync.concurrency.workers import Workers
         most = running = 0
         def work(number):
             global most, running
@@ -206,7 +206,7 @@ def test_streams_as_fast_as_memory_starve_nobody():
     told = run_patched("""
         import hashlib, time
         import gevent
-        from imgsync.concurrency import Deadline, paced
+        from imgsync.concurrency.stop import Deadline, paced
         worst, ended = 0.0, 0
         def stream():
             global ended
