@@ -36,7 +36,7 @@ _PIECE = 61
 _ANSWERS_LIMIT = 60
 
 
-class Hurried(Patience):
+class NoWaiting(Patience):
     """A retry policy with two attempts and without pauses."""
 
     def pause(self, seconds: float) -> None:
@@ -45,7 +45,7 @@ class Hurried(Patience):
             raise StoppedError("the request would have to wait")
 
 
-class CannedLane:
+class CannedHttpClient:
     """An HTTP client that returns the given answers and checks every request."""
 
     def __init__(self, answers: Iterator[bytes], registry: str) -> None:
@@ -93,11 +93,11 @@ class _Body(httpx.SyncByteStream):
 
 
 class _CannedTransport(Transport):
-    def __init__(self, endpoint: Endpoint, lane: CannedLane) -> None:
+    def __init__(self, endpoint: Endpoint, client: CannedHttpClient) -> None:
         super().__init__(endpoint, Pace(endpoint.registry, None), on_warning=lambda _: None)
-        self._canned = lane
+        self._canned = client
 
-    def _new_lane(self) -> CannedLane:  # type: ignore[override]
+    def _new_lane(self) -> CannedHttpClient:  # type: ignore[override]
         return self._canned
 
 
@@ -108,8 +108,8 @@ class Canned:
         """Answer every request with the next answer of *text*."""
         self.registry = registry
         self._origin = origin
-        self.lane = CannedLane(iter(_BETWEEN.split(text)[:_ANSWERS_LIMIT]), registry)
-        self._patience = Hurried(attempts=2, interval_seconds=0)
+        self._http = CannedHttpClient(iter(_BETWEEN.split(text)[:_ANSWERS_LIMIT]), registry)
+        self._patience = NoWaiting(attempts=2, interval_seconds=0)
         self.client = RegistryClient(self._transport(""), self._patience)
 
     def api(self, url: str) -> Api:
@@ -118,7 +118,7 @@ class Canned:
 
     def _transport(self, url: str) -> Transport:
         endpoint = Endpoint(self.registry, self._origin, context=_no_context, credentials=Declared(LOGIN), at=url)
-        return _CannedTransport(endpoint, self.lane)
+        return _CannedTransport(endpoint, self._http)
 
 
 def _no_context() -> None:  # type: ignore[misc]
