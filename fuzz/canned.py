@@ -75,10 +75,10 @@ class CannedHttpClient:
         return _response(answer)
 
     def connect(self, *_: object) -> None:
-        """Do nothing: there is no connection to open."""
+        """Do nothing, because no connection is opened."""
 
     def close(self) -> None:
-        """Do nothing: there is no connection to close."""
+        """Do nothing, because no connection is open."""
 
 
 class _Body(httpx.SyncByteStream):
