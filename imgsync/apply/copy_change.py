@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from imgsync.apply.listener import Watcher
 from imgsync.apply.report import Outcome
 from imgsync.apply.time_limits import Forecast, Limits
-from imgsync.concurrency.stop import Deadline, Stop
+from imgsync.concurrency.deadline import Deadline
+from imgsync.concurrency.stop import Stop
 from imgsync.config.model import Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, NotFoundError, StoppedError, UntrustedError
 from imgsync.logs.events import Log
@@ -81,7 +82,7 @@ class Attempts:
             result = self._result(error, mirror)
             if self._limits.fail_fast and result == "failed":
                 # Without a reason of its own: the report says what failed, and running again would fail again.
-                self._stop.expire("")
+                self._stop.close("")
             return Done(_outcome(change, result, progress, began, error=error), None, progress.seen)
         self._forecast.learn(progress.bytes_copied, time.monotonic() - began)
         return Done(_outcome(change, "copied", progress, began, copied=copied), self._record_of(change, mirror, copied), progress.seen)
@@ -90,12 +91,12 @@ class Attempts:
         """Return what *error* makes of an image: "remaining" where the next run goes on, else "refused" or "failed"."""
         if isinstance(error, BudgetSpentError):
             # This registry's rest is for the next run; the others go on.
-            self._stop.reason = self._stop.reason or error.message
+            self._stop.explain(error.message)
             return "remaining"
-        if isinstance(error, StoppedError) and self._stop.closed:
+        if isinstance(error, StoppedError) and self._stop.is_closed:
             return "remaining"
         if isinstance(error, StoppedError) and self._left_seconds(mirror) == 0.0:
-            self._stop.reason = self._stop.reason or _TIME_IS_UP
+            self._stop.explain(_TIME_IS_UP)
             return "remaining"
         return "refused" if isinstance(error, ImmutableTagError | UntrustedError) else "failed"
 
@@ -143,11 +144,11 @@ class Attempts:
         if whole is None or left is None:
             return True
         if self._limits.elapsed_seconds >= self._limits.close_seconds(whole):
-            self._stop.reason = self._stop.reason or _TIME_IS_UP
+            self._stop.explain(_TIME_IS_UP)
             return False
         if self._forecast.fits(change.size_bytes or 0, left_seconds=left, whole_seconds=self._limits.cut_seconds(whole)):
             return True
-        self._stop.reason = self._stop.reason or f"the run's {format_duration(whole)} would not have been enough"
+        self._stop.explain(f"the run's {format_duration(whole)} would not have been enough")
         return False
 
     def _deadline(self, mirror: Mirror, change: Change) -> Deadline:

@@ -101,7 +101,7 @@ class _Run:
         closes, cuts = self._limits.close_seconds(whole), self._limits.cut_seconds(whole)
         # Planning that takes long must not use up the time of one run after the other: what comes first is then what is known.
         spawn_later(max(0.0, closes / 2 - self._limits.elapsed_seconds), lambda: self._submit_all(workers, self._turns.open()))
-        spawn_later(max(0.0, closes - self._limits.elapsed_seconds), lambda: self._stop.expire("the run's time is up", grace_seconds=cuts - closes))
+        spawn_later(max(0.0, closes - self._limits.elapsed_seconds), lambda: self._stop.close("the run's time is up", grace_seconds=cuts - closes))
 
     def _unfinished_plan(self) -> Plan:
         """Return what is known of a plan whose making was left behind, since a registry did not answer."""
@@ -189,7 +189,7 @@ class _Run:
             if change.mirror in waiting:
                 self._outcomes[change.destination] = Outcome(change, "remaining", error="not deleted while images of this mirror are not as declared")
         changes = [change for change in plan.deletions if change.mirror not in waiting]
-        if not changes or self._stop.closed:
+        if not changes or self._stop.is_closed:
             return
         from imgsync.apply.delete import removed
 
@@ -202,7 +202,7 @@ class _Run:
             self._watcher.finished(outcome)
 
     def _destination(self, change: Change) -> RegistryClient:
-        return self._registries.destination(_registry_of(change), self._mirrors[change.mirror], check=self._stop.check_new)
+        return self._registries.destination(_registry_of(change), self._mirrors[change.mirror], check=self._stop.raise_if_requested)
 
     def _doubt(self, changes: Sequence[Change]) -> None:
         """

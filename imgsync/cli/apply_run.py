@@ -91,7 +91,7 @@ def _planned(session: Session, config: Config, *, refresh: bool, reviewed: Plan 
         return session.plan(config, refresh=refresh, on_pending=on_pending, partial=True)
     from imgsync.plan.saved import reviewed_plan
 
-    plan = reviewed_plan(reviewed, config, session.registries, session.state, check=session.stop.check_new, log=session.log, on_pending=on_pending)
+    plan = reviewed_plan(reviewed, config, session.registries, session.state, check=session.stop.raise_if_requested, log=session.log, on_pending=on_pending)
     session.log_plan(plan)
     return plan
 
@@ -109,7 +109,7 @@ def _requeue(session: Session, options: dict[str, Any]) -> Requeue | None:
 def _finish(session: Session, config: Config, report: Report, *, requeue: Requeue | None, options: dict[str, Any]) -> int:
     """Remember how the run ended; start the next one if work is left; log, write what was asked for, and return the exit code."""
     exit_code = apply_exit(report)
-    if requeue is not None and exit_code == STOPPED_EXIT and session.stop.by_hand:
+    if requeue is not None and exit_code == STOPPED_EXIT and session.stop.is_interrupted:
         session.log.warning("run.not_requeued", target=requeue.target.name, reason=session.stop.reason, hint="run it again when it may go on")
         requeue = None
     if requeue is not None and exit_code == STOPPED_EXIT:

@@ -48,9 +48,9 @@ def _write(text: str) -> None:
         if "imgsync.concurrency.greenlets" not in sys.modules or takes(sys.stdout, len(text.encode(errors="replace"))):
             _put(text)
         else:
-            from imgsync.concurrency.native_thread import in_thread
+            from imgsync.concurrency.native_thread import run_in_thread
 
-            in_thread(lambda: _put(text))
+            run_in_thread(lambda: _put(text))
     except BrokenPipeError:
         discard(sys.stdout)
 

@@ -19,7 +19,7 @@ from imgsync.cli.output import redaction
 from imgsync.cli.state_backend import state_at
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.native_thread import NativeThread
-from imgsync.concurrency.signals import on_signals
+from imgsync.concurrency.signals import handle_signals
 from imgsync.concurrency.stop import Stop
 from imgsync.config.model import Config, Trust
 from imgsync.errors import RateLimitedError
@@ -109,7 +109,7 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
     stop = Stop()
     # Found out now: click knows the command it runs by the greenlet that runs it, and signals come in another.
     grace_seconds = _grace()
-    undo = on_signals(lambda: _first_signal(stop, log, grace_seconds), _second_signal)
+    undo = handle_signals(lambda: _first_signal(stop, log, grace_seconds), _second_signal)
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
@@ -156,7 +156,7 @@ def _ignored_proxy(trust: Trust) -> str:
 
 
 def _first_signal(stop: Stop, log: Log, grace_seconds: float) -> None:
-    stop.request("a signal asked for it", grace_seconds=grace_seconds, by_hand=True)
+    stop.request("a signal asked for it", grace_seconds=grace_seconds, interrupted=True)
     log.warning("run.stopping", reason="a signal asked for it; a second one cuts")
 
 

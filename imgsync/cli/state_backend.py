@@ -55,7 +55,9 @@ def state_at(
         log.warning("state.degraded", reason=text)
 
     def opened(directory: str) -> AbstractContextManager[StateStore]:
-        return open_state(directory, thread=thread, lock_timeout_seconds=lock_timeout_seconds, on_warning=warn, read_only=read_only, check=stop.check_new)
+        return open_state(
+            directory, thread=thread, lock_timeout_seconds=lock_timeout_seconds, on_warning=warn, read_only=read_only, check=stop.raise_if_requested
+        )
 
     if place is None:
         yield Place(StateStore(None, thread, on_warning=warn))
@@ -71,7 +73,7 @@ def state_at(
     directory = local_directory(reference)
     with opened(directory) as store:
         remote = remote_state(reference, registries, store, directory=directory, log=log)
-        remote.pull(check=stop.check_new)
+        remote.pull(check=stop.raise_if_requested)
         try:
             yield Place(store, remote.push)
         except ImgsyncError:

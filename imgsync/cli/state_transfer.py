@@ -83,7 +83,7 @@ def import_records(file: str, state: str, registries: str | None, lock_timeout: 
 def pull_records(reference: str, **options: Any) -> int:
     """Merge the state that a registry keeps under a tag into the directory."""
     with _remote(reference, **options) as (remote, session):
-        merged = remote.pull(check=session.stop.check_new)
+        merged = remote.pull(check=session.stop.raise_if_requested)
     click.echo(f"{reference} is not there yet; nothing was pulled." if merged is None else _told("Pulled", merged))
     return 0
 

@@ -1,1 +1,1 @@
-"""Greenlets: workers, stop, single flight, native threads, signals."""
+"""Concurrency with gevent: workers, single flight, stop, deadlines, threads, signals."""

@@ -7,20 +7,20 @@ from typing import TypeVar
 
 import gevent.threadpool
 
-from imgsync.concurrency.greenlets import Raised, catch_error, unwrap
+from imgsync.concurrency.capture import Raised, catch_error, unwrap
 
 Result = TypeVar("Result")
 
 
 class NativeThread:
-    """One native thread for calls that block the loop, such as SQLite's."""
+    """One native thread for calls that block the event loop, such as SQLite's."""
 
     def __init__(self) -> None:
-        """Begin; the thread starts with its first call."""
+        """Prepare; the thread starts with its first call."""
         self._pool = gevent.threadpool.ThreadPool(1)
 
     def run(self, function: Callable[[], Result]) -> Result:
-        """Return `function()` as run in the thread, other greenlets going on meanwhile; what it raises is raised here."""
+        """Run *function* in the thread; return its result or raise its error."""
         result: Result | Raised = self._pool.spawn(catch_error, function).get()
         return unwrap(result)
 
@@ -30,8 +30,8 @@ class NativeThread:
         self._pool.kill()
 
 
-def in_thread(function: Callable[[], Result]) -> Result:
-    """Return `function()` as run in a native thread made for it, other greenlets going on meanwhile; what it raises is raised here."""
+def run_in_thread(function: Callable[[], Result]) -> Result:
+    """Run *function* in a native thread of its own; return its result."""
     thread = NativeThread()
     try:
         return thread.run(function)

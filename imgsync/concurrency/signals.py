@@ -8,14 +8,14 @@ from collections.abc import Callable
 import gevent
 
 
-def on_signals(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
-    """Call *first* at the first SIGINT or SIGTERM, *second* at any later one; the returned callable undoes it."""
+def handle_signals(first: Callable[[], None], later: Callable[[], None]) -> Callable[[], None]:
+    """Call *first* at the first SIGINT or SIGTERM, *later* at others; return an undo function."""
     seen = 0
 
     def handle() -> None:
         nonlocal seen
         seen += 1
-        (first if seen == 1 else second)()
+        (first if seen == 1 else later)()
 
     watchers = [gevent.signal_handler(number, handle) for number in (signal.SIGINT, signal.SIGTERM)]
 

@@ -11,17 +11,16 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class SingleFlight(Generic[Key]):
-    """Lets the work of one key run once at a time: who comes while it runs waits for its end."""
+    """Runs at most one piece of work per key; others wait for its end."""
 
     def __init__(self) -> None:
         """Begin with nothing in flight."""
         self._flights: dict[Key, gevent.event.Event] = {}
 
     def run(self, key: Key, work: Callable[[], object]) -> bool:
-        """Do *work* and return True; or, when somebody is at it, wait for the end, good or bad, and return False."""
-        flight = self._flights.get(key)
-        if flight is not None:
-            flight.wait()
+        """Run *work* and return True, or wait for the running work and return False."""
+        if key in self._flights:
+            self.wait(key)
             return False
         flight = self._flights[key] = gevent.event.Event()
         try:
@@ -32,11 +31,11 @@ class SingleFlight(Generic[Key]):
             flight.set()
 
     def is_running(self, key: Key) -> bool:
-        """Return whether somebody is at it."""
+        """Return whether work of *key* runs."""
         return key in self._flights
 
     def wait(self, key: Key) -> None:
-        """Wait for the end, good or bad, of what runs for *key*, if anything does."""
+        """Wait until work of *key* ended, successful or not."""
         flight = self._flights.get(key)
         if flight is not None:
             flight.wait()

@@ -1,121 +1,93 @@
-"""Stopping: a flag that loops read, deadlines, and streams that check both."""
+"""Stop a run in three steps: close, request, cancel."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
 
 import gevent
 import gevent.event
 
 from imgsync.errors import StoppedError
 
-_MEBIBYTE = 1 << 20
-
-
-_LEFT_BEHIND_SECONDS = 1.0
+_GRACE_AFTER_CANCEL_SECONDS = 1.0
 
 
 class Stop:
     """
-    A stop asked for from outside: first no new work (`requested`), then an end to what runs (`cut`).
+    What a run may still do; loops read it, nothing is killed.
 
-    When the time is up (`expire`) nothing new is started either, but what only finds out what is left goes on until the cut.
+    The steps, each of which includes the ones before it:
+
+    - closed: workers start no further item; planning and listing continue.
+    - requested: planning and listing end too.
+    - cancelled: running copies end at their next chunk.
     """
 
     def __init__(self) -> None:
-        """Begin with nothing asked."""
+        """Begin open."""
         self.reason = ""
-        self.cut = False
-        # Whether somebody wanted it, rather than the clock.
-        self.by_hand = False
-        self._expired = False
-        self._cut_at: float | None = None
-        self._event = gevent.event.Event()
+        self._is_closed = False
+        self._is_interrupted = False
+        self._cancelled_at: float | None = None
+        self._requested = gevent.event.Event()
 
     @property
-    def requested(self) -> bool:
-        """Return whether no new work may begin."""
-        return bool(self._event.is_set())
+    def is_closed(self) -> bool:
+        """Return whether no further item may start."""
+        return self._is_closed or self.is_requested
 
-    def request(self, reason: str, *, grace_seconds: float | None = None, by_hand: bool = False) -> None:
-        """Ask that nothing new begins; after *grace_seconds* (if given) also that running work ends; *by_hand* says that somebody wants it."""
+    @property
+    def is_requested(self) -> bool:
+        """Return whether no new work of any kind may start."""
+        return bool(self._requested.is_set())
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Return whether running work must end."""
+        return self._cancelled_at is not None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Return whether the grace period after cancelling is over."""
+        return self._cancelled_at is not None and time.monotonic() - self._cancelled_at > _GRACE_AFTER_CANCEL_SECONDS
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Return whether a person or a service asked for it, not a time limit."""
+        return self._is_interrupted
+
+    def close(self, reason: str, *, grace_seconds: float | None = None) -> None:
+        """Start no further item; cancel after *grace_seconds* if given."""
+        self.explain(reason)
+        self._is_closed = True
+        self._cancel_after(grace_seconds)
+
+    def request(self, reason: str, *, grace_seconds: float | None = None, interrupted: bool = False) -> None:
+        """Start no new work; cancel after *grace_seconds* if given."""
+        self.explain(reason)
+        self._is_interrupted = self._is_interrupted or interrupted
+        self._requested.set()
+        self._cancel_after(grace_seconds)
+
+    def cancel(self) -> None:
+        """End running work at its next chunk."""
+        self._cancelled_at = self._cancelled_at or time.monotonic()
+        self._requested.set()
+
+    def explain(self, reason: str) -> None:
+        """Record why the run stops, unless a reason is known."""
         self.reason = self.reason or reason
-        self.by_hand = self.by_hand or by_hand
-        self._event.set()
-        if grace_seconds is not None:
-            gevent.spawn_later(grace_seconds, self._cut)
 
-    def expire(self, reason: str, *, grace_seconds: float | None = None) -> None:
-        """Let nothing new be started; after *grace_seconds* (if given) also end what runs."""
-        self.reason = self.reason or reason
-        self._expired = True
-        if grace_seconds is not None:
-            gevent.spawn_later(grace_seconds, self._cut)
-
-    @property
-    def closed(self) -> bool:
-        """Return whether nothing new may be started, be it that a stop was requested or that the time is up."""
-        return self._expired or self.requested
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep up to *seconds* and return whether a stop was asked meanwhile."""
-        return bool(self._event.wait(seconds))
-
-    @property
-    def abandons(self) -> bool:
-        """Return whether what runs had its second to see the cut, and is no longer waited for."""
-        return self._cut_at is not None and time.monotonic() - self._cut_at > _LEFT_BEHIND_SECONDS
-
-    def check_new(self) -> None:
+    def raise_if_requested(self) -> None:
         """
-        Return when new work may begin.
+        Return while new work may start.
 
         Raises:
             StoppedError: A stop was requested.
         """
-        if self.requested:
+        if self.is_requested:
             raise StoppedError(f"stopped: {self.reason}")
 
-    def _cut(self) -> None:
-        self.cut = True
-        self._cut_at = self._cut_at or time.monotonic()
-        self._event.set()
-
-
-class Deadline:
-    """A limit in seconds that loops ask about, together with a stop that may come from outside."""
-
-    def __init__(self, seconds: float | None, *, stop: Stop | None = None, what: str = "the image", hint: str = "raise timeouts.image") -> None:
-        """Begin counting now; None is no limit. *hint* says what to do when it was too short."""
-        self._hint = hint
-        self._ends = None if seconds is None else time.monotonic() + seconds
-        self._seconds = seconds
-        self._stop = stop
-        self._what = what
-
-    def check(self) -> None:
-        """
-        Return when there is time left.
-
-        Raises:
-            StoppedError: The limit is reached, or the run is being cut.
-        """
-        if self._stop is not None and self._stop.cut:
-            raise StoppedError(f"stopped: {self._stop.reason}")
-        if self._ends is not None and time.monotonic() > self._ends:
-            raise StoppedError(f"{self._what} took longer than {self._seconds:g}s", hint=self._hint)
-
-
-def paced(chunks: Iterable[bytes], *, deadline: Deadline, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    """Yield *chunks*, asking the deadline for each, counting, and letting others run after each MiB."""
-    since = 0
-    for chunk in chunks:
-        deadline.check()
-        yield chunk
-        on_bytes(len(chunk))
-        since += len(chunk)
-        if since >= _MEBIBYTE:
-            since = 0
-            # A real timer: sleep(0) runs in the same round of the loop and starves the others.
-            gevent.sleep(1e-6)
+    def _cancel_after(self, seconds: float | None) -> None:
+        if seconds is not None:
+            gevent.spawn_later(seconds, self.cancel)

@@ -132,7 +132,7 @@ class Workers(Generic[Item, Result]):
             try:
                 return self._results.get(timeout=None if self._stop is None else _LOOK_SECONDS)
             except gevent.queue.Empty:
-                if self._stop is not None and self._stop.abandons:
+                if self._stop is not None and self._stop.is_overdue:
                     return _LEFT_BEHIND
 
     def _settled(self, one: Result | _Produced) -> bool:
@@ -144,7 +144,7 @@ class Workers(Generic[Item, Result]):
         return True
 
     def _start(self, queue: _Queue[Item]) -> None:
-        while self._failure is None and not (self._stop and self._stop.closed):
+        while self._failure is None and not (self._stop and self._stop.is_closed):
             taken = queue.next(self._limit, more=self._coming > 0)
             if taken is None:
                 return

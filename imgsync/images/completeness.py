@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from imgsync.concurrency.deadline import Deadline, stream_chunks
 from imgsync.concurrency.single_flight import SingleFlight
-from imgsync.concurrency.stop import Deadline, paced
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ContentMismatchError, NotFoundError
 from imgsync.oci.download import download
@@ -81,7 +81,7 @@ class Completeness:
         def read() -> None:
             running = RunningDigest(blob.digest, blob.size_bytes, f"blob {repository.at(blob.digest)}")
             try:
-                for _ in paced(verified(download(client, repository, blob), running), deadline=deadline, on_bytes=on_bytes):
+                for _ in stream_chunks(verified(download(client, repository, blob), running), deadline=deadline, on_bytes=on_bytes):
                     pass
                 self._sound[key] = ""
             except ContentMismatchError as error:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TextIO, cast
 
 from imgsync.concurrency.greenlets import Event, spawn
-from imgsync.concurrency.native_thread import in_thread
+from imgsync.concurrency.native_thread import run_in_thread
 from imgsync.system.lazy_import import without
 from imgsync.system.stdio import discard, takes
 from imgsync.text.redaction import Redaction
@@ -122,7 +122,7 @@ class LogStream:
         while self._waiting:
             text = "".join(self._waiting)
             self._waiting.clear()
-            in_thread(lambda text=text: _put(text))  # type: ignore[misc]
+            run_in_thread(lambda text=text: _put(text))  # type: ignore[misc]
             self._waiting_bytes -= len(text)
         self._idle.set()
         dropped, self._dropped = self._dropped, 0

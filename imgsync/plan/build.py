@@ -102,9 +102,9 @@ class _Planner:
             result.notes.append(_FROZEN[mirror.source.registry])
 
     def _select(self, mirror: Mirror, result: MirrorPlan) -> None:
-        client = self._registries.source(mirror, check=self._stop.check_new)
+        client = self._registries.source(mirror, check=self._stop.raise_if_requested)
         lister = self._registries.lister(client)
-        found = enumerate_source(mirror, lister, check=self._stop.check_new)
+        found = enumerate_source(mirror, lister, check=self._stop.raise_if_requested)
         result.errors += found.errors
         result.notes += found.notes
         for warning in found.warnings:
@@ -134,7 +134,7 @@ class _Planner:
             return
         # At once in what follows: one question for each tag, and where copying begins meanwhile one for each blob.
         copies = min(count, mirror.concurrency.images) * mirror.concurrency.blobs if self._ahead.listens else 0
-        self._registries.source(mirror, check=self._stop.check_new).transport.expect(max(copies, min(count, mirror.concurrency.queries)))
+        self._registries.source(mirror, check=self._stop.raise_if_requested).transport.expect(max(copies, min(count, mirror.concurrency.queries)))
         planner = TagPlanner(mirror, self._inquiry, requests_to_come=copies)
 
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from imgsync.concurrency.greenlets import both
+from imgsync.concurrency.greenlets import run_both
 from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import BudgetSpentError, NotFoundError
@@ -73,7 +73,7 @@ class TagPlanner:
         self._registries = registries = inquiry.registries
         self._state = inquiry.state
         self._refresh = inquiry.refresh
-        self._check = check = inquiry.stop.check_new
+        self._check = check = inquiry.stop.raise_if_requested
         self._quarantine = Quarantine(mirror.tags, inquiry.state, now=inquiry.now)
         self._cache: ManifestCache = registries.manifests
         self._gate: Gate = registries.gate
@@ -140,7 +140,7 @@ class TagPlanner:
         may_wait = self._mirror.tags.min_age_seconds is not None
         if tag.digest is None and not may_wait and transport.is_far and transport.pulls.left is None and all(target.record is None for target in targets):
             # Most likely nothing is there yet; where the way is long it pays to ask for the manifest at once, should it turn out not to be needed.
-            return both(served, lambda: self._resolve(source, tag, cold=True))
+            return run_both(served, lambda: self._resolve(source, tag, cold=True))
         at_destinations = served()
         return at_destinations, self._resolve(source, tag, cold=not may_wait and all(digest is None for digest in at_destinations.values()))
 

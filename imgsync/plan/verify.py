@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 
-from imgsync.concurrency.stop import Deadline, Stop
+from imgsync.concurrency.deadline import Deadline
+from imgsync.concurrency.stop import Stop
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import ImgsyncError, StoppedError
@@ -86,7 +87,7 @@ class _Reader:
         try:
             wrong = [] if held is None else self._wrong(mirror, destination.repository, held.blobs, self._inquiry.stop)
         except StoppedError:
-            self._inquiry.stop.check_new()
+            self._inquiry.stop.raise_if_requested()
             message = f"its blobs could not be read within timeouts.image, {format_duration(mirror.timeouts.image_seconds)}"
             self.errors.append(PlanError(change.mirror, change.destination, message, "raise timeouts.image"))
         except ImgsyncError as error:
@@ -98,7 +99,7 @@ class _Reader:
         client = self._inquiry.registries.destination(repository.registry, mirror, check=deadline.check)
 
         def read(blob: Descriptor) -> str:
-            stop.check_new()
+            stop.raise_if_requested()
             return self._inquiry.completeness.read(client, repository, blob, deadline=deadline, on_bytes=self._count)
 
         return sorted(wrong for wrong in map_unordered(read, blobs, limit=mirror.concurrency.blobs) if wrong)

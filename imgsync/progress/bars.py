@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from imgsync.apply.report import Outcome
-from imgsync.concurrency.greenlets import every
+from imgsync.concurrency.greenlets import call_every
 from imgsync.plan.model import Change, Plan
 
 _REFRESH_SECONDS = 0.1
@@ -72,7 +72,7 @@ class Bars:
 
     def _draw(self) -> None:
         self._progress.start()
-        self._stop = every(_REFRESH_SECONDS, self._progress.refresh)
+        self._stop = call_every(_REFRESH_SECONDS, self._progress.refresh)
 
     def _end(self) -> None:
         if self._stop is not None:

@@ -7,7 +7,7 @@ import time
 from typing import Self
 
 from imgsync.apply.report import Outcome
-from imgsync.concurrency.greenlets import every
+from imgsync.concurrency.greenlets import call_every
 from imgsync.logs.events import Log
 from imgsync.plan.model import Change, Plan
 
@@ -29,7 +29,7 @@ class Heartbeat:
 
     def __enter__(self) -> Self:
         """Begin to beat."""
-        self._stop = every(self._seconds, self._beat)
+        self._stop = call_every(self._seconds, self._beat)
         return self
 
     def __exit__(self, *_: object) -> None:

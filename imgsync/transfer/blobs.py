@@ -10,8 +10,8 @@ import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 
+from imgsync.concurrency.deadline import stream_chunks
 from imgsync.concurrency.single_flight import SingleFlight
-from imgsync.concurrency.stop import paced
 from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, NotFoundError, QuotaSpentError, RegistryError, TooLargeError, UnreachableError
 from imgsync.oci.auth.aws import is_ecr
 from imgsync.oci.limits.retry import retry_call
@@ -145,7 +145,7 @@ class BlobCarrier:
 
         try:
             with contextlib.closing(self._feeds.chunks(task, blob, others)) as chunks:
-                session.put(paced(chunks, deadline=task.deadline, on_bytes=count))
+                session.put(stream_chunks(chunks, deadline=task.deadline, on_bytes=count))
         except ImgsyncError as error:
             task.progress.bytes_copied -= moved
             task.observer.advanced(-moved)

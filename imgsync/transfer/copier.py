@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from imgsync.concurrency.stop import Deadline
+from imgsync.concurrency.deadline import Deadline
 from imgsync.concurrency.workers import Workers, map_unordered
 from imgsync.errors import ImmutableTagError, RegistryError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, selected_root

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from imgsync.concurrency.stop import Deadline
+from imgsync.concurrency.deadline import Deadline
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Descriptor, Manifest, Platform
 from imgsync.oci.spec.reference import Reference, Repository

@@ -206,12 +206,12 @@ def test_streams_as_fast_as_memory_starve_nobody():
     told = run_patched("""
         import hashlib, time
         import gevent
-        from imgsync.concurrency.stop import Deadline, paced
+        from imgsync.concurrency.deadline import Deadline, stream_chunks
         worst, ended = 0.0, 0
         def stream():
             global ended
             running, piece = hashlib.sha256(), bytes(1 << 18)
-            for chunk in paced((piece for _ in range(256)), deadline=Deadline(None), on_bytes=lambda size: None):
+            for chunk in stream_chunks((piece for _ in range(256)), deadline=Deadline(None), on_bytes=lambda size: None):
                 running.update(chunk)
             ended += 1
         streams = [gevent.spawn(stream) for _ in range(10)]

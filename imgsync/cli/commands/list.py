@@ -26,7 +26,7 @@ def command(what: str, output: str, **options: Any) -> int:
 
     with open_session(load_trust(common.registries, os.environ), common, read_only=True) as session:
         session.stop_in_time()
-        found = list_names(what, session.registries, check=session.stop.check_new)
+        found = list_names(what, session.registries, check=session.stop.raise_if_requested)
     if output == "json":
         say_json({found.kind: list(found.names)})
     else:

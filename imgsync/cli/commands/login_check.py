@@ -28,7 +28,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.trust, common, read_only=True) as session:
         session.stop_in_time()
-        found = check_access(config, session.registries, check=session.stop.check_new)
+        found = check_access(config, session.registries, check=session.stop.raise_if_requested)
     if output == "json":
         say_json(access_document(found))
     else:
