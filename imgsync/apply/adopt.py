@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from imgsync.config.model import Mirror
 from imgsync.oci.spec.reference import parse_reference
+from imgsync.plan.context import Inquiry
 from imgsync.plan.model import Change
-from imgsync.registries.clients import Registries
 from imgsync.state import Record
 
 
-def adopted(change: Change, record: Record | None, mirror: Mirror, *, registries: Registries) -> Record | None:
+def adopted(change: Change, record: Record | None, mirror: Mirror, *, inquiry: Inquiry) -> Record | None:
     """
     Return what is to be remembered of the kept tag of *change*, None when *record*, what is remembered of it now, says it already.
 
@@ -21,13 +21,13 @@ def adopted(change: Change, record: Record | None, mirror: Mirror, *, registries
     if change.destination_digest is None or change.source_digest is None:
         return None
     known = record if record is not None and record.digest == change.destination_digest else None
-    read = registries.manifests.get(change.destination_digest)
+    read = inquiry.manifests.get(change.destination_digest)
     crc32 = read.crc32 if read is not None else known.crc32 if known is not None else ""
     source = parse_reference(change.source).repository
-    selection = registries.gate.selection(mirror, source)
+    selection = inquiry.gate.selection(mirror, source)
     if known is not None and (known.source_digest, known.selection, known.crc32) == (change.source_digest, selection, crc32):
         return None
-    if not registries.gate.has_passed(mirror, source, change.source_digest):
+    if not inquiry.gate.has_passed(mirror, source, change.source_digest):
         return None
     return Record(
         destination=change.destination,
@@ -42,9 +42,9 @@ def adopted(change: Change, record: Record | None, mirror: Mirror, *, registries
     )
 
 
-def referrers_seen(change: Change, mirror: Mirror, *, registries: Registries) -> Iterator[tuple[str, str, str]]:
+def referrers_seen(change: Change, mirror: Mirror, *, inquiry: Inquiry) -> Iterator[tuple[str, str, str]]:
     """Yield which tags of referrers the source had, as `StateStore.put` takes them, so that a signature made later is seen in its listing."""
     source, destination = parse_reference(change.source), parse_reference(change.destination)
-    summary = registries.referrers.summary(source.repository, change.source_digest or "")
+    summary = inquiry.referrers.summary(source.repository, change.source_digest or "")
     if summary is not None and mirror.referrers is not False:
         yield str(destination.repository), change.source_digest or "", summary

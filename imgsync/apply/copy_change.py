@@ -15,16 +15,15 @@ from imgsync.apply.listener import Watcher
 from imgsync.apply.report import Outcome
 from imgsync.apply.time_limits import Forecast, Limits
 from imgsync.concurrency.deadline import Deadline
-from imgsync.concurrency.stop import Stop
 from imgsync.config.model import Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, NotFoundError, StoppedError, UntrustedError
 from imgsync.logs.events import Log
 from imgsync.oci.spec.manifest import Descriptor, parse_platform
 from imgsync.oci.spec.reference import Reference, parse_reference
+from imgsync.plan.context import Inquiry
 from imgsync.plan.decide import REQUIRED
 from imgsync.plan.model import Change
-from imgsync.registries.clients import Registries
-from imgsync.state import Record, StateStore
+from imgsync.state import Record
 from imgsync.text.units import format_duration, format_moment
 from imgsync.transfer import BlobMemory, Copied, Copier, Job, Progress
 
@@ -51,18 +50,17 @@ class Done:
 class Attempts:
     """Carries out changes, one call each, side by side; they share what was copied."""
 
-    def __init__(
-        self, mirrors: Mapping[str, Mirror], registries: Registries, state: StateStore, *, log: Log, watcher: Watcher, stop: Stop, limits: Limits
-    ) -> None:
-        """Copy as *mirrors*, by name, say, between *registries*; mount where *state* remembers a blob; tell *log* and *watcher*."""
+    def __init__(self, mirrors: Mapping[str, Mirror], inquiry: Inquiry, *, watcher: Watcher, limits: Limits) -> None:
+        """Copy as *mirrors*, by name, declare, with the registries and the state of *inquiry*."""
         self._mirrors = mirrors
-        self._registries = registries
-        self._log = log
+        self._registries = registries = inquiry.registries
+        self._gate = inquiry.gate
+        self._log = inquiry.log
         self._watcher = watcher
-        self._stop = stop
+        self._stop = inquiry.stop
         self._limits = limits
         self._forecast = Forecast()
-        self._copier = Copier(BlobMemory(state.blob_repositories), registries.manifests, registries.referrers, make_repository=registries.make_repository)
+        self._copier = Copier(BlobMemory(inquiry.state.blob_repositories), inquiry.manifests, inquiry.referrers, make_repository=registries.make_repository)
 
     def carry_out(self, item: Item) -> Done | None:
         """Copy one image, None when there is no time left to begin; the one place where an error becomes an outcome."""
@@ -114,7 +112,7 @@ class Attempts:
         )
         client = self._registries.source(mirror, check=deadline.check)
         # Asked here too, whoever made the plan: one that was saved may be anybody's.
-        if problem := self._registries.gate.problem(mirror, client, source.repository, job.source.digest):
+        if problem := self._gate.problem(mirror, client, source.repository, job.source.digest):
             raise UntrustedError(f"{REQUIRED}{problem}")
         return self._copier.copy_image(
             job,
@@ -134,7 +132,7 @@ class Attempts:
             media_type=copied.root.media_type,
             source=change.source,
             source_digest=change.source_digest or "",
-            selection=self._registries.gate.selection(mirror, parse_reference(change.source).repository),
+            selection=self._gate.selection(mirror, parse_reference(change.source).repository),
             applied_at=format_moment(datetime.now(UTC), exact=True),
         )
 

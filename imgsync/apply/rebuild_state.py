@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from imgsync.apply.adopt import adopted, referrers_seen
 from imgsync.config.model import Config
+from imgsync.plan.context import Inquiry
 from imgsync.plan.model import Action, Change, Plan
-from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
 
 
@@ -20,17 +20,18 @@ class Rebuilt:
     forgotten: int
 
 
-def rebuild_state(plan: Plan, config: Config, registries: Registries, state: StateStore) -> Rebuilt:
+def rebuild_state(plan: Plan, config: Config, inquiry: Inquiry) -> Rebuilt:
     """
     Remember what the destinations serve, as *plan* found it by asking them, and forget the records that they contradict.
 
     Raises:
         StateError: It cannot be written.
     """
+    state = inquiry.state
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     kept = [change for change in plan.changes if change.action is Action.KEEP]
-    found = [adopted(change, state.record(change.destination), mirrors[change.mirror], registries=registries) for change in kept]
-    seen = [one for change in kept for one in referrers_seen(change, mirrors[change.mirror], registries=registries)]
+    found = [adopted(change, state.record(change.destination), mirrors[change.mirror], inquiry=inquiry) for change in kept]
+    seen = [one for change in kept for one in referrers_seen(change, mirrors[change.mirror], inquiry=inquiry)]
     state.put([record for record in found if record is not None], referrers=seen)
     forgotten = state.remove(change.destination for change in plan.changes if _is_contradicted(change, state))
     return Rebuilt(len(kept), len(plan.changes) - len(kept), forgotten)

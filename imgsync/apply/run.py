@@ -18,17 +18,16 @@ from imgsync.apply.order import Turns
 from imgsync.apply.report import Outcome, Report
 from imgsync.apply.time_limits import Limits
 from imgsync.concurrency.greenlets import spawn_later
-from imgsync.concurrency.stop import Stop
 from imgsync.concurrency.workers import Workers
 from imgsync.config.model import Config
 from imgsync.errors import StateError
 from imgsync.logs.events import Log
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Repository, parse_reference
+from imgsync.plan.context import Inquiry
 from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
-from imgsync.registries.clients import Registries
-from imgsync.state import Record, StateStore
+from imgsync.state import Record
 from imgsync.text.units import format_moment
 
 if TYPE_CHECKING:
@@ -43,9 +42,7 @@ _UNDONE = {Action.KEEP: "kept", Action.HOLD: "held", Action.REFUSE: "refused"}
 Planning = Callable[[OnPending], Plan]
 
 
-def apply_as_planned(
-    planning: Planning, config: Config, registries: Registries, state: StateStore, *, log: Log, watcher: Watcher, stop: Stop, limits: Limits
-) -> Report:
+def apply_as_planned(planning: Planning, config: Config, inquiry: Inquiry, *, watcher: Watcher, limits: Limits) -> Report:
     """
     Return what came of every change of the plan that *planning* makes, carried out while it is being made.
 
@@ -55,23 +52,24 @@ def apply_as_planned(
     Raises:
         ImgsyncError: The plan cannot be made; what had begun was brought to its end.
     """
-    return _Run(config, registries, state, log=log, watcher=watcher, stop=stop, limits=limits).report(planning)
+    return _Run(config, inquiry, watcher=watcher, limits=limits).report(planning)
 
 
 class _Run:
-    def __init__(self, config: Config, registries: Registries, state: StateStore, *, log: Log, watcher: Watcher, stop: Stop, limits: Limits) -> None:
+    def __init__(self, config: Config, inquiry: Inquiry, *, watcher: Watcher, limits: Limits) -> None:
         self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
-        self._registries = registries
-        self._state = state
-        self._log = log
+        self._inquiry = inquiry
+        self._registries = inquiry.registries
+        self._state = inquiry.state
+        self._log = inquiry.log
         self._watcher = watcher
-        self._stop = stop
+        self._stop = inquiry.stop
         self._limits = limits
         self._began = time.monotonic()
         self._attempts: Attempts | None = None
         self._plan: Plan | None = None
         self._submitted: dict[str, Change] = {}
-        self._turns = Turns(state.left)
+        self._turns = Turns(inquiry.state.left)
         self._outcomes: dict[str, Outcome] = {}
 
     def report(self, planning: Planning) -> Report:
@@ -139,7 +137,7 @@ class _Run:
         from imgsync.apply.copy_change import Attempts, Item
 
         if self._attempts is None:
-            self._attempts = Attempts(self._mirrors, self._registries, self._state, log=self._log, watcher=self._watcher, stop=self._stop, limits=self._limits)
+            self._attempts = Attempts(self._mirrors, self._inquiry, watcher=self._watcher, limits=self._limits)
         registries = frozenset(_registry_of(change) for change in changes)
         for change in changes:
             self._submitted[change.destination] = change
@@ -161,7 +159,7 @@ class _Run:
         )
         if change.action is Action.KEEP:
             self._log.debug("image.kept", mirror=change.mirror, source=change.source, destination=change.destination, digest=change.destination_digest)
-            found = adopted(change, record, self._mirrors[change.mirror], registries=self._registries)
+            found = adopted(change, record, self._mirrors[change.mirror], inquiry=self._inquiry)
             if found is not None:
                 yield found
         elif change.action is Action.REFUSE:
@@ -234,7 +232,7 @@ class _Run:
             self._state.put(
                 records,
                 blobs=[(repository.registry, repository.path, digests) for repository, digests in seen],
-                referrers=[one for change in made for one in referrers_seen(change, self._mirrors[change.mirror], registries=self._registries)],
+                referrers=[one for change in made for one in referrers_seen(change, self._mirrors[change.mirror], inquiry=self._inquiry)],
                 seen=held,
             )
         except StateError as error:

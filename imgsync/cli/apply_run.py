@@ -18,6 +18,7 @@ from imgsync.cli.results import check_writable, plan_json, print_plan, print_rep
 from imgsync.cli.session import STOPPED_EXIT, Session
 from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError, StateError, UnsafePlanError
+from imgsync.plan.context import Inquiry
 from imgsync.plan.model import PENDING, Action, Plan, PlanError
 from imgsync.plan.ready import OnPending
 from imgsync.plan.safety import SafetyLimits
@@ -50,12 +51,13 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
     brakes = SafetyLimits(options["max_changes"], options.get("max_bytes"))
     # click knows the command it runs by the greenlet that runs it, and planning has one of its own.
     context = click.get_current_context()
+    inquiry = session.inquiry(refresh=refresh)
     with session.watcher(options["heartbeat"]) as watcher:
 
         def planning(on_pending: OnPending) -> Plan:
             # Where the sum of the changes matters, nothing may begin before all are known.
             at_once = None if brakes.any else on_pending
-            plan = _planned(session, config, refresh=refresh, reviewed=reviewed, on_pending=at_once)
+            plan = _planned(session, config, inquiry, reviewed=reviewed, on_pending=at_once)
             problem = brakes.problem(plan)
             if output == "table" or problem:
                 with watcher.paused(), context.scope(cleanup=False):
@@ -65,7 +67,7 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
             return plan
 
         try:
-            report = apply_as_planned(planning, config, session.registries, session.state, log=session.log, watcher=watcher, stop=session.stop, limits=limits)
+            report = apply_as_planned(planning, config, inquiry, watcher=watcher, limits=limits)
         except ImgsyncError as error:
             # Whoever reads the files must not take those of an earlier run for this one's.
             write_report_files(session, config, _planless(config, error), exit_code=error.exit_code, options=options)
@@ -86,12 +88,12 @@ def apply_exit(report: Report) -> int:
     return STOPPED_EXIT if report.errors else 0
 
 
-def _planned(session: Session, config: Config, *, refresh: bool, reviewed: Plan | None, on_pending: OnPending | None) -> Plan:
+def _planned(session: Session, config: Config, inquiry: Inquiry, *, reviewed: Plan | None, on_pending: OnPending | None) -> Plan:
     if reviewed is None:
-        return session.plan(config, refresh=refresh, on_pending=on_pending, partial=True)
+        return session.plan(config, inquiry, on_pending=on_pending, partial=True)
     from imgsync.plan.saved import reviewed_plan
 
-    plan = reviewed_plan(reviewed, config, session.registries, session.state, check=session.stop.raise_if_requested, log=session.log, on_pending=on_pending)
+    plan = reviewed_plan(reviewed, config, inquiry, on_pending=on_pending)
     session.log_plan(plan)
     return plan
 

@@ -24,6 +24,8 @@ from imgsync.concurrency.stop import Stop
 from imgsync.config.model import Config, Trust
 from imgsync.errors import RateLimitedError
 from imgsync.images.completeness import Completeness
+from imgsync.images.image import ManifestCache
+from imgsync.images.referrers import ReferrerReader
 from imgsync.logs.configure import LogStream, configure_logging
 from imgsync.logs.events import Log
 from imgsync.oci.limits.retry import RetryDetails
@@ -32,6 +34,7 @@ from imgsync.plan.context import Inquiry
 from imgsync.plan.destination_tags import Served
 from imgsync.plan.model import Plan
 from imgsync.plan.ready import OnPending
+from imgsync.policy.policy import Gate
 from imgsync.progress.heartbeat import Heartbeat
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
@@ -61,11 +64,25 @@ class Session:
 
     def inquiry(self, *, refresh: bool, strict: bool = True) -> Inquiry:
         """Return what a plan made now asks with; unless *strict*, a destination that wants a login we do not have is not compared."""
-        return Inquiry(self.registries, self.state, refresh, datetime.now(UTC), self.stop, self.log, Completeness(), Served(strict=strict))
+        manifests = ManifestCache()
+        referrers = ReferrerReader(manifests)
+        return Inquiry(
+            registries=self.registries,
+            manifests=manifests,
+            referrers=referrers,
+            gate=Gate(self.registries.trust, manifests, referrers),
+            state=self.state,
+            refresh=refresh,
+            now=datetime.now(UTC),
+            stop=self.stop,
+            log=self.log,
+            completeness=Completeness(),
+            served=Served(strict=strict),
+        )
 
-    def plan(self, config: Config, *, refresh: bool, strict: bool = True, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
+    def plan(self, config: Config, inquiry: Inquiry, *, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
         """Return the plan of *config* as `build_plan` does, and log that it was built."""
-        plan = build_plan(config, self.inquiry(refresh=refresh, strict=strict), on_pending=on_pending, partial=partial)
+        plan = build_plan(config, inquiry, on_pending=on_pending, partial=partial)
         self.log_plan(plan)
         return plan
 

@@ -119,8 +119,9 @@ def rebuild_records(paths: tuple[str, ...], only: tuple[str, ...], **options: An
     with open_session(config.trust, common, read_only=False) as session:
         session.stop_in_time()
         _check_lasting(session.state, common.state or "")
-        plan = session.plan(config, refresh=True)
-        rebuilt = rebuild_state(plan, config, session.registries, session.state)
+        inquiry = session.inquiry(refresh=True)
+        plan = session.plan(config, inquiry)
+        rebuilt = rebuild_state(plan, config, inquiry)
     click.echo(f"Remembered {rebuilt.remembered} tags that are as declared; {rebuilt.left} are not, and are left for apply.")
     if rebuilt.forgotten:
         click.echo(f"Forgot {counted(rebuilt.forgotten, 'record')} that the destinations contradict.")

@@ -113,7 +113,7 @@ class _Planner:
 
         def select(repository: SourceRepository) -> SelectedTags | PlanError:
             try:
-                return select_of(mirror, repository, client, lister, registries=self._registries, now=self._inquiry.now)
+                return select_of(mirror, repository, client, lister, inquiry=self._inquiry)
             except ImgsyncError as error:
                 return _error(mirror, str(repository.repository), error)
 

@@ -7,8 +7,11 @@ from datetime import datetime
 
 from imgsync.concurrency.stop import Stop
 from imgsync.images.completeness import Completeness
+from imgsync.images.image import ManifestCache
+from imgsync.images.referrers import ReferrerReader
 from imgsync.logs.events import Log
 from imgsync.plan.destination_tags import Served
+from imgsync.policy.policy import Gate
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
 
@@ -18,10 +21,14 @@ class Inquiry:
     """
     Registries and the state, a log, and a stop that may end it.
 
+    `manifests` and `referrers` are those read in this run, `gate` decides which images its policies admit;
     `refresh` asks the registries instead of the state, `now` is the moment of the plan; destinations are asked through `served` and `completeness`.
     """
 
     registries: Registries
+    manifests: ManifestCache
+    referrers: ReferrerReader
+    gate: Gate
     state: StateStore
     refresh: bool
     now: datetime

@@ -75,8 +75,8 @@ class TagPlanner:
         self._refresh = inquiry.refresh
         self._check = check = inquiry.stop.raise_if_requested
         self._quarantine = Quarantine(mirror.tags, inquiry.state, now=inquiry.now)
-        self._cache: ManifestCache = registries.manifests
-        self._gate: Gate = registries.gate
+        self._cache: ManifestCache = inquiry.manifests
+        self._gate: Gate = inquiry.gate
         self._source: RegistryClient = registries.source(mirror, check=check)
         self._platforms: list[Platform] | None = None if mirror.platforms is None else [parse_platform(text) for text in mirror.platforms]
         self._immutable: list[Glob] = [compile_glob(text) for text in mirror.immutable]
@@ -273,7 +273,7 @@ class TagPlanner:
         """Return whether the listing shows tags of referrers that were not seen to when the image was copied."""
         if self._mirror.referrers is False:
             return False
-        return self._registries.referrers.summary(repository, digest) not in {None, self._state.referrers(str(destination), digest)}
+        return self._inquiry.referrers.summary(repository, digest) not in {None, self._state.referrers(str(destination), digest)}
 
     def _missing_referrers(self, repository: Repository, digest: str, destination: Repository, result: TagPlan) -> int:
         """Return how many referrers of the image the destination lacks; where the source has none, it is not asked."""
@@ -291,7 +291,7 @@ class TagPlanner:
         return len(held.missing)
 
     def _referrers(self, repository: Repository, digest: str, below: Iterable[Manifest], result: TagPlan) -> Referrers:
-        found = self._registries.referrers.read(
+        found = self._inquiry.referrers.read(
             self._source,
             repository,
             digest,

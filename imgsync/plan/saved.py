@@ -7,29 +7,25 @@ A plan is a file that somebody hands over, and its check tells of damage, not of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError, UsageError
 from imgsync.filters.globs import compile_glob
-from imgsync.logs.events import Log
 from imgsync.oci.spec.reference import parse_reference
+from imgsync.plan.context import Inquiry
 from imgsync.plan.decide import short
 from imgsync.plan.declaration_scope import Declared
 from imgsync.plan.min_age import Quarantine
 from imgsync.plan.model import COPIES, Action, Change, Plan
 from imgsync.plan.ready import OnPending
-from imgsync.registries.clients import Registries
-from imgsync.state import Record, StateStore
+from imgsync.state import Record
 from imgsync.text.units import parse_moment
 
 
-def reviewed_plan(
-    plan: Plan, config: Config, registries: Registries, state: StateStore, *, check: Callable[[], None], log: Log, on_pending: OnPending | None
-) -> Plan:
+def reviewed_plan(plan: Plan, config: Config, inquiry: Inquiry, *, on_pending: OnPending | None) -> Plan:
     """
     Return *plan* as it is to be applied now, for *config*, with notes on the tags that moved since; *on_pending* is told of what may begin at once.
 
@@ -38,7 +34,7 @@ def reviewed_plan(
     """
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     _check_declared(plan.changes, mirrors)
-    reviewed = _Reviewed(plan, mirrors, registries, state, check=check, log=log)
+    reviewed = _Reviewed(plan, mirrors, inquiry)
     changes = tuple(reviewed.now(change) for change in plan.changes)
     together: dict[tuple[str, str], list[Change]] = {}
     for change in changes:
@@ -48,7 +44,7 @@ def reviewed_plan(
         for some in together.values():
             on_pending(some)
     at_once = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
-    forgotten = [change for change in changes if change.action is Action.DELETE and state.record(change.destination) is None]
+    forgotten = [change for change in changes if change.action is Action.DELETE and inquiry.state.record(change.destination) is None]
     gone = {change.destination: change for change in map_unordered(reviewed.still_there, forgotten, limit=at_once)}
     notes = sorted(note for note in map_unordered(reviewed.moved, (some[0] for some in together.values()), limit=at_once) if note)
     current = replace(plan, changes=tuple(gone.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
@@ -75,17 +71,17 @@ def _transfer_bytes(plan: Plan) -> int:
 class _Reviewed:
     """A plan that was saved, and what came about since."""
 
-    def __init__(self, plan: Plan, mirrors: Mapping[str, Mirror], registries: Registries, state: StateStore, *, check: Callable[[], None], log: Log) -> None:
-        """Look at *plan* by what *state* remembers; ask by *registries* as long as *check* lets pass."""
+    def __init__(self, plan: Plan, mirrors: Mapping[str, Mirror], inquiry: Inquiry) -> None:
+        """Compare *plan* with the state and the registries of *inquiry*."""
         self._made_at = parse_moment(plan.created_at)
         self._mirrors = mirrors
-        self._registries = registries
-        self._state = state
-        self._check = check
-        self._log = log
+        self._registries = inquiry.registries
+        self._gate = inquiry.gate
+        self._state = inquiry.state
+        self._check = inquiry.stop.raise_if_requested
+        self._log = inquiry.log
         self._immutable = {name: [compile_glob(text) for text in mirror.immutable] for name, mirror in mirrors.items()}
-        now = datetime.now(UTC)
-        self._quarantines = {name: Quarantine(mirror.tags, state, now=now) for name, mirror in mirrors.items()}
+        self._quarantines = {name: Quarantine(mirror.tags, inquiry.state, now=inquiry.now) for name, mirror in mirrors.items()}
 
     def now(self, change: Change) -> Change:
         """Return *change* as it stands by what is remembered and declared: what was applied since is not done again, and no gate is passed by a file's word."""
@@ -122,7 +118,7 @@ class _Reviewed:
 
     def _is_same(self, change: Change, record: Record) -> bool:
         """Return whether *record* is of what *change* is to copy."""
-        selection = self._registries.gate.selection(self._mirrors[change.mirror], parse_reference(change.source).repository)
+        selection = self._gate.selection(self._mirrors[change.mirror], parse_reference(change.source).repository)
         return (record.source_digest, record.selection) == (change.source_digest, selection)
 
     def still_there(self, change: Change) -> Change:

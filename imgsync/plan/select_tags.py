@@ -18,16 +18,16 @@ from imgsync.oci.spec.digest import digest_of, is_digest
 from imgsync.oci.spec.manifest import Descriptor, Manifest
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import is_referrers_tag
+from imgsync.plan.context import Inquiry
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.mirror_plan import SelectedTags
 from imgsync.plan.model import FilterStep
-from imgsync.registries.clients import Registries
 
 _CONFIG_LIMIT = 8 << 20
 _OLDEST_BELIEVED = datetime(1980, 1, 2, tzinfo=UTC)
 
 
-def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, lister: Lister, *, registries: Registries, now: datetime) -> SelectedTags:
+def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, lister: Lister, *, inquiry: Inquiry) -> SelectedTags:
     """
     Return the wanted tags of one repository; exact names alone need no listing.
 
@@ -41,10 +41,10 @@ def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, l
             found, tuple(ListedTag(name, digest=name if is_digest(name) else None) for name in sorted(mirror.tags.names)), certain=False, steps=()
         )
     listing = found.listing or _listed(mirror, found.repository, lister)
-    registries.referrers.learn_tags(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
+    inquiry.referrers.learn_tags(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
     known = {tag.name: tag for tag in listing.tags if not is_referrers_tag(tag.name) or tag.name in mirror.tags.names}
-    dates = _Dates(listing, client, found.repository, registries.manifests, limit=mirror.concurrency.queries)
-    selection = select_tags(list(known), mirror.tags, created_at=dates, now=now)
+    dates = _Dates(listing, client, found.repository, inquiry.manifests, limit=mirror.concurrency.queries)
+    selection = select_tags(list(known), mirror.tags, created_at=dates, now=inquiry.now)
     steps = tuple(FilterStep(str(found.repository), step.name, step.left, step.dropped) for step in selection.steps)
     return SelectedTags(found, tuple(known[name] for name in selection.tags), certain=True, steps=steps, warnings=listing.warnings)
 

@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 
 from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
 from imgsync.errors import RejectedError, UsageError
-from imgsync.images.image import ManifestCache
-from imgsync.images.referrers import ReferrerReader
 from imgsync.oci.auth.auth_files import load_auth_files
 from imgsync.oci.auth.aws import Aws, has_boto3, is_ecr
 from imgsync.oci.auth.credential_helper import ask_helper
@@ -29,7 +27,6 @@ from imgsync.oci.listing.api import Api, ApiAccess
 from imgsync.oci.listing.lister import Lister, kind_by_host
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
-from imgsync.policy.policy import Gate
 
 _MOST_WARNINGS = 20
 # What a run has open beside its connections: its own streams, the state, files that are read meanwhile.
@@ -59,9 +56,6 @@ class Registries:
         self.trust = trust
         self._pushes = pushes
         self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, last=_login_of_cloud, on_secret=on_secret, on_warning=on_warning)
-        self.manifests = ManifestCache()
-        self.referrers = ReferrerReader(self.manifests)
-        self.gate = Gate(trust, self.manifests, self.referrers)
         self.on_retry = on_retry
         self._on_secret = on_secret
         self._on_registry_warning = on_registry_warning

@@ -49,7 +49,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
             session.log.warning("declarations.unread", reason=reason)
         session.stop_in_time()
         # A pull request from a fork has no logins; its plan is worth reading all the same.
-        plan = session.plan(config, refresh=options["refresh"], strict=False)
+        plan = session.plan(config, session.inquiry(refresh=options["refresh"], strict=False))
     if options["out"]:
         save_plan(plan, config, options["out"])
     print_plan(plan, lambda: plan_json(plan, config, explain=explain), output=output, show_kept=options["show_kept"], explain=explain)
