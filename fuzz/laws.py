@@ -266,7 +266,7 @@ def blobs(data: bytes) -> None:
                 pass
         return
     if b"chunks" in first:
-        canned.client.transport.body_limit_bytes = 7
+        canned.client.capabilities.learn_body_limit(7)
     with contextlib.suppress(ImgsyncError):
         session = begin_upload(canned.client, _REPOSITORY, _BLOB, mount_from="other" if b"mount" in first else "")
         if session is not None:

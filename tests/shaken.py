@@ -36,7 +36,7 @@ def shake_program() -> None:
         return
     import gevent
 
-    from imgsync.oci import transport
+    from imgsync.oci import capabilities, transport
 
     exchange: Callable[..., Any] = transport.Transport._exchange
 
@@ -50,7 +50,7 @@ def shake_program() -> None:
     transport.Transport._exchange = later
     gevent.spawn = spawn
     if random.random() < 0.5:
-        transport._FAR_SECONDS = 0.0
+        capabilities._FAR_SECONDS = 0.0
 
 
 def _pause(most_seconds: float) -> None:

@@ -154,7 +154,7 @@ class ReferrerReader:
         key = (repository, subject)
         if key not in self._named:
             listed = client.list_referrers(repository, subject) if ask else None
-            has_api = listed is not None or (not ask and bool(client.transport.has_referrers))
+            has_api = listed is not None or (not ask and bool(client.capabilities.has_referrers))
             tags = self._tags_of(client, repository) if ask else self._tags.get(repository) or {}
             index = None if has_api else self._fallback_index(client, repository, subject, tags)
             self._named[key] = _Named(

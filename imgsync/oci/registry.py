@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from imgsync.errors import ContentMismatchError, NotFoundError, UnexpectedResponseError
 from imgsync.oci.auth.challenge import Challenge, parse_challenges
+from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.limits.retry import Patience
 from imgsync.oci.link_header import next_page
@@ -63,6 +64,11 @@ class RegistryClient:
     def origin(self) -> str:
         """Return "source" or "destination"."""
         return self.transport.endpoint.origin
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what is known about the registry."""
+        return self.transport.capabilities
 
     @property
     def looking(self) -> str:
@@ -145,13 +151,11 @@ class RegistryClient:
 
         Spec: "Listing Referrers" (end-12a).
         """
-        if self.transport.has_referrers is None:
-            with self.transport.asking_referrers:
-                return self._listed_referrers(repository, digest)
-        return self._listed_referrers(repository, digest)
+        with self.capabilities.probe_referrers():
+            return self._listed_referrers(repository, digest)
 
     def _listed_referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
-        if self.transport.has_referrers is False:
+        if self.capabilities.has_referrers is False:
             return None
         operation = self.operation("list referrers of", repository.at(digest))
         found: list[Descriptor] = []
@@ -161,10 +165,10 @@ class RegistryClient:
             call = Call(operation, "GET", target, _scopes(repository, "pull"), frozenset(accept), {"Accept": OCI_INDEX}, limit_bytes=MANIFEST_LIMIT)
             answer = self.transport.request(call, patience=self.patience)
             if answer.status != 200 or _media_type(answer) != OCI_INDEX:
-                if self.transport.has_referrers is None and answer.status not in _MAYBE_NO_REFERRERS:
-                    self.transport.has_referrers = False
+                if self.capabilities.has_referrers is None and answer.status not in _MAYBE_NO_REFERRERS:
+                    self.capabilities.learn_referrers(supported=False)
                 return None
-            self.transport.has_referrers = True
+            self.capabilities.learn_referrers(supported=True)
             found += parse_manifest(answer.body, content_type=OCI_INDEX).children
             target = next_page(answer, operation)
             if len(found) > _REFERRERS_LIMIT or (target is not None and not found):

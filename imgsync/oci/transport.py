@@ -28,6 +28,7 @@ from imgsync.errors import (
 )
 from imgsync.oci.auth.authenticator import Authenticator, TokenAnswer
 from imgsync.oci.auth.challenge import Challenge
+from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.http._httpx import httpx
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 _REDIRECT_LIMIT = 5
 _CONNECT_SECONDS = 10.0
 _TOKEN_SECONDS = 30.0
-_FAR_SECONDS = 0.02
 # How many times longer than anywhere else a registry may be silent that has all of a blob: some copy it to where it stays first.
 _COMMIT_FACTOR = 10
 _FIRST_THROTTLED_SECONDS = 0.25
@@ -68,14 +68,7 @@ class Transport:
         self.endpoint = endpoint
         self._on_warning = on_warning
         self.requests: Counter[str] = Counter()
-        # Whether the registry has the referrers API: learnt from its first answer, for which the others wait.
-        self.has_referrers: bool | None = None
-        self.asking_referrers = threading.Lock()
-        # Whether the registry sends parts of a blob when asked to.
-        self.has_ranges = True
-        self._quickest_seconds = 0.0
-        # The most that one request's body may hold, None as long as nothing was too large.
-        self.body_limit_bytes = endpoint.chunk_bytes
+        self.capabilities = Capabilities(body_limit_bytes=endpoint.chunk_bytes)
         self._pace = pace
         self.pulls = pace.pulls
         self._auth = Authenticator(endpoint, self._ask_token_server)
@@ -95,14 +88,9 @@ class Transport:
         """Say which registry, which side, and how many lanes are idle."""
         return f"<Transport {self.endpoint.registry} ({self.endpoint.origin}), {len(self._idle)} idle lanes>"
 
-    @property
-    def is_far(self) -> bool:
-        """Return whether the quickest answer so far took so long that it pays to ask ahead."""
-        return self._quickest_seconds > _FAR_SECONDS
-
     def expect(self, requests: int) -> None:
         """Open connections for so many requests at once before they are needed, where the way to the registry is long: each costs a round trip or three."""
-        if not self.is_far:
+        if not self.capabilities.is_far:
             return
         missing = max(0, min(requests, self._limit.allowed) - self._limit.running - len(self._idle) - self._opening)
         # All counted before the first begins: others ask meanwhile.
@@ -301,8 +289,7 @@ class Transport:
         except FOREIGN_ERRORS as error:
             raise unanswered(call.operation, error) from error
         if call.body is None:
-            took = time.monotonic() - began
-            self._quickest_seconds = min(took, self._quickest_seconds or took)
+            self.capabilities.learn_round_trip(time.monotonic() - began)
         if "/manifests/" in url and response.status_code != 401:
             self.pulls.learn(headers_of(response), before=left)
         return response

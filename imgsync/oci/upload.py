@@ -55,7 +55,7 @@ class UploadSession:
         Raises:
             RegistryError: The registry refuses, or the connection breaks; whatever the chunks raise goes through.
         """
-        most = self.client.transport.body_limit_bytes
+        most = self.client.capabilities.body_limit_bytes
         size = self.descriptor.size_bytes
         with self._learning_limits(size if most is None else min(most, size)):
             if most is None or size <= most:
@@ -118,8 +118,7 @@ class UploadSession:
             smaller = next((size for size in _CHUNK_SIZES if size < sent), None)
             if error.status != 413 or smaller is None or isinstance(error, QuotaSpentError):
                 raise
-            known = self.client.transport.body_limit_bytes
-            self.client.transport.body_limit_bytes = smaller if known is None else min(known, smaller)
+            self.client.capabilities.learn_body_limit(smaller)
             raise self._operation.failed(TooLargeError, error.detail, status=413, code=error.code) from error
 
     def cancel(self) -> None:

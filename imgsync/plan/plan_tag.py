@@ -135,10 +135,10 @@ class TagPlanner:
         def served() -> dict[Reference, str | None]:
             return {target.reference: self._served(target) for target in targets}
 
-        transport = self._source.transport
+        is_far = self._source.capabilities.is_far and self._source.transport.pulls.left is None
         # What may have to wait is asked for its digest alone: its manifest could be wanted days later, and pulls are counted.
         may_wait = self._mirror.tags.min_age_seconds is not None
-        if tag.digest is None and not may_wait and transport.is_far and transport.pulls.left is None and all(target.record is None for target in targets):
+        if tag.digest is None and not may_wait and is_far and all(target.record is None for target in targets):
             # Most likely nothing is there yet; where the way is long it pays to ask for the manifest at once, should it turn out not to be needed.
             return run_both(served, lambda: self._resolve(source, tag, cold=True))
         at_destinations = served()

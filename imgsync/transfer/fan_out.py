@@ -40,7 +40,7 @@ class Feeds:
 
     def ahead(self, task: Task, blob: Descriptor, others: Iterable[str]) -> None:
         """Begin to read a small blob before the destination is ready, where the way to the source is long; *others* as of `chunks`."""
-        if task.source.transport.is_far and blob.size_bytes <= _AHEAD_BYTES and blob.digest not in self._open:
+        if task.source.capabilities.is_far and blob.size_bytes <= _AHEAD_BYTES and blob.digest not in self._open:
             self._begin(task, blob, self._expected(task, others))
 
     def chunks(self, task: Task, blob: Descriptor, others: Iterable[str]) -> Generator[bytes, None, None]:

@@ -38,13 +38,13 @@ class Ranges:
             RegistryError: As `download`.
         """
         reached = start
-        if client.transport.is_far and client.transport.has_ranges and blob.size_bytes - start >= _LARGE_BYTES:
+        if client.capabilities.is_far and client.capabilities.has_ranges and blob.size_bytes - start >= _LARGE_BYTES:
             try:
                 for chunk in self._side_by_side(client, repository, blob, start):
                     reached += len(chunk)
                     yield chunk
             except _NoRangesError:
-                client.transport.has_ranges = False
+                client.capabilities.learn_no_ranges()
         if reached < blob.size_bytes or not blob.size_bytes:
             yield from download(client, repository, blob, start=reached)
 
