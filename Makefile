@@ -38,7 +38,7 @@ test: $(READY) tools ## Run all tests; install what they need
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test-registry: $(READY) tools ## Run only the tests against real registries
-	$(BIN)/python -m pytest --numprocesses auto tests/registry tests/cli
+	$(BIN)/python -m pytest --numprocesses auto -m registry
 
 test-shaken: $(READY) tools ## Run all tests with random pauses, to find tests that pass by chance
 	IMGSYNC_TEST_SHAKEN=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tests.images import OCI, Image, artifact, image, index, layer, push, to_json
+from tests.support.images import OCI, Image, artifact, image, index, layer, push, to_json
 
 _KIB, _MIB = 1 << 10, 1 << 20
 _PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import timed
-from tests.images import image, push
-from tests.registry_process import running_registry
+from tests.support.images import image, push
+from tests.support.registry_process import running_registry
 
 REPOSITORIES, TAGS = 20, 1000
 

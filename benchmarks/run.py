@@ -31,7 +31,7 @@ from benchmarks import corpora, program
 from benchmarks.corpora import Corpus
 from benchmarks.peers import TOOLS, Job, Tool, version
 from benchmarks.timing import timed
-from tests.registry_process import Logged, RegistryProcess, running_registry
+from tests.support.registry_process import Logged, RegistryProcess, running_registry
 
 _KEPT = Path(__file__).parent / ".corpora"
 # A peer that takes longer than the best one by this factor runs only once.

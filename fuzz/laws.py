@@ -4,7 +4,7 @@ Define one law for each group of parsers.
 For any input, a parser must return a value with the properties checked here, or raise an error of `imgsync.errors`. Any other exception breaks the law.
 
 `LAWS` lists the laws. A law takes bytes, returns nothing, and raises if it is broken. The test suite checks each law with the corpus and with inputs
-that hypothesis derives from it (tests/unit/test_laws.py). `python -m fuzz.run` searches with coverage guidance.
+that hypothesis derives from it (tests/test_fuzz_laws.py). `python -m fuzz.run` searches with coverage guidance.
 """
 
 from __future__ import annotations

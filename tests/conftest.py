@@ -13,18 +13,19 @@ import pytest
 import trustme
 from hypothesis import settings
 
-from tests.canary import CANARY
-from tests.effort import NIGHTLY
-from tests.faults import FaultProxy
-from tests.registry_process import RegistryProcess, running_registry, tls_files
-from tests.run_imgsync import Result, Workplace
-from tests.token_server import TokenServer
+from tests.support.canary import CANARY
+from tests.support.effort import NIGHTLY
+from tests.support.faults import FaultProxy
+from tests.support.registry_process import RegistryProcess, running_registry, tls_files
+from tests.support.run_imgsync import Result, Workplace
+from tests.support.token_server import TokenServer
 
 # The suite is to be quick; who has time looks further: HYPOTHESIS_PROFILE=thorough.
 settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "thorough" if NIGHTLY else "quick"))
 
+_REGISTRIES = {"registry", "second_registry", "keeping_registry", "password_registry", "token_registry", "tls_registry"}
 _numbers = itertools.count(1)
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 4 << 30
@@ -46,7 +47,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what only the night has time for to the night, which has time."""
+    """Mark the tests that use a real registry; leave the long ones to the night."""
+    for item in items:
+        if _REGISTRIES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("registry")
     if NIGHTLY:
         for item in items:
             looks_further = item.get_closest_marker("nightly") or item.get_closest_marker("only_nightly")
@@ -143,7 +147,7 @@ def destination(second_registry: RegistryProcess) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def foreign(registry: RegistryProcess) -> Iterator[FaultProxy]:
-    """Another host (127.0.0.2) that serves what the source holds and records all it is sent: no credential may ever be among it (`tests.canary`)."""
+    """Another host (127.0.0.2) that serves what the source holds and records all it is sent: no credential may ever be among it (`tests.support.canary`)."""
     with FaultProxy(registry, address="127.0.0.2") as proxy:
         yield proxy
 
@@ -174,7 +178,7 @@ def imgsync(workplace: Workplace) -> Callable[..., Result]:
 
 @pytest.fixture
 def start_imgsync(workplace: Workplace) -> Callable[..., subprocess.Popen[str]]:
-    """Start imgsync, to send it signals; `tests.run_imgsync.finish` waits for its end."""
+    """Start imgsync, to send it signals; `tests.support.run_imgsync.finish` waits for its end."""
     return workplace.start
 
 

@@ -28,18 +28,18 @@ from tests.figures import record
 ROOT = Path(__file__).parents[1]
 # By module, the tests that are its own: quick ones, without a registry.
 TESTS: Mapping[str, Sequence[str]] = {
-    "policy/cosign": ("unit/test_signatures",),
-    "text/sanitize": ("unit/test_inert",),
-    "oci/http/url": ("unit/test_address", "unit/test_guard"),
-    "oci/auth/challenge": ("unit/test_oci_parsers",),
-    "oci/spec/digest": ("unit/test_oci_parsers",),
-    "oci/http/ssrf_guard": ("unit/test_guard",),
-    "oci/spec/reference": ("unit/test_references",),
-    "oci/auth/token": ("unit/test_token",),
-    "plan/decide": ("unit/test_decide",),
-    "text/redaction": ("unit/test_redaction",),
-    "state/merge": ("unit/test_state_lines",),
-    "state/record": ("unit/test_state", "threats/test_state"),
+    "policy/cosign": ("policy/test_cosign",),
+    "text/sanitize": ("text/test_sanitize",),
+    "oci/http/url": ("oci/http/test_url", "oci/http/test_ssrf_guard"),
+    "oci/auth/challenge": ("oci/spec/test_manifest",),
+    "oci/spec/digest": ("oci/spec/test_manifest",),
+    "oci/http/ssrf_guard": ("oci/http/test_ssrf_guard",),
+    "oci/spec/reference": ("oci/spec/test_reference",),
+    "oci/auth/token": ("oci/auth/test_token",),
+    "plan/decide": ("plan/test_decide",),
+    "text/redaction": ("text/test_redaction",),
+    "state/merge": ("state/test_jsonl",),
+    "state/record": ("state/test_store", "threats/test_state"),
 }
 _ONE_OF_EACH = {"Add_Sub", "Sub_Add", "Mul_Add", "Div_Mul", "Mod_Add", "Pow_Mul", "BitOr_BitAnd", "BitAnd_BitOr", "LShift_RShift"}
 _LEAST_SHARE = 0.9

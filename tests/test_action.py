@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import linters
-from tests.workflow_scripts import program, script_of
+from tests.support import linters
+from tests.support.workflow_scripts import program, script_of
 
 ROOT = Path(__file__).parents[1]
 ACTION = ROOT / "action.yml"

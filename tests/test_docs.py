@@ -19,7 +19,7 @@ import yaml
 
 from docs.generate import walk
 from imgsync.config.load import load_mirrors
-from tests import linters
+from tests.support import linters
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

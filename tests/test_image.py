@@ -11,7 +11,7 @@ import sysconfig
 from pathlib import Path
 
 import imgsync
-from tests import linters
+from tests.support import linters
 
 ROOT = Path(__file__).parents[1]
 

@@ -23,7 +23,7 @@ from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import FilterStep, MirrorNotes, PlanError
 from imgsync.registries.access import Access
 from imgsync.render.access_table import access_document
-from tests import plans
+from tests.support import plans
 
 PACKAGE = Path(cli.__file__).parents[1]
 ERRORS = (PlanError("a", "s.io/x", "spent", later=True),)

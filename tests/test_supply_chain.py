@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests import linters
+from tests.support import linters
 from tests.test_image import instructions
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tests.images import index, push
+from tests.support.images import index, push
 from tests.test_docs import FENCE, ROOT
 
 # What the reader does beside imgsync, and a test need not.

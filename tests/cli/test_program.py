@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.canary import run_watched
+from tests.support.canary import run_watched
 
 ROOT = Path(__file__).parents[2]
 

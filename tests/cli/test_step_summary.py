@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tests import switches
-from tests.canary import secrets_in
-from tests.images import image, push
+from tests.support.canary import secrets_in
+from tests.support.images import image, push
 
 PLAN_MARKER, REPORT_MARKER = "<!-- imgsync-plan -->", "<!-- imgsync-report -->"
 

@@ -14,7 +14,7 @@ from imgsync.config.yaml_reader import read_documents
 from imgsync.convert.formats import convert_files
 from imgsync.convert.model import Options
 from imgsync.convert.writer import mirrors_text
-from tests.canary import secrets_in
+from tests.support.canary import secrets_in
 
 EXAMPLES = Path(__file__).parent / "examples"
 # Name of the case: the files given, the options, the name of the format.

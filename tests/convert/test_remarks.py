@@ -10,8 +10,8 @@ import pytest
 from imgsync.cli import run
 from imgsync.cli.commands import convert
 from imgsync.convert.formats import NAMES
-from tests.canary import secrets_in
-from tests.run_imgsync import Result
+from tests.support.canary import secrets_in
+from tests.support.run_imgsync import Result
 
 REGSYNC = "version: 1\nsync:\n  - source: alpine\n    target: registry.internal/alpine\n    type: repository\n"
 DREGSY = "tasks:\n  - name: a\n    source: {registry: a.io}\n    target: {registry: b.io}\n    mappings:\n      - {from: x/y, platform: all}\n"

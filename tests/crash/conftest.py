@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.harness import Scene, World, scene
-from tests.registry_process import RegistryProcess
+from tests.support.registry_process import RegistryProcess
 
 
 @pytest.fixture(scope="session")

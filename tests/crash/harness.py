@@ -31,11 +31,11 @@ import httpx
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import Record, Snapshot, StateStore, open_state
 from imgsync.state.snapshot import BLOB
-from tests.canary import secrets_in
-from tests.faults import FaultProxy, Recorded
-from tests.images import ANY_MANIFEST, Image, artifact, digest_of, image, index, layer, plain_client, push, request, to_json
-from tests.registry_process import RegistryProcess
-from tests.run_imgsync import Result, Workplace
+from tests.support.canary import secrets_in
+from tests.support.faults import FaultProxy, Recorded
+from tests.support.images import ANY_MANIFEST, Image, artifact, digest_of, image, index, layer, plain_client, push, request, to_json
+from tests.support.registry_process import RegistryProcess
+from tests.support.run_imgsync import Result, Workplace
 from tests.switches import require_authorization
 from tests.switches.state import AtStep, When
 

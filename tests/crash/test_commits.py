@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from tests.crash.harness import ROOT
-from tests.effort import NIGHTLY
-from tests.unit.test_state import RECORD, opened
+from tests.state.test_store import RECORD, opened
+from tests.support.effort import NIGHTLY
 
 # Ends the process before, within or after its so manieth write of the state.
 _HOOK = """
@@ -61,7 +61,7 @@ import os, signal, sqlite3, sys
 from pathlib import Path
 from gevent import monkey; monkey.patch_all()
 from imgsync.state import opening
-from tests.unit.test_state import opened
+from tests.state.test_store import opened
 
 def open_until(folder, step):
     count = 0

@@ -14,8 +14,8 @@ import pytest
 
 from tests import figures
 from tests.crash.harness import Step
-from tests.effort import NIGHTLY, effort
-from tests.unit.test_state import opened
+from tests.state.test_store import opened
+from tests.support.effort import NIGHTLY, effort
 
 _KIB = 1024
 _PAGE = 4096

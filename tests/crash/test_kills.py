@@ -9,7 +9,7 @@ import pytest
 
 from tests import figures
 from tests.crash.harness import BLOBS_AT_ONCE, IMAGES_AT_ONCE, Scene, Step
-from tests.effort import effort
+from tests.support.effort import effort
 
 _KILLS_IN_A_ROW = 7
 # One after the other in one place, each still to come where the one before was killed.

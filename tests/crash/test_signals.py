@@ -10,7 +10,7 @@ import pytest
 
 from tests import figures
 from tests.crash.harness import Running, Scene, Step
-from tests.effort import effort
+from tests.support.effort import effort
 
 _GRACE_SECONDS = 2
 # What reading the report, writing the state and a machine at its limits may take on top of the grace.

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.canary import CANARY, run_watched, secrets_in
-from tests.images import image, push
-from tests.registry_process import LOGIN
-from tests.run_imgsync import finish
+from tests.support.canary import CANARY, run_watched, secrets_in
+from tests.support.images import image, push
+from tests.support.registry_process import LOGIN
+from tests.support.run_imgsync import finish
 
 # A tag is told everywhere: in the plan, in logs, in the state.
 TAG = "1-SECRET"

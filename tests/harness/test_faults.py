@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from tests import switches
-from tests.faults import FaultProxy
-from tests.images import ANY_MANIFEST, digest_of, image, plain_client, push
-from tests.witness import assert_served
+from tests.support.faults import FaultProxy
+from tests.support.images import ANY_MANIFEST, digest_of, image, plain_client, push
+from tests.support.witness import assert_served
 
 BLOB = image(layers=1, layer_bytes=100_000)
 LAYER = next(iter(BLOB.blobs))

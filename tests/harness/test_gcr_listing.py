@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.gcr_listing import GcrListing
-from tests.images import image, index, plain_client, push
+from tests.support.gcr_listing import GcrListing
+from tests.support.images import image, index, plain_client, push
 
 
 def _listing(source, path: str) -> dict:

@@ -7,9 +7,9 @@ import os
 import httpx
 import pytest
 
-from tests.images import DOCKER, OCI, artifact, image, index, pull_raw, push, shared_base_images
-from tests.registry_process import LOGIN, running_registry
-from tests.witness import assert_served, raw_manifest
+from tests.support.images import DOCKER, OCI, artifact, image, index, pull_raw, push, shared_base_images
+from tests.support.registry_process import LOGIN, running_registry
+from tests.support.witness import assert_served, raw_manifest
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from tests.run_imgsync import Result, finish
+from tests.support.run_imgsync import Result, finish
 
 
 def test_surroundings_hold_nothing_of_the_developer(workplace, monkeypatch):

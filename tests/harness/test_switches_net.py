@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from tests.images import image, plain_client, push, request
+from tests.support.images import image, plain_client, push, request
 from tests.switches.net import EarlyAnswer, HalfAnswer, Lagging, close_after_each, no_such_range, reset_unheard
 
 

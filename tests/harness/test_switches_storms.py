@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import FaultProxy
-from tests.images import image, index, pull_raw, push, request
 from tests.storms.stores import DiskStore, GullibleRegistry, missing
+from tests.support.faults import FaultProxy
+from tests.support.images import image, index, pull_raw, push, request
 from tests.switches.storms import DeletesTags, Watch
 
 

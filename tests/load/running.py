@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.images import request
-from tests.run_imgsync import Workplace
+from tests.support.images import request
+from tests.support.run_imgsync import Workplace
 
 _ROOT = Path(__file__).parents[2]
 

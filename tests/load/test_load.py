@@ -8,12 +8,12 @@ import time
 import pytest
 
 from imgsync.state import Record, open_state
-from tests.effort import NIGHTLY, effort
-from tests.faults import FaultProxy
 from tests.figures import record
-from tests.images import image, pull_raw, push
 from tests.load.quick_registry import QuickRegistry
 from tests.load.running import Observed, names, quick_registry
+from tests.support.effort import NIGHTLY, effort
+from tests.support.faults import FaultProxy
+from tests.support.images import image, pull_raw, push
 from tests.switches import corrupt_byte, status
 from tests.switches.net import HalfAnswer, reset_unheard
 from tests.switches.runtime import TooMany

@@ -16,10 +16,10 @@ from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-from tests.images import OCI, Image, digest_of, push, to_json
-from tests.listener import Listener
-from tests.registry_process import RegistryProcess
-from tests.wire import Answer, Connection, PeerGoneError, Request, plain_answer
+from tests.support.images import OCI, Image, digest_of, push, to_json
+from tests.support.listener import Listener
+from tests.support.registry_process import RegistryProcess
+from tests.support.wire import Answer, Connection, PeerGoneError, Request, plain_answer
 
 _DIGEST = r"(?P<digest>sha256:[0-9a-f]{64})"
 _NAME = r"/v2/(?P<name>.+)"

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests import switches
-from tests.effort import NIGHTLY, effort
-from tests.faults import FaultProxy, Recorded
 from tests.figures import record
-from tests.images import ANY_MANIFEST, Image, artifact, image, index, layer, plain_client, push
-from tests.registry.test_referrers import SBOM, push_fallback
-from tests.run_imgsync import Result, Workplace
+from tests.images.test_referrers import SBOM, push_fallback
+from tests.support.effort import NIGHTLY, effort
+from tests.support.faults import FaultProxy, Recorded
+from tests.support.images import ANY_MANIFEST, Image, artifact, image, index, layer, plain_client, push
+from tests.support.run_imgsync import Result, Workplace
 from tests.switches import Raw, Respond, Switch
 from tests.switches.net import HalfAnswer, reset_unheard
 

@@ -25,14 +25,14 @@ from hypothesis import HealthCheck, Phase, example, given, seed, settings
 
 from imgsync.oci.spec.referrers import fallback_tag
 from imgsync.state import Record, open_state
-from tests.effort import NIGHTLY, effort
-from tests.faults import FaultProxy
 from tests.figures import record
-from tests.images import Image, index
-from tests.registry_process import RegistryProcess
-from tests.run_imgsync import Result, Workplace, finish
 from tests.storms.stores import DiskStore, GullibleRegistry, Store, missing
 from tests.storms.weather import CHANGES_A_TAG, IMAGES, KNOWN, REFERRERS, REPOSITORIES, Declaration, Run, Storm, storms
+from tests.support.effort import NIGHTLY, effort
+from tests.support.faults import FaultProxy
+from tests.support.images import Image, index
+from tests.support.registry_process import RegistryProcess
+from tests.support.run_imgsync import Result, Workplace, finish
 from tests.switches.storms import Blow, DeletesTags, Watch
 
 _SHARDS = effort(2, 8)

@@ -8,9 +8,9 @@ import signal
 import pytest
 
 from tests import switches
-from tests.images import image, push
-from tests.run_imgsync import finish
 from tests.storms.stores import DiskStore
+from tests.support.images import image, push
+from tests.support.run_imgsync import finish
 from tests.switches.storms import Blow, DeletesTags
 
 OLD, NEW = image("truth old", layers=1), image("truth new", layers=1)

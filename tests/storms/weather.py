@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from hypothesis import strategies as st
 
 from tests import switches
-from tests.images import DOCKER, Image, artifact, image, index, layer, to_json
+from tests.support.images import DOCKER, Image, artifact, image, index, layer, to_json
 from tests.switches import Distance, Switch
 
 # Of several pieces on the wire, and shared by many.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tests.wire import Answer, CutError, Request, changed, plain_answer
+from tests.support.wire import Answer, CutError, Request, changed, plain_answer
 
 _MANIFEST_LIMIT = 4 << 20
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.support.wire import Answer, Request
 from tests.switches import Switch
-from tests.wire import Answer, Request
 
 
 class UnlessHost(Switch):

@@ -9,9 +9,9 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from tests.images import Image
+from tests.support.images import Image
+from tests.support.wire import Answer, Request, plain_answer
 from tests.switches import Respond, Switch
-from tests.wire import Answer, Request, plain_answer
 
 _MEBIBYTE = 1 << 20
 

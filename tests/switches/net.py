@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from tests.support.wire import Answer, CutError, Request, plain_answer
 from tests.switches import Switch, _Body, _Change
-from tests.wire import Answer, CutError, Request, plain_answer
 
 
 def reset_unheard() -> Switch:

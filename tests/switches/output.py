@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from tests.support.wire import Answer, Request, plain_answer
 from tests.switches import Switch
-from tests.wire import Answer, Request, plain_answer
 
 
 class EchoAcross(Switch):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from tests.support.wire import Answer, Request, plain_answer
 from tests.switches import Hold, Switch
-from tests.wire import Answer, Request, plain_answer
 
 
 class HoldAnswer(Hold):

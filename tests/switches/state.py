@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Literal
 
+from tests.support.wire import Answer, Request, plain_answer
 from tests.switches import Switch
-from tests.wire import Answer, Request, plain_answer
 
 # When request *number* arrives; when the registry did what it asks and its client does not know; when the client was told; some time after it arrived.
 When = Literal["arrives", "answered", "told", "after"]

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable, Collection
 
 from tests.storms.stores import Store, missing
+from tests.support.wire import Answer, Request, plain_answer
 from tests.switches import Switch
-from tests.wire import Answer, Request, plain_answer
 
 _REFERENCE = re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<name>[^/]+)")
 

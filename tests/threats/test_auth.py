@@ -26,15 +26,15 @@ from imgsync.oci.auth.token import parse_token
 from imgsync.oci.errors import Operation
 from imgsync.oci.spec.reference import parse_registry
 from tests import switches
-from tests.canary import secrets_in
-from tests.faults import FaultProxy
-from tests.images import OCI, digest_of, image, push, to_json
-from tests.registry_process import LOGIN, RegistryProcess
-from tests.run_imgsync import Result, Workplace
+from tests.support.canary import secrets_in
+from tests.support.faults import FaultProxy
+from tests.support.images import OCI, digest_of, image, push, to_json
+from tests.support.registry_process import LOGIN, RegistryProcess
+from tests.support.run_imgsync import Result, Workplace
+from tests.support.tunnel import Tunnel
+from tests.support.witness import assert_served
 from tests.switches import Respond
 from tests.switches.auth import UnlessHost
-from tests.tunnel import Tunnel
-from tests.witness import assert_served
 
 USER, PASSWORD = "me", "pass-SECRET"
 BASIC = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"

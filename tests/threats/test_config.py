@@ -28,13 +28,13 @@ from imgsync.oci.spec.reference import is_tag
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import inert
 from tests import switches
-from tests.canary import secrets_in
-from tests.effort import NIGHTLY
-from tests.faults import FaultProxy
-from tests.images import image, push
-from tests.run_imgsync import Workplace
+from tests.support.canary import secrets_in
+from tests.support.effort import NIGHTLY
+from tests.support.faults import FaultProxy
+from tests.support.images import image, push
+from tests.support.run_imgsync import Workplace
 from tests.switches.output import EchoAcross
-from tests.unit.test_redaction import AWKWARD
+from tests.text.test_redaction import AWKWARD
 
 # What YAML 1.1 takes for something else than text, and tags that really exist look like.
 TRAPS = [

@@ -20,10 +20,10 @@ from imgsync.oci.spec.manifest import parse_manifest, parse_platform, select_pla
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_reference, parse_registry
 from imgsync.text.units import parse_duration, parse_rate, parse_size, whole_number
 from tests import switches
-from tests.images import DOCKER, OCI, Image, digest_of, image, index, layer, pull_raw, push, request, to_json
-from tests.run_imgsync import Result
+from tests.support.images import DOCKER, OCI, Image, digest_of, image, index, layer, pull_raw, push, request, to_json
+from tests.support.run_imgsync import Result
+from tests.support.witness import assert_served
 from tests.switches.content import Endless, Flipping, Unlike, manifest_of
-from tests.witness import assert_served
 
 SAVED = "plan.json"
 

@@ -19,15 +19,15 @@ from imgsync.oci.auth.challenge import parse_challenges
 from imgsync.oci.errors import Operation
 from imgsync.oci.listing.page import Names
 from tests import switches
-from tests.effort import effort
 from tests.figures import record
-from tests.images import OCI, image, push, to_json
-from tests.registry_process import RegistryProcess
-from tests.run_imgsync import Result, Workplace
+from tests.support.effort import effort
+from tests.support.images import OCI, image, push, to_json
+from tests.support.registry_process import RegistryProcess
+from tests.support.run_imgsync import Result, Workplace
+from tests.support.wire import plain_answer
+from tests.support.witness import assert_served
 from tests.switches import Hold, Raw, Respond
 from tests.switches.content import Endless, Pages, bomb
-from tests.wire import plain_answer
-from tests.witness import assert_served
 
 MEBIBYTE = 1 << 20
 # More than a plain run, whatever a registry sends.

@@ -16,12 +16,12 @@ import pytest
 import yaml
 
 from tests import switches
-from tests.canary import secrets_in
-from tests.faults import FaultProxy
-from tests.images import image, pull_raw, push
-from tests.registry.test_saved_plan import sealed
-from tests.registry_process import LOGIN
-from tests.run_imgsync import Workplace, finish
+from tests.plan.test_saved import sealed
+from tests.support.canary import secrets_in
+from tests.support.faults import FaultProxy
+from tests.support.images import image, pull_raw, push
+from tests.support.registry_process import LOGIN
+from tests.support.run_imgsync import Workplace, finish
 from tests.switches import Hold
 
 _LOGIN = {"credentials": {"username": LOGIN[0], "password": LOGIN[1]}}

@@ -36,10 +36,10 @@ from imgsync.render.verification_markdown import verification_markdown
 from imgsync.render.verification_table import verification_table
 from imgsync.text.redaction import Redaction
 from tests import switches
-from tests.effort import effort
-from tests.faults import FaultProxy
-from tests.images import image, push
-from tests.plans import RESULTS, hostile
+from tests.support.effort import effort
+from tests.support.faults import FaultProxy
+from tests.support.images import image, push
+from tests.support.plans import RESULTS, hostile
 
 # What a registry or a file's name may say: escapes, text that reads backwards, and commands of GitHub, Azure Pipelines and TeamCity.
 COMMANDS = ("::add-mask::a", "::set-output name=x::y", "##[add-mask]a", "##vso[task.setvariable variable=PATH]evil", "##teamcity[buildStop]")

@@ -10,11 +10,12 @@ import pytest
 
 from imgsync.oci.errors import Operation, error_of
 from tests import switches
-from tests.effort import effort
-from tests.faults import FaultProxy
-from tests.images import artifact, digest_of, image, index, layer, pull_raw, push
-from tests.registry.test_referrers import SBOM, fallback_of, push_fallback
-from tests.registry.test_verify import Behind
+from tests.images.test_referrers import SBOM, fallback_of, push_fallback
+from tests.plan.test_verify import Behind
+from tests.support.effort import effort
+from tests.support.faults import FaultProxy
+from tests.support.images import artifact, digest_of, image, index, layer, pull_raw, push
+from tests.support.witness import assert_served
 from tests.switches import Respond
 from tests.switches.net import (
     Lagging,
@@ -26,7 +27,6 @@ from tests.switches.net import (
     warns,
 )
 from tests.threats.test_transport import errors_of, first_layer
-from tests.witness import assert_served
 
 MEBIBYTE = 1 << 20
 

@@ -29,13 +29,13 @@ from imgsync.oci.messages import Call
 from imgsync.oci.transport import Transport
 from imgsync.state import open_state
 from tests import switches
-from tests.effort import effort
-from tests.faults import FaultProxy
 from tests.figures import record
-from tests.images import image, plain_client, pull_raw, push
 from tests.load.running import Observed
-from tests.patched import run_patched
-from tests.run_imgsync import finish
+from tests.support.effort import effort
+from tests.support.faults import FaultProxy
+from tests.support.images import image, plain_client, pull_raw, push
+from tests.support.patched import run_patched
+from tests.support.run_imgsync import finish
 from tests.switches import Hold, Respond
 from tests.switches.runtime import HoldAnswer
 

@@ -1,7 +1,7 @@
 """
 Only what the operator's signers vouch for is copied: verified by the digest that is copied, in the plan and again before the copy.
 
-Forms of signatures, one by one, are in tests/unit/test_signatures.py.
+Forms of signatures, one by one, are in tests/policy/test_cosign.py.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pytest
 
 from imgsync.config.registries import read_trust
 from tests import switches
-from tests.images import Image, digest_of, image, index, pull_raw, push, request
-from tests.keyless import IDENTITY, ISSUER, Sigstore
-from tests.registry.test_referrers import push_fallback
-from tests.registry.test_saved_plan import sealed
-from tests.signing import Signature, Signer, bundle_artifact, sig_tag, signature_image, signer, simple, statement
-from tests.witness import assert_served, raw_manifest
+from tests.images.test_referrers import push_fallback
+from tests.plan.test_saved import sealed
+from tests.support.images import Image, digest_of, image, index, pull_raw, push, request
+from tests.support.keyless import IDENTITY, ISSUER, Sigstore
+from tests.support.signing import Signature, Signer, bundle_artifact, sig_tag, signature_image, signer, simple, statement
+from tests.support.witness import assert_served, raw_manifest
 
 ROOT = Path(__file__).parents[2]
 SIGNED = "require: {signatures: {keys: [prod]}}"

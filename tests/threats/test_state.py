@@ -21,11 +21,11 @@ from imgsync.state.disk import PlainDisk
 from imgsync.state.record import decode, decode_note, encode, encode_note, to_document
 from imgsync.text.units import format_moment
 from tests.crash.harness import Running
-from tests.images import image, pull_raw, push, request
-from tests.run_imgsync import finish
+from tests.state.test_store import DIGEST, RECORD, Evil, execute, opened, remember
+from tests.support.images import image, pull_raw, push, request
+from tests.support.run_imgsync import finish
 from tests.switches import Hold
 from tests.switches.state import AtStep, LosesAnswer
-from tests.unit.test_state import DIGEST, RECORD, Evil, execute, opened, remember
 
 ONE_TAG = "tags: {names: ['1']}"
 

@@ -16,12 +16,12 @@ from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.limits.retry import Patience
 from tests import switches
-from tests.faults import FaultProxy
-from tests.images import digest_of, image, layer, pull_raw, push, request
-from tests.run_imgsync import finish
+from tests.support.faults import FaultProxy
+from tests.support.images import digest_of, image, layer, pull_raw, push, request
+from tests.support.run_imgsync import finish
+from tests.support.witness import assert_served
 from tests.switches import Hold, Raw, Respond
 from tests.switches.net import EarlyAnswer, PresignedUrls, close_after_each, glued, no_such_range, slow_to_commit
-from tests.witness import assert_served
 
 KIBIBYTE = 1 << 10
 MEBIBYTE = 1 << 20

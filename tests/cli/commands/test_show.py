@@ -1,0 +1,151 @@
+"""`imgsync show`: what was saved again, in any form, with nothing but the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgsync.config.model import Config, Trust
+from imgsync.documents.envelope import to_json
+from imgsync.documents.plan import plan_document
+from imgsync.documents.report import report_document
+from imgsync.documents.verification import verification_document
+from imgsync.plan.findings import Condition, Finding, Verification
+from imgsync.render.gitlab import gitlab_summary
+from imgsync.render.junit import report_junit
+from imgsync.render.plan_markdown import plan_markdown
+from imgsync.render.plan_table import plan_table
+from imgsync.render.report_html import report_html
+from imgsync.render.report_markdown import report_markdown
+from imgsync.render.report_table import report_table
+from imgsync.render.verification_markdown import verification_markdown
+from imgsync.render.verification_table import verification_table
+from tests.support.plans import DIGEST, OTHER, of_each_action, report
+
+# Hints are behind the messages in documents.
+PLAN = replace(of_each_action(), errors=tuple(replace(error, hint="") for error in of_each_action().errors))
+REPORT = replace(
+    report(),
+    errors=tuple(replace(error, hint="") for error in report().errors),
+    outcomes=tuple(replace(outcome, hint="") for outcome in report().outcomes),
+)
+VERIFICATION = Verification(
+    (
+        Finding(Condition.OK, "a", "s.io/app:1", DIGEST, "r.io/m/app:1", DIGEST, "same digest"),
+        Finding(Condition.DIFFERS, "a", "s.io/app:2", DIGEST, "r.io/m/app:2", OTHER, "destination differs"),
+    ),
+    PLAN.errors,
+    5,
+    "2026-11-23T09:00:00Z",
+    1.5,
+)
+DOCUMENTS = {
+    "plan": plan_document(PLAN, Config((), Trust()), explain=True),
+    "report": report_document(REPORT),
+    "verification": verification_document(VERIFICATION),
+}
+
+
+def compact(document: object) -> str:
+    return f"{to_json(document, indented=False)}\n"
+
+
+@pytest.fixture
+def saved(write) -> Callable[[str], Path]:
+    """Save one of the documents, in a folder that holds nothing else."""
+    return lambda kind: write(f"{kind}.json", to_json(DOCUMENTS[kind], indented=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "shown"),
+    [
+        ("plan", (), plan_table(PLAN, show_kept=False, explain=False)),
+        ("plan", ("-o", "table", "--all", "--explain"), plan_table(PLAN, show_kept=True, explain=True)),
+        ("plan", ("-o", "json"), compact(DOCUMENTS["plan"])),
+        ("plan", ("-o", "markdown"), plan_markdown(PLAN)),
+        ("plan", ("-o", "gitlab"), compact(gitlab_summary(PLAN))),
+        ("report", (), report_table(REPORT)),
+        ("report", ("-o", "json"), compact(DOCUMENTS["report"])),
+        ("report", ("-o", "markdown"), report_markdown(REPORT)),
+        ("report", ("-o", "html"), report_html(REPORT)),
+        ("report", ("-o", "junit"), report_junit(REPORT)),
+        ("verification", (), verification_table(VERIFICATION, show_ok=False)),
+        ("verification", ("--all",), verification_table(VERIFICATION, show_ok=True)),
+        ("verification", ("-o", "json"), compact(DOCUMENTS["verification"])),
+        ("verification", ("-o", "markdown"), verification_markdown(VERIFICATION)),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_was_saved_is_shown_as_it_was(kind, arguments, shown, saved, imgsync, workplace):
+    """Each form is what it would have been then; no configuration, no state, nothing on stderr."""
+    saved(kind)
+
+    ran = imgsync("show", f"{kind}.json", *arguments)
+
+    assert (ran.code, ran.stderr) == (0, "")
+    assert ran.stdout.rstrip("\n") == shown.rstrip("\n")
+    assert [path.name for path in workplace.folder.iterdir()] == [f"{kind}.json"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "forms", "others"),
+    [
+        ("plan", "table, json, markdown, gitlab", ("html", "junit")),
+        ("report", "table, json, markdown, html, junit", ("gitlab",)),
+        ("verification", "table, json, markdown", ("gitlab", "html", "junit")),
+    ],
+)
+def test_forms_that_there_are_not_are_told(kind, forms, others, saved, imgsync):
+    """Exit 3, and which forms there are."""
+    saved(kind)
+
+    for form in others:
+        ran = imgsync("show", f"{kind}.json", "-o", form)
+        assert (ran.code, ran.stdout) == (3, "")
+        assert f"{kind}.json is imgsync.{kind}/v1, which has no form '{form}'" in ran.stderr
+        assert f"hint: there are: {forms}\n" in ran.stderr
+
+
+def without(document: dict[str, Any], name: str) -> str:
+    return json.dumps({key: value for key, value in document.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is no JSON, or cut short"),
+        ("{", "is no JSON, or cut short"),
+        ("{}", "is no plan or report of imgsync"),
+        ('{"format": "something/v1"}', "is something/v1, which is no plan, report or verification"),
+        ('{"format": "imgsync.report/v2"}', "is of another version, imgsync.report/v2"),
+        (json.dumps(DOCUMENTS["plan"]).replace(DIGEST, OTHER), "was edited or damaged"),
+        (without(DOCUMENTS["report"], "outcomes"), "'outcomes' is missing"),
+        (without(DOCUMENTS["verification"], "findings"), "'findings' is missing"),
+        (json.dumps(DOCUMENTS["report"]).replace('"bytes_copied": 0', '"bytes_copied": "0"'), "'bytes_copied' is of the wrong kind"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_damaged_file_is_told(text, said, write, imgsync):
+    """Exit 3 and one error, in whatever form it was to be shown."""
+    write("file.json", text)
+
+    ran = imgsync("show", "file.json", "-o", "json")
+
+    assert (ran.code, ran.stdout) == (3, "")
+    assert ran.stderr.startswith("error: file.json ")
+    assert said in ran.stderr
+
+
+def test_a_file_that_cannot_be_read_is_told(imgsync, workplace):
+    """A missing one, a folder."""
+    (workplace.folder / "folder").mkdir()
+
+    for name, why in (("missing.json", "No such file or directory"), ("folder", "Is a directory")):
+        ran = imgsync("show", name)
+        assert (ran.code, ran.stdout) == (3, "")
+        assert f"error: {name} cannot be read: {why}\n" in ran.stderr

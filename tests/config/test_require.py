@@ -1,0 +1,209 @@
+"""`require`, `keys` and `identities` as they are written: every fault with its place and the remedy, and what they come to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from imgsync.config.load import load_config
+from imgsync.config.model import Mirror, Require, Source, Trust
+from imgsync.config.registries import read_trust
+from imgsync.config.show import show_config
+from imgsync.errors import ConfigError
+from imgsync.images.image import ManifestCache
+from imgsync.images.referrers import ReferrerReader
+from imgsync.oci.spec.reference import Repository
+from imgsync.policy.policy import Gate
+from tests.support.keyless import IDENTITY, ISSUER, Sigstore
+from tests.support.signing import Signer, signer
+
+NAMED = {"keys": {"prod": {"pem": signer().pem}}}
+MIRROR = {"name": "a", "source": "quay.io/company/app", "destinations": ["r.example.com/m"]}
+
+
+def loaded(folder: Path, trust: dict, *documents: dict, environ: dict[str, str] | None = None):
+    """The configuration of these declarations, or the faults as users see them, without names of folders and places."""
+    registries = folder / "registries"
+    registries.write_text(json.dumps({"version": 1} | trust))
+    parts = [folder / f"{number}.yaml" for number, _ in enumerate(documents)]
+    for path, document in zip(parts, documents, strict=True):
+        path.write_text(json.dumps({"version": 1} | document))
+    try:
+        return load_config([str(path) for path in parts], registries=str(registries), environ=environ or {})
+    except ConfigError as error:
+        return [f"{fault.path}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "") for fault in error.faults]
+
+
+@pytest.mark.parametrize(
+    ("require", "expected"),
+    [
+        ({"signatures": {"keys": ["prd"]}}, "a.require.signatures.keys: registries.yaml has no key named 'prd' (did you mean 'prod'?)"),
+        (
+            {"signatures": {"keys": ["x"]}},
+            "a.require.signatures.keys: registries.yaml has no key named 'x' (there are: prod; only the operator of registries.yaml can add one)",
+        ),
+        (
+            {"signatures": {"identities": ["ci"]}},
+            "a.require.signatures.identities: registries.yaml has no identity named 'ci' (there are: none; only the operator of registries.yaml can add one)",
+        ),
+        ({"signatures": {}}, "mirrors[0].require.signatures: nobody is named who has to have signed (name some: `keys: [NAME]`)"),
+        ({"signatures": {"keys": []}}, "mirrors[0].require.signatures.keys: the list is empty"),
+        ({"signatures": {"key": ["prod"]}}, "mirrors[0].require.signatures.key: unknown setting (did you mean 'keys'?)"),
+        ({"signatures": {"keys": [signer().pem[:30]]}}, "registries.yaml has no key named"),
+        ({"media_types": ["[a"]}, "mirrors[0].require.media_types[0]: '[a' has a '[' that is not closed"),
+        ({"max_size": "2 GB"}, "mirrors[0].require.max_size: '2 GB' does not fit"),
+        ({"max_size": 5}, "mirrors[0].require.max_size: 5 is a number"),
+        ({"artifacts": "sbom"}, "mirrors[0].require.artifacts: this is text, where a list is wanted"),
+        ("signed", "mirrors[0].require: this is text, where a mapping is wanted"),
+    ],
+)
+def test_fault_of_a_demand_names_its_place_and_the_remedy(tmp_path, require, expected):
+    """In validate, with no network: a misspelt name is not found out when nothing is copied any more."""
+    (fault,) = loaded(tmp_path, NAMED, {"mirrors": [MIRROR | {"require": require}]})
+
+    assert expected in fault
+
+
+@pytest.mark.parametrize(
+    ("trust", "expected"),
+    [
+        ({"keys": {"prod": {"file": "no-such.pub"}}}, "keys.prod.file: the key cannot be read: No such file or directory"),
+        ({"keys": {"prod": {}}}, "keys.prod: one of `file` and `pem` has to be given (name the file that cosign wrote: `{file: cosign.pub}`)"),
+        ({"keys": {"prod": {"file": "a", "pem": "b"}}}, "keys.prod: one of `file` and `pem` has to be given"),
+        ({"keys": {"prod": {"pem": "rubbish"}}}, "keys.prod.pem: this is no public key in PEM (a public key begins with -----BEGIN PUBLIC KEY-----)"),
+        ({"keys": {"prod": {"pem": signer().pem.replace("M", "%", 1)}}}, "keys.prod.pem: this is no public key in PEM"),
+        ({"keys": {"prod": {"pem": signer().private_pem}}}, "keys.prod.pem: this is a private key, which belongs to whoever signs"),
+        ({"keys": {"prod": {"pem": signer("x", "p384").pem}}}, "keys.prod.pem: ECDSA keys are verified over P-256 alone; this one is over secp384r1"),
+        ({"keys": {"prod": {"pem": signer("x", "rsa1024").pem}}}, "keys.prod.pem: an RSA key of 1024 bits proves nothing; 2048 is the least"),
+        ({"keys": {"prod": {"pem": "${COSIGN_KEY}"}}}, "keys.prod.pem: COSIGN_KEY is not set in the environment"),
+        (
+            NAMED | {"require": {"quay.io": {"signatures": {"keys": ["prd"]}}}},
+            "require.quay.io.signatures.keys[0]: there is none named 'prd' in `keys` (did you mean",
+        ),
+        (NAMED | {"require": {"quay.io": {"signatures": {}}}}, "require.quay.io.signatures: nobody is named who has to have signed"),
+        (
+            {"require": {"docker.io/x": {"max_size": "1GiB"}, "index.docker.io/x/": {"max_size": "2GiB"}}},
+            "require.index.docker.io/x/: docker.io/x is there twice (say it once)",
+        ),
+        ({"require": {"Quay": {"max_size": "1GiB"}}}, "'Quay' is no registry name"),
+        ({"identities": {"ci": {"identity": "me", "issuer": "x"}}}, "identities.ci: trust_root must be given"),
+        ({"identities": {"ci": {"identity": "me", "issuer": "x", "trust_root": "none"}}}, "identities.ci.trust_root: the trust root cannot be read"),
+    ],
+)
+def test_fault_of_a_signer_names_its_place_and_the_remedy(tmp_path, trust, expected):
+    """A key that is none is told at once; the text of a private one is not repeated."""
+    faults = loaded(tmp_path, trust, {"mirrors": [MIRROR]})
+
+    assert len(faults) == 1
+    assert expected in faults[0]
+    assert "MIG" not in faults[0]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "rubbish", '{"mediaType": "application/json"}'])
+def test_file_that_is_no_trust_root_is_a_fault(tmp_path, text):
+    """Before anything is asked."""
+    (tmp_path / "root.json").write_text(text)
+    person = {"identity": IDENTITY, "issuer": ISSUER, "trust_root": str(tmp_path / "root.json")}
+
+    (fault,) = loaded(tmp_path, {"identities": {"ci": person}}, {"mirrors": [MIRROR]})
+
+    assert fault.startswith("identities.ci.trust_root: this is no trust root of sigstore")
+
+
+def test_mirror_adds_to_the_defaults_and_show_tells_all(tmp_path):
+    """What a folder asks of all no mirror loses by asking for more; what --show prints means the same when it is read again."""
+    (tmp_path / "prod.pub").write_text(signer().pem)
+    (tmp_path / "root.json").write_text(Sigstore().trust_root)
+    person = {"identity": IDENTITY, "issuer": ISSUER, "trust_root": str(tmp_path / "root.json")}
+    trust = {
+        "keys": {"prod": {"file": str(tmp_path / "prod.pub"), "signed_as": ["docker.io/company"]}, "old": {"pem": "${OLD}"}},
+        "identities": {"ci": person},
+        "require": {"quay.io": {"artifacts": ["sbom"]}},
+    }
+    defaults = {"require": {"signatures": {"keys": ["prod", "old"]}, "max_size": "2GiB"}}
+    own = {"require": {"max_size": "512MiB", "media_types": ["application/**"]}}
+
+    config = loaded(tmp_path, trust, {"defaults": defaults, "mirrors": [MIRROR | own]}, environ={"OLD": signer("old").pem})
+
+    assert config.mirrors[0].require == Require(keys=("prod", "old"), media_types=("application/**",), max_bytes=512 << 20)
+    assert config.trust.require == {"quay.io": Require(artifacts=("sbom",))}
+    shown = show_config(config)
+    wanted, trusted = shown.split("---\n# registries.yaml\n")
+    (tmp_path / "shown.yaml").write_text(wanted)
+    (tmp_path / "shown-registries.yaml").write_text(trusted)
+    again = load_config([str(tmp_path / "shown.yaml")], registries=str(tmp_path / "shown-registries.yaml"), environ={})
+    assert again.mirrors[0].require == config.mirrors[0].require
+    assert again.trust == config.trust
+
+
+def gate(folder: Path, trust: dict) -> Gate:
+    registries = folder / "registries.yaml"
+    registries.write_text(json.dumps({"version": 1} | trust))
+    found, faults = read_trust(str(registries), environ={})
+    assert faults == []
+    cache = ManifestCache()
+    return Gate(found, cache, ReferrerReader(cache))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "covers"),
+    [
+        ("quay.io", "quay.io/company/app", True),
+        ("quay.io/company", "quay.io/company/app", True),
+        ("quay.io/company/app", "quay.io/company/app", True),
+        ("quay.io/company/", "quay.io/company/app", True),
+        ("quay.io/comp", "quay.io/company/app", False),
+        ("quay.io:443", "quay.io/company/app", False),
+        ("docker.io/nginx", "docker.io/library/nginx", True),
+        ("index.docker.io/nginx", "docker.io/library/nginx", True),
+        ("docker.io/library", "docker.io/library/nginx", True),
+        ("docker.io/nginx", "docker.io/nginxinc/nginx", False),
+    ],
+)
+def test_operator_asks_of_what_is_below_a_prefix(tmp_path, prefix, path, covers):
+    """By whole parts, and however Docker Hub's own images are written; beside what the mirror asks itself, not in its place."""
+    registry, _, rest = path.partition("/")
+    own = Require(max_bytes=1 << 30)
+    mirror = Mirror("a", Source(registry, repositories=(rest,)), (), require=own)
+
+    asked = gate(tmp_path, {"require": {prefix: {"artifacts": ["sbom"]}}}).required(mirror, Repository(registry, rest))
+
+    assert asked == ((own, Require(artifacts=("sbom",))) if covers else (own,))
+
+
+def selection(folder: Path, trust: dict, require: Require) -> str:
+    mirror = Mirror("a", Source("quay.io", repositories=("company/app",)), (), require=require)
+    return gate(folder, trust).selection(mirror, Repository("quay.io", "company/app"))
+
+
+def named(by: Signer, **more: object) -> dict:
+    return {"keys": {"prod": {"pem": by.pem} | more}}
+
+
+def test_other_demands_are_another_selection(tmp_path):
+    """Another key of the same name, more that it may sign, another limit, the operator's say; the same is the same, and nothing asked is as ever."""
+    (tmp_path / "root.json").write_text(Sigstore().trust_root)
+    signed = Require(keys=("prod",))
+    found = [
+        selection(tmp_path, {}, Require()),
+        selection(tmp_path, named(signer()), signed),
+        selection(tmp_path, named(signer("other")), signed),
+        selection(tmp_path, named(signer(), signed_as=["ghcr.io/x"]), signed),
+        selection(tmp_path, {}, Require(max_bytes=1)),
+        selection(tmp_path, {"require": {"quay.io": {"max_size": "1KiB"}}}, Require()),
+    ]
+
+    assert len(set(found)) == len(found)
+    assert found[0] == Mirror("a", Source("quay.io"), ()).selection
+    assert selection(tmp_path, named(signer()), signed) == found[1]
+    assert selection(tmp_path, {"require": {"ghcr.io": {"max_size": "1KiB"}}}, Require()) == found[0]
+
+
+def test_nothing_required_knows_no_key():
+    """An empty gate asks for nothing."""
+    cache = ManifestCache()
+    empty = Gate(Trust(), cache, ReferrerReader(cache))
+
+    assert empty.has_passed(Mirror("a", Source("quay.io"), ()), Repository("quay.io", "a/b"), f"sha256:{'0' * 64}")

@@ -1,0 +1,54 @@
+"""skopeo itself says what it would copy; the converted file plans the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.support.images import image, push
+
+
+@pytest.mark.parametrize("scoped", [False, True])
+def test_plan_copies_what_skopeo_would(registry, second_registry, name, imgsync, write, workplace, scoped):
+    """Every image from and to, by exact tags, all tags and a search; below whole source paths where the registry's name allows it."""
+    for repository, tags in {"all": ("1", "2", "latest"), "some": ("1.0", "2.0", "3.0"), "deep/er/found": ("v1", "v1-alpine", "v2", "av1")}.items():
+        for tag in tags:
+            push(registry, f"{name}/{repository}", tag, image((repository, tag)))
+    write(
+        "sync.yml",
+        f"""
+{registry.host}:
+  tls-verify: false
+  images:
+    {name}/all: []
+    {name}/some: ["1.0", 3.0]
+  images-by-tag-regex:
+    {name}/deep/er/found: v1
+""",
+    )
+    write("registries.yaml", f"version: 1\nregistries:\n  {registry.host}: {{tls: false}}\n  {second_registry.host}: {{tls: false}}\n")
+    target = f"{second_registry.host}/{name}"
+
+    converted = imgsync("convert", "sync.yml", "--destination", target, *(["--scoped"] if scoped else []))
+    write("mirrors.d/sync.yaml", converted.stdout)
+    plan = imgsync("plan", "-o", "json")
+
+    assert converted.code == 0, converted.stderr
+    assert plan.code == 0, plan.stderr
+    planned = {(change["source"], change["destination"]) for change in plan.json["changes"]}
+    # skopeo makes no valid name of a scope with a port in it, hence its plain paths are what both can be asked for.
+    expected = _skopeo(workplace, target)
+    if scoped:
+        scope = registry.host.replace(":", "_")
+        expected = {(source, f"{target}/{scope}/{source.removeprefix(f'{registry.host}/')}") for source, _ in expected}
+    assert planned == expected
+
+
+def _skopeo(workplace, target: str) -> set[tuple[str, str]]:
+    command = ["skopeo", "sync", "--dry-run", "--src", "yaml", "--dest", "docker", "--dest-tls-verify=false", "sync.yml", target]
+    done = subprocess.run(command, cwd=workplace.folder, env=workplace.environment(), capture_output=True, text=True, timeout=60, check=True)
+    found = re.findall(r'from="docker://([^"]+)" to="docker://([^"]+)"', done.stderr)
+    assert found, done.stderr
+    return set(found)

@@ -1,0 +1,300 @@
+"""Documents and their values, both ways: what is read is what was written, and what was written by somebody else is not read."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgsync.config.model import Config, Destination, Mirror, Source, Trust
+from imgsync.documents.envelope import from_json, to_json, with_hint
+from imgsync.documents.plan import check_made_for, plan_document, plan_of
+from imgsync.documents.report import report_document, report_of
+from imgsync.documents.verification import verification_document, verification_of
+from imgsync.errors import UsageError
+from imgsync.plan.findings import Condition, Finding, Verification
+from imgsync.plan.model import Plan
+from imgsync.text.redaction import Redaction
+from tests.support.plans import DIGEST, OTHER, change, changes, of_each_action, plan, plans, report, reports
+
+CONFIG = Config(tuple(Mirror(name, Source("s.io", repositories=("app",)), (Destination("r.io", "m"),)) for name in "ab"), Trust())
+digests = st.sampled_from((None, DIGEST, OTHER))
+readable = st.builds(replace, plans, changes=st.lists(st.builds(replace, changes, source_digest=digests, destination_digest=digests), max_size=9).map(tuple))
+
+
+def written(some: Plan, *, indented: bool = False, **options: Any) -> bytes:
+    return to_json(plan_document(some, CONFIG, explain=True, **options), indented=indented).encode()
+
+
+def read(data: bytes) -> Plan:
+    document = from_json(data, name="plan.json")
+    found = plan_of(document, name="plan.json")
+    check_made_for(document, CONFIG, name="plan.json")
+    return found
+
+
+def canonical(document: object) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def sealed(document: dict[str, Any]) -> bytes:
+    """Return *document* as somebody would write it who knows how ids and checks are made."""
+    document["id"] = hashlib.sha256(canonical(document["changes"])).hexdigest()[:8]
+    document["check"] = hashlib.sha256(canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
+    return json.dumps(document).encode()
+
+
+def told(some: Plan) -> Plan:
+    """Return *some* as its document tells of it: hints are behind the messages."""
+    return replace(some, errors=tuple(replace(error, message=with_hint(error.message, error.hint), hint="") for error in some.errors))
+
+
+@given(readable, st.booleans())
+def test_a_plan_that_was_saved_is_the_same_plan(some, indented):
+    """Whatever is in it, and however it was written."""
+    assert read(written(some, indented=indented)) == told(some)
+
+
+@given(readable)
+def test_the_id_is_that_of_the_changes_as_they_are_printed(some):
+    """Whoever has the document can tell it, by SHA-256 alone."""
+    document = json.loads(written(some))
+
+    assert document["id"] == hashlib.sha256(canonical(document["changes"])).hexdigest()[:8] == some.id
+
+
+def test_the_id_fits_also_where_a_secret_is_hidden():
+    """A reason that held a password is a plan without it, and can be applied."""
+    redaction = Redaction()
+    redaction.hide(["hunter2!"])
+    some = plan(change(reason="size unknown: hunter2! was refused"))
+
+    data = written(some, clean=redaction.clean_values)
+
+    assert b"hunter2!" not in data
+    assert read(data).changes == (replace(some.changes[0], reason="size unknown: *** was refused"),)
+
+
+@given(st.data(), readable)
+def test_no_edit_of_a_byte_makes_another_plan(data, some):
+    """It is refused, or says the same as before."""
+    before = bytearray(written(some, indented=data.draw(st.booleans())))
+    before[data.draw(st.integers(0, len(before) - 1))] = data.draw(st.integers(0, 255))
+
+    try:
+        found = read(bytes(before))
+    except UsageError:
+        return
+    assert found == told(some)
+
+
+@pytest.mark.row("GIT-04")
+@pytest.mark.parametrize("indented", [False, True])
+def test_no_place_can_be_edited(indented):
+    """At every byte: what is read afterwards is refused, or says all that it said before."""
+    before = written(of_each_action(), indented=indented)
+    for position in range(len(before)):
+        edited = bytearray(before)
+        edited[position] ^= 1
+        try:
+            read(bytes(edited))
+        except UsageError:
+            continue
+        assert json.loads(edited) == json.loads(before), position
+
+
+def test_the_id_is_checked_by_itself():
+    """Changes that were edited do not fit it, whatever the check says."""
+    document = copy.deepcopy(DOCUMENT)
+    document["changes"][0]["source_digest"] = OTHER
+    known = document["id"]
+    sealed(document)
+    document["id"] = known
+    document["check"] = hashlib.sha256(canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
+
+    with pytest.raises(UsageError, match="do not fit its id"):
+        read(json.dumps(document).encode())
+
+
+def test_a_plan_that_is_cut_short_is_none():
+    """At whichever byte, but for the white space at its end."""
+    data = written(of_each_action())
+
+    for length in range(len(data)):
+        with pytest.raises(UsageError):
+            read(data[:length])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"format": 1}',
+        b'{"format": "imgsync.plan/v1"}',
+        b'{"format": "imgsync.plan/v2"}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"format": NaN}',
+        b"9" * 10_000,
+        written(of_each_action()).replace(b"plan/v1", b"plan/v2"),
+        to_json(report_document(report()), indented=False).encode(),
+    ],
+    ids=lambda data: repr(data[:30]),
+)
+def test_what_is_no_plan_is_told_so(data):
+    """One error with what to do, for whatever a file may hold."""
+    with pytest.raises(UsageError) as caught:
+        read(data)
+
+    assert caught.value.hint
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to each value inside of *value*."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in items:
+        yield (*path, key)
+        yield from places(one, (*path, key))
+
+
+def at(document: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        document = document[key]
+    return document
+
+
+def has_another_kind(old: Any, new: Any) -> bool:
+    # A number of seconds may be a whole one; what is unknown is null.
+    return type(old) is not type(new) and not (isinstance(old, float) and type(new) is int)
+
+
+MAY_BE_NULL = {"source_digest", "destination_digest", "media_type", "size_bytes", "limit", "window_seconds"}
+DOCUMENT = json.loads(written(replace(of_each_action(), requests=(("source", 9),))))
+
+
+@pytest.mark.parametrize("new", [None, True, 7, 1.5, "text", [], {}, 1e400, 10**400], ids=lambda new: repr(new)[:20])
+def test_a_field_of_another_kind_is_refused(new):
+    """Also by a check and an id that fit: nothing is taken for what it is not."""
+    tried = 0
+    for path in places(DOCUMENT):
+        old, name = at(DOCUMENT, path), path[-1]
+        if not has_another_kind(old, new) or (name in MAY_BE_NULL and new is None) or old is None or name in {"id", "check"}:
+            continue
+        document = copy.deepcopy(DOCUMENT)
+        at(document, path[:-1])[name] = new
+        with pytest.raises(UsageError):
+            read(sealed(document))
+        tried += 1
+    assert tried > 40
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("action", "explode"), ("source_digest", "sha256:abc"), ("destination_digest", "latest"), ("size_bytes", -1)],
+)
+def test_a_change_that_makes_no_sense_is_refused(name, value):
+    """Right kind, wrong value."""
+    document = copy.deepcopy(DOCUMENT)
+    document["changes"][0][name] = value
+
+    with pytest.raises(UsageError):
+        read(sealed(document))
+
+
+def test_a_field_that_is_missing_is_refused():
+    """Of those that every plan has, at any depth."""
+    for path in places(DOCUMENT):
+        is_counted = len(path) > 1 and path[0] in {"requests", "applying", "declarations"}
+        if isinstance(path[-1], int) or is_counted or path[0] == "pulls" or path[-1] in {"suspended", "notes", "steps", "later", "id", "check"}:
+            continue
+        document = copy.deepcopy(DOCUMENT)
+        del at(document, path[:-1])[path[-1]]
+        if path == ("changes",):
+            document["changes"] = None
+        with pytest.raises(UsageError):
+            read(sealed(document))
+
+
+def test_fields_of_a_later_version_are_passed_over():
+    """Additive within v1: an object may say more, and the plan is the same, its id the document's."""
+    document = copy.deepcopy(DOCUMENT)
+    for path in [(), *places(DOCUMENT)]:
+        if isinstance(at(document, path), dict) and path[:1] not in {("declarations",), ("requests",), ("applying",)}:
+            at(document, path)["from_a_later_version"] = {"x": [1, None]}
+
+    found = read(sealed(document))
+
+    assert replace(found, saved_id="") == told(replace(of_each_action(), requests=(("source", 9),)))
+    assert found.id == document["id"] != DOCUMENT["id"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda document: document.update(imgsync="0.0.1"), "was made by imgsync 0.0.1"),
+        (lambda document: document["declarations"].update(a="sha256:0"), "changed: a"),
+        (lambda document: document["declarations"].update(c="sha256:0"), "no longer declared: c"),
+        (lambda document: document["declarations"].pop("b"), "added: b"),
+    ],
+)
+def test_a_plan_made_for_something_else_says_what_differs(edit: Callable[[dict[str, Any]], object], said):
+    """Another version of imgsync, a mirror that is another, gone or new."""
+    document = copy.deepcopy(DOCUMENT)
+    edit(document)
+
+    with pytest.raises(UsageError, match=said):
+        read(sealed(document))
+
+
+@given(reports)
+def test_a_report_that_was_saved_says_the_same(some):
+    """Everything that the document has comes back; hints are behind the errors."""
+    document = json.loads(to_json(report_document(some), indented=False))
+
+    assert json.loads(to_json(report_document(report_of(document, name="report.json")), indented=False)) == document
+
+
+@given(st.lists(st.builds(Finding, st.sampled_from(Condition), st.text(), st.text(), st.none() | st.text(), st.text(), st.none() | st.text(), st.text())))
+def test_a_verification_that_was_saved_is_the_same(findings):
+    """Finding by finding."""
+    some = Verification(tuple(findings), (), 5, "2026-11-23T09:00:00Z", 1.5)
+
+    assert verification_of(json.loads(to_json(verification_document(some), indented=True)), name="verification.json") == some
+
+
+def test_damaged_reports_and_verifications_are_refused():
+    """A field that is missing or of another kind, at any depth, is an error and no traceback."""
+    finding = Finding(Condition.OK, "a", "s", None, "d", None, "r")
+    for document, reader in (
+        (report_document(report()), report_of),
+        (verification_document(Verification((finding,), (), 5, "2026-11-23T09:00:00Z", 1.5)), verification_of),
+    ):
+        whole = json.loads(to_json(document, indented=False))
+        refused = 0
+        for path in places(whole):
+            for new in (None, True, [7], {"x": 1}):
+                damaged = copy.deepcopy(whole)
+                at(damaged, path[:-1])[path[-1]] = new
+                try:
+                    reader(damaged, name="file")
+                except UsageError:
+                    refused += 1
+        assert refused > 30
+
+
+def test_half_a_character_can_be_written_and_read():
+    """A file's name may be no UTF-8: its plan is still JSON, and the same when read."""
+    some = plan(change(), mirrors=(replace(of_each_action().mirrors[0], file="mirrors.d/\udcff.yaml"),))
+
+    assert read(written(some)) == some
+    assert read(written(some, indented=True)) == some

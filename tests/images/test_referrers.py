@@ -1,0 +1,450 @@
+"""Referrers: signatures, attestations and SBOMs arrive with their image, so that a client following the specification finds them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests import switches
+from tests.support.embedded import embedded_registry
+from tests.support.faults import FaultProxy
+from tests.support.images import Image, artifact, digest_of, image, index, layer, pull_raw, push, request, to_json
+
+SIGNATURE_LAYER = "application/vnd.dev.cosign.simplesigning.v1+json"
+SBOM = "application/vnd.example.sbom.v1+json"
+
+
+@pytest.fixture
+def knowing():
+    """A registry that has the referrers API."""
+    with embedded_registry() as host, FaultProxy(host) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def knowing_too():
+    """Another registry that has the referrers API."""
+    with embedded_registry() as host, FaultProxy(host) as proxy:
+        yield proxy
+
+
+def cosign_tag(content: Image, suffix: str = "sig") -> str:
+    return f"{content.digest.replace(':', '-')}.{suffix}"
+
+
+def signature(content: Image, *signers: str) -> Image:
+    """What cosign keeps under its tag: one layer per signature, each over the digest that was signed."""
+    payloads = [
+        to_json({"critical": {"image": {"docker-manifest-digest": content.digest}, "type": "cosign container image signature"}, "by": who}) for who in signers
+    ]
+    config = to_json({"architecture": "", "os": "", "rootfs": {"type": "layers", "diff_ids": [digest_of(one) for one in payloads]}})
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest_of(config), "size": len(config)},
+        "layers": [
+            {"mediaType": SIGNATURE_LAYER, "digest": digest_of(one), "size": len(one), "annotations": {"dev.cosignproject.cosign/signature": "MEUCIQ=="}}
+            for one in payloads
+        ],
+    }
+    return Image(to_json(manifest), manifest["mediaType"], {digest_of(one): one for one in (*payloads, config)})
+
+
+def fallback_of(registry: object, repository: str, subject: Image) -> list[dict[str, object]]:
+    """What the fallback tag of *subject* names, as a client without the API reads it."""
+    raw = pull_raw(registry, repository, subject.digest.replace(":", "-"))
+    return [] if raw is None else json.loads(raw)["manifests"]
+
+
+def push_fallback(registry: object, repository: str, subject: Image, *referrers: Image) -> bytes:
+    """Maintain the fallback tag as a client must where there is no API; spaces tell its bytes from ours."""
+    entries = [
+        {"mediaType": one.media_type, "digest": one.digest, "size": len(one.raw), "artifactType": json.loads(one.raw).get("artifactType")} for one in referrers
+    ]
+    raw = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries}, indent=1).encode()
+    headers = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
+    assert request(registry, "PUT", f"/v2/{repository}/manifests/{subject.digest.replace(':', '-')}", headers=headers, body=raw)[0] == 201
+    return raw
+
+
+def listed_by(registry: object, repository: str, subject: Image) -> list[dict[str, object]]:
+    """What the referrers API of *registry* names."""
+    status, headers, body = request(registry, "GET", f"/v2/{repository}/referrers/{subject.digest}")
+    assert (status, headers["content-type"]) == (200, "application/vnd.oci.image.index.v1+json")
+    return json.loads(body)["manifests"]
+
+
+def named(entries: list[dict[str, object]]) -> set[object]:
+    return {entry["digest"] for entry in entries}
+
+
+def seed(registry: object, repository: str, *, by_tag: bool) -> tuple[Image, Image, Image, Image]:
+    """Push an index, its SBOM, a signature of the SBOM, and cosign's signature of the index."""
+    root = push(registry, repository, "1", index(repository))
+    sbom = push(registry, repository, "", artifact("sbom", artifact_type=SBOM, subject=root))
+    signed_sbom = push(registry, repository, "", artifact("signed", artifact_type="application/vnd.example.signature", subject=sbom))
+    if by_tag:
+        push_fallback(registry, repository, root, sbom)
+        push_fallback(registry, repository, sbom, signed_sbom)
+    return root, sbom, signed_sbom, push(registry, repository, cosign_tag(root), signature(root, "ada"))
+
+
+@pytest.mark.parametrize("source_knows", [True, False], ids=["from the API", "from the fallback tag"])
+@pytest.mark.parametrize("destination_knows", [True, False], ids=["to the API", "to the fallback tag"])
+def test_everything_that_refers_to_an_image_arrives(
+    source_knows, destination_knows, registry, second_registry, knowing, knowing_too, name, workplace, imgsync, source, destination
+):
+    """An SBOM, the SBOM's own signature, and cosign's: all there, byte for byte, found through whatever the destination offers."""
+    origin, target = knowing if source_knows else source, knowing_too if destination_knows else destination
+    root, sbom, signed_sbom, signed = seed(origin, f"{name}/app", by_tag=not source_knows)
+    workplace.trust_plain(origin, target)
+    workplace.mirror("a", source=f"{origin}/{name}/app", destinations=[f"{target}/m"])
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.json["summary"]["copied"] == 1
+    assert ran.json["outcomes"][0]["digest"] == root.digest
+    look = listed_by if destination_knows else fallback_of
+    assert named(look(target, f"m/{name}/app", root)) == {sbom.digest}
+    assert look(target, f"m/{name}/app", root)[0]["artifactType"] == SBOM
+    assert named(look(target, f"m/{name}/app", sbom)) == {signed_sbom.digest}
+    assert pull_raw(target, f"m/{name}/app", cosign_tag(root)) == signed.raw
+    for one in (sbom, signed_sbom):
+        assert pull_raw(target, f"m/{name}/app", one.digest) == one.raw
+        for digest, content in one.all_blobs.items():
+            assert request(target, "GET", f"/v2/m/{name}/app/blobs/{digest}")[2] == content
+
+
+def test_tag_is_pushed_after_its_referrers(registry, name, declare, imgsync, destination):
+    """Whoever pulls by the tag finds the signatures: they are there first."""
+    root, _, _, _ = seed(registry, f"{name}/app", by_tag=True)
+    declare(f"[{name}/app]")
+
+    assert imgsync("apply").code == 0
+
+    assert destination.requests()[-1] == f"PUT /v2/m/{name}/app/manifests/1"
+    puts = destination.requests("PUT .*/manifests/")
+    assert puts.index(f"PUT /v2/m/{name}/app/manifests/{root.digest}") < puts.index(f"PUT /v2/m/{name}/app/manifests/{cosign_tag(root)}")
+
+
+def test_fallback_index_of_the_source_keeps_its_bytes(registry, second_registry, name, declare, imgsync):
+    """Where the destination has none yet, the source's own index arrives, not one of ours."""
+    root = push(registry, f"{name}/app", "1", image(1))
+    sbom = push(registry, f"{name}/app", "", artifact(subject=root))
+    raw = push_fallback(registry, f"{name}/app", root, sbom)
+    declare(f"[{name}/app]")
+
+    assert imgsync("apply").code == 0
+
+    assert pull_raw(second_registry, f"m/{name}/app", root.digest.replace(":", "-")) == raw
+
+
+def test_referrers_of_the_destination_s_own_are_kept(registry, second_registry, name, declare, imgsync):
+    """What somebody attached at the destination is named beside what arrives; nothing is lost."""
+    root = image(1)
+    for one in (registry, second_registry):
+        push(one, f"{'m/' if one is second_registry else ''}{name}/app", "1", root)
+    sbom = push(registry, f"{name}/app", "", artifact("theirs", subject=root))
+    push_fallback(registry, f"{name}/app", root, sbom)
+    own = push(second_registry, f"m/{name}/app", "", artifact("own", subject=root))
+    push_fallback(second_registry, f"m/{name}/app", root, own)
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.json["outcomes"][0]["action"] == "update"
+    assert named(fallback_of(second_registry, f"m/{name}/app", root)) == {sbom.digest, own.digest}
+
+
+@pytest.mark.row("DIG-17")
+def test_concurrent_writer_of_the_fallback_tag_loses_nothing(registry, second_registry, name, declare, imgsync, destination):
+    """Somebody writes the tag between our reading and our writing: in the end both are named."""
+    root = push(registry, f"{name}/app", "1", image(1))
+    sbom = push(registry, f"{name}/app", "", artifact("theirs", subject=root))
+    push_fallback(registry, f"{name}/app", root, sbom)
+    other = push(second_registry, f"m/{name}/app", "", artifact("other", subject=root))
+    tag = root.digest.replace(":", "-")
+
+    class Overwritten(switches.Switch):
+        def answer(self, request, answer):
+            push_fallback(second_registry, f"m/{name}/app", root, other)
+            return answer
+
+    destination.add(Overwritten(), method="PUT", target=f"manifests/{tag}$", nth=1)
+    declare(f"[{name}/app]")
+
+    assert imgsync("apply").code == 0
+
+    assert named(fallback_of(second_registry, f"m/{name}/app", root)) == {sbom.digest, other.digest}
+
+
+def test_signature_that_would_be_lost_is_left_and_told(registry, second_registry, name, declare, imgsync):
+    """The destination's own signature under cosign's tag is not overwritten; one that the source's contains is."""
+    root = push(registry, f"{name}/app", "1", image(1))
+    push(registry, f"{name}/app", cosign_tag(root), signature(root, "ada", "grace"))
+    own = push(second_registry, f"m/{name}/app", cosign_tag(root), signature(root, "us"))
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply")
+
+    assert ran.code == 0
+    assert "was left as it is" in ran.events("referrers.incomplete")[0]["reason"]
+    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == own.raw
+
+    push(second_registry, f"m/{name}/app", cosign_tag(root), signature(root, "ada"))
+    assert imgsync("apply", "--refresh").code == 0
+    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == signature(root, "ada", "grace").raw
+
+
+@pytest.mark.parametrize(("wanted", "arrive"), [("false", set()), (f"[{SBOM}]", {"sbom"}), (f"[{SIGNATURE_LAYER}]", {"cosign"}), ("true", {"sbom", "cosign"})])
+def test_referrers_are_chosen_by_type(wanted, arrive, registry, second_registry, name, declare, imgsync):
+    """False: none travel; a list: those of these artifact types, or with layers of these types."""
+    root, sbom, _, signed = seed(registry, f"{name}/app", by_tag=True)
+    declare(f"[{name}/app]", f"referrers: {wanted}")
+
+    assert imgsync("apply").code == 0
+
+    assert named(fallback_of(second_registry, f"m/{name}/app", root)) == ({sbom.digest} if "sbom" in arrive else set())
+    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == (signed.raw if "cosign" in arrive else None)
+    assert pull_raw(second_registry, f"m/{name}/app", "1") == root.raw
+
+
+def test_tags_of_referrers_are_no_images(registry, second_registry, name, declare, imgsync):
+    """They travel with what they belong to; one that belongs to nothing selected stays, unless it is named."""
+    root = push(registry, f"{name}/app", "1", image(1))
+    push(registry, f"{name}/app", cosign_tag(root), signature(root, "ada"))
+    stray = push(registry, f"{name}/app", cosign_tag(image(2)), signature(image(2), "ada"))
+    declare(f"[{name}/app]")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert [change["source"].rpartition(":")[2] for change in ran.json["changes"]] == ["1"]
+    assert ran.json["changes"][0]["reason"] == "not at the destination; with 1 referrer"
+    declare(f"[{name}/app]", f"tags: {{include: ['*'], names: ['{cosign_tag(image(2))}']}}")
+    assert imgsync("apply").code == 0
+    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(image(2))) == stray.raw
+
+
+def test_images_without_referrers_cost_one_request_per_registry(registry, name, declare, imgsync, source, destination):
+    """The tags were listed, so one question whether there is an API is all; and nothing once the state knows."""
+    for number in range(5):
+        push(registry, f"{name}/app", str(number), image(number))
+    declare(f"[{name}/app]")
+
+    assert imgsync("apply").code == 0
+
+    assert len(source.requests("/referrers/")) == 1
+    assert len(source.requests("tags/list")) == 1
+    assert destination.requests("/referrers/") == []
+    source.forget()
+    assert imgsync("plan").code == 0
+    assert len(source.requests("/referrers/")) == 0
+
+
+def test_images_without_referrers_cost_one_request_each_where_there_is_an_api(knowing, name, workplace, imgsync, destination):
+    """One question per image, planning and copying together."""
+    for number in range(5):
+        push(knowing, f"{name}/app", str(number), image(number))
+    workplace.trust_plain(knowing, destination)
+    workplace.mirror("a", source=f"{knowing}/{name}/app", destinations=[f"{destination}/m"])
+    knowing.forget()
+
+    assert imgsync("apply").code == 0
+
+    assert len(knowing.requests("/referrers/")) == 5
+    assert len(knowing.requests("tags/list")) == 1
+
+
+def test_exact_names_cost_one_listing_per_repository(registry, name, declare, imgsync, source):
+    """Where no tags were listed, one list of them tells of all images of the repository; where none is given, the tags are asked for one by one."""
+    for number in range(3):
+        root = push(registry, f"{name}/app", str(number), image(number))
+    signed = push(registry, f"{name}/app", cosign_tag(root), signature(root, "ada"))
+    declare(f"[{name}/app]", "tags: {names: ['0', '1', '2']}")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert [change["reason"].partition("; ")[2] for change in ran.json["changes"]] == ["", "", "with 1 referrer"]
+    assert len(source.requests("tags/list")) == 1
+    assert source.requests("HEAD .*sha256-") == [f"HEAD /v2/{name}/app/manifests/{cosign_tag(root)}"]
+    source.add(switches.status(403), target="tags/list")
+    assert imgsync("plan", "-o", "json").json["changes"][2]["reason"].endswith("with 1 referrer")
+    assert signed.raw
+
+
+def test_lost_state_adopts_images_whose_referrers_are_there(registry, second_registry, name, declare, imgsync, destination):
+    """Without a state, an image is copied again only if one of its referrers is missing at the destination."""
+    seed(registry, f"{name}/app", by_tag=True)
+    declare(f"[{name}/app]")
+    assert imgsync("apply").code == 0
+    destination.forget()
+
+    ran = imgsync("apply", "--state", "other", "-o", "json")
+
+    assert ran.json["summary"]["kept"] == 1, ran.stdout
+    assert destination.requests("PUT|POST|PATCH") == []
+
+
+@pytest.mark.parametrize("refresh", [True, False], ids=["--refresh", "by the listing"])
+def test_late_signature_follows(refresh, registry, second_registry, name, declare, imgsync, source, destination):
+    """What was signed after it was mirrored: the next listing shows the tag, and nothing but the signature moves, once."""
+    root = push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    assert imgsync("apply").code == 0
+    signed = push(registry, f"{name}/app", cosign_tag(root), signature(root, "ada"))
+    destination.forget()
+
+    ran = imgsync("apply", *(["--refresh"] if refresh else []), "-o", "json")
+
+    assert ran.json["outcomes"][0]["action"] == "update", ran.stderr
+    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == signed.raw
+    assert f"PUT /v2/m/{name}/app/manifests/1" not in destination.requests()
+    destination.forget()
+    assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
+    assert destination.seen == []
+
+
+def test_changed_selection_copies_the_referrers(registry, second_registry, name, declare, imgsync):
+    """`referrers: false` taken back: what refers to the images that are there follows."""
+    root, _, _, signed = seed(registry, f"{name}/app", by_tag=True)
+    declare(f"[{name}/app]", "referrers: false")
+    assert imgsync("apply").code == 0
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.json["outcomes"][0]["action"] == "update"
+    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == signed.raw
+    assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 1
+
+
+@pytest.mark.row("DIG-17")
+def test_two_tags_of_one_digest_share_their_referrers(registry, second_registry, name, declare, imgsync, destination):
+    """Copied side by side, the fallback tag is written once."""
+    root, _, _, _ = seed(registry, f"{name}/app", by_tag=True)
+    for tag in ("2", "3", "4"):
+        push(registry, f"{name}/app", tag, root)
+    declare(f"[{name}/app]")
+
+    assert imgsync("apply").code == 0
+
+    assert len(destination.requests(f"PUT .*/manifests/{root.digest.replace(':', '-')}$")) == 1
+
+
+@pytest.mark.row("DIG-17")
+def test_foreign_and_vanished_referrers_are_passed_over_and_told(registry, second_registry, name, declare, imgsync):
+    """An index that names what refers to something else, or what is not there, is not believed."""
+    root = push(registry, f"{name}/app", "1", image(1))
+    other = push(registry, f"{name}/app", "", artifact("other", subject=image(2)))
+    gone = artifact("gone", subject=root)
+    good = push(registry, f"{name}/app", "", artifact("good", subject=root))
+    raw = to_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [{"mediaType": one.media_type, "digest": one.digest, "size": len(one.raw)} for one in (other, good)],
+        }
+    )
+    push_fallback(registry, f"{name}/app", root, good)
+    headers = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
+    assert request(registry, "PUT", f"/v2/{name}/app/manifests/{root.digest.replace(':', '-')}", headers=headers, body=raw)[0] == 201
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply")
+
+    assert ran.code == 0, ran.stderr
+    assert [event["reason"].partition(" (")[0].split(" is said")[0] for event in ran.events("referrers.incomplete")] == [f"{_source_of(ran)}@{other.digest}"]
+    assert named(fallback_of(second_registry, f"m/{name}/app", root)) == {good.digest}
+    assert gone.digest not in ran.stdout
+
+
+def _source_of(ran):
+    return ran.events("image.copied")[0]["source"].rpartition(":")[0]
+
+
+NOES = {str(code): switches.status(code) for code in (303, 400, 403, 405)} | {"html": switches.Respond(200, "<html>")}
+
+
+@pytest.mark.parametrize("answer", NOES.values(), ids=NOES)
+def test_every_no_of_the_api_leads_to_the_fallback_tag(answer, registry, second_registry, name, declare, imgsync, source):
+    """Registries without the API say so in many ways."""
+    root, _, _, signed = seed(registry, f"{name}/app", by_tag=True)
+    source.add(answer, target="/referrers/")
+    declare(f"[{name}/app]")
+
+    assert imgsync("apply").code == 0
+
+    assert len(fallback_of(second_registry, f"m/{name}/app", root)) == 1
+    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == signed.raw
+
+
+def test_fallback_tag_that_is_no_index_is_reported_and_left(registry, second_registry, name, declare, imgsync):
+    """Somebody's image under that name is not overwritten; the error says what to do."""
+    root, _, _, _ = seed(registry, f"{name}/app", by_tag=True)
+    squatter = push(second_registry, f"m/{name}/app", root.digest.replace(":", "-"), image("squatter"))
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "holds something that is no index" in ran.json["outcomes"][0]["error"]
+    assert pull_raw(second_registry, f"m/{name}/app", root.digest.replace(":", "-")) == squatter.raw
+    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
+
+
+def test_signature_of_one_platform_travels_with_it(registry, second_registry, name, declare, imgsync):
+    """What refers to a child of an index is found by the tags that were listed; of a platform left out it stays."""
+    root = push(registry, f"{name}/app", "1", index(1))
+    kept, left = root.children
+    for child in (root, kept, left):
+        push(registry, f"{name}/app", cosign_tag(child), signature(child, "ada"))
+    declare(f"[{name}/app]", "platforms: [linux/amd64]")
+
+    assert imgsync("apply").code == 0
+
+    there = {child.digest for child in (root, kept, left) if pull_raw(second_registry, f"m/{name}/app", cosign_tag(child))}
+    assert there == {kept.digest}
+
+
+def test_large_referrer_counts_in_the_plan(registry, name, declare, imgsync):
+    """Bytes to move include those of what travels with the image; its own size does not."""
+    root = push(registry, f"{name}/app", "1", image(1))
+    big = layer("sbom", 200_000)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": SBOM,
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(b"{}"), "size": 2},
+        "layers": [{"mediaType": SBOM, "digest": digest_of(big), "size": len(big)}],
+        "subject": {"mediaType": root.media_type, "digest": root.digest, "size": len(root.raw)},
+    }
+    sbom = push(registry, f"{name}/app", "", Image(to_json(manifest), manifest["mediaType"], {digest_of(big): big, digest_of(b"{}"): b"{}"}))
+    push_fallback(registry, f"{name}/app", root, sbom)
+    declare(f"[{name}/app]")
+
+    plan = imgsync("plan", "-o", "json").json
+
+    assert plan["changes"][0]["size_bytes"] == root.size_bytes
+    assert plan["summary"]["transfer_bytes"] == root.size_bytes + len(big) + 2
+
+
+@pytest.mark.parametrize("lost", ["/manifests/sha256-[0-9a-f]{64}$", "SBOM"], ids=["the fallback index", "what it names"])
+def test_referrer_that_was_not_to_be_had_is_looked_for_again(lost, registry, second_registry, name, declare, imgsync, source, destination):
+    """A referrer that the source names and, in one run, does not have: the image is copied, and the next run brings what is missing; then there is quiet."""
+    root, sbom, _, _ = seed(registry, f"{name}/app", by_tag=True)
+    declare(f"[{name}/app]")
+    source.add(switches.status(404), method="GET|HEAD", target=lost.replace("SBOM", sbom.digest))
+    assert imgsync("apply").code == 0
+    source.clear()
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert (ran.code, ran.json["summary"]["copied"]) == (0, 1), ran.stderr
+    assert pull_raw(second_registry, f"m/{name}/app", sbom.digest) == sbom.raw
+    assert sbom.digest in named(fallback_of(second_registry, f"m/{name}/app", root))
+    destination.forget()
+    assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
+    assert destination.seen == []

@@ -1,0 +1,278 @@
+"""`imgsync init`: what it writes is valid to everybody who will read it, works as it is, and never replaces anything."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import imgsync
+from tests.support import linters
+from tests.support.run_imgsync import Workplace
+from tests.support.workflow_scripts import program, script_of
+
+MIRROR = ".github/workflows/mirror.yml"
+COMMENT = ".github/workflows/mirror-comment.yml"
+
+
+def fits_its_modeline(file: Path) -> None:
+    """The file fits the schema that its first line names to editors, and that schema is there."""
+    named = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", file.read_text(encoding="utf-8").splitlines()[0])
+    assert named is not None
+    linters.tool("check-jsonschema", "--schemafile", file.parent / named.group(1), file)
+
+
+def is_a_pre_commit_config(file: Path) -> None:
+    """pre-commit takes the file, and its hook asks for this version."""
+    linters.tool("pre-commit", "validate-config", file)
+    (hook,) = yaml.safe_load(file.read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    assert hook["additional_dependencies"] == [f"imgsync-mirror=={imgsync.__version__}"]
+
+
+def asks_for_this_version(file: Path) -> None:
+    """The one requirement is this version."""
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    assert [str(Requirement(line)) for line in lines] == [f"imgsync-mirror=={imgsync.__version__}"]
+
+
+def ignores_what_runs_leave(file: Path) -> None:
+    """Git passes over what runs leave behind, and over nothing that was generated."""
+
+    def git(*arguments: str) -> list[str]:
+        return subprocess.run(["git", *arguments], cwd=file.parent, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    generated = {str(path.relative_to(file.parent)) for path in file.parent.rglob("*") if path.is_file() and ".git" not in path.parts}
+    git("init", "--quiet")
+    left = [".imgsync/state/cache.db", "plan.json", "plan.md", "report.html"]
+    assert git("check-ignore", *left) == left
+    assert set(git("ls-files", "--others", "--exclude-standard")) == generated
+
+
+def links_lead_somewhere(file: Path) -> None:
+    """Each relative link names a file."""
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", file.read_text(encoding="utf-8")):
+        assert (file.parent / target).exists(), target
+
+
+YAML = linters.yaml_is_tidy
+WORKFLOW = (YAML, linters.fits("vendor.github-workflows"), linters.is_secure, linters.shell_is_sound)
+CHECKS: dict[str, tuple[linters.Check, ...]] = {
+    "mirrors.d/example.yaml": (YAML, fits_its_modeline),
+    "registries.yaml": (YAML, fits_its_modeline),
+    "requirements.txt": (asks_for_this_version,),
+    ".pre-commit-config.yaml": (YAML, is_a_pre_commit_config, linters.is_secure),
+    ".gitignore": (ignores_what_runs_leave,),
+    "README.md": (linters.markdown_is_tidy, links_lead_somewhere),
+    MIRROR: WORKFLOW,
+    COMMENT: WORKFLOW,
+    ".gitlab-ci.yml": (YAML, linters.fits("vendor.gitlab-ci", "--data-transform", "gitlab-ci"), linters.shell_is_sound),
+    "schema/mirror.schema.json": (linters.is_a_schema,),
+    "schema/registries.schema.json": (linters.is_a_schema,),
+}
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def mirror_repository(workplace: Workplace) -> Path:
+    """A new mirror repository with everything in it."""
+    done = workplace.run("init", "new")
+    assert done.code == 0, done.stderr
+    return workplace.folder / "new"
+
+
+def test_each_generated_file_is_covered_by_a_check(mirror_repository):
+    """What is generated and what is checked below are the same files."""
+    assert files_in(mirror_repository) == set(CHECKS)
+
+
+@pytest.mark.parametrize("path", CHECKS)
+def test_each_generated_file_pleases_its_own_ecosystem(path, mirror_repository):
+    """Linters and schemas of those who will read the file find nothing wrong with it."""
+    for check in CHECKS[path]:
+        check(mirror_repository / path)
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab", "none"])
+def test_one_ci_system_alone_can_be_had(ci, workplace):
+    """Only its files are written, and the README still reads well."""
+    done = workplace.run("init", "new", "--ci", ci)
+
+    assert done.code == 0, done.stderr
+    others = {"github": {".gitlab-ci.yml"}, "gitlab": {MIRROR, COMMENT}, "none": {".gitlab-ci.yml", MIRROR, COMMENT}}
+    assert files_in(workplace.folder / "new") == set(CHECKS) - others[ci]
+    for check in CHECKS["README.md"]:
+        check(workplace.folder / "new" / "README.md")
+
+
+@pytest.mark.parametrize(
+    ("destination", "credentials_of", "allowed"),
+    [
+        ("registry.internal:5000/team/mirror", "registry.internal:5000", "registry.internal:5000/team/mirror"),
+        ("docker.io/example", "docker.io", "docker.io/example"),
+    ],
+    ids=["a port and a deep namespace", "a namespace of Docker Hub"],
+)
+def test_the_example_goes_where_it_is_told(destination, credentials_of, allowed, workplace):
+    """`--destination` fills in the example and the trust, and both are valid as they are."""
+    assert workplace.run("init", "--destination", destination).code == 0
+
+    shown = workplace.run("validate", "--show")
+    trust = yaml.safe_load((workplace.folder / "registries.yaml").read_text(encoding="utf-8"))
+    assert shown.code == 0, shown.stderr
+    assert yaml.safe_load((workplace.folder / "mirrors.d/example.yaml").read_text(encoding="utf-8"))["mirrors"][0]["destinations"] == [destination]
+    assert list(trust["registries"]) == [credentials_of]
+    assert trust["allow"]["destinations"] == [allowed]
+
+
+@pytest.mark.parametrize("destination", ["registry.example.com", "mirror/images", "https://registry.example.com/m", 'a.io/x"]}'])
+def test_a_destination_that_is_none_is_told(destination, workplace):
+    """Nothing is written, and the error names what was given."""
+    done = workplace.run("init", "new", "--destination", destination)
+
+    assert done.code == 3
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files_in(workplace.folder) == set()
+
+
+def test_it_says_what_it_made_and_what_comes_next(workplace):
+    """Every file is listed, then the commands to go on with; they work."""
+    done = workplace.run("init", "new")
+
+    assert set(re.findall(r"^  (\S+)$", done.stdout.partition("Next:")[0], re.MULTILINE)) == set(CHECKS)
+    assert "  cd new\n  imgsync validate " in done.stdout.partition("Next:")[2]
+    checked = workplace.run("validate", cwd=workplace.folder / "new")
+    assert checked.stdout == "1 file, 1 mirror, 1 destination: all good.\n"
+
+
+def test_nothing_is_written_where_a_file_is_in_the_way(workplace):
+    """One that is there already, be it a link that leads nowhere, stops everything before it begins, and is named."""
+    (workplace.folder / "README.md").symlink_to("nowhere")
+
+    done = workplace.run("init")
+
+    assert done.code == 3
+    assert "README.md already; nothing was written" in done.stderr
+    assert "--missing" in done.stderr
+    assert [path.name for path in workplace.folder.iterdir()] == ["README.md"]
+    assert not (workplace.folder / "nowhere").exists()
+
+
+def test_missing_writes_only_what_is_absent(workplace):
+    """`--missing` leaves what is there as it is, says so, and may be repeated."""
+    (workplace.folder / "README.md").write_text("ours\n")
+
+    first = workplace.run("init", "--missing")
+    (workplace.folder / "requirements.txt").unlink()
+    second = workplace.run("init", "--missing")
+
+    assert first.code == second.code == 0
+    assert "Left as it is: README.md" in first.stdout
+    assert "Created in .:\n  requirements.txt\nLeft as they are: " in second.stdout
+    assert (workplace.folder / "README.md").read_text() == "ours\n"
+    assert files_in(workplace.folder) == set(CHECKS)
+
+
+def test_a_folder_that_cannot_be_is_told(workplace):
+    """A file where the folder should be is an error, not a traceback."""
+    (workplace.folder / "new").write_text("")
+
+    done = workplace.run("init", "new/below")
+
+    assert done.code == 3
+    assert "cannot be written: Not a directory" in done.stderr
+
+
+@pytest.mark.row("GIT-01")
+def test_the_plan_job_has_no_credentials_that_push(mirror_repository):
+    """What runs for a pull request knows the secrets for pulling alone, may write nothing, and nothing runs with more for its code."""
+    workflow = yaml.load((mirror_repository / MIRROR).read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+
+    assert set(re.findall(r"secrets\.(\w+)", json.dumps(workflow["jobs"]["plan"]))) == {"REGISTRY_PULL_USERNAME", "REGISTRY_PULL_PASSWORD"}
+    assert workflow["permissions"] == {}
+    assert workflow["jobs"]["plan"]["permissions"] == {"contents": "read"}
+    assert set(workflow["on"]) == {"pull_request", "push", "schedule", "workflow_dispatch"}
+    comment = yaml.load((mirror_repository / COMMENT).read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    assert set(comment["on"]) == {"workflow_run"}
+    assert comment["on"]["workflow_run"]["workflows"] == [workflow["name"]]
+    assert [step for job in comment["jobs"].values() for step in job["steps"] if "uses" in step] == []
+
+
+def test_jobs_outlive_their_run_timeout(mirror_repository):
+    """imgsync stops in good order before CI would end it."""
+    jobs = yaml.safe_load((mirror_repository / MIRROR).read_text(encoding="utf-8"))["jobs"]
+    pipeline = yaml.safe_load((mirror_repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+
+    for job in ("apply", "verify"):
+        script = "".join(step.get("run", "") for step in jobs[job]["steps"])
+        assert jobs[job]["timeout-minutes"] > int(re.search(r"--run-timeout (\d+)m", script).group(1))
+        assert pipeline[job]["timeout"] == "1 hour"
+        assert int(re.search(r"--run-timeout (\d+)m", "".join(pipeline[job]["script"])).group(1)) < 60
+
+
+@pytest.mark.row("GIT-09")
+def test_two_applies_never_run_at_once(mirror_repository):
+    """Both systems queue what writes, and never cancel it."""
+    jobs = yaml.safe_load((mirror_repository / MIRROR).read_text(encoding="utf-8"))["jobs"]
+    pipeline = yaml.safe_load((mirror_repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+
+    assert jobs["apply"]["concurrency"] == jobs["verify"]["concurrency"] == {"group": "imgsync", "cancel-in-progress": False}
+    for job in ("apply", "verify"):
+        assert (pipeline[job]["resource_group"], pipeline[job]["interruptible"]) == ("imgsync", False)
+    assert {job["stage"] for job in pipeline.values() if "stage" in job} == set(pipeline["stages"])
+
+
+def test_a_declaration_with_faults_becomes_the_comment(mirror_repository, tmp_path):
+    """Where nothing can be planned, the comment and the step summary say what is wrong, and the job fails as imgsync did."""
+    (mirror_repository / "mirrors.d/example.yaml").write_text("version: 1\nmirrors: [{name: a, sauce: r.io/x}]\n")
+    programs = program(tmp_path / "programs", "imgsync", f'#!/bin/sh\nexec "{sys.executable}" -m imgsync "$@"\n')
+
+    done = script_of(mirror_repository / MIRROR, "plan/Plan").run(mirror_repository, env={"GITHUB_ACTIONS": "true"}, programs=programs)
+
+    text = (mirror_repository / "plan.md").read_text(encoding="utf-8")
+    assert done.returncode == 3
+    assert "::error file=mirrors.d/example.yaml,line=2" in done.stderr
+    assert text.startswith("<!-- imgsync-plan -->\n### imgsync cannot plan this\n\n    mirrors.d/example.yaml:2:")
+    assert "::error" not in text
+    assert (mirror_repository / "runner-temp/summary").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(("code", "becomes"), [(0, 0), (1, 1), (3, 3), (75, 0)])
+def test_work_that_is_left_does_not_fail_the_apply_job(code, becomes, mirror_repository, tmp_path):
+    """75 ends the job well, with a notice; every other code is the job's own."""
+    programs = program(tmp_path / "programs", "imgsync", f'#!/bin/sh\necho "$@" "$IMGSYNC_REQUEUED"\nexit {code}\n')
+
+    done = script_of(mirror_repository / MIRROR, "apply/Apply").run(mirror_repository, env={"IMGSYNC_REQUEUED": "2"}, programs=programs)
+
+    assert done.returncode == becomes
+    assert done.stdout.startswith("apply --run-timeout 48m --requeue github --report report.html 2\n")
+    assert ("::notice" in done.stdout) == (code == 75)
+    assert yaml.safe_load((mirror_repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))["apply"]["allow_failure"] == {"exit_codes": [75]}
+
+
+@pytest.mark.row("GIT-01")
+def test_gitlab_plans_without_the_credentials_that_push(mirror_repository, tmp_path):
+    """Project variables come before a job's own in GitLab, so the script puts the login for pulling in their place; a plan's exit code is the job's."""
+    programs = program(
+        tmp_path / "programs",
+        "imgsync",
+        '#!/bin/sh\necho "$1 $REGISTRY_USERNAME:$REGISTRY_PASSWORD" >&2\n[ "$1" = show ] || { echo {} > plan.json; exit 1; }\n',
+    )
+    push = {"REGISTRY_USERNAME": "pusher", "REGISTRY_PASSWORD": "x", "CI_MERGE_REQUEST_DIFF_BASE_SHA": "a" * 40}
+    script = script_of(mirror_repository / ".gitlab-ci.yml", "plan")
+
+    as_nobody = script.run(mirror_repository, env=push, programs=programs)
+    as_reader = script.run(mirror_repository, env=push | {"REGISTRY_PULL_USERNAME": "reader", "REGISTRY_PULL_PASSWORD": "y"}, programs=programs)
+
+    assert (as_nobody.returncode, as_reader.returncode) == (1, 1)
+    assert as_nobody.stderr.splitlines() == ["plan :", "show :", "show :"]
+    assert as_reader.stderr.splitlines() == ["plan reader:y", "show reader:y", "show reader:y"]

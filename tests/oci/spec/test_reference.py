@@ -1,0 +1,136 @@
+"""References: as people write them, what they are refused for, and what is said then."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuzz import laws
+from imgsync.errors import InvalidReferenceError
+from imgsync.oci.spec.reference import Reference, Repository, parse_path, parse_reference, parse_registry, parse_repository
+from tests.support.images import digest_of as digest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nginx", "docker.io/library/nginx"),
+        ("nginx:1.27", "docker.io/library/nginx:1.27"),
+        ("bitnami/nginx", "docker.io/bitnami/nginx"),
+        ("docker.io/nginx", "docker.io/library/nginx"),
+        ("index.docker.io/library/nginx", "docker.io/library/nginx"),
+        ("localhost/a", "localhost/a"),
+        ("localhost:5000/a/b:c", "localhost:5000/a/b:c"),
+        ("[::1]:5000/a:b", "[::1]:5000/a:b"),
+        (f"quay.io/a/b:c@{digest(b'')}", f"quay.io/a/b:c@{digest(b'')}"),
+        ("quay.io/a__b/c-d.e", "quay.io/a__b/c-d.e"),
+    ],
+)
+def test_references_as_docker_s_users_write_them(text, expected):
+    """Docker Hub is the default, `library/` its default namespace; what is written out stays as it is."""
+    assert str(parse_reference(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "a:", "A", "quay.io/A", "quay.io/a:b:c", "quay.io/../a", "quay.io/a/../b", "quay.io//a", "quay.io/a/", "quay.io/a@sha256:x"],
+)
+def test_what_breaks_the_grammar_is_refused(text):
+    """Each is one clear error."""
+    with pytest.raises(InvalidReferenceError):
+        parse_reference(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://quay.io/a", "user:pw@quay.io/a", "quay.io/a\n", "quay.io/a:b\n", "quay.io/a%2f", "quay.io:99999/a", "quаy.io/a"],
+    ids=["scheme", "user", "newline in path", "newline in tag", "escape", "port", "cyrillic"],
+)
+def test_what_would_mean_something_else_to_others_is_refused(text):
+    """URLs, user info, line breaks, escapes, letters that only look like ASCII."""
+    with pytest.raises(InvalidReferenceError):
+        parse_reference(text)
+
+
+def test_names_have_their_limits():
+    """255 characters of path, 128 of tag."""
+    assert parse_reference(f"quay.io/{'a' * 255}:{'b' * 128}").tag == "b" * 128
+    for text in (f"quay.io/{'a' * 256}", f"quay.io/a:{'b' * 129}"):
+        with pytest.raises(InvalidReferenceError):
+            parse_reference(text)
+
+
+@given(st.text(alphabet=string.ascii_letters + string.digits + "./:@_-[]\n é", max_size=60))
+def test_references_come_back_as_they_were(text):
+    """What is accepted prints as something that is accepted and means the same."""
+    laws.references(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("index.docker.io", "docker.io"),
+        ("registry-1.docker.io", "docker.io"),
+        ("r.io:0", "r.io:0"),
+        ("r.io:65535", "r.io:65535"),
+        ("[::1]", "[::1]"),
+        ("[fd00::1]:5000", "[fd00::1]:5000"),
+        (f"{'a' * 252}.io", f"{'a' * 252}.io"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_registries_as_they_may_be_written(text, name):
+    """A host of at most 255 letters, a port of at most 65535."""
+    assert parse_registry(text) == name
+
+
+@pytest.mark.row("AUTH-14")
+@pytest.mark.parametrize(
+    ("parse", "text", "message", "hint"),
+    [
+        (parse_registry, "r.io:65536", "'r.io:65536' is no registry name", "write HOST or HOST:PORT in lower case, such as registry.internal:5000"),
+        (parse_registry, "r.io:99999", "'r.io:99999' is no registry name", "write HOST or HOST:PORT"),
+        (parse_registry, f"{'a' * 253}.io", "is no registry name", "write HOST or HOST:PORT"),
+        (parse_registry, "[::g]", "'[::g]' is no registry name", ""),
+        (parse_registry, "[1:2]", "'[1:2]' is no registry name", ""),
+        (parse_registry, "R.io", "'R.io' is no registry name", ""),
+        (parse_registry, "r.io.", "'r.io.' is no registry name", ""),
+        (parse_registry, "https://r.io", "'r.io' is written as a URL", "write the registry as HOST or HOST:PORT, without a scheme"),
+        (parse_registry, "user@r.io", "a registry name holds no user or password", "credentials belong in registries.yaml"),
+        (parse_path, "App", "'App' is no repository path", "repository paths are lower case"),
+        (parse_path, "a b", "'a b' is no repository path", "paths are lower-case words joined by '/', '.', '_' or '-'"),
+        (parse_repository, "nginx", "'nginx' names no registry", "write it whole, such as docker.io/library/nginx"),
+        (parse_repository, "bitnami/nginx", "'bitnami/nginx' names no registry", "write it whole, such as docker.io/bitnami/nginx"),
+        (parse_repository, "zzz/nginx", "'zzz/nginx' names no registry", "such as docker.io/zzz/nginx"),
+        (parse_repository, "r.io", "'r.io' names no registry", "such as docker.io/library/r.io"),
+        (parse_reference, f"r.io/a@sha256:{'x' * 200}", f"'sha256:{'x' * 93}' is no digest", "write sha256: and 64 lower-case hex digits"),
+        (parse_reference, "r.io/a:%", "'%' is no tag", "tags are up to 128 letters"),
+        (parse_reference, "f" * 64, "is an image's identifier, not a name", f"NAME@sha256:{'f' * 64}"),
+    ],
+)
+def test_what_is_refused_is_told_how_it_would_do(parse, text, message, hint):
+    """What is wrong, in the words of whoever wrote it, and what to write instead."""
+    with pytest.raises(InvalidReferenceError) as caught:
+        parse(text)
+
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_host_in_upper_case_is_a_mistake_and_no_repository():
+    """`Quay/app` is meant for a registry, and is not looked for at Docker Hub."""
+    with pytest.raises(InvalidReferenceError, match="'Quay' is no registry name"):
+        parse_reference("Quay/app")
+    assert parse_reference("zquay/app").repository == Repository("docker.io", "zquay/app")
+
+
+def test_name_of_a_reference_is_its_digest_before_its_tag():
+    """A digest decides, wherever it comes from."""
+    repository = Repository("r.io", "a")
+
+    assert repository.named("1.2") == Reference(repository, tag="1.2")
+    assert repository.named(digest(b"")) == Reference(repository, digest=digest(b""))
+    assert [one.name for one in (repository.named("1"), Reference(repository, "1", digest(b"")), Reference(repository))] == ["1", digest(b""), ""]

@@ -1,0 +1,264 @@
+"""How registries differ from the specification, each a named switch of the proxy, and that images arrive all the same, or why not."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from tests import switches
+from tests.support.dialects import EcrApi
+from tests.support.faults import FaultProxy
+from tests.support.images import image, index, plain_client, pull_raw, push
+from tests.support.wire import plain_answer
+from tests.support.witness import assert_served
+
+MEBIBYTE = 1 << 20
+
+
+def copied(ran, second_registry, name, content) -> None:
+    assert ran.code == 0, ran.stdout
+    assert_served(second_registry, f"m/{name}/app", "1", content)
+
+
+@pytest.mark.row("REG-12")
+@pytest.mark.parametrize(
+    ("switch", "where"),
+    [
+        (switches.no_head(), {"method": "HEAD"}),
+        (switches.no_digest_header(), {}),
+        (switches.gzipped(), {"target": "/manifests/", "method": "GET"}),
+        (switches.html(404), {"target": "/referrers/"}),
+    ],
+    ids=["no HEAD", "no digest header", "gzip", "HTML error"],
+)
+def test_quirks_of_a_source(switch, where, registry, second_registry, name, declare, imgsync, source):
+    """No HEAD, no digest in a header, compressed manifests, pages for people: the image arrives byte for byte, and is kept the next time."""
+    content = push(registry, f"{name}/app", "1", index(1))
+    source.add(switch, **where)
+    declare(f"[{name}/app]")
+
+    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+    assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 1
+
+
+@pytest.mark.row("REG-05", "REG-07", "REG-10", "REG-12")
+@pytest.mark.parametrize(
+    ("switch", "where"),
+    [
+        (switches.no_head(), {"method": "HEAD"}),
+        (switches.no_digest_header(), {}),
+        (switches.refuse_mount(), {"method": "POST"}),
+        (switches.relative_location(), {"method": "POST"}),
+        (switches.chunk_min_length(10**12), {"method": "POST"}),
+        (switches.html(405), {"target": "mount=", "method": "POST"}),
+    ],
+    ids=["no HEAD", "no digest header", "no mount", "relative Location", "absurd chunks", "mount in HTML"],
+)
+def test_quirks_of_a_destination(switch, where, registry, second_registry, name, declare, imgsync, destination):
+    """What a destination lacks or says oddly keeps no image away."""
+    content = push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    destination.add(switch, **where)
+
+    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+
+
+@pytest.mark.row("REG-09")
+def test_body_that_is_too_large_goes_in_chunks(registry, second_registry, name, declare, imgsync, destination):
+    """A proxy that takes 5 MiB at once: after its refusals the blob goes in pieces, and later blobs at once in such pieces."""
+    content = push(registry, f"{name}/app", "1", image(1, layers=2, layer_bytes=9 * MEBIBYTE))
+    destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT|PATCH")
+    declare(f"[{name}/app]", "concurrency: {blobs: 1}")
+
+    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+
+    sizes = [int(one.headers["content-length"]) for one in destination.recorded("PATCH") if one.status == 202]
+    assert [size // MEBIBYTE for size in sizes] == [4, 4, 1] * 2
+    assert len([one for one in destination.seen if one.status == 413]) == 1
+
+
+@pytest.mark.row("REG-07")
+def test_least_size_of_a_chunk_is_kept_to(registry, second_registry, name, declare, imgsync, destination):
+    """`OCI-Chunk-Min-Length` says what every chunk but the last must have."""
+    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
+    destination.add(switches.BodyLimit(8 * MEBIBYTE), method="PUT")
+    destination.add(switches.chunk_min_length(5 * MEBIBYTE), method="POST")
+    declare(f"[{name}/app]")
+
+    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+
+    sizes = [int(one.headers["content-length"]) for one in destination.recorded("PATCH")]
+    assert sizes[:2] == [5 * MEBIBYTE, 5 * MEBIBYTE]
+
+
+@pytest.mark.row("REG-08")
+def test_lost_chunks_are_found_out(registry, second_registry, name, declare, imgsync, destination):
+    """A registry that keeps the first chunk alone says so in its Range: an error, never a blob of the wrong bytes."""
+    push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=6 * MEBIBYTE))
+    destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT")
+    destination.add(switches.loses_chunks(), method="PATCH")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "it says to have 1 bytes after 4194304 were sent" in ran.json["outcomes"][0]["error"]
+    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
+
+
+def test_token_refused_between_chunks_costs_no_image(registry, second_registry, name, declare, imgsync, destination):
+    """A 401 in the middle of a chunked upload: begun anew, done."""
+    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=9 * MEBIBYTE))
+    destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT|PATCH")
+    destination.add(switches.status(503), method="PATCH", nth=2)
+    declare(f"[{name}/app]")
+
+    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+
+
+@pytest.mark.row("AUTH-01")
+def test_blobs_in_object_storage_are_read_without_credentials(registry, second_registry, password_registry, name, workplace, imgsync, foreign, destination):
+    """The presigned address gets its query byte for byte, and no credential."""
+    client = password_registry.client()
+    content = push(password_registry, f"{name}/app", "1", image(1), client=client)
+    push(registry, f"{name}/app", "1", content)
+    with FaultProxy(password_registry) as source:
+        source.add(switches.to_object_storage(foreign.host), method="GET", target="/blobs/")
+        credentials = {"username": password_registry.login[0], "password": password_registry.login[1]}
+        workplace.trust_plain(source, destination, settings={source.host: {"credentials": credentials}})
+        workplace.mirror("a", source=f"{source}/{name}/app", destinations=[f"{destination}/m"])
+
+        copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+
+    assert len(foreign.requests("GET .*/blobs/")) == 3
+    assert all(one.target.endswith("?X-Amz-Signature=abc%2Fdef&X-Amz-Expires=60") for one in foreign.seen)
+    assert "authorization" not in foreign.everything().lower()
+
+
+@pytest.mark.row("REG-18")
+@pytest.mark.parametrize("code", [400, 409, 412])
+def test_immutable_tag_is_refused_not_failed(code, registry, second_registry, name, declare, imgsync, destination):
+    """The registry's no is told with what to do, not tried again, and the others go on."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(tag))
+    refusal = destination.add(switches.immutable_tag(code), method="PUT", target="/manifests/1$")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert ran.json["summary"] == ran.json["summary"] | {"refused": 1, "failed": 0, "copied": 1}
+    assert "the registry keeps this tag as it is" in ran.json["outcomes"][0]["error"]
+    assert len(destination.requests("PUT .*/manifests/1$")) == 1
+    assert ran.events("image.refused")[0]["destination"].endswith(f"/m/{name}/app:1")
+    assert refusal
+
+
+@pytest.mark.row("REG-17")
+@pytest.mark.parametrize("code", [403, 413, 507])
+def test_spent_quota_says_so(code, registry, name, declare, imgsync, destination):
+    """The registry's words and the remedy; no second try."""
+    push(registry, f"{name}/app", "1", image(1, layers=1))
+    destination.add(switches.quota_spent(code), method="PUT", target="/uploads/")
+    declare(f"[{name}/app]", "concurrency: {blobs: 1}")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "exceed the configured upper limit" in ran.json["outcomes"][0]["error"]
+    assert "the destination's quota is used up" in ran.json["outcomes"][0]["error"]
+    assert len(destination.requests("PUT .*/uploads/")) == 1
+
+
+@pytest.mark.row("DIG-18")
+def test_schema_1_is_refused_by_name(registry, name, declare, imgsync, source):
+    """What no registry takes any more is not tried."""
+    push(registry, f"{name}/app", "1", image(1))
+    old = {"schemaVersion": 1, "name": f"{name}/app", "tag": "1", "fsLayers": [], "history": [], "signatures": []}
+    body = switches.Respond(200, old, headers={"Content-Type": "application/vnd.docker.distribution.manifest.v1+prettyjws"})
+    source.add(body, target="/manifests/1")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert "Docker schema 1" in ran.json["errors"][0]["message"]
+    assert "push it again in a current format" in ran.json["errors"][0]["message"]
+
+
+def test_repository_that_must_be_made_first_names_the_remedy(registry, name, declare, imgsync, destination):
+    """Without leave to make it, the error says how it is made and which setting would do it."""
+    push(registry, f"{name}/app", "1", image(1))
+    destination.add(switches.MissingRepository())
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "make it there first" in ran.json["outcomes"][0]["error"]
+    assert f"`create_repositories: true` for {destination.host}" in ran.json["outcomes"][0]["error"]
+
+
+def test_repository_is_made_in_ecr(registry, second_registry, name, workplace, imgsync, source, destination):
+    """Where the operator allows it, each repository is made once, when a push is told that it is not there."""
+    contents = {path: push(registry, f"{name}/{path}", "1", image(path)) for path in ("app", "tool")}
+    missing = destination.add(switches.MissingRepository())
+
+    class Making(EcrApi):
+        def answer(self, call, asked):
+            missing.made = missing.made or (call == "CreateRepository" and len(self.made) == 1)
+            return super().answer(call, asked)
+
+    with Making({}) as api:
+        settings = {destination.host: {"listing": {"kind": "ecr", "url": api.url}, "create_repositories": True}}
+        workplace.trust_plain(source, destination, settings=settings)
+        workplace.mirror("a", source={"registry": source.host, "repositories": [f"{name}/app", f"{name}/tool"]}, destinations=[f"{destination}/m"])
+        keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "aws-SECRET", "AWS_DEFAULT_REGION": "eu-west-1"}
+
+        ran = imgsync("apply", "-o", "json", env=keys)
+
+    assert ran.code in {0, 1}
+    assert sorted(set(api.made)) == [f"m/{name}/app", f"m/{name}/tool"]
+    assert "aws-SECRET" not in ran.stdout + ran.stderr
+    assert imgsync("apply", env=keys).code == 0
+    for path, content in contents.items():
+        assert_served(second_registry, f"m/{name}/{path}", "1", content)
+
+
+def test_project_is_made_in_harbor(registry, second_registry, name, workplace, imgsync, source, destination):
+    """The project is made private, by the registry's own login, and the push goes on."""
+    content = push(registry, f"{name}/app", "1", image(1))
+    missing = destination.add(switches.MissingRepository("project m not found"), target="/v2/")
+
+    class Projects(switches.Switch):
+        def request(self, request):
+            if request.path != "/api/v2.0/projects":
+                return request
+            missing.made = True
+            return plain_answer(201)
+
+    destination.add(Projects())
+    workplace.trust_plain(source, destination, settings={destination.host: {"create_repositories": True}})
+    workplace.mirror("a", source=f"{source}/{name}/app", destinations=[f"{destination}/m"])
+
+    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+
+    made = destination.recorded("POST /api/v2.0/projects")
+    assert [json.loads(one.body) for one in made] == [{"project_name": "m", "metadata": {"public": "false"}}]
+
+
+def test_challenge_that_is_missing_is_asked_for_at_the_root(registry, second_registry, name, declare, imgsync, source, write, destination):
+    """A 401 that says nothing: what `GET /v2/` asks for is what is wanted."""
+    content = push(registry, f"{name}/app", "1", image(1))
+    with plain_client(registry) as http:
+        assert http.get("/v2/").status_code == 200
+    basic = f"Basic {base64.b64encode(b'user:pass-SECRET').decode()}"
+    source.add(switches.require_authorization(basic, 'Basic realm="x"'), target="^/v2/$")
+    source.add(switches.require_authorization(basic, ""), target=f"/v2/{name}")
+    declare(f"[{name}/app]")
+    credentials = "credentials: {username: user, password: pass-SECRET}"
+    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false, {credentials}}}\n  {destination.host}: {{tls: false}}\n")
+
+    copied(imgsync("apply", "-o", "json"), second_registry, name, content)

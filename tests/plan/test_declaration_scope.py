@@ -1,0 +1,89 @@
+"""What a saved plan may ask for: what planning its mirrors could have come to."""
+
+from __future__ import annotations
+
+import pytest
+
+from imgsync.config.model import Destination, Mirror, Prune, Source
+from imgsync.filters.tags import TagFilter
+from imgsync.plan.declaration_scope import Declared
+from imgsync.plan.model import Action
+from tests.support.plans import DIGEST, change
+
+MIRROR = Mirror(
+    "a",
+    Source("s.io", namespaces=("team",), repositories=("app",), exclude=("team/secret*",)),
+    (Destination("r.io", "m"), Destination("o.io", "", "x/{relative}", "{tag}-copy")),
+)
+EVERYTHING = Mirror("a", Source("s.io", namespaces=("",)), (Destination("r.io", "m", "{flat}"),))
+NAMED = Mirror("a", Source("s.io", repositories=("app",)), (Destination("r.io", "m"),), tags=TagFilter(names=("1",)))
+PRUNING = Mirror("a", Source("s.io", repositories=("app",)), (Destination("r.io", "m"),), prune=Prune(protect=("latest",)))
+
+
+def covers(mirror: Mirror, source: str, destination: str, action: Action = Action.CREATE, **fields: object) -> bool:
+    return Declared(mirror).covers(change(action, source=source, destination=destination, **fields))
+
+
+@pytest.mark.parametrize("action", [Action.CREATE, Action.UPDATE, Action.KEEP, Action.HOLD, Action.REFUSE])
+def test_what_is_declared_is_covered(action):
+    """Exact repositories and namespaces, every destination, its templates."""
+    assert covers(MIRROR, "s.io/app:1", "r.io/m/app:1", action)
+    assert covers(MIRROR, "s.io/app:1", "o.io/x/app:1-copy", action)
+    assert covers(MIRROR, "s.io/team/one/two:1", "r.io/m/team/one/two:1", action)
+    assert covers(MIRROR, "s.io/team/one/two:1", "o.io/x/one/two:1-copy", action)
+    assert covers(EVERYTHING, "s.io/one/two:1", "r.io/m/one_two:1", action)
+    assert covers(NAMED, "s.io/app:1", "r.io/m/app:1", action)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        ("s.io/app:1", "r.io/m/app:2"),
+        ("s.io/app:1", "r.io/m/other:1"),
+        ("s.io/app:1", "r.io/other/app:1"),
+        ("s.io/app:1", "evil.example/m/app:1"),
+        ("s.io/app:1", "o.io/x/app:1"),
+        ("s.io/app:1", "r.io/m/app"),
+        ("s.io/app:1", f"r.io/m/app@{DIGEST}"),
+        ("s.io/app", "r.io/m/app:1"),
+        (f"s.io/app@{DIGEST}", "r.io/m/app:1"),
+        ("evil.example/app:1", "r.io/m/app:1"),
+        ("s.io/other:1", "r.io/m/other:1"),
+        ("s.io/teamwork/app:1", "r.io/m/teamwork/app:1"),
+        ("s.io/team/secrets:1", "r.io/m/team/secrets:1"),
+        ("https://evil.example/:x", "r.io/m/app:1"),
+        ("s.io/app:1", "../../r.io/m/app:1"),
+        ("", ""),
+    ],
+)
+def test_what_is_not_declared_is_not_covered(source, destination):
+    """Whatever is copied or said to be kept."""
+    assert not covers(MIRROR, source, destination)
+    assert not covers(MIRROR, source, destination, Action.KEEP)
+
+
+def test_what_is_copied_is_pinned():
+    """Without a digest nobody reviewed anything."""
+    assert not covers(MIRROR, "s.io/app:1", "r.io/m/app:1", source_digest=None)
+    assert covers(MIRROR, "s.io/app:1", "r.io/m/app:1", Action.KEEP, source_digest=None)
+
+
+def test_exact_names_are_the_whole_selection():
+    """Where no filter could have chosen another tag there is none."""
+    assert not covers(NAMED, "s.io/app:2", "r.io/m/app:2")
+
+
+def test_suspended_mirrors_change_nothing():
+    """Declared, but left alone for now."""
+    from dataclasses import replace
+
+    assert not covers(replace(MIRROR, suspend=True), "s.io/app:1", "r.io/m/app:1")
+
+
+def test_deletions_need_a_mirror_that_prunes():
+    """Below its destinations, whatever repository it came from, but for what is protected."""
+    assert covers(PRUNING, "s.io/once:1", "r.io/m/once:1", Action.DELETE, source_digest=None)
+    assert not covers(PRUNING, "s.io/once:latest", "r.io/m/once:latest", Action.DELETE, source_digest=None)
+    assert not covers(PRUNING, "s.io/once:1", "r.io/other:1", Action.DELETE, source_digest=None)
+    assert not covers(PRUNING, "evil.example/once:1", "r.io/m/once:1", Action.DELETE, source_digest=None)
+    assert not covers(NAMED, "s.io/once:1", "r.io/m/once:1", Action.DELETE, source_digest=None)

@@ -1,0 +1,324 @@
+"""`verify`: whether the destinations really serve what is declared, whatever was done behind our back; and `apply --refresh` repairs it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from imgsync.plan.findings import Condition, Finding, Verification
+from imgsync.plan.model import PlanError
+from imgsync.render.verification_markdown import verification_markdown
+from tests.support.images import OCI, Image, digest_of, image, index, layer, push, request, to_json
+from tests.support.registry_process import LOGIN
+from tests.support.rendered import render_markdown
+from tests.switches import Respond, status
+
+
+@pytest.fixture
+def mirrored(registry, name, declare, imgsync):
+    """Push images by tag, declare them, and mirror them; *settings* are the mirror's."""
+
+    def mirror(settings="", **contents):
+        pushed = {tag: push(registry, f"{name}/app", tag, content) for tag, content in contents.items()}
+        declare(f"[{name}/app]", settings)
+        ran = imgsync("apply")
+        assert ran.code == 0, ran.stderr
+        return pushed
+
+    return mirror
+
+
+@pytest.fixture
+def behind(second_registry, name):
+    """What somebody else may do to the destination's storage."""
+    return Behind(second_registry, f"m/{name}/app")
+
+
+class Behind:
+    """Changes a repository behind its registry's back."""
+
+    def __init__(self, registry, repository):
+        self.registry = registry
+        self.repository = repository
+
+    def forget_tag(self, tag):
+        self._remove(f"_manifests/tags/{tag}/current/link")
+
+    def forget_blob(self, digest):
+        self._remove(f"_layers/sha256/{_hex(digest)}/link")
+
+    def forget_manifest(self, digest):
+        self._remove(f"_manifests/revisions/sha256/{_hex(digest)}/link")
+
+    def bytes_of(self, digest):
+        return self.registry.storage / "blobs" / "sha256" / _hex(digest)[:2] / _hex(digest) / "data"
+
+    def _remove(self, path):
+        (self.registry.storage / "repositories" / self.repository / path).unlink()
+
+
+def _hex(digest):
+    return digest.partition(":")[2]
+
+
+def first_layer(content):
+    return json.loads(content.raw)["layers"][0]["digest"]
+
+
+@pytest.fixture
+def shown(imgsync, tmp_path):
+    """Return what a run found in another form, as `show` prints it."""
+
+    def show(ran, form):
+        saved = tmp_path / "found.json"
+        saved.write_text(ran.stdout)
+        return imgsync("show", saved, "-o", form).stdout
+
+    return show
+
+
+def drift(ran):
+    return [finding for finding in ran.json["findings"] if finding["condition"] != "ok"]
+
+
+def assert_repaired(imgsync):
+    """`apply --refresh` leaves nothing to verify."""
+    repaired = imgsync("apply", "--refresh")
+    assert repaired.code == 0, repaired.stdout + repaired.stderr
+    again = imgsync("verify", "-o", "json")
+    assert (again.code, drift(again)) == (0, [])
+
+
+def test_no_drift_is_said_and_nothing_is_written(mirrored, imgsync, source, destination, workplace):
+    """Everything there: exit 0 in every form; registries are only read, and the state is as it was."""
+    mirrored(**{"1": image("same"), "2": index("same")})
+    kept = {path: path.read_bytes() for path in (workplace.folder / ".imgsync").rglob("*") if path.is_file()}
+    destination.forget()
+    source.forget()
+
+    table, markdown, document = imgsync("verify"), imgsync("verify", "-o", "markdown"), imgsync("verify", "-o", "json", "--deep")
+
+    assert [ran.code for ran in (table, markdown, document)] == [0, 0, 0]
+    assert table.stdout.startswith("No drift: 2 ok (")
+    assert "### imgsync verify — No drift: 2 ok" in markdown.stdout
+    assert document.json["summary"] == document.json["summary"] | {"ok": 2, "drift": 0, "error": 0, "missing": 0, "damaged": 0}
+    assert {one.method for one in (*source.seen, *destination.seen)} <= {"GET", "HEAD"}
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_drift_of_every_kind_is_found_and_repaired(mirrored, behind, registry, second_registry, name, imgsync, destination):
+    """What was done behind our back, though the state says otherwise, is told by tag, condition and digests; one `apply --refresh` repairs all of it."""
+    pushed = mirrored(
+        gone=image("gone"), there=image("there"), here=image("here"), other=image("other"), blob=image("blob"), child=index("child"), bytes=image("bytes")
+    )
+    behind.forget_tag("gone")
+    # What the tag serves now is also what another tag is right to serve.
+    push(second_registry, f"m/{name}/app", "there", pushed["other"])
+    here = push(registry, f"{name}/app", "here", image("here, moved"))
+    layer_gone, child_gone, bytes_gone = first_layer(pushed["blob"]), pushed["child"].children[1].digest, first_layer(pushed["bytes"])
+    behind.forget_blob(layer_gone)
+    behind.forget_manifest(child_gone)
+    behind.bytes_of(bytes_gone).unlink()
+
+    ran = imgsync("verify", "-o", "json")
+
+    assert ran.code == 1
+    found = {finding["destination"].removeprefix(f"{destination.host}/m/{name}/app:"): finding for finding in drift(ran)}
+    assert {tag: (finding["condition"], finding["source_digest"], finding["destination_digest"]) for tag, finding in found.items()} == {
+        "gone": ("missing", pushed["gone"].digest, None),
+        "there": ("differs", pushed["there"].digest, pushed["other"].digest),
+        "here": ("differs", here.digest, pushed["here"].digest),
+        **{tag: ("incomplete", pushed[tag].digest, pushed[tag].digest) for tag in ("blob", "child", "bytes")},
+    }
+    assert layer_gone in found["blob"]["reason"]
+    assert child_gone in found["child"]["reason"]
+    assert bytes_gone in found["bytes"]["reason"]
+    assert_repaired(imgsync)
+    assert request(second_registry, "GET", f"/v2/m/{name}/app/blobs/{bytes_gone}")[0] == 200
+
+
+def test_altered_bytes_are_found_by_deep_alone(mirrored, behind, imgsync, shown):
+    """A blob that rotted in the registry's storage: its digest is told, and that no push can mend it."""
+    pushed = mirrored(**{"1": image("rot"), "2": image("sound")})
+    rotten = first_layer(pushed["1"])
+    data = behind.bytes_of(rotten)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    data.write_bytes(content)
+
+    assert imgsync("verify").code == 0, "heads cannot tell"
+    ran = imgsync("verify", "--deep", "-o", "json")
+    table, markdown = shown(ran, "table"), shown(ran, "markdown")
+
+    assert ran.code == 1
+    (finding,) = drift(ran)
+    assert finding["condition"] == "damaged"
+    assert rotten in finding["reason"]
+    assert "storage" in finding["hint"]
+    assert "storage" in table
+    assert "storage" in markdown
+    assert "Repair it with" not in table + markdown
+
+
+def test_held_tags_are_no_drift(registry, name, declare, imgsync):
+    """What waits for its min_age is told, and is as declared."""
+    push(registry, f"{name}/app", "1", image("young"))
+    declare(f"[{name}/app]", "tags: {min_age: 3d}")
+    assert imgsync("apply").code == 0
+
+    ran = imgsync("verify", "-o", "json")
+
+    assert ran.code == 0
+    assert [finding["condition"] for finding in ran.json["findings"]] == ["held"]
+
+
+def test_refused_immutable_tag_is_drift(mirrored, registry, name, imgsync, shown):
+    """Moved at the source though declared immutable: exit 1, and no repair is promised."""
+    pushed = mirrored("immutable: ['1']", **{"1": image("fixed")})
+    moved = push(registry, f"{name}/app", "1", image("not fixed"))
+
+    ran = imgsync("verify", "-o", "json")
+
+    assert ran.code == 1
+    (finding,) = drift(ran)
+    assert (finding["condition"], finding["source_digest"], finding["destination_digest"]) == ("refused", moved.digest, pushed["1"].digest)
+    assert "Repair it with" not in shown(ran, "table")
+
+
+def test_subset_of_platforms_is_as_declared(mirrored, behind, imgsync):
+    """The index that was made anew is what the destination must serve; what it lacks is found there too."""
+    pushed = mirrored("platforms: [linux/amd64]", **{"1": index("subset")})
+    assert imgsync("verify", "--deep").code == 0
+    behind.forget_blob(first_layer(pushed["1"].children[0]))
+
+    assert [finding["condition"] for finding in drift(imgsync("verify", "-o", "json"))] == ["incomplete"]
+
+
+def test_shared_blobs_are_asked_for_once_per_repository_and_read_once_per_registry(registry, name, declare, imgsync, destination):
+    """However many images need them."""
+    base = layer("verify base", 3000)
+    for repository in ("a", "b"):
+        for tag in ("1", "2"):
+            push(registry, f"{name}/{repository}", tag, image(f"{repository} {tag}", layers=1, shared=base))
+    declare(f"[{name}/a, {name}/b]")
+    assert imgsync("apply").code == 0
+    destination.forget()
+
+    ran = imgsync("verify", "--deep", "-o", "json")
+
+    assert ran.code == 0, ran.stdout
+    asked = Counter(path for path in destination.requests("/blobs/") if digest_of(base) in path)
+    assert sorted(asked.values()) == [1, 1, 1]
+    assert sorted(path.partition(" ")[0] for path in asked) == ["GET", "HEAD", "HEAD"]
+    assert max(Counter(destination.requests()).values()) == 1, "nothing is asked twice"
+    assert ran.json["summary"]["bytes_read"] == sum(one.bytes_down for one in destination.recorded("GET .*/blobs/"))
+
+
+@pytest.mark.row("AUTH-11")
+def test_foreign_layers_are_not_asked_for(registry, name, declare, imgsync, source, destination):
+    """They lie elsewhere by nature, so that their absence is no drift."""
+    foreign = b"on another server"
+    own = image("windows", layers=1)
+    manifest = json.loads(own.raw)
+    kind = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+    manifest["layers"].append({"mediaType": kind, "digest": digest_of(foreign), "size": len(foreign), "urls": ["https://example.com/layer"]})
+    windows = Image(to_json(manifest), OCI["manifest"], own.blobs)
+    push(registry, f"{name}/app", "1", own)
+    declare(f"[{name}/app]")
+    assert imgsync("apply").code == 0
+    # The registry of the suite takes no such manifest; it is served in its place, at both sides.
+    for proxy in (source, destination):
+        served = {"Content-Type": OCI["manifest"], "Docker-Content-Digest": windows.digest}
+        proxy.add(Respond(200, windows.raw, headers=served), target=f"/manifests/(1|{windows.digest})$")
+    destination.forget()
+
+    ran = imgsync("verify", "--deep")
+
+    assert ran.code == 0, ran.stdout
+    assert [path for path in destination.requests() if digest_of(foreign) in path] == []
+
+
+def test_verifying_needs_no_right_to_push(registry, token_registry, token_server, name, workplace, imgsync):
+    """A login whose tokens let it pull alone is enough."""
+    push(registry, f"{name}/app", "1", image("scope"))
+    login = {"credentials": dict(zip(("username", "password"), LOGIN, strict=True)), "token_server": token_server.realm.removesuffix("/token")}
+    workplace.trust_plain(registry, token_registry, settings={token_registry.host: login})
+    workplace.mirror("a", source=f"{registry.host}/{name}/app", destinations=[f"{token_registry.host}/m"])
+    ran = imgsync("apply")
+    assert ran.code == 0, ran.stderr
+    token_server.grants = {"pull"}
+    assert imgsync("apply", "--refresh", "--state", "other").code == 0, "nothing to push"
+
+    ran = imgsync("verify", "--deep", "-o", "json")
+
+    assert (ran.code, ran.json["summary"]["ok"]) == (0, 1), ran.stdout
+
+
+def test_unreachable_destination_is_an_error(mirrored, imgsync, destination):
+    """Exit 1, and nothing is said to be missing."""
+    mirrored(**{"1": image("away")})
+    destination.add(status(503))
+
+    ran = imgsync("verify", "-o", "json")
+
+    assert ran.code == 1
+    assert ran.json["findings"] == []
+    assert destination.host in ran.json["errors"][0]["message"]
+    assert ran.json["summary"] == ran.json["summary"] | {"drift": 0, "error": 1}
+
+
+def test_only_looks_at_what_is_named(registry, name, write, imgsync, source, destination):
+    """Other mirrors' repositories are not asked about."""
+    for mirror in "ab":
+        push(registry, f"{name}/{mirror}", "1", image(mirror))
+        write(
+            f"mirrors.d/{mirror}.yaml",
+            f"version: 1\nmirrors: [{{name: {mirror}, source: {source.host}/{name}/{mirror}, destinations: ['{destination.host}/m']}}]\n",
+        )
+    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n")
+
+    ran = imgsync("verify", "--only", "b", "-o", "json")
+
+    assert ran.code == 1
+    assert [finding["mirror"] for finding in ran.json["findings"]] == ["b"]
+    assert destination.requests(f"/m/{name}/a/") == []
+
+
+def test_documents_say_what_is_promised(registry, name, declare, imgsync, destination, shown):
+    """The JSON has every field; the same as Markdown renders to a table, also when shown again."""
+    push(registry, f"{name}/app", "1", image("form"))
+    declare(f"[{name}/app]")
+
+    document, markdown = imgsync("verify", "-o", "json"), imgsync("verify", "-o", "markdown").stdout
+
+    assert list(document.json) == ["format", "created_at", "summary", "findings", "errors"]
+    assert document.json["format"] == "imgsync.verification/v1"
+    conditions = {"ok": 0, "missing": 1, "differs": 0, "incomplete": 0, "damaged": 0, "held": 0, "refused": 0}
+    summary = document.json["summary"]
+    assert summary == conditions | {"drift": 1, "error": 0, "bytes_read": 0, "seconds": summary["seconds"]}
+    fields = {"condition", "mirror", "source", "source_digest", "destination", "destination_digest", "reason", "hint"}
+    assert all(set(finding) == fields for finding in document.json["findings"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document.json["created_at"])
+    assert markdown.startswith("<!-- imgsync-verify -->\n")
+    assert f"{destination.host}/m/{name}/app:1" in render_markdown(markdown).code
+    assert json.loads(shown(document, "json")) == document.json
+
+
+@pytest.mark.row("OUT-03")
+def test_markdown_fits_and_loses_nothing_count_of():
+    """A comment has a limit: what does not fit is counted, and hostile names stay text."""
+    hostile = "x|`</td><script>@all"
+    findings = tuple(Finding(Condition.MISSING, hostile, "s", None, f"d/{hostile}:{number}", None, hostile, hostile) for number in range(2000))
+    errors = tuple(PlanError(hostile, hostile, hostile) for _ in range(2000))
+
+    for limit in (1000, 5000, 60_000):
+        text = verification_markdown(Verification(findings, errors), limit=limit)
+
+        assert len(text.encode("utf-16-le")) // 2 <= limit
+        rows, items = text.count("\n| "), text.count("\n- `")
+        more = {kind: int(count) for count, kind in re.findall(r"(\d+) more (tag|error)s", text)}
+        assert (rows - ("| tag |" in text) + more["tag"], items + more["error"]) == (2000, 2000)
+        assert "script" not in render_markdown(text).elements

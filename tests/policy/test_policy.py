@@ -1,0 +1,198 @@
+"""`require`: what an image has to be and to have before it is copied, asked of its source with no more questions than that takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests import switches
+from tests.images.test_referrers import push_fallback
+from tests.support.embedded import embedded_registry
+from tests.support.faults import FaultProxy
+from tests.support.images import Image, artifact, image, index, pull_raw, push, request
+from tests.support.signing import Signer, bundle, bundle_artifact, sig_tag, signature_image, signer, simple, statement
+from tests.support.witness import assert_served
+from tests.threats.test_signatures import NONE, SIGNED, refused, trusting
+
+SPDX = "application/spdx+json"
+
+
+@pytest.fixture
+def tags(second_registry, name) -> Callable[[], list[str]]:
+    """The tags that the destination has of the repository under test."""
+
+    def listed() -> list[str]:
+        answer = json.loads(request(second_registry, "GET", f"/v2/m/{name}/app/tags/list")[2])
+        return sorted(answer.get("tags") or [])
+
+    return listed
+
+
+def sign(registry: object, repository: str, content: Image, *, by: Signer | None = None, reference: str = "") -> None:
+    push(registry, repository, sig_tag(content.digest), signature_image(simple(by or signer(), content.digest, reference)))
+
+
+def test_image_larger_than_allowed_is_refused_in_the_plan(registry, name, declare, imgsync, tags):
+    """Compressed, all of its platforms that are copied; the others go on."""
+    content = push(registry, f"{name}/app", "large", index((name, 1), layer_bytes=3000))
+    push(registry, f"{name}/app", "small", image((name, 2), layers=1))
+    declare(f"[{name}/app]", "require: {max_size: 8KiB}")
+
+    planned = imgsync("plan", "-o", "json")
+    applied = imgsync("apply")
+
+    size = f"{content.size_bytes / 1024:.1f} KiB"
+    assert refused(planned) == [f"not as required: {size} are more than max_size 8.0 KiB"]
+    assert (planned.code, applied.code) == (1, 1)
+    (line,) = applied.events("image.refused")
+    assert line["reason"] == refused(planned)[0]
+    assert tags() == ["small"]
+    declare(f"[{name}/app]", "require: {max_size: 8KiB}\nplatforms: [linux/amd64]")
+    assert imgsync("apply").code == 0
+
+
+def test_media_type_that_is_not_allowed_is_refused(registry, name, declare, imgsync, tags):
+    """Of each part of the image: what is no container image stays where it is."""
+    push(registry, f"{name}/app", "image", index((name, 1)))
+    push(registry, f"{name}/app", "chart", artifact(name, artifact_type="application/vnd.cncf.helm.chart.content.v1.tar+gzip"))
+    declare(f"[{name}/app]", "require: {media_types: ['application/vnd.oci.image.**', 'application/vnd.docker.**']}")
+
+    result = imgsync("apply", "-o", "json")
+
+    types = ("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "application/vnd.oci.empty.v1+json")
+    assert refused(result) == [f"not as required: {'; '.join(f'media type {one} is not among media_types' for one in types)}"]
+    assert tags() == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "make", "tag"),
+    [
+        (SPDX, lambda content: artifact("sbom", artifact_type=SPDX, subject=content), ""),
+        ("sbom", lambda content: artifact("sbom", artifact_type=SPDX, subject=content), ""),
+        ("sbom", lambda _: artifact("sbom", artifact_type="text/spdx+json"), "sbom"),
+        (
+            "https://spdx.dev/Document",
+            lambda content: bundle_artifact(content, bundle(signer(), b"{}"), predicate="https://spdx.dev/Document"),
+            "",
+        ),
+    ],
+    ids=["type", "word", "cosign tag", "attested"],
+)
+def test_what_has_to_refer_to_an_image_is_asked_for(registry, name, declare, imgsync, tags, wanted, make, tag):
+    """By the fallback tag or cosign's: an image that lacks it is refused, one that has it goes, and it with it."""
+    with_it = push(registry, f"{name}/app", "with", image((name, 1), layers=1))
+    push(registry, f"{name}/app", "without", image((name, 2), layers=1))
+    kept = push(registry, f"{name}/app", tag and sig_tag(with_it.digest, tag), make(with_it))
+    if not tag:
+        push_fallback(registry, f"{name}/app", with_it, kept)
+    declare(f"[{name}/app]", f"require: {{artifacts: ['{wanted}']}}")
+
+    result = imgsync("apply", "-o", "json")
+
+    assert refused(result) == [f"not as required: nothing of type {wanted} refers to it"]
+    assert "with" in tags()
+    assert "without" not in tags()
+
+
+@pytest.fixture
+def knowing():
+    """A source that has the referrers API."""
+    with embedded_registry() as host, FaultProxy(host) as proxy:
+        yield proxy
+
+
+def test_bundle_behind_the_referrers_api_is_a_signature(knowing, second_registry, name, workplace, imgsync):
+    """As newer cosigns write it; it is found, it counts, and it arrives with its image. With no more questions than copying it takes anyway."""
+    content = push(knowing.host, f"{name}/app", "1", index((name, 1)))
+    push(knowing.host, f"{name}/app", "", bundle_artifact(content, bundle(signer(), statement(content.digest))))
+    other = push(knowing.host, f"{name}/app", "2", image((name, 2), layers=1))
+    knowing.add(switches.status(503), target=f"/referrers/{other.digest}")
+    workplace.trust_plain(knowing, second_registry)
+    file = workplace.folder / "registries.yaml"
+    workplace.mirror("a", source=f"{knowing.host}/{name}/app", destinations=[f"{second_registry.host}/m"], tags={"names": ["1"]})
+    knowing.forget()
+    assert imgsync("plan").code == 0
+    without = [one.target for one in knowing.seen]
+    knowing.forget()
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"keys": {"prod": {"pem": signer().pem}}}))
+    settings = {"require": {"signatures": {"keys": ["prod"]}}, "retry": {"attempts": 1}}
+    workplace.mirror("a", source=f"{knowing.host}/{name}/app", destinations=[f"{second_registry.host}/m"], tags={"names": ["1"]}, **settings)
+    assert imgsync("plan").code == 0
+    signed = [one.target for one in knowing.seen]
+    workplace.mirror("a", source=f"{knowing.host}/{name}/app", destinations=[f"{second_registry.host}/m"], **settings)
+
+    result = imgsync("apply", "-o", "json")
+
+    assert len(signed) == len(without) + 1, "the bundle's own bytes"
+    (reason,) = refused(result)
+    assert reason.startswith(f"not as required: cannot be verified now: list referrers of {knowing.host}/{name}/app@{other.digest} (source): 503")
+    assert_served(second_registry, f"m/{name}/app", "1", content)
+    assert pull_raw(second_registry, f"m/{name}/app", content.digest.replace(":", "-")) is not None
+
+
+def test_any_of_the_signers_will_do_and_all_of_the_demands(registry, name, declare, imgsync, tags, source):
+    """One signature of several is enough, two over the same words among them; what the operator asks stands beside it, whatever the mirror says."""
+    trust = trusting(prod=signer(), old=signer("old"))
+    content = push(registry, f"{name}/app", "1", image(name, layers=1))
+    reference = f"{source.host}/{name}/app"
+    both = signature_image(*(simple(signer(who), content.digest, reference) for who in ("other", "old")))
+    push(registry, f"{name}/app", sig_tag(content.digest), both)
+    declare(f"[{name}/app]", "require: {signatures: {keys: [prod, old]}}", trust=f"{trust}require: {{'{source.host}': {{artifacts: [sbom]}}}}\n")
+    lacking = imgsync("plan", "-o", "json")
+    # The mirror's own demand can be dropped by a pull request; the operator's cannot.
+    declare(f"[{name}/app]", trust=f"{trust}require: {{'{source.host}/{name}': {{signatures: {{keys: [prod]}}}}}}\n")
+    dropped = imgsync("apply", "-o", "json")
+    copied = imgsync("copy", f"{source.host}/{name}/app:1", f"{json.loads(dropped.stdout)['outcomes'][0]['destination']}", "-o", "json")
+    assert tags() == []
+    declare(f"[{name}/app]", "require: {signatures: {keys: [prod, old]}}", trust=trust)
+
+    assert refused(lacking) == ["not as required: nothing of type sbom refers to it"]
+    assert refused(dropped) == ["not as required: no signature by prod: of 2 found, 2 by another key, or of other bytes"]
+    assert (copied.code, refused(copied)) == (1, refused(dropped))
+    assert imgsync("apply").code == 0
+    assert tags() != []
+
+
+@pytest.mark.parametrize("immutable", ["[]", "['*']"], ids=["may move", "immutable"])
+def test_other_demands_are_asked_of_what_is_there(registry, name, declare, imgsync, source, tags, immutable):
+    """A tag that was mirrored is looked at again once more is required, or another key; once it was let through, it costs nothing."""
+    content = push(registry, f"{name}/app", "1", image(name, layers=1))
+    tagged = f"immutable: {immutable}\ntags: {{names: ['1']}}"
+    declare(f"[{name}/app]", tagged)
+    assert imgsync("apply").code == 0
+    declare(f"[{name}/app]", f"{tagged}\n{SIGNED}", trust=trusting(prod=signer()))
+    unsigned = imgsync("apply", "-o", "json")
+    sign(registry, f"{name}/app", content)
+    signed = imgsync("apply", "-o", "json")
+    source.forget()
+    again = imgsync("apply", "-o", "json")
+    asked = [one.target for one in source.recorded("/manifests/|/blobs/|/referrers/|/tags/")]
+    declare(f"[{name}/app]", f"{tagged}\n{SIGNED}", trust=trusting(prod=signer("new")))
+    revoked = imgsync("apply", "-o", "json")
+
+    assert refused(unsigned) == [f"{NONE}; what the destination serves is left as it is"]
+    assert (signed.code, again.code, again.json["summary"]["kept"]) == (0, 0, 1)
+    assert asked == ([] if immutable != "[]" else [f"/v2/{name}/app/manifests/1"])
+    assert refused(revoked)[0].startswith("not as required: no signature by prod: of 1 found, 1 by another key")
+    assert "1" in tags()
+
+
+def test_refresh_and_verify_ask_again(registry, name, declare, imgsync):
+    """Whoever wants to know looks anew: a signature that is gone is told, as drift too."""
+    content = push(registry, f"{name}/app", "1", image(name, layers=1))
+    sign(registry, f"{name}/app", content)
+    declare(f"[{name}/app]", SIGNED, trust=trusting(prod=signer()))
+    assert imgsync("apply").code == 0
+    assert imgsync("apply", "--refresh").code == 0
+    push(registry, f"{name}/app", sig_tag(content.digest), signature_image(simple(signer("other"), content.digest, "")))
+
+    refreshed = imgsync("plan", "--refresh", "-o", "json")
+    verified = imgsync("verify", "-o", "json")
+
+    assert refused(refreshed)[0].startswith("not as required: no signature by prod: of 1 found, 1 by another key")
+    (finding,) = verified.json["findings"]
+    assert (finding["condition"], finding["reason"], finding["hint"]) == ("refused", refused(refreshed)[0], "")
+    assert verified.code == 1
+    assert imgsync("apply", "-o", "json").code == 0, "what was let through stays so until somebody asks"

@@ -1,0 +1,108 @@
+"""On a terminal: bars and colour for people, on stderr; off it neither."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.canary import CANARY
+from tests.support.images import image, push
+
+_ESCAPE = "\x1b["
+
+
+def on_terminal(workplace, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Run imgsync with stdout and stderr on terminals of their own; return its exit code and what each saw."""
+    ends = [pty.openpty() for _ in range(2)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "imgsync", *arguments],
+        cwd=workplace.folder,
+        env=workplace.environment({"TERM": "xterm", **environ}),
+        stdin=subprocess.DEVNULL,
+        stdout=ends[0][1],
+        stderr=ends[1][1],
+    )
+    for _, slave in ends:
+        os.close(slave)
+    seen = _drained([master for master, _ in ends])
+    CANARY.told("".join(seen), " ".join(arguments))
+    return process.wait(30), seen[0], seen[1]
+
+
+def _drained(masters: list[int]) -> list[str]:
+    """Read all side by side to their ends: whichever is not read would fill up, and the program wait for ever."""
+    texts = dict.fromkeys(masters, b"")
+    waiting = set(masters)
+    while waiting:
+        for master in select.select(waiting, [], [])[0]:
+            try:
+                piece = os.read(master, 1 << 16)
+            except OSError:  # Linux says so at the end of a terminal.
+                piece = b""
+            texts[master] += piece
+            if not piece:
+                waiting.discard(master)
+                os.close(master)
+    return [texts[master].decode() for master in masters]
+
+
+@pytest.fixture
+def declared(registry, second_registry, name, workplace):
+    push(registry, f"{name}/app", "1", image(name))
+    workplace.trust_plain(registry, second_registry)
+    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{second_registry}/m"])
+    return f"{name}/app:1"
+
+
+def test_bars_on_stderr_and_the_result_on_stdout(declared, workplace):
+    """The result has colour on its signs and no bar; the bars come and go on stderr, no log line among them."""
+    code, out, err = on_terminal(workplace, "apply")
+
+    assert code == 0
+    assert f"\x1b[32m\x1b[1m+\x1b[0m {declared}" in out
+    assert "Copied 1 image" in out
+    assert "1 of 1 image" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err)
+    assert "image.copied" not in err
+
+
+def test_log_lines_stand_above_the_bars_when_asked_for(declared, workplace):
+    """Each begins a line of its own."""
+    _, _, err = on_terminal(workplace, "apply", "--log-level", "info", "--log-format", "json")
+
+    lines = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err).splitlines() if "image.copied" in line]
+    assert len(lines) == 1
+    assert lines[0].lstrip("\r ").startswith("{")
+
+
+@pytest.mark.parametrize("off", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+def test_no_colour_when_told_so(off, declared, workplace):
+    """NO_COLOR and a dumb terminal get plain text."""
+    _, out, _ = on_terminal(workplace, "plan", **off)
+
+    assert _ESCAPE not in out
+    assert f"+ {declared}" in out
+
+
+@pytest.mark.parametrize("quiet", [("apply", "--no-progress"), ("apply",)], ids=["--no-progress", "CI"])
+def test_no_bars_when_told_so(quiet, declared, workplace):
+    """--no-progress and CI switch the bars off."""
+    code, _, err = on_terminal(workplace, *quiet, **({"CI": "true"} if len(quiet) == 1 else {}))
+
+    assert code == 0
+    assert "━" not in err
+
+
+def test_who_saves_a_plan_is_told_how_to_apply_it(declared, workplace):
+    """On stderr, in a line that can be pasted, whatever the file is called."""
+    code, out, err = on_terminal(workplace, "plan", "--out", "my plan.json")
+
+    assert code == 0
+    assert "Saved to my plan.json. Apply exactly this with: imgsync apply --plan 'my plan.json'\r\n" in err
+    assert "Saved" not in out
+    assert (workplace.folder / "my plan.json").exists()

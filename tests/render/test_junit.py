@@ -1,0 +1,59 @@
+"""A report as JUnit's XML."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from hypothesis import given
+
+from imgsync.apply.report import Report
+from imgsync.plan.model import PlanError
+from imgsync.render.junit import report_junit
+from tests.support.plans import report, reports
+
+
+def test_each_reference_is_a_case_of_its_mirror():
+    """Failures and refusals fail, errors err, what is left or held is skipped, all else passes."""
+    root = ET.fromstring(report_junit(report()))
+    cases = {case.get("name"): [child.tag for child in case] for case in root.iter("testcase")}
+
+    assert [suite.get("name") for suite in root] == ["a", "b"]
+    assert cases == {
+        "r.io/m/app:1": [],
+        "r.io/m/app:2": [],
+        "r.io/m/app:3": ["skipped"],
+        "r.io/m/app:4": ["failure"],
+        "r.io/m/app:5": [],
+        "r.io/m/app:6": ["failure"],
+        "r.io/m/app:7": ["skipped"],
+        "s.io/x": ["error"],
+    }
+    assert {name: root.get(name) for name in ("tests", "failures", "errors", "skipped", "time")} == {
+        "tests": "8",
+        "failures": "2",
+        "errors": "1",
+        "skipped": "2",
+        "time": "75.400",
+    }
+    failure = root.find(".//testcase[@name='r.io/m/app:6']/failure")
+    assert failure.get("message") == "push blob r.io/m/app (destination): 507"
+    assert failure.text.splitlines()[-1] == "hint: free some space"
+    assert root[0].get("timestamp") == "2026-11-23T09:00:00Z"
+
+
+def test_what_is_left_for_later_is_skipped():
+    """An error that another run mends by itself fails no pipeline's tests."""
+    root = ET.fromstring(report_junit(Report("abcd1234", (), (PlanError("a", "s.io/x", "the pulls are spent", later=True),))))
+
+    assert (root.get("errors"), root.get("skipped")) == ("0", "1")
+
+
+@given(reports)
+def test_whatever_registries_say_the_document_is_whole(some: Report):
+    """It parses; every outcome and every error is one case; the counts are those of the cases."""
+    root = ET.fromstring(report_junit(some).encode())
+
+    assert len(list(root.iter("testcase"))) == len(some.outcomes) + len(some.errors) == int(root.get("tests"))
+    for element in (root, *root):
+        assert int(element.get("failures")) == len(element.findall(".//failure"))
+        assert int(element.get("skipped")) == len(element.findall(".//skipped"))

@@ -1,0 +1,95 @@
+"""The metrics of a run: what Prometheus reads, named as its rules ask."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from prometheus_client.parser import text_string_to_metric_families
+
+from imgsync import __version__
+from imgsync.apply.report import Report
+from imgsync.render.metrics import metrics_text
+from tests.support.plans import RESULTS, report, reports
+
+_UNITS = ("_seconds", "_bytes")
+
+
+def families(some: Report, **fields: object):
+    known = {
+        "mirrors": ("a", "idle"),
+        "requests": {"source": {"s.io": {"GET": 3, "HEAD": 4}}, "destination": {"r.io": {"PUT": 2}, "s.io": {"GET": 1}}},
+        "throttles": {"r.io": 2},
+        "last_success": {"idle": 1_700_000_000.5},
+        "now": 1_700_000_100.0,
+        "exit_code": 1,
+    }
+    return {family.name: family for family in text_string_to_metric_families(metrics_text(some, **{**known, **fields}))}
+
+
+def values(family) -> dict[tuple[str, ...], float]:
+    return {tuple(sample.labels[name] for name in sorted(sample.labels)): sample.value for sample in family.samples}
+
+
+def test_every_mirror_has_every_result():
+    """Also those of which nothing came, with zeroes, so that no alert waits for a series that never was."""
+    found = families(report())
+
+    assert values(found["imgsync_images"]) == {
+        **{("a", result): 1.0 for result in RESULTS},
+        **{(mirror, result): 0.0 for mirror in ("idle", "b") for result in RESULTS},
+    }
+    assert values(found["imgsync_blobs"])["a", "copied"] == 3.0
+    assert values(found["imgsync_blobs"])["idle", "mounted"] == 0.0
+    assert values(found["imgsync_transferred_bytes"]) == {("a",): float(5 << 20), ("b",): 0.0, ("idle",): 0.0}
+    assert values(found["imgsync_plan_errors"]) == {("a",): 0.0, ("b",): 1.0, ("idle",): 0.0}
+
+
+def test_registries_and_the_run_are_told():
+    """Requests per registry, side and method; throttles, also none; how it ended and when it last went well."""
+    found = families(report())
+
+    assert values(found["imgsync_registry_requests"]) == {
+        ("GET", "s.io", "source"): 3.0,
+        ("HEAD", "s.io", "source"): 4.0,
+        ("PUT", "r.io", "destination"): 2.0,
+        ("GET", "s.io", "destination"): 1.0,
+    }
+    assert values(found["imgsync_registry_throttles"]) == {("r.io",): 2.0, ("s.io",): 0.0}
+    assert values(found["imgsync_run_duration_seconds"]) == {(): 75.4}
+    assert values(found["imgsync_run_last_completion_timestamp_seconds"]) == {(): 1_700_000_100.0}
+    assert values(found["imgsync_mirror_last_success_timestamp_seconds"]) == {("idle",): 1_700_000_000.5}
+    assert values(found["imgsync_run_exit_code"]) == {(): 1.0}
+    assert [sample.labels["version"] for sample in found["imgsync_build_info"].samples] == [__version__]
+
+
+def test_names_keep_the_rules():
+    """One prefix, gauges without `_total`, units last and in base units, help for each, and no timestamps (the textfile collector refuses them)."""
+    text = metrics_text(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
+
+    for family in text_string_to_metric_families(text):
+        assert re.fullmatch("imgsync_[a-z][a-z0-9_]*", family.name)
+        assert family.documentation
+        assert family.type == "gauge"
+        assert not family.name.endswith(("_total", "_count", "_sum", "_bucket", "_created"))
+        assert not re.search("_(milli|micro|kilo|mega|kibi|mebi|minutes|hours|ms)", family.name)
+        assert not any(unit in family.name for unit in _UNITS) or family.name.endswith(_UNITS)
+        assert all(sample.timestamp is None for sample in family.samples)
+    assert text.endswith("\n")
+
+
+def test_runs_do_not_mix():
+    """Nothing of the process itself, and nothing of a run before."""
+    assert metrics_text(report(), mirrors=("x",), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0).count('mirror="x"') == 12
+    assert 'mirror="x"' not in metrics_text(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
+    assert "process_" not in metrics_text(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
+
+
+@given(reports)
+def test_sums_are_those_of_the_report(some: Report):
+    """Whatever mirrors are called, the file parses and its numbers add up."""
+    found = families(some)
+
+    assert sum(values(found["imgsync_images"]).values()) == len(some.outcomes)
+    assert sum(sample.value for sample in found["imgsync_blobs"].samples if sample.labels["result"] == "copied") == some.total("blobs_copied")
+    assert sum(values(found["imgsync_plan_errors"]).values()) == len(some.errors)

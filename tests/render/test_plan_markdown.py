@@ -1,0 +1,226 @@
+"""A plan as a comment: what is wrong first, never too long, and no name obeys."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from imgsync.plan.model import Action, MirrorNotes, Plan, PlanError
+from imgsync.render.gitlab import gitlab_summary
+from imgsync.render.markdown import code, html_code, prose
+from imgsync.render.plan_markdown import plan_markdown
+from tests.support.plans import NOTES, TRAPS, change, hostile, of_each_action, plan, plans
+from tests.support.rendered import render_markdown
+
+# Our own: tables, lists, folded sections, emphasis. No link, no image, no script.
+ALLOWED = {
+    "html",
+    "head",
+    "body",
+    "h3",
+    "p",
+    "strong",
+    "b",
+    "code",
+    "details",
+    "summary",
+    "blockquote",
+    "ul",
+    "li",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
+LEFT_OUT = re.compile(r"… and (?:([0-9]+) more changes?)?.*? left out; `imgsync show plan\.json` shows all\.\n\Z")
+
+
+def assert_inert(markdown: str, *, allowed: set[str] = ALLOWED) -> None:
+    """No element but ours, no attribute but ours, and nothing outside of code that a site would link, mention or draw."""
+    page = render_markdown(markdown)
+    told = " ".join(page.prose)
+
+    assert page.elements <= allowed
+    assert {(tag, name) for tag, name, _ in page.attributes} <= {("details", "open"), ("th", "style"), ("td", "style")}
+    assert len(page.comments) == 1
+    assert not re.search(r"@|#|(?:https?|ftp):/|www\.|evil|[a-z]!\d|GH-|:[a-z]+:|\$|\b[0-9a-f]{7,40}\b|\x1b", told.replace("[!CAUTION]", ""))
+
+
+def test_comment_reads_as_it_should():
+    """Marker, sums, pulls, refusals, errors, deletes, then each mirror, open where something is wrong."""
+    assert plan_markdown(of_each_action()) == EXPECTED.replace("PLAN", of_each_action().id)
+
+
+EXPECTED = """<!-- imgsync-plan -->
+### imgsync plan `PLAN` — 1 to create, 1 to update, 1 to delete, 1 on hold, 1 refused, 1 error
+
+1 tag up to date · Transfer **1.0 MiB** (blobs counted once per destination registry) · \
+applying takes at most 30 destination requests, 12 source requests · asked: 0 destination requests, 9 source requests · \
+planned `2026-11-23T09:00:00Z` in 1.8s by imgsync 0.1.0
+
+- `docker.io` counts pulls: applying takes 58, 76 are left of 100 per 6h00m.
+
+> [!CAUTION]
+> **1 tag refused**; what the destination has stays as it is:
+> - `r.io/m/app:4` (mirror `a`): tag is declared immutable: `7031c1b28338` → `9001185023b6`
+
+**1 error**: what these concern is not planned.
+
+- `s.io/x` (mirror `a`): list tags of `s.io/x` (source): 401; hint: log in
+
+<details open><summary><b>prune</b> · 1 tag to delete at the destination</summary>
+
+| | tag | mirror | why |
+|---|---|---|---|
+| - delete | `r.io/m/app:5` | `a` | no longer selected; pushed by imgsync on `2026-03-02` |
+
+</details>
+
+<details open><summary><b><code>a</code></b> · <code>s.io</code> → <code>r.io/m</code> · <code>mirrors.d/a.yaml:3</code> · \
+1 create, 1 update, 1 keep, 1 hold, 1 refuse, 1 delete, 1 error</summary>
+
+| | image | change | size | why |
+|---|---|---|--:|---|
+| + create | `app:1` | `9001185023b6` | 1.0 MiB | not at the destination |
+| ~ update | `app:2` | `7031c1b28338` → `9001185023b6` | 1.0 MiB | source moved `7031c1b28338` → `9001185023b6` |
+| ! **refuse** | `app:4` | `7031c1b28338` → `9001185023b6` | 1.0 MiB | tag is declared immutable: `7031c1b28338` → `9001185023b6` |
+| ? hold | `app:3` | `7031c1b28338` → `9001185023b6` | 1.0 MiB | first seen `6h` ago, held until `2026-11-26T09:00:00Z` by `min_age 3d (3d00h left)` |
+
+</details>
+
+<details><summary><b><code>b</code></b> · <code>s.io</code> → <code>r.io/b</code> · <code>mirrors.d/b.yaml:1</code> · suspended</summary>
+
+- suspended: declared but left alone for now
+
+</details>
+"""
+
+
+def test_unchanged_plan_is_said_in_one_line():
+    """Nothing to unfold where nothing would change."""
+    shown = plan_markdown(plan(change(Action.KEEP, "1"), change(Action.KEEP, "2")))
+
+    assert "— no changes\n" in shown
+    assert "2 tags up to date" in shown
+    assert "<details" not in shown
+    assert "app:1" in plan_markdown(plan(change(Action.KEEP, "1")), show_kept=True)
+
+
+def test_plan_read_from_a_file_needs_no_notes():
+    """Changes of a mirror that nothing is known of are shown under its name."""
+    shown = plan_markdown(plan(change(mirror="unknown"), mirrors=()))
+
+    assert "<b><code>unknown</code></b> · 1 create" in shown
+    assert "`app:1` → `r.io/m/app:1`" in shown
+
+
+@pytest.mark.row("OUT-03")
+@given(plans, st.booleans(), st.booleans())
+@example(plan(*(change(reason=trap, source=f"s.io/{trap}", destination=trap) for trap in TRAPS), errors=(PlanError("a", *TRAPS[:3]),)), True, True)
+def test_no_name_obeys(some: Plan, explain: bool, show_kept: bool):
+    """Whatever registries and files say, the comment holds our elements only, and no mention, link, image or reference."""
+    assert_inert(plan_markdown(some, explain=explain, show_kept=show_kept))
+
+
+@given(hostile)
+@example("0 ::add-mask::x")
+@settings(deadline=None)
+def test_texts_come_through_as_they_are(text: str):
+    """In a paragraph and in a cell a reader sees every word, spaces aside; in a cell it stays in its cell."""
+    from imgsync.text.sanitize import safe
+
+    words = safe(text).split()
+    for function in (code, prose):
+        paragraph = render_markdown(f"say {function(text)}")
+        table = render_markdown(f"| a | b |\n|---|---|\n| {function(text, in_table=True)} | end |\n")
+
+        assert re.sub("<[^>]*>", "", paragraph.html.replace("\n", "")).split()[1:] == html_words(words)
+        assert [cell.strip() for cell in re.findall("<td>(.*?)</td>", table.html)][1:] == ["end"]
+        assert re.sub("<[^>]*>", "", re.findall("<td>(.*?)</td>", table.html)[0]).split() == html_words(words)
+    assert html_code(text).count("<") == 2
+
+
+def html_words(words: list[str]) -> list[str]:
+    return [word.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;") for word in words]
+
+
+@given(plans, st.integers(1_000, 20_000), st.booleans())
+def test_no_plan_is_too_long_and_none_loses_count(some: Plan, limit: int, show_kept: bool):
+    """In characters and in UTF-16 units; each change is either shown or counted as left out; what is opened is closed."""
+    shown = plan_markdown(some, limit=limit, show_kept=show_kept)
+
+    assert len(shown.encode("utf-16-le")) // 2 <= limit
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", shown)
+    assert outside.count("<details") == outside.count("</details>") == outside.count("<summary>") == outside.count("</summary>")
+    rows = len(re.findall(r"^\| [-+~?=] ", shown, re.MULTILINE)) + len(re.findall(r"^> - (?!…)", shown, re.MULTILINE))
+    wanted = sum(show_kept or one.action is not Action.KEEP for one in some.changes)
+    left = LEFT_OUT.search(shown)
+    assert rows + (int(left[1] or 0) if left else 0) == wanted
+
+
+def test_least_important_is_left_out_first():
+    """Kept go before creates, creates before updates, deletes, errors; refused stay to the last."""
+    many = [change(action, str(number)) for action in Action for number in range(100)]
+    some = plan(*many, errors=tuple(PlanError("a", f"s.io/x{number}", "401") for number in range(100)))
+    kinds = {"refuse": "> - `", "error": "- `s.io/x", "delete": "| - ", "update": "| ~ ", "hold": "| ? ", "create": "| + ", "keep": "| = "}
+
+    for limit in range(1_000, 70_000, 1_500):
+        lines = plan_markdown(some, limit=limit, show_kept=True).splitlines()
+        shown = [sum(line.startswith(start) for line in lines) for start in kinds.values()]
+
+        assert all(more == 100 or less == 0 for more, less in itertools.pairwise(shown))
+        assert shown[0] > 0
+    assert shown == [100] * 7
+
+
+def test_what_is_left_out_is_counted_where_it_is_missed():
+    """At the end, and in the table that lost rows."""
+    shown = plan_markdown(plan(*(change(tag=str(number)) for number in range(500))), limit=5_000)
+    rows = shown.count("| + create")
+
+    assert f"\n… and {500 - rows} more of this mirror.\n" in shown
+    assert shown.endswith(f"\n… and {500 - rows} more changes were left out; `imgsync show plan.json` shows all.\n")
+
+
+def test_huge_plans_are_rendered_at_once():
+    """20,000 changes take no longer than their identity does, and a second."""
+    huge = plan(*(change(tag=str(number), mirror=f"m{number % 50}") for number in range(20_000)), mirrors=())
+    began = time.process_time()
+    _ = huge.id
+    identity = time.process_time() - began
+
+    shown = plan_markdown(huge)
+
+    assert time.process_time() - began - 2 * identity < 1
+    assert 50_000 < len(shown) <= 60_000
+
+
+def test_filters_are_explained_when_asked():
+    """Each step with what it left and dropped."""
+    from imgsync.plan.model import FilterStep
+
+    notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, steps=(FilterStep("s.io/app", "semver", 2, tuple(f"v{n}" for n in range(25))),))
+    shown = plan_markdown(plan(change(), mirrors=(notes,)), explain=True)
+
+    assert "- `s.io/app` semver: 2 left, 25 dropped: `v0` `v1`" in shown
+    assert "`v19` … and 5 more" in shown
+    assert "semver" not in plan_markdown(plan(change(), mirrors=(notes,)))
+
+
+def test_a_page_needs_some_room():
+    """A limit that even the sums would break is the caller's mistake."""
+    with pytest.raises(ValueError, match="at least 1000"):
+        plan_markdown(plan(), limit=999)
+
+
+def test_gitlab_gets_three_numbers():
+    """What its widget requires, and nothing else."""
+    assert gitlab_summary(of_each_action()) == {"create": 1, "update": 1, "delete": 1}
+    assert gitlab_summary(plan(mirrors=(NOTES,))) == {"create": 0, "update": 0, "delete": 0}

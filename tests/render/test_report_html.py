@@ -1,0 +1,116 @@
+"""A report as a page: whole, inert, on its own, and told in the order of what matters."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+
+from imgsync.apply.report import Outcome, Report
+from imgsync.plan.model import Action
+from imgsync.render.report_html import report_html
+from tests.support.plans import DIGEST, change, report, reports
+from tests.support.rendered import Rendered, strict_parse
+
+_LAYOUT = {"html", "head", "meta", "title", "style", "body", "header", "main", "section", "h1", "h2", "div", "figure", "span", "svg", "rect"}
+_ELEMENTS = {*_LAYOUT, "p", "time", "dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "code"}
+
+
+def test_page_tells_what_failed_first():
+    """Then what could not be planned, is left, refused, deleted, held and copied; kept tags are a number."""
+    page = report_html(report())
+
+    assert re.findall('<h2 id="[^"]*">([^<]*)<', page) == [
+        "Failed (1)",
+        "Could not be planned (1)",
+        "Left for the next run (1)",
+        "Refused (1)",
+        "Deleted (1)",
+        "On hold (1)",
+        "Copied (1)",
+        "Notes",
+        "What each mirror moved",
+        "The largest images",
+    ]
+    assert "<title>imgsync: 1 failed, 1 refused, 1 could not be planned, 1 left for the next run (plan abcd1234)</title>" in page
+    assert "Stopped (the run&#39;s time is up). Run it again to go on." in page
+    assert "free some space" in page
+    assert "<dt>Kept</dt><dd>1</dd>" in page
+    assert "app:2" not in page
+
+
+def test_page_of_a_good_run_is_short():
+    """It says that nothing failed, and has no empty tables or charts."""
+    page = report_html(Report("abcd1234", (Outcome(change(Action.KEEP), "kept"),)))
+
+    assert '<p class="verdict good">Nothing failed</p>' in page
+    assert "<table" not in page
+    assert "<svg" not in page
+
+
+def test_page_needs_nothing_else():
+    """No script, no address, and a policy that forbids both; it says its language and fits a phone."""
+    page = report_html(report())
+
+    assert "default-src 'none'; style-src 'unsafe-inline'" in page
+    assert '<html lang="en">' in page
+    assert 'name="viewport"' in page
+    assert "prefers-color-scheme: dark" in page
+    assert not re.search(r"https?:|//|url\(|@import|<script|<link|<a\b", page)
+
+
+def test_tables_have_headings_for_every_column():
+    """Each row has as many cells as there are column headings, and each cell names its own."""
+    for table in re.findall("<table.*?</table>", report_html(report()), re.DOTALL):
+        headings = re.findall('<th role="columnheader" scope="col"[^>]*>([^<]+)</th>', table)
+        for row in re.findall('<tr role="row">(.*?)</tr>', table.partition("<tbody")[2], re.DOTALL):
+            assert re.findall('data-heading="([^"]+)"', row) == headings
+
+
+@pytest.mark.row("OUT-03")
+@given(reports)
+@example(Report("\ufdd0\ufffe", (), notes=("\U0001ffff", "\udc80")))
+def test_no_name_obeys(some: Report):
+    """Whatever registries say, the page parses without a fault, and has our elements and attributes only."""
+    page = report_html(some)
+    strict_parse(page)
+    seen = Rendered(page)
+
+    assert seen.elements <= _ELEMENTS
+    assert not {name for _, name, _ in seen.attributes} & {"href", "src", "style", "action", "srcset"}
+    assert not [name for _, name, _ in seen.attributes if name.startswith("on")]
+    assert seen.comments == []
+
+
+@given(reports)
+def test_every_outcome_but_the_kept_has_a_row(some: Report):
+    """Nothing is lost on the way."""
+    rows = report_html(some).count('<tr role="row"><td')
+
+    assert rows == len(some.outcomes) - some.count("kept") + len(some.errors)
+
+
+def test_huge_reports_are_cut_and_counted():
+    """Two thousand rows of a kind; the rest as a number; kept ones as a number alone."""
+    copied = [Outcome(change(tag=str(number)), "copied", digest=DIGEST, bytes_copied=1 + number) for number in range(2_500)]
+    kept = [Outcome(change(Action.KEEP, f"k{number}"), "kept") for number in range(20_000)]
+
+    page = report_html(Report("abcd1234", (*copied, *kept)))
+
+    assert page.count("<td") == 2_000 * 5
+    assert "… and 500 more" in page
+    assert len(page) < 1 << 20
+
+
+def test_charts_show_the_largest_and_the_sum_of_the_rest():
+    """Ten bars, then one for all others; the longest is the whole width."""
+    copied = [Outcome(change(tag=str(number)), "copied", bytes_copied=100 - number) for number in range(15)]
+
+    page = report_html(Report("abcd1234", tuple(copied)))
+    images = page.partition("The largest images")[2]
+
+    assert images.count('class="bar"') == 11
+    assert "<code>5 others</code>" in images
+    assert f'<span class="number">{sum(100 - n for n in range(10, 15))} B</span>' in images
+    assert max(float(width) for width in re.findall('class="bar" width="([0-9.]+)"', images)) == 100

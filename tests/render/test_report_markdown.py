@@ -1,0 +1,85 @@
+"""A report as a comment: what failed first, never too long, and no name obeys."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgsync.apply.report import Outcome, Report
+from imgsync.plan.model import Action
+from imgsync.render.report_markdown import report_markdown
+from tests.render.test_plan_markdown import assert_inert
+from tests.support.plans import DIGEST, change, report, reports
+
+
+def test_comment_tells_what_failed_first():
+    """Marker and sums, what to do next, then failures, errors, the rest; what was copied is folded."""
+    shown = report_markdown(report())
+    order = [
+        "<!-- imgsync-report -->\n### imgsync apply `abcd1234` — 1 failed, 1 remaining, 1 refused, 1 deleted, 1 held, 1 copied, 1 kept, 1 could not be planned",
+        "Moved **5.0 MiB** in 3 blobs; 1 mounted, 2 already there · 1m15s · ended `2026-11-23T09:00:00Z` · imgsync",
+        "**Stopped** (the run's time is up): 1 image left. Run it again to go on.",
+        "- `s.io/app:6` → `r.io/m/app:6` (mirror `a`): push blob `r.io/m/app` (destination): 507; hint: free some space",
+        "- `s.io/x` (mirror `b`): list tags of `s.io/x` (source): 401; hint: log in",
+        "<details><summary>Left for the next run</summary>",
+        "| `r.io/m/app:7` | `a` |",
+        "> [!CAUTION]",
+        "> - `r.io/m/app:4` (mirror `a`): tag is declared immutable",
+        "| `r.io/m/app:5` | `a` | no longer selected |",
+        "| `r.io/m/app:3` | `a` | first seen `6h` ago, held until `2026-11-26T09:00:00Z` by `min_age 3d (3d00h left)` |",
+        "<details><summary>Copied</summary>",
+        "| `r.io/m/app:1` | `a` | `9001185023b6` | 5.0 MiB | 1.5s |",
+        "- `s.io/app:1` moved since the plan was made",
+    ]
+
+    assert [shown.find(text) for text in order] == sorted(shown.find(text) for text in order)
+    assert all(text in shown for text in order)
+    assert "app:2" not in shown
+
+
+def test_a_run_with_nothing_to_do_says_so():
+    """One heading, one line."""
+    assert "— nothing to do\n" in report_markdown(Report("abcd1234", ()))
+
+
+@pytest.mark.row("OUT-03")
+@given(reports)
+def test_no_name_obeys(some: Report):
+    """Whatever registries say, the comment holds our elements only, and no mention, link, image or reference."""
+    assert_inert(report_markdown(some))
+
+
+@given(reports, st.integers(1_000, 20_000))
+def test_no_report_is_too_long_and_none_loses_count(some: Report, limit: int):
+    """In characters and in UTF-16 units; each outcome but the kept is shown or counted as left out."""
+    shown = report_markdown(some, limit=limit)
+    lines = shown.split("\n")
+    rows = sum(line.startswith(("| `", "|  |")) for line in lines) + len(re.findall(r"^> - (?!…)", shown, re.MULTILINE))
+    failed = shown.partition("\n**Failed**\n\n")[2].partition("\n\n")[0].split("\n")
+    shown_failed = sum(line.startswith("- ") and not line.startswith("- … and") for line in failed)
+    left = re.search(r"… and (?:([0-9]+) more outcomes?)?.*? left out; `imgsync show report\.json` shows all\.\n\Z", shown)
+
+    assert len(shown.encode("utf-16-le")) // 2 <= limit
+    assert rows + shown_failed + (int(left[1] or 0) if left else 0) == len(some.outcomes) - some.count("kept")
+
+
+def test_copied_ones_are_left_out_first():
+    """A failure is the last to go."""
+    copied = [Outcome(change(tag=str(number)), "copied", digest=DIGEST) for number in range(500)]
+    failed = [Outcome(change(Action.UPDATE, f"f{number}"), "failed", error="507") for number in range(20)]
+
+    shown = report_markdown(Report("abcd1234", (*copied, *failed)), limit=4_000)
+
+    assert shown.count("507") == 20
+    rows = shown.count("| `r.io/")
+    assert 0 < rows < 500
+    assert f"… and {500 - rows} more outcomes were left out" in shown
+
+
+def test_a_page_needs_some_room():
+    """A limit that even the sums would break is the caller's mistake."""
+    with pytest.raises(ValueError, match="at least 1000"):
+        report_markdown(report(), limit=999)

@@ -1,0 +1,244 @@
+"""`apply --requeue`: the next run is started when it would get further, once, and never else."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+
+import pytest
+
+from imgsync.concurrency.native_thread import NativeThread
+from imgsync.state import open_state
+from tests.support.ci_service import CiService
+from tests.support.images import image, push
+from tests.support.run_imgsync import finish
+from tests.switches import Hold, status
+
+TOKEN = "requeue-token-SECRET"
+
+
+@pytest.fixture
+def service():
+    """A service that takes every request."""
+    with CiService().running() as running:
+        yield running
+
+
+@pytest.fixture
+def rate(registry, name, declare, write, source, destination):
+    """Declare four images, with a rate of the source's that is enough for some of them, and return how to set another."""
+    for tag in "1234":
+        push(registry, f"{name}/app", tag, image(f"requeue {tag}"))
+    declare(f"[{name}/app]", "concurrency: {images: 1, blobs: 1, queries: 1}")
+
+    def set_rate(text):
+        limit = f", rate: {text}" if text else ""
+        write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false{limit}}}\n  {destination.host}: {{tls: false}}\n")
+
+    set_rate("10/6h")
+    return set_rate
+
+
+@pytest.fixture
+def requeues(workplace):
+    """Return how many requeues in a row the state remembers; set them with a number."""
+
+    def ask(number=None):
+        with open_state(str(workplace.folder / ".imgsync" / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=print) as store:
+            if number is not None:
+                store.end_run(left=store.left, successes=[], requeues=number, moment="")
+            return store.requeues
+
+    return ask
+
+
+def left(ran):
+    return ran.json["summary"]["remaining"] + len(ran.json["errors"])
+
+
+def test_next_run_is_asked_for_once_and_counted(rate, service, imgsync, requeues):
+    """Work left and progress made: one request that says how much is left, exit still 75; each run counts on, one that is done begins anew."""
+    first = imgsync("apply", "-o", "json", "--requeue", f"{service.url}/hook", env={"IMGSYNC_REQUEUE_TOKEN": TOKEN})
+
+    assert first.code == 75, first.stderr
+    assert first.json["summary"]["copied"] >= 1
+    (asked,) = service.asked
+    assert json.loads(asked.body) == {"format": "imgsync.requeue/v1", "plan_id": first.json["plan_id"], "remaining": left(first), "requeued": 1}
+    assert asked.headers["authorization"] == f"Bearer {TOKEN}"
+    (line,) = first.events("run.requeued")
+    assert (line["number"], line["remaining"]) == (1, left(first))
+    assert requeues() == 1
+
+    second = imgsync("apply", "-o", "json", "--requeue", f"{service.url}/hook", env={"IMGSYNC_REQUEUED": "1"})
+    assert second.code == 75, second.stderr
+    assert json.loads(service.asked[1].body)["requeued"] == 2
+    assert requeues() == 2
+
+    rate("")
+    done = imgsync("apply", "-o", "json", "--requeue", f"{service.url}/hook", env={"IMGSYNC_REQUEUED": "2"})
+    assert done.code == 0, done.stderr
+    assert len(service.asked) == 2, "nothing is left, so nobody is asked"
+    assert requeues() == 0
+
+
+def test_state_is_where_the_next_run_looks_before_that_is_started(rate, second_registry, name, imgsync, write, destination):
+    """A state in a registry is pushed first: the run that is started must not begin from an older one."""
+    tag = f"{destination}/{name}/state:main"
+    look = write(
+        "look.py",
+        f"import json, urllib.request\nassert json.load(urllib.request.urlopen('http://{second_registry}/v2/{name}/state/tags/list'))['tags'] == ['main']\n",
+    )
+
+    ran = imgsync("apply", "--state", f"oci://{tag}", "--requeue", f"{sys.executable} {look}")
+
+    assert ran.code == 75, ran.stderr
+    assert [line["number"] for line in ran.events("run.requeued")] == [1]
+    assert len(ran.events("state.pushed")) == 1
+
+
+def test_what_the_environment_says_counts_when_it_is_more(rate, service, imgsync):
+    """IMGSYNC_REQUEUED goes on where the state was lost."""
+    ran = imgsync("apply", "--requeue", f"{service.url}/hook", env={"IMGSYNC_REQUEUED": "7"})
+
+    assert ran.code == 75, ran.stderr
+    assert json.loads(service.asked[0].body)["requeued"] == 8
+
+
+def test_github_is_told_which_requeue_it_is(rate, service, imgsync):
+    """The dispatch passes the count on as the workflow's input."""
+    environment = {
+        "GITHUB_API_URL": service.url,
+        "GITHUB_REPOSITORY": "k8sxio/mirrors",
+        "GITHUB_WORKFLOW_REF": "k8sxio/mirrors/.github/workflows/apply.yml@refs/heads/main",
+        "GITHUB_REF": "refs/heads/main",
+        "GITHUB_REF_NAME": "main",
+        "GITHUB_TOKEN": TOKEN,
+        "IMGSYNC_REQUEUED": "",
+    }
+
+    ran = imgsync("apply", "--requeue", "github", env=environment)
+
+    assert ran.code == 75, ran.stderr
+    (asked,) = service.asked
+    assert asked.path == "/repos/k8sxio/mirrors/actions/workflows/apply.yml/dispatches"
+    assert json.loads(asked.body)["inputs"] == {"requeued": "1"}
+
+
+def test_failed_run_is_not_requeued(registry, name, declare, source, service, imgsync):
+    """Nothing is left, something failed: exit 1, nobody is asked."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    source.add(status(403), target="/blobs/")
+
+    ran = imgsync("apply", "--requeue", f"{service.url}/hook")
+
+    assert ran.code == 1
+    assert service.asked == []
+
+
+def test_locked_run_is_not_requeued(registry, name, declare, start_imgsync, imgsync, source, service):
+    """The run that holds the state goes on by itself."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    held = source.add(Hold(), target="/blobs/")
+    first = start_imgsync("apply")
+    held.reached()
+
+    second = imgsync("apply", "--requeue", f"{service.url}/hook")
+    held.release()
+
+    assert second.code == 75
+    assert service.asked == []
+    assert finish(first).code == 0
+
+
+def test_run_that_somebody_stopped_is_not_requeued(registry, name, declare, start_imgsync, source, service, requeues):
+    """A signal means that it shall not go on: exit 75, the log says so, nobody is asked, and the next run counts from the beginning."""
+    for tag in "12":
+        push(registry, f"{name}/app", tag, image(tag))
+    declare(f"[{name}/app]", "concurrency: {images: 1}")
+    requeues(3)
+    held = source.add(Hold(), method="GET", target="/blobs/", times=1)
+    process = start_imgsync("apply", "-o", "json", "--requeue", f"{service.url}/hook")
+    held.reached()
+    process.send_signal(signal.SIGINT)
+    for line in process.stderr:
+        if "run.stopping" in line:
+            break
+    held.release()
+
+    ran = finish(process)
+
+    assert ran.code == 75, ran.stderr
+    assert (ran.json["summary"]["copied"], ran.json["summary"]["remaining"]) == (1, 1)
+    assert service.asked == []
+    assert "a signal asked for it" in ran.events("run.not_requeued")[0]["reason"]
+    assert requeues() == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "remembered", "allowed", "says"),
+    [("10/6h", 2, "2", "2 is the limit"), ("10/6h", 0, "0", "the limit of requeues is 0"), ("2/6h", 0, "20", "copied and deleted nothing")],
+    ids=["limit reached", "limit 0", "no progress"],
+)
+def test_run_that_may_not_be_requeued_fails_and_says_why(limit, remembered, allowed, says, rate, service, imgsync, requeues):
+    """Never without end: exit 1 where the chain breaks, so that somebody looks."""
+    rate(limit)
+    requeues(remembered)
+
+    ran = imgsync("apply", "--requeue", f"{service.url}/hook", "--requeue-limit", allowed)
+
+    assert ran.code == 1, ran.stderr
+    assert service.asked == []
+    (line,) = ran.events("run.not_requeued")
+    assert (says in line["reason"], line["level"]) == (True, "error")
+    assert ran.events("apply.finished")[0]["exit_code"] == 1
+    assert requeues() == 0
+
+
+def test_service_that_refuses_fails_the_run(rate, service, imgsync, requeues):
+    """Exit 1 and one line that says who refused what; no secret of the address or the header is shown."""
+    service.answer(403, b'{"message": "no, requeue-token-SECRET may not"}')
+
+    ran = imgsync("apply", "--requeue", f"{service.url}/hook?key=query-key-SECRET", env={"IMGSYNC_REQUEUE_TOKEN": TOKEN})
+
+    assert ran.code == 1
+    (line,) = ran.events("run.not_requeued")
+    assert line["target"] == service.url.partition("//")[2]
+    assert f"start the next run by POST {service.url}/hook: 403" in line["reason"]
+    assert len(service.asked) == 1
+    assert requeues() == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "environment", "says"),
+    [
+        ("github", {}, "GITHUB_REPOSITORY"),
+        ("gitlab", {"CI_API_V4_URL": "https://ci.example/api/v4"}, "CI_PROJECT_ID"),
+        ("travis", {}, "TRAVIS_REPO_SLUG"),
+        ("no-such-program --now", {}, "no program to be found"),
+        ("http://ci.example/hook", {"IMGSYNC_REQUEUE_TOKEN": TOKEN}, "use https"),
+        ("https://ci.example/hook", {"IMGSYNC_REQUEUED": "many"}, "no number of requeues"),
+    ],
+    ids=["github", "gitlab", "travis", "command", "login in the open", "count"],
+)
+def test_what_is_missing_is_told_before_anybody_is_asked(target, environment, says, rate, imgsync, source, destination):
+    """Exit 3, and no registry has heard of us."""
+    ran = imgsync("apply", "--requeue", target, env=environment)
+
+    assert ran.code == 3, ran.stderr
+    assert says in ran.stderr
+    assert (source.seen, destination.seen) == ([], [])
+
+
+def test_command_is_told_how_it_stands(rate, imgsync, workplace):
+    """A command of one's own gets the count, what is left and the plan's id, and cannot write into the report."""
+    script = workplace.folder / "next.sh"
+    script.write_text('#!/bin/sh\necho said\necho "$IMGSYNC_REQUEUED $IMGSYNC_REMAINING $IMGSYNC_PLAN_ID $1" > told\n', encoding="utf-8")
+    script.chmod(0o755)
+
+    ran = imgsync("apply", "-o", "json", "--requeue", f"{script} 'one word'")
+
+    assert ran.code == 75, ran.stderr
+    assert (workplace.folder / "told").read_text() == f"1 {left(ran)} {ran.json['plan_id']} one word\n"

@@ -1,0 +1,684 @@
+"""A state that travels: kept in a real registry, shared by runs that know nothing of each other, and never believed without a look (design.md §6)."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import shutil
+import signal
+import subprocess
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imgsync.state.jsonl import write_lines
+from imgsync.state.remote.artifact import ARTIFACT_TYPE, LAYER_TYPE
+from imgsync.state.snapshot import EMPTY
+from tests import switches
+from tests.support.canary import secrets_in
+from tests.support.faults import FaultProxy
+from tests.support.images import OCI, Image, artifact, digest_of, image, pull_raw, push, request, to_json
+from tests.support.registry_process import LOGIN
+from tests.support.run_imgsync import Result, Workplace, finish
+from tests.support.wire import plain_answer
+
+MOMENT = "2026-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def keeper(second_registry) -> FaultProxy:
+    """A proxy before the registry that keeps the state, apart from the destination's."""
+    with FaultProxy(second_registry) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def place(keeper, name) -> str:
+    return f"{keeper}/{name}/state:main"
+
+
+@pytest.fixture
+def sites(tmp_path, source, destination, keeper, name) -> Callable[..., Workplace]:
+    """Make a clean folder that declares a mirror of the repository *name*/app with these tags."""
+
+    def make(folder: str, tags: list[str] | None = None, **settings: object) -> Workplace:
+        site = Workplace(tmp_path / folder)
+        site.folder.mkdir(exist_ok=True)
+        # A registry that fails is asked twice, and at once: that is what its tests are about.
+        site.trust_plain(source, destination, keeper)
+        site.mirror(
+            "a",
+            source={"registry": source.host, "repositories": [f"{name}/app"]},
+            destinations=[f"{destination.host}/m"],
+            tags={"names": tags or ["1", "2"]},
+            retry={"attempts": 2, "interval": "0s"},
+            **settings,
+        )
+        return site
+
+    return make
+
+
+def run(site: Workplace, *arguments: str, **options: object) -> Result:
+    result = site.run(*arguments, **options)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
+
+
+def apply(site: Workplace, place: str, *arguments: str) -> Result:
+    return run(site, "apply", "--state", f"oci://{place}", *arguments)
+
+
+def contents(site: Workplace) -> dict[Path, bytes]:
+    """All that a run leaves in its folder, but for what SQLite puts beside a database whenever it is read."""
+    return {path: path.read_bytes() for path in (site.folder / ".imgsync").rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm"))}
+
+
+def manifest_of(place: str) -> dict[str, object] | None:
+    host, _, rest = place.partition("/")
+    repository, _, tag = rest.partition(":")
+    raw = pull_raw(host, repository, tag)
+    return None if raw is None else json.loads(raw)
+
+
+def layer_of(place: str) -> bytes:
+    host, _, rest = place.partition("/")
+    layer = manifest_of(place)["layers"][0]["digest"]
+    return request(host, "GET", f"/v2/{rest.partition(':')[0]}/blobs/{layer}")[2]
+
+
+def kept_records(place: str) -> dict[str, dict[str, object]]:
+    """What the registry's state holds, by the tag of the destination."""
+    lines = [json.loads(line) for line in gzip.decompress(layer_of(place)).splitlines()]
+    return {line["destination"].rpartition(":")[2]: line for line in lines if line.get("kind") == "record"}
+
+
+def planted(layer: bytes, *, artifact_type: str = ARTIFACT_TYPE, layer_type: str = LAYER_TYPE, size: int | None = None, digest: str = "") -> Image:
+    """An artifact as somebody else might make it."""
+    entry = {"mediaType": layer_type, "digest": digest or digest_of(layer), "size": len(layer) if size is None else size}
+    config = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(b"{}"), "size": 2}
+    document = {"schemaVersion": 2, "mediaType": OCI["manifest"], "artifactType": artifact_type, "config": config, "layers": [entry]}
+    return Image(to_json(document), OCI["manifest"], {digest_of(layer): layer, digest_of(b"{}"): b"{}"})
+
+
+def plant(place: str, content: Image) -> None:
+    host, _, rest = place.partition("/")
+    repository, _, tag = rest.partition(":")
+    push(host, repository, tag, content)
+
+
+def packed(*lines: dict[str, object], header: dict[str, object] | None = None) -> bytes:
+    first = json.loads(next(write_lines(EMPTY, created_at=MOMENT))) | {"lines": len(lines)} | (header or {})
+    return gzip.compress(b"".join(json.dumps(line).encode() + b"\n" for line in (first, *lines)), mtime=0)
+
+
+def test_second_folder_asks_the_destination_nothing(sites, registry, name, place, keeper, destination):
+    """Two clean folders with one state in a registry: what the first pushed, the second knows; a state that did not change is not pushed again."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    first = apply(sites("one"), place)
+    assert first.code == 0, first.stderr
+    assert [one["records"] for one in first.events("state.pulled")] == [0], "a missing artifact is a first run"
+    assert [one["records"] for one in first.events("state.pushed")] == [2]
+    destination.forget()
+
+    second = apply(sites("two"), place, "-o", "json")
+
+    assert second.code == 0, second.stderr
+    assert second.json["summary"]["kept"] == 2
+    assert destination.seen == []
+    assert [(one["added"], one["newer"], one["kept"]) for one in second.events("state.merged")] == [(2, 0, 0)]
+    keeper.forget()
+    third = apply(sites("two"), place)
+    assert third.code == 0
+    assert destination.seen == []
+    assert keeper.requests() == [f"HEAD /v2/{name}/state/manifests/main"], "unchanged here and there: one question"
+
+
+def test_artifact_is_one_that_other_tools_read(sites, registry, name, place, second_registry, tmp_path):
+    """skopeo copies and inspects it: a manifest with its own type, the empty config, one gzipped layer of lines of JSON."""
+    push(registry, f"{name}/app", "1", image(1))
+    assert apply(sites("one", ["1"]), place).code == 0
+
+    subprocess.run(
+        ["skopeo", "copy", "--src-tls-verify=false", f"docker://{second_registry}/{name}/state:main", f"oci:{tmp_path}/layout:state"],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    shown = subprocess.run(["skopeo", "inspect", "--raw", f"oci:{tmp_path}/layout:state"], check=True, capture_output=True, timeout=30)
+
+    manifest = json.loads(shown.stdout)
+    assert manifest == manifest_of(place)
+    assert manifest["artifactType"] == ARTIFACT_TYPE
+    assert manifest["config"] == {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(b"{}"), "size": 2}
+    assert [layer["mediaType"] for layer in manifest["layers"]] == [LAYER_TYPE]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", manifest["annotations"]["org.opencontainers.image.created"])
+    layer = (tmp_path / "layout" / "blobs" / "sha256" / manifest["layers"][0]["digest"].removeprefix("sha256:")).read_bytes()
+    header, *lines = [json.loads(line) for line in gzip.decompress(layer).splitlines()]
+    assert (header["format"], header["records"], header["lines"]) == ("imgsync.state/v1", 1, len(lines))
+    assert lines[0]["kind"] == "record"
+    assert lines[0]["digest"] == image(1).digest
+    assert {line["kind"] for line in lines} <= {"record", "blob", "referrers", "seen", "left", "success", "run"}
+
+
+@pytest.mark.row("GIT-09")
+def test_two_runs_at_once_lose_no_record(sites, registry, name, place, source):
+    """While one run copies another pushes the state: the first merges it, and what both wrote is there."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    slow = sites("slow", ["1"])
+    held = source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(1).all_blobs))}")
+    running = slow.start("apply", "--state", f"oci://{place}")
+    held.reached()
+    assert apply(sites("quick", ["2"]), place).code == 0
+    held.release()
+
+    ran = finish(running)
+
+    assert ran.code == 0, ran.stderr
+    assert kept_records(place).keys() == {"1", "2"}
+    assert [one["records"] for one in ran.events("state.pushed")] == [2]
+
+
+@pytest.fixture
+def unwatched(place, keeper, second_registry) -> str:
+    """The same state, by a way that no switch is on."""
+    return place.replace(keeper.host, second_registry.host)
+
+
+@pytest.fixture
+def other(sites, source, destination, second_registry) -> Workplace:
+    """Somebody else, who mirrors another tag."""
+    site = sites("other", ["2"])
+    site.trust_plain(source, destination, second_registry)
+    return site
+
+
+@pytest.mark.parametrize("look", ["before the push", "after the push"])
+def test_push_of_somebody_else_is_noticed(look, sites, registry, name, place, keeper, unwatched, other):
+    """The tag is looked at right before the push and right after it; whoever put something else there meanwhile is merged, and loses nothing."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    assert run(other, "apply").code == 0
+    held = keeper.add(switches.Hold(), method="HEAD", target="/manifests/main", nth=1 if look == "before the push" else 2)
+    running = sites("one", ["1"]).start("apply", "--state", f"oci://{place}")
+    held.reached()
+    # Unseen, so that ours is gone where it was there already.
+    assert run(other, "state", "push", "--force", unwatched).code == 0
+    assert kept_records(unwatched).keys() == {"2"}
+    held.release()
+
+    ran = finish(running)
+
+    assert ran.code == 0, ran.stderr
+    assert kept_records(unwatched).keys() == {"1", "2"}
+
+
+def test_record_that_was_overwritten_unseen_comes_back(sites, registry, name, place, keeper, unwatched, other, destination):
+    """No registry can push on a condition: what somebody overwrote between look and push is put there again by the next run of who lost it."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    held = keeper.add(switches.Hold(), method="PUT", target="/manifests/main")
+    running = sites("one", ["1"]).start("apply", "--state", f"oci://{place}")
+    held.reached()
+    assert apply(other, unwatched).code == 0
+    held.release()
+    assert finish(running).code == 0
+    assert kept_records(unwatched).keys() == {"1"}, "it takes two to push within an instant, and here they did"
+
+    destination.forget()
+
+    assert apply(other, unwatched).code == 0
+
+    assert kept_records(unwatched).keys() == {"1", "2"}
+    assert destination.seen == [], "it was not lost to who wrote it"
+
+
+def test_record_pruned_elsewhere_does_not_come_back(sites, registry, name, place, destination):
+    """A folder that knows a record which another removed from the shared state gives it up; one that it wrote itself meanwhile stays."""
+    for tag in ("1", "2", "3"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    one = sites("one", ["1", "2"])
+    assert apply(one, place).code == 0
+    removed = run(sites("two"), "state", "remove", f"{destination}/m/{name}/app:1", "--state", f"oci://{place}")
+    assert (removed.code, removed.stdout) == (0, "Forgot 1 destination.\n")
+
+    ran = apply(sites("one", ["2", "3"]), place)
+
+    assert ran.code == 0, ran.stderr
+    assert [event["removed"] for event in ran.events("state.merged")] == [1]
+    assert kept_records(place).keys() == {"2", "3"}
+
+
+def test_plan_writes_nothing(sites, registry, name, place, keeper):
+    """A plan reads the state in memory: no request to its registry but GET and HEAD, no directory."""
+    push(registry, f"{name}/app", "1", image(1))
+    assert apply(sites("one", ["1"]), place).code == 0
+    keeper.forget()
+    site = sites("two", ["1"])
+
+    ran = run(site, "plan", "-o", "json", "--all", env={"IMGSYNC_STATE": f"oci://{place}"})
+
+    assert [change["action"] for change in ran.json["changes"]] == ["keep"]
+    assert {one.method for one in keeper.seen} <= {"GET", "HEAD"}
+    assert not (site.folder / ".imgsync").exists()
+
+
+def test_plan_pushes_nothing_that_is_left(sites, registry, name, place, keeper, destination):
+    """What an earlier run could not push counts in a plan, which pushes it no more than anything else and leaves the directory as it is."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    assert apply(sites("other", ["1"]), place).code == 0
+    site = sites("one", ["1", "2"])
+    keeper.add(switches.status(403), method="POST")
+    assert apply(site, place).code == 1
+    keeper.clear()
+    keeper.forget()
+    destination.forget()
+    before = contents(site)
+
+    ran = run(site, "plan", "-o", "json", "--all", "--state", f"oci://{place}")
+
+    assert [change["action"] for change in ran.json["changes"]] == ["keep", "keep"]
+    assert destination.seen == []
+    assert {one.method for one in keeper.seen} <= {"GET", "HEAD"}
+    assert contents(site) == before
+
+
+@pytest.mark.parametrize("command", [("list",), ("login-check",)], ids=" ".join)
+def test_who_needs_no_state_asks_for_none(command, sites, registry, name, place, keeper):
+    """A command without need of a state leaves its registry alone."""
+    push(registry, f"{name}/app", "1", image(1))
+    arguments = ("list", f"{registry}/{name}/app") if command == ("list",) else command
+    site = sites("one", ["1"])
+    site.trust_plain(registry, *json.loads((site.folder / "registries.yaml").read_text())["registries"])
+
+    assert run(site, *arguments, "--state", f"oci://{place}").code == 0
+
+    assert keeper.seen == []
+
+
+def bombs() -> list[object]:
+    packer = zlib.compressobj(9, wbits=31)
+    whole = gzip.decompress(packed())
+    bomb = b"".join([packer.compress(whole), *(packer.compress(bytes(1 << 20)) for _ in range(200)), packer.flush()])
+    good = packed({"kind": "seen", "repository": "s.io/app", "digest": "sha256:" + "a" * 64, "moment": MOMENT})
+    return [
+        pytest.param(image(1), "it is no state of imgsync but application/vnd.oci.image.config.v1+json", id="an image"),
+        pytest.param(artifact(1), "it is no state of imgsync but application/vnd.example.sbom.v1+json", id="another artifact"),
+        pytest.param(planted(good, artifact_type="application/vnd.imgsync.state.v2"), "it is a application/vnd.imgsync.state.v2", id="later artifact"),
+        pytest.param(planted(good, layer_type="application/x-python-pickle"), "it has 0 layers", id="foreign layer"),
+        pytest.param(planted(good, size=1 << 30), "it says to have 1.0 GiB, and 64.0 MiB is the limit", id="1 GB declared"),
+        pytest.param(planted(good, size=len(good) - 1), "expected", id="more than declared"),
+        pytest.param(planted(bomb), "is longer than 4 MiB", id="gzip bomb"),
+        pytest.param(planted(good[:-12]), "its gzip is cut short", id="truncated gzip"),
+        pytest.param(planted(b"\x80\x04cos\nsystem\n"), "its gzip is damaged", id="no gzip"),
+        pytest.param(planted(packed(header={"format": "imgsync.state/v2"})), "this imgsync reads imgsync.state/v1", id="later lines"),
+        pytest.param(planted(packed(header={"lines": 5})), "it was cut or altered", id="lines missing"),
+        pytest.param(planted(packed({"kind": "record", "destination": "r.io/x:1", "check": ""})), "line 2 is no sound record", id="damaged record"),
+    ]
+
+
+@pytest.mark.parametrize(("content", "message"), bombs())
+def test_what_is_no_sound_state_stops_the_run_before_anything_is_copied(content, message, sites, registry, name, place, keeper, destination):
+    """Foreign, huge, a bomb, cut, altered or of a later version: exit 1, what is wrong and what to do, nothing read or sent beyond it."""
+    push(registry, f"{name}/app", "1", image(1))
+    plant(place, content)
+    keeper.forget()
+    site = sites("one", ["1"])
+
+    for command in ("apply", "plan"):
+        ran = run(site, command, "--state", f"oci://{place}")
+        assert ran.code == 1
+        assert message in ran.stderr
+        hint = ran.stderr.splitlines()[-1]
+        assert ("use the version of imgsync" in hint) if "v2" in message or "reads" in message else ("delete the tag" in hint and "state rebuild" in hint)
+    assert destination.seen == []
+    assert {one.method for one in keeper.seen} <= {"GET", "HEAD"}
+    if "GiB" in message:
+        assert keeper.requests("/blobs/") == [], "what says to be too large is not asked for"
+
+
+def test_altered_bytes_are_no_state(sites, registry, name, place, keeper):
+    """A layer whose bytes are not those of its digest is refused, as is one that is gone."""
+    push(registry, f"{name}/app", "1", image(1))
+    assert apply(sites("one", ["1"]), place).code == 0
+    keeper.add(switches.corrupt_byte(20), method="GET", target="/blobs/", nth=1)
+    keeper.add(switches.status(404), method="GET", target="/blobs/", nth=2)
+    clean = sites("two", ["1"])
+
+    altered, gone, healed = (run(clean, "plan", "--state", f"oci://{place}") for _ in range(3))
+
+    assert (altered.code, gone.code, healed.code) == (1, 1, 0)
+    assert "holds no state that can be used" in altered.stderr
+    assert "expected sha256:" in altered.stderr
+    assert "holds no state that can be used" in gone.stderr
+
+
+def test_unknown_fields_and_kinds_do_no_harm(sites, registry, name, place, destination):
+    """What a later version says more is passed over, with a warning for lines of unknown kinds; what is known counts."""
+    push(registry, f"{name}/app", "1", image(1))
+    site = sites("one", ["1"])
+    assert apply(site, place).code == 0
+    header, *lines = [json.loads(line) for line in gzip.decompress(layer_of(place)).splitlines()]
+    more = [line | {"later": ["x"]} for line in lines] + [{"kind": "hook", "run": "rm -rf /"}]
+    plant(place, planted(packed(*more, header=header | {"lines": len(more), "by": "imgsync 9"})))
+    destination.forget()
+
+    ran = apply(sites("two", ["1"]), place, "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.json["summary"]["kept"] == 1
+    assert destination.seen == []
+    assert [event["reason"] for event in ran.events("state.incomplete")] == ["1 lines of kinds that this version does not know"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_refused_push_keeps_the_directory(status, sites, registry, name, place, keeper, destination):
+    """The images are there but the state cannot be pushed: exit 1, the message names the directory; the next run merges it and pushes."""
+    push(registry, f"{name}/app", "1", image(1))
+    site = sites("one", ["1"])
+    keeper.add(switches.status(status, retry_after="0", error="DENIED"), method="PUT|POST")
+
+    ran = apply(site, place)
+
+    assert ran.code == 1
+    assert f"the state {place} cannot be pushed" in ran.stderr
+    directory = f".imgsync/state-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+    assert f"imgsync state push --state {directory} {place}" in ran.stderr
+    assert run(site, "state", "list", "--state", directory).stdout == f"{destination}/m/{name}/app:1\n"
+    assert manifest_of(place) is None
+    keeper.clear()
+    destination.forget()
+    assert apply(site, place).code == 0
+    assert destination.seen == [], "what was kept is known"
+    assert kept_records(place).keys() == {"1"}
+
+
+def test_kept_directory_is_pushed_by_hand(sites, registry, name, place, keeper):
+    """The command of the hint does what it says."""
+    push(registry, f"{name}/app", "1", image(1))
+    site = sites("one", ["1"])
+    keeper.add(switches.status(403), method="PUT")
+    ran = apply(site, place)
+    command = re.search(r"imgsync (state push --state \S+ \S+)", ran.stderr)[1].split()
+    keeper.clear()
+
+    pushed = run(site, *command)
+
+    assert (pushed.code, pushed.stdout) == (0, "Pushed 1 record.\n")
+    assert kept_records(place).keys() == {"1"}
+    assert run(site, *command).stdout == f"{place} has all 1 record already.\n"
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_unreachable_state_stops_the_run(status, sites, registry, name, place, keeper, destination):
+    """A registry that does not give the state out is no first run: exit 1 before anything is copied."""
+    push(registry, f"{name}/app", "1", image(1))
+    keeper.add(switches.status(status, retry_after="0", error="DENIED"))
+
+    ran = apply(sites("one", ["1"]), place)
+
+    assert ran.code == 1
+    assert f"the state {place} cannot be pulled" in ran.stderr
+    assert "nothing was done" in ran.stderr
+    assert destination.seen == []
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["made", "not made"])
+def test_repository_of_the_state_is_made_where_that_is_allowed(made, sites, registry, name, place, keeper, source, destination):
+    """A registry that wants repositories made first gets it made as for any push; without leave the error tells of it."""
+    push(registry, f"{name}/app", "1", image(1))
+    missing = keeper.add(switches.MissingRepository(), target="/v2/")
+
+    class Projects(switches.Switch):
+        def request(self, request):
+            if request.path != "/api/v2.0/projects":
+                return request
+            missing.made = True
+            return plain_answer(201)
+
+    keeper.add(Projects())
+    site = sites("one", ["1"])
+    site.trust_plain(source, destination, keeper, settings={keeper.host: {"create_repositories": made}})
+
+    ran = apply(site, place)
+
+    assert ran.code == (0 if made else 1), ran.stderr
+    assert manifest_of(place) if made else "the repository does not exist there" in ran.stderr
+
+
+def test_failed_run_pushes_what_it_did(sites, registry, name, place, source):
+    """One image fails: the others are in the state."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    source.add(switches.status(403), target=f"/blobs/{next(iter(image(2).all_blobs))}")
+
+    failed = apply(sites("one"), place)
+
+    assert failed.code == 1
+    assert kept_records(place).keys() == {"1"}
+
+
+def test_refused_plan_pushes_what_was_left(sites, registry, name, place, keeper):
+    """A run that ends with an error pushes all the same, here what an earlier one could not."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    keeper.add(switches.status(403), method="POST")
+    assert apply(sites("one", ["1"]), place).code == 1
+    keeper.clear()
+
+    refused = apply(sites("one", ["1", "2"]), place, "--max-changes", "0")
+
+    assert refused.code == 1
+    assert "more than --max-changes 0" in refused.stderr
+    assert kept_records(place).keys() == {"1"}
+
+
+def test_stopped_run_pushes_what_it_did(sites, registry, name, place, source):
+    """A first signal ends the run in good order: what was pushed until then is in the state, exit 75."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(2).all_blobs))}")
+    running = sites("one").start("apply", "--state", f"oci://{place}", "--grace", "0s")
+    assert next(line for line in running.stderr if '"image.copied"' in line)
+    running.send_signal(signal.SIGTERM)
+
+    stopped = finish(running)
+
+    assert stopped.code == 75, stopped.stderr
+    assert kept_records(place).keys() == {"1"}
+
+
+def test_run_out_of_time_pushes_what_it_did(sites, registry, name, place, source):
+    """So does a run whose time is up."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(2).all_blobs))}")
+
+    stopped = apply(sites("one"), place, "--run-timeout", "3s", "--grace", "0s")
+
+    assert stopped.code == 75, stopped.stderr
+    assert kept_records(place).keys() == {"1"}
+
+
+def test_copy_keeps_its_state_there_too(sites, registry, name, place, source, destination):
+    """`copy` with a state in a registry: the second copy, from another folder, asks the destination nothing."""
+    push(registry, f"{name}/app", "1", image(1))
+    arguments = ("copy", f"{source}/{name}/app:1", f"{destination}/c/{name}:1", "--state", f"oci://{place}")
+    assert run(sites("one"), *arguments).code == 0
+    destination.forget()
+
+    assert run(sites("two"), *arguments).code == 0
+
+    assert destination.seen == []
+
+
+def test_pull_and_push_go_with_a_directory(sites, registry, name, place, destination):
+    """`state push` and `state pull` move a directory's records; a second push that saw another's merges it."""
+    for tag in ("1", "2"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    one, two, three = sites("one", ["1"]), sites("two", ["2"]), sites("three")
+    assert run(one, "apply").code == run(two, "apply").code == 0
+    nothing = run(one, "state", "pull", f"oci://{place}")
+    assert (nothing.code, nothing.stdout) == (0, f"oci://{place} is not there yet; nothing was pulled.\n")
+
+    assert run(one, "state", "push", f"oci://{place}").stdout == "Pushed 1 record.\n"
+    assert run(two, "state", "push", place).stdout == "Pushed 2 records.\n"
+    assert run(one, "state", "pull", place).stdout == "Pulled 1 record: 1 new, 0 newer; 1 kept.\n"
+    assert run(three, "state", "pull", place).stdout == "Pulled 2 records: 2 new, 0 newer; 0 kept.\n"
+    assert run(one, "state", "remove", f"{destination}/m/{name}/app:1").code == 0
+    assert run(one, "state", "push", place).stdout == "Pushed 1 record.\n"
+    for site in (two, three):
+        assert run(site, "state", "pull", place).stdout == "Pulled 0 records: 0 new, 0 newer, 1 removed; 1 kept.\n"
+
+
+def test_export_and_import_move_a_state(sites, registry, name, destination, tmp_path):
+    """What is exported, to a file for us alone or to stdout, is what another folder imports; the second time nothing is new."""
+    push(registry, f"{name}/app", "1", image(1))
+    one, two = sites("one", ["1"]), sites("two", ["1"])
+    assert run(one, "apply").code == 0
+    exported = run(one, "state", "export")
+
+    assert run(one, "state", "export", "state.jsonl").code == 0
+
+    file = one.folder / "state.jsonl"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [json.loads(line) for line in file.read_text().splitlines()][1:] == [json.loads(line) for line in exported.stdout.splitlines()][1:]
+    assert run(two, "state", "import", str(file)).stdout == "Imported 1 record: 1 new, 0 newer; 0 kept.\n"
+    assert run(two, "state", "import", "-", input=exported.stdout).stdout == "Imported 0 records: 0 new, 0 newer; 1 kept.\n"
+    destination.forget()
+    assert run(two, "apply").code == 0
+    assert destination.seen == []
+
+
+def test_export_replaces_no_device(sites):
+    """A path that is no file is left as it is, with the way to write to stdout; so is one in a folder that is not there."""
+    site = sites("one")
+    (site.folder / "folder").mkdir()
+
+    for path in ("folder", "/dev/null", "missing/state.jsonl"):
+        ran = run(site, "state", "export", path)
+        assert ran.code == 3
+        assert f"error: {path} " in ran.stderr
+    assert Path("/dev/null").is_char_device()
+
+
+def test_damaged_import_takes_nothing_in(sites, registry, name):
+    """A file that was cut, or that is not there, is an error with a way out, and nothing of it is taken in."""
+    push(registry, f"{name}/app", "1", image(1))
+    one, two = sites("one", ["1"]), sites("two")
+    assert run(one, "apply").code == 0
+    lines = run(one, "state", "export").stdout.splitlines(keepends=True)
+    (two.folder / "cut.jsonl").write_text("".join(lines[:-1]))
+
+    cut, missing = run(two, "state", "import", "cut.jsonl"), run(two, "state", "import", "no.jsonl")
+
+    assert (cut.code, missing.code) == (1, 3)
+    assert "cut.jsonl cannot be imported: its header tells of" in cut.stderr
+    assert "export it again" in cut.stderr
+    assert "no.jsonl cannot be read: No such file or directory" in missing.stderr
+    assert not (two.folder / ".imgsync").exists()
+
+
+def test_rebuild_remembers_what_the_destinations_serve(sites, registry, second_registry, name, source, destination):
+    """A lost or wrong state is made anew by asking: what is as declared is adopted, what is contradicted forgotten, nothing is copied."""
+    for tag in ("1", "2", "3"):
+        push(registry, f"{name}/app", tag, image(int(tag)))
+    site = sites("one", ["1", "2", "3"])
+    assert run(site, "apply").code == 0
+    second_registry.delete(f"m/{name}/app", image(3).digest)
+    push(second_registry, f"m/{name}/app", "2", image(9))
+    wrong = run(site, "state", "rebuild")
+    assert wrong.stdout == "Remembered 1 tags that are as declared; 2 are not, and are left for apply.\nForgot 2 records that the destinations contradict.\n"
+    assert [one["applied_at"] == "" for one in run(site, "state", "list", "-o", "json").json] == [False], "what we pushed is still known to be ours"
+    shutil.rmtree(site.folder / ".imgsync")
+    source.forget()
+    destination.forget()
+
+    ran = run(site, "state", "rebuild")
+
+    assert (ran.code, ran.stdout) == (0, "Remembered 1 tags that are as declared; 2 are not, and are left for apply.\n")
+    assert {one.method for one in destination.seen} == {"HEAD", "GET"}
+    records = run(site, "state", "list", "-o", "json").json
+    assert [(one["destination"], one["applied_at"]) for one in records] == [(f"{destination}/m/{name}/app:1", "")]
+    destination.forget()
+    copied = run(site, "apply", "-o", "json")
+    assert copied.json["summary"]["copied"] == 2
+    assert destination.requests("/manifests/1") == []
+
+
+def test_rebuild_makes_a_state_in_a_registry(sites, registry, name, place, destination):
+    """With the tag deleted, `state rebuild` fills a new one from the destinations."""
+    push(registry, f"{name}/app", "1", image(1))
+    assert run(sites("one", ["1"]), "apply").code == 0
+
+    ran = run(sites("two", ["1"]), "state", "rebuild", "--state", f"oci://{place}")
+
+    assert ran.code == 0, ran.stderr
+    assert kept_records(place).keys() == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("apply", "--state", "oci://nowhere"), "does not say where a state is kept"),
+        (("apply", "--state", "oci://r.io/state"), "does not say where a state is kept"),
+        (("apply", "--state", "oci://library/state:1"), "does not say where a state is kept"),
+        (("apply", "--state", "oci://r.io/state@sha256:" + "a" * 64), "does not say where a state is kept"),
+        (("apply", "--state", "oci://R.io/State:1"), "R.io"),
+        (("apply", "--state", "s3://bucket/state"), "s3:// is no place for a state"),
+        (("state", "list", "--state", "https://r.io/state:1"), "https:// is no place for a state"),
+        (("state", "push", "state"), "does not say where a state is kept"),
+        (("state", "pull", "r.io/state:1", "--state", "oci://r.io/state:2"), "is in a registry itself"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_places_that_are_none(arguments, message, sites):
+    """A place that cannot be meant is a fault of usage, with what to write instead."""
+    ran = run(sites("one"), *arguments)
+
+    assert ran.code == 3
+    assert message in ran.stderr
+    assert "hint:" in ran.stderr
+
+
+@pytest.mark.row("ST-14")
+def test_logins_are_used_and_never_kept(sites, registry, name, password_registry, source, destination):
+    """The state's registry gets the login that registries.yaml has for it; neither log, state nor artifact shows it."""
+    push(registry, f"{name}/app", "1", image(1))
+    site = sites("one", ["1"])
+    place = f"{password_registry}/{name}/state:main"
+    credentials = {"username": LOGIN[0], "password": "${STATE_PASSWORD}"}
+    site.trust_plain(source, destination, password_registry, settings={password_registry.host: {"credentials": credentials}})
+    secret = {"STATE_PASSWORD": LOGIN[1]}
+
+    ran = run(site, "apply", "--state", f"oci://{place}", "--log-level", "debug", env=secret)
+    shown = run(site, "state", "export", "--state", f"oci://{place}", env=secret)
+
+    assert ran.code == shown.code == 0, ran.stderr
+    layer = password_registry.get(f"{name}/state/manifests/main", accept=OCI["manifest"]).json()["layers"][0]["digest"]
+    assert secrets_in(shown.stdout + gzip.decompress(password_registry.get(f"{name}/state/blobs/{layer}").content).decode()) == []
+    assert run(site, "apply", "--state", f"oci://{place}", env={"STATE_PASSWORD": "wrong-SECRET"}).code == 1
+
+
+def test_broken_directory_beside_the_state_is_no_loss(sites, registry, name, place, destination):
+    """A local directory that was damaged is set aside, and all is pulled anew."""
+    push(registry, f"{name}/app", "1", image(1))
+    site = sites("one", ["1"])
+    assert apply(site, place).code == 0
+    (directory,) = Path(site.folder / ".imgsync").iterdir()
+    (directory / "cache.db").write_bytes(b"garbage" * 1000)
+    next(directory.glob("pulled-*")).write_bytes(b"garbage")
+    destination.forget()
+
+    ran = apply(site, place)
+
+    assert ran.code == 0, ran.stderr
+    assert destination.seen == []
+    assert kept_records(place).keys() == {"1"}

@@ -1,0 +1,366 @@
+"""The state as JSON lines: everything comes back, two become one without a loss, and nothing damaged or hostile is taken in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgsync.concurrency.native_thread import NativeThread
+from imgsync.errors import StateError
+from imgsync.state import Record, Snapshot, open_state
+from imgsync.state import jsonl as limits
+from imgsync.state.jsonl import read_lines, write_lines
+from imgsync.state.merge import merge
+from imgsync.state.remote.packing import pack, unpack
+from imgsync.state.snapshot import BLOB, EMPTY, KINDS, LEFT, REFERRERS, RUN, SEEN, SUCCESS
+from tests.state.test_store import RECORD
+
+MOMENT = "2026-01-01T00:00:00Z"
+DIGESTS = [f"sha256:{letter * 64}" for letter in "abc"]
+# Few values each, so that two states have much in common.
+digests = st.sampled_from(DIGESTS)
+moments = st.sampled_from([f"2026-01-0{day}T00:00:00Z" for day in range(1, 6)])
+paths = st.sampled_from(["a", "b/c", "d__e", "f-g", "h"])
+destinations = st.builds("r.io/{}:{}".format, paths, st.sampled_from(["1", "2", "latest"]))
+repositories = st.builds("s.io:5000/{}".format, paths)
+records = st.builds(
+    Record,
+    destination=destinations,
+    digest=digests,
+    crc32=st.sampled_from(["", "0123abcd"]),
+    size_bytes=st.integers(0, 2**40),
+    media_type=st.sampled_from(["", "application/vnd.oci.image.index.v1+json"]),
+    source=st.one_of(st.builds("{}:1".format, repositories), st.builds("{}@{}".format, repositories, digests)),
+    source_digest=digests,
+    selection=st.sampled_from(["", "linux/amd64,linux/arm64 referrers"]),
+    applied_at=st.one_of(st.just(""), moments),
+)
+
+
+def notes_of(about: st.SearchStrategy[str], text: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, str]]:
+    return st.dictionaries(about, text, max_size=3)
+
+
+snapshots = st.builds(
+    Snapshot,
+    st.lists(records, max_size=8).map(lambda found: {record.destination: record for record in found}),
+    st.fixed_dictionaries(
+        {
+            BLOB: notes_of(st.builds("r.io {}".format, digests), st.lists(paths, min_size=1, max_size=4, unique=True).map(" ".join)),
+            REFERRERS: notes_of(st.builds("{} {}".format, repositories, digests), st.sampled_from(["", f"sha256-{'a' * 64}.sig=x"])),
+            SEEN: notes_of(st.builds("{} {}".format, repositories, digests), moments),
+            LEFT: notes_of(destinations, st.integers(0, 99).map("{:08}".format)),
+            SUCCESS: notes_of(st.sampled_from(["kubernetes", "tools"]), moments),
+            RUN: notes_of(st.just("requeues"), st.sampled_from("123")),
+        }
+    ),
+)
+
+
+def read(raw: bytes, size: int = 1 << 20) -> Snapshot:
+    return read_lines(raw[begin : begin + size] for begin in range(0, len(raw), size)).snapshot
+
+
+def written(snapshot: Snapshot) -> bytes:
+    return b"".join(write_lines(snapshot, created_at=MOMENT))
+
+
+def lines_of(snapshot: Snapshot) -> list[dict[str, object]]:
+    return [json.loads(line) for line in written(snapshot).splitlines()]
+
+
+def raw_of(lines: Iterable[dict[str, object]]) -> bytes:
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+@settings(deadline=None)
+@given(snapshots, st.integers(1, 500))
+def test_lines_hold_everything(snapshot, size):
+    """What is written is read again, however the bytes come cut."""
+    assert read(written(snapshot), size) == snapshot
+
+
+@settings(deadline=None)
+@given(snapshots)
+def test_lines_depend_on_the_content_alone(snapshot):
+    """The same content gives the same bytes, also packed, in whatever order it was gathered."""
+    turned = Snapshot(
+        dict(reversed(list(snapshot.records.items()))), {kind: dict(reversed(list(notes.items()))) for kind, notes in reversed(list(snapshot.notes.items()))}
+    )
+
+    assert written(turned) == written(snapshot)
+    assert pack(turned, created_at=MOMENT) == pack(snapshot, created_at=MOMENT)
+    assert unpack(pack(snapshot, created_at=MOMENT)).snapshot == snapshot
+
+
+@settings(deadline=None)
+@given(snapshots, snapshots)
+def test_merge_loses_no_record_and_keeps_the_newer(ours, theirs):
+    """Without a common past every destination stays; of two records the one applied later, ours when they are equal."""
+    merged = merge(ours, theirs)
+
+    assert merged.snapshot.records.keys() == ours.records.keys() | theirs.records.keys()
+    for destination, record in merged.snapshot.records.items():
+        mine, other = ours.records.get(destination), theirs.records.get(destination)
+        assert record == (other if mine is None or (other is not None and other.applied_at > mine.applied_at) else mine)
+    assert merged.removed == 0
+    assert merged.added == len(theirs.records.keys() - ours.records.keys())
+    assert merged.added + merged.newer + merged.kept == len(merged.snapshot.records)
+
+
+@settings(deadline=None)
+@given(snapshots, snapshots)
+def test_merge_of_notes(ours, theirs):
+    """The earliest first sight, the latest success, every repository of a blob up to four, ours first."""
+    merged = merge(ours, theirs).snapshot.notes
+
+    for kind, choose in ((SEEN, min), (SUCCESS, max)):
+        for about, text in merged[kind].items():
+            assert text == choose(notes[kind][about] for notes in (ours.notes, theirs.notes) if about in notes[kind])
+    for about, text in merged[BLOB].items():
+        mine, other = ours.notes[BLOB].get(about, "").split(), theirs.notes[BLOB].get(about, "").split()
+        assert text.split() == ([*mine, *(path for path in other if path not in mine)])[:4]
+    assert merged[LEFT] == (ours.notes[LEFT] or theirs.notes[LEFT])
+    assert merged[RUN] == theirs.notes[RUN] | ours.notes[RUN]
+    assert merged[REFERRERS] == theirs.notes[REFERRERS] | ours.notes[REFERRERS]
+
+
+@settings(deadline=None)
+@given(snapshots, snapshots, snapshots)
+def test_merge_is_settled_where_one_side_changed_nothing(ours, theirs, base):
+    """A side that is as it was gives way whole, so that what the other pruned does not come back; merging again changes nothing."""
+    assert merge(ours, ours).snapshot == ours
+    assert merge(ours, base, base).snapshot == ours
+    assert merge(base, theirs, base).snapshot == theirs
+    assert merge(EMPTY, theirs).snapshot == theirs
+    once = merge(ours, theirs, base).snapshot
+    assert merge(once, theirs, theirs).snapshot == once
+
+
+@settings(deadline=None)
+@given(snapshots, snapshots, snapshots)
+def test_merge_loses_nothing_that_one_side_alone_wrote(ours, theirs, base):
+    """What is new or changed on one side since the common past is there, whatever the other forgot."""
+    merged = merge(ours, theirs, base).snapshot.records
+
+    for one, other in ((ours, theirs), (theirs, ours)):
+        for destination, record in one.records.items():
+            if record != base.records.get(destination) and destination not in other.records:
+                assert merged[destination] == record
+    for destination in base.records.keys() - ours.records.keys():
+        if theirs.records.get(destination) == base.records[destination]:
+            assert destination not in merged
+
+
+FULL = Snapshot(
+    {RECORD.destination: RECORD},
+    {
+        BLOB: {f"r.io {DIGESTS[0]}": "m/app other"},
+        REFERRERS: {f"r.io/m/app {DIGESTS[0]}": ""},
+        SEEN: {f"s.io/app {DIGESTS[0]}": MOMENT},
+        LEFT: {"r.io/m/app:2": "00000000"},
+        SUCCESS: {"kubernetes": MOMENT},
+        RUN: {"requeues": "1"},
+    },
+)
+ALL = range(len(KINDS) + 1)
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_unknown_fields_are_passed_over(number):
+    """A later minor version may say more on any line; what we know of it counts."""
+    lines = lines_of(FULL)
+    lines[0] |= {"written_by": "imgsync 9"}
+    lines[number + 1] |= {"later": {"deep": [1, None]}, "__class__": "os.system"}
+
+    assert read(raw_of(lines)) == FULL
+
+
+def test_unknown_kinds_are_passed_over_and_counted():
+    """So are kinds of lines."""
+    lines = [*lines_of(FULL), {"kind": "later", "about": 1}, {"kind": "pulled", "about": "x"}]
+    lines[0]["lines"] = 9
+
+    found = read_lines([raw_of(lines)])
+
+    assert (found.snapshot, found.passed_over) == (FULL, 2)
+
+
+@pytest.mark.parametrize(
+    ("number", "change"),
+    [
+        (1, {"digest": DIGESTS[1]}),
+        (1, {"destination": "r.io/m/app:2"}),
+        (1, {"destination": None}),
+        (1, {"check": "0" * 16}),
+        (1, {"check": None}),
+        (1, {"v": 2}),
+        (1, {"size_bytes": "10"}),
+        (2, {"digest": "sha256:short"}),
+        (2, {"registry": "https://r.io"}),
+        (2, {"repositories": "../../etc"}),
+        (2, {"repositories": ""}),
+        (2, {"repositories": ["m/app"]}),
+        (3, {"repository": "no registry"}),
+        (3, {"tags": "\x1b[2J"}),
+        (4, {"moment": "yesterday"}),
+        (4, {"moment": 5}),
+        (5, {"destination": "r.io/m/app"}),
+        (5, {"order": "1e3"}),
+        (6, {"mirror": "a\nb"}),
+        (6, {"mirror": ""}),
+        (7, {"value": "\u202e"}),
+        (7, {"kind": 7}),
+        (7, {"kind": None}),
+    ],
+    ids=str,
+)
+def test_damaged_values_name_their_line(number, change):
+    """One wrong value is enough to believe none; the message says on which line it is."""
+    lines = lines_of(FULL)
+    lines[number] |= change
+
+    with pytest.raises(StateError, match=f"line {number + 1} "):
+        read(raw_of(lines))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"destination": "r.io/m/app"},
+        {"destination": "R.io/m app:1"},
+        {"destination": "r.io/m/app:1\n"},
+        {"source": "file:///etc/passwd"},
+        {"crc32": "xyz"},
+        {"size_bytes": -1},
+        {"size_bytes": 2**63},
+        {"applied_at": "2026"},
+        {"media_type": "\x00"},
+        {"selection": "\u202eevil"},
+    ],
+    ids=str,
+)
+def test_records_with_a_true_check_still_need_the_right_shape(change):
+    """Whoever can reckon the check cannot plant what is no reference, moment or size; what a damaged state holds is not written either."""
+    planted = replace(RECORD, **change)
+    assert lines_of(Snapshot({planted.destination: planted}))[0]["records"] == 0
+    from imgsync.state.record import to_document
+
+    lines = [lines_of(EMPTY)[0] | {"records": 1, "lines": 1}, {"kind": "record", "destination": planted.destination, **to_document(planted)}]
+
+    with pytest.raises(StateError, match="line 2 is no sound record"):
+        read(raw_of(lines))
+
+
+def altered() -> Iterator[object]:
+    raw = written(FULL)
+    parts = raw.splitlines(keepends=True)
+    header = lines_of(FULL)[0]
+    yield pytest.param(b"", "no header", id="empty")
+    yield pytest.param(b"\n", "line 1 is no header|line 1 is no JSON", id="blank")
+    yield pytest.param(b"\x1f\x8b\x08garbage\n", "line 1 is no JSON", id="binary")
+    yield pytest.param(b"[]\n", "line 1 is no JSON object", id="list")
+    yield pytest.param(b"[" * 100_000 + b"\n", "line 1 is no JSON", id="deep")
+    yield pytest.param(b"".join(parts[1:]), "line 1 is no header", id="no header")
+    yield pytest.param(raw_of([header | {"format": "imgsync.plan/v1"}]), "line 1 is no header", id="another document")
+    yield pytest.param(raw_of([header | {"lines": "8"}]), "line 1 is no header", id="header's count is text")
+    yield pytest.param(raw_of([header | {"format": "imgsync.state/v2"}]), "this imgsync reads imgsync.state/v1", id="later version")
+    yield pytest.param(b"".join(parts[:-1]), "was cut or altered", id="last line missing")
+    yield pytest.param(parts[0], "was cut or altered", id="header alone")
+    yield pytest.param(raw[:-1], "line 8 is cut short", id="last newline missing")
+    yield pytest.param(raw[:-20], "line 8 is cut short", id="cut within a line")
+    yield pytest.param(raw + parts[-1], "was cut or altered", id="a line more")
+    yield pytest.param(b"".join([parts[0], parts[1], *parts[1:]]), "line 3 tells of r.io/m/app:1 again", id="a record twice")
+    yield pytest.param(raw.replace(b"kubernetes", b"kuber\xffetes"), "line 7 is no JSON", id="no UTF-8")
+    yield pytest.param(parts[0] + b"\n" + b"".join(parts[1:]), "line 2 is no JSON", id="blank line")
+
+
+@pytest.mark.parametrize(("raw", "message"), list(altered()))
+def test_altered_lines_are_an_error(raw, message):
+    """Cut, continued, of another version or of another kind: an error that says where, and nothing is taken in."""
+    with pytest.raises(StateError, match=message):
+        read(raw)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"), [("LINE_LIMIT", 100, "is longer"), ("LINES_LIMIT", 3, "more than 3 lines"), ("BYTES_LIMIT", 500, "is larger")]
+)
+def test_too_much_is_refused_while_it_is_read(limit, value, message, monkeypatch):
+    """A line, a count, a total beyond its limit ends the reading at once."""
+    monkeypatch.setattr(limits, limit, value)
+    came: list[bytes] = []
+
+    def endless() -> Iterator[bytes]:
+        yield written(FULL)[:-1] if limit == "LINE_LIMIT" else written(FULL)
+        while True:
+            came.append(b"x" * 50 + (b"" if limit == "LINE_LIMIT" else b"\n"))
+            yield came[-1]
+
+    with pytest.raises(StateError, match=message):
+        read_lines(endless())
+    assert len(came) < 10
+
+
+def test_bomb_is_refused_without_being_inflated():
+    """A layer of 128 KiB that inflates to 128 MiB costs no more memory than a line may have."""
+    import tracemalloc
+
+    bomb = _bomb()
+    tracemalloc.start()
+    try:
+        with pytest.raises(StateError, match="longer than"):
+            unpack(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def _bomb() -> bytes:
+    import zlib
+
+    packer = zlib.compressobj(9, wbits=31)
+    piece = bytes(1 << 20)
+    return b"".join([packer.compress(written(FULL)), *(packer.compress(piece) for _ in range(128)), packer.flush()])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cut short"),
+        (b"no gzip", "gzip is damaged"),
+        (pack(FULL, created_at=MOMENT)[:-9], "cut short"),
+        (pack(FULL, created_at=MOMENT)[:40], "cut short"),
+        (pack(FULL, created_at=MOMENT) + b"x", "follows"),
+        (pack(FULL, created_at=MOMENT)[:-8] + b"\0\0\0\0" + pack(FULL, created_at=MOMENT)[-4:], "gzip is damaged"),
+    ],
+    ids=["empty", "no gzip", "no checksum", "cut", "followed", "wrong checksum"],
+)
+def test_damaged_gzip_is_an_error(content, message):
+    """Whatever is no whole gzip is no state."""
+    with pytest.raises(StateError, match=message):
+        unpack(content)
+
+
+def test_store_becomes_what_it_is_told(tmp_path: Path):
+    """A snapshot put into a store is what the next one finds, and what it does not hold is gone; where it was pulled from does not travel."""
+
+    def opened():
+        return open_state(str(tmp_path / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=pytest.fail)
+
+    other = replace(RECORD, destination="r.io/m/app:9")
+    with opened() as state:
+        state.put([other], seen=[("s.io/x", DIGESTS[2], MOMENT)])
+        state.note_pulled("r.io/state:main", "digests")
+        state.become(FULL)
+        assert state.snapshot() == FULL
+    with opened() as state:
+        assert state.snapshot() == FULL
+        assert (state.left, state.requeues, dict(state.successes)) == (("r.io/m/app:2",), 1, {"kubernetes": MOMENT})
+        assert state.pulled("r.io/state:main") == "digests"
+        assert b"digests" not in written(state.snapshot())

@@ -1,0 +1,299 @@
+"""The state: a memory that may be lost, damaged or planted, and is never believed wrongly (design.md §6)."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import filelock
+import pytest
+
+from imgsync.concurrency.native_thread import NativeThread
+from imgsync.errors import LockedError, StateError
+from imgsync.state import Record, open_state
+from imgsync.state.record import decode, encode, from_document, to_document
+
+DIGEST = "sha256:" + "a" * 64
+RECORD = Record("r.io/m/app:1", DIGEST, "0123abcd", 10, "application/x", "s.io/app:1", DIGEST, "platforms=all", "2026-01-01T00:00:00Z")
+
+
+@cache
+def thread() -> NativeThread:
+    """One for all: each holds descriptors."""
+    return NativeThread()
+
+
+def opened(folder: Path, warnings: list[str] | None = None, **options):
+    return open_state(str(folder / "state"), thread=thread(), lock_timeout_seconds=0, on_warning=(warnings if warnings is not None else []).append, **options)
+
+
+def remember(folder: Path, *records: Record) -> None:
+    with opened(folder) as state:
+        state.put(records or [RECORD])
+
+
+def execute(folder: Path, *statements: tuple) -> None:
+    connection = sqlite3.connect(folder / "state" / "cache.db")
+    for statement in statements:
+        connection.execute(*statement)
+    connection.commit()
+    connection.close()
+
+
+def test_record_in_doubt_is_no_longer_sure():
+    """It still tells what was pushed, and comes back as one in doubt; nothing that a run was told of is."""
+    doubted = RECORD.doubted
+
+    assert [one.is_sure for one in (RECORD, replace(RECORD, selection=""), replace(RECORD, selection="zzz"), doubted)] == [True, True, True, False]
+    assert replace(doubted, selection=RECORD.selection) == RECORD
+    assert decode(doubted.destination, encode(doubted)) == doubted
+
+
+def test_record_is_stored_as_it_always_was():
+    """To the letter, so that the next version reads what this one wrote: fields by name, the version, and a check of eight bytes."""
+    digest = f"sha256:{'a' * 64}"
+
+    assert encode(replace(RECORD, digest=digest, source_digest=digest)) == (
+        f'{{"applied_at":"2026-01-01T00:00:00Z","check":"0018a0a75bb3e70d","crc32":"0123abcd","digest":"{digest}","media_type":"application/x",'
+        f'"selection":"platforms=all","size_bytes":10,"source":"s.io/app:1","source_digest":"{digest}","v":1}}'
+    )
+
+
+@pytest.mark.row("ST-05")
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"digest": "sha256:x"},
+        {"source_digest": "x"},
+        {"digest": 5},
+        {"size_bytes": True},
+        {"size_bytes": "10"},
+        {"size_bytes": 1.0},
+        {"source": None},
+        {"media_type": ["a"]},
+    ],
+    ids=str,
+)
+def test_record_of_another_shape_is_none_though_its_check_fits(planted):
+    """Whoever wrote it knew how; digests become parts of addresses, and sizes are added up."""
+    document = to_document(replace(RECORD, **planted))
+
+    assert from_document(RECORD.destination, document) is None
+
+
+def test_records_come_back_as_they_were(tmp_path):
+    """What was put is there after closing, by reference and by prefix; removing forgets."""
+    other = replace(RECORD, destination="r.io/m/app:2")
+    remember(tmp_path, RECORD, other)
+
+    with opened(tmp_path) as state:
+        assert state.record(RECORD.destination) == RECORD
+        assert list(state.records("r.io/")) == [RECORD, other]
+        assert state.remove([RECORD.destination, "unknown"]) == 1
+    with opened(tmp_path) as state:
+        assert state.record(RECORD.destination) is None
+
+
+def test_blobs_are_remembered_where_they_were_seen_last(tmp_path):
+    """At most four repositories per blob, the latest first."""
+    with opened(tmp_path) as state:
+        for path in ("a", "b", "c", "d", "e", "b"):
+            state.put(blobs=[("r.io", path, [DIGEST])])
+    with opened(tmp_path) as state:
+        assert state.blob_repositories("r.io", DIGEST) == ("b", "e", "d", "c")
+        assert state.blob_repositories("other.io", DIGEST) == ()
+
+
+@pytest.mark.row("ST-07")
+def test_the_one_file_is_whole_after_closing(tmp_path):
+    """Only cache.db needs to be kept between runs."""
+    remember(tmp_path)
+    for extra in ("cache.db-wal", "cache.db-shm", "lock"):
+        (tmp_path / "state" / extra).unlink(missing_ok=True)
+
+    with opened(tmp_path) as state:
+        assert state.record(RECORD.destination) == RECORD
+
+
+@pytest.mark.row("ST-05")
+@pytest.mark.parametrize("position", range(0, 200, 7))
+def test_a_flipped_bit_is_never_believed(position):
+    """A record that is not what was written is no record."""
+    text = encode(RECORD)
+    flipped = text[:position] + chr(ord(text[position]) ^ 1) + text[position + 1 :]
+
+    assert decode(RECORD.destination, flipped) is None
+    assert decode("another.io/x:1", text) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"check": 1}', "[" * 100_000, 5, b"x", json.dumps({"v": 2, "check": ""})])
+def test_foreign_values_are_no_records(text):
+    """Whatever stands where a record should is dropped."""
+    assert decode(RECORD.destination, text) is None
+
+
+@pytest.mark.row("ST-05")
+def test_damaged_records_are_dropped_with_a_warning(tmp_path):
+    """A damaged row costs that record alone."""
+    remember(tmp_path, RECORD, replace(RECORD, destination="r.io/m/app:2"))
+    execute(tmp_path, ("update Cache set value = replace(value, 'aaaa', 'aaab') where key like '%:2'",))
+    warnings: list[str] = []
+
+    with opened(tmp_path, warnings) as state:
+        assert [record.destination for record in state.records()] == [RECORD.destination]
+    assert "1 damaged records were dropped" in warnings[0]
+
+
+class Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.row("ST-01", "ST-02", "ST-03")
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda flag, victim: ("update Cache set mode = 4, value = ?", (pickle.dumps(Evil(flag)),)),
+        lambda flag, victim: ("update Cache set raw = 0, key = ?", (pickle.dumps(Evil(flag)),)),
+        lambda flag, victim: ("update Cache set mode = 2, value = null, filename = ?", (str(victim),)),
+        lambda flag, victim: ("update Cache set filename = ?", (str(victim),)),
+        lambda flag, victim: ("create trigger t after insert on Cache begin delete from Cache; end",),
+        lambda flag, victim: ("insert into Settings values ('sqlite_temp_store_directory', '/')",),
+        lambda flag, victim: ("update Cache set expire_time = 1",),
+        lambda flag, victim: ("create view v as select * from Cache",),
+        lambda flag, victim: ("drop table Settings",),
+    ],
+    ids=["pickled value", "pickled key", "file read", "file delete", "trigger", "setting", "expiry", "view", "no settings"],
+)
+def test_planted_databases_are_set_aside(plant, tmp_path):
+    """Nothing planted is executed, no file it names is touched; the state begins anew with a warning."""
+    remember(tmp_path)
+    flag, victim = tmp_path / "flag", tmp_path / "victim"
+    victim.write_text("precious")
+    execute(tmp_path, plant(flag, victim))
+    warnings: list[str] = []
+
+    with opened(tmp_path, warnings) as state:
+        assert list(state.records()) == []
+        state.put([RECORD])
+        assert state.record(RECORD.destination) == RECORD
+
+    assert "set aside as state.broken-" in warnings[0]
+    assert not flag.exists()
+    assert victim.read_text() == "precious"
+    assert list(tmp_path.glob("state.broken-*/cache.db"))
+
+
+@pytest.mark.row("ST-06")
+@pytest.mark.parametrize("content", [b"", b"garbage" * 1000, "half", "zeroed"])
+def test_broken_files_are_set_aside(content, tmp_path):
+    """A database that is no longer whole costs requests, not correctness."""
+    remember(tmp_path)
+    path = tmp_path / "state" / "cache.db"
+    whole = path.read_bytes()
+    path.write_bytes({"half": whole[: len(whole) // 2], "zeroed": whole[:4096] + bytes(4096) + whole[8192:]}.get(content, content))
+    warnings: list[str] = []
+
+    with opened(tmp_path, warnings) as state:
+        assert list(state.records()) == []
+    assert "the state is damaged" in warnings[0]
+
+
+@pytest.mark.row("ST-12")
+def test_a_second_run_is_locked_out(tmp_path):
+    """Two runs never share a state; reading it is allowed."""
+    remember(tmp_path)
+    with opened(tmp_path), pytest.raises(LockedError, match="locked by another run"), opened(tmp_path):
+        pass
+    with opened(tmp_path), opened(tmp_path, read_only=True) as state:
+        assert state.record(RECORD.destination) == RECORD
+
+
+def test_reading_leaves_nothing_behind(tmp_path):
+    """A plan makes no directory and no file."""
+    with opened(tmp_path, read_only=True) as state:
+        assert state.record("x") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.row("ST-13")
+def test_directories_that_others_may_write_are_refused(tmp_path):
+    """A state that others could plant is not used."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o777)
+    with pytest.raises(StateError, match="can be written by others"), opened(tmp_path):
+        pass
+    (tmp_path / "link").symlink_to(tmp_path)
+    with (
+        pytest.raises(StateError, match="is not a directory"),
+        open_state(str(tmp_path / "link"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=print),
+    ):
+        pass
+
+
+@pytest.mark.row("ST-13")
+def test_the_directory_is_ours_alone(tmp_path):
+    """Directory 0700, database 0600."""
+    remember(tmp_path)
+
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "state" / "cache.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.row("ST-11")
+def test_state_that_cannot_be_written_is_read_all_the_same(tmp_path, monkeypatch):
+    """A read-only file system: what is remembered still counts, what is new is forgotten, a warning says so."""
+    remember(tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    warnings: list[str] = []
+    with opened(tmp_path, warnings) as state:
+        assert state.record(RECORD.destination) == RECORD
+        assert not state.lasting
+        state.put([replace(RECORD, destination="r.io/m/app:2")])
+    monkeypatch.undo()
+
+    assert "Read-only file system" in warnings[0]
+    with opened(tmp_path) as state:
+        assert [record.destination for record in state.records()] == [RECORD.destination]
+
+
+WRITER = """
+import sys
+from gevent import monkey; monkey.patch_all()
+from dataclasses import replace
+from tests.state.test_store import RECORD, opened
+from pathlib import Path
+with opened(Path(sys.argv[1])) as state:
+    for number in range(100000):
+        state.put([replace(RECORD, destination=f"r.io/m/app:{number}")])
+        print(number, flush=True)
+"""
+
+
+def test_a_killed_run_loses_no_record_it_was_told_of(tmp_path):
+    """SIGKILL in the middle of writing: whatever put() returned from is there, and the lock is free."""
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=os.environ)
+    for _ in range(40):
+        last = int(writer.stdout.readline())
+    writer.send_signal(signal.SIGKILL)
+    last = max([last, *(int(line) for line in writer.stdout.read().splitlines() if line.isdigit())])
+    writer.wait(10)
+
+    with opened(tmp_path) as state:
+        assert {f"r.io/m/app:{number}" for number in range(last + 1)} <= {record.destination for record in state.records()}

@@ -1,0 +1,177 @@
+"""
+imgsync as a process that begins where its imports are done.
+
+Most of what a short run takes is importing, and the suite runs the program some thousands of times. So a process that has imported everything,
+and has done nothing else, forks one for each run: own pid, own files, own environment, the program's own code from its first line on.
+What a start itself does is tested by `tests/cli/test_program.py` and `tests/system/test_lazy_import.py`, which start the program anew.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import random
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.support.shaken import shake_program
+
+_FDS = 4
+_MESSAGE_LIMIT = 1 << 20
+_PROGRAM = "from tests.support.forked import serve; serve(0)"
+
+
+class Forked(subprocess.Popen[str]):
+    """A run of imgsync, for whoever knows Popen; its parent is a process of ours, which tells how it ended."""
+
+    def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+        """Start imgsync with *arguments* in *cwd*, with *env* as its whole environment."""
+        self._words = [str(argument) for argument in arguments]
+        self._status = -1
+        # The most memory that the run had, known when it has ended.
+        self.peak_bytes = 0
+        command = [sys.executable, "-m", "imgsync", *self._words]
+        super().__init__(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=dict(env))
+
+    def _execute_child(self, *given: Any) -> None:
+        # As subprocess's own has been called for years: args, executable, preexec_fn, close_fds, pass_fds, cwd, env, …, then the ends of the pipes.
+        cwd, env, pipes = given[5], given[6], given[10:16]
+        self._status, status = os.pipe()
+        _send(_server(), {"arguments": self._words, "cwd": str(cwd), "env": env}, [pipes[0], pipes[3], pipes[5], status])
+        os.close(status)
+        self._close_pipe_fds(*pipes)
+        (self.pid,) = struct.unpack("i", os.read(self._status, 4))
+        self._child_created = True
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        if self.returncode is None:
+            pid, status = self._try_wait(os.WNOHANG)
+            if pid:
+                self._handle_exitstatus(status)
+        return self.returncode
+
+    def _try_wait(self, flags: int) -> tuple[int, int]:
+        if flags & os.WNOHANG and not self._has_told():
+            return 0, 0
+        told = os.read(self._status, 8)
+        os.close(self._status)
+        # Nothing told: who waits for it was killed too.
+        status, peak_kib = struct.unpack("ii", told) if told else (signal.SIGKILL, 0)
+        self.peak_bytes = peak_kib << 10
+        return self.pid, status
+
+    def _has_told(self) -> bool:
+        asked = select.poll()
+        asked.register(self._status, select.POLLIN)
+        return bool(asked.poll(0))
+
+
+@cache
+def _server() -> Any:
+    """Return the socket to the process that forks; it ends when nobody holds the other end any more."""
+    ours, theirs = _socket_pair()
+    root = Path(__file__).parents[2]
+    kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START", "IMGSYNC_TEST_SHAKEN") if name in os.environ}
+    subprocess.Popen([sys.executable, "-c", _PROGRAM], stdin=theirs.fileno(), cwd=root, env=kept | {"LANG": "C.UTF-8", "TZ": "UTC"})
+    theirs.close()
+    return ours
+
+
+def _socket_pair() -> tuple[Any, Any]:
+    import socket
+
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def _send(to: Any, message: object, descriptors: list[int]) -> None:
+    packed = array.array("i", descriptors).tobytes()
+    to.sendmsg([json.dumps(message).encode()], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)])
+
+
+def serve(descriptor: int) -> None:
+    """Import everything, then fork a run for each message on the socket *descriptor*, until nobody is left to send one."""
+    _import_all()
+    # What gevent patched is for the runs: a hub that lived here would be in all of them.
+    from gevent.monkey import get_original
+
+    fork, wait4, on_signal = get_original("os", "fork"), get_original("os", "wait4"), get_original("signal", "signal")
+    on_signal(signal.SIGCHLD, signal.SIG_IGN)
+    # What is here stays as it is, so that runs share its pages.
+    gc.collect()
+    gc.freeze()
+    server = _socket.socket(fileno=os.dup(descriptor))
+    while True:
+        message, ancillary, _, _ = server.recvmsg(_MESSAGE_LIMIT, _socket.CMSG_SPACE(_FDS * 4))
+        if not message:
+            os._exit(0)
+        descriptors = array.array("i", ancillary[0][2]).tolist()
+        if fork():
+            for one in descriptors:
+                os.close(one)
+            continue
+        # The one who waits for the run, and tells how it ended.
+        server.close()
+        on_signal(signal.SIGCHLD, signal.SIG_DFL)
+        pid = fork()
+        if not pid:
+            os.close(descriptors[3])
+            _run(json.loads(message), descriptors[:3])
+        for one in descriptors[:3]:
+            os.close(one)
+        os.write(descriptors[3], struct.pack("i", pid))
+        _, status, usage = wait4(pid, 0)
+        os.write(descriptors[3], struct.pack("ii", status, usage.ru_maxrss))
+        os._exit(0)
+
+
+def _import_all() -> None:
+    from imgsync import __main__ as door
+
+    door._patch()
+    import imgsync
+
+    for module in pkgutil.walk_packages(imgsync.__path__, "imgsync."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("click", "email.utils", "h11", "httptools", "httpx", "jinja2", "prometheus_client", "re2", "rich.console", "semantic_version", "tenacity"):
+        importlib.import_module(name)
+
+
+def _run(message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
+    """Become the run that *message* describes, and end with its exit code."""
+    for number, one in enumerate(descriptors):
+        os.dup2(one, number)
+    for one in descriptors:
+        os.close(one)
+    os.chdir(message["cwd"])
+    os.environ.clear()
+    os.environ.update(message["env"])
+    time.tzset()
+    random.seed()
+    sys.argv = ["imgsync", *message["arguments"]]
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)), encoding="utf-8", errors="surrogateescape")
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8", errors="surrogateescape")
+    sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w", closefd=False)), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    shake_program()
+    from imgsync.cli import run
+
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Nothing is left to do, and taking down all that was imported costs more than most runs.
+    os._exit(code)

@@ -1,0 +1,120 @@
+"""The program as a process: clean surroundings, what it printed, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.support.canary import Watched
+
+
+class Host(Protocol):
+    """Anything with a HOST:PORT: a registry, a proxy before one."""
+
+    @property
+    def host(self) -> str:
+        """Return HOST:PORT."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a finished run came to; `peak_bytes` is the most memory it had, what it shares with the process it was forked from included."""
+
+    code: int
+    stdout: str
+    stderr: str
+    peak_bytes: int = 0
+
+    @property
+    def json(self) -> Any:
+        """Return stdout as the one JSON document it must be."""
+        return json.loads(self.stdout)
+
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        """Return stderr as the JSON lines it must be, no line left out."""
+        return [json.loads(line) for line in self.stderr.splitlines()]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the log lines of one event."""
+        return [line for line in self.logs if line["event"] == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """A folder to run imgsync in, with nothing of the developer's own: no docker login, no proxy, no IMGSYNC_ variable."""
+
+    folder: Path
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment of a run."""
+        kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START") if name in os.environ}
+        own = {"HOME": str(self.folder / "home"), "DOCKER_CONFIG": str(self.folder / "docker"), "LANG": "C.UTF-8", "TZ": "UTC", "COLUMNS": "200"}
+        return kept | own | dict(extra or {})
+
+    def run(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        input: str | None = None,  # noqa: A002 - as subprocess names it
+        timeout: float = 60,
+    ) -> Result:
+        """Run imgsync to its end."""
+        process = self.start(*arguments, env=env, cwd=cwd)
+        try:
+            out, err = process.communicate(input, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"imgsync {' '.join(map(str, arguments))} still runs after {timeout} s\n{out}\n{err}") from None
+        return Result(process.returncode, out, err, getattr(process, "peak_bytes", 0))
+
+    def start(self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.Popen[str]:
+        """Start imgsync; the caller waits for it (`finish`)."""
+        return Watched([str(argument) for argument in arguments], cwd=cwd or self.folder, env=self.environment(env), folder=self.folder)
+
+    def mirror_file(self, text: str, name: str = "mirrors.d/mirror.yaml") -> Path:
+        """Write *text*, dedented, as a file of the desired state; return its path."""
+        return self._write(name, text)
+
+    def registries_file(self, text: str, name: str = "registries.yaml") -> Path:
+        """Write *text*, dedented, as the trust; return its path. The name given by default is found by itself."""
+        return self._write(name, text)
+
+    def trust_plain(self, *registries: Host | str, settings: Mapping[str, Mapping[str, object]] | None = None) -> Path:
+        """Write registries.yaml that speaks plain http to *registries*; *settings* adds more for a host."""
+        hosts = [registry if isinstance(registry, str) else registry.host for registry in registries]
+        entries = {host: {"tls": False} | dict((settings or {}).get(host, {})) for host in hosts}
+        # JSON is YAML.
+        return self._write("registries.yaml", json.dumps({"version": 1, "registries": entries}))
+
+    def mirror(self, name: str, *, source: object, destinations: Iterable[object], **settings: object) -> Path:
+        """Write a file that declares one mirror; *settings* are its other keys (`tags={…}`, `retry={…}`)."""
+        declared = {"name": name, "source": source, "destinations": list(destinations)} | settings
+        return self._write(f"mirrors.d/{name}.yaml", json.dumps({"version": 1, "mirrors": [declared]}, indent=1))
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 30) -> Result:
+    """Return what a started process came to; it is killed when it does not end in time."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        out, err = process.communicate()
+        raise AssertionError(f"imgsync did not end within {timeout} s\n{out}\n{err}") from None
+    return Result(process.returncode, out, err)
