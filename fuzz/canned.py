@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from imgsync.errors import StoppedError
 from imgsync.oci.endpoint import Credentials, Declared, Endpoint
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.request import Outgoing
-from imgsync.oci.limits.rate_limit import Pace
-from imgsync.oci.limits.retry import Patience
+from imgsync.oci.http.request import Request
+from imgsync.oci.limits.rate_limit import RateLimit
+from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.listing.api import Api, ApiAccess
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
@@ -36,7 +36,7 @@ _PIECE = 61
 _ANSWERS_LIMIT = 60
 
 
-class NoWaiting(Patience):
+class NoWaiting(RetryPolicy):
     """A retry policy with two attempts and without pauses."""
 
     def pause(self, seconds: float) -> None:
@@ -53,7 +53,7 @@ class CannedHttpClient:
         self._answers = answers
         self._may_know = _MAY_KNOW[registry]
 
-    def send(self, request: Outgoing) -> httpx.Response:
+    def send(self, request: Request) -> httpx.Response:
         """
         Return the next answer.
 
@@ -94,7 +94,7 @@ class _Body(httpx.SyncByteStream):
 
 class _CannedTransport(Transport):
     def __init__(self, endpoint: Endpoint, client: CannedHttpClient) -> None:
-        super().__init__(endpoint, Pace(endpoint.registry, None), on_warning=lambda _: None)
+        super().__init__(endpoint, RateLimit(endpoint.registry, None), on_warning=lambda _: None)
         self._canned = client
 
     def _new_lane(self) -> CannedHttpClient:  # type: ignore[override]
@@ -109,12 +109,12 @@ class Canned:
         self.registry = registry
         self._origin = origin
         self._http = CannedHttpClient(iter(_BETWEEN.split(text)[:_ANSWERS_LIMIT]), registry)
-        self._patience = NoWaiting(attempts=2, interval_seconds=0)
-        self.client = RegistryClient(self._transport(""), self._patience)
+        self._retry_policy = NoWaiting(attempts=2, interval_seconds=0)
+        self.client = RegistryClient(self._transport(""), self._retry_policy)
 
     def api(self, url: str) -> Api:
         """Return the registry's API at *url*; "" means the registry's own host."""
-        return Api(ApiAccess(self._transport(url), urlsplit(self.client.transport.endpoint.url).hostname or "", lambda _: None), self._patience)
+        return Api(ApiAccess(self._transport(url), urlsplit(self.client.transport.endpoint.url).hostname or "", lambda _: None), self._retry_policy)
 
     def _transport(self, url: str) -> Transport:
         endpoint = Endpoint(self.registry, self._origin, context=_no_context, credentials=Declared(LOGIN), at=url)

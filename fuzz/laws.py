@@ -44,9 +44,9 @@ from imgsync.oci.download import download
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.response_parser import ParsedAnswer
-from imgsync.oci.http.url import parted
-from imgsync.oci.limits.pull_limit import PullBudget
+from imgsync.oci.http.response_parser import ResponseParser
+from imgsync.oci.http.url import parse_url
+from imgsync.oci.limits.pull_limit import PullLimit
 from imgsync.oci.listing.catalog import Catalog
 from imgsync.oci.listing.dockerhub import URL as HUB
 from imgsync.oci.listing.dockerhub import DockerHub
@@ -60,10 +60,10 @@ from imgsync.oci.listing.quay import Quay
 from imgsync.oci.listing.rows import moment_of
 from imgsync.oci.listing.tag_names import tags_at_once
 from imgsync.oci.responses import read_body
-from imgsync.oci.spec.digest import digest_of, is_digest
+from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.manifest import Descriptor, parse_manifest, parse_platform, select_platforms
 from imgsync.oci.spec.reference import Repository, is_repository_path, is_tag, parse_reference, parse_registry, parse_repository
-from imgsync.oci.spec.referrers import with_referrers
+from imgsync.oci.spec.referrers import add_referrers
 from imgsync.oci.upload import begin_upload
 from imgsync.render.gitlab import gitlab_summary
 from imgsync.render.junit import report_junit
@@ -85,7 +85,7 @@ Law = Callable[[bytes], None]
 
 _OPERATION = Operation("ask", "r.corp.com/app", "source")
 _REPOSITORY = Repository("r.corp.com", "app")
-_BLOB = Descriptor("x/y", digest_of(b"content of a blob"), 17)
+_BLOB = Descriptor("x/y", compute_digest(b"content of a blob"), 17)
 _MOMENT = "2026-01-01T00:00:00Z"
 _HEAD_LIMIT = 64 << 10
 
@@ -113,7 +113,8 @@ def references(data: bytes) -> None:
         registry = parse_registry(text)
         assert parse_registry(registry) == registry
         # imgsync connects to the host that was named.
-        assert parted(f"https://{registry}/v2/")[0][1] in {registry, registry.rpartition(":")[0], registry.strip("[]"), registry.rpartition(":")[0].strip("[]")}
+        host = registry.rpartition(":")[0]
+        assert parse_url(f"https://{registry}/v2/")[0][1] in {registry, host, registry.strip("[]"), host.strip("[]")}
     with contextlib.suppress(InvalidReferenceError, UsageError):
         assert parse_remote(f"oci://{parse_remote(text)}") == parse_remote(text)
     with contextlib.suppress(ValueError):
@@ -138,9 +139,9 @@ def headers(data: bytes) -> None:
         assert seconds is None or seconds >= 0
         moment = moment_of(line)
         assert moment is None or moment.tzinfo is not None
-    budget = PullBudget("r.corp.com")
-    budget.learn({"ratelimit-remaining": lines[0], "ratelimit-limit": lines[-1]}, before=None)
-    assert budget.left is None or str(budget.left)
+    budget = PullLimit("r.corp.com")
+    budget.update({"ratelimit-remaining": lines[0], "ratelimit-limit": lines[-1]}, before=None)
+    assert budget.quota is None or str(budget.quota)
     assert safe_text(text).isprintable()
     for status in (200, 400, 401, 403, 404, 429, 503, 999):
         error = error_of(_OPERATION, status, headers={"retry-after": lines[0]}, body=data)
@@ -155,7 +156,7 @@ def _address(url: str) -> None:
     The request target must be one line of ASCII.
     """
     try:
-        (scheme, host, port), said, target = parted(url)
+        (scheme, host, port), said, target = parse_url(url)
     except httpx.InvalidURL:
         return
     assert scheme in {"http", "https"}
@@ -180,13 +181,13 @@ def exchanges(data: bytes) -> None:
     first, _, text = data.partition(b"\n")
     digest = first.decode("latin-1").strip()
     canned = Canned(text)
-    reference = _REPOSITORY.at(digest) if is_digest(digest) else _REPOSITORY.tagged("1")
+    reference = _REPOSITORY.with_digest(digest) if is_digest(digest) else _REPOSITORY.with_tag("1")
     with contextlib.suppress(ImgsyncError):
         resolved = canned.client.resolve(reference)
         assert resolved is None or is_digest(resolved.digest)
     with contextlib.suppress(ImgsyncError):
         manifest = canned.client.pull_manifest(reference)
-        assert manifest.digest == digest_of(manifest.raw, like=manifest.digest)
+        assert manifest.digest == compute_digest(manifest.raw, like=manifest.digest)
         assert not reference.digest or manifest.digest == reference.digest
     with contextlib.suppress(ImgsyncError):
         found = canned.client.list_referrers(_REPOSITORY, _BLOB.digest)
@@ -288,7 +289,7 @@ def manifests(data: bytes) -> None:
     except UnsupportedContentError:
         return
     assert manifest.raw == data
-    assert manifest.digest == digest_of(data)
+    assert manifest.digest == compute_digest(data)
     for one in (*manifest.children, *manifest.blobs, *([manifest.subject] if manifest.subject else [])):
         assert is_digest(one.digest)
         assert 0 <= one.size_bytes <= 64 << 30
@@ -298,10 +299,10 @@ def manifests(data: bytes) -> None:
         assert {child.digest for child in chosen.children} <= {child.digest for child in manifest.children}
         assert select_platforms(chosen, platforms[:1]).raw == chosen.raw
     with contextlib.suppress(UnsupportedContentError):
-        grown = with_referrers(manifest, [manifest], source=None)
+        grown = add_referrers(manifest, [manifest], source=None)
         assert grown is None or manifest.digest in {child.digest for child in grown.children}
     with contextlib.suppress(UnsupportedContentError):
-        with_referrers(None, [manifest], source=manifest)
+        add_referrers(None, [manifest], source=manifest)
 
 
 def logins(data: bytes) -> None:
@@ -342,7 +343,7 @@ def states(data: bytes) -> None:
         packer = zlib.compressobj(1, wbits=31)
         unpack(packer.compress(data) + packer.flush())
     with contextlib.suppress(ImgsyncError):
-        artifact = pull_artifact(Canned(data).client, _REPOSITORY.tagged("state"))
+        artifact = pull_artifact(Canned(data).client, _REPOSITORY.with_tag("state"))
         assert artifact is None or all(map(is_digest, artifact.ancestors))
 
 
@@ -460,7 +461,7 @@ def answers(data: bytes) -> None:
     There is a status and a body within its limit, or an httpx error that becomes an error of imgsync.
     """
     for size in (7, len(data) or 1):
-        parser = ParsedAnswer("GET")
+        parser = ResponseParser("GET")
         with contextlib.suppress(httpx.RemoteProtocolError):
             for begin in range(0, len(data), size):
                 parser.feed(data[begin : begin + size])

@@ -101,7 +101,7 @@ class _Remover:
             RegistryError: The registry forbids it, or fails.
         """
         if tag not in self._gone:
-            self._remove(self._repository.tagged(tag), self._doomed[tag])
+            self._remove(self._repository.with_tag(tag), self._doomed[tag])
             self._gone.add(tag)
 
     def _remove(self, reference: Reference, digest: str) -> None:
@@ -118,7 +118,7 @@ class _Remover:
         self._by_digest_alone = True
         self._make_way(reference, digest)
         try:
-            self._client.delete_manifest(self._repository.at(digest))
+            self._client.delete_manifest(self._repository.with_digest(digest))
         except (RejectedError, NotFoundError) as error:
             if isinstance(error, NotFoundError) and self._is_gone(reference):
                 return
@@ -171,7 +171,7 @@ class _Remover:
 
     def _named(self, tag: str) -> tuple[str, tuple[str, frozenset[str]]] | None:
         try:
-            root = self._client.pull_manifest(self._repository.tagged(tag))
+            root = self._client.pull_manifest(self._repository.with_tag(tag))
         except NotFoundError:
             return None
         return tag, (root.digest, frozenset(self._parts(root)))
@@ -189,4 +189,4 @@ class _Remover:
     def _pulled(self, digest: str) -> Iterator[Manifest]:
         # An index may name what is not there.
         with contextlib.suppress(NotFoundError):
-            yield self._client.pull_manifest(self._repository.at(digest))
+            yield self._client.pull_manifest(self._repository.with_digest(digest))

@@ -11,7 +11,7 @@ from imgsync.concurrency.native_thread import NativeThread
 from imgsync.concurrency.stop import Stop
 from imgsync.errors import ImgsyncError
 from imgsync.logs.events import Log
-from imgsync.oci.limits.retry import Patience
+from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore, open_state
 
@@ -89,8 +89,8 @@ def remote_state(reference: Reference, registries: Registries, store: StateStore
     from imgsync.state.remote.sync import RemoteState
 
     # Whatever asks the run to stop: what it did has to be remembered.
-    patience = Patience(interval_seconds=_FIRST_PAUSE_SECONDS, on_retry=registries.on_retry)
-    client = registries.client(reference.repository.registry, "destination", patience)
+    retry_policy = RetryPolicy(interval_seconds=_FIRST_PAUSE_SECONDS, on_retry=registries.on_retry)
+    client = registries.client(reference.repository.registry, "destination", retry_policy)
     path = reference.repository.path
     return RemoteState(client, reference, store, directory=directory, make_repository=lambda: registries.make_repository(client, path), log=log)
 

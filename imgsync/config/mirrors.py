@@ -14,7 +14,7 @@ from imgsync.errors import Fault, InvalidReferenceError
 from imgsync.filters.globs import compile_expression, compile_glob
 from imgsync.filters.tags import TagFilter
 from imgsync.filters.versions import parse_range
-from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_path, parse_registry, parse_repository
+from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_registry, parse_repository, parse_repository_path
 from imgsync.text.units import parse_duration
 
 _LONGEST_AGE_SECONDS = 100 * 366 * 86400.0
@@ -124,7 +124,7 @@ class _Checks:
             self._check_namespace((*path, "namespaces", index), text)
         for index, text in enumerate(_list(entry.get("repositories"))):
             if isinstance(text, str):
-                self._try((*path, "repositories", index), partial(parse_path, text, registry=registry))
+                self._try((*path, "repositories", index), partial(parse_repository_path, text, registry=registry))
         self._each(("source",), entry, "exclude", compile_glob)
         if not entry.get("namespaces") and not entry.get("repositories"):
             self._fault(path, "neither namespaces nor repositories are named", 'name some; `namespaces: [""]` is the whole registry')
@@ -181,7 +181,7 @@ def _source(entry: str | Mapping[str, Any]) -> Source:
         found = parse_repository(entry)
         return Source(found.registry, repositories=(found.path,))
     registry = parse_registry(entry["registry"])
-    paths = (parse_path(text, registry=registry) for text in entry.get("repositories") or ())
+    paths = (parse_repository_path(text, registry=registry) for text in entry.get("repositories") or ())
     return Source(registry, tuple(entry.get("namespaces") or ()), tuple(dict.fromkeys(paths)), tuple(entry.get("exclude") or ()))
 
 

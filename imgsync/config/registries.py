@@ -19,7 +19,7 @@ from imgsync.config.yaml_reader import Document, read_documents, read_some
 from imgsync.config.yaml_reader import Path as Parts
 from imgsync.errors import Fault, InvalidReferenceError
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.url import has_login, parted
+from imgsync.oci.http.url import has_credentials, parse_url
 from imgsync.oci.spec.reference import parse_registry
 from imgsync.text.units import parse_rate, parse_size
 
@@ -213,11 +213,11 @@ class _TrustReader:
         if url is None:
             return None
         try:
-            parted(url)
+            parse_url(url)
         except httpx.InvalidURL:
             self._fault(path, "this is no URL of a host", hint="such as https://host.internal:8443")
             return None
-        if has_login(url) and not login:
+        if has_credentials(url) and not login:
             self._fault(path, "a user or password does not belong in this URL", hint="say who we are under `credentials`")
             return None
         return url

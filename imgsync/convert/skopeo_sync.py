@@ -109,7 +109,7 @@ class _Registry:
         for item in piece.items():
             text = item.text()
             if is_digest(text):
-                digest_left_out(item, image.repository.at(text), self._target(image))
+                digest_left_out(item, image.repository.with_digest(text), self._target(image))
             elif not is_tag(text):
                 item.fault("this is neither a tag nor a digest")
             else:

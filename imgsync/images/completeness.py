@@ -15,7 +15,7 @@ from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ContentMismatchError, NotFoundError
 from imgsync.oci.download import download
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.digest import RunningDigest, verified
+from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
 from imgsync.oci.spec.manifest import Descriptor, Manifest
 from imgsync.oci.spec.reference import Reference, Repository
 
@@ -57,7 +57,7 @@ class Completeness:
             named = (child.digest for one in level if (manifest := found[one]) is not None for child in manifest.children)
             level = [one for one in dict.fromkeys(named) if one not in found]
         # A foreign layer lies elsewhere by nature.
-        blobs = {blob.digest: blob for manifest in found.values() if manifest is not None for blob in manifest.blobs if not blob.foreign}
+        blobs = {blob.digest: blob for manifest in found.values() if manifest is not None for blob in manifest.blobs if not blob.is_external}
         here = dict(map_unordered(lambda one: (one.digest, self._has_blob(client, repository, one)), blobs.values(), limit=limit))
         gone = [one for one, manifest in found.items() if manifest is None]
         held = Held(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_here in here.items() if not is_here)))
@@ -79,9 +79,9 @@ class Completeness:
         key = (repository.registry, blob.digest)
 
         def read() -> None:
-            running = RunningDigest(blob.digest, blob.size_bytes, f"blob {repository.at(blob.digest)}")
+            running = DigestVerifier(blob.digest, blob.size_bytes, f"blob {repository.with_digest(blob.digest)}")
             try:
-                for _ in stream_chunks(verified(download(client, repository, blob), running), deadline=deadline, on_bytes=on_bytes):
+                for _ in stream_chunks(verify_chunks(download(client, repository, blob), running), deadline=deadline, on_bytes=on_bytes):
                     pass
                 self._sound[key] = ""
             except ContentMismatchError as error:
@@ -96,7 +96,7 @@ class Completeness:
 
         def pull() -> None:
             try:
-                self._manifests[key] = client.pull_manifest(repository.at(digest))
+                self._manifests[key] = client.pull_manifest(repository.with_digest(digest))
             except NotFoundError:
                 self._manifests[key] = None
 

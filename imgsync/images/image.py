@@ -99,7 +99,7 @@ def read_image(client: RegistryClient, repository: Repository, root: Manifest, *
         if len(seen) + len(wanted) > _NODE_LIMIT:
             raise UnsupportedContentError(f"the image names more than {_NODE_LIMIT} manifests")
         level = []
-        for manifest in map_unordered(lambda digest: pull_manifest(client, repository.at(digest), cache), wanted, limit=limit):
+        for manifest in map_unordered(lambda digest: pull_manifest(client, repository.with_digest(digest), cache), wanted, limit=limit):
             level.append(manifest)
             held += manifest.size_bytes
             if held > _MANIFEST_BYTES:

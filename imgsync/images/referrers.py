@@ -18,7 +18,7 @@ from imgsync.oci.listing.tag_names import tags_at_once
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Repository
-from imgsync.oci.spec.referrers import cosign_tags, fallback_tag, is_referrers_tag, kinds
+from imgsync.oci.spec.referrers import format_fallback_tag, is_referrers_tag, list_artifact_types, list_cosign_tags
 
 _LIMIT = 1000
 
@@ -85,7 +85,7 @@ class ReferrerReader:
         known = self._tags.get(repository)
         if known is None:
             return None
-        named = [f"{tag}={known[tag]}" for tag in (fallback_tag(digest), *cosign_tags(digest)) if tag in known]
+        named = [f"{tag}={known[tag]}" for tag in (format_fallback_tag(digest), *list_cosign_tags(digest)) if tag in known]
         return " ".join([*named, *(["?"] if (repository, digest) in self._doubtful else [])])
 
     def read(
@@ -127,21 +127,21 @@ class ReferrerReader:
         for tag, digest in named.tags:
             self._add(search, subject, digest, tag)
         if named.index:
-            search.indexes.append((subject, pull_manifest(search.client, search.repository.at(named.index), self._cache)))
+            search.indexes.append((subject, pull_manifest(search.client, search.repository.with_digest(named.index), self._cache)))
 
     def _add(self, search: _Search, subject: str, digest: str, tag: str) -> None:
         if len(search.found) >= _LIMIT:
             raise UnsupportedContentError(f"the image has more than {_LIMIT} referrers", hint="set `referrers: false`, or name artifact types")
         try:
-            manifest = pull_manifest(search.client, search.repository.at(digest), self._cache)
+            manifest = pull_manifest(search.client, search.repository.with_digest(digest), self._cache)
         except NotFoundError:
             self._miss(search.repository, subject)
-            search.warnings.append(f"{search.repository.at(digest)} is said to refer to {subject}, but is not there; left out")
+            search.warnings.append(f"{search.repository.with_digest(digest)} is said to refer to {subject}, but is not there; left out")
             return
         if not tag and (manifest.subject is None or manifest.subject.digest != subject):
-            search.warnings.append(f"{search.repository.at(digest)} is said to refer to {subject}, but says itself that it does not; left out")
+            search.warnings.append(f"{search.repository.with_digest(digest)} is said to refer to {subject}, but says itself that it does not; left out")
             return
-        if search.types is not None and not kinds(manifest) & search.types:
+        if search.types is not None and not list_artifact_types(manifest) & search.types:
             return
         image = read_image(search.client, search.repository, manifest, cache=self._cache, limit=search.limit)
         search.found.append(Referrer(image, subject, tag))
@@ -165,11 +165,11 @@ class ReferrerReader:
         return self._named[key]
 
     def _fallback_index(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Manifest | None:
-        tag = fallback_tag(subject)
+        tag = format_fallback_tag(subject)
         if tags is not None and tag not in tags:
             return None
         try:
-            index = pull_manifest(client, repository.tagged(tag), self._cache)
+            index = pull_manifest(client, repository.with_tag(tag), self._cache)
         except NotFoundError:
             if tags is not None:
                 self._miss(repository, subject)
@@ -177,10 +177,10 @@ class ReferrerReader:
         return index if index.is_index else None
 
     def _cosign(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
-        for tag in cosign_tags(subject):
+        for tag in list_cosign_tags(subject):
             digest = "" if tags is None else tags.get(tag)
             if digest == "":
-                found = client.resolve(repository.tagged(tag))
+                found = client.resolve(repository.with_tag(tag))
                 digest = found.digest if found is not None else None
                 if found is None and tags is not None:
                     self._miss(repository, subject)
@@ -227,7 +227,7 @@ def missing_at(client: RegistryClient, repository: Repository, referrers: Referr
         missing += sum(1 for one in referrers.found if one.subject == subject and not one.tag and one.root.digest not in named)
     for one in referrers.found:
         if one.tag:
-            found = client.resolve(repository.tagged(one.tag))
+            found = client.resolve(repository.with_tag(one.tag))
             missing += found is None or found.digest != one.root.digest
     return missing
 
@@ -236,7 +236,7 @@ def _named_at(client: RegistryClient, repository: Repository, subject: str) -> s
     listed = client.list_referrers(repository, subject)
     if listed is None:
         try:
-            listed = client.pull_manifest(repository.tagged(fallback_tag(subject))).children
+            listed = client.pull_manifest(repository.with_tag(format_fallback_tag(subject))).children
         except NotFoundError:
             return set()
     return {one.digest for one in listed}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator, Iterator
 
 from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableError
-from imgsync.oci.limits.retry import RetryDetails, Tries, is_transient, pause_seconds
+from imgsync.oci.limits.retry import AttemptCounter, RetryDetails, compute_pause_seconds, is_transient
 from imgsync.oci.messages import StreamedAnswer
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
 from imgsync.oci.spec.manifest import Descriptor
@@ -30,12 +30,12 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
     anew and passes over what is known. Spec: design.md §7.6.
 
     Raises:
-        RegistryError: It cannot be had within the tries of the client's patience.
+        RegistryError: It cannot be had within the tries of the client's retry policy.
     """
     reached = start
     last = descriptor.size_bytes if end is None else end
     failures = since = 0
-    tries = Tries(client.patience.attempts)
+    tries = AttemptCounter(client.retry_policy.attempts)
     whole = False
     progress = min(_PROGRESS_BYTES, (last - start + 3) // 4)
     while True:
@@ -46,12 +46,14 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
                     since += len(chunk)
                     if since >= progress:
                         failures = since = 0
-                        tries = Tries(client.patience.attempts)
+                        tries = AttemptCounter(client.retry_policy.attempts)
                     yield chunk
             if reached >= last:
                 return
             # A body that ends with its connection may be short without any error.
-            raise client.operation("pull blob", repository.at(descriptor.digest)).failed(UnreachableError, f"the body ended at byte {reached} of {last}")
+            raise client.operation("pull blob", repository.with_digest(descriptor.digest)).failed(
+                UnreachableError, f"the body ended at byte {reached} of {last}"
+            )
         except WrongRangeError:
             if end is not None or whole:
                 raise
@@ -59,7 +61,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
             whole = True
         except RegistryError as error:
             failures += 1
-            if not is_transient(error) or tries.spent_by(error):
+            if not is_transient(error) or tries.count_failure(error):
                 error.tried_out = True
                 raise
             _pause(client, error, failures)
@@ -68,9 +70,9 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
 def _pause(client: RegistryClient, error: RegistryError, failures: int) -> None:
     # The first break of a download is mostly a broken connection, not a busy registry: go on at once.
     at_once = failures == 1 and isinstance(error, UnreachableError)
-    seconds = 0.0 if at_once else pause_seconds(client.patience, error, attempt=failures)
-    client.patience.on_retry(RetryDetails(error.operation, error.reference, failures, seconds, error))
-    client.patience.pause(seconds)
+    seconds = 0.0 if at_once else compute_pause_seconds(client.retry_policy, error, attempt=failures)
+    client.retry_policy.on_retry(RetryDetails(error.operation, error.reference, failures, seconds, error))
+    client.retry_policy.pause(seconds)
 
 
 def _from_offset(
@@ -83,7 +85,7 @@ def _from_offset(
         WrongRangeError: It is another range than was asked for, or none though an *end* was.
         UnexpectedResponseError: It is compressed.
     """
-    operation = client.operation("pull blob", repository.at(descriptor.digest))
+    operation = client.operation("pull blob", repository.with_digest(descriptor.digest))
     if answer.status == NO_SUCH_RANGE:
         raise operation.failed(WrongRangeError, f"the registry says that there is no byte {offset}", status=answer.status)
     asked = (descriptor.size_bytes if end is None else end) - offset if answer.status == _PARTIAL else descriptor.size_bytes

@@ -14,7 +14,7 @@ from imgsync.errors import ContentMismatchError, NotFoundError, UnexpectedRespon
 from imgsync.oci.auth.challenge import Challenge, parse_challenges
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.errors import Operation, error_of
-from imgsync.oci.limits.retry import Patience
+from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.link_header import next_page
 from imgsync.oci.messages import Answer, Call, StreamedAnswer
 from imgsync.oci.spec.digest import is_digest
@@ -44,12 +44,12 @@ class Resolved:
 
 
 class RegistryClient:
-    """One registry from one side, with one caller's patience. Cheap: clients share their transport."""
+    """One registry from one side, with one caller's retry policy. Cheap: clients share their transport."""
 
-    def __init__(self, transport: Transport, patience: Patience) -> None:
+    def __init__(self, transport: Transport, retry_policy: RetryPolicy) -> None:
         """Speak through *transport*."""
         self.transport = transport
-        self.patience = patience
+        self.retry_policy = retry_policy
 
     def __repr__(self) -> str:
         """Say which registry and side."""
@@ -77,7 +77,7 @@ class RegistryClient:
 
     def under(self, check: Callable[[], None]) -> RegistryClient:
         """Return a client that gives up when *check* raises."""
-        return RegistryClient(self.transport, self.patience.under(check))
+        return RegistryClient(self.transport, self.retry_policy.with_check(check))
 
     def operation(self, name: str, subject: object) -> Operation:
         """Return the subject of errors about *name* on *subject*."""
@@ -94,7 +94,7 @@ class RegistryClient:
         """
         # As nobody: whether our login is good is not the question.
         call = Call(self.operation("reach", self.registry), "GET", "/v2/", accept=frozenset({200, 401}), secrets={})
-        answer = self.transport.request(call, patience=self.patience)
+        answer = self.transport.request(call, retry_policy=self.retry_policy)
         challenges = parse_challenges([answer.headers.get("www-authenticate", "")]) if answer.status == 401 else ()
         return next((one for one in challenges if one.scheme == "bearer"), next(iter(challenges), None))
 
@@ -108,7 +108,7 @@ class RegistryClient:
         Spec: "Checking if content exists in the registry" (end-3).
         """
         call = self._manifest_call("HEAD", reference, "resolve", accept={200, 404} | _NO_HEAD)
-        answer = self.transport.request(call, patience=self.patience)
+        answer = self.transport.request(call, retry_policy=self.retry_policy)
         if answer.status == 404 and self.origin == "destination":
             # What a source lists is mostly there, and some say 404 to HEAD alone.
             return None
@@ -133,7 +133,7 @@ class RegistryClient:
         Spec: "Pulling manifests" (end-3).
         """
         call = self._manifest_call("GET", reference, "pull manifest", accept={200}, limit=MANIFEST_LIMIT)
-        answer = self.transport.request(call, patience=self.patience)
+        answer = self.transport.request(call, retry_policy=self.retry_policy)
         said = answer.headers.get("docker-content-digest", "")
         claimed = said if is_digest(said) else ""
         manifest = parse_manifest(answer.body, content_type=_media_type(answer) or "", algorithm=reference.digest or claimed or "sha256:")
@@ -157,13 +157,13 @@ class RegistryClient:
     def _listed_referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
         if self.capabilities.has_referrers is False:
             return None
-        operation = self.operation("list referrers of", repository.at(digest))
+        operation = self.operation("list referrers of", repository.with_digest(digest))
         found: list[Descriptor] = []
         target: str | None = f"/v2/{repository.path}/referrers/{digest}"
         while target is not None:
             accept = {200} | _NO_REFERRERS | _MAYBE_NO_REFERRERS if not found else {200}
             call = Call(operation, "GET", target, _scopes(repository, "pull"), frozenset(accept), {"Accept": OCI_INDEX}, limit_bytes=MANIFEST_LIMIT)
-            answer = self.transport.request(call, patience=self.patience)
+            answer = self.transport.request(call, retry_policy=self.retry_policy)
             if answer.status != 200 or _media_type(answer) != OCI_INDEX:
                 if self.capabilities.has_referrers is None and answer.status not in _MAYBE_NO_REFERRERS:
                     self.capabilities.learn_referrers(supported=False)
@@ -197,7 +197,7 @@ class RegistryClient:
             headers={"Content-Type": manifest.media_type},
             body=manifest.raw,
         )
-        answer = self.transport.request(call, patience=self.patience)
+        answer = self.transport.request(call, retry_policy=self.retry_policy)
         stored = answer.headers.get("docker-content-digest", "")
         if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
             raise ContentMismatchError(f"push manifest {reference}", expected=manifest.digest, actual=stored, origin=self.origin)
@@ -221,14 +221,14 @@ class RegistryClient:
         """
         part = bool(offset) or end is not None
         call = Call(
-            self.operation("pull blob", repository.at(descriptor.digest)),
+            self.operation("pull blob", repository.with_digest(descriptor.digest)),
             "GET",
             f"/v2/{repository.path}/blobs/{descriptor.digest}",
             scopes=_scopes(repository, "pull"),
             accept=frozenset({200, 206, NO_SUCH_RANGE} if part else {200}),
             headers={"Range": f"bytes={offset}-{'' if end is None else end - 1}"} if part else {},
         )
-        with self.transport.stream(call, patience=self.patience) as answer:
+        with self.transport.stream(call, retry_policy=self.retry_policy) as answer:
             yield answer
 
     def read_blob(self, repository: Repository, descriptor: Descriptor, *, limit_bytes: int) -> bytes:
@@ -239,13 +239,13 @@ class RegistryClient:
             RegistryError: It is larger than *limit_bytes*, or not to be had.
         """
         call = Call(
-            self.operation("pull blob", repository.at(descriptor.digest)),
+            self.operation("pull blob", repository.with_digest(descriptor.digest)),
             "GET",
             f"/v2/{repository.path}/blobs/{descriptor.digest}",
             scopes=_scopes(repository, "pull"),
             limit_bytes=limit_bytes,
         )
-        return self.transport.request(call, patience=self.patience).body
+        return self.transport.request(call, retry_policy=self.retry_policy).body
 
     def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
         """
@@ -254,13 +254,13 @@ class RegistryClient:
         Spec: "Checking if content exists in the registry" (end-2).
         """
         call = Call(
-            self.operation("check blob", repository.at(blob.digest)),
+            self.operation("check blob", repository.with_digest(blob.digest)),
             "HEAD",
             f"/v2/{repository.path}/blobs/{blob.digest}",
             scopes=_scopes(repository, "pull"),
             accept=frozenset({200, 404}),
         )
-        answer = self.transport.request(call, patience=self.patience)
+        answer = self.transport.request(call, retry_policy=self.retry_policy)
         return answer.status == 200 and answer.headers.get("content-length", str(blob.size_bytes)) == str(blob.size_bytes)
 
     def check_push(self, repository: Repository) -> None:
@@ -281,7 +281,7 @@ class RegistryClient:
             headers={"Content-Type": "application/octet-stream", "Content-Range": "0-0"},
             body=b"",
         )
-        answer = self.transport.request(call, patience=self.patience)
+        answer = self.transport.request(call, retry_policy=self.retry_policy)
         error = error_of(call.operation, answer.status, headers=answer.headers, body=answer.body)
         if error.code == "DENIED":
             raise error
@@ -313,7 +313,7 @@ class RegistryClient:
     def _delete(self, reference: Reference, name: str, *, accept: frozenset[int]) -> Answer:
         path = f"/v2/{reference.repository.path}/manifests/{reference.name}"
         call = Call(self.operation(name, reference), "DELETE", path, scopes=_scopes(reference.repository, "pull,push,delete"), accept=accept)
-        return self.transport.request(call, patience=self.patience)
+        return self.transport.request(call, retry_policy=self.retry_policy)
 
     def get_page(self, operation: Operation, target: str, *, scopes: Iterable[str], limit_bytes: int) -> tuple[bytes, str | None]:
         """
@@ -325,7 +325,7 @@ class RegistryClient:
         Spec: "Listing Tags" (end-8b).
         """
         call = Call(operation, "GET", target, scopes=tuple(scopes), limit_bytes=limit_bytes, headers={"Accept": "application/json"})
-        answer = self.transport.request(call, patience=self.patience)
+        answer = self.transport.request(call, retry_policy=self.retry_policy)
         return answer.body, next_page(answer, operation)
 
     def _manifest_call(self, method: str, reference: Reference, name: str, *, accept: set[int], limit: int = 0) -> Call:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.errors import Operation, safe_text
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.url import joined
+from imgsync.oci.http.url import join_url
 from imgsync.text.units import whole_number
 
 FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, OSError)
@@ -110,7 +110,7 @@ def led_to(said: str, *, base: str, operation: Operation) -> str:
         UnexpectedResponseError: It is none that can be asked for.
     """
     try:
-        return joined(base, said)
+        return join_url(base, said)
     except httpx.InvalidURL as error:
         raise unanswered(operation, error) from error
 

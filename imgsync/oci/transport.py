@@ -32,18 +32,18 @@ from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.client import Lane
-from imgsync.oci.http.request import UNTOUCHED, Outgoing
-from imgsync.oci.http.ssrf_guard import Guard
-from imgsync.oci.http.url import Origin, has_login, origin_of, parted
+from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.request import BODY_UNSENT, Request
+from imgsync.oci.http.ssrf_guard import SsrfGuard
+from imgsync.oci.http.url import Origin, has_credentials, origin_of, parse_url
 from imgsync.oci.limits.adaptive_limit import AdaptiveLimit
-from imgsync.oci.limits.rate_limit import Pace
-from imgsync.oci.limits.retry import MOST_REFUSALS, Patience, retry_call
+from imgsync.oci.limits.rate_limit import RateLimit
+from imgsync.oci.limits.retry import MAX_REFUSALS, RetryPolicy, retry_call
 from imgsync.oci.messages import LARGEST_ANSWER_BYTES, Answer, Call, StreamedAnswer
 from imgsync.oci.responses import FOREIGN_ERRORS, drain, headers_of, led_to, read_body, translated, unanswered, warnings_of
 
 if TYPE_CHECKING:
-    from imgsync.oci.http.proxy_client import ProxiedLane
+    from imgsync.oci.http.proxy_client import ProxyHttpClient
 
 _REDIRECT_LIMIT = 5
 _CONNECT_SECONDS = 10.0
@@ -63,26 +63,26 @@ _USER_AGENT = f"imgsync/{imgsync.__version__}"
 class Transport:
     """Every request to one registry from one side. `requests` counts those sent to the registry, by method."""
 
-    def __init__(self, endpoint: Endpoint, pace: Pace, *, on_warning: Callable[[str], None]) -> None:
-        """Begin with no connection open; *pace* is the registry's, shared by both sides; *on_warning* hears of each `Warning` that it sends."""
+    def __init__(self, endpoint: Endpoint, rate_limit: RateLimit, *, on_warning: Callable[[str], None]) -> None:
+        """Begin with no connection open; *rate_limit* is the registry's, shared by both sides; *on_warning* hears of each `Warning` that it sends."""
         self.endpoint = endpoint
         self._on_warning = on_warning
         self.requests: Counter[str] = Counter()
         self.capabilities = Capabilities(body_limit_bytes=endpoint.chunk_bytes)
-        self._pace = pace
-        self.pulls = pace.pulls
+        self._rate_limit = rate_limit
+        self.pull_limit = rate_limit.pull_limit
         self._auth = Authenticator(endpoint, self._ask_token_server)
         self._limit = AdaptiveLimit(endpoint.connections)
         # How often in a row it said that it is asked too much; one that never said anything else is not waited for.
-        self._refusals = MOST_REFUSALS
-        self._idle: list[Lane | ProxiedLane] = []
+        self._refusals = MAX_REFUSALS
+        self._idle: list[HttpClient | ProxyHttpClient] = []
         self._opening = 0
-        self._origin, self._host, path = parted(endpoint.url)
+        self._origin, self._host, path = parse_url(endpoint.url)
         self._path = path.rstrip("/")
         own = [origin_of(endpoint.led_by or endpoint.url)[1:]]
         if endpoint.token_server:
             own.append(origin_of(endpoint.token_server)[1:])
-        self._guard = Guard(own)
+        self._guard = SsrfGuard(own)
 
     def __repr__(self) -> str:
         """Say which registry, which side, and how many lanes are idle."""
@@ -120,7 +120,7 @@ class Transport:
         while self._idle:
             self._idle.pop().close()
 
-    def request(self, call: Call, *, patience: Patience) -> Answer:
+    def request(self, call: Call, *, retry_policy: RetryPolicy) -> Answer:
         """
         Send *call*, its body bytes or nothing, and return the whole answer; transient errors are tried again.
 
@@ -129,35 +129,35 @@ class Transport:
         """
 
         def once() -> Answer:
-            with self._exchange(call, patience=patience) as (response, url):
+            with self._exchange(call, retry_policy=retry_policy) as (response, url):
                 body = read_body(response, call.limit_bytes, operation=call.operation)
                 return Answer(response.status_code, headers_of(response), body, url)
 
-        return retry_call(once, patience, operation=call.operation.name, reference=call.operation.reference)
+        return retry_call(once, retry_policy, operation=call.operation.name, reference=call.operation.reference)
 
     @contextlib.contextmanager
-    def stream(self, call: Call, *, patience: Patience) -> Iterator[StreamedAnswer]:
+    def stream(self, call: Call, *, retry_policy: RetryPolicy) -> Iterator[StreamedAnswer]:
         """
         Send *call* once and give the answer with its body unread; the lane is held until the block ends.
 
         Raises:
             RegistryError: As `request`, also out of the chunks.
         """
-        with self._exchange(call, patience=patience) as (response, _):
+        with self._exchange(call, retry_policy=retry_policy) as (response, _):
             yield StreamedAnswer(response.status_code, headers_of(response), translated(response.iter_raw(), call.operation))
 
     @contextlib.contextmanager
-    def _exchange(self, call: Call, *, patience: Patience) -> Iterator[tuple[httpx.Response, str]]:
-        with self._limit.slot(patience.check) as slot, self._counted(call, patience), self._lane() as lane:
-            response, url = self._authorised(lane, call, patience=patience)
+    def _exchange(self, call: Call, *, retry_policy: RetryPolicy) -> Iterator[tuple[httpx.Response, str]]:
+        with self._limit.slot(retry_policy.check) as slot, self._counted(call, retry_policy), self._lane() as lane:
+            response, url = self._authorised(lane, call, retry_policy=retry_policy)
             for text in warnings_of(response.headers):
                 self._on_warning(text)
             try:
                 if response.status_code in _TOO_MUCH:
-                    self._limit.complained(slot)
+                    self._limit.decrease(slot)
                     self._refusals += 1
                 else:
-                    self._limit.went_well()
+                    self._limit.increase()
                     self._refusals = 0
                 if response.status_code not in call.accept:
                     raise self._refused(call, response, url)
@@ -166,19 +166,19 @@ class Transport:
                 response.close()
 
     @contextlib.contextmanager
-    def _counted(self, call: Call, patience: Patience) -> Iterator[None]:
+    def _counted(self, call: Call, retry_policy: RetryPolicy) -> Iterator[None]:
         """Take one of the pulls left for a call that may be counted as one."""
         if not call.pulls:
             yield
             return
-        self.pulls.take(patience.check)
+        self.pull_limit.acquire(retry_policy.check)
         try:
             yield
         finally:
-            self.pulls.give_back()
+            self.pull_limit.release()
 
     @contextlib.contextmanager
-    def _lane(self) -> Iterator[Lane | ProxiedLane]:
+    def _lane(self) -> Iterator[HttpClient | ProxyHttpClient]:
         # Last in, first out: warm connections are used again, cold ones stay few.
         lane = self._idle.pop() if self._idle else self._new_lane()
         try:
@@ -193,29 +193,29 @@ class Transport:
         else:
             self._idle.append(lane)
 
-    def _authorised(self, lane: Lane | ProxiedLane, call: Call, *, patience: Patience) -> tuple[httpx.Response, str]:
+    def _authorised(self, lane: HttpClient | ProxyHttpClient, call: Call, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         if call.secrets is not None:
-            return self._followed(lane, call, None, patience=patience)
-        header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
-        response, url = self._followed(lane, call, header, patience=patience)
-        if response.status_code == _EXPECTATION_FAILED and UNTOUCHED in response.extensions:
+            return self._followed(lane, call, None, retry_policy=retry_policy)
+        header = self._auth.header(call.scopes, operation=call.operation, retry_policy=retry_policy)
+        response, url = self._followed(lane, call, header, retry_policy=retry_policy)
+        if response.status_code == _EXPECTATION_FAILED and BODY_UNSENT in response.extensions:
             drain(response)
             call = replace(call, expects=False)
-            response, url = self._followed(lane, call, header, patience=patience)
-        replayable = call.body is None or isinstance(call.body, bytes) or UNTOUCHED in response.extensions
+            response, url = self._followed(lane, call, header, retry_policy=retry_policy)
+        replayable = call.body is None or isinstance(call.body, bytes) or BODY_UNSENT in response.extensions
         if response.status_code != 401 or origin_of(url) != self._origin:
             return response, url
         # Kept in memory: the lane is needed for what follows, and the words if nothing does.
         response = self._kept(response, call.operation)
         challenges = response.headers.get_list("www-authenticate")
         if not any(challenges) and self._auth.challenge is None:
-            challenges = self._challenges_at_root(lane, call, patience)
+            challenges = self._challenges_at_root(lane, call, retry_policy)
         if not self._auth.challenged(challenges, call.scopes, sent=header, operation=call.operation):
             return response, url
         if not replayable:
             raise self._auth.explain(call.operation.failed(TokenRefusedError, "the token was refused", status=401), call.scopes)
-        header = self._auth.header(call.scopes, operation=call.operation, patience=patience)
-        return self._followed(lane, call, header, patience=patience)
+        header = self._auth.header(call.scopes, operation=call.operation, retry_policy=retry_policy)
+        return self._followed(lane, call, header, retry_policy=retry_policy)
 
     def _kept(self, response: httpx.Response, operation: Operation) -> httpx.Response:
         """Return *response* with its body read, as far as it can be and is short."""
@@ -228,16 +228,16 @@ class Transport:
         headers = [(name, value) for name, value in response.headers.raw if name.lower() not in {b"content-encoding", b"content-length", b"transfer-encoding"}]
         return httpx.Response(response.status_code, headers=headers, stream=httpx.ByteStream(body))
 
-    def _challenges_at_root(self, lane: Lane | ProxiedLane, call: Call, patience: Patience) -> list[str]:
+    def _challenges_at_root(self, lane: HttpClient | ProxyHttpClient, call: Call, retry_policy: RetryPolicy) -> list[str]:
         """Ask `GET /v2/` for the challenge that a 401 came without."""
-        response = self._send(lane, Call(call.operation, "GET", "/v2/"), f"{self.endpoint.url}/v2/", None, patience=patience)
+        response = self._send(lane, Call(call.operation, "GET", "/v2/"), f"{self.endpoint.url}/v2/", None, retry_policy=retry_policy)
         drain(response)
         return response.headers.get_list("www-authenticate") if response.status_code == 401 else []
 
-    def _followed(self, lane: Lane | ProxiedLane, call: Call, authorization: str | None, *, patience: Patience) -> tuple[httpx.Response, str]:
+    def _followed(self, lane: HttpClient | ProxyHttpClient, call: Call, authorization: str | None, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         url = call.target if "://" in call.target else self.endpoint.url + call.target
         for _ in range(_REDIRECT_LIMIT + 1):
-            response = self._send(lane, call, url, authorization, patience=patience)
+            response = self._send(lane, call, url, authorization, retry_policy=retry_policy)
             if response.status_code not in _REDIRECTS or response.status_code in call.accept:
                 return response, url
             location = response.headers.get("location")
@@ -251,14 +251,14 @@ class Transport:
         if call.method not in {"GET", "HEAD"}:
             raise call.operation.failed(UnexpectedResponseError, "the registry redirects a write, which is not followed")
         target = led_to(location, base=url, operation=call.operation)
-        if has_login(target) or (target.startswith("http:") and url.startswith("https:")):
+        if has_credentials(target) or (target.startswith("http:") and url.startswith("https:")):
             raise call.operation.failed(
                 InsecureError, "the registry redirects to where it is not safe to follow", hint="redirects must stay on https and hold no credentials"
             )
         return target
 
-    def _send(self, lane: Lane | ProxiedLane, call: Call, url: str, authorization: str | None, *, patience: Patience) -> httpx.Response:
-        self._pace.wait(patience.pause)
+    def _send(self, lane: HttpClient | ProxyHttpClient, call: Call, url: str, authorization: str | None, *, retry_policy: RetryPolicy) -> httpx.Response:
+        self._rate_limit.wait(retry_policy.pause)
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **call.headers}
         try:
             origin, host, target = self._parts_of(url)
@@ -269,7 +269,7 @@ class Transport:
             headers.update(call.secrets or {})
             if authorization is not None:
                 headers["Authorization"] = authorization
-        request = Outgoing(
+        request = Request(
             call.method,
             origin,
             host,
@@ -278,11 +278,11 @@ class Transport:
             call.body,
             call.length_bytes,
             call.expects,
-            timeout_seconds=patience.request_seconds,
-            connect_seconds=min(_CONNECT_SECONDS, patience.request_seconds),
-            answer_seconds=patience.request_seconds * (_COMMIT_FACTOR if call.commits else 1),
+            timeout_seconds=retry_policy.request_seconds,
+            connect_timeout_seconds=min(_CONNECT_SECONDS, retry_policy.request_seconds),
+            response_timeout_seconds=retry_policy.request_seconds * (_COMMIT_FACTOR if call.commits else 1),
         )
-        left = self.pulls.left
+        left = self.pull_limit.quota
         began = time.monotonic()
         try:
             response = lane.send(request)
@@ -291,17 +291,17 @@ class Transport:
         if call.body is None:
             self.capabilities.learn_round_trip(time.monotonic() - began)
         if "/manifests/" in url and response.status_code != 401:
-            self.pulls.learn(headers_of(response), before=left)
+            self.pull_limit.update(headers_of(response), before=left)
         return response
 
     def _parts_of(self, url: str) -> tuple[Origin, str, str]:
-        """Return origin, Host header and target of *url*, as `parted`; the registry's own, which most are, without taking it apart."""
+        """Return origin, Host header and target of *url*, as `parse_url`; the registry's own, which most are, without taking it apart."""
         own = self.endpoint.url
         if url.startswith(own):
             target = url[len(own) :]
             if target.startswith("/") and target.isascii() and target.isprintable() and " " not in target and "#" not in target:
                 return self._origin, self._host, self._path + target
-        return parted(url)
+        return parse_url(url)
 
     def _refused(self, call: Call, response: httpx.Response, url: str) -> RegistryError:
         origin = origin_of(url)
@@ -316,31 +316,31 @@ class Transport:
         error = error_of(call.operation, response.status_code, headers=headers_of(response), body=self._auth.conceal(body))
         if call.pulls and isinstance(error, RateLimitedError) and _PULL_LIMIT in error.detail:
             # Unlike a registry that is asked too fast, this one will say no for hours.
-            raise self.pulls.refused()
+            raise self.pull_limit.exhaust()
         if elsewhere and isinstance(error, AuthenticationError | AccessDeniedError):
             error.hint = f"it was {origin[1]}, to which the registry sent us, that refuses; it was not told who we are"
         elif isinstance(error, AuthenticationError):
             return self._auth.explain(error, call.scopes)
         if isinstance(error, RateLimitedError):
-            error.in_turn = self._refusals < MOST_REFUSALS
+            error.in_turn = self._refusals < MAX_REFUSALS
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
             asked = self._throttled_seconds() if error.retry_after_seconds is None else error.retry_after_seconds
-            self._pace.close_for(asked)
+            self._rate_limit.block_for(asked)
         return error
 
     def _throttled_seconds(self) -> float:
         """Return how long nobody asks a registry that says 429 and not until when: longer with each that follows another."""
         return float(min(_THROTTLED_SECONDS, _FIRST_THROTTLED_SECONDS * 2 ** (self._refusals - 1)))
 
-    def _new_lane(self) -> Lane | ProxiedLane:
+    def _new_lane(self) -> HttpClient | ProxyHttpClient:
         return new_lane(self.endpoint, self._guard)
 
     def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str], form: bytes | None) -> TokenAnswer:
         """Ask a token server once; redirects are not followed, so an answer is the named server's own."""
         own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
         try:
-            origin, host, target = parted(url)
-            request = Outgoing("POST" if form else "GET", origin, host, target, tuple({**own, **headers}.items()), form, timeout_seconds=_TOKEN_SECONDS)
+            origin, host, target = parse_url(url)
+            request = Request("POST" if form else "GET", origin, host, target, tuple({**own, **headers}.items()), form, timeout_seconds=_TOKEN_SECONDS)
             # On a lane beside the one that waits for the token: several repositories' tokens are asked for at once.
             with self._lane() as lane, contextlib.closing(lane.send(request)) as response:
                 body = read_body(response, LARGEST_ANSWER_BYTES, operation=operation)
@@ -351,10 +351,10 @@ class Transport:
             raise unanswered(operation, error) from error
 
 
-def new_lane(endpoint: Endpoint, guard: Guard) -> Lane | ProxiedLane:
+def new_lane(endpoint: Endpoint, guard: SsrfGuard) -> HttpClient | ProxyHttpClient:
     """Return a transport for one request at a time, with two connections: the registry's, and one to where it keeps its blobs."""
     if endpoint.proxy is None:
-        return Lane(endpoint.context, guard)
-    from imgsync.oci.http.proxy_client import ProxiedLane
+        return HttpClient(endpoint.context, guard)
+    from imgsync.oci.http.proxy_client import ProxyHttpClient
 
-    return ProxiedLane(endpoint.context(), endpoint.proxy)
+    return ProxyHttpClient(endpoint.context(), endpoint.proxy)

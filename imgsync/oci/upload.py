@@ -22,7 +22,7 @@ from imgsync.errors import (
     UnreachableError,
 )
 from imgsync.oci.errors import Operation
-from imgsync.oci.http.url import has_login, origin_of, parted
+from imgsync.oci.http.url import has_credentials, origin_of, parse_url
 from imgsync.oci.messages import Answer, Call, StreamedAnswer
 from imgsync.oci.registry import RegistryClient, repository_scopes
 from imgsync.oci.responses import led_to
@@ -89,7 +89,7 @@ class UploadSession:
 
     @property
     def _operation(self) -> Operation:
-        return self.client.operation("push blob", self.repository.at(self.descriptor.digest))
+        return self.client.operation("push blob", self.repository.with_digest(self.descriptor.digest))
 
     def _send(
         self, method: str, url: str, body: Iterable[bytes] | None, length: int, *, accept: set[int], headers: Mapping[str, str] | None = None
@@ -106,7 +106,7 @@ class UploadSession:
             expects=body is not None and (method == "PATCH" or length >= _ASKED_BYTES),
             commits=method == "PUT",
         )
-        with self.client.transport.stream(call, patience=self.client.patience) as answer:
+        with self.client.transport.stream(call, retry_policy=self.client.retry_policy) as answer:
             return answer
 
     @contextlib.contextmanager
@@ -124,13 +124,13 @@ class UploadSession:
     def cancel(self) -> None:
         """Tell the registry to forget the session; it would do so by itself in time, so no failure matters."""
         call = Call(
-            self.client.operation("cancel upload", self.repository.at(self.descriptor.digest)),
+            self.client.operation("cancel upload", self.repository.with_digest(self.descriptor.digest)),
             "DELETE",
             self.location,
             scopes=repository_scopes(self.repository, "pull,push"),
             accept=frozenset(range(200, 600)),
         )
-        with contextlib.suppress(RegistryError), self.client.transport.stream(call, patience=self.client.patience):
+        with contextlib.suppress(RegistryError), self.client.transport.stream(call, retry_policy=self.client.retry_policy):
             return
 
 
@@ -155,20 +155,20 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
         answer = _post(client, repository, descriptor, query="", mount_from="")
     if answer.status == 201:
         return None
-    operation = client.operation("begin upload of blob", repository.at(descriptor.digest))
+    operation = client.operation("begin upload of blob", repository.with_digest(descriptor.digest))
     location = _location(client, operation, answer.headers.get("location", ""), base=answer.url, status=answer.status)
     return UploadSession(client, repository, descriptor, location, whole_number(answer.headers.get("oci-chunk-min-length", "")) or 0)
 
 
 def _post(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, query: str, mount_from: str) -> Answer:
     call = Call(
-        client.operation("begin upload of blob", repository.at(descriptor.digest)),
+        client.operation("begin upload of blob", repository.with_digest(descriptor.digest)),
         "POST",
         f"/v2/{repository.path}/blobs/uploads/{query}",
         scopes=repository_scopes(repository, "pull,push", mount_from=mount_from),
         accept=frozenset({201, 202} if query else {202}),
     )
-    return client.transport.request(call, patience=client.patience)
+    return client.transport.request(call, retry_policy=client.retry_policy)
 
 
 def _location(client: RegistryClient, operation: Operation, said: str, *, base: str, status: int) -> str:
@@ -177,8 +177,8 @@ def _location(client: RegistryClient, operation: Operation, said: str, *, base: 
         raise operation.failed(UnexpectedResponseError, "the registry opened an upload session without saying where", status=status)
     own_url = client.transport.endpoint.url
     location = led_to(said, base=base, operation=operation)
-    (_, host, _), _, target = parted(location)
-    if has_login(location):
+    (_, host, _), _, target = parse_url(location)
+    if has_credentials(location):
         raise operation.failed(InsecureError, "the registry wants the blob sent to an address with a login in it", hint="nothing was sent there")
     if host != origin_of(own_url)[1]:
         raise operation.failed(InsecureError, f"the registry wants the blob sent to another host, {host}", hint="nothing was sent there")

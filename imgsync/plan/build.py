@@ -142,7 +142,7 @@ class _Planner:
             try:
                 return selected, tag, planner.plan(selected.repository, tag)
             except ImgsyncError as error:
-                return selected, tag, _error(mirror, str(selected.repository.repository.named(tag.name)), error)
+                return selected, tag, _error(mirror, str(selected.repository.repository.with_name(tag.name)), error)
 
         items = ((selected, tag) for selected in result.selected for tag in selected.tags)
         existing = 0
@@ -169,13 +169,13 @@ class _Planner:
             return True
         if not outcome.exists:
             if selected.certain:
-                reference = str(selected.repository.repository.tagged(tag.name))
+                reference = str(selected.repository.repository.with_tag(tag.name))
                 self._log.warning("tag.vanished", mirror=result.mirror.name, source=reference, reason="listed, but gone when asked for")
             return False
         for destination in outcome.dropped:
             self._log.warning("state.degraded", reason=f"the record of {destination} does not fit its manifest; it was dropped, and the destination asked")
         if outcome.moved:
-            self._log.warning("tag.moved", mirror=result.mirror.name, source=str(selected.repository.repository.named(tag.name)), reason=outcome.moved)
+            self._log.warning("tag.moved", mirror=result.mirror.name, source=str(selected.repository.repository.with_name(tag.name)), reason=outcome.moved)
         for warning in outcome.warnings:
             self._log.warning("referrers.incomplete", mirror=result.mirror.name, reason=warning)
         result.changes += outcome.changes

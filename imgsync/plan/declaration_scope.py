@@ -53,7 +53,7 @@ class Declared:
             for destination in self._mirror.destinations:
                 try:
                     target = expand_repository(destination, path, relative=relative, registry=source.repository.registry)
-                    yield Repository(destination.registry, target).tagged(expand_tag(destination, source.tag))
+                    yield Repository(destination.registry, target).with_tag(expand_tag(destination, source.tag))
                 except InvalidReferenceError:
                     continue
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError
 from imgsync.filters.versions import natural_key
-from imgsync.oci.limits.retry import Patience
-from imgsync.oci.spec.reference import parse_path, parse_registry
+from imgsync.oci.limits.retry import RetryPolicy
+from imgsync.oci.spec.reference import parse_registry, parse_repository_path
 from imgsync.registries.clients import Registries
 
 
@@ -30,12 +30,12 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
     """
     host, _, path = text.rstrip("/").partition("/")
     registry = parse_registry(host)
-    client = registries.client(registry, "source", Patience(check=check, on_retry=registries.on_retry))
+    client = registries.client(registry, "source", RetryPolicy(check=check, on_retry=registries.on_retry))
     lister = registries.lister(client)
     if path:
-        path = parse_path(path)
+        path = parse_repository_path(path)
         try:
-            listing = lister.tags(parse_path(path, registry=registry))
+            listing = lister.tags(parse_repository_path(path, registry=registry))
         except (NotFoundError, AccessDeniedError, AuthenticationError):
             # Some registries refuse what they do not have.
             listing = None

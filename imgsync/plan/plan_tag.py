@@ -89,7 +89,7 @@ class TagPlanner:
             ImgsyncError: A registry fails, or the image is none we copy.
         """
         self._check()
-        source = found.repository.named(tag.name)
+        source = found.repository.with_name(tag.name)
         immutable = any(glob.fullmatch(tag.name) for glob in self._immutable)
         targets = [self._target(destination, found, tag.name) for destination in self._mirror.destinations]
         result = TagPlan()
@@ -135,7 +135,7 @@ class TagPlanner:
         def served() -> dict[Reference, str | None]:
             return {target.reference: self._served(target) for target in targets}
 
-        is_far = self._source.capabilities.is_far and self._source.transport.pulls.left is None
+        is_far = self._source.capabilities.is_far and self._source.transport.pull_limit.quota is None
         # What may have to wait is asked for its digest alone: its manifest could be wanted days later, and pulls are counted.
         may_wait = self._mirror.tags.min_age_seconds is not None
         if tag.digest is None and not may_wait and is_far and all(target.record is None for target in targets):
@@ -164,7 +164,7 @@ class TagPlanner:
 
     def _target(self, destination: Destination, found: SourceRepository, tag: str) -> _Target:
         path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
-        reference = Repository(destination.registry, path).tagged(expand_tag(destination, tag))
+        reference = Repository(destination.registry, path).with_tag(expand_tag(destination, tag))
         record = self._state.record(str(reference))
         return _Target(reference, record if record is not None and record.is_sure else None)
 
@@ -312,7 +312,7 @@ class TagPlanner:
             _Moved: The tag names another manifest.
         """
         by_tag = tag.digest is None and self._cache.get(digest) is None
-        root = pull_manifest(self._source, source if by_tag else source.repository.at(digest), self._cache)
+        root = pull_manifest(self._source, source if by_tag else source.repository.with_digest(digest), self._cache)
         if root.digest != digest:
             raise _Moved(root)
         return selected_root(root, self._platforms)

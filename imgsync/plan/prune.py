@@ -64,7 +64,7 @@ def _selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
                 target = Repository(destination.registry, path)
                 for tag in {*(tag.name for tag in found.tags), *one.mirror.tags.names}:
                     if not is_digest(tag) or "{" not in destination.tag:
-                        yield str(target.tagged(expand_tag(destination, tag)))
+                        yield str(target.with_tag(expand_tag(destination, tag)))
 
 
 def deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str]) -> Mapping[str, tuple[Change, ...]]:

@@ -14,7 +14,7 @@ from imgsync.images.image import ManifestCache, pull_manifest
 from imgsync.oci.listing.lister import Lister
 from imgsync.oci.listing.model import ListedTag, TagListing
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.digest import digest_of, is_digest
+from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.manifest import Descriptor, Manifest
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import is_referrers_tag
@@ -77,10 +77,10 @@ class _Dates:
 
     def _from_config(self, tag: str) -> tuple[str, datetime | None]:
         digest = self._listed[tag].digest
-        reference = self._repository.at(digest) if digest else self._repository.tagged(tag)
+        reference = self._repository.with_digest(digest) if digest else self._repository.with_tag(tag)
         manifest = pull_manifest(self._client, reference, self._cache)
         while manifest.config is None and manifest.children:
-            manifest = pull_manifest(self._client, self._repository.at(manifest.children[0].digest), self._cache)
+            manifest = pull_manifest(self._client, self._repository.with_digest(manifest.children[0].digest), self._cache)
         return tag, self._created(manifest)
 
     def _created(self, manifest: Manifest) -> datetime | None:
@@ -90,8 +90,8 @@ class _Dates:
 
     def _config_bytes(self, config: Descriptor) -> bytes:
         raw = self._client.read_blob(self._repository, config, limit_bytes=_CONFIG_LIMIT)
-        if digest_of(raw, like=config.digest) != config.digest:
-            raise UnsupportedContentError(f"the config of {self._repository.at(config.digest)} does not have that digest")
+        if compute_digest(raw, like=config.digest) != config.digest:
+            raise UnsupportedContentError(f"the config of {self._repository.with_digest(config.digest)} does not have that digest")
         return raw
 
 

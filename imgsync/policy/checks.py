@@ -13,10 +13,10 @@ from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
 from imgsync.images.referrers import Referrer, ReferrerReader
 from imgsync.oci.errors import safe_text
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.digest import digest_of
+from imgsync.oci.spec.digest import compute_digest
 from imgsync.oci.spec.manifest import Descriptor, parse_platform
 from imgsync.oci.spec.reference import Repository
-from imgsync.oci.spec.referrers import annotated_layers
+from imgsync.oci.spec.referrers import read_annotated_layers
 from imgsync.policy.cosign import BUNDLE, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, Signed, bundle_problem, simple_problem
 from imgsync.text.units import format_bytes
 
@@ -74,7 +74,7 @@ class Checks:
     @cached_property
     def _image(self) -> Image:
         """The image as it will be pushed, with the platforms that the mirror takes."""
-        pulled = pull_manifest(self._client, self._signed.repository.at(self._signed.digest), self._cache)
+        pulled = pull_manifest(self._client, self._signed.repository.with_digest(self._signed.digest), self._cache)
         platforms = None if self._mirror.platforms is None else [parse_platform(text) for text in self._mirror.platforms]
         root = selected_root(pulled, platforms)
         return read_image(self._client, self._signed.repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
@@ -98,7 +98,7 @@ class Checks:
     def _unsigned(self, require: Require) -> Iterator[str]:
         reasons: Counter[str] = Counter()
         unread: RegistryError | None = None
-        for number, (layer, notes) in enumerate(layer for one in self._refer((SIMPLE_SIGNING, BUNDLE)) for layer in annotated_layers(one.root)):
+        for number, (layer, notes) in enumerate(layer for one in self._refer((SIMPLE_SIGNING, BUNDLE)) for layer in read_annotated_layers(one.root)):
             if number == _SIGNATURES_LIMIT:
                 reasons[f"those after the first {_SIGNATURES_LIMIT} not looked at"] += 1
                 break
@@ -138,7 +138,7 @@ class Checks:
             return f"larger than {format_bytes(_SIGNATURE_LIMIT_BYTES)}"
         if layer.digest != self._content[0]:
             content = self._client.read_blob(self._signed.repository, layer, limit_bytes=_SIGNATURE_LIMIT_BYTES)
-            if digest_of(content, like=layer.digest) != layer.digest:
+            if compute_digest(content, like=layer.digest) != layer.digest:
                 return "damaged on its way"
             self._content = (layer.digest, content)
         return ""

@@ -18,11 +18,11 @@ from imgsync.oci.auth.aws import Aws, has_boto3, is_ecr
 from imgsync.oci.auth.credential_helper import ask_helper
 from imgsync.oci.auth.keychain import Keychain
 from imgsync.oci.endpoint import Credentials, CredentialSource, Declared, Endpoint
-from imgsync.oci.http.tls import tls_context
-from imgsync.oci.http.url import login_of
-from imgsync.oci.limits.pull_limit import PullsLeft
-from imgsync.oci.limits.rate_limit import Pace
-from imgsync.oci.limits.retry import Patience, RetryDetails
+from imgsync.oci.http.tls import make_tls_context
+from imgsync.oci.http.url import find_url_secrets
+from imgsync.oci.limits.pull_limit import PullQuota
+from imgsync.oci.limits.rate_limit import RateLimit
+from imgsync.oci.limits.retry import RetryDetails, RetryPolicy
 from imgsync.oci.listing.api import Api, ApiAccess
 from imgsync.oci.listing.lister import Lister, kind_by_host
 from imgsync.oci.registry import RegistryClient
@@ -62,7 +62,7 @@ class Registries:
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiAccess] = {}
-        self._paces: dict[str, Pace] = {}
+        self._rate_limits: dict[str, RateLimit] = {}
         for warning in self._keychain.warnings:
             on_warning(warning)
         self._contexts: dict[Tls, ssl.SSLContext] = {}
@@ -91,14 +91,14 @@ class Registries:
         return registries | {url: access.transport.requests for (_, side, url), access in self._apis.items() if side == origin}
 
     def source(self, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
-        """Return a client of the mirror's source, with the mirror's patience; *check* may end its waiting."""
-        return self.client(mirror.source.registry, "source", self.patience(mirror, check=check))
+        """Return a client of the mirror's source, with the mirror's retry policy; *check* may end its waiting."""
+        return self.client(mirror.source.registry, "source", self.retry_policy(mirror, check=check))
 
     def destination(self, registry: str, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
-        """Return a client of a destination registry, with the mirror's patience."""
-        return self.client(registry, "destination", self.patience(mirror, check=check))
+        """Return a client of a destination registry, with the mirror's retry policy."""
+        return self.client(registry, "destination", self.retry_policy(mirror, check=check))
 
-    def client(self, registry: str, origin: str, patience: Patience) -> RegistryClient:
+    def client(self, registry: str, origin: str, retry_policy: RetryPolicy) -> RegistryClient:
         """
         Return a client of *registry* as "source" or "destination".
 
@@ -107,25 +107,25 @@ class Registries:
         """
         key = (registry, origin)
         if key not in self._transports:
-            self._transports[key] = self._transport(self._endpoint(registry, origin), self._pace(registry))
-        return RegistryClient(self._transports[key], patience)
+            self._transports[key] = self._transport(self._endpoint(registry, origin), self._rate_limit(registry))
+        return RegistryClient(self._transports[key], retry_policy)
 
-    def _transport(self, endpoint: Endpoint, pace: Pace) -> Transport:
+    def _transport(self, endpoint: Endpoint, rate_limit: RateLimit) -> Transport:
         def warn(text: str) -> None:
             # Bounded: what is said anew each time is not worth telling for ever.
             if (endpoint.registry, text) not in self._warned and len(self._warned) < _MOST_WARNINGS:
                 self._warned.add((endpoint.registry, text))
                 self._on_registry_warning(endpoint.registry, text)
 
-        return Transport(endpoint, pace, on_warning=warn)
+        return Transport(endpoint, rate_limit, on_warning=warn)
 
-    def pulls_left(self, registry: str) -> PullsLeft | None:
+    def pulls_left(self, registry: str) -> PullQuota | None:
         """Return what *registry* said is left of the pulls it allows us, None where it does not count them or was not asked."""
-        pace = self._paces.get(registry)
-        return None if pace is None else pace.pulls.left
+        rate_limit = self._rate_limits.get(registry)
+        return None if rate_limit is None else rate_limit.pull_limit.quota
 
     def lister(self, client: RegistryClient) -> Lister:
-        """Return who lists the registry of *client*, with its patience, in the dialect that is declared or fits."""
+        """Return who lists the registry of *client*, with its retry policy, in the dialect that is declared or fits."""
         trusted = self.trust.of(client.registry)
         return Lister(client, trusted.listing, lambda url: self.api(client, url), api_url=trusted.listing_url)
 
@@ -163,24 +163,24 @@ class Registries:
             endpoint = replace(own, at=at, plain=at.startswith("http:"), token_server=None, led_by="" if named else own.url)
             host = urlsplit(own.url).hostname or ""
             # The registry's declared rate counts what the registry is asked; an API elsewhere has limits of its own.
-            pace = self._pace(client.registry) if urlsplit(at).netloc == urlsplit(own.url).netloc else Pace(client.registry, None)
-            self._apis[key] = ApiAccess(self._transport(endpoint, pace), host, self._on_secret, named=named is not None)
-        return Api(self._apis[key], client.patience)
+            rate_limit = self._rate_limit(client.registry) if urlsplit(at).netloc == urlsplit(own.url).netloc else RateLimit(client.registry, None)
+            self._apis[key] = ApiAccess(self._transport(endpoint, rate_limit), host, self._on_secret, named=named is not None)
+        return Api(self._apis[key], client.retry_policy)
 
-    def patience(self, mirror: Mirror, *, check: Callable[[], None]) -> Patience:
+    def retry_policy(self, mirror: Mirror, *, check: Callable[[], None]) -> RetryPolicy:
         """Return how long *mirror* bears with a registry."""
-        return Patience(
+        return RetryPolicy(
             attempts=mirror.retry.attempts,
             interval_seconds=mirror.retry.interval_seconds,
             request_seconds=mirror.timeouts.request_seconds,
-            login=mirror.retry.login,
+            login_attempts=mirror.retry.login,
             check=check,
             on_retry=self.on_retry,
         )
 
     def _endpoint(self, registry: str, origin: str) -> Endpoint:
         trusted = self.trust.of(registry)
-        self._on_secret(login_of(trusted.proxy or ""))
+        self._on_secret(find_url_secrets(trusted.proxy or ""))
         return Endpoint(
             registry=registry,
             origin=origin,
@@ -194,8 +194,8 @@ class Registries:
             pushes=self._pushes and origin == "destination",
         )
 
-    def _pace(self, registry: str) -> Pace:
-        return self._paces.setdefault(registry, Pace(registry, self.trust.of(registry).rate))
+    def _rate_limit(self, registry: str) -> RateLimit:
+        return self._rate_limits.setdefault(registry, RateLimit(registry, self.trust.of(registry).rate))
 
     def _credentials(self, registry: str, trusted: RegistryTrust) -> CredentialSource:
         if trusted.credentials is None:
@@ -215,7 +215,7 @@ class Registries:
         # One context per set of settings: making one takes tens of milliseconds.
         if tls not in self._contexts:
             try:
-                self._contexts[tls] = tls_context(ca=tls.ca, cert=tls.cert, key=tls.key, verify=tls.verify)
+                self._contexts[tls] = make_tls_context(ca=tls.ca, cert=tls.cert, key=tls.key, verify=tls.verify)
             except (OSError, ssl.SSLError) as error:
                 raise UsageError(f"the TLS files of {registry} cannot be used: {error}", hint="check `tls` in registries.yaml") from error
         return self._contexts[tls]

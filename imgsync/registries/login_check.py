@@ -39,7 +39,7 @@ def _of_mirror(mirror: Mirror, registries: Registries, *, check: Callable[[], No
         tried.extend(() if tried else _first_listed(mirror, registries, source))
         return tried[0][0] if tried else ""
 
-    yield _tried(source, mirror.name, "pull", repository, lambda found: source.resolve(found.named(tag)))
+    yield _tried(source, mirror.name, "pull", repository, lambda found: source.resolve(found.with_name(tag)))
     for destination in mirror.destinations:
         client = registries.destination(destination.registry, mirror, check=check)
         paths = [expand_repository(destination, path, relative=relative, registry=source.registry) for path, relative in tried]

@@ -21,7 +21,7 @@ from imgsync import __version__
 from imgsync.errors import RequeueError
 from imgsync.oci.errors import retry_after_seconds, safe_text
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.tls import tls_context
+from imgsync.oci.http.tls import make_tls_context
 from imgsync.requeue.model import STARTING, NextRun
 from imgsync.text.redaction import Redaction
 
@@ -83,7 +83,7 @@ class _NotTakenError(Exception):
 
 
 def _send_once(post: Post, next_run: NextRun) -> None:
-    context = tls_context()
+    context = make_tls_context()
     proxy = None if post.proxy is None else httpx.Proxy(post.proxy, ssl_context=context if post.proxy.startswith("https:") else None)
     headers = (("User-Agent", f"imgsync/{__version__}"), ("Accept-Encoding", "identity"), *post.headers)
     try:

@@ -84,14 +84,14 @@ class BlobCarrier:
                     # At once and as often as sizes are left to try: nothing here gets better by waiting.
                     task.deadline.check()
 
-        if retry_call(attempt, task.destination.patience, operation="copy blob", reference=str(task.repository.at(blob.digest))):
+        if retry_call(attempt, task.destination.retry_policy, operation="copy blob", reference=str(task.repository.with_digest(blob.digest))):
             self._memory.saw(task.repository, blob.digest)
             task.progress.seen.append(blob.digest)
 
     def _attempt(self, task: Task, blob: Descriptor) -> bool:
         """Mount or send the blob once; return whether the repository holds it, False for a foreign layer nobody has."""
         elsewhere = next(iter(self._memory.repositories(task.repository.registry, blob.digest)), task.repository.path)
-        if blob.foreign and not task.source.has_blob(task.job.source.repository, blob):
+        if blob.is_external and not task.source.has_blob(task.job.source.repository, blob):
             return False
         # Who has the blob already will mount it.
         others = [other for other in task.job.registries if not self._memory.repositories(other, blob.digest)]
@@ -133,7 +133,7 @@ class BlobCarrier:
         if (full := self._full.get(project)) is not None:
             # Registries find out only when they have all of a blob.
             session.cancel()
-            refused = task.destination.operation("push blob", task.repository.at(blob.digest))
+            refused = task.destination.operation("push blob", task.repository.with_digest(blob.digest))
             raise refused.failed(QuotaSpentError, full.detail, status=full.status, code=full.code, hint=full.hint)
         moved = 0
 

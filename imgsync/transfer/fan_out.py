@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 
 from imgsync.concurrency.greenlets import Event, spawn
-from imgsync.oci.spec.digest import RunningDigest, verified
+from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
 from imgsync.oci.spec.manifest import Descriptor
 from imgsync.transfer.model import Task
 from imgsync.transfer.ranges import Ranges
@@ -80,10 +80,10 @@ class Feeds:
     def _expected(self, task: Task, others: Iterable[str]) -> set[str]:
         return {other for other in others if other not in self._late} | {task.repository.registry}
 
-    def _read(self, task: Task, blob: Descriptor, running: RunningDigest) -> Iterator[bytes]:
+    def _read(self, task: Task, blob: Descriptor, running: DigestVerifier) -> Iterator[bytes]:
         # Closed here and now: left to the collector, a broken download would keep its lane to the source.
-        with contextlib.closing(self._ranges.chunks(task.source, task.job.source.repository, blob, start=running.seen)) as chunks:
-            yield from verified(chunks, running)
+        with contextlib.closing(self._ranges.chunks(task.source, task.job.source.repository, blob, start=running.seen_bytes)) as chunks:
+            yield from verify_chunks(chunks, running)
 
     def _begin(self, task: Task, blob: Descriptor, expected: set[str]) -> None:
         self._make_room()
@@ -116,7 +116,7 @@ class _Unwanted(Exception):  # noqa: N818 - no error: nobody reads any more
 class _Feed:
     """The bytes of one blob between one reader and its consumers, which are named by their registries."""
 
-    def __init__(self, running: RunningDigest, expected: set[str], bound: int, *, on_end: Callable[[], object], on_late: Callable[[str], None]) -> None:
+    def __init__(self, running: DigestVerifier, expected: set[str], bound: int, *, on_end: Callable[[], object], on_late: Callable[[str], None]) -> None:
         self._running = running
         self._bound = bound
         self._on_end = on_end
@@ -127,7 +127,7 @@ class _Feed:
         self._positions = dict.fromkeys(expected, 0)
         self._absent = set(expected)
         self._hungry: set[str] = set()
-        self._rest: dict[str, tuple[deque[bytes], RunningDigest]] = {}
+        self._rest: dict[str, tuple[deque[bytes], DigestVerifier]] = {}
         self._grown = Event()
         self._drained = Event()
         self._error: BaseException | None = None
@@ -162,7 +162,7 @@ class _Feed:
         for registry in list(self._absent):
             self.leave(registry)
 
-    def rest(self, registry: str) -> tuple[deque[bytes], RunningDigest] | None:
+    def rest(self, registry: str) -> tuple[deque[bytes], DigestVerifier] | None:
         """Return what *registry* has still to take and how far that is, when it was let go; None when it has all."""
         return self._rest.pop(registry, None)
 
@@ -170,7 +170,7 @@ class _Feed:
         """Read all of *source*, the last piece let through once the digest is right."""
         try:
             with contextlib.closing(source()) as chunks:
-                for piece in verified(chunks, self._running):
+                for piece in verify_chunks(chunks, self._running):
                     self._append(piece)
         except _Unwanted:
             pass
@@ -245,5 +245,5 @@ class _Feed:
             self._drained.set()
 
 
-def _running(task: Task, blob: Descriptor) -> RunningDigest:
-    return RunningDigest(blob.digest, blob.size_bytes, f"pull blob {task.job.source.repository.at(blob.digest)}")
+def _running(task: Task, blob: Descriptor) -> DigestVerifier:
+    return DigestVerifier(blob.digest, blob.size_bytes, f"pull blob {task.job.source.repository.with_digest(blob.digest)}")

@@ -9,7 +9,7 @@ from imgsync.errors import NotFoundError, RejectedError
 from imgsync.images.referrers import Referrer, Referrers
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
-from imgsync.oci.spec.referrers import fallback_tag, with_referrers
+from imgsync.oci.spec.referrers import add_referrers, format_fallback_tag
 from imgsync.transfer.known_blobs import BlobMemory
 from imgsync.transfer.model import Task
 
@@ -50,7 +50,7 @@ class ManifestPusher:
 
         def push() -> None:
             task.deadline.check()
-            self._pushed[key] = task.destination.push_manifest(task.repository.at(manifest.digest), manifest)
+            self._pushed[key] = task.destination.push_manifest(task.repository.with_digest(manifest.digest), manifest)
             self._memory.saw(task.repository, manifest.digest)
 
         while key not in self._pushed:
@@ -92,10 +92,10 @@ class ManifestPusher:
         Read again after each write: another client may have written meanwhile; a registry that shows what it showed before may be late,
         and is waited for, some seconds long. Spec: "Pushing Manifests with Subject".
         """
-        reference = task.repository.tagged(fallback_tag(subject))
+        reference = task.repository.with_tag(format_fallback_tag(subject))
         current = self._read(task, reference)
         for _ in range(_FALLBACK_WRITES):
-            wanted = with_referrers(current, referrers, source=index)
+            wanted = add_referrers(current, referrers, source=index)
             if wanted is None:
                 return
             task.destination.push_manifest(reference, wanted)
@@ -103,9 +103,9 @@ class ManifestPusher:
             for pause_seconds in _LATE_SECONDS:
                 if current != before:
                     break
-                task.destination.patience.pause(pause_seconds)
+                task.destination.retry_policy.pause(pause_seconds)
                 current = self._read(task, reference)
-        if with_referrers(current, referrers, source=index) is None:
+        if add_referrers(current, referrers, source=index) is None:
             return
         operation = task.destination.operation("list referrers in", reference)
         raise operation.failed(RejectedError, "another client writes this tag over and over", hint="run again when it has ended")
@@ -119,7 +119,7 @@ class ManifestPusher:
 
     def _push_tagged(self, task: Task, referrer: Referrer) -> None:
         """Push what stands under a tag of cosign's, unless the destination's own holds something that would be lost."""
-        reference = task.repository.tagged(referrer.tag)
+        reference = task.repository.with_tag(referrer.tag)
         found = task.destination.resolve(reference)
         if found is not None and found.digest != referrer.root.digest:
             current = found.manifest or task.destination.pull_manifest(reference)

@@ -246,7 +246,7 @@ def test_registries_that_fail_a_fifth_of_all_requests_get_everything(workplace):
 @pytest.mark.only_nightly
 @pytest.mark.parametrize("after", [None, "1"], ids=["bare", "Retry-After: 1"])
 def test_real_registry_behind_random_refusals_gets_everything(after, registry, second_registry, name, declare, imgsync, destination):
-    """The same with Debian's registry, with default patience, and where it is not said when to come again."""
+    """The same with Debian's registry, with default retry policy, and where it is not said when to come again."""
     images = {str(number): push(registry, f"{name}/app", str(number), image((name, number), layers=1)) for number in range(12)}
     refusing = destination.add(TooMany(after), chance=0.5, seed=7)
     declare(f"[{name}/app]", "referrers: false", retry="{attempts: 4, interval: 4s}")

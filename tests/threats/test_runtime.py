@@ -22,9 +22,9 @@ from imgsync.config.model import Tls
 from imgsync.errors import StoppedError
 from imgsync.oci.endpoint import Credentials, Declared, Endpoint
 from imgsync.oci.errors import Operation
-from imgsync.oci.http.ssrf_guard import Guard
-from imgsync.oci.limits.rate_limit import Pace
-from imgsync.oci.limits.retry import Patience
+from imgsync.oci.http.ssrf_guard import SsrfGuard
+from imgsync.oci.limits.rate_limit import RateLimit
+from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.messages import Call
 from imgsync.oci.transport import Transport
 from imgsync.state import open_state
@@ -92,7 +92,7 @@ def transport_to(proxy: FaultProxy, connections: int) -> Transport:
     nobody = Declared(Credentials("", ""))
     return Transport(
         Endpoint(proxy.host, "source", lambda: pytest.fail("no TLS here"), nobody, plain=True, connections=connections),
-        Pace(proxy.host, None),
+        RateLimit(proxy.host, None),
         on_warning=pytest.fail,
     )
 
@@ -113,14 +113,14 @@ def test_lanes_serve_on_after_any_number_of_cancelled_requests():
         def give_up(number: int) -> None:
             error = (StoppedError("stopped: enough"), Torn(), OSError("gone"))[number % 3]
             call = Call(Operation("pull", "x", "source"), "GET", "/large")
-            with contextlib.suppress(type(error)), transport.stream(call, patience=Patience(attempts=1)) as answer:
+            with contextlib.suppress(type(error)), transport.stream(call, retry_policy=RetryPolicy(attempts=1)) as answer:
                 next(answer.chunks)
                 raise error
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(give_up, range(8 * times)))
             small = Call(Operation("pull", "x", "source"), "GET", "/small")
-            answers = list(pool.map(lambda _: transport.request(small, patience=Patience(attempts=1, request_seconds=20)).body, range(40)))
+            answers = list(pool.map(lambda _: transport.request(small, retry_policy=RetryPolicy(attempts=1, request_seconds=20)).body, range(40)))
 
         assert answers == [b"ok"] * 40
         assert transport._limit.running == 0
@@ -654,13 +654,13 @@ def test_registries_of_one_trust_share_one_tls_context(monkeypatch):
     from imgsync.registries import clients as module
 
     made = []
-    original = module.tls_context
-    monkeypatch.setattr(module, "tls_context", lambda **settings: made.append(settings) or original(**settings))
+    original = module.make_tls_context
+    monkeypatch.setattr(module, "make_tls_context", lambda **settings: made.append(settings) or original(**settings))
     trust = Trust(registries={f"r{number}.example": RegistryTrust() for number in range(4)} | {"own.example": RegistryTrust(tls=Tls(verify=False))})
     with module.Registries(
         trust, environ={}, pushes=True, on_retry=lambda _: None, on_secret=lambda _: None, on_warning=pytest.fail, on_registry_warning=print
     ) as opened:
-        endpoints = [opened.client(host, side, Patience()).transport.endpoint for host in trust.registries for side in ("source", "destination")]
+        endpoints = [opened.client(host, side, RetryPolicy()).transport.endpoint for host in trust.registries for side in ("source", "destination")]
         contexts = {id(endpoint.context()) for endpoint in endpoints for _ in range(64)}
 
     assert len(contexts) == 2
@@ -684,7 +684,7 @@ def test_name_is_looked_up_once_for_all_lanes(fails, monkeypatch):
             return [(2, 1, 6, "", ("127.0.0.1", port))]
 
         monkeypatch.setattr("imgsync.oci.http.ssrf_guard.socket.getaddrinfo", look_up)
-        guard = Guard([("registry.example", server.port)])
+        guard = SsrfGuard([("registry.example", server.port)])
 
         def dial() -> str:
             waiting.release()

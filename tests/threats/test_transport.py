@@ -14,7 +14,7 @@ import trustme
 from imgsync.oci.auth.authenticator import Authenticator, TokenAnswer
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, error_of
-from imgsync.oci.limits.retry import Patience
+from imgsync.oci.limits.retry import RetryPolicy
 from tests import switches
 from tests.support.faults import FaultProxy
 from tests.support.images import digest_of, image, layer, pull_raw, push, request
@@ -109,7 +109,7 @@ def test_fifty_callers_ask_for_a_token_one_at_a_time():
 
     def call() -> None:
         entered.release()
-        got.append(authenticator.header(["repository:app:pull"], operation=operation, patience=Patience(interval_seconds=0)))
+        got.append(authenticator.header(["repository:app:pull"], operation=operation, retry_policy=RetryPolicy(interval_seconds=0)))
 
     callers = [threading.Thread(target=call) for _ in range(50)]
     for caller in callers:

@@ -22,8 +22,8 @@ from imgsync.oci.auth.token import Token, parse_token, refresh_form, token_url
 from imgsync.oci.endpoint import Credentials, Endpoint
 from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.url import has_login, origin_of, parted
-from imgsync.oci.limits.retry import Patience, retry_call
+from imgsync.oci.http.url import has_credentials, origin_of, parse_url
+from imgsync.oci.limits.retry import RetryPolicy, retry_call
 from imgsync.text.redaction import concealed
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Authenticator:
         """Return the challenge that the registry gave, None before it gave one."""
         return self._challenge
 
-    def header(self, scopes: Iterable[str], *, operation: Operation, patience: Patience) -> str | None:
+    def header(self, scopes: Iterable[str], *, operation: Operation, retry_policy: RetryPolicy) -> str | None:
         """
         Return the Authorization header for *scopes*, None before the registry ever asked for one.
 
@@ -88,7 +88,7 @@ class Authenticator:
             return f"Bearer {login.password}"
         if self._challenge.scheme == "basic":
             return None if login is None else _basic(login)
-        return f"Bearer {self._token(wanted, login, operation=operation, patience=patience)}"
+        return f"Bearer {self._token(wanted, login, operation=operation, retry_policy=retry_policy)}"
 
     def challenged(self, headers: Iterable[str], scopes: Iterable[str], *, sent: str | None, operation: Operation) -> bool:
         """Take note of a 401's challenges; return whether asking again can help. *sent* is the refused header."""
@@ -141,7 +141,7 @@ class Authenticator:
             return login is not None
         return login.renewable and self._login(scopes, operation=operation, renew=True) != login
 
-    def _token(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, patience: Patience) -> str:
+    def _token(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, retry_policy: RetryPolicy) -> str:
         with self._lock:
             asking = self._asking.setdefault(frozenset(scopes), threading.Lock())
         # Fifty callers that need the same token ask for it once; those that need another do not wait for them.
@@ -149,7 +149,7 @@ class Authenticator:
             known = self._known(scopes, login)
             if known is not None:
                 return known.text
-            token = self._fetch(scopes, login, operation=operation, patience=patience)
+            token = self._fetch(scopes, login, operation=operation, retry_policy=retry_policy)
             with self._lock:
                 self._tokens.append(token)
             return token.text
@@ -160,7 +160,7 @@ class Authenticator:
             self._tokens = [token for token in self._tokens if token.ends > now]
             return next((token for token in self._tokens if token.login == login and token.scopes.issuperset(scopes)), None)
 
-    def _fetch(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, patience: Patience) -> Token:
+    def _fetch(self, scopes: Sequence[str], login: Credentials | None, *, operation: Operation, retry_policy: RetryPolicy) -> Token:
         challenge = self._challenge
         assert challenge is not None  # noqa: S101 - only called once a challenge is known
         realm = challenge.parameters["realm"]
@@ -170,7 +170,7 @@ class Authenticator:
         def ask() -> TokenAnswer:
             return self._exchanged(asked, challenge, scopes, login)
 
-        answer = retry_call(ask, patience, operation=asked.name, reference=asked.reference, attempts=patience.login)
+        answer = retry_call(ask, retry_policy, operation=asked.name, reference=asked.reference, attempts=retry_policy.login_attempts)
         if answer.status == 401 and login is not None and login.renewable:
             newer = self._login(scopes, operation=operation, renew=True)
             if newer != login:
@@ -192,12 +192,12 @@ class Authenticator:
     def _check_realm(self, realm: str, login: Credentials | None, *, operation: Operation) -> None:
         """Refuse a token server that is not reached as one must be, and one that must not know our *login*."""
         try:
-            origin, _, _ = parted(realm)
+            origin, _, _ = parse_url(realm)
         except httpx.InvalidURL as error:
             raise operation.failed(InsecureError, "the registry names a token server whose address is no URL", hint="nothing was sent there") from error
         scheme, host, _ = origin
         named = self._endpoint.token_server is not None and origin_of(self._endpoint.token_server) == origin
-        if has_login(realm) or "#" in realm or (scheme == "http" and not named and not self._endpoint.plain):
+        if has_credentials(realm) or "#" in realm or (scheme == "http" and not named and not self._endpoint.plain):
             raise operation.failed(InsecureError, "the registry names a token server that is not reached by https", hint="nothing was sent to it")
         if login is None or named or belongs_to(self._endpoint.registry, origin_of(self._endpoint.url)[1], host):
             return

@@ -15,23 +15,23 @@ from dataclasses import replace
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.connection import Connection
-from imgsync.oci.http.request import Outgoing, Primed
-from imgsync.oci.http.ssrf_guard import Guard
+from imgsync.oci.http.request import PrefetchedBody, Request
+from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.url import Origin
 
 _MOST_OPEN = 2
 
 
-class Lane:
+class HttpClient:
     """Sends one request at a time; keeps its last two connections open. Errors are httpx's own."""
 
-    def __init__(self, context: Callable[[], ssl.SSLContext], guard: Guard) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], guard: SsrfGuard) -> None:
         """Dial through *guard*, and speak TLS to https with what *context* gives."""
         self._context = context
         self._guard = guard
         self._connections: dict[Origin, Connection] = {}
 
-    def send(self, request: Outgoing) -> httpx.Response:
+    def send(self, request: Request) -> httpx.Response:
         """
         Send *request* and return the answer with its body unread.
 
@@ -39,23 +39,23 @@ class Lane:
             httpx.TransportError: Nobody answered in time, or not in HTTP.
         """
         origin = request.origin
-        if request.body is not None and not isinstance(request.body, bytes) and not request.expects:
+        if request.body is not None and not isinstance(request.body, bytes) and not request.expect_continue:
             # Before a connection is chosen: until the first byte comes, one that lies idle may be closed.
-            request = replace(request, body=Primed(request.body))
+            request = replace(request, body=PrefetchedBody(request.body))
         kept = self._connections.pop(origin, None)
-        if kept is not None and not kept.usable:
+        if kept is not None and not kept.is_usable:
             kept.close()
             kept = None
-        connection = kept or self._connected(origin, request.connect_seconds)
+        connection = kept or self._connected(origin, request.connect_timeout_seconds)
         try:
             try:
                 answer = connection.exchange(request)
             except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if kept is None or connection.answered or (connection.begun and not request.replayable):
+                if kept is None or connection.response_started or (connection.body_started and not request.is_replayable):
                     raise
                 # It was closed while it lay idle: the server has not seen this request, so it goes out again on a new one.
                 connection.close()
-                connection = self._connected(origin, request.connect_seconds)
+                connection = self._connected(origin, request.connect_timeout_seconds)
                 answer = connection.exchange(request)
         except BaseException:
             connection.close()

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import TypeVar
 
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.request import UNTOUCHED, Outgoing, head_of
-from imgsync.oci.http.response_parser import ParsedAnswer
+from imgsync.oci.http.request import BODY_UNSENT, Request, format_head
+from imgsync.oci.http.response_parser import ResponseParser
 
 Given = TypeVar("Given")
 Moved = TypeVar("Moved", bytes, int)
@@ -30,18 +30,18 @@ _SELECTABLE = 1024
 
 
 class Connection:
-    """One socket and the exchange on it; `begun` says whether its body was touched, `answered` whether any byte of its answer came."""
+    """One socket and the exchange on it; `body_started` says whether its body was touched, `response_started` whether any byte of its answer came."""
 
     def __init__(self, dialled: socket.socket) -> None:
         self._socket: socket.socket | None = dialled
         self._encrypted = isinstance(dialled, ssl.SSLSocket)
         self._idle = True
         self._flow = _Flow(0)
-        self.begun = False
-        self.answered = False
+        self.body_started = False
+        self.response_started = False
 
     @property
-    def usable(self) -> bool:
+    def is_usable(self) -> bool:
         """Return whether the next request may be sent: the last answer was read to its end, and nothing came since."""
         return self._socket is not None and self._idle and not self._readable()
 
@@ -52,34 +52,34 @@ class Connection:
                 self._socket.close()
             self._socket = None
 
-    def exchange(self, request: Outgoing) -> httpx.Response:
+    def exchange(self, request: Request) -> httpx.Response:
         """Send *request* and read the answer's head."""
         self._idle = False
-        self.begun = False
-        self.answered = False
-        parser = ParsedAnswer(request.method)
+        self.body_started = False
+        self.response_started = False
+        parser = ResponseParser(request.method)
         with _as_httpx(httpx.WriteTimeout, httpx.WriteError):
             self._live.settimeout(request.timeout_seconds)
         self._flow = _Flow(request.timeout_seconds)
-        complete = False if request.expects and self._is_refused(request, parser) else self._send(request, parser)
+        complete = False if request.expect_continue and self._is_refused(request, parser) else self._send(request, parser)
         self._flow = _Flow(request.timeout_seconds)
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
-            if request.answer_seconds > request.timeout_seconds:
-                self._live.settimeout(request.answer_seconds)
+            if request.response_timeout_seconds > request.timeout_seconds:
+                self._live.settimeout(request.response_timeout_seconds)
             while not parser.has_head:
                 self._feed(parser)
-            if request.answer_seconds > request.timeout_seconds:
+            if request.response_timeout_seconds > request.timeout_seconds:
                 self._live.settimeout(request.timeout_seconds)
         self._flow = _Flow(request.timeout_seconds)
-        body = _Body(self, parser, reusable=complete and parser.keeps_alive)
-        return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self.begun else {UNTOUCHED: True})
+        body = _Body(self, parser, reusable=complete and parser.keep_alive)
+        return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self.body_started else {BODY_UNSENT: True})
 
     def read(self, size: int) -> bytes:
         """Return up to *size* bytes of a body, none at the connection's end."""
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
             return self._flow.timed(self._live.recv, size)
 
-    def done(self, *, reusable: bool) -> None:
+    def finish(self, *, reusable: bool) -> None:
         """The answer is read to its end, or given up: keep the connection for the next request, or close it."""
         if reusable:
             self._idle = True
@@ -96,31 +96,31 @@ class Connection:
         number = self._live.fileno()
         return 0 <= number < _SELECTABLE and bool(select.select([number], [], [], 0)[0])
 
-    def _feed(self, parser: ParsedAnswer) -> None:
+    def _feed(self, parser: ResponseParser) -> None:
         # How long the first byte takes is the server's affair; from then on the head has to come.
-        data = self._flow.timed(self._live.recv, _RECEIVE_BYTES) if self.answered else self._live.recv(_RECEIVE_BYTES)
+        data = self._flow.timed(self._live.recv, _RECEIVE_BYTES) if self.response_started else self._live.recv(_RECEIVE_BYTES)
         if not data:
             raise httpx.RemoteProtocolError("the server closed the connection without an answer")
-        self.answered = True
+        self.response_started = True
         parser.feed(data)
 
-    def _is_refused(self, request: Outgoing, parser: ParsedAnswer) -> bool:
+    def _is_refused(self, request: Request, parser: ResponseParser) -> bool:
         """Send the head alone, and return whether the server answered without wanting the body; who does not know the question is not waited for."""
-        self._send_all(head_of(request))
+        self._send_all(format_head(request))
         with _as_httpx(httpx.ReadTimeout, httpx.ReadError):
             self._live.settimeout(_CONTINUE_SECONDS)
             with suppress(TimeoutError):
-                while not (parser.has_head or parser.goes_on):
+                while not (parser.has_head or parser.has_continue):
                     self._feed(parser)
             self._live.settimeout(request.timeout_seconds)
         return parser.has_head
 
-    def _send(self, request: Outgoing, parser: ParsedAnswer) -> bool:
+    def _send(self, request: Request, parser: ResponseParser) -> bool:
         """Send head and body; return False when the server answered before it had all of it, and the rest was kept."""
-        self.begun = True
+        self.body_started = True
         body = request.body or b""
         pieces = iter((body,) if isinstance(body, bytes) else body)
-        head = b"" if request.expects else head_of(request)
+        head = b"" if request.expect_continue else format_head(request)
         first = next(pieces, b"")
         left = request.length - len(first)
         try:
@@ -157,7 +157,7 @@ class Connection:
                 while sent < len(data):
                     sent += self._flow.timed(self._live.send, view[sent:])
 
-    def _answered_early(self, parser: ParsedAnswer) -> bool:
+    def _answered_early(self, parser: ResponseParser) -> bool:
         # Over TLS a readable socket may hold nothing but a session ticket, and reading it would wait.
         if self._encrypted or not self._readable():
             return False
@@ -198,7 +198,7 @@ class _Body(httpx.SyncByteStream):
 
     _large_open = 0
 
-    def __init__(self, connection: Connection, answer: ParsedAnswer, *, reusable: bool) -> None:
+    def __init__(self, connection: Connection, answer: ResponseParser, *, reusable: bool) -> None:
         self._connection: Connection | None = connection
         self._answer = answer
         self._reusable = reusable
@@ -252,7 +252,7 @@ class _Body(httpx.SyncByteStream):
             self._answer.feed(data)
             if self._answer.complete:
                 self._finish()
-        elif self._answer.keeps_alive:
+        elif self._answer.keep_alive:
             raise httpx.RemoteProtocolError("the connection closed before the end of the body")
         else:
             self._reusable = False
@@ -260,7 +260,7 @@ class _Body(httpx.SyncByteStream):
 
     def _finish(self) -> None:
         if self._connection is not None:
-            self._connection.done(reusable=self._reusable and not self._answer.surplus)
+            self._connection.finish(reusable=self._reusable and not self._answer.has_surplus)
             self._connection = None
 
 

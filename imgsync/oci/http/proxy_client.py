@@ -7,11 +7,11 @@ import ssl
 import h11
 
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.request import Outgoing
+from imgsync.oci.http.request import Request
 from imgsync.oci.http.url import Origin
 
 
-class ProxiedLane:
+class ProxyHttpClient:
     """Sends one request at a time; two connections, the registry's, and one to where it keeps its blobs. Errors are httpx's own."""
 
     def __init__(self, context: ssl.SSLContext, proxy: str) -> None:
@@ -19,7 +19,7 @@ class ProxiedLane:
         limits = httpx.Limits(max_connections=2, max_keepalive_connections=2)
         self._transport = httpx.HTTPTransport(verify=context, limits=limits, trust_env=False, proxy=proxy)
 
-    def send(self, request: Outgoing) -> httpx.Response:
+    def send(self, request: Request) -> httpx.Response:
         """
         Send *request* and return the answer with its body unread.
 
@@ -29,8 +29,8 @@ class ProxiedLane:
         headers = list(request.headers)
         if request.length_bytes is not None:
             headers.append(("Content-Length", str(request.length_bytes)))
-        reading = max(request.timeout_seconds, request.answer_seconds)
-        timeouts = httpx.Timeout(request.timeout_seconds, connect=request.connect_seconds, read=reading).as_dict()
+        reading = max(request.timeout_seconds, request.response_timeout_seconds)
+        timeouts = httpx.Timeout(request.timeout_seconds, connect=request.connect_timeout_seconds, read=reading).as_dict()
         url = f"{request.origin[0]}://{request.host}{request.target}"
         try:
             return self._transport.handle_request(httpx.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeouts}))

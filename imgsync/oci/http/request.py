@@ -9,17 +9,17 @@ from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import Origin
 
 # An answer's extension: it came before any of the request's body was sent.
-UNTOUCHED = "imgsync.untouched"
+BODY_UNSENT = "imgsync.body_unsent"
 _WITHOUT_BODY = {"GET", "HEAD", "DELETE"}
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class Request:
     """
     One request as it goes out: `target` is path and query, ASCII, sent as it is; `host` is for the Host header.
 
-    An iterator as `body` can be sent once, and is `length_bytes` long; with `expects` it is begun only when the server wants it, or says nothing.
-    `timeout_seconds` is the longest silence, but `answer_seconds` (if longer) that before the answer; `connect_seconds` the longest dialling.
+    An iterator as `body` can be sent once, and is `length_bytes` long; with `expect_continue` it is begun only when the server wants it, or says nothing.
+    `timeout_seconds` is the longest silence, but `response_timeout_seconds` (if longer) that before the answer; `connect_timeout_seconds` the longest dialling.
 
     httpx's own Request is not it: it parses each URL character by character, which was a quarter of a request's CPU (docs/decisions/0005).
     """
@@ -31,10 +31,10 @@ class Outgoing:
     headers: tuple[tuple[str, str], ...]
     body: bytes | Iterable[bytes] | None = field(default=None, repr=False)
     length_bytes: int | None = None
-    expects: bool = False
+    expect_continue: bool = False
     timeout_seconds: float = 30.0
-    connect_seconds: float = 10.0
-    answer_seconds: float = 0.0
+    connect_timeout_seconds: float = 10.0
+    response_timeout_seconds: float = 0.0
 
     @property
     def length(self) -> int:
@@ -42,12 +42,12 @@ class Outgoing:
         return self.length_bytes if self.length_bytes is not None else len(self.body) if isinstance(self.body, bytes) else 0
 
     @property
-    def replayable(self) -> bool:
+    def is_replayable(self) -> bool:
         """Return whether it may be sent once more."""
-        return self.body is None or isinstance(self.body, bytes) or (isinstance(self.body, Primed) and self.body.fresh)
+        return self.body is None or isinstance(self.body, bytes) or (isinstance(self.body, PrefetchedBody) and self.body.fresh)
 
 
-class Primed:
+class PrefetchedBody:
     """A body whose first piece is at hand; it can be given from its beginning as long as no other was taken."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
@@ -64,7 +64,7 @@ class Primed:
             yield piece
 
 
-def head_of(request: Outgoing) -> bytes:
+def format_head(request: Request) -> bytes:
     """
     Return what stands before the body of *request* on the wire.
 
@@ -75,7 +75,7 @@ def head_of(request: Outgoing) -> bytes:
     lines += [f"{name}: {value}" for name, value in request.headers]
     if request.method not in _WITHOUT_BODY:
         lines.append(f"Content-Length: {request.length}")
-    if request.expects:
+    if request.expect_continue:
         lines.append("Expect: 100-continue")
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:

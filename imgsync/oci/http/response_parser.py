@@ -13,11 +13,11 @@ _NO_BODY = {204, 304}
 _CONTINUE = 100
 
 
-class ParsedAnswer:
+class ResponseParser:
     """
     What is known of an answer so far; `feed` takes in more.
 
-    `pieces` are those of the body that came and were not taken yet, `goes_on` says that the server wants the request's body, `surplus` that something
+    `pieces` are those of the body that came and were not taken yet, `has_continue` says that the server wants the request's body, `has_surplus` that something
     came which is no part of the answer.
     """
 
@@ -31,12 +31,12 @@ class ParsedAnswer:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.has_head = False
-        self.goes_on = False
+        self.has_continue = False
         self.complete = False
-        self.keeps_alive = False
+        self.keep_alive = False
         self.length: int | None = None
         self.pieces: list[bytes] = []
-        self.surplus = False
+        self.has_surplus = False
 
     @property
     def has_body(self) -> bool:
@@ -52,7 +52,7 @@ class ParsedAnswer:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not (self.has_head and not self.has_body):
                 raise httpx.RemoteProtocolError(f"the answer is not HTTP: {error}") from error
-            self.surplus = True
+            self.has_surplus = True
         # Between two pieces of a body stand their sizes, behind the last perhaps more headers: no more than a head may be.
         self._between = self._between + len(data) if self.has_head and len(self.pieces) == before else 0
         if max(self._head_bytes, self._between, 0 if self.has_head else self._seen) > _HEAD_LIMIT:
@@ -61,7 +61,7 @@ class ParsedAnswer:
     def on_message_begin(self) -> None:
         """Begin anew after an interim answer; what comes after the answer proper belongs to nobody."""
         if self.has_head:
-            self.surplus = True
+            self.has_surplus = True
         else:
             self.headers = []
 
@@ -75,21 +75,21 @@ class ParsedAnswer:
         """Note the head, unless it is an interim answer's."""
         status = self._parser.get_status_code()
         if status < 200 or self.has_head:
-            self.goes_on = self.goes_on or status == _CONTINUE
+            self.has_continue = self.has_continue or status == _CONTINUE
             return
         self.status = status
         self.has_head = True
-        self.keeps_alive = self._parser.should_keep_alive()
+        self.keep_alive = self._parser.should_keep_alive()
         names = dict(self._lowered())
         if b"transfer-encoding" not in names and names.get(b"content-length", b"").isdigit():
             self.length = int(names[b"content-length"])
 
     def on_body(self, data: bytes) -> None:
         """Gather what came of the body."""
-        if self.has_body and not self.surplus:
+        if self.has_body and not self.has_surplus:
             self.pieces.append(data)
         else:
-            self.surplus = True
+            self.has_surplus = True
 
     def on_message_complete(self) -> None:
         """Note the end of the body."""

@@ -25,7 +25,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _ONE_OF_SEVERAL_SECONDS = 5.0
 
 
-class Guard:
+class SsrfGuard:
     """Dials *own* hosts freely and any other only where `own` could have led us."""
 
     def __init__(self, own: Iterable[tuple[str, int]]) -> None:

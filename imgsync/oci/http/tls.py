@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 
-def tls_context(*, ca: str | None = None, cert: str | None = None, key: str | None = None, verify: bool = True) -> ssl.SSLContext:
+def make_tls_context(*, ca: str | None = None, cert: str | None = None, key: str | None = None, verify: bool = True) -> ssl.SSLContext:
     """
     Return a client context that trusts the system's and certifi's roots, or *ca* alone when given.
 

@@ -16,7 +16,7 @@ _RESERVED = "%/:?[]@!$&'()*+,;=-._~"
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 
-def parted(url: str) -> tuple[Origin, str, str]:
+def parse_url(url: str) -> tuple[Origin, str, str]:
     """
     Return origin, Host header and target of an absolute URL, what is not ASCII in its path percent-encoded.
 
@@ -40,7 +40,7 @@ def parted(url: str) -> tuple[Origin, str, str]:
         raise httpx.InvalidURL(str(error)) from error
 
 
-def joined(base: str, said: str) -> str:
+def join_url(base: str, said: str) -> str:
     """
     Return the absolute URL that *said*, somebody else's words, means where the URL *base* was asked for.
 
@@ -52,16 +52,16 @@ def joined(base: str, said: str) -> str:
     except ValueError as error:
         raise httpx.InvalidURL(str(error)) from error
     url = f"{scheme.lower()}{separator}{rest}"
-    parted(url)
+    parse_url(url)
     return url
 
 
-def has_login(url: str) -> bool:
-    """Return whether a URL that `parted` takes holds a user or a password."""
+def has_credentials(url: str) -> bool:
+    """Return whether a URL that `parse_url` takes holds a user or a password."""
     return "@" in urlsplit(url).netloc
 
 
-def login_of(url: str) -> tuple[str, ...]:
+def find_url_secrets(url: str) -> tuple[str, ...]:
     """Return what of the login in a URL must not show, in every form that it may be sent or written in; nothing where there is none."""
     written = urlsplit(url).netloc.rpartition("@")[0]
     _, _, password = written.partition(":")

@@ -10,7 +10,7 @@ _SLICE_SECONDS = 0.25
 
 
 class AdaptiveLimit:
-    """At most so many at once: halved by `complained`, grown by one for each full round that went well, up to *most* again."""
+    """At most so many at once: halved by `decrease`, grown by one for each full round that went well, up to *most* again."""
 
     def __init__(self, most: int) -> None:
         """Begin with *most* allowed."""
@@ -34,7 +34,7 @@ class AdaptiveLimit:
 
     @contextlib.contextmanager
     def slot(self, check: Callable[[], None]) -> Iterator[int]:
-        """Give a place, to be told of to `complained`; *check* may end the waiting for it."""
+        """Give a place, to be told of to `decrease`; *check* may end the waiting for it."""
         with self._changed:
             while self._running >= self.allowed:
                 check()
@@ -52,14 +52,14 @@ class AdaptiveLimit:
                 self._running -= 1
                 self._wake()
 
-    def complained(self, slot: int) -> None:
+    def decrease(self, slot: int) -> None:
         """Halve what is allowed, unless that was done since *slot* began."""
         with self._changed:
             if slot == self._cuts:
                 self._cuts += 1
                 self._allowed = max(1.0, self._allowed / 2)
 
-    def went_well(self) -> None:
+    def increase(self) -> None:
         """Allow a little more."""
         if self._allowed < self._most:
             with self._changed:

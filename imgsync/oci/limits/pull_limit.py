@@ -19,7 +19,7 @@ _SLICE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class PullsLeft:
+class PullQuota:
     """What a registry last said: pulls left, of how many (None where it does not say), in how many seconds (likewise)."""
 
     remaining: int
@@ -33,25 +33,25 @@ class PullsLeft:
         return f"{self.remaining}{of} pulls left{window}"
 
 
-class PullBudget:
+class PullLimit:
     """The pulls left at one registry. Until its first answer tells whether they are counted at all, one pull goes alone."""
 
     def __init__(self, registry: str) -> None:
         """Begin knowing nothing of *registry*."""
         self._registry = registry
         self._known = False
-        self._left: PullsLeft | None = None
+        self._quota: PullQuota | None = None
         self._in_flight = 0
         self._changed = threading.Condition()
 
     @property
-    def left(self) -> PullsLeft | None:
+    def quota(self) -> PullQuota | None:
         """Return what is left, None where pulls are not counted."""
-        return self._left
+        return self._quota
 
-    def take(self, check: Callable[[], None]) -> None:
+    def acquire(self, check: Callable[[], None]) -> None:
         """
-        Return when one pull may be made; `give_back` must follow. *check* may end the waiting.
+        Return when one pull may be made; `release` must follow. *check* may end the waiting.
 
         Raises:
             BudgetSpentError: None is left.
@@ -60,18 +60,18 @@ class PullBudget:
             while not self._known and self._in_flight:
                 check()
                 self._changed.wait(_SLICE_SECONDS)
-            if self._left is not None and self._left.remaining - self._in_flight <= 0:
+            if self._quota is not None and self._quota.remaining - self._in_flight <= 0:
                 raise self._spent()
             self._in_flight += 1
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Note that a pull is over, well or not."""
         with self._changed:
             self._in_flight -= 1
             self._changed.notify_all()
 
-    def learn(self, headers: Mapping[str, str], *, before: PullsLeft | None) -> None:
-        """Take note of what an answer about a manifest says (header names in lower case); *before* is what was `left` when it was asked for."""
+    def update(self, headers: Mapping[str, str], *, before: PullQuota | None) -> None:
+        """Take note of what an answer about a manifest says (header names in lower case); *before* is what was `quota` when it was asked for."""
         said = _HEADER.match(headers.get("ratelimit-remaining", ""))
         with self._changed:
             self._known = True
@@ -80,18 +80,18 @@ class PullBudget:
                 remaining = int(said[1])
                 # Answers overtake one another: what an older one says must not give back what is spent. More than was left before, though, is new.
                 anew = before is not None and remaining > before.remaining
-                if self._left is not None and not anew:
-                    remaining = min(remaining, self._left.remaining)
-                self._left = PullsLeft(remaining, int(limit[1]) if limit else None, int(said[2]) if said[2] else None)
+                if self._quota is not None and not anew:
+                    remaining = min(remaining, self._quota.remaining)
+                self._quota = PullQuota(remaining, int(limit[1]) if limit else None, int(said[2]) if said[2] else None)
             self._changed.notify_all()
 
-    def refused(self) -> BudgetSpentError:
+    def exhaust(self) -> BudgetSpentError:
         """Note that the registry itself says that nothing is left, and return the error to raise."""
         with self._changed:
-            known = self._left or PullsLeft(0)
-            self._left = PullsLeft(0, known.limit, known.window_seconds)
+            known = self._quota or PullQuota(0)
+            self._quota = PullQuota(0, known.limit, known.window_seconds)
             return self._spent()
 
     def _spent(self) -> BudgetSpentError:
         hint = "what was copied stays; run again when the limit allows, or give credentials whose limit is higher"
-        return BudgetSpentError(f"the pull limit of {self._registry} is used up: {self._left}", hint=hint)
+        return BudgetSpentError(f"the pull limit of {self._registry} is used up: {self._quota}", hint=hint)

@@ -9,20 +9,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from imgsync.errors import BudgetSpentError
-from imgsync.oci.limits.pull_limit import PullBudget
-from imgsync.oci.limits.retry import LONGEST_WAIT_SECONDS
+from imgsync.oci.limits.pull_limit import PullLimit
+from imgsync.oci.limits.retry import MAX_WAIT_SECONDS
 from imgsync.text.units import format_moment
 
 _A_YEAR = 365 * 86400.0
 _HINT = "run again then; what was copied stays"
 
 
-class Pace:
+class RateLimit:
     """At most so many requests in any stretch of so many seconds, and a gate that a 429 closes for every caller."""
 
     def __init__(self, registry: str, rate: tuple[int, float] | None) -> None:
         """Begin with nothing sent to *registry*; *rate* is (requests, seconds), None no limit."""
-        self.pulls = PullBudget(registry)
+        self.pull_limit = PullLimit(registry)
         self._registry = registry
         self._rate = rate
         # A bucket that begins full would let through twice the number in its first stretch: registries count each stretch.
@@ -38,13 +38,13 @@ class Pace:
             BudgetSpentError: That is more than five minutes away.
         """
         while (seconds := self._take()) > 0:
-            if seconds > LONGEST_WAIT_SECONDS:
+            if seconds > MAX_WAIT_SECONDS:
                 raise self._asked_to_wait() or BudgetSpentError(
                     f"the rate declared for {self._registry} is used up for the next {seconds / 60:.0f} minutes", hint=_HINT
                 )
             pause(seconds)
 
-    def close_for(self, seconds: float) -> None:
+    def block_for(self, seconds: float) -> None:
         """
         Let nobody send before *seconds* have passed, as the registry asked.
 
@@ -58,7 +58,7 @@ class Pace:
     def _asked_to_wait(self) -> BudgetSpentError | None:
         """Return the error of who would have to wait too long until the registry may be asked again, None where that is not long."""
         seconds = self._opens - time.monotonic()
-        if seconds <= LONGEST_WAIT_SECONDS:
+        if seconds <= MAX_WAIT_SECONDS:
             return None
         until = f"until {format_moment(datetime.now(UTC) + timedelta(seconds=seconds))}" if seconds < _A_YEAR else "for more than a year"
         return BudgetSpentError(f"{self._registry} asks to be left alone {until}", hint=_HINT)

@@ -14,7 +14,7 @@ from imgsync.errors import CredentialsError, InsecureError, UnexpectedResponseEr
 from imgsync.oci.auth.authenticator import belongs_to
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
-from imgsync.oci.limits.retry import Patience
+from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.link_header import linked
 from imgsync.oci.listing.prefetch import fetched_ahead
 from imgsync.oci.messages import Answer, Call
@@ -63,12 +63,12 @@ class Page:
 
 
 class Api:
-    """A registry's API with one caller's patience."""
+    """A registry's API with one caller's retry policy."""
 
-    def __init__(self, access: ApiAccess, patience: Patience) -> None:
+    def __init__(self, access: ApiAccess, retry_policy: RetryPolicy) -> None:
         """Speak through *access*."""
         self.access = access
-        self._patience = patience
+        self._retry_policy = retry_policy
 
     @property
     def registry(self) -> str:
@@ -177,7 +177,7 @@ class Api:
         return f"{own.scheme}://{own.netloc}{parts.path}{'?' if parts.query else ''}{parts.query}"
 
     def _page(self, operation: Operation, call: Call) -> Page:
-        answer: Answer = self.access.transport.request(call, patience=self._patience)
+        answer: Answer = self.access.transport.request(call, retry_policy=self._retry_policy)
         try:
             document = json.loads(answer.body) if answer.body or answer.status == 200 else None
         except (ValueError, RecursionError) as error:

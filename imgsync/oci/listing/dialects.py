@@ -7,7 +7,7 @@ from collections.abc import Callable
 from imgsync.errors import InsecureError
 from imgsync.oci.auth.aws import Aws
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.url import has_login, parted
+from imgsync.oci.http.url import has_credentials, parse_url
 from imgsync.oci.listing import dockerhub, ghcr
 from imgsync.oci.listing.api import OpenApi
 from imgsync.oci.listing.catalog import Catalog
@@ -46,8 +46,8 @@ def _realm_host(client: RegistryClient) -> str:
     if "://" not in realm:
         return ""
     try:
-        (scheme, _, _), host, _ = parted(realm)
-        good = not has_login(realm) and (scheme == "https" or client.transport.endpoint.plain)
+        (scheme, _, _), host, _ = parse_url(realm)
+        good = not has_credentials(realm) and (scheme == "https" or client.transport.endpoint.plain)
     except httpx.InvalidURL:
         good = False
     if not good:

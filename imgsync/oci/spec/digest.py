@@ -21,7 +21,7 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
-def checked_digest(text: object) -> str:
+def require_digest(text: object) -> str:
     """
     Return *text* when it is a digest imgsync can verify.
 
@@ -33,13 +33,13 @@ def checked_digest(text: object) -> str:
     raise UnsupportedContentError(f"{str(text)[:_SHOWN]!r} is not a sha256 or sha512 digest")
 
 
-def digest_of(data: bytes, *, like: str = "sha256:") -> str:
+def compute_digest(data: bytes, *, like: str = "sha256:") -> str:
     """Return the digest of *data*, by the algorithm that *like* names."""
     algorithm = like.partition(":")[0]
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
-class RunningDigest:
+class DigestVerifier:
     """The digest and size of a blob as its bytes come; `seen` counts those taken in. A copy goes on by itself."""
 
     def __init__(self, digest: str, size_bytes: int, what: str) -> None:
@@ -48,11 +48,11 @@ class RunningDigest:
         self._size = size_bytes
         self._what = what
         self._hasher = hashlib.new(digest.partition(":")[0])
-        self.seen = 0
+        self.seen_bytes = 0
 
-    def copy(self) -> RunningDigest:
+    def copy(self) -> DigestVerifier:
         """Return another that has taken in the same bytes."""
-        other = RunningDigest(self._digest, self._size, self._what)
+        other = DigestVerifier(self._digest, self._size, self._what)
         other.__dict__.update(self.__dict__, _hasher=self._hasher.copy())
         return other
 
@@ -63,12 +63,12 @@ class RunningDigest:
         Raises:
             ContentMismatchError: They are more than the blob has.
         """
-        if self.seen + size > self._size:
+        if self.seen_bytes + size > self._size:
             raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual="more")
 
     def update(self, chunk: bytes) -> None:
         """Take in the next bytes."""
-        self.seen += len(chunk)
+        self.seen_bytes += len(chunk)
         self._hasher.update(chunk)
 
     def check(self) -> None:
@@ -78,14 +78,14 @@ class RunningDigest:
         Raises:
             ContentMismatchError: Too few bytes, or bytes of another digest.
         """
-        if self.seen != self._size:
-            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual=f"{self.seen} bytes")
+        if self.seen_bytes != self._size:
+            raise ContentMismatchError(self._what, expected=f"{self._size} bytes", actual=f"{self.seen_bytes} bytes")
         found = f"{self._hasher.name}:{self._hasher.hexdigest()}"
         if found != self._digest:
             raise ContentMismatchError(self._what, expected=self._digest, actual=found)
 
 
-def verified(chunks: Iterable[bytes], running: RunningDigest) -> Iterator[bytes]:
+def verify_chunks(chunks: Iterable[bytes], running: DigestVerifier) -> Iterator[bytes]:
     """
     Yield *chunks* unchanged, the last one only after size and digest are known to fit.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
-from imgsync.oci.spec.digest import checked_digest, digest_of
+from imgsync.oci.spec.digest import compute_digest, require_digest
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -49,7 +49,7 @@ class Platform:
         """Return `os/architecture[/variant]`."""
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
-    def covers(self, other: Platform) -> bool:
+    def matches(self, other: Platform) -> bool:
         """Return whether *other* is what this asks for; no variant asks for any, and arm64 is arm64/v8."""
         if (self.os, self.architecture) != (other.os, other.architecture):
             return False
@@ -61,14 +61,14 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """Media type, digest and size in bytes of some content; `foreign` when it is named by `urls` and may be absent."""
+    """Media type, digest and size in bytes of some content; `is_external` when it is named by `urls` and may be absent."""
 
     media_type: str
     digest: str
     size_bytes: int
     platform: Platform | None = None
-    foreign: bool = False
-    attests: str = ""
+    is_external: bool = False
+    attested_digest: str = ""
 
     @property
     def is_index(self) -> bool:
@@ -147,7 +147,7 @@ def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha2
     return Manifest(
         raw=raw,
         media_type=declared or (OCI_INDEX if "manifests" in document else OCI_MANIFEST),
-        digest=digest_of(raw, like=algorithm),
+        digest=compute_digest(raw, like=algorithm),
         children=children,
         blobs=_unique((config, *layers) if config else layers),
         config=config,
@@ -166,19 +166,19 @@ def select_platforms(index: Manifest, platforms: Sequence[Platform]) -> Manifest
     Raises:
         UnsupportedContentError: No child is for any of *platforms*.
     """
-    kept = {child.digest for child in index.children if child.platform and any(wanted.covers(child.platform) for wanted in platforms)}
+    kept = {child.digest for child in index.children if child.platform and any(wanted.matches(child.platform) for wanted in platforms)}
     if not kept:
-        offered = ", ".join(sorted({str(child.platform) for child in index.children if child.platform and not child.attests})) or "none"
+        offered = ", ".join(sorted({str(child.platform) for child in index.children if child.platform and not child.attested_digest})) or "none"
         raise UnsupportedContentError(f"the image has none of the platforms asked for; it has {offered}")
-    stays = [child.digest in kept or child.attests in kept or child.platform is None for child in index.children]
+    stays = [child.digest in kept or child.attested_digest in kept or child.platform is None for child in index.children]
     if all(stays):
         return index
     document = _strict_json(index.raw)
     document["manifests"] = [entry for entry, stay in zip(document["manifests"], stays, strict=True) if stay]
-    return parse_manifest(compact_json(document), content_type=index.media_type, algorithm=index.digest)
+    return parse_manifest(dump_json(document), content_type=index.media_type, algorithm=index.digest)
 
 
-def compact_json(document: object) -> bytes:
+def dump_json(document: object) -> bytes:
     """Return *document* as the JSON of a manifest of our own, always the same bytes; half a surrogate pair stays the escape that it was."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
@@ -221,11 +221,11 @@ def _descriptor(entry: object) -> Descriptor:
     attests = annotations.get("vnd.docker.reference.digest", "") if isinstance(annotations, dict) else ""
     return Descriptor(
         media_type=str(entry.get("mediaType", "")),
-        digest=checked_digest(entry.get("digest")),
+        digest=require_digest(entry.get("digest")),
         size_bytes=size,
         platform=_platform(entry.get("platform")),
-        foreign=bool(entry.get("urls")) or "nondistributable" in str(entry.get("mediaType")) or ".foreign." in str(entry.get("mediaType")),
-        attests=attests if isinstance(attests, str) else "",
+        is_external=bool(entry.get("urls")) or "nondistributable" in str(entry.get("mediaType")) or ".foreign." in str(entry.get("mediaType")),
+        attested_digest=attests if isinstance(attests, str) else "",
     )
 
 

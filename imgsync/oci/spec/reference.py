@@ -35,17 +35,17 @@ class Repository:
         """Return what you would paste into a terminal."""
         return f"{self.registry}/{self.path}"
 
-    def tagged(self, tag: str) -> Reference:
+    def with_tag(self, tag: str) -> Reference:
         """Return the reference of *tag* in this repository."""
         return Reference(self, tag=tag)
 
-    def at(self, digest: str) -> Reference:
+    def with_digest(self, digest: str) -> Reference:
         """Return the reference of *digest* in this repository."""
         return Reference(self, digest=digest)
 
-    def named(self, name: str) -> Reference:
+    def with_name(self, name: str) -> Reference:
         """Return the reference of *name*, a digest or a tag, in this repository."""
-        return self.at(name) if is_digest(name) else self.tagged(name)
+        return self.with_digest(name) if is_digest(name) else self.with_tag(name)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -98,7 +98,7 @@ def parse_registry(text: str) -> str:
     return text
 
 
-def parse_path(text: str, *, registry: str = "") -> str:
+def parse_repository_path(text: str, *, registry: str = "") -> str:
     """
     Return *text* as a repository path of *registry*; on Docker Hub `nginx` is `library/nginx`.
 
@@ -125,7 +125,7 @@ def parse_repository(text: str) -> Repository:
         suggestion = f"{_DOCKER_HUB}/{text if slash else 'library/' + text}"
         raise InvalidReferenceError(f"{text!r} names no registry", hint=f"write it whole, such as {suggestion}")
     name = parse_registry(registry)
-    return Repository(name, parse_path(path, registry=name))
+    return Repository(name, parse_repository_path(path, registry=name))
 
 
 def parse_reference(text: str) -> Reference:

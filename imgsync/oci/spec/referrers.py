@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
-from imgsync.oci.spec.manifest import OCI_INDEX, Descriptor, Manifest, compact_json, parse_manifest
+from imgsync.oci.spec.manifest import OCI_INDEX, Descriptor, Manifest, dump_json, parse_manifest
 
 _COSIGN = ("sig", "att", "sbom")
 # Where cosign says what an attestation is about: beside a bundle, beside a layer of its tag.
@@ -21,13 +21,13 @@ _PREDICATES = ("dev.sigstore.bundle.predicateType", "predicateType")
 _REFERRERS_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64,128}(?:\.(?:sig|att|sbom))?")
 
 
-def fallback_tag(digest: str) -> str:
+def format_fallback_tag(digest: str) -> str:
     """Return the tag that holds the index of what refers to *digest*, where a registry has no referrers API."""
     algorithm, _, encoded = digest.partition(":")
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"{algorithm[:32]}-{encoded[:64]}")
 
 
-def cosign_tags(digest: str) -> tuple[str, ...]:
+def list_cosign_tags(digest: str) -> tuple[str, ...]:
     """Return the tags under which cosign keeps signatures, attestations and SBOMs of *digest*."""
     name = digest.replace(":", "-")
     return tuple(f"{name}.{suffix}" for suffix in _COSIGN)
@@ -38,23 +38,23 @@ def is_referrers_tag(tag: str) -> bool:
     return _REFERRERS_TAG.fullmatch(tag) is not None
 
 
-def annotated_layers(manifest: Manifest) -> tuple[tuple[Descriptor, Mapping[str, str]], ...]:
+def read_annotated_layers(manifest: Manifest) -> tuple[tuple[Descriptor, Mapping[str, str]], ...]:
     """Return each layer of *manifest* with what is noted beside it, in order; signatures of one payload by two keys are two of them."""
     blobs = {blob.digest: blob for blob in manifest.blobs}
     layers = json.loads(manifest.raw).get("layers") or ()
     return tuple((replace(blobs[layer["digest"]], media_type=str(layer.get("mediaType", ""))), _texts(layer.get("annotations"))) for layer in layers)
 
 
-def kinds(manifest: Manifest) -> frozenset[str]:
+def list_artifact_types(manifest: Manifest) -> frozenset[str]:
     """Return every type by which somebody could mean the referrer *manifest*: its artifact type, those of its layers, and what it attests."""
     types = {manifest.artifact_type, *(blob.media_type for blob in manifest.blobs)}
     if b"redicateType" in manifest.raw:
-        notes = [_texts(json.loads(manifest.raw).get("annotations")), *(notes for _, notes in annotated_layers(manifest))]
+        notes = [_texts(json.loads(manifest.raw).get("annotations")), *(notes for _, notes in read_annotated_layers(manifest))]
         types |= {one[name] for one in notes for name in _PREDICATES if name in one}
     return frozenset(types)
 
 
-def with_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, source: Manifest | None) -> Manifest | None:
+def add_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, source: Manifest | None) -> Manifest | None:
     """
     Return the fallback index that names *referrers* too, None when *current* does already.
 
@@ -75,7 +75,7 @@ def with_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, s
         return source
     document: dict[str, Any] = json.loads(current.raw) if current is not None else {"schemaVersion": 2, "mediaType": OCI_INDEX}
     document["manifests"] = [*(document.get("manifests") or ()), *map(_entry, missing)]
-    return parse_manifest(compact_json(document), content_type=OCI_INDEX)
+    return parse_manifest(dump_json(document), content_type=OCI_INDEX)
 
 
 def _entry(referrer: Manifest) -> dict[str, Any]:

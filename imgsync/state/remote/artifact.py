@@ -15,7 +15,7 @@ from imgsync.errors import ContentMismatchError, NotFoundError, RegistryError, S
 from imgsync.oci.download import download
 from imgsync.oci.limits.retry import retry_call
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.digest import RunningDigest, digest_of, is_digest, verified
+from imgsync.oci.spec.digest import DigestVerifier, compute_digest, is_digest, verify_chunks
 from imgsync.oci.spec.manifest import OCI_MANIFEST, Descriptor, Manifest, parse_manifest
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.upload import begin_upload
@@ -30,7 +30,7 @@ _ANCESTORS = "vnd.imgsync.state.ancestors"
 _ANCESTORS_LIMIT = 64
 _FAMILY = "application/vnd.imgsync.state."
 _EMPTY = b"{}"
-_CONFIG = Descriptor(EMPTY_TYPE, digest_of(_EMPTY), len(_EMPTY))
+_CONFIG = Descriptor(EMPTY_TYPE, compute_digest(_EMPTY), len(_EMPTY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ def pull_artifact(client: RegistryClient, reference: Reference) -> Artifact | No
     except (UnsupportedContentError, ContentMismatchError) as error:
         raise broken(reference, error.message) from error
     layer = _layer(reference, manifest)
-    running = RunningDigest(layer.digest, layer.size_bytes, f"pull blob {reference.repository.at(layer.digest)}")
+    running = DigestVerifier(layer.digest, layer.size_bytes, f"pull blob {reference.repository.with_digest(layer.digest)}")
     try:
-        content = b"".join(verified(download(client, reference.repository, layer), running))
+        content = b"".join(verify_chunks(download(client, reference.repository, layer), running))
     except (NotFoundError, ContentMismatchError) as error:
         raise broken(reference, error.message) from error
     return Artifact(manifest.digest, content, _ancestors(manifest))
@@ -125,7 +125,7 @@ def _ancestors(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _layer_of(content: bytes) -> Descriptor:
-    return Descriptor(LAYER_TYPE, digest_of(content), len(content))
+    return Descriptor(LAYER_TYPE, compute_digest(content), len(content))
 
 
 def _bring(client: RegistryClient, repository: Repository, blob: Descriptor, content: bytes) -> None:
@@ -143,7 +143,7 @@ def _bring(client: RegistryClient, repository: Repository, blob: Descriptor, con
             raise
 
     if not client.has_blob(repository, blob):
-        retry_call(attempt, client.patience, operation="push blob", reference=str(repository.at(blob.digest)))
+        retry_call(attempt, client.retry_policy, operation="push blob", reference=str(repository.with_digest(blob.digest)))
 
 
 def _entry(descriptor: Descriptor) -> dict[str, object]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from imgsync.errors import ImgsyncError, StateError, StoppedError
 from imgsync.logs.events import Log
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.digest import digest_of, is_digest
+from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.reference import Reference
 from imgsync.state.jsonl import Read
 from imgsync.state.merge import Merged, merge
@@ -147,7 +147,7 @@ class RemoteState:
             content = self._path.read_bytes()
         except OSError:
             return None
-        return Artifact(digest, content, tuple(filter(is_digest, ancestors))) if digest_of(content) == layer_digest else None
+        return Artifact(digest, content, tuple(filter(is_digest, ancestors))) if compute_digest(content) == layer_digest else None
 
     def _remember(self, artifact: Artifact) -> None:
         if artifact is self._seen:
@@ -157,7 +157,7 @@ class RemoteState:
             return
         with self._degrading():
             write_whole(self._path, [artifact.content])
-            self._store.note_pulled(str(self._reference), " ".join((artifact.digest, digest_of(artifact.content), *artifact.ancestors)))
+            self._store.note_pulled(str(self._reference), " ".join((artifact.digest, compute_digest(artifact.content), *artifact.ancestors)))
 
     @contextlib.contextmanager
     def _degrading(self) -> Iterator[None]:

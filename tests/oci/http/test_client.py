@@ -16,9 +16,9 @@ import pytest
 import trustme
 
 from imgsync.oci.http import connection as connection_module
-from imgsync.oci.http.client import Lane
-from imgsync.oci.http.request import UNTOUCHED, Outgoing
-from imgsync.oci.http.ssrf_guard import Guard
+from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.request import BODY_UNSENT, Request
+from imgsync.oci.http.ssrf_guard import SsrfGuard
 
 Script = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -82,12 +82,12 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[..., tuple[Server, Lane]]]:
+def serving() -> Iterator[Callable[..., tuple[Server, HttpClient]]]:
     with contextlib.ExitStack() as ends:
 
-        def start(*make: Callable[[Server], Script], tls: ssl.SSLContext | None = None, trust: ssl.SSLContext | None = None) -> tuple[Server, Lane]:
+        def start(*make: Callable[[Server], Script], tls: ssl.SSLContext | None = None, trust: ssl.SSLContext | None = None) -> tuple[Server, HttpClient]:
             server = Server(*(lambda connection, one=one: one(server)(connection) for one in make), tls=tls)
-            lane = Lane(lambda: trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), Guard([("127.0.0.1", server.origin[2])]))
+            lane = HttpClient(lambda: trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.origin[2])]))
             ends.callback(server.end)
             ends.callback(lane.close)
             return server, lane
@@ -95,12 +95,12 @@ def serving() -> Iterator[Callable[..., tuple[Server, Lane]]]:
         yield start
 
 
-def get(server: Server, target: str = "/v2/", **more: object) -> Outgoing:
-    return Outgoing("GET", server.origin, "registry", target, (("Accept", "*/*"),), timeout_seconds=5, **more)  # type: ignore[arg-type]
+def get(server: Server, target: str = "/v2/", **more: object) -> Request:
+    return Request("GET", server.origin, "registry", target, (("Accept", "*/*"),), timeout_seconds=5, **more)  # type: ignore[arg-type]
 
 
-def put(server: Server, pieces: list[bytes] | Iterator[bytes], length: int, **more: object) -> Outgoing:
-    return Outgoing("PUT", server.origin, "registry", "/u", (), iter(pieces), length, timeout_seconds=5, **more)  # type: ignore[arg-type]
+def put(server: Server, pieces: list[bytes] | Iterator[bytes], length: int, **more: object) -> Request:
+    return Request("PUT", server.origin, "registry", "/u", (), iter(pieces), length, timeout_seconds=5, **more)  # type: ignore[arg-type]
 
 
 def body_of(answer: httpx.Response) -> bytes:
@@ -121,7 +121,7 @@ def test_post_without_a_body_says_so(serving):
     """`Content-Length: 0` where a body could be: registries answer 411 without."""
     server, lane = serving(lambda server: server.answering(OK))
 
-    lane.send(Outgoing("POST", server.origin, "registry", "/u", ()))
+    lane.send(Request("POST", server.origin, "registry", "/u", ()))
 
     assert b"\r\nContent-Length: 0\r\n" in server.heads[0]
 
@@ -209,7 +209,7 @@ def test_line_break_in_a_header_is_never_sent(header, serving):
     server, lane = serving(lambda server: lambda connection: connection.recv(1) and None)
 
     with pytest.raises(httpx.LocalProtocolError):
-        lane.send(Outgoing("GET", server.origin, "registry", "/", (header,)))
+        lane.send(Request("GET", server.origin, "registry", "/", (header,)))
 
 
 @pytest.mark.row("NET-17")
@@ -250,10 +250,10 @@ def test_refusal_before_the_body_costs_nothing_of_it(serving):
     server, lane = serving(lambda server: server.answering(refuse), lambda server: server.answering(OK))
     body = iter([b"abc"])
 
-    first = lane.send(put(server, body, 3, expects=True))
+    first = lane.send(put(server, body, 3, expect_continue=True))
 
     assert first.status_code == 401
-    assert UNTOUCHED in first.extensions
+    assert BODY_UNSENT in first.extensions
     assert list(body) == [b"abc"]
     assert b"Expect: 100-continue\r\n" in server.heads[0]
     # Whoever was told of a body waits for it: that connection serves nothing more.
@@ -263,12 +263,12 @@ def test_refusal_before_the_body_costs_nothing_of_it(serving):
 def test_body_that_was_announced_alone_survives_a_closed_connection(serving, monkeypatch):
     """The idle connection breaks at the announcement: the body was not touched, so it goes out on another."""
     # The server's end is closed, and we have not heard of it yet.
-    monkeypatch.setattr(connection_module.Connection, "usable", property(lambda _: True))
+    monkeypatch.setattr(connection_module.Connection, "is_usable", property(lambda _: True))
     server, lane = serving(lambda server: server.answering(OK), lambda server: server.answering(OK, body=6))
     monkeypatch.setattr(connection_module, "_CONTINUE_SECONDS", 0.01)
     assert body_of(lane.send(get(server))) == b"ok"
 
-    answer = lane.send(put(server, [b"abc", b"def"], 6, expects=True))
+    answer = lane.send(put(server, [b"abc", b"def"], 6, expect_continue=True))
 
     assert answer.status_code == 200
 
@@ -288,9 +288,9 @@ def test_body_goes_out_when_the_server_asks_for_it(serving):
 
     server, lane = serving(script)
 
-    answer = lane.send(put(server, [b"abc", b"def"], 6, expects=True))
+    answer = lane.send(put(server, [b"abc", b"def"], 6, expect_continue=True))
 
-    assert (answer.status_code, got, UNTOUCHED in answer.extensions) == (200, [b"abcdef"], False)
+    assert (answer.status_code, got, BODY_UNSENT in answer.extensions) == (200, [b"abcdef"], False)
 
 
 def test_server_that_does_not_know_the_question_gets_the_body_all_the_same(serving, monkeypatch):
@@ -298,7 +298,7 @@ def test_server_that_does_not_know_the_question_gets_the_body_all_the_same(servi
     monkeypatch.setattr(connection_module, "_CONTINUE_SECONDS", 0.01)
     server, lane = serving(lambda server: server.answering(OK, body=6))
 
-    assert lane.send(put(server, [b"abc", b"def"], 6, expects=True)).status_code == 200
+    assert lane.send(put(server, [b"abc", b"def"], 6, expect_continue=True)).status_code == 200
 
 
 def test_silence_is_what_times_out(serving):
@@ -325,7 +325,7 @@ def test_silence_is_what_times_out(serving):
         return run
 
     server, lane = serving(trickle, hold)
-    slow = Outgoing("GET", server.origin, "registry", "/", (), timeout_seconds=0.3)
+    slow = Request("GET", server.origin, "registry", "/", (), timeout_seconds=0.3)
 
     assert body_of(lane.send(slow)) == content
     lane.close()
@@ -459,7 +459,7 @@ def test_answer_of_a_server_that_reads_no_further_counts(serving):
     server, lane = serving(script)
     size = 64 << 20
 
-    answer = lane.send(Outgoing("PUT", server.origin, "registry", "/u", (), iter([bytes(size)]), size, timeout_seconds=0.5))
+    answer = lane.send(Request("PUT", server.origin, "registry", "/u", (), iter([bytes(size)]), size, timeout_seconds=0.5))
     body = body_of(answer)
     answered.set()
 
@@ -471,7 +471,7 @@ def test_answer_of_a_server_that_reads_no_further_counts(serving):
 def test_connection_that_is_closed_while_the_body_is_waited_for_costs_nothing(noticed, serving, monkeypatch):
     """Its first piece is long in coming, and meanwhile the server closes what lies idle: the body goes out on another, whole."""
     if not noticed:
-        monkeypatch.setattr(connection_module.Connection, "usable", property(lambda _: True))
+        monkeypatch.setattr(connection_module.Connection, "is_usable", property(lambda _: True))
     closed = threading.Event()
     got: list[bytes] = []
 
@@ -507,7 +507,7 @@ def test_connection_that_is_closed_while_the_body_is_waited_for_costs_nothing(no
 
 @pytest.mark.row("NET-19")
 def test_answer_may_take_longer_than_any_other_silence(serving):
-    """Only before the answer's head: `answer_seconds` is for a server that has much to do, and for nothing else."""
+    """Only before the answer's head: `response_timeout_seconds` is for a server that has much to do, and for nothing else."""
     done = threading.Event()
 
     def script(server: Server) -> Script:
@@ -521,7 +521,7 @@ def test_answer_may_take_longer_than_any_other_silence(serving):
 
     server, lane = serving(script)
 
-    answer = lane.send(Outgoing("PUT", server.origin, "registry", "/u", (), timeout_seconds=0.2, answer_seconds=20))
+    answer = lane.send(Request("PUT", server.origin, "registry", "/u", (), timeout_seconds=0.2, response_timeout_seconds=20))
     assert answer.status_code == 201
     with pytest.raises(httpx.ReadTimeout):
         answer.read()

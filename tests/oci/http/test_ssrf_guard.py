@@ -10,8 +10,8 @@ import pytest
 from imgsync.config.model import RegistryTrust, Trust
 from imgsync.errors import InsecureError
 from imgsync.oci.http import ssrf_guard as guard_module
-from imgsync.oci.http.ssrf_guard import Guard
-from imgsync.oci.limits.retry import Patience
+from imgsync.oci.http.ssrf_guard import SsrfGuard
+from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.registries.clients import Registries
 
 NAMES = {
@@ -71,7 +71,7 @@ def dialled(monkeypatch):
 )
 def test_public_registry_leads_to_no_private_address(host, dialled):
     """Neither by name nor by number, not even when one of several addresses is public; nothing is dialled."""
-    backend = Guard([("public.example", 443)])
+    backend = SsrfGuard([("public.example", 443)])
 
     with pytest.raises(httpx.ConnectError, match=r"refused to follow a (public )?registry"):
         backend.dial(host, 443)
@@ -81,7 +81,7 @@ def test_public_registry_leads_to_no_private_address(host, dialled):
 @pytest.mark.row("AUTH-05")
 def test_public_registry_leads_to_its_public_blobs(dialled, monkeypatch):
     """The address that was checked is the one dialled: a second answer of the name server moves nothing, and a third is checked like the first."""
-    guard = Guard([("public.example", 443)])
+    guard = SsrfGuard([("public.example", 443)])
     guard.dial("cdn.example", 443)
     monkeypatch.setitem(NAMES, "cdn.example", ["127.0.0.1"])
     guard.dial("cdn.example", 443)
@@ -97,7 +97,7 @@ def test_public_registry_leads_to_its_public_blobs(dialled, monkeypatch):
 @pytest.mark.parametrize("addresses", [["93.184.216.34", "127.0.0.1"], ["127.0.0.1"]], ids=["one of two", "all of them later"])
 def test_private_address_of_its_own_opens_no_way_for_a_public_registry(addresses, dialled, monkeypatch):
     """Its own name server adds a private address, at once or later: it counts as public all the same, for the addresses are its to choose."""
-    guard = Guard([("public.example", 443)])
+    guard = SsrfGuard([("public.example", 443)])
     guard.dial("public.example", 443)
     dialled.clear()
     monkeypatch.setattr(guard_module, "_KEPT_SECONDS", -1)
@@ -106,7 +106,7 @@ def test_private_address_of_its_own_opens_no_way_for_a_public_registry(addresses
     with pytest.raises(httpx.ConnectError, match="refused to follow a public registry"):
         guard.dial("inside.example", 443)
     with pytest.raises(httpx.ConnectError, match="refused to follow a public registry"):
-        (Guard([("public.example", 443)]) if len(addresses) > 1 else guard).dial("inside.example", 443)
+        (SsrfGuard([("public.example", 443)]) if len(addresses) > 1 else guard).dial("inside.example", 443)
     assert dialled == []
 
 
@@ -115,24 +115,24 @@ def test_private_address_of_its_own_opens_no_way_for_a_public_registry(addresses
 def test_nobody_leads_to_where_machines_are_told_who_they_are(host, dialled):
     """A private registry may lead to private addresses, but to no cloud's metadata; one that lives there is spoken to."""
     with pytest.raises(httpx.ConnectError, match="where machines are told who they are"):
-        Guard([("private.example", 443)]).dial(host, 80)
+        SsrfGuard([("private.example", 443)]).dial(host, 80)
     assert dialled == []
 
-    Guard([("169.254.7.7", 5000)]).dial("169.254.7.7", 5000)
+    SsrfGuard([("169.254.7.7", 5000)]).dial("169.254.7.7", 5000)
     assert dialled == ["169.254.7.7"]
 
 
 def test_private_registry_leads_where_it_likes(dialled):
     """A registry that is itself private, and whatever the operator named beside it, is not guarded."""
-    Guard([("private.example", 443)]).dial("inside.example", 443)
-    Guard([("public.example", 443), ("inside.example", 8443)]).dial("inside.example", 8443)
+    SsrfGuard([("private.example", 443)]).dial("inside.example", 443)
+    SsrfGuard([("public.example", 443), ("inside.example", 8443)]).dial("inside.example", 8443)
 
     assert dialled == ["10.0.0.5", "10.0.0.5"]
 
 
 def test_named_port_is_all_that_is_trusted(dialled):
     """Another port of a private token server that was named is another host."""
-    backend = Guard([("public.example", 443), ("inside.example", 8443)])
+    backend = SsrfGuard([("public.example", 443), ("inside.example", 8443)])
 
     with pytest.raises(httpx.ConnectError, match="refused"):
         backend.dial("inside.example", 22)
@@ -145,7 +145,7 @@ def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialle
     url = "https://inside.example"
     trust = Trust({"public.example": RegistryTrust(listing="gitlab", listing_url=url if named else None)})
     with Registries(trust, environ={}, pushes=False, on_retry=print, on_secret=print, on_warning=print, on_registry_warning=print) as registries:
-        client = registries.client("public.example", "source", Patience(attempts=1, interval_seconds=0, request_seconds=5))
+        client = registries.client("public.example", "source", RetryPolicy(attempts=1, interval_seconds=0, request_seconds=5))
         api = registries.api(client, "" if named else url)
 
         # What was dialled here is no socket: no further than that.
@@ -168,7 +168,7 @@ def test_dead_address_of_several_costs_five_seconds_once(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: [(2, 1, 6, "", (one, port)) for one in ("10.0.0.1", "10.0.0.2")])
     monkeypatch.setattr(socket, "create_connection", connect)
-    guard = Guard([("two.example", 443)])
+    guard = SsrfGuard([("two.example", 443)])
 
     guard.dial("two.example", 443, 10.0)
     guard.dial("two.example", 443, 10.0)
@@ -186,7 +186,7 @@ def test_name_that_does_not_resolve_is_told(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
     with pytest.raises(httpx.ConnectError, match=r"^gone\.example cannot be resolved: Name or service not known$"):
-        Guard([("gone.example", 443)]).dial("gone.example", 443, 10.0)
+        SsrfGuard([("gone.example", 443)]).dial("gone.example", 443, 10.0)
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def sockets(monkeypatch):
 def test_every_address_is_tried_before_a_host_is_given_up(sockets):
     """One after the other, without a limit of the caller's for five seconds each; then the name is asked for anew."""
     _, asked, dialled = sockets
-    guard = Guard([("three.example", 443)])
+    guard = SsrfGuard([("three.example", 443)])
 
     for _ in range(2):
         with pytest.raises(httpx.ConnectError, match="Connection refused"):
@@ -229,7 +229,7 @@ def test_address_that_answers_comes_first_from_then_on(sockets, monkeypatch):
     _, _, dialled = sockets
     refuse = socket.create_connection
     monkeypatch.setattr(socket, "create_connection", lambda address, seconds: object() if address[0].endswith(".3") else refuse(address, seconds))
-    guard = Guard([("three.example", 443)])
+    guard = SsrfGuard([("three.example", 443)])
     guard.dial("three.example", 443, 2.0)
     monkeypatch.setattr(socket, "create_connection", refuse)
     dialled.clear()
@@ -246,8 +246,8 @@ def test_single_address_may_take_its_time(dialled, monkeypatch):
     limits = []
     monkeypatch.setattr(socket, "create_connection", lambda _, seconds: limits.append(seconds))
 
-    Guard([("public.example", 443)]).dial("public.example", 443, 10.0)
-    Guard([("public.example", 443)]).dial("public.example", 443)
+    SsrfGuard([("public.example", 443)]).dial("public.example", 443, 10.0)
+    SsrfGuard([("public.example", 443)]).dial("public.example", 443)
 
     assert limits == [10.0, None]
 
@@ -257,7 +257,7 @@ def test_addresses_are_kept_for_half_a_minute(sockets, monkeypatch):
     """Then whoever connects asks again."""
     clock, asked, _ = sockets
     monkeypatch.setattr(socket, "create_connection", lambda *_: object())
-    guard = Guard([("three.example", 443)])
+    guard = SsrfGuard([("three.example", 443)])
 
     lookups = []
     for moment in (0.0, 30.0, 30.5, 60.5, 61.0):
@@ -278,7 +278,7 @@ def test_lookup_that_failed_is_tried_by_whoever_comes_later(sockets, monkeypatch
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    guard = Guard([("gone.example", 443)])
+    guard = SsrfGuard([("gone.example", 443)])
 
     # Nobody comes later as long as the clock stands.
     for moment in (0.0, 0.0, 0.5):
@@ -294,7 +294,7 @@ def test_lookup_that_failed_is_tried_by_whoever_comes_later(sockets, monkeypatch
 def test_name_that_no_name_server_can_be_asked_for_is_an_error(host):
     """Of its first hundred letters."""
     with pytest.raises(httpx.ConnectError) as caught:
-        Guard([(host, 443)]).dial(host, 443)
+        SsrfGuard([(host, 443)]).dial(host, 443)
 
     assert str(caught.value) == f"{host[:100]!r} is no host name"
 
@@ -308,7 +308,7 @@ def test_name_that_no_name_server_can_be_asked_for_is_an_error(host):
 def test_only_the_registry_s_own_addresses_make_it_a_public_one(own, leads, dialled, monkeypatch):
     """A private registry stays one, whomever it leads to."""
     monkeypatch.setitem(NAMES, own[0], ["10.0.0.9"])
-    guard = Guard([own])
+    guard = SsrfGuard([own])
     monkeypatch.setitem(NAMES, leads[0], ["93.184.216.34"] if leads[0] != own[0] else ["10.0.0.9"])
 
     guard.dial(*leads)
@@ -322,16 +322,16 @@ def test_refusal_names_the_address_that_is_refused(dialled, monkeypatch):
     """The first of them."""
     monkeypatch.setitem(NAMES, "cdn.example", ["93.184.216.35", "10.0.0.7", "10.0.0.8"])
     with pytest.raises(httpx.ConnectError, match=r"private address 10\.0\.0\.7$"):
-        Guard([("public.example", 443)]).dial("cdn.example", 443)
+        SsrfGuard([("public.example", 443)]).dial("cdn.example", 443)
 
     monkeypatch.setitem(NAMES, "cdn.example", ["93.184.216.35", "169.254.1.1", "169.254.1.2"])
     with pytest.raises(httpx.ConnectError, match=r"at 169\.254\.1\.1, where machines"):
-        Guard([("public.example", 443)]).dial("cdn.example", 443)
+        SsrfGuard([("public.example", 443)]).dial("cdn.example", 443)
 
 
 @pytest.mark.row("AUTH-04")
 def test_address_within_an_address_is_read_to_its_last_bit(dialled):
     """`64:ff9b::/96` holds an IPv4 address: one that differs in its last bit from a metadata server's is another."""
-    Guard([("private.example", 443)]).dial("64:ff9b::6464:64c9", 443)  # 100.100.100.201
+    SsrfGuard([("private.example", 443)]).dial("64:ff9b::6464:64c9", 443)  # 100.100.100.201
     with pytest.raises(httpx.ConnectError, match="where machines are told who they are"):
-        Guard([("private.example", 443)]).dial("64:ff9b::6464:64c8", 443)
+        SsrfGuard([("private.example", 443)]).dial("64:ff9b::6464:64c8", 443)

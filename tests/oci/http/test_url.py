@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from imgsync.oci.http.url import has_login, joined, login_of, origin_of, parted
+from imgsync.oci.http.url import find_url_secrets, has_credentials, join_url, origin_of, parse_url
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from imgsync.oci.http.url import has_login, joined, login_of, origin_of, parted
 )
 def test_url_is_taken_apart(url, origin, host, target):
     """The scheme's own port where none is named; what is printable ASCII in its path goes out to the letter, all else encoded."""
-    assert parted(url) == (origin, host, target)
+    assert parse_url(url) == (origin, host, target)
     assert origin_of(url) == origin
 
 
@@ -51,13 +51,13 @@ def test_url_is_taken_apart(url, origin, host, target):
 def test_what_cannot_be_asked_for_is_an_error(url):
     """Never a host that others would read differently, a port that is none, or another scheme."""
     with pytest.raises(httpx.InvalidURL):
-        parted(url)
+        parse_url(url)
 
 
 def test_error_shows_the_beginning_of_a_host_alone():
     """A hundred letters of whatever stands there."""
     with pytest.raises(httpx.InvalidURL) as caught:
-        parted(f"https://{'^' * 5000}/")
+        parse_url(f"https://{'^' * 5000}/")
 
     assert str(caught.value) == f"'{'^' * 100}' is no host"
 
@@ -75,14 +75,14 @@ def test_error_shows_the_beginning_of_a_host_alone():
 )
 def test_what_a_registry_says_is_meant_from_where_it_was_asked(said, url):
     """Relative or whole, the scheme in small letters, so that whoever compares it does not miss it."""
-    assert joined("https://r.io/v2/tags", said) == url
+    assert join_url("https://r.io/v2/tags", said) == url
 
 
 @pytest.mark.parametrize("said", ["https://[::1", "ftp://r.io/", "https://r^io/", "javascript:alert(1)"])
 def test_what_a_registry_says_may_be_no_url(said):
     """One kind of error, whichever way it is none."""
     with pytest.raises(httpx.InvalidURL):
-        joined("https://r.io/v2/tags", said)
+        join_url("https://r.io/v2/tags", said)
 
 
 @pytest.mark.row("AUTH-22")
@@ -98,5 +98,5 @@ def test_what_a_registry_says_may_be_no_url(said):
 )
 def test_login_in_a_url_is_found(url, has, hidden):
     """The password in each form it may be written in; a user alone is no secret."""
-    assert has_login(url) is has
-    assert login_of(url) == hidden
+    assert has_credentials(url) is has
+    assert find_url_secrets(url) == hidden

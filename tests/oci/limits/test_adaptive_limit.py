@@ -8,7 +8,7 @@ import pytest
 
 from imgsync.errors import BudgetSpentError
 from imgsync.oci.limits.adaptive_limit import AdaptiveLimit
-from imgsync.oci.limits.pull_limit import PullBudget, PullsLeft
+from imgsync.oci.limits.pull_limit import PullLimit, PullQuota
 
 
 def nothing() -> None:
@@ -21,18 +21,18 @@ def test_complaints_halve_and_quiet_grows_back():
     with contextlib.ExitStack() as places:
         slots = [places.enter_context(limit.slot(nothing)) for _ in range(16)]
         for slot in slots:
-            limit.complained(slot)
+            limit.decrease(slot)
         assert limit.allowed == 8
     for _ in range(10):
         with limit.slot(nothing) as slot:
-            limit.complained(slot)
+            limit.decrease(slot)
     assert limit.allowed == 1
     rounds = 0
     while limit.allowed < 16:
-        limit.went_well()
+        limit.increase()
         rounds += 1
     assert 100 < rounds < 200
-    limit.went_well()
+    limit.increase()
     assert limit.allowed == 16
 
 
@@ -50,23 +50,23 @@ def test_waiting_for_a_place_can_be_ended():
 @pytest.mark.parametrize("headers", [{}, {"ratelimit-remaining": "junk"}, {"ratelimit-remaining": ""}, {"ratelimit-limit": "100;w=21600"}])
 def test_what_says_nothing_limits_nothing(headers):
     """No header, no limit."""
-    budget = PullBudget("docker.io")
-    budget.learn(headers, before=None)
+    budget = PullLimit("docker.io")
+    budget.update(headers, before=None)
 
-    budget.take(nothing)
+    budget.acquire(nothing)
 
-    assert budget.left is None
+    assert budget.quota is None
 
 
 def test_pulls_are_spent_with_those_in_flight():
     """Two left: two may go, also before their answers came."""
-    budget = PullBudget("docker.io")
-    budget.learn({"ratelimit-remaining": "2;w=21600", "ratelimit-limit": "100;w=21600"}, before=None)
-    budget.take(nothing)
-    budget.take(nothing)
+    budget = PullLimit("docker.io")
+    budget.update({"ratelimit-remaining": "2;w=21600", "ratelimit-limit": "100;w=21600"}, before=None)
+    budget.acquire(nothing)
+    budget.acquire(nothing)
 
     with pytest.raises(BudgetSpentError) as caught:
-        budget.take(nothing)
+        budget.acquire(nothing)
 
     assert "the pull limit of docker.io is used up: 2 of 100 pulls left (per 6h00m)" in caught.value.message
 
@@ -74,16 +74,16 @@ def test_pulls_are_spent_with_those_in_flight():
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown when asked"])
 def test_answer_that_was_overtaken_gives_back_nothing(known):
     """It says no more than was left when it was asked for, though nothing else is in flight any more; who says more has a new window."""
-    budget = PullBudget("docker.io")
+    budget = PullLimit("docker.io")
     if known:
-        budget.learn({"ratelimit-remaining": "2"}, before=None)
-    before = budget.left
-    budget.learn({"ratelimit-remaining": "0"}, before=before)
+        budget.update({"ratelimit-remaining": "2"}, before=None)
+    before = budget.quota
+    budget.update({"ratelimit-remaining": "0"}, before=before)
 
-    budget.learn({"ratelimit-remaining": "1"}, before=before)
+    budget.update({"ratelimit-remaining": "1"}, before=before)
 
     with pytest.raises(BudgetSpentError):
-        budget.take(nothing)
-    budget.learn({"ratelimit-remaining": "100"}, before=budget.left)
-    budget.take(nothing)
-    assert budget.left == PullsLeft(100)
+        budget.acquire(nothing)
+    budget.update({"ratelimit-remaining": "100"}, before=budget.quota)
+    budget.acquire(nothing)
+    assert budget.quota == PullQuota(100)

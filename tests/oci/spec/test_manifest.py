@@ -12,9 +12,9 @@ from fuzz import laws
 from imgsync.errors import ContentMismatchError, ImgsyncError, UnsupportedContentError
 from imgsync.oci.auth.challenge import parse_challenges
 from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
-from imgsync.oci.limits.retry import Patience, is_transient, pause_seconds
+from imgsync.oci.limits.retry import RetryPolicy, compute_pause_seconds, is_transient
 from imgsync.oci.listing.rows import moment_of
-from imgsync.oci.spec.digest import RunningDigest, checked_digest, digest_of, is_digest, verified
+from imgsync.oci.spec.digest import DigestVerifier, compute_digest, is_digest, require_digest, verify_chunks
 from imgsync.oci.spec.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
 from tests.support.images import digest_of as digest
 from tests.support.images import image, index
@@ -98,7 +98,7 @@ def test_retry_after(text, seconds):
 def test_pauses_after_429_are_bounded(said):
     """What cannot be meant is as if nothing was said: longer each time, by chance, up to a minute. What is said is obeyed up to five."""
     error = error_of(Operation("pull", "r/x:1", "source"), 429, headers={"retry-after": said}, body=b"")
-    pauses = [pause_seconds(Patience(), error, attempt=number) for number in range(1, 9) for _ in range(20)]
+    pauses = [compute_pause_seconds(RetryPolicy(), error, attempt=number) for number in range(1, 9) for _ in range(20)]
 
     if said == "300":
         assert set(pauses) == {300.0}
@@ -203,7 +203,7 @@ def test_platforms_are_selected_deterministically():
 )
 def test_platforms_cover_each_other(wanted, offered, covers):
     """No variant asks for any; arm64 is arm64/v8."""
-    assert parse_platform(wanted).covers(parse_platform(offered)) is covers
+    assert parse_platform(wanted).matches(parse_platform(offered)) is covers
 
 
 @pytest.mark.row("DIG-04", "DIG-05", "DIG-06")
@@ -212,11 +212,11 @@ def test_verified_bytes_are_whole_or_never_end(chunks, extra):
     """Right bytes pass unchanged; wrong ones raise before the last of them is out."""
     content = b"".join(chunks)
 
-    assert b"".join(verified(chunks, RunningDigest(digest(content), len(content), "x"))) == content
+    assert b"".join(verify_chunks(chunks, DigestVerifier(digest(content), len(content), "x"))) == content
     for wrong in ([*chunks, extra], [*chunks, b"", extra], [bytes(byte ^ 1 for byte in content), b""] if content else [extra]):
         passed = []
         with pytest.raises(ImgsyncError):
-            passed.extend(verified(wrong, RunningDigest(digest(content), len(content), "x")))
+            passed.extend(verify_chunks(wrong, DigestVerifier(digest(content), len(content), "x")))
         assert len(b"".join(passed)) < max(1, len(content))
 
 
@@ -224,14 +224,14 @@ def test_verified_bytes_are_whole_or_never_end(chunks, extra):
 def test_wrong_bytes_are_told_by_what_is_wrong_with_them(pieces, actual):
     """Too few, too many, or others."""
     with pytest.raises(ContentMismatchError) as caught:
-        list(verified(pieces, RunningDigest(digest(b"abc"), 3, "the blob")))
+        list(verify_chunks(pieces, DigestVerifier(digest(b"abc"), 3, "the blob")))
 
     assert (caught.value.expected, caught.value.actual) == (digest(b"abc") if actual.startswith("sha256") else "3 bytes", actual)
 
 
 def test_what_came_behind_the_end_is_counted():
     """By whoever takes in bytes without asking first."""
-    running = RunningDigest(digest(b"abc"), 3, "the blob")
+    running = DigestVerifier(digest(b"abc"), 3, "the blob")
     running.update(b"abcd")
 
     with pytest.raises(ContentMismatchError) as caught:
@@ -244,10 +244,10 @@ def test_what_came_behind_the_end_is_counted():
 def test_what_is_no_digest_is_shown_as_far_as_one_goes():
     """As many letters as the longest digest has."""
     longest = f"sha512:{'a' * 128}"
-    assert checked_digest(longest) == longest
+    assert require_digest(longest) == longest
 
     with pytest.raises(UnsupportedContentError) as caught:
-        checked_digest(f"{longest}bc")
+        require_digest(f"{longest}bc")
 
     assert str(caught.value) == f"'{longest}' is not a sha256 or sha512 digest"
 
@@ -256,8 +256,8 @@ def test_sha512_is_a_digest_like_another():
     """Both algorithms of the specification are verified."""
     content = b"x"
 
-    assert is_digest(digest_of(content, like="sha512:"))
-    assert b"".join(verified([content], RunningDigest(digest_of(content, like="sha512:"), 1, "x"))) == content
+    assert is_digest(compute_digest(content, like="sha512:"))
+    assert b"".join(verify_chunks([content], DigestVerifier(compute_digest(content, like="sha512:"), 1, "x"))) == content
 
 
 def test_images_of_the_harness_are_read_whole():

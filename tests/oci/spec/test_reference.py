@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fuzz import laws
 from imgsync.errors import InvalidReferenceError
-from imgsync.oci.spec.reference import Reference, Repository, parse_path, parse_reference, parse_registry, parse_repository
+from imgsync.oci.spec.reference import Reference, Repository, parse_reference, parse_registry, parse_repository, parse_repository_path
 from tests.support.images import digest_of as digest
 
 
@@ -100,8 +100,8 @@ def test_registries_as_they_may_be_written(text, name):
         (parse_registry, "r.io.", "'r.io.' is no registry name", ""),
         (parse_registry, "https://r.io", "'r.io' is written as a URL", "write the registry as HOST or HOST:PORT, without a scheme"),
         (parse_registry, "user@r.io", "a registry name holds no user or password", "credentials belong in registries.yaml"),
-        (parse_path, "App", "'App' is no repository path", "repository paths are lower case"),
-        (parse_path, "a b", "'a b' is no repository path", "paths are lower-case words joined by '/', '.', '_' or '-'"),
+        (parse_repository_path, "App", "'App' is no repository path", "repository paths are lower case"),
+        (parse_repository_path, "a b", "'a b' is no repository path", "paths are lower-case words joined by '/', '.', '_' or '-'"),
         (parse_repository, "nginx", "'nginx' names no registry", "write it whole, such as docker.io/library/nginx"),
         (parse_repository, "bitnami/nginx", "'bitnami/nginx' names no registry", "write it whole, such as docker.io/bitnami/nginx"),
         (parse_repository, "zzz/nginx", "'zzz/nginx' names no registry", "such as docker.io/zzz/nginx"),
@@ -131,6 +131,6 @@ def test_name_of_a_reference_is_its_digest_before_its_tag():
     """A digest decides, wherever it comes from."""
     repository = Repository("r.io", "a")
 
-    assert repository.named("1.2") == Reference(repository, tag="1.2")
-    assert repository.named(digest(b"")) == Reference(repository, digest=digest(b""))
-    assert [one.name for one in (repository.named("1"), Reference(repository, "1", digest(b"")), Reference(repository))] == ["1", digest(b""), ""]
+    assert repository.with_name("1.2") == Reference(repository, tag="1.2")
+    assert repository.with_name(digest(b"")) == Reference(repository, digest=digest(b""))
+    assert [one.name for one in (repository.with_name("1"), Reference(repository, "1", digest(b"")), Reference(repository))] == ["1", digest(b""), ""]
