@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from fuzz.canned import Canned
 from imgsync.config.load import load_mirrors
-from imgsync.config.registries import read_trust
+from imgsync.config.registries import read_registries
 from imgsync.convert.formats import NAMES, convert_files
 from imgsync.convert.model import Options
 from imgsync.convert.writer import mirrors_text, registries_text
@@ -413,8 +413,8 @@ def _mirrors(data: bytes) -> None:
     try:
         found = load_mirrors({"mirrors.d/a.yaml": data})
     except ConfigError as error:
-        assert error.faults
-        for fault in error.faults:
+        assert error.errors
+        for fault in error.errors:
             assert fault.line >= 1
             assert fault.column >= 1
             assert str(fault).isprintable()
@@ -427,12 +427,12 @@ def _mirrors(data: bytes) -> None:
 def _trust(data: bytes) -> None:
     file = _folder() / "registries.yaml"
     file.write_bytes(data)
-    trust, faults = read_trust(str(file), environ={"USER": "me", "PASSWORD": "env-SECRET"})
+    trust, faults = read_registries(str(file), environ={"USER": "me", "PASSWORD": "env-SECRET"})
     for fault in faults:
         assert fault.line >= 1
         assert str(fault).isprintable()
         assert "env-SECRET" not in str(fault)
-    for registry, trusted in trust.registries.items():
+    for registry, trusted in trust.by_host.items():
         assert parse_registry(registry) == registry
         assert "env-SECRET" not in repr(trusted.credentials) or (trusted.credentials and trusted.credentials.username == "env-SECRET")
 

@@ -2,7 +2,7 @@
 Every error a user can meet, in one family.
 
 ImgsyncError                    .hint: what to do next     .exit_code
-├── ConfigError                 .faults: every one, with file, line, path        exit 3
+├── ConfigError                 .errors: each with file, line, path        exit 3
 ├── InvalidReferenceError                                                        exit 3
 ├── UnsafePlanError             the plan went past a brake                       exit 1
 ├── RegistryError               .operation .reference .origin .status .code .retry_after_seconds
@@ -52,8 +52,8 @@ class ImgsyncError(Exception):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Fault:
-    """One thing wrong in a configuration: where (1-based line and column), which setting, what, and a hint."""
+class FileError:
+    """One error in a configuration file, with its 1-based line and column."""
 
     file: str
     line: int
@@ -70,13 +70,13 @@ class Fault:
 
 
 class ConfigError(ImgsyncError):
-    """The configuration is invalid; `faults` holds every fault found, sorted by place."""
+    """The configuration is invalid; `errors` holds each one, sorted by place."""
 
     exit_code = 3
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        self.faults = tuple(sorted(faults))
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+    def __init__(self, errors: tuple[FileError, ...]) -> None:
+        self.errors = tuple(sorted(errors))
+        super().__init__("\n".join(str(error) for error in self.errors))
 
 
 class UsageError(ImgsyncError):

@@ -15,7 +15,7 @@ from imgsync import cli
 from imgsync.apply.report import Report
 from imgsync.cli import session
 from imgsync.cli.commands import plan as plan_command
-from imgsync.config.model import Config, Trust
+from imgsync.config.model import Config, RegistriesConfig
 from imgsync.documents.plan import plan_document
 from imgsync.documents.report import report_document
 from imgsync.documents.verification import verification_document
@@ -101,7 +101,7 @@ def documents() -> dict[str, Any]:
     notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, notes=("n",), steps=(FilterStep("s.io/app", "semver", 1, ("2",)),))
     plan = plans.of_each_action()
     whole = plans.plan(*plan.changes, errors=(*plan.errors, *ERRORS), mirrors=(notes,), requests=plan.requests, applying=plan.requests, pulls=plan.pulls)
-    planned = plan_document(whole, Config((), Trust(), (), whole=True), explain=True) | {"declarations": {"NAME": "…"}}
+    planned = plan_document(whole, Config((), RegistriesConfig(), (), whole=True), explain=True) | {"declarations": {"NAME": "…"}}
     report = plans.report()
     finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest")
     return {

@@ -76,9 +76,9 @@ def _failed(error: Exception, redaction: Redaction) -> int:
     from imgsync.text.sanitize import inert_lines, safe
 
     if isinstance(error, ConfigError):
-        from imgsync.cli.faults import print_faults
+        from imgsync.cli.config_errors import print_config_errors
 
-        print_faults(error.faults)
+        print_config_errors(error.errors)
         return error.exit_code
     if isinstance(error, ImgsyncError):
         _told(f"error: {safe(redaction.clean(error.message))}", hint=safe(redaction.clean(error.hint)))

@@ -21,7 +21,7 @@ from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.concurrency.signals import handle_signals
 from imgsync.concurrency.stop import Stop
-from imgsync.config.model import Config, Trust
+from imgsync.config.model import Config, RegistriesConfig
 from imgsync.errors import RateLimitedError
 from imgsync.images.completeness import Completeness
 from imgsync.images.image import ManifestCache
@@ -109,7 +109,7 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[Session]:
+def open_session(trust: RegistriesConfig, common: Common, *, read_only: bool) -> Iterator[Session]:
     """
     Give a session; a first signal asks it to stop in good order, a second ends the process at once.
 
@@ -119,7 +119,7 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
     """
     began = time.monotonic()
     hidden = redaction()
-    hidden.hide(entry.credentials.password.reveal() for entry in trust.registries.values() if entry.credentials is not None)
+    hidden.hide(entry.credentials.password.reveal() for entry in trust.by_host.values() if entry.credentials is not None)
     stream = LogStream()
     log = configure_logging(level=common.log_level, form=common.log_format, stream=stream, redaction=hidden)
     stream.on_dropped = lambda lines: log.warning("log.dropped", lines=lines)
@@ -165,9 +165,9 @@ def open_session(trust: Trust, common: Common, *, read_only: bool) -> Iterator[S
         thread.close()
 
 
-def _ignored_proxy(trust: Trust) -> str:
+def _ignored_proxy(trust: RegistriesConfig) -> str:
     """Return the name of a variable that asks for a proxy where the trust names none: an environment is too easily somebody else's."""
-    if any(entry.proxy for entry in trust.registries.values()):
+    if any(entry.proxy for entry in trust.by_host.values()):
         return ""
     return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "")
 

@@ -61,8 +61,8 @@ def opened_session(
 ) -> Iterator[Session]:
     """Give a session with no configuration but the trust."""
     from imgsync.cli.session import open_session
-    from imgsync.config.load import load_trust
+    from imgsync.config.load import load_registries
 
     common = Common(registries, state, lock_timeout, log_level, log_format, progress=False, run_seconds=None)
-    with open_session(load_trust(registries, os.environ), common, read_only=read_only) as session:
+    with open_session(load_registries(registries, os.environ), common, read_only=read_only) as session:
         yield session

@@ -116,7 +116,7 @@ def rebuild_records(paths: tuple[str, ...], only: tuple[str, ...], **options: An
     from imgsync.config.load import load_config
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
-    with open_session(config.trust, common, read_only=False) as session:
+    with open_session(config.registries, common, read_only=False) as session:
         session.stop_in_time()
         _check_lasting(session.state, common.state or "")
         inquiry = session.inquiry(refresh=True)

@@ -1,1 +1,1 @@
-"""YAML in, frozen values out: the desired state (`mirrors.d`) and the trust (`registries.yaml`)."""
+"""YAML in, frozen values out: the desired state (`mirrors.d`) and the registry settings (`registries.yaml`)."""

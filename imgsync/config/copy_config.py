@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imgsync.config.model import Config, Destination, Mirror, Source, Trust
+from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
 from imgsync.errors import UsageError
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.manifest import parse_platform
@@ -13,7 +13,7 @@ from imgsync.oci.spec.reference import Reference, parse_reference
 _NAME = "copy"
 
 
-def copy_config(source: str, destination: str, *, trust: Trust, platforms: Sequence[str] = ()) -> Config:
+def copy_config(source: str, destination: str, *, registries: RegistriesConfig, platforms: Sequence[str] = ()) -> Config:
     """
     Return a configuration whose one mirror copies *source* to *destination*.
 
@@ -39,7 +39,7 @@ def copy_config(source: str, destination: str, *, trust: Trust, platforms: Seque
         platforms=tuple(platforms) or None,
     )
     # What mirrors.d declares is none of it.
-    return Config((mirror,), trust, whole=False)
+    return Config((mirror,), registries, whole=False)
 
 
 def _check(source: Reference, target: Reference) -> None:

@@ -10,7 +10,7 @@ from imgsync.config import templates
 from imgsync.config.model import Concurrency, Destination, Mirror, Prune, Retry, Source, Timeouts
 from imgsync.config.require import require_faults, require_of
 from imgsync.config.yaml_reader import Document, Path
-from imgsync.errors import Fault, InvalidReferenceError
+from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.filters.globs import compile_expression, compile_glob
 from imgsync.filters.tags import TagFilter
 from imgsync.filters.versions import parse_range
@@ -32,7 +32,7 @@ class MirrorBuilder:
     def __init__(self, documents: Sequence[Document]) -> None:
         """Take *documents* whose root is a mapping."""
         self._documents = [document for document in documents if isinstance(document.value, dict)]
-        self.faults: list[Fault] = []
+        self.faults: list[FileError] = []
 
     def check(self) -> None:
         """Note every fault that no schema can tell."""
@@ -79,7 +79,7 @@ class MirrorBuilder:
 class _Checks:
     """The checks of one mirror, or of the defaults, on values that may have any type."""
 
-    def __init__(self, document: Document, path: Path, entry: Mapping[str, Any], faults: list[Fault]) -> None:
+    def __init__(self, document: Document, path: Path, entry: Mapping[str, Any], faults: list[FileError]) -> None:
         self._document = document
         self._path = path
         self._entry = entry

@@ -68,7 +68,7 @@ class Prune:
 
 
 @dataclass(frozen=True, slots=True)
-class Require:
+class Requirements:
     """
     What an image has to satisfy; nothing given, nothing is asked.
 
@@ -84,7 +84,7 @@ class Require:
 
     def __bool__(self) -> bool:
         """Return whether anything is asked."""
-        return self != Require()
+        return self != Requirements()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Mirror:
     referrers: tuple[str, ...] | bool = True
     immutable: tuple[str, ...] = ()
     prune: Prune | None = None
-    require: Require = Require()
+    require: Requirements = Requirements()
     concurrency: Concurrency = Concurrency()
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
@@ -186,11 +186,12 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryTrust:
+class RegistrySettings:
     """
-    How to reach one registry and as whom.
+    Settings of one registry: credentials, TLS and limits.
 
-    `rate` is (requests, seconds); `listing` a dialect, `listing_url` where its API lives; `chunk_bytes` the most that one request may hold.
+    `rate` is (requests, seconds). `listing` names the listing API, `listing_url` its address.
+    `chunk_bytes` is the largest request body of an upload.
     """
 
     credentials: Login | None = None
@@ -224,31 +225,32 @@ class SigningIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class RegistriesConfig:
     """
-    The whole of registries.yaml. Empty `sources`/`destinations` (None) allow everything.
+    Everything that registries.yaml holds.
 
-    `require` is what the operator asks of images from below each prefix, whatever a mirror says.
+    `by_host` has a host[:port] for key. Without a list (None), every source or destination is allowed.
+    `require` holds the operator's requirements for images below each prefix; mirrors can only add to them.
     """
 
-    registries: Mapping[str, RegistryTrust] = field(default_factory=dict)
-    sources: tuple[str, ...] | None = None
-    destinations: tuple[str, ...] | None = None
+    by_host: Mapping[str, RegistrySettings] = field(default_factory=dict)
+    allowed_sources: tuple[str, ...] | None = None
+    allowed_destinations: tuple[str, ...] | None = None
     keys: Mapping[str, SigningKey] = field(default_factory=dict)
     identities: Mapping[str, SigningIdentity] = field(default_factory=dict)
-    require: Mapping[str, Require] = field(default_factory=dict)
+    require: Mapping[str, Requirements] = field(default_factory=dict)
 
-    def of(self, registry: str) -> RegistryTrust:
-        """Return what is said of *registry* (host[:port]), the defaults when nothing is."""
-        return self.registries.get(registry, RegistryTrust())
+    def of(self, registry: str) -> RegistrySettings:
+        """Return the settings of *registry* (host[:port]), or the defaults."""
+        return self.by_host.get(registry, RegistrySettings())
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Desired state and trust together, ready for a plan; `files` are those read, in order, `whole` whether none of their mirrors was left out."""
+    """Desired state and registry settings together, ready for a plan; `files` are those read, in order, `whole` whether none of their mirrors was left out."""
 
     mirrors: tuple[Mirror, ...]
-    trust: Trust
+    registries: RegistriesConfig
     files: tuple[str, ...] = ()
     whole: bool = True
 

@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imgsync.config.model import Login, RegistryTrust, Require, Secret, SigningIdentity, SigningKey, Tls, Trust
+from imgsync.config.model import Login, RegistriesConfig, RegistrySettings, Requirements, Secret, SigningIdentity, SigningKey, Tls
 from imgsync.config.public_keys import read_public_key
 from imgsync.config.require import missing_sigstore, require_faults, require_of, unknown_hint
 from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import Document, read_documents, read_some
 from imgsync.config.yaml_reader import Path as Parts
-from imgsync.errors import Fault, InvalidReferenceError
+from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import has_credentials, parse_url
 from imgsync.oci.spec.reference import parse_registry
@@ -30,42 +30,42 @@ _TRUST_ROOT_LIMIT = 4 << 20
 _TRUST_ROOT = "application/vnd.dev.sigstore.trustedroot"
 
 
-def read_trust(file: str, *, environ: Mapping[str, str]) -> tuple[Trust, list[Fault]]:
-    """Return the trust that *file* holds, and every fault in it; no fault shows a value of `credentials`."""
+def read_registries(file: str, *, environ: Mapping[str, str]) -> tuple[RegistriesConfig, list[FileError]]:
+    """Return the settings in *file* and its errors, which show no value of `credentials`."""
     try:
         data = read_some(file)
     except OSError as error:
-        return Trust(), [Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}", "name it with --registries")]
+        return RegistriesConfig(), [FileError(file, 1, 1, "", f"the file cannot be read: {error.strerror}", "name it with --registries")]
     documents, faults = read_documents(data, file=file)
     if len(documents) > 1:
-        faults.append(Fault(file, documents[1].places[()][0], 1, "", "only one document is allowed here"))
+        faults.append(FileError(file, documents[1].places[()][0], 1, "", "only one document is allowed here"))
     if faults or not documents:
-        return Trust(), faults
+        return RegistriesConfig(), faults
     document = documents[0]
     faults += [fault for fault in check_schema(document, "registries", secret=False) if not _is_secret(fault)]
     faults += check_schema_secrets(document)
     if faults:
-        return Trust(), faults
-    reader = _TrustReader(document, environ)
+        return RegistriesConfig(), faults
+    reader = _RegistriesReader(document, environ)
     return reader.read(), reader.faults
 
 
-def check_schema_secrets(document: Document) -> list[Fault]:
+def check_schema_secrets(document: Document) -> list[FileError]:
     """Return the schema's faults about credentials and about URLs, which may hold some, their values not shown."""
     return [fault for fault in check_schema(document, "registries", secret=True) if _is_secret(fault)]
 
 
-def _is_secret(fault: Fault) -> bool:
+def _is_secret(fault: FileError) -> bool:
     return ".credentials" in fault.path or fault.path.endswith((".proxy", ".token_server", ".url"))
 
 
-class _TrustReader:
+class _RegistriesReader:
     def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
         self._document = document
         self._environ = environ
-        self.faults: list[Fault] = []
+        self.faults: list[FileError] = []
 
-    def read(self) -> Trust:
+    def read(self) -> RegistriesConfig:
         value = self._document.value
         registries = {}
         for name, entry in (value.get("registries") or {}).items():
@@ -79,14 +79,14 @@ class _TrustReader:
         people = value.get("identities") or {}
         identities = {name: one for name, entry in people.items() if (one := self._identity(("identities", name), entry or {})) is not None}
         signers = {"keys": named, "identities": people}
-        require: dict[str, Require] = {}
+        require: dict[str, Requirements] = {}
         for text, entry in (value.get("require") or {}).items():
             prefix, asked = self._required(text, entry or {}, signers)
             if prefix in require:
                 # One of them would be lost without a word.
                 self.faults.append(self._document.fault(("require", text), f"{prefix} is there twice", hint="say it once", at_key=True))
             require[prefix] = asked
-        return Trust(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"), keys, identities, require)
+        return RegistriesConfig(registries, self._prefixes(allow, "sources"), self._prefixes(allow, "destinations"), keys, identities, require)
 
     def _key(self, path: Parts, entry: Mapping[str, Any]) -> SigningKey | None:
         signed_as = tuple(self._prefix((*path, "signed_as", index), text) for index, text in enumerate(entry.get("signed_as") or ()))
@@ -127,7 +127,7 @@ class _TrustReader:
             return None
         return SigningIdentity(identity, issuer, file, hashlib.sha256(raw).hexdigest())
 
-    def _required(self, prefix: str, entry: Mapping[str, Any], signers: Mapping[str, Mapping[str, Any]]) -> tuple[str, Require]:
+    def _required(self, prefix: str, entry: Mapping[str, Any], signers: Mapping[str, Mapping[str, Any]]) -> tuple[str, Requirements]:
         path: Parts = ("require", prefix)
         for inner, message, hint in require_faults(entry):
             self._fault((*path, *inner), message, hint)
@@ -138,9 +138,9 @@ class _TrustReader:
                     self._fault((*path, "signatures", setting, index), f"there is none named {name!r} in `{setting}`", unknown_hint(name, known))
         return self._prefix(path, prefix, at_key=True), require
 
-    def _registry(self, path: Parts, entry: Mapping[str, Any]) -> RegistryTrust:
+    def _registry(self, path: Parts, entry: Mapping[str, Any]) -> RegistrySettings:
         kind, url = self._listing(path, entry)
-        return RegistryTrust(
+        return RegistrySettings(
             credentials=self._credentials((*path, "credentials"), entry.get("credentials")),
             rate=parse_rate(entry["rate"]) if "rate" in entry else None,
             connections=entry.get("connections", 32),

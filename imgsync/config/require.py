@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from imgsync.config.model import Mirror, Require, Trust
+from imgsync.config.model import Mirror, RegistriesConfig, Requirements
 from imgsync.config.yaml_reader import Path
-from imgsync.errors import Fault
+from imgsync.errors import FileError
 from imgsync.filters.globs import compile_glob
 from imgsync.text.units import parse_size
 
@@ -16,10 +16,10 @@ from imgsync.text.units import parse_size
 _LEAST_SIGSTORE = (4, 2)
 
 
-def require_of(entry: Mapping[str, Any]) -> Require:
+def require_of(entry: Mapping[str, Any]) -> Requirements:
     """Return what *entry*, which is without fault, asks for."""
     signatures = entry.get("signatures") or {}
-    return Require(
+    return Requirements(
         keys=tuple(signatures.get("keys") or ()),
         identities=tuple(signatures.get("identities") or ()),
         artifacts=tuple(entry.get("artifacts") or ()),
@@ -42,14 +42,14 @@ def require_faults(entry: object) -> Iterator[tuple[Path, str, str]]:
             yield ("media_types", index), str(error), ""
 
 
-def unknown_signers(mirrors: Iterable[Mirror], trust: Trust) -> Iterator[Fault]:
+def unknown_signers(mirrors: Iterable[Mirror], registries: RegistriesConfig) -> Iterator[FileError]:
     """Yield a fault for each name in a mirror's `require` that registries.yaml does not know."""
     for mirror in mirrors:
-        for setting, what, known in (("keys", "key", trust.keys), ("identities", "identity", trust.identities)):
+        for setting, what, known in (("keys", "key", registries.keys), ("identities", "identity", registries.identities)):
             for name in getattr(mirror.require, setting):
                 if name not in known:
                     path = f"{mirror.name}.require.signatures.{setting}"
-                    yield Fault(mirror.file, mirror.line, 1, path, f"registries.yaml has no {what} named {name!r}", unknown_hint(name, known))
+                    yield FileError(mirror.file, mirror.line, 1, path, f"registries.yaml has no {what} named {name!r}", unknown_hint(name, known))
 
 
 def unknown_hint(name: str, known: Iterable[str]) -> str:

@@ -48,7 +48,7 @@ def changed_since(config: Config, paths: Sequence[str], commit: str, *, on_warni
     try:
         before = {mirror.name: mirror.declaration for mirror in load_mirrors(texts)}
     except ConfigError as error:
-        on_warning(f"what {commit} declares is invalid, so every mirror counts as changed: {error.faults[0]}")
+        on_warning(f"what {commit} declares is invalid, so every mirror counts as changed: {error.errors[0]}")
         return config
     return config.part(lambda mirror: before.get(mirror.name) != mirror.declaration)
 

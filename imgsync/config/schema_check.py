@@ -15,7 +15,7 @@ from jsonschema.validators import extend
 from referencing import Registry
 
 from imgsync.config.yaml_reader import Document, Path
-from imgsync.errors import Fault
+from imgsync.errors import FileError
 from imgsync.oci.errors import safe_text
 
 _TYPES = {"string": "text", "integer": "a whole number", "boolean": "true or false", "array": "a list", "object": "a mapping"}
@@ -49,12 +49,12 @@ def _schema_of(error: ValidationError) -> dict[str, Any]:
     return dict(error.schema) if isinstance(error.schema, Mapping) else {}
 
 
-def check_schema(document: Document, name: str, *, secret: bool = False) -> list[Fault]:
+def check_schema(document: Document, name: str, *, secret: bool = False) -> list[FileError]:
     """Return a fault for everything in *document* that the schema *name* does not allow; *secret* values are not shown."""
     return [fault for error in _validator(name).iter_errors(document.value) for fault in _faults(document, error, secret=secret)]
 
 
-def _faults(document: Document, error: ValidationError, *, secret: bool) -> Iterator[Fault]:
+def _faults(document: Document, error: ValidationError, *, secret: bool) -> Iterator[FileError]:
     path: Path = tuple(error.absolute_path)
     if error.validator == "additionalProperties":
         yield from _unknown(document, error, path)
@@ -69,7 +69,7 @@ def _faults(document: Document, error: ValidationError, *, secret: bool) -> Iter
         yield document.fault(path, _words(error, secret=secret), hint=_example(_schema_of(error)))
 
 
-def _unknown(document: Document, error: ValidationError, path: Path) -> Iterator[Fault]:
+def _unknown(document: Document, error: ValidationError, path: Path) -> Iterator[FileError]:
     known = list(_schema_of(error).get("properties", ()))
     for name in _names(error.instance):
         if name not in known:
@@ -78,7 +78,7 @@ def _unknown(document: Document, error: ValidationError, path: Path) -> Iterator
             yield document.fault((*path, name), "unknown setting", hint=hint, at_key=True)
 
 
-def _best_branch(document: Document, error: ValidationError, path: Path, *, secret: bool) -> Iterator[Fault]:
+def _best_branch(document: Document, error: ValidationError, path: Path, *, secret: bool) -> Iterator[FileError]:
     """Tell about the branch whose type fits; when none does, about the types that would."""
     context = error.context or []
     own_depth = len(error.absolute_path)
@@ -104,7 +104,7 @@ def _best_branch(document: Document, error: ValidationError, path: Path, *, secr
     yield _wrong_type(document, path, types, error.instance, secret=secret)
 
 
-def _wrong_type(document: Document, path: Path, types: Iterable[Any], instance: object, *, secret: bool, example: str = "") -> Fault:
+def _wrong_type(document: Document, path: Path, types: Iterable[Any], instance: object, *, secret: bool, example: str = "") -> FileError:
     wanted = [_TYPES.get(str(kind), str(kind)) for kind in types]
     written = document.written.get(path)
     if written is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from imgsync.config.model import Config, Mirror, RegistryTrust, Require, SigningIdentity, SigningKey
+from imgsync.config.model import Config, Mirror, RegistriesConfig, RegistrySettings, Requirements, SigningIdentity, SigningKey
 from imgsync.text.sanitize import inert, inert_lines
 from imgsync.text.units import declared_duration
 
@@ -15,20 +15,22 @@ from imgsync.text.units import declared_duration
 def show_config(config: Config) -> str:
     """Return *config* as YAML in the words of its own schema."""
     document: dict[str, Any] = {"version": 1, "mirrors": [_mirror(mirror) for mirror in config.mirrors]}
-    registries = {name: _registry(trust) for name, trust in config.trust.registries.items()}
-    trust: dict[str, Any] = {"version": 1, "registries": registries}
-    allow = {
-        name: list(prefixes) for name, prefixes in (("sources", config.trust.sources), ("destinations", config.trust.destinations)) if prefixes is not None
-    }
-    if allow:
-        trust["allow"] = allow
-    if config.trust.keys:
-        trust["keys"] = {name: _key(key) for name, key in config.trust.keys.items()}
-    if config.trust.identities:
-        trust["identities"] = {name: _identity(identity) for name, identity in config.trust.identities.items()}
-    if config.trust.require:
-        trust["require"] = {prefix: _require(require) for prefix, require in config.trust.require.items()}
-    return f"# mirrors.d\n{_yaml(document)}---\n# registries.yaml\n{_yaml(trust)}"
+    return f"# mirrors.d\n{_yaml(document)}---\n# registries.yaml\n{_yaml(_registries(config.registries))}"
+
+
+def _registries(registries: RegistriesConfig) -> dict[str, Any]:
+    document: dict[str, Any] = {"version": 1, "registries": {host: _registry(settings) for host, settings in registries.by_host.items()}}
+    allow = {"sources": registries.allowed_sources, "destinations": registries.allowed_destinations}
+    declared = {name: list(prefixes) for name, prefixes in allow.items() if prefixes is not None}
+    if declared:
+        document["allow"] = declared
+    if registries.keys:
+        document["keys"] = {name: _key(key) for name, key in registries.keys.items()}
+    if registries.identities:
+        document["identities"] = {name: _identity(identity) for name, identity in registries.identities.items()}
+    if registries.require:
+        document["require"] = {prefix: _require(require) for prefix, require in registries.require.items()}
+    return document
 
 
 class _Dumper(yaml.SafeDumper):
@@ -73,7 +75,7 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
     }
 
 
-def _require(require: Require) -> dict[str, Any]:
+def _require(require: Requirements) -> dict[str, Any]:
     signatures = {name: list(value) for name in ("keys", "identities") if (value := getattr(require, name))}
     shown: dict[str, Any] = {"signatures": signatures} if signatures else {}
     shown |= {name: list(value) for name in ("artifacts", "media_types") if (value := getattr(require, name))}
@@ -88,24 +90,24 @@ def _identity(identity: SigningIdentity) -> dict[str, Any]:
     return {"identity": identity.identity, "issuer": identity.issuer, "trust_root": identity.trust_root}
 
 
-def _registry(trust: RegistryTrust) -> dict[str, Any]:
+def _registry(settings: RegistrySettings) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "connections": trust.connections,
-        "listing": trust.listing if trust.listing_url is None else {"kind": trust.listing, "url": trust.listing_url},
-        "create_repositories": trust.create_repositories,
+        "connections": settings.connections,
+        "listing": settings.listing if settings.listing_url is None else {"kind": settings.listing, "url": settings.listing_url},
+        "create_repositories": settings.create_repositories,
     }
-    if trust.credentials is not None:
+    if settings.credentials is not None:
         shown["credentials"] = {"username": "***", "password": "***"}
-    if trust.chunk_bytes is not None:
-        shown["chunk_size"] = _size(trust.chunk_bytes)
-    if trust.rate is not None:
-        shown["rate"] = f"{trust.rate[0]}/{trust.rate[1]:g}s"
-    tls = {name: value for name, value in asdict(trust.tls).items() if value is not None and name != "enabled"}
-    shown["tls"] = tls if trust.tls.enabled else False
-    if trust.proxy is not None:
-        shown["proxy"] = trust.proxy.rpartition("@")[2]
-    if trust.token_server is not None:
-        shown["token_server"] = trust.token_server
+    if settings.chunk_bytes is not None:
+        shown["chunk_size"] = _size(settings.chunk_bytes)
+    if settings.rate is not None:
+        shown["rate"] = f"{settings.rate[0]}/{settings.rate[1]:g}s"
+    tls = {name: value for name, value in asdict(settings.tls).items() if value is not None and name != "enabled"}
+    shown["tls"] = tls if settings.tls.enabled else False
+    if settings.proxy is not None:
+        shown["proxy"] = settings.proxy.rpartition("@")[2]
+    if settings.token_server is not None:
+        shown["token_server"] = settings.token_server
     return shown
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from imgsync.errors import Fault
+from imgsync.errors import FileError
 from imgsync.oci.errors import safe_text
 
 Path = tuple[str | int, ...]
@@ -52,7 +52,7 @@ class Document:
     keys: dict[Path, Place] = field(default_factory=dict)
     written: dict[Path, Scalar] = field(default_factory=dict)
 
-    def fault(self, path: Path, message: str, *, hint: str = "", at_key: bool = False) -> Fault:
+    def fault(self, path: Path, message: str, *, hint: str = "", at_key: bool = False) -> FileError:
         """Return a fault about the part at *path*, placed at its key or its value, else at the nearest part above."""
         table = self.keys if at_key else self.places
         place = (
@@ -60,7 +60,7 @@ class Document:
             or self.places.get(path)
             or next((self.places[path[:cut]] for cut in range(len(path) - 1, -1, -1) if path[:cut] in self.places), (1, 1))
         )
-        return Fault(self.file, place[0], place[1], path_text(path), message, hint)
+        return FileError(self.file, place[0], place[1], path_text(path), message, hint)
 
 
 @dataclass(slots=True)
@@ -99,19 +99,19 @@ def read_some(file: str) -> bytes:
         return opened.read(_SIZE_LIMIT + 1)
 
 
-def read_documents(data: bytes, *, file: str) -> tuple[list[Document], list[Fault]]:
+def read_documents(data: bytes, *, file: str) -> tuple[list[Document], list[FileError]]:
     """Return the documents in *data* and every fault of their form; a document with a fault is left out."""
     documents: list[Document] = []
-    faults: list[Fault] = []
+    faults: list[FileError] = []
     try:
         for root in _roots(_decoded(data)):
             document = Document(file, None)
             document.value = _Builder(document, faults).build(root, (), 0)
             documents.append(document)
     except _Bad as bad:
-        faults.append(Fault(file, bad.place[0], bad.place[1], "", bad.message, bad.hint))
+        faults.append(FileError(file, bad.place[0], bad.place[1], "", bad.message, bad.hint))
     if not documents and not faults:
-        faults.append(Fault(file, 1, 1, "", "the file is empty", "begin with `version: 1`"))
+        faults.append(FileError(file, 1, 1, "", "the file is empty", "begin with `version: 1`"))
     return documents, faults
 
 
@@ -219,7 +219,7 @@ def _node_of(event: yaml.NodeEvent, place: Place, anchors: dict[str, _Node]) -> 
 class _Builder:
     """Makes values of nodes, expanding aliases and merge keys within the budget."""
 
-    def __init__(self, document: Document, faults: list[Fault]) -> None:
+    def __init__(self, document: Document, faults: list[FileError]) -> None:
         self._document = document
         self._faults = faults
         self._made = 0
@@ -257,7 +257,7 @@ class _Builder:
             if name in first:
                 line, column = first[name]
                 self._faults.append(
-                    Fault(
+                    FileError(
                         self._document.file,
                         key.place[0],
                         key.place[1],

@@ -14,8 +14,8 @@ from imgsync.convert.dregsy_tags import line_search, read_tags
 from imgsync.convert.model import Conversion, Options
 from imgsync.convert.patterns import plain_name
 from imgsync.convert.reading import Piece
+from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.convert.shapes import REFERRERS_TRAVEL, checked_platforms, destination_of, mirror_name, named, read_image, read_registry, repositories_of
-from imgsync.convert.trust import TrustGathering
 from imgsync.filters.globs import compile_expression
 from imgsync.oci.spec.reference import is_repository_path
 
@@ -46,7 +46,7 @@ def recognises(value: dict[str, Any]) -> bool:
 
 def convert(pieces: list[Piece], options: Options) -> Conversion:  # noqa: ARG001 - every format is asked the same way
     """Return what the file comes to; faults and remarks are noted on the way."""
-    root, trust = pieces[0], TrustGathering()
+    root, registries = pieces[0], RegistryCollector()
     root.knows((*_ROOT, "skopeo", "tasks"), extensions=True)
     root.tell(_ROOT)
     root.note(REFERRERS_TRAVEL)
@@ -59,16 +59,16 @@ def convert(pieces: list[Piece], options: Options) -> Conversion:  # noqa: ARG00
         skopeo.knows(("binary", "certs-dir"))
         skopeo.tell({"binary": _NO_RELAY, "certs-dir": (True, "certificates are named one by one, as `tls: {ca: FILE}` of a registry in registries.yaml")})
     tasks = root.need("tasks")
-    mirrors = [mirror for task in (tasks.items() if tasks is not None else []) for mirror in _Task(task, trust).mirrors()]
-    return Conversion(NAME, tuple(named(mirrors)), trust.entries(), ())
+    mirrors = [mirror for task in (tasks.items() if tasks is not None else []) for mirror in _Task(task, registries).mirrors()]
+    return Conversion(NAME, tuple(named(mirrors)), registries.entries(), ())
 
 
 class _Task:
     """One entry of `tasks`."""
 
-    def __init__(self, task: Piece, trust: TrustGathering) -> None:
+    def __init__(self, task: Piece, registries: RegistryCollector) -> None:
         self._task = task
-        self._trust = trust
+        self._registries = registries
 
     def mirrors(self) -> list[Mirror]:
         """Return a mirror for each mapping; several where one selection of tags cannot say it."""
@@ -79,7 +79,7 @@ class _Task:
             return []
         here, there = self._location(source), self._location(target)
         if there and _ECR.fullmatch(there):
-            self._trust.say(there, create_repositories=True)
+            self._registries.say(there, create_repositories=True)
         mappings = self._task.get("mappings")
         pieces = mappings.items() if mappings is not None else []
         if mappings is not None and any(piece.get("platform") is None for piece in pieces):
@@ -100,11 +100,11 @@ class _Task:
         if auth is not None and auth.value == "none":
             auth.note("without a login in registries.yaml podman's and docker's are looked up")
         elif auth is not None:
-            self._trust.login(auth, registry, value=auth.value)
+            self._registries.login(auth, registry, value=auth.value)
         elif _GOOGLE.fullmatch(registry):
             location.note("dregsy logs in there as Google's tools do", hint="docker-credential-gcr, named in docker's config.json, does so for imgsync")
         if verify is not None and location.flag("skip-tls-verify"):
-            self._trust.insecure(verify, registry)
+            self._registries.insecure(verify, registry)
         location.tell({"auth-refresh": (False, "imgsync renews logins of ECR by itself (`pip install 'imgsync-mirror[ecr]'`)")})
         lister = location.get("lister")
         if lister is not None:

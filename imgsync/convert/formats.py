@@ -10,7 +10,7 @@ from imgsync.convert import dregsy, image_syncer, regsync, skopeo_sync
 from imgsync.convert.checking import check
 from imgsync.convert.model import Conversion, Options
 from imgsync.convert.reading import Notes, Piece, read_peer
-from imgsync.errors import ConfigError, Fault, UsageError
+from imgsync.errors import ConfigError, FileError, UsageError
 
 
 class Format(Protocol):
@@ -58,8 +58,8 @@ def convert_files(files: Sequence[str], *, source_format: str = "", options: Opt
         raise ConfigError(tuple(dict.fromkeys(notes.faults)))
     found = replace(found, remarks=tuple(sorted(set(notes.remarks))))
     if not found.mirrors:
-        whole = Fault(files[-1], 1, 1, "", "nothing of it can be carried over")
-        raise ConfigError((whole, *(Fault(one.file, one.line, one.column, one.path, one.message, one.hint) for one in found.remarks if one.lost)))
+        whole = FileError(files[-1], 1, 1, "", "nothing of it can be carried over")
+        raise ConfigError((whole, *(FileError(one.file, one.line, one.column, one.path, one.message, one.hint) for one in found.remarks if one.lost)))
     check(found)
     return found
 

@@ -14,8 +14,8 @@ from imgsync.config.model import Destination, Mirror, Source
 from imgsync.convert.model import Conversion, Options
 from imgsync.convert.patterns import whole_match
 from imgsync.convert.reading import Piece
+from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.convert.shapes import REFERRERS_TRAVEL, destination_of, digest_left_out, merged, mirror_name, named, read_image, read_registry
-from imgsync.convert.trust import TrustGathering
 from imgsync.errors import UsageError
 from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter
@@ -39,15 +39,15 @@ def convert(pieces: list[Piece], options: Options) -> Conversion:  # noqa: ARG00
         UsageError: None of the files holds images, or two hold the same.
     """
     auth, images = _parts(pieces)
-    trust = TrustGathering()
+    registries = RegistryCollector()
     if auth is not None:
-        _read_auth(auth, trust)
+        _read_auth(auth, registries)
     if images is None:
         raise UsageError("the file holds logins, but no images", hint="name both files: imgsync convert auth.yaml images.yaml")
     images.note("all platforms of an index are copied, as without --os and --arch", hint="`platforms: [linux/amd64]` keeps to some")
     images.note(REFERRERS_TRAVEL)
     mirrors = [mirror for rule, piece in images.entries() for mirror in _Rule(rule, piece).mirrors()]
-    return Conversion(NAME, tuple(named(merged(mirrors))), trust.entries(), ())
+    return Conversion(NAME, tuple(named(merged(mirrors))), registries.entries(), ())
 
 
 def _is_whole(value: dict[str, Any]) -> bool:
@@ -78,7 +78,7 @@ def _parts(pieces: list[Piece]) -> tuple[Piece | None, Piece | None]:
     return found.get("auth"), found.get("images")
 
 
-def _read_auth(auth: Piece, trust: TrustGathering) -> None:
+def _read_auth(auth: Piece, registries: RegistryCollector) -> None:
     for name, entry in auth.entries():
         entry.knows(_LOGIN)
         host, slash, _ = name.rstrip("/").partition("/")
@@ -89,11 +89,11 @@ def _read_auth(auth: Piece, trust: TrustGathering) -> None:
         user, password = entry.get("username"), entry.get("password")
         if user is not None or password is not None:
             values = tuple(piece.text() if piece is not None else "" for piece in (user, password))
-            trust.login(entry, registry, value=values, username=_variable(values[0]), password=_variable(values[1]))
+            registries.login(entry, registry, value=values, username=_variable(values[0]), password=_variable(values[1]))
         insecure = entry.get("insecure")
         if insecure is not None and entry.flag("insecure"):
             insecure.note("taken as plain http, as image-syncer's documentation has it", hint="for https without verification write `tls: {verify: false}`")
-            trust.say(registry, tls=False)
+            registries.say(registry, tls=False)
 
 
 def _variable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a conversion comes to: mirrors as our own loader would read them, the trust they need, and what was left behind."""
+"""What a conversion comes to: mirrors as our own loader would read them, the registries they need, and what was left behind."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class TrustEntry:
+class RegistryEntry:
     """
     How one registry is reached, for `registries.yaml`.
 
@@ -53,7 +53,7 @@ class TrustEntry:
     @property
     def says_something(self) -> bool:
         """Return whether this is more than what holds for any registry."""
-        return self != TrustEntry(self.registry)
+        return self != RegistryEntry(self.registry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,14 @@ class Options:
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """
-    A file converted: `mirrors` in their order, each with the `file` and `line` it came from, and `trust` by registry.
+    A file converted: `mirrors` in their order, each with the `file` and `line` it came from, and `registries` by registry.
 
     `format` is the name of the tool whose file it was.
     """
 
     format: str
     mirrors: tuple[Mirror, ...]
-    trust: tuple[TrustEntry, ...]
+    registries: tuple[RegistryEntry, ...]
     remarks: tuple[Remark, ...]
 
     @property

@@ -15,14 +15,14 @@ from typing import Any
 
 from imgsync.config.yaml_reader import Document, Path, path_text, read_documents
 from imgsync.convert.model import Remark
-from imgsync.errors import ConfigError, Fault
+from imgsync.errors import ConfigError, FileError
 
 
 @dataclass(slots=True)
 class Notes:
     """What was noticed so far: faults end the conversion, remarks go along with it."""
 
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[FileError] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
 
@@ -143,10 +143,10 @@ def read_peer(file: str, notes: Notes) -> Piece:
     try:
         data = File(file).read_bytes()
     except OSError as error:
-        raise ConfigError((Fault(file, 1, 1, "", f"the file cannot be read: {error.strerror}"),)) from error
+        raise ConfigError((FileError(file, 1, 1, "", f"the file cannot be read: {error.strerror}"),)) from error
     documents, faults = read_documents(_without_tabs(data), file=file)
     if len(documents) > 1 and not faults:
-        faults.append(Fault(file, documents[1].places[()][0], 1, "", "the file holds several documents", "put each into a file of its own"))
+        faults.append(FileError(file, documents[1].places[()][0], 1, "", "the file holds several documents", "put each into a file of its own"))
     if not faults and not isinstance(documents[0].value, dict):
         faults.append(documents[0].fault((), "a mapping is wanted here"))
     if faults:

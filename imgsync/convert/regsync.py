@@ -13,6 +13,7 @@ from imgsync.config.model import Concurrency, Destination, Mirror, Source
 from imgsync.convert.go_templates import filled, is_template
 from imgsync.convert.model import Conversion, Options
 from imgsync.convert.reading import Piece
+from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.convert.regsync_creds import read_creds
 from imgsync.convert.regsync_tags import SIGNATURE, checked_search, denied, read_tags, selects
 from imgsync.convert.shapes import (
@@ -26,7 +27,6 @@ from imgsync.convert.shapes import (
     read_registry,
     repositories_of,
 )
-from imgsync.convert.trust import TrustGathering
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference
 
@@ -72,8 +72,8 @@ def convert(pieces: list[Piece], options: Options) -> Conversion:  # noqa: ARG00
     version = root.get("version")
     if version is not None and version.number() > 1:
         version.fault("this version of the format is not known here", hint="known is version 1")
-    trust = TrustGathering()
-    read_creds(root, trust)
+    registries = RegistryCollector()
+    read_creds(root, registries)
     defaults = root.get("defaults")
     concurrency = Concurrency()
     if defaults is not None:
@@ -82,7 +82,7 @@ def convert(pieces: list[Piece], options: Options) -> Conversion:  # noqa: ARG00
         concurrency = _concurrency(defaults)
     steps = root.need("sync")
     mirrors = [mirror for step in (steps.items() if steps is not None else []) for mirror in _Step(step, defaults).mirrors()]
-    return Conversion(NAME, tuple(named(replace(mirror, concurrency=concurrency) for mirror in mirrors)), trust.entries(), ())
+    return Conversion(NAME, tuple(named(replace(mirror, concurrency=concurrency) for mirror in mirrors)), registries.entries(), ())
 
 
 def _concurrency(defaults: Piece) -> Concurrency:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from imgsync.convert.go_templates import Call, is_template, whole_call
 from imgsync.convert.reading import Piece
+from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.convert.shapes import read_registry
-from imgsync.convert.trust import TrustGathering
 
 _ELSEWHERE = (True, "imgsync asks each registry under its own name alone")
 _DOCKER_HELPER = (True, "helpers are named in docker's config.json (`credHelpers`), which imgsync reads")
@@ -30,8 +30,8 @@ _KNOWN = ("registry", "user", "pass", "tls", "scheme", "reqPerSec", "reqConcurre
 _MOST_CONNECTIONS = 1024
 
 
-def read_creds(root: Piece, trust: TrustGathering) -> None:
-    """Add what `creds` says to *trust*."""
+def read_creds(root: Piece, registries: RegistryCollector) -> None:
+    """Add what `creds` says to *registries*."""
     creds = root.get("creds")
     for entry in creds.items() if creds is not None else []:
         entry.knows(_KNOWN)
@@ -43,28 +43,28 @@ def read_creds(root: Piece, trust: TrustGathering) -> None:
             continue
         registry = read_registry(name, name.text())
         if registry:
-            _read_entry(entry, registry, trust)
+            _read_entry(entry, registry, registries)
 
 
-def _read_entry(entry: Piece, registry: str, trust: TrustGathering) -> None:
+def _read_entry(entry: Piece, registry: str, registries: RegistryCollector) -> None:
     hostname = entry.get("hostname")
     same = hostname is not None and hostname.value == registry
     entry.tell({name: told for name, told in _OTHER.items() if not (same and name == "hostname")})
-    trust.say(registry)
-    _read_login(entry, registry, trust)
-    _read_tls(entry, registry, trust)
+    registries.say(registry)
+    _read_login(entry, registry, registries)
+    _read_tls(entry, registry, registries)
     per_second, at_once = entry.get("reqPerSec"), entry.get("reqConcurrent")
     if per_second is not None:
         rate = per_second.text()
         if rate.isdigit() and int(rate) > 0:
-            trust.say(registry, rate=f"{int(rate)}/s")
+            registries.say(registry, rate=f"{int(rate)}/s")
         else:
             per_second.note("written as requests per time", hint="such as `rate: 30/m` in registries.yaml")
     if at_once is not None and (count := at_once.number()) > 0:
-        trust.say(registry, connections=min(count, _MOST_CONNECTIONS))
+        registries.say(registry, connections=min(count, _MOST_CONNECTIONS))
 
 
-def _read_login(entry: Piece, registry: str, trust: TrustGathering) -> None:
+def _read_login(entry: Piece, registry: str, registries: RegistryCollector) -> None:
     user, password = entry.get("user"), entry.get("pass")
     if user is None and password is None:
         return
@@ -72,7 +72,7 @@ def _read_login(entry: Piece, registry: str, trust: TrustGathering) -> None:
     if user is not None and user_call is not None and user_call.function == "file":
         user.note("a username is read from the environment, not from a file")
     values = tuple(piece.text() if piece is not None else "" for piece in (user, password))
-    trust.login(
+    registries.login(
         password or user or entry,
         registry,
         value=values,
@@ -86,19 +86,19 @@ def _variable(call: Call | None) -> str:
     return f"${{{call.argument}}}" if call is not None and call.function == "env" else ""
 
 
-def _read_tls(entry: Piece, registry: str, trust: TrustGathering) -> None:
+def _read_tls(entry: Piece, registry: str, registries: RegistryCollector) -> None:
     tls, scheme = entry.get("tls"), entry.get("scheme")
     word = tls.text().lower() if tls is not None else ""
     if tls is not None and word not in {"", "enabled", "insecure", "disabled"}:
         tls.fault(f"{word!r} is not known here", hint="it is enabled, insecure or disabled")
     if word == "disabled" or (scheme is not None and scheme.value == "http"):
-        trust.say(registry, tls=False)
+        registries.say(registry, tls=False)
     elif word == "insecure" and tls is not None:
-        trust.insecure(tls, registry)
+        registries.insecure(tls, registry)
     for name, setting in _FILES.items():
         piece = entry.get(name)
         call = whole_call(piece.text()) if piece is not None else None
         if call is not None and call.function == "file":
-            trust.say(registry, **{setting: call.argument})
+            registries.say(registry, **{setting: call.argument})
         elif piece is not None:
             piece.lost("certificates and keys are named as files", hint=f"write it to a file, and name that as `tls: {{{setting}: FILE}}` in registries.yaml")

@@ -13,8 +13,8 @@ from imgsync.convert.model import Conversion, Options
 from imgsync.convert.patterns import whole_match
 from imgsync.convert.ranges import masterminds
 from imgsync.convert.reading import Piece
+from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.convert.shapes import REFERRERS_TRAVEL, digest_left_out, merged, mirror_name, named, read_image, read_registry
-from imgsync.convert.trust import TrustGathering
 from imgsync.errors import InvalidReferenceError, UsageError
 from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter
@@ -41,7 +41,7 @@ def convert(pieces: list[Piece], options: Options) -> Conversion:
     Raises:
         UsageError: What is said of where to is no place.
     """
-    root, trust = pieces[0], TrustGathering()
+    root, registries = pieces[0], RegistryCollector()
     destination = _destination(options)
     if not options.destination:
         root.lost(
@@ -50,8 +50,8 @@ def convert(pieces: list[Piece], options: Options) -> Conversion:
         )
     root.note("without --all skopeo copies one platform of an index; here all are copied", hint="`platforms: [linux/amd64]` keeps to one")
     root.note(REFERRERS_TRAVEL)
-    mirrors = [mirror for name, entry in root.entries() for mirror in _Registry(name, entry, trust, destination).mirrors()]
-    return Conversion(NAME, tuple(named(merged(mirrors))), trust.entries(), ())
+    mirrors = [mirror for name, entry in root.entries() for mirror in _Registry(name, entry, registries, destination).mirrors()]
+    return Conversion(NAME, tuple(named(merged(mirrors))), registries.entries(), ())
 
 
 def _destination(options: Options) -> Destination:
@@ -68,9 +68,9 @@ def _destination(options: Options) -> Destination:
 class _Registry:
     """One registry of the file."""
 
-    def __init__(self, name: str, entry: Piece, trust: TrustGathering, destination: Destination) -> None:
+    def __init__(self, name: str, entry: Piece, registries: RegistryCollector, destination: Destination) -> None:
         self._entry = entry
-        self._trust = trust
+        self._registries = registries
         self._destination = destination
         # A namespace may stand behind the host: skopeo puts the two together and reads the whole.
         self._prefix = name.rstrip("/")
@@ -81,7 +81,7 @@ class _Registry:
         if not self._registry:
             return []
         self._entry.knows(_KNOWN)
-        self._read_trust()
+        self._read_registry_settings()
         if not any(self._entry.get(name) is not None for name in _IMAGES):
             self._entry.note("no images are named for this registry")
         if ":" in self._registry and "{registry}" in self._destination.repository:
@@ -140,15 +140,15 @@ class _Registry:
         piece.note(_LOOSE)
         return TagFilter(semver=(found.text,), prereleases=found.names_prereleases)
 
-    def _read_trust(self) -> None:
+    def _read_registry_settings(self) -> None:
         credentials = self._entry.get("credentials")
         if credentials is not None:
             credentials.knows(("username", "password", "identitytoken"))
             credentials.tell({"identitytoken": (True, "registries.yaml holds a username and a password")})
-            self._trust.login(credentials, self._registry, value=credentials.value)
+            self._registries.login(credentials, self._registry, value=credentials.value)
         verify = self._entry.get("tls-verify")
         if verify is not None and self._entry.flag("tls-verify") is False:
-            self._trust.insecure(verify, self._registry)
+            self._registries.insecure(verify, self._registry)
         folder = self._entry.get("cert-dir")
         if folder is not None:
             folder.lost("certificates are named one by one", hint="in registries.yaml: `tls: {ca: FILE, cert: FILE, key: FILE}`")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from imgsync.config.model import Destination, Mirror, Source
-from imgsync.convert.model import Conversion, TrustEntry
+from imgsync.convert.model import Conversion, RegistryEntry
 from imgsync.filters.tags import TagFilter
 
 _WIDTH = 160
@@ -44,9 +44,9 @@ def mirrors_text(conversion: Conversion) -> str:
 
 def registries_text(conversion: Conversion) -> str:
     """Return `registries.yaml`; "" when there is nothing to say in it."""
-    if not conversion.trust:
+    if not conversion.registries:
         return ""
-    document = {"version": 1, "registries": {entry.registry: _registry(entry) for entry in conversion.trust}}
+    document = {"version": 1, "registries": {entry.registry: _registry(entry) for entry in conversion.registries}}
     return _with_modeline("registries", conversion.format, document)
 
 
@@ -95,7 +95,7 @@ def _destination(destination: Destination) -> str | dict[str, Any]:
     )
 
 
-def _registry(entry: TrustEntry) -> dict[str, Any]:
+def _registry(entry: RegistryEntry) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if entry.username:
         settings["credentials"] = {"username": entry.username, "password": entry.password or {"file": entry.password_file}}

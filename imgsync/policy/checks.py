@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from imgsync.config.model import Mirror, Require, Trust
+from imgsync.config.model import Mirror, RegistriesConfig, Requirements
 from imgsync.errors import RegistryError
 from imgsync.filters.globs import compile_glob
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, selected_root
@@ -42,19 +42,27 @@ class Checks:
     """The checks of one image, by its digest at the source; what several of them need is asked for once."""
 
     def __init__(
-        self, mirror: Mirror, client: RegistryClient, repository: Repository, digest: str, *, trust: Trust, cache: ManifestCache, referrers: ReferrerReader
+        self,
+        mirror: Mirror,
+        client: RegistryClient,
+        repository: Repository,
+        digest: str,
+        *,
+        config: RegistriesConfig,
+        cache: ManifestCache,
+        referrers: ReferrerReader,
     ) -> None:
         """Look at the image of *digest* in *repository*, as *mirror* copies it."""
         self._mirror = mirror
         self._client = client
         self._signed = Signed(repository, digest)
-        self._trust = trust
+        self._config = config
         self._cache = cache
         self._referrers = referrers
         # What was read last: two keys sign the same words, and more than one of a stranger's is not held.
         self._content = ("", b"")
 
-    def problems(self, require: Require) -> Iterator[str]:
+    def problems(self, require: Requirements) -> Iterator[str]:
         """
         Yield in words each thing that *require* asks for and that the image lacks.
 
@@ -95,7 +103,7 @@ class Checks:
         repository, limit = self._signed.repository, self._mirror.concurrency.blobs
         return self._referrers.read(self._client, repository, self._signed.digest, types=types, limit=limit, follow=False).found
 
-    def _unsigned(self, require: Require) -> Iterator[str]:
+    def _unsigned(self, require: Requirements) -> Iterator[str]:
         reasons: Counter[str] = Counter()
         unread: RegistryError | None = None
         for number, (layer, notes) in enumerate(layer for one in self._refer((SIMPLE_SIGNING, BUNDLE)) for layer in read_annotated_layers(one.root)):
@@ -115,13 +123,13 @@ class Checks:
             raise unread
         yield f"no signature by {' or '.join((*require.keys, *require.identities))}: {_told(reasons)}"
 
-    def _reason(self, layer: Descriptor, notes: Mapping[str, str], require: Require) -> str:
+    def _reason(self, layer: Descriptor, notes: Mapping[str, str], require: Requirements) -> str:
         """Return why what *layer* holds is no signature of the image by whom *require* names, "" when it is one."""
         if layer.media_type not in {BUNDLE, SIMPLE_SIGNING}:
             return "of another kind"
         if reason := self._content_reason(layer):
             return reason
-        content, keys = self._content[1], [self._trust.keys[name] for name in require.keys]
+        content, keys = self._content[1], [self._config.keys[name] for name in require.keys]
         if layer.media_type == SIMPLE_SIGNING:
             return simple_problem(content, notes.get(SIGNATURE_ANNOTATION, ""), keys, self._signed)
         reason = bundle_problem(content, keys, self._signed) if keys else "by nobody"
@@ -129,7 +137,7 @@ class Checks:
             # Imported now: it brings a library that is slow to import.
             from imgsync.policy.sigstore import identity_problem
 
-            return identity_problem(content, [self._trust.identities[name] for name in require.identities], self._signed)
+            return identity_problem(content, [self._config.identities[name] for name in require.identities], self._signed)
         return reason
 
     def _content_reason(self, layer: Descriptor) -> str:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.config.allowlist import allows
-from imgsync.config.model import Mirror, Require, Trust
+from imgsync.config.model import Mirror, RegistriesConfig, Requirements
 from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
@@ -28,18 +28,18 @@ _Key = tuple[str, Repository, str]
 class Gate:
     """Checks images against `require`. Where nothing is required it asks nobody."""
 
-    def __init__(self, trust: Trust, manifests: ManifestCache, referrers: ReferrerReader) -> None:
-        """Believe the signers of *trust*, and ask what its operator asks; share *manifests* and *referrers* with whoever copies."""
-        self._trust = trust
+    def __init__(self, config: RegistriesConfig, manifests: ManifestCache, referrers: ReferrerReader) -> None:
+        """Believe the signers of *config*, and ask what its operator asks; share *manifests* and *referrers* with whoever copies."""
+        self._config = config
         self._cache = manifests
         self._referrers = referrers
         self._problems: dict[_Key, str] = {}
         self._selections: dict[tuple[str, Repository], str] = {}
         self._flights: SingleFlight[_Key] = SingleFlight()
 
-    def required(self, mirror: Mirror, repository: Repository) -> tuple[Require, ...]:
+    def required(self, mirror: Mirror, repository: Repository) -> tuple[Requirements, ...]:
         """Return what images of *mirror* from the source *repository* have to satisfy, all of it; empty where that is nothing."""
-        by_operator = (require for prefix, require in self._trust.require.items() if _is_below(repository, prefix))
+        by_operator = (require for prefix, require in self._config.require.items() if _is_below(repository, prefix))
         return tuple(filter(None, dict.fromkeys((mirror.require, *by_operator))))
 
     def selection(self, mirror: Mirror, repository: Repository) -> str:
@@ -73,11 +73,11 @@ class Gate:
         """Return whether nothing is required of the image of *digest*, or this run found that it satisfies all of it. Asks nobody."""
         return self._problems.get((mirror.name, repository, digest)) == "" or not self.required(mirror, repository)
 
-    def _found(self, mirror: Mirror, required: tuple[Require, ...], client: RegistryClient, repository: Repository, digest: str) -> str:
+    def _found(self, mirror: Mirror, required: tuple[Requirements, ...], client: RegistryClient, repository: Repository, digest: str) -> str:
         # Imported now: few runs require anything.
         from imgsync.policy.checks import Checks
 
-        checks = Checks(mirror, client, repository, digest, trust=self._trust, cache=self._cache, referrers=self._referrers)
+        checks = Checks(mirror, client, repository, digest, config=self._config, cache=self._cache, referrers=self._referrers)
         try:
             found = dict.fromkeys(problem for require in required for problem in checks.problems(require))
         except StoppedError:
@@ -87,13 +87,13 @@ class Gate:
             return f"cannot be verified now: {error.message}"
         return "; ".join(found)
 
-    def _digest(self, required: tuple[Require, ...]) -> str:
+    def _digest(self, required: tuple[Requirements, ...]) -> str:
         """Return what tells these demands from others: names stand for who they mean, so that another key of the same name counts as another."""
-        trust = self._trust
+        config = self._config
         said = [
             asdict(require)
-            | {"keys": [(trust.keys[name].public.fingerprint, trust.keys[name].signed_as) for name in require.keys]}
-            | {"identities": [asdict(trust.identities[name]) for name in require.identities]}
+            | {"keys": [(config.keys[name].public.fingerprint, config.keys[name].signed_as) for name in require.keys]}
+            | {"identities": [asdict(config.identities[name]) for name in require.identities]}
             for require in required
         ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import urlsplit
 
-from imgsync.config.model import Mirror, RegistryTrust, Tls, Trust
+from imgsync.config.model import Mirror, RegistriesConfig, RegistrySettings, Tls
 from imgsync.errors import RejectedError, UsageError
 from imgsync.oci.auth.auth_files import load_auth_files
 from imgsync.oci.auth.aws import Aws, has_boto3, is_ecr
@@ -38,7 +38,7 @@ class Registries:
 
     def __init__(
         self,
-        trust: Trust,
+        trust: RegistriesConfig,
         *,
         environ: Mapping[str, str],
         pushes: bool,
@@ -197,7 +197,7 @@ class Registries:
     def _rate_limit(self, registry: str) -> RateLimit:
         return self._rate_limits.setdefault(registry, RateLimit(registry, self.trust.of(registry).rate))
 
-    def _credentials(self, registry: str, trusted: RegistryTrust) -> CredentialSource:
+    def _credentials(self, registry: str, trusted: RegistrySettings) -> CredentialSource:
         if trusted.credentials is None:
             return _OfRegistry(self._keychain, registry)
         username, password = trusted.credentials.username, trusted.credentials.password.reveal()

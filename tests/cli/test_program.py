@@ -46,7 +46,7 @@ def test_faults_are_annotations_in_github_actions(tmp_path):
     done = run("validate", cwd=tmp_path, GITHUB_ACTIONS="true")
 
     assert "::error file=mirrors.d/a.yaml,line=1,col=10,title=imgsync::version: '2' is not known; it has to be 1" in done.stderr
-    assert "1 fault in 1 of 1 file. Nothing was done." in done.stderr
+    assert "1 error in 1 file\n" in done.stderr
 
 
 def test_variables_stand_for_options(tmp_path):

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgsync.config.load import allows, load_config, load_trust
+from imgsync.config.load import allows, load_config, load_registries
 from imgsync.config.model import Destination, Prune, Secret
 from imgsync.config.show import show_config
 from imgsync.config.templates import expand_repository, expand_tag
@@ -30,7 +30,7 @@ def faults_of(folder: Path, text: str | bytes, *, trust: str = "", environ: dict
     try:
         load_config([str(path)], registries=str(registries), environ=environ or {})
     except ConfigError as error:
-        return [str(fault).replace(f"{folder}/", "") for fault in error.faults]
+        return [str(fault).replace(f"{folder}/", "") for fault in error.errors]
     return []
 
 
@@ -116,7 +116,7 @@ def test_all_faults_of_all_files_are_told_at_once(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_config([str(tmp_path)], registries=str(tmp_path / "trust"), environ={})
 
-    assert [fault.path for fault in caught.value.faults] == ["mirrors[0].tags.semvr", "mirrors[0].tags.regex[0]", "registries.r.io.rat", "mirrors[0].name"]
+    assert [fault.path for fault in caught.value.errors] == ["mirrors[0].tags.semvr", "mirrors[0].tags.regex[0]", "registries.r.io.rat", "mirrors[0].name"]
 
 
 @pytest.mark.parametrize("bomb", ["alias", "merge"])
@@ -226,7 +226,7 @@ def trust_faults(folder: Path, text: str, environ: dict[str, str] | None = None)
     path = folder / "registries.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load_trust(str(path), environ or {})
+        load_registries(str(path), environ or {})
     return str(caught.value).replace(f"{folder}/", "")
 
 
@@ -239,8 +239,8 @@ def test_credentials_of_empty_variables_are_none(tmp_path):
     )
     (tmp_path / "registries.yaml").write_text(text)
 
-    nothing = load_trust(str(tmp_path / "registries.yaml"), {})
-    both = load_trust(str(tmp_path / "registries.yaml"), {"WHO": "us", "PASS": "word"})
+    nothing = load_registries(str(tmp_path / "registries.yaml"), {})
+    both = load_registries(str(tmp_path / "registries.yaml"), {"WHO": "us", "PASS": "word"})
 
     assert nothing.of("a.io").credentials is None
     assert nothing.of("b.io").credentials.username == "me"
@@ -257,7 +257,7 @@ def test_variables_and_files_fill_in_credentials(tmp_path):
         f"  b.io: {{credentials: {{username: 'robot$x', password: {{file: {tmp_path}/secret}}}}, rate: 200/6h}}\n"
     )
 
-    trust = load_trust(str(path), {"WHO": "me"})
+    trust = load_registries(str(path), {"WHO": "me"})
 
     login = trust.of("a.io").credentials
     assert (login.username, login.password.reveal()) == ("me", "${x}-fall back")
@@ -308,7 +308,7 @@ def test_allow_refuses_what_the_operator_did_not(tmp_path):
     found = faults_of(tmp_path, GOOD, trust="version: 1\nallow: {sources: [quay.io], destinations: [r.example.com/other]}\n")
 
     assert len(found) == 2
-    assert "registry.k8s.io/pause is not allowed by registries.yaml (allowed are: quay.io;" in found[0] + found[1]
+    assert "registry.k8s.io/pause is not allowed by registries.yaml (allowed: quay.io;" in found[0] + found[1]
 
 
 def test_show_fills_in_defaults_and_hides_secrets(tmp_path):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from imgsync.config.load import load_config
-from imgsync.config.model import Mirror, Require, Source, Trust
-from imgsync.config.registries import read_trust
+from imgsync.config.model import Mirror, RegistriesConfig, Requirements, Source
+from imgsync.config.registries import read_registries
 from imgsync.config.show import show_config
 from imgsync.errors import ConfigError
 from imgsync.images.image import ManifestCache
@@ -33,7 +33,7 @@ def loaded(folder: Path, trust: dict, *documents: dict, environ: dict[str, str] 
     try:
         return load_config([str(path) for path in parts], registries=str(registries), environ=environ or {})
     except ConfigError as error:
-        return [f"{fault.path}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "") for fault in error.faults]
+        return [f"{fault.path}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "") for fault in error.errors]
 
 
 @pytest.mark.parametrize(
@@ -127,21 +127,21 @@ def test_mirror_adds_to_the_defaults_and_show_tells_all(tmp_path):
 
     config = loaded(tmp_path, trust, {"defaults": defaults, "mirrors": [MIRROR | own]}, environ={"OLD": signer("old").pem})
 
-    assert config.mirrors[0].require == Require(keys=("prod", "old"), media_types=("application/**",), max_bytes=512 << 20)
-    assert config.trust.require == {"quay.io": Require(artifacts=("sbom",))}
+    assert config.mirrors[0].require == Requirements(keys=("prod", "old"), media_types=("application/**",), max_bytes=512 << 20)
+    assert config.registries.require == {"quay.io": Requirements(artifacts=("sbom",))}
     shown = show_config(config)
     wanted, trusted = shown.split("---\n# registries.yaml\n")
     (tmp_path / "shown.yaml").write_text(wanted)
     (tmp_path / "shown-registries.yaml").write_text(trusted)
     again = load_config([str(tmp_path / "shown.yaml")], registries=str(tmp_path / "shown-registries.yaml"), environ={})
     assert again.mirrors[0].require == config.mirrors[0].require
-    assert again.trust == config.trust
+    assert again.registries == config.registries
 
 
 def gate(folder: Path, trust: dict) -> Gate:
     registries = folder / "registries.yaml"
     registries.write_text(json.dumps({"version": 1} | trust))
-    found, faults = read_trust(str(registries), environ={})
+    found, faults = read_registries(str(registries), environ={})
     assert faults == []
     cache = ManifestCache()
     return Gate(found, cache, ReferrerReader(cache))
@@ -165,15 +165,15 @@ def gate(folder: Path, trust: dict) -> Gate:
 def test_operator_asks_of_what_is_below_a_prefix(tmp_path, prefix, path, covers):
     """By whole parts, and however Docker Hub's own images are written; beside what the mirror asks itself, not in its place."""
     registry, _, rest = path.partition("/")
-    own = Require(max_bytes=1 << 30)
+    own = Requirements(max_bytes=1 << 30)
     mirror = Mirror("a", Source(registry, repositories=(rest,)), (), require=own)
 
     asked = gate(tmp_path, {"require": {prefix: {"artifacts": ["sbom"]}}}).required(mirror, Repository(registry, rest))
 
-    assert asked == ((own, Require(artifacts=("sbom",))) if covers else (own,))
+    assert asked == ((own, Requirements(artifacts=("sbom",))) if covers else (own,))
 
 
-def selection(folder: Path, trust: dict, require: Require) -> str:
+def selection(folder: Path, trust: dict, require: Requirements) -> str:
     mirror = Mirror("a", Source("quay.io", repositories=("company/app",)), (), require=require)
     return gate(folder, trust).selection(mirror, Repository("quay.io", "company/app"))
 
@@ -185,25 +185,25 @@ def named(by: Signer, **more: object) -> dict:
 def test_other_demands_are_another_selection(tmp_path):
     """Another key of the same name, more that it may sign, another limit, the operator's say; the same is the same, and nothing asked is as ever."""
     (tmp_path / "root.json").write_text(Sigstore().trust_root)
-    signed = Require(keys=("prod",))
+    signed = Requirements(keys=("prod",))
     found = [
-        selection(tmp_path, {}, Require()),
+        selection(tmp_path, {}, Requirements()),
         selection(tmp_path, named(signer()), signed),
         selection(tmp_path, named(signer("other")), signed),
         selection(tmp_path, named(signer(), signed_as=["ghcr.io/x"]), signed),
-        selection(tmp_path, {}, Require(max_bytes=1)),
-        selection(tmp_path, {"require": {"quay.io": {"max_size": "1KiB"}}}, Require()),
+        selection(tmp_path, {}, Requirements(max_bytes=1)),
+        selection(tmp_path, {"require": {"quay.io": {"max_size": "1KiB"}}}, Requirements()),
     ]
 
     assert len(set(found)) == len(found)
     assert found[0] == Mirror("a", Source("quay.io"), ()).selection
     assert selection(tmp_path, named(signer()), signed) == found[1]
-    assert selection(tmp_path, {"require": {"ghcr.io": {"max_size": "1KiB"}}}, Require()) == found[0]
+    assert selection(tmp_path, {"require": {"ghcr.io": {"max_size": "1KiB"}}}, Requirements()) == found[0]
 
 
 def test_nothing_required_knows_no_key():
     """An empty gate asks for nothing."""
     cache = ManifestCache()
-    empty = Gate(Trust(), cache, ReferrerReader(cache))
+    empty = Gate(RegistriesConfig(), cache, ReferrerReader(cache))
 
     assert empty.has_passed(Mirror("a", Source("quay.io"), ()), Repository("quay.io", "a/b"), f"sha256:{'0' * 64}")

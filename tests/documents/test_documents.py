@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.config.model import Config, Destination, Mirror, Source, Trust
+from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
 from imgsync.documents.envelope import from_json, to_json, with_hint
 from imgsync.documents.plan import check_made_for, plan_document, plan_of
 from imgsync.documents.report import report_document, report_of
@@ -24,7 +24,7 @@ from imgsync.plan.model import Plan
 from imgsync.text.redaction import Redaction
 from tests.support.plans import DIGEST, OTHER, change, changes, of_each_action, plan, plans, report, reports
 
-CONFIG = Config(tuple(Mirror(name, Source("s.io", repositories=("app",)), (Destination("r.io", "m"),)) for name in "ab"), Trust())
+CONFIG = Config(tuple(Mirror(name, Source("s.io", repositories=("app",)), (Destination("r.io", "m"),)) for name in "ab"), RegistriesConfig())
 digests = st.sampled_from((None, DIGEST, OTHER))
 readable = st.builds(replace, plans, changes=st.lists(st.builds(replace, changes, source_digest=digests, destination_digest=digests), max_size=9).map(tuple))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.apply.report import Outcome, Report
-from imgsync.config.model import Config, Trust
+from imgsync.config.model import Config, RegistriesConfig
 from imgsync.documents.envelope import to_json
 from imgsync.documents.plan import plan_document
 from imgsync.documents.report import report_document
@@ -119,7 +119,7 @@ def test_table_shows_errors_refusals_and_suspended_mirrors():
 
 def test_documents_are_indented_for_people_alone():
     """One line for pipes; the same content either way."""
-    document = plan_document(plan(change()), Config((), Trust()), explain=False)
+    document = plan_document(plan(change()), Config((), RegistriesConfig()), explain=False)
 
     assert "\n" not in to_json(document, indented=False)
     assert json.loads(to_json(document, indented=True)) == json.loads(to_json(document, indented=False))

@@ -20,7 +20,7 @@ import yaml
 from imgsync.cli import cli
 from imgsync.config import schema_check
 from imgsync.config.load import load_config
-from imgsync.config.model import Login, RegistryTrust, Secret
+from imgsync.config.model import Login, RegistrySettings, Secret
 from imgsync.config.yaml_reader import read_documents
 from imgsync.errors import ConfigError
 from imgsync.oci.errors import safe_text
@@ -50,7 +50,7 @@ def faults_of(folder: Path, text: str, *, trust: str = "version: 1\n", environ: 
     try:
         load_config([str(folder / "a.yaml")], registries=str(folder / "trust"), environ=environ or {})
     except ConfigError as error:
-        return [str(fault).replace(f"{folder}/", "") for fault in error.faults]
+        return [str(fault).replace(f"{folder}/", "") for fault in error.errors]
     return []
 
 
@@ -308,8 +308,8 @@ def test_what_the_operator_does_not_allow_is_refused_before_anybody_is_asked(com
     ran = imgsync(command)
 
     assert ran.code == 3
-    assert f"a.source: {source}/publicity/x is not allowed by registries.yaml (allowed are: {source}/public; only the operator of registries.yaml" in ran.stderr
-    assert f"a.destinations: {destination}/production is not allowed by registries.yaml (allowed are: {destination}/mirror;" in ran.stderr
+    assert f"a.source: {source}/publicity/x is not allowed by registries.yaml (allowed: {source}/public; the operator of registries.yaml" in ran.stderr
+    assert f"a.destinations: {destination}/production is not allowed by registries.yaml (allowed: {destination}/mirror;" in ran.stderr
     assert "127.0.0.1:9/mirror is not allowed" in ran.stderr
     assert "mirror/prod is not allowed" not in ran.stderr
     assert (source.seen, destination.seen, ran.stdout) == ([], [], "")
@@ -411,7 +411,7 @@ def test_a_link_in_the_declarations_reads_nothing_elsewhere(target, said, links)
     with pytest.raises(ConfigError) as caught:
         load_config([str(links)], registries=None, environ={"CANARY": "canary-SECRET"})
 
-    (fault,) = caught.value.faults
+    (fault,) = caught.value.errors
     assert str(fault).startswith(f"{links}/evil.yaml:1:1: {said}")
     assert secrets_in(str(caught.value)) == []
 
@@ -446,7 +446,7 @@ SECRET = Secret("canary-SECRET")
 @pytest.mark.row("CFG-08")
 def test_a_secret_cannot_be_written_down():
     """No way that Python has of showing or saving a value shows or saves a secret, on its own or within what holds it."""
-    trust = RegistryTrust(credentials=Login("me", SECRET))
+    trust = RegistrySettings(credentials=Login("me", SECRET))
 
     shown = [f"{one} {one!r} {one:>20} {one!s} {'%s %r' % (one, one)}" for one in (SECRET,)]  # noqa: UP031 - one of the ways
     shown += [repr(trust), str(asdict(trust)), json.dumps(asdict(trust), default=str), str(copy.deepcopy(trust)), yaml.dump([repr(trust)]), repr([SECRET])]

@@ -420,7 +420,7 @@ def faults(tmp_path, text: str) -> list[str]:
     try:
         load_config([str(tmp_path)], registries=None, environ={})
     except ConfigError as error:
-        return [str(fault) for fault in error.faults]
+        return [str(fault) for fault in error.errors]
     return []
 
 

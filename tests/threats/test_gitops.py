@@ -197,7 +197,7 @@ def test_what_is_trusted_now_counts_and_not_what_was(origin, workplace, forge, s
     ran = forge(narrowed)
 
     assert ran.code == 3
-    assert f"is not allowed by registries.yaml (allowed are: {destination}/other" in ran.stderr
+    assert f"is not allowed by registries.yaml (allowed: {destination}/other" in ran.stderr
     assert (source.seen, destination.seen) == ([], [])
 
 

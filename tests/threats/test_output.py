@@ -19,13 +19,13 @@ from imgsync.config.allowlist import allows, fixed_part
 from imgsync.config.model import Destination
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.documents.envelope import to_json
-from imgsync.errors import Fault, InvalidReferenceError
+from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.logs.configure import configure_logging
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
 from imgsync.registries.access import Access
 from imgsync.render.access_table import access_table
-from imgsync.render.faults import fault_lines, workflow_commands
+from imgsync.render.config_errors import error_lines, workflow_commands
 from imgsync.render.junit import report_junit
 from imgsync.render.plan_markdown import plan_markdown
 from imgsync.render.plan_table import plan_table
@@ -59,7 +59,7 @@ def every_field(text: str) -> dict[str, object]:
         "report": Report(text, outcomes, unplanned, 1.0, text, (text,), text),
         "verification": Verification(tuple(Finding(condition, text, text, text, text, text, text, text) for condition in Condition), unplanned),
         "access": [Access(text, "source", text, "pull", text, text, text, reachable=True, allowed=allowed, error=text, hint=text) for allowed in (None, True)],
-        "faults": (Fault(text, 1, 1, text, text, text),),
+        "faults": (FileError(text, 1, 1, text, text, text),),
     }
 
 
@@ -86,7 +86,7 @@ _FORMS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "verification": ("verification", lambda one: verification_table(one, show_ok=True)),
     "verification as Markdown": ("verification", verification_markdown),
     "access": ("access", access_table),
-    "faults": ("faults", lambda some: "\n".join(fault_lines(some, files=1))),
+    "faults": ("faults", lambda some: "\n".join(error_lines(some))),
 }
 
 
@@ -103,7 +103,7 @@ def test_no_text_is_obeyed_in_any_form(form):
 @pytest.mark.parametrize("text", TEXTS)
 def test_an_annotation_is_one_command_of_ours(text):
     """Each fault is one `::error` of GitHub's, whatever is in it: no property, no second command and no line comes of its text."""
-    (line,) = workflow_commands((Fault(text, 1, 1, text, text, text),))
+    (line,) = workflow_commands((FileError(text, 1, 1, text, text, text),))
 
     properties, _, message = line.removeprefix("::error ").partition("::")
     assert line.startswith("::error file=")

@@ -650,17 +650,17 @@ def test_unpatched_program_refuses_to_work():
 @pytest.mark.row("RUN-14")
 def test_registries_of_one_trust_share_one_tls_context(monkeypatch):
     """However many registries, sides and lanes: one context for each set of TLS settings."""
-    from imgsync.config.model import RegistryTrust, Trust
+    from imgsync.config.model import RegistriesConfig, RegistrySettings
     from imgsync.registries import clients as module
 
     made = []
     original = module.make_tls_context
     monkeypatch.setattr(module, "make_tls_context", lambda **settings: made.append(settings) or original(**settings))
-    trust = Trust(registries={f"r{number}.example": RegistryTrust() for number in range(4)} | {"own.example": RegistryTrust(tls=Tls(verify=False))})
+    trust = RegistriesConfig(by_host={f"r{n}.example": RegistrySettings() for n in range(4)} | {"own.example": RegistrySettings(tls=Tls(verify=False))})
     with module.Registries(
         trust, environ={}, pushes=True, on_retry=lambda _: None, on_secret=lambda _: None, on_warning=pytest.fail, on_registry_warning=print
     ) as opened:
-        endpoints = [opened.client(host, side, RetryPolicy()).transport.endpoint for host in trust.registries for side in ("source", "destination")]
+        endpoints = [opened.client(host, side, RetryPolicy()).transport.endpoint for host in trust.by_host for side in ("source", "destination")]
         contexts = {id(endpoint.context()) for endpoint in endpoints for _ in range(64)}
 
     assert len(contexts) == 2

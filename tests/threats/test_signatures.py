@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsync.config.registries import read_trust
+from imgsync.config.registries import read_registries
 from tests import switches
 from tests.images.test_referrers import push_fallback
 from tests.plan.test_saved import sealed
@@ -183,11 +183,11 @@ def test_verifiers_are_libraries_of_a_least_version(tmp_path, monkeypatch):
     (tmp_path / "root.json").write_text(Sigstore().trust_root)
     file = tmp_path / "registries.yaml"
     file.write_text(json.dumps({"version": 1, "identities": {"ci": {"identity": IDENTITY, "issuer": ISSUER, "trust_root": str(tmp_path / "root.json")}}}))
-    assert read_trust(str(file), environ={})[1] == []
+    assert read_registries(str(file), environ={})[1] == []
 
     monkeypatch.setattr("importlib.metadata.version", lambda name: "4.1.9")
 
-    (fault,) = read_trust(str(file), environ={})[1]
+    (fault,) = read_registries(str(file), environ={})[1]
     assert (fault.path, fault.message) == ("identities.ci", "identities are verified by sigstore 4.2 or newer, and 4.1.9 is installed")
     assert fault.hint == "pip install 'imgsync-mirror[sigstore]'"
 

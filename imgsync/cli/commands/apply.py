@@ -40,7 +40,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     reviewed = None
     if options["plan_file"] is not None:
         reviewed, config = _reviewed(options["plan_file"], config, refresh=options["refresh"])
-    with open_session(config.trust, common, read_only=False) as session:
+    with open_session(config.registries, common, read_only=False) as session:
         return run_apply(session, config, output=output, refresh=options["refresh"], options=options, reviewed=reviewed)
 
 

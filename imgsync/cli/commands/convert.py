@@ -41,14 +41,14 @@ def command(files: tuple[str, ...], source_format: str | None, destination: str,
     written = write_files(found, output) if output is not None else ()
     for remark in found.remarks:
         click.echo(redaction().clean(safe(str(remark))), err=True)
-    trust = registries_text(found)
+    registries = registries_text(found)
     if written:
         for path in written:
             say(path)
     else:
         click.echo(mirrors_text(found), nl=False)
-        if trust:
-            click.echo(f"registries.yaml has to hold (--output DIR writes it):\n{trust}", nl=False, err=True)
+        if registries:
+            click.echo(f"registries.yaml has to hold (--output DIR writes it):\n{registries}", nl=False, err=True)
     if found.lost:
         click.echo(f"{found.lost} {'line is' if found.lost == 1 else 'lines are'} not carried over, as said above.", err=True)
     return 0

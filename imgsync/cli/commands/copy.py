@@ -25,8 +25,8 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
     from imgsync.cli.apply_run import run_apply
     from imgsync.cli.session import open_session
     from imgsync.config.copy_config import copy_config
-    from imgsync.config.load import load_trust
+    from imgsync.config.load import load_registries
 
-    config = copy_config(source, destination, trust=load_trust(common.registries, os.environ), platforms=platform)
-    with open_session(config.trust, common, read_only=False) as session:
+    config = copy_config(source, destination, registries=load_registries(common.registries, os.environ), platforms=platform)
+    with open_session(config.registries, common, read_only=False) as session:
         return run_apply(session, config, output=output, refresh=options["refresh"], options=options)

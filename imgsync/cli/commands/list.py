@@ -21,10 +21,10 @@ def command(what: str, output: str, **options: Any) -> int:
     """List the repositories of a registry or namespace, or the tags of a repository, one per line."""
     common = replace(common_of(options), state=None)
     from imgsync.cli.session import open_session
-    from imgsync.config.load import load_trust
+    from imgsync.config.load import load_registries
     from imgsync.plan.names import list_names
 
-    with open_session(load_trust(common.registries, os.environ), common, read_only=True) as session:
+    with open_session(load_registries(common.registries, os.environ), common, read_only=True) as session:
         session.stop_in_time()
         found = list_names(what, session.registries, check=session.stop.raise_if_requested)
     if output == "json":

@@ -26,7 +26,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.render.access_table import access_document, access_table
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
-    with open_session(config.trust, common, read_only=True) as session:
+    with open_session(config.registries, common, read_only=True) as session:
         session.stop_in_time()
         found = check_access(config, session.registries, check=session.stop.raise_if_requested)
     if output == "json":

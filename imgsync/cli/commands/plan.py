@@ -44,7 +44,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
 
         config = changed_since(config, paths or (DEFAULT_PATH,), options["changed_since"], on_warning=unread.append)
     explain = options["explain"]
-    with open_session(config.trust, common, read_only=True) as session:
+    with open_session(config.registries, common, read_only=True) as session:
         for reason in unread:
             session.log.warning("declarations.unread", reason=reason)
         session.stop_in_time()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imgsync.config.model import Config, Trust
+from imgsync.config.model import Config, RegistriesConfig
 from imgsync.documents.envelope import to_json
 from imgsync.documents.plan import plan_document
 from imgsync.documents.report import report_document
@@ -45,7 +45,7 @@ VERIFICATION = Verification(
     1.5,
 )
 DOCUMENTS = {
-    "plan": plan_document(PLAN, Config((), Trust()), explain=True),
+    "plan": plan_document(PLAN, Config((), RegistriesConfig()), explain=True),
     "report": report_document(REPORT),
     "verification": verification_document(VERIFICATION),
 }

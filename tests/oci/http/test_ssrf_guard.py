@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 
-from imgsync.config.model import RegistryTrust, Trust
+from imgsync.config.model import RegistriesConfig, RegistrySettings
 from imgsync.errors import InsecureError
 from imgsync.oci.http import ssrf_guard as guard_module
 from imgsync.oci.http.ssrf_guard import SsrfGuard
@@ -143,7 +143,7 @@ def test_named_port_is_all_that_is_trusted(dialled):
 def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialled):
     """An API elsewhere is a lead like any other, unless it is the operator who says where it is."""
     url = "https://inside.example"
-    trust = Trust({"public.example": RegistryTrust(listing="gitlab", listing_url=url if named else None)})
+    trust = RegistriesConfig({"public.example": RegistrySettings(listing="gitlab", listing_url=url if named else None)})
     with Registries(trust, environ={}, pushes=False, on_retry=print, on_secret=print, on_warning=print, on_registry_warning=print) as registries:
         client = registries.client("public.example", "source", RetryPolicy(attempts=1, interval_seconds=0, request_seconds=5))
         api = registries.api(client, "" if named else url)

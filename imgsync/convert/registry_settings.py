@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from imgsync.convert.model import TrustEntry
+from imgsync.convert.model import RegistryEntry
 from imgsync.convert.reading import Piece
 
 _NOT_IN_VARIABLES = re.compile(r"[^A-Z0-9]+")
@@ -20,22 +20,22 @@ def variable(registry: str, what: str) -> str:
     return f"${{{'REGISTRY_' if stem[:1].isdigit() else ''}{stem}_{what}}}"
 
 
-class TrustGathering:
+class RegistryCollector:
     """What a file says of registries, several mentions of one brought together."""
 
     def __init__(self) -> None:
         """Begin with nothing known."""
-        self._entries: dict[str, TrustEntry] = {}
+        self._entries: dict[str, RegistryEntry] = {}
         self._logins: dict[str, object] = {}
 
     def say(self, registry: str, **settings: Any) -> None:
-        """Add *settings* (fields of `TrustEntry`) to what is known of *registry*."""
+        """Add *settings* (fields of `RegistryEntry`) to what is known of *registry*."""
         if registry:
-            self._entries[registry] = replace(self._entries.get(registry, TrustEntry(registry)), **settings)
+            self._entries[registry] = replace(self._entries.get(registry, RegistryEntry(registry)), **settings)
 
     def insecure(self, piece: Piece, registry: str) -> None:
         """Note that certificates of *registry* are not verified."""
-        if registry and self._entries.get(registry, TrustEntry(registry)).verify:
+        if registry and self._entries.get(registry, RegistryEntry(registry)).verify:
             piece.note(_UNVERIFIED, hint=_OR_PLAIN)
         self.say(registry, verify=False)
 
@@ -58,6 +58,6 @@ class TrustGathering:
             piece.note("credentials are never copied", hint=f"registries.yaml reads {where}")
         self.say(registry, username=user, password=word, password_file=password_file)
 
-    def entries(self) -> tuple[TrustEntry, ...]:
+    def entries(self) -> tuple[RegistryEntry, ...]:
         """Return what is known, registries of which nothing special is known left out."""
         return tuple(entry for entry in self._entries.values() if entry.says_something)

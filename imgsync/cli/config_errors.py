@@ -1,0 +1,19 @@
+"""Print configuration errors to stderr, and as annotations in GitHub Actions."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from imgsync.errors import FileError
+from imgsync.render.config_errors import error_lines, workflow_commands
+
+
+def print_config_errors(errors: tuple[FileError, ...]) -> None:
+    """Print each error, then their number."""
+    for line in error_lines(errors):
+        click.echo(line, err=True)
+    if os.environ.get("GITHUB_ACTIONS"):
+        for line in workflow_commands(errors):
+            click.echo(line, err=True)

@@ -1,0 +1,33 @@
+"""Configuration errors as text and as annotations for GitHub Actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from imgsync.errors import FileError
+from imgsync.text.sanitize import inert, safe
+from imgsync.text.units import counted
+
+
+def error_lines(errors: tuple[FileError, ...]) -> list[str]:
+    """Return one line per error and a last one with their number."""
+    files = len({error.file for error in errors})
+    return [*(safe(str(error)) for error in errors), f"{counted(len(errors), 'error')} in {counted(files, 'file')}"]
+
+
+def workflow_commands(errors: Iterable[FileError]) -> list[str]:
+    """Return a workflow command per error; GitHub shows it beside its line."""
+    found = []
+    for error in errors:
+        message = f"{error.path}: {error.message}" if error.path else error.message
+        text = safe(f"{message} ({error.hint})" if error.hint else message)
+        found.append(f"::error file={_property(error.file)},line={error.line},col={error.column},title=imgsync::{_data(text)}")
+    return found
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(inert(text)).replace(":", "%3A").replace(",", "%2C")
