@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from imgsync.apply.listener import Watcher
-from imgsync.apply.report import Outcome
+from imgsync.apply.report import Outcome, Result
 from imgsync.apply.time_limits import Forecast, Limits
 from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
@@ -78,25 +78,25 @@ class Attempts:
             if isinstance(error, NotFoundError) and error.reference.endswith(f"@{change.source_digest}"):
                 error.hint = error.hint or "the image is gone from its source since the plan was made; make the plan again"
             result = self._result(error, mirror)
-            if self._limits.fail_fast and result == "failed":
+            if self._limits.fail_fast and result is Result.FAILED:
                 # Without a reason of its own: the report says what failed, and running again would fail again.
                 self._stop.close("")
             return Done(_outcome(change, result, progress, began, error=error), None, progress.seen)
         self._forecast.learn(progress.bytes_copied, time.monotonic() - began)
-        return Done(_outcome(change, "copied", progress, began, copied=copied), self._record_of(change, mirror, copied), progress.seen)
+        return Done(_outcome(change, Result.COPIED, progress, began, copied=copied), self._record_of(change, mirror, copied), progress.seen)
 
-    def _result(self, error: ImgsyncError, mirror: Mirror) -> str:
-        """Return what *error* makes of an image: "remaining" where the next run goes on, else "refused" or "failed"."""
+    def _result(self, error: ImgsyncError, mirror: Mirror) -> Result:
+        """Return the result that *error* leads to."""
         if isinstance(error, BudgetSpentError):
             # This registry's rest is for the next run; the others go on.
             self._stop.explain(error.message)
-            return "remaining"
+            return Result.REMAINING
         if isinstance(error, StoppedError) and self._stop.is_closed:
-            return "remaining"
+            return Result.REMAINING
         if isinstance(error, StoppedError) and self._left_seconds(mirror) == 0.0:
             self._stop.explain(_TIME_IS_UP)
-            return "remaining"
-        return "refused" if isinstance(error, ImmutableTagError | UntrustedError) else "failed"
+            return Result.REMAINING
+        return Result.REFUSED if isinstance(error, ImmutableTagError | UntrustedError) else Result.FAILED
 
     def _copy(self, item: Item, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
         change = item.change
@@ -185,7 +185,7 @@ class _Observer:
         self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=self.change.destination, reason=reason)
 
 
-def _outcome(change: Change, result: str, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:
+def _outcome(change: Change, result: Result, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:
     return Outcome(
         change,
         result,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from imgsync.apply.report import Outcome
+from imgsync.apply.report import Outcome, Result
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ImgsyncError, NotFoundError, NotOursError, RejectedError, StoppedError
 from imgsync.oci.listing.distribution import list_tags
@@ -63,12 +63,12 @@ def removed(changes: Iterable[Change], client_of: Callable[[Change], RegistryCli
 
 def _outcome(remover: _Remover, change: Change) -> Outcome:
     began = time.monotonic()
-    result, failure = "deleted", None
+    result, failure = Result.DELETED, None
     try:
         remover.remove(parse_reference(change.destination).tag)
     except ImgsyncError as error:
         failure = error
-        result = "remaining" if isinstance(error, StoppedError) else "refused" if isinstance(error, NotOursError) else "failed"
+        result = Result.REMAINING if isinstance(error, StoppedError) else Result.REFUSED if isinstance(error, NotOursError) else Result.FAILED
     return Outcome(
         change,
         result,

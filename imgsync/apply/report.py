@@ -1,18 +1,35 @@
-"""What an apply came to: one outcome per change, and their sum (design.md §4, imgsync.report/v1)."""
+"""The report of a run: one outcome per change. Spec: design.md §4, imgsync.report/v1."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from imgsync.plan.model import Change, PlanError
 
 
+class Result(StrEnum):
+    """
+    The result of one change.
+
+    A kept tag was up to date. A held one waits for its minimum age. A refused one may not be changed. A remaining one is left for the next run.
+    """
+
+    COPIED = "copied"
+    KEPT = "kept"
+    FAILED = "failed"
+    REFUSED = "refused"
+    DELETED = "deleted"
+    REMAINING = "remaining"
+    HELD = "held"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one change came to. `result` is copied, kept, held, refused, deleted, failed or remaining."""
+    """The result of one change, and what it took."""
 
     change: Change
-    result: str
+    result: Result
     digest: str | None = None
     crc32: str | None = None
     bytes_copied: int = 0
@@ -28,9 +45,10 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    Every outcome in the plan's order, what the plan could not say, seconds in all, why it stopped early if it did.
+    Every outcome of a run, in the plan's order.
 
-    `notes` are things to tell; `created_at` is when it ended, RFC 3339.
+    `errors` are those of the plan; `seconds` is the duration of the run; `stopped` says why it stopped early, "" if it did not;
+    `created_at` is when it ended (RFC 3339).
     """
 
     plan_id: str
@@ -41,7 +59,7 @@ class Report:
     notes: tuple[str, ...] = ()
     created_at: str = ""
 
-    def count(self, result: str) -> int:
+    def count(self, result: Result) -> int:
         """Return how many outcomes have *result*."""
         return sum(outcome.result == result for outcome in self.outcomes)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from imgsync.apply.adopt import adopted, referrers_seen
 from imgsync.apply.listener import Watcher
 from imgsync.apply.order import Turns
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.apply.time_limits import Limits
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.workers import Workers
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # Images so large that they leave a place free for smaller ones.
 _LARGE_BYTES = 64 << 20
-_UNDONE = {Action.KEEP: "kept", Action.HOLD: "held", Action.REFUSE: "refused"}
+_UNDONE = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
 
 
 # Makes the plan, telling of the pending changes of each source tag as soon as they are certain.
@@ -83,7 +83,7 @@ class _Run:
         self._delete(plan)
         return Report(
             plan_id=plan.id,
-            outcomes=tuple(self._outcomes.get(change.destination) or Outcome(change, "remaining") for change in plan.changes),
+            outcomes=tuple(self._outcomes.get(change.destination) or Outcome(change, Result.REMAINING) for change in plan.changes),
             errors=plan.errors,
             seconds=round(time.monotonic() - self._began, 3),
             stopped=self._stop.reason,
@@ -181,11 +181,11 @@ class _Run:
         """Delete what is to go, once all is copied; nothing of a mirror that is not all there."""
         # What was not even begun, for want of time, has no outcome.
         results = {destination: outcome.result for destination, outcome in self._outcomes.items()}
-        waiting = {change.mirror for change in plan.copies if results.get(change.destination) not in {"copied", "refused"}}
+        waiting = {change.mirror for change in plan.copies if results.get(change.destination) not in {Result.COPIED, Result.REFUSED}}
         waiting.update(error.mirror for error in plan.errors)
         for change in plan.deletions:
             if change.mirror in waiting:
-                self._outcomes[change.destination] = Outcome(change, "remaining", error="not deleted while images of this mirror are not as declared")
+                self._outcomes[change.destination] = Outcome(change, Result.REMAINING, error="not deleted while images of this mirror are not as declared")
         changes = [change for change in plan.deletions if change.mirror not in waiting]
         if not changes or self._stop.is_closed:
             return
@@ -193,7 +193,7 @@ class _Run:
 
         self._doubt(changes)
         for outcome in removed(changes, self._destination):
-            if outcome.result == "deleted":
+            if outcome.result is Result.DELETED:
                 self._forget(outcome.change)
             self._outcomes[outcome.change.destination] = outcome
             _log_outcome(self._log, outcome)
@@ -246,12 +246,12 @@ def _registry_of(change: Change) -> str:
 def _log_outcome(log: Log, outcome: Outcome) -> None:
     change = outcome.change
     fields = {"mirror": change.mirror, "source": change.source, "destination": change.destination}
-    if outcome.result == "copied":
+    if outcome.result is Result.COPIED:
         counts = {name: getattr(outcome, name) for name in ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present", "seconds", "attempts")}
         log.info("image.copied", **fields, digest=outcome.digest, crc32=outcome.crc32, **counts)
-    elif outcome.result == "deleted":
+    elif outcome.result is Result.DELETED:
         log.info("image.deleted", **fields, digest=outcome.digest)
-    elif outcome.result == "refused":
+    elif outcome.result is Result.REFUSED:
         log.warning("image.refused", **fields, reason=outcome.error, hint=outcome.hint)
-    elif outcome.result == "failed":
+    elif outcome.result is Result.FAILED:
         log.error("image.failed", **fields, error=outcome.error, hint=outcome.hint, seconds=outcome.seconds, attempts=outcome.attempts)

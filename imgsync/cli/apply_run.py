@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.apply.report import Report
+from imgsync.apply.report import Report, Result
 from imgsync.apply.run import apply_as_planned
 from imgsync.apply.time_limits import Limits
 from imgsync.cli.output import redaction
@@ -74,16 +74,16 @@ def run_apply(session: Session, config: Config, *, output: str, refresh: bool, o
             raise
     exit_code = _finish(session, config, report, requeue=requeue, options=options)
     changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
-    if output != "table" or changed or report.count("refused") or report.errors:
+    if output != "table" or changed or report.count(Result.REFUSED) or report.errors:
         print_report(report, output=output)
     return exit_code
 
 
 def apply_exit(report: Report) -> int:
     """Return the exit code that *report* amounts to."""
-    if report.stopped and report.count("remaining"):
+    if report.stopped and report.count(Result.REMAINING):
         return STOPPED_EXIT
-    if report.count("failed") or report.count("refused") or report.count("remaining") or any(not error.later for error in report.errors):
+    if report.count(Result.FAILED) or report.count(Result.REFUSED) or report.count(Result.REMAINING) or any(not error.later for error in report.errors):
         return 1
     return STOPPED_EXIT if report.errors else 0
 
@@ -118,7 +118,7 @@ def _finish(session: Session, config: Config, report: Report, *, requeue: Requeu
         exit_code = _go_on(session, config, report, requeue)
     else:
         _remember_end(session, config, report, requeues=0)
-    summary = {name: report.count(name) for name in ("copied", "kept", "failed", "refused", "deleted", "remaining")}
+    summary = {result.value: report.count(result) for result in Result if result is not Result.HELD}
     session.log.info(
         "apply.finished", plan_id=report.plan_id, **summary, bytes_copied=report.total("bytes_copied"), seconds=report.seconds, exit_code=exit_code
     )
@@ -132,7 +132,7 @@ def _go_on(session: Session, config: Config, report: Report, requeue: Requeue) -
 
     decision = may_requeue(requeue.so_far, limit=requeue.limit, progress=Progress.of(report))
     _remember_end(session, config, report, requeues=decision.number if decision.allowed else 0)
-    left = report.count("remaining") + sum(error.later for error in report.errors)
+    left = report.count(Result.REMAINING) + sum(error.later for error in report.errors)
     reason, hint = "" if decision.allowed else decision.reason, ""
     if decision.allowed:
         session.publish_state()
@@ -151,7 +151,7 @@ def _go_on(session: Session, config: Config, report: Report, requeue: Requeue) -
 def _remember_end(session: Session, config: Config, report: Report, *, requeues: int) -> None:
     before = session.state.left
     # What is still to be deleted has no turn to keep: it is found again, and comes last in any run.
-    left = [outcome.change.destination for outcome in report.outcomes if outcome.result == "remaining" and outcome.change.action is not Action.DELETE]
+    left = [outcome.change.destination for outcome in report.outcomes if outcome.result is Result.REMAINING and outcome.change.action is not Action.DELETE]
     if report.errors or not config.whole:
         # Of what this run did not get to see, what was left stays left.
         known = {outcome.change.destination for outcome in report.outcomes}
@@ -159,7 +159,7 @@ def _remember_end(session: Session, config: Config, report: Report, *, requeues:
     # Who waits longest stays first, however many runs it takes.
     turn = {destination: number for number, destination in enumerate(before)}
     left.sort(key=lambda destination: turn.get(destination, len(turn)))
-    bad = {outcome.change.mirror for outcome in report.outcomes if outcome.result in {"failed", "refused", "remaining"}}
+    bad = {outcome.change.mirror for outcome in report.outcomes if outcome.result in {Result.FAILED, Result.REFUSED, Result.REMAINING}}
     bad.update(error.mirror for error in report.errors)
     successes = [mirror.name for mirror in config.mirrors if not mirror.suspend and mirror.name not in bad]
     try:

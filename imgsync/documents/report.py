@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.documents.decode import member
 from imgsync.documents.envelope import check_format, errors_document, errors_of, reading, with_hint
 from imgsync.plan.model import Action, Change
 
 FORMAT = "imgsync.report/v1"
-_RESULTS = ("copied", "kept", "failed", "refused", "deleted", "remaining", "held")
 _COUNTS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present")
 
 
@@ -22,7 +21,7 @@ def report_document(report: Report) -> dict[str, Any]:
         "plan_id": report.plan_id,
         "created_at": report.created_at,
         "summary": {
-            **{result: report.count(result) for result in _RESULTS},
+            **{result.value: report.count(result) for result in Result},
             **{name: report.total(name) for name in _COUNTS},
             "seconds": report.seconds,
         },
@@ -57,7 +56,7 @@ def _outcome_document(outcome: Outcome) -> dict[str, Any]:
     change = outcome.change
     return {
         "action": change.action.value,
-        "result": outcome.result,
+        "result": outcome.result.value,
         "mirror": change.mirror,
         "source": change.source,
         "destination": change.destination,
@@ -88,7 +87,7 @@ def _outcome(entry: Mapping[str, Any]) -> Outcome:
     )
     return Outcome(
         change,
-        result=text("result"),
+        result=member(entry, "result", Result),
         digest=member(entry, "digest", str | None),
         crc32=member(entry, "crc32", str | None),
         seconds=member(entry, "seconds", float),

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import PlanError
 from imgsync.render.sections import mirror_names
 from imgsync.text.sanitize import safe
@@ -67,7 +67,7 @@ def _remaining(case: ET.Element, outcome: Outcome) -> None:
     ET.SubElement(case, "skipped", message=safe(f"left for the next run: {outcome.change.reason}"))
 
 
-_SAYINGS: dict[str, _Say] = {"failed": _failure, "refused": _failure, "held": _held, "remaining": _remaining}
+_SAYINGS: dict[Result, _Say] = {Result.FAILED: _failure, Result.REFUSED: _failure, Result.HELD: _held, Result.REMAINING: _remaining}
 
 
 def _detail(element: ET.Element, message: str, hint: str) -> None:

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from imgsync import __version__
-from imgsync.apply.report import Report
+from imgsync.apply.report import Report, Result
 from imgsync.render.sections import mirror_names
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-_RESULTS = ("copied", "kept", "held", "refused", "failed", "deleted", "remaining")
+_RESULTS = (Result.COPIED, Result.KEPT, Result.HELD, Result.REFUSED, Result.FAILED, Result.DELETED, Result.REMAINING)
 _BLOBS = ("copied", "mounted", "present")
 
 
@@ -78,8 +78,8 @@ def _add_mirrors(registry: CollectorRegistry, report: Report, mirrors: Sequence[
     for mirror in mirrors:
         for result in _RESULTS:
             images.labels(mirror, result).set(results[mirror, result])
-        for result in _BLOBS:
-            blobs.labels(mirror, result).set(sums[mirror, f"blobs_{result}"])
+        for way in _BLOBS:
+            blobs.labels(mirror, way).set(sums[mirror, f"blobs_{way}"])
         moved.labels(mirror).set(sums[mirror, "bytes_copied"])
         unplanned.labels(mirror).set(errors[mirror])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from imgsync import __version__
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.decide import short
 from imgsync.plan.model import PlanError
 from imgsync.render.words import reason_of
@@ -18,7 +18,8 @@ from imgsync.text.units import counted, format_bytes, format_duration
 # Rows of one table, and bars of one chart: beyond that a page serves nobody.
 _MOST_ROWS = 2_000
 _MOST_BARS = 10
-_BAD = ("failed", "refused")
+_RESULTS = (Result.COPIED, Result.KEPT, Result.HELD, Result.REFUSED, Result.FAILED, Result.DELETED, Result.REMAINING)
+_BAD = (Result.FAILED, Result.REFUSED)
 _Row = TypeVar("_Row")
 
 
@@ -77,7 +78,7 @@ def report_html(report: Report) -> str:
         created_at=safe(report.created_at),
         version=__version__,
         verdict=_verdict(report),
-        is_good=not (report.errors or any(report.count(result) for result in (*_BAD, "remaining"))),
+        is_good=not (report.errors or any(report.count(result) for result in (*_BAD, Result.REMAINING))),
         totals=_totals(report),
         notes=[safe(note) for note in report.notes],
         tables=[table for table in _tables(report) if table.rows],
@@ -89,29 +90,29 @@ def _verdict(report: Report) -> str:
     counts = Counter(outcome.result for outcome in report.outcomes)
     bad = [f"{counts[result]} {result}" for result in _BAD if counts[result]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
-    left = [f"{counts['remaining']} left for the next run"] if counts["remaining"] else []
+    left = [f"{counts[Result.REMAINING]} left for the next run"] if counts[Result.REMAINING] else []
     return ", ".join([*bad, *errors, *left]) or "Nothing failed"
 
 
 def _totals(report: Report) -> list[tuple[str, str]]:
     counts = Counter(outcome.result for outcome in report.outcomes)
-    results = [(word.capitalize(), str(counts[word])) for word in ("copied", "kept", "held", "refused", "failed", "deleted", "remaining")]
+    results = [(result.capitalize(), str(counts[result])) for result in _RESULTS]
     blobs = f"{report.total('blobs_copied')} copied, {report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already there"
     return [*results, ("Moved", format_bytes(report.total("bytes_copied"))), ("Blobs", blobs), ("Took", format_duration(report.seconds))]
 
 
 def _tables(report: Report) -> Iterator[_Table]:
-    of: defaultdict[str, list[Outcome]] = defaultdict(list)
+    of: defaultdict[Result, list[Outcome]] = defaultdict(list)
     for outcome in report.outcomes:
         of[outcome.result].append(outcome)
     stopped = f"Stopped ({safe(report.stopped) or 'an image failed'}). Run it again to go on."
-    yield _table("failed", "Failed", "", _FAILURE, of["failed"], _failure)
+    yield _table("failed", "Failed", "", _FAILURE, of[Result.FAILED], _failure)
     yield _table("errors", "Could not be planned", "", _ERROR, report.errors, _error)
-    yield _table("remaining", "Left for the next run", stopped, _IMAGE, of["remaining"], _image)
-    yield _table("refused", "Refused", "What the destination has stays as it is.", (*_IMAGE, *_WHY), of["refused"], _refused)
-    yield _table("deleted", "Deleted", "", (*_IMAGE, *_WHY), of["deleted"], _with_reason(""))
-    yield _table("held", "On hold", "", (*_IMAGE, *_WHY), of["held"], _with_reason(report.created_at))
-    yield _table("copied", "Copied", "", _COPY, of["copied"], _copied)
+    yield _table("remaining", "Left for the next run", stopped, _IMAGE, of[Result.REMAINING], _image)
+    yield _table("refused", "Refused", "What the destination has stays as it is.", (*_IMAGE, *_WHY), of[Result.REFUSED], _refused)
+    yield _table("deleted", "Deleted", "", (*_IMAGE, *_WHY), of[Result.DELETED], _with_reason(""))
+    yield _table("held", "On hold", "", (*_IMAGE, *_WHY), of[Result.HELD], _with_reason(report.created_at))
+    yield _table("copied", "Copied", "", _COPY, of[Result.COPIED], _copied)
 
 
 def _table(name: str, title: str, lead: str, columns: tuple[_Column, ...], found: Sequence[_Row], cells: Callable[[_Row], tuple[str, ...]]) -> _Table:

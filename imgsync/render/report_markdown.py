@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from imgsync import __version__
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.decide import short
 from imgsync.render.markdown import code, error_line, prose
 from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
@@ -17,7 +17,7 @@ from imgsync.text.units import counted, format_bytes, format_duration
 MARKER = "<!-- imgsync-report -->"
 _CLOSING_RESERVE = 200
 # In the order they are read and, but for notes, of their importance.
-_WORDS = ("failed", "remaining", "refused", "deleted", "held", "copied", "kept")
+_WORDS = (Result.FAILED, Result.REMAINING, Result.REFUSED, Result.DELETED, Result.HELD, Result.COPIED, Result.KEPT)
 
 
 def report_markdown(report: Report, *, limit: int = 60_000) -> str:
@@ -41,7 +41,7 @@ def _opening(report: Report) -> str:
     counts = Counter(outcome.result for outcome in report.outcomes)
     found = [f"{counts[word]} {word}" for word in _WORDS if counts[word]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
-    stopped = counts["remaining"]
+    stopped = counts[Result.REMAINING]
     heading = f"### imgsync apply {code(report.plan_id[:64])} — {', '.join([*found, *errors]) or 'nothing to do'}"
     moved = f"Moved **{format_bytes(report.total('bytes_copied'))}** in {counted(report.total('blobs_copied'), 'blob')}"
     spared = f"{report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already there"
@@ -71,16 +71,16 @@ class _Page:
 
     def entries(self) -> Iterator[Entry]:
         """Yield every line that there is to say, the most important first."""
-        yield from self._of("failed", self._failed, _failed_line)
+        yield from self._of(Result.FAILED, self._failed, _failed_line)
         yield from (Entry(self._errors, partial(error_line, error), "error") for error in self._report.errors)
-        yield from self._of("refused", self._refused, _refused_line)
+        yield from self._of(Result.REFUSED, self._refused, _refused_line)
         yield from (Entry(self._notes, partial(_note_line, note), "note") for note in self._report.notes)
-        yield from self._of("remaining", self._remaining, _remaining_row)
-        yield from self._of("deleted", self._deleted, _reason_row)
-        yield from self._of("held", self._held, partial(_reason_row, now=self._now))
-        yield from self._of("copied", self._copied, _copied_row)
+        yield from self._of(Result.REMAINING, self._remaining, _remaining_row)
+        yield from self._of(Result.DELETED, self._deleted, _reason_row)
+        yield from self._of(Result.HELD, self._held, partial(_reason_row, now=self._now))
+        yield from self._of(Result.COPIED, self._copied, _copied_row)
 
-    def _of(self, result: str, block: Block, line: Callable[[Outcome], str]) -> Iterator[Entry]:
+    def _of(self, result: Result, block: Block, line: Callable[[Outcome], str]) -> Iterator[Entry]:
         return (Entry(block, partial(line, outcome), "outcome") for outcome in self._report.outcomes if outcome.result == result)
 
 

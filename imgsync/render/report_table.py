@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from imgsync.apply.report import Report
+from imgsync.apply.report import Report, Result
 from imgsync.plan.model import Action, Change
 from imgsync.text.sanitize import safe
 from imgsync.text.units import format_bytes, format_duration
@@ -17,19 +17,19 @@ def report_table(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     for outcome in report.outcomes:
-        if outcome.result == "failed":
+        if outcome.result is Result.FAILED:
             yield f"  x {_way(outcome.change)}   failed   {safe(outcome.error or '')}"
-        elif outcome.result == "refused":
+        elif outcome.result is Result.REFUSED:
             yield f"  ! {safe(outcome.change.destination)}   refused   {safe(outcome.error or outcome.change.reason)}"
-        if outcome.result in {"failed", "refused"} and outcome.hint:
+        if outcome.result in {Result.FAILED, Result.REFUSED} and outcome.hint:
             yield f"      hint: {safe(outcome.hint)}"
     yield from (f"    note: {safe(note)}" for note in report.notes)
-    remaining = report.count("remaining")
-    copied = report.count("copied")
-    others = [f"{report.count(result)} {result}" for result in ("deleted", "held") if report.count(result)]
-    if copied or others or not (report.count("failed") or remaining):
+    remaining = report.count(Result.REMAINING)
+    copied = report.count(Result.COPIED)
+    others = [f"{report.count(result)} {result}" for result in (Result.DELETED, Result.HELD) if report.count(result)]
+    if copied or others or not (report.count(Result.FAILED) or remaining):
         moved = f"{report.total('blobs_copied')} blobs, {format_bytes(report.total('bytes_copied'))}"
-        kept = ", ".join([f"{report.count('kept')} kept", *others])
+        kept = ", ".join([f"{report.count(Result.KEPT)} kept", *others])
         yield (
             f"Copied {copied} {'image' if copied == 1 else 'images'} ({moved}) in {format_duration(report.seconds)}; "
             f"{report.total('blobs_mounted')} blobs mounted, {report.total('blobs_present')} were already there; "
@@ -37,7 +37,7 @@ def _lines(report: Report) -> Iterator[str]:
         )
     if remaining:
         yield f"Stopped ({safe(report.stopped) or 'an image failed'}): {remaining} left. Run it again to go on."
-    counted = ((report.count("failed"), "failed"), (report.count("refused"), "refused"), (len(report.errors), "could not be planned"))
+    counted = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"), (len(report.errors), "could not be planned"))
     bad = [f"{count} {word}" for count, word in counted if count]
     yield f"{', '.join(bad)}." if bad else "Nothing failed."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imgsync.apply.report import Report
+from imgsync.apply.report import Report, Result
 from imgsync.errors import UsageError
 from imgsync.requeue.model import REQUEUED_VARIABLE
 
@@ -27,8 +27,8 @@ class Progress:
     def of(cls, report: Report) -> Progress:
         """Return what *report* tells of, images that failed or were cut short included: what they sent need not be sent again."""
         return cls(
-            copied=report.count("copied"),
-            deleted=report.count("deleted"),
+            copied=report.count(Result.COPIED),
+            deleted=report.count(Result.DELETED),
             bytes_copied=report.total("bytes_copied"),
             blobs_mounted=report.total("blobs_mounted"),
             blobs_present=report.total("blobs_present"),

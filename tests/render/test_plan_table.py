@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.config.model import Config, RegistriesConfig
 from imgsync.documents.envelope import to_json
 from imgsync.documents.plan import plan_document
@@ -127,9 +127,11 @@ def test_documents_are_indented_for_people_alone():
 
 def test_report_says_what_failed_first_and_what_is_left():
     """Failures with their hint, then the sums; the document carries the plan's errors too."""
-    failed = Outcome(change(), "failed", error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4)
-    copied = Outcome(change(tag="2"), "copied", digest=DIGEST, crc32="00c0ffee", bytes_copied=5, blobs_copied=1)
-    report = Report("abcd1234", (failed, copied, Outcome(change(tag="3"), "remaining")), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "a signal asked for it")
+    failed = Outcome(change(), Result.FAILED, error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4)
+    copied = Outcome(change(tag="2"), Result.COPIED, digest=DIGEST, crc32="00c0ffee", bytes_copied=5, blobs_copied=1)
+    report = Report(
+        "abcd1234", (failed, copied, Outcome(change(tag="3"), Result.REMAINING)), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "a signal asked for it"
+    )
 
     shown = report_table(report)
     document = report_document(report)
@@ -146,10 +148,10 @@ def test_report_says_what_failed_first_and_what_is_left():
 def test_report_tells_of_moved_tags_and_counts_what_was_deleted_and_held():
     """Notes in lines of their own; deleted and held in the sum where there are some, also when nothing was copied."""
     outcomes = (
-        Outcome(change(), "copied", digest=DIGEST),
-        Outcome(change(Action.DELETE, "2"), "deleted"),
-        Outcome(change(Action.HOLD, "3"), "held"),
-        Outcome(change(Action.KEEP, "4"), "kept"),
+        Outcome(change(), Result.COPIED, digest=DIGEST),
+        Outcome(change(Action.DELETE, "2"), Result.DELETED),
+        Outcome(change(Action.HOLD, "3"), Result.HELD),
+        Outcome(change(Action.KEEP, "4"), Result.KEPT),
     )
     note = "s.io/app:1 moved since the plan was made, 1 → 2 \x1b[31m"
 
@@ -159,7 +161,7 @@ def test_report_tells_of_moved_tags_and_counts_what_was_deleted_and_held():
     assert shown[1].endswith("; 1 kept, 1 deleted, 1 held.")
     assert shown[2] == "Nothing failed."
     assert report_table(Report("abcd1234", outcomes[:1])).splitlines()[0].endswith("; 0 kept.")
-    failed = report_table(Report("abcd1234", (Outcome(change(), "failed", error="no"), outcomes[1]))).splitlines()
+    failed = report_table(Report("abcd1234", (Outcome(change(), Result.FAILED, error="no"), outcomes[1]))).splitlines()
     assert failed[1].startswith("Copied 0 images")
     assert failed[1].endswith("; 0 kept, 1 deleted.")
 

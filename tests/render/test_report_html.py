@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import example, given
 
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action
 from imgsync.render.report_html import report_html
 from tests.support.plans import DIGEST, change, report, reports
@@ -42,7 +42,7 @@ def test_page_tells_what_failed_first():
 
 def test_page_of_a_good_run_is_short():
     """It says that nothing failed, and has no empty tables or charts."""
-    page = report_html(Report("abcd1234", (Outcome(change(Action.KEEP), "kept"),)))
+    page = report_html(Report("abcd1234", (Outcome(change(Action.KEEP), Result.KEPT),)))
 
     assert '<p class="verdict good">Nothing failed</p>' in page
     assert "<table" not in page
@@ -93,8 +93,8 @@ def test_every_outcome_but_the_kept_has_a_row(some: Report):
 
 def test_huge_reports_are_cut_and_counted():
     """Two thousand rows of a kind; the rest as a number; kept ones as a number alone."""
-    copied = [Outcome(change(tag=str(number)), "copied", digest=DIGEST, bytes_copied=1 + number) for number in range(2_500)]
-    kept = [Outcome(change(Action.KEEP, f"k{number}"), "kept") for number in range(20_000)]
+    copied = [Outcome(change(tag=str(number)), Result.COPIED, digest=DIGEST, bytes_copied=1 + number) for number in range(2_500)]
+    kept = [Outcome(change(Action.KEEP, f"k{number}"), Result.KEPT) for number in range(20_000)]
 
     page = report_html(Report("abcd1234", (*copied, *kept)))
 
@@ -105,7 +105,7 @@ def test_huge_reports_are_cut_and_counted():
 
 def test_charts_show_the_largest_and_the_sum_of_the_rest():
     """Ten bars, then one for all others; the longest is the whole width."""
-    copied = [Outcome(change(tag=str(number)), "copied", bytes_copied=100 - number) for number in range(15)]
+    copied = [Outcome(change(tag=str(number)), Result.COPIED, bytes_copied=100 - number) for number in range(15)]
 
     page = report_html(Report("abcd1234", tuple(copied)))
     images = page.partition("The largest images")[2]

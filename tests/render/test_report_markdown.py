@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action
 from imgsync.render.report_markdown import report_markdown
 from tests.render.test_plan_markdown import assert_inert
@@ -68,8 +68,8 @@ def test_no_report_is_too_long_and_none_loses_count(some: Report, limit: int):
 
 def test_copied_ones_are_left_out_first():
     """A failure is the last to go."""
-    copied = [Outcome(change(tag=str(number)), "copied", digest=DIGEST) for number in range(500)]
-    failed = [Outcome(change(Action.UPDATE, f"f{number}"), "failed", error="507") for number in range(20)]
+    copied = [Outcome(change(tag=str(number)), Result.COPIED, digest=DIGEST) for number in range(500)]
+    failed = [Outcome(change(Action.UPDATE, f"f{number}"), Result.FAILED, error="507") for number in range(20)]
 
     shown = report_markdown(Report("abcd1234", (*copied, *failed)), limit=4_000)
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 import pytest
 import trustme
 
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.errors import RequeueError, UsageError
 from imgsync.requeue import NextRun, Progress, may_requeue, parse_target, requeues_so_far, start_next
 from imgsync.requeue.command import parse_command, run_command
@@ -575,10 +575,10 @@ def test_progress_is_read_from_the_report():
     report = Report(
         "x",
         (
-            Outcome(change, "copied", bytes_copied=5, blobs_mounted=1),
-            Outcome(change, "deleted"),
-            Outcome(change, "remaining", bytes_copied=2, blobs_present=3),
-            Outcome(change, "kept"),
+            Outcome(change, Result.COPIED, bytes_copied=5, blobs_mounted=1),
+            Outcome(change, Result.DELETED),
+            Outcome(change, Result.REMAINING, bytes_copied=2, blobs_present=3),
+            Outcome(change, Result.KEPT),
         ),
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from imgsync.apply.report import Outcome, Report
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
 
 DIGEST = "sha256:" + "9001185023b6" + "a" * 52
 OTHER = "sha256:" + "7031c1b28338" + "b" * 52
 NOTES = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3)
-RESULTS = ("copied", "kept", "held", "refused", "deleted", "failed", "remaining")
+RESULTS = tuple(Result)
 
 # What turns into something on GitHub, GitLab, in HTML or in a terminal, as a registry would write it.
 TRAPS = (
@@ -165,13 +165,13 @@ reports = st.builds(
 def report() -> Report:
     """Return a report that holds each result once."""
     found = (
-        Outcome(change(tag="1"), "copied", digest=DIGEST, bytes_copied=5 << 20, blobs_copied=3, blobs_mounted=1, blobs_present=2, seconds=1.5),
-        Outcome(change(Action.KEEP, "2"), "kept"),
-        Outcome(change(Action.HOLD, "3", reason="first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d"), "held"),
-        Outcome(change(Action.REFUSE, "4"), "refused", error="tag is declared immutable"),
-        Outcome(change(Action.DELETE, "5", reason="no longer selected"), "deleted"),
-        Outcome(change(tag="6"), "failed", error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4),
-        Outcome(change(tag="7"), "remaining"),
+        Outcome(change(tag="1"), Result.COPIED, digest=DIGEST, bytes_copied=5 << 20, blobs_copied=3, blobs_mounted=1, blobs_present=2, seconds=1.5),
+        Outcome(change(Action.KEEP, "2"), Result.KEPT),
+        Outcome(change(Action.HOLD, "3", reason="first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d"), Result.HELD),
+        Outcome(change(Action.REFUSE, "4"), Result.REFUSED, error="tag is declared immutable"),
+        Outcome(change(Action.DELETE, "5", reason="no longer selected"), Result.DELETED),
+        Outcome(change(tag="6"), Result.FAILED, error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4),
+        Outcome(change(tag="7"), Result.REMAINING),
     )
     errors = (PlanError("b", "s.io/x", "list tags of s.io/x (source): 401", "log in"),)
     return Report("abcd1234", found, errors, 75.4, "the run's time is up", ("s.io/app:1 moved since the plan was made",), "2026-11-23T09:00:00Z")
