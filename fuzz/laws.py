@@ -42,7 +42,7 @@ from imgsync.oci.auth.challenge import parse_challenges
 from imgsync.oci.auth.token import parse_token
 from imgsync.oci.download import download
 from imgsync.oci.endpoint import Credentials
-from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
+from imgsync.oci.errors import Operation, error_of, retry_after_seconds
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.response_parser import ResponseParser
 from imgsync.oci.http.url import parse_url
@@ -80,6 +80,7 @@ from imgsync.state.record import Record
 from imgsync.state.remote.artifact import pull_artifact
 from imgsync.state.remote.packing import unpack
 from imgsync.state.remote.reference import parse_remote
+from imgsync.text.sanitize import sanitize_message
 
 Law = Callable[[bytes], None]
 
@@ -142,7 +143,7 @@ def headers(data: bytes) -> None:
     budget = PullLimit("r.corp.com")
     budget.update({"ratelimit-remaining": lines[0], "ratelimit-limit": lines[-1]}, before=None)
     assert budget.quota is None or str(budget.quota)
-    assert safe_text(text).isprintable()
+    assert sanitize_message(text).isprintable()
     for status in (200, 400, 401, 403, 404, 429, 503, 999):
         error = error_of(_OPERATION, status, headers={"retry-after": lines[0]}, body=data)
         assert str(error).isprintable()

@@ -24,7 +24,7 @@ from imgsync.plan.context import Inquiry
 from imgsync.plan.decide import REQUIRED
 from imgsync.plan.model import Change
 from imgsync.state import Record
-from imgsync.text.units import format_duration, format_moment
+from imgsync.text.units import format_duration, format_timestamp
 from imgsync.transfer import BlobMemory, Copied, Copier, Job, Progress
 
 _TIME_IS_UP = "timeouts.run is over"
@@ -133,7 +133,7 @@ class Attempts:
             source=change.source,
             source_digest=change.source_digest or "",
             selection=self._gate.selection(mirror, parse_reference(change.source).repository),
-            applied_at=format_moment(datetime.now(UTC), exact=True),
+            applied_at=format_timestamp(datetime.now(UTC), milliseconds=True),
         )
 
     def _has_time(self, mirror: Mirror, change: Change) -> bool:

@@ -28,7 +28,7 @@ from imgsync.plan.context import Inquiry
 from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
 from imgsync.state import Record
-from imgsync.text.units import format_moment
+from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
     from imgsync.apply.copy_change import Attempts, Done, Item
@@ -88,7 +88,7 @@ class _Run:
             seconds=round(time.monotonic() - self._began, 3),
             stopped=self._stop.reason,
             notes=plan.notes,
-            created_at=format_moment(datetime.now(UTC)),
+            created_at=format_timestamp(datetime.now(UTC)),
         )
 
     def _stop_in_time(self, workers: Workers[Item, Done | None]) -> None:
@@ -122,7 +122,7 @@ class _Run:
         self._submit_all(workers, self._turns.sorted(list(together.values())))
         adopted = [record for change in plan.changes if change.action not in PENDING for record in self._settle(change)]
         # A quarantine begins with the first run that could have copied, whenever a saved plan says to have been made.
-        now = format_moment(datetime.now(UTC), exact=True)
+        now = format_timestamp(datetime.now(UTC), milliseconds=True)
         held = [(str(parse_reference(change.source).repository), change.source_digest or "", now) for change in plan.changes if change.action is Action.HOLD]
         self._remember(adopted, [], [change for change in plan.changes if change.action is Action.KEEP], held)
 

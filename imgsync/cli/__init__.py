@@ -73,7 +73,7 @@ def _told(message: str, *, hint: str = "") -> int:
 
 def _failed(error: Exception, redaction: Redaction) -> int:
     from imgsync.errors import ConfigError, ImgsyncError
-    from imgsync.text.sanitize import inert_lines, safe
+    from imgsync.text.sanitize import sanitize_lines, sanitize_short
 
     if isinstance(error, ConfigError):
         from imgsync.cli.config_errors import print_config_errors
@@ -81,8 +81,8 @@ def _failed(error: Exception, redaction: Redaction) -> int:
         print_config_errors(error.errors)
         return error.exit_code
     if isinstance(error, ImgsyncError):
-        _told(f"error: {safe(redaction.clean(error.message))}", hint=safe(redaction.clean(error.hint)))
+        _told(f"error: {sanitize_short(redaction.clean(error.message))}", hint=sanitize_short(redaction.clean(error.hint)))
         return error.exit_code
-    click.echo(inert_lines(redaction.clean("".join(traceback.format_exception(error)))), err=True, nl=False)
+    click.echo(sanitize_lines(redaction.clean("".join(traceback.format_exception(error)))), err=True, nl=False)
     click.echo("This is a bug in imgsync; please report it with the lines above.", err=True)
     return _BUG_EXIT

@@ -22,7 +22,7 @@ from imgsync.plan.context import Inquiry
 from imgsync.plan.model import PENDING, Action, Plan, PlanError
 from imgsync.plan.ready import OnPending
 from imgsync.plan.safety import SafetyLimits
-from imgsync.text.units import format_moment
+from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
     from imgsync.requeue import Target
@@ -163,7 +163,7 @@ def _remember_end(session: Session, config: Config, report: Report, *, requeues:
     bad.update(error.mirror for error in report.errors)
     successes = [mirror.name for mirror in config.mirrors if not mirror.suspend and mirror.name not in bad]
     try:
-        session.state.end_run(left=left, successes=successes, requeues=requeues, moment=format_moment(datetime.now(UTC)))
+        session.state.end_run(left=left, successes=successes, requeues=requeues, moment=format_timestamp(datetime.now(UTC)))
     except StateError as error:
         session.log.warning("state.degraded", reason=error.message)
 
@@ -171,4 +171,4 @@ def _remember_end(session: Session, config: Config, report: Report, *, requeues:
 def _planless(config: Config, error: ImgsyncError) -> Report:
     """Return the report of a run that *error* ended before there was a plan to apply."""
     errors = tuple(PlanError(mirror.name, mirror.source.registry, error.message, error.hint) for mirror in config.mirrors if not mirror.suspend)
-    return Report(Plan(()).id, (), errors, created_at=format_moment(datetime.now(UTC)))
+    return Report(Plan(()).id, (), errors, created_at=format_timestamp(datetime.now(UTC)))

@@ -9,7 +9,7 @@ from imgsync.apply.report import Report
 from imgsync.cli.results import step_summary, write_file
 from imgsync.cli.session import Session
 from imgsync.config.model import Config
-from imgsync.text.units import parse_moment
+from imgsync.text.units import parse_timestamp
 
 
 def write_report_files(session: Session, config: Config, report: Report, *, exit_code: int, options: dict[str, Any]) -> None:
@@ -38,7 +38,7 @@ def _metrics(session: Session, config: Config, report: Report, *, exit_code: int
 
     names = [mirror.name for mirror in config.mirrors]
     # Of mirrors that are no longer declared nothing is told: they would seem to fail for ever.
-    successes = {name: parse_moment(session.state.successes.get(name, "")) for name in names}
+    successes = {name: parse_timestamp(session.state.successes.get(name, "")) for name in names}
     return metrics_text(
         report,
         mirrors=names,

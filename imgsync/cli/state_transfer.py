@@ -14,7 +14,7 @@ import click
 
 from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, option, paths_argument, run_options
 from imgsync.cli.state_options import directory_option, lock_option, log_options, opened_session, opened_state, registries_option, state_option
-from imgsync.text.units import counted
+from imgsync.text.units import format_count
 
 if TYPE_CHECKING:
     from imgsync.cli.session import Session
@@ -33,18 +33,18 @@ _STANDARD = "-"
 def export_records(file: str, state: str, registries: str | None) -> int:
     """Write all that is remembered as JSON lines, to FILE or to stdout."""
     from imgsync.state.jsonl import write_lines
-    from imgsync.text.units import format_moment
+    from imgsync.text.units import format_timestamp
 
     with opened_state(state, registries, read_only=True) as store:
         snapshot = store.snapshot()
-    lines = write_lines(snapshot, created_at=format_moment(datetime.now(UTC)))
+    lines = write_lines(snapshot, created_at=format_timestamp(datetime.now(UTC)))
     if file == _STANDARD:
         sys.stdout.flush()
         sys.stdout.buffer.writelines(lines)
         sys.stdout.buffer.flush()
     else:
         _write_file(Path(file), lines)
-        click.echo(f"Wrote {counted(len(snapshot.records), 'record')} to {file}.", err=True)
+        click.echo(f"Wrote {format_count(len(snapshot.records), 'record')} to {file}.", err=True)
     return 0
 
 
@@ -100,7 +100,7 @@ def push_records(reference: str, *, force: bool, **options: Any) -> int:
     with _remote(reference, **options) as (remote, session):
         pushed = remote.push(force=force)
         count = len(session.state.snapshot().records)
-    click.echo(f"Pushed {counted(count, 'record')}." if pushed else f"{reference} has all {counted(count, 'record')} already.")
+    click.echo(f"Pushed {format_count(count, 'record')}." if pushed else f"{reference} has all {format_count(count, 'record')} already.")
     return 0
 
 
@@ -124,7 +124,7 @@ def rebuild_records(paths: tuple[str, ...], only: tuple[str, ...], **options: An
         rebuilt = rebuild_state(plan, config, inquiry)
     click.echo(f"Remembered {rebuilt.remembered} tags that are as declared; {rebuilt.left} are not, and are left for apply.")
     if rebuilt.forgotten:
-        click.echo(f"Forgot {counted(rebuilt.forgotten, 'record')} that the destinations contradict.")
+        click.echo(f"Forgot {format_count(rebuilt.forgotten, 'record')} that the destinations contradict.")
     return 1 if plan.errors else 0
 
 
@@ -152,7 +152,7 @@ def _check_lasting(store: StateStore, state: str) -> None:
 
 def _told(what: str, merged: Merged) -> str:
     removed = f", {merged.removed} removed" if merged.removed else ""
-    return f"{what} {counted(merged.added + merged.newer, 'record')}: {merged.added} new, {merged.newer} newer{removed}; {merged.kept} kept."
+    return f"{what} {format_count(merged.added + merged.newer, 'record')}: {merged.added} new, {merged.newer} newer{removed}; {merged.kept} kept."
 
 
 def _chunks(file: str) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.config.yaml_reader import Document, read_documents, read_some
 from imgsync.errors import ConfigError, FileError, InvalidReferenceError, UsageError
 from imgsync.filters.globs import compile_glob
-from imgsync.filters.tags import names_only
+from imgsync.filters.tags import has_only_names
 
 _DEFAULT_FILE = "registries.yaml"
 _NAME_ONE = "name a folder such as mirrors.d, or a file"
@@ -196,7 +196,7 @@ def _collisions(mirrors: Iterable[Mirror]) -> list[FileError]:
     writers: dict[str, tuple[str, Mirror]] = {}
     faults: list[FileError] = []
     for mirror in mirrors:
-        if mirror.suspend or not names_only(mirror.tags):
+        if mirror.suspend or not has_only_names(mirror.tags):
             continue
         for source, reference in _named(mirror, faults):
             first, other = writers.setdefault(reference, (source, mirror))

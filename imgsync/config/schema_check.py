@@ -16,7 +16,7 @@ from referencing import Registry
 
 from imgsync.config.yaml_reader import Document, Path
 from imgsync.errors import FileError
-from imgsync.oci.errors import safe_text
+from imgsync.text.sanitize import sanitize_message
 
 _TYPES = {"string": "text", "integer": "a whole number", "boolean": "true or false", "array": "a list", "object": "a mapping"}
 _SHOWN = 60
@@ -142,7 +142,7 @@ def _example(schema: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    text = safe_text(str(value))
+    text = sanitize_message(str(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

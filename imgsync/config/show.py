@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from imgsync.config.model import Config, Mirror, RegistriesConfig, RegistrySettings, Requirements, SigningIdentity, SigningKey
-from imgsync.text.sanitize import inert, inert_lines
-from imgsync.text.units import declared_duration
+from imgsync.text.sanitize import sanitize_line, sanitize_lines
+from imgsync.text.units import format_declared_duration
 
 
 def show_config(config: Config) -> str:
@@ -37,7 +37,7 @@ class _Dumper(yaml.SafeDumper):
     """Puts in double quotes, which know escapes, whatever a terminal or a CI runner might obey."""
 
 
-_Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if inert(text) == text else '"'))
+_Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if sanitize_line(text) == text else '"'))
 
 
 def _yaml(document: object) -> str:
@@ -46,16 +46,16 @@ def _yaml(document: object) -> str:
         return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=allow_unicode, width=float("inf")))
 
     text = dumped(allow_unicode=True)
-    return text if inert_lines(text) == text else inert_lines(dumped(allow_unicode=False))
+    return text if sanitize_lines(text) == text else sanitize_lines(dumped(allow_unicode=False))
 
 
 def _mirror(mirror: Mirror) -> dict[str, Any]:
     tags: dict[str, Any] = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(mirror.tags).items() if value is not None}
     if (age := tags.pop("max_age_seconds", None)) is not None:
-        tags["max_age"] = declared_duration(age)
+        tags["max_age"] = format_declared_duration(age)
     exceptions = tags.pop("min_age_except")
     if (age := tags.pop("min_age_seconds", None)) is not None:
-        tags["min_age"] = {"age": declared_duration(age), "except": exceptions} if exceptions else declared_duration(age)
+        tags["min_age"] = {"age": format_declared_duration(age), "except": exceptions} if exceptions else format_declared_duration(age)
     source = asdict(mirror.source)
     return {
         "name": mirror.name,
@@ -70,8 +70,8 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
         "prune": False if mirror.prune is None else {"at_most": mirror.prune.at_most, "protect": list(mirror.prune.protect)},
         "require": _require(mirror.require),
         "concurrency": asdict(mirror.concurrency),
-        "timeouts": {name.removesuffix("_seconds"): declared_duration(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
-        "retry": {"attempts": mirror.retry.attempts, "interval": declared_duration(mirror.retry.interval_seconds), "login": mirror.retry.login},
+        "timeouts": {name.removesuffix("_seconds"): format_declared_duration(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
+        "retry": {"attempts": mirror.retry.attempts, "interval": format_declared_duration(mirror.retry.interval_seconds), "login": mirror.retry.login},
     }
 
 

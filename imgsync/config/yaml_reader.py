@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from imgsync.errors import FileError
-from imgsync.oci.errors import safe_text
+from imgsync.text.sanitize import sanitize_message
 
 Path = tuple[str | int, ...]
 Place = tuple[int, int]
@@ -84,7 +84,7 @@ def path_text(path: Path) -> str:
     """Return *path* as users write it, `mirrors[2].tags.semver`, but for a login before a host's name."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{safe_text(part.rpartition('@')[2])}"
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{sanitize_message(part.rpartition('@')[2])}"
     return text
 
 
@@ -192,7 +192,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
             # The parser has a limit of its own, and looks so far ahead that it meets it before we meet ours.
             raise _Bad(place, _TOO_DEEP) from error
         # The parser's own text would quote the line, and with it perhaps a password.
-        raise _Bad(place, f"this is not valid YAML: {safe_text(error.problem or 'it cannot be read')}") from error
+        raise _Bad(place, f"this is not valid YAML: {sanitize_message(error.problem or 'it cannot be read')}") from error
     except yaml.reader.ReaderError as error:
         raise _Bad((text.count("\n", 0, error.position) + 1, 1), "the file holds a control character", "remove it") from error
     except (yaml.YAMLError, RecursionError) as error:
@@ -202,11 +202,11 @@ def _events(text: str) -> Iterator[yaml.Event]:
 def _node_of(event: yaml.NodeEvent, place: Place, anchors: dict[str, _Node]) -> _Node:
     if isinstance(event, yaml.AliasEvent):
         if event.anchor not in anchors:
-            raise _Bad(place, f"the alias *{safe_text(event.anchor or '')} names no anchor before it")
+            raise _Bad(place, f"the alias *{sanitize_message(event.anchor or '')} names no anchor before it")
         return anchors[event.anchor]
     tag = getattr(event, "tag", None)
     if tag is not None and tag not in {"!", "tag:yaml.org,2002:str"}:
-        raise _Bad(place, f"the tag {safe_text(tag)} is not allowed", "write the value without a tag")
+        raise _Bad(place, f"the tag {sanitize_message(tag)} is not allowed", "write the value without a tag")
     if isinstance(event, yaml.ScalarEvent):
         node = _Node("scalar", place, event.value, plain=event.implicit[0] and tag is None)
     else:
@@ -262,7 +262,7 @@ class _Builder:
                         key.place[0],
                         key.place[1],
                         path_text((*path, name)),
-                        f"'{safe_text(name)}' is given twice",
+                        f"'{sanitize_message(name)}' is given twice",
                         f"first at line {line}, column {column}; keep one",
                     )
                 )

@@ -9,7 +9,7 @@ from imgsync.convert.patterns import anchored, globs, plain_name, whole_match
 from imgsync.convert.ranges import by_precedence
 from imgsync.convert.reading import Piece
 from imgsync.filters.globs import compile_expression
-from imgsync.filters.tags import TagFilter, names_only, select_tags
+from imgsync.filters.tags import TagFilter, has_only_names, select_tags
 
 # The tag under which cosign stores the signature of an image.
 SIGNATURE = f"sha256-{'0' * 64}.sig"
@@ -32,7 +32,7 @@ def read_tags(step: Piece) -> list[TagFilter]:
 
 def selects(tags: TagFilter, tag: str) -> bool:
     """Return whether *tags* would select *tag*."""
-    if names_only(tags):
+    if has_only_names(tags):
         return tag in tags.names
     return tag in select_tags([tag], tags, created_at=lambda _: {}, now=datetime.now(UTC)).tags
 

@@ -10,7 +10,7 @@ from imgsync.config.model import Destination, Mirror, Source
 from imgsync.convert.patterns import globs
 from imgsync.convert.reading import Piece
 from imgsync.errors import InvalidReferenceError
-from imgsync.filters.tags import names_only
+from imgsync.filters.tags import has_only_names
 from imgsync.oci.spec.reference import Reference, is_repository_path, parse_reference, parse_registry
 
 _HUB_NAMES = {"registry.hub.docker.com", "hub.docker.com"}
@@ -83,7 +83,7 @@ def _with_names_joined(mirrors: Iterable[Mirror]) -> list[Mirror]:
     found: dict[Mirror, list[str]] = {}
     first: dict[Mirror, Mirror] = {}
     for mirror in mirrors:
-        joins = names_only(mirror.tags) and all(one.tag == "{tag}" for one in mirror.destinations)
+        joins = has_only_names(mirror.tags) and all(one.tag == "{tag}" for one in mirror.destinations)
         # Those of every tag keep their file and line, and are told apart by them.
         alike = replace(mirror, name="", file="", line=0, tags=replace(mirror.tags, names=())) if joins else mirror
         first.setdefault(alike, mirror)

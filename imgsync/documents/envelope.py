@@ -11,7 +11,7 @@ from typing import Any
 from imgsync.documents.decode import member
 from imgsync.errors import UsageError
 from imgsync.plan.model import PlanError
-from imgsync.text.sanitize import inert_json
+from imgsync.text.sanitize import sanitize_json
 
 _LIMIT_BYTES = 256 << 20
 
@@ -20,7 +20,7 @@ def to_json(document: object, *, indented: bool) -> str:
     """Return *document* as JSON without a trailing newline, indented for people or compact for pipes; no CI runner finds a command in it."""
     text = json.dumps(document, indent=2 if indented else None, separators=None if indented else (",", ":"), ensure_ascii=False)
     # Half a surrogate pair, as a file name that is no UTF-8 has, can be written as an escape alone.
-    return inert_json(text.encode(errors="backslashreplace").decode())
+    return sanitize_json(text.encode(errors="backslashreplace").decode())
 
 
 def read_document(path: str) -> dict[str, Any]:

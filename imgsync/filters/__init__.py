@@ -1,1 +1,1 @@
-"""Choose tags and names: globs, versions, tag filters."""
+"""Select tags and names: globs, versions, tag filters."""

@@ -1,8 +1,7 @@
 """
-Globs over tags and repository paths, and the expressions users write: all in linear time, by RE2.
+Globs and regular expressions that match in linear time, with RE2.
 
-Globs are translated to RE2 by ourselves: the standard library's `fnmatch` lets `*` cross `/` and runs on a backtracking engine,
-which a pattern such as `*a*a*a*b` can hold for minutes.
+Not `fnmatch`: there `*` crosses `/`, and its backtracking engine can need minutes for a pattern such as `*a*a*a*b`.
 """
 
 from __future__ import annotations
@@ -13,39 +12,39 @@ from typing import Any
 
 def compile_expression(text: str) -> Any:
     """
-    Return *text* as an RE2 pattern (`fullmatch`, `groups`).
+    Compile *text* as an RE2 pattern (`fullmatch`, `groups`).
 
     Raises:
-        ValueError: It is none.
+        ValueError: *text* is not an RE2 expression.
     """
     import re2
 
     options = re2.Options()
-    # Its complaints would go to stderr.
+    # RE2 would log errors to stderr.
     options.log_errors = False
     try:
         return re2.compile(text, options)
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise ValueError(f"{text!r} is no RE2 expression: {reason}") from error
+        raise ValueError(f"invalid RE2 expression {text!r}: {reason}") from error
 
 
 class Glob:
-    """A compiled glob: `*` and `?` stay within a path component, `**` crosses `/`, `[a-z]` and `[!a]` are sets."""
+    """A compiled glob: only `**` crosses `/`; `[a-z]` and `[!a]` are sets."""
 
     __slots__ = ("_pattern", "text")
 
     def __init__(self, text: str) -> None:
-        """Compile *text*; see `compile_glob` for what it raises."""
+        """Compile *text*; raises as `compile_glob` does."""
         self.text = text
         translated = _translate(text)
         try:
             self._pattern = compile_expression(translated)
         except ValueError as error:
-            raise ValueError(f"{text!r} is no glob") from error
+            raise ValueError(f"invalid glob {text!r}") from error
 
     def __repr__(self) -> str:
-        """Show the glob as written."""
+        """Return the glob as written."""
         return f"Glob({self.text!r})"
 
     def fullmatch(self, text: str) -> bool:
@@ -55,10 +54,10 @@ class Glob:
 
 def compile_glob(text: str) -> Glob:
     """
-    Return *text* as a glob.
+    Compile *text* as a glob.
 
     Raises:
-        ValueError: It is empty, or a set in it is not closed.
+        ValueError: *text* is empty, or a set in it is not closed.
     """
     if not text:
         raise ValueError("an empty glob matches nothing")

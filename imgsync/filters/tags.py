@@ -1,5 +1,7 @@
 """
-Which tags of a repository are wanted. Pure: no network, no clock of its own.
+Select the tags of a repository that a mirror declares.
+
+Pure: the caller passes the time and looks up creation dates.
 
 Spec: design.md §2, "A tag is selected when …".
 """
@@ -13,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from imgsync.filters.globs import compile_expression, compile_glob
-from imgsync.filters.versions import VersionRange, natural_key, parse_range, parse_version
+from imgsync.filters.versions import VersionRange, make_natural_key, parse_range, parse_version
 
 if TYPE_CHECKING:
     from semantic_version import Version
@@ -23,7 +25,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class TagFilter:
-    """The `tags` block of a mirror, durations in seconds; empty tuples and None mean "not given"."""
+    """The `tags` block of a mirror; empty tuples and None mean "not set"."""
 
     names: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
@@ -43,7 +45,7 @@ class TagFilter:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the pipeline that was given: how many tags it left, and which it dropped, sorted."""
+    """One filter step: how many tags it left, and the dropped tags, sorted."""
 
     name: str
     left: int
@@ -52,7 +54,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The selected tags in natural order, and how the steps came to them (first step: "listed")."""
+    """The selected tags in natural order, and the steps, "listed" first."""
 
     tags: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -61,59 +63,64 @@ class Selection:
 CreatedAt = Callable[[Sequence[str]], Mapping[str, datetime | None]]
 
 
-def names_only(tag_filter: TagFilter) -> bool:
-    """Return whether exact names are the whole selection, so that no listing is needed."""
-    return bool(tag_filter.names) and not _selects(tag_filter)
+def has_only_names(tag_filter: TagFilter) -> bool:
+    """Return whether *tag_filter* is only exact names, so needs no listing."""
+    return bool(tag_filter.names) and not _has_filters(tag_filter)
 
 
 def select_tags(tags: Iterable[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Selection:
     """
-    Return the wanted ones of *tags*, and what each step of the filter left and dropped.
+    Apply *tag_filter* to *tags*.
 
-    *created_at* is asked only where dates decide, and only for the tags they decide about; a tag whose date nobody knows
-    is not within any `max_age`.
+    Args:
+        tags: The tags of the repository.
+
+        tag_filter: What the mirror declares.
+
+        created_at: Looks up creation dates; called only for tags whose date decides. A tag without a date fails `max_age`.
+
+        now: The time that `max_age` counts back from.
 
     Raises:
         ValueError: A pattern or range is malformed.
     """
-    listed = sorted(set(tags), key=natural_key)
+    listed = sorted(set(tags), key=make_natural_key)
     steps = [Step("listed", len(listed), ())]
-    if names_only(tag_filter):
+    if has_only_names(tag_filter):
         chosen = []
     else:
         chosen = listed
-        for name, kept in _pipeline(listed, tag_filter, created_at=created_at, now=now):
+        for name, kept in _run_steps(listed, tag_filter, created_at=created_at, now=now):
             dropped = tuple(tag for tag in chosen if tag not in kept)
             chosen = [tag for tag in chosen if tag in kept]
             steps.append(Step(name, len(chosen), dropped))
     if tag_filter.names:
-        wanted = set(tag_filter.names)
-        wanted.update(chosen)
-        chosen = [tag for tag in listed if tag in wanted]
+        selected = {*tag_filter.names, *chosen}
+        chosen = [tag for tag in listed if tag in selected]
         steps.append(Step("names", len(chosen), ()))
     return Selection(tuple(chosen), tuple(steps))
 
 
-def _selects(tag_filter: TagFilter) -> bool:
-    given = (tag_filter.include, tag_filter.regex, tag_filter.semver, tag_filter.extract, tag_filter.exclude)
-    return any(given) or tag_filter.newest is not None or tag_filter.newest_per is not None or tag_filter.max_age_seconds is not None
+def _has_filters(tag_filter: TagFilter) -> bool:
+    patterns = (tag_filter.include, tag_filter.regex, tag_filter.semver, tag_filter.extract, tag_filter.exclude)
+    return any(patterns) or tag_filter.newest is not None or tag_filter.newest_per is not None or tag_filter.max_age_seconds is not None
 
 
-def _pipeline(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Iterator[tuple[str, set[str]]]:
-    """Yield each given step's name and the tags that pass it, of those that passed the ones before."""
+def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Iterator[tuple[str, set[str]]]:
+    """Yield the name of each configured step and the tags left after it."""
     left = listed
     versions = _Versions(tag_filter.extract)
     ranges = [parse_range(text) for text in tag_filter.semver]
-    excluded = _any_glob(tag_filter.exclude)
+    is_excluded = _make_glob_test(tag_filter.exclude)
     tests: list[tuple[str, bool, Callable[[str], bool]]] = [
-        ("include", bool(tag_filter.include), _any_glob(tag_filter.include)),
-        ("regex", bool(tag_filter.regex), _any_regex(tag_filter.regex)),
-        ("extract", bool(tag_filter.extract), lambda tag: versions.text(tag) is not None),
-        ("semver", bool(ranges), lambda tag: versions.within(tag, ranges, prereleases=tag_filter.prereleases)),
-        ("exclude", bool(tag_filter.exclude), lambda tag: not excluded(tag)),
+        ("include", bool(tag_filter.include), _make_glob_test(tag_filter.include)),
+        ("regex", bool(tag_filter.regex), _make_regex_test(tag_filter.regex)),
+        ("extract", bool(tag_filter.extract), lambda tag: versions.extract_text(tag) is not None),
+        ("semver", bool(ranges), lambda tag: versions.is_within(tag, ranges, prereleases=tag_filter.prereleases)),
+        ("exclude", bool(tag_filter.exclude), lambda tag: not is_excluded(tag)),
     ]
-    for name, given, passes in tests:
-        if given:
+    for name, is_set, passes in tests:
+        if is_set:
             left = [tag for tag in left if passes(tag)]
             yield name, set(left)
     if tag_filter.max_age_seconds is not None:
@@ -122,29 +129,29 @@ def _pipeline(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedAt
         left = [tag for tag in left if (date := dates.get(tag)) is not None and date >= oldest]
         yield "max_age", set(left)
     if tag_filter.newest is not None or tag_filter.newest_per is not None:
-        left = _newest(left, tag_filter, versions, created_at=created_at)
+        left = _keep_newest(left, tag_filter, versions, created_at=created_at)
         yield "newest", set(left)
 
 
-def _newest(tags: list[str], tag_filter: TagFilter, versions: _Versions, *, created_at: CreatedAt) -> list[str]:
-    """Return the newest of *tags*, by version; those without a version by creation time, behind those with one."""
+def _keep_newest(tags: list[str], tag_filter: TagFilter, versions: _Versions, *, created_at: CreatedAt) -> list[str]:
+    """Return the newest tags by version; tags without a version rank below, by date."""
     count = 1 if tag_filter.newest is None else tag_filter.newest
     lines: dict[object, list[str]] = defaultdict(list)
-    undated = [tag for tag in tags if versions.of(tag) is None]
+    undated = [tag for tag in tags if versions.parse(tag) is None]
     dates = created_at(undated) if undated else {}
     for tag in tags:
-        lines[_line(versions.of(tag), tag_filter.newest_per)].append(tag)
+        lines[_release_line(versions.parse(tag), tag_filter.newest_per)].append(tag)
 
     def rank(tag: str) -> tuple[object, ...]:
-        version = versions.of(tag)
+        version = versions.parse(tag)
         if version is not None:
-            return 1, version.precedence_key, natural_key(tag)
-        return 0, dates.get(tag) or _NEVER, natural_key(tag)
+            return 1, version.precedence_key, make_natural_key(tag)
+        return 0, dates.get(tag) or _NEVER, make_natural_key(tag)
 
     return [tag for line in lines.values() for tag in sorted(line, key=rank, reverse=True)[:count]]
 
 
-def _line(version: Version | None, newest_per: str | None) -> object:
+def _release_line(version: Version | None, newest_per: str | None) -> object:
     if newest_per is None:
         return None
     if version is None:
@@ -153,13 +160,13 @@ def _line(version: Version | None, newest_per: str | None) -> object:
 
 
 class _Versions:
-    """The version of a tag, as `extract` finds it, each worked out once."""
+    """Find the versions of tags with `extract`; each tag is parsed once."""
 
     def __init__(self, extract: Sequence[str]) -> None:
         self._extract = [compile_expression(text) for text in extract]
         self._known: dict[str, Version | None] = {}
 
-    def text(self, tag: str) -> str | None:
+    def extract_text(self, tag: str) -> str | None:
         if not self._extract:
             return tag
         for pattern in self._extract:
@@ -168,22 +175,22 @@ class _Versions:
                 return str(found.group(1) or "") if pattern.groups else tag
         return None
 
-    def of(self, tag: str) -> Version | None:
+    def parse(self, tag: str) -> Version | None:
         if tag not in self._known:
-            text = self.text(tag)
+            text = self.extract_text(tag)
             self._known[tag] = None if text is None else parse_version(text)
         return self._known[tag]
 
-    def within(self, tag: str, ranges: Sequence[VersionRange], *, prereleases: bool) -> bool:
-        version = self.of(tag)
+    def is_within(self, tag: str, ranges: Sequence[VersionRange], *, prereleases: bool) -> bool:
+        version = self.parse(tag)
         return version is not None and any(one.allows(version, prereleases=prereleases) for one in ranges)
 
 
-def _any_glob(texts: Sequence[str]) -> Callable[[str], bool]:
+def _make_glob_test(texts: Sequence[str]) -> Callable[[str], bool]:
     globs = [compile_glob(text) for text in texts]
     return lambda tag: any(glob.fullmatch(tag) for glob in globs)
 
 
-def _any_regex(texts: Sequence[str]) -> Callable[[str], bool]:
+def _make_regex_test(texts: Sequence[str]) -> Callable[[str], bool]:
     patterns = [compile_expression(text) for text in texts]
     return lambda tag: any(pattern.fullmatch(tag) is not None for pattern in patterns)

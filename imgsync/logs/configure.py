@@ -17,7 +17,7 @@ from imgsync.concurrency.native_thread import run_in_thread
 from imgsync.system.lazy_import import without
 from imgsync.system.stdio import discard, takes
 from imgsync.text.redaction import Redaction
-from imgsync.text.sanitize import inert, inert_json
+from imgsync.text.sanitize import sanitize_json, sanitize_line
 
 with without("rich", "better_exceptions"):
     # For tracebacks in colour, of which there are none.
@@ -61,7 +61,7 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
         processors.append(lambda _logger, _name, event: {key: _inert_values(value) for key, value in event.items()})
         processors.append(structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback))
     else:
-        processors += [_in_order, structlog.processors.JSONRenderer(ensure_ascii=True), lambda _logger, _name, line: inert_json(line)]
+        processors += [_in_order, structlog.processors.JSONRenderer(ensure_ascii=True), lambda _logger, _name, line: sanitize_json(line)]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level or _default_level(console=console, stream=stream)]),
@@ -159,7 +159,7 @@ def _in_order(_logger: object, _name: str, event: dict[str, Any]) -> dict[str, A
 def _inert_values(value: object) -> object:
     """Return *value*, of a field, with every text in it inert: what it is drawn as holds escapes for colours, which are structlog's own."""
     if isinstance(value, str):
-        return inert(value)
+        return sanitize_line(value)
     if isinstance(value, dict):
         return {_inert_values(name): _inert_values(one) for name, one in value.items()}
     return [_inert_values(one) for one in value] if isinstance(value, list | tuple) else value

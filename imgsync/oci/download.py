@@ -11,7 +11,7 @@ from imgsync.oci.messages import StreamedAnswer
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
 from imgsync.oci.spec.manifest import Descriptor
 from imgsync.oci.spec.reference import Repository
-from imgsync.text.units import whole_number
+from imgsync.text.units import parse_integer
 
 _PARTIAL = 206
 # So many bytes are progress, after which all tries are left again: a source that breaks after each byte is not borne with for as many tries as there are bytes.
@@ -90,7 +90,7 @@ def _from_offset(
         raise operation.failed(WrongRangeError, f"the registry says that there is no byte {offset}", status=answer.status)
     asked = (descriptor.size_bytes if end is None else end) - offset if answer.status == _PARTIAL else descriptor.size_bytes
     # Stores that keep a layer as it is may say of it that it is gzip, which is true, and no encoding: as long as it is, it is the blob.
-    if answer.headers.get("content-encoding", "identity").lower() not in {"", "identity"} and whole_number(answer.headers.get("content-length", "")) != asked:
+    if answer.headers.get("content-encoding", "identity").lower() not in {"", "identity"} and parse_integer(answer.headers.get("content-length", "")) != asked:
         raise operation.failed(UnexpectedResponseError, "the body is compressed though it was asked for as it is", status=answer.status)
     if answer.status == _PARTIAL:
         claimed = re.fullmatch(r"bytes ([0-9]{1,15})-([0-9]{1,15})/(?:[0-9]{1,15}|\*)", answer.headers.get("content-range", ""))

@@ -21,10 +21,10 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from imgsync.text.units import whole_number
+from imgsync.text.sanitize import sanitize_message
+from imgsync.text.units import parse_integer
 
 _TRANSIENT = {408, 425, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524}
-_DETAIL_LIMIT = 300
 _REFUSALS = {400, 403, 405, 409, 412}
 _QUOTA_WORDS = ("quota", "exceed the configured upper limit")
 
@@ -55,7 +55,7 @@ def error_of(operation: Operation, status: int, *, headers: Mapping[str, str], b
 def retry_after_seconds(text: str, *, now: float) -> float | None:
     """Return the seconds that a `Retry-After` of seconds or of a date asks for, None when it says neither."""
     text = text.strip()
-    seconds = whole_number(text)
+    seconds = parse_integer(text)
     if seconds is not None:
         return float(seconds)
     moment = http_date(text)
@@ -69,12 +69,6 @@ def http_date(text: str) -> dt.datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
-def safe_text(text: str) -> str:
-    """Return foreign *text* on one line, control characters escaped, at most 300 characters."""
-    short = " ".join(text.split())[:_DETAIL_LIMIT]
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in short)
 
 
 def _kind(status: int, words: str) -> type[RegistryError]:
@@ -97,10 +91,10 @@ def _registry_words(body: bytes) -> tuple[str, str]:
         detail = first.get("message") or ""
         more = first.get("detail")
         text = f"{detail} {json.dumps(more) if more and not isinstance(more, str) else more or ''}"
-        return safe_text(str(first.get("code") or "")).upper(), safe_text(text)
+        return sanitize_message(str(first.get("code") or "")).upper(), sanitize_message(text)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         text = body[:2000].decode("utf-8", "replace").strip()
-        return "", "" if text.startswith("<") else safe_text(text)
+        return "", "" if text.startswith("<") else sanitize_message(text)
 
 
 def _hint(kind: type[RegistryError], code: str) -> str:

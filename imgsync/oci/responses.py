@@ -8,10 +8,11 @@ import zlib
 from collections.abc import Iterator
 
 from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
-from imgsync.oci.errors import Operation, safe_text
+from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import join_url
-from imgsync.text.units import whole_number
+from imgsync.text.sanitize import sanitize_message
+from imgsync.text.units import parse_integer
 
 FOREIGN_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, OSError)
 _SHORT_BODY = 64 << 10
@@ -45,12 +46,12 @@ def warnings_of(headers: httpx.Headers) -> list[str]:
     """Return what a registry wants people to be told, made safe to print. Spec: "Warnings"."""
     if "warning" not in headers:
         return []
-    return [safe_text(found[1]) for said in headers.get_list("warning") if (found := _WARNING.fullmatch(said)) is not None]
+    return [sanitize_message(found[1]) for said in headers.get_list("warning") if (found := _WARNING.fullmatch(said)) is not None]
 
 
 def drain(response: httpx.Response) -> None:
     """Read a short body to its end, so that the connection can be used again; close it otherwise."""
-    length = whole_number(response.headers.get("content-length", ""))
+    length = parse_integer(response.headers.get("content-length", ""))
     if length is not None and length <= _SHORT_BODY:
         with contextlib.suppress(*FOREIGN_ERRORS):
             # As it is: unpacked, a few bytes may be a thousand times as many.
@@ -120,8 +121,8 @@ def unanswered(operation: Operation, error: Exception) -> RegistryError:
     text = str(error)
     for needles, kind, message, hint in _KNOWN_TEXTS:
         if any(needle in text for needle in needles):
-            return operation.failed(kind, message.format(text=safe_text(text)), hint=hint)
+            return operation.failed(kind, message.format(text=sanitize_message(text)), hint=hint)
     for foreign, kind, message, hint in _KNOWN_TYPES:
         if isinstance(error, foreign):
-            return operation.failed(kind, message.format(text=safe_text(text)), hint=hint)
-    return operation.failed(UnreachableError, f"the connection broke: {safe_text(text) or type(error).__name__}")
+            return operation.failed(kind, message.format(text=sanitize_message(text)), hint=hint)
+    return operation.failed(UnreachableError, f"the connection broke: {sanitize_message(text) or type(error).__name__}")

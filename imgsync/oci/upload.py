@@ -28,7 +28,7 @@ from imgsync.oci.registry import RegistryClient, repository_scopes
 from imgsync.oci.responses import led_to
 from imgsync.oci.spec.manifest import Descriptor
 from imgsync.oci.spec.reference import Repository
-from imgsync.text.units import whole_number
+from imgsync.text.units import parse_integer
 
 # Sizes of a request's body to try, one after the other, where a registry or a proxy before it refuses the last one as too large.
 _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
@@ -72,7 +72,7 @@ class UploadSession:
             headers = {"Content-Range": f"{sent}-{sent + length - 1}"}
             answer = self._send("PATCH", self.location, pieces.take(length), length, accept={202, 204}, headers=headers)
             sent += length
-            said = whole_number(answer.headers.get("range", "").rpartition("-")[2])
+            said = parse_integer(answer.headers.get("range", "").rpartition("-")[2])
             if said is not None and said != sent - 1:
                 # 0-0 is also how no byte at all is told of.
                 what = f"it says to have {said + 1} bytes after {sent} were sent"
@@ -157,7 +157,7 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
         return None
     operation = client.operation("begin upload of blob", repository.with_digest(descriptor.digest))
     location = _location(client, operation, answer.headers.get("location", ""), base=answer.url, status=answer.status)
-    return UploadSession(client, repository, descriptor, location, whole_number(answer.headers.get("oci-chunk-min-length", "")) or 0)
+    return UploadSession(client, repository, descriptor, location, parse_integer(answer.headers.get("oci-chunk-min-length", "")) or 0)
 
 
 def _post(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, query: str, mount_from: str) -> Answer:

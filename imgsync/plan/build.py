@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError
-from imgsync.filters.versions import natural_key
+from imgsync.filters.versions import make_natural_key
 from imgsync.oci.listing.model import ListedTag
 from imgsync.plan.context import Inquiry
 from imgsync.plan.cost import applying, pull_costs, requests, transfer_bytes
@@ -24,7 +24,7 @@ from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.prune import prune
 from imgsync.plan.ready import Ahead, OnPending
 from imgsync.plan.select_tags import select_of
-from imgsync.text.units import format_moment
+from imgsync.text.units import format_timestamp
 
 _MIRRORS_AT_ONCE = 4
 _FROZEN = {"k8s.gcr.io": "k8s.gcr.io is frozen since April 2023 and gets nothing new; mirror from registry.k8s.io"}
@@ -64,7 +64,7 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
         errors=tuple(error for one in mirrors for error in one.errors),
         mirrors=tuple(_notes(one, inquiry.served.uncompared) for one in mirrors),
         transfer_bytes=transfer_bytes(mirrors, inquiry.state),
-        created_at=format_moment(inquiry.now, exact=True),
+        created_at=format_timestamp(inquiry.now, milliseconds=True),
         # What is copied meanwhile asks too, and is not to be told apart.
         requests=() if ahead.told else tuple((side, count - before[side]) for side, count in requests(inquiry.registries)),
         seconds=round(time.monotonic() - began, 3),
@@ -221,7 +221,7 @@ def _refuse_collisions(mirrors: Iterable[MirrorPlan]) -> None:
 
 
 def _order(change: Change) -> tuple[object, ...]:
-    return _ORDER.index(change.action), natural_key(change.source), natural_key(change.destination)
+    return _ORDER.index(change.action), make_natural_key(change.source), make_natural_key(change.destination)
 
 
 def _notes(one: MirrorPlan, uncompared: Collection[str]) -> MirrorNotes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgsync.plan.model import Action
-from imgsync.text.units import counted
+from imgsync.text.units import format_count
 
 _SHOWN = 12
 # What the reason of an image begins with that lacks something `require` asks for.
@@ -61,9 +61,9 @@ def _wanted(facts: Facts) -> tuple[Action, str]:
 
 def _same(facts: Facts) -> tuple[Action, str]:
     if facts.missing_content:
-        return Action.UPDATE, f"incomplete: {counted(facts.missing_content, 'manifest or blob', 'manifests or blobs')} not at the destination"
+        return Action.UPDATE, f"incomplete: {format_count(facts.missing_content, 'manifest or blob', 'manifests or blobs')} not at the destination"
     if facts.missing_referrers:
-        return Action.UPDATE, f"{counted(facts.missing_referrers, 'referrer')} not at the destination"
+        return Action.UPDATE, f"{format_count(facts.missing_referrers, 'referrer')} not at the destination"
     return Action.KEEP, "unchanged since it was pushed" if facts.remembered else "same digest at the destination"
 
 

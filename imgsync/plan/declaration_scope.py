@@ -9,7 +9,7 @@ from imgsync.config.model import Mirror
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.globs import compile_glob
-from imgsync.filters.tags import names_only
+from imgsync.filters.tags import has_only_names
 from imgsync.oci.spec.reference import Reference, Repository, parse_reference
 from imgsync.plan.list_repositories import relative_path
 from imgsync.plan.model import COPIES, Action, Change
@@ -23,7 +23,7 @@ class Declared:
         """Take *mirror* as it is declared now."""
         self._mirror = mirror
         self._excluded = [compile_glob(text) for text in mirror.source.exclude]
-        self._names = frozenset(mirror.tags.names) if names_only(mirror.tags) else None
+        self._names = frozenset(mirror.tags.names) if has_only_names(mirror.tags) else None
 
     def covers(self, change: Change) -> bool:
         """Return whether planning this mirror could have come to *change*."""

@@ -8,7 +8,7 @@ from imgsync.filters.globs import compile_glob
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference
 from imgsync.state import StateStore
-from imgsync.text.units import declared_duration, format_moment, parse_moment
+from imgsync.text.units import format_declared_duration, format_timestamp, parse_timestamp
 
 
 class Quarantine:
@@ -25,12 +25,12 @@ class Quarantine:
         """Return why *digest*, which the tag *source* names now, must wait, in words; "" when it need not."""
         if self._age is None or any(glob.fullmatch(source.name) for glob in self._let_through):
             return ""
-        seen = parse_moment(self._state.first_seen(str(source.repository), digest))
+        seen = parse_timestamp(self._state.first_seen(str(source.repository), digest))
         # A clock that was wrong when the digest was seen must not hold it for longer than it was to be held.
         since = self._now if seen is None else min(seen, self._now)
         until = since + self._age
         if until <= self._now:
             return ""
         # Moments, not "an hour ago": the same plan made later has the same words, and so the same id.
-        first = "first seen now" if seen is None else f"first seen {format_moment(since)}"
-        return f"{first}, held by min_age {declared_duration(self._age.total_seconds())} until {format_moment(until)}"
+        first = "first seen now" if seen is None else f"first seen {format_timestamp(since)}"
+        return f"{first}, held by min_age {format_declared_duration(self._age.total_seconds())} until {format_timestamp(until)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError
-from imgsync.filters.versions import natural_key
+from imgsync.filters.versions import make_natural_key
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.spec.reference import parse_registry, parse_repository_path
 from imgsync.registries.clients import Registries
@@ -40,9 +40,9 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
             # Some registries refuse what they do not have.
             listing = None
         if listing is not None and listing.tags:
-            return Names("tags", tuple(sorted((tag.name for tag in listing.tags), key=natural_key)))
+            return Names("tags", tuple(sorted((tag.name for tag in listing.tags), key=make_natural_key)))
     found = lister.repositories(path)
-    names = tuple(sorted((f"{registry}/{one.path}" for one in found.repositories), key=natural_key))
+    names = tuple(sorted((f"{registry}/{one.path}" for one in found.repositories), key=make_natural_key))
     if path and not names:
         raise client.operation("list", f"{registry}/{path}").failed(NotFoundError, "neither a repository with tags nor a namespace with repositories")
     return Names("repositories", names)

@@ -27,7 +27,7 @@ from imgsync.plan.min_age import Quarantine
 from imgsync.plan.model import COPIES, PENDING, Action, Change
 from imgsync.policy.policy import Gate
 from imgsync.state import Record
-from imgsync.text.units import counted
+from imgsync.text.units import format_count
 
 
 @dataclass(slots=True)
@@ -266,7 +266,7 @@ class TagPlanner:
         result.manifests += tuple(manifest.digest for part in images for manifest in (part.root, *part.below))
         notes = [] if root.digest == digest else [f"only {', '.join(self._mirror.platforms or ())}, so the digest becomes {root.digest}"]
         if referrers:
-            notes.append(f"with {counted(len(referrers.found), 'referrer')}")
+            notes.append(f"with {format_count(len(referrers.found), 'referrer')}")
         return replace(change, size_bytes=image.size_bytes, reason="; ".join([change.reason, *notes]), media_type=root.media_type)
 
     def _changed_referrers(self, repository: Repository, digest: str, destination: Repository) -> bool:

@@ -19,7 +19,7 @@ from imgsync.oci.spec.reference import Reference, Repository, parse_reference
 from imgsync.plan.mirror_plan import MirrorPlan, outside
 from imgsync.plan.model import Action, Change
 from imgsync.state import Record, StateStore
-from imgsync.text.units import counted
+from imgsync.text.units import format_count
 
 
 def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> str:
@@ -37,7 +37,7 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> s
         changes = found.get(one.mirror.name, ())
         at_most = one.mirror.prune.at_most if one.mirror.prune is not None else 0
         if len(changes) > at_most:
-            going = f"{counted(len(changes), 'tag')} {'is' if len(changes) == 1 else 'are'}"
+            going = f"{format_count(len(changes), 'tag')} {'is' if len(changes) == 1 else 'are'}"
             message = f"{going} no longer selected, more than prune at_most: {at_most}; none of them is deleted"
             one.errors.append(outside(one.mirror, message, "if they are to go, raise `prune: {at_most: …}`; what must stay belongs into `protect`"))
         else:

@@ -22,7 +22,7 @@ from imgsync.plan.min_age import Quarantine
 from imgsync.plan.model import COPIES, Action, Change, Plan
 from imgsync.plan.ready import OnPending
 from imgsync.state import Record
-from imgsync.text.units import parse_moment
+from imgsync.text.units import parse_timestamp
 
 
 def reviewed_plan(plan: Plan, config: Config, inquiry: Inquiry, *, on_pending: OnPending | None) -> Plan:
@@ -73,7 +73,7 @@ class _Reviewed:
 
     def __init__(self, plan: Plan, mirrors: Mapping[str, Mirror], inquiry: Inquiry) -> None:
         """Compare *plan* with the state and the registries of *inquiry*."""
-        self._made_at = parse_moment(plan.created_at)
+        self._made_at = parse_timestamp(plan.created_at)
         self._mirrors = mirrors
         self._registries = inquiry.registries
         self._gate = inquiry.gate
@@ -160,5 +160,5 @@ class _Reviewed:
 
     def _is_newer(self, record: Record) -> bool:
         """Return whether *record* is of something that was pushed after the plan was made; an older one the plan knew of."""
-        pushed_at = parse_moment(record.applied_at)
+        pushed_at = parse_timestamp(record.applied_at)
         return pushed_at is not None and self._made_at is not None and pushed_at > self._made_at

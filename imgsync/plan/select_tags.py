@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Mirror
 from imgsync.errors import NotFoundError, UnsupportedContentError
-from imgsync.filters.tags import names_only, select_tags
+from imgsync.filters.tags import has_only_names, select_tags
 from imgsync.images.image import ManifestCache, pull_manifest
 from imgsync.oci.listing.lister import Lister
 from imgsync.oci.listing.model import ListedTag, TagListing
@@ -36,7 +36,7 @@ def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, l
     Raises:
         RegistryError: The listing fails.
     """
-    if found.listing is None and names_only(mirror.tags) and not (lister.tells_all_at_once and len(mirror.tags.names) > 1):
+    if found.listing is None and has_only_names(mirror.tags) and not (lister.tells_all_at_once and len(mirror.tags.names) > 1):
         return SelectedTags(
             found, tuple(ListedTag(name, digest=name if is_digest(name) else None) for name in sorted(mirror.tags.names)), certain=False, steps=()
         )

@@ -20,7 +20,7 @@ from imgsync.plan.context import Inquiry
 from imgsync.plan.decide import REQUIRED
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Action, Change, PlanError
-from imgsync.text.units import format_duration, format_moment
+from imgsync.text.units import format_duration, format_timestamp
 
 _IMAGES_AT_ONCE = 4
 
@@ -47,7 +47,7 @@ def verify(config: Config, inquiry: Inquiry, *, deep: bool) -> Verification:
         findings=tuple(_finding(change, inquiry, damage.get(change.destination, "")) for change in looked),
         errors=(*plan.errors, *reader.errors),
         bytes_read=reader.bytes_read,
-        created_at=format_moment(inquiry.now),
+        created_at=format_timestamp(inquiry.now),
         seconds=round(time.monotonic() - began, 3),
     )
 

@@ -11,13 +11,13 @@ from imgsync.errors import RegistryError
 from imgsync.filters.globs import compile_glob
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, selected_root
 from imgsync.images.referrers import Referrer, ReferrerReader
-from imgsync.oci.errors import safe_text
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import compute_digest
 from imgsync.oci.spec.manifest import Descriptor, parse_platform
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import read_annotated_layers
 from imgsync.policy.cosign import BUNDLE, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, Signed, bundle_problem, simple_problem
+from imgsync.text.sanitize import sanitize_message
 from imgsync.text.units import format_bytes
 
 # Payloads are some hundred bytes, bundles some thousand.
@@ -92,7 +92,7 @@ class Checks:
         manifests = {part.media_type for part in (self._image.root, *self._image.below)}
         for media_type in sorted(manifests | {blob.media_type for blob in self._image.blobs}):
             if not any(glob.fullmatch(media_type) for glob in globs):
-                yield f"media type {safe_text(media_type)[:100] or 'unnamed'} is not among media_types"
+                yield f"media type {sanitize_message(media_type)[:100] or 'unnamed'} is not among media_types"
 
     def _has_artifact(self, wanted: str) -> bool:
         types = _SBOM_KINDS if wanted == _SBOM else (wanted,)

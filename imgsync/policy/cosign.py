@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 from imgsync.config.allowlist import allows
 from imgsync.config.model import SigningKey
 from imgsync.errors import InvalidReferenceError
-from imgsync.oci.errors import safe_text
 from imgsync.oci.spec.reference import Repository, parse_reference
+from imgsync.text.sanitize import sanitize_message
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -174,5 +174,5 @@ def _damaged() -> NoReturn:
 
 
 def _shown(value: object) -> str:
-    text = safe_text(str(value)) if isinstance(value, str) and value else "unnamed"
+    text = sanitize_message(str(value)) if isinstance(value, str) and value else "unnamed"
     return text if len(text) <= 100 else f"{text[:100]}…"

@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any
 
 from imgsync.config.model import SigningIdentity
-from imgsync.oci.errors import safe_text
 from imgsync.policy.cosign import Signed, statement_problem
+from imgsync.text.sanitize import sanitize_message
 
 
 def identity_problem(raw: bytes, signers: Sequence[SigningIdentity], wanted: Signed) -> str:
@@ -32,7 +32,7 @@ def _problem(raw: bytes, signer: SigningIdentity, wanted: Signed) -> str:
     try:
         kind, payload = _verifier(signer.trust_root).verify_dsse(Bundle.from_json(raw), who)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes lead a library to, they vouch for nothing
-        return f"not vouched for ({safe_text(str(error)) or type(error).__name__})"
+        return f"not vouched for ({sanitize_message(str(error)) or type(error).__name__})"
     return statement_problem(kind, payload, wanted)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from imgsync.registries.access import Access
-from imgsync.text.sanitize import safe
+from imgsync.text.sanitize import sanitize_short
 
 _FORMAT = "imgsync.access/v1"
 
@@ -26,11 +26,12 @@ def _lines(found: Sequence[Access]) -> Iterator[str]:
     for one in found:
         who = f"{one.username or 'a login'} from {one.found_in}" if one.found_in else "nobody"
         sign = {True: "+", False: "x", None: "?"}[one.allowed]
-        yield f"  {sign} {safe(one.registry)} ({one.side} of {safe(one.mirror)})   as {safe(who)}   {safe(_verdict(one))}"
+        place = f"{sanitize_short(one.registry)} ({one.side} of {sanitize_short(one.mirror)})"
+        yield f"  {sign} {place}   as {sanitize_short(who)}   {sanitize_short(_verdict(one))}"
         if one.error:
-            yield f"      {safe(one.error)}"
+            yield f"      {sanitize_short(one.error)}"
         if one.hint:
-            yield f"      hint: {safe(one.hint)}"
+            yield f"      hint: {sanitize_short(one.hint)}"
     bad = sum(one.allowed is False for one in found)
     yield f"{len(found)} checked: {f'{bad} will not work.' if bad else 'all good.'}"
 

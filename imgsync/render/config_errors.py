@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from imgsync.errors import FileError
-from imgsync.text.sanitize import inert, safe
-from imgsync.text.units import counted
+from imgsync.text.sanitize import sanitize_line, sanitize_short
+from imgsync.text.units import format_count
 
 
 def error_lines(errors: tuple[FileError, ...]) -> list[str]:
     """Return one line per error and a last one with their number."""
     files = len({error.file for error in errors})
-    return [*(safe(str(error)) for error in errors), f"{counted(len(errors), 'error')} in {counted(files, 'file')}"]
+    return [*(sanitize_short(str(error)) for error in errors), f"{format_count(len(errors), 'error')} in {format_count(files, 'file')}"]
 
 
 def workflow_commands(errors: Iterable[FileError]) -> list[str]:
@@ -20,7 +20,7 @@ def workflow_commands(errors: Iterable[FileError]) -> list[str]:
     found = []
     for error in errors:
         message = f"{error.path}: {error.message}" if error.path else error.message
-        text = safe(f"{message} ({error.hint})" if error.hint else message)
+        text = sanitize_short(f"{message} ({error.hint})" if error.hint else message)
         found.append(f"::error file={_property(error.file)},line={error.line},col={error.column},title=imgsync::{_data(text)}")
     return found
 
@@ -30,4 +30,4 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(inert(text)).replace(":", "%3A").replace(",", "%2C")
+    return _data(sanitize_line(text)).replace(":", "%3A").replace(",", "%2C")

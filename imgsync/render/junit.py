@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import PlanError
 from imgsync.render.sections import mirror_names
-from imgsync.text.sanitize import safe
+from imgsync.text.sanitize import sanitize_short
 
 _Say = Callable[[ET.Element, Outcome], None]
 
@@ -36,42 +36,42 @@ def report_junit(report: Report) -> str:
 
 def _suite(root: ET.Element, mirror: str, outcomes: list[Outcome], errors: list[PlanError], *, timestamp: str) -> None:
     seconds = _seconds(sum(outcome.seconds for outcome in outcomes))
-    suite = ET.SubElement(root, "testsuite", name=safe(mirror) or "imgsync", time=seconds)
+    suite = ET.SubElement(root, "testsuite", name=sanitize_short(mirror) or "imgsync", time=seconds)
     if timestamp:
-        suite.set("timestamp", safe(timestamp))
+        suite.set("timestamp", sanitize_short(timestamp))
     for outcome in outcomes:
         change = outcome.change
-        case = ET.SubElement(suite, "testcase", classname=safe(mirror), name=safe(change.destination), time=_seconds(outcome.seconds))
+        case = ET.SubElement(suite, "testcase", classname=sanitize_short(mirror), name=sanitize_short(change.destination), time=_seconds(outcome.seconds))
         if outcome.result in _SAYINGS:
             _SAYINGS[outcome.result](case, outcome)
     for error in errors:
-        case = ET.SubElement(suite, "testcase", classname=safe(mirror), name=safe(error.reference), time=_seconds(0))
+        case = ET.SubElement(suite, "testcase", classname=sanitize_short(mirror), name=sanitize_short(error.reference), time=_seconds(0))
         if error.later:
-            ET.SubElement(case, "skipped", message=safe(error.message))
+            ET.SubElement(case, "skipped", message=sanitize_short(error.message))
         else:
-            _detail(ET.SubElement(case, "error", message=safe(error.message), type="unplanned"), error.message, error.hint)
+            _detail(ET.SubElement(case, "error", message=sanitize_short(error.message), type="unplanned"), error.message, error.hint)
     _count(suite, suite)
 
 
 def _failure(case: ET.Element, outcome: Outcome) -> None:
     message = outcome.error or outcome.change.reason
     said = f"{outcome.change.source} → {outcome.change.destination}: {message}"
-    _detail(ET.SubElement(case, "failure", message=safe(message), type=outcome.result), said, outcome.hint)
+    _detail(ET.SubElement(case, "failure", message=sanitize_short(message), type=outcome.result), said, outcome.hint)
 
 
 def _held(case: ET.Element, outcome: Outcome) -> None:
-    ET.SubElement(case, "skipped", message=safe(outcome.change.reason))
+    ET.SubElement(case, "skipped", message=sanitize_short(outcome.change.reason))
 
 
 def _remaining(case: ET.Element, outcome: Outcome) -> None:
-    ET.SubElement(case, "skipped", message=safe(f"left for the next run: {outcome.change.reason}"))
+    ET.SubElement(case, "skipped", message=sanitize_short(f"left for the next run: {outcome.change.reason}"))
 
 
 _SAYINGS: dict[Result, _Say] = {Result.FAILED: _failure, Result.REFUSED: _failure, Result.HELD: _held, Result.REMAINING: _remaining}
 
 
 def _detail(element: ET.Element, message: str, hint: str) -> None:
-    element.text = "\n".join(safe(line) for line in (message, f"hint: {hint}" if hint else "") if line)
+    element.text = "\n".join(sanitize_short(line) for line in (message, f"hint: {hint}" if hint else "") if line)
 
 
 def _count(element: ET.Element, within: ET.Element) -> None:

@@ -12,7 +12,7 @@ import itertools
 import re
 
 from imgsync.plan.model import PlanError
-from imgsync.text.sanitize import safe
+from imgsync.text.sanitize import sanitize_short
 
 _LIMIT = 600
 _TICKS = re.compile(r"`+")
@@ -23,7 +23,7 @@ _PLAIN = re.compile(rf"(?:{_WORD}|\((?:{_WORD}|[0-9]{{1,6}})\))[,.;:]?|[0-9]{{1,
 
 def code(text: str, *, in_table: bool = False) -> str:
     """Return *text* as a code span; in a table its pipes do not end the cell. Empty text is nothing."""
-    return _span(_clipped(safe(text)), in_table=in_table)
+    return _span(_clipped(sanitize_short(text)), in_table=in_table)
 
 
 def _span(shown: str, *, in_table: bool) -> str:
@@ -41,7 +41,7 @@ def _span(shown: str, *, in_table: bool) -> str:
 def prose(text: str, *, in_table: bool = False) -> str:
     """Return *text* as it reads, what is not plainly a word in code spans."""
     found = []
-    for plain, words in itertools.groupby(_clipped(safe(text)).split(), key=lambda word: _PLAIN.fullmatch(word) is not None):
+    for plain, words in itertools.groupby(_clipped(sanitize_short(text)).split(), key=lambda word: _PLAIN.fullmatch(word) is not None):
         joined = " ".join(words)
         found.append(joined if plain else _span(joined, in_table=in_table))
     return " ".join(found)
@@ -56,7 +56,7 @@ def error_line(error: PlanError, *, aside: str = "") -> str:
 
 def html_code(text: str) -> str:
     """Return *text* for a line of HTML within Markdown, where no Markdown is read: escaped, in a `code` element."""
-    return f"<code>{html.escape(_clipped(safe(text)))}</code>"
+    return f"<code>{html.escape(_clipped(sanitize_short(text)))}</code>"
 
 
 def _clipped(text: str) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from imgsync.text.units import counted
+from imgsync.text.units import format_count
 
 SMALLEST = 1_000
 
@@ -96,7 +96,7 @@ def left_out(left: Counter[str], *kinds: str, shown_by: str) -> str:
     """Return the line that counts what was *left* out, of *kinds* in this order, and names what shows it; nothing when all is there."""
     if not left:
         return ""
-    more = ", ".join(counted(left[kind], f"more {kind}") for kind in kinds if left[kind])
+    more = ", ".join(format_count(left[kind], f"more {kind}") for kind in kinds if left[kind])
     return f"\n… and {more} {'was' if left.total() == 1 else 'were'} left out; `{shown_by}` shows all.\n"
 
 

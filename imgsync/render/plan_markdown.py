@@ -13,7 +13,7 @@ from imgsync.render.markdown import code, error_line, html_code, prose
 from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
 from imgsync.render.sections import Section, image_name, sections
 from imgsync.render.words import is_unchanged, pulls, reason_of, requests, sums, to_apply
-from imgsync.text.units import counted, format_bytes, format_duration
+from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-plan -->"
 _HEADINGS = "| | image | change | size | why |\n|---|---|---|--:|---|\n"
@@ -52,7 +52,7 @@ def _opening(plan: Plan) -> str:
     spent = f"{made} in {format_duration(plan.seconds)} by imgsync {__version__}"
     asked = [f"asked: {', '.join(requests(plan))}"] if requests(plan) else []
     coming = [f"applying takes at most {', '.join(to_apply(plan))}"] if to_apply(plan) else []
-    facts = [f"{counted(plan.counts['keep'], 'tag')} up to date", *transfer, *coming, *asked, spent]
+    facts = [f"{format_count(plan.counts['keep'], 'tag')} up to date", *transfer, *coming, *asked, spent]
     return f"{MARKER}\n{heading}\n\n{' · '.join(facts)}\n"
 
 
@@ -62,11 +62,11 @@ class _Page:
         self._explain = explain
         self._show_kept = show_kept
         counts = plan.counts
-        refused = f"> **{counted(counts['refuse'], 'tag')} refused**; what the destination has stays as it is:"
-        prune = f"<details open><summary><b>prune</b> · {counted(counts['delete'], 'tag')} to delete at the destination</summary>\n\n"
+        refused = f"> **{format_count(counts['refuse'], 'tag')} refused**; what the destination has stays as it is:"
+        prune = f"<details open><summary><b>prune</b> · {format_count(counts['delete'], 'tag')} to delete at the destination</summary>\n\n"
         self._pulls = Block(head="\n")
         self._refused = Block(head=f"\n> [!CAUTION]\n{refused}\n", more="> - … and {} more refused\n")
-        self._errors = Block(head=f"\n**{counted(len(plan.errors), 'error')}**: what these concern is not planned.\n\n", more="- … and {} more errors\n")
+        self._errors = Block(head=f"\n**{format_count(len(plan.errors), 'error')}**: what these concern is not planned.\n\n", more="- … and {} more errors\n")
         self._prune = Block(head=f"\n{prune}| | tag | mirror | why |\n|---|---|---|---|\n", tail="\n</details>\n", more="\n… and {} more to delete.\n")
         self._mirrors = [(section, Block(head=_summary(section), tail="\n</details>\n")) for section in sections(plan)]
 
@@ -108,7 +108,7 @@ def _summary(section: Section) -> str:
     place = html_code(f"{notes.file}:{notes.line}")
     counts = Counter(change.action for change in section.changes)
     found = [f"{counts[action]} {action.value}" for action in Action if counts[action]]
-    errors = [counted(len(section.errors), "error")] if section.errors else []
+    errors = [format_count(len(section.errors), "error")] if section.errors else []
     parts = [
         f"<b>{html_code(notes.mirror)}</b>",
         *([way, place] if notes.file else []),

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from imgsync.plan.model import Action, Change, FilterStep, Plan
 from imgsync.render.sections import Section, image_name, sections
 from imgsync.render.words import is_unchanged, is_what, pulls, reason_of, requests, sums, to_apply
-from imgsync.text.sanitize import safe
-from imgsync.text.units import counted, format_bytes, format_duration
+from imgsync.text.sanitize import sanitize_short
+from imgsync.text.units import format_bytes, format_count, format_duration
 
 _DROPPED_SHOWN = 20
 # More than this of one action in one mirror fold to the first few.
@@ -32,10 +32,10 @@ def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
             yield "    suspended: declared but left alone for now"
         yield from _change_lines(section, show_all=show_kept, now=plan.created_at)
         for error in section.errors:
-            yield f"  x {safe(error.reference)}   error   {safe(error.message)}"
+            yield f"  x {sanitize_short(error.reference)}   error   {sanitize_short(error.message)}"
             if error.hint:
-                yield f"      hint: {safe(error.hint)}"
-        yield from (f"    note: {safe(note)}" for note in notes.notes)
+                yield f"      hint: {sanitize_short(error.hint)}"
+        yield from (f"    note: {sanitize_short(note)}" for note in notes.notes)
         if explain:
             yield from _explained(section)
         yield ""
@@ -45,8 +45,9 @@ def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
 def _heading(section: Section) -> str:
     notes = section.notes
     if not notes.file:
-        return safe(notes.mirror) or "no mirror"
-    return f"{safe(notes.mirror)}   {safe(notes.source)} → {safe(', '.join(notes.destinations))}   {safe(notes.file)}:{notes.line}"
+        return sanitize_short(notes.mirror) or "no mirror"
+    way = f"{sanitize_short(notes.source)} → {sanitize_short(', '.join(notes.destinations))}"
+    return f"{sanitize_short(notes.mirror)}   {way}   {sanitize_short(notes.file)}:{notes.line}"
 
 
 def _change_lines(section: Section, *, show_all: bool, now: str) -> Iterator[str]:
@@ -58,7 +59,7 @@ def _change_lines(section: Section, *, show_all: bool, now: str) -> Iterator[str
         yield "  prune"
         yield from _folded(deleted, section.notes.destinations, show_all=show_all, now=now)
     if kept and not show_all:
-        yield f"  = {counted(len(kept), 'tag')} up to date (--all lists them)"
+        yield f"  = {format_count(len(kept), 'tag')} up to date (--all lists them)"
 
 
 def _folded(changes: Sequence[Change], destinations: tuple[str, ...], *, show_all: bool, now: str) -> Iterator[str]:
@@ -75,25 +76,25 @@ def _folded(changes: Sequence[Change], destinations: tuple[str, ...], *, show_al
     last = {change.action: number for number, (change, _) in enumerate(shown)}
     for number, (change, name) in enumerate(shown):
         size = "" if change.size_bytes is None else format_bytes(change.size_bytes)
-        yield f"  {change.action.glyph} {name:<{width}}   {change.action.value:<6}   {size:>10}   {safe(reason_of(change, now=now))}"
+        yield f"  {change.action.glyph} {name:<{width}}   {change.action.value:<6}   {size:>10}   {sanitize_short(reason_of(change, now=now))}"
         if change.action in folded and last[change.action] == number:
             yield f"    … and {counts[change.action] - _FOLDED_LINES} more {is_what(change.action)} (imgsync plan --all lists them)"
 
 
 def _name(change: Change, destinations: tuple[str, ...]) -> str:
     name, elsewhere = image_name(change, destinations)
-    return f"{safe(name)} → {safe(elsewhere)}" if elsewhere else safe(name)
+    return f"{sanitize_short(name)} → {sanitize_short(elsewhere)}" if elsewhere else sanitize_short(name)
 
 
 def _explained(section: Section) -> Iterator[str]:
     for step in section.notes.steps:
-        yield f"    {safe(step.repository)}   {safe(step.step)}: {step.left} left{_dropped(step)}"
+        yield f"    {sanitize_short(step.repository)}   {sanitize_short(step.step)}: {step.left} left{_dropped(step)}"
 
 
 def _dropped(step: FilterStep) -> str:
     if not step.dropped:
         return ""
-    names = ", ".join(safe(tag) for tag in step.dropped[:_DROPPED_SHOWN])
+    names = ", ".join(sanitize_short(tag) for tag in step.dropped[:_DROPPED_SHOWN])
     more = f", … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
     return f", {len(step.dropped)} dropped: {names}{more}"
 
@@ -103,10 +104,10 @@ def _summary(plan: Plan) -> Iterator[str]:
     spent = ", ".join([*asked, format_duration(plan.seconds)])
     kept = plan.counts["keep"]
     if is_unchanged(plan):
-        yield f"No changes. {counted(kept, 'tag')} up to date ({spent})."
+        yield f"No changes. {format_count(kept, 'tag')} up to date ({spent})."
         return
     yield f"Plan {plan.id}: {', '.join([*sums(plan), f'{kept} up to date'])}."
     yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). {'Asked:' if asked else 'Planned in'} {spent}."
     if coming := to_apply(plan):
         yield f"  Applying takes at most {', '.join(coming)}."
-    yield from (f"  {safe(cost.registry)} counts pulls: {pulls(cost)}." for cost in plan.pulls)
+    yield from (f"  {sanitize_short(cost.registry)} counts pulls: {pulls(cost)}." for cost in plan.pulls)

@@ -12,8 +12,8 @@ from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.decide import short
 from imgsync.plan.model import PlanError
 from imgsync.render.words import reason_of
-from imgsync.text.sanitize import safe
-from imgsync.text.units import counted, format_bytes, format_duration
+from imgsync.text.sanitize import sanitize_short
+from imgsync.text.units import format_bytes, format_count, format_duration
 
 # Rows of one table, and bars of one chart: beyond that a page serves nobody.
 _MOST_ROWS = 2_000
@@ -74,13 +74,13 @@ def report_html(report: Report) -> str:
         loader=PackageLoader("imgsync.render", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("report.html").render(
-        plan_id=safe(report.plan_id),
-        created_at=safe(report.created_at),
+        plan_id=sanitize_short(report.plan_id),
+        created_at=sanitize_short(report.created_at),
         version=__version__,
         verdict=_verdict(report),
         is_good=not (report.errors or any(report.count(result) for result in (*_BAD, Result.REMAINING))),
         totals=_totals(report),
-        notes=[safe(note) for note in report.notes],
+        notes=[sanitize_short(note) for note in report.notes],
         tables=[table for table in _tables(report) if table.rows],
         charts=[chart for chart in _charts(report) if chart.bars],
     )
@@ -105,7 +105,7 @@ def _tables(report: Report) -> Iterator[_Table]:
     of: defaultdict[Result, list[Outcome]] = defaultdict(list)
     for outcome in report.outcomes:
         of[outcome.result].append(outcome)
-    stopped = f"Stopped ({safe(report.stopped) or 'an image failed'}). Run it again to go on."
+    stopped = f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}). Run it again to go on."
     yield _table("failed", "Failed", "", _FAILURE, of[Result.FAILED], _failure)
     yield _table("errors", "Could not be planned", "", _ERROR, report.errors, _error)
     yield _table("remaining", "Left for the next run", stopped, _IMAGE, of[Result.REMAINING], _image)
@@ -116,7 +116,7 @@ def _tables(report: Report) -> Iterator[_Table]:
 
 
 def _table(name: str, title: str, lead: str, columns: tuple[_Column, ...], found: Sequence[_Row], cells: Callable[[_Row], tuple[str, ...]]) -> _Table:
-    rows = tuple(tuple(safe(cell) for cell in cells(one)) for one in found[:_MOST_ROWS])
+    rows = tuple(tuple(sanitize_short(cell) for cell in cells(one)) for one in found[:_MOST_ROWS])
     return _Table(name, f"{title} ({len(found)})", lead, columns, rows, len(found) - len(rows))
 
 
@@ -159,6 +159,6 @@ def _chart(title: str, sizes: Counter[str]) -> _Chart:
     rest = sum(size for size in sizes.values()) - sum(size for _, size in shown)
     others = len([size for size in sizes.values() if size > 0]) - len(shown)
     if others:
-        shown.append((counted(others, "other"), rest))
+        shown.append((format_count(others, "other"), rest))
     largest = max((size for _, size in shown), default=1)
-    return _Chart(title, tuple(_Bar(safe(name), format_bytes(size), f"{max(0.5, 100 * size / largest):.1f}") for name, size in shown))
+    return _Chart(title, tuple(_Bar(sanitize_short(name), format_bytes(size), f"{max(0.5, 100 * size / largest):.1f}") for name, size in shown))

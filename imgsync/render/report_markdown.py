@@ -12,7 +12,7 @@ from imgsync.plan.decide import short
 from imgsync.render.markdown import code, error_line, prose
 from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
 from imgsync.render.words import reason_of
-from imgsync.text.units import counted, format_bytes, format_duration
+from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-report -->"
 _CLOSING_RESERVE = 200
@@ -43,11 +43,15 @@ def _opening(report: Report) -> str:
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
     stopped = counts[Result.REMAINING]
     heading = f"### imgsync apply {code(report.plan_id[:64])} — {', '.join([*found, *errors]) or 'nothing to do'}"
-    moved = f"Moved **{format_bytes(report.total('bytes_copied'))}** in {counted(report.total('blobs_copied'), 'blob')}"
+    moved = f"Moved **{format_bytes(report.total('bytes_copied'))}** in {format_count(report.total('blobs_copied'), 'blob')}"
     spared = f"{report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already there"
     ended = [f"ended {code(report.created_at[:40])}"] if report.created_at else []
     facts = " · ".join([f"{moved}; {spared}", format_duration(report.seconds), *ended, f"imgsync {__version__}"])
-    again = f"\n**Stopped** ({prose(report.stopped[:100]) or 'an image failed'}): {counted(stopped, 'image')} left. Run it again to go on.\n" if stopped else ""
+    again = (
+        f"\n**Stopped** ({prose(report.stopped[:100]) or 'an image failed'}): {format_count(stopped, 'image')} left. Run it again to go on.\n"
+        if stopped
+        else ""
+    )
     return f"{MARKER}\n{heading}\n\n{facts}\n{again}"
 
 

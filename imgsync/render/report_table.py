@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from imgsync.apply.report import Report, Result
 from imgsync.plan.model import Action, Change
-from imgsync.text.sanitize import safe
+from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_duration
 
 
@@ -18,12 +18,12 @@ def report_table(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     for outcome in report.outcomes:
         if outcome.result is Result.FAILED:
-            yield f"  x {_way(outcome.change)}   failed   {safe(outcome.error or '')}"
+            yield f"  x {_way(outcome.change)}   failed   {sanitize_short(outcome.error or '')}"
         elif outcome.result is Result.REFUSED:
-            yield f"  ! {safe(outcome.change.destination)}   refused   {safe(outcome.error or outcome.change.reason)}"
+            yield f"  ! {sanitize_short(outcome.change.destination)}   refused   {sanitize_short(outcome.error or outcome.change.reason)}"
         if outcome.result in {Result.FAILED, Result.REFUSED} and outcome.hint:
-            yield f"      hint: {safe(outcome.hint)}"
-    yield from (f"    note: {safe(note)}" for note in report.notes)
+            yield f"      hint: {sanitize_short(outcome.hint)}"
+    yield from (f"    note: {sanitize_short(note)}" for note in report.notes)
     remaining = report.count(Result.REMAINING)
     copied = report.count(Result.COPIED)
     others = [f"{report.count(result)} {result}" for result in (Result.DELETED, Result.HELD) if report.count(result)]
@@ -36,7 +36,7 @@ def _lines(report: Report) -> Iterator[str]:
             f"{kept}."
         )
     if remaining:
-        yield f"Stopped ({safe(report.stopped) or 'an image failed'}): {remaining} left. Run it again to go on."
+        yield f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}): {remaining} left. Run it again to go on."
     counted = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"), (len(report.errors), "could not be planned"))
     bad = [f"{count} {word}" for count, word in counted if count]
     yield f"{', '.join(bad)}." if bad else "Nothing failed."
@@ -44,5 +44,5 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _way(change: Change) -> str:
     """Return from where to where *change* goes; what is deleted comes from nowhere."""
-    destination = safe(change.destination)
-    return destination if change.action is Action.DELETE else f"{safe(change.source)} → {destination}"
+    destination = sanitize_short(change.destination)
+    return destination if change.action is Action.DELETE else f"{sanitize_short(change.source)} → {destination}"

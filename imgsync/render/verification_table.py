@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imgsync.plan.findings import REPAIRABLE, Condition, Verification
-from imgsync.text.sanitize import safe
+from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_duration
 
 _SIGNS = {
@@ -27,13 +27,13 @@ def verification_table(found: Verification, *, show_ok: bool) -> str:
 def _lines(found: Verification, *, show_ok: bool) -> Iterator[str]:
     for finding in found.findings:
         if show_ok or finding.condition is not Condition.OK:
-            yield f"  {_SIGNS[finding.condition]} {safe(finding.destination)}   {finding.condition.value}   {safe(finding.reason)}"
+            yield f"  {_SIGNS[finding.condition]} {sanitize_short(finding.destination)}   {finding.condition.value}   {sanitize_short(finding.reason)}"
             if finding.hint:
-                yield f"      hint: {safe(finding.hint)}"
+                yield f"      hint: {sanitize_short(finding.hint)}"
     for error in found.errors:
-        yield f"  x {safe(error.reference)}   error   {safe(error.message)}"
+        yield f"  x {sanitize_short(error.reference)}   error   {sanitize_short(error.message)}"
         if error.hint:
-            yield f"      hint: {safe(error.hint)}"
+            yield f"      hint: {sanitize_short(error.hint)}"
     yield summary_line(found)
     if any(finding.condition in REPAIRABLE for finding in found.findings):
         yield "Repair it with: imgsync apply --refresh"

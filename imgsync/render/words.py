@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 from imgsync.plan.model import Action, Change, Plan, PullCost
-from imgsync.text.units import counted, format_duration
+from imgsync.text.units import format_count, format_duration
 
 _WORDS = {"create": "to create", "update": "to update", "delete": "to delete", "hold": "on hold", "refuse": "refused"}
 _ALWAYS = ("create", "update")
@@ -17,7 +17,7 @@ def sums(plan: Plan) -> list[str]:
     """Return what there is of each action and of errors: `1 to create`, `0 to update`, `2 refused`, `1 error`; what is kept is not among them."""
     counts = plan.counts
     found = [f"{counts[name]} {words}" for name, words in _WORDS.items() if counts[name] or name in _ALWAYS]
-    return [*found, *([counted(len(plan.errors), "error")] if plan.errors else [])]
+    return [*found, *([format_count(len(plan.errors), "error")] if plan.errors else [])]
 
 
 def is_what(action: Action) -> str:

@@ -11,7 +11,6 @@ that nobody took it: no connection came about, or the answer is 429. After any o
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,11 +18,12 @@ from urllib.parse import urlsplit
 
 from imgsync import __version__
 from imgsync.errors import RequeueError
-from imgsync.oci.errors import retry_after_seconds, safe_text
+from imgsync.oci.errors import retry_after_seconds
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.tls import make_tls_context
 from imgsync.requeue.model import STARTING, NextRun
 from imgsync.text.redaction import Redaction
+from imgsync.text.sanitize import sanitize_message
 
 REQUEST_SECONDS = 30.0
 _PAUSES_SECONDS = (2.0, 8.0)
@@ -125,10 +125,10 @@ def _beginning(response: httpx.Response) -> str:
 
 
 def _said(post: Post, text: str) -> str:
-    """Return foreign *text* as it may be shown: no secret, also as JSON writes them, one line, 200 characters."""
+    """Return untrusted *text* without secrets, on one line, at most 200 characters."""
     redaction = Redaction()
-    redaction.hide(form for secret in post.secrets for form in (secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/")))
-    return safe_text(redaction.clean(text))[:_SHOWN_CHARACTERS]
+    redaction.hide(post.secrets)
+    return sanitize_message(redaction.clean(text))[:_SHOWN_CHARACTERS]
 
 
 def _unanswered(post: Post, error: Exception) -> Exception:

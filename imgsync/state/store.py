@@ -18,7 +18,7 @@ from imgsync.errors import StateError
 from imgsync.state.merge import latest_first
 from imgsync.state.record import Record, decode, decode_note, encode, encode_note
 from imgsync.state.snapshot import KINDS, Snapshot
-from imgsync.text.units import parse_moment
+from imgsync.text.units import parse_timestamp
 
 Result = TypeVar("Result")
 
@@ -88,9 +88,9 @@ class StateStore:
             if self._notes[_REFERRERS].get(f"{repository} {digest}", "") != tags:
                 self._note(values, _REFERRERS, f"{repository} {digest}", tags)
         for repository, digest, moment in seen:
-            first = parse_moment(self.first_seen(repository, digest))
+            first = parse_timestamp(self.first_seen(repository, digest))
             # One that is still to come was noted by a wrong clock; what holds by it would hold until then.
-            if first is None or first > (parse_moment(moment) or first):
+            if first is None or first > (parse_timestamp(moment) or first):
                 self._note(values, _SEEN, f"{repository} {digest}", moment)
         self._write(values)
 

@@ -1,1 +1,1 @@
-"""Text that is safe to show, secrets removed, and units."""
+"""Sanitize untrusted text, redact secrets, parse and format units."""

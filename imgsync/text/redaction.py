@@ -1,37 +1,45 @@
-"""Secrets hidden by value in whatever is about to be written: a registry may echo what it was sent, wherever we print its words."""
+"""
+Secrets replaced by `***` in all output, by value.
+
+A registry may echo what it was sent, so every text is searched for every known secret in each form a secret may be written in.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+# Shorter values occur in ordinary text.
 _SHORTEST_SECRET = 4
+_MASK = "***"
+# Unreserved in URLs and plain everywhere else: most tokens.
+_NEVER_ESCAPED = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 class Redaction:
-    """The values of one run that must not show, and texts without them. Values may be added while running."""
+    """The secrets of one run; more may be added at any time."""
 
     def __init__(self) -> None:
-        """Begin with nothing to hide."""
-        self._hidden: list[str] = []
+        """Start with no secrets."""
+        self._forms: list[str] = []
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Hide *secrets* from now on, however they are written; shorter than four characters cannot be told from text."""
-        forms = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
-        self._hidden = sorted({*self._hidden, *forms}, key=len, reverse=True)
+        """Hide *secrets* from now on; shorter than four characters are ignored."""
+        self._forms = _sort_longest_first({*self._forms, *(form for secret in secrets for form in secret_forms(secret))})
 
     def clean(self, text: str) -> str:
-        """Return *text* with every hidden value replaced by `***`."""
-        for secret in self._hidden:
-            text = text.replace(secret, "***")
+        """Return *text* with every secret replaced by `***`."""
+        for form in self._forms:
+            text = text.replace(form, _MASK)
         return text
 
     def clean_values(self, document: Any) -> Any:
-        """Return *document* (as JSON has them) with every text in it cleaned; its keys, which are ours, are left as they are."""
-        if not self._hidden:
+        """Return a JSON *document* with every string value cleaned; keys stay."""
+        if not self._forms:
             return document
         if isinstance(document, str):
             return self.clean(document)
@@ -42,27 +50,35 @@ class Redaction:
         return document
 
 
-def concealed(body: bytes, secrets: Iterable[str]) -> bytes:
+def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
     """
-    Return *body*, words of somebody who was sent *secrets*, with `***` for each of them as it was sent or as JSON may write it.
+    Return *body* with every form of *secrets* replaced by `***`.
 
-    For words that are still to be cut: what is left of a secret that was cut through cannot be found. Cheaper than a `Redaction`, for
-    a run has thousands of tokens.
+    Call it before *body* is cut: a secret cut in two cannot be found.
     """
-    for secret in sorted({text for text in secrets if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True):
-        for form in {secret, _slashed(secret)}:
-            body = body.replace(form.encode(), b"***")
+    # A run holds thousands of tokens, most of them longer than an error message.
+    possible = (secret for secret in secrets if len("".join(secret.split())) <= len(body))
+    for form in _sort_longest_first({form for secret in possible for form in secret_forms(secret)}):
+        body = body.replace(form.encode(), _MASK.encode())
     return body
 
 
-def _slashed(secret: str) -> str:
-    """Return *secret* as some write it in JSON, where a slash may be escaped."""
-    return secret.replace("/", "\\/")
+def secret_forms(secret: str) -> set[str]:
+    """Return *secret* as headers, URLs, JSON, tracebacks and base64 write it."""
+    if len(secret) < _SHORTEST_SECRET:
+        return set()
+    in_base64 = {encode(secret.encode()).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)}
+    return {secret, *in_base64} if _NEVER_ESCAPED.fullmatch(secret) else {secret, *in_base64, *_escaped_forms(secret)}
 
 
-def _forms(secret: str) -> set[str]:
-    """Return *secret* as it may stand in a text: in a header, a URL, JSON, a traceback, on one line."""
-    raw = secret.encode()
-    forms = {secret, " ".join(secret.split()), repr(secret)[1:-1], *(json.dumps(secret, ensure_ascii=ascii_alone)[1:-1] for ascii_alone in (True, False))}
-    forms |= {_slashed(secret), quote(secret), quote(secret, safe=""), quote_plus(secret, safe="")}
-    return forms | {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
+def _escaped_forms(secret: str) -> set[str]:
+    as_json = [json.dumps(secret, ensure_ascii=ensure_ascii)[1:-1] for ensure_ascii in (True, False)]
+    # Some JSON encoders escape slashes.
+    escaped_slashes = [text.replace("/", "\\/") for text in (secret, *as_json)]
+    percent_encoded = [quote(secret), quote(secret, safe=""), quote_plus(secret, safe="")]
+    return {" ".join(secret.split()), repr(secret)[1:-1], *as_json, *escaped_slashes, *percent_encoded}
+
+
+def _sort_longest_first(forms: set[str]) -> list[str]:
+    # A secret may contain another one.
+    return sorted(forms, key=len, reverse=True)

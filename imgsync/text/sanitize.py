@@ -1,47 +1,63 @@
 """
-Foreign text that neither a terminal nor a CI runner obeys: registries choose names and messages, pull requests the names of files.
+Untrusted text made harmless to terminals and CI runners.
 
-Runners read commands out of what a job prints: GitHub's `::name::` at a line's beginning, blanks aside, and `##[name]` anywhere in a line;
-Azure Pipelines `##vso[…]`, TeamCity `##teamcity[…]`.
+Registries choose names and messages; pull requests choose file names. A runner reads commands out of a job's output: GitHub's `::name::`
+at the beginning of a line (after blanks) and `##[name]` anywhere, Azure Pipelines' `##vso[…]`, TeamCity's `##teamcity[…]`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
-# Marks, formats and controls: escapes that move the cursor, text that reads backwards, what cannot be seen.
-_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
-# Code points that will never be characters: HTML calls them a fault, XML cannot write two of them.
-_NEVER = frozenset([*range(0xFDD0, 0xFDF0), *(plane << 16 | last for plane in range(17) for last in (0xFFFE, 0xFFFF))])
-_BRACKETED = re.compile(r"#(?=#\w*\[)")
-_LIMIT = 400
-_AT_BEGINNING = re.compile(r"^(\s*):(?=:)")
+# Control characters, invisible and formatting characters (bidirectional text too), surrogates, line separators.
+_HIDDEN_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+# Noncharacters: invalid in HTML, and XML cannot contain two of them.
+_NONCHARACTERS = frozenset([*range(0xFDD0, 0xFDF0), *(plane << 16 | last for plane in range(17) for last in (0xFFFE, 0xFFFF))])
+_BRACKET_COMMAND = re.compile(r"#(?=#\w*\[)")
+_COLON_COMMAND = re.compile(r"^(\s*):(?=:)")
+_SHORT_LIMIT = 400
+_MESSAGE_LIMIT = 300
 
 
-def inert(text: str) -> str:
-    """Return *text* on one line, with what cannot be seen, and what a runner would take for a command, escaped."""
-    if not (text.isascii() and text.isprintable()):  # nearly all are: a plan of 20,000 changes is drawn in a moment
-        text = "".join(character.encode("unicode_escape").decode() if _is_hidden(character) else character for character in text)
+def sanitize_line(text: str) -> str:
+    """Return *text* on one line, invisible characters and runner commands escaped."""
+    if not (text.isascii() and text.isprintable()):  # the fast path: a plan of 20,000 changes is nearly all plain ASCII
+        text = _escape(text, _is_hidden)
     if "##" in text:
-        text = _BRACKETED.sub(r"\\x23", text)
-    return _AT_BEGINNING.sub(r"\1\\x3a", text) if "::" in text else text
+        text = _BRACKET_COMMAND.sub(r"\\x23", text)
+    return _COLON_COMMAND.sub(r"\1\\x3a", text) if "::" in text else text
 
 
-def inert_lines(text: str) -> str:
-    """Return *text* with each of its lines `inert`."""
-    return "\n".join(map(inert, text.split("\n")))
+def sanitize_short(text: str) -> str:
+    """Return *text* as `sanitize_line` does, cut to 400 characters before escaping."""
+    return sanitize_line(text if len(text) <= _SHORT_LIMIT else f"{text[:_SHORT_LIMIT]}…")
 
 
-def inert_json(text: str) -> str:
-    """Return JSON *text* that says the same, in which no runner finds a command; its lines begin with punctuation of JSON anyway."""
-    return _BRACKETED.sub(r"\\u0023", text) if "##" in text else text
+def sanitize_lines(text: str) -> str:
+    """Sanitize each line of *text*."""
+    return "\n".join(map(sanitize_line, text.split("\n")))
+
+
+def sanitize_json(text: str) -> str:
+    """Escape runner commands in JSON *text* without changing its value."""
+    # `::` needs no escape: a line of JSON begins with punctuation.
+    return _BRACKET_COMMAND.sub(r"\\u0023", text) if "##" in text else text
+
+
+def sanitize_message(text: str) -> str:
+    """
+    Return an untrusted message as one printable line of at most 300 characters before escaping.
+
+    For text that becomes part of an error. Runner commands stay; the output escapes them.
+    """
+    return _escape(" ".join(text.split())[:_MESSAGE_LIMIT], lambda character: not character.isprintable())
+
+
+def _escape(text: str, must_escape: Callable[[str], bool]) -> str:
+    return "".join(character.encode("unicode_escape").decode() if must_escape(character) else character for character in text)
 
 
 def _is_hidden(character: str) -> bool:
-    return unicodedata.category(character) in _HIDDEN or ord(character) in _NEVER
-
-
-def safe(text: str) -> str:
-    """Return *text* on one line that nothing obeys, at most 400 characters before what is hidden in them is escaped."""
-    return inert(text if len(text) <= _LIMIT else f"{text[:_LIMIT]}…")
+    return unicodedata.category(character) in _HIDDEN_CATEGORIES or ord(character) in _NONCHARACTERS

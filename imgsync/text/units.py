@@ -1,4 +1,4 @@
-"""Durations, sizes and rates as people write them, and back."""
+"""Parse and format durations, sizes, rates and timestamps."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB|TiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
-def whole_number(text: str, *, digits: int = 15) -> int | None:
-    """Return what a header or a field says in at most so many ASCII *digits*, None where it says anything else, be it a digit to Unicode."""
+def parse_integer(text: str, *, digits: int = 15) -> int | None:
+    """
+    Parse a non-negative ASCII integer; None if malformed or too long.
+
+    `int()` also accepts signs, underscores and Unicode digits.
+    """
     return int(text) if len(text) <= digits and text.isascii() and text.isdigit() else None
 
 
 def parse_duration(text: str) -> float:
     """
-    Return *text* (`90s`, `15m`, `6h`, `90d`) in seconds.
+    Return a duration (`90s`, `15m`, `6h`, `90d`) in seconds.
 
     Raises:
-        ValueError: It is no duration.
+        ValueError: *text* is not a duration.
     """
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no duration; write a number and a unit, such as 90s, 15m, 6h or 90d")
+        raise ValueError(f"invalid duration {text!r}; write a number and a unit, such as 90s, 15m, 6h or 90d")
     return float(int(found.group(1)) * _SECONDS[found.group(2)])
 
 
-def declared_duration(seconds: float) -> str:
-    """Return *seconds* as a declaration says them, in the largest unit that needs no fraction: `90s`, `15m`, `3d`."""
+def format_declared_duration(seconds: float) -> str:
+    """Return *seconds* as written in a mirror file: `90s`, `15m`, `3d`."""
     whole = round(seconds)
     unit = next((unit for unit in ("d", "h", "m") if whole and whole % _SECONDS[unit] == 0), "s")
     return f"{whole // _SECONDS[unit]}{unit}"
@@ -39,27 +43,27 @@ def declared_duration(seconds: float) -> str:
 
 def parse_size(text: str) -> int:
     """
-    Return *text* (`512KiB`, `64MiB`) in bytes.
+    Return a size (`512KiB`, `64MiB`) in bytes.
 
     Raises:
-        ValueError: It is no size.
+        ValueError: *text* is not a size.
     """
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no size; write a number and a unit, such as 512KiB or 64MiB")
+        raise ValueError(f"invalid size {text!r}; write a number and a unit, such as 512KiB or 64MiB")
     return int(found.group(1)) * _BYTES[found.group(2)]
 
 
 def parse_rate(text: str) -> tuple[int, float]:
     """
-    Return *text* (`10/s`, `100/m`, `200/6h`) as requests and the seconds they are spread over.
+    Return a rate (`10/s`, `100/m`, `200/6h`) as requests and seconds.
 
     Raises:
-        ValueError: It is no rate.
+        ValueError: *text* is not a rate.
     """
     found = _RATE.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no rate; write requests per time, such as 10/s, 100/m or 200/6h")
+        raise ValueError(f"invalid rate {text!r}; write requests per time, such as 10/s, 100/m or 200/6h")
     return int(found.group(1)), float(int(found.group(2) or 1) * _SECONDS[found.group(3)])
 
 
@@ -89,19 +93,19 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
 
 
-def parse_moment(text: str) -> datetime | None:
-    """Return the moment that *text* tells as `format_moment` does, however exactly, None for any other text."""
+def parse_timestamp(text: str) -> datetime | None:
+    """Parse an RFC 3339 timestamp in UTC, fractions allowed; None otherwise."""
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ" if "." in text else "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
-def format_moment(moment: datetime, *, exact: bool = False) -> str:
-    """Return a moment in UTC as RFC 3339, to the second: `2026-01-31T12:00:00Z`, or to the millisecond where what comes first must be told: *exact*."""
-    return moment.isoformat(timespec="milliseconds" if exact else "seconds").replace("+00:00", "Z")
+def format_timestamp(moment: datetime, *, milliseconds: bool = False) -> str:
+    """Return a moment in UTC as RFC 3339: `2026-01-31T12:00:00Z`."""
+    return moment.isoformat(timespec="milliseconds" if milliseconds else "seconds").replace("+00:00", "Z")
 
 
-def counted(count: int, name: str, names: str = "") -> str:
-    """Return "1 NAME" or "N NAMEs", or how else many are called."""
+def format_count(count: int, name: str, names: str = "") -> str:
+    """Return "1 NAME" or "N NAMES"; *names* is an irregular plural."""
     return f"{count} {name}" if count == 1 else f"{count} {names or f'{name}s'}"

@@ -49,7 +49,7 @@ def mirror(settings_text: str) -> str:
             "a.yaml:6:20: mirrors[0].tags.names[0]: 2024-01-01 is a date; image tags are text (write '2024-01-01' with quotes)",
         ),
         (mirror("tags: {names: [1:30]}"), "a.yaml:6:20: mirrors[0].tags.names[0]: 1:30 is a number; image tags are text (write '1:30' with quotes)"),
-        (mirror("tags: {regex: ['(']}"), "a.yaml:6:20: mirrors[0].tags.regex[0]: '(' is no RE2 expression: missing ): ("),
+        (mirror("tags: {regex: ['(']}"), "a.yaml:6:20: mirrors[0].tags.regex[0]: invalid RE2 expression '(': missing ): ("),
         (mirror("tags: {include: ['[a']}"), "a.yaml:6:22: mirrors[0].tags.include[0]: '[a' has a '[' that is not closed"),
         (mirror("tags: {at_least: 5, at_most: 2}"), "a.yaml:6:34: mirrors[0].tags.at_most: at_most 2 is less than at_least 5"),
         (mirror("retry: {attempts: 0}"), "a.yaml:6:23: mirrors[0].retry.attempts: 0 is less than 1"),

@@ -123,7 +123,7 @@ WRONG = {
     "a type of step that is none": (REGSYNC.replace("repository", "repo"), ["peer.yml:5:11: sync[0].type: 'repo' is no type"]),
     "no target": (REGSYNC.replace("    target: registry.internal/alpine\n", ""), ["peer.yml:3:5: sync[0]: 'target' must be given"]),
     "a text for a list": (REGSYNC + "    tags: {allow: latest}\n", ["peer.yml:6:19: sync[0].tags.allow: a list is wanted here"]),
-    "no expression": (REGSYNC + "    tags: {allow: ['(']}\n", ["peer.yml:6:20:", "no RE2 expression"]),
+    "no expression": (REGSYNC + "    tags: {allow: ['(']}\n", ["peer.yml:6:20:", "invalid RE2 expression"]),
     "a name that is none": (REGSYNC.replace("source: alpine", "source: Alpine:x:y"), ["peer.yml:3:13: sync[0].source"]),
     "a newer version": (REGSYNC.replace("version: 1", "version: 2"), ["peer.yml:1:10: version"]),
     "a key given twice": (REGSYNC + "    type: image\n", ["peer.yml:6:5: sync[0].type: 'type' is given twice"]),

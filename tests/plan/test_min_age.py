@@ -10,7 +10,7 @@ import pytest
 
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
-from imgsync.text.units import format_moment, parse_moment
+from imgsync.text.units import format_timestamp, parse_timestamp
 from tests.support.gcr_listing import GcrListing
 from tests.support.images import image, pull_raw, push
 from tests.support.witness import assert_served
@@ -32,7 +32,7 @@ def seen_ago(remembered, source, name):
 
     def plant(age: timedelta, *images) -> None:
         with remembered() as state:
-            state.put(seen=[(f"{source.host}/{name}/app", one.digest, format_moment(datetime.now(UTC) - age)) for one in images])
+            state.put(seen=[(f"{source.host}/{name}/app", one.digest, format_timestamp(datetime.now(UTC) - age)) for one in images])
 
     return plant
 
@@ -43,7 +43,7 @@ def first_seen(remembered, source, name):
 
     def read(content):
         with remembered() as state:
-            return parse_moment(state.first_seen(f"{source.host}/{name}/app", content.digest))
+            return parse_timestamp(state.first_seen(f"{source.host}/{name}/app", content.digest))
 
     return read
 
@@ -69,7 +69,7 @@ def test_young_digest_is_held_and_nothing_of_it_is_copied(registry, second_regis
     assert actions(plan.json) == {"1": "hold"}
     assert plan.json["summary"] == plan.json["summary"] | {"hold": 1, "create": 0, "transfer_bytes": 0}
     until = plan.json["changes"][0]["reason"].partition("held by min_age 3d until ")[2].partition(";")[0]
-    assert abs(parse_moment(until) - datetime.now(UTC) - timedelta(days=3)) < timedelta(minutes=2)
+    assert abs(parse_timestamp(until) - datetime.now(UTC) - timedelta(days=3)) < timedelta(minutes=2)
     assert ran.code == 0, ran.stderr
     assert actions(ran.json) == {"1": "hold"}
     assert ran.json["outcomes"][0]["error"] is None

@@ -134,9 +134,9 @@ def test_no_name_obeys(some: Plan, explain: bool, show_kept: bool):
 @settings(deadline=None)
 def test_texts_come_through_as_they_are(text: str):
     """In a paragraph and in a cell a reader sees every word, spaces aside; in a cell it stays in its cell."""
-    from imgsync.text.sanitize import safe
+    from imgsync.text.sanitize import sanitize_short
 
-    words = safe(text).split()
+    words = sanitize_short(text).split()
     for function in (code, prose):
         paragraph = render_markdown(f"say {function(text)}")
         table = render_markdown(f"| a | b |\n|---|---|\n| {function(text, in_table=True)} | end |\n")

@@ -20,7 +20,7 @@ from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.render.plan_table import plan_table
 from imgsync.render.report_table import report_table
 from imgsync.text.redaction import Redaction
-from imgsync.text.sanitize import safe
+from imgsync.text.sanitize import sanitize_short
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -76,7 +76,7 @@ def test_secrets_show_in_no_line_of_the_log(secret):
 @given(st.text())
 def test_safe_text_obeys_no_terminal(text):
     """No control, no direction override, no line break."""
-    shown = safe(text)
+    shown = sanitize_short(text)
 
     assert "\n" not in shown
     assert not {"\x1b", "\x07", "\r", "\u202e", "\u2028", "\u200b"} & set(shown)

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from imgsync.text.redaction import Redaction, concealed
+from imgsync.text.redaction import Redaction, redact_bytes
 
 AWKWARD = [
     'quo"te-SECRET',
@@ -58,7 +58,7 @@ def test_secret_within_a_secret_leaves_nothing_of_the_longer():
             redaction.hide([secret])
 
         assert redaction.clean("password pass password") == "*** *** ***"
-        assert concealed(b"password pass password", secrets) == b"*** *** ***"
+        assert redact_bytes(b"password pass password", secrets) == b"*** *** ***"
 
 
 def test_three_letters_are_not_looked_for():
@@ -67,7 +67,7 @@ def test_three_letters_are_not_looked_for():
     redaction.hide(["abc", "", "wxyz"])
 
     assert redaction.clean("abcabc wxyz") == "abcabc ***"
-    assert concealed(b"abcabc wxyz", ["abc", "", "wxyz"]) == b"abcabc ***"
+    assert redact_bytes(b"abcabc wxyz", ["abc", "", "wxyz"]) == b"abcabc ***"
 
 
 @pytest.mark.row("CFG-08")
@@ -88,5 +88,5 @@ def test_words_of_a_registry_are_concealed_as_it_was_sent_them_and_as_json():
     """Before they are cut; whatever bytes are around them."""
     body = b'\xff{"a":"tok/en-SECRET","b":"tok\\/en-SECRET"}\x00 other-SECRET'
 
-    assert concealed(body, {"tok/en-SECRET", "other-SECRET"}) == b'\xff{"a":"***","b":"***"}\x00 ***'
-    assert concealed(body, ()) == body
+    assert redact_bytes(body, {"tok/en-SECRET", "other-SECRET"}) == b'\xff{"a":"***","b":"***"}\x00 ***'
+    assert redact_bytes(body, ()) == body

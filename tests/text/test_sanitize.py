@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from imgsync.text.sanitize import inert, inert_json, inert_lines
+from imgsync.text.sanitize import sanitize_json, sanitize_line, sanitize_lines
 
 
 @pytest.mark.row("OUT-01")
@@ -16,7 +16,7 @@ def test_what_will_never_be_a_character_is_escaped():
     for code in [plane << 16 | last for plane in range(17) for last in range(0xFFFA, 0x10000)] + list(range(0xFDC8, 0xFDF8)):
         never = code & 0xFFFF in {0xFFFE, 0xFFFF} or 0xFDD0 <= code <= 0xFDEF
         if never or unicodedata.category(chr(code)) not in {"Cc", "Cf", "Co", "Cs"}:
-            assert (inert(chr(code)) != chr(code)) is never, hex(code)
+            assert (sanitize_line(chr(code)) != chr(code)) is never, hex(code)
 
 
 @pytest.mark.row("OUT-01")
@@ -42,18 +42,18 @@ def test_what_will_never_be_a_character_is_escaped():
 )
 def test_text_shows_what_it_is(text, shown):
     """On one line, whatever it would do to a terminal or a runner; letters of all languages are left alone."""
-    assert inert(text) == shown
+    assert sanitize_line(text) == shown
 
 
 def test_each_line_is_one_of_its_own():
     """What stands at its beginning counts there."""
-    assert inert_lines("a\n::error::x\n b") == "a\n\\x3a:error::x\n b"
+    assert sanitize_lines("a\n::error::x\n b") == "a\n\\x3a:error::x\n b"
 
 
 def test_json_says_the_same():
     """No runner finds a command in it."""
     text = json.dumps({"error": "##[error]x ::y", "a": "b#c"})
 
-    assert "##[" not in inert_json(text)
-    assert json.loads(inert_json(text)) == json.loads(text)
-    assert inert_json('"plain"') == '"plain"'
+    assert "##[" not in sanitize_json(text)
+    assert json.loads(sanitize_json(text)) == json.loads(text)
+    assert sanitize_json('"plain"') == '"plain"'

@@ -18,7 +18,7 @@ from imgsync.oci.errors import retry_after_seconds
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.manifest import parse_manifest, parse_platform, select_platforms
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_reference, parse_registry
-from imgsync.text.units import parse_duration, parse_rate, parse_size, whole_number
+from imgsync.text.units import parse_duration, parse_integer, parse_rate, parse_size
 from tests import switches
 from tests.support.images import DOCKER, OCI, Image, digest_of, image, index, layer, pull_raw, push, request, to_json
 from tests.support.run_imgsync import Result
@@ -409,7 +409,7 @@ GRAMMARS: dict[str, tuple[Callable[[str], object], str]] = {
     "repository": (is_repository_path, "library/app1"),
     "registry": (parse_registry, "registry.internal:5000"),
     "reference": (parse_reference, f"registry.internal:5000/app:1@{digest_of(b'')}"),
-    "whole number": (whole_number, "1205"),
+    "integer": (parse_integer, "1205"),
     "duration": (parse_duration, "15m"),
     "size": (parse_size, "64MiB"),
     "rate": (parse_rate, "10/s"),

@@ -478,7 +478,7 @@ def test_expression_that_cannot_run_in_bounds_is_a_fault(pattern, tmp_path):
     """What RE2 does not take, for its size or for what it would have to remember, is told when the file is read."""
     text = "version: 1\nmirrors:\n  - name: a\n    source: r.io/x/y\n    destinations: [s.io/m]\n    tags: {regex: ['" + pattern.replace("\\\\", "\\") + "']}\n"
 
-    assert "is no RE2 expression" in faults(tmp_path, text)[0]
+    assert "invalid RE2 expression" in faults(tmp_path, text)[0]
 
 
 @pytest.mark.row("DOS-13")

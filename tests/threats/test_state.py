@@ -19,7 +19,7 @@ from imgsync.errors import StateError
 from imgsync.state import preflight
 from imgsync.state.disk import PlainDisk
 from imgsync.state.record import decode, decode_note, encode, encode_note, to_document
-from imgsync.text.units import format_moment
+from imgsync.text.units import format_timestamp
 from tests.crash.harness import Running
 from tests.state.test_store import DIGEST, RECORD, Evil, execute, opened, remember
 from tests.support.images import image, pull_raw, push, request
@@ -394,7 +394,7 @@ def test_clock_that_jumped_changes_no_plan(years, registry, name, declare, imgsy
     assert imgsync("apply").code == 0
     moment = datetime.now(UTC) + timedelta(days=365 * years)
     with opened(folder) as state:
-        state.put([replace(record, applied_at=format_moment(moment)) for record in state.records()])
+        state.put([replace(record, applied_at=format_timestamp(moment)) for record in state.records()])
     execute(folder, ("update Cache set store_time = ?, access_time = ?", (moment.timestamp(), moment.timestamp())))
     destination.forget()
 

@@ -35,12 +35,12 @@ def command(files: tuple[str, ...], source_format: str | None, destination: str,
     from imgsync.convert.model import Options
     from imgsync.convert.output import write_files
     from imgsync.convert.writer import mirrors_text, registries_text
-    from imgsync.text.sanitize import safe
+    from imgsync.text.sanitize import sanitize_short
 
     found = convert_files(files, source_format=source_format or "", options=Options(destination, scoped))
     written = write_files(found, output) if output is not None else ()
     for remark in found.remarks:
-        click.echo(redaction().clean(safe(str(remark))), err=True)
+        click.echo(redaction().clean(sanitize_short(str(remark))), err=True)
     registries = registries_text(found)
     if written:
         for path in written:

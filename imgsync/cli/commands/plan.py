@@ -65,10 +65,10 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
 
 def _tell_saved(session: Session, plan: Plan, path: str) -> None:
     from imgsync.logs.configure import is_console
-    from imgsync.text.sanitize import safe
+    from imgsync.text.sanitize import sanitize_short
 
     if is_console(session.common.log_format, sys.stderr):
-        click.echo(f"Saved to {safe(path)}. Apply exactly this with: imgsync apply --plan {safe(shlex.quote(path))}", err=True)
+        click.echo(f"Saved to {sanitize_short(path)}. Apply exactly this with: imgsync apply --plan {sanitize_short(shlex.quote(path))}", err=True)
     else:
         session.log.info("plan.saved", plan_id=plan.id, path=path)
 

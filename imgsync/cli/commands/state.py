@@ -10,7 +10,7 @@ from imgsync.cli.options import output_option
 from imgsync.cli.output import say_json
 from imgsync.cli.state_options import lock_option, opened_state, registries_option, state_option
 from imgsync.cli.state_transfer import export_records, import_records, pull_records, push_records, rebuild_records
-from imgsync.text.sanitize import inert
+from imgsync.text.sanitize import sanitize_line
 
 
 @click.group("state")
@@ -31,7 +31,7 @@ def list_records(prefix: str, state: str, registries: str | None, output: str) -
         say_json([asdict(record) for record in records])
     else:
         for record in records:
-            click.echo(inert(record.destination))
+            click.echo(sanitize_line(record.destination))
     return 0
 
 
@@ -52,7 +52,7 @@ def show_record(reference: str, state: str, registries: str | None, output: str)
         say_json(asdict(record))
     else:
         for name, value in asdict(record).items():
-            click.echo(f"{name:<14} {inert(str(value))}")
+            click.echo(f"{name:<14} {sanitize_line(str(value))}")
     return 0
 
 

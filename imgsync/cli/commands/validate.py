@@ -17,7 +17,7 @@ from imgsync.cli.options import DEFAULT_PATH, config_options, option, paths_argu
 def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...], show: bool) -> int:
     """Check everything that needs no network; every fault is told at once."""
     from imgsync.config.load import load_config
-    from imgsync.text.units import counted
+    from imgsync.text.units import format_count
 
     config = load_config(paths or (DEFAULT_PATH,), registries=registries, environ=os.environ, only=only)
     if show:
@@ -26,6 +26,6 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
         click.echo(show_config(config), nl=False)
         return 0
     targets = {target for mirror in config.mirrors for target in mirror.destinations}
-    counts = (counted(len(config.files), "file"), counted(len(config.mirrors), "mirror"), counted(len(targets), "destination"))
+    counts = (format_count(len(config.files), "file"), format_count(len(config.mirrors), "mirror"), format_count(len(targets), "destination"))
     click.echo(f"{', '.join(counts)}: all good.")
     return 0

@@ -24,7 +24,7 @@ from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import has_credentials, origin_of, parse_url
 from imgsync.oci.limits.retry import RetryPolicy, retry_call
-from imgsync.text.redaction import concealed
+from imgsync.text.redaction import redact_bytes
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
@@ -124,7 +124,7 @@ class Authenticator:
         with self._lock:
             secrets = {token.text for token in self._tokens}
             secrets.update(text for login in self._logins for text in (login.password, _basic(login).partition(" ")[2]))
-        return concealed(body, secrets)
+        return redact_bytes(body, secrets)
 
     def _login(self, scopes: Sequence[str], *, operation: Operation, renew: bool = False) -> Credentials | None:
         try:

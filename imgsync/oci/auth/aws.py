@@ -23,7 +23,8 @@ from imgsync.errors import (
     UnreachableError,
 )
 from imgsync.oci.endpoint import Credentials
-from imgsync.oci.errors import Operation, safe_text
+from imgsync.oci.errors import Operation
+from imgsync.text.sanitize import sanitize_message
 
 PUBLIC_ECR = "public.ecr.aws"
 _HOST = re.compile(r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)")
@@ -100,11 +101,13 @@ class Aws:
             return dict(getattr(client, call)(**own, **arguments))
         except errors.ClientError as error:
             said = error.response.get("Error", {})
-            code = safe_text(str(said.get("Code", "")))
+            code = sanitize_message(str(said.get("Code", "")))
             kind = _KINDS.get(code, RejectedError)
-            raise operation.failed(kind, safe_text(str(said.get("Message", ""))), code=code) from error
+            raise operation.failed(kind, sanitize_message(str(said.get("Message", ""))), code=code) from error
         except errors.BotoCoreError as error:
-            raise operation.failed(UnreachableError, safe_text(str(error)), hint="check region and credentials, as the AWS command line finds them") from error
+            raise operation.failed(
+                UnreachableError, sanitize_message(str(error)), hint="check region and credentials, as the AWS command line finds them"
+            ) from error
 
     def _client(self, operation: Operation) -> tuple[Any, Any]:
         try:
@@ -121,4 +124,4 @@ class Aws:
         try:
             return session.client("ecr", endpoint_url=self.url, config=config), botocore.exceptions
         except botocore.exceptions.BotoCoreError as error:
-            raise operation.failed(UnreachableError, safe_text(str(error)), hint="set AWS_DEFAULT_REGION") from error
+            raise operation.failed(UnreachableError, sanitize_message(str(error)), hint="set AWS_DEFAULT_REGION") from error

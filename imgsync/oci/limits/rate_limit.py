@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from imgsync.errors import BudgetSpentError
 from imgsync.oci.limits.pull_limit import PullLimit
 from imgsync.oci.limits.retry import MAX_WAIT_SECONDS
-from imgsync.text.units import format_moment
+from imgsync.text.units import format_timestamp
 
 _A_YEAR = 365 * 86400.0
 _HINT = "run again then; what was copied stays"
@@ -60,7 +60,7 @@ class RateLimit:
         seconds = self._opens - time.monotonic()
         if seconds <= MAX_WAIT_SECONDS:
             return None
-        until = f"until {format_moment(datetime.now(UTC) + timedelta(seconds=seconds))}" if seconds < _A_YEAR else "for more than a year"
+        until = f"until {format_timestamp(datetime.now(UTC) + timedelta(seconds=seconds))}" if seconds < _A_YEAR else "for more than a year"
         return BudgetSpentError(f"{self._registry} asks to be left alone {until}", hint=_HINT)
 
     def _take(self) -> float:

@@ -15,7 +15,7 @@ from imgsync.oci.listing.page import Names, pages
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag
-from imgsync.text.units import whole_number
+from imgsync.text.units import parse_integer
 
 
 def list_tags(client: RegistryClient, path: str, *, page_size: int | None = None) -> TagListing:
@@ -76,7 +76,7 @@ def _number(value: object) -> int:
     """Return a count given as a number or as text; 0 when it is neither."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    return (whole_number(value) or 0) if isinstance(value, str) else 0
+    return (parse_integer(value) or 0) if isinstance(value, str) else 0
 
 
 def _texts(value: object) -> Iterable[str]:

@@ -17,7 +17,7 @@ from imgsync.oci.listing.distribution import list_tags
 from imgsync.oci.listing.model import RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows
 from imgsync.oci.registry import RegistryClient
-from imgsync.text.units import whole_number
+from imgsync.text.units import parse_integer
 
 _PAGE_SIZE = 100
 _JOB_USER = "gitlab-ci-token"
@@ -55,7 +55,7 @@ class GitLab:
         whole = f"{target}?per_page={_PAGE_SIZE}&page="
 
         def after(page: Page) -> str | None:
-            number = whole_number(page.headers.get("x-next-page", ""))
+            number = parse_integer(page.headers.get("x-next-page", ""))
             return None if number is None else f"{whole}{number}"
 
         return self.api.pages(operation, f"{whole}1", after, secrets=secrets)

@@ -17,7 +17,7 @@ from imgsync.oci.errors import Operation
 from imgsync.oci.listing.api import Api, Page, count_of, numbers_behind, rows, text_of
 from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.rows import RepositoryRows, TagRows, moment_of
-from imgsync.text.units import whole_number
+from imgsync.text.units import parse_integer
 
 _PAGE_SIZE = 100
 
@@ -92,7 +92,7 @@ class Harbor:
 
 def _total(page: Page) -> int | None:
     """Return how many rows there are in all, None where the answer does not say."""
-    return whole_number(page.headers.get("x-total-count", ""))
+    return parse_integer(page.headers.get("x-total-count", ""))
 
 
 def _tag(artifact: dict[str, Any], name: str) -> ListedTag:

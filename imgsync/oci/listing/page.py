@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from imgsync.errors import UnexpectedResponseError
-from imgsync.oci.errors import Operation, safe_text
+from imgsync.oci.errors import Operation
 from imgsync.oci.registry import RegistryClient
+from imgsync.text.sanitize import sanitize_message
 
 _PAGE_LIMIT = 10_000
 _PAGE_BYTES = 32 << 20
@@ -85,7 +86,7 @@ class Names:
             elif name is not None:
                 self._left_out += 1
                 if len(self._shown) < _SHOWN:
-                    self._shown.append(safe_text(str(name)[:_SHOWN_LENGTH])[:_SHOWN_LENGTH])
+                    self._shown.append(sanitize_message(str(name)[:_SHOWN_LENGTH])[:_SHOWN_LENGTH])
         if len(self.good) + self._left_out > _NAME_LIMIT:
             raise self.operation.failed(UnexpectedResponseError, f"the listing has more than {_NAME_LIMIT:,} names")
         return len(self.good) > before

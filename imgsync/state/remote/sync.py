@@ -26,7 +26,7 @@ from imgsync.state.remote.reference import name_of
 from imgsync.state.snapshot import EMPTY, SUCCESS, Snapshot
 from imgsync.state.store import StateStore
 from imgsync.system.atomic_write import write_whole
-from imgsync.text.units import format_bytes, format_moment
+from imgsync.text.units import format_bytes, format_timestamp
 
 _TRIES = 5
 
@@ -107,7 +107,7 @@ class RemoteState:
 
     def _put(self, ours: Snapshot, *, force: bool) -> bool:
         """Push *ours* unless the tag has moved since we saw it; return whether the tag is ours in the end."""
-        created_at = format_moment(datetime.now(UTC))
+        created_at = format_timestamp(datetime.now(UTC))
         content = pack(ours, created_at=created_at)
         if len(content) > LAYER_LIMIT:
             raise StateError(f"the state is {format_bytes(len(content))} as a layer; {format_bytes(LAYER_LIMIT)} is the limit", hint=self._kept())

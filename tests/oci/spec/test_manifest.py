@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from fuzz import laws
 from imgsync.errors import ContentMismatchError, ImgsyncError, UnsupportedContentError
 from imgsync.oci.auth.challenge import parse_challenges
-from imgsync.oci.errors import Operation, error_of, retry_after_seconds, safe_text
+from imgsync.oci.errors import Operation, error_of, retry_after_seconds
 from imgsync.oci.limits.retry import RetryPolicy, compute_pause_seconds, is_transient
 from imgsync.oci.listing.rows import moment_of
 from imgsync.oci.spec.digest import DigestVerifier, compute_digest, is_digest, require_digest, verify_chunks
 from imgsync.oci.spec.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
+from imgsync.text.sanitize import sanitize_message
 from tests.support.images import digest_of as digest
 from tests.support.images import image, index
 
@@ -118,7 +119,7 @@ def test_dates_of_no_calendar_say_nothing(text):
 @given(st.text())
 def test_foreign_text_is_one_printable_line(text):
     """No control character, no line break, no more than some hundred characters survive (an escape takes up to ten)."""
-    shown = safe_text(text)
+    shown = sanitize_message(text)
 
     assert shown.isprintable()
     assert len(shown) <= 3000
