@@ -20,7 +20,7 @@ import click
 from imgsync.apply.report import Report
 from imgsync.cli import cli
 from imgsync.config.schema_check import schema_text
-from imgsync.render.metrics import metrics_text
+from imgsync.render.metrics import render_metrics
 
 REFERENCE = Path(__file__).parent / "reference"
 _PART = re.compile(r"(<!-- begin: ([\w.-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
@@ -149,7 +149,7 @@ def variables() -> str:
 
 def metrics() -> str:
     """Return every metric of `--metrics`, with its labels."""
-    text = metrics_text(
+    text = render_metrics(
         Report("", ()), mirrors=["m"], requests={"source": {"r": {"GET": 1}}}, throttles={"r": 1}, last_success={"m": 1.0}, now=1.0, exit_code=0
     )
     rows = []

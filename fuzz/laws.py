@@ -65,15 +65,15 @@ from imgsync.oci.spec.manifest import Descriptor, parse_manifest, parse_platform
 from imgsync.oci.spec.reference import Repository, is_repository_path, is_tag, parse_reference, parse_registry, parse_repository
 from imgsync.oci.spec.referrers import add_referrers
 from imgsync.oci.upload import begin_upload
-from imgsync.render.gitlab import gitlab_summary
-from imgsync.render.junit import report_junit
-from imgsync.render.plan_markdown import plan_markdown
-from imgsync.render.plan_table import plan_table
-from imgsync.render.report_html import report_html
-from imgsync.render.report_markdown import report_markdown
-from imgsync.render.report_table import report_table
-from imgsync.render.verification_markdown import verification_markdown
-from imgsync.render.verification_table import verification_table
+from imgsync.render.gitlab_widget import render_gitlab_summary
+from imgsync.render.junit import render_report_junit
+from imgsync.render.plan_markdown import render_plan_markdown
+from imgsync.render.plan_table import render_plan_table
+from imgsync.render.report_html import render_report_html
+from imgsync.render.report_markdown import render_report_markdown
+from imgsync.render.report_table import render_report_table
+from imgsync.render.verification_markdown import render_verification_markdown
+from imgsync.render.verification_table import render_verification_table
 from imgsync.state import StateStore, open_state
 from imgsync.state.jsonl import read_lines, write_lines
 from imgsync.state.record import Record
@@ -383,18 +383,18 @@ def documents(data: bytes) -> None:
     with contextlib.suppress(UsageError):
         plan = plan_of(_seal(document), name="plan.json")
         for explain in (True, False):
-            plan_markdown(plan, explain=explain, show_kept=explain)
-            plan_table(plan, explain=explain, show_kept=explain)
-        gitlab_summary(plan)
+            render_plan_markdown(plan, explain=explain, show_kept=explain)
+            render_plan_table(plan, explain=explain, show_kept=explain)
+        render_gitlab_summary(plan)
     with contextlib.suppress(UsageError):
         report = report_of(document, name="report.json")
-        for render in (report_markdown, report_table, report_html, report_junit):
+        for render in (render_report_markdown, render_report_table, render_report_html, render_report_junit):
             assert render(report)
         assert report_of(json.loads(json.dumps(report_document(report))), name="again").outcomes == report.outcomes
     with contextlib.suppress(UsageError):
         verification = verification_of(document, name="verification.json")
-        verification_markdown(verification)
-        verification_table(verification, show_ok=True)
+        render_verification_markdown(verification)
+        render_verification_table(verification, show_ok=True)
         assert verification_of(json.loads(json.dumps(verification_document(verification))), name="again").findings == verification.findings
 
 

@@ -16,13 +16,13 @@ from imgsync.apply.report import Report
 from imgsync.cli import session
 from imgsync.cli.commands import plan as plan_command
 from imgsync.config.model import Config, RegistriesConfig
+from imgsync.documents.access import access_document
 from imgsync.documents.plan import plan_document
 from imgsync.documents.report import report_document
 from imgsync.documents.verification import verification_document
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import FilterStep, MirrorNotes, PlanError
 from imgsync.registries.access import Access
-from imgsync.render.access_table import access_document
 from tests.support import plans
 
 PACKAGE = Path(cli.__file__).parents[1]

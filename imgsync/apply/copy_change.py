@@ -17,7 +17,7 @@ from imgsync.apply.time_limits import Forecast, Limits
 from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, NotFoundError, StoppedError, UntrustedError
-from imgsync.logs.events import Log
+from imgsync.logs.logger import Logger
 from imgsync.oci.spec.manifest import Descriptor, parse_platform
 from imgsync.oci.spec.reference import Reference, parse_reference
 from imgsync.plan.context import Inquiry
@@ -172,7 +172,7 @@ class _Observer:
 
     change: Change
     watcher: Watcher
-    log: Log
+    log: Logger
 
     def advanced(self, size_bytes: int) -> None:
         self.watcher.advanced(self.change, size_bytes)

@@ -17,9 +17,9 @@ from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ImgsyncError, NotFoundError, NotOursError, RejectedError, StoppedError
 from imgsync.oci.listing.distribution import list_tags
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository, parse_reference
-from imgsync.plan.decide import short
 from imgsync.plan.model import Change
 
 _AT_ONCE = 8
@@ -110,7 +110,7 @@ class _Remover:
             return
         if served.digest != digest:
             raise NotOursError(
-                f"{reference} serves {short(served.digest)}, not {short(digest)}, which imgsync pushed; it is left alone",
+                f"{reference} serves {shorten_digest(served.digest)}, not {shorten_digest(digest)}, which imgsync pushed; it is left alone",
                 hint=f"imgsync state remove {reference}, if it is not imgsync's any more",
             )
         if not self._by_digest_alone and self._tag_removed(reference):

@@ -21,7 +21,7 @@ from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.workers import Workers
 from imgsync.config.model import Config
 from imgsync.errors import StateError
-from imgsync.logs.events import Log
+from imgsync.logs.logger import Logger
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Repository, parse_reference
 from imgsync.plan.context import Inquiry
@@ -243,7 +243,7 @@ def _registry_of(change: Change) -> str:
     return change.destination.partition("/")[0]
 
 
-def _log_outcome(log: Log, outcome: Outcome) -> None:
+def _log_outcome(log: Logger, outcome: Outcome) -> None:
     change = outcome.change
     fields = {"mirror": change.mirror, "source": change.source, "destination": change.destination}
     if outcome.result is Result.COPIED:

@@ -7,13 +7,13 @@ import os
 import click
 
 from imgsync.errors import FileError
-from imgsync.render.config_errors import error_lines, workflow_commands
+from imgsync.render.config_errors import render_annotations, render_errors
 
 
 def print_config_errors(errors: tuple[FileError, ...]) -> None:
     """Print each error, then their number."""
-    for line in error_lines(errors):
+    for line in render_errors(errors):
         click.echo(line, err=True)
     if os.environ.get("GITHUB_ACTIONS"):
-        for line in workflow_commands(errors):
+        for line in render_annotations(errors):
             click.echo(line, err=True)

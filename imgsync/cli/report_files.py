@@ -16,30 +16,30 @@ def write_report_files(session: Session, config: Config, report: Report, *, exit
     """Write the report files that *options* name, and the CI step summary."""
     step_summary(lambda: _markdown(report), log=session.log)
     if options.get("report"):
-        from imgsync.render.report_html import report_html
+        from imgsync.render.report_html import render_report_html
 
-        write_file(options["report"], report_html(report))
+        write_file(options["report"], render_report_html(report))
     if options.get("junit"):
-        from imgsync.render.junit import report_junit
+        from imgsync.render.junit import render_report_junit
 
-        write_file(options["junit"], report_junit(report))
+        write_file(options["junit"], render_report_junit(report))
     if options.get("metrics"):
         write_file(options["metrics"], _metrics(session, config, report, exit_code=exit_code))
 
 
 def _markdown(report: Report) -> str:
-    from imgsync.render.report_markdown import report_markdown
+    from imgsync.render.report_markdown import render_report_markdown
 
-    return report_markdown(report)
+    return render_report_markdown(report)
 
 
 def _metrics(session: Session, config: Config, report: Report, *, exit_code: int) -> str:
-    from imgsync.render.metrics import metrics_text
+    from imgsync.render.metrics import render_metrics
 
     names = [mirror.name for mirror in config.mirrors]
     # Of mirrors that are no longer declared nothing is told: they would seem to fail for ever.
     successes = {name: parse_timestamp(session.state.successes.get(name, "")) for name in names}
-    return metrics_text(
+    return render_metrics(
         report,
         mirrors=names,
         requests={side: session.registries.requests(side) for side in ("source", "destination")},

@@ -11,7 +11,7 @@ from imgsync.apply.report import Report
 from imgsync.cli.output import redaction, say, say_json, say_table
 from imgsync.config.model import Config
 from imgsync.errors import UsageError
-from imgsync.logs.events import Log
+from imgsync.logs.logger import Logger
 from imgsync.plan.model import Change, Plan
 from imgsync.system.atomic_write import write_whole
 
@@ -27,17 +27,17 @@ def print_plan(plan: Plan, document: Callable[[], dict[str, Any]], *, output: st
     if output == "json":
         say_json(document())
     elif output == "gitlab":
-        from imgsync.render.gitlab import gitlab_summary
+        from imgsync.render.gitlab_widget import render_gitlab_summary
 
-        say_json(gitlab_summary(plan))
+        say_json(render_gitlab_summary(plan))
     elif output == "markdown":
-        from imgsync.render.plan_markdown import plan_markdown
+        from imgsync.render.plan_markdown import render_plan_markdown
 
-        say(plan_markdown(plan, explain=explain, show_kept=show_kept).rstrip("\n"))
+        say(render_plan_markdown(plan, explain=explain, show_kept=show_kept).rstrip("\n"))
     else:
-        from imgsync.render.plan_table import plan_table
+        from imgsync.render.plan_table import render_plan_table
 
-        say_table(plan_table(plan, show_kept=show_kept, explain=explain))
+        say_table(render_plan_table(plan, show_kept=show_kept, explain=explain))
 
 
 def print_report(report: Report, *, output: str) -> None:
@@ -47,13 +47,13 @@ def print_report(report: Report, *, output: str) -> None:
 
         say_json(report_document(report))
     elif output == "markdown":
-        from imgsync.render.report_markdown import report_markdown
+        from imgsync.render.report_markdown import render_report_markdown
 
-        say(report_markdown(report).rstrip("\n"))
+        say(render_report_markdown(report).rstrip("\n"))
     else:
-        from imgsync.render.report_table import report_table
+        from imgsync.render.report_table import render_report_table
 
-        say_table(report_table(report))
+        say_table(render_report_table(report))
 
 
 def print_verification(found: Verification, *, output: str, show_ok: bool) -> None:
@@ -63,13 +63,13 @@ def print_verification(found: Verification, *, output: str, show_ok: bool) -> No
 
         say_json(verification_document(found))
     elif output == "markdown":
-        from imgsync.render.verification_markdown import verification_markdown
+        from imgsync.render.verification_markdown import render_verification_markdown
 
-        say(verification_markdown(found).rstrip("\n"))
+        say(render_verification_markdown(found).rstrip("\n"))
     else:
-        from imgsync.render.verification_table import verification_table
+        from imgsync.render.verification_table import render_verification_table
 
-        say_table(verification_table(found, show_ok=show_ok))
+        say_table(render_verification_table(found, show_ok=show_ok))
 
 
 def plan_json(plan: Plan, config: Config, *, explain: bool) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def check_writable(*paths: str | None) -> None:
             raise UsageError(f"{path or 'the empty name'} cannot be written", hint="name a file in a folder that is there and can be written")
 
 
-def step_summary(markdown: Callable[[], str], *, log: Log) -> None:
+def step_summary(markdown: Callable[[], str], *, log: Logger) -> None:
     """Add what *markdown* gives to the summary of the step, when run in GitHub Actions; a summary that cannot be written is told of, and no more."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:

@@ -26,8 +26,9 @@ from imgsync.errors import RateLimitedError
 from imgsync.images.completeness import Completeness
 from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
-from imgsync.logs.configure import LogStream, configure_logging
-from imgsync.logs.events import Log
+from imgsync.logs.configure import configure_logging
+from imgsync.logs.logger import Logger
+from imgsync.logs.stream import LogStream
 from imgsync.oci.limits.retry import RetryDetails
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import Inquiry
@@ -55,7 +56,7 @@ class Session:
 
     registries: Registries
     state: StateStore
-    log: Log
+    log: Logger
     stop: Stop
     common: Common
     throttles: dict[str, int]
@@ -160,7 +161,7 @@ def open_session(trust: RegistriesConfig, common: Common, *, read_only: bool) ->
                 yield Session(registries, place.store, log, stop, common, throttles, began, place.publish)
     finally:
         # While signals are still heard: whoever reads the log may take as long as they like.
-        stream.drained()
+        stream.wait_until_drained()
         undo()
         thread.close()
 
@@ -172,7 +173,7 @@ def _ignored_proxy(trust: RegistriesConfig) -> str:
     return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "")
 
 
-def _first_signal(stop: Stop, log: Log, grace_seconds: float) -> None:
+def _first_signal(stop: Stop, log: Logger, grace_seconds: float) -> None:
     stop.request("a signal asked for it", grace_seconds=grace_seconds, interrupted=True)
     log.warning("run.stopping", reason="a signal asked for it; a second one cuts")
 
@@ -188,7 +189,7 @@ def _second_signal() -> NoReturn:
     os._exit(CUT_EXIT)
 
 
-def _note_retry(log: Log, throttles: dict[str, int], details: RetryDetails) -> None:
+def _note_retry(log: Logger, throttles: dict[str, int], details: RetryDetails) -> None:
     throttled = isinstance(details.error, RateLimitedError)
     if throttled:
         registry = details.error.reference.partition("/")[0] if isinstance(details.error, RateLimitedError) else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.concurrency.stop import Stop
 from imgsync.errors import ImgsyncError
-from imgsync.logs.events import Log
+from imgsync.logs.logger import Logger
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore, open_state
@@ -37,7 +37,7 @@ class Place:
 
 @contextmanager
 def state_at(
-    place: str | None, registries: Registries, *, thread: NativeThread, lock_timeout_seconds: float, log: Log, stop: Stop, read_only: bool
+    place: str | None, registries: Registries, *, thread: NativeThread, lock_timeout_seconds: float, log: Logger, stop: Stop, read_only: bool
 ) -> Iterator[Place]:
     """
     Give the state at *place*, a directory or `oci://HOST/REPOSITORY:TAG`, locked unless *read_only*.
@@ -84,7 +84,7 @@ def state_at(
             remote.push()
 
 
-def remote_state(reference: Reference, registries: Registries, store: StateStore, *, directory: str, log: Log) -> RemoteState:
+def remote_state(reference: Reference, registries: Registries, store: StateStore, *, directory: str, log: Logger) -> RemoteState:
     """Return the state at *reference*, to be kept together with *store*, which lies in *directory*."""
     from imgsync.state.remote.sync import RemoteState
 
@@ -95,7 +95,7 @@ def remote_state(reference: Reference, registries: Registries, store: StateStore
     return RemoteState(client, reference, store, directory=directory, make_repository=lambda: registries.make_repository(client, path), log=log)
 
 
-def _push_after_failure(remote: RemoteState, log: Log) -> None:
+def _push_after_failure(remote: RemoteState, log: Logger) -> None:
     """Push all the same; that the run failed is the news, not that this does too."""
     failure = _failure_to_push(remote)
     if failure is not None:

@@ -1,1 +1,1 @@
-"""Structured logs: set-up and event names."""
+"""Structured logs: set-up, stream and logger interface."""

@@ -9,7 +9,7 @@ from imgsync.concurrency.stop import Stop
 from imgsync.images.completeness import Completeness
 from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
-from imgsync.logs.events import Log
+from imgsync.logs.logger import Logger
 from imgsync.plan.destination_tags import Served
 from imgsync.policy.policy import Gate
 from imgsync.registries.clients import Registries
@@ -33,6 +33,6 @@ class Inquiry:
     refresh: bool
     now: datetime
     stop: Stop
-    log: Log
+    log: Logger
     completeness: Completeness
     served: Served = field(default_factory=Served)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.model import Action
 from imgsync.text.units import format_count
 
-_SHOWN = 12
 # What the reason of an image begins with that lacks something `require` asks for.
 REQUIRED = "not as required: "
 
@@ -51,7 +51,7 @@ def _wanted(facts: Facts) -> tuple[Action, str]:
         return Action.CREATE, "destination not compared: it lets nobody look without a login" if facts.uncompared else "not at the destination"
     if facts.serves == facts.wanted:
         return _same(facts)
-    moved = f"{short(facts.serves)} → {short(facts.wanted)}"
+    moved = f"{shorten_digest(facts.serves)} → {shorten_digest(facts.wanted)}"
     if facts.immutable:
         return Action.REFUSE, f"tag is declared immutable: {moved}"
     if facts.reselected:
@@ -65,8 +65,3 @@ def _same(facts: Facts) -> tuple[Action, str]:
     if facts.missing_referrers:
         return Action.UPDATE, f"{format_count(facts.missing_referrers, 'referrer')} not at the destination"
     return Action.KEEP, "unchanged since it was pushed" if facts.remembered else "same digest at the destination"
-
-
-def short(digest: str) -> str:
-    """Return the first twelve hex digits of *digest*, for people."""
-    return digest.partition(":")[2][:_SHOWN]

@@ -18,10 +18,11 @@ from imgsync.images.image import ManifestCache, pull_manifest, read_image, selec
 from imgsync.images.referrers import Referrers, missing_at
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.registry import RegistryClient, Resolved
+from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.manifest import Descriptor, Manifest, Platform, parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import Inquiry
-from imgsync.plan.decide import REQUIRED, Facts, decide, short
+from imgsync.plan.decide import REQUIRED, Facts, decide
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.min_age import Quarantine
 from imgsync.plan.model import COPIES, PENDING, Action, Change
@@ -126,7 +127,8 @@ class TagPlanner:
             result.changes += changes(resolved, tag)
         except _Moved as moved:
             manifest = moved.manifest
-            result.moved = f"{source} named {short(resolved.digest)} when asked for its digest, and {short(manifest.digest)} when read, which is planned"
+            first, planned = shorten_digest(resolved.digest), shorten_digest(manifest.digest)
+            result.moved = f"{source} named {first} when asked for its digest, and {planned} when read, which is planned"
             result.changes += changes(Resolved(manifest.digest, manifest.media_type), replace(tag, digest=manifest.digest))
 
     def _asked(self, source: Reference, tag: ListedTag, targets: list[_Target]) -> tuple[dict[Reference, str | None], Resolved | None]:

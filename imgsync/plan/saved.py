@@ -14,9 +14,9 @@ from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError, UsageError
 from imgsync.filters.globs import compile_glob
+from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.reference import parse_reference
 from imgsync.plan.context import Inquiry
-from imgsync.plan.decide import short
 from imgsync.plan.declaration_scope import Declared
 from imgsync.plan.min_age import Quarantine
 from imgsync.plan.model import COPIES, Action, Change, Plan
@@ -111,7 +111,7 @@ class _Reviewed:
         source = parse_reference(change.source)
         if record is not None and record.source_digest != change.source_digest and any(glob.fullmatch(source.tag) for glob in self._immutable[change.mirror]):
             since = ", and was mirrored since the plan was made" if self._is_newer(record) else ""
-            moved = f"{short(record.source_digest)} → {short(change.source_digest or '')}"
+            moved = f"{shorten_digest(record.source_digest)} → {shorten_digest(change.source_digest or '')}"
             return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable{since}: {moved}")
         held = self._quarantines[change.mirror].held(source, change.source_digest or "")
         return replace(change, action=Action.HOLD, reason=held) if held else change
@@ -137,7 +137,7 @@ class _Reviewed:
 
     def moved(self, change: Change) -> str:
         """Return a note about the source tag of *change* when it no longer names what was reviewed, "" when it does."""
-        reviewed = short(change.source_digest or "")
+        reviewed = shorten_digest(change.source_digest or "")
         fields = {"mirror": change.mirror, "source": change.source}
         try:
             found = self._registries.source(self._mirrors[change.mirror], check=self._check).resolve(parse_reference(change.source))
@@ -154,7 +154,7 @@ class _Reviewed:
             return note
         if found.digest == change.source_digest:
             return ""
-        note = f"{change.source} moved since the plan was made, {reviewed} → {short(found.digest)}; as reviewed, {reviewed} is applied"
+        note = f"{change.source} moved since the plan was made, {reviewed} → {shorten_digest(found.digest)}; as reviewed, {reviewed} is applied"
         self._log.warning("tag.moved", **fields, reason=note)
         return note
 

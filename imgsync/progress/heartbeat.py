@@ -8,14 +8,14 @@ from typing import Self
 
 from imgsync.apply.report import Outcome
 from imgsync.concurrency.greenlets import call_every
-from imgsync.logs.events import Log
+from imgsync.logs.logger import Logger
 from imgsync.plan.model import Change, Plan
 
 
 class Heartbeat:
     """Logs `apply.progress` at least every so many seconds, also while it is being planned, so that no CI kills a quiet job."""
 
-    def __init__(self, log: Log, *, seconds: float) -> None:
+    def __init__(self, log: Logger, *, seconds: float) -> None:
         """Report to *log* every *seconds*, totals unknown until there is a plan."""
         self._log = log
         self._seconds = seconds

@@ -1,23 +1,14 @@
-"""What `login-check` found, for people and for machines."""
+"""The result of `login-check` as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
 
 from imgsync.registries.access import Access
 from imgsync.text.sanitize import sanitize_short
 
-_FORMAT = "imgsync.access/v1"
 
-
-def access_document(found: Sequence[Access]) -> dict[str, Any]:
-    """Return *found* as a JSON document; texts that say nothing are null."""
-    return {"format": _FORMAT, "access": [{name: value if value != "" else None for name, value in asdict(one).items()} for one in found]}
-
-
-def access_table(found: Sequence[Access]) -> str:
+def render_access_table(found: Sequence[Access]) -> str:
     """Return *found* as text, lines ending in newlines; what is wrong is marked x."""
     return "\n".join(_lines(found)) + "\n"
 

@@ -9,13 +9,13 @@ from imgsync.text.sanitize import sanitize_line, sanitize_short
 from imgsync.text.units import format_count
 
 
-def error_lines(errors: tuple[FileError, ...]) -> list[str]:
+def render_errors(errors: tuple[FileError, ...]) -> list[str]:
     """Return one line per error and a last one with their number."""
     files = len({error.file for error in errors})
     return [*(sanitize_short(str(error)) for error in errors), f"{format_count(len(errors), 'error')} in {format_count(files, 'file')}"]
 
 
-def workflow_commands(errors: Iterable[FileError]) -> list[str]:
+def render_annotations(errors: Iterable[FileError]) -> list[str]:
     """Return a workflow command per error; GitHub shows it beside its line."""
     found = []
     for error in errors:

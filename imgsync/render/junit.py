@@ -8,13 +8,13 @@ from xml.etree import ElementTree as ET
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import PlanError
-from imgsync.render.sections import mirror_names
+from imgsync.render.mirror_sections import merge_names
 from imgsync.text.sanitize import sanitize_short
 
 _Say = Callable[[ET.Element, Outcome], None]
 
 
-def report_junit(report: Report) -> str:
+def render_report_junit(report: Report) -> str:
     """
     Return *report* as a JUnit document, its declaration included.
 
@@ -27,7 +27,7 @@ def report_junit(report: Report) -> str:
     for error in report.errors:
         errors[error.mirror].append(error)
     root = ET.Element("testsuites", name="imgsync", time=_seconds(report.seconds))
-    for mirror in mirror_names(outcomes, errors):
+    for mirror in merge_names(outcomes, errors):
         _suite(root, mirror, outcomes[mirror], errors[mirror], timestamp=report.created_at)
     _count(root, root)
     ET.indent(root)

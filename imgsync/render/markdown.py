@@ -21,7 +21,7 @@ _WORD = r"(?![a-f]{7,}\b)[A-Za-z]+(?:'[a-z]+)?"
 _PLAIN = re.compile(rf"(?:{_WORD}|\((?:{_WORD}|[0-9]{{1,6}})\))[,.;:]?|[0-9]{{1,6}}[,;:]?|→")
 
 
-def code(text: str, *, in_table: bool = False) -> str:
+def format_code(text: str, *, in_table: bool = False) -> str:
     """Return *text* as a code span; in a table its pipes do not end the cell. Empty text is nothing."""
     return _span(_clipped(sanitize_short(text)), in_table=in_table)
 
@@ -38,7 +38,7 @@ def _span(shown: str, *, in_table: bool) -> str:
     return span.replace("|", r"\|") if in_table else span
 
 
-def prose(text: str, *, in_table: bool = False) -> str:
+def format_prose(text: str, *, in_table: bool = False) -> str:
     """Return *text* as it reads, what is not plainly a word in code spans."""
     found = []
     for plain, words in itertools.groupby(_clipped(sanitize_short(text)).split(), key=lambda word: _PLAIN.fullmatch(word) is not None):
@@ -47,14 +47,14 @@ def prose(text: str, *, in_table: bool = False) -> str:
     return " ".join(found)
 
 
-def error_line(error: PlanError, *, aside: str = "") -> str:
+def format_error(error: PlanError, *, aside: str = "") -> str:
     """Return the item of a list that tells of *error*; *aside*, words of ours, stands behind what it is about."""
-    mirror = f" (mirror {code(error.mirror)})" if error.mirror else ""
-    hint = f"; hint: {prose(error.hint)}" if error.hint else ""
-    return f"- {code(error.reference) or 'error'}{mirror}{aside}: {prose(error.message)}{hint}"
+    mirror = f" (mirror {format_code(error.mirror)})" if error.mirror else ""
+    hint = f"; hint: {format_prose(error.hint)}" if error.hint else ""
+    return f"- {format_code(error.reference) or 'error'}{mirror}{aside}: {format_prose(error.message)}{hint}"
 
 
-def html_code(text: str) -> str:
+def format_html_code(text: str) -> str:
     """Return *text* for a line of HTML within Markdown, where no Markdown is read: escaped, in a `code` element."""
     return f"<code>{html.escape(_clipped(sanitize_short(text)))}</code>"
 

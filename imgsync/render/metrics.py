@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from imgsync import __version__
 from imgsync.apply.report import Report, Result
-from imgsync.render.sections import mirror_names
+from imgsync.render.mirror_sections import merge_names
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -23,7 +23,7 @@ _RESULTS = (Result.COPIED, Result.KEPT, Result.HELD, Result.REFUSED, Result.FAIL
 _BLOBS = ("copied", "mounted", "present")
 
 
-def metrics_text(
+def render_metrics(
     report: Report,
     *,
     mirrors: Sequence[str],
@@ -55,7 +55,7 @@ def metrics_text(
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
-    names = mirror_names(mirrors, (outcome.change.mirror for outcome in report.outcomes), (error.mirror for error in report.errors))
+    names = merge_names(mirrors, (outcome.change.mirror for outcome in report.outcomes), (error.mirror for error in report.errors))
     _add_mirrors(registry, report, names)
     _add_registries(registry, requests, throttles)
     _add_run(registry, report, last_success, now=now, exit_code=exit_code)
@@ -93,7 +93,7 @@ def _add_registries(registry: CollectorRegistry, requests: Mapping[str, Mapping[
             for method, count in methods.items():
                 asked.labels(name, side, method).set(count)
     throttled = Gauge("imgsync_registry_throttles", "How often a registry asked the last run for patience.", ["registry"], registry=registry)
-    for name in mirror_names((name for registries in requests.values() for name in registries), throttles):
+    for name in merge_names((name for registries in requests.values() for name in registries), throttles):
         throttled.labels(name).set(throttles.get(name, 0))
 
 

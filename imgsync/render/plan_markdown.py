@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from imgsync import __version__
-from imgsync.plan.decide import short
+from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.model import Action, Change, FilterStep, Plan, PlanError, PullCost
-from imgsync.render.markdown import code, error_line, html_code, prose
-from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
-from imgsync.render.sections import Section, image_name, sections
-from imgsync.render.words import is_unchanged, pulls, reason_of, requests, sums, to_apply
+from imgsync.render.limited_page import MIN_LIMIT, Block, Entry, count_characters, fill_blocks, format_omissions
+from imgsync.render.markdown import format_code, format_error, format_html_code, format_prose
+from imgsync.render.mirror_sections import MirrorSection, group_by_mirror, split_image_name
+from imgsync.render.plan_summary import describe_reason, format_apply_requests, format_counts, format_pulls, format_requests, is_unchanged
 from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-plan -->"
@@ -23,10 +23,10 @@ _ROWS = (Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 _IMPORTANCE = (Action.UPDATE, Action.HOLD, Action.CREATE)
 _DROPPED_SHOWN = 20
 _CLOSING_RESERVE = 200
-_Rows = list[tuple[Section, Block]]
+_Rows = list[tuple[MirrorSection, Block]]
 
 
-def plan_markdown(plan: Plan, *, limit: int = 60_000, explain: bool = False, show_kept: bool = False) -> str:
+def render_plan_markdown(plan: Plan, *, limit: int = 60_000, explain: bool = False, show_kept: bool = False) -> str:
     """
     Return *plan* as Markdown of at most *limit* characters, its first line a marker by which a comment is found again.
 
@@ -36,22 +36,22 @@ def plan_markdown(plan: Plan, *, limit: int = 60_000, explain: bool = False, sho
     Raises:
         ValueError: *limit* is under 1,000.
     """
-    if limit < SMALLEST:
-        raise ValueError(f"a page needs at least {SMALLEST} characters, not {limit}")
+    if limit < MIN_LIMIT:
+        raise ValueError(f"a page needs at least {MIN_LIMIT} characters, not {limit}")
     opening = _opening(plan)
     page = _Page(plan, explain=explain, show_kept=show_kept)
-    left = fill(page.entries(), room=limit - length(opening) - _CLOSING_RESERVE)
-    return f"{opening}{page}{left_out(left, 'change', 'error', 'note', shown_by='imgsync show plan.json')}"
+    left = fill_blocks(page.entries(), room=limit - count_characters(opening) - _CLOSING_RESERVE)
+    return f"{opening}{page}{format_omissions(left, 'change', 'error', 'note', shown_by='imgsync show plan.json')}"
 
 
 def _opening(plan: Plan) -> str:
     unchanged = is_unchanged(plan)
-    heading = f"### imgsync plan `{plan.id}` — {'no changes' if unchanged else ', '.join(sums(plan))}"
+    heading = f"### imgsync plan `{plan.id}` — {'no changes' if unchanged else ', '.join(format_counts(plan))}"
     transfer = [] if unchanged else [f"Transfer **{format_bytes(plan.transfer_bytes)}** (blobs counted once per destination registry)"]
-    made = f"planned {code(plan.created_at[:40])}" if plan.created_at else "planned"
+    made = f"planned {format_code(plan.created_at[:40])}" if plan.created_at else "planned"
     spent = f"{made} in {format_duration(plan.seconds)} by imgsync {__version__}"
-    asked = [f"asked: {', '.join(requests(plan))}"] if requests(plan) else []
-    coming = [f"applying takes at most {', '.join(to_apply(plan))}"] if to_apply(plan) else []
+    asked = [f"asked: {', '.join(format_requests(plan))}"] if format_requests(plan) else []
+    coming = [f"applying takes at most {', '.join(format_apply_requests(plan))}"] if format_apply_requests(plan) else []
     facts = [f"{format_count(plan.counts['keep'], 'tag')} up to date", *transfer, *coming, *asked, spent]
     return f"{MARKER}\n{heading}\n\n{' · '.join(facts)}\n"
 
@@ -68,7 +68,7 @@ class _Page:
         self._refused = Block(head=f"\n> [!CAUTION]\n{refused}\n", more="> - … and {} more refused\n")
         self._errors = Block(head=f"\n**{format_count(len(plan.errors), 'error')}**: what these concern is not planned.\n\n", more="- … and {} more errors\n")
         self._prune = Block(head=f"\n{prune}| | tag | mirror | why |\n|---|---|---|---|\n", tail="\n</details>\n", more="\n… and {} more to delete.\n")
-        self._mirrors = [(section, Block(head=_summary(section), tail="\n</details>\n")) for section in sections(plan)]
+        self._mirrors = [(section, Block(head=_summary(section), tail="\n</details>\n")) for section in group_by_mirror(plan)]
 
     def __str__(self) -> str:
         """Return the blocks in the order they are read."""
@@ -101,59 +101,60 @@ class _Page:
                 yield Entry(block, partial(_row, change, section.notes.destinations, now=now), counts_as, position)
 
 
-def _summary(section: Section) -> str:
+def _summary(section: MirrorSection) -> str:
     notes = section.notes
     alarming = section.errors or section.of(Action.REFUSE)
-    way = f"{html_code(notes.source)} → {', '.join(map(html_code, notes.destinations[:3]))}{' …' if len(notes.destinations) > 3 else ''}"
-    place = html_code(f"{notes.file}:{notes.line}")
+    way = f"{format_html_code(notes.source)} → {', '.join(map(format_html_code, notes.destinations[:3]))}{' …' if len(notes.destinations) > 3 else ''}"
+    place = format_html_code(f"{notes.file}:{notes.line}")
     counts = Counter(change.action for change in section.changes)
     found = [f"{counts[action]} {action.value}" for action in Action if counts[action]]
     errors = [format_count(len(section.errors), "error")] if section.errors else []
     parts = [
-        f"<b>{html_code(notes.mirror)}</b>",
+        f"<b>{format_html_code(notes.mirror)}</b>",
         *([way, place] if notes.file else []),
         ", ".join([*found, *errors]) or ("suspended" if notes.suspended else "nothing"),
     ]
     return f"\n<details{' open' if alarming else ''}><summary>{' · '.join(parts)}</summary>\n"
 
 
-def _notes(section: Section) -> list[str]:
+def _notes(section: MirrorSection) -> list[str]:
     suspended = ["suspended: declared but left alone for now"] if section.notes.suspended else []
     return [*suspended, *section.notes.notes]
 
 
 def _note_line(text: str) -> str:
-    return f"- {prose(text)}"
+    return f"- {format_prose(text)}"
 
 
 def _pulls_line(cost: PullCost) -> str:
-    return f"- {code(cost.registry)} counts pulls: {pulls(cost)}."
+    return f"- {format_code(cost.registry)} counts pulls: {format_pulls(cost)}."
 
 
 def _refused_line(change: Change) -> str:
-    return f"> - {code(change.destination)} (mirror {code(change.mirror)}): {prose(change.reason)}"
+    return f"> - {format_code(change.destination)} (mirror {format_code(change.mirror)}): {format_prose(change.reason)}"
 
 
 def _error_line(error: PlanError) -> str:
-    return error_line(error, aside="; left for a later run" if error.later else "")
+    return format_error(error, aside="; left for a later run" if error.later else "")
 
 
 def _delete_row(change: Change) -> str:
-    return f"| - delete | {code(change.destination, in_table=True)} | {code(change.mirror, in_table=True)} | {prose(change.reason, in_table=True)} |"
+    cells = (format_code(change.destination, in_table=True), format_code(change.mirror, in_table=True), format_prose(change.reason, in_table=True))
+    return f"| - delete | {' | '.join(cells)} |"
 
 
 def _row(change: Change, destinations: tuple[str, ...], *, now: str) -> str:
-    name, elsewhere = image_name(change, destinations)
-    image = " → ".join(code(text, in_table=True) for text in (name, elsewhere) if text)
+    name, elsewhere = split_image_name(change, destinations)
+    image = " → ".join(format_code(text, in_table=True) for text in (name, elsewhere) if text)
     digests = (change.destination_digest, change.source_digest)
-    moved = " → ".join(dict.fromkeys(code(short(digest), in_table=True) for digest in digests if digest))
+    moved = " → ".join(dict.fromkeys(format_code(shorten_digest(digest), in_table=True) for digest in digests if digest))
     size = "" if change.size_bytes is None else format_bytes(change.size_bytes)
     word = "**refuse**" if change.action is Action.REFUSE else change.action.value
-    return f"| {change.action.glyph} {word} | {image} | {moved} | {size} | {prose(reason_of(change, now=now), in_table=True)} |"
+    return f"| {change.action.glyph} {word} | {image} | {moved} | {size} | {format_prose(describe_reason(change, now=now), in_table=True)} |"
 
 
 def _step_line(step: FilterStep) -> str:
-    shown = " ".join(code(tag[:128]) for tag in step.dropped[:_DROPPED_SHOWN])
+    shown = " ".join(format_code(tag[:128]) for tag in step.dropped[:_DROPPED_SHOWN])
     more = f" … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
     dropped = f", {len(step.dropped)} dropped: {shown}{more}" if step.dropped else ""
-    return f"- {code(step.repository)} {prose(step.step)}: {step.left} left{dropped}"
+    return f"- {format_code(step.repository)} {format_prose(step.step)}: {step.left} left{dropped}"

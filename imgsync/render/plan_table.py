@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from imgsync.plan.model import Action, Change, FilterStep, Plan
-from imgsync.render.sections import Section, image_name, sections
-from imgsync.render.words import is_unchanged, is_what, pulls, reason_of, requests, sums, to_apply
+from imgsync.render.mirror_sections import MirrorSection, group_by_mirror, split_image_name
+from imgsync.render.plan_summary import describe_action, describe_reason, format_apply_requests, format_counts, format_pulls, format_requests, is_unchanged
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
 
@@ -17,13 +17,13 @@ _MOST_LINES = 50
 _FOLDED_LINES = 20
 
 
-def plan_table(plan: Plan, *, show_kept: bool, explain: bool) -> str:
+def render_plan_table(plan: Plan, *, show_kept: bool, explain: bool) -> str:
     """Return *plan* as text, lines ending in newlines; kept tags as a count and long lists folded unless *show_kept*."""
     return "\n".join(_lines(plan, show_kept=show_kept, explain=explain)) + "\n"
 
 
 def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
-    for section in sections(plan):
+    for section in group_by_mirror(plan):
         notes = section.notes
         if not (notes.suspended or section.errors or explain or show_kept or any(change.action is not Action.KEEP for change in section.changes)):
             continue
@@ -42,7 +42,7 @@ def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
     yield from _summary(plan)
 
 
-def _heading(section: Section) -> str:
+def _heading(section: MirrorSection) -> str:
     notes = section.notes
     if not notes.file:
         return sanitize_short(notes.mirror) or "no mirror"
@@ -50,7 +50,7 @@ def _heading(section: Section) -> str:
     return f"{sanitize_short(notes.mirror)}   {way}   {sanitize_short(notes.file)}:{notes.line}"
 
 
-def _change_lines(section: Section, *, show_all: bool, now: str) -> Iterator[str]:
+def _change_lines(section: MirrorSection, *, show_all: bool, now: str) -> Iterator[str]:
     kept = section.of(Action.KEEP)
     others = [change for change in section.changes if change.action is not Action.DELETE and (show_all or change.action is not Action.KEEP)]
     yield from _folded(others, section.notes.destinations, show_all=show_all, now=now)
@@ -76,17 +76,17 @@ def _folded(changes: Sequence[Change], destinations: tuple[str, ...], *, show_al
     last = {change.action: number for number, (change, _) in enumerate(shown)}
     for number, (change, name) in enumerate(shown):
         size = "" if change.size_bytes is None else format_bytes(change.size_bytes)
-        yield f"  {change.action.glyph} {name:<{width}}   {change.action.value:<6}   {size:>10}   {sanitize_short(reason_of(change, now=now))}"
+        yield f"  {change.action.glyph} {name:<{width}}   {change.action.value:<6}   {size:>10}   {sanitize_short(describe_reason(change, now=now))}"
         if change.action in folded and last[change.action] == number:
-            yield f"    … and {counts[change.action] - _FOLDED_LINES} more {is_what(change.action)} (imgsync plan --all lists them)"
+            yield f"    … and {counts[change.action] - _FOLDED_LINES} more {describe_action(change.action)} (imgsync plan --all lists them)"
 
 
 def _name(change: Change, destinations: tuple[str, ...]) -> str:
-    name, elsewhere = image_name(change, destinations)
+    name, elsewhere = split_image_name(change, destinations)
     return f"{sanitize_short(name)} → {sanitize_short(elsewhere)}" if elsewhere else sanitize_short(name)
 
 
-def _explained(section: Section) -> Iterator[str]:
+def _explained(section: MirrorSection) -> Iterator[str]:
     for step in section.notes.steps:
         yield f"    {sanitize_short(step.repository)}   {sanitize_short(step.step)}: {step.left} left{_dropped(step)}"
 
@@ -100,14 +100,14 @@ def _dropped(step: FilterStep) -> str:
 
 
 def _summary(plan: Plan) -> Iterator[str]:
-    asked = requests(plan)
+    asked = format_requests(plan)
     spent = ", ".join([*asked, format_duration(plan.seconds)])
     kept = plan.counts["keep"]
     if is_unchanged(plan):
         yield f"No changes. {format_count(kept, 'tag')} up to date ({spent})."
         return
-    yield f"Plan {plan.id}: {', '.join([*sums(plan), f'{kept} up to date'])}."
+    yield f"Plan {plan.id}: {', '.join([*format_counts(plan), f'{kept} up to date'])}."
     yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). {'Asked:' if asked else 'Planned in'} {spent}."
-    if coming := to_apply(plan):
+    if coming := format_apply_requests(plan):
         yield f"  Applying takes at most {', '.join(coming)}."
-    yield from (f"  {sanitize_short(cost.registry)} counts pulls: {pulls(cost)}." for cost in plan.pulls)
+    yield from (f"  {sanitize_short(cost.registry)} counts pulls: {format_pulls(cost)}." for cost in plan.pulls)

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from imgsync import __version__
 from imgsync.apply.report import Outcome, Report, Result
-from imgsync.plan.decide import short
+from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.model import PlanError
-from imgsync.render.words import reason_of
+from imgsync.render.plan_summary import describe_reason
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
 
@@ -65,7 +65,7 @@ _ERROR = (_Column("Reference", "code"), _Column("Mirror", "name"), _Column("What
 _COPY = (*_IMAGE, _Column("Digest", "code"), _Column("Moved", "number"), _Column("Took", "number"))
 
 
-def report_html(report: Report) -> str:
+def render_report_html(report: Report) -> str:
     """Return *report* as a page: what failed first, then what is left, refused, deleted, on hold and copied; kept tags are only counted."""
     # Imported now: few runs make a page.
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -137,11 +137,11 @@ def _refused(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _with_reason(now: str) -> Callable[[Outcome], tuple[str, ...]]:
-    return lambda outcome: (*_image(outcome), reason_of(outcome.change, now=now))
+    return lambda outcome: (*_image(outcome), describe_reason(outcome.change, now=now))
 
 
 def _copied(outcome: Outcome) -> tuple[str, ...]:
-    return *_image(outcome), short(outcome.digest or ""), format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
+    return *_image(outcome), shorten_digest(outcome.digest or ""), format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
 
 
 def _charts(report: Report) -> Iterator[_Chart]:

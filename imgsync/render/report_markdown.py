@@ -8,10 +8,10 @@ from functools import partial
 
 from imgsync import __version__
 from imgsync.apply.report import Outcome, Report, Result
-from imgsync.plan.decide import short
-from imgsync.render.markdown import code, error_line, prose
-from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
-from imgsync.render.words import reason_of
+from imgsync.oci.spec.digest import shorten_digest
+from imgsync.render.limited_page import MIN_LIMIT, Block, Entry, count_characters, fill_blocks, format_omissions
+from imgsync.render.markdown import format_code, format_error, format_prose
+from imgsync.render.plan_summary import describe_reason
 from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-report -->"
@@ -20,7 +20,7 @@ _CLOSING_RESERVE = 200
 _WORDS = (Result.FAILED, Result.REMAINING, Result.REFUSED, Result.DELETED, Result.HELD, Result.COPIED, Result.KEPT)
 
 
-def report_markdown(report: Report, *, limit: int = 60_000) -> str:
+def render_report_markdown(report: Report, *, limit: int = 60_000) -> str:
     """
     Return *report* as Markdown of at most *limit* characters (UTF-16 units), its first line a marker by which a comment is found again.
 
@@ -29,12 +29,12 @@ def report_markdown(report: Report, *, limit: int = 60_000) -> str:
     Raises:
         ValueError: *limit* is under 1,000.
     """
-    if limit < SMALLEST:
-        raise ValueError(f"a page needs at least {SMALLEST} characters, not {limit}")
+    if limit < MIN_LIMIT:
+        raise ValueError(f"a page needs at least {MIN_LIMIT} characters, not {limit}")
     opening = _opening(report)
     page = _Page(report)
-    left = fill(page.entries(), room=limit - length(opening) - _CLOSING_RESERVE)
-    return f"{opening}{page}{left_out(left, 'outcome', 'error', 'note', shown_by='imgsync show report.json')}"
+    left = fill_blocks(page.entries(), room=limit - count_characters(opening) - _CLOSING_RESERVE)
+    return f"{opening}{page}{format_omissions(left, 'outcome', 'error', 'note', shown_by='imgsync show report.json')}"
 
 
 def _opening(report: Report) -> str:
@@ -42,13 +42,13 @@ def _opening(report: Report) -> str:
     found = [f"{counts[word]} {word}" for word in _WORDS if counts[word]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
     stopped = counts[Result.REMAINING]
-    heading = f"### imgsync apply {code(report.plan_id[:64])} — {', '.join([*found, *errors]) or 'nothing to do'}"
+    heading = f"### imgsync apply {format_code(report.plan_id[:64])} — {', '.join([*found, *errors]) or 'nothing to do'}"
     moved = f"Moved **{format_bytes(report.total('bytes_copied'))}** in {format_count(report.total('blobs_copied'), 'blob')}"
     spared = f"{report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already there"
-    ended = [f"ended {code(report.created_at[:40])}"] if report.created_at else []
+    ended = [f"ended {format_code(report.created_at[:40])}"] if report.created_at else []
     facts = " · ".join([f"{moved}; {spared}", format_duration(report.seconds), *ended, f"imgsync {__version__}"])
     again = (
-        f"\n**Stopped** ({prose(report.stopped[:100]) or 'an image failed'}): {format_count(stopped, 'image')} left. Run it again to go on.\n"
+        f"\n**Stopped** ({format_prose(report.stopped[:100]) or 'an image failed'}): {format_count(stopped, 'image')} left. Run it again to go on.\n"
         if stopped
         else ""
     )
@@ -76,7 +76,7 @@ class _Page:
     def entries(self) -> Iterator[Entry]:
         """Yield every line that there is to say, the most important first."""
         yield from self._of(Result.FAILED, self._failed, _failed_line)
-        yield from (Entry(self._errors, partial(error_line, error), "error") for error in self._report.errors)
+        yield from (Entry(self._errors, partial(format_error, error), "error") for error in self._report.errors)
         yield from self._of(Result.REFUSED, self._refused, _refused_line)
         yield from (Entry(self._notes, partial(_note_line, note), "note") for note in self._report.notes)
         yield from self._of(Result.REMAINING, self._remaining, _remaining_row)
@@ -94,16 +94,18 @@ def _table(title: str, headings: str) -> Block:
 
 def _failed_line(outcome: Outcome) -> str:
     change = outcome.change
-    hint = f"; hint: {prose(outcome.hint)}" if outcome.hint else ""
-    return f"- {code(change.source)} → {code(change.destination)} (mirror {code(change.mirror)}): {prose(outcome.error or '')}{hint}"
+    hint = f"; hint: {format_prose(outcome.hint)}" if outcome.hint else ""
+    way = f"{format_code(change.source)} → {format_code(change.destination)} (mirror {format_code(change.mirror)})"
+    return f"- {way}: {format_prose(outcome.error or '')}{hint}"
 
 
 def _refused_line(outcome: Outcome) -> str:
-    return f"> - {code(outcome.change.destination)} (mirror {code(outcome.change.mirror)}): {prose(outcome.error or outcome.change.reason)}"
+    change = outcome.change
+    return f"> - {format_code(change.destination)} (mirror {format_code(change.mirror)}): {format_prose(outcome.error or change.reason)}"
 
 
 def _note_line(note: str) -> str:
-    return f"- {prose(note)}"
+    return f"- {format_prose(note)}"
 
 
 def _remaining_row(outcome: Outcome) -> str:
@@ -112,14 +114,14 @@ def _remaining_row(outcome: Outcome) -> str:
 
 def _reason_row(outcome: Outcome, *, now: str = "") -> str:
     change = outcome.change
-    return f"| {_cell(change.destination)} | {_cell(change.mirror)} | {prose(reason_of(change, now=now), in_table=True)} |"
+    return f"| {_cell(change.destination)} | {_cell(change.mirror)} | {format_prose(describe_reason(change, now=now), in_table=True)} |"
 
 
 def _copied_row(outcome: Outcome) -> str:
     change = outcome.change
     moved, took = format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
-    return f"| {_cell(change.destination)} | {_cell(change.mirror)} | {_cell(short(outcome.digest or ''))} | {moved} | {took} |"
+    return f"| {_cell(change.destination)} | {_cell(change.mirror)} | {_cell(shorten_digest(outcome.digest or ''))} | {moved} | {took} |"
 
 
 def _cell(text: str) -> str:
-    return code(text, in_table=True)
+    return format_code(text, in_table=True)

@@ -10,7 +10,7 @@ from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_duration
 
 
-def report_table(report: Report) -> str:
+def render_report_table(report: Report) -> str:
     """Return *report* as text, lines ending in newlines."""
     return "\n".join(_lines(report)) + "\n"
 

@@ -7,25 +7,25 @@ from functools import partial
 
 from imgsync import __version__
 from imgsync.plan.findings import REPAIRABLE, Condition, Finding, Verification
-from imgsync.render.markdown import code, error_line, prose
-from imgsync.render.page import SMALLEST, Block, Entry, fill, left_out, length
-from imgsync.render.verification_table import summary_line
+from imgsync.render.limited_page import MIN_LIMIT, Block, Entry, count_characters, fill_blocks, format_omissions
+from imgsync.render.markdown import format_code, format_error, format_prose
+from imgsync.render.verification_table import format_verdict
 
 MARKER = "<!-- imgsync-verify -->"
 _CLOSING_RESERVE = 200
 
 
-def verification_markdown(found: Verification, *, limit: int = 60_000) -> str:
+def render_verification_markdown(found: Verification, *, limit: int = 60_000) -> str:
     """
     Return *found* as Markdown of at most *limit* characters (UTF-16 units), its first line a marker by which a comment is found again.
 
     Raises:
         ValueError: *limit* is under 1,000.
     """
-    if limit < SMALLEST:
-        raise ValueError(f"a page needs at least {SMALLEST} characters, not {limit}")
+    if limit < MIN_LIMIT:
+        raise ValueError(f"a page needs at least {MIN_LIMIT} characters, not {limit}")
     remedy = "\nRepair it with `imgsync apply --refresh`.\n" if any(finding.condition in REPAIRABLE for finding in found.findings) else ""
-    opening = f"{MARKER}\n### imgsync verify — {summary_line(found)}\n{remedy}\n<sub>imgsync {__version__}</sub>\n"
+    opening = f"{MARKER}\n### imgsync verify — {format_verdict(found)}\n{remedy}\n<sub>imgsync {__version__}</sub>\n"
     errors = Block(head="\n**Could not be asked**\n\n", more="- … and {} more errors\n")
     drift = Block(head="\n| tag | mirror | condition | why |\n|---|---|---|---|\n")
     held = Block(
@@ -33,17 +33,17 @@ def verification_markdown(found: Verification, *, limit: int = 60_000) -> str:
         tail="\n</details>\n",
         more="\n… and {} more.\n",
     )
-    left = fill(_entries(found, errors, drift, held), room=limit - length(opening) - _CLOSING_RESERVE)
-    return f"{opening}{errors}{drift}{held}{left_out(left, 'error', 'tag', shown_by='imgsync verify')}"
+    left = fill_blocks(_entries(found, errors, drift, held), room=limit - count_characters(opening) - _CLOSING_RESERVE)
+    return f"{opening}{errors}{drift}{held}{format_omissions(left, 'error', 'tag', shown_by='imgsync verify')}"
 
 
 def _entries(found: Verification, errors: Block, drift: Block, held: Block) -> Iterator[Entry]:
-    yield from (Entry(errors, partial(error_line, error), "error") for error in found.errors)
+    yield from (Entry(errors, partial(format_error, error), "error") for error in found.errors)
     yield from (Entry(drift, partial(_row, finding), "tag") for finding in found.drift)
     yield from (Entry(held, partial(_row, finding), "tag") for finding in found.findings if finding.condition is Condition.HELD)
 
 
 def _row(finding: Finding) -> str:
     why = f"{finding.reason}; {finding.hint}" if finding.hint else finding.reason
-    cells = (code(finding.destination, in_table=True), code(finding.mirror, in_table=True), finding.condition.value, prose(why, in_table=True))
-    return f"| {' | '.join(cells)} |"
+    tag, mirror = (format_code(text, in_table=True) for text in (finding.destination, finding.mirror))
+    return f"| {tag} | {mirror} | {finding.condition.value} | {format_prose(why, in_table=True)} |"

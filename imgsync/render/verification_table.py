@@ -19,7 +19,7 @@ _SIGNS = {
 }
 
 
-def verification_table(found: Verification, *, show_ok: bool) -> str:
+def render_verification_table(found: Verification, *, show_ok: bool) -> str:
     """Return *found* as text, lines ending in newlines; what is as declared as a count unless *show_ok*."""
     return "\n".join(_lines(found, show_ok=show_ok)) + "\n"
 
@@ -34,12 +34,12 @@ def _lines(found: Verification, *, show_ok: bool) -> Iterator[str]:
         yield f"  x {sanitize_short(error.reference)}   error   {sanitize_short(error.message)}"
         if error.hint:
             yield f"      hint: {sanitize_short(error.hint)}"
-    yield summary_line(found)
+    yield format_verdict(found)
     if any(finding.condition in REPAIRABLE for finding in found.findings):
         yield "Repair it with: imgsync apply --refresh"
 
 
-def summary_line(found: Verification) -> str:
+def format_verdict(found: Verification) -> str:
     """Return *found* in one sentence."""
     counts = [f"{found.count(condition)} {condition.value}" for condition in Condition if condition is Condition.OK or found.count(condition)]
     errors = [f"{len(found.errors)} {'error' if len(found.errors) == 1 else 'errors'}"] if found.errors else []

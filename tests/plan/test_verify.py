@@ -10,7 +10,7 @@ import pytest
 
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import PlanError
-from imgsync.render.verification_markdown import verification_markdown
+from imgsync.render.verification_markdown import render_verification_markdown
 from tests.support.images import OCI, Image, digest_of, image, index, layer, push, request, to_json
 from tests.support.registry_process import LOGIN
 from tests.support.rendered import render_markdown
@@ -315,7 +315,7 @@ def test_markdown_fits_and_loses_nothing_count_of():
     errors = tuple(PlanError(hostile, hostile, hostile) for _ in range(2000))
 
     for limit in (1000, 5000, 60_000):
-        text = verification_markdown(Verification(findings, errors), limit=limit)
+        text = render_verification_markdown(Verification(findings, errors), limit=limit)
 
         assert len(text.encode("utf-16-le")) // 2 <= limit
         rows, items = text.count("\n| "), text.count("\n- `")

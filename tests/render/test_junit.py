@@ -8,13 +8,13 @@ from hypothesis import given
 
 from imgsync.apply.report import Report
 from imgsync.plan.model import PlanError
-from imgsync.render.junit import report_junit
+from imgsync.render.junit import render_report_junit
 from tests.support.plans import report, reports
 
 
 def test_each_reference_is_a_case_of_its_mirror():
     """Failures and refusals fail, errors err, what is left or held is skipped, all else passes."""
-    root = ET.fromstring(report_junit(report()))
+    root = ET.fromstring(render_report_junit(report()))
     cases = {case.get("name"): [child.tag for child in case] for case in root.iter("testcase")}
 
     assert [suite.get("name") for suite in root] == ["a", "b"]
@@ -43,7 +43,7 @@ def test_each_reference_is_a_case_of_its_mirror():
 
 def test_what_is_left_for_later_is_skipped():
     """An error that another run mends by itself fails no pipeline's tests."""
-    root = ET.fromstring(report_junit(Report("abcd1234", (), (PlanError("a", "s.io/x", "the pulls are spent", later=True),))))
+    root = ET.fromstring(render_report_junit(Report("abcd1234", (), (PlanError("a", "s.io/x", "the pulls are spent", later=True),))))
 
     assert (root.get("errors"), root.get("skipped")) == ("0", "1")
 
@@ -51,7 +51,7 @@ def test_what_is_left_for_later_is_skipped():
 @given(reports)
 def test_whatever_registries_say_the_document_is_whole(some: Report):
     """It parses; every outcome and every error is one case; the counts are those of the cases."""
-    root = ET.fromstring(report_junit(some).encode())
+    root = ET.fromstring(render_report_junit(some).encode())
 
     assert len(list(root.iter("testcase"))) == len(some.outcomes) + len(some.errors) == int(root.get("tests"))
     for element in (root, *root):

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from imgsync import __version__
 from imgsync.apply.report import Report
-from imgsync.render.metrics import metrics_text
+from imgsync.render.metrics import render_metrics
 from tests.support.plans import RESULTS, report, reports
 
 _UNITS = ("_seconds", "_bytes")
@@ -24,7 +24,7 @@ def families(some: Report, **fields: object):
         "now": 1_700_000_100.0,
         "exit_code": 1,
     }
-    return {family.name: family for family in text_string_to_metric_families(metrics_text(some, **{**known, **fields}))}
+    return {family.name: family for family in text_string_to_metric_families(render_metrics(some, **{**known, **fields}))}
 
 
 def values(family) -> dict[tuple[str, ...], float]:
@@ -65,7 +65,7 @@ def test_registries_and_the_run_are_told():
 
 def test_names_keep_the_rules():
     """One prefix, gauges without `_total`, units last and in base units, help for each, and no timestamps (the textfile collector refuses them)."""
-    text = metrics_text(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
+    text = render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
 
     for family in text_string_to_metric_families(text):
         assert re.fullmatch("imgsync_[a-z][a-z0-9_]*", family.name)
@@ -80,9 +80,9 @@ def test_names_keep_the_rules():
 
 def test_runs_do_not_mix():
     """Nothing of the process itself, and nothing of a run before."""
-    assert metrics_text(report(), mirrors=("x",), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0).count('mirror="x"') == 12
-    assert 'mirror="x"' not in metrics_text(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
-    assert "process_" not in metrics_text(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
+    assert render_metrics(report(), mirrors=("x",), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0).count('mirror="x"') == 12
+    assert 'mirror="x"' not in render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
+    assert "process_" not in render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
 
 
 @given(reports)

@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imgsync.plan.model import Action, MirrorNotes, Plan, PlanError
-from imgsync.render.gitlab import gitlab_summary
-from imgsync.render.markdown import code, html_code, prose
-from imgsync.render.plan_markdown import plan_markdown
+from imgsync.render.gitlab_widget import render_gitlab_summary
+from imgsync.render.markdown import format_code, format_html_code, format_prose
+from imgsync.render.plan_markdown import render_plan_markdown
 from tests.support.plans import NOTES, TRAPS, change, hostile, of_each_action, plan, plans
 from tests.support.rendered import render_markdown
 
@@ -55,7 +55,7 @@ def assert_inert(markdown: str, *, allowed: set[str] = ALLOWED) -> None:
 
 def test_comment_reads_as_it_should():
     """Marker, sums, pulls, refusals, errors, deletes, then each mirror, open where something is wrong."""
-    assert plan_markdown(of_each_action()) == EXPECTED.replace("PLAN", of_each_action().id)
+    assert render_plan_markdown(of_each_action()) == EXPECTED.replace("PLAN", of_each_action().id)
 
 
 EXPECTED = """<!-- imgsync-plan -->
@@ -105,17 +105,17 @@ planned `2026-11-23T09:00:00Z` in 1.8s by imgsync 0.1.0
 
 def test_unchanged_plan_is_said_in_one_line():
     """Nothing to unfold where nothing would change."""
-    shown = plan_markdown(plan(change(Action.KEEP, "1"), change(Action.KEEP, "2")))
+    shown = render_plan_markdown(plan(change(Action.KEEP, "1"), change(Action.KEEP, "2")))
 
     assert "— no changes\n" in shown
     assert "2 tags up to date" in shown
     assert "<details" not in shown
-    assert "app:1" in plan_markdown(plan(change(Action.KEEP, "1")), show_kept=True)
+    assert "app:1" in render_plan_markdown(plan(change(Action.KEEP, "1")), show_kept=True)
 
 
 def test_plan_read_from_a_file_needs_no_notes():
     """Changes of a mirror that nothing is known of are shown under its name."""
-    shown = plan_markdown(plan(change(mirror="unknown"), mirrors=()))
+    shown = render_plan_markdown(plan(change(mirror="unknown"), mirrors=()))
 
     assert "<b><code>unknown</code></b> · 1 create" in shown
     assert "`app:1` → `r.io/m/app:1`" in shown
@@ -126,7 +126,7 @@ def test_plan_read_from_a_file_needs_no_notes():
 @example(plan(*(change(reason=trap, source=f"s.io/{trap}", destination=trap) for trap in TRAPS), errors=(PlanError("a", *TRAPS[:3]),)), True, True)
 def test_no_name_obeys(some: Plan, explain: bool, show_kept: bool):
     """Whatever registries and files say, the comment holds our elements only, and no mention, link, image or reference."""
-    assert_inert(plan_markdown(some, explain=explain, show_kept=show_kept))
+    assert_inert(render_plan_markdown(some, explain=explain, show_kept=show_kept))
 
 
 @given(hostile)
@@ -137,14 +137,14 @@ def test_texts_come_through_as_they_are(text: str):
     from imgsync.text.sanitize import sanitize_short
 
     words = sanitize_short(text).split()
-    for function in (code, prose):
+    for function in (format_code, format_prose):
         paragraph = render_markdown(f"say {function(text)}")
         table = render_markdown(f"| a | b |\n|---|---|\n| {function(text, in_table=True)} | end |\n")
 
         assert re.sub("<[^>]*>", "", paragraph.html.replace("\n", "")).split()[1:] == html_words(words)
         assert [cell.strip() for cell in re.findall("<td>(.*?)</td>", table.html)][1:] == ["end"]
         assert re.sub("<[^>]*>", "", re.findall("<td>(.*?)</td>", table.html)[0]).split() == html_words(words)
-    assert html_code(text).count("<") == 2
+    assert format_html_code(text).count("<") == 2
 
 
 def html_words(words: list[str]) -> list[str]:
@@ -154,7 +154,7 @@ def html_words(words: list[str]) -> list[str]:
 @given(plans, st.integers(1_000, 20_000), st.booleans())
 def test_no_plan_is_too_long_and_none_loses_count(some: Plan, limit: int, show_kept: bool):
     """In characters and in UTF-16 units; each change is either shown or counted as left out; what is opened is closed."""
-    shown = plan_markdown(some, limit=limit, show_kept=show_kept)
+    shown = render_plan_markdown(some, limit=limit, show_kept=show_kept)
 
     assert len(shown.encode("utf-16-le")) // 2 <= limit
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", shown)
@@ -172,7 +172,7 @@ def test_least_important_is_left_out_first():
     kinds = {"refuse": "> - `", "error": "- `s.io/x", "delete": "| - ", "update": "| ~ ", "hold": "| ? ", "create": "| + ", "keep": "| = "}
 
     for limit in range(1_000, 70_000, 1_500):
-        lines = plan_markdown(some, limit=limit, show_kept=True).splitlines()
+        lines = render_plan_markdown(some, limit=limit, show_kept=True).splitlines()
         shown = [sum(line.startswith(start) for line in lines) for start in kinds.values()]
 
         assert all(more == 100 or less == 0 for more, less in itertools.pairwise(shown))
@@ -182,7 +182,7 @@ def test_least_important_is_left_out_first():
 
 def test_what_is_left_out_is_counted_where_it_is_missed():
     """At the end, and in the table that lost rows."""
-    shown = plan_markdown(plan(*(change(tag=str(number)) for number in range(500))), limit=5_000)
+    shown = render_plan_markdown(plan(*(change(tag=str(number)) for number in range(500))), limit=5_000)
     rows = shown.count("| + create")
 
     assert f"\n… and {500 - rows} more of this mirror.\n" in shown
@@ -196,7 +196,7 @@ def test_huge_plans_are_rendered_at_once():
     _ = huge.id
     identity = time.process_time() - began
 
-    shown = plan_markdown(huge)
+    shown = render_plan_markdown(huge)
 
     assert time.process_time() - began - 2 * identity < 1
     assert 50_000 < len(shown) <= 60_000
@@ -207,20 +207,20 @@ def test_filters_are_explained_when_asked():
     from imgsync.plan.model import FilterStep
 
     notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, steps=(FilterStep("s.io/app", "semver", 2, tuple(f"v{n}" for n in range(25))),))
-    shown = plan_markdown(plan(change(), mirrors=(notes,)), explain=True)
+    shown = render_plan_markdown(plan(change(), mirrors=(notes,)), explain=True)
 
     assert "- `s.io/app` semver: 2 left, 25 dropped: `v0` `v1`" in shown
     assert "`v19` … and 5 more" in shown
-    assert "semver" not in plan_markdown(plan(change(), mirrors=(notes,)))
+    assert "semver" not in render_plan_markdown(plan(change(), mirrors=(notes,)))
 
 
 def test_a_page_needs_some_room():
     """A limit that even the sums would break is the caller's mistake."""
     with pytest.raises(ValueError, match="at least 1000"):
-        plan_markdown(plan(), limit=999)
+        render_plan_markdown(plan(), limit=999)
 
 
 def test_gitlab_gets_three_numbers():
     """What its widget requires, and nothing else."""
-    assert gitlab_summary(of_each_action()) == {"create": 1, "update": 1, "delete": 1}
-    assert gitlab_summary(plan(mirrors=(NOTES,))) == {"create": 0, "update": 0, "delete": 0}
+    assert render_gitlab_summary(of_each_action()) == {"create": 1, "update": 1, "delete": 1}
+    assert render_gitlab_summary(plan(mirrors=(NOTES,))) == {"create": 0, "update": 0, "delete": 0}

@@ -17,8 +17,8 @@ from imgsync.documents.plan import plan_document
 from imgsync.documents.report import report_document
 from imgsync.logs.configure import configure_logging
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
-from imgsync.render.plan_table import plan_table
-from imgsync.render.report_table import report_table
+from imgsync.render.plan_table import render_plan_table
+from imgsync.render.report_table import render_report_table
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_short
 
@@ -34,7 +34,7 @@ def plan(*changes: Change, errors: tuple[PlanError, ...] = (), **notes: object) 
 
 
 def table(some: Plan, *, show_kept: bool = False, explain: bool = False) -> str:
-    return plan_table(some, show_kept=show_kept, explain=explain)
+    return render_plan_table(some, show_kept=show_kept, explain=explain)
 
 
 def logged(form: str = "json", *, level: str = "debug", secrets: tuple[str, ...] = (), **fields: object) -> str:
@@ -133,7 +133,7 @@ def test_report_says_what_failed_first_and_what_is_left():
         "abcd1234", (failed, copied, Outcome(change(tag="3"), Result.REMAINING)), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "a signal asked for it"
     )
 
-    shown = report_table(report)
+    shown = render_report_table(report)
     document = report_document(report)
 
     assert shown.splitlines()[0].startswith("  x s.io/app:1 → r.io/m/app:1   failed   push blob")
@@ -155,13 +155,13 @@ def test_report_tells_of_moved_tags_and_counts_what_was_deleted_and_held():
     )
     note = "s.io/app:1 moved since the plan was made, 1 → 2 \x1b[31m"
 
-    shown = report_table(Report("abcd1234", outcomes, notes=(note,))).splitlines()
+    shown = render_report_table(Report("abcd1234", outcomes, notes=(note,))).splitlines()
 
     assert shown[0] == "    note: s.io/app:1 moved since the plan was made, 1 → 2 \\x1b[31m"
     assert shown[1].endswith("; 1 kept, 1 deleted, 1 held.")
     assert shown[2] == "Nothing failed."
-    assert report_table(Report("abcd1234", outcomes[:1])).splitlines()[0].endswith("; 0 kept.")
-    failed = report_table(Report("abcd1234", (Outcome(change(), Result.FAILED, error="no"), outcomes[1]))).splitlines()
+    assert render_report_table(Report("abcd1234", outcomes[:1])).splitlines()[0].endswith("; 0 kept.")
+    failed = render_report_table(Report("abcd1234", (Outcome(change(), Result.FAILED, error="no"), outcomes[1]))).splitlines()
     assert failed[1].startswith("Copied 0 images")
     assert failed[1].endswith("; 0 kept, 1 deleted.")
 

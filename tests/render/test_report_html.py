@@ -9,7 +9,7 @@ from hypothesis import example, given
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action
-from imgsync.render.report_html import report_html
+from imgsync.render.report_html import render_report_html
 from tests.support.plans import DIGEST, change, report, reports
 from tests.support.rendered import Rendered, strict_parse
 
@@ -19,7 +19,7 @@ _ELEMENTS = {*_LAYOUT, "p", "time", "dl", "dt", "dd", "ul", "li", "table", "thea
 
 def test_page_tells_what_failed_first():
     """Then what could not be planned, is left, refused, deleted, held and copied; kept tags are a number."""
-    page = report_html(report())
+    page = render_report_html(report())
 
     assert re.findall('<h2 id="[^"]*">([^<]*)<', page) == [
         "Failed (1)",
@@ -42,7 +42,7 @@ def test_page_tells_what_failed_first():
 
 def test_page_of_a_good_run_is_short():
     """It says that nothing failed, and has no empty tables or charts."""
-    page = report_html(Report("abcd1234", (Outcome(change(Action.KEEP), Result.KEPT),)))
+    page = render_report_html(Report("abcd1234", (Outcome(change(Action.KEEP), Result.KEPT),)))
 
     assert '<p class="verdict good">Nothing failed</p>' in page
     assert "<table" not in page
@@ -51,7 +51,7 @@ def test_page_of_a_good_run_is_short():
 
 def test_page_needs_nothing_else():
     """No script, no address, and a policy that forbids both; it says its language and fits a phone."""
-    page = report_html(report())
+    page = render_report_html(report())
 
     assert "default-src 'none'; style-src 'unsafe-inline'" in page
     assert '<html lang="en">' in page
@@ -62,7 +62,7 @@ def test_page_needs_nothing_else():
 
 def test_tables_have_headings_for_every_column():
     """Each row has as many cells as there are column headings, and each cell names its own."""
-    for table in re.findall("<table.*?</table>", report_html(report()), re.DOTALL):
+    for table in re.findall("<table.*?</table>", render_report_html(report()), re.DOTALL):
         headings = re.findall('<th role="columnheader" scope="col"[^>]*>([^<]+)</th>', table)
         for row in re.findall('<tr role="row">(.*?)</tr>', table.partition("<tbody")[2], re.DOTALL):
             assert re.findall('data-heading="([^"]+)"', row) == headings
@@ -73,7 +73,7 @@ def test_tables_have_headings_for_every_column():
 @example(Report("\ufdd0\ufffe", (), notes=("\U0001ffff", "\udc80")))
 def test_no_name_obeys(some: Report):
     """Whatever registries say, the page parses without a fault, and has our elements and attributes only."""
-    page = report_html(some)
+    page = render_report_html(some)
     strict_parse(page)
     seen = Rendered(page)
 
@@ -86,7 +86,7 @@ def test_no_name_obeys(some: Report):
 @given(reports)
 def test_every_outcome_but_the_kept_has_a_row(some: Report):
     """Nothing is lost on the way."""
-    rows = report_html(some).count('<tr role="row"><td')
+    rows = render_report_html(some).count('<tr role="row"><td')
 
     assert rows == len(some.outcomes) - some.count("kept") + len(some.errors)
 
@@ -96,7 +96,7 @@ def test_huge_reports_are_cut_and_counted():
     copied = [Outcome(change(tag=str(number)), Result.COPIED, digest=DIGEST, bytes_copied=1 + number) for number in range(2_500)]
     kept = [Outcome(change(Action.KEEP, f"k{number}"), Result.KEPT) for number in range(20_000)]
 
-    page = report_html(Report("abcd1234", (*copied, *kept)))
+    page = render_report_html(Report("abcd1234", (*copied, *kept)))
 
     assert page.count("<td") == 2_000 * 5
     assert "… and 500 more" in page
@@ -107,7 +107,7 @@ def test_charts_show_the_largest_and_the_sum_of_the_rest():
     """Ten bars, then one for all others; the longest is the whole width."""
     copied = [Outcome(change(tag=str(number)), Result.COPIED, bytes_copied=100 - number) for number in range(15)]
 
-    page = report_html(Report("abcd1234", tuple(copied)))
+    page = render_report_html(Report("abcd1234", tuple(copied)))
     images = page.partition("The largest images")[2]
 
     assert images.count('class="bar"') == 11

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action
-from imgsync.render.report_markdown import report_markdown
+from imgsync.render.report_markdown import render_report_markdown
 from tests.render.test_plan_markdown import assert_inert
 from tests.support.plans import DIGEST, change, report, reports
 
 
 def test_comment_tells_what_failed_first():
     """Marker and sums, what to do next, then failures, errors, the rest; what was copied is folded."""
-    shown = report_markdown(report())
+    shown = render_report_markdown(report())
     order = [
         "<!-- imgsync-report -->\n### imgsync apply `abcd1234` — 1 failed, 1 remaining, 1 refused, 1 deleted, 1 held, 1 copied, 1 kept, 1 could not be planned",
         "Moved **5.0 MiB** in 3 blobs; 1 mounted, 2 already there · 1m15s · ended `2026-11-23T09:00:00Z` · imgsync",
@@ -42,20 +42,20 @@ def test_comment_tells_what_failed_first():
 
 def test_a_run_with_nothing_to_do_says_so():
     """One heading, one line."""
-    assert "— nothing to do\n" in report_markdown(Report("abcd1234", ()))
+    assert "— nothing to do\n" in render_report_markdown(Report("abcd1234", ()))
 
 
 @pytest.mark.row("OUT-03")
 @given(reports)
 def test_no_name_obeys(some: Report):
     """Whatever registries say, the comment holds our elements only, and no mention, link, image or reference."""
-    assert_inert(report_markdown(some))
+    assert_inert(render_report_markdown(some))
 
 
 @given(reports, st.integers(1_000, 20_000))
 def test_no_report_is_too_long_and_none_loses_count(some: Report, limit: int):
     """In characters and in UTF-16 units; each outcome but the kept is shown or counted as left out."""
-    shown = report_markdown(some, limit=limit)
+    shown = render_report_markdown(some, limit=limit)
     lines = shown.split("\n")
     rows = sum(line.startswith(("| `", "|  |")) for line in lines) + len(re.findall(r"^> - (?!…)", shown, re.MULTILINE))
     failed = shown.partition("\n**Failed**\n\n")[2].partition("\n\n")[0].split("\n")
@@ -71,7 +71,7 @@ def test_copied_ones_are_left_out_first():
     copied = [Outcome(change(tag=str(number)), Result.COPIED, digest=DIGEST) for number in range(500)]
     failed = [Outcome(change(Action.UPDATE, f"f{number}"), Result.FAILED, error="507") for number in range(20)]
 
-    shown = report_markdown(Report("abcd1234", (*copied, *failed)), limit=4_000)
+    shown = render_report_markdown(Report("abcd1234", (*copied, *failed)), limit=4_000)
 
     assert shown.count("507") == 20
     rows = shown.count("| `r.io/")
@@ -82,4 +82,4 @@ def test_copied_ones_are_left_out_first():
 def test_a_page_needs_some_room():
     """A limit that even the sums would break is the caller's mistake."""
     with pytest.raises(ValueError, match="at least 1000"):
-        report_markdown(report(), limit=999)
+        render_report_markdown(report(), limit=999)

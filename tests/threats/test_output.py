@@ -24,16 +24,16 @@ from imgsync.logs.configure import configure_logging
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
 from imgsync.registries.access import Access
-from imgsync.render.access_table import access_table
-from imgsync.render.config_errors import error_lines, workflow_commands
-from imgsync.render.junit import report_junit
-from imgsync.render.plan_markdown import plan_markdown
-from imgsync.render.plan_table import plan_table
-from imgsync.render.report_html import report_html
-from imgsync.render.report_markdown import report_markdown
-from imgsync.render.report_table import report_table
-from imgsync.render.verification_markdown import verification_markdown
-from imgsync.render.verification_table import verification_table
+from imgsync.render.access_table import render_access_table
+from imgsync.render.config_errors import render_annotations, render_errors
+from imgsync.render.junit import render_report_junit
+from imgsync.render.plan_markdown import render_plan_markdown
+from imgsync.render.plan_table import render_plan_table
+from imgsync.render.report_html import render_report_html
+from imgsync.render.report_markdown import render_report_markdown
+from imgsync.render.report_table import render_report_table
+from imgsync.render.verification_markdown import render_verification_markdown
+from imgsync.render.verification_table import render_verification_table
 from imgsync.text.redaction import Redaction
 from tests import switches
 from tests.support.effort import effort
@@ -77,16 +77,16 @@ def logged(form: str, **fields: object) -> str:
 
 
 _FORMS: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "plan": ("plan", lambda one: plan_table(one, show_kept=True, explain=True)),
-    "plan as Markdown": ("plan", lambda one: plan_markdown(one, explain=True, show_kept=True)),
-    "report": ("report", report_table),
-    "report as Markdown": ("report", report_markdown),
-    "report as HTML": ("report", report_html),
-    "report as JUnit": ("report", report_junit),
-    "verification": ("verification", lambda one: verification_table(one, show_ok=True)),
-    "verification as Markdown": ("verification", verification_markdown),
-    "access": ("access", access_table),
-    "faults": ("faults", lambda some: "\n".join(error_lines(some))),
+    "plan": ("plan", lambda one: render_plan_table(one, show_kept=True, explain=True)),
+    "plan as Markdown": ("plan", lambda one: render_plan_markdown(one, explain=True, show_kept=True)),
+    "report": ("report", render_report_table),
+    "report as Markdown": ("report", render_report_markdown),
+    "report as HTML": ("report", render_report_html),
+    "report as JUnit": ("report", render_report_junit),
+    "verification": ("verification", lambda one: render_verification_table(one, show_ok=True)),
+    "verification as Markdown": ("verification", render_verification_markdown),
+    "access": ("access", render_access_table),
+    "faults": ("faults", lambda some: "\n".join(render_errors(some))),
 }
 
 
@@ -103,7 +103,7 @@ def test_no_text_is_obeyed_in_any_form(form):
 @pytest.mark.parametrize("text", TEXTS)
 def test_an_annotation_is_one_command_of_ours(text):
     """Each fault is one `::error` of GitHub's, whatever is in it: no property, no second command and no line comes of its text."""
-    (line,) = workflow_commands((FileError(text, 1, 1, text, text, text),))
+    (line,) = render_annotations((FileError(text, 1, 1, text, text, text),))
 
     properties, _, message = line.removeprefix("::error ").partition("::")
     assert line.startswith("::error file=")

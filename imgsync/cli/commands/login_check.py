@@ -22,8 +22,9 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.cli.output import say_json, say_table
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
+    from imgsync.documents.access import access_document
     from imgsync.registries.login_check import check_access
-    from imgsync.render.access_table import access_document, access_table
+    from imgsync.render.access_table import render_access_table
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
@@ -32,5 +33,5 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     if output == "json":
         say_json(access_document(found))
     else:
-        say_table(access_table(found))
+        say_table(render_access_table(found))
     return 1 if any(access.allowed is False for access in found) else 0

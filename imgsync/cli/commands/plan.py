@@ -74,6 +74,6 @@ def _tell_saved(session: Session, plan: Plan, path: str) -> None:
 
 
 def _markdown(plan: Plan, *, explain: bool) -> str:
-    from imgsync.render.plan_markdown import plan_markdown
+    from imgsync.render.plan_markdown import render_plan_markdown
 
-    return plan_markdown(plan, explain=explain)
+    return render_plan_markdown(plan, explain=explain)

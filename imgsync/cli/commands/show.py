@@ -45,13 +45,13 @@ def _print_report(document: dict[str, Any], file: str, *, output: str, **_: bool
 
     report = report_of(document, name=file)
     if output == "html":
-        from imgsync.render.report_html import report_html
+        from imgsync.render.report_html import render_report_html
 
-        say(report_html(report).rstrip("\n"))
+        say(render_report_html(report).rstrip("\n"))
     elif output == "junit":
-        from imgsync.render.junit import report_junit
+        from imgsync.render.junit import render_report_junit
 
-        say(report_junit(report).rstrip("\n"))
+        say(render_report_junit(report).rstrip("\n"))
     elif output == "json":
         say_json(document)
     else:

@@ -41,6 +41,6 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
 
 
 def _markdown(found: Verification) -> str:
-    from imgsync.render.verification_markdown import verification_markdown
+    from imgsync.render.verification_markdown import render_verification_markdown
 
-    return verification_markdown(found)
+    return render_verification_markdown(found)

@@ -39,6 +39,11 @@ def compute_digest(data: bytes, *, like: str = "sha256:") -> str:
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
+def shorten_digest(digest: str) -> str:
+    """Return the first twelve hex digits of *digest*, for people."""
+    return digest.partition(":")[2][:12]
+
+
 class DigestVerifier:
     """The digest and size of a blob as its bytes come; `seen` counts those taken in. A copy goes on by itself."""
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from imgsync.errors import ImgsyncError, StateError, StoppedError
-from imgsync.logs.events import Log
+from imgsync.logs.logger import Logger
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.reference import Reference
@@ -35,7 +35,7 @@ class RemoteState:
     """The state at one reference, and the store that goes with it."""
 
     def __init__(
-        self, client: RegistryClient, reference: Reference, store: StateStore, *, directory: str, make_repository: Callable[[], bool], log: Log
+        self, client: RegistryClient, reference: Reference, store: StateStore, *, directory: str, make_repository: Callable[[], bool], log: Logger
     ) -> None:
         """Keep *store*, which lies in *directory*, and *reference* together; *make_repository* is asked where the registry does not know it."""
         self._client = client

@@ -16,15 +16,15 @@ from imgsync.documents.plan import plan_document
 from imgsync.documents.report import report_document
 from imgsync.documents.verification import verification_document
 from imgsync.plan.findings import Condition, Finding, Verification
-from imgsync.render.gitlab import gitlab_summary
-from imgsync.render.junit import report_junit
-from imgsync.render.plan_markdown import plan_markdown
-from imgsync.render.plan_table import plan_table
-from imgsync.render.report_html import report_html
-from imgsync.render.report_markdown import report_markdown
-from imgsync.render.report_table import report_table
-from imgsync.render.verification_markdown import verification_markdown
-from imgsync.render.verification_table import verification_table
+from imgsync.render.gitlab_widget import render_gitlab_summary
+from imgsync.render.junit import render_report_junit
+from imgsync.render.plan_markdown import render_plan_markdown
+from imgsync.render.plan_table import render_plan_table
+from imgsync.render.report_html import render_report_html
+from imgsync.render.report_markdown import render_report_markdown
+from imgsync.render.report_table import render_report_table
+from imgsync.render.verification_markdown import render_verification_markdown
+from imgsync.render.verification_table import render_verification_table
 from tests.support.plans import DIGEST, OTHER, of_each_action, report
 
 # Hints are behind the messages in documents.
@@ -64,20 +64,20 @@ def saved(write) -> Callable[[str], Path]:
 @pytest.mark.parametrize(
     ("kind", "arguments", "shown"),
     [
-        ("plan", (), plan_table(PLAN, show_kept=False, explain=False)),
-        ("plan", ("-o", "table", "--all", "--explain"), plan_table(PLAN, show_kept=True, explain=True)),
+        ("plan", (), render_plan_table(PLAN, show_kept=False, explain=False)),
+        ("plan", ("-o", "table", "--all", "--explain"), render_plan_table(PLAN, show_kept=True, explain=True)),
         ("plan", ("-o", "json"), compact(DOCUMENTS["plan"])),
-        ("plan", ("-o", "markdown"), plan_markdown(PLAN)),
-        ("plan", ("-o", "gitlab"), compact(gitlab_summary(PLAN))),
-        ("report", (), report_table(REPORT)),
+        ("plan", ("-o", "markdown"), render_plan_markdown(PLAN)),
+        ("plan", ("-o", "gitlab"), compact(render_gitlab_summary(PLAN))),
+        ("report", (), render_report_table(REPORT)),
         ("report", ("-o", "json"), compact(DOCUMENTS["report"])),
-        ("report", ("-o", "markdown"), report_markdown(REPORT)),
-        ("report", ("-o", "html"), report_html(REPORT)),
-        ("report", ("-o", "junit"), report_junit(REPORT)),
-        ("verification", (), verification_table(VERIFICATION, show_ok=False)),
-        ("verification", ("--all",), verification_table(VERIFICATION, show_ok=True)),
+        ("report", ("-o", "markdown"), render_report_markdown(REPORT)),
+        ("report", ("-o", "html"), render_report_html(REPORT)),
+        ("report", ("-o", "junit"), render_report_junit(REPORT)),
+        ("verification", (), render_verification_table(VERIFICATION, show_ok=False)),
+        ("verification", ("--all",), render_verification_table(VERIFICATION, show_ok=True)),
         ("verification", ("-o", "json"), compact(DOCUMENTS["verification"])),
-        ("verification", ("-o", "markdown"), verification_markdown(VERIFICATION)),
+        ("verification", ("-o", "markdown"), render_verification_markdown(VERIFICATION)),
     ],
     ids=lambda value: str(value)[:40],
 )

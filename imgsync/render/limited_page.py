@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from imgsync.text.units import format_count
 
-SMALLEST = 1_000
+MIN_LIMIT = 1_000
 
 
 class Block:
@@ -36,7 +36,8 @@ class Block:
         """Return what its first entry pays besides itself, in UTF-16 units."""
         if self._open:
             return 0
-        return length(self._head) + length(self._tail) + length(self._more) + _DIGITS + (self._parent.opening_cost if self._parent else 0)
+        own = sum(map(count_characters, (self._head, self._tail, self._more))) + _DIGITS
+        return own + (self._parent.opening_cost if self._parent else 0)
 
     def take(self, text: str, *, position: int) -> None:
         """Show *text* as a line of this block."""
@@ -74,14 +75,14 @@ class Entry:
     position: int = 0
 
 
-def fill(entries: Iterable[Entry], *, room: int) -> Counter[str]:
+def fill_blocks(entries: Iterable[Entry], *, room: int) -> Counter[str]:
     """Give the blocks of *entries*, the most important first, as many as fit into *room* UTF-16 units; return what was left out, per kind."""
     left: Counter[str] = Counter()
     full = False
     for entry in entries:
         if not full:
             text = entry.text()
-            cost = entry.block.opening_cost + length(text) + 1
+            cost = entry.block.opening_cost + count_characters(text) + 1
             full = cost > room
         if not full:
             entry.block.take(text, position=entry.position)
@@ -92,7 +93,7 @@ def fill(entries: Iterable[Entry], *, room: int) -> Counter[str]:
     return left
 
 
-def left_out(left: Counter[str], *kinds: str, shown_by: str) -> str:
+def format_omissions(left: Counter[str], *kinds: str, shown_by: str) -> str:
     """Return the line that counts what was *left* out, of *kinds* in this order, and names what shows it; nothing when all is there."""
     if not left:
         return ""
@@ -100,6 +101,6 @@ def left_out(left: Counter[str], *kinds: str, shown_by: str) -> str:
     return f"\n… and {more} {'was' if left.total() == 1 else 'were'} left out; `{shown_by}` shows all.\n"
 
 
-def length(text: str) -> int:
+def count_characters(text: str) -> int:
     """Return the length of *text* in UTF-16 units, never less than its characters: whichever a site counts, it fits."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -10,7 +10,7 @@ from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class MirrorSection:
     """One mirror: what is known of it, its changes and its errors, both in the plan's order."""
 
     notes: MirrorNotes
@@ -22,7 +22,7 @@ class Section:
         return tuple(change for change in self.changes if change.action in actions)
 
 
-def sections(plan: Plan) -> tuple[Section, ...]:
+def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
     """Return a section per mirror; one that the plan has no notes of (a plan read from a file may lack them) knows its name alone."""
     changes: defaultdict[str, list[Change]] = defaultdict(list)
     errors: defaultdict[str, list[PlanError]] = defaultdict(list)
@@ -32,16 +32,17 @@ def sections(plan: Plan) -> tuple[Section, ...]:
         errors[error.mirror].append(error)
     known = {notes.mirror: notes for notes in plan.mirrors}
     return tuple(
-        Section(known.get(name) or MirrorNotes(name, "", (), "", 0), tuple(changes[name]), tuple(errors[name])) for name in mirror_names(known, changes, errors)
+        MirrorSection(known.get(name) or MirrorNotes(name, "", (), "", 0), tuple(changes[name]), tuple(errors[name]))
+        for name in merge_names(known, changes, errors)
     )
 
 
-def mirror_names(*names: Iterable[str]) -> tuple[str, ...]:
+def merge_names(*names: Iterable[str]) -> tuple[str, ...]:
     """Return every name once, in the order of their first mention."""
     return tuple(dict.fromkeys(name for some in names for name in some))
 
 
-def image_name(change: Change, destinations: tuple[str, ...]) -> tuple[str, str]:
+def split_image_name(change: Change, destinations: tuple[str, ...]) -> tuple[str, str]:
     """Return the source without its registry; and the destination, empty where the mirror's heading tells it already."""
     name = change.source.partition("/")[2] or change.source
     told = destinations == (change.destination.removesuffix(f"/{name}"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from imgsync.plan.model import Plan
 
 
-def gitlab_summary(plan: Plan) -> dict[str, int]:
+def render_gitlab_summary(plan: Plan) -> dict[str, int]:
     """Return how many tags are to be created, updated and deleted; GitLab requires all three."""
     counts = plan.counts
     return {name: counts[name] for name in ("create", "update", "delete")}

@@ -1,21 +1,21 @@
-"""What the engine needs of a logger: events by name, with fields. Made in the command line, handed down."""
+"""The logger interface that other packages use; docs/reference/logs.md lists the events."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 
-class Log(Protocol):
-    """A bound logger: an event's name and its fields."""
+class Logger(Protocol):
+    """A bound logger: an event name, and fields."""
 
     def debug(self, event: str, **fields: object) -> object:
-        """Log in detail."""
+        """Log a detail."""
 
     def info(self, event: str, **fields: object) -> object:
         """Log a fact."""
 
     def warning(self, event: str, **fields: object) -> object:
-        """Log what somebody should look at."""
+        """Log something that needs attention."""
 
     def error(self, event: str, **fields: object) -> object:
         """Log a failure."""
