@@ -25,7 +25,7 @@ from imgsync.plan.decide import REQUIRED
 from imgsync.plan.model import Change
 from imgsync.state import Record
 from imgsync.text.units import format_duration, format_timestamp
-from imgsync.transfer import BlobMemory, Copied, Copier, Job, Progress
+from imgsync.transfer import Copied, Copier, Job, KnownBlobs, Progress
 
 _TIME_IS_UP = "timeouts.run is over"
 
@@ -60,7 +60,7 @@ class Attempts:
         self._stop = inquiry.stop
         self._limits = limits
         self._forecast = Forecast()
-        self._copier = Copier(BlobMemory(inquiry.state.blob_repositories), inquiry.manifests, inquiry.referrers, make_repository=registries.make_repository)
+        self._copier = Copier(KnownBlobs(inquiry.state.blob_repositories), inquiry.manifests, inquiry.referrers, create_repository=registries.make_repository)
 
     def carry_out(self, item: Item) -> Done | None:
         """Copy one image, None when there is no time left to begin; the one place where an error becomes an outcome."""
@@ -81,9 +81,9 @@ class Attempts:
             if self._limits.fail_fast and result is Result.FAILED:
                 # Without a reason of its own: the report says what failed, and running again would fail again.
                 self._stop.close("")
-            return Done(_outcome(change, result, progress, began, error=error), None, progress.seen)
+            return Done(_outcome(change, result, progress, began, error=error), None, progress.confirmed_digests)
         self._forecast.learn(progress.bytes_copied, time.monotonic() - began)
-        return Done(_outcome(change, Result.COPIED, progress, began, copied=copied), self._record_of(change, mirror, copied), progress.seen)
+        return Done(_outcome(change, Result.COPIED, progress, began, copied=copied), self._record_of(change, mirror, copied), progress.confirmed_digests)
 
     def _result(self, error: ImgsyncError, mirror: Mirror) -> Result:
         """Return the result that *error* leads to."""
@@ -107,7 +107,7 @@ class Attempts:
             platforms=None if mirror.platforms is None else tuple(parse_platform(text) for text in mirror.platforms),
             blobs_at_once=mirror.concurrency.blobs,
             referrers=mirror.referrers,
-            served=change.destination_digest,
+            destination_digest=change.destination_digest,
             registries=item.registries,
         )
         client = self._registries.source(mirror, check=deadline.check)
@@ -120,7 +120,7 @@ class Attempts:
             destination=self._registries.destination(destination.repository.registry, mirror, check=deadline.check),
             deadline=deadline,
             progress=progress,
-            observer=_Observer(change, self._watcher, self._log),
+            listener=_Listener(change, self._watcher, self._log),
         )
 
     def _record_of(self, change: Change, mirror: Mirror, copied: Copied) -> Record:
@@ -167,21 +167,21 @@ class Attempts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Observer:
+class _Listener:
     """Tells the watcher of each byte and the log, for who debugs, of each blob."""
 
     change: Change
     watcher: Watcher
     log: Logger
 
-    def advanced(self, size_bytes: int) -> None:
+    def on_bytes(self, size_bytes: int) -> None:
         self.watcher.advanced(self.change, size_bytes)
 
-    def delivered(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
+    def on_blob(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
         more = {"mounted_from": mounted_from} if mounted_from else {}
         self.log.debug(f"blob.{how}", mirror=self.change.mirror, destination=self.change.destination, digest=blob.digest, size_bytes=blob.size_bytes, **more)
 
-    def warned(self, reason: str) -> None:
+    def on_warning(self, reason: str) -> None:
         self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=self.change.destination, reason=reason)
 
 

@@ -1,7 +1,7 @@
-"""The copy engine: one image to one destination, bottom up; each blob once per destination registry and run, each source byte read once."""
+"""The copy engine: one image to one destination, blobs first, the tag last."""
 
 from imgsync.transfer.copier import Copier
-from imgsync.transfer.known_blobs import BlobMemory
-from imgsync.transfer.model import Copied, Job, Observer, Progress
+from imgsync.transfer.known_blobs import KnownBlobs
+from imgsync.transfer.model import Copied, CopyListener, Job, Progress
 
-__all__ = ["BlobMemory", "Copied", "Copier", "Job", "Observer", "Progress"]
+__all__ = ["Copied", "Copier", "CopyListener", "Job", "KnownBlobs", "Progress"]

@@ -1,166 +1,123 @@
 """
-One blob to one destination repository: known to be there, mounted, or sent; once per registry however many images need it.
+Copy one blob to one destination repository: known there, mounted, or sent.
 
-Spec: design.md §7.3 to §7.6.
+Each blob is sent once per destination registry, however many images need it. Spec: design.md §7.3 to §7.6.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from imgsync.concurrency.deadline import stream_chunks
-from imgsync.concurrency.single_flight import SingleFlight
-from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, NotFoundError, QuotaSpentError, RegistryError, TooLargeError, UnreachableError
-from imgsync.oci.auth.aws import is_ecr
+from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError, TooLargeError
 from imgsync.oci.limits.retry import retry_call
-from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
+from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Descriptor
-from imgsync.oci.spec.reference import Repository
 from imgsync.oci.upload import UploadSession, begin_upload
-from imgsync.transfer.fan_out import Feeds
-from imgsync.transfer.known_blobs import BlobMemory
+from imgsync.transfer.create_repository import RepositoryCreator
+from imgsync.transfer.fan_out import FanOut
+from imgsync.transfer.known_blobs import BlobAtRegistry, BlobState, KnownBlobs
 from imgsync.transfer.model import Task
+from imgsync.transfer.send_blob import BlobSender
 
-_LOST_SESSION = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
 
+class BlobCopier:
+    """Copies blobs. One per run, so that a blob of many images moves once."""
 
-class BlobCarrier:
-    """Brings blobs to destinations. One per run, so that a blob needed by many moves once."""
+    def __init__(self, known: KnownBlobs, *, create_repository: Callable[[RegistryClient, str], bool]) -> None:
+        """Mount from where *known* says; create missing repositories with *create_repository*."""
+        self._known = known
+        self._repositories = RepositoryCreator(create_repository)
+        self._fan_out = FanOut()
+        self._sender = BlobSender(self._fan_out)
 
-    def __init__(self, memory: BlobMemory, *, make_repository: Callable[[RegistryClient, str], bool]) -> None:
+    def copy_blob(self, task: Task, blob: Descriptor) -> None:
         """
-        Mount where *memory* knows a blob.
-
-        *make_repository* is asked once for a repository that a registry does not know, and returns whether it made it.
-        """
-        self._memory = memory
-        self._make_repository = make_repository
-        self._made: dict[Repository, bool] = {}
-        self._flights: SingleFlight[tuple[str, str]] = SingleFlight()
-        self._feeds = Feeds()
-        # Projects, by registry and the first word of their repositories' paths, that have no room left.
-        self._full: dict[tuple[str, str], QuotaSpentError] = {}
-
-    def bring(self, task: Task, blob: Descriptor) -> None:
-        """
-        See to it that the destination repository holds the blob, moving it only if its registry lacks it.
+        Make the destination repository hold the blob.
 
         Raises:
-            ImgsyncError: It cannot be had, or not be put there.
+            ImgsyncError: It cannot be read, or not be pushed.
         """
-        registry = task.repository.registry
+        place = self._place(task, blob)
         try:
-            while not self._memory.holds(task.repository, blob.digest):
-                # One flight per registry and digest: who comes meanwhile waits, then mounts from where it went, side by side with the others.
-                where = str(task.repository) if self._memory.found(registry, blob.digest) else registry
-                if self._flights.run((where, blob.digest), lambda: self._deliver(task, blob)):
+            while not place.is_in(task.repository.path):
+                if place.deliver_once(task.repository.path, lambda: self._deliver(task, blob, place)):
                     return
                 task.deadline.check()
-            task.progress.blobs_present += 1
-            task.observer.delivered("present", blob)
+            _report_present(task, blob)
         finally:
-            self._feeds.leave(registry, blob.digest)
+            self._fan_out.leave(task.repository.registry, blob.digest)
 
-    def is_on_its_way(self, task: Task, blob: Descriptor) -> bool:
-        """Return whether another copy is just bringing the blob to the same registry, so that there is nothing to do but to `wait`."""
-        return self._flights.is_running((task.repository.registry, blob.digest)) and not self._memory.found(task.repository.registry, blob.digest)
+    def is_arriving(self, task: Task, blob: Descriptor) -> bool:
+        """Return whether another copy delivers the blob to the same registry, so that this one can only wait."""
+        return self._place(task, blob).state is BlobState.ARRIVING
 
     def wait(self, task: Task, blob: Descriptor) -> None:
-        """Wait until the blob is no longer on its way, be it there or not."""
-        self._flights.wait((task.repository.registry, blob.digest))
+        """Wait until the other copy's delivery ended, successful or not."""
+        self._place(task, blob).wait()
         task.deadline.check()
 
-    def _deliver(self, task: Task, blob: Descriptor) -> None:
-        tries = itertools.count(1)
+    def _place(self, task: Task, blob: Descriptor) -> BlobAtRegistry:
+        return self._known.at(task.repository.registry, blob.digest)
+
+    def _deliver(self, task: Task, blob: Descriptor, place: BlobAtRegistry) -> None:
+        """Mount or send the blob, with the destination's retries."""
+        attempts = itertools.count(1)
 
         def attempt() -> bool:
-            task.progress.attempts = max(task.progress.attempts, next(tries))
+            task.progress.attempts = max(task.progress.attempts, next(attempts))
             while True:
                 try:
-                    return self._attempt(task, blob)
+                    return self._mount_or_send(task, blob, place)
                 except TooLargeError:
-                    # At once and as often as sizes are left to try: nothing here gets better by waiting.
+                    # The session now knows a smaller limit; try it at once, as long as there are smaller ones.
                     task.deadline.check()
 
         if retry_call(attempt, task.destination.retry_policy, operation="copy blob", reference=str(task.repository.with_digest(blob.digest))):
-            self._memory.saw(task.repository, blob.digest)
-            task.progress.seen.append(blob.digest)
+            place.mark_present(task.repository.path)
+            task.progress.confirmed_digests.append(blob.digest)
 
-    def _attempt(self, task: Task, blob: Descriptor) -> bool:
-        """Mount or send the blob once; return whether the repository holds it, False for a foreign layer nobody has."""
-        elsewhere = next(iter(self._memory.repositories(task.repository.registry, blob.digest)), task.repository.path)
+    def _mount_or_send(self, task: Task, blob: Descriptor, place: BlobAtRegistry) -> bool:
+        """Mount or send the blob once; return False for a foreign layer that the source lacks."""
         if blob.is_external and not task.source.has_blob(task.job.source.repository, blob):
             return False
-        # Who has the blob already will mount it.
-        others = [other for other in task.job.registries if not self._memory.repositories(other, blob.digest)]
-        if elsewhere == task.repository.path:
-            self._feeds.ahead(task, blob, others)
-        # Without another place to mount from, the repository itself: it answers 201 if an interrupted run left the blob there.
-        session = self._begin(task, blob, elsewhere if task.mounts else "")
-        if session is None:
-            if elsewhere == task.repository.path:
-                task.progress.blobs_present += 1
-                task.observer.delivered("present", blob)
-            else:
-                task.progress.blobs_mounted += 1
-                task.observer.delivered("mounted", blob, mounted_from=elsewhere)
-            return True
-        self._upload(task, blob, session, others)
-        task.progress.blobs_copied += 1
-        task.observer.delivered("copied", blob)
+        # Without another place to mount from, name the repository itself: it answers 201 if an interrupted run left the blob there.
+        mount_from = next(iter(place.repositories), task.repository.path)
+        is_elsewhere = mount_from != task.repository.path
+        # Registries that have the blob in some repository mount it.
+        readers = [registry for registry in task.job.registries if not self._known.at(registry, blob.digest).repositories]
+        if not is_elsewhere:
+            self._fan_out.prefetch(task, blob, readers)
+        session = self._begin_upload(task, blob, mount_from if task.may_mount else "")
+        if session is not None:
+            self._sender.send(task, blob, session, readers)
+            _report_copied(task, blob)
+        elif is_elsewhere:
+            _report_mounted(task, blob, mount_from)
+        else:
+            _report_present(task, blob)
         return True
 
-    def _begin(self, task: Task, blob: Descriptor, elsewhere: str) -> UploadSession | None:
-        """Return a session for the blob, None once it is mounted; a repository that is not there is made where that is allowed."""
+    def _begin_upload(self, task: Task, blob: Descriptor, mount_from: str) -> UploadSession | None:
+        """Return an upload session, or None once the blob is mounted; create the repository if needed."""
         try:
-            return begin_upload(task.destination, task.repository, blob, mount_from=elsewhere)
+            return begin_upload(task.destination, task.repository, blob, mount_from=mount_from)
         except (NotFoundError, AccessDeniedError, AuthenticationError) as error:
-            while task.repository not in self._made:
-                self._flights.run((str(task.repository), "make"), lambda: self._make(task))
-            if not self._made[task.repository]:
-                if isinstance(error, NotFoundError):
-                    error.hint = _how_to_make(task.repository)
-                raise
-        return begin_upload(task.destination, task.repository, blob, mount_from=elsewhere)
-
-    def _make(self, task: Task) -> None:
-        self._made[task.repository] = self._make_repository(task.destination, task.repository.path)
-
-    def _upload(self, task: Task, blob: Descriptor, session: UploadSession, others: Sequence[str]) -> None:
-        project = (task.repository.registry, task.repository.path.partition("/")[0])
-        if (full := self._full.get(project)) is not None:
-            # Registries find out only when they have all of a blob.
-            session.cancel()
-            refused = task.destination.operation("push blob", task.repository.with_digest(blob.digest))
-            raise refused.failed(QuotaSpentError, full.detail, status=full.status, code=full.code, hint=full.hint)
-        moved = 0
-
-        def count(size: int) -> None:
-            nonlocal moved
-            moved += size
-            task.progress.bytes_copied += size
-            task.observer.advanced(size)
-
-        try:
-            with contextlib.closing(self._feeds.chunks(task, blob, others)) as chunks:
-                session.put(stream_chunks(chunks, deadline=task.deadline, on_bytes=count))
-        except ImgsyncError as error:
-            task.progress.bytes_copied -= moved
-            task.observer.advanced(-moved)
-            session.cancel()
-            if isinstance(error, QuotaSpentError):
-                self._full[project] = error
-            if isinstance(error, RegistryError) and (error.code in _LOST_SESSION or error.status == NO_SUCH_RANGE):
-                # The registry forgot the session, as after a restart, or a part of what was sent: a new one may do.
-                raise UnreachableError(
-                    error.operation, error.reference, origin=error.origin, detail=error.detail, status=error.status, code=error.code
-                ) from error
-            raise
+            # Registries answer 403 or 401 too for a repository that does not exist.
+            self._repositories.create(task, error)
+        return begin_upload(task.destination, task.repository, blob, mount_from=mount_from)
 
 
-def _how_to_make(repository: Repository) -> str:
-    """Return what to do about a repository that a registry wants made first."""
-    ask = f"aws ecr create-repository --repository-name {repository.path}" if is_ecr(repository.registry) else "in Harbor, its project"
-    return f"make it there first ({ask}), or set `create_repositories: true` for {repository.registry} in registries.yaml"
+def _report_copied(task: Task, blob: Descriptor) -> None:
+    task.progress.blobs_copied += 1
+    task.listener.on_blob("copied", blob)
+
+
+def _report_mounted(task: Task, blob: Descriptor, mounted_from: str) -> None:
+    task.progress.blobs_mounted += 1
+    task.listener.on_blob("mounted", blob, mounted_from=mounted_from)
+
+
+def _report_present(task: Task, blob: Descriptor) -> None:
+    task.progress.blobs_present += 1
+    task.listener.on_blob("present", blob)

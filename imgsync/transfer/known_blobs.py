@@ -1,39 +1,128 @@
-"""Where blobs and manifests were seen: what earlier runs remember, and what this one found."""
+"""
+Where blobs and manifests are at the destinations.
+
+The state of a blob is kept here and nowhere else, once per destination registry. How its bytes are read is the part of
+`shared_read`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum, auto
 
+from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.oci.spec.reference import Repository
 
+_Flights = SingleFlight[tuple[str, str, str]]
+_NONE: frozenset[str] = frozenset()
 
-class BlobMemory:
-    """In which repositories of a registry a digest was seen. One per run, shared by all copies."""
 
-    def __init__(self, remembered: Callable[[str, str], tuple[str, ...]]) -> None:
-        """Ask *remembered* (registry, digest) for what earlier runs saw."""
-        self._remembered = remembered
-        self._seen: dict[tuple[str, str], dict[str, None]] = {}
-        self._wrong: set[tuple[str, str, str]] = set()
+class BlobState(Enum):
+    """
+    What this run knows of a blob at one destination registry.
 
-    def repositories(self, registry: str, digest: str) -> list[str]:
-        """Return repository paths of *registry* that should hold the digest, this run's findings first."""
-        seen = list(self._seen.get((registry, digest), ()))
-        return seen + [path for path in self._remembered(registry, digest) if path not in seen and (registry, digest, path) not in self._wrong]
+    ```
+    MISSING ── deliver_once ──> ARRIVING ── mark_present ──> PRESENT
+       ^                           │                            │
+       └───── delivery failed ─────┘                            │
+       └───────── mark_missing, in the last repository ─────────┘
+    ```
 
-    def found(self, registry: str, digest: str) -> bool:
-        """Return whether *registry* was seen to hold the digest in this run, not only by an earlier one."""
-        return bool(self._seen.get((registry, digest)))
+    Records of earlier runs are not a state: they excuse copying to the repositories they name, and say where to mount
+    from, until `mark_missing` contradicts them.
+    """
 
-    def holds(self, repository: Repository, digest: str) -> bool:
+    MISSING = auto()
+    """Not seen in any repository; the first copy to need it delivers it."""
+
+    ARRIVING = auto()
+    """One copy sends or mounts it; the others wait."""
+
+    PRESENT = auto()
+    """Seen in at least one repository; other repositories mount it from there, in parallel."""
+
+
+class BlobAtRegistry:
+    """One blob (or manifest) at one destination registry."""
+
+    __slots__ = ("_contradicted", "_flights", "_key", "_recorded", "_seen")
+
+    def __init__(self, registry: str, digest: str, *, recorded: Callable[[str, str], tuple[str, ...]], flights: _Flights) -> None:
+        """Begin with what earlier runs *recorded*."""
+        self._key = (registry, digest)
+        self._recorded = recorded
+        self._flights = flights
+        self._seen: dict[str, None] = {}
+        self._contradicted = _NONE
+
+    @property
+    def state(self) -> BlobState:
+        """Return what this run knows of it."""
+        if self._seen:
+            return BlobState.PRESENT
+        return BlobState.ARRIVING if self._flights.is_running((*self._key, "")) else BlobState.MISSING
+
+    @property
+    def repositories(self) -> list[str]:
+        """Return paths of repositories that should hold it, those seen in this run first."""
+        recorded = self._recorded(*self._key)
+        return [*self._seen, *(path for path in recorded if path not in self._seen and path not in self._contradicted)]
+
+    def is_in(self, path: str) -> bool:
+        """Return whether the repository at *path* should hold it."""
+        return path in self._seen or path in self.repositories
+
+    def mark_present(self, path: str) -> None:
+        """Note that the repository at *path* holds it."""
+        self._seen[path] = None
+
+    def mark_missing(self, path: str) -> None:
+        """Note that the repository at *path* does not hold it, whatever a record says."""
+        self._seen.pop(path, None)
+        self._contradicted |= {path}
+
+    def deliver_once(self, path: str, deliver: Callable[[], object]) -> bool:
+        """
+        Run *deliver* and return True, or wait for the delivery that runs and return False.
+
+        One delivery per registry until it is PRESENT. From then on one per repository, because those only mount it.
+        """
+        return self._flights.run((*self._key, path if self._seen else ""), deliver)
+
+    def wait(self) -> None:
+        """Wait until it is not ARRIVING any more, successful or not."""
+        self._flights.wait((*self._key, ""))
+
+
+class KnownBlobs:
+    """All blobs and manifests of a run, by destination registry and digest."""
+
+    def __init__(self, recorded: Callable[[str, str], tuple[str, ...]]) -> None:
+        """
+        Begin with what earlier runs recorded.
+
+        Args:
+            recorded: Returns the repository paths recorded for a registry and a digest.
+        """
+        self._recorded = recorded
+        self._flights: _Flights = SingleFlight()
+        self._blobs: dict[tuple[str, str], BlobAtRegistry] = {}
+
+    def at(self, registry: str, digest: str) -> BlobAtRegistry:
+        """Return the blob of *digest* at *registry*."""
+        blob = self._blobs.get((registry, digest))
+        if blob is None:
+            blob = self._blobs[(registry, digest)] = BlobAtRegistry(registry, digest, recorded=self._recorded, flights=self._flights)
+        return blob
+
+    def is_in(self, repository: Repository, digest: str) -> bool:
         """Return whether *repository* should hold the digest."""
-        return repository.path in self.repositories(repository.registry, digest)
+        return self.at(repository.registry, digest).is_in(repository.path)
 
-    def saw(self, repository: Repository, digest: str) -> None:
-        """Remember that *repository* holds the digest."""
-        self._seen.setdefault((repository.registry, digest), {})[repository.path] = None
+    def mark_present(self, repository: Repository, digest: str) -> None:
+        """Note that *repository* holds the digest."""
+        self.at(repository.registry, digest).mark_present(repository.path)
 
-    def forget(self, repository: Repository, digest: str) -> None:
-        """Remember that *repository* does not hold the digest, whatever was believed."""
-        self._seen.get((repository.registry, digest), {}).pop(repository.path, None)
-        self._wrong.add((repository.registry, digest, repository.path))
+    def mark_missing(self, repository: Repository, digest: str) -> None:
+        """Note that *repository* does not hold the digest."""
+        self.at(repository.registry, digest).mark_missing(repository.path)

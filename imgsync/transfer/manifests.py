@@ -1,4 +1,4 @@
-"""Manifests into a destination repository: each once, and what refers to an image so that the destination finds it by its subject."""
+"""Push manifests and referrers to a destination repository, each once."""
 
 from __future__ import annotations
 
@@ -10,48 +10,51 @@ from imgsync.images.referrers import Referrer, Referrers
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.referrers import add_referrers, format_fallback_tag
-from imgsync.transfer.known_blobs import BlobMemory
+from imgsync.transfer.known_blobs import KnownBlobs
 from imgsync.transfer.model import Task
 
 _FALLBACK_WRITES = 3
-_LATE_SECONDS = (0.5, 1.0, 2.0, 4.0)
+# A registry that still serves the tag as it was before our write may be late.
+_REREAD_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
 
 class ManifestPusher:
-    """Pushes manifests. One per run, so that each goes to a repository once, and nobody writes a fallback tag beside us."""
+    """Pushes manifests. One per run: two writers would race for a fallback tag."""
 
-    def __init__(self, memory: BlobMemory) -> None:
-        """Leave out what *memory* knows to be there."""
-        self._memory = memory
+    def __init__(self, known: KnownBlobs) -> None:
+        """Skip manifests that *known* says are there."""
+        self._known = known
         self._flights: SingleFlight[tuple[Repository, str]] = SingleFlight()
-        # What was pushed by digest, and whether the registry knows by itself what it refers to.
+        # Manifests pushed by digest, and whether the registry indexes their subject.
         self._pushed: dict[tuple[Repository, str], bool] = {}
         self._attached: set[tuple[Repository, str]] = set()
 
     def forget(self, repository: Repository) -> None:
-        """Believe nothing any more of what was pushed to *repository*."""
+        """Forget what was pushed to *repository*."""
         self._pushed = {key: indexed for key, indexed in self._pushed.items() if key[0] != repository}
         self._attached = {key for key in self._attached if key[0] != repository}
 
     def push_part(self, task: Task, manifest: Manifest) -> None:
         """
-        See to it that the repository holds *manifest*, by digest; everything it names must be there.
+        Push *manifest* by digest unless the repository holds it.
+
+        Everything it references must be there already.
 
         Raises:
             ImgsyncError: As `RegistryClient.push_manifest`.
         """
-        if not self._memory.holds(task.repository, manifest.digest):
+        if not self._known.is_in(task.repository, manifest.digest):
             self.push(task, manifest)
-            task.progress.seen.append(manifest.digest)
+            task.progress.confirmed_digests.append(manifest.digest)
 
     def push(self, task: Task, manifest: Manifest) -> bool:
-        """Push *manifest* by digest, once per repository and run; return whether the registry knows its subject by itself."""
+        """Push *manifest* by digest once; return whether the registry indexes its subject."""
         key = (task.repository, manifest.digest)
 
         def push() -> None:
             task.deadline.check()
             self._pushed[key] = task.destination.push_manifest(task.repository.with_digest(manifest.digest), manifest)
-            self._memory.saw(task.repository, manifest.digest)
+            self._known.mark_present(task.repository, manifest.digest)
 
         while key not in self._pushed:
             self._flights.run(key, push)
@@ -59,21 +62,22 @@ class ManifestPusher:
 
     def attach(self, task: Task, referrers: Referrers) -> None:
         """
-        Push all *referrers*, subject by subject, and see to it that the destination finds them by their subject.
+        Push all *referrers* so that the destination finds them by subject.
 
         Raises:
-            ImgsyncError: The destination refuses, or another client writes the same fallback tag over and over.
+            ImgsyncError: The destination refuses, or another client keeps overwriting the fallback tag.
         """
         indexes = dict(referrers.indexes)
         for subject in dict.fromkeys(one.subject for one in referrers.found):
             own = [one for one in referrers.found if one.subject == subject]
             key = (task.repository, f"referrers of {subject}")
-            # Tags that name one digest share its referrers; two of them side by side would race for the fallback tag.
+            # Tags of one digest share its referrers; in parallel they would race for the fallback tag.
             while key not in self._attached:
                 if self._flights.run(key, lambda: self._attach_to(task, subject, own, indexes.get(subject))):  # noqa: B023 - run at once
                     self._attached.add(key)
 
     def _attach_to(self, task: Task, subject: str, referrers: Sequence[Referrer], index: Manifest | None) -> None:
+        """Push the referrers of one subject; list those that the registry does not index."""
         unlisted = []
         for one in referrers:
             for part in one.image.below:
@@ -87,28 +91,33 @@ class ManifestPusher:
 
     def _list_by_tag(self, task: Task, subject: str, referrers: list[Manifest], index: Manifest | None) -> None:
         """
-        Name *referrers* in the subject's fallback tag, as clients must where the registry has no referrers API.
+        Add *referrers* to the subject's fallback tag.
 
-        Read again after each write: another client may have written meanwhile; a registry that shows what it showed before may be late,
-        and is waited for, some seconds long. Spec: "Pushing Manifests with Subject".
+        Clients must do so where the registry has no referrers API. Reads the tag again after each write, because another
+        client may have written it meanwhile. Spec: distribution-spec 1.1, "Pushing Manifests with Subject".
         """
         reference = task.repository.with_tag(format_fallback_tag(subject))
         current = self._read(task, reference)
         for _ in range(_FALLBACK_WRITES):
-            wanted = add_referrers(current, referrers, source=index)
-            if wanted is None:
+            desired = add_referrers(current, referrers, source=index)
+            if desired is None:
                 return
-            task.destination.push_manifest(reference, wanted)
-            before, current = current, self._read(task, reference)
-            for pause_seconds in _LATE_SECONDS:
-                if current != before:
-                    break
-                task.destination.retry_policy.pause(pause_seconds)
-                current = self._read(task, reference)
+            task.destination.push_manifest(reference, desired)
+            current = self._read_changed(task, reference, current)
         if add_referrers(current, referrers, source=index) is None:
             return
         operation = task.destination.operation("list referrers in", reference)
-        raise operation.failed(RejectedError, "another client writes this tag over and over", hint="run again when it has ended")
+        raise operation.failed(RejectedError, "another client keeps overwriting this tag", hint="run again when that client has ended")
+
+    def _read_changed(self, task: Task, reference: Reference, before: Manifest | None) -> Manifest | None:
+        """Return what the tag serves once it differs from *before*, or after some seconds."""
+        current = self._read(task, reference)
+        for pause_seconds in _REREAD_PAUSES_SECONDS:
+            if current != before:
+                break
+            task.destination.retry_policy.pause(pause_seconds)
+            current = self._read(task, reference)
+        return current
 
     def _read(self, task: Task, reference: Reference) -> Manifest | None:
         task.deadline.check()
@@ -118,13 +127,13 @@ class ManifestPusher:
             return None
 
     def _push_tagged(self, task: Task, referrer: Referrer) -> None:
-        """Push what stands under a tag of cosign's, unless the destination's own holds something that would be lost."""
+        """Push a cosign tag, unless that would lose what the destination's tag holds."""
         reference = task.repository.with_tag(referrer.tag)
         found = task.destination.resolve(reference)
         if found is not None and found.digest != referrer.root.digest:
             current = found.manifest or task.destination.pull_manifest(reference)
             if not {blob.digest for blob in current.blobs if blob != current.config} <= {blob.digest for blob in referrer.root.blobs}:
-                task.observer.warned(f"{reference} holds what the source's does not; it was left as it is")
+                task.listener.on_warning(f"{reference} holds layers that the source does not have; left unchanged")
                 return
         if found is None or found.digest != referrer.root.digest:
             task.deadline.check()

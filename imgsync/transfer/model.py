@@ -1,10 +1,10 @@
-"""What one copy is asked for, tells while it goes on, and comes to."""
+"""The values of one copy: the job, its progress and its result."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from imgsync.concurrency.deadline import Deadline
 from imgsync.oci.registry import RegistryClient
@@ -15,10 +15,11 @@ from imgsync.oci.spec.reference import Reference, Repository
 @dataclass(frozen=True, slots=True)
 class Job:
     """
-    One image to copy: from where by digest, to which tag, with which platforms, which referrers, and how many blobs at once.
+    One image to copy.
 
-    `served` is the digest the destination's tag names already: pushed again it is not, only what refers to it. `registries` are
-    all that get this image at the same time, this destination's among them: they share what is read from the source.
+    `source` is by digest, `destination` by tag; `platforms` of None copies all. `destination_digest` is what the tag names
+    now: that digest is not pushed again, only its referrers are. `registries` are all that get this image now, this
+    destination's included: they share one read of the source.
     """
 
     source: Reference
@@ -26,38 +27,39 @@ class Job:
     platforms: tuple[Platform, ...] | None
     blobs_at_once: int
     referrers: Sequence[str] | bool = False
-    served: str | None = None
+    destination_digest: str | None = None
     registries: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Progress:
-    """What one copy moved so far; the copy writes it, anybody may read it."""
+    """What one copy moved so far; only the copy writes it."""
 
     bytes_copied: int = 0
     blobs_copied: int = 0
     blobs_mounted: int = 0
     blobs_present: int = 0
     attempts: int = 1
-    seen: list[str] = field(default_factory=list)
+    confirmed_digests: list[str] = field(default_factory=list)
+    """Blobs and manifests that the destination repository took or showed."""
 
 
-class Observer(Protocol):
-    """Whoever wants to know how one copy goes on."""
+class CopyListener(Protocol):
+    """Follows the progress of one copy."""
 
-    def advanced(self, size_bytes: int) -> None:
-        """Bytes moved; negative when a try began anew."""
+    def on_bytes(self, size_bytes: int) -> None:
+        """Bytes moved; negative when an attempt starts again."""
 
-    def delivered(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
-        """A blob is in the destination repository: "copied", "mounted" from the repository at path *mounted_from*, or "present" before."""
+    def on_blob(self, how: Literal["copied", "mounted", "present"], blob: Descriptor, *, mounted_from: str = "") -> None:
+        """The destination repository holds a blob, mounted from the path *mounted_from* if given."""
 
-    def warned(self, reason: str) -> None:
-        """Something was left as it is, and somebody should know."""
+    def on_warning(self, reason: str) -> None:
+        """Something was skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What the destination serves now: the root manifest as pushed, and the compressed size of the image."""
+    """The root manifest as pushed, and the compressed size of the image."""
 
     root: Manifest
     size_bytes: int
@@ -65,17 +67,21 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One copy's surroundings, handed down its steps; without `mounts` every blob is sent, whatever the destination says to have."""
+    """
+    A job with its clients, time limit and progress; every step of the copy gets it.
+
+    Without `may_mount` every blob is sent, whatever the destination claims to have.
+    """
 
     job: Job
     source: RegistryClient
     destination: RegistryClient
     deadline: Deadline
     progress: Progress
-    observer: Observer
-    mounts: bool = True
+    listener: CopyListener
+    may_mount: bool = True
 
     @property
     def repository(self) -> Repository:
-        """Return the repository that is pushed to."""
+        """Return the destination repository."""
         return self.job.destination.repository

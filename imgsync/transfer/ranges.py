@@ -1,38 +1,40 @@
 """
-Several ranges of a large blob side by side, put back in order: for sources that are far away, where one connection carries little.
+Read several ranges of a large blob in parallel, from sources that are far away.
 
-What is read ahead is bounded: so many segments in all, of whatever blobs. Spec: design.md §7.6, §7.7.
+One connection over a long distance carries little. What is read ahead is bounded: a number of segments for the whole run.
+Spec: design.md §7.6, §7.7.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 
 from imgsync.concurrency.greenlets import Event, Semaphore, spawn
-from imgsync.errors import RegistryError
 from imgsync.oci.download import WrongRangeError, download
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Descriptor
 from imgsync.oci.spec.reference import Repository
 
 _SEGMENT_BYTES = 2 << 20
-_SEGMENTS = 20
-# Below this, opening more connections costs more than they carry.
+_SEGMENTS_AHEAD = 20
+# Below this size, more connections cost more than they gain.
 _LARGE_BYTES = 8 << 20
 
 
-class Ranges:
-    """Reads blobs; one per run, so that its segments are bounded together."""
+class RangeReader:
+    """Reads blobs. One per run, so that its segments are bounded together."""
 
     def __init__(self) -> None:
         """Begin with nothing read ahead."""
-        self._places = Semaphore(_SEGMENTS)
+        self._places = Semaphore(_SEGMENTS_AHEAD)
 
-    def chunks(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, start: int) -> Generator[bytes, None, None]:
+    def read(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, start: int) -> Generator[bytes, None, None]:
         """
-        Yield the blob's bytes from *start* on, in order, not checked against its digest.
+        Yield the blob's bytes from *start* on, in order and unverified.
 
         Raises:
             RegistryError: As `download`.
@@ -40,7 +42,7 @@ class Ranges:
         reached = start
         if client.capabilities.is_far and client.capabilities.has_ranges and blob.size_bytes - start >= _LARGE_BYTES:
             try:
-                for chunk in self._side_by_side(client, repository, blob, start):
+                for chunk in self._read_in_parallel(client, repository, blob, start):
                     reached += len(chunk)
                     yield chunk
             except _NoRangesError:
@@ -48,48 +50,50 @@ class Ranges:
         if reached < blob.size_bytes or not blob.size_bytes:
             yield from download(client, repository, blob, start=reached)
 
-    def _side_by_side(self, client: RegistryClient, repository: Repository, blob: Descriptor, start: int) -> Iterator[bytes]:
-        segments: deque[_Segment] = deque()
+    def _read_in_parallel(self, client: RegistryClient, repository: Repository, blob: Descriptor, start: int) -> Iterator[bytes]:
         starts = iter(range(start, blob.size_bytes, _SEGMENT_BYTES))
+        opened: deque[_Segment] = deque()
         try:
-            while True:
-                # One is always being read; more where places are free, and once the first has shown that ranges work.
-                while not segments or (segments[0].began and self._places.acquire(blocking=False)):
-                    ahead = bool(segments)
-                    begin = next(starts, None)
-                    if begin is None:
-                        if ahead:
-                            self._places.release()
-                        break
-                    segments.append(_Segment(client, repository, blob, begin, self._places if ahead else None))
-                if not segments:
-                    return
-                segment = segments[0]
-                chunk = segment.next()
+            while self._open_segments(starts, opened, partial(_Segment, client, repository, blob)):
+                chunk = opened[0].next()
                 if chunk is None:
-                    segments.popleft().close()
+                    opened.popleft().close()
                 else:
                     yield chunk
         finally:
-            for segment in segments:
+            for segment in opened:
                 segment.close()
+
+    def _open_segments(self, starts: Iterator[int], opened: deque[_Segment], open_segment: Callable[[int, Semaphore | None], _Segment]) -> bool:
+        """Keep one segment open, and more ahead while places are free; return whether one is open."""
+        if not opened:
+            opened.extend(open_segment(start, None) for start in itertools.islice(starts, 1))
+        # Open more only after the first has shown that the source serves ranges.
+        while opened and opened[0].has_begun and self._places.acquire(blocking=False):
+            start = next(starts, None)
+            if start is None:
+                self._places.release()
+                break
+            opened.append(open_segment(start, self._places))
+        return bool(opened)
 
 
 class _NoRangesError(Exception):
-    """The source does not give what was asked for."""
+    """The source does not serve the range that was requested."""
 
 
 class _Segment:
-    """One range, read in a greenlet of its own into memory."""
+    """One range, read into memory in a greenlet."""
 
     def __init__(self, client: RegistryClient, repository: Repository, blob: Descriptor, start: int, places: Semaphore | None) -> None:
+        """Start reading from *start*; give one of *places* back at the end."""
         self._chunks: deque[bytes] = deque()
         self._grown = Event()
         self._error: BaseException | None = None
-        self._ended = False
-        self._unwanted = False
+        self._has_ended = False
+        self._is_closed = False
         self._places = places
-        self.began = False
+        self.has_begun = False
         end = min(start + _SEGMENT_BYTES, blob.size_bytes)
         spawn(lambda: self._run(client, repository, blob, start, end))
 
@@ -98,15 +102,15 @@ class _Segment:
         while not self._chunks:
             if self._error is not None:
                 raise self._error
-            if self._ended:
+            if self._has_ended:
                 return None
             self._grown.clear()
             self._grown.wait()
         return self._chunks.popleft()
 
     def close(self) -> None:
-        """Keep nothing, read no further, and give the place back."""
-        self._unwanted = True
+        """Drop the bytes, stop reading, and give the place back."""
+        self._is_closed = True
         self._chunks.clear()
         if self._places is not None:
             self._places.release()
@@ -116,17 +120,15 @@ class _Segment:
         try:
             with contextlib.closing(download(client, repository, blob, start=start, end=end)) as chunks:
                 for chunk in chunks:
-                    if self._unwanted:
+                    if self._is_closed:
                         return
-                    self.began = True
+                    self.has_begun = True
                     self._chunks.append(chunk)
                     self._grown.set()
         except WrongRangeError as error:
             self._error = _NoRangesError(str(error))
-        except RegistryError as error:
-            self._error = error
-        except BaseException as error:  # noqa: BLE001 - raised where it is read
+        except BaseException as error:  # noqa: BLE001 - raised by `next`
             self._error = error
         finally:
-            self._ended = True
+            self._has_ended = True
             self._grown.set()

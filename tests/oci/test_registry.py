@@ -197,7 +197,7 @@ def test_repository_that_must_be_made_first_names_the_remedy(registry, name, dec
     ran = imgsync("apply", "-o", "json")
 
     assert ran.code == 1
-    assert "make it there first" in ran.json["outcomes"][0]["error"]
+    assert "create it first" in ran.json["outcomes"][0]["error"]
     assert f"`create_repositories: true` for {destination.host}" in ran.json["outcomes"][0]["error"]
 
 

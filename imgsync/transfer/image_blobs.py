@@ -1,0 +1,96 @@
+"""Copy the blobs of one image, and find its referrers meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from imgsync.concurrency.workers import Workers
+from imgsync.images.image import Image
+from imgsync.images.referrers import ReferrerReader, Referrers
+from imgsync.oci.spec.manifest import Descriptor
+from imgsync.transfer.blobs import BlobCopier
+from imgsync.transfer.model import Task
+
+
+@dataclass(frozen=True, slots=True)
+class _CopyBlob:
+    """Copy a blob, or await it if another image is copying it."""
+
+    blob: Descriptor
+
+    @property
+    def queue(self) -> Hashable:
+        return _CopyBlob
+
+
+@dataclass(frozen=True, slots=True)
+class _AwaitBlob:
+    """Wait for a blob that another image is copying."""
+
+    blob: Descriptor
+
+    @property
+    def queue(self) -> Hashable:
+        # One queue per blob: waiting must not take a place from blobs that can be copied.
+        return _AwaitBlob, self.blob.digest
+
+
+@dataclass(frozen=True, slots=True)
+class _FindReferrers:
+    """Find what refers to the image, to copy its blobs too."""
+
+    @property
+    def queue(self) -> Hashable:
+        return _FindReferrers
+
+
+_Step = _CopyBlob | _AwaitBlob | _FindReferrers
+
+
+class ImageBlobs:
+    """The blobs of one image and of its referrers, on their way to one destination."""
+
+    def __init__(self, blobs: BlobCopier, reader: ReferrerReader, task: Task, image: Image, subject: str) -> None:
+        """Prepare; *subject* is the digest that referrers name."""
+        self._blobs = blobs
+        self._reader = reader
+        self._task = task
+        self._image = image
+        self._subject = subject
+        self._referrers = Referrers()
+
+    def copy(self) -> Referrers:
+        """Copy all blobs; return the referrers found meanwhile."""
+        workers: Workers[_Step, Sequence[_Step]] = Workers(self._run, limit=self._task.job.blobs_at_once)
+        steps: list[_Step] = [_CopyBlob(blob) for blob in self._image.blobs]
+        if self._task.job.referrers is not False:
+            steps.append(_FindReferrers())
+        for step in steps:
+            workers.submit(step, queue=step.queue)
+        for next_steps in workers.results():
+            for step in next_steps:
+                workers.submit(step, queue=step.queue)
+        return self._referrers
+
+    def _run(self, step: _Step) -> Sequence[_Step]:
+        """Run one step; return the steps to run next."""
+        match step:
+            case _CopyBlob(blob) if self._blobs.is_arriving(self._task, blob):
+                return [_AwaitBlob(blob)]
+            case _CopyBlob(blob):
+                self._blobs.copy_blob(self._task, blob)
+                return []
+            case _AwaitBlob(blob):
+                self._blobs.wait(self._task, blob)
+                return [_CopyBlob(blob)]
+            case _FindReferrers():
+                return self._find_referrers()
+
+    def _find_referrers(self) -> Sequence[_Step]:
+        job = self._task.job
+        parts = (part.digest for part in self._image.below)
+        self._referrers = self._reader.read(self._task.source, job.source.repository, self._subject, parts=parts, types=job.referrers, limit=job.blobs_at_once)
+        own = {blob.digest for blob in self._image.blobs}
+        more = {blob.digest: blob for referrer in self._referrers.found for blob in referrer.image.blobs if blob.digest not in own}
+        return [_CopyBlob(blob) for blob in more.values()]
