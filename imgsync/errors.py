@@ -92,7 +92,7 @@ class InvalidReferenceError(ImgsyncError):
 
 
 class UnsafePlanError(ImgsyncError):
-    """The plan goes past a brake the user set; nothing was done."""
+    """The plan exceeds a safety limit; nothing was done."""
 
 
 class RegistryError(ImgsyncError):

@@ -1,4 +1,4 @@
-"""Kept tags become remembered: what a destination serves already is noted, with nothing copied and nobody asked."""
+"""Record tags that already match at the destination, without copying."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from imgsync.plan.model import Change
 from imgsync.state import Record
 
 
-def adopted(change: Change, record: Record | None, mirror: Mirror, *, inquiry: Inquiry) -> Record | None:
+def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, context: Inquiry) -> Record | None:
     """
-    Return what is to be remembered of the kept tag of *change*, None when *record*, what is remembered of it now, says it already.
+    Return the record to write for the kept tag of *change*, if any.
 
-    Nor is anything remembered that was not found, in this run, to satisfy what is required of it: a saved plan vouches for nothing.
-    A tag that was not pushed by us has no `applied_at`, so that nobody takes it for ours and prunes it.
+    None when *record*, the one there is, says the same; and when this run did not check the image against its policies, as a saved plan
+    proves nothing. A tag that imgsync did not push has no `applied_at`, so that it is never pruned.
     """
     if change.destination_digest is None or change.source_digest is None:
         return None
     known = record if record is not None and record.digest == change.destination_digest else None
-    read = inquiry.manifests.get(change.destination_digest)
+    read = context.manifests.get(change.destination_digest)
     crc32 = read.crc32 if read is not None else known.crc32 if known is not None else ""
     source = parse_reference(change.source).repository
-    selection = inquiry.gate.selection(mirror, source)
+    selection = context.gate.selection(mirror, source)
     if known is not None and (known.source_digest, known.selection, known.crc32) == (change.source_digest, selection, crc32):
         return None
-    if not inquiry.gate.has_passed(mirror, source, change.source_digest):
+    if not context.gate.has_passed(mirror, source, change.source_digest):
         return None
     return Record(
         destination=change.destination,
@@ -42,9 +42,13 @@ def adopted(change: Change, record: Record | None, mirror: Mirror, *, inquiry: I
     )
 
 
-def referrers_seen(change: Change, mirror: Mirror, *, inquiry: Inquiry) -> Iterator[tuple[str, str, str]]:
-    """Yield which tags of referrers the source had, as `StateStore.put` takes them, so that a signature made later is seen in its listing."""
+def summarize_referrers(change: Change, mirror: Mirror, *, context: Inquiry) -> Iterator[tuple[str, str, str]]:
+    """
+    Yield which referrers the source had, in the form of `StateStore.put`.
+
+    A later run compares this with a new listing, and so sees a signature that was added meanwhile.
+    """
     source, destination = parse_reference(change.source), parse_reference(change.destination)
-    summary = inquiry.referrers.summary(source.repository, change.source_digest or "")
+    summary = context.referrers.summary(source.repository, change.source_digest or "")
     if summary is not None and mirror.referrers is not False:
         yield str(destination.repository), change.source_digest or "", summary

@@ -45,7 +45,7 @@ class _Holding:
         return sorted(tag for tag, (_, parts) in self.named.items() if digest in parts)
 
 
-def removed(changes: Iterable[Change], client_of: Callable[[Change], RegistryClient]) -> Iterator[Outcome]:
+def delete_tags(changes: Iterable[Change], client_of: Callable[[Change], RegistryClient]) -> Iterator[Outcome]:
     """Yield what came of the deletion of each of *changes*, repositories side by side, those of one repository one after the other."""
     repositories: dict[Repository, list[Change]] = {}
     for change in changes:

@@ -1,28 +1,24 @@
-"""Who shows progress: bars or a heartbeat, told of everything while it happens."""
+"""The interface through which a run reports its progress while it happens."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from imgsync.apply.report import Outcome
 from imgsync.plan.model import Change, Plan
 
 
-class Watcher(Protocol):
-    """Whoever shows progress."""
+class ProgressListener(Protocol):
+    """Receives the events of a run, from several greenlets."""
 
-    def watch(self, plan: Plan) -> None:
-        """This is all there is to do; some of it may be done already."""
+    def on_plan(self, plan: Plan) -> None:
+        """Receive the whole plan; some of its changes may be done already."""
 
-    def started(self, change: Change) -> None:
-        """One image begins."""
+    def on_start(self, change: Change) -> None:
+        """Receive the start of a copy."""
 
-    def advanced(self, change: Change, size_bytes: int) -> None:
-        """Bytes of one image moved; negative when a try began anew."""
+    def on_bytes(self, change: Change, size_bytes: int) -> None:
+        """Count transferred bytes; negative when a retry starts over."""
 
-    def finished(self, outcome: Outcome) -> None:
-        """One image ended."""
-
-    def paused(self) -> AbstractContextManager[None]:
-        """Show nothing within the block: something else is printed."""
+    def on_finish(self, outcome: Outcome) -> None:
+        """Receive the result of a copy or a deletion."""

@@ -1,4 +1,4 @@
-"""Whose turn it is: what the last run left comes first, in its order, also while the plan is still being made. Pure."""
+"""Order changes so that those left by the last run go first. Pure."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ from collections.abc import Sequence
 
 from imgsync.plan.model import Change
 
-Together = Sequence[Change]
+# The changes of one source tag, all of its destinations together.
+Group = Sequence[Change]
 
 
-class Turns:
-    """Holds back what is certain already until all that was left is known, or until it is told not to wait any longer. One per run."""
+class ChangeOrder:
+    """
+    Holds changes back until all those left by the last run are known.
+
+    While the plan is made, changes become ready one by one, in any order. One per run.
+    """
 
     def __init__(self, left: Sequence[str]) -> None:
-        """Let the destinations *left* have the first turns, in this order; nothing is held back when there are none."""
-        self._turn = {destination: number for number, destination in enumerate(left)}
+        """Put the destinations *left* first, in this order; without any, hold nothing back."""
+        self._place = {destination: number for number, destination in enumerate(left)}
         self._missing = set(left)
         self._holds = bool(left)
-        self._waiting: list[Together] = []
+        self._held: list[Group] = []
 
-    def take(self, changes: Together) -> list[Together]:
-        """Return what may begin now that the *changes* of one source tag may, in order."""
-        self._waiting.append(changes)
-        self._missing.difference_update(change.destination for change in changes)
-        return [] if self._holds and self._missing else self.open()
+    def add(self, group: Group) -> list[Group]:
+        """Add a group that is ready; return the groups that may start now."""
+        self._held.append(group)
+        self._missing.difference_update(change.destination for change in group)
+        return [] if self._holds and self._missing else self.release()
 
-    def open(self) -> list[Together]:
-        """Wait no longer: return what was held back, in order."""
+    def release(self) -> list[Group]:
+        """Hold nothing back from now on; return the groups held so far."""
         self._holds = False
-        waiting, self._waiting = self._waiting, []
-        return self.sorted(waiting)
+        held, self._held = self._held, []
+        return self.sort(held)
 
-    def sorted(self, groups: Sequence[Together]) -> list[Together]:
-        """Return *groups* with what was left first, the others in the order they have."""
-        last = len(self._turn)
-        return sorted(groups, key=lambda changes: min(self._turn.get(change.destination, last) for change in changes))
+    def sort(self, groups: Sequence[Group]) -> list[Group]:
+        """Return *groups* with those left by the last run first."""
+        last = len(self._place)
+        return sorted(groups, key=lambda group: min(self._place.get(change.destination, last) for change in group))

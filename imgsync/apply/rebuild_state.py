@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imgsync.apply.adopt import adopted, referrers_seen
+from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
 from imgsync.config.model import Config
 from imgsync.plan.context import Inquiry
 from imgsync.plan.model import Action, Change, Plan
@@ -20,18 +20,18 @@ class Rebuilt:
     forgotten: int
 
 
-def rebuild_state(plan: Plan, config: Config, inquiry: Inquiry) -> Rebuilt:
+def rebuild_state(plan: Plan, config: Config, context: Inquiry) -> Rebuilt:
     """
     Remember what the destinations serve, as *plan* found it by asking them, and forget the records that they contradict.
 
     Raises:
         StateError: It cannot be written.
     """
-    state = inquiry.state
+    state = context.state
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     kept = [change for change in plan.changes if change.action is Action.KEEP]
-    found = [adopted(change, state.record(change.destination), mirrors[change.mirror], inquiry=inquiry) for change in kept]
-    seen = [one for change in kept for one in referrers_seen(change, mirrors[change.mirror], inquiry=inquiry)]
+    found = [adopt_kept_tag(change, state.record(change.destination), mirrors[change.mirror], context=context) for change in kept]
+    seen = [one for change in kept for one in summarize_referrers(change, mirrors[change.mirror], context=context)]
     state.put([record for record in found if record is not None], referrers=seen)
     forgotten = state.remove(change.destination for change in plan.changes if _is_contradicted(change, state))
     return Rebuilt(len(kept), len(plan.changes) - len(kept), forgotten)

@@ -1,4 +1,4 @@
-"""What bounds one run as a whole, and whether an image still fits into it."""
+"""The time limit of a run, and whether another image still fits into it."""
 
 from __future__ import annotations
 
@@ -6,76 +6,89 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# What hangs is waited for another second after it was cut; then there are a report and a state to write.
-_WINDING_UP_SECONDS = 2.0
-# No program plans in less.
-_LEAST_SECONDS = 1.0
+# After cancelling, workers have a second to notice; then the report and the state are written.
+_END_SECONDS = 2.0
+# The shortest run that can still plan.
+_SHORTEST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds a run: seconds since it *began*, planning included (None: the mirrors' own), of grace after a stop; end at the first failure."""
+class TimeLimits:
+    """
+    The time limit of a run, and its grace period.
+
+    `began` is a moment of the monotonic clock, before planning. Without `run_seconds`, the mirrors' own limits apply.
+    """
 
     began: float
     run_seconds: float | None = None
     grace_seconds: float = 5.0
-    fail_fast: bool = False
 
     @property
     def elapsed_seconds(self) -> float:
-        """Return for how long the run goes on already."""
+        """Return the time since the run began."""
         return time.monotonic() - self.began
 
     def whole_seconds(self, mirrors: Sequence[float | None]) -> float | None:
-        """Return within what time the whole run ends, given what each of its *mirrors* allows itself; None when nothing says so."""
+        """Return the limit of the whole run, given those of its *mirrors*; None for no limit."""
         if self.run_seconds is not None:
             return self.run_seconds
         declared = [seconds for seconds in mirrors if seconds is not None]
         return max(declared) if declared and len(declared) == len(mirrors) else None
 
-    def cut_seconds(self, whole_seconds: float) -> float:
-        """Return how long after it began a run of *whole_seconds* is cut: early enough to end in time."""
-        if whole_seconds < _LEAST_SECONDS:
-            # Nothing is begun, but what is left has to be found out.
-            return _LEAST_SECONDS
-        return whole_seconds - min(_WINDING_UP_SECONDS, whole_seconds / 2)
+    def limit_seconds(self, mirror_seconds: float | None) -> float | None:
+        """Return the time limit for the images of a mirror that declares *mirror_seconds*."""
+        return mirror_seconds if self.run_seconds is None else self.run_seconds
+
+    def left_seconds(self, mirror_seconds: float | None) -> float | None:
+        """Return the time until the images of such a mirror are cancelled; None for no limit."""
+        whole = self.limit_seconds(mirror_seconds)
+        return None if whole is None else max(0.0, self.cancel_seconds(whole) - self.elapsed_seconds)
+
+    def cancel_seconds(self, whole_seconds: float) -> float:
+        """Return when a run of *whole_seconds* cancels its copies: early enough to end in time."""
+        if whole_seconds < _SHORTEST_SECONDS:
+            # Nothing is copied, but the plan must find out what is left.
+            return _SHORTEST_SECONDS
+        return whole_seconds - min(_END_SECONDS, whole_seconds / 2)
 
     def close_seconds(self, whole_seconds: float) -> float:
-        """Return how long after it began a run of *whole_seconds* begins nothing more: its grace before the cut, at most half of the time until then."""
-        if whole_seconds < _LEAST_SECONDS:
+        """Return when a run of *whole_seconds* starts its last image: the grace period before it cancels, but not before half of that time."""
+        if whole_seconds < _SHORTEST_SECONDS:
             return whole_seconds
-        cut = self.cut_seconds(whole_seconds)
-        return cut - min(self.grace_seconds, cut / 2)
+        cancels = self.cancel_seconds(whole_seconds)
+        return cancels - min(self.grace_seconds, cancels / 2)
 
 
 class Forecast:
-    """How long images will take, as those of this run so far tell. One per run."""
+    """Estimates how long images take from those already copied. One per run."""
 
     def __init__(self) -> None:
-        """Begin with nothing learned: no image is expected to take any time."""
+        """Begin without data: every image is expected to take no time."""
         self._bytes = 0
         self._seconds = 0.0
         self._quickest: float | None = None
 
     def learn(self, copied_bytes: int, seconds: float) -> None:
-        """Take note that an image took so many *seconds*, for so many bytes that moved."""
+        """Record that an image took *seconds* and transferred *copied_bytes*."""
         self._quickest = seconds if self._quickest is None else min(seconds, self._quickest)
         if copied_bytes:
             self._bytes += copied_bytes
             self._seconds += seconds
 
-    def seconds(self, size_bytes: int) -> float:
-        """Return how long an image of *size_bytes* may take if all of it has to move: at least as long as the quickest so far."""
+    def estimate_seconds(self, size_bytes: int) -> float:
+        """Return how long an image of *size_bytes* takes, at least as long as the quickest so far."""
         rate = self._bytes / self._seconds if self._seconds else 0.0
         return max(self._quickest or 0.0, size_bytes / rate if rate else 0.0)
 
-    def fits(self, size_bytes: int, *, left_seconds: float, whole_seconds: float) -> bool:
+    def has_time_for(self, size_bytes: int, *, left_seconds: float, whole_seconds: float) -> bool:
         """
-        Return whether an image is worth beginning with *left_seconds* of a run of *whole_seconds* to go.
+        Return whether to start an image with *left_seconds* of *whole_seconds* left.
 
-        One that no run is long enough for is begun as long as there is time at all: its finished blobs stay, and the next run goes on from there.
+        An image that takes longer than any run is started while there is any time left: its finished blobs stay at the destination,
+        and the next run resumes from there.
         """
         if left_seconds <= 0:
             return False
-        expected = self.seconds(size_bytes)
+        expected = self.estimate_seconds(size_bytes)
         return expected <= left_seconds or expected > whole_seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -148,6 +148,51 @@ def output_option(*forms: str) -> Callable[[Function], Function]:
 def refresh_option(function: Function) -> Function:
     """Add --refresh."""
     return option("--refresh", is_flag=True, help="Ask the registries instead of the state.")(function)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """The files that a run writes besides its output; None for none."""
+
+    html: str | None = None
+    metrics: str | None = None
+    junit: str | None = None
+
+    def __iter__(self) -> Iterator[str | None]:
+        """Yield the path of each."""
+        return iter((self.html, self.metrics, self.junit))
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """The options of `apply` and `copy`, apart from those of every command."""
+
+    output: str
+    refresh: bool
+    files: ReportFiles
+    heartbeat_seconds: float
+    grace_seconds: float
+    fail_fast: bool
+    max_changes: int | None
+    max_bytes: int | None
+    requeue: str | None
+    requeue_limit: int
+
+
+def parse_apply_options(output: str, options: dict[str, Any]) -> ApplyOptions:
+    """Return the options of `apply_options`, as click parsed them."""
+    return ApplyOptions(
+        output=output,
+        refresh=options["refresh"],
+        files=ReportFiles(options["report"], options["metrics"], options["junit"]),
+        heartbeat_seconds=options["heartbeat"],
+        grace_seconds=options["grace"],
+        fail_fast=options["fail_fast"],
+        max_changes=options["max_changes"],
+        max_bytes=options["max_bytes"],
+        requeue=options.get("requeue"),
+        requeue_limit=options.get("requeue_limit", 0),
+    )
 
 
 def common_of(options: dict[str, Any]) -> Common:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from imgsync.apply.report import Report
 from imgsync.cli.results import step_summary, write_file
@@ -11,20 +11,23 @@ from imgsync.cli.session import Session
 from imgsync.config.model import Config
 from imgsync.text.units import parse_timestamp
 
+if TYPE_CHECKING:
+    from imgsync.cli.options import ReportFiles
 
-def write_report_files(session: Session, config: Config, report: Report, *, exit_code: int, options: dict[str, Any]) -> None:
-    """Write the report files that *options* name, and the CI step summary."""
+
+def write_report_files(session: Session, config: Config, report: Report, *, exit_code: int, files: ReportFiles) -> None:
+    """Write the report *files* that are asked for, and the CI step summary."""
     step_summary(lambda: _markdown(report), log=session.log)
-    if options.get("report"):
+    if files.html:
         from imgsync.render.report_html import render_report_html
 
-        write_file(options["report"], render_report_html(report))
-    if options.get("junit"):
+        write_file(files.html, render_report_html(report))
+    if files.junit:
         from imgsync.render.junit import render_report_junit
 
-        write_file(options["junit"], render_report_junit(report))
-    if options.get("metrics"):
-        write_file(options["metrics"], _metrics(session, config, report, exit_code=exit_code))
+        write_file(files.junit, render_report_junit(report))
+    if files.metrics:
+        write_file(files.metrics, _metrics(session, config, report, exit_code=exit_code))
 
 
 def _markdown(report: Report) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import NoReturn
 
 import click
 
-from imgsync.apply.listener import Watcher
 from imgsync.cli.options import Common
 from imgsync.cli.output import redaction
 from imgsync.cli.state_backend import state_at
@@ -21,7 +19,7 @@ from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.concurrency.signals import handle_signals
 from imgsync.concurrency.stop import Stop
-from imgsync.config.model import Config, RegistriesConfig
+from imgsync.config.model import RegistriesConfig
 from imgsync.errors import RateLimitedError
 from imgsync.images.completeness import Completeness
 from imgsync.images.image import ManifestCache
@@ -30,13 +28,9 @@ from imgsync.logs.configure import configure_logging
 from imgsync.logs.logger import Logger
 from imgsync.logs.stream import LogStream
 from imgsync.oci.limits.retry import RetryDetails
-from imgsync.plan.build import build_plan
 from imgsync.plan.context import Inquiry
 from imgsync.plan.destination_tags import Served
-from imgsync.plan.model import Plan
-from imgsync.plan.ready import OnPending
 from imgsync.policy.policy import Gate
-from imgsync.progress.heartbeat import Heartbeat
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
 
@@ -81,32 +75,10 @@ class Session:
             served=Served(strict=strict),
         )
 
-    def plan(self, config: Config, inquiry: Inquiry, *, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
-        """Return the plan of *config* as `build_plan` does, and log that it was built."""
-        plan = build_plan(config, inquiry, on_pending=on_pending, partial=partial)
-        self.log_plan(plan)
-        return plan
-
-    def log_plan(self, plan: Plan) -> None:
-        """Log that *plan* was built, and what could not be planned."""
-        self.log.info("plan.built", plan_id=plan.id, **plan.counts, error=len(plan.errors), transfer_bytes=plan.transfer_bytes, seconds=plan.seconds)
-        for error in plan.errors:
-            self.log.error("plan.failed", mirror=error.mirror, reference=error.reference, error=error.message, hint=error.hint)
-
     def stop_in_time(self) -> None:
         """Ask for a stop once `--run-timeout` is over."""
         if self.common.run_seconds is not None:
             spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up", grace_seconds=0.0))
-
-    def watcher(self, heartbeat_seconds: float) -> contextlib.AbstractContextManager[Watcher]:
-        """Return bars for a terminal, else a heartbeat."""
-        if self.common.progress and sys.stderr.isatty() and not os.environ.get("CI"):
-            from rich.console import Console
-
-            from imgsync.progress.bars import Bars
-
-            return Bars(Console(stderr=True))
-        return Heartbeat(self.log, seconds=heartbeat_seconds)
 
 
 @contextlib.contextmanager

@@ -114,13 +114,16 @@ def rebuild_records(paths: tuple[str, ...], only: tuple[str, ...], **options: An
     from imgsync.apply.rebuild_state import rebuild_state
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
+    from imgsync.plan.build import build_plan
+    from imgsync.plan.log_plan import log_plan
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=False) as session:
         session.stop_in_time()
         _check_lasting(session.state, common.state or "")
         inquiry = session.inquiry(refresh=True)
-        plan = session.plan(config, inquiry)
+        plan = build_plan(config, inquiry)
+        log_plan(plan, session.log)
         rebuilt = rebuild_state(plan, config, inquiry)
     click.echo(f"Remembered {rebuilt.remembered} tags that are as declared; {rebuilt.left} are not, and are left for apply.")
     if rebuilt.forgotten:

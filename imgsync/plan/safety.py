@@ -1,29 +1,40 @@
-"""Limits on how much one plan may change and move."""
+"""Safety limits: how much one plan may change and transfer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imgsync.errors import UnsafePlanError
 from imgsync.plan.model import Plan
 from imgsync.text.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class SafetyLimits:
-    """How much one plan may change and move."""
+    """The limits of `--max-changes` and `--max-bytes`; None for no limit."""
 
-    changes: int | None
-    size_bytes: int | None
+    changes: int | None = None
+    size_bytes: int | None = None
 
     @property
     def any(self) -> bool:
-        """Return whether there is one."""
+        """Return whether there is any limit."""
         return self.changes is not None or self.size_bytes is not None
 
     def problem(self, plan: Plan) -> str:
-        """Return in words what of *plan* goes too far, "" for nothing."""
+        """Return which limit *plan* exceeds, in words; "" if none."""
         if self.changes is not None and len(plan.pending) > self.changes:
             return f"the plan holds {len(plan.pending)} changes, more than --max-changes {self.changes}"
         if self.size_bytes is not None and plan.transfer_bytes > self.size_bytes:
             return f"the plan moves {format_bytes(plan.transfer_bytes)}, more than --max-bytes {format_bytes(self.size_bytes)}"
         return ""
+
+    def raise_if_unsafe(self, plan: Plan) -> None:
+        """
+        Return if *plan* is within the limits.
+
+        Raises:
+            UnsafePlanError: It exceeds one.
+        """
+        if problem := self.problem(plan):
+            raise UnsafePlanError(f"{problem}; nothing was done", hint="review the plan, then raise the limit")

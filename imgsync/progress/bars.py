@@ -49,13 +49,13 @@ class Bars:
         """Take the bars away."""
         self._end()
 
-    def watch(self, plan: Plan) -> None:
-        """Know what there is to do in all."""
+    def on_plan(self, plan: Plan) -> None:
+        """Set the totals of *plan*."""
         self._images = len(plan.pending)
         self._progress.update(self._total, description=self._counted(), total=plan.transfer_bytes or None)
 
     @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
+    def pause(self) -> Iterator[None]:
         """Take the bars away within the block."""
         drawn = self._stop is not None
         self._end()
@@ -63,7 +63,7 @@ class Bars:
         if drawn:
             self._draw()
 
-    def started(self, change: Change) -> None:
+    def on_start(self, change: Change) -> None:
         """Add the image's bar; the first one begins the drawing."""
         if self._stop is None:
             self._draw()
@@ -80,12 +80,12 @@ class Bars:
             self._stop = None
             self._progress.stop()
 
-    def advanced(self, change: Change, size_bytes: int) -> None:
+    def on_bytes(self, change: Change, size_bytes: int) -> None:
         """Move the image's bar and the total's."""
         self._progress.advance(self._total, size_bytes)
         self._progress.advance(self._tasks[change.destination], size_bytes)
 
-    def finished(self, outcome: Outcome) -> None:
+    def on_finish(self, outcome: Outcome) -> None:
         """Take the image's bar away, and count it."""
         self._progress.remove_task(self._tasks.pop(outcome.change.destination))
         self._done += 1

@@ -36,26 +36,26 @@ class Heartbeat:
         """End."""
         self._stop()
 
-    def watch(self, plan: Plan) -> None:
-        """Know from now on what there is to do."""
+    def on_plan(self, plan: Plan) -> None:
+        """Set the totals of *plan*."""
         self._images_total = len(plan.pending)
         self._bytes_total = plan.transfer_bytes
 
-    def started(self, change: Change) -> None:  # noqa: ARG002 - the watcher's interface
+    def on_start(self, change: Change) -> None:  # noqa: ARG002 - the listener's interface
         """Count one running image; the rate is measured from the first on."""
         self._first = self._first or time.monotonic()
         self._running += 1
 
-    def advanced(self, change: Change, size_bytes: int) -> None:  # noqa: ARG002 - the watcher's interface
+    def on_bytes(self, change: Change, size_bytes: int) -> None:  # noqa: ARG002 - the listener's interface
         """Count bytes."""
         self._bytes += size_bytes
 
-    def finished(self, outcome: Outcome) -> None:  # noqa: ARG002 - the watcher's interface
+    def on_finish(self, outcome: Outcome) -> None:  # noqa: ARG002 - the listener's interface
         """Count one image done."""
         self._running -= 1
         self._images += 1
 
-    def paused(self) -> contextlib.AbstractContextManager[None]:
+    def pause(self) -> contextlib.AbstractContextManager[None]:
         """Go on: lines and results do not get in each other's way."""
         return contextlib.nullcontext()
 

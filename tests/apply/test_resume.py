@@ -209,7 +209,7 @@ def test_image_that_would_not_fit_is_not_begun(registry, name, declare, imgsync,
     assert ran.code == 75, ran.stderr
     assert [(one["source"][-1], one["result"]) for one in ran.json["outcomes"]] == [("1", "copied"), ("2", "remaining"), ("3", "copied")]
     assert len(source.requests("GET .*/blobs/")) == 4, "a config and a layer of each of the two"
-    assert "would not have been enough" in ran.json["stopped"]
+    assert "does not fit" in ran.json["stopped"]
 
 
 def test_slow_planning_does_not_use_up_every_run(registry, name, declare, imgsync, source, destination, state):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from imgsync.apply.order import Turns
-from imgsync.apply.time_limits import Forecast, Limits
+from imgsync.apply.order import ChangeOrder
+from imgsync.apply.time_limits import Forecast, TimeLimits
 from imgsync.plan.model import Action, Change
 
 
@@ -13,9 +13,9 @@ from imgsync.plan.model import Action, Change
 @pytest.mark.parametrize("whole", [1.0, 3.0, 60.0, 2880.0])
 def test_a_run_closes_before_it_is_cut_and_is_cut_before_its_end(whole, grace):
     """What runs has its grace before the cut, and there is time left after it; no grace takes more than half of what a run has."""
-    limits = Limits(0.0, grace_seconds=grace)
+    limits = TimeLimits(0.0, grace_seconds=grace)
 
-    closes, cuts = limits.close_seconds(whole), limits.cut_seconds(whole)
+    closes, cuts = limits.close_seconds(whole), limits.cancel_seconds(whole)
 
     assert 0 <= whole / 4 <= closes <= cuts <= whole
     assert cuts - closes == min(grace, cuts / 2)
@@ -24,9 +24,9 @@ def test_a_run_closes_before_it_is_cut_and_is_cut_before_its_end(whole, grace):
 
 def test_a_run_without_time_begins_nothing_but_finds_out_what_is_left():
     """Nothing new from the first moment on, and a second for the plan."""
-    limits = Limits(0.0)
+    limits = TimeLimits(0.0)
 
-    assert (limits.close_seconds(0.0), limits.cut_seconds(0.0)) == (0.0, 1.0)
+    assert (limits.close_seconds(0.0), limits.cancel_seconds(0.0)) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ def test_a_run_without_time_begins_nothing_but_finds_out_what_is_left():
 )
 def test_the_whole_run_is_limited_when_all_of_it_is(said, declared, whole):
     """The command line's word counts; else the run as a whole has a limit only when each mirror has one."""
-    assert Limits(0.0, run_seconds=said).whole_seconds(declared) == whole
+    assert TimeLimits(0.0, run_seconds=said).whole_seconds(declared) == whole
 
 
 def test_nothing_learned_everything_fits():
     """The first image is begun whatever its size, as long as there is time."""
     forecast = Forecast()
 
-    assert forecast.seconds(1 << 40) == 0.0
-    assert forecast.fits(1 << 40, left_seconds=0.1, whole_seconds=10.0)
-    assert not forecast.fits(0, left_seconds=0.0, whole_seconds=10.0)
+    assert forecast.estimate_seconds(1 << 40) == 0.0
+    assert forecast.has_time_for(1 << 40, left_seconds=0.1, whole_seconds=10.0)
+    assert not forecast.has_time_for(0, left_seconds=0.0, whole_seconds=10.0)
 
 
 def test_an_image_goes_by_the_pace_of_those_before():
@@ -61,8 +61,8 @@ def test_an_image_goes_by_the_pace_of_those_before():
     forecast.learn(100, 1.0)
     forecast.learn(300, 3.0)
 
-    assert forecast.seconds(500) == 5.0
-    assert forecast.seconds(1) == 1.0
+    assert forecast.estimate_seconds(500) == 5.0
+    assert forecast.estimate_seconds(1) == 1.0
 
 
 def test_images_that_moved_nothing_say_nothing_of_the_pace():
@@ -70,9 +70,9 @@ def test_images_that_moved_nothing_say_nothing_of_the_pace():
     forecast = Forecast()
     forecast.learn(0, 2.0)
 
-    assert forecast.seconds(1 << 30) == 2.0
+    assert forecast.estimate_seconds(1 << 30) == 2.0
     forecast.learn(100, 4.0)
-    assert forecast.seconds(100) == 4.0
+    assert forecast.estimate_seconds(100) == 4.0
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_would_not_fit_is_left_unless_no_run_could_hold_it(size, left, begu
     forecast = Forecast()
     forecast.learn(1, 1.0)
 
-    assert forecast.fits(size, left_seconds=left, whole_seconds=100.0) is begun
+    assert forecast.has_time_for(size, left_seconds=left, whole_seconds=100.0) is begun
 
 
 def change(name: str) -> Change:
@@ -94,28 +94,28 @@ def change(name: str) -> Change:
 
 def test_without_anything_left_nothing_is_held_back():
     """Each comes as it is known."""
-    turns = Turns(())
+    order = ChangeOrder(())
 
-    assert turns.take([change("a")]) == [[change("a")]]
-    assert turns.take([change("b")]) == [[change("b")]]
+    assert order.add([change("a")]) == [[change("a")]]
+    assert order.add([change("b")]) == [[change("b")]]
 
 
 def test_what_was_left_comes_first_in_its_order_as_soon_as_all_of_it_is_known():
     """Others wait for it, and it for its like; from then on nothing waits."""
-    turns = Turns(["z", "y"])
+    order = ChangeOrder(["z", "y"])
 
-    assert turns.take([change("a")]) == []
-    assert turns.take([change("y")]) == []
-    assert turns.take([change("z")]) == [[change("z")], [change("y")], [change("a")]]
-    assert turns.take([change("b")]) == [[change("b")]]
+    assert order.add([change("a")]) == []
+    assert order.add([change("y")]) == []
+    assert order.add([change("z")]) == [[change("z")], [change("y")], [change("a")]]
+    assert order.add([change("b")]) == [[change("b")]]
 
 
 def test_who_waited_long_enough_goes_on_with_what_is_known():
     """A plan that takes for ever does not hold everything back for ever."""
-    turns = Turns(["z", "y"])
-    turns.take([change("a")])
-    turns.take([change("y"), change("b")])
+    order = ChangeOrder(["z", "y"])
+    order.add([change("a")])
+    order.add([change("y"), change("b")])
 
-    assert turns.open() == [[change("y"), change("b")], [change("a")]]
-    assert turns.open() == []
-    assert turns.take([change("c")]) == [[change("c")]]
+    assert order.release() == [[change("y"), change("b")], [change("a")]]
+    assert order.release() == []
+    assert order.add([change("c")]) == [[change("c")]]

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, apply_options, common_of, config_options, option, output_option, paths_argument, refresh_option, run_options
+from imgsync.cli.options import (
+    DEFAULT_PATH,
+    apply_options,
+    common_of,
+    config_options,
+    option,
+    output_option,
+    parse_apply_options,
+    paths_argument,
+    refresh_option,
+    run_options,
+)
 
 if TYPE_CHECKING:
     from imgsync.config.model import Config
@@ -29,22 +40,23 @@ if TYPE_CHECKING:
 @option("--requeue-limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many runs in a row may be started so.")
 @config_options
 @run_options
-def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
+def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_file: str | None, **options: Any) -> int:
     """Plan, then copy what is missing or has moved, by digest; delete what is pruned."""
     common = common_of(options)
+    apply = parse_apply_options(output, options)
     from imgsync.cli.apply_run import run_apply
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
-    reviewed = None
-    if options["plan_file"] is not None:
-        reviewed, config = _reviewed(options["plan_file"], config, refresh=options["refresh"])
+    saved = None
+    if plan_file is not None:
+        saved, config = _read_plan(plan_file, config, refresh=apply.refresh)
     with open_session(config.registries, common, read_only=False) as session:
-        return run_apply(session, config, output=output, refresh=options["refresh"], options=options, reviewed=reviewed)
+        return run_apply(session, config, apply, saved=saved)
 
 
-def _reviewed(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
+def _read_plan(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
     """Return the plan in the file *path*, and of *config* what the plan was made for."""
     from imgsync.documents.envelope import read_document
     from imgsync.documents.plan import check_compared, check_made_for, plan_of

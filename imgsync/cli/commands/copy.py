@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from imgsync.cli.options import apply_options, common_of, option, output_option, refresh_option, run_options
+from imgsync.cli.options import apply_options, common_of, option, output_option, parse_apply_options, refresh_option, run_options
 
 
 @click.command("copy")
@@ -22,6 +22,7 @@ from imgsync.cli.options import apply_options, common_of, option, output_option,
 def command(source: str, destination: str, platform: tuple[str, ...], output: str, **options: Any) -> int:
     """Copy the image SOURCE (or, without a tag, the whole repository) to DESTINATION."""
     common = common_of(options)
+    apply = parse_apply_options(output, options)
     from imgsync.cli.apply_run import run_apply
     from imgsync.cli.session import open_session
     from imgsync.config.copy_config import copy_config
@@ -29,4 +30,4 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
 
     config = copy_config(source, destination, registries=load_registries(common.registries, os.environ), platforms=platform)
     with open_session(config.registries, common, read_only=False) as session:
-        return run_apply(session, config, output=output, refresh=options["refresh"], options=options)
+        return run_apply(session, config, apply)

@@ -35,6 +35,8 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.cli.results import check_writable, plan_json, print_plan, save_plan, step_summary
     from imgsync.cli.session import STOPPED_EXIT, open_session
     from imgsync.config.load import load_config
+    from imgsync.plan.build import build_plan
+    from imgsync.plan.log_plan import log_plan
 
     check_writable(options["out"])
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
@@ -49,7 +51,8 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
             session.log.warning("declarations.unread", reason=reason)
         session.stop_in_time()
         # A pull request from a fork has no logins; its plan is worth reading all the same.
-        plan = session.plan(config, session.inquiry(refresh=options["refresh"], strict=False))
+        plan = build_plan(config, session.inquiry(refresh=options["refresh"], strict=False))
+        log_plan(plan, session.log)
     if options["out"]:
         save_plan(plan, config, options["out"])
     print_plan(plan, lambda: plan_json(plan, config, explain=explain), output=output, show_kept=options["show_kept"], explain=explain)

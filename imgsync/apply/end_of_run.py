@@ -1,0 +1,48 @@
+"""What the next run needs to know about how this one ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from imgsync.apply.report import Report, Result
+from imgsync.config.model import Config
+from imgsync.errors import StateError
+from imgsync.logs.logger import Logger
+from imgsync.plan.model import Action
+from imgsync.state import StateStore
+from imgsync.text.units import format_timestamp
+
+_UNSUCCESSFUL = {Result.FAILED, Result.REFUSED, Result.REMAINING}
+
+
+def record_end(report: Report, config: Config, state: StateStore, *, requeues: int, log: Logger) -> None:
+    """Record what is left, which mirrors succeeded, and how many runs were requeued in a row."""
+    left = list_left(report, state.left, sees_all=config.whole)
+    try:
+        state.end_run(left=left, successes=list_successes(report, config), requeues=requeues, moment=format_timestamp(datetime.now(UTC)))
+    except StateError as error:
+        log.warning("state.degraded", reason=error.message)
+
+
+def list_left(report: Report, before: Sequence[str], *, sees_all: bool) -> list[str]:
+    """
+    Return the destinations left for the next run, longest waiting first.
+
+    *before* are those that the last run left, in order. What this run did not cover stays left: because the plan has errors, or
+    because not *sees_all*, as with `--only`.
+    """
+    # Deletions keep no place in the order: each run finds them again, and deletes last.
+    left = [outcome.change.destination for outcome in report.outcomes if outcome.result is Result.REMAINING and outcome.change.action is not Action.DELETE]
+    if report.errors or not sees_all:
+        covered = {outcome.change.destination for outcome in report.outcomes}
+        left += [destination for destination in before if destination not in covered]
+    place = {destination: number for number, destination in enumerate(before)}
+    return sorted(left, key=lambda destination: place.get(destination, len(place)))
+
+
+def list_successes(report: Report, config: Config) -> list[str]:
+    """Return the names of the mirrors of which everything is as declared."""
+    unsuccessful = {outcome.change.mirror for outcome in report.outcomes if outcome.result in _UNSUCCESSFUL}
+    unsuccessful.update(error.mirror for error in report.errors)
+    return [mirror.name for mirror in config.mirrors if not mirror.suspend and mirror.name not in unsuccessful]

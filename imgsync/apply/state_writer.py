@@ -1,0 +1,94 @@
+"""
+Write what a run does to the state, as it happens.
+
+A state that cannot be written does not fail the run: it only costs the next run requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
+from imgsync.config.model import Mirror
+from imgsync.errors import StateError
+from imgsync.oci.spec.reference import parse_reference
+from imgsync.plan.context import Inquiry
+from imgsync.plan.model import Action, Change, Plan
+from imgsync.state import Record
+from imgsync.text.units import format_timestamp
+
+if TYPE_CHECKING:
+    from imgsync.apply.copy_change import FinishedChange
+
+
+class StateWriter:
+    """Writes the state of one run; errors become log lines."""
+
+    def __init__(self, mirrors: Mapping[str, Mirror], context: Inquiry) -> None:
+        """Write to the state of *context* for *mirrors*, by name."""
+        self._mirrors = mirrors
+        self._context = context
+        self._state = context.state
+        self._log = context.log
+
+    def record(self, change: Change) -> Record | None:
+        """Return the record of the destination of *change*, if any."""
+        return self._state.record(change.destination)
+
+    def mark_unconfirmed(self, changes: Iterable[Change]) -> None:
+        """
+        Mark the records of *changes* unconfirmed until the registry answers.
+
+        A registry may carry out a request whose answer is lost, or this run may be killed before it arrives. The next run must then ask
+        the destination: the source may have gone back to the digest recorded before.
+        """
+        known = [record for change in changes if (record := self.record(change)) is not None and record.is_sure]
+        self._put([record.doubted for record in known])
+
+    def write_copies(self, finished: Sequence[FinishedChange]) -> None:
+        """Write the records of *finished* copies, and the blobs seen at their destinations."""
+        self._put(
+            [one.record for one in finished if one.record is not None],
+            blobs=[_located_blobs(one) for one in finished if one.seen],
+            current=[one.outcome.change for one in finished if one.record is not None],
+        )
+
+    def write_unchanged(self, plan: Plan) -> None:
+        """Adopt the kept tags of *plan*, and record when held images were first seen."""
+        kept = [change for change in plan.changes if change.action is Action.KEEP]
+        adopted = [adopt_kept_tag(change, self.record(change), self._mirrors[change.mirror], context=self._context) for change in kept]
+        # The minimum age counts from the first run that could have copied, so we take our clock, not the time in a saved plan.
+        now = format_timestamp(datetime.now(UTC), milliseconds=True)
+        held = [(str(parse_reference(change.source).repository), change.source_digest or "", now) for change in plan.changes if change.action is Action.HOLD]
+        self._put([record for record in adopted if record is not None], current=kept, held=held)
+
+    def remove(self, change: Change) -> None:
+        """Remove the record of the destination of *change*."""
+        try:
+            self._state.remove([change.destination])
+        except StateError as error:
+            self._log.warning("state.degraded", reason=error.message)
+
+    def _put(
+        self,
+        records: Sequence[Record],
+        *,
+        blobs: Sequence[tuple[str, str, Sequence[str]]] = (),
+        current: Sequence[Change] = (),
+        held: Sequence[tuple[str, str, str]] = (),
+    ) -> None:
+        """Write all in one transaction; *current* are changes whose destination now serves what the source does."""
+        if not (records or blobs or current or held):
+            return
+        try:
+            referrers = [one for change in current for one in summarize_referrers(change, self._mirrors[change.mirror], context=self._context)]
+            self._state.put(records, blobs=blobs, referrers=referrers, seen=held)
+        except StateError as error:
+            self._log.warning("state.degraded", reason=error.message)
+
+
+def _located_blobs(finished: FinishedChange) -> tuple[str, str, Sequence[str]]:
+    repository = parse_reference(finished.outcome.change.destination).repository
+    return repository.registry, repository.path, finished.seen

@@ -1,0 +1,69 @@
+"""Choose how progress is shown, and print the plan in between."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import click
+
+from imgsync.apply.listener import ProgressListener
+from imgsync.apply.report import Outcome
+from imgsync.cli.results import plan_json, print_plan
+from imgsync.cli.session import Session
+from imgsync.config.model import Config
+from imgsync.plan.model import Change, Plan
+from imgsync.plan.safety import SafetyLimits
+from imgsync.progress.heartbeat import Heartbeat
+
+
+class ProgressDisplay(ProgressListener, Protocol):
+    """Shows the progress of a run."""
+
+    def pause(self) -> AbstractContextManager[None]:
+        """Show nothing within the block, so that something else can be printed."""
+
+
+def open_display(session: Session, *, heartbeat_seconds: float) -> AbstractContextManager[ProgressDisplay]:
+    """Show bars on a terminal, else a log line every *heartbeat_seconds*."""
+    if session.common.progress and sys.stderr.isatty() and not os.environ.get("CI"):
+        from rich.console import Console
+
+        from imgsync.progress.bars import Bars
+
+        return Bars(Console(stderr=True))
+    return Heartbeat(session.log, seconds=heartbeat_seconds)
+
+
+class PlanPrinter:
+    """Prints the plan as soon as it is made; passes everything on to a display."""
+
+    def __init__(self, display: ProgressDisplay, config: Config, *, output: str, limits: SafetyLimits) -> None:
+        """Print the plan of *config*: as a table, and in the form *output* if it exceeds *limits*."""
+        self._display = display
+        self._config = config
+        self._output = output
+        self._limits = limits
+        # click looks up the running command by greenlet, and the plan is made in another one.
+        self._command = click.get_current_context()
+
+    def on_plan(self, plan: Plan) -> None:
+        """Print *plan*, unless stdout is for the report alone."""
+        if self._output == "table" or self._limits.problem(plan):
+            with self._display.pause(), self._command.scope(cleanup=False):
+                print_plan(plan, lambda: plan_json(plan, self._config, explain=False), output=self._output)
+        self._display.on_plan(plan)
+
+    def on_start(self, change: Change) -> None:
+        """Pass it on."""
+        self._display.on_start(change)
+
+    def on_bytes(self, change: Change, size_bytes: int) -> None:
+        """Pass it on."""
+        self._display.on_bytes(change, size_bytes)
+
+    def on_finish(self, outcome: Outcome) -> None:
+        """Pass it on."""
+        self._display.on_finish(outcome)
