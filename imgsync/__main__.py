@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 
-from imgsync.system.lazy_import import instead
+from imgsync.system.lazy_import import replace_modules
 
 _WITHOUT_NETWORK = {"convert", "init", "schema", "show", "validate", "-h", "--help", "--version"}
 
@@ -14,7 +14,7 @@ def _patch() -> None:
     # gevent looks through every installed distribution for plugins, some twenty times. We want none, and that was a third of a short run.
     nothing = types.ModuleType("importlib.metadata")
     nothing.entry_points = lambda **_: ()  # type: ignore[attr-defined]
-    with instead({nothing.__name__: nothing}):
+    with replace_modules({nothing.__name__: nothing}):
         from gevent import monkey
 
         monkey.patch_all()

@@ -9,7 +9,7 @@ import click
 
 import imgsync
 from imgsync.cli.lazy import LazyGroup
-from imgsync.system.stdio import discard
+from imgsync.system.stdio import redirect_to_null
 from imgsync.text.redaction import Redaction
 
 _COMMANDS = {
@@ -57,7 +57,7 @@ def run(argv: list[str]) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough: no more of it, and no complaint at exit.
-        discard(sys.stdout)
+        redirect_to_null(sys.stdout)
         return 0
     except Exception as error:  # noqa: BLE001 - the last place: what is not ours is a bug, told as one
         return _failed(error, redaction)

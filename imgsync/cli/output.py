@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from imgsync.system.stdio import discard, takes
+from imgsync.system.stdio import is_writable, redirect_to_null
 from imgsync.text.redaction import Redaction
 
 _COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x": "red"}
@@ -45,14 +45,14 @@ def say_json(document: Any) -> None:
 def _write(text: str) -> None:
     """Write to stdout; a reader that takes its time holds up nothing else, and one that is gone does not change what a command comes to."""
     try:
-        if "imgsync.concurrency.greenlets" not in sys.modules or takes(sys.stdout, len(text.encode(errors="replace"))):
+        if "imgsync.concurrency.greenlets" not in sys.modules or is_writable(sys.stdout, len(text.encode(errors="replace"))):
             _put(text)
         else:
             from imgsync.concurrency.native_thread import run_in_thread
 
             run_in_thread(lambda: _put(text))
     except BrokenPipeError:
-        discard(sys.stdout)
+        redirect_to_null(sys.stdout)
 
 
 def _put(text: str) -> None:

@@ -13,7 +13,7 @@ from imgsync.config.model import Config
 from imgsync.errors import UsageError
 from imgsync.logs.logger import Logger
 from imgsync.plan.model import Change, Plan
-from imgsync.system.atomic_write import write_whole
+from imgsync.system.atomic_write import write_atomically
 
 if TYPE_CHECKING:
     from imgsync.plan.findings import Verification
@@ -90,7 +90,7 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
 
     text = redaction().clean(to_json(plan_json(plan, config, explain=True), indented=True))
     _check_saved(text, plan, config, name=path)
-    write_file(path, f"{text}\n", for_owner_alone=True)
+    write_file(path, f"{text}\n", private=True)
 
 
 def _check_saved(text: str, plan: Plan, config: Config, *, name: str) -> None:
@@ -112,16 +112,16 @@ def _decision(change: Change) -> tuple[str | None, ...]:
     return change.action, change.mirror, change.source, change.source_digest, change.destination, change.destination_digest
 
 
-def write_file(path: str, text: str, *, for_owner_alone: bool = False) -> None:
+def write_file(path: str, text: str, *, private: bool = False) -> None:
     """
-    Write *text*, secrets hidden, to the file *path*, whole or not at all; *for_owner_alone* nobody else may read it.
+    Write *text*, secrets hidden, to the file *path*, completely or not at all; if *private* only the owner may read it.
 
     Raises:
         UsageError: It cannot be written.
     """
     try:
         # Where a link leads to: the last step would put a file in the link's place.
-        write_whole(Path(path).resolve(), [redaction().clean(text).encode("utf-8", "backslashreplace")], for_owner_alone=for_owner_alone)
+        write_atomically(Path(path).resolve(), [redaction().clean(text).encode("utf-8", "backslashreplace")], private=private)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -171,13 +171,13 @@ def _chunks(file: str) -> Iterator[bytes]:
 
 def _write_file(path: Path, pieces: Iterable[bytes]) -> None:
     from imgsync.errors import UsageError
-    from imgsync.system.atomic_write import write_whole
+    from imgsync.system.atomic_write import write_atomically
 
     # Where a link leads, so that the link stays; a device, such as /dev/stdout, is not put aside for a file.
     target = path.resolve()
     try:
         if target.exists() and not target.is_file():
             raise UsageError(f"{path} is no file that could be replaced", hint="`-` is stdout")
-        write_whole(target, pieces)
+        write_atomically(target, pieces)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Work side by side within limits: items run as places free up, results come as they are done."""
+"""Run items in parallel, within limits, and yield results as they come."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from imgsync.concurrency.stop import Stop
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_LOOK_SECONDS = 0.25
+_STOP_POLL_SECONDS = 0.25
 
 
 def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
     """
-    Yield `function(item)` for each item as it is done, at most *limit* at once; *items* is read as places free up.
+    Yield `function(item)` for each item as it ends, at most *limit* at once.
 
-    The first error is raised once those already running are done; no further item is started after it.
+    Reads *items* as places become free. After an error starts nothing more, and raises it once running items ended.
     """
     workers: Workers[Item, Result] = Workers(function, limit=limit)
     waiting = iter(items)
@@ -37,38 +37,38 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, 
             workers.submit(item)
 
 
-class _Produced:
-    """Says that a producer has come to its end."""
+class _ProducerEnded:
+    """Stands among the results for a producer that ended."""
 
 
-_LEFT_BEHIND = object()
+_ABANDONED = object()
 
 
 @dataclass(slots=True)
 class _Queue(Generic[Item]):
-    """What waits in one queue, and how many of it run, the large ones among them."""
+    """The waiting items of one queue, by size, and how many of them run."""
 
     small: deque[tuple[int, Item]] = field(default_factory=deque)
     large: deque[tuple[int, Item]] = field(default_factory=deque)
     running: int = 0
     running_large: int = 0
 
-    def next(self, limit: int, *, more: bool) -> tuple[Item, bool] | None:
-        """Take what is to run next, and whether it is large; None when there is no place, or nothing waits. *more* says that others may still come."""
+    def take(self, limit: int, *, more_may_come: bool) -> tuple[Item, bool] | None:
+        """Take the next item, and whether it is large; None if none may start."""
         if self.running >= limit or not (self.small or self.large):
             return None
-        # In order; but as long as small ones wait, or may come, large ones leave them a place.
+        # First come, first served; but large items leave one place free as long as small ones wait or may come.
         first_is_large = bool(self.large) and (not self.small or self.large[0] < self.small[0])
-        if first_is_large and (self.small or more) and limit > 1 and self.running_large >= limit - 1:
+        if first_is_large and (self.small or more_may_come) and limit > 1 and self.running_large >= limit - 1:
             return (self.small.popleft()[1], False) if self.small else None
         return (self.large if first_is_large else self.small).popleft()[1], first_is_large
 
 
 class Workers(Generic[Item, Result]):
-    """Runs items as they are handed in, at most *limit* of each queue at once, and gives the results as they come."""
+    """Runs submitted items, at most *limit* of each queue at once."""
 
     def __init__(self, function: Callable[[Item], Result], *, limit: int, stop: Stop | None = None) -> None:
-        """Begin with nothing to do; after a *stop* is requested nothing more is started."""
+        """Begin with nothing to do; start nothing once *stop* is closed."""
         assert_patched()
         self._function = function
         self._limit = limit
@@ -76,84 +76,92 @@ class Workers(Generic[Item, Result]):
         self._queues: defaultdict[Hashable, _Queue[Item]] = defaultdict(_Queue)
         self._results: gevent.queue.SimpleQueue[Any] = gevent.queue.SimpleQueue()
         self._number = itertools.count()
-        self._running = 0
-        self._producing = 0
-        self._coming = 0
+        # Items and producers that `batches` still awaits, and producers that may still submit.
+        self._awaited_items = 0
+        self._awaited_producers = 0
+        self._running_producers = 0
         self._failure: BaseException | None = None
 
     def submit(self, item: Item, *, queue: Hashable = None, large: bool = False) -> None:
-        """Run *item* when there is a place in its *queue*; *large* ones leave a place free for others that wait, or may still be produced."""
+        """
+        Run *item* once its *queue* has a free place.
+
+        Large items leave one place free for small ones that wait, or that a producer may still submit.
+        """
         waiting = self._queues[queue]
         (waiting.large if large else waiting.small).append((next(self._number), item))
         self._start(waiting)
 
     def produce(self, function: Callable[[], None]) -> None:
-        """Run *function*, which may submit, in a greenlet of its own; its error becomes that of `results`."""
+        """Run *function*, which may submit, in a greenlet; `results` raises its error."""
 
         def work() -> None:
             try:
                 function()
             except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
                 self._failure = self._failure or error
-            self._results.put(_Produced())
-            self._coming -= 1
-            if not self._coming:
+            self._results.put(_ProducerEnded())
+            self._running_producers -= 1
+            if not self._running_producers:
                 for queue in list(self._queues.values()):
                     self._start(queue)
 
-        self._producing += 1
-        self._coming += 1
+        self._awaited_producers += 1
+        self._running_producers += 1
         gevent.spawn(work)
 
     def results(self) -> Iterator[Result]:
-        """Yield results one by one, as `batches` does."""
+        """Yield results one by one; otherwise as `batches`."""
         for batch in self.batches():
             yield from batch
 
     def batches(self) -> Iterator[list[Result]]:
         """
-        Yield results, those together that are there, until all is done that was handed in, also meanwhile, and all producers have ended.
+        Yield the results that are there, together, until all items and producers ended.
 
-        The first error is raised once what runs is done. What still runs a second after the stop cut in is left behind, its result unknown.
+        Items may be submitted meanwhile. Raises the first error once running items ended. Abandons items that still run
+        when the grace period after cancelling is over; their results are lost.
         """
-        while self._running or self._producing:
-            first = self._next()
-            if first is _LEFT_BEHIND:
+        while self._awaited_items or self._awaited_producers:
+            first = self._wait_for_result()
+            if first is _ABANDONED:
                 break
-            batch = [one for one in (first, *_all_of(self._results)) if self._settled(one)]
+            batch = [result for result in (first, *_drain(self._results)) if self._is_item_result(result)]
             if batch and self._failure is None:
                 yield batch
         if self._failure is not None:
             raise self._failure
 
-    def _next(self) -> Any:
-        """Return the next that ends, `_LEFT_BEHIND` when what still runs is no longer waited for."""
+    def _wait_for_result(self) -> Any:
+        """Return the next result, or `_ABANDONED` once the stop is overdue."""
         while True:
             try:
-                return self._results.get(timeout=None if self._stop is None else _LOOK_SECONDS)
+                return self._results.get(timeout=None if self._stop is None else _STOP_POLL_SECONDS)
             except gevent.queue.Empty:
                 if self._stop is not None and self._stop.is_overdue:
-                    return _LEFT_BEHIND
+                    return _ABANDONED
 
-    def _settled(self, one: Result | _Produced) -> bool:
-        """Count what has ended, and return whether it is a result."""
-        if isinstance(one, _Produced):
-            self._producing -= 1
+    def _is_item_result(self, result: Result | _ProducerEnded) -> bool:
+        """Count what ended; return whether it is the result of an item."""
+        if isinstance(result, _ProducerEnded):
+            self._awaited_producers -= 1
             return False
-        self._running -= 1
+        self._awaited_items -= 1
         return True
 
     def _start(self, queue: _Queue[Item]) -> None:
+        """Start waiting items of *queue* while it has free places."""
         while self._failure is None and not (self._stop and self._stop.is_closed):
-            taken = queue.next(self._limit, more=self._coming > 0)
+            taken = queue.take(self._limit, more_may_come=self._running_producers > 0)
             if taken is None:
                 return
             queue.running += 1
             queue.running_large += taken[1]
-            self._running += 1
+            self._awaited_items += 1
             gevent.spawn(self._work, queue, *taken)
 
     def _work(self, queue: _Queue[Item], item: Item, large: bool) -> None:
+        """Run one item, then start the next of its queue."""
         result: Result | None = None
         try:
             result = self._function(item)
@@ -165,8 +173,8 @@ class Workers(Generic[Item, Result]):
         self._start(queue)
 
 
-def _all_of(results: gevent.queue.SimpleQueue[Any]) -> Iterator[Any]:
-    """Yield what is there already."""
+def _drain(results: gevent.queue.SimpleQueue[Any]) -> Iterator[Any]:
+    """Yield the results that are there, without waiting."""
     with contextlib.suppress(gevent.queue.Empty):
         while True:
             yield results.get_nowait()

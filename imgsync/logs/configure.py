@@ -11,11 +11,11 @@ import os
 from typing import Any, TextIO, cast
 
 from imgsync.logs.stream import Stream
-from imgsync.system.lazy_import import without
+from imgsync.system.lazy_import import hide_modules
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_json, sanitize_line
 
-with without("rich", "better_exceptions"):
+with hide_modules("rich", "better_exceptions"):
     # structlog imports them for coloured tracebacks, which imgsync never prints.
     import structlog
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from imgsync.concurrency.greenlets import Event, spawn
 from imgsync.concurrency.native_thread import run_in_thread
-from imgsync.system.stdio import discard, takes
+from imgsync.system.stdio import is_writable, redirect_to_null
 
 _BUFFER_BYTES = 8 << 20
 
@@ -45,7 +45,7 @@ class LogStream:
 
     def write(self, text: str) -> int:
         """Write *text* now, or buffer it."""
-        if self._idle.is_set() and takes(sys.stderr, len(text)):
+        if self._idle.is_set() and is_writable(sys.stderr, len(text)):
             _write(text)
         elif self._buffered_bytes + len(text) > _BUFFER_BYTES:
             self._dropped += text.count("\n")
@@ -86,4 +86,4 @@ def _write(text: str) -> None:
         sys.stderr.flush()
     except BrokenPipeError:
         # Without a reader of the log, images are still copied.
-        discard(sys.stderr)
+        redirect_to_null(sys.stderr)

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Write a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -7,33 +7,38 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-_NAME_SHOWN = 100
+_PREFIX_LENGTH = 100
 
 
-def write_whole(path: Path, pieces: Iterable[bytes], *, for_owner_alone: bool = True) -> None:
+def write_atomically(path: Path, pieces: Iterable[bytes], *, private: bool = True) -> None:
     """
-    Put *pieces* at *path* in place of what is there: mode 0600, or unless *for_owner_alone* what the umask leaves of 0666.
+    Replace the file at *path* by *pieces*.
+
+    Args:
+        path: The file; its folder must exist.
+        pieces: The new content.
+        private: Whether only the owner may read it (mode 0600); else mode 0666 minus the umask.
 
     Raises:
-        OSError: It cannot be written; what was there is as it was.
+        OSError: The file cannot be written; the old one is unchanged.
     """
-    # In the same folder, so that the last step is a renaming.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_NAME_SHOWN]}.")
+    # In the same folder, because only there a rename is atomic.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_PREFIX_LENGTH]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(handle)
-        if not for_owner_alone:
-            Path(temporary).chmod(0o666 & ~_umask())
+        if not private:
+            Path(temporary).chmod(0o666 & ~_read_umask())
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def _umask() -> int:
-    # There is no other way to ask.
+def _read_umask() -> int:
+    # It can only be read by setting it.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

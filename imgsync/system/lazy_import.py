@@ -1,4 +1,8 @@
-"""Imports that leave out what a library brings along for show: most of what a short run does is importing. docs/decisions/0006 has the figures."""
+"""
+Import a library without its optional heavy modules.
+
+Most of the time of a short run is spent importing; docs/decisions/0006 has the figures.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,14 @@ from types import ModuleType
 
 
 @contextlib.contextmanager
-def instead(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
-    """Let *modules* stand in for those of their names within the block; None is a module that is not installed. Afterwards all is as it was."""
+def replace_modules(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
+    """
+    Import *modules* instead of those of the same names within the block.
+
+    None stands for a module that is not installed. After the block the modules of before are back.
+    """
     before = {name: sys.modules[name] for name in modules if name in sys.modules}
-    sys.modules.update(modules)  # type: ignore[arg-type]  # None is how the import system says that there is none
+    sys.modules.update(modules)  # type: ignore[arg-type]  # the import system accepts None: the module does not exist
     try:
         yield
     finally:
@@ -21,6 +29,6 @@ def instead(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
         sys.modules.update(before)
 
 
-def without(*names: str) -> contextlib.AbstractContextManager[None]:
-    """Import within the block as if the modules *names* were not installed, but for those that are loaded already; afterwards they can be had again."""
-    return instead({name: None for name in names if name not in sys.modules})
+def hide_modules(*names: str) -> contextlib.AbstractContextManager[None]:
+    """Treat modules that are not loaded yet as not installed within the block."""
+    return replace_modules({name: None for name in names if name not in sys.modules})

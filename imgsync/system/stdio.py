@@ -1,4 +1,8 @@
-"""Whether a write would wait: a pipe that nobody reads, or a terminal that is halted, must not stop the one loop that everything runs on."""
+"""
+Check whether writing to a stream would block.
+
+A pipe that is not read, or a stopped terminal, must not stop the event loop that everything runs on.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +12,29 @@ import stat
 from typing import Protocol
 
 
-class Outlet(Protocol):
-    """What has a file descriptor, perhaps."""
+class Stream(Protocol):
+    """A stream that may have a file descriptor."""
 
     def fileno(self) -> int:
-        """Return it."""
+        """Return the file descriptor."""
 
 
-def takes(outlet: Outlet, size: int) -> bool:
-    """Return whether *outlet* takes *size* bytes at once: any file does, a pipe or terminal what POSIX promises of one that is ready."""
+def is_writable(stream: Stream, size_bytes: int) -> bool:
+    """Return whether *stream* takes *size_bytes* without blocking."""
     try:
-        number = outlet.fileno()
+        number = stream.fileno()
         if stat.S_ISREG(os.fstat(number).st_mode):
             return True
-        return size <= select.PIPE_BUF and bool(select.select([], [number], [], 0)[1])
+        # POSIX: a pipe that is ready takes PIPE_BUF bytes at once.
+        return size_bytes <= select.PIPE_BUF and bool(select.select([], [number], [], 0)[1])
     except (OSError, ValueError):
-        # No descriptor, or a closed one: writing says what there is to say.
+        # Without a descriptor, or with a closed one, the write itself reports the error.
         return True
 
 
-def discard(outlet: Outlet) -> None:
-    """Let *outlet*, whose reader is gone, take whatever is written from now on, and what it still holds, without a complaint at exit."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, outlet.fileno())
-    os.close(nothing)
+def redirect_to_null(stream: Stream) -> None:
+    """Send all further output of *stream* to the null device."""
+    # Its reader is gone: what is still buffered must not raise an error at exit.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from imgsync.system.lazy_import import without
+from imgsync.system.lazy_import import hide_modules
 from tests.support.images import image, push
 
 
@@ -16,7 +16,7 @@ def test_hidden_module_is_not_found_and_can_be_had_afterwards():
     """Within the block the import fails as if it were not installed; behind it, it works."""
     sys.modules.pop("colorsys", None)
 
-    with without("colorsys"), pytest.raises(ImportError):
+    with hide_modules("colorsys"), pytest.raises(ImportError):
         import colorsys
     import colorsys
 
@@ -25,7 +25,7 @@ def test_hidden_module_is_not_found_and_can_be_had_afterwards():
 
 def test_module_that_is_loaded_already_stays():
     """Who has it keeps it."""
-    with without("json"):
+    with hide_modules("json"):
         import json
 
     assert json.loads("1") == 1

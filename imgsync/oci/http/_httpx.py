@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from imgsync.system.lazy_import import without
+from imgsync.system.lazy_import import hide_modules
 
-with without("httpx._main"):
+with hide_modules("httpx._main"):
     import httpx
 
 __all__ = ["httpx"]

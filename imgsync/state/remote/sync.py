@@ -25,7 +25,7 @@ from imgsync.state.remote.packing import pack, unpack
 from imgsync.state.remote.reference import name_of
 from imgsync.state.snapshot import EMPTY, SUCCESS, Snapshot
 from imgsync.state.store import StateStore
-from imgsync.system.atomic_write import write_whole
+from imgsync.system.atomic_write import write_atomically
 from imgsync.text.units import format_bytes, format_timestamp
 
 _TRIES = 5
@@ -156,7 +156,7 @@ class RemoteState:
         if not self._store.lasting:
             return
         with self._degrading():
-            write_whole(self._path, [artifact.content])
+            write_atomically(self._path, [artifact.content])
             self._store.note_pulled(str(self._reference), " ".join((artifact.digest, compute_digest(artifact.content), *artifact.ancestors)))
 
     @contextlib.contextmanager
