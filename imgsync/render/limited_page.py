@@ -1,59 +1,64 @@
 """
-A page within a limit: entries are taken in the order of their importance until one does not fit; what is left out is counted.
+A page with a character limit, for comments on GitHub and GitLab.
 
-A block's head and tail are paid for with its first entry, so that whatever is opened is closed.
+Entries are added in order of importance until one does not fit; the rest are counted. The first entry of a block also pays for the head
+and tail of the block, so every opened element is closed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from imgsync.text.units import format_count
 
-MIN_LIMIT = 1_000
+_MIN_LIMIT = 1_000
+# Room for the line that counts omitted entries.
+_CLOSING_RESERVE = 200
+# Room for the number of entries omitted from a block.
+_NUMBER_RESERVE = 12
 
 
 class Block:
-    """A part of a page: its head, its entries, the blocks inside it, its tail; nothing at all as long as no entry is taken."""
+    """A head, entries, inner blocks and a tail; empty until an entry is added."""
 
     def __init__(self, *, head: str = "", tail: str = "", more: str = "", inside: Block | None = None) -> None:
-        """Make a block; *more* is said of entries that were left out when others were taken, `{}` being their number."""
+        """Create a block; *more* is shown after a part of the entries, `{}` is how many are missing."""
         self._head = head
         self._tail = tail
         self._more = more
         self._parent = inside
         self._children: list[Block] = []
-        self._taken: list[tuple[int, str]] = []
-        self._left = 0
+        self._added: list[tuple[int, str]] = []
+        self._omitted = 0
         self._open = False
         if inside is not None:
             inside._children.append(self)  # noqa: SLF001 - another of this class
 
     @property
     def opening_cost(self) -> int:
-        """Return what its first entry pays besides itself, in UTF-16 units."""
+        """Return the characters that the first entry adds besides its own."""
         if self._open:
             return 0
-        own = sum(map(count_characters, (self._head, self._tail, self._more))) + _DIGITS
+        own = sum(map(count_characters, (self._head, self._tail, self._more))) + _NUMBER_RESERVE
         return own + (self._parent.opening_cost if self._parent else 0)
 
-    def take(self, text: str, *, position: int) -> None:
-        """Show *text* as a line of this block."""
-        self._taken.append((position, text))
+    def add(self, text: str, *, position: int) -> None:
+        """Add *text* as a line, sorted by *position*."""
+        self._added.append((position, text))
         self._open_up()
 
-    def leave(self) -> None:
-        """Count an entry that is not shown."""
-        self._left += 1
+    def omit(self) -> None:
+        """Count an entry that does not fit."""
+        self._omitted += 1
 
     def __str__(self) -> str:
         """Return the block as text, lines ending in newlines."""
         if not self._open:
             return ""
-        lines = "".join(f"{text}\n" for _, text in sorted(self._taken, key=lambda taken: taken[0]))
-        more = self._more.format(self._left) if self._left and self._taken else ""
+        lines = "".join(f"{text}\n" for _, text in sorted(self._added, key=lambda added: added[0]))
+        more = self._more.format(self._omitted) if self._omitted and self._added else ""
         return "".join([self._head, lines, more, *map(str, self._children), self._tail])
 
     def _open_up(self) -> None:
@@ -62,12 +67,14 @@ class Block:
             self._parent._open_up()  # noqa: SLF001 - another of this class
 
 
-_DIGITS = 12
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line that a block may show: its text, made when needed; what it counts as when left out (nothing: nobody misses it); its place in the block."""
+    """
+    A line that a block may show.
+
+    `text` is called only if there is room left. `counts_as` names the entry when it is omitted; "" for entries that repeat others.
+    `position` sorts the lines of the block.
+    """
 
     block: Block
     text: Callable[[], str]
@@ -75,32 +82,56 @@ class Entry:
     position: int = 0
 
 
-def fill_blocks(entries: Iterable[Entry], *, room: int) -> Counter[str]:
-    """Give the blocks of *entries*, the most important first, as many as fit into *room* UTF-16 units; return what was left out, per kind."""
-    left: Counter[str] = Counter()
-    full = False
-    for entry in entries:
-        if not full:
-            text = entry.text()
-            cost = entry.block.opening_cost + count_characters(text) + 1
-            full = cost > room
-        if not full:
-            entry.block.take(text, position=entry.position)
-            room -= cost
-        elif entry.counts_as:
-            left[entry.counts_as] += 1
-            entry.block.leave()
-    return left
+def render_limited_page(opening: str, blocks: Sequence[Block], entries: Iterable[Entry], *, limit: int, kinds: Sequence[str], shown_by: str) -> str:
+    """
+    Return *opening* and *blocks* as a page of at most *limit* characters.
 
+    Args:
+        opening: The beginning, always shown.
 
-def format_omissions(left: Counter[str], *kinds: str, shown_by: str) -> str:
-    """Return the line that counts what was *left* out, of *kinds* in this order, and names what shows it; nothing when all is there."""
-    if not left:
-        return ""
-    more = ", ".join(format_count(left[kind], f"more {kind}") for kind in kinds if left[kind])
-    return f"\n… and {more} {'was' if left.total() == 1 else 'were'} left out; `{shown_by}` shows all.\n"
+        blocks: In reading order.
+
+        entries: The lines of the blocks, the most important first.
+
+        limit: The most UTF-16 units, at least 1,000.
+
+        kinds: The names that omitted entries are counted as, in order.
+
+        shown_by: The command that shows everything.
+
+    Raises:
+        ValueError: *limit* is too small.
+    """
+    if limit < _MIN_LIMIT:
+        raise ValueError(f"the limit must be at least {_MIN_LIMIT} characters, not {limit}")
+    omitted = _fill(entries, room=limit - count_characters(opening) - _CLOSING_RESERVE)
+    return "".join([opening, *map(str, blocks), *_closing_line(omitted, kinds, shown_by)])
 
 
 def count_characters(text: str) -> int:
-    """Return the length of *text* in UTF-16 units, never less than its characters: whichever a site counts, it fits."""
+    """Return the length of *text* in UTF-16 units, as the strictest sites count."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _fill(entries: Iterable[Entry], *, room: int) -> Counter[str]:
+    """Add entries while they fit; return how many were omitted, by kind."""
+    omitted: Counter[str] = Counter()
+    is_full = False
+    for entry in entries:
+        if not is_full:
+            text = entry.text()
+            cost = entry.block.opening_cost + count_characters(text) + 1
+            is_full = cost > room
+        if not is_full:
+            entry.block.add(text, position=entry.position)
+            room -= cost
+        elif entry.counts_as:
+            omitted[entry.counts_as] += 1
+            entry.block.omit()
+    return omitted
+
+
+def _closing_line(omitted: Counter[str], kinds: Sequence[str], shown_by: str) -> Iterator[str]:
+    if omitted:
+        more = ", ".join(format_count(omitted[kind], f"more {kind}") for kind in kinds if omitted[kind])
+        yield f"\n… and {more} {'was' if omitted.total() == 1 else 'were'} left out; `{shown_by}` shows all.\n"

@@ -1,8 +1,8 @@
 """
-What a run came to, as Prometheus' text format, for node exporter's textfile collector or a Pushgateway.
+A run as Prometheus metrics, for node exporter's textfile collector or a Pushgateway.
 
-All are gauges: they tell of the last run, and a file starts anew with each. Labels are mirrors, registries and fixed words, never a tag or
-a digest: their number stays small.
+All metrics are gauges of the last run; each run replaces the file. Labels are mirrors, registries and fixed words. Tags and digests are
+never labels, because that would create too many series.
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ def render_metrics(
     exit_code: int,
 ) -> str:
     """
-    Return the metrics of a run that ended at *now* (seconds since the epoch) with *exit_code*.
+    Return the metrics of a run in Prometheus text format.
 
     Args:
-        report: What came of each change.
+        report: The report of the run.
 
-        mirrors: Every mirror of the run, also those of which the report says nothing.
+        mirrors: Every mirror of the run, even if the report does not name it.
 
-        requests: How many requests there were, per side, registry and method.
+        requests: The number of requests by side, registry and method.
 
-        throttles: How often each registry asked for patience.
+        throttles: The number of rate-limit responses by registry.
 
-        last_success: When each mirror last ended with nothing failed, refused or left, in seconds since the epoch; those that never did are absent.
+        last_success: The last time a mirror ended with nothing failed, refused or left, in seconds since the epoch. Mirrors that never did are
+            absent.
 
-        now: When the run ended.
+        now: The end of the run, in seconds since the epoch.
 
-        exit_code: What the process ends with.
+        exit_code: The exit code of the process.
     """
-    # Imported now: it brings an HTTP server and collectors of its own along.
+    # A late import: prometheus_client loads an HTTP server and its own collectors.
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
@@ -71,28 +72,28 @@ def _add_mirrors(registry: CollectorRegistry, report: Report, mirrors: Sequence[
         for field in ("bytes_copied", *(f"blobs_{result}" for result in _BLOBS)):
             sums[outcome.change.mirror, field] += getattr(outcome, field)
     errors = Counter(error.mirror for error in report.errors)
-    images = Gauge("imgsync_images", "Tags per result of the last run.", ["mirror", "result"], registry=registry)
-    moved = Gauge("imgsync_transferred_bytes", "Bytes of blobs that the last run moved.", ["mirror"], registry=registry)
-    blobs = Gauge("imgsync_blobs", "Blobs that the last run copied, mounted, or found to be there.", ["mirror", "result"], registry=registry)
-    unplanned = Gauge("imgsync_plan_errors", "What the last run could not plan.", ["mirror"], registry=registry)
+    images = Gauge("imgsync_images", "Tags by result in the last run.", ["mirror", "result"], registry=registry)
+    transferred = Gauge("imgsync_transferred_bytes", "Bytes of blobs transferred in the last run.", ["mirror"], registry=registry)
+    blobs = Gauge("imgsync_blobs", "Blobs copied, mounted or already present in the last run.", ["mirror", "result"], registry=registry)
+    plan_errors = Gauge("imgsync_plan_errors", "Planning errors in the last run.", ["mirror"], registry=registry)
     for mirror in mirrors:
         for result in _RESULTS:
             images.labels(mirror, result).set(results[mirror, result])
         for way in _BLOBS:
             blobs.labels(mirror, way).set(sums[mirror, f"blobs_{way}"])
-        moved.labels(mirror).set(sums[mirror, "bytes_copied"])
-        unplanned.labels(mirror).set(errors[mirror])
+        transferred.labels(mirror).set(sums[mirror, "bytes_copied"])
+        plan_errors.labels(mirror).set(errors[mirror])
 
 
 def _add_registries(registry: CollectorRegistry, requests: Mapping[str, Mapping[str, Mapping[str, int]]], throttles: Mapping[str, int]) -> None:
     from prometheus_client import Gauge
 
-    asked = Gauge("imgsync_registry_requests", "Requests of the last run.", ["registry", "side", "method"], registry=registry)
+    sent = Gauge("imgsync_registry_requests", "Requests in the last run.", ["registry", "side", "method"], registry=registry)
     for side, registries in requests.items():
         for name, methods in registries.items():
             for method, count in methods.items():
-                asked.labels(name, side, method).set(count)
-    throttled = Gauge("imgsync_registry_throttles", "How often a registry asked the last run for patience.", ["registry"], registry=registry)
+                sent.labels(name, side, method).set(count)
+    throttled = Gauge("imgsync_registry_throttles", "Rate-limit responses in the last run.", ["registry"], registry=registry)
     for name in merge_names((name for registries in requests.values() for name in registries), throttles):
         throttled.labels(name).set(throttles.get(name, 0))
 
@@ -100,12 +101,12 @@ def _add_registries(registry: CollectorRegistry, requests: Mapping[str, Mapping[
 def _add_run(registry: CollectorRegistry, report: Report, last_success: Mapping[str, float], *, now: float, exit_code: int) -> None:
     from prometheus_client import Gauge, Info
 
-    Gauge("imgsync_run_duration_seconds", "How long the last run took.", registry=registry).set(report.seconds)
-    Gauge("imgsync_run_last_completion_timestamp_seconds", "When the last run ended.", registry=registry).set(now)
-    Gauge("imgsync_run_exit_code", "The exit code of the last run.", registry=registry).set(exit_code)
+    Gauge("imgsync_run_duration_seconds", "Duration of the last run.", registry=registry).set(report.seconds)
+    Gauge("imgsync_run_last_completion_timestamp_seconds", "Time when the last run ended.", registry=registry).set(now)
+    Gauge("imgsync_run_exit_code", "Exit code of the last run.", registry=registry).set(exit_code)
     succeeded = Gauge(
-        "imgsync_mirror_last_success_timestamp_seconds", "When a mirror last ended with nothing failed, refused or left.", ["mirror"], registry=registry
+        "imgsync_mirror_last_success_timestamp_seconds", "Time when a mirror last ended with nothing failed, refused or left.", ["mirror"], registry=registry
     )
     for mirror, moment in last_success.items():
         succeeded.labels(mirror).set(moment)
-    Info("imgsync_build", "The version of imgsync, and of Python.", registry=registry).info({"version": __version__, "python": platform.python_version()})
+    Info("imgsync_build", "Versions of imgsync and Python.", registry=registry).info({"version": __version__, "python": platform.python_version()})

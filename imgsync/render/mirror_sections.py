@@ -1,4 +1,4 @@
-"""What a plan or a report holds of each mirror, in the plan's order, and how its images are called there."""
+"""A plan grouped by mirror, and image names within a mirror."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 
 @dataclass(frozen=True, slots=True)
 class MirrorSection:
-    """One mirror: what is known of it, its changes and its errors, both in the plan's order."""
+    """One mirror: its notes, changes and errors, in the order of the plan."""
 
     notes: MirrorNotes
     changes: tuple[Change, ...]
     errors: tuple[PlanError, ...]
 
-    def of(self, *actions: Action) -> tuple[Change, ...]:
-        """Return the changes whose action is one of *actions*."""
+    def select(self, *actions: Action) -> tuple[Change, ...]:
+        """Return the changes with one of *actions*."""
         return tuple(change for change in self.changes if change.action in actions)
 
 
 def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
-    """Return a section per mirror; one that the plan has no notes of (a plan read from a file may lack them) knows its name alone."""
+    """Return a section per mirror; a saved plan may lack the notes of one."""
     changes: defaultdict[str, list[Change]] = defaultdict(list)
     errors: defaultdict[str, list[PlanError]] = defaultdict(list)
     for change in plan.changes:
@@ -38,12 +38,12 @@ def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
 
 
 def merge_names(*names: Iterable[str]) -> tuple[str, ...]:
-    """Return every name once, in the order of their first mention."""
+    """Return every name once, in order of first appearance."""
     return tuple(dict.fromkeys(name for some in names for name in some))
 
 
 def split_image_name(change: Change, destinations: tuple[str, ...]) -> tuple[str, str]:
-    """Return the source without its registry; and the destination, empty where the mirror's heading tells it already."""
+    """Return the image name, and the destination unless the heading shows it."""
     name = change.source.partition("/")[2] or change.source
-    told = destinations == (change.destination.removesuffix(f"/{name}"),)
-    return name, "" if told else change.destination
+    is_in_heading = destinations == (change.destination.removesuffix(f"/{name}"),)
+    return name, "" if is_in_heading else change.destination

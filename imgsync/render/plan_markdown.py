@@ -1,4 +1,8 @@
-"""A plan as the comment of a pull or merge request (design.md §3): what is wrong first, then each mirror folded, never too long for a comment."""
+"""
+A plan as Markdown, for a comment on a pull or merge request.
+
+Errors and refusals come first, then each mirror, folded. Spec: design.md §3.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from functools import partial
 from imgsync import __version__
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.model import Action, Change, FilterStep, Plan, PlanError, PullCost
-from imgsync.render.limited_page import MIN_LIMIT, Block, Entry, count_characters, fill_blocks, format_omissions
+from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_html_code, format_prose
 from imgsync.render.mirror_sections import MirrorSection, group_by_mirror, split_image_name
 from imgsync.render.plan_summary import describe_reason, format_apply_requests, format_counts, format_pulls, format_requests, is_unchanged
@@ -17,42 +21,44 @@ from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-plan -->"
 _HEADINGS = "| | image | change | size | why |\n|---|---|---|--:|---|\n"
-_MORE = "\n… and {} more of this mirror.\n"
-# The order of a table's rows, and of what is left out: from the last of the second.
+_MORE = "\n… and {} more in this mirror.\n"
+# The order of rows in a table. The second is the order of importance: its end is omitted first.
 _ROWS = (Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 _IMPORTANCE = (Action.UPDATE, Action.HOLD, Action.CREATE)
 _DROPPED_SHOWN = 20
-_CLOSING_RESERVE = 200
 _Rows = list[tuple[MirrorSection, Block]]
 
 
 def render_plan_markdown(plan: Plan, *, limit: int = 60_000, explain: bool = False, show_kept: bool = False) -> str:
     """
-    Return *plan* as Markdown of at most *limit* characters, its first line a marker by which a comment is found again.
+    Return *plan* as Markdown; the first line is a marker to find the comment.
 
-    Characters are counted as UTF-16 units, so that it fits however a site counts (GitHub takes 65,536). What does not fit is left out from
-    the least important end (kept, creates, held, updates, deletes, errors, refused) and counted.
+    Args:
+        plan: The plan.
+
+        limit: The most UTF-16 units, at least 1,000; GitHub accepts 65,536. The least important lines are omitted and counted.
+
+        explain: Show what each filter step dropped.
+
+        show_kept: List tags that are up to date.
 
     Raises:
         ValueError: *limit* is under 1,000.
     """
-    if limit < MIN_LIMIT:
-        raise ValueError(f"a page needs at least {MIN_LIMIT} characters, not {limit}")
-    opening = _opening(plan)
     page = _Page(plan, explain=explain, show_kept=show_kept)
-    left = fill_blocks(page.entries(), room=limit - count_characters(opening) - _CLOSING_RESERVE)
-    return f"{opening}{page}{format_omissions(left, 'change', 'error', 'note', shown_by='imgsync show plan.json')}"
+    kinds = ("change", "error", "note")
+    return render_limited_page(_opening(plan), page.blocks, page.entries(), limit=limit, kinds=kinds, shown_by="imgsync show plan.json")
 
 
 def _opening(plan: Plan) -> str:
     unchanged = is_unchanged(plan)
     heading = f"### imgsync plan `{plan.id}` — {'no changes' if unchanged else ', '.join(format_counts(plan))}"
     transfer = [] if unchanged else [f"Transfer **{format_bytes(plan.transfer_bytes)}** (blobs counted once per destination registry)"]
-    made = f"planned {format_code(plan.created_at[:40])}" if plan.created_at else "planned"
-    spent = f"{made} in {format_duration(plan.seconds)} by imgsync {__version__}"
-    asked = [f"asked: {', '.join(format_requests(plan))}"] if format_requests(plan) else []
-    coming = [f"applying takes at most {', '.join(format_apply_requests(plan))}"] if format_apply_requests(plan) else []
-    facts = [f"{format_count(plan.counts['keep'], 'tag')} up to date", *transfer, *coming, *asked, spent]
+    apply_requests = [f"apply needs at most {', '.join(format_apply_requests(plan))}"] if format_apply_requests(plan) else []
+    plan_requests = [f"planning took {', '.join(format_requests(plan))}"] if format_requests(plan) else []
+    planned_at = f"planned {format_code(plan.created_at[:40])}" if plan.created_at else "planned"
+    planned = f"{planned_at} in {format_duration(plan.seconds)} by imgsync {__version__}"
+    facts = [f"{format_count(plan.counts['keep'], 'tag')} up to date", *transfer, *apply_requests, *plan_requests, planned]
     return f"{MARKER}\n{heading}\n\n{' · '.join(facts)}\n"
 
 
@@ -62,20 +68,21 @@ class _Page:
         self._explain = explain
         self._show_kept = show_kept
         counts = plan.counts
-        refused = f"> **{format_count(counts['refuse'], 'tag')} refused**; what the destination has stays as it is:"
+        refused = f"> **{format_count(counts['refuse'], 'tag')} refused**; the destination stays unchanged:"
         prune = f"<details open><summary><b>prune</b> · {format_count(counts['delete'], 'tag')} to delete at the destination</summary>\n\n"
         self._pulls = Block(head="\n")
         self._refused = Block(head=f"\n> [!CAUTION]\n{refused}\n", more="> - … and {} more refused\n")
-        self._errors = Block(head=f"\n**{format_count(len(plan.errors), 'error')}**: what these concern is not planned.\n\n", more="- … and {} more errors\n")
+        self._errors = Block(head=f"\n**{format_count(len(plan.errors), 'error')}**; these references are not planned:\n\n", more="- … and {} more errors\n")
         self._prune = Block(head=f"\n{prune}| | tag | mirror | why |\n|---|---|---|---|\n", tail="\n</details>\n", more="\n… and {} more to delete.\n")
         self._mirrors = [(section, Block(head=_summary(section), tail="\n</details>\n")) for section in group_by_mirror(plan)]
 
-    def __str__(self) -> str:
-        """Return the blocks in the order they are read."""
-        return "".join(str(block) for block in (self._pulls, self._refused, self._errors, self._prune, *(block for _, block in self._mirrors)))
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks in reading order."""
+        return self._pulls, self._refused, self._errors, self._prune, *(block for _, block in self._mirrors)
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every line that there is to say, the most important first."""
+        """Yield every line, the most important first."""
         plan = self._plan
         yield from (Entry(self._refused, partial(_refused_line, change), "change") for change in plan.changes if change.action is Action.REFUSE)
         yield from (Entry(self._errors, partial(_error_line, error), "error") for error in plan.errors)
@@ -89,7 +96,7 @@ class _Page:
         if self._explain:
             steps = [(section, Block(head="\n", more="- … and {} more steps\n", inside=shell)) for section, shell in self._mirrors]
             yield from (Entry(block, partial(_step_line, step), "note") for section, block in steps for step in section.notes.steps)
-        # Told above already, so that nothing is missing without them.
+        # Also listed above, so omitting them loses nothing.
         yield from self._rows(tables, Action.REFUSE, counts_as="")
         if self._show_kept:
             yield from self._rows(tables, Action.KEEP)
@@ -97,13 +104,13 @@ class _Page:
     def _rows(self, tables: _Rows, action: Action, *, counts_as: str = "change") -> Iterator[Entry]:
         now, position = self._plan.created_at, _ROWS.index(action)
         for section, block in tables:
-            for change in section.of(action):
+            for change in section.select(action):
                 yield Entry(block, partial(_row, change, section.notes.destinations, now=now), counts_as, position)
 
 
 def _summary(section: MirrorSection) -> str:
     notes = section.notes
-    alarming = section.errors or section.of(Action.REFUSE)
+    has_problems = section.errors or section.select(Action.REFUSE)
     way = f"{format_html_code(notes.source)} → {', '.join(map(format_html_code, notes.destinations[:3]))}{' …' if len(notes.destinations) > 3 else ''}"
     place = format_html_code(f"{notes.file}:{notes.line}")
     counts = Counter(change.action for change in section.changes)
@@ -114,11 +121,11 @@ def _summary(section: MirrorSection) -> str:
         *([way, place] if notes.file else []),
         ", ".join([*found, *errors]) or ("suspended" if notes.suspended else "nothing"),
     ]
-    return f"\n<details{' open' if alarming else ''}><summary>{' · '.join(parts)}</summary>\n"
+    return f"\n<details{' open' if has_problems else ''}><summary>{' · '.join(parts)}</summary>\n"
 
 
 def _notes(section: MirrorSection) -> list[str]:
-    suspended = ["suspended: declared but left alone for now"] if section.notes.suspended else []
+    suspended = ["suspended: nothing is planned"] if section.notes.suspended else []
     return [*suspended, *section.notes.notes]
 
 
@@ -127,7 +134,7 @@ def _note_line(text: str) -> str:
 
 
 def _pulls_line(cost: PullCost) -> str:
-    return f"- {format_code(cost.registry)} counts pulls: {format_pulls(cost)}."
+    return f"- {format_code(cost.registry)} limits pulls: {format_pulls(cost)}."
 
 
 def _refused_line(change: Change) -> str:

@@ -1,4 +1,4 @@
-"""The words that all renderings of a plan share: its sums, what pulls it takes, how long a held image has to wait."""
+"""Phrases that every rendering of a plan shares: counts, requests, pulls, reasons."""
 
 from __future__ import annotations
 
@@ -8,49 +8,59 @@ from datetime import datetime
 from imgsync.plan.model import Action, Change, Plan, PullCost
 from imgsync.text.units import format_count, format_duration
 
-_WORDS = {"create": "to create", "update": "to update", "delete": "to delete", "hold": "on hold", "refuse": "refused"}
-_ALWAYS = ("create", "update")
+_PHRASES = {"create": "to create", "update": "to update", "delete": "to delete", "hold": "on hold", "refuse": "refused"}
+_ALWAYS_SHOWN = ("create", "update")
 _UNTIL = re.compile(r"\buntil (\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:Z|\+00:00))")
 
 
 def format_counts(plan: Plan) -> list[str]:
-    """Return what there is of each action and of errors: `1 to create`, `0 to update`, `2 refused`, `1 error`; what is kept is not among them."""
+    """Return counts of actions and errors: `1 to create`, `0 to update`, `1 error`."""
     counts = plan.counts
-    found = [f"{counts[name]} {words}" for name, words in _WORDS.items() if counts[name] or name in _ALWAYS]
+    found = [f"{counts[name]} {phrase}" for name, phrase in _PHRASES.items() if counts[name] or name in _ALWAYS_SHOWN]
     return [*found, *([format_count(len(plan.errors), "error")] if plan.errors else [])]
 
 
 def describe_action(action: Action) -> str:
-    """Return what a tag with *action* is: `to create`, `on hold`, `refused`, `up to date`."""
-    return _WORDS.get(action.value, "up to date")
+    """Return *action* as a phrase: `to create`, `on hold`, `refused`, `up to date`."""
+    return _PHRASES.get(action.value, "up to date")
 
 
 def is_unchanged(plan: Plan) -> bool:
-    """Return whether everything is up to date and nothing went wrong."""
+    """Return whether everything is up to date, without errors."""
     return not plan.errors and all(change.action is Action.KEEP for change in plan.changes)
 
 
 def format_requests(plan: Plan) -> list[str]:
-    """Return how many requests each side was asked; empty where the plan does not know."""
-    asked = dict(plan.requests)
-    return [f"{asked.get(side, 0)} {side} requests" for side in ("destination", "source")] if asked else []
+    """Return the requests that planning needed; empty if unknown."""
+    requests = dict(plan.requests)
+    return [f"{requests.get(side, 0)} {side} requests" for side in ("destination", "source")] if requests else []
 
 
 def format_apply_requests(plan: Plan) -> list[str]:
-    """Return how many requests applying will take of each side, at most; empty where there is nothing to apply, or it is not known."""
-    coming = dict(plan.applying)
-    return [f"{coming.get(side, 0)} {side} requests" for side in ("destination", "source")] if any(coming.values()) else []
+    """Return the most requests that apply needs; empty if unknown or none."""
+    requests = dict(plan.applying)
+    return [f"{requests.get(side, 0)} {side} requests" for side in ("destination", "source")] if any(requests.values()) else []
 
 
 def format_pulls(cost: PullCost) -> str:
-    """Return what applying takes of the pulls that a registry counts, and what is left."""
+    """Return the pulls that apply needs, and how many are left."""
     of = "" if cost.limit is None else f" of {cost.limit}"
     window = f" per {format_duration(cost.window_seconds)}" if cost.window_seconds else ""
-    return f"applying takes {cost.pulls}, {cost.remaining} are left{of}{window}"
+    return f"apply needs {cost.pulls}; {cost.remaining}{of}{window} are left"
 
 
-def format_time_left(reason: str, *, now: str) -> str:
-    """Return how long after *now* (RFC 3339) the moment is that *reason* holds an image until; empty where either is not told."""
+def _format_time_left(reason: str, *, now: str) -> str:
+    """
+    Return how long an image is still held.
+
+    Args:
+        reason: The reason of the change; may say "until TIME".
+
+        now: RFC 3339; "" if unknown.
+
+    Returns:
+        "" if either time is unknown.
+    """
     found = _UNTIL.search(reason)
     if found is None or not now:
         return ""
@@ -62,6 +72,6 @@ def format_time_left(reason: str, *, now: str) -> str:
 
 
 def describe_reason(change: Change, *, now: str) -> str:
-    """Return why, for people: a held image's reason ends with the time left."""
-    left = format_time_left(change.reason, now=now) if change.action is Action.HOLD else ""
+    """Return the reason of *change*, with the time left if it is on hold."""
+    left = _format_time_left(change.reason, now=now) if change.action is Action.HOLD else ""
     return f"{change.reason} ({left})" if left else change.reason

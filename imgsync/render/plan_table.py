@@ -1,4 +1,4 @@
-"""A plan for people: what would change, per mirror, with sizes and reasons (design.md §3)."""
+"""A plan as text for a terminal, by mirror. Spec: design.md §3."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
 
 _DROPPED_SHOWN = 20
-# More than this of one action in one mirror fold to the first few.
-_MOST_LINES = 50
+# More lines than this, of one action in one mirror, fold to the first few.
+_MAX_LINES = 50
 _FOLDED_LINES = 20
 
 
 def render_plan_table(plan: Plan, *, show_kept: bool, explain: bool) -> str:
-    """Return *plan* as text, lines ending in newlines; kept tags as a count and long lists folded unless *show_kept*."""
+    """Return *plan* as text; *show_kept* lists kept tags and unfolds long lists."""
     return "\n".join(_lines(plan, show_kept=show_kept, explain=explain)) + "\n"
 
 
@@ -29,7 +29,7 @@ def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
             continue
         yield _heading(section)
         if notes.suspended:
-            yield "    suspended: declared but left alone for now"
+            yield "    suspended: nothing is planned"
         yield from _change_lines(section, show_all=show_kept, now=plan.created_at)
         for error in section.errors:
             yield f"  x {sanitize_short(error.reference)}   error   {sanitize_short(error.message)}"
@@ -37,7 +37,7 @@ def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
                 yield f"      hint: {sanitize_short(error.hint)}"
         yield from (f"    note: {sanitize_short(note)}" for note in notes.notes)
         if explain:
-            yield from _explained(section)
+            yield from _step_lines(section)
         yield ""
     yield from _summary(plan)
 
@@ -51,21 +51,21 @@ def _heading(section: MirrorSection) -> str:
 
 
 def _change_lines(section: MirrorSection, *, show_all: bool, now: str) -> Iterator[str]:
-    kept = section.of(Action.KEEP)
+    kept = section.select(Action.KEEP)
     others = [change for change in section.changes if change.action is not Action.DELETE and (show_all or change.action is not Action.KEEP)]
-    yield from _folded(others, section.notes.destinations, show_all=show_all, now=now)
-    deleted = section.of(Action.DELETE)
+    yield from _fold(others, section.notes.destinations, show_all=show_all, now=now)
+    deleted = section.select(Action.DELETE)
     if deleted:
         yield "  prune"
-        yield from _folded(deleted, section.notes.destinations, show_all=show_all, now=now)
+        yield from _fold(deleted, section.notes.destinations, show_all=show_all, now=now)
     if kept and not show_all:
         yield f"  = {format_count(len(kept), 'tag')} up to date (--all lists them)"
 
 
-def _folded(changes: Sequence[Change], destinations: tuple[str, ...], *, show_all: bool, now: str) -> Iterator[str]:
-    """Yield a line per change; of an action that has very many the first ones, and then how many more there are."""
+def _fold(changes: Sequence[Change], destinations: tuple[str, ...], *, show_all: bool, now: str) -> Iterator[str]:
+    """Yield a line per change; for an action with very many, the first and a count."""
     counts = Counter(change.action for change in changes)
-    folded = {action for action, count in counts.items() if count > _MOST_LINES and not show_all}
+    folded = {action for action, count in counts.items() if count > _MAX_LINES and not show_all}
     seen: Counter[Action] = Counter()
     shown = []
     for change in changes:
@@ -86,12 +86,12 @@ def _name(change: Change, destinations: tuple[str, ...]) -> str:
     return f"{sanitize_short(name)} → {sanitize_short(elsewhere)}" if elsewhere else sanitize_short(name)
 
 
-def _explained(section: MirrorSection) -> Iterator[str]:
+def _step_lines(section: MirrorSection) -> Iterator[str]:
     for step in section.notes.steps:
-        yield f"    {sanitize_short(step.repository)}   {sanitize_short(step.step)}: {step.left} left{_dropped(step)}"
+        yield f"    {sanitize_short(step.repository)}   {sanitize_short(step.step)}: {step.left} left{_format_dropped(step)}"
 
 
-def _dropped(step: FilterStep) -> str:
+def _format_dropped(step: FilterStep) -> str:
     if not step.dropped:
         return ""
     names = ", ".join(sanitize_short(tag) for tag in step.dropped[:_DROPPED_SHOWN])
@@ -100,14 +100,13 @@ def _dropped(step: FilterStep) -> str:
 
 
 def _summary(plan: Plan) -> Iterator[str]:
-    asked = format_requests(plan)
-    spent = ", ".join([*asked, format_duration(plan.seconds)])
+    spent = ", ".join([*format_requests(plan), format_duration(plan.seconds)])
     kept = plan.counts["keep"]
     if is_unchanged(plan):
         yield f"No changes. {format_count(kept, 'tag')} up to date ({spent})."
         return
     yield f"Plan {plan.id}: {', '.join([*format_counts(plan), f'{kept} up to date'])}."
-    yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). {'Asked:' if asked else 'Planned in'} {spent}."
-    if coming := format_apply_requests(plan):
-        yield f"  Applying takes at most {', '.join(coming)}."
-    yield from (f"  {sanitize_short(cost.registry)} counts pulls: {format_pulls(cost)}." for cost in plan.pulls)
+    yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). Planning took {spent}."
+    if apply_requests := format_apply_requests(plan):
+        yield f"  Apply needs at most {', '.join(apply_requests)}."
+    yield from (f"  {sanitize_short(cost.registry)} limits pulls: {format_pulls(cost)}." for cost in plan.pulls)

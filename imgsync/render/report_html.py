@@ -1,4 +1,8 @@
-"""A report as one HTML page that needs nothing else: no script, no address, readable on a phone and in the dark."""
+"""
+A report as one self-contained HTML page.
+
+No scripts and no external resources; for phones and dark mode too.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,9 @@ from imgsync.render.plan_summary import describe_reason
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
 
-# Rows of one table, and bars of one chart: beyond that a page serves nobody.
-_MOST_ROWS = 2_000
-_MOST_BARS = 10
+# A browser is slow with more rows; a chart is hard to read with more bars.
+_MAX_ROWS = 2_000
+_MAX_BARS = 10
 _RESULTS = (Result.COPIED, Result.KEPT, Result.HELD, Result.REFUSED, Result.FAILED, Result.DELETED, Result.REMAINING)
 _BAD = (Result.FAILED, Result.REFUSED)
 _Row = TypeVar("_Row")
@@ -36,7 +40,7 @@ class _Table:
     lead: str
     columns: tuple[_Column, ...]
     rows: tuple[tuple[str, ...], ...]
-    left_out: int
+    omitted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +58,20 @@ class _Chart:
 
 _IMAGE = (_Column("Image", "code"), _Column("Mirror", "name"))
 _WHY = (_Column("Why", "text"),)
+_PROBLEM = (_Column("Error", "text"), _Column("Hint", "text"))
 _FAILURE = (
     _Column("Source", "code"),
     _Column("Destination", "code"),
     _Column("Mirror", "name"),
-    _Column("What came back", "text"),
-    _Column("What to do", "text"),
+    *_PROBLEM,
 )
-_ERROR = (_Column("Reference", "code"), _Column("Mirror", "name"), _Column("What came back", "text"), _Column("What to do", "text"))
-_COPY = (*_IMAGE, _Column("Digest", "code"), _Column("Moved", "number"), _Column("Took", "number"))
+_ERROR = (_Column("Reference", "code"), _Column("Mirror", "name"), *_PROBLEM)
+_COPY = (*_IMAGE, _Column("Digest", "code"), _Column("Transferred", "number"), _Column("Duration", "number"))
 
 
 def render_report_html(report: Report) -> str:
-    """Return *report* as a page: what failed first, then what is left, refused, deleted, on hold and copied; kept tags are only counted."""
-    # Imported now: few runs make a page.
+    """Return *report* as a page, failures first; kept tags are only counted."""
+    # A late import: few runs write this page.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -97,51 +101,51 @@ def _verdict(report: Report) -> str:
 def _totals(report: Report) -> list[tuple[str, str]]:
     counts = Counter(outcome.result for outcome in report.outcomes)
     results = [(result.capitalize(), str(counts[result])) for result in _RESULTS]
-    blobs = f"{report.total('blobs_copied')} copied, {report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already there"
-    return [*results, ("Moved", format_bytes(report.total("bytes_copied"))), ("Blobs", blobs), ("Took", format_duration(report.seconds))]
+    blobs = f"{report.total('blobs_copied')} copied, {report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already at the destination"
+    return [*results, ("Transferred", format_bytes(report.total("bytes_copied"))), ("Blobs", blobs), ("Duration", format_duration(report.seconds))]
 
 
 def _tables(report: Report) -> Iterator[_Table]:
-    of: defaultdict[Result, list[Outcome]] = defaultdict(list)
+    by_result: defaultdict[Result, list[Outcome]] = defaultdict(list)
     for outcome in report.outcomes:
-        of[outcome.result].append(outcome)
-    stopped = f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}). Run it again to go on."
-    yield _table("failed", "Failed", "", _FAILURE, of[Result.FAILED], _failure)
-    yield _table("errors", "Could not be planned", "", _ERROR, report.errors, _error)
-    yield _table("remaining", "Left for the next run", stopped, _IMAGE, of[Result.REMAINING], _image)
-    yield _table("refused", "Refused", "What the destination has stays as it is.", (*_IMAGE, *_WHY), of[Result.REFUSED], _refused)
-    yield _table("deleted", "Deleted", "", (*_IMAGE, *_WHY), of[Result.DELETED], _with_reason(""))
-    yield _table("held", "On hold", "", (*_IMAGE, *_WHY), of[Result.HELD], _with_reason(report.created_at))
-    yield _table("copied", "Copied", "", _COPY, of[Result.COPIED], _copied)
+        by_result[outcome.result].append(outcome)
+    stopped = f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}). Run it again to continue."
+    yield _table("failed", "Failed", "", _FAILURE, by_result[Result.FAILED], _failure_cells)
+    yield _table("errors", "Could not be planned", "", _ERROR, report.errors, _error_cells)
+    yield _table("remaining", "Left for the next run", stopped, _IMAGE, by_result[Result.REMAINING], _image_cells)
+    yield _table("refused", "Refused", "The destination stays unchanged.", (*_IMAGE, *_WHY), by_result[Result.REFUSED], _refused_cells)
+    yield _table("deleted", "Deleted", "", (*_IMAGE, *_WHY), by_result[Result.DELETED], _make_reason_cells(""))
+    yield _table("held", "On hold", "", (*_IMAGE, *_WHY), by_result[Result.HELD], _make_reason_cells(report.created_at))
+    yield _table("copied", "Copied", "", _COPY, by_result[Result.COPIED], _copied_cells)
 
 
-def _table(name: str, title: str, lead: str, columns: tuple[_Column, ...], found: Sequence[_Row], cells: Callable[[_Row], tuple[str, ...]]) -> _Table:
-    rows = tuple(tuple(sanitize_short(cell) for cell in cells(one)) for one in found[:_MOST_ROWS])
-    return _Table(name, f"{title} ({len(found)})", lead, columns, rows, len(found) - len(rows))
+def _table(name: str, title: str, lead: str, columns: tuple[_Column, ...], items: Sequence[_Row], cells: Callable[[_Row], tuple[str, ...]]) -> _Table:
+    rows = tuple(tuple(sanitize_short(cell) for cell in cells(one)) for one in items[:_MAX_ROWS])
+    return _Table(name, f"{title} ({len(items)})", lead, columns, rows, len(items) - len(rows))
 
 
-def _failure(outcome: Outcome) -> tuple[str, ...]:
+def _failure_cells(outcome: Outcome) -> tuple[str, ...]:
     return outcome.change.source, outcome.change.destination, outcome.change.mirror, outcome.error or "", outcome.hint
 
 
-def _error(error: PlanError) -> tuple[str, ...]:
+def _error_cells(error: PlanError) -> tuple[str, ...]:
     return error.reference, error.mirror, error.message, error.hint
 
 
-def _image(outcome: Outcome) -> tuple[str, ...]:
+def _image_cells(outcome: Outcome) -> tuple[str, ...]:
     return outcome.change.destination, outcome.change.mirror
 
 
-def _refused(outcome: Outcome) -> tuple[str, ...]:
-    return *_image(outcome), outcome.error or outcome.change.reason
+def _refused_cells(outcome: Outcome) -> tuple[str, ...]:
+    return *_image_cells(outcome), outcome.error or outcome.change.reason
 
 
-def _with_reason(now: str) -> Callable[[Outcome], tuple[str, ...]]:
-    return lambda outcome: (*_image(outcome), describe_reason(outcome.change, now=now))
+def _make_reason_cells(now: str) -> Callable[[Outcome], tuple[str, ...]]:
+    return lambda outcome: (*_image_cells(outcome), describe_reason(outcome.change, now=now))
 
 
-def _copied(outcome: Outcome) -> tuple[str, ...]:
-    return *_image(outcome), shorten_digest(outcome.digest or ""), format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
+def _copied_cells(outcome: Outcome) -> tuple[str, ...]:
+    return *_image_cells(outcome), shorten_digest(outcome.digest or ""), format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
 
 
 def _charts(report: Report) -> Iterator[_Chart]:
@@ -150,12 +154,12 @@ def _charts(report: Report) -> Iterator[_Chart]:
     for outcome in report.outcomes:
         mirrors[outcome.change.mirror] += outcome.bytes_copied
         images[outcome.change.destination] += outcome.bytes_copied
-    yield _chart("What each mirror moved", mirrors)
-    yield _chart("The largest images", images)
+    yield _chart("Transferred per mirror", mirrors)
+    yield _chart("Largest transfers", images)
 
 
 def _chart(title: str, sizes: Counter[str]) -> _Chart:
-    shown = [(name, size) for name, size in sizes.most_common(_MOST_BARS) if size > 0]
+    shown = [(name, size) for name, size in sizes.most_common(_MAX_BARS) if size > 0]
     rest = sum(size for size in sizes.values()) - sum(size for _, size in shown)
     others = len([size for size in sizes.values() if size > 0]) - len(shown)
     if others:

@@ -1,4 +1,4 @@
-"""A report as a comment or a job's summary: what failed first, what is left, what was refused; what went well is folded."""
+"""A report as Markdown, for a comment or a job summary: failures first."""
 
 from __future__ import annotations
 
@@ -9,50 +9,52 @@ from functools import partial
 from imgsync import __version__
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.oci.spec.digest import shorten_digest
-from imgsync.render.limited_page import MIN_LIMIT, Block, Entry, count_characters, fill_blocks, format_omissions
+from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_prose
 from imgsync.render.plan_summary import describe_reason
 from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-report -->"
-_CLOSING_RESERVE = 200
-# In the order they are read and, but for notes, of their importance.
-_WORDS = (Result.FAILED, Result.REMAINING, Result.REFUSED, Result.DELETED, Result.HELD, Result.COPIED, Result.KEPT)
+# In reading order.
+_RESULTS = (Result.FAILED, Result.REMAINING, Result.REFUSED, Result.DELETED, Result.HELD, Result.COPIED, Result.KEPT)
 
 
 def render_report_markdown(report: Report, *, limit: int = 60_000) -> str:
     """
-    Return *report* as Markdown of at most *limit* characters (UTF-16 units), its first line a marker by which a comment is found again.
+    Return *report* as Markdown; the first line is a marker to find the comment.
 
-    What does not fit is left out from the least important end (copied, held, deleted, …, failed) and counted; kept tags are only counted.
+    Kept tags are only counted. The least important lines are omitted first: copied, held, deleted, …
+
+    Args:
+        report: The report.
+
+        limit: The most UTF-16 units, at least 1,000.
 
     Raises:
         ValueError: *limit* is under 1,000.
     """
-    if limit < MIN_LIMIT:
-        raise ValueError(f"a page needs at least {MIN_LIMIT} characters, not {limit}")
-    opening = _opening(report)
     page = _Page(report)
-    left = fill_blocks(page.entries(), room=limit - count_characters(opening) - _CLOSING_RESERVE)
-    return f"{opening}{page}{format_omissions(left, 'outcome', 'error', 'note', shown_by='imgsync show report.json')}"
+    kinds = ("outcome", "error", "note")
+    return render_limited_page(_opening(report), page.blocks, page.entries(), limit=limit, kinds=kinds, shown_by="imgsync show report.json")
 
 
 def _opening(report: Report) -> str:
     counts = Counter(outcome.result for outcome in report.outcomes)
-    found = [f"{counts[word]} {word}" for word in _WORDS if counts[word]]
+    found = [f"{counts[word]} {word}" for word in _RESULTS if counts[word]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
-    stopped = counts[Result.REMAINING]
     heading = f"### imgsync apply {format_code(report.plan_id[:64])} — {', '.join([*found, *errors]) or 'nothing to do'}"
-    moved = f"Moved **{format_bytes(report.total('bytes_copied'))}** in {format_count(report.total('blobs_copied'), 'blob')}"
-    spared = f"{report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already there"
+    transferred = f"Transferred **{format_bytes(report.total('bytes_copied'))}** in {format_count(report.total('blobs_copied'), 'blob')}"
+    others = f"{report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already at the destination"
     ended = [f"ended {format_code(report.created_at[:40])}"] if report.created_at else []
-    facts = " · ".join([f"{moved}; {spared}", format_duration(report.seconds), *ended, f"imgsync {__version__}"])
-    again = (
-        f"\n**Stopped** ({format_prose(report.stopped[:100]) or 'an image failed'}): {format_count(stopped, 'image')} left. Run it again to go on.\n"
-        if stopped
-        else ""
-    )
-    return f"{MARKER}\n{heading}\n\n{facts}\n{again}"
+    facts = " · ".join([f"{transferred}; {others}", format_duration(report.seconds), *ended, f"imgsync {__version__}"])
+    return f"{MARKER}\n{heading}\n\n{facts}\n{_stopped(report, counts[Result.REMAINING])}"
+
+
+def _stopped(report: Report, remaining: int) -> str:
+    if not remaining:
+        return ""
+    reason = format_prose(report.stopped[:100]) or "an image failed"
+    return f"\n**Stopped** ({reason}): {format_count(remaining, 'image')} left. Run it again to continue.\n"
 
 
 class _Page:
@@ -62,29 +64,29 @@ class _Page:
         self._failed = Block(head="\n**Failed**\n\n", more="- … and {} more failed\n")
         self._errors = Block(head="\n**Could not be planned**\n\n", more="- … and {} more errors\n")
         self._remaining = _table("Left for the next run", "| image | mirror |\n|---|---|\n")
-        self._refused = Block(head="\n> [!CAUTION]\n> **Refused**; what the destination has stays as it is:\n", more="> - … and {} more refused\n")
+        self._refused = Block(head="\n> [!CAUTION]\n> **Refused**; the destination stays unchanged:\n", more="> - … and {} more refused\n")
         self._deleted = _table("Deleted", "| tag | mirror | why |\n|---|---|---|\n")
         self._held = _table("On hold", "| image | mirror | why |\n|---|---|---|\n")
-        self._copied = _table("Copied", "| image | mirror | digest | moved | took |\n|---|---|---|--:|--:|\n")
+        self._copied = _table("Copied", "| image | mirror | digest | transferred | duration |\n|---|---|---|--:|--:|\n")
         self._notes = Block(head="\n**Notes**\n\n", more="- … and {} more notes\n")
 
-    def __str__(self) -> str:
-        """Return the blocks in the order they are read."""
-        blocks = (self._failed, self._errors, self._remaining, self._refused, self._deleted, self._held, self._copied, self._notes)
-        return "".join(map(str, blocks))
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks in reading order."""
+        return self._failed, self._errors, self._remaining, self._refused, self._deleted, self._held, self._copied, self._notes
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every line that there is to say, the most important first."""
-        yield from self._of(Result.FAILED, self._failed, _failed_line)
+        """Yield every line, the most important first."""
+        yield from self._entries_with(Result.FAILED, self._failed, _failed_line)
         yield from (Entry(self._errors, partial(format_error, error), "error") for error in self._report.errors)
-        yield from self._of(Result.REFUSED, self._refused, _refused_line)
+        yield from self._entries_with(Result.REFUSED, self._refused, _refused_line)
         yield from (Entry(self._notes, partial(_note_line, note), "note") for note in self._report.notes)
-        yield from self._of(Result.REMAINING, self._remaining, _remaining_row)
-        yield from self._of(Result.DELETED, self._deleted, _reason_row)
-        yield from self._of(Result.HELD, self._held, partial(_reason_row, now=self._now))
-        yield from self._of(Result.COPIED, self._copied, _copied_row)
+        yield from self._entries_with(Result.REMAINING, self._remaining, _remaining_row)
+        yield from self._entries_with(Result.DELETED, self._deleted, _reason_row)
+        yield from self._entries_with(Result.HELD, self._held, partial(_reason_row, now=self._now))
+        yield from self._entries_with(Result.COPIED, self._copied, _copied_row)
 
-    def _of(self, result: Result, block: Block, line: Callable[[Outcome], str]) -> Iterator[Entry]:
+    def _entries_with(self, result: Result, block: Block, line: Callable[[Outcome], str]) -> Iterator[Entry]:
         return (Entry(block, partial(line, outcome), "outcome") for outcome in self._report.outcomes if outcome.result == result)
 
 
@@ -119,8 +121,8 @@ def _reason_row(outcome: Outcome, *, now: str = "") -> str:
 
 def _copied_row(outcome: Outcome) -> str:
     change = outcome.change
-    moved, took = format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
-    return f"| {_cell(change.destination)} | {_cell(change.mirror)} | {_cell(shorten_digest(outcome.digest or ''))} | {moved} | {took} |"
+    transferred, duration = format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
+    return f"| {_cell(change.destination)} | {_cell(change.mirror)} | {_cell(shorten_digest(outcome.digest or ''))} | {transferred} | {duration} |"
 
 
 def _cell(text: str) -> str:

@@ -1,48 +1,56 @@
-"""A report for people: what failed and what is left first, then one line that sums it all up."""
+"""A report as text for a terminal: failures, notes, then a summary."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from imgsync.apply.report import Report, Result
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action, Change
 from imgsync.text.sanitize import sanitize_short
-from imgsync.text.units import format_bytes, format_duration
+from imgsync.text.units import format_bytes, format_count, format_duration
 
 
 def render_report_table(report: Report) -> str:
-    """Return *report* as text, lines ending in newlines."""
+    """Return *report* as text."""
     return "\n".join(_lines(report)) + "\n"
 
 
 def _lines(report: Report) -> Iterator[str]:
     for outcome in report.outcomes:
-        if outcome.result is Result.FAILED:
-            yield f"  x {_way(outcome.change)}   failed   {sanitize_short(outcome.error or '')}"
-        elif outcome.result is Result.REFUSED:
-            yield f"  ! {sanitize_short(outcome.change.destination)}   refused   {sanitize_short(outcome.error or outcome.change.reason)}"
-        if outcome.result in {Result.FAILED, Result.REFUSED} and outcome.hint:
-            yield f"      hint: {sanitize_short(outcome.hint)}"
+        if outcome.result in {Result.FAILED, Result.REFUSED}:
+            yield from _problem_lines(outcome)
     yield from (f"    note: {sanitize_short(note)}" for note in report.notes)
     remaining = report.count(Result.REMAINING)
-    copied = report.count(Result.COPIED)
     others = [f"{report.count(result)} {result}" for result in (Result.DELETED, Result.HELD) if report.count(result)]
-    if copied or others or not (report.count(Result.FAILED) or remaining):
-        moved = f"{report.total('blobs_copied')} blobs, {format_bytes(report.total('bytes_copied'))}"
-        kept = ", ".join([f"{report.count(Result.KEPT)} kept", *others])
-        yield (
-            f"Copied {copied} {'image' if copied == 1 else 'images'} ({moved}) in {format_duration(report.seconds)}; "
-            f"{report.total('blobs_mounted')} blobs mounted, {report.total('blobs_present')} were already there; "
-            f"{kept}."
-        )
+    if report.count(Result.COPIED) or others or not (report.count(Result.FAILED) or remaining):
+        yield _summary(report, others)
     if remaining:
-        yield f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}): {remaining} left. Run it again to go on."
-    counted = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"), (len(report.errors), "could not be planned"))
-    bad = [f"{count} {word}" for count, word in counted if count]
-    yield f"{', '.join(bad)}." if bad else "Nothing failed."
+        yield f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}): {remaining} left. Run it again to continue."
+    counts = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"), (len(report.errors), "could not be planned"))
+    problems = [f"{count} {phrase}" for count, phrase in counts if count]
+    yield f"{', '.join(problems)}." if problems else "Nothing failed."
 
 
-def _way(change: Change) -> str:
-    """Return from where to where *change* goes; what is deleted comes from nowhere."""
+def _problem_lines(outcome: Outcome) -> Iterator[str]:
+    change = outcome.change
+    if outcome.result is Result.FAILED:
+        yield f"  x {_format_way(change)}   failed   {sanitize_short(outcome.error or '')}"
+    else:
+        yield f"  ! {sanitize_short(change.destination)}   refused   {sanitize_short(outcome.error or change.reason)}"
+    if outcome.hint:
+        yield f"      hint: {sanitize_short(outcome.hint)}"
+
+
+def _summary(report: Report, others: Sequence[str]) -> str:
+    transferred = f"{format_count(report.total('blobs_copied'), 'blob')}, {format_bytes(report.total('bytes_copied'))}"
+    return (
+        f"Copied {format_count(report.count(Result.COPIED), 'image')} ({transferred}) in {format_duration(report.seconds)}; "
+        f"{format_count(report.total('blobs_mounted'), 'blob')} mounted, {report.total('blobs_present')} already at the destination; "
+        f"{', '.join([f'{report.count(Result.KEPT)} kept', *others])}."
+    )
+
+
+def _format_way(change: Change) -> str:
+    """Return source and destination; a deleted tag has no source."""
     destination = sanitize_short(change.destination)
     return destination if change.action is Action.DELETE else f"{sanitize_short(change.source)} → {destination}"

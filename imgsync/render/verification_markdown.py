@@ -1,4 +1,4 @@
-"""How it stands with what is declared, as a comment, an issue or a job's summary: the drift first; what is as declared is only counted."""
+"""A verification as Markdown, for a comment, an issue or a job summary."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from functools import partial
 
 from imgsync import __version__
 from imgsync.plan.findings import REPAIRABLE, Condition, Finding, Verification
-from imgsync.render.limited_page import MIN_LIMIT, Block, Entry, count_characters, fill_blocks, format_omissions
+from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_prose
-from imgsync.render.verification_table import format_verdict
+from imgsync.render.verification_table import format_summary
 
 MARKER = "<!-- imgsync-verify -->"
-_CLOSING_RESERVE = 200
 
 
 def render_verification_markdown(found: Verification, *, limit: int = 60_000) -> str:
     """
-    Return *found* as Markdown of at most *limit* characters (UTF-16 units), its first line a marker by which a comment is found again.
+    Return *found* as Markdown; the first line is a marker to find the comment.
+
+    Args:
+        found: The verification; tags that are ok are only counted.
+
+        limit: The most UTF-16 units, at least 1,000.
 
     Raises:
         ValueError: *limit* is under 1,000.
     """
-    if limit < MIN_LIMIT:
-        raise ValueError(f"a page needs at least {MIN_LIMIT} characters, not {limit}")
     remedy = "\nRepair it with `imgsync apply --refresh`.\n" if any(finding.condition in REPAIRABLE for finding in found.findings) else ""
-    opening = f"{MARKER}\n### imgsync verify — {format_verdict(found)}\n{remedy}\n<sub>imgsync {__version__}</sub>\n"
-    errors = Block(head="\n**Could not be asked**\n\n", more="- … and {} more errors\n")
+    opening = f"{MARKER}\n### imgsync verify — {format_summary(found)}\n{remedy}\n<sub>imgsync {__version__}</sub>\n"
+    errors = Block(head="\n**Could not be checked**\n\n", more="- … and {} more errors\n")
     drift = Block(head="\n| tag | mirror | condition | why |\n|---|---|---|---|\n")
     held = Block(
         head="\n<details><summary>On hold</summary>\n\n| tag | mirror | condition | why |\n|---|---|---|---|\n",
         tail="\n</details>\n",
         more="\n… and {} more.\n",
     )
-    left = fill_blocks(_entries(found, errors, drift, held), room=limit - count_characters(opening) - _CLOSING_RESERVE)
-    return f"{opening}{errors}{drift}{held}{format_omissions(left, 'error', 'tag', shown_by='imgsync verify')}"
+    entries = _entries(found, errors, drift, held)
+    return render_limited_page(opening, (errors, drift, held), entries, limit=limit, kinds=("error", "tag"), shown_by="imgsync verify")
 
 
 def _entries(found: Verification, errors: Block, drift: Block, held: Block) -> Iterator[Entry]:

@@ -1,4 +1,4 @@
-"""How it stands with what is declared, for people: what drifted, then one line that sums it up."""
+"""A verification as text for a terminal: drift, errors, then a summary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIGNS = {
 
 
 def render_verification_table(found: Verification, *, show_ok: bool) -> str:
-    """Return *found* as text, lines ending in newlines; what is as declared as a count unless *show_ok*."""
+    """Return *found* as text; *show_ok* also lists tags that are ok."""
     return "\n".join(_lines(found, show_ok=show_ok)) + "\n"
 
 
@@ -34,13 +34,13 @@ def _lines(found: Verification, *, show_ok: bool) -> Iterator[str]:
         yield f"  x {sanitize_short(error.reference)}   error   {sanitize_short(error.message)}"
         if error.hint:
             yield f"      hint: {sanitize_short(error.hint)}"
-    yield format_verdict(found)
+    yield format_summary(found)
     if any(finding.condition in REPAIRABLE for finding in found.findings):
         yield "Repair it with: imgsync apply --refresh"
 
 
-def format_verdict(found: Verification) -> str:
-    """Return *found* in one sentence."""
+def format_summary(found: Verification) -> str:
+    """Return the summary of *found* in one sentence."""
     counts = [f"{found.count(condition)} {condition.value}" for condition in Condition if condition is Condition.OK or found.count(condition)]
     errors = [f"{len(found.errors)} {'error' if len(found.errors) == 1 else 'errors'}"] if found.errors else []
     read = f", {format_bytes(found.bytes_read)} read and hashed" if found.bytes_read else ""

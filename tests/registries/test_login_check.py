@@ -43,7 +43,7 @@ def test_good_logins_are_told_and_nothing_changes(registry, second_registry, pas
     assert held(second_registry) == before
     assert destination.requests("POST|PUT|DELETE") == []
     shown = imgsync("login-check").stdout
-    assert f"+ {destination.host} (destination of a)   as nobody   may push m/{name}/app" in shown
+    assert f"+ {destination.host} (destination of a)   anonymous   may push m/{name}/app" in shown
     assert "3 checked: all good." in shown
 
 

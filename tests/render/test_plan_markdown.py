@@ -62,16 +62,16 @@ EXPECTED = """<!-- imgsync-plan -->
 ### imgsync plan `PLAN` — 1 to create, 1 to update, 1 to delete, 1 on hold, 1 refused, 1 error
 
 1 tag up to date · Transfer **1.0 MiB** (blobs counted once per destination registry) · \
-applying takes at most 30 destination requests, 12 source requests · asked: 0 destination requests, 9 source requests · \
+apply needs at most 30 destination requests, 12 source requests · planning took 0 destination requests, 9 source requests · \
 planned `2026-11-23T09:00:00Z` in 1.8s by imgsync 0.1.0
 
-- `docker.io` counts pulls: applying takes 58, 76 are left of 100 per 6h00m.
+- `docker.io` limits pulls: apply needs 58; 76 of 100 per 6h00m are left.
 
 > [!CAUTION]
-> **1 tag refused**; what the destination has stays as it is:
+> **1 tag refused**; the destination stays unchanged:
 > - `r.io/m/app:4` (mirror `a`): tag is declared immutable: `7031c1b28338` → `9001185023b6`
 
-**1 error**: what these concern is not planned.
+**1 error**; these references are not planned:
 
 - `s.io/x` (mirror `a`): list tags of `s.io/x` (source): 401; hint: log in
 
@@ -97,7 +97,7 @@ planned `2026-11-23T09:00:00Z` in 1.8s by imgsync 0.1.0
 
 <details><summary><b><code>b</code></b> · <code>s.io</code> → <code>r.io/b</code> · <code>mirrors.d/b.yaml:1</code> · suspended</summary>
 
-- suspended: declared but left alone for now
+- suspended: nothing is planned
 
 </details>
 """
@@ -185,7 +185,7 @@ def test_what_is_left_out_is_counted_where_it_is_missed():
     shown = render_plan_markdown(plan(*(change(tag=str(number)) for number in range(500))), limit=5_000)
     rows = shown.count("| + create")
 
-    assert f"\n… and {500 - rows} more of this mirror.\n" in shown
+    assert f"\n… and {500 - rows} more in this mirror.\n" in shown
     assert shown.endswith(f"\n… and {500 - rows} more changes were left out; `imgsync show plan.json` shows all.\n")
 
 

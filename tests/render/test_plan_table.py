@@ -114,7 +114,7 @@ def test_table_shows_errors_refusals_and_suspended_mirrors():
     assert "  x s.io/x   error   list tags of s.io/x (source): 401 \\x1b[31m" in shown
     assert "hint: log in" in shown
     assert "1 refused, 1 error, 0 up to date" in shown
-    assert "suspended: declared but left alone" in table(plan(suspended=True))
+    assert "suspended: nothing is planned" in table(plan(suspended=True))
 
 
 def test_documents_are_indented_for_people_alone():
@@ -138,7 +138,7 @@ def test_report_says_what_failed_first_and_what_is_left():
 
     assert shown.splitlines()[0].startswith("  x s.io/app:1 → r.io/m/app:1   failed   push blob")
     assert "Copied 1 image (1 blobs, 5 B)" in shown
-    assert "Stopped (a signal asked for it): 1 left. Run it again to go on." in shown
+    assert "Stopped (a signal asked for it): 1 left. Run it again to continue." in shown
     assert "1 failed, 1 could not be planned." in shown
     assert document["outcomes"][0]["error"] == "push blob r.io/m/app (destination): 507 (free some space)"
     assert document["summary"]["failed"] == 1

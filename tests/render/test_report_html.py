@@ -30,11 +30,11 @@ def test_page_tells_what_failed_first():
         "On hold (1)",
         "Copied (1)",
         "Notes",
-        "What each mirror moved",
-        "The largest images",
+        "Transferred per mirror",
+        "Largest transfers",
     ]
     assert "<title>imgsync: 1 failed, 1 refused, 1 could not be planned, 1 left for the next run (plan abcd1234)</title>" in page
-    assert "Stopped (the run&#39;s time is up). Run it again to go on." in page
+    assert "Stopped (the run&#39;s time is up). Run it again to continue." in page
     assert "free some space" in page
     assert "<dt>Kept</dt><dd>1</dd>" in page
     assert "app:2" not in page
@@ -108,7 +108,7 @@ def test_charts_show_the_largest_and_the_sum_of_the_rest():
     copied = [Outcome(change(tag=str(number)), Result.COPIED, bytes_copied=100 - number) for number in range(15)]
 
     page = render_report_html(Report("abcd1234", tuple(copied)))
-    images = page.partition("The largest images")[2]
+    images = page.partition("Largest transfers")[2]
 
     assert images.count('class="bar"') == 11
     assert "<code>5 others</code>" in images

@@ -82,11 +82,11 @@ def test_plan_shows_what_applying_costs_and_what_is_left(registry, name, declare
     shown = imgsync("plan")
     document = imgsync("plan", "-o", "json").json
 
-    assert f"{source.host} counts pulls: applying takes 4, 46 are left of 100 per 6h00m." in shown.stdout
+    assert f"{source.host} limits pulls: apply needs 4; 46 of 100 per 6h00m are left." in shown.stdout
     assert document["pulls"] == [{"registry": source.host, "pulls": 4, "remaining": 42, "limit": 100, "window_seconds": 21600}]
     assert imgsync("apply").code == 0
     left = limited.left
-    assert "counts pulls" not in imgsync("plan").stdout
+    assert "limits pulls" not in imgsync("plan").stdout
     assert limited.left == left, "an unchanged tag costs its head alone"
 
 
