@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imgsync.config.model import Mirror
-from imgsync.oci.spec.reference import parse_reference
 from imgsync.plan.context import Inquiry
 from imgsync.plan.model import Change
 from imgsync.state import Record
@@ -23,19 +22,19 @@ def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, con
     known = record if record is not None and record.digest == change.destination_digest else None
     read = context.manifests.get(change.destination_digest)
     crc32 = read.crc32 if read is not None else known.crc32 if known is not None else ""
-    source = parse_reference(change.source).repository
+    source = change.source.repository
     selection = context.gate.selection(mirror, source)
     if known is not None and (known.source_digest, known.selection, known.crc32) == (change.source_digest, selection, crc32):
         return None
     if not context.gate.has_passed(mirror, source, change.source_digest):
         return None
     return Record(
-        destination=change.destination,
+        destination=str(change.destination),
         digest=change.destination_digest,
         crc32=crc32,
         size_bytes=change.size_bytes or 0,
         media_type=change.media_type or "",
-        source=change.source,
+        source=str(change.source),
         source_digest=change.source_digest,
         selection=selection,
         applied_at=known.applied_at if known is not None else "",
@@ -48,7 +47,6 @@ def summarize_referrers(change: Change, mirror: Mirror, *, context: Inquiry) -> 
 
     A later run compares this with a new listing, and so sees a signature that was added meanwhile.
     """
-    source, destination = parse_reference(change.source), parse_reference(change.destination)
-    summary = context.referrers.summary(source.repository, change.source_digest or "")
+    summary = context.referrers.summary(change.source.repository, change.source_digest or "")
     if summary is not None and mirror.referrers is not False:
-        yield str(destination.repository), change.source_digest or "", summary
+        yield str(change.destination.repository), change.source_digest or "", summary

@@ -20,7 +20,7 @@ from imgsync.config.model import Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, NotFoundError, StoppedError, UntrustedError
 from imgsync.logs.logger import Logger
 from imgsync.oci.spec.manifest import Descriptor, parse_platform
-from imgsync.oci.spec.reference import Reference, parse_reference
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import Inquiry
 from imgsync.plan.decide import REQUIRED
 from imgsync.plan.model import Change
@@ -85,7 +85,7 @@ class ChangeRunner:
 
     def _copy(self, task: ChangeTask, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
         change = task.change
-        source, destination = parse_reference(change.source), parse_reference(change.destination)
+        source, destination = change.source, change.destination
         job = Job(
             source=Reference(source.repository, digest=change.source_digest or ""),
             destination=destination,
@@ -132,14 +132,14 @@ class ChangeRunner:
 
     def _make_record(self, change: Change, mirror: Mirror, copied: Copied) -> Record:
         return Record(
-            destination=change.destination,
+            destination=str(change.destination),
             digest=copied.root.digest,
             crc32=copied.root.crc32,
             size_bytes=copied.size_bytes,
             media_type=copied.root.media_type,
-            source=change.source,
+            source=str(change.source),
             source_digest=change.source_digest or "",
-            selection=self._gate.selection(mirror, parse_reference(change.source).repository),
+            selection=self._gate.selection(mirror, change.source.repository),
             applied_at=format_timestamp(datetime.now(UTC), milliseconds=True),
         )
 
@@ -161,8 +161,8 @@ class ChangeRunner:
         """Return the deadline of a copy: the image's time limit, or what is left of the mirror's."""
         limit, left = mirror.timeouts.image_seconds, self._limits.left_seconds(mirror.timeouts.run_seconds)
         if self._limits.run_seconds is None and left is not None and left < limit:
-            return Deadline(left, stop=self._stop, what=change.source, hint=f"{_TIME_IS_UP}; the next run resumes")
-        return Deadline(limit, stop=self._stop, what=change.source)
+            return Deadline(left, stop=self._stop, what=str(change.source), hint=f"{_TIME_IS_UP}; the next run resumes")
+        return Deadline(limit, stop=self._stop, what=str(change.source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +178,12 @@ class _CopyListener:
 
     def on_blob(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
         more = {"mounted_from": mounted_from} if mounted_from else {}
-        self.log.debug(f"blob.{how}", mirror=self.change.mirror, destination=self.change.destination, digest=blob.digest, size_bytes=blob.size_bytes, **more)
+        self.log.debug(
+            f"blob.{how}", mirror=self.change.mirror, destination=str(self.change.destination), digest=blob.digest, size_bytes=blob.size_bytes, **more
+        )
 
     def on_warning(self, reason: str) -> None:
-        self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=self.change.destination, reason=reason)
+        self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=str(self.change.destination), reason=reason)
 
 
 def _outcome(change: Change, result: Result, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:

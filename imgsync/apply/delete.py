@@ -19,7 +19,7 @@ from imgsync.oci.listing.distribution import list_tags
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.manifest import Manifest
-from imgsync.oci.spec.reference import Reference, Repository, parse_reference
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.model import Change
 
 _AT_ONCE = 8
@@ -49,11 +49,11 @@ def delete_tags(changes: Iterable[Change], client_of: Callable[[Change], Registr
     """Yield what came of the deletion of each of *changes*, repositories side by side, those of one repository one after the other."""
     repositories: dict[Repository, list[Change]] = {}
     for change in changes:
-        repositories.setdefault(parse_reference(change.destination).repository, []).append(change)
+        repositories.setdefault(change.destination.repository, []).append(change)
 
     def remove(item: tuple[Repository, list[Change]]) -> list[Outcome]:
         repository, doomed = item
-        digests = {parse_reference(change.destination).tag: change.destination_digest or "" for change in doomed}
+        digests = {change.destination.tag: change.destination_digest or "" for change in doomed}
         remover = _Remover(client_of(doomed[0]), repository, digests)
         return [_outcome(remover, change) for change in doomed]
 
@@ -65,7 +65,7 @@ def _outcome(remover: _Remover, change: Change) -> Outcome:
     began = time.monotonic()
     result, failure = Result.DELETED, None
     try:
-        remover.remove(parse_reference(change.destination).tag)
+        remover.remove(change.destination.tag)
     except ImgsyncError as error:
         failure = error
         result = Result.REMAINING if isinstance(error, StoppedError) else Result.REFUSED if isinstance(error, NotOursError) else Result.FAILED

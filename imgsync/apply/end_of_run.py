@@ -33,9 +33,9 @@ def list_left(report: Report, before: Sequence[str], *, sees_all: bool) -> list[
     because not *sees_all*, as with `--only`.
     """
     # Deletions keep no place in the order: each run finds them again, and deletes last.
-    left = [outcome.change.destination for outcome in report.outcomes if outcome.result is Result.REMAINING and outcome.change.action is not Action.DELETE]
+    left = [str(outcome.change.destination) for outcome in report.outcomes if outcome.result is Result.REMAINING and outcome.change.action is not Action.DELETE]
     if report.errors or not sees_all:
-        covered = {outcome.change.destination for outcome in report.outcomes}
+        covered = {str(outcome.change.destination) for outcome in report.outcomes}
         left += [destination for destination in before if destination not in covered]
     place = {destination: number for number, destination in enumerate(before)}
     return sorted(left, key=lambda destination: place.get(destination, len(place)))

@@ -32,4 +32,4 @@ def log_unchanged(outcome: Outcome, log: Logger) -> None:
 
 def _fields(outcome: Outcome) -> dict[str, str]:
     change = outcome.change
-    return {"mirror": change.mirror, "source": change.source, "destination": change.destination}
+    return {"mirror": change.mirror, "source": str(change.source), "destination": str(change.destination)}

@@ -27,7 +27,7 @@ class ChangeOrder:
     def add(self, group: Group) -> list[Group]:
         """Add a group that is ready; return the groups that may start now."""
         self._held.append(group)
-        self._missing.difference_update(change.destination for change in group)
+        self._missing.difference_update(str(change.destination) for change in group)
         return [] if self._holds and self._missing else self.release()
 
     def release(self) -> list[Group]:
@@ -39,4 +39,4 @@ class ChangeOrder:
     def sort(self, groups: Sequence[Group]) -> list[Group]:
         """Return *groups* with those left by the last run first."""
         last = len(self._place)
-        return sorted(groups, key=lambda group: min(self._place.get(change.destination, last) for change in group))
+        return sorted(groups, key=lambda group: min(self._place.get(str(change.destination), last) for change in group))

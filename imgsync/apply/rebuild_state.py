@@ -30,14 +30,14 @@ def rebuild_state(plan: Plan, config: Config, context: Inquiry) -> Rebuilt:
     state = context.state
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     kept = [change for change in plan.changes if change.action is Action.KEEP]
-    found = [adopt_kept_tag(change, state.record(change.destination), mirrors[change.mirror], context=context) for change in kept]
+    found = [adopt_kept_tag(change, state.record(str(change.destination)), mirrors[change.mirror], context=context) for change in kept]
     seen = [one for change in kept for one in summarize_referrers(change, mirrors[change.mirror], context=context)]
     state.put([record for record in found if record is not None], referrers=seen)
-    forgotten = state.remove(change.destination for change in plan.changes if _is_contradicted(change, state))
+    forgotten = state.remove(str(change.destination) for change in plan.changes if _is_contradicted(change, state))
     return Rebuilt(len(kept), len(plan.changes) - len(kept), forgotten)
 
 
 def _is_contradicted(change: Change, state: StateStore) -> bool:
     """Return whether a record tells of another digest than the destination does; of what is held the destination may not have been asked."""
-    record = state.record(change.destination)
+    record = state.record(str(change.destination))
     return record is not None and change.action is not Action.HOLD and record.digest != change.destination_digest

@@ -22,6 +22,7 @@ from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.workers import Workers
 from imgsync.config.model import Config
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import Inquiry
 from imgsync.plan.log_plan import log_plan
@@ -68,8 +69,8 @@ class _Run:
         self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=at_once, stop=self._stop)
         self._runner: ChangeRunner | None = None
         self._plan: Plan | None = None
-        self._submitted: dict[str, Change] = {}
-        self._outcomes: dict[str, Outcome] = {}
+        self._submitted: dict[Reference, Change] = {}
+        self._outcomes: dict[Reference, Outcome] = {}
 
     def run(self) -> Report:
         self._limit_time()
@@ -132,7 +133,7 @@ class _Run:
 
     def _submit_rest(self, plan: Plan) -> None:
         """Submit all that was not submitted while the plan was made."""
-        groups: dict[tuple[str, str, str | None], list[Change]] = {}
+        groups: dict[tuple[str, Reference, str | None], list[Change]] = {}
         for change in plan.copies:
             if change.destination not in self._submitted:
                 groups.setdefault((change.mirror, change.source, change.source_digest), []).append(change)
@@ -225,4 +226,4 @@ class _Run:
 
 
 def _registry(change: Change) -> str:
-    return change.destination.partition("/")[0]
+    return change.destination.repository.registry

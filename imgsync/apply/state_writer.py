@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
 from imgsync.config.model import Mirror
 from imgsync.errors import StateError
-from imgsync.oci.spec.reference import parse_reference
 from imgsync.plan.context import Inquiry
 from imgsync.plan.model import Action, Change, Plan
 from imgsync.state import Record
@@ -35,7 +34,7 @@ class StateWriter:
 
     def record(self, change: Change) -> Record | None:
         """Return the record of the destination of *change*, if any."""
-        return self._state.record(change.destination)
+        return self._state.record(str(change.destination))
 
     def mark_unconfirmed(self, changes: Iterable[Change]) -> None:
         """
@@ -61,13 +60,13 @@ class StateWriter:
         adopted = [adopt_kept_tag(change, self.record(change), self._mirrors[change.mirror], context=self._context) for change in kept]
         # The minimum age counts from the first run that could have copied, so we take our clock, not the time in a saved plan.
         now = format_timestamp(datetime.now(UTC), milliseconds=True)
-        held = [(str(parse_reference(change.source).repository), change.source_digest or "", now) for change in plan.changes if change.action is Action.HOLD]
+        held = [(str(change.source.repository), change.source_digest or "", now) for change in plan.changes if change.action is Action.HOLD]
         self._put([record for record in adopted if record is not None], current=kept, held=held)
 
     def remove(self, change: Change) -> None:
         """Remove the record of the destination of *change*."""
         try:
-            self._state.remove([change.destination])
+            self._state.remove([str(change.destination)])
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
 
@@ -90,5 +89,5 @@ class StateWriter:
 
 
 def _located_blobs(finished: FinishedChange) -> tuple[str, str, Sequence[str]]:
-    repository = parse_reference(finished.outcome.change.destination).repository
+    repository = finished.outcome.change.destination.repository
     return repository.registry, repository.path, finished.seen

@@ -109,7 +109,7 @@ def _check_saved(text: str, plan: Plan, config: Config, *, name: str) -> None:
 
 
 def _decision(change: Change) -> tuple[str | None, ...]:
-    return change.action, change.mirror, change.source, change.source_digest, change.destination, change.destination_digest
+    return change.action, change.mirror, str(change.source), change.source_digest, str(change.destination), change.destination_digest
 
 
 def write_file(path: str, text: str, *, private: bool = False) -> None:

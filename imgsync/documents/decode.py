@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from imgsync.oci.spec.reference import Reference, Repository
+
 
 def member(document: object, name: str, kind: Any, *, default: Any = dataclasses.MISSING) -> Any:
     """
@@ -48,9 +50,41 @@ def value_of(kind: Any, found: object, name: str) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(found, dict):
         read = {one: member(found, one, wanted, default=default) for one, wanted, default in _fields(typing.cast("Any", kind))}
         return typing.cast("Any", kind)(**{one: value for one, value in read.items() if value is not _ABSENT})
-    if origin is None and isinstance(kind, type) and _is(kind, found):
+    return _scalar(kind, found, name)
+
+
+def _scalar(kind: Any, found: object, name: str) -> Any:
+    if kind is Reference and isinstance(found, str):
+        return _reference(found, name)
+    if typing.get_origin(kind) is None and isinstance(kind, type) and _is(kind, found):
         return kind(found)
-    raise ValueError(f"{name!r} is of the wrong kind")
+    raise ValueError(f"{name!r} has the wrong type")
+
+
+def _reference(text: str, name: str) -> Reference:
+    """
+    Return the reference that was written as *text*.
+
+    Its grammar is not checked: a report has `***` where a secret was hidden.
+
+    Raises:
+        ValueError: *text* does not have the parts of a reference.
+    """
+    head, _, digest = text.partition("@")
+    repository, colon, tag = head.rpartition(":")
+    if not colon or "/" in tag:
+        repository, tag = head, ""
+    reference = Reference(_repository(repository), tag, digest)
+    if str(reference) != text:
+        raise ValueError(f"{name!r} is not a reference")
+    return reference
+
+
+@functools.lru_cache(maxsize=4096)
+def _repository(text: str) -> Repository:
+    """Return the repository written as *text*, the same value for all of its tags: a plan may hold 100,000."""
+    registry, _, path = text.partition("/")
+    return Repository(registry, path)
 
 
 _ABSENT = object()

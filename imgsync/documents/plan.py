@@ -7,6 +7,7 @@ other declarations is refused, since nobody reviewed it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -16,8 +17,9 @@ import imgsync
 from imgsync.config.model import Config
 from imgsync.documents.decode import member
 from imgsync.documents.envelope import check_format, errors_document, errors_of, reading
-from imgsync.errors import UsageError
+from imgsync.errors import InvalidReferenceError, UsageError
 from imgsync.oci.spec.digest import is_digest
+from imgsync.oci.spec.reference import Reference, Repository, is_repository_path, is_tag, parse_registry
 from imgsync.plan.model import Change, MirrorNotes, Plan, PullCost, canonical_json, id_of
 
 FORMAT = "imgsync.plan/v1"
@@ -34,7 +36,7 @@ def plan_document(plan: Plan, config: Config, *, explain: bool, clean: Callable[
             "id": "",
             "created_at": plan.created_at,
             "summary": {**{name: counts[name] for name in _COUNTED}, "error": len(plan.errors), "transfer_bytes": plan.transfer_bytes},
-            "changes": [{**change.document, "action": change.action.value} for change in plan.changes],
+            "changes": [change.document for change in plan.changes],
             "errors": errors_document(plan.errors),
             # Only where a source counts pulls, as Docker Hub does.
             **({"pulls": [asdict(cost) for cost in plan.pulls]} if plan.pulls else {}),
@@ -124,9 +126,25 @@ def _check(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json({key: value for key, value in document.items() if key != "check"})).hexdigest()
 
 
+def _is_sound(reference: Reference) -> bool:
+    named = is_tag(reference.tag) if reference.tag else bool(reference.digest)
+    return named and (not reference.digest or is_digest(reference.digest)) and _is_repository(reference.repository)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_repository(repository: Repository) -> bool:
+    try:
+        return parse_registry(repository.registry) == repository.registry and is_repository_path(repository.path)
+    except InvalidReferenceError:
+        return False
+
+
 def _check_change(change: Change) -> None:
     for digest in (change.source_digest, change.destination_digest):
         if digest is not None and not is_digest(digest):
             raise ValueError(f"{digest!r} is no digest")
+    for reference in (change.source, change.destination):
+        if not _is_sound(reference):
+            raise ValueError(f"{str(reference)!r} is not a reference")
     if change.size_bytes is not None and change.size_bytes < 0:
         raise ValueError(f"{change.size_bytes} is no size")

@@ -8,6 +8,7 @@ from typing import Any
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.documents.decode import member
 from imgsync.documents.envelope import check_format, errors_document, errors_of, reading, with_hint
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.model import Action, Change
 
 FORMAT = "imgsync.report/v1"
@@ -58,8 +59,8 @@ def _outcome_document(outcome: Outcome) -> dict[str, Any]:
         "action": change.action.value,
         "result": outcome.result.value,
         "mirror": change.mirror,
-        "source": change.source,
-        "destination": change.destination,
+        "source": str(change.source),
+        "destination": str(change.destination),
         "digest": outcome.digest,
         "crc32": outcome.crc32,
         **{name: getattr(outcome, name) for name in _COUNTS},
@@ -77,9 +78,9 @@ def _outcome(entry: Mapping[str, Any]) -> Outcome:
     change = Change(
         action=member(entry, "action", Action),
         mirror=text("mirror"),
-        source=text("source"),
+        source=member(entry, "source", Reference),
         source_digest=None,
-        destination=text("destination"),
+        destination=member(entry, "destination", Reference),
         destination_digest=None,
         media_type=None,
         size_bytes=None,

@@ -15,6 +15,7 @@ from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError
 from imgsync.filters.versions import make_natural_key
 from imgsync.oci.listing.model import ListedTag
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import Inquiry
 from imgsync.plan.cost import applying, pull_costs, requests, transfer_bytes
 from imgsync.plan.list_repositories import SourceRepository, enumerate_source
@@ -196,7 +197,7 @@ def _error(mirror: Mirror, reference: str, error: ImgsyncError) -> PlanError:
 
 def _refuse_collisions(mirrors: Iterable[MirrorPlan]) -> None:
     """Turn changes that would write one destination from different sources into errors; drop plain repetitions."""
-    writers: dict[str, list[Change]] = defaultdict(list)
+    writers: dict[Reference, list[Change]] = defaultdict(list)
     for one in mirrors:
         for change in one.changes:
             writers[change.destination].append(change)
@@ -204,12 +205,12 @@ def _refuse_collisions(mirrors: Iterable[MirrorPlan]) -> None:
         kept: list[Change] = []
         for change in one.changes:
             rivals = writers[change.destination]
-            others = sorted({rival.source for rival in rivals} - {change.source})
+            others = sorted({str(rival.source) for rival in rivals} - {str(change.source)})
             if others:
                 one.errors.append(
                     PlanError(
                         one.mirror.name,
-                        change.destination,
+                        str(change.destination),
                         f"would be written from {change.source} and from {', '.join(others)}",
                         "give one of them another destination",
                     )
@@ -221,7 +222,7 @@ def _refuse_collisions(mirrors: Iterable[MirrorPlan]) -> None:
 
 
 def _order(change: Change) -> tuple[object, ...]:
-    return _ORDER.index(change.action), make_natural_key(change.source), make_natural_key(change.destination)
+    return _ORDER.index(change.action), make_natural_key(str(change.source)), make_natural_key(str(change.destination))
 
 
 def _notes(one: MirrorPlan, uncompared: Collection[str]) -> MirrorNotes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from imgsync.oci.spec.reference import Repository
 from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import PullCost
 from imgsync.registries.clients import Registries
@@ -16,7 +17,7 @@ def transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
     sizes: dict[tuple[str, str], int] = {}
     for one in mirrors:
         for destination, blobs in one.blobs.items():
-            registry = destination.partition("/")[0]
+            registry = destination.repository.registry
             for blob in blobs:
                 if (registry, blob.digest) not in sizes:
                     known = bool(state.blob_repositories(registry, blob.digest))
@@ -38,15 +39,14 @@ def applying(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
     """
     read: set[str] = set()
     moved: set[tuple[str, str]] = set()
-    placed: set[tuple[str, str]] = set()
+    placed: set[tuple[Repository, str]] = set()
     pushes = 0
     for one in mirrors:
         pushes += one.pushes
         read |= one.manifests
         for destination, blobs in one.blobs.items():
-            registry, repository = destination.partition("/")[0], destination.rpartition(":")[0]
-            moved.update((registry, blob.digest) for blob in blobs)
-            placed.update((repository, blob.digest) for blob in blobs)
+            moved.update((destination.repository.registry, blob.digest) for blob in blobs)
+            placed.update((destination.repository, blob.digest) for blob in blobs)
     yield "source", len(read) + len({digest for _, digest in moved})
     yield "destination", len(moved) + len(placed) + pushes
 

@@ -10,7 +10,7 @@ from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.globs import compile_glob
 from imgsync.filters.tags import has_only_names
-from imgsync.oci.spec.reference import Reference, Repository, parse_reference
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.list_repositories import relative_path
 from imgsync.plan.model import COPIES, Action, Change
 from imgsync.plan.prune import may_delete
@@ -27,10 +27,7 @@ class Declared:
 
     def covers(self, change: Change) -> bool:
         """Return whether planning this mirror could have come to *change*."""
-        try:
-            source, destination = parse_reference(change.source), parse_reference(change.destination)
-        except InvalidReferenceError:
-            return False
+        source, destination = change.source, change.destination
         if self._mirror.suspend or source.repository.registry != self._mirror.source.registry or not destination.tag:
             return False
         if change.action is Action.DELETE:

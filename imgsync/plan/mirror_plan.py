@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from imgsync.config.model import Mirror
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.model import Change, FilterStep, PlanError
 
@@ -36,7 +37,7 @@ class MirrorPlan:
     errors: list[PlanError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     selected: list[SelectedTags] = field(default_factory=list)
-    blobs: dict[str, tuple[Descriptor, ...]] = field(default_factory=dict)
+    blobs: dict[Reference, tuple[Descriptor, ...]] = field(default_factory=dict)
     manifests: set[str] = field(default_factory=set)
     pushes: int = 0
     whole: bool = False

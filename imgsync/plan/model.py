@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from imgsync.oci.spec.reference import Reference
+
 
 class Action(StrEnum):
     """What to do with one destination reference."""
@@ -36,9 +38,9 @@ class Change:
 
     action: Action
     mirror: str
-    source: str
+    source: Reference
     source_digest: str | None
-    destination: str
+    destination: Reference
     destination_digest: str | None
     media_type: str | None
     size_bytes: int | None
@@ -47,7 +49,8 @@ class Change:
     @property
     def document(self) -> dict[str, Any]:
         """Return the change as a plan's document has it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return fields | {"action": self.action.value, "source": str(self.source), "destination": str(self.destination)}
 
 
 @dataclass(frozen=True, slots=True)

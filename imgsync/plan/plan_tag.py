@@ -231,9 +231,9 @@ class TagPlanner:
         return Change(
             action=action,
             mirror=self._mirror.name,
-            source=str(source),
+            source=source,
             source_digest=resolved.digest,
-            destination=str(target.reference),
+            destination=target.reference,
             destination_digest=served,
             media_type=resolved.media_type or (record.media_type or None if record and record.digest == wanted else None),
             size_bytes=record.size_bytes or None if record and record.digest == wanted else None,
@@ -323,9 +323,9 @@ class TagPlanner:
         return Change(
             action=Action.KEEP,
             mirror=self._mirror.name,
-            source=str(source),
+            source=source,
             source_digest=record.source_digest,
-            destination=str(destination),
+            destination=destination,
             destination_digest=record.digest,
             media_type=record.media_type or None,
             size_bytes=record.size_bytes or None,

@@ -75,31 +75,30 @@ def deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected:
     """
     found: dict[str, list[Change]] = {}
     for record in records:
-        reference = _pushed(record) if record.destination not in selected else None
-        owner = None if reference is None else _owner(mirrors, record, reference)
-        if owner is not None:
-            found.setdefault(owner.name, []).append(_deletion(owner, record))
+        pushed = _pushed(record) if record.destination not in selected else None
+        if pushed is not None and (owner := _owner(mirrors, *pushed)) is not None:
+            found.setdefault(owner.name, []).append(_deletion(owner, record, *pushed))
     return {name: tuple(changes) for name, changes in found.items()}
 
 
-def _pushed(record: Record) -> Reference | None:
-    """Return the tag that *record* says imgsync pushed, None for one that was adopted, or is none."""
+def _pushed(record: Record) -> tuple[Reference, Reference] | None:
+    """Return the source and the tag that *record* says imgsync pushed, None for one that was adopted, or is not a tag."""
     try:
-        reference = parse_reference(record.destination)
+        source, destination = parse_reference(record.source), parse_reference(record.destination)
     except InvalidReferenceError:
         return None
-    return reference if record.applied_at and reference.tag else None
+    return (source, destination) if record.applied_at and destination.tag else None
 
 
-def _owner(mirrors: Sequence[Mirror], record: Record, reference: Reference) -> Mirror | None:
-    """Return the mirror that may delete *reference*; None when one could have written it that does not prune or protects it, or when none could."""
-    owners = [mirror for mirror in mirrors if _could_write(mirror, record, reference)]
-    return owners[0] if owners and all(may_delete(mirror, reference) for mirror in owners) else None
+def _owner(mirrors: Sequence[Mirror], source: Reference, destination: Reference) -> Mirror | None:
+    """Return the mirror that may delete *destination*; None if any mirror that could have written it does not prune, or protects it."""
+    owners = [mirror for mirror in mirrors if _could_write(mirror, source, destination)]
+    return owners[0] if owners and all(may_delete(mirror, destination) for mirror in owners) else None
 
 
-def _could_write(mirror: Mirror, record: Record, reference: Reference) -> bool:
-    prefixes = tuple(fixed_part(destination) for destination in mirror.destinations)
-    return record.source.partition("/")[0] == mirror.source.registry and allows(prefixes, str(reference.repository))
+def _could_write(mirror: Mirror, source: Reference, destination: Reference) -> bool:
+    prefixes = tuple(fixed_part(one) for one in mirror.destinations)
+    return source.repository.registry == mirror.source.registry and allows(prefixes, str(destination.repository))
 
 
 def may_delete(mirror: Mirror, reference: Reference) -> bool:
@@ -109,13 +108,13 @@ def may_delete(mirror: Mirror, reference: Reference) -> bool:
     return not any(compile_glob(text).fullmatch(reference.tag) for text in mirror.prune.protect)
 
 
-def _deletion(mirror: Mirror, record: Record) -> Change:
+def _deletion(mirror: Mirror, record: Record, source: Reference, destination: Reference) -> Change:
     return Change(
         action=Action.DELETE,
         mirror=mirror.name,
-        source=record.source,
+        source=source,
         source_digest=None,
-        destination=record.destination,
+        destination=destination,
         destination_digest=record.digest,
         media_type=record.media_type or None,
         size_bytes=record.size_bytes or None,

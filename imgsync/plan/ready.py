@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository
 from imgsync.errors import InvalidReferenceError
-from imgsync.oci.spec.reference import Repository, parse_reference
+from imgsync.oci.spec.reference import Repository
 from imgsync.plan.mirror_plan import SelectedTags
 from imgsync.plan.model import PENDING, Change
 
@@ -73,6 +73,6 @@ class Ahead:
 
     def _tell(self, changes: Sequence[Change]) -> None:
         assert self._on_pending is not None  # noqa: S101 - only called with a listener
-        if all(self._writers.get(parse_reference(change.destination).repository) is not None for change in changes):
+        if all(self._writers.get(change.destination.repository) is not None for change in changes):
             self.told = True
             self._on_pending(changes)

@@ -15,7 +15,7 @@ from imgsync.config.model import Config, Mirror
 from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError, UsageError
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.spec.digest import shorten_digest
-from imgsync.oci.spec.reference import parse_reference
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import Inquiry
 from imgsync.plan.declaration_scope import Declared
 from imgsync.plan.min_age import Quarantine
@@ -36,7 +36,7 @@ def reviewed_plan(plan: Plan, config: Config, inquiry: Inquiry, *, on_pending: O
     _check_declared(plan.changes, mirrors)
     reviewed = _Reviewed(plan, mirrors, inquiry)
     changes = tuple(reviewed.now(change) for change in plan.changes)
-    together: dict[tuple[str, str], list[Change]] = {}
+    together: dict[tuple[str, Reference], list[Change]] = {}
     for change in changes:
         if change.action in COPIES:
             together.setdefault((change.mirror, change.source), []).append(change)
@@ -44,7 +44,7 @@ def reviewed_plan(plan: Plan, config: Config, inquiry: Inquiry, *, on_pending: O
         for some in together.values():
             on_pending(some)
     at_once = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
-    forgotten = [change for change in changes if change.action is Action.DELETE and inquiry.state.record(change.destination) is None]
+    forgotten = [change for change in changes if change.action is Action.DELETE and inquiry.state.record(str(change.destination)) is None]
     gone = {change.destination: change for change in map_unordered(reviewed.still_there, forgotten, limit=at_once)}
     notes = sorted(note for note in map_unordered(reviewed.moved, (some[0] for some in together.values()), limit=at_once) if note)
     current = replace(plan, changes=tuple(gone.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
@@ -85,7 +85,7 @@ class _Reviewed:
 
     def now(self, change: Change) -> Change:
         """Return *change* as it stands by what is remembered and declared: what was applied since is not done again, and no gate is passed by a file's word."""
-        record = self._state.record(change.destination)
+        record = self._state.record(str(change.destination))
         if change.action is Action.DELETE:
             ours = record is None or (record.applied_at and record.digest == change.destination_digest)
             return (
@@ -108,25 +108,27 @@ class _Reviewed:
 
     def _gated(self, change: Change, record: Record | None) -> Change:
         """Return *change* if `immutable` and `min_age` let it pass."""
-        source = parse_reference(change.source)
-        if record is not None and record.source_digest != change.source_digest and any(glob.fullmatch(source.tag) for glob in self._immutable[change.mirror]):
+        if (
+            record is not None
+            and record.source_digest != change.source_digest
+            and any(glob.fullmatch(change.source.tag) for glob in self._immutable[change.mirror])
+        ):
             since = ", and was mirrored since the plan was made" if self._is_newer(record) else ""
             moved = f"{shorten_digest(record.source_digest)} → {shorten_digest(change.source_digest or '')}"
             return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable{since}: {moved}")
-        held = self._quarantines[change.mirror].held(source, change.source_digest or "")
+        held = self._quarantines[change.mirror].held(change.source, change.source_digest or "")
         return replace(change, action=Action.HOLD, reason=held) if held else change
 
     def _is_same(self, change: Change, record: Record) -> bool:
         """Return whether *record* is of what *change* is to copy."""
-        selection = self._gate.selection(self._mirrors[change.mirror], parse_reference(change.source).repository)
+        selection = self._gate.selection(self._mirrors[change.mirror], change.source.repository)
         return (record.source_digest, record.selection) == (change.source_digest, selection)
 
     def still_there(self, change: Change) -> Change:
         """Return what to do about a tag to delete of which nothing is remembered: nothing when it is gone, as an apply of this plan would have it."""
-        reference = parse_reference(change.destination)
-        client = self._registries.destination(reference.repository.registry, self._mirrors[change.mirror], check=self._check)
+        client = self._registries.destination(change.destination.repository.registry, self._mirrors[change.mirror], check=self._check)
         try:
-            found = client.resolve(reference)
+            found = client.resolve(change.destination)
         except ImgsyncError as error:
             if isinstance(error, StoppedError) and not isinstance(error, BudgetSpentError):
                 return change  # Nothing is deleted after a stop: it is left for the next run.
@@ -138,9 +140,9 @@ class _Reviewed:
     def moved(self, change: Change) -> str:
         """Return a note about the source tag of *change* when it no longer names what was reviewed, "" when it does."""
         reviewed = shorten_digest(change.source_digest or "")
-        fields = {"mirror": change.mirror, "source": change.source}
+        fields = {"mirror": change.mirror, "source": str(change.source)}
         try:
-            found = self._registries.source(self._mirrors[change.mirror], check=self._check).resolve(parse_reference(change.source))
+            found = self._registries.source(self._mirrors[change.mirror], check=self._check).resolve(change.source)
         except StoppedError:
             # Whoever stops the run, or has no pulls left, is told of that already.
             return ""

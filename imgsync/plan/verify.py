@@ -14,7 +14,7 @@ from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.oci.spec.manifest import Descriptor
-from imgsync.oci.spec.reference import Repository, parse_reference
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import Inquiry
 from imgsync.plan.decide import REQUIRED
@@ -54,7 +54,7 @@ def verify(config: Config, inquiry: Inquiry, *, deep: bool) -> Verification:
 
 def _finding(change: Change, inquiry: Inquiry, damage: str) -> Finding:
     reason = damage or change.reason
-    held = inquiry.completeness.held(parse_reference(change.destination))
+    held = inquiry.completeness.held(change.destination)
     if held is not None and held.missing:
         reason = f"{change.reason}: {', '.join(held.missing)}"
     condition = {
@@ -66,7 +66,7 @@ def _finding(change: Change, inquiry: Inquiry, damage: str) -> Finding:
     }[change.action]
     # What lacks something was not moved by anybody: its reason says all.
     hint = "" if change.reason.startswith(REQUIRED) else _HINTS.get(condition, "")
-    return Finding(condition, change.mirror, change.source, change.source_digest, change.destination, change.destination_digest, reason, hint)
+    return Finding(condition, change.mirror, str(change.source), change.source_digest, str(change.destination), change.destination_digest, reason, hint)
 
 
 class _Reader:
@@ -78,10 +78,10 @@ class _Reader:
         self.bytes_read = 0
         self.errors: list[PlanError] = []
 
-    def read(self, change: Change) -> tuple[str, str]:
+    def read(self, change: Change) -> tuple[Reference, str]:
         """Return the destination, and what is wrong with the bytes of its image, "" for nothing."""
         mirror = self._mirrors[change.mirror]
-        destination = parse_reference(change.destination)
+        destination = change.destination
         held = self._inquiry.completeness.held(destination)
         wrong: list[str] = []
         try:
@@ -89,10 +89,10 @@ class _Reader:
         except StoppedError:
             self._inquiry.stop.raise_if_requested()
             message = f"its blobs could not be read within timeouts.image, {format_duration(mirror.timeouts.image_seconds)}"
-            self.errors.append(PlanError(change.mirror, change.destination, message, "raise timeouts.image"))
+            self.errors.append(PlanError(change.mirror, str(destination), message, "raise timeouts.image"))
         except ImgsyncError as error:
-            self.errors.append(PlanError(change.mirror, change.destination, error.message, error.hint))
-        return change.destination, "; ".join(wrong)
+            self.errors.append(PlanError(change.mirror, str(destination), error.message, error.hint))
+        return destination, "; ".join(wrong)
 
     def _wrong(self, mirror: Mirror, repository: Repository, blobs: tuple[Descriptor, ...], stop: Stop) -> list[str]:
         deadline = Deadline(mirror.timeouts.image_seconds, stop=stop, what=str(repository))

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from imgsync.apply.report import Outcome
 from imgsync.concurrency.greenlets import call_every
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.model import Change, Plan
 
 _REFRESH_SECONDS = 0.1
@@ -38,7 +39,7 @@ class Bars:
         self._images: int | None = None
         self._done = 0
         self._total = self._progress.add_task("", total=None)
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[Reference, TaskID] = {}
         self._stop: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
@@ -67,7 +68,7 @@ class Bars:
         """Add the image's bar; the first one begins the drawing."""
         if self._stop is None:
             self._draw()
-        name = change.source.partition("/")[2]
+        name = str(change.source).partition("/")[2]
         self._tasks[change.destination] = self._progress.add_task(f"  {name}", total=change.size_bytes, visible=len(self._tasks) < _SHOWN)
 
     def _draw(self) -> None:

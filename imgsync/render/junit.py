@@ -44,7 +44,7 @@ def _add_suite(root: ET.Element, mirror: str, outcomes: list[Outcome], errors: l
     if timestamp:
         suite.set("timestamp", sanitize_short(timestamp))
     for outcome in outcomes:
-        case = _add_case(suite, mirror, outcome.change.destination, outcome.seconds)
+        case = _add_case(suite, mirror, str(outcome.change.destination), outcome.seconds)
         if outcome.result in _WRITERS:
             _WRITERS[outcome.result](case, outcome)
     for error in errors:

@@ -44,6 +44,7 @@ def merge_names(*names: Iterable[str]) -> tuple[str, ...]:
 
 def split_image_name(change: Change, destinations: tuple[str, ...]) -> tuple[str, str]:
     """Return the image name, and the destination unless the heading shows it."""
-    name = change.source.partition("/")[2] or change.source
-    is_in_heading = destinations == (change.destination.removesuffix(f"/{name}"),)
-    return name, "" if is_in_heading else change.destination
+    source, destination = str(change.source), str(change.destination)
+    name = source.partition("/")[2] or source
+    is_in_heading = destinations == (destination.removesuffix(f"/{name}"),)
+    return name, "" if is_in_heading else destination

@@ -138,7 +138,7 @@ def _pulls_line(cost: PullCost) -> str:
 
 
 def _refused_line(change: Change) -> str:
-    return f"> - {format_code(change.destination)} (mirror {format_code(change.mirror)}): {format_prose(change.reason)}"
+    return f"> - {format_code(str(change.destination))} (mirror {format_code(change.mirror)}): {format_prose(change.reason)}"
 
 
 def _error_line(error: PlanError) -> str:
@@ -146,7 +146,7 @@ def _error_line(error: PlanError) -> str:
 
 
 def _delete_row(change: Change) -> str:
-    cells = (format_code(change.destination, in_table=True), format_code(change.mirror, in_table=True), format_prose(change.reason, in_table=True))
+    cells = (format_code(str(change.destination), in_table=True), format_code(change.mirror, in_table=True), format_prose(change.reason, in_table=True))
     return f"| - delete | {' | '.join(cells)} |"
 
 

@@ -125,7 +125,7 @@ def _table(name: str, title: str, lead: str, columns: tuple[_Column, ...], items
 
 
 def _failure_cells(outcome: Outcome) -> tuple[str, ...]:
-    return outcome.change.source, outcome.change.destination, outcome.change.mirror, outcome.error or "", outcome.hint
+    return str(outcome.change.source), str(outcome.change.destination), outcome.change.mirror, outcome.error or "", outcome.hint
 
 
 def _error_cells(error: PlanError) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _error_cells(error: PlanError) -> tuple[str, ...]:
 
 
 def _image_cells(outcome: Outcome) -> tuple[str, ...]:
-    return outcome.change.destination, outcome.change.mirror
+    return str(outcome.change.destination), outcome.change.mirror
 
 
 def _refused_cells(outcome: Outcome) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ def _charts(report: Report) -> Iterator[_Chart]:
     images: Counter[str] = Counter()
     for outcome in report.outcomes:
         mirrors[outcome.change.mirror] += outcome.bytes_copied
-        images[outcome.change.destination] += outcome.bytes_copied
+        images[str(outcome.change.destination)] += outcome.bytes_copied
     yield _chart("Transferred per mirror", mirrors)
     yield _chart("Largest transfers", images)
 

@@ -97,13 +97,13 @@ def _table(title: str, headings: str) -> Block:
 def _failed_line(outcome: Outcome) -> str:
     change = outcome.change
     hint = f"; hint: {format_prose(outcome.hint)}" if outcome.hint else ""
-    way = f"{format_code(change.source)} → {format_code(change.destination)} (mirror {format_code(change.mirror)})"
+    way = f"{format_code(str(change.source))} → {format_code(str(change.destination))} (mirror {format_code(change.mirror)})"
     return f"- {way}: {format_prose(outcome.error or '')}{hint}"
 
 
 def _refused_line(outcome: Outcome) -> str:
     change = outcome.change
-    return f"> - {format_code(change.destination)} (mirror {format_code(change.mirror)}): {format_prose(outcome.error or change.reason)}"
+    return f"> - {format_code(str(change.destination))} (mirror {format_code(change.mirror)}): {format_prose(outcome.error or change.reason)}"
 
 
 def _note_line(note: str) -> str:
@@ -111,18 +111,18 @@ def _note_line(note: str) -> str:
 
 
 def _remaining_row(outcome: Outcome) -> str:
-    return f"| {_cell(outcome.change.destination)} | {_cell(outcome.change.mirror)} |"
+    return f"| {_cell(str(outcome.change.destination))} | {_cell(outcome.change.mirror)} |"
 
 
 def _reason_row(outcome: Outcome, *, now: str = "") -> str:
     change = outcome.change
-    return f"| {_cell(change.destination)} | {_cell(change.mirror)} | {format_prose(describe_reason(change, now=now), in_table=True)} |"
+    return f"| {_cell(str(change.destination))} | {_cell(change.mirror)} | {format_prose(describe_reason(change, now=now), in_table=True)} |"
 
 
 def _copied_row(outcome: Outcome) -> str:
     change = outcome.change
     transferred, duration = format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
-    return f"| {_cell(change.destination)} | {_cell(change.mirror)} | {_cell(shorten_digest(outcome.digest or ''))} | {transferred} | {duration} |"
+    return f"| {_cell(str(change.destination))} | {_cell(change.mirror)} | {_cell(shorten_digest(outcome.digest or ''))} | {transferred} | {duration} |"
 
 
 def _cell(text: str) -> str:

@@ -36,7 +36,7 @@ def _problem_lines(outcome: Outcome) -> Iterator[str]:
     if outcome.result is Result.FAILED:
         yield f"  x {_format_way(change)}   failed   {sanitize_short(outcome.error or '')}"
     else:
-        yield f"  ! {sanitize_short(change.destination)}   refused   {sanitize_short(outcome.error or change.reason)}"
+        yield f"  ! {sanitize_short(str(change.destination))}   refused   {sanitize_short(outcome.error or change.reason)}"
     if outcome.hint:
         yield f"      hint: {sanitize_short(outcome.hint)}"
 
@@ -52,5 +52,5 @@ def _summary(report: Report, others: Sequence[str]) -> str:
 
 def _format_way(change: Change) -> str:
     """Return source and destination; a deleted tag has no source."""
-    destination = sanitize_short(change.destination)
-    return destination if change.action is Action.DELETE else f"{sanitize_short(change.source)} → {destination}"
+    destination = sanitize_short(str(change.destination))
+    return destination if change.action is Action.DELETE else f"{sanitize_short(str(change.source))} → {destination}"

@@ -6,6 +6,7 @@ import pytest
 
 from imgsync.apply.order import ChangeOrder
 from imgsync.apply.time_limits import Forecast, TimeLimits
+from imgsync.oci.spec.reference import Repository
 from imgsync.plan.model import Action, Change
 
 
@@ -89,7 +90,8 @@ def test_what_would_not_fit_is_left_unless_no_run_could_hold_it(size, left, begu
 
 
 def change(name: str) -> Change:
-    return Change(Action.CREATE, "m", f"source/{name}", None, name, None, None, None, "not at the destination")
+    source, destination = Repository("s.io", "app").with_tag(name), Repository("r.io", "app").with_tag(name)
+    return Change(Action.CREATE, "m", source, None, destination, None, None, None, "not at the destination")
 
 
 def test_without_anything_left_nothing_is_held_back():
@@ -102,7 +104,7 @@ def test_without_anything_left_nothing_is_held_back():
 
 def test_what_was_left_comes_first_in_its_order_as_soon_as_all_of_it_is_known():
     """Others wait for it, and it for its like; from then on nothing waits."""
-    order = ChangeOrder(["z", "y"])
+    order = ChangeOrder(["r.io/app:z", "r.io/app:y"])
 
     assert order.add([change("a")]) == []
     assert order.add([change("y")]) == []
@@ -112,7 +114,7 @@ def test_what_was_left_comes_first_in_its_order_as_soon_as_all_of_it_is_known():
 
 def test_who_waited_long_enough_goes_on_with_what_is_known():
     """A plan that takes for ever does not hold everything back for ever."""
-    order = ChangeOrder(["z", "y"])
+    order = ChangeOrder(["r.io/app:z", "r.io/app:y"])
     order.add([change("a")])
     order.add([change("y"), change("b")])
 

@@ -19,14 +19,22 @@ from imgsync.documents.plan import check_made_for, plan_document, plan_of
 from imgsync.documents.report import report_document, report_of
 from imgsync.documents.verification import verification_document, verification_of
 from imgsync.errors import UsageError
+from imgsync.oci.spec.reference import TAG, Reference, Repository
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Plan
 from imgsync.text.redaction import Redaction
-from tests.support.plans import DIGEST, OTHER, change, changes, of_each_action, plan, plans, report, reports
+from tests.support.plans import DIGEST, OTHER, change, changes, of_each_action, outcomes, plan, plans, report, reports
 
 CONFIG = Config(tuple(Mirror(name, Source("s.io", repositories=("app",)), (Destination("r.io", "m"),)) for name in "ab"), RegistriesConfig())
 digests = st.sampled_from((None, DIGEST, OTHER))
-readable = st.builds(replace, plans, changes=st.lists(st.builds(replace, changes, source_digest=digests, destination_digest=digests), max_size=9).map(tuple))
+repositories = st.builds(
+    Repository,
+    registry=st.sampled_from(("s.io", "r.io:5000", "localhost", "[::1]:5000", "single-label")),
+    path=st.sampled_from(("app", "library/app", "a__b/c.d-e/f")) | st.from_regex(r"[a-z0-9]+(/[a-z0-9]+)*", fullmatch=True),
+)
+references = st.builds(Reference, repository=repositories, tag=st.from_regex(TAG, fullmatch=True), digest=st.sampled_from(("", DIGEST)))
+readable_changes = st.builds(replace, changes, source=references, destination=references, source_digest=digests, destination_digest=digests)
+readable = st.builds(replace, plans, changes=st.lists(readable_changes, max_size=9).map(tuple))
 
 
 def written(some: Plan, *, indented: bool = False, **options: Any) -> bytes:
@@ -256,12 +264,34 @@ def test_a_plan_made_for_something_else_says_what_differs(edit: Callable[[dict[s
         read(sealed(document))
 
 
-@given(reports)
+@given(st.builds(replace, reports, outcomes=st.lists(st.builds(replace, outcomes, change=readable_changes), max_size=9).map(tuple)))
 def test_a_report_that_was_saved_says_the_same(some):
     """Everything that the document has comes back; hints are behind the errors."""
     document = json.loads(to_json(report_document(some), indented=False))
 
     assert json.loads(to_json(report_document(report_of(document, name="report.json")), indented=False)) == document
+
+
+@pytest.mark.parametrize("text", ["s.io/***:1", "***/app:1", "s.io:***/app", "s.io/app:***@***"])
+def test_report_with_hidden_parts_of_references_is_read(text):
+    """A password may be part of a reference: the report shows `***` there, and can still be shown."""
+    document = json.loads(to_json(report_document(report()), indented=False))
+    document["outcomes"][0]["destination"] = text
+
+    assert str(report_of(document, name="report.json").outcomes[0].change.destination) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "app", "s.io/app", "s.io/App:1", "s.io/app:", "s.io/app:1@", "s.io/../app:1", "https://s.io/app:1", f"s.io/app:1@{DIGEST}x"]
+)
+@pytest.mark.parametrize("field", ["source", "destination"])
+def test_plan_with_malformed_reference_is_refused(text, field):
+    """Nothing outside the grammar gets past the reader, however well the check fits."""
+    document = copy.deepcopy(DOCUMENT)
+    document["changes"][0][field] = text
+
+    with pytest.raises(UsageError, match=r"damaged.* is not a reference"):
+        read(sealed(document))
 
 
 @given(st.lists(st.builds(Finding, st.sampled_from(Condition), st.text(), st.text(), st.none() | st.text(), st.text(), st.none() | st.text(), st.text())))

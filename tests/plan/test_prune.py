@@ -58,7 +58,7 @@ records = st.lists(
 def doomed(declared, known, selected=()) -> dict[str, str]:
     """Return the destination references to delete, and for which mirror."""
     found = deletions(declared, known, selected=set(selected))
-    return {change.destination: name for name, changes in found.items() for change in changes}
+    return {str(change.destination): name for name, changes in found.items() for change in changes}
 
 
 def may_have_written(mirror: Mirror, record: Record) -> bool:
@@ -123,8 +123,8 @@ def test_deletion_says_what_it_takes_away_and_why():
     """A change like any other: from the record alone, the date of the push in words."""
     (change,) = deletions([MIRROR], [RECORD], selected=())["a"]
 
-    assert (change.action, change.source, change.source_digest) == (Action.DELETE, "s.io/app:1", None)
-    assert (change.destination, change.destination_digest, change.size_bytes) == ("r.io/m/app:1", DIGEST, 10)
+    assert (change.action, str(change.source), change.source_digest) == (Action.DELETE, "s.io/app:1", None)
+    assert (str(change.destination), change.destination_digest, change.size_bytes) == ("r.io/m/app:1", DIGEST, 10)
     assert change.reason == "no longer selected; pushed by imgsync on 2026-03-02"
 
 

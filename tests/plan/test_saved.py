@@ -332,7 +332,7 @@ def test_refused_plans_ask_nothing(two_tags, name, imgsync, saved, source, desti
 
     cases = {
         "a digest": (whole.replace(digest, other), "edited or damaged"),
-        "another kind": (edited(change(size_bytes="5")), "'size_bytes' is of the wrong kind"),
+        "another kind": (edited(change(size_bytes="5")), "'size_bytes' has the wrong type"),
         "cut": (whole[: len(whole) // 2], "cut short"),
         "a report": ('{"format": "imgsync.report/v1"}', "imgsync.report/v1, where imgsync.plan/v1 is wanted"),
         "v2": (edited(lambda document: document.update(format="imgsync.plan/v2")), "another version, imgsync.plan/v2"),

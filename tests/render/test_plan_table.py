@@ -21,12 +21,13 @@ from imgsync.render.plan_table import render_plan_table
 from imgsync.render.report_table import render_report_table
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_short
+from tests.support.plans import reference
 
 DIGEST = "sha256:" + "a" * 64
 
 
 def change(action: Action = Action.CREATE, tag: str = "1", *, destination: str = "r.io/m/app", reason: str = "not at the destination") -> Change:
-    return Change(action, "a", f"s.io/app:{tag}", DIGEST, f"{destination}:{tag}", None, "x/y", 1 << 20, reason)
+    return Change(action, "a", reference(f"s.io/app:{tag}"), DIGEST, reference(f"{destination}:{tag}"), None, "x/y", 1 << 20, reason)
 
 
 def plan(*changes: Change, errors: tuple[PlanError, ...] = (), **notes: object) -> Plan:

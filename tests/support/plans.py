@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from imgsync.apply.report import Outcome, Report, Result
+from imgsync.errors import InvalidReferenceError
+from imgsync.oci.spec.reference import Reference, Repository, parse_reference
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
 
 DIGEST = "sha256:" + "9001185023b6" + "a" * 52
@@ -67,6 +69,18 @@ hostile = st.lists(st.sampled_from(TRAPS) | st.text(max_size=20) | st.sampled_fr
 )
 
 
+def reference(text: str) -> Reference:
+    """Return the reference *text*; what is not one, such as a trap, stays as it is in a field that is shown."""
+    try:
+        found = parse_reference(text)
+    except InvalidReferenceError:
+        found = None
+    if found is not None and str(found) == text:
+        return found
+    registry, _, path = text.partition("/")
+    return Reference(Repository(registry, path))
+
+
 def change(action: Action = Action.CREATE, tag: str = "1", *, mirror: str = "a", reason: str = "not at the destination", **fields: object) -> Change:
     """Return a change of `app:TAG`, all else as most have it."""
     known = {
@@ -77,7 +91,9 @@ def change(action: Action = Action.CREATE, tag: str = "1", *, mirror: str = "a",
         "media_type": "x/y",
         "size_bytes": 1 << 20,
     }
-    return Change(action, mirror, reason=reason, **{**known, **fields})
+    values = {**known, **fields}
+    references = {name: reference(values[name]) for name in ("source", "destination")}
+    return Change(action, mirror, reason=reason, **{**values, **references})
 
 
 def plan(*changes: Change, errors: tuple[PlanError, ...] = (), mirrors: tuple[MirrorNotes, ...] = (NOTES,), **fields: object) -> Plan:
@@ -102,13 +118,14 @@ def of_each_action() -> Plan:
     )
 
 
+references = st.builds(Reference, repository=st.builds(Repository, registry=hostile, path=hostile), tag=hostile)
 changes = st.builds(
     Change,
     action=st.sampled_from(Action),
     mirror=st.sampled_from(("a", "b", "@mirror")) | hostile,
-    source=hostile,
+    source=references,
     source_digest=st.none() | st.just(DIGEST) | hostile,
-    destination=hostile,
+    destination=references,
     destination_digest=st.none() | st.just(OTHER) | hostile,
     media_type=st.none() | hostile,
     size_bytes=st.none() | st.integers(0, 1 << 50),

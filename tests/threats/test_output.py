@@ -21,6 +21,7 @@ from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.documents.envelope import to_json
 from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.logs.configure import configure_logging
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
 from imgsync.registries.access import Access
@@ -50,7 +51,8 @@ TEXTS = (EVIL, *COMMANDS, *(f"  {command}" for command in COMMANDS))
 
 def every_field(text: str) -> dict[str, object]:
     """Return a value of each kind that is rendered, with *text* wherever it has any."""
-    changes = tuple(Change(action, text, text, text, text, text, text, 1, text) for action in Action)
+    reference = Reference(Repository(text, text), text)
+    changes = tuple(Change(action, text, reference, text, reference, text, text, 1, text) for action in Action)
     unplanned = (PlanError(text, text, text, text), PlanError("a", text, text, text, later=True))
     notes = MirrorNotes(text, text, (text, text), text, 1, notes=(text,), steps=(FilterStep(text, text, 1, (text,)),))
     outcomes = tuple(Outcome(changes[0], result, digest=text, error=text, hint=text) for result in RESULTS)

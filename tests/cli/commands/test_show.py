@@ -126,7 +126,7 @@ def without(document: dict[str, Any], name: str) -> str:
         (json.dumps(DOCUMENTS["plan"]).replace(DIGEST, OTHER), "was edited or damaged"),
         (without(DOCUMENTS["report"], "outcomes"), "'outcomes' is missing"),
         (without(DOCUMENTS["verification"], "findings"), "'findings' is missing"),
-        (json.dumps(DOCUMENTS["report"]).replace('"bytes_copied": 0', '"bytes_copied": "0"'), "'bytes_copied' is of the wrong kind"),
+        (json.dumps(DOCUMENTS["report"]).replace('"bytes_copied": 0', '"bytes_copied": "0"'), "'bytes_copied' has the wrong type"),
     ],
     ids=lambda value: str(value)[:40],
 )
