@@ -71,8 +71,8 @@ def version(tool: Tool) -> str:
     return "?"
 
 
-def _imgsync(images: int | None = None, queries: int = 32, blobs: int = 4) -> Callable[[Job], Sequence[str]]:
-    """Return a command for imgsync; without *images* it uses the defaults."""
+def _imgsync(images: int | None = None, queries: int = 32, blobs: int = 4, *, program: str = "") -> Callable[[Job], Sequence[str]]:
+    """Return a command for imgsync; without *images* it uses the defaults, without *program* this checkout."""
 
     def command(job: Job) -> Sequence[str]:
         hosts = (job.source, *job.destinations)
@@ -87,7 +87,7 @@ def _imgsync(images: int | None = None, queries: int = 32, blobs: int = 4) -> Ca
         if images is not None:
             mirror["concurrency"] = {"images": images, "queries": queries, "blobs": blobs}
         (job.folder / "mirrors.d" / "bench.yaml").write_text(json.dumps({"version": 1, "mirrors": [mirror]}))
-        return [str(Path(sys.executable).with_name("imgsync")), "apply", "--no-progress"]
+        return [program or _OWN, "apply", "--no-progress"]
 
     return command
 
@@ -185,3 +185,11 @@ TOOLS = (
     Tool("oras, 8 processes", "oras", _oras),
     Tool("curl | curl, 4 at once", "curl", _curl, only="large"),
 )
+
+
+def other_imgsync(program: str) -> tuple[Tool, ...]:
+    """Return the tools that run the imgsync of another checkout, to compare two commits in one run."""
+    return (
+        Tool("imgsync of --beside", program, _imgsync(64, 64, 4, program=program), destinations=99),
+        Tool("imgsync of --beside (defaults)", program, _imgsync(program=program), destinations=99),
+    )

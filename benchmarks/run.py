@@ -3,6 +3,7 @@ Compare imgsync with similar tools (peers) on the same images and registries.
 
     make bench                                   everything, five runs each, then write docs/performance.md
     python -m benchmarks.run --only small --runs 2 --tool imgsync --tool skopeo
+    python -m benchmarks.run --only small --tool imgsync --beside ../before/.venv/bin/imgsync
 
 Each tool runs twice, cold (empty destination) and unchanged, over loopback or a slow line. Requests are counted in the registries' access logs, and
 written bytes in the kernel's figures for the destination processes. A run counts as wrong if its tags differ from the source's at the end. A peer that
@@ -29,7 +30,7 @@ from typing import Any
 
 from benchmarks import corpora, program
 from benchmarks.corpora import Corpus
-from benchmarks.peers import TOOLS, Job, Tool, version
+from benchmarks.peers import TOOLS, Job, Tool, other_imgsync, version
 from benchmarks.timing import timed
 from tests.support.registry_process import Logged, RegistryProcess, running_registry
 
@@ -242,9 +243,11 @@ def main() -> None:
     )
     parser.add_argument("--tool", action="append", help="run only tools whose name starts with this (repeatable); default: all that are installed")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--beside", metavar="PROGRAM", help="also run the imgsync of another checkout, such as ../before/.venv/bin/imgsync")
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
     options = parser.parse_args()
-    tools = [tool for tool in TOOLS if tool.found and (not options.tool or any(tool.name.startswith(name) for name in options.tool))]
+    own = (*TOOLS, *(other_imgsync(options.beside) if options.beside else ()))
+    tools = [tool for tool in own if tool.found and (not options.tool or any(tool.name.startswith(name) for name in options.tool))]
     versions = {tool.program: version(tool) for tool in tools}
     print(f"{machine()}\n{ {Path(program).name: found for program, found in versions.items()} }, median of {options.runs} runs")
     document: dict[str, Any] = {"machine": machine(), "versions": {Path(program).name: found for program, found in versions.items()}, "works": {}}
