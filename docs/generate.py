@@ -1,15 +1,19 @@
 """
-The parts of the reference that the program itself tells: settings from the schemas, commands and variables from the command line, metrics from a report.
+Write the generated parts of the documentation.
 
     python -m docs.generate
 
-Each part stands in its page between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; what is around it is written by hand.
+Settings come from the schemas, commands and variables from the command line, metrics from a report, and the drawings of the
+architecture from the import contracts in pyproject.toml. Each part is in its page between `<!-- begin: NAME -->` and
+`<!-- end: NAME -->`; the text around it is written by hand.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,7 +26,9 @@ from imgsync.cli import cli
 from imgsync.config.schema_check import schema_text
 from imgsync.render.metrics import render_metrics
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
+REFERENCE = DOCS / "reference"
+ROOT = DOCS.parent
 _PART = re.compile(r"(<!-- begin: ([\w.-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 # What click makes of a terminal of 100 columns.
 _WIDTH = 98
@@ -40,7 +46,7 @@ Schema = Mapping[str, Any]
 
 
 def settings_of(name: str) -> str:
-    """Return every setting that the schema *name* allows: one section for each object, one line for each setting."""
+    """Return every setting of a schema, one section per object."""
     schema = json.loads(schema_text(name))
     return "\n\n".join(_sections(schema, schema, "")) + "\n"
 
@@ -65,7 +71,7 @@ def _fields(schema: Schema) -> Mapping[str, Schema]:
 
 
 def _objects(value: Schema, root: Schema, suffix: str = "") -> Iterator[tuple[Schema, str]]:
-    """Yield the objects that *value* may be or hold, and how its path goes on."""
+    """Yield the objects that a value may be or hold, with their paths."""
     value = _resolved(value, root)
     if value.get("properties"):
         yield value, suffix
@@ -115,7 +121,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 def walk(command: click.Command = cli, *, context: click.Context | None = None) -> Iterator[click.Context]:
-    """Yield the context of *command* and of all below it, in the order in which `--help` lists them."""
+    """Yield the context of a command and its subcommands, as `--help` orders them."""
     name = command.name if context is not None else "imgsync"
     settings: dict[str, Any] = {**command.context_settings, "terminal_width": _WIDTH}
     own = click.Context(command, info_name=name, parent=context, **settings)
@@ -137,7 +143,7 @@ def commands() -> str:
 
 
 def variables() -> str:
-    """Return the variable of every option, and the commands that know it."""
+    """Return the variable of every option and its commands."""
     known: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for context in walk():
         for parameter in context.command.params:
@@ -159,18 +165,55 @@ def metrics() -> str:
     return "\n".join(_table(("metric", "labels", "description"), rows)) + "\n"
 
 
+def contracts(kind: str) -> list[Mapping[str, Any]]:
+    """Return the import contracts of one kind, such as "layers", from pyproject.toml."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return [contract for contract in settings["tool"]["importlinter"]["contracts"] if contract["type"] == kind]
+
+
+def layers(container: str) -> str:
+    """Return a drawing of the layers of a package, and a table of its rooms."""
+    (contract,) = [one for one in contracts("layers") if one["containers"] == [container]]
+    levels = [[room.strip() for room in level.split("|")] for level in contract["layers"]]
+    width = max(len("   ".join(level)) for level in levels)
+    drawing = "\n".join(line for level in levels for line in ("   ".join(level).center(width).rstrip(), "│".center(width).rstrip())).rsplit("\n", 1)[0]
+    table = _table(("room", "holds"), ((f"`{room}`", summary_of(container, room)) for level in levels for room in level))
+    return "\n".join(["```text", drawing, "```", "", *table]) + "\n"
+
+
+def summary_of(container: str, room: str) -> str:
+    """Return the first line of the docstring of a module or package."""
+    base = ROOT.joinpath(*container.split("."), room)
+    path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
+
+
+def libraries() -> str:
+    """Return which modules may import each library."""
+    rows = ((_codes(contract["protected_modules"]), _codes(contract["allowed_importers"])) for contract in contracts("protected"))
+    return "\n".join(_table(("library", "imported only by"), rows)) + "\n"
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "mirror": lambda: settings_of("mirror"),
     "registries": lambda: settings_of("registries"),
     "commands": commands,
     "variables": variables,
     "metrics": metrics,
+    "imgsync": lambda: layers("imgsync"),
+    "imgsync.oci": lambda: layers("imgsync.oci"),
+    "imgsync.oci.http": lambda: layers("imgsync.oci.http"),
+    "libraries": libraries,
 }
 
 
 def pages() -> Iterator[tuple[Path, str]]:
-    """Yield each page of the reference and the text it ought to have."""
-    for path in sorted(REFERENCE.glob("*.md")):
+    """Yield each page that has generated parts, and its up-to-date text."""
+    for path in (DOCS / "architecture.md", *sorted(REFERENCE.glob("*.md"))):
         yield path, _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n{part[3]}", path.read_text(encoding="utf-8"))
 
 

@@ -1,15 +1,19 @@
-"""The house keeps its shape: imports point down, libraries have one home, only the command line prints."""
+"""The structure holds: imports point down, libraries have one home, parts stay small, only the command line prints."""
 
 from __future__ import annotations
 
 import ast
 import json
+import statistics
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "imgsync").rglob("*.py"))
 
 
 def test_imports_keep_the_contract():
@@ -17,6 +21,70 @@ def test_imports_keep_the_contract():
     done = subprocess.run([str(Path(sys.executable).with_name("lint-imports")), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_rooms_stand_on_at_most_nine_layers():
+    """The longest chain of imports from room to room has nine rooms; a circle would never end."""
+    imports: dict[str, set[str]] = defaultdict(set)
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("imgsync."):
+                imports[_room(path)].add(node.module.split(".")[1])
+
+    @cache
+    def layer(room: str) -> int:
+        return 1 + max((layer(below) for below in imports[room] - {room}), default=0)
+
+    assert max(layer(room) for room in list(imports)) <= 9
+
+
+def test_no_room_holds_a_quarter_of_the_package():
+    """A room that large is a package within the package."""
+    lines: Counter[str] = Counter()
+    for path in MODULES:
+        lines[_room(path)] += len(path.read_text(encoding="utf-8").splitlines())
+
+    assert max(lines.values()) < sum(lines.values()) / 4
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(ROOT / "imgsync").parts[0].removesuffix(".py")
+
+
+def test_package_has_three_modules_at_its_top():
+    """Everything else is in a room."""
+    assert {path.stem for path in (ROOT / "imgsync").glob("*.py")} == {"__init__", "__main__", "errors"}
+
+
+def test_functions_and_modules_are_small():
+    """Half of all functions have at most five lines, none over fifty; half of all modules have at most a hundred, none over 350."""
+    modules = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    functions = {
+        f"{path}:{node.lineno}": _length(node) for path in MODULES for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
+    }
+
+    assert [str(path) for path, lines in modules.items() if lines > 350] == []
+    assert [place for place, lines in functions.items() if lines > 50] == []
+    assert statistics.median(modules.values()) <= 100
+    assert statistics.median(functions.values()) <= 5
+
+
+def _length(function: ast.FunctionDef) -> int:
+    """Return how many lines the body of *function* has, its docstring aside."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_test_names_say_subject_and_case():
+    """A test that fails says what is wrong by its name: at least three words."""
+    names = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+
+    assert [name for name in names if len(name.rpartition(": test_")[2].split("_")) < 3] == []
 
 
 def test_the_package_itself_imports_nothing():
