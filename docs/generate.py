@@ -206,7 +206,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "metrics": metrics,
     "imgsync": lambda: layers("imgsync"),
     "imgsync.oci": lambda: layers("imgsync.oci"),
-    "imgsync.oci.http": lambda: layers("imgsync.oci.http"),
     "libraries": libraries,
 }
 
