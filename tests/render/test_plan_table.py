@@ -138,7 +138,7 @@ def test_report_says_what_failed_first_and_what_is_left():
     document = report_document(report)
 
     assert shown.splitlines()[0].startswith("  x s.io/app:1 → r.io/m/app:1   failed   push blob")
-    assert "Copied 1 image (1 blobs, 5 B)" in shown
+    assert "Copied 1 image (1 blob, 5 B)" in shown
     assert "Stopped (a signal asked for it): 1 left. Run it again to continue." in shown
     assert "1 failed, 1 could not be planned." in shown
     assert document["outcomes"][0]["error"] == "push blob r.io/m/app (destination): 507 (free some space)"
