@@ -469,7 +469,7 @@ def answers(data: bytes) -> None:
         if not parser.has_head:
             continue
         assert 200 <= parser.status < 1000
-        response = httpx.Response(parser.status, headers=parser.headers, stream=httpx.ByteStream(b"".join(parser.pieces)))
+        response = httpx.Response(parser.status, headers=parser.headers, stream=httpx.ByteStream(b"".join(parser.take_pieces())))
         with contextlib.suppress(ImgsyncError):
             assert len(read_body(response, _HEAD_LIMIT, operation=_OPERATION)) <= _HEAD_LIMIT
 

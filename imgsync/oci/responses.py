@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.errors import ForbiddenAddressError, HeadTooLargeError, StalledError
 from imgsync.oci.http.url import join_url
 from imgsync.text.sanitize import sanitize_message
 from imgsync.text.units import parse_integer
@@ -26,11 +27,11 @@ _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] 
         "it does not speak TLS",
         "if it speaks plain http, say so in registries.yaml: `tls: false`",
     ),
-    (("refused to follow",), InsecureError, "{text}", "nothing was sent there"),
-    (("KiB of head",), UnexpectedResponseError, "{text}", ""),
-    (("KiB a second",), UnreachableError, "{text}", "raise timeouts.request if the way to the registry is that slow"),
 )
 _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
+    (ForbiddenAddressError, InsecureError, "refused to connect: {text}", "nothing was sent there"),
+    (HeadTooLargeError, UnexpectedResponseError, "{text}", ""),
+    (StalledError, UnreachableError, "{text}", "raise timeouts.request if the network is that slow"),
     (httpx.TimeoutException, UnreachableError, "no byte within the time allowed", "raise timeouts.request if the registry is slow"),
     (httpx.ConnectError, UnreachableError, "cannot connect: {text}", "check the registry's name, port and network path"),
     (httpx.InvalidURL, UnexpectedResponseError, "the registry names an address that is no URL", "nothing was sent there"),

@@ -689,7 +689,7 @@ def test_name_is_looked_up_once_for_all_lanes(fails, monkeypatch):
         def dial() -> str:
             waiting.release()
             try:
-                guard.dial("registry.example", server.port, 10).close()
+                guard.connect("registry.example", server.port, 10).close()
             except Exception as error:  # noqa: BLE001 - what it comes to is what is tested
                 return str(error)
             return "connected"

@@ -1,9 +1,8 @@
 """
-A lane to one registry: kept sockets under httpx's answers and errors, heads parsed by llhttp (httptools).
+Send HTTP/1.1 requests over kept connections.
 
-It does what a mirror needs of HTTP/1.1 and no more: one request at a time, bodies of a known length, one connection to the registry and one to
-where it keeps its blobs. Nothing here decodes, follows, authorises or tries again what a server may have seen.
-docs/decisions/0005 says what that saves, measured.
+It sends one request at a time, with bodies of known length. It does not decompress, redirect, authenticate, or repeat what a server may have seen.
+docs/decisions/0005 has the measurements.
 """
 
 from __future__ import annotations
@@ -19,81 +18,96 @@ from imgsync.oci.http.request import PrefetchedBody, Request
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.url import Origin
 
-_MOST_OPEN = 2
+_CONNECTION_LIMIT = 2
 
 
 class HttpClient:
-    """Sends one request at a time; keeps its last two connections open. Errors are httpx's own."""
+    """An HTTP client for one request at a time that keeps two connections."""
 
-    def __init__(self, context: Callable[[], ssl.SSLContext], guard: SsrfGuard) -> None:
-        """Dial through *guard*, and speak TLS to https with what *context* gives."""
-        self._context = context
+    def __init__(self, make_context: Callable[[], ssl.SSLContext], guard: SsrfGuard) -> None:
+        """Connect through *guard*; call *make_context* once TLS is needed."""
+        self._make_context = make_context
         self._guard = guard
         self._connections: dict[Origin, Connection] = {}
 
     def send(self, request: Request) -> httpx.Response:
         """
-        Send *request* and return the answer with its body unread.
+        Send *request* and return the response, its body unread.
 
         Raises:
-            httpx.TransportError: Nobody answered in time, or not in HTTP.
+            httpx.TransportError: The server did not answer in time, or not in HTTP.
         """
-        origin = request.origin
-        if request.body is not None and not isinstance(request.body, bytes) and not request.expect_continue:
-            # Before a connection is chosen: until the first byte comes, one that lies idle may be closed.
-            request = replace(request, body=PrefetchedBody(request.body))
-        kept = self._connections.pop(origin, None)
-        if kept is not None and not kept.is_usable:
-            kept.close()
-            kept = None
-        connection = kept or self._connected(origin, request.connect_timeout_seconds)
-        try:
-            try:
-                answer = connection.exchange(request)
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if kept is None or connection.response_started or (connection.body_started and not request.is_replayable):
-                    raise
-                # It was closed while it lay idle: the server has not seen this request, so it goes out again on a new one.
-                connection.close()
-                connection = self._connected(origin, request.connect_timeout_seconds)
-                answer = connection.exchange(request)
-        except BaseException:
-            connection.close()
-            raise
-        self._keep(origin, connection)
-        return answer
+        request = _prefetch_body(request)
+        kept = self._take_kept(request.origin)
+        response = self._try_kept(kept, request) if kept is not None else None
+        if response is None:
+            response = self._exchange(self._open(request.origin, request.connect_timeout_seconds), request)
+        return response
 
-    def connect(self, origin: Origin, seconds: float) -> None:
+    def connect(self, origin: Origin, timeout_seconds: float) -> None:
         """
-        Open the connection to *origin* before it is needed; in so many *seconds*, or not.
+        Open the connection to *origin* before it is needed.
 
         Raises:
             httpx.TransportError: It does not answer.
         """
         if origin not in self._connections:
-            self._keep(origin, self._connected(origin, seconds))
+            self._keep(origin, self._open(origin, timeout_seconds))
 
     def close(self) -> None:
-        """Close both connections."""
+        """Close all connections."""
         while self._connections:
             self._connections.popitem()[1].close()
 
+    def _take_kept(self, origin: Origin) -> Connection | None:
+        kept = self._connections.pop(origin, None)
+        if kept is None or kept.is_usable:
+            return kept
+        kept.close()
+        return None
+
+    def _try_kept(self, kept: Connection, request: Request) -> httpx.Response | None:
+        """Send on a kept connection; return None if the server had closed it already."""
+        try:
+            return self._exchange(kept, request)
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            if kept.response_started or (kept.body_started and not request.is_replayable):
+                raise
+            # The server closed it while it was idle and has not seen the request, so send it again.
+            return None
+
+    def _exchange(self, connection: Connection, request: Request) -> httpx.Response:
+        try:
+            response = connection.exchange(request)
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(request.origin, connection)
+        return response
+
     def _keep(self, origin: Origin, connection: Connection) -> None:
         self._connections[origin] = connection
-        while len(self._connections) > _MOST_OPEN:
+        while len(self._connections) > _CONNECTION_LIMIT:
             self._connections.pop(next(iter(self._connections))).close()
 
-    def _connected(self, origin: Origin, seconds: float) -> Connection:
+    def _open(self, origin: Origin, timeout_seconds: float) -> Connection:
         scheme, host, port = origin
-        dialled = self._guard.dial(host, port, seconds)
+        connected = self._guard.connect(host, port, timeout_seconds)
         try:
-            dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if scheme == "https":
-                dialled = self._context().wrap_socket(dialled, server_hostname=host)
+                connected = self._make_context().wrap_socket(connected, server_hostname=host)
         except TimeoutError as error:
-            dialled.close()
-            raise httpx.ConnectTimeout("the TLS handshake takes too long") from error
+            connected.close()
+            raise httpx.ConnectTimeout("the TLS handshake timed out") from error
         except (OSError, ValueError) as error:
-            dialled.close()
+            connected.close()
             raise httpx.ConnectError(str(error)) from error
-        return Connection(dialled)
+        return Connection(connected)
+
+
+def _prefetch_body(request: Request) -> Request:
+    """Read the first piece of a streamed body before a connection is chosen: meanwhile, the server may close an idle one."""
+    if request.body is None or isinstance(request.body, bytes) or request.expect_continue:
+        return request
+    return replace(request, body=PrefetchedBody(request.body))

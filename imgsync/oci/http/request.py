@@ -1,4 +1,4 @@
-"""One request as a lane sends it, the bytes of its head, and a body that may have to go out twice."""
+"""One HTTP request, the bytes of its head, and a body that can be replayed."""
 
 from __future__ import annotations
 
@@ -8,20 +8,30 @@ from dataclasses import dataclass, field
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import Origin
 
-# An answer's extension: it came before any of the request's body was sent.
+# Extension of a response that came before any of the request's body was sent.
 BODY_UNSENT = "imgsync.body_unsent"
-_WITHOUT_BODY = {"GET", "HEAD", "DELETE"}
+_METHODS_WITHOUT_BODY = {"GET", "HEAD", "DELETE"}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    One request as it goes out: `target` is path and query, ASCII, sent as it is; `host` is for the Host header.
+    One HTTP request.
 
-    An iterator as `body` can be sent once, and is `length_bytes` long; with `expect_continue` it is begun only when the server wants it, or says nothing.
-    `timeout_seconds` is the longest silence, but `response_timeout_seconds` (if longer) that before the answer; `connect_timeout_seconds` the longest dialling.
+    `httpx.Request` parses each URL character by character, which cost a quarter of a request's CPU time (docs/decisions/0005).
 
-    httpx's own Request is not it: it parses each URL character by character, which was a quarter of a request's CPU (docs/decisions/0005).
+    Attributes:
+        method: The method, in upper case.
+        origin: Where to connect.
+        host: The value of the Host header.
+        target: Path and query, ASCII; sent as they are.
+        headers: All other headers, in order.
+        body: None, bytes, or an iterable that can be sent once.
+        length_bytes: The length of an iterable body.
+        expect_continue: Whether to send the body only when the server asks for it, or is silent for a second.
+        timeout_seconds: The longest silence.
+        connect_timeout_seconds: The longest time to connect.
+        response_timeout_seconds: The longest silence before the response, if longer than `timeout_seconds`.
     """
 
     method: str
@@ -37,44 +47,45 @@ class Request:
     response_timeout_seconds: float = 0.0
 
     @property
-    def length(self) -> int:
-        """Return how long the body is, in bytes."""
+    def content_length(self) -> int:
+        """Return the length of the body in bytes."""
         return self.length_bytes if self.length_bytes is not None else len(self.body) if isinstance(self.body, bytes) else 0
 
     @property
     def is_replayable(self) -> bool:
-        """Return whether it may be sent once more."""
-        return self.body is None or isinstance(self.body, bytes) or (isinstance(self.body, PrefetchedBody) and self.body.fresh)
+        """Return whether the whole body can be sent again."""
+        return self.body is None or isinstance(self.body, bytes) or (isinstance(self.body, PrefetchedBody) and self.body.is_replayable)
 
 
 class PrefetchedBody:
-    """A body whose first piece is at hand; it can be given from its beginning as long as no other was taken."""
+    """A streamed body whose first piece is read; replayable until the second is taken."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
-        """Take the first of *pieces*, however long it is in coming."""
+        """Read the first of *pieces*, however long that takes."""
         self._rest = iter(pieces)
         self._first = next(self._rest, b"")
-        self.fresh = True
+        self.is_replayable = True
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the first piece, as often as nobody asks for the second, and the rest once."""
+        """Yield the first piece, and the rest once."""
         yield self._first
         for piece in self._rest:
-            self.fresh, self._first = False, b""
+            self.is_replayable, self._first = False, b""
             yield piece
 
 
 def format_head(request: Request) -> bytes:
     """
-    Return what stands before the body of *request* on the wire.
+    Return the request line and headers as they are sent.
 
     Raises:
-        httpx.LocalProtocolError: A line break in it would make two requests of one.
+        httpx.LocalProtocolError: A value holds a line break, which would forge a header or a second request.
     """
     lines = [f"{request.method} {request.target} HTTP/1.1", f"Host: {request.host}"]
     lines += [f"{name}: {value}" for name, value in request.headers]
-    if request.method not in _WITHOUT_BODY:
-        lines.append(f"Content-Length: {request.length}")
+    if request.method not in _METHODS_WITHOUT_BODY:
+        # Servers may answer 411 to a POST without it.
+        lines.append(f"Content-Length: {request.content_length}")
     if request.expect_continue:
         lines.append("Expect: 100-continue")
     text = "\r\n".join(lines)

@@ -1,12 +1,11 @@
-"""One answer as llhttp (httptools) tells of it, byte by byte: head, body in whatever framing, and what does not belong to it."""
+"""Parse one HTTP/1.1 response with llhttp (httptools), piece by piece."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import httptools
 
 from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.errors import HeadTooLargeError
 
 _HEAD_LIMIT = 64 << 10
 _NO_BODY = {204, 304}
@@ -15,64 +14,71 @@ _CONTINUE = 100
 
 class ResponseParser:
     """
-    What is known of an answer so far; `feed` takes in more.
+    What is known of one response so far; `feed` takes more bytes.
 
-    `pieces` are those of the body that came and were not taken yet, `has_continue` says that the server wants the request's body, `has_surplus` that something
-    came which is no part of the answer.
+    `content_length` is None unless the head states the length. `has_continue` says that the server asked for the request's body, `has_surplus` that bytes
+    followed that are not part of the response.
     """
 
     def __init__(self, method: str) -> None:
-        """Begin with nothing known of the answer to a request of *method*."""
+        """Expect the response to a request of *method*."""
         self._parser = httptools.HttpResponseParser(self)
-        self._bodyless = method == "HEAD"
-        self._seen = 0
-        self._between = 0
-        self._head_bytes = 0
+        self._is_head_request = method == "HEAD"
+        self._bytes_before_head = 0
+        self._bytes_between_pieces = 0
+        self._header_bytes = 0
+        self._pieces: list[bytes] = []
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.has_head = False
         self.has_continue = False
-        self.complete = False
-        self.keep_alive = False
-        self.length: int | None = None
-        self.pieces: list[bytes] = []
         self.has_surplus = False
+        self.is_complete = False
+        self.keep_alive = False
+        self.content_length: int | None = None
 
     @property
     def has_body(self) -> bool:
-        """Return whether the head promises a body."""
-        return not self._bodyless and self.status not in _NO_BODY
+        """Return whether a body may follow the head."""
+        return not self._is_head_request and self.status not in _NO_BODY
+
+    def take_pieces(self) -> list[bytes]:
+        """Return the pieces of the body that came since the last call."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
     def feed(self, data: bytes) -> None:
-        """Take in the next bytes of the answer."""
-        self._seen += 0 if self.has_head else len(data)
-        before = len(self.pieces)
+        """
+        Parse the next bytes of the response.
+
+        Raises:
+            httpx.RemoteProtocolError: They are not HTTP.
+            HeadTooLargeError: A head, a trailer or the chunk framing exceeds 64 KiB.
+        """
+        had_head, had_pieces = self.has_head, len(self._pieces)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not (self.has_head and not self.has_body):
-                raise httpx.RemoteProtocolError(f"the answer is not HTTP: {error}") from error
+            if not self.has_head or self.has_body:
+                raise httpx.RemoteProtocolError(f"the response is not HTTP: {error}") from error
             self.has_surplus = True
-        # Between two pieces of a body stand their sizes, behind the last perhaps more headers: no more than a head may be.
-        self._between = self._between + len(data) if self.has_head and len(self.pieces) == before else 0
-        if max(self._head_bytes, self._between, 0 if self.has_head else self._seen) > _HEAD_LIMIT:
-            raise httpx.RemoteProtocolError(f"the answer has more than {_HEAD_LIMIT >> 10} KiB of head")
+        self._check_size(data, had_head=had_head, is_framing=len(self._pieces) == had_pieces)
 
     def on_message_begin(self) -> None:
-        """Begin anew after an interim answer; what comes after the answer proper belongs to nobody."""
+        """Forget the headers of an interim response; note a second response."""
         if self.has_head:
             self.has_surplus = True
         else:
             self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header, or a trailer's after the body, which nobody asked for."""
+        """Note a header; ignore a trailer."""
         if not self.has_head:
-            self._head_bytes += len(name) + len(value)
+            self._header_bytes += len(name) + len(value)
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Note the head, unless it is an interim answer's."""
+        """Note the head, unless it is an interim response's."""
         status = self._parser.get_status_code()
         if status < 200 or self.has_head:
             self.has_continue = self.has_continue or status == _CONTINUE
@@ -80,20 +86,24 @@ class ResponseParser:
         self.status = status
         self.has_head = True
         self.keep_alive = self._parser.should_keep_alive()
-        names = dict(self._lowered())
-        if b"transfer-encoding" not in names and names.get(b"content-length", b"").isdigit():
-            self.length = int(names[b"content-length"])
+        named = {name.lower(): value for name, value in self.headers}
+        if b"transfer-encoding" not in named and named.get(b"content-length", b"").isdigit():
+            self.content_length = int(named[b"content-length"])
 
     def on_body(self, data: bytes) -> None:
-        """Gather what came of the body."""
+        """Note a piece of the body."""
         if self.has_body and not self.has_surplus:
-            self.pieces.append(data)
+            self._pieces.append(data)
         else:
             self.has_surplus = True
 
     def on_message_complete(self) -> None:
-        """Note the end of the body."""
-        self.complete = self.has_head
+        """Note the end of the response, unless it is an interim one."""
+        self.is_complete = self.has_head
 
-    def _lowered(self) -> Iterator[tuple[bytes, bytes]]:
-        return ((name.lower(), value) for name, value in self.headers)
+    def _check_size(self, data: bytes, *, had_head: bool, is_framing: bool) -> None:
+        self._bytes_before_head += 0 if had_head else len(data)
+        # Chunk sizes stand between two pieces, trailers after the last one: both are limited like a head.
+        self._bytes_between_pieces = self._bytes_between_pieces + len(data) if self.has_head and is_framing else 0
+        if max(self._header_bytes, self._bytes_between_pieces, 0 if self.has_head else self._bytes_before_head) > _HEAD_LIMIT:
+            raise HeadTooLargeError(f"the response head is larger than {_HEAD_LIMIT >> 10} KiB")

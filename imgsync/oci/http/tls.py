@@ -1,4 +1,4 @@
-"""TLS contexts for client connections."""
+"""Make TLS contexts for client connections."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import ssl
 
 def make_tls_context(*, ca: str | None = None, cert: str | None = None, key: str | None = None, verify: bool = True) -> ssl.SSLContext:
     """
-    Return a client context that trusts the system's and certifi's roots, or *ca* alone when given.
+    Return a client context.
 
-    Built by hand: `ssl.create_default_context` would write session keys where SSLKEYLOGFILE points.
+    Args:
+        ca: A file of CA certificates to trust instead of the system's and certifi's.
+        cert: A file with the client certificate.
+        key: A file with its key, unless *cert* holds it.
+        verify: Whether to verify the server's certificate and name.
 
     Raises:
         OSError: A file cannot be read.
         ssl.SSLError: A file holds no usable certificate or key.
     """
+    # `ssl.create_default_context` would write session keys to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca is not None:
         context.load_verify_locations(cafile=ca)

@@ -1,9 +1,11 @@
-"""A lane on the wire: real sockets, and a server that does what a script says. What goes out is read byte for byte."""
+"""The HTTP client on the wire: real sockets, and a server that does what a script says. What goes out is read byte for byte."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+import resource
 import select
 import socket
 import ssl
@@ -17,6 +19,7 @@ import trustme
 
 from imgsync.oci.http import connection as connection_module
 from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.errors import HeadTooLargeError
 from imgsync.oci.http.request import BODY_UNSENT, Request
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 
@@ -87,10 +90,10 @@ def serving() -> Iterator[Callable[..., tuple[Server, HttpClient]]]:
 
         def start(*make: Callable[[Server], Script], tls: ssl.SSLContext | None = None, trust: ssl.SSLContext | None = None) -> tuple[Server, HttpClient]:
             server = Server(*(lambda connection, one=one: one(server)(connection) for one in make), tls=tls)
-            lane = HttpClient(lambda: trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.origin[2])]))
+            client = HttpClient(lambda: trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.origin[2])]))
             ends.callback(server.end)
-            ends.callback(lane.close)
-            return server, lane
+            ends.callback(client.close)
+            return server, client
 
         yield start
 
@@ -109,9 +112,9 @@ def body_of(answer: httpx.Response) -> bytes:
 
 def test_one_connection_serves_request_after_request(serving):
     """A connection whose answer was read to its end is used again; the head is what was asked to be sent, and no more."""
-    server, lane = serving(lambda server: server.answering(OK, OK))
+    server, client = serving(lambda server: server.answering(OK, OK))
 
-    bodies = [body_of(lane.send(get(server, f"/v2/{number}"))) for number in range(2)]
+    bodies = [body_of(client.send(get(server, f"/v2/{number}"))) for number in range(2)]
 
     assert bodies == [b"ok", b"ok"]
     assert server.heads == [b"GET /v2/%d HTTP/1.1\r\nHost: registry\r\nAccept: */*\r\n\r\n" % number for number in range(2)]
@@ -119,9 +122,9 @@ def test_one_connection_serves_request_after_request(serving):
 
 def test_post_without_a_body_says_so(serving):
     """`Content-Length: 0` where a body could be: registries answer 411 without."""
-    server, lane = serving(lambda server: server.answering(OK))
+    server, client = serving(lambda server: server.answering(OK))
 
-    lane.send(Request("POST", server.origin, "registry", "/u", ()))
+    client.send(Request("POST", server.origin, "registry", "/u", ()))
 
     assert b"\r\nContent-Length: 0\r\n" in server.heads[0]
 
@@ -129,19 +132,19 @@ def test_post_without_a_body_says_so(serving):
 @pytest.mark.row("NET-12")
 def test_idle_connection_that_was_closed_is_replaced(serving):
     """A server may close what lies idle: the next request goes out on a new connection, and nobody notices."""
-    server, lane = serving(lambda server: server.answering(OK), lambda server: server.answering(OK))
+    server, client = serving(lambda server: server.answering(OK), lambda server: server.answering(OK))
 
-    bodies = [body_of(lane.send(get(server))) for _ in range(2)]
+    bodies = [body_of(client.send(get(server))) for _ in range(2)]
 
     assert bodies == [b"ok", b"ok"]
 
 
 def test_streamed_body_is_never_sent_twice(serving):
     """A body that can be had once is not begun again when the connection breaks under it."""
-    server, lane = serving(lambda server: lambda connection: server.head(connection) and None)
+    server, client = serving(lambda server: lambda connection: server.head(connection) and None)
 
     with pytest.raises(httpx.TransportError):
-        lane.send(put(server, [b"a" * 1000], 1000))
+        client.send(put(server, [b"a" * 1000], 1000))
 
     assert len(server.heads) == 1
 
@@ -149,10 +152,10 @@ def test_streamed_body_is_never_sent_twice(serving):
 @pytest.mark.parametrize(("pieces", "length"), [([b"abc"], 4), ([b"abc", b"de"], 4), ([b"abcde"], 4)], ids=["too short", "too long", "too long at once"])
 def test_body_that_is_not_as_long_as_said_is_an_error(pieces, length, serving):
     """Content-Length is a promise."""
-    server, lane = serving(lambda server: lambda connection: server.head(connection) and None)
+    server, client = serving(lambda server: lambda connection: server.head(connection) and None)
 
     with pytest.raises((httpx.LocalProtocolError, httpx.ReadError)):
-        lane.send(put(server, pieces, length))
+        client.send(put(server, pieces, length))
 
 
 @pytest.mark.parametrize(
@@ -167,9 +170,9 @@ def test_body_that_is_not_as_long_as_said_is_an_error(pieces, length, serving):
 )
 def test_bodies_are_read_in_every_framing(answer, serving):
     """However the server says where its body ends, it is read whole."""
-    server, lane = serving(lambda server: server.answering(answer))
+    server, client = serving(lambda server: server.answering(answer))
 
-    assert body_of(lane.send(get(server))) == b"abcde"
+    assert body_of(client.send(get(server))) == b"abcde"
 
 
 @pytest.mark.parametrize(
@@ -186,30 +189,68 @@ def test_bodies_are_read_in_every_framing(answer, serving):
 )
 def test_broken_answers_are_errors(answer, serving):
     """What is not an answer, or not all of one, is never taken for one."""
-    server, lane = serving(lambda server: server.answering(answer))
+    server, client = serving(lambda server: server.answering(answer))
 
     with pytest.raises(httpx.RemoteProtocolError):
-        body_of(lane.send(get(server)))
+        body_of(client.send(get(server)))
 
 
 @pytest.mark.row("NET-13")
 def test_what_follows_an_answer_unasked_belongs_to_nobody(serving):
     """Bytes behind an answer are not taken for the next one: the connection is left."""
     lie = OK + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nlie"
-    server, lane = serving(lambda server: server.answering(lie), lambda server: server.answering(OK))
+    server, client = serving(lambda server: server.answering(lie), lambda server: server.answering(OK))
 
-    bodies = [body_of(lane.send(get(server))) for _ in range(2)]
+    bodies = [body_of(client.send(get(server))) for _ in range(2)]
 
     assert bodies == [b"ok", b"ok"]
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Have more than 1,024 files open, so that later sockets get higher descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
+    yield
+    for descriptor in opened:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.row("NET-13")
+def test_descriptor_above_1023_hides_no_bytes_of_an_idle_connection(many_descriptors, serving):
+    """`select` cannot watch such a descriptor: bytes that come while it is idle would be taken for the next answer."""
+    lying = threading.Event()
+
+    def lie(server: Server) -> Script:
+        def run(connection: socket.socket) -> None:
+            server.head(connection)
+            connection.sendall(OK)
+            lying.wait(5)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nlie")
+            with contextlib.suppress(OSError):
+                connection.recv(1)
+
+        return run
+
+    server, client = serving(lie, lambda server: server.answering(OK))
+    assert body_of(client.send(get(server))) == b"ok"
+    kept = client._connections[server.origin]._socket._socket
+    lying.set()
+    kept.recv(1, socket.MSG_PEEK)
+
+    assert kept.fileno() > 1023
+    assert body_of(client.send(get(server))) == b"ok"
 
 
 @pytest.mark.parametrize("header", [("X", "a\r\nY: b"), ("X", "a\nb"), ("X\r\n", "a"), ("X", "\0")])
 def test_line_break_in_a_header_is_never_sent(header, serving):
     """No header can smuggle in another, or a request."""
-    server, lane = serving(lambda server: lambda connection: connection.recv(1) and None)
+    server, client = serving(lambda server: lambda connection: connection.recv(1) and None)
 
     with pytest.raises(httpx.LocalProtocolError):
-        lane.send(Request("GET", server.origin, "registry", "/", (header,)))
+        client.send(Request("GET", server.origin, "registry", "/", (header,)))
 
 
 @pytest.mark.row("NET-17")
@@ -228,7 +269,7 @@ def test_answer_before_the_end_of_the_body_ends_the_sending(serving):
 
         return script
 
-    server, lane = serving(refuse)
+    server, client = serving(refuse)
     sent = 0
 
     def pieces() -> Iterator[bytes]:
@@ -238,7 +279,7 @@ def test_answer_before_the_end_of_the_body_ends_the_sending(serving):
             sent += 1
             assert refused.wait(5)
 
-    answer = lane.send(put(server, pieces(), 10_000_000))
+    answer = client.send(put(server, pieces(), 10_000_000))
 
     assert (answer.status_code, body_of(answer)) == (403, b"no")
     assert sent < 100
@@ -247,28 +288,28 @@ def test_answer_before_the_end_of_the_body_ends_the_sending(serving):
 def test_refusal_before_the_body_costs_nothing_of_it(serving):
     """Asked first, a server that does not want the body gets none: whoever has the body can send it elsewhere, or again."""
     refuse = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
-    server, lane = serving(lambda server: server.answering(refuse), lambda server: server.answering(OK))
+    server, client = serving(lambda server: server.answering(refuse), lambda server: server.answering(OK))
     body = iter([b"abc"])
 
-    first = lane.send(put(server, body, 3, expect_continue=True))
+    first = client.send(put(server, body, 3, expect_continue=True))
 
     assert first.status_code == 401
     assert BODY_UNSENT in first.extensions
     assert list(body) == [b"abc"]
     assert b"Expect: 100-continue\r\n" in server.heads[0]
     # Whoever was told of a body waits for it: that connection serves nothing more.
-    assert body_of(lane.send(get(server))) == b"ok"
+    assert body_of(client.send(get(server))) == b"ok"
 
 
 def test_body_that_was_announced_alone_survives_a_closed_connection(serving, monkeypatch):
     """The idle connection breaks at the announcement: the body was not touched, so it goes out on another."""
     # The server's end is closed, and we have not heard of it yet.
     monkeypatch.setattr(connection_module.Connection, "is_usable", property(lambda _: True))
-    server, lane = serving(lambda server: server.answering(OK), lambda server: server.answering(OK, body=6))
+    server, client = serving(lambda server: server.answering(OK), lambda server: server.answering(OK, body=6))
     monkeypatch.setattr(connection_module, "_CONTINUE_SECONDS", 0.01)
-    assert body_of(lane.send(get(server))) == b"ok"
+    assert body_of(client.send(get(server))) == b"ok"
 
-    answer = lane.send(put(server, [b"abc", b"def"], 6, expect_continue=True))
+    answer = client.send(put(server, [b"abc", b"def"], 6, expect_continue=True))
 
     assert answer.status_code == 200
 
@@ -286,9 +327,9 @@ def test_body_goes_out_when_the_server_asks_for_it(serving):
 
         return run
 
-    server, lane = serving(script)
+    server, client = serving(script)
 
-    answer = lane.send(put(server, [b"abc", b"def"], 6, expect_continue=True))
+    answer = client.send(put(server, [b"abc", b"def"], 6, expect_continue=True))
 
     assert (answer.status_code, got, BODY_UNSENT in answer.extensions) == (200, [b"abcdef"], False)
 
@@ -296,9 +337,9 @@ def test_body_goes_out_when_the_server_asks_for_it(serving):
 def test_server_that_does_not_know_the_question_gets_the_body_all_the_same(serving, monkeypatch):
     """Who says nothing is not waited for."""
     monkeypatch.setattr(connection_module, "_CONTINUE_SECONDS", 0.01)
-    server, lane = serving(lambda server: server.answering(OK, body=6))
+    server, client = serving(lambda server: server.answering(OK, body=6))
 
-    assert lane.send(put(server, [b"abc", b"def"], 6, expect_continue=True)).status_code == 200
+    assert client.send(put(server, [b"abc", b"def"], 6, expect_continue=True)).status_code == 200
 
 
 def test_silence_is_what_times_out(serving):
@@ -324,13 +365,13 @@ def test_silence_is_what_times_out(serving):
 
         return run
 
-    server, lane = serving(trickle, hold)
+    server, client = serving(trickle, hold)
     slow = Request("GET", server.origin, "registry", "/", (), timeout_seconds=0.3)
 
-    assert body_of(lane.send(slow)) == content
-    lane.close()
+    assert body_of(client.send(slow)) == content
+    client.close()
     with pytest.raises(httpx.ReadTimeout):
-        lane.send(slow)
+        client.send(slow)
     silent.set()
 
 
@@ -360,12 +401,12 @@ def test_dribbling_is_no_better_than_silence(what, serving):
 
         return run
 
-    server, lane = serving(dribble)
+    server, client = serving(dribble)
     request = put(server, [b"x" * (1 << 20)] * 40, 40 << 20) if what == "request" else get(server)
     began = time.monotonic()
 
     with pytest.raises((httpx.ReadTimeout, httpx.WriteTimeout)):
-        body_of(lane.send(dataclasses.replace(request, timeout_seconds=0.3)))
+        body_of(client.send(dataclasses.replace(request, timeout_seconds=0.3)))
 
     over.set()
     assert time.monotonic() - began < 10, "it would have gone on for twenty seconds"
@@ -395,22 +436,22 @@ def test_endless_framing_is_an_error(what, serving):
 
         return run
 
-    server, lane = serving(endless)
+    server, client = serving(endless)
 
-    with pytest.raises(httpx.RemoteProtocolError, match="KiB of head"):
-        body_of(lane.send(get(server)))
+    with pytest.raises(HeadTooLargeError):
+        body_of(client.send(get(server)))
 
-    lane.close()
+    client.close()
     assert sent < 32 << 20
 
 
 def test_connection_opened_ahead_is_the_one_that_is_used(serving):
     """What was dialled ahead of need serves the first request."""
-    server, lane = serving(lambda server: server.answering(OK))
+    server, client = serving(lambda server: server.answering(OK))
 
-    lane.connect(server.origin, 5)
+    client.connect(server.origin, 5)
 
-    assert body_of(lane.send(get(server))) == b"ok"
+    assert body_of(client.send(get(server))) == b"ok"
 
 
 def test_tls_is_spoken_and_checked(serving, authority: trustme.CA):
@@ -419,20 +460,34 @@ def test_tls_is_spoken_and_checked(serving, authority: trustme.CA):
     authority.issue_cert("127.0.0.1").configure_cert(context)
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(trust)
-    server, lane = serving(lambda server: server.answering(OK, OK), tls=context, trust=trust)
+    server, client = serving(lambda server: server.answering(OK, OK), tls=context, trust=trust)
 
-    assert [body_of(lane.send(get(server))) for _ in range(2)] == [b"ok", b"ok"]
+    assert [body_of(client.send(get(server))) for _ in range(2)] == [b"ok", b"ok"]
+
+
+def test_tls_connection_opened_ahead_is_the_one_that_is_used(serving, authority: trustme.CA):
+    """The session tickets that TLS 1.3 sends after the handshake are not an answer."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(trust)
+    server, client = serving(lambda server: server.answering(OK), tls=context, trust=trust)
+
+    client.connect(server.origin, 5)
+    select.select([client._connections[server.origin]._socket._socket], [], [], 5)
+
+    assert body_of(client.send(get(server))) == b"ok"
 
 
 def test_certificate_nobody_trusts_ends_it(serving, authority: trustme.CA):
     """No byte of a request goes to whom the certificate does not prove."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    server, lane = serving(tls=context)
+    server, client = serving(tls=context)
     threading.Thread(target=lambda: contextlib.suppress(Exception).__enter__() or _handshake(server, context), daemon=True).start()
 
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-        lane.send(get(server))
+        client.send(get(server))
 
     assert server.heads == []
 
@@ -456,10 +511,10 @@ def test_answer_of_a_server_that_reads_no_further_counts(serving):
 
         return run
 
-    server, lane = serving(script)
+    server, client = serving(script)
     size = 64 << 20
 
-    answer = lane.send(Request("PUT", server.origin, "registry", "/u", (), iter([bytes(size)]), size, timeout_seconds=0.5))
+    answer = client.send(Request("PUT", server.origin, "registry", "/u", (), iter([bytes(size)]), size, timeout_seconds=0.5))
     body = body_of(answer)
     answered.set()
 
@@ -491,17 +546,17 @@ def test_connection_that_is_closed_while_the_body_is_waited_for_costs_nothing(no
 
         return run
 
-    server, lane = serving(closing, taking)
-    assert body_of(lane.send(get(server))) == b"ok"
+    server, client = serving(closing, taking)
+    assert body_of(client.send(get(server))) == b"ok"
 
     def pieces() -> Iterator[bytes]:
         closed.set()
         # The server's second script begins only once the first connection is closed.
         with contextlib.suppress(OSError):
-            select.select([lane._connections[server.origin]._live], [], [], 10)
+            select.select([client._connections[server.origin]._socket._socket], [], [], 10)
         yield b"abc"
 
-    assert body_of(lane.send(put(server, pieces(), 3))) == b"ok"
+    assert body_of(client.send(put(server, pieces(), 3))) == b"ok"
     assert got == [b"abc"]
 
 
@@ -519,9 +574,9 @@ def test_answer_may_take_longer_than_any_other_silence(serving):
 
         return run
 
-    server, lane = serving(script)
+    server, client = serving(script)
 
-    answer = lane.send(Request("PUT", server.origin, "registry", "/u", (), timeout_seconds=0.2, response_timeout_seconds=20))
+    answer = client.send(Request("PUT", server.origin, "registry", "/u", (), timeout_seconds=0.2, response_timeout_seconds=20))
     assert answer.status_code == 201
     with pytest.raises(httpx.ReadTimeout):
         answer.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import httpx
@@ -9,7 +10,8 @@ import pytest
 
 from imgsync.config.model import RegistriesConfig, RegistrySettings
 from imgsync.errors import InsecureError
-from imgsync.oci.http import ssrf_guard as guard_module
+from imgsync.oci.http import resolver as resolver_module
+from imgsync.oci.http.errors import ForbiddenAddressError
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.registries.clients import Registries
@@ -73,8 +75,8 @@ def test_public_registry_leads_to_no_private_address(host, dialled):
     """Neither by name nor by number, not even when one of several addresses is public; nothing is dialled."""
     backend = SsrfGuard([("public.example", 443)])
 
-    with pytest.raises(httpx.ConnectError, match=r"refused to follow a (public )?registry"):
-        backend.dial(host, 443)
+    with pytest.raises(ForbiddenAddressError, match=f"^{re.escape(host)} is at "):
+        backend.connect(host, 443)
     assert dialled == []
 
 
@@ -82,14 +84,14 @@ def test_public_registry_leads_to_no_private_address(host, dialled):
 def test_public_registry_leads_to_its_public_blobs(dialled, monkeypatch):
     """The address that was checked is the one dialled: a second answer of the name server moves nothing, and a third is checked like the first."""
     guard = SsrfGuard([("public.example", 443)])
-    guard.dial("cdn.example", 443)
+    guard.connect("cdn.example", 443)
     monkeypatch.setitem(NAMES, "cdn.example", ["127.0.0.1"])
-    guard.dial("cdn.example", 443)
+    guard.connect("cdn.example", 443)
     assert dialled == ["93.184.216.35"] * 2
 
-    monkeypatch.setattr(guard_module, "_KEPT_SECONDS", -1)
-    with pytest.raises(httpx.ConnectError, match=r"refused to follow a public registry to cdn\.example at the private address 127\.0\.0\.1"):
-        guard.dial("cdn.example", 443)
+    monkeypatch.setattr(resolver_module, "_KEEP_SECONDS", -1)
+    with pytest.raises(ForbiddenAddressError, match=r"^cdn\.example is at the private address 127\.0\.0\.1, while public\.example is public$"):
+        guard.connect("cdn.example", 443)
     assert dialled == ["93.184.216.35"] * 2
 
 
@@ -98,15 +100,15 @@ def test_public_registry_leads_to_its_public_blobs(dialled, monkeypatch):
 def test_private_address_of_its_own_opens_no_way_for_a_public_registry(addresses, dialled, monkeypatch):
     """Its own name server adds a private address, at once or later: it counts as public all the same, for the addresses are its to choose."""
     guard = SsrfGuard([("public.example", 443)])
-    guard.dial("public.example", 443)
+    guard.connect("public.example", 443)
     dialled.clear()
-    monkeypatch.setattr(guard_module, "_KEPT_SECONDS", -1)
+    monkeypatch.setattr(resolver_module, "_KEEP_SECONDS", -1)
     monkeypatch.setitem(NAMES, "public.example", addresses)
 
-    with pytest.raises(httpx.ConnectError, match="refused to follow a public registry"):
-        guard.dial("inside.example", 443)
-    with pytest.raises(httpx.ConnectError, match="refused to follow a public registry"):
-        (SsrfGuard([("public.example", 443)]) if len(addresses) > 1 else guard).dial("inside.example", 443)
+    with pytest.raises(ForbiddenAddressError, match="private address"):
+        guard.connect("inside.example", 443)
+    with pytest.raises(ForbiddenAddressError, match="private address"):
+        (SsrfGuard([("public.example", 443)]) if len(addresses) > 1 else guard).connect("inside.example", 443)
     assert dialled == []
 
 
@@ -114,18 +116,18 @@ def test_private_address_of_its_own_opens_no_way_for_a_public_registry(addresses
 @pytest.mark.parametrize("host", ["169.254.169.254", "metadata.example", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"])
 def test_nobody_leads_to_where_machines_are_told_who_they_are(host, dialled):
     """A private registry may lead to private addresses, but to no cloud's metadata; one that lives there is spoken to."""
-    with pytest.raises(httpx.ConnectError, match="where machines are told who they are"):
-        SsrfGuard([("private.example", 443)]).dial(host, 80)
+    with pytest.raises(ForbiddenAddressError, match="cloud metadata service"):
+        SsrfGuard([("private.example", 443)]).connect(host, 80)
     assert dialled == []
 
-    SsrfGuard([("169.254.7.7", 5000)]).dial("169.254.7.7", 5000)
+    SsrfGuard([("169.254.7.7", 5000)]).connect("169.254.7.7", 5000)
     assert dialled == ["169.254.7.7"]
 
 
 def test_private_registry_leads_where_it_likes(dialled):
     """A registry that is itself private, and whatever the operator named beside it, is not guarded."""
-    SsrfGuard([("private.example", 443)]).dial("inside.example", 443)
-    SsrfGuard([("public.example", 443), ("inside.example", 8443)]).dial("inside.example", 8443)
+    SsrfGuard([("private.example", 443)]).connect("inside.example", 443)
+    SsrfGuard([("public.example", 443), ("inside.example", 8443)]).connect("inside.example", 8443)
 
     assert dialled == ["10.0.0.5", "10.0.0.5"]
 
@@ -134,8 +136,8 @@ def test_named_port_is_all_that_is_trusted(dialled):
     """Another port of a private token server that was named is another host."""
     backend = SsrfGuard([("public.example", 443), ("inside.example", 8443)])
 
-    with pytest.raises(httpx.ConnectError, match="refused"):
-        backend.dial("inside.example", 22)
+    with pytest.raises(ForbiddenAddressError):
+        backend.connect("inside.example", 22)
 
 
 @pytest.mark.row("AUTH-04")
@@ -170,8 +172,8 @@ def test_dead_address_of_several_costs_five_seconds_once(monkeypatch):
     monkeypatch.setattr(socket, "create_connection", connect)
     guard = SsrfGuard([("two.example", 443)])
 
-    guard.dial("two.example", 443, 10.0)
-    guard.dial("two.example", 443, 10.0)
+    guard.connect("two.example", 443, 10.0)
+    guard.connect("two.example", 443, 10.0)
 
     assert dialled == [("10.0.0.1", 5.0), ("10.0.0.2", 5.0), ("10.0.0.2", 5.0)]
 
@@ -186,7 +188,7 @@ def test_name_that_does_not_resolve_is_told(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
     with pytest.raises(httpx.ConnectError, match=r"^gone\.example cannot be resolved: Name or service not known$"):
-        SsrfGuard([("gone.example", 443)]).dial("gone.example", 443, 10.0)
+        SsrfGuard([("gone.example", 443)]).connect("gone.example", 443, 10.0)
 
 
 @pytest.fixture
@@ -203,7 +205,7 @@ def sockets(monkeypatch):
         dialled.append((address[0], seconds))
         raise ConnectionRefusedError(111, "Connection refused")
 
-    monkeypatch.setattr(guard_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(resolver_module.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(socket, "create_connection", refuse)
     return told
@@ -217,7 +219,7 @@ def test_every_address_is_tried_before_a_host_is_given_up(sockets):
 
     for _ in range(2):
         with pytest.raises(httpx.ConnectError, match="Connection refused"):
-            guard.dial("three.example", 443)
+            guard.connect("three.example", 443)
 
     assert dialled == [("93.184.216.1", 5.0), ("93.184.216.2", 5.0), ("93.184.216.3", 5.0)] * 2
     assert asked == ["three.example"] * 2
@@ -230,12 +232,12 @@ def test_address_that_answers_comes_first_from_then_on(sockets, monkeypatch):
     refuse = socket.create_connection
     monkeypatch.setattr(socket, "create_connection", lambda address, seconds: object() if address[0].endswith(".3") else refuse(address, seconds))
     guard = SsrfGuard([("three.example", 443)])
-    guard.dial("three.example", 443, 2.0)
+    guard.connect("three.example", 443, 2.0)
     monkeypatch.setattr(socket, "create_connection", refuse)
     dialled.clear()
 
     with pytest.raises(httpx.ConnectError):
-        guard.dial("three.example", 443, 2.0)
+        guard.connect("three.example", 443, 2.0)
 
     assert dialled == [("93.184.216.3", 2.0), ("93.184.216.1", 2.0), ("93.184.216.2", 2.0)]
 
@@ -246,8 +248,8 @@ def test_single_address_may_take_its_time(dialled, monkeypatch):
     limits = []
     monkeypatch.setattr(socket, "create_connection", lambda _, seconds: limits.append(seconds))
 
-    SsrfGuard([("public.example", 443)]).dial("public.example", 443, 10.0)
-    SsrfGuard([("public.example", 443)]).dial("public.example", 443)
+    SsrfGuard([("public.example", 443)]).connect("public.example", 443, 10.0)
+    SsrfGuard([("public.example", 443)]).connect("public.example", 443)
 
     assert limits == [10.0, None]
 
@@ -262,7 +264,7 @@ def test_addresses_are_kept_for_half_a_minute(sockets, monkeypatch):
     lookups = []
     for moment in (0.0, 30.0, 30.5, 60.5, 61.0):
         clock[0] = moment
-        guard.dial("three.example", 443)
+        guard.connect("three.example", 443)
         lookups.append(len(asked))
 
     assert lookups == [1, 1, 2, 2, 3]
@@ -284,7 +286,7 @@ def test_lookup_that_failed_is_tried_by_whoever_comes_later(sockets, monkeypatch
     for moment in (0.0, 0.0, 0.5):
         clock[0] = moment
         with pytest.raises(httpx.ConnectError, match="Temporary failure"):
-            guard._addresses("gone.example", 443)
+            guard._resolver.resolve("gone.example", 443)
 
     assert asked == ["gone.example"] * 2
 
@@ -294,9 +296,9 @@ def test_lookup_that_failed_is_tried_by_whoever_comes_later(sockets, monkeypatch
 def test_name_that_no_name_server_can_be_asked_for_is_an_error(host):
     """Of its first hundred letters."""
     with pytest.raises(httpx.ConnectError) as caught:
-        SsrfGuard([(host, 443)]).dial(host, 443)
+        SsrfGuard([(host, 443)]).connect(host, 443)
 
-    assert str(caught.value) == f"{host[:100]!r} is no host name"
+    assert str(caught.value) == f"{host[:100]!r} is not a valid host name"
 
 
 @pytest.mark.row("AUTH-04", "AUTH-05")
@@ -311,8 +313,8 @@ def test_only_the_registry_s_own_addresses_make_it_a_public_one(own, leads, dial
     guard = SsrfGuard([own])
     monkeypatch.setitem(NAMES, leads[0], ["93.184.216.34"] if leads[0] != own[0] else ["10.0.0.9"])
 
-    guard.dial(*leads)
-    guard.dial("inside.example", 443)
+    guard.connect(*leads)
+    guard.connect("inside.example", 443)
 
     assert dialled[-1] == "10.0.0.5"
 
@@ -321,17 +323,17 @@ def test_only_the_registry_s_own_addresses_make_it_a_public_one(own, leads, dial
 def test_refusal_names_the_address_that_is_refused(dialled, monkeypatch):
     """The first of them."""
     monkeypatch.setitem(NAMES, "cdn.example", ["93.184.216.35", "10.0.0.7", "10.0.0.8"])
-    with pytest.raises(httpx.ConnectError, match=r"private address 10\.0\.0\.7$"):
-        SsrfGuard([("public.example", 443)]).dial("cdn.example", 443)
+    with pytest.raises(ForbiddenAddressError, match=r"private address 10\.0\.0\.7, "):
+        SsrfGuard([("public.example", 443)]).connect("cdn.example", 443)
 
     monkeypatch.setitem(NAMES, "cdn.example", ["93.184.216.35", "169.254.1.1", "169.254.1.2"])
-    with pytest.raises(httpx.ConnectError, match=r"at 169\.254\.1\.1, where machines"):
-        SsrfGuard([("public.example", 443)]).dial("cdn.example", 443)
+    with pytest.raises(ForbiddenAddressError, match=r"at 169\.254\.1\.1, the address of a cloud metadata service$"):
+        SsrfGuard([("public.example", 443)]).connect("cdn.example", 443)
 
 
 @pytest.mark.row("AUTH-04")
 def test_address_within_an_address_is_read_to_its_last_bit(dialled):
     """`64:ff9b::/96` holds an IPv4 address: one that differs in its last bit from a metadata server's is another."""
-    SsrfGuard([("private.example", 443)]).dial("64:ff9b::6464:64c9", 443)  # 100.100.100.201
-    with pytest.raises(httpx.ConnectError, match="where machines are told who they are"):
-        SsrfGuard([("private.example", 443)]).dial("64:ff9b::6464:64c8", 443)
+    SsrfGuard([("private.example", 443)]).connect("64:ff9b::6464:64c9", 443)  # 100.100.100.201
+    with pytest.raises(ForbiddenAddressError, match="cloud metadata service"):
+        SsrfGuard([("private.example", 443)]).connect("64:ff9b::6464:64c8", 443)

@@ -59,7 +59,7 @@ def test_error_shows_the_beginning_of_a_host_alone():
     with pytest.raises(httpx.InvalidURL) as caught:
         parse_url(f"https://{'^' * 5000}/")
 
-    assert str(caught.value) == f"'{'^' * 100}' is no host"
+    assert str(caught.value) == f"'{'^' * 100}' is not a valid host"
 
 
 @pytest.mark.parametrize(
