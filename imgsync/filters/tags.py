@@ -25,7 +25,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class TagFilter:
-    """The `tags` block of a mirror; empty tuples and None mean "not set"."""
+    """The `tags` block of a mirror; empty and None mean "not set"."""
 
     names: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class TagFilter:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One filter step: how many tags it left, and the dropped tags, sorted."""
+    """One filter step: the number of tags left, and those dropped."""
 
     name: str
     left: int
@@ -107,7 +107,7 @@ def _has_filters(tag_filter: TagFilter) -> bool:
 
 
 def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Iterator[tuple[str, set[str]]]:
-    """Yield the name of each configured step and the tags left after it."""
+    """Yield each configured step and the tags left after it."""
     left = listed
     versions = _Versions(tag_filter.extract)
     ranges = [parse_range(text) for text in tag_filter.semver]
@@ -134,13 +134,13 @@ def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedA
 
 
 def _keep_newest(tags: list[str], tag_filter: TagFilter, versions: _Versions, *, created_at: CreatedAt) -> list[str]:
-    """Return the newest tags by version; tags without a version rank below, by date."""
+    """Return the newest tags by version, then by date."""
     count = 1 if tag_filter.newest is None else tag_filter.newest
     lines: dict[object, list[str]] = defaultdict(list)
     undated = [tag for tag in tags if versions.parse(tag) is None]
     dates = created_at(undated) if undated else {}
     for tag in tags:
-        lines[_release_line(versions.parse(tag), tag_filter.newest_per)].append(tag)
+        lines[_find_release_line(versions.parse(tag), tag_filter.newest_per)].append(tag)
 
     def rank(tag: str) -> tuple[object, ...]:
         version = versions.parse(tag)
@@ -151,7 +151,7 @@ def _keep_newest(tags: list[str], tag_filter: TagFilter, versions: _Versions, *,
     return [tag for line in lines.values() for tag in sorted(line, key=rank, reverse=True)[:count]]
 
 
-def _release_line(version: Version | None, newest_per: str | None) -> object:
+def _find_release_line(version: Version | None, newest_per: str | None) -> object:
     if newest_per is None:
         return None
     if version is None:

@@ -20,9 +20,9 @@ _LONGEST_NUMBER = 24
 
 def parse_version(text: str) -> Version | None:
     """
-    Parse a version such as `v1.2`; None for others, such as `01.2`, `1.2.3.4`.
+    Parse a version such as `v1.2`; None if malformed.
 
-    A leading `v` is ignored; missing parts are 0.
+    `01.2` and `1.2.3.4` are malformed. A leading `v` is ignored; missing parts are 0.
     """
     found = _VERSION.fullmatch(text)
     if found is None:

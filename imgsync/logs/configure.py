@@ -1,7 +1,7 @@
 """
-Set up structlog: one JSON object per line, or readable lines on a terminal.
+Set up structlog.
 
-Secrets are redacted here, in one place. Spec: design.md §5.
+Writes one JSON object per line, or readable lines on a terminal. Secrets are redacted here, in one place. Spec: design.md §5.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
         _drop_empty_hint,
-        *(_console_processors(stream) if console else _json_processors()),
+        *(_build_console_processors(stream) if console else _build_json_processors()),
     ]
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level or _default_level(console=console, stream=stream)]),
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level or _choose_level(console=console, stream=stream)]),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stream)),
         cache_logger_on_first_use=False,
     )
@@ -61,17 +61,17 @@ def is_console(form: str, stream: Stream) -> bool:
     return form == "console" or (form == "auto" and stream.isatty())
 
 
-def _console_processors(stream: Stream) -> list[Any]:
+def _build_console_processors(stream: Stream) -> list[Any]:
     colours = stream.isatty() and not os.environ.get("NO_COLOR")
     renderer = structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)
     return [lambda _logger, _name, event: {key: _sanitize_value(value) for key, value in event.items()}, renderer]
 
 
-def _json_processors() -> list[Any]:
+def _build_json_processors() -> list[Any]:
     return [_order_fields, structlog.processors.JSONRenderer(ensure_ascii=True), lambda _logger, _name, line: sanitize_json(line)]
 
 
-def _default_level(*, console: bool, stream: Stream) -> str:
+def _choose_level(*, console: bool, stream: Stream) -> str:
     # On a terminal, progress bars and the report already show what "info" logs.
     return "warning" if console and stream.isatty() else "info"
 
@@ -88,7 +88,8 @@ def _order_fields(_logger: object, _name: str, event: _Event) -> _Event:
 
 
 def _sanitize_value(value: object) -> object:
-    """Sanitize all text in a field; the rendered line has structlog's colour escapes."""
+    """Sanitize all text in a field."""
+    # Not the rendered line: structlog adds escapes for colours.
     if isinstance(value, str):
         return sanitize_line(value)
     if isinstance(value, dict):

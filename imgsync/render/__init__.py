@@ -1,1 +1,1 @@
-"""Values in, strings out: plans and reports for people and for machines. Prints nothing."""
+"""Render plans, reports and errors as text; prints nothing."""

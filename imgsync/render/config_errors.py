@@ -21,13 +21,13 @@ def render_annotations(errors: Iterable[FileError]) -> list[str]:
     for error in errors:
         message = f"{error.path}: {error.message}" if error.path else error.message
         text = sanitize_short(f"{message} ({error.hint})" if error.hint else message)
-        found.append(f"::error file={_property(error.file)},line={error.line},col={error.column},title=imgsync::{_data(text)}")
+        found.append(f"::error file={_escape_property(error.file)},line={error.line},col={error.column},title=imgsync::{_escape_data(text)}")
     return found
 
 
-def _data(text: str) -> str:
+def _escape_data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(text: str) -> str:
-    return _data(sanitize_line(text)).replace(":", "%3A").replace(",", "%2C")
+def _escape_property(text: str) -> str:
+    return _escape_data(sanitize_line(text)).replace(":", "%3A").replace(",", "%2C")

@@ -1,4 +1,4 @@
-"""The three numbers of GitLab's merge-request widget (`artifacts:reports:terraform`)."""
+"""A plan for GitLab's merge-request widget (`artifacts:reports:terraform`)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from imgsync.plan.model import Plan
 
 
 def render_gitlab_summary(plan: Plan) -> dict[str, int]:
-    """Return how many tags are to be created, updated and deleted; GitLab requires all three."""
+    """Return the three numbers that GitLab requires."""
     counts = plan.counts
     return {name: counts[name] for name in ("create", "update", "delete")}

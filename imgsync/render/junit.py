@@ -1,7 +1,7 @@
 """
-A report as JUnit XML, which GitLab, Jenkins and others show as tests.
+A report as JUnit XML.
 
-A suite per mirror, a case per destination reference.
+GitLab, Jenkins and others show it as tests. A suite per mirror, a case per destination reference.
 """
 
 from __future__ import annotations

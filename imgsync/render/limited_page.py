@@ -21,10 +21,21 @@ _NUMBER_RESERVE = 12
 
 
 class Block:
-    """A head, entries, inner blocks and a tail; empty until an entry is added."""
+    """A part of a page; empty until an entry is added."""
 
     def __init__(self, *, head: str = "", tail: str = "", more: str = "", inside: Block | None = None) -> None:
-        """Create a block; *more* is shown after a part of the entries, `{}` is how many are missing."""
+        """
+        Create a block.
+
+        Args:
+            head: The text before the entries.
+
+            tail: The text after the entries and inner blocks.
+
+            more: The line shown when entries were omitted; `{}` is their number.
+
+            inside: The block that contains this one.
+        """
         self._head = head
         self._tail = tail
         self._more = more
@@ -105,11 +116,12 @@ def render_limited_page(opening: str, blocks: Sequence[Block], entries: Iterable
     if limit < _MIN_LIMIT:
         raise ValueError(f"the limit must be at least {_MIN_LIMIT} characters, not {limit}")
     omitted = _fill(entries, room=limit - count_characters(opening) - _CLOSING_RESERVE)
-    return "".join([opening, *map(str, blocks), *_closing_line(omitted, kinds, shown_by)])
+    return "".join([opening, *map(str, blocks), *_render_closing_line(omitted, kinds, shown_by)])
 
 
 def count_characters(text: str) -> int:
-    """Return the length of *text* in UTF-16 units, as the strictest sites count."""
+    """Return the length of *text* in UTF-16 units."""
+    # Sites count characters, code points or UTF-16 units; the last is the largest.
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -131,7 +143,7 @@ def _fill(entries: Iterable[Entry], *, room: int) -> Counter[str]:
     return omitted
 
 
-def _closing_line(omitted: Counter[str], kinds: Sequence[str], shown_by: str) -> Iterator[str]:
+def _render_closing_line(omitted: Counter[str], kinds: Sequence[str], shown_by: str) -> Iterator[str]:
     if omitted:
         more = ", ".join(format_count(omitted[kind], f"more {kind}") for kind in kinds if omitted[kind])
         yield f"\n… and {more} {'was' if omitted.total() == 1 else 'were'} left out; `{shown_by}` shows all.\n"

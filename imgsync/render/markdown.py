@@ -22,12 +22,12 @@ _PLAIN = re.compile(rf"(?:{_WORD}|\((?:{_WORD}|[0-9]{{1,6}})\))[,.;:]?|[0-9]{{1,
 
 
 def format_code(text: str, *, in_table: bool = False) -> str:
-    """Return *text* as a code span, pipes escaped in a table; "" if empty."""
-    return _span(_clip(sanitize_short(text)), in_table=in_table)
+    """Return *text* as a code span; "" if empty."""
+    return _wrap_code(_clip(sanitize_short(text)), in_table=in_table)
 
 
-def _span(shown: str, *, in_table: bool) -> str:
-    """Return sanitized text as a code span; sanitizing again would treat it as a line."""
+def _wrap_code(shown: str, *, in_table: bool) -> str:
+    """Return sanitized text as a code span."""
     if not shown:
         return ""
     runs = {len(run) for run in _TICKS.findall(shown)}
@@ -43,7 +43,7 @@ def format_prose(text: str, *, in_table: bool = False) -> str:
     found = []
     for plain, words in itertools.groupby(_clip(sanitize_short(text)).split(), key=lambda word: _PLAIN.fullmatch(word) is not None):
         joined = " ".join(words)
-        found.append(joined if plain else _span(joined, in_table=in_table))
+        found.append(joined if plain else _wrap_code(joined, in_table=in_table))
     return " ".join(found)
 
 

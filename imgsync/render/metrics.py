@@ -1,8 +1,8 @@
 """
-A run as Prometheus metrics, for node exporter's textfile collector or a Pushgateway.
+A run as Prometheus metrics.
 
-All metrics are gauges of the last run; each run replaces the file. Labels are mirrors, registries and fixed words. Tags and digests are
-never labels, because that would create too many series.
+For the textfile collector of node exporter, or a Pushgateway. All metrics are gauges of the last run; each run replaces the file.
+Labels are mirrors, registries and fixed words, never tags or digests: those would create too many series.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 
 @dataclass(frozen=True, slots=True)
 class MirrorSection:
-    """One mirror: its notes, changes and errors, in the order of the plan."""
+    """The notes, changes and errors of one mirror, in plan order."""
 
     notes: MirrorNotes
     changes: tuple[Change, ...]
@@ -23,7 +23,8 @@ class MirrorSection:
 
 
 def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
-    """Return a section per mirror; a saved plan may lack the notes of one."""
+    """Return a section per mirror."""
+    # A saved plan may lack the notes of a mirror.
     changes: defaultdict[str, list[Change]] = defaultdict(list)
     errors: defaultdict[str, list[PlanError]] = defaultdict(list)
     for change in plan.changes:

@@ -1,5 +1,5 @@
 """
-A plan as Markdown, for a comment on a pull or merge request.
+A plan as Markdown, for a pull or merge request.
 
 Errors and refusals come first, then each mirror, folded. Spec: design.md §3.
 """
@@ -31,7 +31,9 @@ _Rows = list[tuple[MirrorSection, Block]]
 
 def render_plan_markdown(plan: Plan, *, limit: int = 60_000, explain: bool = False, show_kept: bool = False) -> str:
     """
-    Return *plan* as Markdown; the first line is a marker to find the comment.
+    Return *plan* as Markdown.
+
+    The first line is a marker to find the comment again.
 
     Args:
         plan: The plan.
@@ -47,10 +49,10 @@ def render_plan_markdown(plan: Plan, *, limit: int = 60_000, explain: bool = Fal
     """
     page = _Page(plan, explain=explain, show_kept=show_kept)
     kinds = ("change", "error", "note")
-    return render_limited_page(_opening(plan), page.blocks, page.entries(), limit=limit, kinds=kinds, shown_by="imgsync show plan.json")
+    return render_limited_page(_render_opening(plan), page.blocks, page.yield_entries(), limit=limit, kinds=kinds, shown_by="imgsync show plan.json")
 
 
-def _opening(plan: Plan) -> str:
+def _render_opening(plan: Plan) -> str:
     unchanged = is_unchanged(plan)
     heading = f"### imgsync plan `{plan.id}` — {'no changes' if unchanged else ', '.join(format_counts(plan))}"
     transfer = [] if unchanged else [f"Transfer **{format_bytes(plan.transfer_bytes)}** (blobs counted once per destination registry)"]
@@ -74,41 +76,41 @@ class _Page:
         self._refused = Block(head=f"\n> [!CAUTION]\n{refused}\n", more="> - … and {} more refused\n")
         self._errors = Block(head=f"\n**{format_count(len(plan.errors), 'error')}**; these references are not planned:\n\n", more="- … and {} more errors\n")
         self._prune = Block(head=f"\n{prune}| | tag | mirror | why |\n|---|---|---|---|\n", tail="\n</details>\n", more="\n… and {} more to delete.\n")
-        self._mirrors = [(section, Block(head=_summary(section), tail="\n</details>\n")) for section in group_by_mirror(plan)]
+        self._mirrors = [(section, Block(head=_render_summary(section), tail="\n</details>\n")) for section in group_by_mirror(plan)]
 
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks in reading order."""
         return self._pulls, self._refused, self._errors, self._prune, *(block for _, block in self._mirrors)
 
-    def entries(self) -> Iterator[Entry]:
+    def yield_entries(self) -> Iterator[Entry]:
         """Yield every line, the most important first."""
         plan = self._plan
-        yield from (Entry(self._refused, partial(_refused_line, change), "change") for change in plan.changes if change.action is Action.REFUSE)
-        yield from (Entry(self._errors, partial(_error_line, error), "error") for error in plan.errors)
-        yield from (Entry(self._pulls, partial(_pulls_line, cost), "note") for cost in plan.pulls)
+        yield from (Entry(self._refused, partial(_render_refusal, change), "change") for change in plan.changes if change.action is Action.REFUSE)
+        yield from (Entry(self._errors, partial(_render_error, error), "error") for error in plan.errors)
+        yield from (Entry(self._pulls, partial(_render_pulls, cost), "note") for cost in plan.pulls)
         notes = [(section, Block(head="\n", inside=shell)) for section, shell in self._mirrors]
         tables = [(section, Block(head=f"\n{_HEADINGS}", more=_MORE, inside=shell)) for section, shell in self._mirrors]
-        yield from (Entry(block, partial(_note_line, text), "note") for section, block in notes for text in _notes(section))
-        yield from (Entry(self._prune, partial(_delete_row, change), "change") for change in plan.changes if change.action is Action.DELETE)
+        yield from (Entry(block, partial(_render_note, text), "note") for section, block in notes for text in _list_notes(section))
+        yield from (Entry(self._prune, partial(_render_delete_row, change), "change") for change in plan.changes if change.action is Action.DELETE)
         for action in _IMPORTANCE:
-            yield from self._rows(tables, action)
+            yield from self._yield_rows(tables, action)
         if self._explain:
             steps = [(section, Block(head="\n", more="- … and {} more steps\n", inside=shell)) for section, shell in self._mirrors]
-            yield from (Entry(block, partial(_step_line, step), "note") for section, block in steps for step in section.notes.steps)
+            yield from (Entry(block, partial(_render_step, step), "note") for section, block in steps for step in section.notes.steps)
         # Also listed above, so omitting them loses nothing.
-        yield from self._rows(tables, Action.REFUSE, counts_as="")
+        yield from self._yield_rows(tables, Action.REFUSE, counts_as="")
         if self._show_kept:
-            yield from self._rows(tables, Action.KEEP)
+            yield from self._yield_rows(tables, Action.KEEP)
 
-    def _rows(self, tables: _Rows, action: Action, *, counts_as: str = "change") -> Iterator[Entry]:
+    def _yield_rows(self, tables: _Rows, action: Action, *, counts_as: str = "change") -> Iterator[Entry]:
         now, position = self._plan.created_at, _ROWS.index(action)
         for section, block in tables:
             for change in section.select(action):
-                yield Entry(block, partial(_row, change, section.notes.destinations, now=now), counts_as, position)
+                yield Entry(block, partial(_render_row, change, section.notes.destinations, now=now), counts_as, position)
 
 
-def _summary(section: MirrorSection) -> str:
+def _render_summary(section: MirrorSection) -> str:
     notes = section.notes
     has_problems = section.errors or section.select(Action.REFUSE)
     way = f"{format_html_code(notes.source)} → {', '.join(map(format_html_code, notes.destinations[:3]))}{' …' if len(notes.destinations) > 3 else ''}"
@@ -124,33 +126,33 @@ def _summary(section: MirrorSection) -> str:
     return f"\n<details{' open' if has_problems else ''}><summary>{' · '.join(parts)}</summary>\n"
 
 
-def _notes(section: MirrorSection) -> list[str]:
+def _list_notes(section: MirrorSection) -> list[str]:
     suspended = ["suspended: nothing is planned"] if section.notes.suspended else []
     return [*suspended, *section.notes.notes]
 
 
-def _note_line(text: str) -> str:
+def _render_note(text: str) -> str:
     return f"- {format_prose(text)}"
 
 
-def _pulls_line(cost: PullCost) -> str:
+def _render_pulls(cost: PullCost) -> str:
     return f"- {format_code(cost.registry)} limits pulls: {format_pulls(cost)}."
 
 
-def _refused_line(change: Change) -> str:
+def _render_refusal(change: Change) -> str:
     return f"> - {format_code(str(change.destination))} (mirror {format_code(change.mirror)}): {format_prose(change.reason)}"
 
 
-def _error_line(error: PlanError) -> str:
+def _render_error(error: PlanError) -> str:
     return format_error(error, aside="; left for a later run" if error.later else "")
 
 
-def _delete_row(change: Change) -> str:
+def _render_delete_row(change: Change) -> str:
     cells = (format_code(str(change.destination), in_table=True), format_code(change.mirror, in_table=True), format_prose(change.reason, in_table=True))
     return f"| - delete | {' | '.join(cells)} |"
 
 
-def _row(change: Change, destinations: tuple[str, ...], *, now: str) -> str:
+def _render_row(change: Change, destinations: tuple[str, ...], *, now: str) -> str:
     name, elsewhere = split_image_name(change, destinations)
     image = " → ".join(format_code(text, in_table=True) for text in (name, elsewhere) if text)
     digests = (change.destination_digest, change.source_digest)
@@ -160,7 +162,7 @@ def _row(change: Change, destinations: tuple[str, ...], *, now: str) -> str:
     return f"| {change.action.glyph} {word} | {image} | {moved} | {size} | {format_prose(describe_reason(change, now=now), in_table=True)} |"
 
 
-def _step_line(step: FilterStep) -> str:
+def _render_step(step: FilterStep) -> str:
     shown = " ".join(format_code(tag[:128]) for tag in step.dropped[:_DROPPED_SHOWN])
     more = f" … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
     dropped = f", {len(step.dropped)} dropped: {shown}{more}" if step.dropped else ""

@@ -14,14 +14,14 @@ _UNTIL = re.compile(r"\buntil (\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:Z|\+00:0
 
 
 def format_counts(plan: Plan) -> list[str]:
-    """Return counts of actions and errors: `1 to create`, `0 to update`, `1 error`."""
+    """Return counts of actions and errors, such as `1 to create`."""
     counts = plan.counts
     found = [f"{counts[name]} {phrase}" for name, phrase in _PHRASES.items() if counts[name] or name in _ALWAYS_SHOWN]
     return [*found, *([format_count(len(plan.errors), "error")] if plan.errors else [])]
 
 
 def describe_action(action: Action) -> str:
-    """Return *action* as a phrase: `to create`, `on hold`, `refused`, `up to date`."""
+    """Return *action* as a phrase, such as `to create` or `refused`."""
     return _PHRASES.get(action.value, "up to date")
 
 
@@ -72,6 +72,6 @@ def _format_time_left(reason: str, *, now: str) -> str:
 
 
 def describe_reason(change: Change, *, now: str) -> str:
-    """Return the reason of *change*, with the time left if it is on hold."""
+    """Return the reason of *change*, with the time left if held."""
     left = _format_time_left(change.reason, now=now) if change.action is Action.HOLD else ""
     return f"{change.reason} ({left})" if left else change.reason

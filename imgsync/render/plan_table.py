@@ -19,30 +19,30 @@ _FOLDED_LINES = 20
 
 def render_plan_table(plan: Plan, *, show_kept: bool, explain: bool) -> str:
     """Return *plan* as text; *show_kept* lists kept tags and unfolds long lists."""
-    return "\n".join(_lines(plan, show_kept=show_kept, explain=explain)) + "\n"
+    return "\n".join(_render_lines(plan, show_kept=show_kept, explain=explain)) + "\n"
 
 
-def _lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
+def _render_lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
     for section in group_by_mirror(plan):
         notes = section.notes
         if not (notes.suspended or section.errors or explain or show_kept or any(change.action is not Action.KEEP for change in section.changes)):
             continue
-        yield _heading(section)
+        yield _render_heading(section)
         if notes.suspended:
             yield "    suspended: nothing is planned"
-        yield from _change_lines(section, show_all=show_kept, now=plan.created_at)
+        yield from _render_changes(section, show_all=show_kept, now=plan.created_at)
         for error in section.errors:
             yield f"  x {sanitize_short(error.reference)}   error   {sanitize_short(error.message)}"
             if error.hint:
                 yield f"      hint: {sanitize_short(error.hint)}"
         yield from (f"    note: {sanitize_short(note)}" for note in notes.notes)
         if explain:
-            yield from _step_lines(section)
+            yield from _render_steps(section)
         yield ""
-    yield from _summary(plan)
+    yield from _render_summary(plan)
 
 
-def _heading(section: MirrorSection) -> str:
+def _render_heading(section: MirrorSection) -> str:
     notes = section.notes
     if not notes.file:
         return sanitize_short(notes.mirror) or "no mirror"
@@ -50,7 +50,7 @@ def _heading(section: MirrorSection) -> str:
     return f"{sanitize_short(notes.mirror)}   {way}   {sanitize_short(notes.file)}:{notes.line}"
 
 
-def _change_lines(section: MirrorSection, *, show_all: bool, now: str) -> Iterator[str]:
+def _render_changes(section: MirrorSection, *, show_all: bool, now: str) -> Iterator[str]:
     kept = section.select(Action.KEEP)
     others = [change for change in section.changes if change.action is not Action.DELETE and (show_all or change.action is not Action.KEEP)]
     yield from _fold(others, section.notes.destinations, show_all=show_all, now=now)
@@ -63,7 +63,7 @@ def _change_lines(section: MirrorSection, *, show_all: bool, now: str) -> Iterat
 
 
 def _fold(changes: Sequence[Change], destinations: tuple[str, ...], *, show_all: bool, now: str) -> Iterator[str]:
-    """Yield a line per change; for an action with very many, the first and a count."""
+    """Yield a line per change; fold actions with many changes."""
     counts = Counter(change.action for change in changes)
     folded = {action for action, count in counts.items() if count > _MAX_LINES and not show_all}
     seen: Counter[Action] = Counter()
@@ -71,7 +71,7 @@ def _fold(changes: Sequence[Change], destinations: tuple[str, ...], *, show_all:
     for change in changes:
         seen[change.action] += 1
         if change.action not in folded or seen[change.action] <= _FOLDED_LINES:
-            shown.append((change, _name(change, destinations)))
+            shown.append((change, _format_name(change, destinations)))
     width = max((len(name) for _, name in shown), default=0)
     last = {change.action: number for number, (change, _) in enumerate(shown)}
     for number, (change, name) in enumerate(shown):
@@ -81,12 +81,12 @@ def _fold(changes: Sequence[Change], destinations: tuple[str, ...], *, show_all:
             yield f"    … and {counts[change.action] - _FOLDED_LINES} more {describe_action(change.action)} (imgsync plan --all lists them)"
 
 
-def _name(change: Change, destinations: tuple[str, ...]) -> str:
+def _format_name(change: Change, destinations: tuple[str, ...]) -> str:
     name, elsewhere = split_image_name(change, destinations)
     return f"{sanitize_short(name)} → {sanitize_short(elsewhere)}" if elsewhere else sanitize_short(name)
 
 
-def _step_lines(section: MirrorSection) -> Iterator[str]:
+def _render_steps(section: MirrorSection) -> Iterator[str]:
     for step in section.notes.steps:
         yield f"    {sanitize_short(step.repository)}   {sanitize_short(step.step)}: {step.left} left{_format_dropped(step)}"
 
@@ -99,7 +99,7 @@ def _format_dropped(step: FilterStep) -> str:
     return f", {len(step.dropped)} dropped: {names}{more}"
 
 
-def _summary(plan: Plan) -> Iterator[str]:
+def _render_summary(plan: Plan) -> Iterator[str]:
     spent = ", ".join([*format_requests(plan), format_duration(plan.seconds)])
     kept = plan.counts["keep"]
     if is_unchanged(plan):

@@ -81,16 +81,16 @@ def render_report_html(report: Report) -> str:
         plan_id=sanitize_short(report.plan_id),
         created_at=sanitize_short(report.created_at),
         version=__version__,
-        verdict=_verdict(report),
+        verdict=_format_verdict(report),
         is_good=not (report.errors or any(report.count(result) for result in (*_BAD, Result.REMAINING))),
-        totals=_totals(report),
+        totals=_build_totals(report),
         notes=[sanitize_short(note) for note in report.notes],
-        tables=[table for table in _tables(report) if table.rows],
-        charts=[chart for chart in _charts(report) if chart.bars],
+        tables=[table for table in _build_tables(report) if table.rows],
+        charts=[chart for chart in _build_charts(report) if chart.bars],
     )
 
 
-def _verdict(report: Report) -> str:
+def _format_verdict(report: Report) -> str:
     counts = Counter(outcome.result for outcome in report.outcomes)
     bad = [f"{counts[result]} {result}" for result in _BAD if counts[result]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
@@ -98,67 +98,67 @@ def _verdict(report: Report) -> str:
     return ", ".join([*bad, *errors, *left]) or "Nothing failed"
 
 
-def _totals(report: Report) -> list[tuple[str, str]]:
+def _build_totals(report: Report) -> list[tuple[str, str]]:
     counts = Counter(outcome.result for outcome in report.outcomes)
     results = [(result.capitalize(), str(counts[result])) for result in _RESULTS]
     blobs = f"{report.total('blobs_copied')} copied, {report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already at the destination"
     return [*results, ("Transferred", format_bytes(report.total("bytes_copied"))), ("Blobs", blobs), ("Duration", format_duration(report.seconds))]
 
 
-def _tables(report: Report) -> Iterator[_Table]:
+def _build_tables(report: Report) -> Iterator[_Table]:
     by_result: defaultdict[Result, list[Outcome]] = defaultdict(list)
     for outcome in report.outcomes:
         by_result[outcome.result].append(outcome)
     stopped = f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}). Run it again to continue."
-    yield _table("failed", "Failed", "", _FAILURE, by_result[Result.FAILED], _failure_cells)
-    yield _table("errors", "Could not be planned", "", _ERROR, report.errors, _error_cells)
-    yield _table("remaining", "Left for the next run", stopped, _IMAGE, by_result[Result.REMAINING], _image_cells)
-    yield _table("refused", "Refused", "The destination stays unchanged.", (*_IMAGE, *_WHY), by_result[Result.REFUSED], _refused_cells)
-    yield _table("deleted", "Deleted", "", (*_IMAGE, *_WHY), by_result[Result.DELETED], _make_reason_cells(""))
-    yield _table("held", "On hold", "", (*_IMAGE, *_WHY), by_result[Result.HELD], _make_reason_cells(report.created_at))
-    yield _table("copied", "Copied", "", _COPY, by_result[Result.COPIED], _copied_cells)
+    yield _build_table("failed", "Failed", "", _FAILURE, by_result[Result.FAILED], _list_failure_cells)
+    yield _build_table("errors", "Could not be planned", "", _ERROR, report.errors, _list_error_cells)
+    yield _build_table("remaining", "Left for the next run", stopped, _IMAGE, by_result[Result.REMAINING], _list_image_cells)
+    yield _build_table("refused", "Refused", "The destination stays unchanged.", (*_IMAGE, *_WHY), by_result[Result.REFUSED], _list_refused_cells)
+    yield _build_table("deleted", "Deleted", "", (*_IMAGE, *_WHY), by_result[Result.DELETED], _make_reason_cells(""))
+    yield _build_table("held", "On hold", "", (*_IMAGE, *_WHY), by_result[Result.HELD], _make_reason_cells(report.created_at))
+    yield _build_table("copied", "Copied", "", _COPY, by_result[Result.COPIED], _list_copied_cells)
 
 
-def _table(name: str, title: str, lead: str, columns: tuple[_Column, ...], items: Sequence[_Row], cells: Callable[[_Row], tuple[str, ...]]) -> _Table:
+def _build_table(name: str, title: str, lead: str, columns: tuple[_Column, ...], items: Sequence[_Row], cells: Callable[[_Row], tuple[str, ...]]) -> _Table:
     rows = tuple(tuple(sanitize_short(cell) for cell in cells(one)) for one in items[:_MAX_ROWS])
     return _Table(name, f"{title} ({len(items)})", lead, columns, rows, len(items) - len(rows))
 
 
-def _failure_cells(outcome: Outcome) -> tuple[str, ...]:
+def _list_failure_cells(outcome: Outcome) -> tuple[str, ...]:
     return str(outcome.change.source), str(outcome.change.destination), outcome.change.mirror, outcome.error or "", outcome.hint
 
 
-def _error_cells(error: PlanError) -> tuple[str, ...]:
+def _list_error_cells(error: PlanError) -> tuple[str, ...]:
     return error.reference, error.mirror, error.message, error.hint
 
 
-def _image_cells(outcome: Outcome) -> tuple[str, ...]:
+def _list_image_cells(outcome: Outcome) -> tuple[str, ...]:
     return str(outcome.change.destination), outcome.change.mirror
 
 
-def _refused_cells(outcome: Outcome) -> tuple[str, ...]:
-    return *_image_cells(outcome), outcome.error or outcome.change.reason
+def _list_refused_cells(outcome: Outcome) -> tuple[str, ...]:
+    return *_list_image_cells(outcome), outcome.error or outcome.change.reason
 
 
 def _make_reason_cells(now: str) -> Callable[[Outcome], tuple[str, ...]]:
-    return lambda outcome: (*_image_cells(outcome), describe_reason(outcome.change, now=now))
+    return lambda outcome: (*_list_image_cells(outcome), describe_reason(outcome.change, now=now))
 
 
-def _copied_cells(outcome: Outcome) -> tuple[str, ...]:
-    return *_image_cells(outcome), shorten_digest(outcome.digest or ""), format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
+def _list_copied_cells(outcome: Outcome) -> tuple[str, ...]:
+    return *_list_image_cells(outcome), shorten_digest(outcome.digest or ""), format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
 
 
-def _charts(report: Report) -> Iterator[_Chart]:
+def _build_charts(report: Report) -> Iterator[_Chart]:
     mirrors: Counter[str] = Counter()
     images: Counter[str] = Counter()
     for outcome in report.outcomes:
         mirrors[outcome.change.mirror] += outcome.bytes_copied
         images[str(outcome.change.destination)] += outcome.bytes_copied
-    yield _chart("Transferred per mirror", mirrors)
-    yield _chart("Largest transfers", images)
+    yield _build_chart("Transferred per mirror", mirrors)
+    yield _build_chart("Largest transfers", images)
 
 
-def _chart(title: str, sizes: Counter[str]) -> _Chart:
+def _build_chart(title: str, sizes: Counter[str]) -> _Chart:
     shown = [(name, size) for name, size in sizes.most_common(_MAX_BARS) if size > 0]
     rest = sum(size for size in sizes.values()) - sum(size for _, size in shown)
     others = len([size for size in sizes.values() if size > 0]) - len(shown)

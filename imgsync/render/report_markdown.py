@@ -1,4 +1,4 @@
-"""A report as Markdown, for a comment or a job summary: failures first."""
+"""A report as Markdown, for comments and job summaries."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _RESULTS = (Result.FAILED, Result.REMAINING, Result.REFUSED, Result.DELETED, Res
 
 def render_report_markdown(report: Report, *, limit: int = 60_000) -> str:
     """
-    Return *report* as Markdown; the first line is a marker to find the comment.
+    Return *report* as Markdown.
 
-    Kept tags are only counted. The least important lines are omitted first: copied, held, deleted, …
+    The first line is a marker to find the comment again. Kept tags are only counted. The least important lines are omitted first: copied, held, deleted, …
 
     Args:
         report: The report.
@@ -35,10 +35,10 @@ def render_report_markdown(report: Report, *, limit: int = 60_000) -> str:
     """
     page = _Page(report)
     kinds = ("outcome", "error", "note")
-    return render_limited_page(_opening(report), page.blocks, page.entries(), limit=limit, kinds=kinds, shown_by="imgsync show report.json")
+    return render_limited_page(_render_opening(report), page.blocks, page.yield_entries(), limit=limit, kinds=kinds, shown_by="imgsync show report.json")
 
 
-def _opening(report: Report) -> str:
+def _render_opening(report: Report) -> str:
     counts = Counter(outcome.result for outcome in report.outcomes)
     found = [f"{counts[word]} {word}" for word in _RESULTS if counts[word]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
@@ -47,10 +47,10 @@ def _opening(report: Report) -> str:
     others = f"{report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already at the destination"
     ended = [f"ended {format_code(report.created_at[:40])}"] if report.created_at else []
     facts = " · ".join([f"{transferred}; {others}", format_duration(report.seconds), *ended, f"imgsync {__version__}"])
-    return f"{MARKER}\n{heading}\n\n{facts}\n{_stopped(report, counts[Result.REMAINING])}"
+    return f"{MARKER}\n{heading}\n\n{facts}\n{_render_stopped(report, counts[Result.REMAINING])}"
 
 
-def _stopped(report: Report, remaining: int) -> str:
+def _render_stopped(report: Report, remaining: int) -> str:
     if not remaining:
         return ""
     reason = format_prose(report.stopped[:100]) or "an image failed"
@@ -63,11 +63,11 @@ class _Page:
         self._now = report.created_at
         self._failed = Block(head="\n**Failed**\n\n", more="- … and {} more failed\n")
         self._errors = Block(head="\n**Could not be planned**\n\n", more="- … and {} more errors\n")
-        self._remaining = _table("Left for the next run", "| image | mirror |\n|---|---|\n")
+        self._remaining = _build_table("Left for the next run", "| image | mirror |\n|---|---|\n")
         self._refused = Block(head="\n> [!CAUTION]\n> **Refused**; the destination stays unchanged:\n", more="> - … and {} more refused\n")
-        self._deleted = _table("Deleted", "| tag | mirror | why |\n|---|---|---|\n")
-        self._held = _table("On hold", "| image | mirror | why |\n|---|---|---|\n")
-        self._copied = _table("Copied", "| image | mirror | digest | transferred | duration |\n|---|---|---|--:|--:|\n")
+        self._deleted = _build_table("Deleted", "| tag | mirror | why |\n|---|---|---|\n")
+        self._held = _build_table("On hold", "| image | mirror | why |\n|---|---|---|\n")
+        self._copied = _build_table("Copied", "| image | mirror | digest | transferred | duration |\n|---|---|---|--:|--:|\n")
         self._notes = Block(head="\n**Notes**\n\n", more="- … and {} more notes\n")
 
     @property
@@ -75,55 +75,55 @@ class _Page:
         """The blocks in reading order."""
         return self._failed, self._errors, self._remaining, self._refused, self._deleted, self._held, self._copied, self._notes
 
-    def entries(self) -> Iterator[Entry]:
+    def yield_entries(self) -> Iterator[Entry]:
         """Yield every line, the most important first."""
-        yield from self._entries_with(Result.FAILED, self._failed, _failed_line)
+        yield from self._yield_result(Result.FAILED, self._failed, _render_failure)
         yield from (Entry(self._errors, partial(format_error, error), "error") for error in self._report.errors)
-        yield from self._entries_with(Result.REFUSED, self._refused, _refused_line)
-        yield from (Entry(self._notes, partial(_note_line, note), "note") for note in self._report.notes)
-        yield from self._entries_with(Result.REMAINING, self._remaining, _remaining_row)
-        yield from self._entries_with(Result.DELETED, self._deleted, _reason_row)
-        yield from self._entries_with(Result.HELD, self._held, partial(_reason_row, now=self._now))
-        yield from self._entries_with(Result.COPIED, self._copied, _copied_row)
+        yield from self._yield_result(Result.REFUSED, self._refused, _render_refusal)
+        yield from (Entry(self._notes, partial(_render_note, note), "note") for note in self._report.notes)
+        yield from self._yield_result(Result.REMAINING, self._remaining, _render_remaining_row)
+        yield from self._yield_result(Result.DELETED, self._deleted, _render_reason_row)
+        yield from self._yield_result(Result.HELD, self._held, partial(_render_reason_row, now=self._now))
+        yield from self._yield_result(Result.COPIED, self._copied, _render_copied_row)
 
-    def _entries_with(self, result: Result, block: Block, line: Callable[[Outcome], str]) -> Iterator[Entry]:
+    def _yield_result(self, result: Result, block: Block, line: Callable[[Outcome], str]) -> Iterator[Entry]:
         return (Entry(block, partial(line, outcome), "outcome") for outcome in self._report.outcomes if outcome.result == result)
 
 
-def _table(title: str, headings: str) -> Block:
+def _build_table(title: str, headings: str) -> Block:
     return Block(head=f"\n<details><summary>{title}</summary>\n\n{headings}", tail="\n</details>\n", more="\n… and {} more.\n")
 
 
-def _failed_line(outcome: Outcome) -> str:
+def _render_failure(outcome: Outcome) -> str:
     change = outcome.change
     hint = f"; hint: {format_prose(outcome.hint)}" if outcome.hint else ""
     way = f"{format_code(str(change.source))} → {format_code(str(change.destination))} (mirror {format_code(change.mirror)})"
     return f"- {way}: {format_prose(outcome.error or '')}{hint}"
 
 
-def _refused_line(outcome: Outcome) -> str:
+def _render_refusal(outcome: Outcome) -> str:
     change = outcome.change
     return f"> - {format_code(str(change.destination))} (mirror {format_code(change.mirror)}): {format_prose(outcome.error or change.reason)}"
 
 
-def _note_line(note: str) -> str:
+def _render_note(note: str) -> str:
     return f"- {format_prose(note)}"
 
 
-def _remaining_row(outcome: Outcome) -> str:
-    return f"| {_cell(str(outcome.change.destination))} | {_cell(outcome.change.mirror)} |"
+def _render_remaining_row(outcome: Outcome) -> str:
+    return f"| {_format_cell(str(outcome.change.destination))} | {_format_cell(outcome.change.mirror)} |"
 
 
-def _reason_row(outcome: Outcome, *, now: str = "") -> str:
+def _render_reason_row(outcome: Outcome, *, now: str = "") -> str:
     change = outcome.change
-    return f"| {_cell(str(change.destination))} | {_cell(change.mirror)} | {format_prose(describe_reason(change, now=now), in_table=True)} |"
+    return f"| {_format_cell(str(change.destination))} | {_format_cell(change.mirror)} | {format_prose(describe_reason(change, now=now), in_table=True)} |"
 
 
-def _copied_row(outcome: Outcome) -> str:
+def _render_copied_row(outcome: Outcome) -> str:
     change = outcome.change
-    transferred, duration = format_bytes(outcome.bytes_copied), format_duration(outcome.seconds)
-    return f"| {_cell(str(change.destination))} | {_cell(change.mirror)} | {_cell(shorten_digest(outcome.digest or ''))} | {transferred} | {duration} |"
+    cells = map(_format_cell, (str(change.destination), change.mirror, shorten_digest(outcome.digest or "")))
+    return f"| {' | '.join(cells)} | {format_bytes(outcome.bytes_copied)} | {format_duration(outcome.seconds)} |"
 
 
-def _cell(text: str) -> str:
+def _format_cell(text: str) -> str:
     return format_code(text, in_table=True)

@@ -12,18 +12,18 @@ from imgsync.text.units import format_bytes, format_count, format_duration
 
 def render_report_table(report: Report) -> str:
     """Return *report* as text."""
-    return "\n".join(_lines(report)) + "\n"
+    return "\n".join(_render_lines(report)) + "\n"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _render_lines(report: Report) -> Iterator[str]:
     for outcome in report.outcomes:
         if outcome.result in {Result.FAILED, Result.REFUSED}:
-            yield from _problem_lines(outcome)
+            yield from _render_problem(outcome)
     yield from (f"    note: {sanitize_short(note)}" for note in report.notes)
     remaining = report.count(Result.REMAINING)
     others = [f"{report.count(result)} {result}" for result in (Result.DELETED, Result.HELD) if report.count(result)]
     if report.count(Result.COPIED) or others or not (report.count(Result.FAILED) or remaining):
-        yield _summary(report, others)
+        yield _render_summary(report, others)
     if remaining:
         yield f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}): {remaining} left. Run it again to continue."
     counts = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"), (len(report.errors), "could not be planned"))
@@ -31,7 +31,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"{', '.join(problems)}." if problems else "Nothing failed."
 
 
-def _problem_lines(outcome: Outcome) -> Iterator[str]:
+def _render_problem(outcome: Outcome) -> Iterator[str]:
     change = outcome.change
     if outcome.result is Result.FAILED:
         yield f"  x {_format_way(change)}   failed   {sanitize_short(outcome.error or '')}"
@@ -41,7 +41,7 @@ def _problem_lines(outcome: Outcome) -> Iterator[str]:
         yield f"      hint: {sanitize_short(outcome.hint)}"
 
 
-def _summary(report: Report, others: Sequence[str]) -> str:
+def _render_summary(report: Report, others: Sequence[str]) -> str:
     transferred = f"{format_count(report.total('blobs_copied'), 'blob')}, {format_bytes(report.total('bytes_copied'))}"
     return (
         f"Copied {format_count(report.count(Result.COPIED), 'image')} ({transferred}) in {format_duration(report.seconds)}; "

@@ -1,4 +1,4 @@
-"""A verification as Markdown, for a comment, an issue or a job summary."""
+"""A verification as Markdown, for issues and job summaries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ MARKER = "<!-- imgsync-verify -->"
 
 def render_verification_markdown(found: Verification, *, limit: int = 60_000) -> str:
     """
-    Return *found* as Markdown; the first line is a marker to find the comment.
+    Return *found* as Markdown.
+
+    The first line is a marker to find the comment again.
 
     Args:
         found: The verification; tags that are ok are only counted.
@@ -35,17 +37,17 @@ def render_verification_markdown(found: Verification, *, limit: int = 60_000) ->
         tail="\n</details>\n",
         more="\n… and {} more.\n",
     )
-    entries = _entries(found, errors, drift, held)
+    entries = _yield_entries(found, errors, drift, held)
     return render_limited_page(opening, (errors, drift, held), entries, limit=limit, kinds=("error", "tag"), shown_by="imgsync verify")
 
 
-def _entries(found: Verification, errors: Block, drift: Block, held: Block) -> Iterator[Entry]:
+def _yield_entries(found: Verification, errors: Block, drift: Block, held: Block) -> Iterator[Entry]:
     yield from (Entry(errors, partial(format_error, error), "error") for error in found.errors)
-    yield from (Entry(drift, partial(_row, finding), "tag") for finding in found.drift)
-    yield from (Entry(held, partial(_row, finding), "tag") for finding in found.findings if finding.condition is Condition.HELD)
+    yield from (Entry(drift, partial(_render_row, finding), "tag") for finding in found.drift)
+    yield from (Entry(held, partial(_render_row, finding), "tag") for finding in found.findings if finding.condition is Condition.HELD)
 
 
-def _row(finding: Finding) -> str:
+def _render_row(finding: Finding) -> str:
     why = f"{finding.reason}; {finding.hint}" if finding.hint else finding.reason
     tag, mirror = (format_code(text, in_table=True) for text in (finding.destination, finding.mirror))
     return f"| {tag} | {mirror} | {finding.condition.value} | {format_prose(why, in_table=True)} |"

@@ -21,10 +21,10 @@ _SIGNS = {
 
 def render_verification_table(found: Verification, *, show_ok: bool) -> str:
     """Return *found* as text; *show_ok* also lists tags that are ok."""
-    return "\n".join(_lines(found, show_ok=show_ok)) + "\n"
+    return "\n".join(_render_lines(found, show_ok=show_ok)) + "\n"
 
 
-def _lines(found: Verification, *, show_ok: bool) -> Iterator[str]:
+def _render_lines(found: Verification, *, show_ok: bool) -> Iterator[str]:
     for finding in found.findings:
         if show_ok or finding.condition is not Condition.OK:
             yield f"  {_SIGNS[finding.condition]} {sanitize_short(finding.destination)}   {finding.condition.value}   {sanitize_short(finding.reason)}"

@@ -29,7 +29,7 @@ class Redaction:
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Hide *secrets* from now on; shorter than four characters are ignored."""
-        self._forms = _sort_longest_first({*self._forms, *(form for secret in secrets for form in secret_forms(secret))})
+        self._forms = _sort_longest_first({*self._forms, *(form for secret in secrets for form in list_secret_forms(secret))})
 
     def clean(self, text: str) -> str:
         """Return *text* with every secret replaced by `***`."""
@@ -58,20 +58,20 @@ def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
     """
     # A run holds thousands of tokens, most of them longer than an error message.
     possible = (secret for secret in secrets if len("".join(secret.split())) <= len(body))
-    for form in _sort_longest_first({form for secret in possible for form in secret_forms(secret)}):
+    for form in _sort_longest_first({form for secret in possible for form in list_secret_forms(secret)}):
         body = body.replace(form.encode(), _MASK.encode())
     return body
 
 
-def secret_forms(secret: str) -> set[str]:
+def list_secret_forms(secret: str) -> set[str]:
     """Return *secret* as headers, URLs, JSON, tracebacks and base64 write it."""
     if len(secret) < _SHORTEST_SECRET:
         return set()
     in_base64 = {encode(secret.encode()).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)}
-    return {secret, *in_base64} if _NEVER_ESCAPED.fullmatch(secret) else {secret, *in_base64, *_escaped_forms(secret)}
+    return {secret, *in_base64} if _NEVER_ESCAPED.fullmatch(secret) else {secret, *in_base64, *_list_escaped_forms(secret)}
 
 
-def _escaped_forms(secret: str) -> set[str]:
+def _list_escaped_forms(secret: str) -> set[str]:
     as_json = [json.dumps(secret, ensure_ascii=ensure_ascii)[1:-1] for ensure_ascii in (True, False)]
     # Some JSON encoders escape slashes.
     escaped_slashes = [text.replace("/", "\\/") for text in (secret, *as_json)]

@@ -48,7 +48,7 @@ def sanitize_json(text: str) -> str:
 
 def sanitize_message(text: str) -> str:
     """
-    Return an untrusted message as one printable line of at most 300 characters before escaping.
+    Return a message on one line, cut to 300 characters before escaping.
 
     For text that becomes part of an error. Runner commands stay; the output escapes them.
     """
