@@ -1,1 +1,1 @@
-"""The main job shown on two embedded registries: enough of the specification for any client to pull from them."""
+"""Show validate, plan and apply on two embedded registries."""

@@ -1,4 +1,4 @@
-"""A few small images with real layers, made anew and alike each time."""
+"""Build a few small images with real layers, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -16,34 +16,37 @@ _INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """An image as a registry holds it: blobs by digest, manifests by digest with media types, and the root's digest."""
+class StoredImage:
+    """An image as a registry stores it: content by digest, and the root's digest."""
 
     blobs: dict[str, bytes]
     manifests: dict[str, tuple[str, bytes]]
+    """Media type and bytes, by digest."""
+
     root: str
 
 
-def index(name: str, version: str, *, architectures: tuple[str, ...] = ("amd64", "arm64")) -> Content:
-    """Return an index of one image per architecture; images of one name share a base layer."""
+def build_index(name: str, version: str, *, architectures: tuple[str, ...] = ("amd64", "arm64")) -> StoredImage:
+    """Return an index of one image per architecture; versions of a name share a layer."""
     blobs: dict[str, bytes] = {}
     manifests: dict[str, tuple[str, bytes]] = {}
     entries = []
     for architecture in architectures:
-        raw = _image(name, version, architecture, blobs)
+        raw = _build_image(name, version, architecture, blobs)
         manifests[_digest(raw)] = (_MANIFEST, raw)
         entries.append({"mediaType": _MANIFEST, "digest": _digest(raw), "size": len(raw), "platform": {"os": "linux", "architecture": architecture}})
-    root = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": entries})
+    root = _to_json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": entries})
     manifests[_digest(root)] = (_INDEX, root)
-    return Content(blobs, manifests, _digest(root))
+    return StoredImage(blobs, manifests, _digest(root))
 
 
-def _image(name: str, version: str, architecture: str, blobs: dict[str, bytes]) -> bytes:
-    # Text that gzip cannot make nothing of, so that there are bytes to move.
+def _build_image(name: str, version: str, architecture: str, blobs: dict[str, bytes]) -> bytes:
+    """Return the manifest of an image; add its content to *blobs*."""
+    # Text that gzip cannot compress well, so that there are bytes to move.
     filling = "".join(hashlib.sha256(f"{name} {architecture} {number}".encode()).hexdigest() for number in range(8000))
-    tars = [_tar("base.txt", filling), _tar("version.txt", f"{name} {version}\n")]
+    tars = [_build_tar("base.txt", filling), _build_tar("version.txt", f"{name} {version}\n")]
     layers = [gzip.compress(tar, mtime=0) for tar in tars]
-    config = _json(
+    config = _to_json(
         {
             "architecture": architecture,
             "os": "linux",
@@ -53,12 +56,12 @@ def _image(name: str, version: str, architecture: str, blobs: dict[str, bytes]) 
         }
     )
     blobs.update((_digest(blob), blob) for blob in (*layers, config))
-    return _json(
-        {"schemaVersion": 2, "mediaType": _MANIFEST, "config": _descriptor(_CONFIG, config), "layers": [_descriptor(_LAYER, layer) for layer in layers]}
+    return _to_json(
+        {"schemaVersion": 2, "mediaType": _MANIFEST, "config": _describe(_CONFIG, config), "layers": [_describe(_LAYER, layer) for layer in layers]}
     )
 
 
-def _tar(name: str, text: str) -> bytes:
+def _build_tar(name: str, text: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         entry = tarfile.TarInfo(name)
@@ -67,11 +70,11 @@ def _tar(name: str, text: str) -> bytes:
     return buffer.getvalue()
 
 
-def _descriptor(media_type: str, content: bytes) -> dict[str, object]:
+def _describe(media_type: str, content: bytes) -> dict[str, object]:
     return {"mediaType": media_type, "digest": _digest(content), "size": len(content)}
 
 
-def _json(document: object) -> bytes:
+def _to_json(document: object) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 

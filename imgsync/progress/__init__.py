@@ -1,1 +1,1 @@
-"""How far an apply is: bars on a terminal, a log line per heartbeat elsewhere."""
+"""Show the progress of an apply: bars on a terminal, else log lines."""

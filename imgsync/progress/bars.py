@@ -1,4 +1,4 @@
-"""How far an apply is, on a terminal: bars. They never touch stdout."""
+"""Show progress as bars on a terminal; never on stdout."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.model import Change, Plan
 
 _REFRESH_SECONDS = 0.1
-_SHOWN = 8
+_MOST_IMAGE_BARS = 8
 
 
 class Bars:
-    """A bar for all, and one for each image that is being copied, eight at most."""
+    """A bar for the total, and one per running image, at most eight."""
 
     def __init__(self, console: Console) -> None:
-        """Draw on *console*, nothing until there is a plan."""
-        # rich's own refresh is a thread; under gevent it would stand still while something hashes.
+        """Prepare; draw on *console* once the first image starts."""
+        # rich refreshes in a thread, which under gevent stands still while a greenlet hashes: refresh with a timer instead.
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -40,58 +40,58 @@ class Bars:
         self._done = 0
         self._total = self._progress.add_task("", total=None)
         self._tasks: dict[Reference, TaskID] = {}
-        self._stop: Callable[[], None] | None = None
+        self._stop_refresh: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Return the bars."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the bars away."""
-        self._end()
+        """Remove the bars."""
+        self._erase()
 
     def on_plan(self, plan: Plan) -> None:
         """Set the totals of *plan*."""
         self._images = len(plan.pending)
-        self._progress.update(self._total, description=self._counted(), total=plan.transfer_bytes or None)
+        self._progress.update(self._total, description=self._describe_total(), total=plan.transfer_bytes or None)
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:
-        """Take the bars away within the block."""
-        drawn = self._stop is not None
-        self._end()
+        """Remove the bars within the block."""
+        is_drawn = self._stop_refresh is not None
+        self._erase()
         yield
-        if drawn:
+        if is_drawn:
             self._draw()
 
     def on_start(self, change: Change) -> None:
-        """Add the image's bar; the first one begins the drawing."""
-        if self._stop is None:
+        """Add the image's bar; start drawing with the first one."""
+        if self._stop_refresh is None:
             self._draw()
         name = str(change.source).partition("/")[2]
-        self._tasks[change.destination] = self._progress.add_task(f"  {name}", total=change.size_bytes, visible=len(self._tasks) < _SHOWN)
+        self._tasks[change.destination] = self._progress.add_task(f"  {name}", total=change.size_bytes, visible=len(self._tasks) < _MOST_IMAGE_BARS)
 
     def _draw(self) -> None:
         self._progress.start()
-        self._stop = call_every(_REFRESH_SECONDS, self._progress.refresh)
+        self._stop_refresh = call_every(_REFRESH_SECONDS, self._progress.refresh)
 
-    def _end(self) -> None:
-        if self._stop is not None:
-            self._stop()
-            self._stop = None
+    def _erase(self) -> None:
+        if self._stop_refresh is not None:
+            self._stop_refresh()
+            self._stop_refresh = None
             self._progress.stop()
 
     def on_bytes(self, change: Change, size_bytes: int) -> None:
-        """Move the image's bar and the total's."""
+        """Advance the image's bar and the total."""
         self._progress.advance(self._total, size_bytes)
         self._progress.advance(self._tasks[change.destination], size_bytes)
 
     def on_finish(self, outcome: Outcome) -> None:
-        """Take the image's bar away, and count it."""
+        """Remove the image's bar, and count the image."""
         self._progress.remove_task(self._tasks.pop(outcome.change.destination))
         self._done += 1
-        self._progress.update(self._total, description=self._counted())
+        self._progress.update(self._total, description=self._describe_total())
 
-    def _counted(self) -> str:
+    def _describe_total(self) -> str:
         many = self._done if self._images is None else self._images
         return f"{self._done}{'' if self._images is None else f' of {self._images}'} {'image' if many == 1 else 'images'}"

@@ -91,7 +91,7 @@ def test_demo_shows_the_main_job(tmp_path):
     done = run("demo", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
-    assert "a second plan that was empty and cost the destination no request" in done.stdout
+    assert "a second plan that was empty and sent the destination no request" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,6 +11,6 @@ from imgsync.cli.options import option
 @option("--directory", metavar="DIR", default=None, help="Keep the demo's files here. Default: a temporary folder, removed at the end.")
 def command(directory: str | None) -> int:
     """Show validate, plan and apply on two embedded registries on loopback; it ends by itself."""
-    from imgsync.demo.story import tell
+    from imgsync.demo.walkthrough import run_demo
 
-    return tell(directory, say=click.echo)
+    return run_demo(directory, echo=click.echo)
