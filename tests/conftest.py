@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import trustme
 from hypothesis import settings
 
+from imgsync.concurrency.native_thread import NativeThread
+from imgsync.state import open_state
 from tests.support.canary import CANARY
 from tests.support.effort import NIGHTLY
 from tests.support.faults import FaultProxy
+from tests.support.images import image, push
+from tests.support.logins import CREDENTIALS, Secure
 from tests.support.registry_process import RegistryProcess, running_registry, tls_files
 from tests.support.run_imgsync import Result, Workplace
 from tests.support.token_server import TokenServer
@@ -209,3 +216,54 @@ def declare(write: Callable[[str, str], Path], source: FaultProxy, destination: 
         write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n{trust}")
 
     return declare_mirror
+
+
+@pytest.fixture
+def secure(authority: trustme.CA) -> Iterator[Secure]:
+    """Put a proxy that speaks TLS before a registry; its certificate is of `authority`."""
+    with ExitStack() as ends:
+
+        def before(registry: RegistryProcess | None) -> FaultProxy:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert("127.0.0.1").configure_cert(context)
+            return ends.enter_context(FaultProxy(registry, tls=context))
+
+        yield before
+
+
+@pytest.fixture
+def declare_login(workplace: Workplace, name: str, source: FaultProxy, destination: FaultProxy, authority: trustme.CA) -> Callable[..., None]:
+    """Declare a mirror of NAME/app, a login for its source (or its destination), and TLS where a proxy speaks it."""
+    ca = workplace.folder / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+
+    def declare(*, of: FaultProxy | None = None, to: FaultProxy | None = None, at: str = "source", attempts: int = 1, **settings: object) -> None:
+        ends = {"source": of or source, "destination": to or destination}
+        trusted = {end.host: {"tls": {"ca": str(ca)} if end.url.startswith("https:") else False} for end in ends.values()}
+        trusted[ends[at].host] |= {"credentials": CREDENTIALS, **settings}
+        workplace.registries_file(json.dumps({"version": 1, "registries": trusted}))
+        retry = {"attempts": attempts, "interval": "0s"}
+        workplace.mirror("a", source=f"{ends['source']}/{name}/app", destinations=[f"{ends['destination']}/m"], retry=retry)
+
+    return declare
+
+
+@pytest.fixture
+def origin(registry, name, workplace, source, destination) -> Callable[..., None]:
+    """Declare one mirror of one repository with tags 1 and 2, and give the images."""
+    workplace.trust_plain(source, destination)
+    for tag in "12":
+        push(registry, f"{name}/app", tag, image((name, tag)))
+
+    def declare_mirror(**settings: object) -> None:
+        workplace.mirror("a", source=f"{source}/{name}/app", destinations=[f"{destination}/m"], retry={"attempts": 1}, **settings)
+
+    declare_mirror()
+    return declare_mirror
+
+
+@pytest.fixture
+def state(workplace):
+    """Open the state of the workplace, between runs; a warning fails."""
+    folder = str(workplace.folder / ".imgsync" / "state")
+    return lambda: open_state(folder, thread=NativeThread(), lock_timeout_seconds=0, on_warning=pytest.fail)

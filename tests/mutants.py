@@ -31,15 +31,15 @@ TESTS: Mapping[str, Sequence[str]] = {
     "policy/cosign": ("policy/test_cosign",),
     "text/sanitize": ("text/test_sanitize",),
     "oci/http/url": ("oci/http/test_url", "oci/http/test_ssrf_guard"),
-    "oci/auth/challenge": ("oci/spec/test_manifest",),
-    "oci/spec/digest": ("oci/spec/test_manifest",),
+    "oci/auth/challenge": ("oci/auth/test_challenge",),
+    "oci/spec/digest": ("oci/spec/test_digest",),
     "oci/http/ssrf_guard": ("oci/http/test_ssrf_guard",),
     "oci/spec/reference": ("oci/spec/test_reference",),
     "oci/auth/token": ("oci/auth/test_token",),
     "plan/decide": ("plan/test_decide",),
     "text/redaction": ("text/test_redaction",),
     "state/merge": ("state/test_jsonl",),
-    "state/record": ("state/test_store", "threats/test_state"),
+    "state/record": ("state/test_store", "state/test_record"),
 }
 _ONE_OF_EACH = {"Add_Sub", "Sub_Add", "Mul_Add", "Div_Mul", "Mod_Add", "Pow_Mul", "BitOr_BitAnd", "BitAnd_BitOr", "LShift_RShift"}
 _LEAST_SHARE = 0.9

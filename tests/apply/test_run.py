@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -12,6 +13,9 @@ from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from tests import switches
 from tests.support.images import DOCKER, OCI, artifact, digest_of, image, index, layer, pull_raw, push, request
+from tests.support.run_imgsync import finish
+from tests.switches import Hold
+from tests.switches.runtime import HoldAnswer
 
 
 def witness(host: str, reference: str) -> bytes:
@@ -349,3 +353,28 @@ def test_config_media_types_travel_untouched(registry, second_registry, name, de
     _, headers, _ = request(second_registry, "HEAD", f"/v2/m/{name}/app/manifests/1", headers={"Accept": f"{DOCKER['manifest']}, {OCI['manifest']}"})
 
     assert headers["content-type"] == DOCKER["manifest"]
+
+
+@pytest.mark.row("RUN-06")
+@pytest.mark.parametrize("done", [False, True], ids=["before it is stored", "before it is answered"])
+def test_record_is_written_only_after_the_answer(done, registry, second_registry, name, declare, imgsync, start_imgsync, destination, state):
+    """Cut while the tag's PUT is under way, stored or not: there is no record of it, and the next run finds out for itself."""
+    content = push(registry, f"{name}/app", "1", image(name))
+    declare(f"[{name}/app]", "referrers: false")
+    held = destination.add(HoldAnswer() if done else Hold(), method="PUT", target="/manifests/")
+    process = start_imgsync("apply", "-o", "json", "--grace", "0s")
+    held.reached()
+    process.send_signal(signal.SIGTERM)
+    ran = finish(process)
+
+    assert ran.code == 75, ran.stderr
+    assert (pull_raw(second_registry, f"m/{name}/app", "1") is not None) == done
+    with state() as store:
+        assert list(store.records()) == []
+    # What was held is let through or not, as the registry likes; either way the next run finds it out.
+    destination.clear()
+    again = imgsync("apply", "-o", "json")
+    assert again.code == 0, again.stderr
+    assert pull_raw(second_registry, f"m/{name}/app", "1") == content.raw
+    with state() as store:
+        assert [record.digest for record in store.records()] == [content.digest]

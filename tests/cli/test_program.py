@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from tests.support.canary import run_watched
+from imgsync.cli import cli
+from tests.support.canary import run_watched, secrets_in
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    import os
 
     env = {"PATH": os.environ["PATH"], "HOME": str(cwd), "LANG": "C.UTF-8", **environ}
     return run_watched([sys.executable, "-m", "imgsync", *arguments], cwd=cwd, env=env)
@@ -119,3 +121,58 @@ def test_place_where_nothing_can_be_is_an_error(arguments, place, declare, imgsy
     ran = imgsync(*(argument.replace("PLACE", place) for argument in arguments))
 
     assert ran.code == (1 if "--state" in arguments else 3), ran.stderr
+
+
+_BUG = """
+import sys
+from imgsync.__main__ import _patch
+_patch()
+from imgsync import cli
+from imgsync.oci.auth import authenticator as auth
+def broken(login):
+    secret = login.password
+    raise RuntimeError(f"cannot encode {login} {secret!r} {secret} {auth.base64.b64encode((login.username + ':' + secret).encode()).decode()}")
+auth._basic = broken
+sys.exit(cli.run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.row("CFG-08")
+def test_a_bug_where_credentials_are_handled_tells_none(password_registry, workplace):
+    """Exit 70 and a traceback to report, without the values of variables, and with the secret hidden in its text."""
+    workplace.trust_plain(password_registry, settings={password_registry.host: {"credentials": {"username": "robot", "password": "it's\\x-SECRET"}}})
+    workplace.mirror("a", source=f"{password_registry}/x", destinations=[f"{password_registry}/m"])
+
+    done = subprocess.run(
+        [sys.executable, "-c", _BUG, "plan", "--log-format", "json", "--log-level", "debug"],
+        cwd=workplace.folder,
+        env=workplace.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 70, done.stderr
+    assert "RuntimeError: cannot encode" in done.stderr
+    assert "This is a bug in imgsync" in done.stderr
+    assert secrets_in(done.stdout + done.stderr) == []
+
+
+@pytest.mark.row("CFG-09")
+def test_no_option_takes_a_secret():
+    """What is on a command line is seen by every process of the machine: no command has an option or an argument for a password or a token."""
+    names: set[str] = set()
+
+    def look(command: click.Command, context: click.Context) -> None:
+        names.update(name for one in command.params for name in (*one.opts, *one.secondary_opts))
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                assert below is not None
+                look(below, context)
+
+    look(cli, click.Context(cli))
+
+    assert {"--registries", "--out", "--state"} <= names
+    assert [name for name in names if re.search("passw|token|secret|credential|user|login|auth|key", name)] == []

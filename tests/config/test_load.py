@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgsync.config.load import allows, load_config, load_registries
-from imgsync.config.model import Destination, Prune, Secret
+from imgsync.config.load import load_config
+from imgsync.config.model import Prune
 from imgsync.config.show import show_config
-from imgsync.config.templates import expand_repository, expand_tag
-from imgsync.errors import ConfigError, InvalidReferenceError, UsageError
-from imgsync.oci.spec.reference import parse_reference
+from imgsync.errors import ConfigError, UsageError
+from tests.support.declarations import faults_of
 
 HEAD = "version: 1\nmirrors:\n  - name: a\n"
+
+
 GOOD = HEAD + "    source: registry.k8s.io/pause\n    destinations: [r.example.com/m]\n"
-
-
-def faults_of(folder: Path, text: str | bytes, *, trust: str = "", environ: dict[str, str] | None = None) -> list[str]:
-    """The faults of one file, as users see them, without the file's name."""
-    path = folder / "a.yaml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    registries = folder / "registries"
-    registries.write_text(trust or "version: 1\n")
-    try:
-        load_config([str(path)], registries=str(registries), environ=environ or {})
-    except ConfigError as error:
-        return [str(fault).replace(f"{folder}/", "") for fault in error.errors]
-    return []
 
 
 def mirror(settings_text: str) -> str:
@@ -117,21 +102,6 @@ def test_all_faults_of_all_files_are_told_at_once(tmp_path):
         load_config([str(tmp_path)], registries=str(tmp_path / "trust"), environ={})
 
     assert [fault.path for fault in caught.value.errors] == ["mirrors[0].tags.semvr", "mirrors[0].tags.regex[0]", "registries.r.io.rat", "mirrors[0].name"]
-
-
-@pytest.mark.parametrize("bomb", ["alias", "merge"])
-def test_yaml_bombs_are_faults_in_no_time(bomb, tmp_path):
-    """What expands without end is refused before it expands."""
-    if bomb == "alias":
-        text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
-    else:
-        text = "m0: &m0 {k: v}\n" + "".join(f"m{n}: &m{n} {{<<: [{','.join([f'*m{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
-    began = time.monotonic()
-
-    found = faults_of(tmp_path, text)
-
-    assert "aliases expand to more" in found[0]
-    assert time.monotonic() - began < 10
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -220,135 +190,3 @@ def test_only_chooses_mirrors_by_glob(tmp_path):
     assert len(load_config([str(tmp_path)], registries=None, environ={}, only=["a*"]).mirrors) == 1
     with pytest.raises(UsageError, match="no mirror has such a name"):
         load_config([str(tmp_path)], registries=None, environ={}, only=["b"])
-
-
-def trust_faults(folder: Path, text: str, environ: dict[str, str] | None = None) -> str:
-    path = folder / "registries.yaml"
-    path.write_text(text)
-    with pytest.raises(ConfigError) as caught:
-        load_registries(str(path), environ or {})
-    return str(caught.value).replace(f"{folder}/", "")
-
-
-def test_credentials_of_empty_variables_are_none(tmp_path):
-    """`${NAME:-}` for both lets a run without secrets be nobody, or whoever docker knows; one alone is a login all the same."""
-    text = (
-        "version: 1\nregistries:\n"
-        "  a.io: {credentials: {username: '${WHO:-}', password: '${PASS:-}'}}\n"
-        "  b.io: {credentials: {username: me, password: '${PASS:-}'}}\n"
-    )
-    (tmp_path / "registries.yaml").write_text(text)
-
-    nothing = load_registries(str(tmp_path / "registries.yaml"), {})
-    both = load_registries(str(tmp_path / "registries.yaml"), {"WHO": "us", "PASS": "word"})
-
-    assert nothing.of("a.io").credentials is None
-    assert nothing.of("b.io").credentials.username == "me"
-    assert both.of("a.io").credentials.username == "us"
-
-
-def test_variables_and_files_fill_in_credentials(tmp_path):
-    """`${VAR}`, a default, a literal `$${`, and a password file without its last newline."""
-    (tmp_path / "secret").write_text("from file\n")
-    path = tmp_path / "registries.yaml"
-    path.write_text(
-        "version: 1\nregistries:\n"
-        "  a.io: {credentials: {username: '${WHO}', password: '$${x}-${PASS:-fall back}'}}\n"
-        f"  b.io: {{credentials: {{username: 'robot$x', password: {{file: {tmp_path}/secret}}}}, rate: 200/6h}}\n"
-    )
-
-    trust = load_registries(str(path), {"WHO": "me"})
-
-    login = trust.of("a.io").credentials
-    assert (login.username, login.password.reveal()) == ("me", "${x}-fall back")
-    assert trust.of("b.io").credentials.username == "robot$x"
-    assert trust.of("b.io").credentials.password.reveal() == "from file"
-    assert trust.of("b.io").rate == (200, 21600.0)
-    assert trust.of("c.io").tls.enabled
-
-
-def test_unset_variables_are_faults_with_their_place(tmp_path):
-    """An unset variable without a default is named, with the one that was perhaps meant."""
-    text = "version: 1\nregistries:\n  a.io: {credentials: {username: me, password: '${PASWORD}'}}\n"
-
-    assert trust_faults(tmp_path, text, {"PASSWORD": "x"}) == (
-        "registries.yaml:3:48: registries.a.io.credentials.password: PASWORD is not set in the environment (did you mean PASSWORD?)"
-    )
-
-
-@pytest.mark.parametrize(
-    "entry", ["{username: me, password: 12345678}", "{username: [SECRET], password: SECRET}", "{username: me, password: {fil: SECRET}}", "SECRET"]
-)
-def test_faults_never_show_credentials(entry, tmp_path):
-    """A fault about credentials says where, not what."""
-    said = trust_faults(tmp_path, f"version: 1\nregistries:\n  a.io: {{credentials: {entry}}}\n")
-
-    assert "SECRET" not in said
-    assert "12345678" not in said
-
-
-def test_secrets_do_not_show():
-    """A secret's text appears in none of the ways that values are shown."""
-    secret = Secret("hunter22")
-
-    assert "hunter22" not in f"{secret} {secret!r} {secret:>20} %s" % secret
-
-
-@pytest.mark.parametrize(
-    ("prefixes", "wanted", "allowed"),
-    [(None, "x.io/a", True), ((), "x.io/a", False), (("x.io/a",), "x.io/a/b", True), (("x.io/a",), "x.io/ab", False), (("x.io",), "x.io.evil.net/a", False)],
-)
-def test_allow_matches_whole_parts(prefixes, wanted, allowed):
-    """An allowed prefix ends at a part's end."""
-    assert allows(prefixes, wanted) is allowed
-
-
-def test_allow_refuses_what_the_operator_did_not(tmp_path):
-    """A mirror outside of `allow` is a fault that names the rule."""
-    found = faults_of(tmp_path, GOOD, trust="version: 1\nallow: {sources: [quay.io], destinations: [r.example.com/other]}\n")
-
-    assert len(found) == 2
-    assert "registry.k8s.io/pause is not allowed by registries.yaml (allowed: quay.io;" in found[0] + found[1]
-
-
-def test_show_fills_in_defaults_and_hides_secrets(tmp_path):
-    """`validate --show` prints what is used, and no credential."""
-    (tmp_path / "a.yaml").write_text(GOOD)
-    (tmp_path / "t").write_text("version: 1\nregistries: {r.example.com: {credentials: {username: SECRETUSER, password: SECRETPASS}}}\n")
-
-    shown = show_config(load_config([str(tmp_path)], registries=str(tmp_path / "t"), environ={}))
-
-    assert "request: 30s" in shown
-    assert "SECRET" not in shown
-
-
-@pytest.mark.parametrize(
-    ("template", "expected"),
-    [
-        ("{path}", "ns/a/b/c"),
-        ("{name}", "ns/c"),
-        ("{parent}/x", "ns/a/b/x"),
-        ("{flat}", "ns/a_b_c"),
-        ("{relative}", "ns/c"),
-        ("{registry}/{name}", "ns/r.io_5000/c"),
-    ],
-)
-def test_repository_templates(template, expected):
-    """Each field of a destination's template."""
-    assert expand_repository(Destination("x.io", "ns", template), "a/b/c", relative="c", registry="r.io:5000") == expected
-
-
-def test_templates_cannot_leave_the_grammar():
-    """What a template makes is a repository path and a tag, or an error."""
-    with pytest.raises(InvalidReferenceError, match="no repository path"):
-        expand_repository(Destination("x.io", "ns", "../{name}"), "a", relative="a", registry="r.io")
-    with pytest.raises(InvalidReferenceError, match="no tag"):
-        expand_tag(Destination("x.io", tag="-{tag}"), "1")
-
-
-def test_an_identifier_is_no_name():
-    """64 hex digits alone are an image's identifier; the hint says how a digest is written."""
-    with pytest.raises(InvalidReferenceError, match="is an image's identifier") as caught:
-        parse_reference("a" * 64)
-    assert caught.value.hint.endswith(f"NAME@sha256:{'a' * 64}")
-    assert str(parse_reference("a" * 63)) == f"docker.io/library/{'a' * 63}"

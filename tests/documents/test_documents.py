@@ -328,3 +328,14 @@ def test_half_a_character_can_be_written_and_read():
 
     assert read(written(some)) == some
     assert read(written(some, indented=True)) == some
+
+
+DIGEST = "sha256:" + "a" * 64
+
+
+def test_documents_are_indented_for_people_alone():
+    """One line for pipes; the same content either way."""
+    document = plan_document(plan(change()), Config((), RegistriesConfig()), explain=False)
+
+    assert "\n" not in to_json(document, indented=False)
+    assert json.loads(to_json(document, indented=True)) == json.loads(to_json(document, indented=False))

@@ -10,6 +10,9 @@ from tests import switches
 from tests.support.embedded import embedded_registry
 from tests.support.faults import FaultProxy
 from tests.support.images import Image, artifact, digest_of, image, index, layer, pull_raw, push, request, to_json
+from tests.switches.net import (
+    Lagging,
+)
 
 SIGNATURE_LAYER = "application/vnd.dev.cosign.simplesigning.v1+json"
 SBOM = "application/vnd.example.sbom.v1+json"
@@ -448,3 +451,20 @@ def test_referrer_that_was_not_to_be_had_is_looked_for_again(lost, registry, sec
     destination.forget()
     assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
     assert destination.seen == []
+
+
+@pytest.mark.row("REG-15")
+def test_registry_that_shows_late_what_it_has_costs_no_image(registry, second_registry, name, declare, imgsync, destination):
+    """Nothing is asked for that was just written, but where it must be, it is waited for: the list of referrers is written once."""
+    root = push(registry, f"{name}/app", "1", image(1))
+    sbom = push(registry, f"{name}/app", "", artifact("late", artifact_type=SBOM, subject=root))
+    push_fallback(registry, f"{name}/app", root, sbom)
+    destination.add(Lagging(1.5), target="/manifests/")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert len(destination.requests(f"PUT .*/manifests/{root.digest.replace(':', '-')}$")) == 1
+    assert [entry["digest"] for entry in fallback_of(second_registry, f"m/{name}/app", root)] == [sbom.digest]
+    assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 1

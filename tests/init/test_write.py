@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -276,3 +277,35 @@ def test_gitlab_plans_without_the_credentials_that_push(mirror_repository, tmp_p
     assert (as_nobody.returncode, as_reader.returncode) == (1, 1)
     assert as_nobody.stderr.splitlines() == ["plan :", "show :", "show :"]
     assert as_reader.stderr.splitlines() == ["plan reader:y", "show reader:y", "show reader:y"]
+
+
+def jobs_of(workplace: Workplace) -> dict[str, dict[str, Any]]:
+    """Every GitHub workflow that `imgsync init` makes, by the name of its file."""
+    assert workplace.run("init", "new").code == 0
+    files = (workplace.folder / "new/.github/workflows").glob("*.yml")
+    return {file.name: yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) for file in files}
+
+
+@pytest.mark.row("GIT-01", "GIT-07")
+def test_a_pull_request_s_jobs_can_write_nothing(workplace):
+    """No workflow runs a pull request's files with the repository's rights, hands it a secret that pushes, or saves what main reads."""
+    workflows = jobs_of(workplace)
+
+    assert set(workflows) == {"mirror.yml", "mirror-comment.yml"}
+    for workflow in workflows.values():
+        assert workflow["permissions"] == {}
+        assert "pull_request_target" not in workflow["on"]
+        for job in workflow["jobs"].values():
+            steps = json.dumps(job["steps"])
+            from_main = "refs/heads/main" in job.get("if", "") or "github.event.schedule ==" in job.get("if", "")
+            assert from_main or "pull_request" in job["if"]
+            if not from_main:
+                assert "secrets.REGISTRY_USERNAME" not in steps
+                assert "environment" not in job
+                assert "cache/save" not in steps
+                assert "actions/cache@" not in steps, "it saves as well"
+            writes = {right for right, value in job["permissions"].items() if value == "write"}
+            assert writes == {"Apply": {"actions"}, "Comment": {"pull-requests"}}.get(job["name"], set())
+            assert '"persist-credentials": "false"' in steps or "actions/checkout" not in steps
+    (saver,) = [job["name"] for job in workflows["mirror.yml"]["jobs"].values() if "cache/save" in json.dumps(job["steps"])]
+    assert saver == "Apply"

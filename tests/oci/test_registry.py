@@ -10,9 +10,15 @@ import pytest
 from tests import switches
 from tests.support.dialects import EcrApi
 from tests.support.faults import FaultProxy
-from tests.support.images import image, index, plain_client, pull_raw, push
+from tests.support.images import OCI, image, index, plain_client, pull_raw, push
+from tests.support.outcomes import errors_by_repository, only_error
 from tests.support.wire import plain_answer
 from tests.support.witness import assert_served
+from tests.switches import Respond
+from tests.switches.content import Unlike, manifest_of
+from tests.switches.net import (
+    warns,
+)
 
 MEBIBYTE = 1 << 20
 
@@ -262,3 +268,122 @@ def test_challenge_that_is_missing_is_asked_for_at_the_root(registry, second_reg
     write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false, {credentials}}}\n  {destination.host}: {{tls: false}}\n")
 
     copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+
+
+SAVED = "plan.json"
+
+
+@pytest.mark.row("DIG-01")
+@pytest.mark.parametrize("what", ["the image of a saved plan", "a child of an index"])
+def test_pinned_manifest_with_other_bytes_is_refused(what, registry, second_registry, name, declare, imgsync, source):
+    """Asked for by digest, another manifest is refused though all it says of itself is true; the destination stays as it was."""
+    root = push(registry, f"{name}/app", "1", index(1))
+    other = push(registry, f"{name}/app", "other", image(2))
+    declare(f"[{name}/app]", "tags: {names: ['1']}")
+    assert imgsync("plan", "--out", SAVED).code == 0
+    pinned = root if what.startswith("the image") else root.children[0]
+    source.add(manifest_of(other), method="GET", target=pinned.digest)
+
+    ran = imgsync("apply", "--plan", SAVED, "-o", "json")
+
+    assert f"expected {pinned.digest}, got {other.digest}" in only_error(ran)
+    assert ran.events("image.failed")[0]["hint"] == "the registry serves damaged or altered content; nothing was committed"
+    assert second_registry.tags(f"m/{name}/app") == []
+    assert pull_raw(second_registry, f"m/{name}/app", other.digest) is None
+
+
+@pytest.mark.row("DIG-02")
+def test_header_of_another_manifest_is_an_error(registry, second_registry, name, declare, imgsync, source):
+    """`Docker-Content-Digest` is believed neither instead of the bytes nor beside them: where they differ nothing is copied."""
+    content = push(registry, f"{name}/app", "1", image(1))
+    source.add(switches.headers(Docker_Content_Digest=image(2).digest), method="GET", target="/manifests/1$")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert f"expected {image(2).digest}, got {content.digest}" in only_error(ran)
+    assert second_registry.tags(f"m/{name}/app") == []
+
+
+@pytest.mark.row("DIG-03")
+def test_head_is_asked_with_the_types_that_get_is(registry, name, declare, imgsync, source):
+    """Registries convert for who does not say all that he takes: HEAD and GET of a manifest say the same, all of it."""
+    push(registry, f"{name}/app", "1", index(1))
+    declare(f"[{name}/app]")
+    assert imgsync("apply").code == 0
+    assert imgsync("plan", "--refresh").code == 0
+
+    accepted = {one.headers["accept"] for one in source.recorded("(GET|HEAD) .*/manifests/")}
+
+    assert {one.method for one in source.recorded("/manifests/")} == {"GET", "HEAD"}
+    assert len(accepted) == 1
+    assert {OCI["index"], OCI["manifest"]} < set(accepted.pop().split(", "))
+
+
+@pytest.mark.row("DIG-03")
+def test_what_head_tells_is_not_copied(registry, second_registry, name, declare, imgsync, source):
+    """HEAD tells of one manifest, GET serves another: what is planned and copied is what was read, and it is told."""
+    push(registry, f"{name}/app", "1", index(1))
+    declare(f"[{name}/app]")
+    assert imgsync("apply").code == 0
+    moved = push(registry, f"{name}/app", "1", index(2))
+    # As registries do that convert an index to the image of one platform: it is there, and has that digest.
+    source.add(Unlike(moved.children[0]), method="HEAD", target="/manifests/1$")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.json["outcomes"][0]["digest"] == moved.digest
+    assert_served(second_registry, f"m/{name}/app", "1", moved)
+    (warning,) = ran.events("tag.moved")
+    assert moved.digest[7:19] in warning["reason"]
+    assert moved.children[0].digest[7:19] in warning["reason"]
+
+
+@pytest.mark.row("REG-12")
+def test_head_that_says_404_of_what_is_there_is_not_believed_of_a_source(registry, name, declare, imgsync, source):
+    """A GET answers for it, one request more for each tag; nothing looks as if it were gone."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]", "referrers: false")
+    assert imgsync("apply").code == 0
+    source.forget()
+    source.add(switches.status(404), method="HEAD", target="/manifests/")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 0, ran.stdout
+    assert ran.json["summary"]["keep"] == 1
+    assert [one.partition(" ")[0] for one in source.requests("/manifests/")] == ["HEAD", "GET"]
+
+
+@pytest.mark.row("REG-26")
+def test_cache_that_does_not_have_it_yet_is_asked_again(registry, second_registry, name, declare, imgsync, source):
+    """A caching source that answers 404 the first time has the image the second; where it stays at that, it is one clear error after a few questions."""
+    content = push(registry, f"{name}/app", "1", index(1))
+    push(registry, f"{name}/never", "1", image("never", layers=1))
+    refusal = Respond(404, {"errors": [{"code": "BLOB_UNKNOWN", "message": "not cached"}]})
+    source.add(refusal, method="GET", target=f"{name}/app/blobs/", times=1)
+    source.add(refusal, method="GET", target=f"{name}/never/blobs/")
+    declare(f"[{name}/app, {name}/never]", "referrers: false\nconcurrency: {blobs: 1}")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert "(source): 404 BLOB_UNKNOWN: not cached" in errors_by_repository(ran)["never"]
+    assert len(source.requests(f"{name}/never/blobs/")) <= 12
+    assert pull_raw(second_registry, f"m/{name}/never", "1") is None
+    assert_served(second_registry, f"m/{name}/app", "1", content)
+
+
+@pytest.mark.row("REG-27")
+def test_registry_s_warning_is_told_once(registry, name, declare, imgsync, destination):
+    """However often it is said; on one line, and nothing in it is obeyed."""
+    push(registry, f"{name}/app", "1", image(1))
+    destination.add(warns('299 - "this registry is \xa0\x85going away"'))
+    destination.add(warns('110 cache "stale"'))
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert [(line["registry"], line["reason"]) for line in ran.events("registry.warned")] == [(destination.host, "this registry is going away")]

@@ -11,10 +11,13 @@ import pytest
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import PlanError
 from imgsync.render.verification_markdown import render_verification_markdown
-from tests.support.images import OCI, Image, digest_of, image, index, layer, push, request, to_json
+from tests.support.images import OCI, Image, digest_of, first_layer, image, index, layer, push, request, to_json
 from tests.support.registry_process import LOGIN
 from tests.support.rendered import render_markdown
 from tests.switches import Respond, status
+from tests.switches.net import (
+    StoresNothing,
+)
 
 
 @pytest.fixture
@@ -62,10 +65,6 @@ class Behind:
 
 def _hex(digest):
     return digest.partition(":")[2]
-
-
-def first_layer(content):
-    return json.loads(content.raw)["layers"][0]["digest"]
 
 
 @pytest.fixture
@@ -322,3 +321,20 @@ def test_markdown_fits_and_loses_nothing_count_of():
         more = {kind: int(count) for count, kind in re.findall(r"(\d+) more (tag|error)s", text)}
         assert (rows - ("| tag |" in text) + more["tag"], items + more["error"]) == (2000, 2000)
         assert "script" not in render_markdown(text).elements
+
+
+@pytest.mark.row("REG-14")
+def test_registry_that_stores_nothing_is_found_out(registry, name, declare, imgsync, destination):
+    """It says 201 and keeps no manifest: `verify` asks, says what is missing, exit 1; `apply --refresh` sends it again once it is honest."""
+    push(registry, f"{name}/app", "1", image(1))
+    destination.add(StoresNothing(), target="/manifests/")
+    declare(f"[{name}/app]")
+    imgsync("apply")
+
+    ran = imgsync("verify", "-o", "json")
+
+    assert ran.code == 1
+    assert [finding["condition"] for finding in ran.json["findings"]] == ["missing"]
+    destination.clear()
+    assert imgsync("apply", "--refresh").code == 0
+    assert imgsync("verify").code == 0

@@ -9,12 +9,12 @@ import pytest
 
 from tests import switches
 from tests.images.test_referrers import push_fallback
+from tests.policy.test_signatures import NONE, SIGNED, refused, trusting
 from tests.support.embedded import embedded_registry
 from tests.support.faults import FaultProxy
 from tests.support.images import Image, artifact, image, index, pull_raw, push, request
 from tests.support.signing import Signer, bundle, bundle_artifact, sig_tag, signature_image, signer, simple, statement
 from tests.support.witness import assert_served
-from tests.threats.test_signatures import NONE, SIGNED, refused, trusting
 
 SPDX = "application/spdx+json"
 

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
 from dataclasses import replace
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from imgsync.apply.report import Outcome, Report, Result
-from imgsync.config.model import Config, RegistriesConfig
-from imgsync.documents.envelope import to_json
-from imgsync.documents.plan import plan_document
-from imgsync.documents.report import report_document
-from imgsync.logs.configure import configure_logging
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.render.plan_table import render_plan_table
-from imgsync.render.report_table import render_report_table
-from imgsync.text.redaction import Redaction
-from imgsync.text.sanitize import sanitize_short
 from tests.support.plans import reference
 
 DIGEST = "sha256:" + "a" * 64
@@ -36,51 +21,6 @@ def plan(*changes: Change, errors: tuple[PlanError, ...] = (), **notes: object) 
 
 def table(some: Plan, *, show_kept: bool = False, explain: bool = False) -> str:
     return render_plan_table(some, show_kept=show_kept, explain=explain)
-
-
-def logged(form: str = "json", *, level: str = "debug", secrets: tuple[str, ...] = (), **fields: object) -> str:
-    stream, redaction = io.StringIO(), Redaction()
-    redaction.hide(secrets)
-    configure_logging(level=level, form=form, stream=stream, redaction=redaction).info("image.copied", **fields)
-    return stream.getvalue()
-
-
-def test_log_lines_are_json_with_the_promised_head():
-    """timestamp (UTC, RFC 3339), level and event come first, then the fields in their order."""
-    line = json.loads(logged(mirror="a", seconds=1.5, error=None))
-
-    assert list(line) == ["timestamp", "level", "event", "mirror", "seconds", "error"]
-    assert line["timestamp"].endswith("Z")
-    assert (line["level"], line["event"]) == ("info", "image.copied")
-
-
-def test_log_level_is_a_threshold():
-    """What is below it is not written."""
-    assert logged(level="warning") == ""
-
-
-@pytest.mark.row("OUT-07")
-@given(st.text())
-def test_no_field_breaks_a_log_line(text):
-    """Whatever a registry says, a line stays one line, of JSON or for people."""
-    assert json.loads(logged(error=text))["error"] == text
-    assert logged(error=text).count("\n") == 1
-    assert len(logged("console", error=text).splitlines()) == 1
-
-
-@pytest.mark.parametrize("secret", ["hunter2!", 'quo"te', "info"])
-def test_secrets_show_in_no_line_of_the_log(secret):
-    """Whatever is logged; the names of its fields stay."""
-    assert json.loads(logged(secrets=(secret,), error=f"denied: {secret}"))["error"] == "denied: ***"
-
-
-@given(st.text())
-def test_safe_text_obeys_no_terminal(text):
-    """No control, no direction override, no line break."""
-    shown = sanitize_short(text)
-
-    assert "\n" not in shown
-    assert not {"\x1b", "\x07", "\r", "\u202e", "\u2028", "\u200b"} & set(shown)
 
 
 def test_table_shows_what_would_change_and_why():
@@ -116,55 +56,6 @@ def test_table_shows_errors_refusals_and_suspended_mirrors():
     assert "hint: log in" in shown
     assert "1 refused, 1 error, 0 up to date" in shown
     assert "suspended: nothing is planned" in table(plan(suspended=True))
-
-
-def test_documents_are_indented_for_people_alone():
-    """One line for pipes; the same content either way."""
-    document = plan_document(plan(change()), Config((), RegistriesConfig()), explain=False)
-
-    assert "\n" not in to_json(document, indented=False)
-    assert json.loads(to_json(document, indented=True)) == json.loads(to_json(document, indented=False))
-
-
-def test_report_says_what_failed_first_and_what_is_left():
-    """Failures with their hint, then the sums; the document carries the plan's errors too."""
-    failed = Outcome(change(), Result.FAILED, error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4)
-    copied = Outcome(change(tag="2"), Result.COPIED, digest=DIGEST, crc32="00c0ffee", bytes_copied=5, blobs_copied=1)
-    report = Report(
-        "abcd1234", (failed, copied, Outcome(change(tag="3"), Result.REMAINING)), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "a signal asked for it"
-    )
-
-    shown = render_report_table(report)
-    document = report_document(report)
-
-    assert shown.splitlines()[0].startswith("  x s.io/app:1 → r.io/m/app:1   failed   push blob")
-    assert "Copied 1 image (1 blob, 5 B)" in shown
-    assert "Stopped (a signal asked for it): 1 left. Run it again to continue." in shown
-    assert "1 failed, 1 could not be planned." in shown
-    assert document["outcomes"][0]["error"] == "push blob r.io/m/app (destination): 507 (free some space)"
-    assert document["summary"]["failed"] == 1
-    assert document["errors"] == [{"mirror": "a", "reference": "s.io/x", "message": "no (why)"}]
-
-
-def test_report_tells_of_moved_tags_and_counts_what_was_deleted_and_held():
-    """Notes in lines of their own; deleted and held in the sum where there are some, also when nothing was copied."""
-    outcomes = (
-        Outcome(change(), Result.COPIED, digest=DIGEST),
-        Outcome(change(Action.DELETE, "2"), Result.DELETED),
-        Outcome(change(Action.HOLD, "3"), Result.HELD),
-        Outcome(change(Action.KEEP, "4"), Result.KEPT),
-    )
-    note = "s.io/app:1 moved since the plan was made, 1 → 2 \x1b[31m"
-
-    shown = render_report_table(Report("abcd1234", outcomes, notes=(note,))).splitlines()
-
-    assert shown[0] == "    note: s.io/app:1 moved since the plan was made, 1 → 2 \\x1b[31m"
-    assert shown[1].endswith("; 1 kept, 1 deleted, 1 held.")
-    assert shown[2] == "Nothing failed."
-    assert render_report_table(Report("abcd1234", outcomes[:1])).splitlines()[0].endswith("; 0 kept.")
-    failed = render_report_table(Report("abcd1234", (Outcome(change(), Result.FAILED, error="no"), outcomes[1]))).splitlines()
-    assert failed[1].startswith("Copied 0 images")
-    assert failed[1].endswith("; 0 kept, 1 deleted.")
 
 
 def test_table_folds_what_is_long():

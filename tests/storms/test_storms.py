@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, seed, settings
 
-from imgsync.oci.spec.referrers import fallback_tag
+from imgsync.oci.spec.referrers import format_fallback_tag
 from imgsync.state import Record, open_state
 from tests.figures import record
 from tests.storms.stores import DiskStore, GullibleRegistry, Store, missing
@@ -266,7 +266,7 @@ def fill(source: Store, *, fallback: bool) -> None:
         for name, referrer in REFERRERS.items() if fallback else ():
             listing = index(children=(referrer,))
             source.hold(repository, listing)
-            source.tag(repository, fallback_tag(IMAGES[name].digest), listing.digest)
+            source.tag(repository, format_fallback_tag(IMAGES[name].digest), listing.digest)
 
 
 @contextmanager

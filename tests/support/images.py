@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gzip
 import hashlib
@@ -228,3 +229,14 @@ def _entry(child: Image) -> dict[str, object]:
 def _expect(answer: httpx.Response, status: int) -> None:
     if answer.status_code != status:
         raise AssertionError(f"the harness could not push: {answer.request.method} {answer.request.url} {answer.status_code} {answer.text}")
+
+
+def with_layer(content: Image, **changes: object) -> Image:
+    """Return *content* with its first layer's descriptor changed."""
+    document = json.loads(content.raw)
+    document["layers"][0] |= changes
+    return dataclasses.replace(content, raw=to_json(document))
+
+
+def first_layer(content) -> str:
+    return json.loads(content.raw)["layers"][0]["digest"]

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import textwrap
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,3 +119,16 @@ def finish(process: subprocess.Popen[str], timeout: float = 30) -> Result:
         out, err = process.communicate()
         raise AssertionError(f"imgsync did not end within {timeout} s\n{out}\n{err}") from None
     return Result(process.returncode, out, err)
+
+
+def eventually(true: Callable[[], object]) -> None:
+    """Return once *true* says so."""
+    ends = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < ends, "it does not come"
+        time.sleep(0.01)
+
+
+def stopping(process) -> None:
+    """Return once the program says that it is stopping."""
+    assert any("run.stopping" in line for line in process.stderr)

@@ -6,8 +6,10 @@ import json
 import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imgsync.text.sanitize import sanitize_json, sanitize_line, sanitize_lines
+from imgsync.text.sanitize import sanitize_json, sanitize_line, sanitize_lines, sanitize_short
 
 
 @pytest.mark.row("OUT-01")
@@ -57,3 +59,12 @@ def test_json_says_the_same():
     assert "##[" not in sanitize_json(text)
     assert json.loads(sanitize_json(text)) == json.loads(text)
     assert sanitize_json('"plain"') == '"plain"'
+
+
+@given(st.text())
+def test_safe_text_obeys_no_terminal(text):
+    """No control, no direction override, no line break."""
+    shown = sanitize_short(text)
+
+    assert "\n" not in shown
+    assert not {"\x1b", "\x07", "\r", "\u202e", "\u2028", "\u200b"} & set(shown)

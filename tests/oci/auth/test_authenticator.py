@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 
 import pytest
 
@@ -453,3 +454,81 @@ def test_apply_without_a_login_is_an_error(registry, password_registry, name, wo
     assert ran.code == 1
     assert "401" in ran.json["errors"][0]["message"]
     assert password_registry.requests(prefix=f"/v2/m/{name}/app/blobs/uploads") == ()
+
+
+def scopes_of(authorization: str) -> list[str]:
+    """Return what a token of the suite's token server grants."""
+    claims = authorization.split(".")[1]
+    return [f"{one['name']}:{','.join(one['actions'])}" for one in json.loads(base64.urlsafe_b64decode(claims + "=="))["access"]]
+
+
+@pytest.mark.row("AUTH-15")
+def test_each_request_bears_the_token_of_its_own_repository(token_registry, token_server, name, workplace, imgsync):
+    """A token serves the repository and the side that it was asked for, and no other; nothing asks for more than it needs."""
+    for path in ("one", "two"):
+        push(token_registry, f"{name}/{path}", "1", image(path), client=token_registry.client(f"repository:{name}/{path}:pull,push"))
+    token_server.reset()
+    with FaultProxy(token_registry) as proxy:
+        server = token_server.realm.removesuffix("/token")
+        workplace.trust_plain(proxy, settings={proxy.host: {"token_server": server, "credentials": dict(zip(("username", "password"), LOGIN, strict=True))}})
+        workplace.mirror("a", source={"registry": proxy.host, "repositories": [f"{name}/one", f"{name}/two"]}, destinations=[f"{proxy}/m"])
+
+        ran = imgsync("apply", "-o", "json")
+
+        assert ran.code == 0, ran.stderr
+        borne = {
+            (re.sub(r"^/v2/|/(manifests|blobs|tags|referrers)/.*", "", one.path), tuple(scopes_of(one.headers["authorization"])))
+            for one in proxy.seen
+            if "authorization" in one.headers
+        }
+    for path, scopes in borne:
+        own = f"{path}:pull" if path.startswith(name) else f"{path}:pull,push"
+        assert own in scopes
+        assert not [scope for scope in scopes if "*" in scope or "delete" in scope]
+        # Besides, a blob may be mounted from another repository of the same destination.
+        assert all(scope.startswith("m/") and scope.endswith(":pull") for scope in scopes if scope != own)
+    assert {path for path, _ in borne} >= {f"{name}/one", f"{name}/two", f"m/{name}/one", f"m/{name}/two"}
+
+
+_LOGIN = {"credentials": {"username": LOGIN[0], "password": LOGIN[1]}}
+
+
+@pytest.mark.row("GIT-01")
+def test_what_only_looks_asks_for_no_right_to_push(registry, token_registry, token_server, name, workplace, imgsync):
+    """plan, verify, list and a state in a registry ask for tokens to pull, with a login that may push and a mirror that prunes."""
+    push(registry, f"{name}/app", "1", image(name))
+    push(registry, f"{name}/app", "2", image((name, 2)))
+    with FaultProxy(token_registry) as proxy:
+        workplace.trust_plain(registry, proxy, settings={proxy.host: _LOGIN})
+        settings = {"source": f"{registry}/{name}/app", "destinations": [f"{proxy}/m"], "prune": True}
+        workplace.mirror("a", **settings)
+        state = f"oci://{proxy}/{name}/state:1"
+        assert imgsync("apply", "--state", state).code == 0
+        assert any("push" in scope for one in token_server.requests for scope in one.scopes), "the harness sees what is asked for"
+        workplace.mirror("a", **settings, tags={"names": ["1"]})
+        push(registry, f"{name}/app", "1", image((name, "moved")))
+        token_server.reset()
+        proxy.forget()
+
+        for arguments in (("plan", "--state", state), ("plan", "--refresh"), ("verify",), ("list", f"{proxy}/m/{name}/app")):
+            assert imgsync(*arguments).code in {0, 1}
+
+        asked = {scope for one in token_server.requests for scope in one.scopes}
+        assert {action for scope in asked for action in scope.rpartition(":")[2].split(",")} == {"pull"}
+        assert {one.method for one in proxy.seen} <= {"GET", "HEAD"}
+
+
+@pytest.mark.row("GIT-01")
+@pytest.mark.parametrize("command", ["plan", "verify"])
+def test_a_login_is_not_shown_to_who_does_not_ask(command, registry, name, workplace, imgsync, source, destination):
+    """Where anybody may pull, no credential leaves the machine, however many are configured."""
+    push(registry, f"{name}/app", "1", image(name))
+    workplace.trust_plain(source, destination, settings={source.host: _LOGIN, destination.host: _LOGIN})
+    workplace.mirror("a", source=f"{source}/{name}/app", destinations=[f"{destination}/m"])
+
+    ran = imgsync(command)
+
+    assert ran.code in {0, 1}, ran.stderr
+    assert source.seen
+    assert destination.seen
+    assert "authorization" not in {header for one in (*source.seen, *destination.seen) for header in one.headers}

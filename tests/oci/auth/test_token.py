@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -149,3 +150,50 @@ def test_identity_token_is_exchanged_by_a_form():
     form = refresh_form(challenge, ["repository:app:pull", "x"], Credentials("", "s&cret", found_in="a test"))
 
     assert form == b"grant_type=refresh_token&service=r.io&client_id=imgsync&scope=repository%3Aapp%3Apull+x&refresh_token=s%26cret"
+
+
+@pytest.mark.row("AUTH-16")
+@pytest.mark.parametrize(
+    ("more", "least", "most"),
+    [
+        ({}, 48, 48),
+        ({"expires_in": 0}, 48, 48),
+        ({"expires_in": -5}, 48, 48),
+        ({"expires_in": "300"}, 48, 48),
+        ({"expires_in": True}, 48, 48),
+        ({"expires_in": None}, 48, 48),
+        ({"expires_in": float("nan")}, 48, 48),
+        ({"expires_in": 100.5}, 80, 81),
+        ({"expires_in": 10**12}, 2880, 2880),
+        ({"expires_in": 10**400}, 2880, 2880),
+        ({"expires_in": float("inf")}, 2880, 2880),
+        ({"expires_in": 300, "issued_at": "9999-12-31T23:59:59-23:59"}, 240, 240),
+        ({"expires_in": 300, "issued_at": "0001-01-01T00:00:00+23:59"}, 240, 240),
+        ({"expires_in": 300, "issued_at": "yesterday"}, 240, 240),
+        ({"expires_in": 300, "issued_at": 5}, 240, 240),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("field", ["token", "access_token"])
+def test_life_of_a_token_is_what_can_be_true(field, more, least, most):
+    """However long it is said to live: a minute where nothing sensible is said, an hour at most, four fifths of it used."""
+    operation = Operation("get a token for", "r.io/a", "source")
+
+    token = parse_token(json.dumps({field: "text", **more}).encode(), ["a"], login=None, operation=operation)
+
+    assert token.text == "text"
+    assert least - 1 < token.ends - time.monotonic() <= most
+
+
+@pytest.mark.row("AUTH-16")
+def test_token_that_was_old_when_it_came_is_used_all_the_same():
+    """A clock that is minutes behind must not make each request ask for a token of its own."""
+    issued = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=200)).isoformat()
+    operation = Operation("get a token for", "r.io/a", "source")
+
+    def life(expires_in: int) -> float:
+        document = {"token": "text", "issued_at": issued, "expires_in": expires_in}
+        return parse_token(json.dumps(document).encode(), ["a"], login=None, operation=operation).ends - time.monotonic()
+
+    assert 79 < life(300) <= 80.1, "a hundred seconds are left of it"
+    assert 47 < life(60) <= 48

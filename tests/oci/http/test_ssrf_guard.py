@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from imgsync.oci.http.errors import ForbiddenAddressError
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.registries.clients import Registries
+from tests.support.faults import FaultProxy
 
 NAMES = {
     "public.example": ["93.184.216.34"],
@@ -337,3 +340,41 @@ def test_address_within_an_address_is_read_to_its_last_bit(dialled):
     SsrfGuard([("private.example", 443)]).connect("64:ff9b::6464:64c9", 443)  # 100.100.100.201
     with pytest.raises(ForbiddenAddressError, match="cloud metadata service"):
         SsrfGuard([("private.example", 443)]).connect("64:ff9b::6464:64c8", 443)
+
+
+@pytest.mark.row("RUN-15")
+@pytest.mark.parametrize("fails", [False, True], ids=["answers", "fails"])
+def test_name_is_looked_up_once_for_all_lanes(fails, monkeypatch):
+    """64 connections wanted at once, one lookup; what it comes to, an address or none, is for all who waited."""
+    slow, waiting, asked = threading.Event(), threading.Semaphore(0), []
+    with FaultProxy(None) as server:
+
+        def look_up(host: str, port: int, *_: object, **__: object) -> list[tuple[object, ...]]:
+            if host != "registry.example":
+                return [(2, 1, 6, "", (host, port))]
+            asked.append(host)
+            assert slow.wait(30)
+            if fails:
+                raise OSError("no such name")
+            return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr("imgsync.oci.http.ssrf_guard.socket.getaddrinfo", look_up)
+        guard = SsrfGuard([("registry.example", server.port)])
+
+        def dial() -> str:
+            waiting.release()
+            try:
+                guard.connect("registry.example", server.port, 10).close()
+            except Exception as error:  # noqa: BLE001 - what it comes to is what is tested
+                return str(error)
+            return "connected"
+
+        with ThreadPoolExecutor(64) as pool:
+            dials = [pool.submit(dial) for _ in range(64)]
+            for _ in dials:
+                assert waiting.acquire(timeout=30)
+            slow.set()
+            results = {one.result(30) for one in dials}
+
+    assert asked == ["registry.example"]
+    assert results == {"registry.example cannot be resolved: no such name" if fails else "connected"}

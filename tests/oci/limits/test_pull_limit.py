@@ -7,12 +7,14 @@ import threading
 
 import pytest
 
+from imgsync.errors import BudgetSpentError
+from imgsync.oci.limits.pull_limit import PullLimit, PullQuota
 from tests import switches
-from tests.support.images import image, index, pull_raw, push
+from tests.support.images import image, index, push
 from tests.support.wire import plain_answer
 
 
-class PullLimit(switches.Switch):
+class LimitsPulls(switches.Switch):
     """Counts GETs of manifests as pulls, as Docker Hub does: tells what is left on heads too, and refuses when nothing is."""
 
     def __init__(self, left: int, *, tells: bool = True) -> None:
@@ -39,7 +41,7 @@ class PullLimit(switches.Switch):
 @pytest.fixture
 def limited(source):
     """The source counts pulls; three are left."""
-    return source.add(PullLimit(3), target="/manifests/")
+    return source.add(LimitsPulls(3), target="/manifests/")
 
 
 @pytest.mark.row("NET-04")
@@ -93,7 +95,7 @@ def test_plan_shows_what_applying_costs_and_what_is_left(registry, name, declare
 def test_plan_without_pulls_left_still_says_what_would_change(registry, name, declare, imgsync, source, limited):
     """Digests are free; only sizes stay unknown, and the plan says why."""
     limited.left = 0
-    source.add(PullLimit(0), method="HEAD", target="/manifests/")
+    source.add(LimitsPulls(0), method="HEAD", target="/manifests/")
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
 
@@ -104,55 +106,47 @@ def test_plan_without_pulls_left_still_says_what_would_change(registry, name, de
     assert "size unknown: the pull limit" in plan.json["changes"][0]["reason"]
 
 
-class Crowded(switches.Switch):
-    """Answers 429 to whatever comes while so many requests are being answered."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.refused = 0
-        self._running = 0
-        self._lock = threading.Lock()
-
-    def request(self, request):
-        with self._lock:
-            if self._running >= self.most:
-                self.refused += 1
-                return plain_answer(429, b"", {"Retry-After": "0"})
-            self._running += 1
-        return request
-
-    def answer(self, request, answer):
-        if answer.status != 429:
-            with self._lock:
-                self._running -= 1
-        return answer
+def nothing() -> None:
+    """Nothing ends the waiting."""
 
 
-@pytest.mark.row("NET-01")
-def test_crowded_registry_is_asked_less_at_once(registry, second_registry, name, declare, imgsync, destination):
-    """Everything arrives, and most requests are answered: who asks as much as ever is told no nine times in ten."""
-    crowded = destination.add(Crowded(2))
-    for number in range(12):
-        push(registry, f"{name}/app", str(number), image(number))
-    declare(f"[{name}/app]", "concurrency: {images: 12, blobs: 3}", retry="{attempts: 8, interval: 0s}")
+@pytest.mark.parametrize("headers", [{}, {"ratelimit-remaining": "junk"}, {"ratelimit-remaining": ""}, {"ratelimit-limit": "100;w=21600"}])
+def test_what_says_nothing_limits_nothing(headers):
+    """No header, no limit."""
+    budget = PullLimit("docker.io")
+    budget.update(headers, before=None)
 
-    ran = imgsync("apply", "-o", "json")
+    budget.acquire(nothing)
 
-    assert ran.code == 0, ran.stdout
-    assert all(pull_raw(second_registry, f"m/{name}/app", str(number)) for number in range(12))
-    assert 0 < crowded.refused < len(destination.seen) * 2 / 3
+    assert budget.quota is None
 
 
-def test_repository_that_is_always_refused_is_not_asked_for_ever(registry, second_registry, name, declare, imgsync, source):
-    """429 to one repository alone, while others are served: it is asked some times more than tries are declared, then it fails; the others are copied."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    source.add(switches.status(429, retry_after="0"), target=f"{name}/never/")
-    # One after the other: what the registry serves is known before it refuses.
-    declare(f"[{name}/app, {name}/never]", "concurrency: {queries: 1}")
+def test_pulls_are_spent_with_those_in_flight():
+    """Two left: two may go, also before their answers came."""
+    budget = PullLimit("docker.io")
+    budget.update({"ratelimit-remaining": "2;w=21600", "ratelimit-limit": "100;w=21600"}, before=None)
+    budget.acquire(nothing)
+    budget.acquire(nothing)
 
-    ran = imgsync("apply", "-o", "json")
+    with pytest.raises(BudgetSpentError) as caught:
+        budget.acquire(nothing)
 
-    assert ran.code == 1
-    assert pull_raw(second_registry, f"m/{name}/app", "1") == content.raw
-    assert [error["reference"].endswith(f"{name}/never") for error in ran.json["errors"]] == [True]
-    assert 2 < len(source.recorded(f"GET .*{name}/never/")) <= 16 + 2
+    assert "the pull limit of docker.io is used up: 2 of 100 pulls left (per 6h00m)" in caught.value.message
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown when asked"])
+def test_answer_that_was_overtaken_gives_back_nothing(known):
+    """It says no more than was left when it was asked for, though nothing else is in flight any more; who says more has a new window."""
+    budget = PullLimit("docker.io")
+    if known:
+        budget.update({"ratelimit-remaining": "2"}, before=None)
+    before = budget.quota
+    budget.update({"ratelimit-remaining": "0"}, before=before)
+
+    budget.update({"ratelimit-remaining": "1"}, before=before)
+
+    with pytest.raises(BudgetSpentError):
+        budget.acquire(nothing)
+    budget.update({"ratelimit-remaining": "100"}, before=budget.quota)
+    budget.acquire(nothing)
+    assert budget.quota == PullQuota(100)

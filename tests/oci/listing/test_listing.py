@@ -13,6 +13,7 @@ from tests.support.gcr_listing import GcrListing
 from tests.support.images import image, index, push
 from tests.support.wire import plain_answer
 from tests.support.witness import assert_served
+from tests.switches import Respond
 
 
 @pytest.fixture
@@ -249,3 +250,49 @@ def test_explain_tells_what_each_step_left_and_dropped(registry, name, declare, 
         "exclude: 2 left, 1 dropped: 2.0.0",
         "newest: 1 left, 1 dropped: 1.0.0",
     ]
+
+
+@pytest.mark.row("AUTH-10", "AUTH-22")
+def test_next_page_elsewhere_fails_the_listing(registry, name, declare_login, imgsync, source, foreign, workplace):
+    """A page on another host, under another name, with a login, or at no address at all is not asked for, and what was seen is not taken for all."""
+    links = [
+        f"{foreign.url}/v2/x",
+        f"//{foreign.host}/v2/x",
+        f"https://{source.host}/v2/x",
+        f"http://user:word-SECRET@{source.host}/v2/x",
+        f"http://localhost:{source.port}/v2/x",
+        f"http://{source.host}.evil.example/x",
+        f"ftp://{source.host}/x",
+        "http://[::1",
+    ]
+    for number, link in enumerate(links):
+        push(registry, f"{name}/app{number}", "1", image(1, layers=0))
+        source.add(switches.headers(Link=f'<{link}>; rel="next"'), target=f"app{number}/tags/list")
+    declare_login()
+    repositories = {"registry": source.host, "repositories": [f"{name}/app{number}" for number in range(len(links))]}
+    workplace.mirror("a", source=repositories, destinations=["127.0.0.1:1/m"], retry={"attempts": 1})
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert len([one for one in ran.json["errors"] if "nothing was sent there" in one["message"]]) == len(links), ran.json["errors"]
+    assert ran.json["changes"] == []
+    assert foreign.seen == []
+    assert len(source.requests()) == len(links)
+
+
+@pytest.mark.row("REG-24")
+def test_order_and_repetition_of_a_listing_mean_nothing(registry, name, declare, imgsync, source):
+    """Tags come as they like, twice or in both cases: each that there is, once, and the same plan each time."""
+    for tag in ("v1", "V1", "a", "b"):
+        push(registry, f"{name}/app", tag, image(tag))
+    plans = []
+    for tags in (["b", "v1", "V1", "a", "b", "a"], ["V1", "a", "a", "b", "v1"]):
+        source.clear()
+        source.add(Respond(200, {"name": "app", "tags": tags}), target="/tags/list")
+        declare(f"[{name}/app]")
+        plans.append(imgsync("plan", "-o", "json").json)
+
+    assert sorted(change["source"].rpartition(":")[2] for change in plans[0]["changes"]) == ["V1", "a", "b", "v1"]
+    assert plans[0]["id"] == plans[1]["id"]
+    assert plans[0]["changes"] == plans[1]["changes"]

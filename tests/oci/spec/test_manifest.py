@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,120 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz import laws
-from imgsync.errors import ContentMismatchError, ImgsyncError, UnsupportedContentError
-from imgsync.oci.auth.challenge import parse_challenges
-from imgsync.oci.errors import Operation, error_of, retry_after_seconds
-from imgsync.oci.limits.retry import RetryPolicy, compute_pause_seconds, is_transient
-from imgsync.oci.listing.rows import moment_of
-from imgsync.oci.spec.digest import DigestVerifier, compute_digest, is_digest, require_digest, verify_chunks
+from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
-from imgsync.text.sanitize import sanitize_message
+from tests.support.images import DOCKER, OCI, Image, digest_of, image, index, push, to_json, with_layer
 from tests.support.images import digest_of as digest
-from tests.support.images import image, index
+from tests.support.outcomes import only_error
+from tests.support.witness import assert_served
+from tests.switches.content import manifest_of
 
 _DESCRIPTOR = {"mediaType": "x/y", "digest": digest(b"x"), "size": 1}
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ('Basic realm="x"', [("basic", {"realm": "x"})]),
-        (
-            'Bearer realm="https://a/token",service="a",scope="repository:x:pull,push"',
-            [("bearer", {"realm": "https://a/token", "service": "a", "scope": "repository:x:pull,push"})],
-        ),
-        ("bearer REALM=https://a/token , Service=a", [("bearer", {"realm": "https://a/token", "service": "a"})]),
-        ('Negotiate, Bearer realm="r", Basic realm="b, c"', [("negotiate", {}), ("bearer", {"realm": "r"}), ("basic", {"realm": "b, c"})]),
-        (r'Bearer realm="quo\"ted"', [("bearer", {"realm": 'quo"ted'})]),
-        ('Bearer realm="one",realm="two"', [("bearer", {"realm": "one"})]),
-        ("", []),
-        ('="nothing"', []),
-    ],
-    ids=lambda value: value[:30] if isinstance(value, str) else "",
-)
-def test_challenges_are_read_by_their_grammar(header, expected):
-    """Several challenges, quoted commas and escapes, any case."""
-    assert [(one.scheme, dict(one.parameters)) for one in parse_challenges([header])] == expected
-
-
-def test_challenge_is_read_for_sixteen_kibibytes():
-    """What stands behind them might as well not be there; values are to be kept as they are."""
-    behind = ', Basic realm="late"'
-    room = (16 << 10) - len('Bearer realm="r",filler=""') - len(behind)
-
-    read = [parse_challenges([f'Bearer realm="r",filler="{"x" * fill}"{behind}']) for fill in (room, room + 1)]
-
-    assert [[one.scheme for one in challenges] for challenges in read] == [["bearer", "basic"], ["bearer", "basic"]]
-    assert [challenges[-1].parameters.get("realm") for challenges in read] == ["late", None]
-    with pytest.raises(AttributeError):
-        read[0][0].scheme = "basic"
-
-
-@given(st.text(max_size=200))
-def test_no_header_breaks_the_challenge_parser(header):
-    """Whatever a registry sends, parsing ends, and schemes are lower-case tokens."""
-    laws.headers(header.encode())
-    laws.headers(f"Bearer {header}".encode())
-
-
-@pytest.mark.row("NET-02")
-@pytest.mark.row("DOS-11")
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("7", 7.0),
-        (" 0 ", 0.0),
-        ("Thu, 01 Jan 1970 00:01:40 GMT", 90.0),
-        ("Thursday, 01-Jan-70 00:01:40 GMT", 90.0),
-        ("Thu Jan  1 00:01:40 1970", 90.0),
-        ("Thu, 01 Jan 1970 00:01:40 -0000", 90.0),
-        ("Thu, 01 Jan 1970 01:01:40 +0100", 90.0),
-        ("Thu, 01 Jan 1970 00:00:01 GMT", None),
-        ("Thu, 01 Jan 1970 25:00:00 GMT", None),
-        ("9" * 30, None),
-        ("-1", None),
-        ("soon", None),
-        ("", None),
-        ("1e9", None),
-        ("٣", None),
-        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
-        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", None),
-    ],
-)
-def test_retry_after(text, seconds):
-    """Seconds or a date in any of its three forms; what is past or neither says nothing."""
-    assert retry_after_seconds(text, now=10.0) == seconds
-
-
-@pytest.mark.row("NET-03")
-@pytest.mark.parametrize("said", ["", "soon", "-1", "1e9", "9" * 30, "Thu, 01 Jan 1970 00:00:01 GMT", "999999999999", "300"])
-def test_pauses_after_429_are_bounded(said):
-    """What cannot be meant is as if nothing was said: longer each time, by chance, up to a minute. What is said is obeyed up to five."""
-    error = error_of(Operation("pull", "r/x:1", "source"), 429, headers={"retry-after": said}, body=b"")
-    pauses = [compute_pause_seconds(RetryPolicy(), error, attempt=number) for number in range(1, 9) for _ in range(20)]
-
-    if said == "300":
-        assert set(pauses) == {300.0}
-    elif said == "999999999999":
-        assert not is_transient(error), "nobody waits so long"
-    else:
-        assert all(0 <= pause <= 60 for pause in pauses)
-        assert max(pauses[:20]) <= 4 < max(pauses[-20:])
-
-
-@pytest.mark.parametrize("text", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", "soon", "", None, 5])
-def test_dates_of_no_calendar_say_nothing(text):
-    """What a listing says of its time breaks nothing, whatever its numbers."""
-    assert moment_of(text) is None
-
-
-@given(st.text())
-def test_foreign_text_is_one_printable_line(text):
-    """No control character, no line break, no more than some hundred characters survive (an escape takes up to ten)."""
-    shown = sanitize_message(text)
-
-    assert shown.isprintable()
-    assert len(shown) <= 3000
 
 
 @pytest.mark.row("DIG-08", "DIG-09")
@@ -207,60 +103,6 @@ def test_platforms_cover_each_other(wanted, offered, covers):
     assert parse_platform(wanted).matches(parse_platform(offered)) is covers
 
 
-@pytest.mark.row("DIG-04", "DIG-05", "DIG-06")
-@given(st.lists(st.binary(max_size=50), max_size=8), st.binary(min_size=1, max_size=4))
-def test_verified_bytes_are_whole_or_never_end(chunks, extra):
-    """Right bytes pass unchanged; wrong ones raise before the last of them is out."""
-    content = b"".join(chunks)
-
-    assert b"".join(verify_chunks(chunks, DigestVerifier(digest(content), len(content), "x"))) == content
-    for wrong in ([*chunks, extra], [*chunks, b"", extra], [bytes(byte ^ 1 for byte in content), b""] if content else [extra]):
-        passed = []
-        with pytest.raises(ImgsyncError):
-            passed.extend(verify_chunks(wrong, DigestVerifier(digest(content), len(content), "x")))
-        assert len(b"".join(passed)) < max(1, len(content))
-
-
-@pytest.mark.parametrize(("pieces", "actual"), [([b"ab"], "2 bytes"), ([b"abcd"], "more"), ([b"abd"], f"{digest(b'abd')}")], ids=["short", "long", "other"])
-def test_wrong_bytes_are_told_by_what_is_wrong_with_them(pieces, actual):
-    """Too few, too many, or others."""
-    with pytest.raises(ContentMismatchError) as caught:
-        list(verify_chunks(pieces, DigestVerifier(digest(b"abc"), 3, "the blob")))
-
-    assert (caught.value.expected, caught.value.actual) == (digest(b"abc") if actual.startswith("sha256") else "3 bytes", actual)
-
-
-def test_what_came_behind_the_end_is_counted():
-    """By whoever takes in bytes without asking first."""
-    running = DigestVerifier(digest(b"abc"), 3, "the blob")
-    running.update(b"abcd")
-
-    with pytest.raises(ContentMismatchError) as caught:
-        running.check()
-
-    assert caught.value.actual == "4 bytes"
-
-
-@pytest.mark.row("AUTH-12")
-def test_what_is_no_digest_is_shown_as_far_as_one_goes():
-    """As many letters as the longest digest has."""
-    longest = f"sha512:{'a' * 128}"
-    assert require_digest(longest) == longest
-
-    with pytest.raises(UnsupportedContentError) as caught:
-        require_digest(f"{longest}bc")
-
-    assert str(caught.value) == f"'{longest}' is not a sha256 or sha512 digest"
-
-
-def test_sha512_is_a_digest_like_another():
-    """Both algorithms of the specification are verified."""
-    content = b"x"
-
-    assert is_digest(compute_digest(content, like="sha512:"))
-    assert b"".join(verify_chunks([content], DigestVerifier(compute_digest(content, like="sha512:"), 1, "x"))) == content
-
-
 def test_images_of_the_harness_are_read_whole():
     """Config and layers are blobs, an index has children."""
     manifest, whole = parse_manifest(image(1).raw), parse_manifest(index(2).raw)
@@ -268,3 +110,237 @@ def test_images_of_the_harness_are_read_whole():
     assert {blob.digest for blob in manifest.blobs} == set(image(1).all_blobs)
     assert whole.is_index
     assert not whole.blobs
+
+
+@pytest.mark.row("DIG-09")
+def test_impossible_sizes_are_refused_before_any_blob_is_asked_for(registry, second_registry, name, declare, imgsync, source):
+    """A size is a whole number up to 64 GiB, and nothing else that JSON or Python would take for one."""
+    content = push(registry, f"{name}/app", "good", image(1, layers=1))
+    sizes = [True, 1e3, 3.5, -1, 10**30, "1000", None, [1]]
+    for number, size in enumerate(sizes):
+        push(registry, f"{name}/app", str(number), content)
+        source.add(manifest_of(with_layer(content, size=size)), target=f"/manifests/{number}$")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    told = {event["reference"].rpartition(":")[2]: event["error"] for event in ran.events("plan.failed")}
+    assert told == {str(number): f"the manifest holds a descriptor with an impossible size: {size}" for number, size in enumerate(sizes)}
+    assert len(source.requests("/blobs/")) == len(content.blobs), "the good one's"
+    assert second_registry.tags(f"m/{name}/app") == ["good"]
+
+
+DESCRIPTOR = {"mediaType": OCI["layer"], "digest": digest_of(b"a"), "size": 1}
+
+
+CHILD = {"mediaType": OCI["manifest"], "digest": digest_of(b"b"), "size": 1, "platform": {"os": "linux", "architecture": "amd64"}}
+
+
+CONFUSED = {
+    "index and image": {"schemaVersion": 2, "manifests": [CHILD], "config": DESCRIPTOR, "layers": [DESCRIPTOR]},
+    "index and layers": {"schemaVersion": 2, "manifests": [CHILD], "layers": [DESCRIPTOR]},
+    "index and artifact": {"schemaVersion": 2, "manifests": [CHILD], "blobs": [DESCRIPTOR]},
+    "index and schema 1": {"schemaVersion": 2, "manifests": [CHILD], "fsLayers": []},
+}
+
+
+TYPES = [OCI["index"], OCI["manifest"], DOCKER["index"], DOCKER["manifest"], "application/json"]
+
+
+@pytest.mark.row("DIG-07")
+@pytest.mark.parametrize("document", CONFUSED.values(), ids=CONFUSED)
+@pytest.mark.parametrize("served_as", TYPES)
+def test_document_that_is_two_things_is_refused(document, served_as):
+    """Under each type, said by the document or by the answer's head, or by both: no reader may see an index where another sees an image."""
+    for said in ({}, {"mediaType": served_as}):
+        with pytest.raises(UnsupportedContentError, match=r"both an index and an image|schema 1"):
+            parse_manifest(to_json(said | document), content_type=served_as)
+
+
+@pytest.mark.row("DIG-07")
+@pytest.mark.parametrize(
+    ("document", "said", "served_as"),
+    [
+        (image(1).raw, None, OCI["index"]),
+        (image(1).raw, OCI["index"], OCI["manifest"]),
+        (image(1, kind=DOCKER).raw, None, f"{DOCKER['index'].upper()}; charset=utf-8"),
+        (index(1).raw, None, OCI["manifest"]),
+        (index(1).raw, DOCKER["manifest"], ""),
+        (index(1).raw, OCI["index"], DOCKER["manifest"]),
+    ],
+)
+def test_type_that_does_not_fit_the_document_is_refused(document, said, served_as):
+    """What the document says it is, what it was served as and what it is have to be one thing."""
+    with pytest.raises(UnsupportedContentError, match="is said to be of the type"):
+        parse_manifest(to_json(json.loads(document) | ({"mediaType": said} if said else {})), content_type=served_as)
+
+
+@pytest.mark.row("DIG-07", "DIG-08")
+@pytest.mark.parametrize("what", ["both", "twice", "cased", "list served as image"])
+def test_ambiguous_manifest_is_one_clear_error(what, registry, second_registry, name, declare, imgsync, source):
+    """It is refused where it is planned, the others are copied."""
+    content = push(registry, f"{name}/app", "1", index(1))
+    other = push(registry, f"{name}/app", "2", image(2))
+    raw = {
+        "both": to_json(json.loads(content.raw) | json.loads(other.raw) | {"mediaType": content.media_type}),
+        "twice": content.raw.replace(b'"schemaVersion":2', b'"schemaVersion":2,"manifests":[]'),
+        "cased": content.raw.replace(b'"schemaVersion":2', b'"schemaVersion":2,"Manifests":[]'),
+        "list served as image": content.raw,
+    }[what]
+    served_as = OCI["manifest"] if what.startswith("list") else content.media_type
+    source.add(manifest_of(dataclasses.replace(content, raw=raw, media_type=served_as)), method="GET|HEAD", target="/manifests/1$")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert "the manifest " in only_error(ran)
+    assert second_registry.tags(f"m/{name}/app") == ["2"]
+
+
+GOOD = index(1).raw.decode()
+
+
+AMBIGUOUS = {
+    "byte order mark": b"\xef\xbb\xbf" + GOOD.encode(),
+    "UTF-16": GOOD.encode("utf-16"),
+    "latin-1": GOOD.replace("linux", "lin\xfcx").encode("latin-1"),
+    "key twice": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"schemaVersion":2').encode(),
+    "key twice, once escaped": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"\\u0073chemaVersion":2').encode(),
+    "key of a descriptor twice": GOOD.replace('"size":', '"size":1,"size":', 1).encode(),
+    "annotation twice": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"annotations":{"a":"1","a":"2"}').encode(),
+    "upper case": GOOD.replace('"manifests"', '"Manifests"').encode(),
+    "upper case beside": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"MANIFESTS":[]').encode(),
+    "long s": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"manife\u017fts":[]').encode(),
+    "digest in other letters": GOOD.replace('"digest":', '"Digest":"sha256:0","digest":', 1).encode(),
+    "size in other letters": GOOD.replace('"size":', '"SIZE":1,"size":', 1).encode(),
+    "platform in other letters": GOOD.replace('"architecture":', '"Architecture":"x","architecture":', 1).encode(),
+    "NaN": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"x":NaN').encode(),
+    "Infinity": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"x":-Infinity').encode(),
+    "1e400": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"x":1e400').encode(),
+    "more behind": GOOD.encode() + b"{}",
+    "trailing comma": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,').encode(),
+    "comment": b"// x\n" + GOOD.encode(),
+    "control character": GOOD.replace('"schemaVersion":2', '"schemaVersion":2,"x":"\n"').encode(),
+    "number of 5000 digits": GOOD.replace('"schemaVersion":2', f'"schemaVersion":2,"x":{"9" * 5000}').encode(),
+}
+
+
+@pytest.mark.row("DIG-08")
+@pytest.mark.parametrize("raw", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_json_that_readers_take_differently_is_refused(raw):
+    """Another reader would see another document, or none: then it is none for us."""
+    with pytest.raises(UnsupportedContentError, match=r"^the (manifest|document) "):
+        parse_manifest(raw)
+
+
+@pytest.mark.row("DIG-08")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"annotations": {"Layers": "3", "mediatype": "x", "SIZE": "", "digest": "none"}},
+        {"x-vendor": {"Size": 1, "size": 2, "deep": [{"Digest": 1, "digest": 2}]}},
+        {"ratio": 0.25, "count": 10**30, "none": None, "flag": True, "ü": "\ud83d"},
+        {"signature": "x" * 100_000, "history": [{"v1Compatibility": "{}"}]},
+        {"schemaVersion": 2.0},
+    ],
+    ids=["annotations", "nested", "numbers", "text", "version"],
+)
+def test_what_nobody_else_minds_is_taken(more):
+    """Keys of others, in whatever letters, are no reason: manifests in the wild hold all kinds of things. The bytes stay as they are."""
+    windows = {"os": "windows", "architecture": "amd64", "os.version": "10.0.20348.2700", "os.features": ["win32k"]}
+    for document in (
+        json.loads(image(1).raw) | more,
+        json.loads(image(1, kind=DOCKER).raw) | more,
+        json.loads(index(1).raw) | more,
+        json.loads(image(1).raw) | {"layers": None} | more,
+        {"schemaVersion": 2, "manifests": [CHILD | {"platform": windows, "urls": ["https://example.com/x"], "x": 1}]} | more,
+        {"schemaVersion": 2, "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(b"{}"), "size": 2, "data": "e30="}} | more,
+    ):
+        raw = json.dumps(document, indent=3).encode()
+        assert parse_manifest(raw, content_type="application/json; charset=utf-8").raw == raw
+
+
+@pytest.mark.row("DIG-08")
+def test_index_of_our_own_says_what_the_source_s_did():
+    """An index that is cut to its platforms keeps all that is not ours to judge, half a character too."""
+    document = json.loads(index(1).raw) | {"annotations": {"a": "ü\ud83d"}, "x": 0.5}
+
+    ours = select_platforms(parse_manifest(to_json(document)), [parse_platform("linux/arm64")])
+
+    assert json.loads(ours.raw) == document | {"manifests": document["manifests"][1:]}
+
+
+@pytest.mark.row("DIG-18")
+@pytest.mark.parametrize(
+    ("document", "served_as"),
+    [
+        ({"schemaVersion": 1, "fsLayers": []}, "application/vnd.docker.distribution.manifest.v1+prettyjws"),
+        ({"schemaVersion": 1, "fsLayers": [], "signatures": []}, "application/json"),
+        ({"schemaVersion": 1}, ""),
+        ({"schemaVersion": 2, "layers": [DESCRIPTOR], "fsLayers": []}, OCI["manifest"]),
+        ({"schemaVersion": 2, "layers": [DESCRIPTOR]}, "application/vnd.docker.distribution.manifest.v1+json"),
+    ],
+)
+def test_schema_1_is_known_by_whatever_it_shows(document, served_as):
+    """By its version, by its layers' name, by its type."""
+    with pytest.raises(UnsupportedContentError, match="Docker schema 1"):
+        parse_manifest(to_json(document), content_type=served_as)
+
+
+@pytest.mark.row("DIG-11")
+@pytest.mark.parametrize(
+    "digest",
+    [
+        "md5:d41d8cd98f00b204e9800998ecf8427e", "sha1:" + "a" * 40, "SHA256:" + "a" * 64, "sha256:" + "A" * 64, "sha256:" + "a" * 63, "sha256:" + "a" * 65,
+        "sha512:" + "a" * 64, "sha256-" + "a" * 64, "sha256:" + "a" * 64 + "\n", "sha256:" + "g" * 64, "sha384:" + "a" * 96, "blake3:" + "a" * 64, "", None, 5,
+    ],
+    ids=str,
+)  # fmt: skip
+def test_digest_of_another_kind_is_refused_by_name(digest):
+    """What cannot be verified is not copied, and the error says which digest that was."""
+    raw = to_json({"schemaVersion": 2, "layers": [DESCRIPTOR | {"digest": digest}]})
+
+    with pytest.raises(UnsupportedContentError) as caught:
+        parse_manifest(raw)
+
+    assert f"{str(digest)!r} is not a sha256 or sha512 digest" in caught.value.message
+
+
+def bare_index(*children: Image, more: int = 0) -> Image:
+    """Return an index of *children*, and of *more* that nobody has."""
+    entries = [{"mediaType": child.media_type, "digest": child.digest, "size": len(child.raw)} for child in children]
+    entries += [{"mediaType": OCI["manifest"], "digest": digest_of(str(number).encode()), "size": 1} for number in range(more)]
+    return Image(to_json({"schemaVersion": 2, "mediaType": OCI["index"], "manifests": entries}), OCI["index"], children=children)
+
+
+@pytest.mark.row("DIG-15")
+def test_index_bombs_are_refused(registry, second_registry, name, declare, imgsync, source):
+    """Too deep, too wide, or too large in all: each is one error, before a blob of it is asked for; what is only shared is copied, once."""
+    leaf = image(1, layers=1)
+    deep = leaf
+    for _ in range(6):
+        deep = bare_index(deep)
+    wide = bare_index(more=1001)
+    heavy = [image(("heavy", number), layers=1, annotations={"filling": "x" * (3 << 20)}) for number in range(6)]
+    push(registry, f"{name}/app", "deep", deep)
+    push(registry, f"{name}/app", "heavy", bare_index(*heavy))
+    # docker-registry takes no index of what it has not.
+    push(registry, f"{name}/app", "wide", leaf)
+    source.add(manifest_of(wide), method="GET|HEAD", target="/manifests/wide$")
+    good = push(registry, f"{name}/app", "good", bare_index(bare_index(leaf), bare_index(bare_index(leaf)), leaf))
+    declare(f"[{name}/app]")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    told = {event["reference"].rpartition(":")[2]: event["error"] for event in ran.events("plan.failed")}
+    assert told == {
+        "deep": "the index is nested deeper than 4 levels",
+        "wide": "the index names 1001 manifests; 1000 is the limit",
+        "heavy": "the image's manifests are together larger than 16 MiB",
+    }
+    assert_served(second_registry, f"m/{name}/app", "good", good)
+    assert second_registry.tags(f"m/{name}/app") == ["good"]
+    assert len(source.requests(f"GET .*{leaf.digest}")) == 1
+    assert len(source.requests("GET .*/blobs/")) == len(leaf.blobs)

@@ -134,3 +134,11 @@ def test_name_of_a_reference_is_its_digest_before_its_tag():
     assert repository.with_name("1.2") == Reference(repository, tag="1.2")
     assert repository.with_name(digest(b"")) == Reference(repository, digest=digest(b""))
     assert [one.name for one in (repository.with_name("1"), Reference(repository, "1", digest(b"")), Reference(repository))] == ["1", digest(b""), ""]
+
+
+def test_an_identifier_is_no_name():
+    """64 hex digits alone are an image's identifier; the hint says how a digest is written."""
+    with pytest.raises(InvalidReferenceError, match="is an image's identifier") as caught:
+        parse_reference("a" * 64)
+    assert caught.value.hint.endswith(f"NAME@sha256:{'a' * 64}")
+    assert str(parse_reference("a" * 63)) == f"docker.io/library/{'a' * 63}"

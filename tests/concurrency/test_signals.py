@@ -1,0 +1,89 @@
+"""Signals: the first stops gracefully, the second ends the program at once."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests import switches
+from tests.support.images import image, push
+from tests.support.run_imgsync import eventually, finish, stopping
+from tests.switches import Hold
+
+
+@pytest.mark.row("GIT-08")
+def test_a_cancelled_job_ends_in_good_order(second_registry, origin, start_imgsync, imgsync, source, name):
+    """An interrupt, as CI sends it first: within the grace and long before the kill it ends, with 75 and a report; the next run does the rest."""
+    held = Hold()
+    source.add(held, method="GET", target="/blobs/")
+    process = start_imgsync("apply", "-o", "json", "--grace", "1s")
+    held.reached()
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+
+    stopped = finish(process)
+
+    assert time.monotonic() - began < 7.5, "GitHub's patience"
+    assert stopped.code == 75, stopped.stderr
+    assert stopped.json["summary"]["remaining"] + stopped.json["summary"]["failed"] == 2
+    assert stopped.events("run.stopping")
+    assert second_registry.tags(f"m/{name}/app") == []
+    source.clear()
+    assert imgsync("apply", "-o", "json").json["summary"]["copied"] == 2
+
+
+@pytest.fixture
+def streaming(registry, name, declare, source):
+    """Eight images whose layers are long on their way; return a switch that tells when all eight have begun."""
+    for number in range(8):
+        push(registry, f"{name}/app", str(number), image((name, number), layers=1, layer_bytes=200_000))
+    declare(f"[{name}/app]", "concurrency: {images: 8}\nreferrers: false")
+    source.add(switches.trickle(500, seconds=0.05), method="GET", target="/blobs/")
+    return lambda: eventually(lambda: len(source.recorded("GET .*/blobs/")) >= 8)
+
+
+@pytest.mark.row("RUN-08", "RUN-09")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_signal_under_load_ends_the_run_within_its_grace(number, streaming, second_registry, name, imgsync, start_imgsync, source, state):
+    """Eight streams under way: nothing new, a second of grace, then all is brought to its end, told and remembered (exit 75); running again finishes."""
+    process = start_imgsync("apply", "-o", "json", "--grace", "1s")
+    streaming()
+    process.send_signal(number)
+    stopping(process)
+    began = time.monotonic()
+    ran = finish(process)
+    took = time.monotonic() - began
+
+    assert ran.code == 75, ran.stderr
+    assert took < 6
+    assert "Traceback" not in ran.stderr
+    assert "KeyboardInterrupt" not in ran.stderr
+    assert ran.json["summary"] == ran.json["summary"] | {"copied": 0, "failed": 0, "remaining": 8}
+    assert second_registry.tags(f"m/{name}/app") == []
+    with state() as store:
+        assert len(store.left) == 8
+    source.clear()
+    assert imgsync("apply").code == 0
+    assert len(second_registry.tags(f"m/{name}/app")) == 8
+
+
+@pytest.mark.row("RUN-09", "RUN-10")
+def test_second_signal_under_load_ends_at_once_and_leaves_nothing_behind(streaming, second_registry, name, imgsync, start_imgsync, workplace, source, state):
+    """Exit 130 before any cleaning up: no lock stays, the state is sound, no file is left half written, and running again finishes."""
+    process = start_imgsync("apply", "-o", "json", "--grace", "10m", "--report", "report.html")
+    streaming()
+    process.send_signal(signal.SIGINT)
+    stopping(process)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert (out, "Traceback" in err) == ("", False)
+    assert sorted(path.name for path in workplace.folder.iterdir()) == [".imgsync", "mirrors.d", "registries.yaml"]
+    with state() as store:
+        assert list(store.records()) == []
+    source.clear()
+    assert imgsync("apply").code == 0
+    assert len(second_registry.tags(f"m/{name}/app")) == 8

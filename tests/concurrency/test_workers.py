@@ -1,0 +1,37 @@
+"""The worker pool."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.patched import run_patched
+
+
+@pytest.mark.row("RUN-03")
+def test_ten_thousand_items_cost_no_more_each_than_a_few():
+    """So many greenlets as there are places, however much waits; and the last items go as quickly as the first."""
+    told = run_patched("""
+        import gc, time
+        import gevent
+        from greenlet import greenlet
+        from imgsync.concurrency.workers import Workers
+        most = running = 0
+        def work(number):
+            global most, running
+            running += 1
+            most = max(most, running)
+            gevent.sleep(0)
+            running -= 1
+            return time.process_time()
+        workers = Workers(work, limit=50)
+        began = time.process_time()
+        for number in range(10_000):
+            workers.submit(number)
+        alive = sum(isinstance(one, greenlet) and not one.dead for one in gc.get_objects())
+        done = [began, *workers.results()]
+        print(json.dumps({"most": most, "alive": alive, "first": done[2000] - done[0], "last": done[10_000] - done[8_000], "done": len(done) - 1}))
+    """)
+
+    assert (told["done"], told["most"]) == (10_000, 50)
+    assert told["alive"] < 60
+    assert told["last"] < 3 * told["first"] + 0.2

@@ -1,0 +1,80 @@
+"""The allow-list of destinations."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from imgsync.config.load import allows
+from tests.support.declarations import declared, faults_of
+
+HEAD = "version: 1\nmirrors:\n  - name: a\n"
+
+
+GOOD = HEAD + "    source: registry.k8s.io/pause\n    destinations: [r.example.com/m]\n"
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "wanted", "allowed"),
+    [(None, "x.io/a", True), ((), "x.io/a", False), (("x.io/a",), "x.io/a/b", True), (("x.io/a",), "x.io/ab", False), (("x.io",), "x.io.evil.net/a", False)],
+)
+def test_allow_matches_whole_parts(prefixes, wanted, allowed):
+    """An allowed prefix ends at a part's end."""
+    assert allows(prefixes, wanted) is allowed
+
+
+def test_allow_refuses_what_the_operator_did_not(tmp_path):
+    """A mirror outside of `allow` is a fault that names the rule."""
+    found = faults_of(tmp_path, GOOD, trust="version: 1\nallow: {sources: [quay.io], destinations: [r.example.com/other]}\n")
+
+    assert len(found) == 2
+    assert "registry.k8s.io/pause is not allowed by registries.yaml (allowed: quay.io;" in found[0] + found[1]
+
+
+@pytest.mark.row("CFG-11", "GIT-03")
+@pytest.mark.parametrize("command", ["plan", "apply", "verify"])
+def test_what_the_operator_does_not_allow_is_refused_before_anybody_is_asked(command, workplace, imgsync, source, destination):
+    """Exit 3, the rule, and whose it is to change; neither registry hears of it."""
+    workplace.trust_plain(source, destination)
+    trust = json.loads((workplace.folder / "registries.yaml").read_text())
+    trust["allow"] = {"sources": [f"{source}/public"], "destinations": [f"{destination}/mirror"]}
+    (workplace.folder / "registries.yaml").write_text(json.dumps(trust))
+    workplace.mirror("a", source=f"{source}/publicity/x", destinations=[f"{destination}/mirror/prod", f"{destination}/production", "127.0.0.1:9/mirror"])
+
+    ran = imgsync(command)
+
+    assert ran.code == 3
+    assert f"a.source: {source}/publicity/x is not allowed by registries.yaml (allowed: {source}/public; the operator of registries.yaml" in ran.stderr
+    assert f"a.destinations: {destination}/production is not allowed by registries.yaml (allowed: {destination}/mirror;" in ran.stderr
+    assert "127.0.0.1:9/mirror is not allowed" in ran.stderr
+    assert "mirror/prod is not allowed" not in ran.stderr
+    assert (source.seen, destination.seen, ran.stdout) == ([], [], "")
+
+
+@pytest.mark.row("CFG-11")
+@pytest.mark.parametrize(
+    ("destination", "allowed"),
+    [
+        ({"namespace": "mirror"}, True),
+        ({"namespace": "mirror/deep", "repository": "{flat}"}, True),
+        ({"repository": "mirror/{name}"}, True),
+        ({"repository": "mirror{name}"}, False),
+        ({"repository": "{path}"}, False),
+        ({"repository": "{parent}/mirror/{name}"}, False),
+        ({"namespace": "mirrors"}, False),
+        ({"namespace": "mirror", "repository": "../prod/{name}"}, False),
+        ({"namespace": "Mirror"}, False),
+        ({"registry": "r.io.evil.example", "namespace": "mirror"}, False),
+        ({"registry": "R.io", "namespace": "mirror"}, False),
+        ({"registry": "r.io:443", "namespace": "mirror"}, False),
+    ],
+    ids=str,
+)
+def test_allowed_is_what_a_destination_can_never_leave(destination, allowed, tmp_path):
+    """Not the template's words but the part that is the same for every image has to be below an allowed prefix, by whole parts, of exactly that host."""
+    text = json.dumps(declared(destination={"registry": "r.io"} | destination))
+
+    faults = faults_of(tmp_path, text, trust="version: 1\nallow: {destinations: [r.io/mirror]}\n")
+
+    assert (faults == []) is allowed, faults

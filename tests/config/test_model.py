@@ -1,0 +1,43 @@
+"""Configuration values: secrets show nowhere."""
+
+from __future__ import annotations
+
+import copy
+import json
+import marshal
+import pickle
+from dataclasses import asdict
+
+import pytest
+import yaml
+
+from imgsync.config.model import Login, RegistrySettings, Secret
+from tests.support.canary import secrets_in
+
+
+def test_secrets_do_not_show():
+    """A secret's text appears in none of the ways that values are shown."""
+    secret = Secret("hunter22")
+
+    assert "hunter22" not in f"{secret} {secret!r} {secret:>20} %s" % secret
+
+
+SECRET = Secret("canary-SECRET")
+
+
+@pytest.mark.row("CFG-08")
+def test_a_secret_cannot_be_written_down():
+    """No way that Python has of showing or saving a value shows or saves a secret, on its own or within what holds it."""
+    trust = RegistrySettings(credentials=Login("me", SECRET))
+
+    shown = [f"{one} {one!r} {one:>20} {one!s} {'%s %r' % (one, one)}" for one in (SECRET,)]  # noqa: UP031 - one of the ways
+    shown += [repr(trust), str(asdict(trust)), json.dumps(asdict(trust), default=str), str(copy.deepcopy(trust)), yaml.dump([repr(trust)]), repr([SECRET])]
+    for how in (pickle.dumps, marshal.dumps, json.dumps, yaml.safe_dump, lambda value: yaml.dump(value, Dumper=yaml.Dumper)):
+        with pytest.raises((TypeError, ValueError, yaml.YAMLError)):
+            shown.append(str(how(SECRET)))
+    with pytest.raises(TypeError):
+        pickle.dumps(trust)
+
+    assert secrets_in(" ".join(shown)) == []
+    assert not hasattr(SECRET, "__dict__")
+    assert SECRET.reveal() == "canary-SECRET"

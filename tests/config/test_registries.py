@@ -1,0 +1,132 @@
+"""registries.yaml: credentials, and what a declaration cannot change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from imgsync.config.load import load_registries
+from imgsync.errors import ConfigError
+from tests.support.declarations import faults_of, mirror
+
+
+def trust_faults(folder: Path, text: str, environ: dict[str, str] | None = None) -> str:
+    path = folder / "registries.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_registries(str(path), environ or {})
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+def test_credentials_of_empty_variables_are_none(tmp_path):
+    """`${NAME:-}` for both lets a run without secrets be nobody, or whoever docker knows; one alone is a login all the same."""
+    text = (
+        "version: 1\nregistries:\n"
+        "  a.io: {credentials: {username: '${WHO:-}', password: '${PASS:-}'}}\n"
+        "  b.io: {credentials: {username: me, password: '${PASS:-}'}}\n"
+    )
+    (tmp_path / "registries.yaml").write_text(text)
+
+    nothing = load_registries(str(tmp_path / "registries.yaml"), {})
+    both = load_registries(str(tmp_path / "registries.yaml"), {"WHO": "us", "PASS": "word"})
+
+    assert nothing.of("a.io").credentials is None
+    assert nothing.of("b.io").credentials.username == "me"
+    assert both.of("a.io").credentials.username == "us"
+
+
+def test_variables_and_files_fill_in_credentials(tmp_path):
+    """`${VAR}`, a default, a literal `$${`, and a password file without its last newline."""
+    (tmp_path / "secret").write_text("from file\n")
+    path = tmp_path / "registries.yaml"
+    path.write_text(
+        "version: 1\nregistries:\n"
+        "  a.io: {credentials: {username: '${WHO}', password: '$${x}-${PASS:-fall back}'}}\n"
+        f"  b.io: {{credentials: {{username: 'robot$x', password: {{file: {tmp_path}/secret}}}}, rate: 200/6h}}\n"
+    )
+
+    trust = load_registries(str(path), {"WHO": "me"})
+
+    login = trust.of("a.io").credentials
+    assert (login.username, login.password.reveal()) == ("me", "${x}-fall back")
+    assert trust.of("b.io").credentials.username == "robot$x"
+    assert trust.of("b.io").credentials.password.reveal() == "from file"
+    assert trust.of("b.io").rate == (200, 21600.0)
+    assert trust.of("c.io").tls.enabled
+
+
+def test_unset_variables_are_faults_with_their_place(tmp_path):
+    """An unset variable without a default is named, with the one that was perhaps meant."""
+    text = "version: 1\nregistries:\n  a.io: {credentials: {username: me, password: '${PASWORD}'}}\n"
+
+    assert trust_faults(tmp_path, text, {"PASSWORD": "x"}) == (
+        "registries.yaml:3:48: registries.a.io.credentials.password: PASWORD is not set in the environment (did you mean PASSWORD?)"
+    )
+
+
+@pytest.mark.parametrize(
+    "entry", ["{username: me, password: 12345678}", "{username: [SECRET], password: SECRET}", "{username: me, password: {fil: SECRET}}", "SECRET"]
+)
+def test_faults_never_show_credentials(entry, tmp_path):
+    """A fault about credentials says where, not what."""
+    said = trust_faults(tmp_path, f"version: 1\nregistries:\n  a.io: {{credentials: {entry}}}\n")
+
+    assert "SECRET" not in said
+    assert "12345678" not in said
+
+
+@pytest.mark.row("AUTH-22")
+@pytest.mark.parametrize("where", ["source", "destination", "source.registry", "registries.yaml", "proxy", "token_server", "listing", "copy", "list", "state"])
+def test_login_in_an_address_is_refused_and_not_repeated(where, imgsync, write, workplace):
+    """Wherever somebody writes https://USER:PASSWORD@HOST: an error that says where, and does not say it again (the canary listens)."""
+    url = "https://user:word-SECRET@registry.example"
+    plain = url.removeprefix("https://")
+    setting = {"proxy": f"socks5://{plain}", "token_server": url, "listing": {"kind": "gitlab", "url": url}}
+    if where in setting:
+        write("registries.yaml", json.dumps({"version": 1, "registries": {"registry.example": {where: setting[where]}}}))
+    elif where == "registries.yaml":
+        write("registries.yaml", json.dumps({"version": 1, "registries": {plain: {}}}))
+    source = {"source": f"{url}/a", "source.registry": {"registry": url, "repositories": ["a"]}}.get(where, "registry.example/a")
+    workplace.mirror("a", source=source, destinations=[f"{plain if where == 'destination' else 'registry.example'}/m"])
+    command = {"copy": ["copy", f"{plain}/a:1", "registry.example/b:1"], "list": ["list", url], "state": ["plan", "--state", f"oci://{plain}/a:1"]}
+
+    ran = imgsync(*command.get(where, ["validate"]))
+
+    assert ran.code == 3
+    assert "registry" in ran.stderr
+
+
+@pytest.mark.row("CFG-02")
+def test_a_registry_is_trusted_in_one_way(tmp_path):
+    """Two entries of one registry in registries.yaml are a fault too, also when they are written differently."""
+    text = "version: 1\nregistries:\n  r.io: {tls: true}\n  r.io: {tls: false}\n"
+    assert "'r.io' is given twice" in faults_of(tmp_path, mirror(), trust=text)[0]
+    text = "version: 1\nregistries:\n  R.io: {credentials: {username: u, password: p}}\n  r.io: {tls: false}\n"
+    assert faults_of(tmp_path, mirror(), trust=text) != []
+
+
+@pytest.mark.row("CFG-03")
+@pytest.mark.parametrize("name", ["\x00", "a" * 5000, "/no/such/file"])
+@pytest.mark.parametrize("setting", ["tls: {ca: NAME}", "tls: {cert: NAME}", "credentials: {username: u, password: {file: NAME}}"])
+def test_a_file_that_cannot_be_is_a_fault(setting, name, tmp_path):
+    """In registries.yaml too."""
+    faults = faults_of(tmp_path, mirror(), trust=f"version: 1\nregistries:\n  r.io: {{{setting.replace('NAME', json.dumps(name))}}}\n")
+
+    assert len(faults) == 1
+    assert "there is no such file" in faults[0] or "the password file cannot be read" in faults[0]
+
+
+@pytest.mark.row("CFG-10", "GIT-03")
+def test_a_registries_file_among_the_declarations_is_no_trust(workplace, imgsync, source, destination):
+    """A pull request that adds `mirrors.d/registries.yaml` adds faults: the trust is where the operator keeps it, and nobody is asked."""
+    workplace.mirror("a", source=f"{source}/x", destinations=[f"{destination}/m"])
+    workplace.trust_plain(source, destination)
+    (workplace.folder / "registries.yaml").rename(workplace.folder / "mirrors.d/registries.yaml")
+
+    ran = imgsync("plan")
+
+    assert ran.code == 3
+    assert "mirrors.d/registries.yaml:1:16: registries: unknown setting" in ran.stderr
+    assert (source.seen, destination.seen) == ([], [])

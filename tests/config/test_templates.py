@@ -1,0 +1,107 @@
+"""Templates of destinations."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgsync.config.allowlist import allows, fixed_part
+from imgsync.config.model import Destination
+from imgsync.config.templates import expand_repository, expand_tag
+from imgsync.errors import InvalidReferenceError
+from tests.support.declarations import declared, faults_of
+from tests.support.effort import effort
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{path}", "ns/a/b/c"),
+        ("{name}", "ns/c"),
+        ("{parent}/x", "ns/a/b/x"),
+        ("{flat}", "ns/a_b_c"),
+        ("{relative}", "ns/c"),
+        ("{registry}/{name}", "ns/r.io_5000/c"),
+    ],
+)
+def test_repository_templates(template, expected):
+    """Each field of a destination's template."""
+    assert expand_repository(Destination("x.io", "ns", template), "a/b/c", relative="c", registry="r.io:5000") == expected
+
+
+def test_templates_cannot_leave_the_grammar():
+    """What a template makes is a repository path and a tag, or an error."""
+    with pytest.raises(InvalidReferenceError, match="no repository path"):
+        expand_repository(Destination("x.io", "ns", "../{name}"), "a", relative="a", registry="r.io")
+    with pytest.raises(InvalidReferenceError, match="no tag"):
+        expand_tag(Destination("x.io", tag="-{tag}"), "1")
+
+
+PATHS = ["a/../../b", "a/%2e%2e/b", "a?b", "a#b", "a/./b", "a\nb", "a b", "ａ/b", "A/b", "a" * 256]
+
+
+@pytest.mark.row("AUTH-13")
+def test_path_that_is_none_is_a_fault(imgsync, workplace):
+    """No place of a declaration takes what could lead out of its path: each is a fault with its place, before any request."""
+    odd = [*PATHS, "a//b", "/a", "a/"]
+    mirrors = [
+        {"name": "a", "source": {"registry": "127.0.0.1:1", "repositories": odd, "namespaces": odd}, "destinations": ["127.0.0.1:1/m"]},
+        {"name": "b", "source": "127.0.0.1:1/a", "destinations": [{"registry": "127.0.0.1:1", "namespace": path} for path in odd]},
+    ]
+    workplace.mirror_file(json.dumps({"version": 1, "mirrors": mirrors}))
+
+    ran = imgsync("validate")
+
+    assert ran.code == 3, ran.stdout
+    for number in range(len(odd)):
+        for place in (f"mirrors[0].source.repositories[{number}]", f"mirrors[0].source.namespaces[{number}]", f"mirrors[1].destinations[{number}]"):
+            assert place in ran.stderr
+
+
+@pytest.mark.row("AUTH-13")
+@pytest.mark.parametrize("path", PATHS)
+def test_template_makes_no_path_that_is_none(path):
+    """What a template comes to is read by the same grammar as what was written."""
+    with pytest.raises(InvalidReferenceError, match="no repository path"):
+        expand_repository(Destination("r.io", "m", path), "app", relative="app", registry="s.io")
+
+
+@pytest.mark.row("GIT-02")
+@pytest.mark.parametrize(
+    "template", ["{path.__class__}", "{path!r}", "{path:>999999999}", "{0}", "{}", "{env}", "{path[0]}", "{{path", "$(id)", "`id`", "{path|sh}"]
+)
+@pytest.mark.parametrize("setting", ["repository", "tag"])
+def test_templates_have_no_functions(template, setting, tmp_path):
+    """Fields by name and no more: no attribute, index, conversion, width or expression; what is no field is text, and no reference comes of it."""
+    text = json.dumps(declared(destination={"registry": "r.io", setting: template}))
+
+    (fault,) = faults_of(tmp_path, text)
+
+    assert "in a template; it may hold" in fault or "is no template" in fault or "would become" in fault
+
+
+@pytest.mark.row("OUT-04")
+@settings(max_examples=effort(60, 2000), deadline=None)
+@given(
+    namespace=st.sampled_from(("", "prod", "prod/a")),
+    template=st.lists(
+        st.sampled_from(["{path}", "{name}", "{parent}", "{flat}", "{relative}", "{registry}", "/", "..", ".", "a", "-", "//"]), min_size=1, max_size=5
+    ).map("".join),
+    path=st.lists(st.sampled_from(["..", ".", "a", "prod", "x", "%2e%2e", "", "\n", "A", "?", "#"]), min_size=1, max_size=4).map("/".join),
+    tag=st.sampled_from(["1", "-1", "../1", "1\n", "a/b", "a:b", ""]),
+)
+def test_no_name_leads_a_template_out_of_what_is_allowed(namespace, template, path, tag):
+    """What a template makes of a registry's name is below the part that was checked against `allow`, by the grammar, or it is refused."""
+    destination = Destination("r.io", namespace, template)
+    try:
+        written = f"r.io/{expand_repository(destination, path, relative=path, registry='s.io:5000')}:{expand_tag(destination, tag)}"
+    except InvalidReferenceError:
+        return
+
+    assert allows((fixed_part(destination),), written.rpartition(":")[0])
+    assert re.fullmatch(r"r\.io/[a-z0-9]+([._/-]+[a-z0-9]+)*:\w[\w.-]*", written)
+    assert not {".", ".."} & set(written.split("/"))

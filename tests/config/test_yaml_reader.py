@@ -1,0 +1,217 @@
+"""YAML: read strictly, within limits."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imgsync.config.load import load_config
+from imgsync.errors import ConfigError
+from imgsync.oci.spec.reference import is_tag
+from tests.support.canary import secrets_in
+from tests.support.declarations import faults_of, mirror
+from tests.support.faults import FaultProxy
+from tests.support.images import image, push
+from tests.support.run_imgsync import Workplace
+
+
+@pytest.mark.parametrize("bomb", ["alias", "merge"])
+def test_yaml_that_expands_is_refused_before_it_expands(bomb, tmp_path):
+    """What expands without end is refused before it expands."""
+    if bomb == "alias":
+        text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+    else:
+        text = "m0: &m0 {k: v}\n" + "".join(f"m{n}: &m{n} {{<<: [{','.join([f'*m{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
+    began = time.monotonic()
+
+    found = faults_of(tmp_path, text)
+
+    assert "aliases expand to more" in found[0]
+    assert time.monotonic() - began < 10
+
+
+# What YAML 1.1 takes for something else than text, and tags that really exist look like.
+TRAPS = [
+    *("1.10", "010", "0x1F", "1_000", "1:30", "1e3", ".5", "on", "off", "yes", "no", "y", "true", "null", "~", ".inf", "+12"),
+    *("2024-01-01", "2001-12-14t21:59:43.10-05:00"),
+]
+
+
+@pytest.mark.row("CFG-01")
+@pytest.mark.parametrize("text", TRAPS)
+def test_a_tag_is_what_was_written_or_a_fault(text, tmp_path):
+    """In quotes it is exactly that tag; without, where YAML means something else by it, a fault shows what was written; never another tag."""
+    quoted = mirror(f"tags: {{names: ['{text}'], include: ['{text}']}}")
+    if is_tag(text):
+        assert faults_of(tmp_path, quoted) == []
+        (found,) = load_config([str(tmp_path / "a.yaml")], registries=None, environ={}).mirrors
+        assert (found.tags.names, found.tags.include) == ((text,), (text,))
+
+    faults = faults_of(tmp_path, mirror(f"tags: {{names: [{text}]}}"))
+    if text in {"y", "1e3"}:
+        assert faults == [], "text to our parser, and so exactly what was written"
+        (found,) = load_config([str(tmp_path / "a.yaml")], registries=None, environ={}).mirrors
+        assert found.tags.names == (text,)
+    else:
+        assert len(faults) == 1
+        assert text in faults[0] or "nothing" in faults[0]
+        assert "a.yaml:6:20: mirrors[0].tags.names[0]: " in faults[0]
+
+
+@pytest.mark.row("CFG-01")
+def test_tags_that_look_like_numbers_are_mirrored_verbatim(registry, second_registry, name, declare, imgsync):
+    """`1.10`, `010`, `1_000` arrive under exactly these names, as the listing or the declaration has them."""
+    tags = ["1.10", "010", "1_000", "on", "null", "1e3"]
+    for tag in tags:
+        push(registry, f"{name}/app", tag, image(name))
+    declare(f"[{name}/app]", "tags: {names: ['1.10', '010'], regex: ['.*']}")
+
+    assert imgsync("apply").code == 0
+    assert sorted(second_registry.tags(f"m/{name}/app")) == sorted(tags)
+
+
+@pytest.mark.row("CFG-02")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (mirror("suspend: true\n    suspend: false"), "a.yaml:7:5: mirrors[0].suspend: 'suspend' is given twice (first at line 6, column 5; keep one)"),
+        ("version: 1\nmirrors: []\nmirrors: []\n", "a.yaml:3:1: mirrors: 'mirrors' is given twice (first at line 2, column 1; keep one)"),
+        (mirror("'suspend': true\n    suspend: false"), "'suspend' is given twice (first at line 6, column 5; keep one)"),
+        (mirror('"sus\\x70end": true\n    suspend: false'), "'suspend' is given twice (first at line 6, column 5; keep one)"),
+        (mirror("tags: {newest: 1, newest: 2}"), "mirrors[0].tags.newest: 'newest' is given twice (first at line 6, column 12; keep one)"),
+        (mirror(before="on: 1\ntrue: 2\n"), "a.yaml:2:1: on: unknown setting"),
+    ],
+)
+def test_a_key_given_twice_is_a_fault_with_both_places(text, expected, tmp_path):
+    """However it is written; and `on` and `true` are two keys, neither of which is known."""
+    assert any(expected in fault for fault in faults_of(tmp_path, text)), faults_of(tmp_path, text)
+
+
+@pytest.mark.row("CFG-03", "GIT-02")
+@pytest.mark.parametrize(
+    "value",
+    ["!!python/object/apply:os.system [id]", "!!python/name:os.system a", "!!python/module:os", "!include /etc/passwd", "!ENV x", "!!binary eA==", "!!set {a}"],
+)
+@pytest.mark.parametrize("file", ["mirrors", "registries"])
+def test_a_language_tag_is_one_fault(value, file, tmp_path):
+    """Nothing is constructed, in neither kind of file; the fault says where, and to write the value without it."""
+    text = f"version: 1\nx: {value}\n"
+    faults = faults_of(tmp_path, mirror() if file == "registries" else text, trust=text if file == "registries" else "version: 1\n")
+
+    assert len(faults) == 1
+    assert "is not allowed (write the value without a tag)" in faults[0]
+    assert ":2:4: " in faults[0]
+
+
+@pytest.mark.row("CFG-03")
+def test_several_documents_are_one_configuration_and_one_trust(tmp_path):
+    """mirrors.d takes several in a file, and every fault in them; registries.yaml is one document."""
+    found = faults_of(tmp_path, f"{mirror('a: 1')}---\n{mirror('b: 2')}", trust="version: 1\n---\nversion: 1\n")
+
+    assert [fault.split(": ")[1] for fault in found if "unknown" in fault] == ["mirrors[0].a", "mirrors[0].b"]
+    assert any("only one document is allowed here" in fault for fault in found)
+
+
+@pytest.fixture
+def links(workplace: Workplace, source: FaultProxy, destination: FaultProxy) -> Path:
+    """A folder of declarations, beside it what a pull request would like to read."""
+    workplace.trust_plain(source, destination)
+    workplace.mirror("a", source=f"{source}/x", destinations=[f"{destination}/m"])
+    (workplace.folder / "secret.yaml").write_text("version: canary-SECRET\ncanary-SECRET: 1\n")
+    return workplace.folder / "mirrors.d"
+
+
+@pytest.mark.row("CFG-05", "GIT-02")
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("../secret.yaml", "the link leads out of the folder"),
+        ("/proc/self/environ", "the link leads out of the folder"),
+        ("/proc/self/status", "the link leads out of the folder"),
+        ("/dev/zero", "the link leads out of the folder"),
+        ("missing.yaml", "this is no regular file"),
+        ("evil.yaml", "this is no regular file"),
+        ("pipe", "this is no regular file"),
+    ],
+)
+def test_a_link_in_the_declarations_reads_nothing_elsewhere(target, said, links):
+    """One that leads out of the folder, to a device, a pipe, to nothing or to itself is a fault; nothing of what it names is read or shown."""
+    os.mkfifo(links / "pipe")
+    (links / "evil.yaml").symlink_to(target)
+
+    with pytest.raises(ConfigError) as caught:
+        load_config([str(links)], registries=None, environ={"CANARY": "canary-SECRET"})
+
+    (fault,) = caught.value.errors
+    assert str(fault).startswith(f"{links}/evil.yaml:1:1: {said}")
+    assert secrets_in(str(caught.value)) == []
+
+
+@pytest.mark.row("CFG-05")
+def test_a_pipe_that_is_called_a_declaration_does_not_hang(links, imgsync):
+    """It is a fault at once, and so is a file without end that the operator names; a link within the folder, as Kubernetes mounts them, is fine."""
+    (links / "..data").mkdir()
+    (links / "a.yaml").rename(links / "..data/a.yaml")
+    (links / "a.yaml").symlink_to("..data/a.yaml")
+    assert imgsync("validate").stdout == "1 file, 1 mirror, 1 destination: all good.\n"
+
+    os.mkfifo(links / "b.yaml")
+    assert "mirrors.d/b.yaml:1:1: this is no regular file" in imgsync("validate", timeout=20).stderr
+
+    endless = imgsync("validate", "/dev/zero", timeout=20)
+    assert (endless.code, "/dev/zero:1:1: the file is larger than 1 MiB" in endless.stderr) == (3, True)
+    endless = imgsync("validate", links / "a.yaml", "--registries", "/dev/zero", timeout=20)
+    assert (endless.code, "/dev/zero:1:1: the file is larger than 1 MiB" in endless.stderr) == (3, True)
+
+
+@pytest.mark.row("CFG-05")
+def test_nothing_is_included(tmp_path):
+    """There is no include, whatever it is called."""
+    for key in ("include", "$include", "<<", "extends", "import"):
+        assert faults_of(tmp_path, mirror(before=f"{key}: /proc/self/environ\n")) != []
+
+
+MEBIBYTE = 1 << 20
+
+
+def nest(first: str, other: Callable[[int], str], levels: int = 12) -> str:
+    return first + "".join(other(number) for number in range(1, levels))
+
+
+EXPAND = "aliases expand to more than a configuration can hold"
+
+
+# Each with where and what the fault is: for what expands that is where it is too much, not where it would have been built.
+YAML_BOMBS = {
+    "aliases": (nest("a0: &a0 [x,x,x,x,x,x,x,x,x]\n", lambda n: f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n"), f":5:34: {EXPAND}"),
+    "mappings": (nest("a0: &a0 {a: x, b: x}\n", lambda n: f"a{n}: &a{n} {{a: *a{n - 1}, b: *a{n - 1}}}\n", 25), f":13:28: {EXPAND}"),
+    "merge keys": (nest("m0: &m0 {k: v}\n", lambda n: f"m{n}: &m{n} {{<<: [{','.join([f'*m{n - 1}'] * 9)}]}}\n"), f":6:23: {EXPAND}"),
+    "one of many": ("a: &a [" + "x," * 1000 + "x]\nb: [" + "*a," * 5000 + "x]\n", f":2:152: {EXPAND}"),
+    "itself": ("a: &a [*a]\n", EXPAND),
+    "depth": ("[" * 900, "nested deeper than 32 levels"),
+    "depth of mappings": ("{a: " * 5000, "nested deeper than 32 levels"),
+    "depth of blocks": ("".join(" " * number + "a:\n" for number in range(200)), "nested deeper than 32 levels"),
+    "size": ("a: " + "x" * (5 * MEBIBYTE), "the file is larger than 1 MiB"),
+    "parts": ("[" + "x," * 300_000 + "x]", "the file has more than 50,000 parts"),
+    "documents": ("---\na\n" * 20_000, "the file has more than 1,000 documents"),
+    "anchors": ("a: [" + "&a x," * 200_000 + "x]", "the file has more than 50,000 parts"),
+    "long key": ("? " + "x" * 100_000 + "\n: 1\n", "version must be given"),
+    "many faults": ("version: 1\nmirrors: [" + "{x: 1}," * 1500 + "]\n", "must be given"),
+}
+
+
+@pytest.mark.row("DOS-12")
+@pytest.mark.parametrize(("text", "expected"), YAML_BOMBS.values(), ids=YAML_BOMBS)
+def test_yaml_bombs_are_faults_in_no_time(text, expected, tmp_path):
+    """Counted before it is built: what expands, nests or goes on without an end is a fault, as soon as the file is read."""
+    began = time.process_time()
+
+    found = faults_of(tmp_path, text)
+
+    assert any(expected in fault for fault in found)
+    assert time.process_time() - began < 3
+    assert all(len(fault) < 1000 for fault in found)

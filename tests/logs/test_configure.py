@@ -1,0 +1,72 @@
+"""Log lines are data: one line each, without secrets."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgsync.logs.configure import configure_logging
+from imgsync.text.redaction import Redaction
+from tests.support.effort import effort
+from tests.support.hostile_text import obeyed
+from tests.support.plans import hostile
+
+
+def logged_with(form: str, **fields: object) -> str:
+    stream = io.StringIO()
+    configure_logging(level="debug", form=form, stream=stream, redaction=Redaction()).warning("image.failed", **fields)
+    return stream.getvalue()
+
+
+@pytest.mark.row("OUT-01", "OUT-02", "OUT-07")
+@pytest.mark.parametrize("form", ["json", "console"])
+@settings(max_examples=effort(20, 1000), deadline=None)
+@given(hostile)
+def test_no_field_is_obeyed_in_a_log(form, text):
+    """A field is one line's, on a terminal too; as JSON it is exactly what was said."""
+    shown = logged_with(form, reference=text, error=f"denied: {text}", nested=[text, {"detail": text}])
+
+    assert obeyed(shown) == []
+    assert shown.count("\n") == 1
+    if form == "json":
+        assert json.loads(shown)["reference"] == text
+
+
+def logged(form: str = "json", *, level: str = "debug", secrets: tuple[str, ...] = (), **fields: object) -> str:
+    stream, redaction = io.StringIO(), Redaction()
+    redaction.hide(secrets)
+    configure_logging(level=level, form=form, stream=stream, redaction=redaction).info("image.copied", **fields)
+    return stream.getvalue()
+
+
+def test_log_lines_are_json_with_the_promised_head():
+    """timestamp (UTC, RFC 3339), level and event come first, then the fields in their order."""
+    line = json.loads(logged(mirror="a", seconds=1.5, error=None))
+
+    assert list(line) == ["timestamp", "level", "event", "mirror", "seconds", "error"]
+    assert line["timestamp"].endswith("Z")
+    assert (line["level"], line["event"]) == ("info", "image.copied")
+
+
+def test_log_level_is_a_threshold():
+    """What is below it is not written."""
+    assert logged(level="warning") == ""
+
+
+@pytest.mark.row("OUT-07")
+@given(st.text())
+def test_no_field_breaks_a_log_line(text):
+    """Whatever a registry says, a line stays one line, of JSON or for people."""
+    assert json.loads(logged(error=text))["error"] == text
+    assert logged(error=text).count("\n") == 1
+    assert len(logged("console", error=text).splitlines()) == 1
+
+
+@pytest.mark.parametrize("secret", ["hunter2!", 'quo"te', "info"])
+def test_secrets_show_in_no_line_of_the_log(secret):
+    """Whatever is logged; the names of its fields stay."""
+    assert json.loads(logged(secrets=(secret,), error=f"denied: {secret}"))["error"] == "denied: ***"

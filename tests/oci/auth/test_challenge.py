@@ -1,0 +1,174 @@
+"""WWW-Authenticate: its parser, and the token servers that it may name."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuzz import laws
+from imgsync.oci.auth.challenge import parse_challenges
+from tests import switches
+from tests.support.images import image, push
+from tests.support.logins import BASIC, USER, challenge
+from tests.support.outcomes import error_of
+from tests.switches import Respond
+
+
+@pytest.mark.row("AUTH-03", "AUTH-17")
+@pytest.mark.parametrize("kind", ["password", "identity token", "docker's file"])
+def test_foreign_token_server_gets_nothing(kind, registry, name, declare_login, imgsync, source, foreign, write):
+    """A realm on another host is not even asked, whatever we hold; the error names it, and the setting that would trust it."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(challenge(f"{foreign.url}/token"), target="^/v2/")
+    declare_login()
+    if kind != "password":
+        auth = {"auth": base64.b64encode(f"{USER}:".encode()).decode(), "identitytoken": "identity-SECRET"} if kind == "identity token" else {"auth": BASIC[6:]}
+        write("docker/config.json", json.dumps({"auths": {source.host: auth}}))
+        write("registries.yaml", f"version: 1\nregistries: {{'{source.host}': {{tls: false}}, '127.0.0.1:1': {{tls: false}}}}\n")
+
+    message = error_of(imgsync("plan", "-o", "json"))
+
+    assert foreign.seen == []
+    assert "127.0.0.2, which is neither its own host nor its site" in message
+    assert f"token_server: {foreign.url}" in message
+
+
+@pytest.mark.row("AUTH-04")
+@pytest.mark.parametrize(
+    "realm",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://2852039166/token",
+        "http://[::ffff:169.254.169.254]/token",
+        "http://[fd00:ec2::254]/token",
+        "http://me:word@127.0.0.1:1/token",
+        "http://127.0.0.1:1/token#part",
+        "http://127.0.0.1:1/token#",
+        "file:///etc/passwd",
+        "//127.0.0.1/token",
+        "token",
+        "http://[::1/token",
+        "http://127.0.0.1:99999/token",
+        "http://127.0.0.1:port/token",
+        "http://\\u2100.example/token",
+        "http:///token",
+        "http://127.0.0.1\\\\@127.0.0.2/token",
+    ],
+)
+def test_realm_that_no_token_server_has_is_refused(realm, registry, name, declare, imgsync, source):
+    """The metadata service in any spelling, a login or a fragment, no http, no URL at all: one error at once, and nothing is dialled."""
+    push(registry, f"{name}/app", "1", image(1))
+    header = f'Bearer realm="{realm}",service="x"'.encode().decode("unicode_escape").encode()
+    source.add(
+        switches.Raw(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\nWWW-Authenticate: " + header + b"\r\n\r\n"), target="^/v2/"
+    )
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    ran = imgsync("plan", "-o", "json")
+
+    message = error_of(ran)
+    assert "nothing was sent" in message, message
+
+
+@pytest.mark.row("AUTH-06")
+@pytest.mark.parametrize("login", [True, False], ids=["with a login", "as nobody"])
+def test_token_server_that_redirects_is_not_followed(login, registry, name, declare_login, declare, imgsync, source, foreign):
+    """What another host answers is no token: one request, one error, whoever we are."""
+    push(registry, f"{name}/app", "1", image(1))
+    foreign.add(Respond(200, {"token": "theirs"}))
+    source.add(switches.redirect(foreign.host, code=302), target="^/token")
+    source.add(challenge(f"{source.url}/token"), target="^/v2/")
+    declare_login() if login else declare(f"[{name}/app]")
+
+    message = error_of(imgsync("plan", "-o", "json"))
+
+    assert foreign.seen == []
+    assert len(source.requests("/token")) == 1
+    assert f"get a token for {source.host}/{name}/app" in message
+    assert "127.0.0.1 answered 302" in message
+
+
+@pytest.mark.row("AUTH-18")
+def test_challenge_adds_nothing_to_the_question(registry, name, declare, imgsync, source):
+    """What the challenge calls service is one value of the query, whatever is in it; what is asked for is ours, not what the challenge wants."""
+    push(registry, f"{name}/app", "1", image(1))
+    wants = 'Bearer realm="{}/token?x=1",service="a&client_id=evil#&scope=registry:catalog:*",scope="repository:other:delete",scope="y"'
+    source.add(Respond(200, {"token": "THE-SECRET"}), target="^/token")
+    source.add(switches.require_authorization("Bearer THE-SECRET", wants.format(source.url)), target="^/v2/")
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    (asked,) = {one.target for one in source.recorded("/token")}
+    assert asked == f"/token?x=1&service=a%26client_id%3Devil%23%26scope%3Dregistry%3Acatalog%3A%2A&scope=repository%3A{name}%2Fapp%3Apull"
+
+
+@pytest.mark.row("DOS-13")
+@pytest.mark.parametrize(
+    "header",
+    [
+        "a," + " " * 16_000 + '"',
+        "a " * 8000,
+        'a="' + "\\" * 16_000,
+        "Bearer " + "a," * 8000,
+        'Bearer realm="' + '\\"' * 8000,
+        "Bearer a" + " " * 16_000,
+        "," * 16_000 + '"',
+    ],
+    ids=["spaces", "words", "escapes", "commas", "quotes", "tail", "empty parts"],
+)
+def test_challenge_is_read_in_no_time(header):
+    """No head of a registry's holds its reader up, whatever stands in it."""
+    began = time.process_time()
+
+    parse_challenges([header])
+
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ('Basic realm="x"', [("basic", {"realm": "x"})]),
+        (
+            'Bearer realm="https://a/token",service="a",scope="repository:x:pull,push"',
+            [("bearer", {"realm": "https://a/token", "service": "a", "scope": "repository:x:pull,push"})],
+        ),
+        ("bearer REALM=https://a/token , Service=a", [("bearer", {"realm": "https://a/token", "service": "a"})]),
+        ('Negotiate, Bearer realm="r", Basic realm="b, c"', [("negotiate", {}), ("bearer", {"realm": "r"}), ("basic", {"realm": "b, c"})]),
+        (r'Bearer realm="quo\"ted"', [("bearer", {"realm": 'quo"ted'})]),
+        ('Bearer realm="one",realm="two"', [("bearer", {"realm": "one"})]),
+        ("", []),
+        ('="nothing"', []),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
+def test_challenges_are_read_by_their_grammar(header, expected):
+    """Several challenges, quoted commas and escapes, any case."""
+    assert [(one.scheme, dict(one.parameters)) for one in parse_challenges([header])] == expected
+
+
+def test_challenge_is_read_for_sixteen_kibibytes():
+    """What stands behind them might as well not be there; values are to be kept as they are."""
+    behind = ', Basic realm="late"'
+    room = (16 << 10) - len('Bearer realm="r",filler=""') - len(behind)
+
+    read = [parse_challenges([f'Bearer realm="r",filler="{"x" * fill}"{behind}']) for fill in (room, room + 1)]
+
+    assert [[one.scheme for one in challenges] for challenges in read] == [["bearer", "basic"], ["bearer", "basic"]]
+    assert [challenges[-1].parameters.get("realm") for challenges in read] == ["late", None]
+    with pytest.raises(AttributeError):
+        read[0][0].scheme = "basic"
+
+
+@given(st.text(max_size=200))
+def test_no_header_breaks_the_challenge_parser(header):
+    """Whatever a registry sends, parsing ends, and schemes are lower-case tokens."""
+    laws.headers(header.encode())
+    laws.headers(f"Bearer {header}".encode())

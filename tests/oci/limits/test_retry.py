@@ -1,0 +1,234 @@
+"""Retries and Retry-After."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+
+import pytest
+
+from imgsync.oci.auth.authenticator import Authenticator, TokenAnswer
+from imgsync.oci.endpoint import Endpoint
+from imgsync.oci.errors import Operation, error_of, retry_after_seconds
+from imgsync.oci.limits.retry import RetryPolicy, compute_pause_seconds, is_transient
+from tests import switches
+from tests.support.images import image, push
+from tests.support.outcomes import only_plan_error
+from tests.support.witness import assert_served
+from tests.switches import Respond
+
+
+@pytest.mark.row("DOS-11")
+@pytest.mark.parametrize(
+    ("status", "retry_after", "told"),
+    [
+        (429, "7200", "until 20"),
+        (503, "9" * 15, "for more than a year"),
+        (429, "Fri, 31 Dec 9999 23:59:59 GMT", "for more than a year"),
+    ],
+)
+def test_registry_that_asks_for_years_is_left_at_once(status, retry_after, told, registry, second_registry, name, declare, imgsync, source):
+    """Over five minutes nobody waits: the registry is asked nothing more in this run, which ends in good order and says until when."""
+    for number in range(3):
+        push(registry, f"{name}/app", str(number), image(number))
+    source.add(switches.status(status, retry_after=retry_after), method="GET", target="/blobs/")
+    declare(f"[{name}/app]", "concurrency: {images: 1, blobs: 1}\nreferrers: false")
+
+    began = time.monotonic()
+    # With a brake all is planned before the first blob is asked for: none of the three is found out about too late.
+    ran = imgsync("apply", "-o", "json", "--max-changes", "3")
+
+    assert ran.code == 75, ran.stderr
+    assert time.monotonic() - began < 40, "not a minute of it was waited"
+    assert f"{source.host} asks to be left alone {told}" in ran.json["stopped"]
+    assert (ran.json["summary"]["failed"], ran.json["summary"]["remaining"]) == (0, 3)
+    assert len(source.requests("/blobs/")) == 1
+    assert second_registry.tags(f"m/{name}/app") == []
+
+
+@pytest.mark.row("DOS-11")
+def test_token_server_that_asks_for_hours_is_not_waited_for(registry, name, declare, imgsync, source):
+    """Nor is one that gives tokens: it is asked once, and its refusal is the error."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(switches.status(429, retry_after="7200", error="TOOMANYREQUESTS"), target="^/token")
+    source.add(Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{source.url}/token",service="x"'}), target="^/v2/")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("plan", "-o", "json", "--run-timeout", "30s")
+
+    assert "429 TOOMANYREQUESTS" in only_plan_error(ran)
+    assert len(source.requests("/token")) == 1
+
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.row("NET-01")
+def test_429_holds_every_lane(registry, name, declare, imgsync, source):
+    """One request is told to come again in two seconds: nobody else asks either until then, and everything arrives."""
+    for number in range(8):
+        push(registry, f"{name}/app", str(number), image((name, number)))
+    source.add(switches.status(429, retry_after="2"), target="/manifests/", nth=2)
+    declare(f"[{name}/app]", "concurrency: {images: 2, blobs: 2, queries: 2}\nreferrers: false")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.json["summary"]["copied"] == 8
+    assert [line["wait_seconds"] for line in ran.events("registry.throttled")] == [2]
+    told = next(one.ended for one in source.seen if one.status == 429)
+    # What was on its way when the answer came is no more than the lanes that there are: two for questions, four for blobs.
+    assert len([one for one in source.seen if told < one.began < told + 1.9 * SECOND]) <= 6
+    assert len([one for one in source.seen if one.began >= told + 1.9 * SECOND]) > 12
+
+
+@pytest.mark.row("NET-03", "NET-06")
+def test_throttled_source_fails_alone(registry, second_registry, name, write, imgsync, source, destination):
+    """A source that says 429 and no more is asked as often as declared; its images are listed as failed, those of others are there."""
+    push(registry, f"{name}/throttled", "1", image(1))
+    good = push(registry, f"{name}/good", "1", image(2))
+    source.add(switches.status(429, retry_after="soon"))
+    write(
+        "mirrors.d/a.yaml",
+        f"version: 1\nmirrors:\n"
+        f"  - {{name: a, source: {source}/{name}/throttled, destinations: ['{destination}/m'], retry: {{attempts: 2, interval: 0s}}}}\n"
+        f"  - {{name: b, source: {registry}/{name}/good, destinations: ['{destination}/m']}}\n",
+    )
+    write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {one}: {{tls: false}}\n" for one in (source, destination, registry)))
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert [error["mirror"] for error in ran.json["errors"]] == ["a"]
+    assert "(source): 429" in ran.json["errors"][0]["message"]
+    assert "lower `rate` or `concurrency` for this registry" in ran.json["errors"][0]["message"]
+    assert len(source.seen) == 2
+    assert_served(second_registry, f"m/{name}/good", "1", good)
+
+
+@pytest.mark.row("NET-05")
+def test_fifty_callers_ask_for_a_token_one_at_a_time():
+    """One asks, is told to come again, asks again; the others wait for what it gets."""
+    operation = Operation("pull", "registry.example/app", "source")
+    entered = threading.Semaphore(0)
+    running, most, asked = 0, 0, 0
+    everybody_is_here = threading.Event()
+
+    def ask(*_: object) -> TokenAnswer:
+        nonlocal running, most, asked
+        running, asked = running + 1, asked + 1
+        most = max(most, running)
+        everybody_is_here.wait(10)
+        running -= 1
+        if asked == 1:
+            raise error_of(operation, 429, headers={"retry-after": "0"}, body=b"")
+        return TokenAnswer(200, b'{"token": "net-SECRET", "expires_in": 300}')
+
+    endpoint = Endpoint("registry.example", "source", ssl.create_default_context, Nobody())
+    authenticator = Authenticator(endpoint, ask)
+    authenticator.challenged(['Bearer realm="https://registry.example/token"'], ["repository:app:pull"], sent=None, operation=operation)
+    got: list[str | None] = []
+
+    def call() -> None:
+        entered.release()
+        got.append(authenticator.header(["repository:app:pull"], operation=operation, retry_policy=RetryPolicy(interval_seconds=0)))
+
+    callers = [threading.Thread(target=call) for _ in range(50)]
+    for caller in callers:
+        caller.start()
+    for _ in callers:
+        assert entered.acquire(timeout=10)
+    everybody_is_here.set()
+    for caller in callers:
+        caller.join(10)
+
+    assert got == ["Bearer net-SECRET"] * 50
+    assert (most, asked) == (1, 2)
+
+
+class Nobody:
+    """No login for anything."""
+
+    def find(self, path: str, *, renew: bool = False) -> None:
+        return None
+
+
+@pytest.mark.row("NET-05")
+def test_throttled_token_server_is_asked_again(registry, name, declare, imgsync, source):
+    """A token server that says 429 costs a request more, whoever waits for the token."""
+    for number in range(4):
+        push(registry, f"{name}/app", str(number), image((name, number)))
+    source.add(switches.status(429, retry_after="0"), target="^/token", times=1)
+    source.add(Respond(200, {"token": "net-SECRET", "expires_in": 300}), target="^/token")
+    challenge = f'Bearer realm="{source.url}/token",service="x"'
+    source.add(switches.require_authorization("Bearer net-SECRET", challenge), target="^/v2/.*/(manifests|blobs)/")
+    declare(f"[{name}/app]", "referrers: false")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    asked = source.recorded("^GET /token")
+    assert [one.status for one in asked] == [429, 200]
+    assert asked[0].ended <= asked[1].began
+
+
+@pytest.mark.row("NET-07")
+def test_every_status_that_may_pass_is_tried_again(registry, second_registry, name, declare, imgsync, source, destination):
+    """Seven errors in a row, a different one each time, to one question and to one push: with enough attempts the image arrives."""
+    content = push(registry, f"{name}/app", "1", image(1))
+    for number, code in enumerate((500, 502, 503, 504, 408, 499, 522, 520), 1):
+        source.add(switches.status(code), target="/tags/list", nth=number)
+        destination.add(switches.status(code), method="PUT", target="/manifests/1$", nth=number)
+    declare(f"[{name}/app]", retry="{attempts: 9, interval: 0s}")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert (len(source.requests("tags/list")), len(destination.requests("PUT .*/manifests/1$"))) == (9, 9)
+    assert_served(second_registry, f"m/{name}/app", "1", content)
+
+
+@pytest.mark.row("NET-02")
+@pytest.mark.row("DOS-11")
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 90.0),
+        ("Thursday, 01-Jan-70 00:01:40 GMT", 90.0),
+        ("Thu Jan  1 00:01:40 1970", 90.0),
+        ("Thu, 01 Jan 1970 00:01:40 -0000", 90.0),
+        ("Thu, 01 Jan 1970 01:01:40 +0100", 90.0),
+        ("Thu, 01 Jan 1970 00:00:01 GMT", None),
+        ("Thu, 01 Jan 1970 25:00:00 GMT", None),
+        ("9" * 30, None),
+        ("-1", None),
+        ("soon", None),
+        ("", None),
+        ("1e9", None),
+        ("٣", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", None),
+    ],
+)
+def test_retry_after(text, seconds):
+    """Seconds or a date in any of its three forms; what is past or neither says nothing."""
+    assert retry_after_seconds(text, now=10.0) == seconds
+
+
+@pytest.mark.row("NET-03")
+@pytest.mark.parametrize("said", ["", "soon", "-1", "1e9", "9" * 30, "Thu, 01 Jan 1970 00:00:01 GMT", "999999999999", "300"])
+def test_pauses_after_429_are_bounded(said):
+    """What cannot be meant is as if nothing was said: longer each time, by chance, up to a minute. What is said is obeyed up to five."""
+    error = error_of(Operation("pull", "r/x:1", "source"), 429, headers={"retry-after": said}, body=b"")
+    pauses = [compute_pause_seconds(RetryPolicy(), error, attempt=number) for number in range(1, 9) for _ in range(20)]
+
+    if said == "300":
+        assert set(pauses) == {300.0}
+    elif said == "999999999999":
+        assert not is_transient(error), "nobody waits so long"
+    else:
+        assert all(0 <= pause <= 60 for pause in pauses)
+        assert max(pauses[:20]) <= 4 < max(pauses[-20:])

@@ -1,0 +1,85 @@
+"""Listings without an end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from imgsync.errors import UnexpectedResponseError
+from imgsync.oci.errors import Operation
+from imgsync.oci.listing.page import Names
+from tests import switches
+from tests.support.images import image, push, to_json
+from tests.support.outcomes import only_plan_error
+from tests.support.wire import plain_answer
+from tests.switches.content import Pages
+
+# The names of each page, the cursor to the next, and how many are asked for at most.
+ENDLESS_PAGES: dict[str, tuple[Callable[[int], list[str]], Callable[[int], str], int]] = {
+    "back to itself": (lambda _: ["1"], lambda _: "x", 3),
+    "in a circle": (lambda number: [str(number % 3)], lambda number: str(number % 3), 6),
+    "ever new cursors": (lambda number: [str(number % 2)], str, 110),
+    "empty pages": (lambda _: [], str, 110),
+}
+
+
+@pytest.mark.row("DOS-03")
+@pytest.mark.parametrize(("names", "cursor", "most"), ENDLESS_PAGES.values(), ids=ENDLESS_PAGES)
+@pytest.mark.parametrize("field", ["tags", "repositories"])
+def test_listing_without_an_end_fails(field, names, cursor, most, registry, name, declare, imgsync, source):
+    """A listing that leads on for ever is an error after a hundred pages with nothing new; what was seen of it is never taken for the whole."""
+    push(registry, f"{name}/app", "0", image(1))
+    pages = source.add(Pages(names, cursor=cursor, field=field), target="/tags/list" if field == "tags" else "_catalog")
+    declare(f"[{name}/app]" if field == "tags" else "[]", namespaces="[]" if field == "tags" else f"[{name}]")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert "the listing's pages never end" in only_plan_error(ran)
+    assert ran.json["changes"] == []
+    assert pages.served <= most
+
+
+@pytest.mark.row("DOS-03")
+def test_api_s_pages_that_come_again_fail(registry, name, declare, imgsync, write, source, destination):
+    """So are those of a registry's own API: rows that were seen before, whatever cursor leads to them, end the listing."""
+    served = itertools.count()
+
+    class Quay(switches.Switch):
+        def request(self, request):
+            number = next(served)
+            return plain_answer(200, to_json({"repositories": [{"name": f"app{number % 3}", "kind": "image"}], "next_page": f"cursor{number}"}))
+
+    source.add(Quay(), target="^/api/v1/repository")
+    declare("[]", namespaces=f"[{name}]")
+    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false, listing: quay}}\n  {destination.host}: {{tls: false}}\n")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert "the listing's pages never end" in only_plan_error(ran)
+    assert next(served) == 4
+
+
+@pytest.mark.row("DOS-03")
+def test_more_than_a_million_names_are_no_listing():
+    """Names that are ever new are counted; a listing of more than a million is an error, not a million of them."""
+    names = Names(Operation("list tags of", "r.io/a", "source"), lambda _: True)
+
+    assert names.add([str(number) for number in range(1_000_000)])
+    with pytest.raises(UnexpectedResponseError, match="more than 1,000,000 names"):
+        names.add(["one more"])
+
+
+@pytest.mark.row("DOS-03")
+@pytest.mark.only_nightly
+def test_million_names_of_a_registry_are_an_error(registry, name, declare, imgsync, source):
+    """The same through everything: a registry that lists ever new tags is left after a million."""
+    push(registry, f"{name}/app", "1", image(1))
+    pages = source.add(Pages(lambda page: [f"{page}-{number}" for number in range(10_000)]), target="/tags/list")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("plan", "-o", "json", timeout=110)
+
+    assert "more than 1,000,000 names" in only_plan_error(ran)
+    assert pages.served <= 101

@@ -1,0 +1,111 @@
+"""Digests: grammar and verification."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgsync.errors import ContentMismatchError, ImgsyncError, UnsupportedContentError
+from imgsync.oci.spec.digest import DigestVerifier, compute_digest, is_digest, require_digest, verify_chunks
+from tests.support.images import OCI, digest_of, image, push, to_json
+from tests.support.images import digest_of as digest
+from tests.switches import Respond
+
+DIGESTS = [
+    "../../other/blobs/sha256:" + "0" * 64,
+    "sha256:../../../secret",
+    "sha256:%2e%2e%2f",
+    "sha256:" + "0" * 63 + "\n",
+    "sha256:" + "0" * 64 + "\n",
+    "sha256:" + "A" * 64,
+    "sha256:" + "0" * 64 + "?x=y",
+    "md5:" + "0" * 32,
+]
+
+
+@pytest.mark.row("AUTH-12")
+@pytest.mark.parametrize("where", ["layer", "child"])
+def test_digest_that_is_a_path_is_refused(where, registry, second_registry, name, declare, imgsync, source, destination):
+    """What is no digest by every character is an error of that image before it is part of any address; not one request is made for it."""
+    content = push(registry, f"{name}/app", "0", image(1, layers=1))
+    raws = []
+    for number, text in enumerate(DIGESTS):
+        document = json.loads(content.raw)
+        if where == "layer":
+            document["layers"][0]["digest"] = text
+        else:
+            document = {"schemaVersion": 2, "mediaType": OCI["index"], "manifests": [{"mediaType": OCI["manifest"], "digest": text, "size": 500}]}
+        raws.append(to_json(document))
+        served = {"Content-Type": document["mediaType"], "Docker-Content-Digest": digest_of(raws[-1])}
+        source.add(Respond(200, raws[-1], headers=served), target=f"/manifests/({number}|{digest_of(raws[-1])})$")
+    tags = [str(number) for number in range(len(DIGESTS))]
+    source.add(Respond(200, {"tags": tags}), target="/tags/list")
+    declare(f"[{name}/app]", retry="{attempts: 1}")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    errors = [one["error"] for one in ran.json["outcomes"]] or [one["message"] for one in ran.json["errors"]]
+    assert len(errors) == len(DIGESTS)
+    assert all("digest" in error for error in errors), errors
+    named = [*tags, *map(digest_of, raws)]
+    assert {one.target for one in source.seen} <= {f"/v2/{name}/app/tags/list", *(f"/v2/{name}/app/manifests/{one}" for one in named)}
+    assert destination.requests("^P") == []
+    assert second_registry.tags(f"m/{name}/app") == []
+
+
+@pytest.mark.row("DIG-04", "DIG-05", "DIG-06")
+@given(st.lists(st.binary(max_size=50), max_size=8), st.binary(min_size=1, max_size=4))
+def test_verified_bytes_are_whole_or_never_end(chunks, extra):
+    """Right bytes pass unchanged; wrong ones raise before the last of them is out."""
+    content = b"".join(chunks)
+
+    assert b"".join(verify_chunks(chunks, DigestVerifier(digest(content), len(content), "x"))) == content
+    for wrong in ([*chunks, extra], [*chunks, b"", extra], [bytes(byte ^ 1 for byte in content), b""] if content else [extra]):
+        passed = []
+        with pytest.raises(ImgsyncError):
+            passed.extend(verify_chunks(wrong, DigestVerifier(digest(content), len(content), "x")))
+        assert len(b"".join(passed)) < max(1, len(content))
+
+
+@pytest.mark.parametrize(("pieces", "actual"), [([b"ab"], "2 bytes"), ([b"abcd"], "more"), ([b"abd"], f"{digest(b'abd')}")], ids=["short", "long", "other"])
+def test_wrong_bytes_are_told_by_what_is_wrong_with_them(pieces, actual):
+    """Too few, too many, or others."""
+    with pytest.raises(ContentMismatchError) as caught:
+        list(verify_chunks(pieces, DigestVerifier(digest(b"abc"), 3, "the blob")))
+
+    assert (caught.value.expected, caught.value.actual) == (digest(b"abc") if actual.startswith("sha256") else "3 bytes", actual)
+
+
+def test_what_came_behind_the_end_is_counted():
+    """By whoever takes in bytes without asking first."""
+    running = DigestVerifier(digest(b"abc"), 3, "the blob")
+    running.update(b"abcd")
+
+    with pytest.raises(ContentMismatchError) as caught:
+        running.check()
+
+    assert caught.value.actual == "4 bytes"
+
+
+@pytest.mark.row("AUTH-12")
+def test_what_is_no_digest_is_shown_as_far_as_one_goes():
+    """As many letters as the longest digest has."""
+    longest = f"sha512:{'a' * 128}"
+    assert require_digest(longest) == longest
+
+    with pytest.raises(UnsupportedContentError) as caught:
+        require_digest(f"{longest}bc")
+
+    assert str(caught.value) == f"'{longest}' is not a sha256 or sha512 digest"
+
+
+def test_sha512_is_a_digest_like_another():
+    """Both algorithms of the specification are verified."""
+    content = b"x"
+
+    assert is_digest(compute_digest(content, like="sha512:"))
+    assert b"".join(verify_chunks([content], DigestVerifier(compute_digest(content, like="sha512:"), 1, "x"))) == content

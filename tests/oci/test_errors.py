@@ -1,0 +1,129 @@
+"""Errors of registries, as they are read and shown."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgsync.oci.errors import Operation, error_of
+from imgsync.text.sanitize import sanitize_message
+from tests import switches
+from tests.support.images import image, push
+from tests.support.outcomes import errors_by_repository
+from tests.support.witness import assert_served
+from tests.switches import Respond
+from tests.switches.net import (
+    endless_error,
+)
+
+MEBIBYTE = 1 << 20
+
+
+@pytest.mark.row("REG-19")
+def test_policy_s_words_are_told_and_obeyed(registry, second_registry, name, declare, imgsync, destination):
+    """A vulnerable image blocked, a registry that is read-only: the registry's own words, safe to print, one try, and the others go on."""
+    words = {
+        "blocked": Respond(412, {"errors": [{"code": "PROJECTPOLICYVIOLATION", "message": "current image with \x1b[31m3 vulnerabilities cannot be pulled"}]}),
+        "frozen": Respond(403, {"errors": [{"code": "DENIED", "message": "The system is in read only mode.\r\nAny modification is prohibited."}]}),
+    }
+    for path, switch in words.items():
+        push(registry, f"{name}/{path}", "1", image(path))
+        destination.add(switch, method="PUT", target=f"{name}/{path}/manifests/1$")
+    good = push(registry, f"{name}/good", "1", image("good"))
+    declare(f"[{name}/blocked, {name}/frozen, {name}/good]", "referrers: false")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    errors = errors_by_repository(ran)
+    assert "412 PROJECTPOLICYVIOLATION: current image with \\x1b[31m3 vulnerabilities cannot be pulled" in errors["blocked"]
+    assert "403 DENIED: The system is in read only mode. Any modification is prohibited." in errors["frozen"]
+    assert [len(destination.requests(f"PUT .*{name}/{path}/manifests/")) for path in words] == [1, 1]
+    assert "\x1b" not in ran.stdout + ran.stderr
+    assert_served(second_registry, f"m/{name}/good", "1", good)
+
+
+BODIES = [
+    b"",
+    b"<html>\x1b[31m<h1>413</h1>",
+    b"{",
+    b"null",
+    b"[]",
+    b"7",
+    b'{"errors": null}',
+    b'{"errors": []}',
+    b'{"errors": [null]}',
+    b'{"errors": {"code": "X"}}',
+    b'{"errors": [{"code": null, "message": 7, "detail": [[[{}]]]}]}',
+    b'{"errors": [{"code": {"a": 1}, "message": {"b": "\\ud800"}}]}',
+    b'{"errors": [{"code": "manifest_blob_unknown", "message": "\\u202e\\u0000x"}]}',
+    b"[" * 100_000,
+    b"\xff\xfe\x00" * 1000,
+]
+
+
+@pytest.mark.row("REG-20")
+@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+def test_no_error_body_is_too_odd(body):
+    """Whatever stands in it, with whatever status: one error, short, on one line, printable; its code in capitals."""
+    for status in (100, 204, 302, 400, 401, 403, 404, 405, 409, 412, 413, 416, 418, 429, 451, 500, 503, 507, 599, 999):
+        error = error_of(Operation("push", "r/x:1", "destination"), status, headers={"retry-after": "\xff"}, body=body)
+        assert str(error).isprintable()
+        assert len(str(error)) < 4500
+        assert str(status) in str(error)
+        assert error.code == error.code.upper()
+
+
+@pytest.mark.row("REG-20")
+def test_error_that_never_ends_is_read_no_further(registry, name, declare, imgsync, source):
+    """An error's words are read for 64 KiB; the rest is left to the registry."""
+    push(registry, f"{name}/app", "1", image(1))
+    source.add(endless_error(404), target="/tags/list")
+    declare(f"[{name}/app]")
+
+    ran = imgsync("plan", "-o", "json")
+
+    assert ran.code == 1
+    assert "404 xxx" in ran.json["errors"][0]["message"]
+    assert len(ran.json["errors"][0]["message"]) < 1000
+    assert sum(one.bytes_down for one in source.seen) < 16 * MEBIBYTE
+
+
+@pytest.mark.row("NET-16")
+def test_page_for_people_is_no_answer_on_any_route(registry, second_registry, name, declare, imgsync, source, destination):
+    """A portal's 200 in the place of each answer of a copy: an error of that image that says so; none is taken for success, nor asked for over and over."""
+    routes = {
+        "tags": (source, "GET", "/tags/list", "is this a registry?"),
+        "manifest": (source, "GET", "/manifests/", "the manifest is not valid JSON"),
+        "blob": (source, "GET", "/blobs/", "the body ended at byte 37 of"),
+        "begin": (destination, "POST", "/blobs/uploads/", "begin upload of blob"),
+        "upload": (destination, "PUT", "/blobs/uploads/", "push blob"),
+        "put": (destination, "PUT", "/manifests/", "the answer is no registry's, and the manifest is not there"),
+    }
+    for path, (proxy, method, target, _) in routes.items():
+        push(registry, f"{name}/{path}", "1", image(path, layers=1))
+        proxy.add(switches.html(), method=method, target=f"{name}/{path}{target}")
+    declare(f"[{', '.join(f'{name}/{path}' for path in routes)}]", "referrers: false\nconcurrency: {blobs: 1}")
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert ran.json["summary"]["copied"] == 0, ran.stdout
+    errors = errors_by_repository(ran)
+    assert set(errors) == set(routes)
+    for path, (proxy, method, target, says) in routes.items():
+        assert says in errors[path]
+        assert "<" not in errors[path]
+        # Two attempts, and two more where a slow machine makes the source look so far away that blobs are read ahead.
+        assert len(proxy.requests(f"^{method} .*{name}/{path}{target}")) <= 4, path
+        assert second_registry.tags(f"m/{name}/{path}") == []
+
+
+@given(st.text())
+def test_foreign_text_is_one_printable_line(text):
+    """No control character, no line break, no more than some hundred characters survive (an escape takes up to ten)."""
+    shown = sanitize_message(text)
+
+    assert shown.isprintable()
+    assert len(shown) <= 3000

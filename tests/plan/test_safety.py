@@ -1,0 +1,40 @@
+"""Safety limits of a plan."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+_EMPTIED = {
+    "no mirror": ('{"version": 1, "mirrors": []}', 3, "no mirror is declared"),
+    "nothing": ("", 3, "the file is empty"),
+    "no folder": (None, 3, "the folder holds no *.yaml or *.yml file"),
+    "a wrong glob": ('tags: {"include": ["nothing*"]}', 1, "at_least"),
+    "a wrong name": ('tags: {"names": ["3"]}', 1, "at_least"),
+    "too much": ('tags: {"at_most": 1}', 1, "at_most"),
+}
+
+
+@pytest.mark.row("GIT-10")
+def test_a_commit_that_empties_the_configuration_writes_nothing(second_registry, origin, imgsync, workplace, destination, name):
+    """No mirror, no file, a filter that fits nothing or too much: an error, and nothing is deleted or overwritten, though the mirror prunes."""
+    origin(prune=True)
+    assert imgsync("apply").code == 0
+    destination.forget()
+    file = workplace.folder / "mirrors.d/a.yaml"
+
+    for case, (text, code, said) in _EMPTIED.items():
+        if text is None:
+            file.unlink()
+        elif text.startswith("tags: "):
+            origin(prune=True, tags=json.loads(text.removeprefix("tags: ")))
+        else:
+            file.write_text(text)
+
+        ran = imgsync("apply")
+
+        assert ran.code == code, (case, ran.stderr)
+        assert said in ran.stdout + ran.stderr, case
+        assert {one.method for one in destination.seen} <= {"GET", "HEAD"}, case
+    assert sorted(second_registry.tags(f"m/{name}/app")) == ["1", "2"]

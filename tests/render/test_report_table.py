@@ -1,0 +1,56 @@
+"""A report as a table."""
+
+from __future__ import annotations
+
+from imgsync.apply.report import Outcome, Report, Result
+from imgsync.documents.report import report_document
+from imgsync.plan.model import Action, Change, PlanError
+from imgsync.render.report_table import render_report_table
+from tests.support.plans import reference
+
+DIGEST = "sha256:" + "a" * 64
+
+
+def change(action: Action = Action.CREATE, tag: str = "1", *, destination: str = "r.io/m/app", reason: str = "not at the destination") -> Change:
+    return Change(action, "a", reference(f"s.io/app:{tag}"), DIGEST, reference(f"{destination}:{tag}"), None, "x/y", 1 << 20, reason)
+
+
+def test_report_says_what_failed_first_and_what_is_left():
+    """Failures with their hint, then the sums; the document carries the plan's errors too."""
+    failed = Outcome(change(), Result.FAILED, error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4)
+    copied = Outcome(change(tag="2"), Result.COPIED, digest=DIGEST, crc32="00c0ffee", bytes_copied=5, blobs_copied=1)
+    report = Report(
+        "abcd1234", (failed, copied, Outcome(change(tag="3"), Result.REMAINING)), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "a signal asked for it"
+    )
+
+    shown = render_report_table(report)
+    document = report_document(report)
+
+    assert shown.splitlines()[0].startswith("  x s.io/app:1 → r.io/m/app:1   failed   push blob")
+    assert "Copied 1 image (1 blob, 5 B)" in shown
+    assert "Stopped (a signal asked for it): 1 left. Run it again to continue." in shown
+    assert "1 failed, 1 could not be planned." in shown
+    assert document["outcomes"][0]["error"] == "push blob r.io/m/app (destination): 507 (free some space)"
+    assert document["summary"]["failed"] == 1
+    assert document["errors"] == [{"mirror": "a", "reference": "s.io/x", "message": "no (why)"}]
+
+
+def test_report_tells_of_moved_tags_and_counts_what_was_deleted_and_held():
+    """Notes in lines of their own; deleted and held in the sum where there are some, also when nothing was copied."""
+    outcomes = (
+        Outcome(change(), Result.COPIED, digest=DIGEST),
+        Outcome(change(Action.DELETE, "2"), Result.DELETED),
+        Outcome(change(Action.HOLD, "3"), Result.HELD),
+        Outcome(change(Action.KEEP, "4"), Result.KEPT),
+    )
+    note = "s.io/app:1 moved since the plan was made, 1 → 2 \x1b[31m"
+
+    shown = render_report_table(Report("abcd1234", outcomes, notes=(note,))).splitlines()
+
+    assert shown[0] == "    note: s.io/app:1 moved since the plan was made, 1 → 2 \\x1b[31m"
+    assert shown[1].endswith("; 1 kept, 1 deleted, 1 held.")
+    assert shown[2] == "Nothing failed."
+    assert render_report_table(Report("abcd1234", outcomes[:1])).splitlines()[0].endswith("; 0 kept.")
+    failed = render_report_table(Report("abcd1234", (Outcome(change(), Result.FAILED, error="no"), outcomes[1]))).splitlines()
+    assert failed[1].startswith("Copied 0 images")
+    assert failed[1].endswith("; 0 kept, 1 deleted.")

@@ -1,0 +1,123 @@
+"""Opening the state: one run at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+
+import filelock
+import pytest
+
+from imgsync.state import preflight
+from tests.state.test_store import RECORD, opened
+from tests.support.images import image, push
+from tests.support.run_imgsync import eventually, finish, stopping
+from tests.switches import Hold
+
+
+@pytest.mark.row("GIT-09")
+def test_of_two_applies_one_waits_for_its_turn(origin, start_imgsync, imgsync, source, destination):
+    """The second finds the state locked: exit 75 with what to do, and it pushes nothing; the first is not disturbed."""
+    held = Hold()
+    source.add(held, method="GET", target="/blobs/", times=1)
+    first = start_imgsync("apply", "-o", "json")
+    held.reached()
+
+    second = imgsync("apply")
+
+    assert second.code == 75
+    assert "error: " in second.stderr
+    assert "hint: " in second.stderr
+    assert second.stdout == ""
+    held.release()
+    assert finish(first).json["summary"]["copied"] == 2
+    assert len(destination.requests("PUT .*/manifests/[12]$")) == 2
+
+
+@pytest.mark.row("RUN-05")
+def test_foreign_lock_on_the_state_holds_nobody_up(registry, name, declare, imgsync, start_imgsync, workplace, destination, state):
+    """Another process locks the database while a record is to be written: copying goes on, signs of life come, and the record is there in the end."""
+    for tag in "123456":
+        push(registry, f"{name}/app", tag, image((name, tag)))
+    declare(f"[{name}/app]", "concurrency: {images: 1}\nreferrers: false")
+    with state() as store:
+        store.put([])
+    process = start_imgsync("apply", "-o", "json", "--heartbeat", "1s")
+    held = destination.add(Hold(), method="PUT", target="/manifests/", nth=1)
+    held.reached()
+    foreign = sqlite3.connect(workplace.folder / ".imgsync" / "state" / "cache.db", isolation_level=None)
+    foreign.execute("begin immediate")
+    held.release()
+    # The first record waits for the lock from now on, all others behind it.
+    eventually(lambda: len([one for one in destination.recorded("PUT .*/manifests/") if one.status == 201]) == 6)
+    lines = [line for _ in range(2) for line in [next(line for line in process.stderr if "apply.progress" in line)]]
+    foreign.execute("rollback")
+    foreign.close()
+    ran = finish(process)
+
+    assert len(lines) == 2
+    assert ran.code == 0, ran.stderr
+    assert ran.json["summary"]["copied"] == 6
+    with state() as store:
+        assert len(list(store.records())) == 6
+
+
+@pytest.mark.row("RUN-12")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_waiting_for_the_lock_does_not_stop_the_loop(number, registry, name, declare, start_imgsync, workplace, destination):
+    """While another run holds the state a signal is heard at once, and ends the waiting: exit 75, nothing was begun."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    folder = workplace.folder / ".imgsync" / "state"
+    folder.mkdir(parents=True, mode=0o700)
+    with filelock.FileLock(folder / "lock", mode=0o600):
+        # The last line before the state is opened, and after signals are listened to.
+        process = start_imgsync("apply", "--lock-timeout", "10m", env={"HTTPS_PROXY": "http://127.0.0.1:1"})
+        assert any("proxy.ignored" in line for line in process.stderr)
+        process.send_signal(number)
+
+        stopping(process)
+        ran = finish(process)
+
+    assert ran.code == 75, ran.stderr
+    assert destination.seen == []
+
+
+@pytest.mark.row("ST-08", "ST-12")
+def test_of_many_at_once_one_runs(registry, name, declare, imgsync, start_imgsync, source, workplace):
+    """The others end with 75 and do nothing; so the database never has two that write, which SQLite's log would not stand."""
+    push(registry, f"{name}/app", "1", image(1))
+    declare(f"[{name}/app]")
+    held = Hold()
+    source.add(held, target="/blobs/")
+    first = start_imgsync("apply")
+    held.reached()
+
+    others = [start_imgsync("apply") for _ in range(6)]
+    ends = [finish(other, 60) for other in others]
+    held.release()
+
+    assert [end.code for end in ends] == [75] * 6
+    assert all("locked by another run" in end.stderr for end in ends)
+    assert finish(first).code == 0
+    assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
+
+
+@pytest.mark.row("ST-09")
+def test_network_file_system_is_told(tmp_path, monkeypatch):
+    """A lock may not hold there: the warning says so, and where to keep the state instead; it is used all the same, as a wrong one costs requests alone."""
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/x rw\n36 35 {os.major(device)}:{os.minor(device)} / {tmp_path} rw shared:1 - nfs4 server:/home rw\n")
+    monkeypatch.setattr(preflight, "_MOUNTS", mounts)
+    warnings: list[str] = []
+
+    with opened(tmp_path, warnings) as state:
+        state.put([RECORD])
+    assert "is on nfs4" in warnings[0]
+    assert "oci://" in warnings[0]
+    mounts.unlink()
+    with opened(tmp_path, warnings) as state:
+        assert state.record(RECORD.destination) == RECORD
+    assert len(warnings) == 1

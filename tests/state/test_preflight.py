@@ -1,0 +1,95 @@
+"""Planted and damaged databases are moved aside before they are opened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.state.test_store import RECORD, execute, opened, remember
+
+
+@pytest.mark.row("GIT-07")
+@pytest.mark.parametrize("planting", ["update Cache set mode = 4, value = ?", "no database"])
+def test_a_poisoned_cache_costs_questions_and_nothing_else(planting, second_registry, origin, imgsync, workplace, name, destination):
+    """A state that a CI cache brings, and that somebody wrote into: nothing in it runs, it is set aside with a warning, and nothing is copied twice."""
+    assert imgsync("apply").code == 0
+    state = workplace.folder / ".imgsync/state"
+    if planting == "no database":
+        (state / "cache.db").write_bytes(b"not a database")
+    else:
+        with contextlib.closing(sqlite3.connect(state / "cache.db")) as database, database:
+            database.execute(planting + " where rowid = (select min(rowid) from Cache)", (pickle.dumps(_Evil(str(workplace.folder / "evil"))),))
+    destination.forget()
+
+    ran = imgsync("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert not (workplace.folder / "evil").exists()
+    assert ran.events("state.degraded")
+    assert (ran.json["summary"]["copied"], ran.json["summary"]["kept"]) == (0, 2)
+    assert {one.method for one in destination.seen} == {"HEAD"}
+    assert sorted(second_registry.tags(f"m/{name}/app")) == ["1", "2"]
+
+
+class _Evil:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
+        return open, (self._file, "w")
+
+
+@pytest.mark.row("ST-02", "ST-13")
+@pytest.mark.parametrize("part", ["lock", "cache.db", "cache.db-wal", "cache.db-shm", "cache.db-journal"])
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
+def test_links_in_the_state_lead_nowhere(link, part, tmp_path):
+    """A file of ours that is a link to another would have SQLite write into that: it is set aside, or not used, and the other is as it was."""
+    remember(tmp_path)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious" * 4096)
+    (tmp_path / "state" / part).unlink(missing_ok=True)
+    link(victim, tmp_path / "state" / part)
+    warnings: list[str] = []
+
+    with opened(tmp_path, warnings) as state:
+        state.put([replace(RECORD, destination=f"r.io/m/app:{number}") for number in range(50)])
+
+    assert victim.read_bytes() == b"precious" * 4096
+    assert warnings or part == "lock"
+    with opened(tmp_path, read_only=True):
+        pass
+    assert victim.read_bytes() == b"precious" * 4096
+
+
+@pytest.mark.row("ST-13")
+@pytest.mark.parametrize("mode", [0o666, 0o620])
+def test_database_that_others_may_write_is_set_aside(mode, tmp_path):
+    """The directory may be ours alone to write, and the file not."""
+    remember(tmp_path)
+    (tmp_path / "state" / "cache.db").chmod(mode)
+    warnings: list[str] = []
+
+    with opened(tmp_path, warnings) as state:
+        assert list(state.records()) == []
+    assert "not a plain file of ours alone" in warnings[0]
+
+
+@pytest.mark.row("ST-03")
+@pytest.mark.parametrize("value", ["wal; attach '/x' as y", "off -- ", None, 1.5, b"wal"])
+def test_planted_value_of_a_setting_becomes_no_pragma(value, tmp_path):
+    """diskcache makes SQL of them, before ours replace them."""
+    remember(tmp_path)
+    execute(tmp_path, ("update Settings set value = ? where key = 'sqlite_journal_mode'", (value,)))
+    warnings: list[str] = []
+
+    with opened(tmp_path, warnings) as state:
+        assert list(state.records()) == []
+    assert "settings that are not ours" in warnings[0]

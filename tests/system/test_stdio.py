@@ -1,0 +1,97 @@
+"""Pipes that nobody reads, or that were closed."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+
+import pytest
+
+from tests.support.images import image, plain_client, push
+from tests.support.run_imgsync import eventually, finish, stopping
+from tests.switches import Hold, Respond
+
+
+def narrow(process) -> None:
+    """Let the pipes that a process writes to hold a page each, so that they are full soon."""
+    for pipe in (process.stdout, process.stderr):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+
+
+@pytest.fixture
+def many_tags(registry, name, declare, source):
+    """Forty tags of one image, and a hold on the first blob; return what waits until all have arrived at a registry."""
+    content = push(registry, f"{name}/app", "a-tag-that-makes-lines-long-00", image(name))
+    with plain_client(registry) as client:
+        for number in range(40):
+            target = f"/v2/{name}/app/manifests/a-tag-that-makes-lines-long-{number:02}"
+            assert client.put(target, content=content.raw, headers={"Content-Type": content.media_type}).status_code == 201
+    declare(f"[{name}/app]", "referrers: false")
+    source.add(Hold(), method="GET", target="/blobs/")
+
+    def arrived(destination, tags: int = 40) -> None:
+        eventually(lambda: len(destination.tags(f"m/{name}/app")) == tags)
+
+    return arrived
+
+
+@pytest.mark.row("RUN-11")
+def test_log_that_nobody_reads_holds_nothing_up(many_tags, second_registry, start_imgsync, source):
+    """The pipe of the log is full from the first lines on: all is copied all the same, and once somebody reads, no line is missing."""
+    process = start_imgsync("apply", "-o", "json", "--log-level", "debug")
+    narrow(process)
+    source.clear()
+
+    many_tags(second_registry)
+    ran = finish(process)
+
+    assert ran.code == 0, ran.stderr
+    assert (len(ran.events("image.copied")), len(ran.events("apply.finished")), ran.events("log.dropped")) == (40, 1, [])
+
+
+@pytest.mark.row("RUN-11")
+def test_plan_that_nobody_reads_holds_nothing_up(many_tags, second_registry, start_imgsync, source):
+    """`apply | less`: the plan's table fills the pipe and waits there; meanwhile all is copied."""
+    process = start_imgsync("apply")
+    narrow(process)
+    assert any("plan.built" in line for line in process.stderr)
+    source.clear()
+
+    many_tags(second_registry)
+    ran = finish(process)
+
+    assert ran.code == 0, ran.stderr
+    assert ran.stdout.count("a-tag-that-makes-lines-long") >= 40
+    assert "Copied 40 images" in ran.stdout
+
+
+@pytest.mark.row("RUN-10", "RUN-11")
+def test_report_that_nobody_reads_does_not_make_it_deaf(many_tags, start_imgsync, source):
+    """All is done and the report waits to be read: a second signal ends the program as at any other time."""
+    process = start_imgsync("apply", "-o", "json")
+    narrow(process)
+    source.clear()
+    assert any("apply.finished" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    stopping(process)
+    process.send_signal(signal.SIGINT)
+
+    process.communicate(timeout=20)
+
+    assert process.returncode == 130
+
+
+@pytest.mark.row("RUN-11")
+@pytest.mark.parametrize("pipe", ["stdout", "stderr"])
+def test_reader_that_went_away_changes_nothing(pipe, many_tags, second_registry, start_imgsync, source, destination):
+    """`apply | head`: all is copied but what failed, and the exit code says that something did."""
+    destination.add(Respond(403), method="PUT", target="/manifests/.*-00$")
+    process = start_imgsync("apply", "-o", "json")
+    getattr(process, pipe).close()
+    setattr(process, pipe, None)
+    source.clear()
+
+    process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    many_tags(second_registry, 39)

@@ -1,1 +1,0 @@
-"""Threats and faults, a module per family of docs/threat-model.md; each test names its rows with `pytest.mark.row`."""
