@@ -1,4 +1,4 @@
-"""A time limit that loops check, and streams that check it for each chunk."""
+"""A time limit that loops and streams check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MEBIBYTE = 1 << 20
 
 
 class Deadline:
-    """A time limit for one piece of work, which a `Stop` may end earlier."""
+    """A time limit for one piece of work."""
 
     def __init__(self, seconds: float | None, *, stop: Stop | None = None, what: str = "the image", hint: str = "raise timeouts.image") -> None:
         """

@@ -38,7 +38,7 @@ def spawn(function: Callable[[], None]) -> None:
 
 
 def run_both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
-    """Run two functions in parallel; return both results, or raise once both ended."""
+    """Run two functions in parallel; return results once both ended."""
     assert_patched()
     greenlet = gevent.spawn(catch_error, first)
     other = catch_error(second)

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class NativeThread:
-    """One native thread for calls that block the event loop, such as SQLite's."""
+    """One native thread for calls that block, such as SQLite's."""
 
     def __init__(self) -> None:
         """Prepare; the thread starts with its first call."""

@@ -9,7 +9,12 @@ import gevent
 
 
 def handle_signals(first: Callable[[], None], later: Callable[[], None]) -> Callable[[], None]:
-    """Call *first* at the first SIGINT or SIGTERM, *later* at others; return an undo function."""
+    """
+    Call *first* at the first SIGINT or SIGTERM, *later* at others.
+
+    Returns:
+        A function that restores the signal handling of before.
+    """
     seen = 0
 
     def handle() -> None:

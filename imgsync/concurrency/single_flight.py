@@ -11,14 +11,14 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class SingleFlight(Generic[Key]):
-    """Runs at most one piece of work per key; others wait for its end."""
+    """Runs one piece of work per key at a time; others wait."""
 
     def __init__(self) -> None:
         """Begin with nothing in flight."""
         self._flights: dict[Key, gevent.event.Event] = {}
 
     def run(self, key: Key, work: Callable[[], object]) -> bool:
-        """Run *work* and return True, or wait for the running work and return False."""
+        """Run *work* and return True, or await running work and return False."""
         if key in self._flights:
             self.wait(key)
             return False

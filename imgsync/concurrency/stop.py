@@ -53,7 +53,7 @@ class Stop:
 
     @property
     def is_interrupted(self) -> bool:
-        """Return whether a person or a service asked for it, not a time limit."""
+        """Return whether a signal requested it, not a time limit."""
         return self._is_interrupted
 
     def close(self, reason: str, *, grace_seconds: float | None = None) -> None:

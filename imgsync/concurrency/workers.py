@@ -23,7 +23,7 @@ _STOP_POLL_SECONDS = 0.25
 
 def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
     """
-    Yield `function(item)` for each item as it ends, at most *limit* at once.
+    Yield `function(item)` as each ends, at most *limit* at once.
 
     Reads *items* as places become free. After an error starts nothing more, and raises it once running items ended.
     """
@@ -46,7 +46,7 @@ _ABANDONED = object()
 
 @dataclass(slots=True)
 class _Queue(Generic[Item]):
-    """The waiting items of one queue, by size, and how many of them run."""
+    """The waiting items of one queue, and how many run."""
 
     small: deque[tuple[int, Item]] = field(default_factory=deque)
     large: deque[tuple[int, Item]] = field(default_factory=deque)
@@ -54,7 +54,7 @@ class _Queue(Generic[Item]):
     running_large: int = 0
 
     def take(self, limit: int, *, more_may_come: bool) -> tuple[Item, bool] | None:
-        """Take the next item, and whether it is large; None if none may start."""
+        """Take the next item and whether it is large, if any."""
         if self.running >= limit or not (self.small or self.large):
             return None
         # First come, first served; but large items leave one place free as long as small ones wait or may come.
@@ -117,7 +117,7 @@ class Workers(Generic[Item, Result]):
 
     def batches(self) -> Iterator[list[Result]]:
         """
-        Yield the results that are there, together, until all items and producers ended.
+        Yield available results together, until all items and producers ended.
 
         Items may be submitted meanwhile. Raises the first error once running items ended. Abandons items that still run
         when the grace period after cancelling is over; their results are lost.

@@ -1,4 +1,4 @@
-"""Build a few small images with real layers, the same bytes each time."""
+"""Build small images with real layers, reproducibly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INDEX = "application/vnd.oci.image.index.v1+json"
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image as a registry stores it: content by digest, and the root's digest."""
+    """An image as a registry stores it: content by digest."""
 
     blobs: dict[str, bytes]
     manifests: dict[str, tuple[str, bytes]]
@@ -27,7 +27,7 @@ class StoredImage:
 
 
 def build_index(name: str, version: str, *, architectures: tuple[str, ...] = ("amd64", "arm64")) -> StoredImage:
-    """Return an index of one image per architecture; versions of a name share a layer."""
+    """Return an index of images; versions of a name share a layer."""
     blobs: dict[str, bytes] = {}
     manifests: dict[str, tuple[str, bytes]] = {}
     entries = []

@@ -81,7 +81,7 @@ class EmbeddedRegistry:
         repository.tags[tag] = image.root
 
     def resolve(self, name: str, tag: str) -> str | None:
-        """Return the digest that *tag* names, None if there is no such tag."""
+        """Return the digest of *tag*, None if it does not exist."""
         return self._repositories.get(name, _Repository()).tags.get(tag)
 
     def _serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -70,7 +70,7 @@ def require_method(request: Request, *methods: str) -> None:
 
 def respond_page(request: Request, names: Sequence[str], path: str, to_document: Callable[[Sequence[str]], dict[str, object]]) -> Response:
     """
-    Return one page of the sorted *names*, with a `Link` to the next one.
+    Return one page of *names*, with a `Link` to the next.
 
     Spec: distribution-spec 1.1, "Listing Tags".
     """

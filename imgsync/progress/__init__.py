@@ -1,1 +1,1 @@
-"""Show the progress of an apply: bars on a terminal, else log lines."""
+"""Show progress: bars on a terminal, log lines elsewhere."""

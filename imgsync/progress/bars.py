@@ -19,7 +19,7 @@ _MOST_IMAGE_BARS = 8
 
 
 class Bars:
-    """A bar for the total, and one per running image, at most eight."""
+    """A bar for the total, and one per running image."""
 
     def __init__(self, console: Console) -> None:
         """Prepare; draw on *console* once the first image starts."""

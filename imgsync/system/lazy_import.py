@@ -30,5 +30,5 @@ def replace_modules(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
 
 
 def hide_modules(*names: str) -> contextlib.AbstractContextManager[None]:
-    """Treat modules that are not loaded yet as not installed within the block."""
+    """Hide modules that are not loaded yet within the block."""
     return replace_modules({name: None for name in names if name not in sys.modules})

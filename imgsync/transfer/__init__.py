@@ -1,4 +1,4 @@
-"""The copy engine: one image to one destination, blobs first, the tag last."""
+"""Copy images: blobs first, then manifests, the tag last."""
 
 from imgsync.transfer.copier import Copier
 from imgsync.transfer.known_blobs import KnownBlobs

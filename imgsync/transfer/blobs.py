@@ -22,7 +22,7 @@ from imgsync.transfer.send_blob import BlobSender
 
 
 class BlobCopier:
-    """Copies blobs. One per run, so that a blob of many images moves once."""
+    """Copies blobs; one per run, so that shared blobs move once."""
 
     def __init__(self, known: KnownBlobs, *, create_repository: Callable[[RegistryClient, str], bool]) -> None:
         """Mount from where *known* says; create missing repositories with *create_repository*."""
@@ -49,7 +49,7 @@ class BlobCopier:
             self._fan_out.leave(task.repository.registry, blob.digest)
 
     def is_arriving(self, task: Task, blob: Descriptor) -> bool:
-        """Return whether another copy delivers the blob to the same registry, so that this one can only wait."""
+        """Return whether another copy delivers the blob to the registry now."""
         return self._place(task, blob).state is BlobState.ARRIVING
 
     def wait(self, task: Task, blob: Descriptor) -> None:
@@ -78,7 +78,8 @@ class BlobCopier:
             task.progress.confirmed_digests.append(blob.digest)
 
     def _mount_or_send(self, task: Task, blob: Descriptor, place: BlobAtRegistry) -> bool:
-        """Mount or send the blob once; return False for a foreign layer that the source lacks."""
+        """Mount or send the blob; return False if the source lacks it."""
+        # The source serves external layers only if someone pushed them there.
         if blob.is_external and not task.source.has_blob(task.job.source.repository, blob):
             return False
         # Without another place to mount from, name the repository itself: it answers 201 if an interrupted run left the blob there.
@@ -99,7 +100,7 @@ class BlobCopier:
         return True
 
     def _begin_upload(self, task: Task, blob: Descriptor, mount_from: str) -> UploadSession | None:
-        """Return an upload session, or None once the blob is mounted; create the repository if needed."""
+        """Return an upload session, or None once the blob is mounted."""
         try:
             return begin_upload(task.destination, task.repository, blob, mount_from=mount_from)
         except (NotFoundError, AccessDeniedError, AuthenticationError) as error:

@@ -1,5 +1,5 @@
 """
-Copy one image to one destination: blobs, child manifests, referrers, and last the tag.
+Copy one image: blobs, child manifests, referrers, and the tag last.
 
 Never decides whether to copy: the plan did. Spec: design.md §7.
 """
@@ -26,7 +26,7 @@ _PART_MISSING_CODES = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOW
 
 
 class Copier:
-    """Copies images. One per run, so that a blob of many images moves once."""
+    """Copies images; one per run, which knows what it copied before."""
 
     def __init__(
         self, known: KnownBlobs, manifests: ManifestCache, referrers: ReferrerReader, *, create_repository: Callable[[RegistryClient, str], bool]
@@ -65,7 +65,7 @@ class Copier:
         return Copied(root, image.size_bytes)
 
     def _push_until_complete(self, task: Task, image: Image, subject: str) -> None:
-        """Push *image*; if the registry misses a part, push again, and last without mounting."""
+        """Push *image*, again if parts are missing, last without mounting."""
         # Blobs may be garbage-collected between our look and the push of the manifest.
         if self._is_push_complete(task, image, subject):
             return

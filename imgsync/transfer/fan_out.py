@@ -1,5 +1,5 @@
 """
-Read each blob once from the source, for all destinations that lack it.
+Read each blob once for all destinations that lack it.
 
 Bounds the memory that the reads of a run take together; `shared_read` has one read. Spec: design.md §7.4, §7.7.
 """
@@ -34,13 +34,13 @@ class FanOut:
         self._late_registries: set[str] = set()
 
     def prefetch(self, task: Task, blob: Descriptor, others: Iterable[str]) -> None:
-        """Start reading a small blob from a far source before it is needed."""
+        """Start reading a small blob of a far source early."""
         if task.source.capabilities.is_far and blob.size_bytes <= _PREFETCH_BYTES and blob.digest not in self._reads:
             self._start(task, blob, self._consumers(task, others))
 
     def read(self, task: Task, blob: Descriptor, others: Iterable[str]) -> Generator[bytes, None, None]:
         """
-        Yield the blob's bytes, the last of them only once the digest is verified.
+        Yield the blob's bytes, the last ones only once verified.
 
         Args:
             task: The copy that needs the blob.

@@ -49,7 +49,7 @@ _Step = _CopyBlob | _AwaitBlob | _FindReferrers
 
 
 class ImageBlobs:
-    """The blobs of one image and of its referrers, on their way to one destination."""
+    """Copies the blobs of one image and of its referrers."""
 
     def __init__(self, blobs: BlobCopier, reader: ReferrerReader, task: Task, image: Image, subject: str) -> None:
         """Prepare; *subject* is the digest that referrers name."""

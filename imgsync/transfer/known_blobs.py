@@ -64,7 +64,7 @@ class BlobAtRegistry:
 
     @property
     def repositories(self) -> list[str]:
-        """Return paths of repositories that should hold it, those seen in this run first."""
+        """Return paths of repositories that should hold it, confirmed ones first."""
         recorded = self._recorded(*self._key)
         return [*self._seen, *(path for path in recorded if path not in self._seen and path not in self._contradicted)]
 
@@ -77,13 +77,13 @@ class BlobAtRegistry:
         self._seen[path] = None
 
     def mark_missing(self, path: str) -> None:
-        """Note that the repository at *path* does not hold it, whatever a record says."""
+        """Note that the repository at *path* lacks it, despite any record."""
         self._seen.pop(path, None)
         self._contradicted |= {path}
 
     def deliver_once(self, path: str, deliver: Callable[[], object]) -> bool:
         """
-        Run *deliver* and return True, or wait for the delivery that runs and return False.
+        Run *deliver* and return True, or await the running delivery and return False.
 
         One delivery per registry until it is PRESENT. From then on one per repository, because those only mount it.
         """

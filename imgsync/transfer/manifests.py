@@ -19,7 +19,11 @@ _REREAD_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
 
 class ManifestPusher:
-    """Pushes manifests. One per run: two writers would race for a fallback tag."""
+    """
+    Pushes manifests, each once per repository.
+
+    One per run, because two writers would race for a fallback tag.
+    """
 
     def __init__(self, known: KnownBlobs) -> None:
         """Skip manifests that *known* says are there."""
@@ -77,7 +81,7 @@ class ManifestPusher:
                     self._attached.add(key)
 
     def _attach_to(self, task: Task, subject: str, referrers: Sequence[Referrer], index: Manifest | None) -> None:
-        """Push the referrers of one subject; list those that the registry does not index."""
+        """Push referrers of one subject; list those the registry does not index."""
         unlisted = []
         for one in referrers:
             for part in one.image.below:
@@ -110,7 +114,7 @@ class ManifestPusher:
         raise operation.failed(RejectedError, "another client keeps overwriting this tag", hint="run again when that client has ended")
 
     def _read_changed(self, task: Task, reference: Reference, before: Manifest | None) -> Manifest | None:
-        """Return what the tag serves once it differs from *before*, or after some seconds."""
+        """Read the tag until it differs from *before*, for some seconds."""
         current = self._read(task, reference)
         for pause_seconds in _REREAD_PAUSES_SECONDS:
             if current != before:
@@ -127,7 +131,7 @@ class ManifestPusher:
             return None
 
     def _push_tagged(self, task: Task, referrer: Referrer) -> None:
-        """Push a cosign tag, unless that would lose what the destination's tag holds."""
+        """Push a cosign tag, unless the destination would lose signatures."""
         reference = task.repository.with_tag(referrer.tag)
         found = task.destination.resolve(reference)
         if found is not None and found.digest != referrer.root.digest:

@@ -51,7 +51,7 @@ class CopyListener(Protocol):
         """Bytes moved; negative when an attempt starts again."""
 
     def on_blob(self, how: Literal["copied", "mounted", "present"], blob: Descriptor, *, mounted_from: str = "") -> None:
-        """The destination repository holds a blob, mounted from the path *mounted_from* if given."""
+        """A blob is in the destination repository, perhaps mounted from *mounted_from*."""
 
     def on_warning(self, reason: str) -> None:
         """Something was skipped."""
@@ -68,9 +68,9 @@ class Copied:
 @dataclass(frozen=True, slots=True)
 class Task:
     """
-    A job with its clients, time limit and progress; every step of the copy gets it.
+    A job with its clients, time limit and progress.
 
-    Without `may_mount` every blob is sent, whatever the destination claims to have.
+    Every step of the copy gets it. Without `may_mount` every blob is sent, even if the destination claims to have it.
     """
 
     job: Job

@@ -1,5 +1,5 @@
 """
-Read several ranges of a large blob in parallel, from sources that are far away.
+Read ranges of a large blob in parallel from far sources.
 
 One connection over a long distance carries little. What is read ahead is bounded: a number of segments for the whole run.
 Spec: design.md §7.6, §7.7.
@@ -65,7 +65,7 @@ class RangeReader:
                 segment.close()
 
     def _open_segments(self, starts: Iterator[int], opened: deque[_Segment], open_segment: Callable[[int, Semaphore | None], _Segment]) -> bool:
-        """Keep one segment open, and more ahead while places are free; return whether one is open."""
+        """Open segments while places are free; return whether one is open."""
         if not opened:
             opened.extend(open_segment(start, None) for start in itertools.islice(starts, 1))
         # Open more only after the first has shown that the source serves ranges.

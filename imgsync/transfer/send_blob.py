@@ -17,7 +17,7 @@ _SESSION_LOST_CODES = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
 
 
 class BlobSender:
-    """Sends blobs. One per run, so that a project over its quota is asked once."""
+    """Sends blobs; one per run, which remembers projects over their quota."""
 
     def __init__(self, fan_out: FanOut) -> None:
         """Read blobs through *fan_out*."""
@@ -27,7 +27,7 @@ class BlobSender:
 
     def send(self, task: Task, blob: Descriptor, session: UploadSession, readers: Sequence[str]) -> None:
         """
-        Send the blob; on an error cancel *session* and take the counted bytes back.
+        Send the blob; on an error cancel *session* and uncount the bytes.
 
         Args:
             task: The copy that needs the blob.
@@ -78,5 +78,5 @@ def _count_bytes(task: Task, size_bytes: int) -> None:
 
 
 def _to_retryable(error: RegistryError) -> UnreachableError:
-    """Return a transient error for a lost session: a new one may work."""
+    """Return a transient error: a new session may work."""
     return UnreachableError(error.operation, error.reference, origin=error.origin, detail=error.detail, status=error.status, code=error.code)

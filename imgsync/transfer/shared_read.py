@@ -1,7 +1,7 @@
 """
-One read of a blob, handed to every destination registry that needs it.
+Hand one read of a blob to several destination registries.
 
-Keeps what the slowest consumer has still to take, up to a bound. A consumer that holds up the others for a second is let go:
+Keeps what the slowest consumer has still to take, up to a bound. A consumer that holds up the others for a second is detached:
 it reads the rest alone, from the byte it has reached.
 """
 
@@ -29,8 +29,8 @@ class ConsumerState(Enum):
     ```
     EXPECTED ── join ──> TAKING <──> WAITING
        │                   │            │
-       ├───── too slow ────┴──> LET_GO  │
-       └───────────── leave ────────────┴──> LEFT
+       ├──── too slow ─────┴> DETACHED  │
+       └───── leave ───────┴────────────┴──> LEFT
     ```
     """
 
@@ -43,7 +43,7 @@ class ConsumerState(Enum):
     WAITING = auto()
     """Has taken all there is, and waits for more."""
 
-    LET_GO = auto()
+    DETACHED = auto()
     """Held up the others; reads the rest alone."""
 
     LEFT = auto()
@@ -59,7 +59,7 @@ class Consumer:
     """The byte that it takes next."""
 
     rest: tuple[deque[bytes], DigestVerifier] | None = None
-    """When it was let go: bytes still to take, and a verifier that has seen them."""
+    """When it was detached: bytes still to take, and a verifier that has seen them."""
 
 
 class _UnusedError(Exception):
@@ -80,7 +80,7 @@ class SharedRead:
             expected: Registries that need the blob.
             bound_bytes: How much is kept for the slowest consumer.
             on_end: Called when the last consumer left.
-            on_late: Called with each registry that was let go before it joined.
+            on_late: Called with each registry that was detached before it joined.
         """
         self._verifier = verifier
         self._bound_bytes = bound_bytes
@@ -108,7 +108,7 @@ class SharedRead:
             raise _UnusedError
 
     def join(self, registry: str) -> Consumer | None:
-        """Return the consumer of an expected *registry*; None if it must read alone."""
+        """Return the consumer of *registry*, None if it must read alone."""
         consumer = self._consumers.get(registry)
         if self._error is not None or consumer is None or consumer.state is not ConsumerState.EXPECTED:
             return None
@@ -126,7 +126,7 @@ class SharedRead:
                 self.leave(registry)
 
     def run(self, open_source: Callable[[], Generator[bytes, None, None]]) -> None:
-        """Read the whole source; pass the last piece on only once the digest is verified."""
+        """Read the source; pass the last piece on only once verified."""
         try:
             with contextlib.closing(open_source()) as chunks:
                 for piece in verify_chunks(chunks, self._verifier):
@@ -140,7 +140,7 @@ class SharedRead:
         self._trim()
 
     def take(self, consumer: Consumer, *, check: Callable[[], None]) -> Iterator[bytes]:
-        """Yield bytes to the end of the blob, or until *consumer* is let go."""
+        """Yield the blob's bytes, until *consumer* has all or is detached."""
         while consumer.state is ConsumerState.TAKING:
             if consumer.position < self._end:
                 chunk = self._chunk_at(consumer.position)
@@ -163,7 +163,7 @@ class SharedRead:
             consumer.state = ConsumerState.TAKING
 
     def _append(self, piece: bytes) -> None:
-        """Keep *piece*, once the slowest consumer has taken enough or is let go."""
+        """Keep *piece* once the slowest consumer has taken enough."""
         while self._consumers and self.held_bytes >= self._bound_bytes:
             holds_up_others = any(consumer.state is ConsumerState.WAITING for consumer in self._consumers.values())
             began = time.monotonic()
@@ -172,22 +172,23 @@ class SharedRead:
             if holds_up_others:
                 self._stalled_seconds += time.monotonic() - began
                 if self._stalled_seconds > _STALL_SECONDS:
-                    self._let_slowest_go(piece)
+                    self._detach_slowest(piece)
         self.raise_if_unused()
         self._chunks.append(piece)
         self._end += len(piece)
         self._grown.set()
 
-    def _let_slowest_go(self, coming: bytes) -> None:
-        """Let consumers go that are a whole buffer behind; they keep what is read, *coming* included."""
+    def _detach_slowest(self, coming: bytes) -> None:
+        """Detach consumers that are a whole buffer behind."""
         self._stalled_seconds = 0.0
         for registry, consumer in list(self._consumers.items()):
             if consumer.position <= self._base and self.held_bytes >= self._bound_bytes:
                 if consumer.state is ConsumerState.EXPECTED:
                     self._on_late(registry)
                 else:
+                    # It must not miss the piece that waits to be kept.
                     consumer.rest = deque([*self._chunks, coming]), self._verifier.copy()
-                self._remove(registry, ConsumerState.LET_GO)
+                self._remove(registry, ConsumerState.DETACHED)
 
     def _remove(self, registry: str, state: ConsumerState) -> None:
         consumer = self._consumers.pop(registry, None)
