@@ -75,7 +75,7 @@ from imgsync.render.report_table import render_report_table
 from imgsync.render.verification_markdown import render_verification_markdown
 from imgsync.render.verification_table import render_verification_table
 from imgsync.state import StateStore, open_state
-from imgsync.state.jsonl import read_lines, write_lines
+from imgsync.state.jsonl import decode_lines, encode_lines
 from imgsync.state.record import Record
 from imgsync.state.remote.artifact import pull_artifact
 from imgsync.state.remote.packing import unpack
@@ -335,9 +335,9 @@ def states(data: bytes) -> None:
     """
     read = None
     with contextlib.suppress(StateError):
-        read = unpack(data) if data.startswith(b"\x1f\x8b") else read_lines([data[: len(data) // 2], data[len(data) // 2 :]])
+        read = unpack(data) if data.startswith(b"\x1f\x8b") else decode_lines([data[: len(data) // 2], data[len(data) // 2 :]])
     if read is not None:
-        again = read_lines(write_lines(read.snapshot, created_at=_MOMENT))
+        again = decode_lines(encode_lines(read.snapshot, created_at=_MOMENT))
         assert again.snapshot == read.snapshot
     # Random bytes are almost never valid gzip, so the input is packed here to reach the parser behind it.
     with contextlib.suppress(StateError):

@@ -62,7 +62,8 @@ class ChangeRunner:
         self._limits = options.time_limits
         self._fail_fast = options.fail_fast
         self._forecast = Forecast()
-        self._copier = Copier(KnownBlobs(context.state.blob_repositories), context.manifests, context.referrers, create_repository=registries.make_repository)
+        known_blobs = KnownBlobs(context.state.find_blob_repositories)
+        self._copier = Copier(known_blobs, context.manifests, context.referrers, create_repository=registries.make_repository)
 
     def run(self, task: ChangeTask) -> FinishedChange | None:
         """Copy one image; return None if there is no time left to start it."""

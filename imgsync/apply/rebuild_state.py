@@ -30,7 +30,7 @@ def rebuild_state(plan: Plan, config: Config, context: Inquiry) -> Rebuilt:
     state = context.state
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     kept = [change for change in plan.changes if change.action is Action.KEEP]
-    found = [adopt_kept_tag(change, state.record(str(change.destination)), mirrors[change.mirror], context=context) for change in kept]
+    found = [adopt_kept_tag(change, state.get(str(change.destination)), mirrors[change.mirror], context=context) for change in kept]
     seen = [one for change in kept for one in summarize_referrers(change, mirrors[change.mirror], context=context)]
     state.put([record for record in found if record is not None], referrers=seen)
     forgotten = state.remove(str(change.destination) for change in plan.changes if _is_contradicted(change, state))
@@ -39,5 +39,5 @@ def rebuild_state(plan: Plan, config: Config, context: Inquiry) -> Rebuilt:
 
 def _is_contradicted(change: Change, state: StateStore) -> bool:
     """Return whether a record tells of another digest than the destination does; of what is held the destination may not have been asked."""
-    record = state.record(str(change.destination))
+    record = state.get(str(change.destination))
     return record is not None and change.action is not Action.HOLD and record.digest != change.destination_digest

@@ -63,7 +63,7 @@ class _Run:
         self._log = context.log
         self._stop = context.stop
         self._state = StateWriter(self._mirrors, context)
-        self._order = ChangeOrder(context.state.left)
+        self._order = ChangeOrder(context.state.remaining)
         self._began = time.monotonic()
         at_once = max((mirror.concurrency.images for mirror in config.mirrors), default=1)
         self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=at_once, stop=self._stop)

@@ -34,7 +34,7 @@ class StateWriter:
 
     def record(self, change: Change) -> Record | None:
         """Return the record of the destination of *change*, if any."""
-        return self._state.record(str(change.destination))
+        return self._state.get(str(change.destination))
 
     def mark_unconfirmed(self, changes: Iterable[Change]) -> None:
         """
@@ -43,8 +43,8 @@ class StateWriter:
         A registry may carry out a request whose answer is lost, or this run may be killed before it arrives. The next run must then ask
         the destination: the source may have gone back to the digest recorded before.
         """
-        known = [record for change in changes if (record := self.record(change)) is not None and record.is_sure]
-        self._put([record.doubted for record in known])
+        known = [record for change in changes if (record := self.record(change)) is not None and record.is_confirmed]
+        self._put([record.tainted for record in known])
 
     def write_copies(self, finished: Sequence[FinishedChange]) -> None:
         """Write the records of *finished* copies, and the blobs seen at their destinations."""

@@ -41,7 +41,7 @@ def _metrics(session: Session, config: Config, report: Report, *, exit_code: int
 
     names = [mirror.name for mirror in config.mirrors]
     # Of mirrors that are no longer declared nothing is told: they would seem to fail for ever.
-    successes = {name: parse_timestamp(session.state.successes.get(name, "")) for name in names}
+    successes = {name: parse_timestamp(session.state.last_successes.get(name, "")) for name in names}
     return render_metrics(
         report,
         mirrors=names,

@@ -63,14 +63,14 @@ def state_at(
         yield Place(StateStore(None, thread, on_warning=warn))
         return
     # Imported now, as most states are in a directory.
-    from imgsync.state.remote.reference import is_remote, local_directory, parse_remote
+    from imgsync.state.remote.reference import get_local_directory, is_remote, parse_remote
 
     if not is_remote(place):
         with opened(place) as store:
             yield Place(store)
         return
     reference = parse_remote(place)
-    directory = local_directory(reference)
+    directory = get_local_directory(reference)
     with opened(directory) as store:
         remote = remote_state(reference, registries, store, directory=directory, log=log)
         remote.pull(check=stop.raise_if_requested)

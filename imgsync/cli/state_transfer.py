@@ -19,7 +19,7 @@ from imgsync.text.units import format_count
 if TYPE_CHECKING:
     from imgsync.cli.session import Session
     from imgsync.state import StateStore
-    from imgsync.state.merge import Merged
+    from imgsync.state.merge import MergeResult
     from imgsync.state.remote.sync import RemoteState
 
 _CHUNK = 1 << 20
@@ -32,12 +32,12 @@ _STANDARD = "-"
 @registries_option
 def export_records(file: str, state: str, registries: str | None) -> int:
     """Write all that is remembered as JSON lines, to FILE or to stdout."""
-    from imgsync.state.jsonl import write_lines
+    from imgsync.state.jsonl import encode_lines
     from imgsync.text.units import format_timestamp
 
     with opened_state(state, registries, read_only=True) as store:
         snapshot = store.snapshot()
-    lines = write_lines(snapshot, created_at=format_timestamp(datetime.now(UTC)))
+    lines = encode_lines(snapshot, created_at=format_timestamp(datetime.now(UTC)))
     if file == _STANDARD:
         sys.stdout.flush()
         sys.stdout.buffer.writelines(lines)
@@ -56,20 +56,20 @@ def export_records(file: str, state: str, registries: str | None) -> int:
 def import_records(file: str, state: str, registries: str | None, lock_timeout: float) -> int:
     """Merge JSON lines of `state export` in, all or none: of two records of one destination the newer stays."""
     from imgsync.errors import StateError
-    from imgsync.state.jsonl import read_lines
+    from imgsync.state.jsonl import decode_lines
     from imgsync.state.merge import merge
 
     try:
-        read = read_lines(_chunks(file))
+        read = decode_lines(_chunks(file))
     except StateError as error:
         hint = error.hint or "nothing was imported; export it again where it came from"
         raise StateError(f"{'stdin' if file == _STANDARD else file} cannot be imported: {error.message}", hint=hint) from error
     with opened_state(state, registries, read_only=False, lock_timeout=lock_timeout) as store:
         _check_lasting(store, state)
         merged = merge(store.snapshot(), read.snapshot)
-        store.become(merged.snapshot)
-    if read.passed_over:
-        click.echo(f"warning: passed over {read.passed_over} lines of kinds that this version does not know", err=True)
+        store.replace_all(merged.snapshot)
+    if read.skipped_lines:
+        click.echo(f"warning: passed over {read.skipped_lines} lines of kinds that this version does not know", err=True)
     click.echo(_told("Imported", merged))
     return 0
 
@@ -149,11 +149,11 @@ def _remote(reference: str, state: str, registries: str | None, lock_timeout: fl
 def _check_lasting(store: StateStore, state: str) -> None:
     from imgsync.errors import StateError
 
-    if not store.lasting:
+    if not store.is_persistent:
         raise StateError(f"the state {state} cannot be written; nothing was done", hint="name another directory with --state")
 
 
-def _told(what: str, merged: Merged) -> str:
+def _told(what: str, merged: MergeResult) -> str:
     removed = f", {merged.removed} removed" if merged.removed else ""
     return f"{what} {format_count(merged.added + merged.newer, 'record')}: {merged.added} new, {merged.newer} newer{removed}; {merged.kept} kept."
 

@@ -20,7 +20,7 @@ def transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
             registry = destination.repository.registry
             for blob in blobs:
                 if (registry, blob.digest) not in sizes:
-                    known = bool(state.blob_repositories(registry, blob.digest))
+                    known = bool(state.find_blob_repositories(registry, blob.digest))
                     sizes[registry, blob.digest] = 0 if known else blob.size_bytes
     return sum(sizes.values())
 

@@ -25,7 +25,7 @@ class Quarantine:
         """Return why *digest*, which the tag *source* names now, must wait, in words; "" when it need not."""
         if self._age is None or any(glob.fullmatch(source.name) for glob in self._let_through):
             return ""
-        seen = parse_timestamp(self._state.first_seen(str(source.repository), digest))
+        seen = parse_timestamp(self._state.get_first_seen(str(source.repository), digest))
         # A clock that was wrong when the digest was seen must not hold it for longer than it was to be held.
         since = self._now if seen is None else min(seen, self._now)
         until = since + self._age

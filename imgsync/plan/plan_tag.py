@@ -167,8 +167,8 @@ class TagPlanner:
     def _target(self, destination: Destination, found: SourceRepository, tag: str) -> _Target:
         path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
         reference = Repository(destination.registry, path).with_tag(expand_tag(destination, tag))
-        record = self._state.record(str(reference))
-        return _Target(reference, record if record is not None and record.is_sure else None)
+        record = self._state.get(str(reference))
+        return _Target(reference, record if record is not None and record.is_confirmed else None)
 
     def _fits(self, record: Record | None) -> bool:
         """Return whether nothing proves that *record* is damaged: a manifest of its digest that has another crc32 would."""
@@ -275,7 +275,7 @@ class TagPlanner:
         """Return whether the listing shows tags of referrers that were not seen to when the image was copied."""
         if self._mirror.referrers is False:
             return False
-        return self._inquiry.referrers.summary(repository, digest) not in {None, self._state.referrers(str(destination), digest)}
+        return self._inquiry.referrers.summary(repository, digest) not in {None, self._state.get_referrer_tags(str(destination), digest)}
 
     def _missing_referrers(self, repository: Repository, digest: str, destination: Repository, result: TagPlan) -> int:
         """Return how many referrers of the image the destination lacks; where the source has none, it is not asked."""

@@ -32,7 +32,7 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> s
         for one in pruning:
             one.notes.append(f"nothing is pruned: {uncertain}")
         return uncertain
-    found = deletions(config.mirrors, state.records(), selected=set(_selected(mirrors)))
+    found = deletions(config.mirrors, state.iter_records(), selected=set(_selected(mirrors)))
     for one in pruning:
         changes = found.get(one.mirror.name, ())
         at_most = one.mirror.prune.at_most if one.mirror.prune is not None else 0

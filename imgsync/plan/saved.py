@@ -44,7 +44,7 @@ def reviewed_plan(plan: Plan, config: Config, inquiry: Inquiry, *, on_pending: O
         for some in together.values():
             on_pending(some)
     at_once = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
-    forgotten = [change for change in changes if change.action is Action.DELETE and inquiry.state.record(str(change.destination)) is None]
+    forgotten = [change for change in changes if change.action is Action.DELETE and inquiry.state.get(str(change.destination)) is None]
     gone = {change.destination: change for change in map_unordered(reviewed.still_there, forgotten, limit=at_once)}
     notes = sorted(note for note in map_unordered(reviewed.moved, (some[0] for some in together.values()), limit=at_once) if note)
     current = replace(plan, changes=tuple(gone.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
@@ -85,7 +85,7 @@ class _Reviewed:
 
     def now(self, change: Change) -> Change:
         """Return *change* as it stands by what is remembered and declared: what was applied since is not done again, and no gate is passed by a file's word."""
-        record = self._state.record(str(change.destination))
+        record = self._state.get(str(change.destination))
         if change.action is Action.DELETE:
             ours = record is None or (record.applied_at and record.digest == change.destination_digest)
             return (

@@ -1,4 +1,4 @@
-"""What earlier applies pushed: a memory, never the truth. Losing it costs requests, never correctness (design.md §6)."""
+"""What earlier runs pushed: a cache. Losing it costs requests, never correctness (design.md §6)."""
 
 from imgsync.state.open import open_state
 from imgsync.state.record import Record

@@ -1,8 +1,8 @@
 """
-A state as JSON lines and back: a header, then one line for each record and note, in an order that the content alone decides.
+Encode a state as JSON lines and decode it: a header, then a line per record and note.
 
-Whoever reads takes them from a stranger: every length is limited, every value's shape is checked, and what is damaged is not believed in part.
-Fields we do not know are passed over, as are kinds of lines; another major version is refused.
+The same content gives the same lines. The decoder treats its input as untrusted: it limits every length, checks every value and
+rejects damaged input as a whole. It skips unknown fields and unknown kinds of lines, and rejects another major version.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from imgsync.errors import InvalidReferenceError, StateError
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_registry, parse_repository
 from imgsync.state.record import FIELDS, Record, from_document, to_document
-from imgsync.state.snapshot import BLOB, LEFT, REFERRERS, RUN, SEEN, SUCCESS, Snapshot
+from imgsync.state.snapshot import BLOB, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
 
 FORMAT = "imgsync.state/v1"
 LINE_LIMIT = 4 << 20
@@ -27,173 +27,173 @@ _FAMILY = "imgsync.state/"
 _RECORD = "record"
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
 _CRC32 = re.compile(r"[0-9a-f]{8}|")
-# Printable ASCII: whatever is put on a terminal or into a log later holds no control character.
-_WORDS = re.compile(r"[ -~]*")
+# Printable ASCII only: these texts may end up on a terminal.
+_PRINTABLE = re.compile(r"[ -~]*")
 _NAME = re.compile(r"[ -~]{1,255}")
 _SIZE_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What was read, and how many lines of kinds that this version does not know were passed over."""
+class DecodedState:
+    """A decoded state, and how many lines of unknown kinds were skipped."""
 
     snapshot: Snapshot
-    passed_over: int
+    skipped_lines: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Note:
-    """How a kind of note looks as a line: what it is about, in parts, and what it says."""
+class _NoteFields:
+    """The JSON fields of one kind of note: its subject, in parts, and its text."""
 
-    about: tuple[str, ...]
+    subject: tuple[str, ...]
     text: str
 
 
 _NOTES = {
-    BLOB: _Note(("registry", "digest"), "repositories"),
-    REFERRERS: _Note(("repository", "digest"), "tags"),
-    SEEN: _Note(("repository", "digest"), "moment"),
-    LEFT: _Note(("destination",), "order"),
-    SUCCESS: _Note(("mirror",), "moment"),
-    RUN: _Note(("name",), "value"),
+    BLOB: _NoteFields(("registry", "digest"), "repositories"),
+    REFERRERS: _NoteFields(("repository", "digest"), "tags"),
+    SEEN: _NoteFields(("repository", "digest"), "moment"),
+    REMAINING: _NoteFields(("destination",), "order"),
+    SUCCESS: _NoteFields(("mirror",), "moment"),
+    RUN: _NoteFields(("name",), "value"),
 }
 
 
-def write_lines(snapshot: Snapshot, *, created_at: str) -> Iterator[bytes]:
-    """Yield *snapshot* as lines, each with its newline; what could not be read again, as a damaged state may hold it, is left out."""
-    records = [record for _, record in sorted(snapshot.records.items()) if _is_sound(record)]
-    notes = list(_note_lines(snapshot))
-    yield _line({"format": FORMAT, "created_at": created_at, "records": len(records), "lines": len(records) + len(notes)})
+def encode_lines(snapshot: Snapshot, *, created_at: str) -> Iterator[bytes]:
+    """Yield the lines of *snapshot*, without entries that could not be decoded again."""
+    records = [record for _, record in sorted(snapshot.records.items()) if _is_valid(record)]
+    notes = list(_iter_note_lines(snapshot))
+    yield _encode_line({"format": FORMAT, "created_at": created_at, "records": len(records), "lines": len(records) + len(notes)})
     for record in records:
-        yield _line({"kind": _RECORD, "destination": record.destination, **to_document(record)})
+        yield _encode_line({"kind": _RECORD, "destination": record.destination, **to_document(record)})
     for line in notes:
-        yield _line(line)
+        yield _encode_line(line)
 
 
-def read_lines(chunks: Iterable[bytes]) -> Read:
+def decode_lines(chunks: Iterable[bytes]) -> DecodedState:
     """
-    Return the state that *chunks*, however cut, hold as lines.
+    Decode the state in *chunks* of any size.
 
     Raises:
-        StateError: It is damaged, cut short, too large, or made by a later version; the message names the line, and nothing of it counts.
+        StateError: It is damaged, truncated, too large or of a later version. The message names the line.
     """
-    lines = enumerate(_split(chunks), start=1)
-    header = _header(next(lines, (1, b""))[1])
-    snapshot, passed_over, count = _Reader(), 0, 0
+    lines = enumerate(_split_lines(chunks), start=1)
+    header = _decode_header(next(lines, (1, b""))[1])
+    decoder, skipped_lines, count = _Decoder(), 0, 0
     for number, raw in lines:
         count += 1
-        passed_over += not snapshot.take(_object(raw, number), number)
-    if (count, len(snapshot.records)) != (header["lines"], header["records"]):
-        told, found = f"{header['lines']} lines with {header['records']} records", f"{count} with {len(snapshot.records)}"
-        raise StateError(f"its header tells of {told}, but {found} follow, the last at line {count + 1}; it was cut or altered")
-    return Read(Snapshot(snapshot.records, snapshot.notes), passed_over)
+        skipped_lines += not decoder.decode_line(_parse_object(raw, number), number)
+    if (count, len(decoder.records)) != (header["lines"], header["records"]):
+        expected, found = f"{header['lines']} lines with {header['records']} records", f"{count} with {len(decoder.records)}"
+        raise StateError(f"the header announces {expected}, but {found} follow, the last at line {count + 1}; the file was truncated or changed")
+    return DecodedState(Snapshot(decoder.records, decoder.notes), skipped_lines)
 
 
-class _Reader:
-    """Takes line after line in."""
+class _Decoder:
+    """Decodes line after line."""
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
         self.notes: dict[str, dict[str, str]] = {kind: {} for kind in _NOTES}
 
-    def take(self, line: Mapping[str, object], number: int) -> bool:
-        """Take *line* in and return True; False when its kind is not known."""
+    def decode_line(self, line: Mapping[str, object], number: int) -> bool:
+        """Decode *line*; return False if its kind is unknown."""
         kind = line.get("kind")
         if kind == _RECORD:
-            self._take_record(line, number)
+            self._decode_record(line, number)
         elif isinstance(kind, str) and kind in _NOTES:
-            self._take_note(kind, line, number)
+            self._decode_note(kind, line, number)
         elif isinstance(kind, str):
             return False
         else:
             raise StateError(f"line {number} has no kind")
         return True
 
-    def _take_record(self, line: Mapping[str, object], number: int) -> None:
+    def _decode_record(self, line: Mapping[str, object], number: int) -> None:
         destination = line.get("destination")
-        # The check is over the fields of version 1, whatever a later version adds to them.
+        # The checksum covers the fields of version 1; a later version may add others.
         record = from_document(destination, {name: line[name] for name in FIELDS if name in line}) if isinstance(destination, str) else None
-        if record is None or not _is_sound(record):
-            raise StateError(f"line {number} is no sound record: it is damaged, or of a later version")
+        if record is None or not _is_valid(record):
+            raise StateError(f"line {number} is not a valid record: it is damaged, or of a later version")
         if record.destination in self.records:
-            raise StateError(f"line {number} tells of {record.destination} again")
+            raise StateError(f"line {number} repeats {record.destination}")
         self.records[record.destination] = record
 
-    def _take_note(self, kind: str, line: Mapping[str, object], number: int) -> None:
-        shape = _NOTES[kind]
-        if not _is_note(shape, line):
-            raise StateError(f"line {number} is no sound note of kind {kind}")
-        self.notes[kind][_about(shape, line)] = str(line[shape.text])
+    def _decode_note(self, kind: str, line: Mapping[str, object], number: int) -> None:
+        fields = _NOTES[kind]
+        if not _is_valid_note(fields, line):
+            raise StateError(f"line {number} is not a valid note of kind {kind}")
+        self.notes[kind][_subject(fields, line)] = str(line[fields.text])
 
 
-def _note_lines(snapshot: Snapshot) -> Iterator[Mapping[str, object]]:
-    for kind, shape in _NOTES.items():
-        for about, text in sorted(snapshot.notes[kind].items()):
-            parts = about.split(" ")
-            line = {"kind": kind, **dict(zip(shape.about, parts, strict=False)), shape.text: text}
-            if len(parts) == len(shape.about) and _is_note(shape, line):
+def _iter_note_lines(snapshot: Snapshot) -> Iterator[Mapping[str, object]]:
+    for kind, fields in _NOTES.items():
+        for subject, text in sorted(snapshot.notes[kind].items()):
+            parts = subject.split(" ")
+            line = {"kind": kind, **dict(zip(fields.subject, parts, strict=False)), fields.text: text}
+            if len(parts) == len(fields.subject) and _is_valid_note(fields, line):
                 yield line
 
 
-def _header(raw: bytes) -> dict[str, int]:
-    header = _object(raw, 1) if raw else {}
-    said = header.get("format")
-    if isinstance(said, str) and said.startswith(_FAMILY) and said != FORMAT:
-        raise StateError(f"its format is {said[:40]!r}, and this imgsync reads {FORMAT}", hint="use the version of imgsync that wrote it, or a later one")
+def _decode_header(raw: bytes) -> dict[str, int]:
+    header = _parse_object(raw, 1) if raw else {}
+    version = header.get("format")
+    if isinstance(version, str) and version.startswith(_FAMILY) and version != FORMAT:
+        raise StateError(f"unsupported format {version[:40]!r}; this version reads {FORMAT}", hint="use the imgsync version that wrote it, or a later one")
     counts = {name: count for name in ("records", "lines") if type(count := header.get(name)) is int}
-    if said != FORMAT or len(counts) != 2:
-        raise StateError(f"line 1 is no header of {FORMAT}")
+    if version != FORMAT or len(counts) != 2:
+        raise StateError(f"line 1 is not a header of {FORMAT}")
     return counts
 
 
-def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield line after line, no more of it in memory than one line and one chunk."""
+def _split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield line after line, with at most one line and one chunk in memory."""
     rest, number, total = b"", 0, 0
     for chunk in chunks:
         total += len(chunk)
         if total > BYTES_LIMIT:
-            raise StateError(f"it is larger than {BYTES_LIMIT >> 20} MiB")
+            raise StateError(f"larger than {BYTES_LIMIT >> 20} MiB")
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             number += 1
             if number > LINES_LIMIT:
-                raise StateError(f"it has more than {LINES_LIMIT:,} lines")
+                raise StateError(f"more than {LINES_LIMIT:,} lines")
             yield line
         if len(rest) > LINE_LIMIT:
             raise StateError(f"line {number + 1} is longer than {LINE_LIMIT >> 20} MiB")
     if rest:
-        raise StateError(f"line {number + 1} is cut short")
+        raise StateError(f"line {number + 1} is truncated")
 
 
-def _object(raw: bytes, number: int) -> dict[str, object]:
+def _parse_object(raw: bytes, number: int) -> dict[str, object]:
     try:
         value = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise StateError(f"line {number} is no JSON") from error
+        raise StateError(f"line {number} is not JSON") from error
     if not isinstance(value, dict):
-        raise StateError(f"line {number} is no JSON object")
+        raise StateError(f"line {number} is not a JSON object")
     return value
 
 
-def _line(document: Mapping[str, object]) -> bytes:
+def _encode_line(document: Mapping[str, object]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
-def _about(shape: _Note, line: Mapping[str, object]) -> str:
-    return " ".join(str(line[name]) for name in shape.about)
+def _subject(fields: _NoteFields, line: Mapping[str, object]) -> str:
+    return " ".join(str(line[name]) for name in fields.subject)
 
 
-def _is_note(shape: _Note, line: Mapping[str, object]) -> bool:
-    return all(isinstance(value := line.get(name), str) and _IS[name](value) for name in (*shape.about, shape.text))
+def _is_valid_note(fields: _NoteFields, line: Mapping[str, object]) -> bool:
+    return all(isinstance(value := line.get(name), str) and _VALIDATORS[name](value) for name in (*fields.subject, fields.text))
 
 
-def _is_sound(record: Record) -> bool:
+def _is_valid(record: Record) -> bool:
     references = _is_reference(record.destination) and _is_reference(record.source)
-    texts = _CRC32.fullmatch(record.crc32) and _WORDS.fullmatch(record.media_type) and _WORDS.fullmatch(record.selection)
+    texts = _CRC32.fullmatch(record.crc32) and _PRINTABLE.fullmatch(record.media_type) and _PRINTABLE.fullmatch(record.selection)
     return bool(references and texts) and 0 <= record.size_bytes < _SIZE_LIMIT and (not record.applied_at or _is_moment(record.applied_at))
 
 
-def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
+def _parses_with(parse: Callable[[str], object]) -> Callable[[str], bool]:
     def check(text: str) -> bool:
         try:
             parse(text)
@@ -205,7 +205,7 @@ def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 def _is_reference(text: str) -> bool:
-    """Return whether *text* is a whole reference with a tag or a digest."""
+    """Return whether *text* is a full reference with a tag or a digest."""
     name, at, digest = text.partition("@")
     head, slash, last = name.rpartition("/")
     path, colon, tag = last.partition(":")
@@ -216,10 +216,10 @@ def _is_moment(text: str) -> bool:
     return _MOMENT.fullmatch(text) is not None
 
 
-# The same few repositories hold all the tags.
-_is_repository = lru_cache(maxsize=4096)(_parses(parse_repository))
-_IS: Mapping[str, Callable[[str], bool]] = {
-    "registry": _parses(parse_registry),
+# Many tags share a few repositories.
+_is_repository = lru_cache(maxsize=4096)(_parses_with(parse_repository))
+_VALIDATORS: Mapping[str, Callable[[str], bool]] = {
+    "registry": _parses_with(parse_registry),
     "repository": _is_repository,
     "repositories": lambda text: all(is_repository_path(path) for path in text.split(" ")),
     "destination": _is_reference,
@@ -228,6 +228,6 @@ _IS: Mapping[str, Callable[[str], bool]] = {
     "mirror": lambda text: _NAME.fullmatch(text) is not None,
     "name": lambda text: _NAME.fullmatch(text) is not None,
     "order": lambda text: text.isascii() and text.isdecimal() and len(text) < 20,
-    "tags": lambda text: _WORDS.fullmatch(text) is not None,
+    "tags": lambda text: _PRINTABLE.fullmatch(text) is not None,
     "value": lambda text: _NAME.fullmatch(text) is not None,
 }

@@ -1,8 +1,8 @@
 """
-Two states made one, record by record, so that no run loses what another wrote. Pure.
+Merge two states record by record, so that no run loses another's work.
 
-With the state that both began from it is a three-way merge: what one side alone changed or forgot is as that side has it. Without one,
-everything either side has stays. Where both changed the same thing, the newer record wins.
+With a common base this is a three-way merge: a change or removal on one side wins. Without one, everything on either side stays.
+If both sides changed the same record, the newer one wins. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from imgsync.state.record import Record
-from imgsync.state.snapshot import BLOB, EMPTY, LEFT, REFERRERS, RUN, SEEN, SUCCESS, Snapshot
+from imgsync.state.snapshot import BLOB, EMPTY, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
 
 Value = TypeVar("Value")
 
@@ -20,8 +20,8 @@ REPOSITORIES_PER_BLOB = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
-    """What a merge came to, and how many of our records it made: `added` that we lacked, `newer` than ours, `removed`; `kept` are as they were."""
+class MergeResult:
+    """A merged state, and how many of our records were added, replaced by newer ones, removed or kept."""
 
     snapshot: Snapshot
     added: int
@@ -30,57 +30,60 @@ class Merged:
     kept: int
 
 
-def merge(ours: Snapshot, theirs: Snapshot, base: Snapshot = EMPTY) -> Merged:
+def merge(ours: Snapshot, theirs: Snapshot, base: Snapshot = EMPTY) -> MergeResult:
     """
-    Return *ours* with what *theirs* changed since *base*, the state that both began from (empty where that is not known).
+    Return *ours* with the changes that *theirs* made since *base*.
 
-    Changed by both: of a record the one with the later `applied_at` (adopted ones are oldest, ours wins a tie), of first sights the earliest,
-    of successes the latest, of a blob's repositories both, ours first. What the last run left and how it ended are ours, unless we have none.
+    If both sides changed the same entry: the record with the later `applied_at` wins (adopted ones are oldest, ours wins a tie),
+    the earliest first sight, the latest success, and the repositories of both for a blob, ours first. The last run's remaining
+    changes and requeue count are ours, unless we have none.
+
+    *base* is the last common state, empty if unknown.
     """
-    records = _three_way(ours.records, theirs.records, base.records, _newer)
-    left, of_theirs, of_base = ours.notes[LEFT], theirs.notes[LEFT], base.notes[LEFT]
+    records = _three_way(ours.records, theirs.records, base.records, _pick_newer)
+    our_queue, their_queue, base_queue = ours.notes[REMAINING], theirs.notes[REMAINING], base.notes[REMAINING]
     notes = {
-        BLOB: _three_way(ours.notes[BLOB], theirs.notes[BLOB], base.notes[BLOB], _both_repositories),
-        REFERRERS: _three_way(ours.notes[REFERRERS], theirs.notes[REFERRERS], base.notes[REFERRERS], _ours),
+        BLOB: _three_way(ours.notes[BLOB], theirs.notes[BLOB], base.notes[BLOB], _join_repositories),
+        REFERRERS: _three_way(ours.notes[REFERRERS], theirs.notes[REFERRERS], base.notes[REFERRERS], _pick_ours),
         SEEN: _three_way(ours.notes[SEEN], theirs.notes[SEEN], base.notes[SEEN], min),
-        # One queue: of two, mixed, nobody would know the order.
-        LEFT: of_theirs if left == of_base else left,
+        # A queue: two of them cannot be merged without losing the order.
+        REMAINING: their_queue if our_queue == base_queue else our_queue,
         SUCCESS: _three_way(ours.notes[SUCCESS], theirs.notes[SUCCESS], base.notes[SUCCESS], max),
-        RUN: _three_way(ours.notes[RUN], theirs.notes[RUN], base.notes[RUN], _ours),
+        RUN: _three_way(ours.notes[RUN], theirs.notes[RUN], base.notes[RUN], _pick_ours),
     }
     known = ours.records.keys() & records.keys()
     newer = sum(records[destination] != ours.records[destination] for destination in known)
-    return Merged(Snapshot(records, notes), len(records) - len(known), newer, len(ours.records) - len(known), len(known) - newer)
+    return MergeResult(Snapshot(records, notes), len(records) - len(known), newer, len(ours.records) - len(known), len(known) - newer)
 
 
-def latest_first(repositories: Iterable[str]) -> tuple[str, ...]:
-    """Return *repositories*, the latest first, each once, at most four."""
+def keep_latest(repositories: Iterable[str]) -> tuple[str, ...]:
+    """Return the first four distinct *repositories*, which come latest first."""
     return tuple(dict.fromkeys(repositories))[:REPOSITORIES_PER_BLOB]
 
 
-def _three_way(ours: Mapping[str, Value], theirs: Mapping[str, Value], base: Mapping[str, Value], both: Callable[[Value, Value], Value]) -> dict[str, Value]:
+def _three_way(ours: Mapping[str, Value], theirs: Mapping[str, Value], base: Mapping[str, Value], resolve: Callable[[Value, Value], Value]) -> dict[str, Value]:
     result: dict[str, Value] = {}
     for key in (*ours, *(key for key in theirs if key not in ours)):
-        mine, other, began = ours.get(key), theirs.get(key), base.get(key)
-        if mine == began:
+        mine, other, common = ours.get(key), theirs.get(key), base.get(key)
+        if mine == common:
             value = other
-        elif other == began:
+        elif other == common:
             value = mine
         else:
-            # Changed on both sides; what one forgot and the other renewed is there.
-            value = both(mine, other) if mine is not None and other is not None else mine if other is None else other
+            # Both changed it. Removed on one side and renewed on the other: keep it.
+            value = resolve(mine, other) if mine is not None and other is not None else mine if other is None else other
         if value is not None:
             result[key] = value
     return result
 
 
-def _newer(ours: Record, theirs: Record) -> Record:
+def _pick_newer(ours: Record, theirs: Record) -> Record:
     return theirs if theirs.applied_at > ours.applied_at else ours
 
 
-def _both_repositories(ours: str, theirs: str) -> str:
-    return " ".join(latest_first((*ours.split(), *theirs.split())))
+def _join_repositories(ours: str, theirs: str) -> str:
+    return " ".join(keep_latest((*ours.split(), *theirs.split())))
 
 
-def _ours(ours: str, theirs: str) -> str:  # noqa: ARG001 - one of several ways to choose
+def _pick_ours(ours: str, theirs: str) -> str:  # noqa: ARG001 - the signature of every resolver
     return ours

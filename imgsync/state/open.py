@@ -1,4 +1,4 @@
-"""Opening a state: made, locked and checked, or read as a copy; whatever is damaged or hostile is set aside before it can act."""
+"""Open a state: create, lock and check it, or read a copy."""
 
 from __future__ import annotations
 
@@ -18,11 +18,20 @@ import filelock
 
 from imgsync.errors import LockedError, StateError
 from imgsync.state.disk import PlainDisk
-from imgsync.state.preflight import DATABASE, DamagedError, check_database, check_directory, check_files, network_of, parts, read_only
-from imgsync.state.store import UNUSABLE, StateStore, Thread
+from imgsync.state.preflight import (
+    DATABASE,
+    DamagedError,
+    check_database,
+    check_directory,
+    check_files,
+    connect_read_only,
+    find_network_filesystem,
+    list_database_files,
+)
+from imgsync.state.store import STORAGE_ERRORS, StateStore, Thread
 
 _SETTINGS: dict[str, Any] = {
-    # The defaults would drop the oldest records past 1 GiB, and the file's own settings win over what is not said here.
+    # diskcache's defaults drop the oldest records past 1 GiB, and settings stored in the file override any that are missing here.
     "eviction_policy": "none",
     "cull_limit": 0,
     "size_limit": 2**62,
@@ -32,18 +41,15 @@ _SETTINGS: dict[str, Any] = {
     "sqlite_journal_mode": "wal",
     "disk_min_file_size": 2**31,
 }
-# When SQLite waits for the disk: never, when it moves what it wrote into the one file, with each commit.
+# SQLite's `synchronous`: never wait for the disk, wait at each checkpoint, wait at each commit.
 _OFF, _NORMAL, _FULL = range(3)
-# Below a state's directory, while it is opened.
+# Temporary folder inside the state directory.
 _NEW = "new"
+_LOCK_RETRY_SECONDS = 0.05
 
 
-# How long it takes to notice that another run has ended.
-_LOOK_SECONDS = 0.05
-
-
-def _nothing() -> None:
-    """Nobody ends the waiting."""
+def _do_nothing() -> None:
+    """Never stop waiting."""
 
 
 @contextlib.contextmanager
@@ -54,50 +60,49 @@ def open_state(
     lock_timeout_seconds: float,
     on_warning: Callable[[str], None],
     read_only: bool = False,
-    check: Callable[[], None] = _nothing,
+    check: Callable[[], None] = _do_nothing,
 ) -> Iterator[StateStore]:
     """
-    Give the state in *directory*, locked against a second run, and close it in the end.
+    Open the state in *directory*, locked against other runs, and close it afterwards.
 
-    *read_only* takes no lock, makes no directory, and reads a copy. A damaged or hostile state is set aside with a
-    warning and begun anew. A relative path is below the working folder; `~` and `$` are not expanded. *check* is asked while the lock is
-    waited for, and raises to give up.
+    A damaged state is moved aside with a warning, and the run starts with an empty one. `~` and `$` in *directory* are not expanded.
+    With *read_only*, take no lock, create no directory, and read a copy. *check* is called while waiting for the lock; it raises to give up.
 
     Raises:
-        LockedError: Another run holds it for longer than *lock_timeout_seconds*.
-        StateError: The directory is not ours alone to write.
+        LockedError: Another run holds the lock for longer than *lock_timeout_seconds*.
+        StateError: Others can write to the directory, or it cannot be created.
     """
     path = Path(directory).absolute()
     check_directory(path)
     with contextlib.ExitStack() as stack:
         cache = None
         if not read_only and _lock(path, lock_timeout_seconds, stack, on_warning, check):
-            cache = _open_sound(path, thread, on_warning)
-        store = StateStore(cache, thread, on_warning=on_warning, lasting=True) if cache is not None else _open_copy(path, stack, thread, on_warning)
+            cache = _open_checked(path, thread, on_warning)
+        store = StateStore(cache, thread, on_warning=on_warning, persistent=True) if cache is not None else _open_copy(path, stack, thread, on_warning)
         stack.callback(store.close)
         yield store
 
 
 def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_warning: Callable[[str], None], check: Callable[[], None]) -> bool:
-    """Make and lock the directory until *stack* ends; return False where nothing can be written, which costs requests and no more."""
+    """Create and lock the directory until *stack* ends; return False if it is not writable."""
     lock = filelock.FileLock(path / "lock", mode=0o600)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.enter_context(_acquired(lock, timeout_seconds, check))
+        stack.enter_context(_acquire(lock, timeout_seconds, check))
     except filelock.Timeout as error:
-        raise LockedError(f"the state {path} is locked by another run", hint="wait for it to end, or give --lock-timeout") from error
+        raise LockedError(f"the state {path} is locked by another run", hint="wait for it to end, or set --lock-timeout") from error
     except (NotADirectoryError, FileExistsError) as error:
-        raise StateError(f"the state directory {path} cannot be made: {error.strerror}", hint="name another with --state") from error
+        raise StateError(f"cannot create the state directory {path}: {error.strerror}", hint="name another with --state") from error
     except OSError as error:
-        on_warning(f"the state {path} cannot be written ({error.strerror}); what this run pushes is not remembered for the next")
+        on_warning(f"the state {path} is not writable ({error.strerror}); this run is not recorded")
         return False
-    if kind := network_of(path):
-        on_warning(f"the state {path} is on {kind}, where a run on another machine may not be kept out; name a local directory, or a registry (oci://…)")
+    if kind := find_network_filesystem(path):
+        on_warning(f"the state {path} is on {kind}, where a lock may not stop runs on other machines; use a local directory or a registry (oci://…)")
     return True
 
 
-def _acquired(lock: filelock.BaseFileLock, timeout_seconds: float, check: Callable[[], None]) -> contextlib.AbstractContextManager[object]:
-    """Return *lock*, locked: asked for again and again, since waiting inside of a call would stop every other greenlet, and signals with them."""
+def _acquire(lock: filelock.BaseFileLock, timeout_seconds: float, check: Callable[[], None]) -> contextlib.AbstractContextManager[object]:
+    """Acquire *lock* by polling: a blocking call would stop all greenlets and signals."""
     ends = time.monotonic() + timeout_seconds
     while True:
         try:
@@ -106,97 +111,97 @@ def _acquired(lock: filelock.BaseFileLock, timeout_seconds: float, check: Callab
             if time.monotonic() >= ends:
                 raise
         check()
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOCK_RETRY_SECONDS)
 
 
-def _open_sound(path: Path, thread: Thread, on_warning: Callable[[str], None]) -> diskcache.Cache | None:
-    """Return the database, begun anew if it is damaged; None when none can be written."""
+def _open_checked(path: Path, thread: Thread, on_warning: Callable[[str], None]) -> diskcache.Cache | None:
+    """Open the database, a new one if it is damaged; None if it is not writable."""
     try:
-        with _just_made(path / _NEW) as new:
+        with _new_database(path / _NEW) as new:
             try:
                 check_files(path)
                 if (path / DATABASE).exists():
                     check_database(path / DATABASE, like=new)
             except DamagedError as damage:
-                aside = _set_aside(path)
-                on_warning(f"the state is damaged ({damage.message}); it was set aside as {aside.name} and begun anew")
+                aside = _move_aside(path)
+                on_warning(f"the state is damaged ({damage.message}); moved it aside to {aside.name} and started an empty one")
             if not (path / DATABASE).exists():
-                # Whole or not at all: making one takes a hundred steps, and a run may be killed at any of them.
+                # Create it elsewhere and rename it: a run may be killed halfway.
                 with new.open("rb") as file:
                     os.fsync(file.fileno())
                 new.rename(path / DATABASE)
         return thread.run(lambda: _open_cache(path))
-    except UNUSABLE as error:
-        on_warning(f"the state cannot be written ({error}); what this run pushes is not remembered for the next")
+    except STORAGE_ERRORS as error:
+        on_warning(f"the state is not writable ({error}); this run is not recorded")
         return None
 
 
 def _open_copy(path: Path, stack: contextlib.ExitStack, thread: Thread, on_warning: Callable[[str], None]) -> StateStore:
-    """Read a copy, so that nothing of the state is touched, and a run that writes at this moment is not in the way."""
+    """Open a copy, so that the state stays untouched and a running apply undisturbed."""
     if not (path / DATABASE).is_file():
         return StateStore(None, thread, on_warning=on_warning)
     try:
         copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgsync-state-")))
         check_files(path)
         thread.run(lambda: _copy(path, copy))
-        with _just_made(copy / _NEW) as new:
+        with _new_database(copy / _NEW) as new:
             check_database(copy / DATABASE, like=new)
-        return StateStore(thread.run(lambda: _open_cache(copy, lasting=False)), thread, on_warning=on_warning)
+        return StateStore(thread.run(lambda: _open_cache(copy, persistent=False)), thread, on_warning=on_warning)
     except DamagedError as damage:
-        on_warning(f"the state in {path} is damaged ({damage.message}) and is not used")
-    except UNUSABLE as error:
-        on_warning(f"the state in {path} cannot be read ({error}) and is not used")
+        on_warning(f"the state in {path} is damaged ({damage.message}); ignoring it")
+    except STORAGE_ERRORS as error:
+        on_warning(f"cannot read the state in {path} ({error}); ignoring it")
     return StateStore(None, thread, on_warning=on_warning)
 
 
 def _copy(path: Path, target: Path) -> None:
-    """Copy the database in *path*, of which nothing is known yet, as it is at one moment."""
+    """Copy the unchecked database in *path* in one consistent step."""
     try:
-        with contextlib.closing(read_only(path / DATABASE)) as old, contextlib.closing(sqlite3.connect(target / DATABASE)) as new:
+        with contextlib.closing(connect_read_only(path / DATABASE)) as old, contextlib.closing(sqlite3.connect(target / DATABASE)) as new:
             old.backup(new)
     except sqlite3.OperationalError:
-        # SQLite reads nothing where it can put nothing beside it, be it read-only or full; but nobody writes there either.
+        # SQLite cannot read in a read-only or full directory. No one writes there either, so copy the files.
         for name in (DATABASE, f"{DATABASE}-wal"):
             if (path / name).exists():
                 shutil.copyfile(path / name, target / name)
 
 
 @contextlib.contextmanager
-def _just_made(folder: Path) -> Iterator[Path]:
-    """Make *folder* and an empty database in it, which shows what ours look like; what a run that was killed left of it goes first, all of it in the end."""
+def _new_database(folder: Path) -> Iterator[Path]:
+    """Create *folder* with an empty database, as a pattern of ours; delete it afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
-        _open_cache(folder, lasting=False).close()
-        if len(parts(folder)) > 1:
-            # What found no space in the one file is still beside it; closing does not say so.
+        _open_cache(folder, persistent=False).close()
+        if len(list_database_files(folder)) > 1:
+            # Data that found no space in the main file is still in the log file; closing reports no error.
             raise sqlite3.OperationalError("database or disk is full")
         yield folder / DATABASE
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _open_cache(path: Path, *, lasting: bool = True) -> diskcache.Cache:
-    """Open the database in *path*; unless *lasting* nobody misses it after a power failure."""
+def _open_cache(path: Path, *, persistent: bool = True) -> diskcache.Cache:
+    """Open the database in *path*; a *persistent* one survives a power failure."""
     text = str(path)
     if "$" in text:
         # diskcache would expand it as a variable and write elsewhere.
-        raise StateError(f"the state directory {text} has a '$' in its name", hint="name another with --state")
+        raise StateError(f"the state directory {text} has '$' in its name", hint="name another with --state")
     mask = os.umask(0o077)
     try:
-        cache = diskcache.Cache(text, timeout=60, disk=PlainDisk, sqlite_synchronous=_NORMAL if lasting else _OFF, **_SETTINGS)
+        cache = diskcache.Cache(text, timeout=60, disk=PlainDisk, sqlite_synchronous=_NORMAL if persistent else _OFF, **_SETTINGS)
     finally:
         os.umask(mask)
-    if lasting:
-        # Not before: diskcache writes its settings one by one, and none of them is worth waiting for.
+    if persistent:
+        # Only now: diskcache writes its settings one by one, and they need no sync.
         cache.reset("sqlite_synchronous", _FULL)
     return cache
 
 
-def _set_aside(path: Path) -> Path:
+def _move_aside(path: Path) -> Path:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     aside = path.with_name(f"{path.name}.broken-{moment}")
     aside.mkdir(mode=0o700)
-    for part in parts(path):
+    for part in list_database_files(path):
         part.rename(aside / part.name)
     return aside

@@ -1,8 +1,8 @@
 """
-Is this database ours and whole? Asked on a read-only connection, before diskcache opens it.
+Check a state database on a read-only connection, before diskcache opens it.
 
-A state directory may come from a cache that others can write: planted triggers, settings, pickles or file names must
-be found before any of them can act.
+A state directory may come from a CI cache that others can write. Planted triggers, settings, pickles and file names
+must be found before they can act.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 from imgsync.errors import StateError
 
 DATABASE = "cache.db"
-# Where a lock may not be seen from another machine, and SQLite's shared memory is not shared.
+# File locks may not reach other machines here, and SQLite's shared memory does not.
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "lustre"}
 _MOUNTS = Path("/proc/self/mountinfo")
-_FOREIGN_ROWS = """
+_INVALID_ROWS = """
     select count(*) from Cache where raw is not 1 or mode is not 1 or filename is not null or expire_time is not null
     or typeof(key) <> 'text' or typeof(value) not in ('text', 'integer', 'blob') or length(key) > 1024 or length(value) > 1048576
 """
@@ -27,30 +27,30 @@ _SETTINGS = "select key, typeof(value) = 'integer' or (typeof(value) = 'text' an
 
 
 class DamagedError(StateError):
-    """The database is not one we wrote, or no longer whole."""
+    """The database is damaged, or imgsync did not write it."""
 
 
 def check_directory(directory: Path) -> None:
     """
-    Return when *directory* is ours alone to write, or absent.
+    Check that only this user can write to *directory*, if it exists.
 
     Raises:
-        StateError: It is a link, somebody else's, or others may write to it; or there can be none of that name.
+        StateError: It is a link, or others own it or can write to it, or the name is invalid.
     """
     try:
         found = directory.lstat()
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StateError(f"{directory} cannot be a state's directory: {error.strerror}", hint="name another with --state") from error
+        raise StateError(f"cannot use {directory} as a state directory: {error.strerror}", hint="name another with --state") from error
     if not stat.S_ISDIR(found.st_mode):
         raise StateError(f"{directory} is not a directory", hint="name another with --state")
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise StateError(f"{directory} can be written by others", hint=f"chmod 700 {directory}, or name another with --state")
+        raise StateError(f"others can write to {directory}", hint=f"chmod 700 {directory}, or name another with --state")
 
 
-def network_of(directory: Path) -> str:
-    """Return the type of the network file system that *directory* lies on, "" for none, or where nobody can tell."""
+def find_network_filesystem(directory: Path) -> str:
+    """Return the network file system type of *directory*, or "" if local or unknown."""
     try:
         device = directory.stat().st_dev
         lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -61,47 +61,50 @@ def network_of(directory: Path) -> str:
     return next((kind for number, kind in mounts if number == f"{os.major(device)}:{os.minor(device)}" and kind in _NETWORK), "")
 
 
-def parts(directory: Path) -> list[Path]:
-    """Return those files of a database in *directory* that are there, be they links to nowhere, the database itself first."""
+def list_database_files(directory: Path) -> list[Path]:
+    """Return the existing database files in *directory*, broken links included, main file first."""
     return [part for suffix in ("", "-wal", "-shm", "-journal") if os.path.lexists(part := directory / f"{DATABASE}{suffix}")]
 
 
 def check_files(directory: Path) -> None:
     """
-    Return when the files of the database in *directory* are plain ones of ours alone, none that SQLite would take for something else.
+    Check that the database files in *directory* are regular files of this user.
 
     Raises:
-        DamagedError: Anything else; a link of any kind would have SQLite write into another file, and a journal names files to delete.
+        DamagedError: A file is a link (SQLite would write to its target), a journal (it names files to delete) or empty,
+            or others own it or can write to it.
     """
-    for part in parts(directory):
+    for part in list_database_files(directory):
         found = part.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            raise DamagedError(f"{part.name} is not a plain file of ours alone")
+            raise DamagedError(f"{part.name} is not a regular file that only this user can write")
         if part.name.endswith("-journal"):
-            raise DamagedError(f"{part.name} is not ours")
+            raise DamagedError(f"unexpected file {part.name}")
         if part.name == DATABASE and found.st_size == 0:
-            raise DamagedError("it is empty")
+            raise DamagedError("the file is empty")
 
 
 def check_database(path: Path, *, like: Path) -> None:
     """
-    Return when the database at *path* has exactly the schema and settings of the one at *like*, and plain rows alone.
+    Check that the database at *path* has the schema and settings of *like*.
+
+    Every row must be a plain value.
 
     Raises:
-        DamagedError: Anything else.
+        DamagedError: It differs, or cannot be read.
     """
     try:
-        with contextlib.closing(read_only(like)) as ours:
-            schema, settings = _schema(ours), _settings(ours)
-        with contextlib.closing(read_only(path)) as connection:
+        with contextlib.closing(connect_read_only(like)) as ours:
+            schema, settings = _read_schema(ours), _read_settings(ours)
+        with contextlib.closing(connect_read_only(path)) as connection:
             _check(connection, schema, settings)
     except (sqlite3.Error, UnicodeError) as error:
-        # What SQLite says may quote what is no text any more.
+        # UnicodeError: SQLite may quote damaged text in its message.
         raise DamagedError(str(error)) from error
 
 
-def read_only(path: Path) -> sqlite3.Connection:
-    """Return a connection to the database at *path* that writes nothing, and in which a planted schema cannot act."""
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Connect to the database at *path* without writing or running planted schema code."""
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     connection.execute("pragma trusted_schema=off")
     connection.execute("pragma cell_size_check=on")
@@ -109,21 +112,21 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, schema: list[tuple[str, ...]], settings: list[str]) -> None:
-    # Not the quick check: an index that lies about its rows would hide a record from whoever replaces or removes it.
+    # Not quick_check: a damaged index would hide rows from updates and deletes.
     if connection.execute("pragma integrity_check(1)").fetchone()[0] != "ok":
         raise DamagedError("its pages are damaged")
-    if _schema(connection) != schema:
-        raise DamagedError("it has another structure than ours")
-    if _settings(connection) != settings:
-        raise DamagedError("it has settings that are not ours")
-    if connection.execute(_FOREIGN_ROWS).fetchone()[0]:
-        raise DamagedError("it holds rows that are not ours")
+    if _read_schema(connection) != schema:
+        raise DamagedError("its schema differs")
+    if _read_settings(connection) != settings:
+        raise DamagedError("its settings differ")
+    if connection.execute(_INVALID_ROWS).fetchone()[0]:
+        raise DamagedError("it has rows that imgsync did not write")
 
 
-def _schema(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+def _read_schema(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
     return sorted(tuple(str(part) for part in row) for row in connection.execute("select type, name, tbl_name, sql from sqlite_master"))
 
 
-def _settings(connection: sqlite3.Connection) -> list[str]:
-    """Return the names of the settings; diskcache makes pragmas of some values, so anything but a number or a word gets a name that is none."""
+def _read_settings(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the settings, "" for one with an unsafe value: diskcache puts values into pragmas."""
     return sorted(str(name) if sound else "" for name, sound in connection.execute(_SETTINGS))

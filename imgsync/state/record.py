@@ -1,4 +1,4 @@
-"""One record: what was pushed to one destination reference, with a check of its own against bit rot."""
+"""What was pushed to one destination reference, with a checksum."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 from imgsync.oci.spec.digest import is_digest
 
 VERSION = 1
-# The selection of a record that is not to be believed: no mirror has such settings.
-_IN_DOUBT = "in doubt"
+# Stored as the selection of a tainted record; no mirror's settings read like this.
+_TAINTED = "in doubt"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """
-    What is remembered of one destination reference; digests whole, `applied_at` RFC 3339 in UTC.
+    The last known content of one destination reference.
 
-    `applied_at` is empty for a tag that was adopted: found at the destination, not pushed there, so never pruned. `crc32` is empty and
-    `size_bytes` 0 where the manifest was never read. `selection` names the settings that shaped the content.
+    `applied_at` (RFC 3339, UTC) is empty for an adopted tag: it was found at the destination, not pushed, so it is never pruned.
+    `crc32` is empty and `size_bytes` 0 if the manifest was never read. `selection` identifies the settings that shaped the content.
     """
 
     destination: str
@@ -36,35 +36,35 @@ class Record:
     applied_at: str
 
     @property
-    def is_sure(self) -> bool:
-        """Return whether it tells what the destination serves; False from when a run sets about to change that until it was told that it did."""
-        return self.selection != _IN_DOUBT
+    def is_confirmed(self) -> bool:
+        """Return whether the destination confirmed this content; False while a run changes it."""
+        return self.selection != _TAINTED
 
     @property
-    def doubted(self) -> Record:
-        """Return the record as one that still tells what was pushed, but no longer what is served."""
-        return replace(self, selection=_IN_DOUBT)
+    def tainted(self) -> Record:
+        """The same record, unconfirmed: pushed once, perhaps no longer served."""
+        return replace(self, selection=_TAINTED)
 
 
-# Every field of the JSON form; whoever reads more of them has to leave them out before asking for the check.
+# Every field of the JSON form. The checksum covers only these: drop others before checking it.
 FIELDS = frozenset({field.name for field in fields(Record)} - {"destination"} | {"v", "check"})
 _TEXTS = tuple(field.name for field in fields(Record) if field.name not in {"destination", "size_bytes"})
 
 
 def encode(record: Record) -> str:
-    """Return *record* as the JSON text that is stored under its destination."""
+    """Return *record* as the JSON text to store under its destination."""
     return json.dumps(to_document(record), separators=(",", ":"), sort_keys=True)
 
 
 def to_document(record: Record) -> dict[str, object]:
-    """Return all of *record* but its destination as JSON has it, with its version and its check."""
+    """Return *record* without its destination as JSON, with version and checksum."""
     document: dict[str, object] = asdict(record) | {"v": VERSION}
     del document["destination"]
-    return document | {"check": _check(record.destination, document)}
+    return document | {"check": _checksum(record.destination, document)}
 
 
 def decode(destination: str, text: object) -> Record | None:
-    """Return the record stored as *text* under *destination*; None when it is damaged, foreign, or of another version."""
+    """Decode the record stored under *destination*; None if damaged or of another version."""
     if not isinstance(text, str):
         return None
     try:
@@ -75,34 +75,34 @@ def decode(destination: str, text: object) -> Record | None:
 
 
 def from_document(destination: str, document: Mapping[str, Any]) -> Record | None:
-    """Return the record of *destination* that `to_document` made into *document*; None when it is damaged, foreign, or of another version."""
-    checked = {name: value for name, value in document.items() if name != "check"}
-    if document.get("v") != VERSION or document.get("check") != _check(destination, checked) or not _is_shaped(checked):
+    """Return the record in *document*; None if damaged or of another version."""
+    content = {name: value for name, value in document.items() if name != "check"}
+    if document.get("v") != VERSION or document.get("check") != _checksum(destination, content) or not _has_valid_types(content):
         return None
-    return Record(destination=destination, size_bytes=checked["size_bytes"], **{name: _shared(name, checked[name]) for name in _TEXTS})
+    return Record(destination=destination, size_bytes=content["size_bytes"], **{name: _intern(name, content[name]) for name in _TEXTS})
 
 
 def encode_note(key: str, text: str) -> str:
-    """Return *text* as it is stored under *key*, with a check of its own."""
-    return f"{_check(key, text)} {text}"
+    """Return *text* as it is stored under *key*, with its checksum."""
+    return f"{_checksum(key, text)} {text}"
 
 
 def decode_note(key: str, stored: object) -> str | None:
-    """Return the text that `encode_note` made into *stored*; None when it is damaged, or stood under another key."""
+    """Decode the note stored under *key*; None if damaged or from another key."""
     check, _, text = stored.partition(" ") if isinstance(stored, str) else ("", "", "")
-    return text if check == _check(key, text) else None
+    return text if check == _checksum(key, text) else None
 
 
-def _is_shaped(document: Mapping[str, object]) -> bool:
+def _has_valid_types(document: Mapping[str, object]) -> bool:
     texts = all(isinstance(document.get(name), str) for name in _TEXTS)
     return texts and type(document.get("size_bytes")) is int and is_digest(str(document["digest"])) and is_digest(str(document["source_digest"]))
 
 
-def _shared(name: str, text: str) -> str:
-    # Twenty thousand records say the same few things here: keep each once.
+def _intern(name: str, text: str) -> str:
+    # Thousands of records share a few values: keep each once in memory.
     return intern(text) if name in {"media_type", "selection", "applied_at"} else text
 
 
-def _check(key: str, content: object) -> str:
+def _checksum(key: str, content: object) -> str:
     text = json.dumps([key, content], separators=(",", ":"), sort_keys=True)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""A state as one value, apart from any database: what is exported, merged, and kept in a registry."""
+"""A whole state as one value: what is exported, merged and kept in a registry."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 
 from imgsync.state.record import Record
 
-# What a state notes beside its records. All of it travels.
-BLOB, REFERRERS, SEEN, LEFT, SUCCESS, RUN = KINDS = ("blob", "referrers", "seen", "left", "success", "run")
+# Kinds of notes, as stored. REMAINING: what the last run left over.
+BLOB, REFERRERS, SEEN, REMAINING, SUCCESS, RUN = KINDS = ("blob", "referrers", "seen", "left", "success", "run")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Records by destination reference, and for each of `KINDS` the notes by what they are about; a kind without notes is there, empty."""
+    """
+    Records by destination reference, and notes by kind and subject.
+
+    `notes` has a mapping for each of `KINDS`, if only an empty one.
+    """
 
     records: Mapping[str, Record] = field(default_factory=dict)
     notes: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {kind: {} for kind in KINDS})

@@ -1,8 +1,8 @@
 """
-The state as the engine sees it: records by destination reference, and where blobs were seen.
+The open state: records by destination reference, and notes about blobs and runs.
 
-All records are read when it opens, so that asking for one costs nothing; writes go in batches through one native thread,
-because SQLite would block every other greenlet, and each greenlet of diskcache's would open a connection of its own.
+Opening reads every record into memory, so lookups are free. Writes go in batches through one native thread: SQLite would
+block all greenlets, and diskcache opens one connection per greenlet.
 """
 
 from __future__ import annotations
@@ -15,47 +15,51 @@ from typing import Protocol, TypeVar
 import diskcache
 
 from imgsync.errors import StateError
-from imgsync.state.merge import latest_first
+from imgsync.state.merge import keep_latest
 from imgsync.state.record import Record, decode, decode_note, encode, encode_note
 from imgsync.state.snapshot import KINDS, Snapshot
-from imgsync.text.units import parse_timestamp
+from imgsync.text.units import format_count, parse_timestamp
 
 Result = TypeVar("Result")
 
-# A record stands under its destination reference, in which no space can be; all else under its kind, a space, and what it is about.
+# Keys: a record has its destination reference, which contains no space; a note has its kind, a space and its subject.
 _BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN = KINDS
-# Which artifact was last pulled here from which reference: of this place alone, so it does not travel.
+# The artifact last pulled from each reference. It describes this directory only, so it is never exported.
 _PULLED = "pulled"
-# What a full, read-only or failing disk makes of a call; what SQLite says of it may quote what is no text any more.
-UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError, UnicodeError)
+# Raised for a full, read-only or failing disk. UnicodeError: SQLite may quote damaged text in its message.
+STORAGE_ERRORS = (sqlite3.Error, diskcache.Timeout, OSError, UnicodeError)
 
 
 class Thread(Protocol):
-    """Runs a call where it may block."""
+    """Runs a blocking call without blocking the other greenlets."""
 
     def run(self, function: Callable[[], Result]) -> Result:
         """Return `function()`."""
 
 
 class StateStore:
-    """The open state. Without a database (*cache* None) it remembers for this run alone."""
+    """The open state. Without a database it lasts for this run only."""
 
-    def __init__(self, cache: diskcache.Cache | None, thread: Thread, *, on_warning: Callable[[str], None], lasting: bool = False) -> None:
-        """Read every record of *cache*; *lasting* says that what is put there is found by the next run."""
+    def __init__(self, cache: diskcache.Cache | None, thread: Thread, *, on_warning: Callable[[str], None], persistent: bool = False) -> None:
+        """
+        Read every record of *cache*.
+
+        *persistent* says whether the next run will find what is written.
+        """
         self._cache = cache
-        self.lasting = lasting and cache is not None
+        self.is_persistent = persistent and cache is not None
         self._thread = thread
         self._records: dict[str, Record] = {}
         self._notes: dict[str, dict[str, str]] = {kind: {} for kind in (*KINDS, _PULLED)}
         if cache is not None:
             self._load(on_warning)
 
-    def record(self, destination: str) -> Record | None:
-        """Return what is remembered of *destination*, None when nothing is."""
+    def get(self, destination: str) -> Record | None:
+        """Return the record of *destination*, if any."""
         return self._records.get(destination)
 
-    def records(self, prefix: str = "") -> Iterator[Record]:
-        """Yield the records whose destination begins with *prefix*, sorted by it."""
+    def iter_records(self, prefix: str = "") -> Iterator[Record]:
+        """Yield the records whose destination starts with *prefix*, sorted."""
         for destination in sorted(self._records):
             if destination.startswith(prefix):
                 yield self._records[destination]
@@ -69,41 +73,55 @@ class StateStore:
         seen: Iterable[tuple[str, str, str]] = (),
     ) -> None:
         """
-        Remember *records*, *blobs*, *referrers* and *seen*, all or none.
+        Store records and notes, all or none.
 
-        *blobs* are (registry, repository path, digests) of blobs and manifests that were seen there; *referrers* are (repository, digest, tags):
-        which tags the source had for the referrers of the image of this digest when it was copied to this repository; *seen* are (source
-        repository, digest, moment) of digests that a quarantine holds: only what was not seen before that moment is noted.
+        Args:
+            records: What was pushed or adopted.
+
+            blobs: (registry, repository path, digests) of blobs and manifests seen there.
+
+            referrers: (destination repository, digest, tags): the referrer tags at the source when the image was copied.
+
+            seen: (source repository, digest, moment) of a digest held by `min_age`; an earlier moment stays.
 
         Raises:
-            StateError: They cannot be written; they are remembered for this run all the same.
+            StateError: They cannot be written; they still count for this run.
         """
         self._records.update((record.destination, record) for record in records)
         values: dict[str, str | None] = {record.destination: encode(record) for record in records}
         for registry, repository, digests in blobs:
             for digest in digests:
                 known = self._notes[_BLOB].get(f"{registry} {digest}", "")
-                self._note(values, _BLOB, f"{registry} {digest}", " ".join(latest_first((repository, *known.split()))))
+                self._note(values, _BLOB, f"{registry} {digest}", " ".join(keep_latest((repository, *known.split()))))
         for repository, digest, tags in referrers:
             if self._notes[_REFERRERS].get(f"{repository} {digest}", "") != tags:
                 self._note(values, _REFERRERS, f"{repository} {digest}", tags)
         for repository, digest, moment in seen:
-            first = parse_timestamp(self.first_seen(repository, digest))
-            # One that is still to come was noted by a wrong clock; what holds by it would hold until then.
+            first = parse_timestamp(self.get_first_seen(repository, digest))
+            # A timestamp in the future came from a wrong clock; overwrite it.
             if first is None or first > (parse_timestamp(moment) or first):
                 self._note(values, _SEEN, f"{repository} {digest}", moment)
         self._write(values)
 
-    def end_run(self, *, left: Iterable[str], successes: Iterable[str], requeues: int, moment: str) -> None:
+    def record_run_end(self, *, remaining: Iterable[str], successes: Iterable[str], requeues: int, moment: str) -> None:
         """
-        Remember how a run ended at *moment*: the destinations it *left* for the next, in order, the mirrors that are as declared, requeues in a row.
+        Store how a run ended.
+
+        Args:
+            remaining: The destinations left for the next run, in order.
+
+            successes: The mirrors that are up to date.
+
+            requeues: How many runs in a row were requeued.
+
+            moment: When the run ended (RFC 3339).
 
         Raises:
             StateError: The state cannot be written.
         """
         values: dict[str, str | None] = {f"{_LEFT} {destination}": None for destination in self._notes[_LEFT]}
         self._notes[_LEFT].clear()
-        for number, destination in enumerate(left):
+        for number, destination in enumerate(remaining):
             self._note(values, _LEFT, destination, f"{number:08}")
         for mirror in successes:
             self._note(values, _SUCCESS, mirror, moment)
@@ -112,27 +130,27 @@ class StateStore:
         self._write(values)
 
     @property
-    def left(self) -> tuple[str, ...]:
-        """Return the destinations that the last run left for this one, in the order it would have taken them."""
+    def remaining(self) -> tuple[str, ...]:
+        """Destinations that the last run left over, in its order."""
         return tuple(sorted(self._notes[_LEFT], key=self._notes[_LEFT].__getitem__))
 
     @property
     def requeues(self) -> int:
-        """Return how many runs in a row started the next one themselves."""
+        """How many runs in a row were requeued."""
         text = self._notes[_RUN].get("requeues", "")
         return int(text) if text.isdecimal() and len(text) < 10 else 0
 
     @property
-    def successes(self) -> Mapping[str, str]:
-        """Return when each mirror was last found or made to be as declared, RFC 3339."""
+    def last_successes(self) -> Mapping[str, str]:
+        """When each mirror was last up to date (RFC 3339)."""
         return self._notes[_SUCCESS]
 
-    def first_seen(self, repository: str, digest: str) -> str:
-        """Return when *digest* was first seen in the source *repository*, RFC 3339; "" when it never was."""
+    def get_first_seen(self, repository: str, digest: str) -> str:
+        """Return when *digest* was first seen in the source *repository*, or ""."""
         return self._notes[_SEEN].get(f"{repository} {digest}", "")
 
     def forget_blob(self, registry: str, repository: str, digest: str) -> None:
-        """Forget, for this run, that *repository* of *registry* holds the blob: it was asked for, and is not there."""
+        """Forget for this run that *repository* has the blob: it is missing."""
         known = self._notes[_BLOB].get(f"{registry} {digest}", "").split()
         if repository in known:
             self._notes[_BLOB][f"{registry} {digest}"] = " ".join(path for path in known if path != repository)
@@ -142,7 +160,7 @@ class StateStore:
 
     def remove(self, destinations: Iterable[str]) -> int:
         """
-        Forget *destinations* and return how many were remembered.
+        Remove the records of *destinations* and return their number.
 
         Raises:
             StateError: The state cannot be written.
@@ -152,15 +170,15 @@ class StateStore:
         return len(known)
 
     def snapshot(self) -> Snapshot:
-        """Return all that is remembered and may travel, as it is now."""
+        """Return everything that can be exported."""
         return Snapshot(dict(self._records), {kind: dict(self._notes[kind]) for kind in KINDS})
 
-    def become(self, snapshot: Snapshot) -> None:
+    def replace_all(self, snapshot: Snapshot) -> None:
         """
-        Remember what *snapshot* holds and no more, all or nothing.
+        Replace all records and notes by those of *snapshot*, or change nothing.
 
         Raises:
-            StateError: It cannot be written; it is remembered for this run all the same.
+            StateError: They cannot be written; they still count for this run.
         """
         before, values = self.snapshot(), dict[str, str | None]()
         for destination in before.records.keys() | snapshot.records.keys():
@@ -175,13 +193,15 @@ class StateStore:
         self._records = dict(snapshot.records)
         self._write(values)
 
-    def pulled(self, reference: str) -> str:
-        """Return what `note_pulled` noted of *reference*, "" for nothing."""
+    def get_pulled(self, reference: str) -> str:
+        """Return what `put_pulled` stored for *reference*, or ""."""
         return self._notes[_PULLED].get(reference, "")
 
-    def note_pulled(self, reference: str, digests: str) -> None:
+    def put_pulled(self, reference: str, digests: str) -> None:
         """
-        Remember, in this place alone, which artifact was last pulled from or pushed to *reference*.
+        Store the artifact last pulled from or pushed to *reference*.
+
+        It describes this directory only and is never exported.
 
         Raises:
             StateError: The state cannot be written.
@@ -190,16 +210,16 @@ class StateStore:
         self._note(values, _PULLED, reference, digests)
         self._write(values)
 
-    def blob_repositories(self, registry: str, digest: str) -> tuple[str, ...]:
-        """Return the repository paths of *registry* in which the blob was seen, at most four, the latest first."""
+    def find_blob_repositories(self, registry: str, digest: str) -> tuple[str, ...]:
+        """Return up to four repository paths with the blob, latest first."""
         return tuple(self._notes[_BLOB].get(f"{registry} {digest}", "").split())
 
-    def referrers(self, repository: str, digest: str) -> str:
-        """Return the tags of referrers that were seen to when *digest* was last copied to *repository*, as `put` was told."""
+    def get_referrer_tags(self, repository: str, digest: str) -> str:
+        """Return the referrer tags stored when *digest* was last copied to *repository*."""
         return self._notes[_REFERRERS].get(f"{repository} {digest}", "")
 
     def close(self) -> None:
-        """Move everything into the one file, and close it."""
+        """Write everything into one file and close it."""
         if self._cache is None:
             return
         cache = self._cache
@@ -213,12 +233,12 @@ class StateStore:
         self._cache = None
 
     def _load(self, on_warning: Callable[[str], None]) -> None:
-        damaged = sum(not self._take(key, value) for key, value in self._thread.run(self._rows))
+        damaged = sum(not self._load_row(key, value) for key, value in self._thread.run(self._read_rows))
         if damaged:
-            on_warning(f"{damaged} damaged records were dropped from the state; their tags are looked up at the destination")
+            on_warning(f"dropped {format_count(damaged, 'damaged record')} from the state; their tags are looked up at the destination")
 
-    def _take(self, key: str, value: str) -> bool:
-        """Take one row in, and return whether it is sound."""
+    def _load_row(self, key: str, value: str) -> bool:
+        """Load one row and return whether it is valid."""
         kind, space, about = key.partition(" ")
         if not space:
             record = decode(key, value)
@@ -226,16 +246,16 @@ class StateStore:
                 self._records[record.destination] = record
             return record is not None
         if kind not in self._notes:
-            # Of a kind that only a later version knows nothing is read, and nothing lost.
+            # A later version wrote this kind: leave it alone.
             return True
         text = decode_note(key, value)
         if text is not None:
             self._notes[kind][about] = text
         return text is not None
 
-    def _rows(self) -> list[tuple[str, str]]:
+    def _read_rows(self) -> list[tuple[str, str]]:
         assert self._cache is not None  # noqa: S101 - only called with a database
-        # In one pass, where diskcache asks row by row; as bytes, since sqlite3 refuses all rows for one that is no text any more.
+        # One query: diskcache reads row by row. As bytes: sqlite3 refuses all rows if the text of one is damaged.
         found = self._cache._sql("select cast(key as blob), cast(value as blob) from Cache").fetchall()  # noqa: SLF001
         return [(str(key, "utf-8", "replace"), str(value, "utf-8", "replace")) for key, value in found]
 
@@ -243,7 +263,7 @@ class StateStore:
         if self._cache is None or not values:
             return
         cache = self._cache
-        # A record has its check within.
+        # A record has its own checksum.
         stored = {key: encode_note(key, text) if text is not None and " " in key else text for key, text in values.items()}
 
         def write() -> None:
@@ -256,13 +276,9 @@ class StateStore:
 
         try:
             self._thread.run(write)
-        except UNUSABLE as error:
-            # Nothing more is tried: a full or read-only disk would fail for every record.
+        except STORAGE_ERRORS as error:
+            # Stop writing: a full or read-only disk would fail for every record.
             self._cache = None
             raise StateError(
-                f"the state can no longer be written ({str(error) or type(error).__name__})", hint="copying goes on; the next run asks the destinations"
+                f"the state can no longer be written ({str(error) or type(error).__name__})", hint="copying continues; the next run checks the destinations"
             ) from error
-
-
-def _text(stored: bytes) -> str:
-    return stored.decode("utf-8", "replace")

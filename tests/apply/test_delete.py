@@ -48,7 +48,7 @@ def remembered(workplace):
     def read():
         thread = NativeThread()
         with open_state(str(workplace.folder / ".imgsync" / "state"), thread=thread, lock_timeout_seconds=5, on_warning=pytest.fail) as state:
-            return sorted(record.destination.rpartition(":")[2] for record in state.records()), state.left
+            return sorted(record.destination.rpartition(":")[2] for record in state.iter_records()), state.remaining
 
     return read
 

@@ -49,7 +49,7 @@ def pushed(destination, name):
 
 def left_of(state):
     with state() as store:
-        return [destination.rpartition("/")[2] for destination in store.left]
+        return [destination.rpartition("/")[2] for destination in store.remaining]
 
 
 def test_run_ends_within_its_time_though_a_registry_hangs(registry, name, declare, imgsync, source, state):
@@ -74,7 +74,7 @@ def test_planning_that_hangs_ends_in_time_too(registry, name, declare, imgsync, 
     push(registry, f"{name}/app", "1", image(1))
     declare(f"[{name}/app]")
     with state() as store:
-        store.end_run(left=["waiting/app:1"], successes=[], requeues=0, moment="")
+        store.record_run_end(remaining=["waiting/app:1"], successes=[], requeues=0, moment="")
     source.add(Hold(), target="/tags/list")
 
     ran = imgsync("apply", "-o", "json", "--run-timeout", "2s")
@@ -85,7 +85,7 @@ def test_planning_that_hangs_ends_in_time_too(registry, name, declare, imgsync, 
     assert [error["mirror"] for error in ran.json["errors"]] == ["a"]
     assert "the run's time is up" in ran.json["errors"][0]["message"]
     with state() as store:
-        assert (store.left, dict(store.successes)) == (("waiting/app:1",), {})
+        assert (store.remaining, dict(store.last_successes)) == (("waiting/app:1",), {})
 
 
 def test_signal_while_planning_hangs_is_no_success(registry, name, declare, start_imgsync, source, state):
@@ -103,7 +103,7 @@ def test_signal_while_planning_hangs_is_no_success(registry, name, declare, star
     assert ran.code == 75, ran.stderr
     assert ran.json["errors"]
     with state() as store:
-        assert dict(store.successes) == {}
+        assert dict(store.last_successes) == {}
 
 
 def test_what_is_left_comes_first_however_many_runs_it_takes(registry, name, declare, imgsync, source, stop_at, state, pushed):
@@ -160,7 +160,7 @@ def test_what_other_mirrors_left_stays_left(registry, name, write, imgsync, sour
     write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n")
     left = [f"{destination.host}/m/{name}/{mirror}:1" for mirror in "ba"]
     with state() as store:
-        store.end_run(left=left, successes=[], requeues=0, moment="")
+        store.record_run_end(remaining=left, successes=[], requeues=0, moment="")
 
     assert imgsync("copy", f"{source.host}/{name}/a:1", f"{destination.host}/other/{name}:1").code == 0
     assert left_of(state) == ["b:1", "a:1"]
@@ -220,7 +220,7 @@ def test_slow_planning_does_not_use_up_every_run(registry, name, declare, imgsyn
     for tag in "12":
         push(registry, f"{name}/app", tag, image(f"slow {tag}"))
     with state() as store:
-        store.end_run(left=[f"{destination.host}/m/{name}/app:3"], successes=[], requeues=0, moment="")
+        store.record_run_end(remaining=[f"{destination.host}/m/{name}/app:3"], successes=[], requeues=0, moment="")
     # Of what is remembered only the digest is asked for: a first pull that hung would hold up all others.
     source.add(Hold(), target="/manifests/3")
 

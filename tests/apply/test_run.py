@@ -173,7 +173,7 @@ def test_record_whose_crc32_does_not_fit_its_manifest_is_dropped(registry, name,
     assert imgsync("apply").code == 0
     state = str(workplace.folder / ".imgsync" / "state")
     with open_state(state, thread=NativeThread(), lock_timeout_seconds=0, on_warning=print) as store:
-        record = store.record(f"{destination.host}/m/{name}/app:1")
+        record = store.get(f"{destination.host}/m/{name}/app:1")
         assert record.crc32 == content.crc32
         store.put([dataclasses.replace(record, crc32="00000000")])
     destination.forget()
@@ -370,11 +370,11 @@ def test_record_is_written_only_after_the_answer(done, registry, second_registry
     assert ran.code == 75, ran.stderr
     assert (pull_raw(second_registry, f"m/{name}/app", "1") is not None) == done
     with state() as store:
-        assert list(store.records()) == []
+        assert list(store.iter_records()) == []
     # What was held is let through or not, as the registry likes; either way the next run finds it out.
     destination.clear()
     again = imgsync("apply", "-o", "json")
     assert again.code == 0, again.stderr
     assert pull_raw(second_registry, f"m/{name}/app", "1") == content.raw
     with state() as store:
-        assert [record.digest for record in store.records()] == [content.digest]
+        assert [record.digest for record in store.iter_records()] == [content.digest]

@@ -66,7 +66,7 @@ def test_last_success_outlives_a_run_that_fails(registry, name, declare, imgsync
     declare(f"[{name}/app]")
     long_ago = "2026-01-02T03:04:05Z"
     with open_state(str(tmp_path / ".imgsync" / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=print) as store:
-        store.end_run(left=[], successes=["a", "undeclared"], requeues=0, moment=long_ago)
+        store.record_run_end(remaining=[], successes=["a", "undeclared"], requeues=0, moment=long_ago)
     source.add(status(403), target="/blobs/")
 
     ran = imgsync("apply", *FILES)

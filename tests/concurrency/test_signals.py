@@ -63,7 +63,7 @@ def test_signal_under_load_ends_the_run_within_its_grace(number, streaming, seco
     assert ran.json["summary"] == ran.json["summary"] | {"copied": 0, "failed": 0, "remaining": 8}
     assert second_registry.tags(f"m/{name}/app") == []
     with state() as store:
-        assert len(store.left) == 8
+        assert len(store.remaining) == 8
     source.clear()
     assert imgsync("apply").code == 0
     assert len(second_registry.tags(f"m/{name}/app")) == 8
@@ -83,7 +83,7 @@ def test_second_signal_under_load_ends_at_once_and_leaves_nothing_behind(streami
     assert (out, "Traceback" in err) == ("", False)
     assert sorted(path.name for path in workplace.folder.iterdir()) == [".imgsync", "mirrors.d", "registries.yaml"]
     with state() as store:
-        assert list(store.records()) == []
+        assert list(store.iter_records()) == []
     source.clear()
     assert imgsync("apply").code == 0
     assert len(second_registry.tags(f"m/{name}/app")) == 8

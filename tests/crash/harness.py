@@ -345,7 +345,7 @@ class Scene:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         snapshot = self._snapshot()
         for destination, record in snapshot.records.items():
-            if record.is_sure:
+            if record.is_confirmed:
                 assert served.get(destination) == record.digest, f"the state says what is not true: {record}"
         for destination, digest in self._told.items():
             assert destination in snapshot.records, f"{destination} was told to be copied, and is not remembered"

@@ -60,7 +60,7 @@ _OPENER = """
 import os, signal, sqlite3, sys
 from pathlib import Path
 from gevent import monkey; monkey.patch_all()
-from imgsync.state import opening
+from imgsync.state import open as opening
 from tests.state.test_store import opened
 
 def open_until(folder, step):

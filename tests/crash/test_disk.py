@@ -88,7 +88,7 @@ def test_state_that_cannot_be_written_still_counts(how, new_scene, small_disk):
     assert ran.code == 0, ran.stderr
     assert (ran.json["summary"]["copied"], ran.json["summary"]["kept"]) == (0, len(scene.world.wanted))
     assert [proxy.seen for proxy in scene.proxies] == [[], []]
-    assert "cannot be written" in ran.events("state.degraded")[0]["reason"]
+    assert "is not writable" in ran.events("state.degraded")[0]["reason"]
     if has_disk:
         remount(scene.state.parent, "rw")
     scene.state.chmod(0o700)
@@ -135,7 +135,7 @@ def test_damaged_state_costs_requests_alone(new_scene):
 
         assert ran.code == 0, ran.stderr
         assert (ran.json["summary"]["copied"], ran.json["summary"]["kept"]) == (0, len(scene.world.wanted))
-        assert "set aside as state.broken-" in ran.events("state.degraded")[0]["reason"]
+        assert "moved it aside to state.broken-" in ran.events("state.degraded")[0]["reason"]
         scene.converge()
 
 

@@ -43,7 +43,7 @@ def first_seen(remembered, source, name):
 
     def read(content):
         with remembered() as state:
-            return parse_timestamp(state.first_seen(f"{source.host}/{name}/app", content.digest))
+            return parse_timestamp(state.get_first_seen(f"{source.host}/{name}/app", content.digest))
 
     return read
 

@@ -47,7 +47,7 @@ def requeues(workplace):
     def ask(number=None):
         with open_state(str(workplace.folder / ".imgsync" / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=print) as store:
             if number is not None:
-                store.end_run(left=store.left, successes=[], requeues=number, moment="")
+                store.record_run_end(remaining=store.remaining, successes=[], requeues=number, moment="")
             return store.requeues
 
     return ask

@@ -85,7 +85,7 @@ def test_nothing_is_ever_culled_or_expires(tmp_path):
             state.put(records[begin : begin + 500])
 
     with opened(tmp_path) as state:
-        assert {record.destination for record in state.records()} == {record.destination for record in (RECORD, *records)}
+        assert {record.destination for record in state.iter_records()} == {record.destination for record in (RECORD, *records)}
     connection = sqlite3.connect(tmp_path / "state" / "cache.db")
     settings = dict(connection.execute("select key, value from Settings"))
     assert connection.execute("select count(*) from Cache where expire_time is not null").fetchone() == (0,)

@@ -15,10 +15,10 @@ from imgsync.concurrency.native_thread import NativeThread
 from imgsync.errors import StateError
 from imgsync.state import Record, Snapshot, open_state
 from imgsync.state import jsonl as limits
-from imgsync.state.jsonl import read_lines, write_lines
+from imgsync.state.jsonl import decode_lines, encode_lines
 from imgsync.state.merge import merge
 from imgsync.state.remote.packing import pack, unpack
-from imgsync.state.snapshot import BLOB, EMPTY, KINDS, LEFT, REFERRERS, RUN, SEEN, SUCCESS
+from imgsync.state.snapshot import BLOB, EMPTY, KINDS, REFERRERS, REMAINING, RUN, SEEN, SUCCESS
 from tests.state.test_store import RECORD
 
 MOMENT = "2026-01-01T00:00:00Z"
@@ -55,7 +55,7 @@ snapshots = st.builds(
             BLOB: notes_of(st.builds("r.io {}".format, digests), st.lists(paths, min_size=1, max_size=4, unique=True).map(" ".join)),
             REFERRERS: notes_of(st.builds("{} {}".format, repositories, digests), st.sampled_from(["", f"sha256-{'a' * 64}.sig=x"])),
             SEEN: notes_of(st.builds("{} {}".format, repositories, digests), moments),
-            LEFT: notes_of(destinations, st.integers(0, 99).map("{:08}".format)),
+            REMAINING: notes_of(destinations, st.integers(0, 99).map("{:08}".format)),
             SUCCESS: notes_of(st.sampled_from(["kubernetes", "tools"]), moments),
             RUN: notes_of(st.just("requeues"), st.sampled_from("123")),
         }
@@ -64,11 +64,11 @@ snapshots = st.builds(
 
 
 def read(raw: bytes, size: int = 1 << 20) -> Snapshot:
-    return read_lines(raw[begin : begin + size] for begin in range(0, len(raw), size)).snapshot
+    return decode_lines(raw[begin : begin + size] for begin in range(0, len(raw), size)).snapshot
 
 
 def written(snapshot: Snapshot) -> bytes:
-    return b"".join(write_lines(snapshot, created_at=MOMENT))
+    return b"".join(encode_lines(snapshot, created_at=MOMENT))
 
 
 def lines_of(snapshot: Snapshot) -> list[dict[str, object]]:
@@ -126,7 +126,7 @@ def test_merge_of_notes(ours, theirs):
     for about, text in merged[BLOB].items():
         mine, other = ours.notes[BLOB].get(about, "").split(), theirs.notes[BLOB].get(about, "").split()
         assert text.split() == ([*mine, *(path for path in other if path not in mine)])[:4]
-    assert merged[LEFT] == (ours.notes[LEFT] or theirs.notes[LEFT])
+    assert merged[REMAINING] == (ours.notes[REMAINING] or theirs.notes[REMAINING])
     assert merged[RUN] == theirs.notes[RUN] | ours.notes[RUN]
     assert merged[REFERRERS] == theirs.notes[REFERRERS] | ours.notes[REFERRERS]
 
@@ -164,7 +164,7 @@ FULL = Snapshot(
         BLOB: {f"r.io {DIGESTS[0]}": "m/app other"},
         REFERRERS: {f"r.io/m/app {DIGESTS[0]}": ""},
         SEEN: {f"s.io/app {DIGESTS[0]}": MOMENT},
-        LEFT: {"r.io/m/app:2": "00000000"},
+        REMAINING: {"r.io/m/app:2": "00000000"},
         SUCCESS: {"kubernetes": MOMENT},
         RUN: {"requeues": "1"},
     },
@@ -187,9 +187,9 @@ def test_unknown_kinds_are_passed_over_and_counted():
     lines = [*lines_of(FULL), {"kind": "later", "about": 1}, {"kind": "pulled", "about": "x"}]
     lines[0]["lines"] = 9
 
-    found = read_lines([raw_of(lines)])
+    found = decode_lines([raw_of(lines)])
 
-    assert (found.snapshot, found.passed_over) == (FULL, 2)
+    assert (found.snapshot, found.skipped_lines) == (FULL, 2)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_records_with_a_true_check_still_need_the_right_shape(change):
 
     lines = [lines_of(EMPTY)[0] | {"records": 1, "lines": 1}, {"kind": "record", "destination": planted.destination, **to_document(planted)}]
 
-    with pytest.raises(StateError, match="line 2 is no sound record"):
+    with pytest.raises(StateError, match="line 2 is not a valid record"):
         read(raw_of(lines))
 
 
@@ -262,23 +262,23 @@ def altered() -> Iterator[object]:
     raw = written(FULL)
     parts = raw.splitlines(keepends=True)
     header = lines_of(FULL)[0]
-    yield pytest.param(b"", "no header", id="empty")
-    yield pytest.param(b"\n", "line 1 is no header|line 1 is no JSON", id="blank")
-    yield pytest.param(b"\x1f\x8b\x08garbage\n", "line 1 is no JSON", id="binary")
-    yield pytest.param(b"[]\n", "line 1 is no JSON object", id="list")
-    yield pytest.param(b"[" * 100_000 + b"\n", "line 1 is no JSON", id="deep")
-    yield pytest.param(b"".join(parts[1:]), "line 1 is no header", id="no header")
-    yield pytest.param(raw_of([header | {"format": "imgsync.plan/v1"}]), "line 1 is no header", id="another document")
-    yield pytest.param(raw_of([header | {"lines": "8"}]), "line 1 is no header", id="header's count is text")
-    yield pytest.param(raw_of([header | {"format": "imgsync.state/v2"}]), "this imgsync reads imgsync.state/v1", id="later version")
-    yield pytest.param(b"".join(parts[:-1]), "was cut or altered", id="last line missing")
-    yield pytest.param(parts[0], "was cut or altered", id="header alone")
-    yield pytest.param(raw[:-1], "line 8 is cut short", id="last newline missing")
-    yield pytest.param(raw[:-20], "line 8 is cut short", id="cut within a line")
-    yield pytest.param(raw + parts[-1], "was cut or altered", id="a line more")
-    yield pytest.param(b"".join([parts[0], parts[1], *parts[1:]]), "line 3 tells of r.io/m/app:1 again", id="a record twice")
-    yield pytest.param(raw.replace(b"kubernetes", b"kuber\xffetes"), "line 7 is no JSON", id="no UTF-8")
-    yield pytest.param(parts[0] + b"\n" + b"".join(parts[1:]), "line 2 is no JSON", id="blank line")
+    yield pytest.param(b"", "line 1 is not a header", id="empty")
+    yield pytest.param(b"\n", "line 1 is not a header|line 1 is not JSON", id="blank")
+    yield pytest.param(b"\x1f\x8b\x08garbage\n", "line 1 is not JSON", id="binary")
+    yield pytest.param(b"[]\n", "line 1 is not a JSON object", id="list")
+    yield pytest.param(b"[" * 100_000 + b"\n", "line 1 is not JSON", id="deep")
+    yield pytest.param(b"".join(parts[1:]), "line 1 is not a header", id="no header")
+    yield pytest.param(raw_of([header | {"format": "imgsync.plan/v1"}]), "line 1 is not a header", id="another document")
+    yield pytest.param(raw_of([header | {"lines": "8"}]), "line 1 is not a header", id="header's count is text")
+    yield pytest.param(raw_of([header | {"format": "imgsync.state/v2"}]), "this version reads imgsync.state/v1", id="later version")
+    yield pytest.param(b"".join(parts[:-1]), "was truncated or changed", id="last line missing")
+    yield pytest.param(parts[0], "was truncated or changed", id="header alone")
+    yield pytest.param(raw[:-1], "line 8 is truncated", id="last newline missing")
+    yield pytest.param(raw[:-20], "line 8 is truncated", id="cut within a line")
+    yield pytest.param(raw + parts[-1], "was truncated or changed", id="a line more")
+    yield pytest.param(b"".join([parts[0], parts[1], *parts[1:]]), "line 3 repeats r.io/m/app:1", id="a record twice")
+    yield pytest.param(raw.replace(b"kubernetes", b"kuber\xffetes"), "line 7 is not JSON", id="no UTF-8")
+    yield pytest.param(parts[0] + b"\n" + b"".join(parts[1:]), "line 2 is not JSON", id="blank line")
 
 
 @pytest.mark.parametrize(("raw", "message"), list(altered()))
@@ -289,7 +289,7 @@ def test_altered_lines_are_an_error(raw, message):
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "message"), [("LINE_LIMIT", 100, "is longer"), ("LINES_LIMIT", 3, "more than 3 lines"), ("BYTES_LIMIT", 500, "is larger")]
+    ("limit", "value", "message"), [("LINE_LIMIT", 100, "is longer"), ("LINES_LIMIT", 3, "more than 3 lines"), ("BYTES_LIMIT", 500, "larger than")]
 )
 def test_too_much_is_refused_while_it_is_read(limit, value, message, monkeypatch):
     """A line, a count, a total beyond its limit ends the reading at once."""
@@ -303,7 +303,7 @@ def test_too_much_is_refused_while_it_is_read(limit, value, message, monkeypatch
             yield came[-1]
 
     with pytest.raises(StateError, match=message):
-        read_lines(endless())
+        decode_lines(endless())
     assert len(came) < 10
 
 
@@ -332,12 +332,12 @@ def _bomb() -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cut short"),
-        (b"no gzip", "gzip is damaged"),
-        (pack(FULL, created_at=MOMENT)[:-9], "cut short"),
-        (pack(FULL, created_at=MOMENT)[:40], "cut short"),
-        (pack(FULL, created_at=MOMENT) + b"x", "follows"),
-        (pack(FULL, created_at=MOMENT)[:-8] + b"\0\0\0\0" + pack(FULL, created_at=MOMENT)[-4:], "gzip is damaged"),
+        (b"", "is truncated"),
+        (b"no gzip", "gzip data is damaged"),
+        (pack(FULL, created_at=MOMENT)[:-9], "is truncated"),
+        (pack(FULL, created_at=MOMENT)[:40], "is truncated"),
+        (pack(FULL, created_at=MOMENT) + b"x", "unexpected data after"),
+        (pack(FULL, created_at=MOMENT)[:-8] + b"\0\0\0\0" + pack(FULL, created_at=MOMENT)[-4:], "gzip data is damaged"),
     ],
     ids=["empty", "no gzip", "no checksum", "cut", "followed", "wrong checksum"],
 )
@@ -356,11 +356,11 @@ def test_store_becomes_what_it_is_told(tmp_path: Path):
     other = replace(RECORD, destination="r.io/m/app:9")
     with opened() as state:
         state.put([other], seen=[("s.io/x", DIGESTS[2], MOMENT)])
-        state.note_pulled("r.io/state:main", "digests")
-        state.become(FULL)
+        state.put_pulled("r.io/state:main", "digests")
+        state.replace_all(FULL)
         assert state.snapshot() == FULL
     with opened() as state:
         assert state.snapshot() == FULL
-        assert (state.left, state.requeues, dict(state.successes)) == (("r.io/m/app:2",), 1, {"kubernetes": MOMENT})
-        assert state.pulled("r.io/state:main") == "digests"
+        assert (state.remaining, state.requeues, dict(state.last_successes)) == (("r.io/m/app:2",), 1, {"kubernetes": MOMENT})
+        assert state.get_pulled("r.io/state:main") == "digests"
         assert b"digests" not in written(state.snapshot())

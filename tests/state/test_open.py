@@ -60,7 +60,7 @@ def test_foreign_lock_on_the_state_holds_nobody_up(registry, name, declare, imgs
     assert ran.code == 0, ran.stderr
     assert ran.json["summary"]["copied"] == 6
     with state() as store:
-        assert len(list(store.records())) == 6
+        assert len(list(store.iter_records())) == 6
 
 
 @pytest.mark.row("RUN-12")
@@ -119,5 +119,5 @@ def test_network_file_system_is_told(tmp_path, monkeypatch):
     assert "oci://" in warnings[0]
     mounts.unlink()
     with opened(tmp_path, warnings) as state:
-        assert state.record(RECORD.destination) == RECORD
+        assert state.get(RECORD.destination) == RECORD
     assert len(warnings) == 1

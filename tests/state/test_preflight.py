@@ -78,8 +78,8 @@ def test_database_that_others_may_write_is_set_aside(mode, tmp_path):
     warnings: list[str] = []
 
     with opened(tmp_path, warnings) as state:
-        assert list(state.records()) == []
-    assert "not a plain file of ours alone" in warnings[0]
+        assert list(state.iter_records()) == []
+    assert "is not a regular file that only this user can write" in warnings[0]
 
 
 @pytest.mark.row("ST-03")
@@ -91,5 +91,5 @@ def test_planted_value_of_a_setting_becomes_no_pragma(value, tmp_path):
     warnings: list[str] = []
 
     with opened(tmp_path, warnings) as state:
-        assert list(state.records()) == []
-    assert "settings that are not ours" in warnings[0]
+        assert list(state.iter_records()) == []
+    assert "its settings differ" in warnings[0]

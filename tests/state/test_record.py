@@ -27,8 +27,8 @@ def test_every_flipped_byte_of_a_record_and_of_a_note_is_found(tmp_path):
     execute(tmp_path, ("update Cache set value = cast(cast(x'ff' as text) || value as text) where key like '%:2'",))
     warnings: list[str] = []
     with opened(tmp_path, warnings) as state:
-        assert [one.destination for one in state.records()] == [RECORD.destination]
-    assert "1 damaged records were dropped" in warnings[0]
+        assert [one.destination for one in state.iter_records()] == [RECORD.destination]
+    assert "dropped 1 damaged record from the state" in warnings[0]
 
 
 @pytest.mark.row("ST-16")
@@ -47,14 +47,14 @@ def test_record_counts_only_where_and_as_it_was_written(change, tmp_path):
 
 @pytest.mark.row("ST-18")
 def test_state_of_a_later_version_costs_requests_alone(tmp_path):
-    """Records of a version that we do not know are dropped, kinds that we do not know are passed over and kept, another structure is set aside."""
+    """Records of a version that we do not know are dropped, kinds that we do not know are passed over and kept, another schema is moved aside."""
     remember(tmp_path)
     later = json.dumps(json.loads(encode(RECORD)) | {"v": 2})
     execute(tmp_path, ("update Cache set value = ?", (later,)))
     execute(tmp_path, ("insert into Cache (key, raw, mode, value) values ('future about', 1, 1, 'what we do not know')",))
     warnings: list[str] = []
     with opened(tmp_path, warnings) as state:
-        assert list(state.records()) == []
+        assert list(state.iter_records()) == []
         state.put([RECORD])
     assert len(warnings) == 1
     connection = sqlite3.connect(tmp_path / "state" / "cache.db")
@@ -63,5 +63,5 @@ def test_state_of_a_later_version_costs_requests_alone(tmp_path):
 
     execute(tmp_path, ("alter table Cache add column future",))
     with opened(tmp_path, warnings) as state:
-        assert list(state.records()) == []
-    assert "another structure" in warnings[1]
+        assert list(state.iter_records()) == []
+    assert "its schema differs" in warnings[1]

@@ -156,7 +156,7 @@ def test_clock_that_jumped_changes_no_plan(years, registry, name, declare, imgsy
     assert imgsync("apply").code == 0
     moment = datetime.now(UTC) + timedelta(days=365 * years)
     with opened(folder) as state:
-        state.put([replace(record, applied_at=format_timestamp(moment)) for record in state.records()])
+        state.put([replace(record, applied_at=format_timestamp(moment)) for record in state.iter_records()])
     execute(folder, ("update Cache set store_time = ?, access_time = ?", (moment.timestamp(), moment.timestamp())))
     destination.forget()
 

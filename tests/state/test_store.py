@@ -51,9 +51,9 @@ def execute(folder: Path, *statements: tuple) -> None:
 
 def test_record_in_doubt_is_no_longer_sure():
     """It still tells what was pushed, and comes back as one in doubt; nothing that a run was told of is."""
-    doubted = RECORD.doubted
+    doubted = RECORD.tainted
 
-    assert [one.is_sure for one in (RECORD, replace(RECORD, selection=""), replace(RECORD, selection="zzz"), doubted)] == [True, True, True, False]
+    assert [one.is_confirmed for one in (RECORD, replace(RECORD, selection=""), replace(RECORD, selection="zzz"), doubted)] == [True, True, True, False]
     assert replace(doubted, selection=RECORD.selection) == RECORD
     assert decode(doubted.destination, encode(doubted)) == doubted
 
@@ -96,11 +96,11 @@ def test_records_come_back_as_they_were(tmp_path):
     remember(tmp_path, RECORD, other)
 
     with opened(tmp_path) as state:
-        assert state.record(RECORD.destination) == RECORD
-        assert list(state.records("r.io/")) == [RECORD, other]
+        assert state.get(RECORD.destination) == RECORD
+        assert list(state.iter_records("r.io/")) == [RECORD, other]
         assert state.remove([RECORD.destination, "unknown"]) == 1
     with opened(tmp_path) as state:
-        assert state.record(RECORD.destination) is None
+        assert state.get(RECORD.destination) is None
 
 
 def test_blobs_are_remembered_where_they_were_seen_last(tmp_path):
@@ -109,8 +109,8 @@ def test_blobs_are_remembered_where_they_were_seen_last(tmp_path):
         for path in ("a", "b", "c", "d", "e", "b"):
             state.put(blobs=[("r.io", path, [DIGEST])])
     with opened(tmp_path) as state:
-        assert state.blob_repositories("r.io", DIGEST) == ("b", "e", "d", "c")
-        assert state.blob_repositories("other.io", DIGEST) == ()
+        assert state.find_blob_repositories("r.io", DIGEST) == ("b", "e", "d", "c")
+        assert state.find_blob_repositories("other.io", DIGEST) == ()
 
 
 @pytest.mark.row("ST-07")
@@ -121,7 +121,7 @@ def test_the_one_file_is_whole_after_closing(tmp_path):
         (tmp_path / "state" / extra).unlink(missing_ok=True)
 
     with opened(tmp_path) as state:
-        assert state.record(RECORD.destination) == RECORD
+        assert state.get(RECORD.destination) == RECORD
 
 
 @pytest.mark.row("ST-05")
@@ -149,8 +149,8 @@ def test_damaged_records_are_dropped_with_a_warning(tmp_path):
     warnings: list[str] = []
 
     with opened(tmp_path, warnings) as state:
-        assert [record.destination for record in state.records()] == [RECORD.destination]
-    assert "1 damaged records were dropped" in warnings[0]
+        assert [record.destination for record in state.iter_records()] == [RECORD.destination]
+    assert "dropped 1 damaged record from the state" in warnings[0]
 
 
 class Evil:
@@ -186,11 +186,11 @@ def test_planted_databases_are_set_aside(plant, tmp_path):
     warnings: list[str] = []
 
     with opened(tmp_path, warnings) as state:
-        assert list(state.records()) == []
+        assert list(state.iter_records()) == []
         state.put([RECORD])
-        assert state.record(RECORD.destination) == RECORD
+        assert state.get(RECORD.destination) == RECORD
 
-    assert "set aside as state.broken-" in warnings[0]
+    assert "moved it aside to state.broken-" in warnings[0]
     assert not flag.exists()
     assert victim.read_text() == "precious"
     assert list(tmp_path.glob("state.broken-*/cache.db"))
@@ -207,7 +207,7 @@ def test_broken_files_are_set_aside(content, tmp_path):
     warnings: list[str] = []
 
     with opened(tmp_path, warnings) as state:
-        assert list(state.records()) == []
+        assert list(state.iter_records()) == []
     assert "the state is damaged" in warnings[0]
 
 
@@ -218,13 +218,13 @@ def test_a_second_run_is_locked_out(tmp_path):
     with opened(tmp_path), pytest.raises(LockedError, match="locked by another run"), opened(tmp_path):
         pass
     with opened(tmp_path), opened(tmp_path, read_only=True) as state:
-        assert state.record(RECORD.destination) == RECORD
+        assert state.get(RECORD.destination) == RECORD
 
 
 def test_reading_leaves_nothing_behind(tmp_path):
     """A plan makes no directory and no file."""
     with opened(tmp_path, read_only=True) as state:
-        assert state.record("x") is None
+        assert state.get("x") is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -233,7 +233,7 @@ def test_directories_that_others_may_write_are_refused(tmp_path):
     """A state that others could plant is not used."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state").chmod(0o777)
-    with pytest.raises(StateError, match="can be written by others"), opened(tmp_path):
+    with pytest.raises(StateError, match="others can write to"), opened(tmp_path):
         pass
     (tmp_path / "link").symlink_to(tmp_path)
     with (
@@ -263,14 +263,14 @@ def test_state_that_cannot_be_written_is_read_all_the_same(tmp_path, monkeypatch
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
     warnings: list[str] = []
     with opened(tmp_path, warnings) as state:
-        assert state.record(RECORD.destination) == RECORD
-        assert not state.lasting
+        assert state.get(RECORD.destination) == RECORD
+        assert not state.is_persistent
         state.put([replace(RECORD, destination="r.io/m/app:2")])
     monkeypatch.undo()
 
     assert "Read-only file system" in warnings[0]
     with opened(tmp_path) as state:
-        assert [record.destination for record in state.records()] == [RECORD.destination]
+        assert [record.destination for record in state.iter_records()] == [RECORD.destination]
 
 
 WRITER = """
@@ -296,4 +296,4 @@ def test_a_killed_run_loses_no_record_it_was_told_of(tmp_path):
     writer.wait(10)
 
     with opened(tmp_path) as state:
-        assert {f"r.io/m/app:{number}" for number in range(last + 1)} <= {record.destination for record in state.records()}
+        assert {f"r.io/m/app:{number}" for number in range(last + 1)} <= {record.destination for record in state.iter_records()}

@@ -140,7 +140,7 @@ class Sea:
         sides = {proxy.host: side for side, proxy in self.proxies.items()}
         found = {}
         with open_state(str(self.state), thread=_ThisThread(), lock_timeout_seconds=5, on_warning=lambda _: None, read_only=True) as state:
-            for one in state.records():
+            for one in state.iter_records():
                 host, _, rest = one.destination.partition("/")
                 repository, _, tag = rest.rpartition(":")
                 found[sides[host], repository, tag] = one
@@ -167,7 +167,7 @@ class Sea:
         """See that what the state says of a destination is so; of what *told* wants alone, if it is given."""
         wanted = None if told is None else self.wanted(told)
         for (side, repository, tag), one in self.records().items():
-            if not one.is_sure or (wanted is not None and (side, repository, tag) not in wanted):
+            if not one.is_confirmed or (wanted is not None and (side, repository, tag) not in wanted):
                 continue
             served = self.destinations[side].tags(repository).get(tag)
             assert served == one.digest, f"the state says that {side} {repository}:{tag} serves {one.digest}, and it serves {served}"

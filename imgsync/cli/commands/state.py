@@ -26,7 +26,7 @@ def command() -> None:
 def list_records(prefix: str, state: str, registries: str | None, output: str) -> int:
     """List the destinations that are remembered, one per line; PREFIX narrows them."""
     with opened_state(state, registries, read_only=True) as store:
-        records = list(store.records(prefix))
+        records = list(store.iter_records(prefix))
     if output == "json":
         say_json([asdict(record) for record in records])
     else:
@@ -45,7 +45,7 @@ def show_record(reference: str, state: str, registries: str | None, output: str)
     from imgsync.errors import UsageError
 
     with opened_state(state, registries, read_only=True) as store:
-        record = store.record(reference)
+        record = store.get(reference)
     if record is None:
         raise UsageError(f"nothing is remembered of {reference}", hint="imgsync state list shows what is")
     if output == "json":
@@ -68,9 +68,9 @@ def remove_records(references: tuple[str, ...], state: str, registries: str | No
 
     globs = [compile_glob(reference) for reference in references]
     with opened_state(state, registries, read_only=False, lock_timeout=lock_timeout) as store:
-        if not store.lasting:
+        if not store.is_persistent:
             raise StateError(f"the state {state} cannot be written; nothing was forgotten")
-        count = store.remove([record.destination for record in store.records() if any(glob.fullmatch(record.destination) for glob in globs)])
+        count = store.remove([record.destination for record in store.iter_records() if any(glob.fullmatch(record.destination) for glob in globs)])
     click.echo(f"Forgot {count} {'destination' if count == 1 else 'destinations'}.")
     return 0 if count else 1
 

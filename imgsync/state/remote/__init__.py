@@ -1,1 +1,1 @@
-"""A state kept in a registry, as an OCI artifact under a tag, so that it travels from run to run and from machine to machine."""
+"""A state kept in a registry, as an OCI artifact that runs and machines share."""

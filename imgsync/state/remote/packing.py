@@ -1,4 +1,8 @@
-"""A state as the bytes of a layer: JSON lines, gzipped, the same for the same content. Unpacked without ever holding more than a limit allows."""
+"""
+Pack a state into the bytes of a layer: gzipped JSON lines.
+
+The same content gives the same bytes. Unpacking holds 1 MiB at a time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 
 from imgsync.errors import StateError
-from imgsync.state.jsonl import Read, read_lines, write_lines
+from imgsync.state.jsonl import DecodedState, decode_lines, encode_lines
 from imgsync.state.snapshot import Snapshot
 
 _GZIP = 16 + zlib.MAX_WBITS
@@ -18,36 +22,36 @@ _PIECE = 1 << 20
 def pack(snapshot: Snapshot, *, created_at: str) -> bytes:
     """Return *snapshot* as gzipped lines."""
     buffer = io.BytesIO()
-    # No time and no name in its head: they would make another digest of the same content.
+    # Without time and name in the gzip header, so that the same content has the same digest.
     with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=buffer, mtime=0) as file:
-        for line in write_lines(snapshot, created_at=created_at):
+        for line in encode_lines(snapshot, created_at=created_at):
             file.write(line)
     return buffer.getvalue()
 
 
-def unpack(content: bytes) -> Read:
+def unpack(content: bytes) -> DecodedState:
     """
-    Return the state that *content* holds.
+    Return the state in *content*.
 
     Raises:
-        StateError: It is no gzip, cut short, larger than the limits of `state.lines`, or holds no sound state.
+        StateError: It is not gzip, truncated, beyond the limits of `state.jsonl`, or not a valid state.
     """
-    return read_lines(_inflated(content))
+    return decode_lines(_inflate(content))
 
 
-def _inflated(content: bytes) -> Iterator[bytes]:
-    """Yield what *content* inflates to, in pieces of at most 1 MiB, so that whoever reads can stop in time."""
-    inflate = zlib.decompressobj(_GZIP)
+def _inflate(content: bytes) -> Iterator[bytes]:
+    """Yield the decompressed *content* in pieces of at most 1 MiB, so the reader can stop early."""
+    decompressor = zlib.decompressobj(_GZIP)
     data = content
     try:
-        while not inflate.eof:
-            piece = inflate.decompress(data, _PIECE)
-            data = inflate.unconsumed_tail
+        while not decompressor.eof:
+            piece = decompressor.decompress(data, _PIECE)
+            data = decompressor.unconsumed_tail
             if piece:
                 yield piece
-            elif not data and not inflate.eof:
-                raise StateError("its gzip is cut short")
+            elif not data and not decompressor.eof:
+                raise StateError("the gzip data is truncated")
     except zlib.error as error:
-        raise StateError(f"its gzip is damaged ({error})") from error
-    if inflate.unused_data:
-        raise StateError("something follows its gzip")
+        raise StateError(f"the gzip data is damaged ({error})") from error
+    if decompressor.unused_data:
+        raise StateError("unexpected data after the gzip data")

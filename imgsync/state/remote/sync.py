@@ -1,9 +1,9 @@
 """
-A store and the state in a registry, brought together: pulled and merged before a run, pushed after it, whoever else does the same meanwhile.
+Sync a store with the state in a registry: pull and merge before a run, push after it.
 
-A registry cannot be asked to push only if nobody else did. So the tag is asked right before the push and right after it, and whatever
-somebody else put there is merged in, record by record. What was last seen there is remembered beside the store: only with it can a record
-that was pruned elsewhere be told from one that is new here.
+Registries have no conditional push. So the tag is resolved right before and right after the push, and a concurrent writer's state is
+merged record by record. The artifact last seen is kept beside the store, as the base of the merge: without it, a record that was
+pruned elsewhere looks like one that is new here.
 """
 
 from __future__ import annotations
@@ -18,71 +18,77 @@ from imgsync.logs.logger import Logger
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.reference import Reference
-from imgsync.state.jsonl import Read
-from imgsync.state.merge import Merged, merge
-from imgsync.state.remote.artifact import LAYER_LIMIT, Artifact, broken, manifest_of, pull_artifact, upload
+from imgsync.state.jsonl import DecodedState
+from imgsync.state.merge import MergeResult, merge
+from imgsync.state.remote.artifact import LAYER_LIMIT, Artifact, build_manifest, pull_artifact, push_content, unusable_state
 from imgsync.state.remote.packing import pack, unpack
-from imgsync.state.remote.reference import name_of
+from imgsync.state.remote.reference import short_name
 from imgsync.state.snapshot import EMPTY, SUCCESS, Snapshot
 from imgsync.state.store import StateStore
 from imgsync.system.atomic_write import write_atomically
-from imgsync.text.units import format_bytes, format_timestamp
+from imgsync.text.units import format_bytes, format_count, format_timestamp
 
 _TRIES = 5
 
 
 class RemoteState:
-    """The state at one reference, and the store that goes with it."""
+    """The state at one reference, and the local store synced with it."""
 
     def __init__(
         self, client: RegistryClient, reference: Reference, store: StateStore, *, directory: str, make_repository: Callable[[], bool], log: Logger
     ) -> None:
-        """Keep *store*, which lies in *directory*, and *reference* together; *make_repository* is asked where the registry does not know it."""
+        """
+        Sync *store*, which is in *directory*, with *reference*.
+
+        *make_repository* is called if the repository does not exist; it returns whether it created it.
+        """
         self._client = client
         self._reference = reference
         self._store = store
-        self._path = Path(directory) / f"pulled-{name_of(reference)}.jsonl.gz"
+        self._path = Path(directory) / f"pulled-{short_name(reference)}.jsonl.gz"
         self._make_repository = make_repository
         self._log = log
-        self._seen = self._remembered()
-        self._asked = False
+        self._seen = self._load_last_seen()
+        self._has_pulled = False
 
-    def pull(self, *, check: Callable[[], None]) -> Merged | None:
+    def pull(self, *, check: Callable[[], None]) -> MergeResult | None:
         """
-        Merge what the registry holds into the store, and return what that came to; None when there is nothing, as before a first run.
+        Merge the registry's state into the store; None if there is none yet.
 
-        *check* may end the waiting.
+        Args:
+            check: Called while waiting; raises to give up.
 
         Raises:
-            StateError: What is there cannot be used, or cannot be had; the store is as it was.
+            StateError: The state cannot be pulled or used; the store is unchanged.
         """
-        with self._explained("pulled", hint="nothing was done; a state in a directory (--state DIR) needs no registry"):
+        with self._wrap_errors("pull", hint="nothing was changed; a state in a directory (--state DIR) needs no registry"):
             return self._pull(self._client.under(check))
 
     def push(self, *, force: bool = False) -> bool:
         """
-        Put the store's content where others find it, merged with what they put there since; return False when it is there already.
+        Push the store, merged with others' changes; return False if unchanged.
 
-        With *force* whatever is there is replaced unseen.
+        Args:
+            force: Replace the registry's state without reading it.
 
         Raises:
-            StateError: It cannot be pushed, or what others put there cannot be used; the store keeps what it has.
+            StateError: It cannot be pushed, or the registry's state cannot be used; the store keeps its records.
         """
-        with self._explained("pushed", hint=self._kept()):
-            if not self._asked and not force:
+        with self._wrap_errors("push", hint=self._push_hint()):
+            if not self._has_pulled and not force:
                 self._pull(self._client)
             for _ in range(_TRIES):
                 ours = self._store.snapshot()
-                if not force and _says_nothing_new(ours, self._base()):
+                if not force and _has_no_news(ours, self._get_base()):
                     return False
                 if self._put(ours, force=force):
                     return True
                 self._pull(self._client)
                 force = False
-        raise StateError(f"the state {self._reference} was changed by others while it was being pushed, {_TRIES} times in a row", hint=self._kept())
+        raise StateError(f"others changed the state {self._reference} during each of {_TRIES} attempts to push it", hint=self._push_hint())
 
-    def _pull(self, client: RegistryClient) -> Merged | None:
-        self._asked = True
+    def _pull(self, client: RegistryClient) -> MergeResult | None:
+        self._has_pulled = True
         found = None if self._seen is None else client.resolve(self._reference)
         known = self._seen is not None and found is not None and found.digest == self._seen.digest
         artifact = self._seen if known else pull_artifact(client, self._reference)
@@ -92,55 +98,56 @@ class RemoteState:
             return None
         read = self._read(artifact)
         theirs = read.snapshot
-        if read.passed_over:
-            self._log.warning("state.incomplete", reference=str(self._reference), reason=f"{read.passed_over} lines of kinds that this version does not know")
+        if read.skipped_lines:
+            reason = f"skipped {format_count(read.skipped_lines, 'line')} of kinds that this version does not know"
+            self._log.warning("state.incomplete", reference=str(self._reference), reason=reason)
         self._log.info("state.pulled", reference=str(self._reference), digest=artifact.digest, records=len(theirs.records), size_bytes=len(artifact.content))
-        # What theirs does not go back to was overwritten unseen: what that had and theirs lacks was lost, not pruned.
+        # If theirs does not descend from the last seen artifact, it overwrote that one: missing records were lost, not pruned.
         descends = self._seen is not None and self._seen.digest in artifact.ancestors
-        merged = merge(self._store.snapshot(), theirs, theirs if known else self._base() if descends else EMPTY)
-        with self._degrading():
-            self._store.become(merged.snapshot)
-        # Only now: a base that is newer than the store would make what the store lacks look forgotten.
-        self._remember(artifact)
+        merged = merge(self._store.snapshot(), theirs, theirs if known else self._get_base() if descends else EMPTY)
+        with self._warn_if_unwritable():
+            self._store.replace_all(merged.snapshot)
+        # Only after the store: with a base newer than the store, missing records would look pruned.
+        self._save_last_seen(artifact)
         self._log.info("state.merged", reference=str(self._reference), added=merged.added, newer=merged.newer, removed=merged.removed, kept=merged.kept)
         return merged
 
     def _put(self, ours: Snapshot, *, force: bool) -> bool:
-        """Push *ours* unless the tag has moved since we saw it; return whether the tag is ours in the end."""
+        """Push *ours* if the tag has not moved; return whether the tag is ours afterwards."""
         created_at = format_timestamp(datetime.now(UTC))
         content = pack(ours, created_at=created_at)
         if len(content) > LAYER_LIMIT:
-            raise StateError(f"the state is {format_bytes(len(content))} as a layer; {format_bytes(LAYER_LIMIT)} is the limit", hint=self._kept())
-        upload(self._client, self._reference.repository, content, make_repository=self._make_repository)
-        # As late as can be: between this question and the push nobody may come.
+            raise StateError(f"the state has {format_bytes(len(content))} as a layer; the limit is {format_bytes(LAYER_LIMIT)}", hint=self._push_hint())
+        push_content(self._client, self._reference.repository, content, make_repository=self._make_repository)
+        # Right before the push, to keep the race short.
         found = self._client.resolve(self._reference)
         before = None if found is None else found.digest
         if not force and before is not None and (self._seen is None or before != self._seen.digest):
             return False
         ancestors = () if self._seen is None else (self._seen.digest, *self._seen.ancestors)
-        manifest = manifest_of(content, created_at=created_at, ancestors=ancestors if before is None else (before, *ancestors))
+        manifest = build_manifest(content, created_at=created_at, ancestors=ancestors if before is None else (before, *ancestors))
         self._client.push_manifest(self._reference, manifest)
         after = self._client.resolve(self._reference)
-        # Whoever came all the same may not have seen ours. A registry that still tells what was before has only not noticed yet.
+        # Another writer won the race. The old digest only means that the registry is slow to show ours.
         if after is None or after.digest not in {manifest.digest, before}:
             return False
-        self._remember(Artifact(manifest.digest, content, ancestors))
+        self._save_last_seen(Artifact(manifest.digest, content, ancestors))
         self._log.info("state.pushed", reference=str(self._reference), digest=manifest.digest, records=len(ours.records), size_bytes=len(content))
         return True
 
-    def _read(self, artifact: Artifact) -> Read:
+    def _read(self, artifact: Artifact) -> DecodedState:
         try:
             return unpack(artifact.content)
         except StateError as error:
-            raise broken(self._reference, error.message, hint=error.hint) from error
+            raise unusable_state(self._reference, error.message, hint=error.hint) from error
 
-    def _base(self) -> Snapshot:
-        """Return what store and registry last had in common."""
+    def _get_base(self) -> Snapshot:
+        """Return the last state that store and registry had in common."""
         return EMPTY if self._seen is None else self._read(self._seen).snapshot
 
-    def _remembered(self) -> Artifact | None:
-        """Return what was last seen at the reference, None where that is not known, or no longer for sure."""
-        digest, layer_digest, *ancestors = (*self._store.pulled(str(self._reference)).split(), "", "")
+    def _load_last_seen(self) -> Artifact | None:
+        """Load the artifact last seen at the reference; None if unknown or damaged."""
+        digest, layer_digest, *ancestors = (*self._store.get_pulled(str(self._reference)).split(), "", "")
         try:
             if not layer_digest or self._path.stat().st_size > LAYER_LIMIT:
                 return None
@@ -149,45 +156,45 @@ class RemoteState:
             return None
         return Artifact(digest, content, tuple(filter(is_digest, ancestors))) if compute_digest(content) == layer_digest else None
 
-    def _remember(self, artifact: Artifact) -> None:
+    def _save_last_seen(self, artifact: Artifact) -> None:
         if artifact is self._seen:
             return
         self._seen = artifact
-        if not self._store.lasting:
+        if not self._store.is_persistent:
             return
-        with self._degrading():
+        with self._warn_if_unwritable():
             write_atomically(self._path, [artifact.content])
-            self._store.note_pulled(str(self._reference), " ".join((artifact.digest, compute_digest(artifact.content), *artifact.ancestors)))
+            self._store.put_pulled(str(self._reference), " ".join((artifact.digest, compute_digest(artifact.content), *artifact.ancestors)))
 
     @contextlib.contextmanager
-    def _degrading(self) -> Iterator[None]:
-        """Warn of a directory that cannot be written, and go on: the run has all in memory."""
+    def _warn_if_unwritable(self) -> Iterator[None]:
+        """Turn a write error into a warning: the run has everything in memory."""
         try:
             yield
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
         except OSError as error:
-            self._log.warning("state.degraded", reason=f"{self._path} cannot be written ({error.strerror})")
+            self._log.warning("state.degraded", reason=f"cannot write {self._path} ({error.strerror})")
 
     @contextlib.contextmanager
-    def _explained(self, verb: str, *, hint: str) -> Iterator[None]:
-        """Say of an error of the registry that it concerns the state, and what follows from it."""
+    def _wrap_errors(self, verb: str, *, hint: str) -> Iterator[None]:
+        """Raise a registry error as an error of the state, with its consequence."""
         try:
             yield
         except (StateError, StoppedError):
             raise
         except ImgsyncError as error:
-            raise StateError(f"the state {self._reference} cannot be {verb}: {error.message}", hint=f"{hint} ({error.hint})" if error.hint else hint) from error
+            raise StateError(f"cannot {verb} the state {self._reference}: {error.message}", hint=f"{hint} ({error.hint})" if error.hint else hint) from error
 
-    def _kept(self) -> str:
-        if not self._store.lasting:
-            return "what this run pushed is not remembered; the next one looks each tag up at its destination"
+    def _push_hint(self) -> str:
+        if not self._store.is_persistent:
+            return "this run is not recorded; the next one looks up each tag at its destination"
         folder = self._path.parent
-        return f"it is kept, and merged by the next run; or: imgsync state push --state {folder} {self._reference}"
+        return f"it is kept in {folder}, and the next run pushes it; to push it now: imgsync state push --state {folder} {self._reference}"
 
 
-def _says_nothing_new(ours: Snapshot, theirs: Snapshot) -> bool:
-    """Return whether pushing *ours* would tell nothing but that a run succeeded once more: that is worth a push a day, not one a run."""
+def _has_no_news(ours: Snapshot, theirs: Snapshot) -> bool:
+    """Return whether nothing changed but success times of the same day: not worth a push."""
     days = [{mirror: moment.partition("T")[0] for mirror, moment in one.notes[SUCCESS].items()} for one in (ours, theirs)]
     notes = [{kind: found for kind, found in one.notes.items() if kind != SUCCESS} for one in (ours, theirs)]
     return ours.records == theirs.records and notes[0] == notes[1] and days[0] == days[1]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsync.state.jsonl import write_lines
+from imgsync.state.jsonl import encode_lines
 from imgsync.state.remote.artifact import ARTIFACT_TYPE, LAYER_TYPE
 from imgsync.state.snapshot import EMPTY
 from tests import switches
@@ -112,7 +112,7 @@ def plant(place: str, content: Image) -> None:
 
 
 def packed(*lines: dict[str, object], header: dict[str, object] | None = None) -> bytes:
-    first = json.loads(next(write_lines(EMPTY, created_at=MOMENT))) | {"lines": len(lines)} | (header or {})
+    first = json.loads(next(encode_lines(EMPTY, created_at=MOMENT))) | {"lines": len(lines)} | (header or {})
     return gzip.compress(b"".join(json.dumps(line).encode() + b"\n" for line in (first, *lines)), mtime=0)
 
 
@@ -309,18 +309,18 @@ def bombs() -> list[object]:
     bomb = b"".join([packer.compress(whole), *(packer.compress(bytes(1 << 20)) for _ in range(200)), packer.flush()])
     good = packed({"kind": "seen", "repository": "s.io/app", "digest": "sha256:" + "a" * 64, "moment": MOMENT})
     return [
-        pytest.param(image(1), "it is no state of imgsync but application/vnd.oci.image.config.v1+json", id="an image"),
-        pytest.param(artifact(1), "it is no state of imgsync but application/vnd.example.sbom.v1+json", id="another artifact"),
-        pytest.param(planted(good, artifact_type="application/vnd.imgsync.state.v2"), "it is a application/vnd.imgsync.state.v2", id="later artifact"),
-        pytest.param(planted(good, layer_type="application/x-python-pickle"), "it has 0 layers", id="foreign layer"),
-        pytest.param(planted(good, size=1 << 30), "it says to have 1.0 GiB, and 64.0 MiB is the limit", id="1 GB declared"),
+        pytest.param(image(1), "it is not a state of imgsync but application/vnd.oci.image.config.v1+json", id="an image"),
+        pytest.param(artifact(1), "it is not a state of imgsync but application/vnd.example.sbom.v1+json", id="another artifact"),
+        pytest.param(planted(good, artifact_type="application/vnd.imgsync.state.v2"), "unsupported type application/vnd.imgsync.state.v2", id="later artifact"),
+        pytest.param(planted(good, layer_type="application/x-python-pickle"), "got 0", id="foreign layer"),
+        pytest.param(planted(good, size=1 << 30), "its declared size 1.0 GiB exceeds the limit of 64.0 MiB", id="1 GB declared"),
         pytest.param(planted(good, size=len(good) - 1), "expected", id="more than declared"),
         pytest.param(planted(bomb), "is longer than 4 MiB", id="gzip bomb"),
-        pytest.param(planted(good[:-12]), "its gzip is cut short", id="truncated gzip"),
-        pytest.param(planted(b"\x80\x04cos\nsystem\n"), "its gzip is damaged", id="no gzip"),
-        pytest.param(planted(packed(header={"format": "imgsync.state/v2"})), "this imgsync reads imgsync.state/v1", id="later lines"),
-        pytest.param(planted(packed(header={"lines": 5})), "it was cut or altered", id="lines missing"),
-        pytest.param(planted(packed({"kind": "record", "destination": "r.io/x:1", "check": ""})), "line 2 is no sound record", id="damaged record"),
+        pytest.param(planted(good[:-12]), "the gzip data is truncated", id="truncated gzip"),
+        pytest.param(planted(b"\x80\x04cos\nsystem\n"), "the gzip data is damaged", id="no gzip"),
+        pytest.param(planted(packed(header={"format": "imgsync.state/v2"})), "this version reads imgsync.state/v1", id="later lines"),
+        pytest.param(planted(packed(header={"lines": 5})), "was truncated or changed", id="lines missing"),
+        pytest.param(planted(packed({"kind": "record", "destination": "r.io/x:1", "check": ""})), "line 2 is not a valid record", id="damaged record"),
     ]
 
 
@@ -337,7 +337,7 @@ def test_what_is_no_sound_state_stops_the_run_before_anything_is_copied(content,
         assert ran.code == 1
         assert message in ran.stderr
         hint = ran.stderr.splitlines()[-1]
-        assert ("use the version of imgsync" in hint) if "v2" in message or "reads" in message else ("delete the tag" in hint and "state rebuild" in hint)
+        assert ("use the imgsync version" in hint) if "v2" in message or "reads" in message else ("delete the tag" in hint and "state rebuild" in hint)
     assert destination.seen == []
     assert {one.method for one in keeper.seen} <= {"GET", "HEAD"}
     if "GiB" in message:
@@ -355,9 +355,9 @@ def test_altered_bytes_are_no_state(sites, registry, name, place, keeper):
     altered, gone, healed = (run(clean, "plan", "--state", f"oci://{place}") for _ in range(3))
 
     assert (altered.code, gone.code, healed.code) == (1, 1, 0)
-    assert "holds no state that can be used" in altered.stderr
+    assert "has no usable state" in altered.stderr
     assert "expected sha256:" in altered.stderr
-    assert "holds no state that can be used" in gone.stderr
+    assert "has no usable state" in gone.stderr
 
 
 def test_unknown_fields_and_kinds_do_no_harm(sites, registry, name, place, destination):
@@ -375,7 +375,7 @@ def test_unknown_fields_and_kinds_do_no_harm(sites, registry, name, place, desti
     assert ran.code == 0, ran.stderr
     assert ran.json["summary"]["kept"] == 1
     assert destination.seen == []
-    assert [event["reason"] for event in ran.events("state.incomplete")] == ["1 lines of kinds that this version does not know"]
+    assert [event["reason"] for event in ran.events("state.incomplete")] == ["skipped 1 line of kinds that this version does not know"]
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
@@ -388,7 +388,7 @@ def test_refused_push_keeps_the_directory(status, sites, registry, name, place, 
     ran = apply(site, place)
 
     assert ran.code == 1
-    assert f"the state {place} cannot be pushed" in ran.stderr
+    assert f"cannot push the state {place}" in ran.stderr
     directory = f".imgsync/state-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
     assert f"imgsync state push --state {directory} {place}" in ran.stderr
     assert run(site, "state", "list", "--state", directory).stdout == f"{destination}/m/{name}/app:1\n"
@@ -425,8 +425,8 @@ def test_unreachable_state_stops_the_run(status, sites, registry, name, place, k
     ran = apply(sites("one", ["1"]), place)
 
     assert ran.code == 1
-    assert f"the state {place} cannot be pulled" in ran.stderr
-    assert "nothing was done" in ran.stderr
+    assert f"cannot pull the state {place}" in ran.stderr
+    assert "nothing was changed" in ran.stderr
     assert destination.seen == []
 
 
@@ -580,7 +580,7 @@ def test_damaged_import_takes_nothing_in(sites, registry, name):
     cut, missing = run(two, "state", "import", "cut.jsonl"), run(two, "state", "import", "no.jsonl")
 
     assert (cut.code, missing.code) == (1, 3)
-    assert "cut.jsonl cannot be imported: its header tells of" in cut.stderr
+    assert "cut.jsonl cannot be imported: the header announces" in cut.stderr
     assert "export it again" in cut.stderr
     assert "no.jsonl cannot be read: No such file or directory" in missing.stderr
     assert not (two.folder / ".imgsync").exists()
@@ -627,14 +627,14 @@ def test_rebuild_makes_a_state_in_a_registry(sites, registry, name, place, desti
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("apply", "--state", "oci://nowhere"), "does not say where a state is kept"),
-        (("apply", "--state", "oci://r.io/state"), "does not say where a state is kept"),
-        (("apply", "--state", "oci://library/state:1"), "does not say where a state is kept"),
-        (("apply", "--state", "oci://r.io/state@sha256:" + "a" * 64), "does not say where a state is kept"),
+        (("apply", "--state", "oci://nowhere"), "is not the address of a state"),
+        (("apply", "--state", "oci://r.io/state"), "is not the address of a state"),
+        (("apply", "--state", "oci://library/state:1"), "is not the address of a state"),
+        (("apply", "--state", "oci://r.io/state@sha256:" + "a" * 64), "is not the address of a state"),
         (("apply", "--state", "oci://R.io/State:1"), "R.io"),
-        (("apply", "--state", "s3://bucket/state"), "s3:// is no place for a state"),
-        (("state", "list", "--state", "https://r.io/state:1"), "https:// is no place for a state"),
-        (("state", "push", "state"), "does not say where a state is kept"),
+        (("apply", "--state", "s3://bucket/state"), "unsupported scheme s3:// for a state"),
+        (("state", "list", "--state", "https://r.io/state:1"), "unsupported scheme https:// for a state"),
+        (("state", "push", "state"), "is not the address of a state"),
         (("state", "pull", "r.io/state:1", "--state", "oci://r.io/state:2"), "is in a registry itself"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
