@@ -124,7 +124,7 @@ def test_every_field_of_a_document_is_described(name):
 def test_exit_codes_are_those_of_the_program():
     """The page has each code, and no other."""
     page = (REFERENCE / "exit-codes.md").read_text(encoding="utf-8").partition("## By command")[0]
-    codes = {0, 1, cli._USAGE_EXIT, cli._BUG_EXIT, plan_command._PENDING_EXIT, session.STOPPED_EXIT, session.CUT_EXIT}
+    codes = {0, 1, cli._USAGE_EXIT, cli._BUG_EXIT, plan_command._PENDING_EXIT, session.STOPPED_EXIT, session.CANCELLED_EXIT}
 
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == codes
 

@@ -1,4 +1,4 @@
-"""A state made anew from what the destinations serve: asked, compared with what is declared, remembered. Nothing is copied."""
+"""Rebuild the state from what the destinations serve, without copying."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from imgsync.state import StateStore
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """How many tags are `remembered` as they are declared, how many are not so and `left` for apply, how many records were `forgotten`."""
+    """The number of tags recorded, of tags left for apply, and of records removed."""
 
-    remembered: int
+    recorded: int
     left: int
-    forgotten: int
+    removed: int
 
 
 def rebuild_state(plan: Plan, config: Config, context: Inquiry) -> Rebuilt:
     """
-    Remember what the destinations serve, as *plan* found it by asking them, and forget the records that they contradict.
+    Record the tags that *plan* found up to date; remove the records that it contradicts.
+
+    The plan must come from asking the destinations, not the state.
 
     Raises:
-        StateError: It cannot be written.
+        StateError: The state cannot be written.
     """
     state = context.state
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
@@ -33,11 +35,12 @@ def rebuild_state(plan: Plan, config: Config, context: Inquiry) -> Rebuilt:
     found = [adopt_kept_tag(change, state.get(str(change.destination)), mirrors[change.mirror], context=context) for change in kept]
     seen = [one for change in kept for one in summarize_referrers(change, mirrors[change.mirror], context=context)]
     state.put([record for record in found if record is not None], referrers=seen)
-    forgotten = state.remove(str(change.destination) for change in plan.changes if _is_contradicted(change, state))
-    return Rebuilt(len(kept), len(plan.changes) - len(kept), forgotten)
+    removed = state.remove(str(change.destination) for change in plan.changes if _is_contradicted(change, state))
+    return Rebuilt(len(kept), len(plan.changes) - len(kept), removed)
 
 
 def _is_contradicted(change: Change, state: StateStore) -> bool:
-    """Return whether a record tells of another digest than the destination does; of what is held the destination may not have been asked."""
+    """Return whether the destination serves another digest than recorded."""
+    # For a held tag, the destination may not have been asked.
     record = state.get(str(change.destination))
     return record is not None and change.action is not Action.HOLD and record.digest != change.destination_digest

@@ -1,4 +1,4 @@
-"""The command line: one file per command. The only room that prints, and the one that decides exit codes."""
+"""The command line: the only package that prints, and that decides exit codes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from imgsync.system.stdio import redirect_to_null
 from imgsync.text.redaction import Redaction
 
 _COMMANDS = {
-    "validate": "Check everything that needs no network.",
-    "login-check": "Tell who we are at each registry, and what we may do there.",
-    "plan": "Show what would change; change nothing.",
-    "apply": "Make the destinations serve what is declared.",
-    "show": "Print a saved plan or report again.",
-    "verify": "Ask whether the destinations really serve what is declared.",
-    "copy": "Copy one image or one repository, no file needed.",
-    "list": "List repositories or tags, to find out what to declare.",
-    "state": "Show, forget, carry or rebuild what is remembered.",
-    "init": "Make a new mirror repository, CI included.",
-    "schema": "Print a JSON schema of the configuration.",
-    "convert": "Turn the file of another tool into mirrors.d.",
-    "demo": "Show the main job on two registries of our own.",
+    "validate": "Check the configuration, without a network.",
+    "login-check": "Check credentials and permissions at each registry.",
+    "plan": "Show what would change, without changing anything.",
+    "apply": "Copy missing and outdated images to the destinations.",
+    "show": "Print a saved plan or report.",
+    "verify": "Check that the destinations serve what is declared.",
+    "copy": "Copy one image or repository, without a configuration.",
+    "list": "List the repositories or tags of a registry.",
+    "state": "Inspect, edit, move or rebuild the state.",
+    "init": "Create a mirror repository, CI included.",
+    "schema": "Print the JSON schema of the configuration.",
+    "convert": "Convert the configuration of another tool.",
+    "demo": "Run a demo on two built-in registries.",
 }
 _BUG_EXIT = 70
 _USAGE_EXIT = 3
@@ -37,7 +37,7 @@ def cli() -> None:
     """
     Mirror container images as declared in YAML: plan, review, apply.
 
-    PATH... is a folder or files, mirrors.d if left out. Exit codes: 0 done, 1 something failed or was refused, 2 changes are
+    PATH... is a folder or files; the default is mirrors.d. Exit codes: 0 done, 1 something failed or was refused, 2 changes are
     pending (plan --detailed-exitcode), 3 invalid configuration or usage, 70 a bug, 75 stopped with work left: run it again.
     """
 
@@ -52,26 +52,26 @@ def run(argv: list[str]) -> int:
         click.echo(error.format_message(), err=True)
         return _USAGE_EXIT
     except click.ClickException as error:
-        return _told(f"error: {error.format_message()}", hint="imgsync --help lists commands and options")
+        _print_message(f"error: {error.format_message()}", hint="imgsync --help lists commands and options")
+        return _USAGE_EXIT
     except click.Abort:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough: no more of it, and no complaint at exit.
+        # The reader, such as `head`, has closed the pipe: stop without an error.
         redirect_to_null(sys.stdout)
         return 0
-    except Exception as error:  # noqa: BLE001 - the last place: what is not ours is a bug, told as one
-        return _failed(error, redaction)
+    except Exception as error:  # noqa: BLE001 - the outermost handler: any other exception is a bug
+        return _print_error(error, redaction)
     return result if isinstance(result, int) else 0
 
 
-def _told(message: str, *, hint: str = "") -> int:
+def _print_message(message: str, *, hint: str) -> None:
     click.echo(message, err=True)
     if hint:
         click.echo(f"hint: {hint}", err=True)
-    return _USAGE_EXIT
 
 
-def _failed(error: Exception, redaction: Redaction) -> int:
+def _print_error(error: Exception, redaction: Redaction) -> int:
     from imgsync.errors import ConfigError, ImgsyncError
     from imgsync.text.sanitize import sanitize_lines, sanitize_short
 
@@ -81,8 +81,8 @@ def _failed(error: Exception, redaction: Redaction) -> int:
         print_config_errors(error.errors)
         return error.exit_code
     if isinstance(error, ImgsyncError):
-        _told(f"error: {sanitize_short(redaction.clean(error.message))}", hint=sanitize_short(redaction.clean(error.hint)))
+        _print_message(f"error: {sanitize_short(redaction.clean(error.message))}", hint=sanitize_short(redaction.clean(error.hint)))
         return error.exit_code
     click.echo(sanitize_lines(redaction.clean("".join(traceback.format_exception(error)))), err=True, nl=False)
-    click.echo("This is a bug in imgsync; please report it with the lines above.", err=True)
+    click.echo("This is a bug in imgsync. Please report it with the lines above.", err=True)
     return _BUG_EXIT

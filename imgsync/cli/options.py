@@ -1,4 +1,4 @@
-"""Options that commands share, each with its IMGSYNC_… variable, and what they amount to."""
+"""Options that commands share, each with its IMGSYNC_… variable."""
 
 from __future__ import annotations
 
@@ -12,23 +12,55 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_PATH = "mirrors.d"
 DEFAULT_STATE = ".imgsync/state"
+STATE_HELP = "Where to store the record of pushed images: a directory, or HOST/REPO:TAG in a registry."
+LOCK_TIMEOUT_HELP = "How long to wait if another run has locked the state."
+REGISTRIES_HELP = "Registry settings file: credentials, TLS, allow-list. Default: registries.yaml, if it exists."
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
-    """The options of every command that talks to registries; `state` is None where none is needed."""
+class CommonOptions:
+    """The options of every command that uses registries; `state` is None if it needs none."""
 
     registries: str | None
     state: str | None
-    lock_timeout_seconds: float
-    log_level: str | None
-    log_format: str
-    progress: bool
-    run_seconds: float | None
+    lock_timeout_seconds: float = 0.0
+    log_level: str | None = None
+    log_format: str = "auto"
+    progress: bool = True
+    run_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """The files that a run writes in addition to its output; None for none."""
+
+    html: str | None = None
+    metrics: str | None = None
+    junit: str | None = None
+
+    def __iter__(self) -> Iterator[str | None]:
+        """Yield the path of each."""
+        return iter((self.html, self.metrics, self.junit))
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """The options of `apply` and `copy`, apart from the common ones."""
+
+    output: str
+    refresh: bool
+    files: ReportFiles
+    heartbeat_seconds: float
+    grace_seconds: float
+    fail_fast: bool
+    max_changes: int | None
+    max_bytes: int | None
+    requeue: str | None
+    requeue_limit: int
 
 
 class Duration(click.ParamType[Any]):
-    """A duration such as 90s, 15m, 6h; seconds once parsed."""
+    """A duration such as 90s, 15m or 6h, parsed to seconds."""
 
     name = "DURATION"
 
@@ -45,7 +77,7 @@ class Duration(click.ParamType[Any]):
 
 
 class Size(click.ParamType[Any]):
-    """A size such as 512MiB; bytes once parsed."""
+    """A size such as 512MiB, parsed to bytes."""
 
     name = "SIZE"
 
@@ -62,63 +94,63 @@ class Size(click.ParamType[Any]):
 
 
 _RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--run-timeout", {"type": Duration(), "default": None, "help": "Stop in good order after this time, exit 75."}),
-    ("--no-progress", {"is_flag": True, "help": "No progress bars."}),
+    ("--run-timeout", {"type": Duration(), "default": None, "help": "Stop gracefully after this time and exit 75."}),
+    ("--no-progress", {"is_flag": True, "help": "Do not show progress bars."}),
     (
         "--log-format",
-        {"type": click.Choice(["auto", "json", "console"]), "default": "auto", "show_default": True, "help": "How the log on stderr is written."},
+        {"type": click.Choice(["auto", "json", "console"]), "default": "auto", "show_default": True, "help": "Format of the log on stderr."},
     ),
     (
         "--log-level",
         {
             "type": click.Choice(["debug", "info", "warning", "error"]),
             "default": None,
-            "help": "What the log on stderr tells. Default: info; on a terminal, where bars and report tell the rest, warning.",
+            "help": "Lowest level of the log on stderr. Default: warning on a terminal, which shows bars and a report, else info.",
         },
     ),
-    ("--lock-timeout", {"type": Duration(), "default": "0s", "show_default": True, "help": "How long to wait for another run's lock on the state."}),
+    ("--lock-timeout", {"type": Duration(), "default": "0s", "show_default": True, "help": LOCK_TIMEOUT_HELP}),
     (
         "--state",
         {
             "metavar": "DIR|oci://REF",
             "default": DEFAULT_STATE,
             "show_default": True,
-            "help": "Where is remembered what was pushed: a directory, or HOST/REPO:TAG in a registry.",
+            "help": STATE_HELP,
         },
     ),
 )
 
 
 def option(*names: str, **attributes: Any) -> Callable[[Function], Function]:
-    """Return click's option decorator with the variable IMGSYNC_NAME for `--name`."""
+    """Return the decorator of an option that IMGSYNC_NAME may also set."""
     long = next(name for name in names if name.startswith("--")).partition("/")[0]
     return click.option(*names, envvar="IMGSYNC_" + long.lstrip("-").replace("-", "_").upper(), show_envvar=False, **attributes)
 
 
 def paths_argument(function: Function) -> Function:
-    """Add PATH..., mirrors.d if left out."""
+    """Add the argument PATH..."""
     return click.argument("paths", nargs=-1, metavar="[PATH]...")(function)
 
 
 def config_options(function: Function) -> Function:
-    """Add the options that say what is configured."""
+    """Add the options that select the configuration."""
     for add in (
-        option("--only", multiple=True, metavar="NAME", help="Only mirrors whose name fits this glob; may be repeated."),
-        option("--registries", metavar="FILE", help="The trust: how registries are reached. Default: registries.yaml, if there is one."),
+        option("--only", multiple=True, metavar="NAME", help="Only mirrors whose name matches this glob; repeatable."),
+        option("--registries", metavar="FILE", help=REGISTRIES_HELP),
     ):
         function = add(function)
     return function
 
 
 def run_options(function: Function) -> Function:
-    """Add the options of commands that talk to registries."""
+    """Add the options of commands that use registries."""
     for name, attributes in _RUN_OPTIONS:
         function = option(name, **attributes)(function)
     return function
 
 
-def taken_run_options(function: Function) -> Function:
-    """Take the same options and leave them be, so that a command without a network can be given what its siblings are given."""
+def ignored_run_options(function: Function) -> Function:
+    """Accept the options of `run_options` and ignore them, so that commands can be exchanged in scripts."""
     for name, attributes in _RUN_OPTIONS:
         function = option(name, **attributes, hidden=True, expose_value=False)(function)
     return function
@@ -127,60 +159,31 @@ def taken_run_options(function: Function) -> Function:
 def apply_options(function: Function) -> Function:
     """Add the options of commands that copy."""
     for add in (
-        option("--grace", type=Duration(), default="5s", show_default=True, help="How long what runs may go on after a stop."),
-        option("--heartbeat", type=Duration(), default="60s", show_default=True, help="Log progress at least this often without a terminal."),
-        option("--junit", metavar="FILE", default=None, help="Write what came of each image as JUnit XML, for CI systems that show tests."),
-        option("--report", metavar="FILE", default=None, help="Write what came of each image as one HTML page."),
-        option("--metrics", metavar="FILE", default=None, help="Write the run's metrics as Prometheus' text, for node exporter's textfile collector."),
-        option("--max-bytes", type=Size(), default=None, help="Do nothing if the plan moves more than this, such as 50GiB."),
-        option("--max-changes", type=click.IntRange(min=0), default=None, help="Do nothing if the plan holds more changes than this."),
-        option("--fail-fast", is_flag=True, help="Start no further image once one failed."),
+        option("--grace", type=Duration(), default="5s", show_default=True, help="How long running copies may continue after a stop."),
+        option("--heartbeat", type=Duration(), default="60s", show_default=True, help="Without a terminal, log progress at least this often."),
+        option("--junit", metavar="FILE", default=None, help="Write a JUnit XML report, for CI systems that show test results."),
+        option("--report", metavar="FILE", default=None, help="Write an HTML report of the results."),
+        option("--metrics", metavar="FILE", default=None, help="Write Prometheus metrics, for the textfile collector of node exporter."),
+        option("--max-bytes", type=Size(), default=None, help="Do nothing if the plan transfers more than this, such as 50GiB."),
+        option("--max-changes", type=click.IntRange(min=0), default=None, help="Do nothing if the plan has more changes than this."),
+        option("--fail-fast", is_flag=True, help="Start no further image after the first failure."),
     ):
         function = add(function)
     return function
 
 
 def output_option(*forms: str) -> Callable[[Function], Function]:
-    """Return the decorator that adds -o with *forms*, the first by default."""
-    return option("-o", "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="How the result is written to stdout.")
+    """Return the decorator that adds -o; the first of *forms* is the default."""
+    return option("-o", "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="Format of the result on stdout.")
 
 
 def refresh_option(function: Function) -> Function:
     """Add --refresh."""
-    return option("--refresh", is_flag=True, help="Ask the registries instead of the state.")(function)
-
-
-@dataclass(frozen=True, slots=True)
-class ReportFiles:
-    """The files that a run writes besides its output; None for none."""
-
-    html: str | None = None
-    metrics: str | None = None
-    junit: str | None = None
-
-    def __iter__(self) -> Iterator[str | None]:
-        """Yield the path of each."""
-        return iter((self.html, self.metrics, self.junit))
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyOptions:
-    """The options of `apply` and `copy`, apart from those of every command."""
-
-    output: str
-    refresh: bool
-    files: ReportFiles
-    heartbeat_seconds: float
-    grace_seconds: float
-    fail_fast: bool
-    max_changes: int | None
-    max_bytes: int | None
-    requeue: str | None
-    requeue_limit: int
+    return option("--refresh", is_flag=True, help="Ask the destinations, not the state.")(function)
 
 
 def parse_apply_options(output: str, options: dict[str, Any]) -> ApplyOptions:
-    """Return the options of `apply_options`, as click parsed them."""
+    """Return the options of `apply_options` that click parsed."""
     return ApplyOptions(
         output=output,
         refresh=options["refresh"],
@@ -195,14 +198,14 @@ def parse_apply_options(output: str, options: dict[str, Any]) -> ApplyOptions:
     )
 
 
-def common_of(options: dict[str, Any]) -> Common:
-    """Take the shared options out of a command's *options*."""
-    return Common(
-        registries=options.pop("registries", None),
-        state=options.pop("state"),
-        lock_timeout_seconds=options.pop("lock_timeout"),
-        log_level=options.pop("log_level"),
-        log_format=options.pop("log_format"),
-        progress=not options.pop("no_progress"),
-        run_seconds=options.pop("run_timeout"),
+def parse_common_options(options: dict[str, Any]) -> CommonOptions:
+    """Return the common options that click parsed; commands may lack some of them."""
+    return CommonOptions(
+        registries=options.get("registries"),
+        state=options["state"],
+        lock_timeout_seconds=options.get("lock_timeout", 0.0),
+        log_level=options.get("log_level"),
+        log_format=options.get("log_format", "auto"),
+        progress=not options.get("no_progress", False),
+        run_seconds=options.get("run_timeout"),
     )

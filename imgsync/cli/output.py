@@ -1,4 +1,4 @@
-"""What a command writes: the result to stdout, all else to stderr, no secret in either."""
+"""Print the result of a command to stdout, without secrets."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ _COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x
 _SIGNS = re.compile(r"^  ([-+~?!x]) ", re.MULTILINE)
 
 
-def redaction() -> Redaction:
-    """Return what must not show in this run."""
+def get_redaction() -> Redaction:
+    """Return the secrets to hide in this run."""
     found = click.get_current_context().find_object(Redaction)
-    assert found is not None  # noqa: S101 - `cli.run` gives every command one
+    assert found is not None  # noqa: S101 - set by `cli.run`
     return found
 
 
-def say(text: str) -> None:
-    """Write a line to stdout."""
-    _write(f"{redaction().clean(text)}\n")
+def print_line(text: str) -> None:
+    """Print a line to stdout."""
+    _write(f"{get_redaction().clean(text)}\n")
 
 
-def say_table(text: str) -> None:
-    """Write *text*, lines ending in newlines, to stdout; on a terminal with colour on the signs that begin its lines."""
-    cleaned = redaction().clean(text)
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    _write(_SIGNS.sub(_coloured, cleaned) if coloured else cleaned)
+def print_table(text: str) -> None:
+    """Print the lines of *text* to stdout; on a terminal, colour the signs that they begin with."""
+    cleaned = get_redaction().clean(text)
+    has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    _write(_SIGNS.sub(_colour, cleaned) if has_colour else cleaned)
 
 
-def say_json(document: Any) -> None:
-    """Write *document* to stdout as JSON, indented for people on a terminal."""
+def print_json(document: Any) -> None:
+    """Print *document* to stdout as JSON, indented on a terminal."""
     from imgsync.documents.envelope import to_json
 
-    _write(f"{to_json(redaction().clean_values(document), indented=sys.stdout.isatty())}\n")
+    _write(f"{to_json(get_redaction().clean_values(document), indented=sys.stdout.isatty())}\n")
 
 
 def _write(text: str) -> None:
-    """Write to stdout; a reader that takes its time holds up nothing else, and one that is gone does not change what a command comes to."""
+    """Write to stdout: a slow reader does not block the run, and a closed pipe is not an error."""
     try:
         if "imgsync.concurrency.greenlets" not in sys.modules or is_writable(sys.stdout, len(text.encode(errors="replace"))):
-            _put(text)
+            _write_now(text)
         else:
             from imgsync.concurrency.native_thread import run_in_thread
 
-            run_in_thread(lambda: _put(text))
+            run_in_thread(lambda: _write_now(text))
     except BrokenPipeError:
         redirect_to_null(sys.stdout)
 
 
-def _put(text: str) -> None:
+def _write_now(text: str) -> None:
     click.echo(text, nl=False)
     sys.stdout.flush()
 
 
-def _coloured(sign: re.Match[str]) -> str:
+def _colour(sign: re.Match[str]) -> str:
     return f"  {click.style(sign[1], fg=_COLOURS[sign[1]], bold=True)} "

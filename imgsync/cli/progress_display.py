@@ -11,7 +11,7 @@ import click
 
 from imgsync.apply.listener import ProgressListener
 from imgsync.apply.report import Outcome
-from imgsync.cli.results import plan_json, print_plan
+from imgsync.cli.results import make_plan_document, print_plan
 from imgsync.cli.session import Session
 from imgsync.config.model import Config
 from imgsync.plan.model import Change, Plan
@@ -53,7 +53,7 @@ class PlanPrinter:
         """Print *plan*, unless stdout is for the report alone."""
         if self._output == "table" or self._limits.problem(plan):
             with self._display.pause(), self._command.scope(cleanup=False):
-                print_plan(plan, lambda: plan_json(plan, self._config, explain=False), output=self._output)
+                print_plan(plan, lambda: make_plan_document(plan, self._config, explain=False), output=self._output)
         self._display.on_plan(plan)
 
     def on_start(self, change: Change) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from imgsync.apply.report import Report
-from imgsync.cli.results import step_summary, write_file
+from imgsync.cli.results import add_step_summary, write_file
 from imgsync.cli.session import Session
 from imgsync.config.model import Config
 from imgsync.text.units import parse_timestamp
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def write_report_files(session: Session, config: Config, report: Report, *, exit_code: int, files: ReportFiles) -> None:
     """Write the report *files* that are asked for, and the CI step summary."""
-    step_summary(lambda: _markdown(report), log=session.log)
+    add_step_summary(lambda: _markdown(report), log=session.log)
     if files.html:
         from imgsync.render.report_html import render_report_html
 

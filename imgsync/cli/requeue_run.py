@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from imgsync.apply.end_of_run import record_end
 from imgsync.apply.report import Report, Result
-from imgsync.cli.output import redaction
+from imgsync.cli.output import get_redaction
 from imgsync.cli.session import STOPPED_EXIT, Session
 from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError
@@ -40,7 +40,7 @@ class Requeue:
             return self._fail(session, decision.reason)
         session.publish_state()
         try:
-            start_next(self.target, NextRun(decision.number, remaining=left, plan_id=report.plan_id), on_secret=redaction().hide)
+            start_next(self.target, NextRun(decision.number, remaining=left, plan_id=report.plan_id), on_secret=get_redaction().hide)
         except ImgsyncError as error:
             record_end(report, config, session.state, requeues=0, log=session.log)
             return self._fail(session, error.message, hint=error.hint)

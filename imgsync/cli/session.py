@@ -1,4 +1,4 @@
-"""What plan, apply, copy and the others need while they run: log, registries, state and a stop, opened and closed together."""
+"""The resources of one run: log, registries, state and stop, opened and closed together."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 
-import click
-
-from imgsync.cli.options import Common
-from imgsync.cli.output import redaction
-from imgsync.cli.state_backend import state_at
+from imgsync.cli.environment_warnings import warn_of_environment
+from imgsync.cli.options import CommonOptions
+from imgsync.cli.output import get_redaction
+from imgsync.cli.state_backend import open_backend
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.concurrency.signals import handle_signals
@@ -35,30 +34,30 @@ from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
 
 STOPPED_EXIT = 75
-CUT_EXIT = 130
-_PROXY_VARIABLES = tuple(name for lower in ("https_proxy", "http_proxy", "all_proxy") for name in (lower.upper(), lower))
+CANCELLED_EXIT = 130
+_GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """
-    One run's surroundings, `began` a moment of the monotonic clock.
+    The resources of one run.
 
-    `publish_state` puts what is remembered where others find it, now rather than in the end; `throttles` counts the answers that asked us to
-    wait, by registry.
+    `began` is a moment of the monotonic clock. `throttles` counts the rate-limit responses by registry. `publish_state` pushes the
+    state to its registry, if it is kept in one, before the session ends.
     """
 
     registries: Registries
     state: StateStore
     log: Logger
     stop: Stop
-    common: Common
+    common: CommonOptions
     throttles: dict[str, int]
     began: float
     publish_state: Callable[[], object]
 
     def inquiry(self, *, refresh: bool, strict: bool = True) -> Inquiry:
-        """Return what a plan made now asks with; unless *strict*, a destination that wants a login we do not have is not compared."""
+        """Return the context of a plan; unless *strict*, a destination that requires a login is not compared."""
         manifests = ManifestCache()
         referrers = ReferrerReader(manifests)
         return Inquiry(
@@ -76,95 +75,88 @@ class Session:
         )
 
     def stop_in_time(self) -> None:
-        """Ask for a stop once `--run-timeout` is over."""
+        """Request a stop when the time of `--run-timeout` is up."""
         if self.common.run_seconds is not None:
             spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up", grace_seconds=0.0))
 
 
 @contextlib.contextmanager
-def open_session(trust: RegistriesConfig, common: Common, *, read_only: bool) -> Iterator[Session]:
+def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only: bool, grace_seconds: float = _GRACE_SECONDS) -> Iterator[Session]:
     """
-    Give a session; a first signal asks it to stop in good order, a second ends the process at once.
+    Open a session with the registry *settings*.
+
+    The first signal requests a stop, and running copies get *grace_seconds*; the second ends the process at once.
 
     Raises:
-        LockedError: Another run holds the state.
-        StateError: The state cannot be had, or not be pushed in the end.
+        LockedError: Another run has locked the state.
+        StateError: The state cannot be read, or cannot be pushed at the end.
     """
     began = time.monotonic()
-    hidden = redaction()
-    hidden.hide(entry.credentials.password.reveal() for entry in trust.by_host.values() if entry.credentials is not None)
     stream = LogStream()
-    log = configure_logging(level=common.log_level, form=common.log_format, stream=stream, redaction=hidden)
-    stream.on_dropped = lambda lines: log.warning("log.dropped", lines=lines)
+    log = _configure_log(settings, common, stream)
     stop = Stop()
-    # Found out now: click knows the command it runs by the greenlet that runs it, and signals come in another.
-    grace_seconds = _grace()
-    undo = handle_signals(lambda: _first_signal(stop, log, grace_seconds), _second_signal)
+    restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), _exit_now)
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
-        with Registries(
-            trust,
-            environ=os.environ,
-            pushes=not read_only,
-            on_retry=lambda details: _note_retry(log, throttles, details),
-            on_secret=hidden.hide,
-            on_warning=lambda text: log.warning("credentials.unread", reason=text),
-            on_registry_warning=lambda registry, text: log.warning("registry.warned", registry=registry, reason=text),
-        ) as registries:
-            if ignored := _ignored_proxy(trust):
-                log.warning(
-                    "proxy.ignored", reason=f"{ignored} is set but not used; name the proxy in registries.yaml, for each registry behind it (`proxy: URL`)"
-                )
-            for path in registries.exposed:
-                log.warning("credentials.exposed", path=path, hint=f"everybody on this machine may read the logins in it, or change them: chmod 600 {path}")
-            if os.environ.get("SSLKEYLOGFILE"):
-                log.warning("keylog.ignored", reason="SSLKEYLOGFILE is set but not used: the keys of TLS would open every login that was sent")
-            opened = state_at(
-                common.state,
-                registries,
-                thread=thread,
-                lock_timeout_seconds=common.lock_timeout_seconds,
-                log=log,
-                stop=stop,
-                read_only=read_only,
+        with _open_registries(settings, log, throttles, pushes=not read_only) as registries:
+            warn_of_environment(settings, registries, log)
+            backend = open_backend(
+                common.state, registries, thread=thread, lock_timeout_seconds=common.lock_timeout_seconds, log=log, stop=stop, read_only=read_only
             )
-            with opened as place:
-                yield Session(registries, place.store, log, stop, common, throttles, began, place.publish)
+            with backend as opened:
+                yield Session(registries, opened.store, log, stop, common, throttles, began, opened.publish)
     finally:
-        # While signals are still heard: whoever reads the log may take as long as they like.
+        # Before the signals are restored: a slow reader of stderr must not make the process deaf to Ctrl-C.
         stream.wait_until_drained()
-        undo()
+        restore_signals()
         thread.close()
 
 
-def _ignored_proxy(trust: RegistriesConfig) -> str:
-    """Return the name of a variable that asks for a proxy where the trust names none: an environment is too easily somebody else's."""
-    if any(entry.proxy for entry in trust.by_host.values()):
-        return ""
-    return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "")
+def _configure_log(settings: RegistriesConfig, common: CommonOptions, stream: LogStream) -> Logger:
+    hidden = get_redaction()
+    hidden.hide(entry.credentials.password.reveal() for entry in settings.by_host.values() if entry.credentials is not None)
+    log: Logger = configure_logging(level=common.log_level, form=common.log_format, stream=stream, redaction=hidden)
+
+    def warn_dropped(lines: int) -> None:
+        log.warning("log.dropped", lines=lines)
+
+    stream.on_dropped = warn_dropped
+    return log
 
 
-def _first_signal(stop: Stop, log: Logger, grace_seconds: float) -> None:
-    stop.request("a signal asked for it", grace_seconds=grace_seconds, interrupted=True)
-    log.warning("run.stopping", reason="a signal asked for it; a second one cuts")
+def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[str, int], *, pushes: bool) -> Registries:
+    def warn_unread(text: str) -> None:
+        log.warning("credentials.unread", reason=text)
+
+    def pass_on_warning(registry: str, text: str) -> None:
+        log.warning("registry.warned", registry=registry, reason=text)
+
+    return Registries(
+        settings,
+        environ=os.environ,
+        pushes=pushes,
+        on_retry=lambda details: _log_retry(log, throttles, details),
+        on_secret=get_redaction().hide,
+        on_warning=warn_unread,
+        on_registry_warning=pass_on_warning,
+    )
 
 
-def _grace() -> float:
-    context = click.get_current_context(silent=True)
-    grace = context.params.get("grace") if context is not None else None
-    return grace if isinstance(grace, float) else 5.0
+def _stop_gracefully(stop: Stop, log: Logger, grace_seconds: float) -> None:
+    stop.request("interrupted", grace_seconds=grace_seconds, interrupted=True)
+    log.warning("run.stopping", reason="interrupted; press Ctrl-C again to stop now")
 
 
-def _second_signal() -> NoReturn:
-    # At once: whatever still runs holds nothing that the next run cannot find out by itself, and what is written was flushed, unless nobody reads it.
-    os._exit(CUT_EXIT)
+def _exit_now() -> NoReturn:
+    # Without cleaning up: the state is written as the run goes, and the next run finds out the rest.
+    os._exit(CANCELLED_EXIT)
 
 
-def _note_retry(log: Logger, throttles: dict[str, int], details: RetryDetails) -> None:
+def _log_retry(log: Logger, throttles: dict[str, int], details: RetryDetails) -> None:
     throttled = isinstance(details.error, RateLimitedError)
-    if throttled:
-        registry = details.error.reference.partition("/")[0] if isinstance(details.error, RateLimitedError) else ""
+    if isinstance(details.error, RateLimitedError):
+        registry = details.error.reference.partition("/")[0]
         throttles[registry] = throttles.get(registry, 0) + 1
     log.warning(
         "registry.throttled" if throttled else "request.retried",

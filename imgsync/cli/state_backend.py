@@ -1,4 +1,4 @@
-"""Where a run's state is: in a directory, or in a registry with a directory that keeps safe what is not there yet."""
+"""Open the state: in a directory, or in a registry with a directory as its cache."""
 
 from __future__ import annotations
 
@@ -19,90 +19,104 @@ if TYPE_CHECKING:
     from imgsync.oci.spec.reference import Reference
     from imgsync.state.remote.sync import RemoteState
 
-# The state is one small thing that all else waits for: a busy registry is asked again soon.
+# The state is small and everything waits for it, so we retry sooner than for an image.
 _FIRST_PAUSE_SECONDS = 1.0
 
 
-def _nothing() -> None:
-    """A directory is where others look for it."""
+def _publish_nothing() -> None:
+    """Do nothing: a state in a directory is already where others read it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An open state, and what puts it where others find it before the run ends."""
+class OpenState:
+    """An open state; `publish` pushes it to its registry before the run ends."""
 
     store: StateStore
-    publish: Callable[[], object] = _nothing
+    publish: Callable[[], object] = _publish_nothing
 
 
 @contextmanager
-def state_at(
-    place: str | None, registries: Registries, *, thread: NativeThread, lock_timeout_seconds: float, log: Logger, stop: Stop, read_only: bool
-) -> Iterator[Place]:
+def open_backend(
+    location: str | None, registries: Registries, *, thread: NativeThread, lock_timeout_seconds: float, log: Logger, stop: Stop, read_only: bool
+) -> Iterator[OpenState]:
     """
-    Give the state at *place*, a directory or `oci://HOST/REPOSITORY:TAG`, locked unless *read_only*.
+    Open the state at *location*, locked unless *read_only*.
 
-    One in a registry is pulled first, and pushed in the end, also after a failure; *read_only* pulls into memory and writes nothing. None is an
-    empty state, for who needs none.
+    A state in a registry is pulled first, and pushed at the end, even after a failure. With *read_only* it is pulled into memory.
+
+    Args:
+        location: A directory, `oci://HOST/REPOSITORY:TAG`, or None for an empty state in memory.
+        registries: Makes the client of the registry.
+        thread: Runs the database.
+        lock_timeout_seconds: How long to wait for another run's lock.
+        log: Receives warnings.
+        stop: Ends the waiting.
+        read_only: Whether nothing is written.
 
     Raises:
-        LockedError: Another run holds the directory.
-        StateError: The state cannot be had, or not be pushed; what there was to push is kept in the directory.
-        UsageError: *place* is neither.
+        LockedError: Another run has locked the directory.
+        StateError: The state cannot be read or pushed; what could not be pushed stays in the directory.
+        UsageError: The location is invalid.
     """
 
     def warn(text: str) -> None:
         log.warning("state.degraded", reason=text)
 
-    def opened(directory: str) -> AbstractContextManager[StateStore]:
+    def open_directory(directory: str) -> AbstractContextManager[StateStore]:
         return open_state(
             directory, thread=thread, lock_timeout_seconds=lock_timeout_seconds, on_warning=warn, read_only=read_only, check=stop.raise_if_requested
         )
 
-    if place is None:
-        yield Place(StateStore(None, thread, on_warning=warn))
+    if location is None:
+        yield OpenState(StateStore(None, thread, on_warning=warn))
         return
-    # Imported now, as most states are in a directory.
+    # Imported now: most states are in a directory.
     from imgsync.state.remote.reference import get_local_directory, is_remote, parse_remote
 
-    if not is_remote(place):
-        with opened(place) as store:
-            yield Place(store)
+    if not is_remote(location):
+        with open_directory(location) as store:
+            yield OpenState(store)
         return
-    reference = parse_remote(place)
+    reference = parse_remote(location)
     directory = get_local_directory(reference)
-    with opened(directory) as store:
-        remote = remote_state(reference, registries, store, directory=directory, log=log)
+    with open_directory(directory) as store:
+        remote = make_remote_state(reference, registries, store, directory=directory, log=log)
         remote.pull(check=stop.raise_if_requested)
-        try:
-            yield Place(store, remote.push)
-        except ImgsyncError:
-            if not read_only:
-                _push_after_failure(remote, log)
-            raise
-        if not read_only:
-            remote.push()
+        with _push_at_end(remote, log, read_only=read_only):
+            yield OpenState(store, remote.push)
 
 
-def remote_state(reference: Reference, registries: Registries, store: StateStore, *, directory: str, log: Logger) -> RemoteState:
-    """Return the state at *reference*, to be kept together with *store*, which lies in *directory*."""
+def make_remote_state(reference: Reference, registries: Registries, store: StateStore, *, directory: str, log: Logger) -> RemoteState:
+    """Return the state at *reference*, synchronized with *store* in *directory*."""
     from imgsync.state.remote.sync import RemoteState
 
-    # Whatever asks the run to stop: what it did has to be remembered.
+    # Without the stop's check: a run that was stopped must still push what it did.
     retry_policy = RetryPolicy(interval_seconds=_FIRST_PAUSE_SECONDS, on_retry=registries.on_retry)
     client = registries.client(reference.repository.registry, "destination", retry_policy)
     path = reference.repository.path
     return RemoteState(client, reference, store, directory=directory, make_repository=lambda: registries.make_repository(client, path), log=log)
 
 
+@contextmanager
+def _push_at_end(remote: RemoteState, log: Logger, *, read_only: bool) -> Iterator[None]:
+    """Push the state after the block; if the block failed, log a failed push and raise the block's error."""
+    try:
+        yield
+    except ImgsyncError:
+        if not read_only:
+            _push_after_failure(remote, log)
+        raise
+    if not read_only:
+        remote.push()
+
+
 def _push_after_failure(remote: RemoteState, log: Logger) -> None:
-    """Push all the same; that the run failed is the news, not that this does too."""
-    failure = _failure_to_push(remote)
+    failure = _try_push(remote)
     if failure is not None:
         log.error("state.unpushed", error=failure.message, hint=failure.hint)
 
 
-def _failure_to_push(remote: RemoteState) -> ImgsyncError | None:
+def _try_push(remote: RemoteState) -> ImgsyncError | None:
     try:
         remote.push()
     except ImgsyncError as error:

@@ -1,4 +1,4 @@
-"""What the commands of `imgsync state` share: their options, and the state that these name."""
+"""Options of the `imgsync state` commands, and the state that they open."""
 
 from __future__ import annotations
 
@@ -9,37 +9,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_STATE, Common, Duration, option
+from imgsync.cli.options import DEFAULT_STATE, LOCK_TIMEOUT_HELP, REGISTRIES_HELP, STATE_HELP, CommonOptions, Duration, option
 
 if TYPE_CHECKING:
     from imgsync.cli.session import Session
     from imgsync.state import StateStore
 
-state_option = option(
-    "--state", metavar="DIR|oci://REF", default=DEFAULT_STATE, show_default=True, help="Where is remembered what was pushed: a directory, or HOST/REPO:TAG."
-)
-directory_option = option("--state", metavar="DIR", default=DEFAULT_STATE, show_default=True, help="The directory in which is remembered what was pushed.")
-registries_option = option("--registries", metavar="FILE", help="The trust: how registries are reached. Default: registries.yaml, if there is one.")
-lock_option = option("--lock-timeout", type=Duration(), default="0s", show_default=True, help="How long to wait for another run's lock on the state.")
+state_option = option("--state", metavar="DIR|oci://REF", default=DEFAULT_STATE, show_default=True, help=STATE_HELP)
+directory_option = option("--state", metavar="DIR", default=DEFAULT_STATE, show_default=True, help="The directory with the record of pushed images.")
+registries_option = option("--registries", metavar="FILE", help=REGISTRIES_HELP)
+lock_option = option("--lock-timeout", type=Duration(), default="0s", show_default=True, help=LOCK_TIMEOUT_HELP)
 
 
 def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of the log on stderr."""
     for add in (
-        option("--log-format", type=click.Choice(["auto", "json", "console"]), default="auto", show_default=True, help="How the log on stderr is written."),
-        option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default=None, help="What the log on stderr tells."),
+        option("--log-format", type=click.Choice(["auto", "json", "console"]), default="auto", show_default=True, help="Format of the log on stderr."),
+        option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default=None, help="Lowest level of the log on stderr."),
     ):
         function = add(function)
     return function
 
 
 @contextmanager
-def opened_state(state: str, registries: str | None, *, read_only: bool, lock_timeout: float = 0.0) -> Iterator[StateStore]:
-    """Give the *state*, of a directory or of a registry that *registries* tells how to reach."""
+def open_store(common: CommonOptions, *, read_only: bool) -> Iterator[StateStore]:
+    """Open the state of *common*, in a directory or a registry."""
     from imgsync.state.remote.reference import is_remote
 
-    if is_remote(state):
-        with opened_session(state, registries, read_only=read_only, lock_timeout=lock_timeout) as session:
+    location = common.state or ""
+    if is_remote(location):
+        with open_state_session(common, read_only=read_only) as session:
             yield session.state
         return
     from imgsync.concurrency.native_thread import NativeThread
@@ -47,22 +46,21 @@ def opened_state(state: str, registries: str | None, *, read_only: bool, lock_ti
 
     thread = NativeThread()
     try:
-        with open_state(
-            state, thread=thread, lock_timeout_seconds=lock_timeout, on_warning=lambda text: click.echo(f"warning: {text}", err=True), read_only=read_only
-        ) as store:
+        with open_state(location, thread=thread, lock_timeout_seconds=common.lock_timeout_seconds, on_warning=_print_warning, read_only=read_only) as store:
             yield store
     finally:
         thread.close()
 
 
 @contextmanager
-def opened_session(
-    state: str, registries: str | None, *, read_only: bool, lock_timeout: float, log_level: str | None = None, log_format: str = "auto"
-) -> Iterator[Session]:
-    """Give a session with no configuration but the trust."""
+def open_state_session(common: CommonOptions, *, read_only: bool) -> Iterator[Session]:
+    """Open a session with registry settings, but without mirrors."""
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_registries
 
-    common = Common(registries, state, lock_timeout, log_level, log_format, progress=False, run_seconds=None)
-    with open_session(load_registries(registries, os.environ), common, read_only=read_only) as session:
+    with open_session(load_registries(common.registries, os.environ), common, read_only=read_only) as session:
         yield session
+
+
+def _print_warning(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)

@@ -24,9 +24,9 @@ class SafetyLimits:
     def problem(self, plan: Plan) -> str:
         """Return which limit *plan* exceeds, in words; "" if none."""
         if self.changes is not None and len(plan.pending) > self.changes:
-            return f"the plan holds {len(plan.pending)} changes, more than --max-changes {self.changes}"
+            return f"the plan has {len(plan.pending)} changes, more than --max-changes {self.changes}"
         if self.size_bytes is not None and plan.transfer_bytes > self.size_bytes:
-            return f"the plan moves {format_bytes(plan.transfer_bytes)}, more than --max-bytes {format_bytes(self.size_bytes)}"
+            return f"the plan transfers {format_bytes(plan.transfer_bytes)}, more than --max-bytes {format_bytes(self.size_bytes)}"
         return ""
 
     def raise_if_unsafe(self, plan: Plan) -> None:

@@ -271,7 +271,7 @@ def test_copy_needs_no_file(registry, second_registry, name, write, imgsync):
     assert imgsync("list", f"{registry}/{name}/app").stdout == "1\n"
     assert imgsync("list", f"{registry}/{name}").stdout == f"{registry}/{name}/app\n"
     assert imgsync("state", "list").stdout == f"{second_registry}/{name}/other:one\n"
-    assert imgsync("state", "remove", f"{second_registry}/**").stdout == "Forgot 1 destination.\n"
+    assert imgsync("state", "remove", f"{second_registry}/**").stdout == "Removed 1 record.\n"
 
 
 def test_copy_by_digest_pins_the_source(registry, second_registry, name, write, imgsync):

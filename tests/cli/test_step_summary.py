@@ -55,7 +55,7 @@ def test_a_full_summary_is_left_as_it_is(declared, imgsync, workplace):
     assert ran.code == 0
     assert summary.stat().st_size == 900 << 10
     (line,) = ran.events("summary.unwritten")
-    assert (line["level"], "larger than GitHub shows" in line["reason"]) == ("warning", True)
+    assert (line["level"], "exceed what GitHub shows" in line["reason"]) == ("warning", True)
 
 
 @pytest.mark.parametrize("place", [".", "missing/summary.md"])

@@ -177,8 +177,8 @@ def test_missing_writes_only_what_is_absent(workplace):
     second = workplace.run("init", "--missing")
 
     assert first.code == second.code == 0
-    assert "Left as it is: README.md" in first.stdout
-    assert "Created in .:\n  requirements.txt\nLeft as they are: " in second.stdout
+    assert "Already there, unchanged: README.md" in first.stdout
+    assert "Created in .:\n  requirements.txt\nAlready there, unchanged: " in second.stdout
     assert (workplace.folder / "README.md").read_text() == "ours\n"
     assert files_in(workplace.folder) == set(CHECKS)
 

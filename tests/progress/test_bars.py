@@ -103,6 +103,6 @@ def test_who_saves_a_plan_is_told_how_to_apply_it(declared, workplace):
     code, out, err = on_terminal(workplace, "plan", "--out", "my plan.json")
 
     assert code == 0
-    assert "Saved to my plan.json. Apply exactly this with: imgsync apply --plan 'my plan.json'\r\n" in err
+    assert "Saved to my plan.json. Apply it with: imgsync apply --plan 'my plan.json'\r\n" in err
     assert "Saved" not in out
     assert (workplace.folder / "my plan.json").exists()

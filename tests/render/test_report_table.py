@@ -19,16 +19,14 @@ def test_report_says_what_failed_first_and_what_is_left():
     """Failures with their hint, then the sums; the document carries the plan's errors too."""
     failed = Outcome(change(), Result.FAILED, error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4)
     copied = Outcome(change(tag="2"), Result.COPIED, digest=DIGEST, crc32="00c0ffee", bytes_copied=5, blobs_copied=1)
-    report = Report(
-        "abcd1234", (failed, copied, Outcome(change(tag="3"), Result.REMAINING)), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "a signal asked for it"
-    )
+    report = Report("abcd1234", (failed, copied, Outcome(change(tag="3"), Result.REMAINING)), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "interrupted")
 
     shown = render_report_table(report)
     document = report_document(report)
 
     assert shown.splitlines()[0].startswith("  x s.io/app:1 → r.io/m/app:1   failed   push blob")
     assert "Copied 1 image (1 blob, 5 B)" in shown
-    assert "Stopped (a signal asked for it): 1 left. Run it again to continue." in shown
+    assert "Stopped (interrupted): 1 left. Run it again to continue." in shown
     assert "1 failed, 1 could not be planned." in shown
     assert document["outcomes"][0]["error"] == "push blob r.io/m/app (destination): 507 (free some space)"
     assert document["summary"]["failed"] == 1

@@ -173,7 +173,7 @@ def test_run_that_somebody_stopped_is_not_requeued(registry, name, declare, star
     assert ran.code == 75, ran.stderr
     assert (ran.json["summary"]["copied"], ran.json["summary"]["remaining"]) == (1, 1)
     assert service.asked == []
-    assert "a signal asked for it" in ran.events("run.not_requeued")[0]["reason"]
+    assert "interrupted" in ran.events("run.not_requeued")[0]["reason"]
     assert requeues() == 0
 
 

@@ -1,4 +1,4 @@
-"""`imgsync apply`: make the destinations serve what is declared."""
+"""`imgsync apply`: copy what is missing or outdated."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 from imgsync.cli.options import (
     DEFAULT_PATH,
     apply_options,
-    common_of,
     config_options,
     option,
     output_option,
     parse_apply_options,
+    parse_common_options,
     paths_argument,
     refresh_option,
     run_options,
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 @click.command("apply")
 @paths_argument
 @output_option("table", "json", "markdown")
-@option("--plan", "plan_file", metavar="FILE", default=None, help="Apply exactly this plan, saved by `plan --out`.")
+@option("--plan", "plan_file", metavar="FILE", default=None, help="Apply exactly this plan, which `plan --out` saved.")
 @refresh_option
 @apply_options
 @option(
     "--requeue",
     metavar="TARGET",
     default=None,
-    help="When work is left, start the next run: github, gitlab, travis, the URL of a webhook, or a command.",
+    help="If work is left, start the next run: github, gitlab, travis, the URL of a webhook, or a command.",
 )
-@option("--requeue-limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many runs in a row may be started so.")
+@option("--requeue-limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum consecutive requeued runs.")
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_file: str | None, **options: Any) -> int:
-    """Plan, then copy what is missing or has moved, by digest; delete what is pruned."""
-    common = common_of(options)
+    """Plan, then copy missing and changed images by digest, and delete pruned tags."""
+    common = parse_common_options(options)
     apply = parse_apply_options(output, options)
     from imgsync.cli.apply_run import run_apply
     from imgsync.cli.session import open_session
@@ -52,18 +52,18 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_fil
     saved = None
     if plan_file is not None:
         saved, config = _read_plan(plan_file, config, refresh=apply.refresh)
-    with open_session(config.registries, common, read_only=False) as session:
+    with open_session(config.registries, common, read_only=False, grace_seconds=apply.grace_seconds) as session:
         return run_apply(session, config, apply, saved=saved)
 
 
 def _read_plan(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
-    """Return the plan in the file *path*, and of *config* what the plan was made for."""
+    """Return the plan in the file *path*, and the part of *config* that it was made for."""
     from imgsync.documents.envelope import read_document
     from imgsync.documents.plan import check_compared, check_made_for, plan_of
     from imgsync.errors import UsageError
 
     if refresh:
-        raise UsageError("--refresh asks anew what a saved plan has decided already", hint="leave out one of --plan and --refresh")
+        raise UsageError("--refresh has no effect on a saved plan", hint="remove --plan or --refresh")
     document = read_document(path)
     plan = plan_of(document, name=path)
     check_compared(plan, name=path)

@@ -1,54 +1,54 @@
-"""`imgsync convert`: the files of other tools become ours."""
+"""`imgsync convert`: convert the configuration of another tool."""
 
 from __future__ import annotations
 
 import click
 
 from imgsync.cli.options import option
-from imgsync.cli.output import redaction, say
+from imgsync.cli.output import get_redaction, print_line
 
 _FORMATS = ("regsync", "skopeo-sync", "image-syncer", "dregsy")
 
 
 @click.command("convert")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@option("--from", "source_format", type=click.Choice(_FORMATS), default=None, help="The format of FILE. Default: told from what stands in it.")
-@option("--destination", metavar="REGISTRY/NAMESPACE", default="", help="Where to: for `skopeo sync`, whose files do not say it.")
-@option("--scoped", is_flag=True, help="Whole source paths below the destination, as `skopeo sync --scoped` has them.")
-# Not by `option`: IMGSYNC_OUTPUT is the form (table, json) of what other commands print.
+@option("--from", "source_format", type=click.Choice(_FORMATS), default=None, help="The format of FILE. Default: detected from its content.")
+@option("--destination", metavar="REGISTRY/NAMESPACE", default="", help="The destination, for `skopeo sync`, whose files do not name one.")
+@option("--scoped", is_flag=True, help="Keep the full source path below the destination, like `skopeo sync --scoped`.")
+# Not with `option`: IMGSYNC_OUTPUT is the format (table, json) of other commands.
 @click.option(
     "--output",
     envvar="IMGSYNC_CONVERT_OUTPUT",
     metavar="DIR",
     default=None,
-    help="Write DIR/mirrors.d/FORMAT.yaml and DIR/registries.yaml, never over an existing file.",
+    help="Write DIR/mirrors.d/FORMAT.yaml and DIR/registries.yaml; existing files are never overwritten.",
 )
 def command(files: tuple[str, ...], source_format: str | None, destination: str, scoped: bool, output: str | None) -> int:
     """
-    Turn a file of regsync, skopeo sync, image-syncer or dregsy into mirrors.d.
+    Convert a file of regsync, skopeo sync, image-syncer or dregsy to mirrors.d.
 
-    FILE is one file; of image-syncer also the two that belong together, logins and images, in any order. What cannot be carried over
-    is said on stderr, line by line. A file that is not understood gives faults, no output, and exit code 3.
-    Credentials are never copied: registries.yaml names variables instead.
+    FILE is one file; for image-syncer it may be two, logins and images, in any order. Lines that cannot be converted are listed on
+    stderr. An invalid file is an error: no output, exit code 3. Credentials are never copied: registries.yaml names variables instead.
     """
     from imgsync.convert.formats import convert_files
     from imgsync.convert.model import Options
     from imgsync.convert.output import write_files
     from imgsync.convert.writer import mirrors_text, registries_text
     from imgsync.text.sanitize import sanitize_short
+    from imgsync.text.units import format_count
 
     found = convert_files(files, source_format=source_format or "", options=Options(destination, scoped))
     written = write_files(found, output) if output is not None else ()
     for remark in found.remarks:
-        click.echo(redaction().clean(sanitize_short(str(remark))), err=True)
+        click.echo(get_redaction().clean(sanitize_short(str(remark))), err=True)
     registries = registries_text(found)
     if written:
         for path in written:
-            say(path)
+            print_line(path)
     else:
         click.echo(mirrors_text(found), nl=False)
         if registries:
-            click.echo(f"registries.yaml has to hold (--output DIR writes it):\n{registries}", nl=False, err=True)
+            click.echo(f"registries.yaml must contain (--output DIR writes it):\n{registries}", nl=False, err=True)
     if found.lost:
-        click.echo(f"{found.lost} {'line is' if found.lost == 1 else 'lines are'} not carried over, as said above.", err=True)
+        click.echo(f"{format_count(found.lost, 'line')} not carried over, see above.", err=True)
     return 0

@@ -1,4 +1,4 @@
-"""`imgsync copy`: one image or one repository, no file needed."""
+"""`imgsync copy`: copy one image or repository, without a configuration."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 import click
 
-from imgsync.cli.options import apply_options, common_of, option, output_option, parse_apply_options, refresh_option, run_options
+from imgsync.cli.options import REGISTRIES_HELP, apply_options, option, output_option, parse_apply_options, parse_common_options, refresh_option, run_options
 
 
 @click.command("copy")
 @click.argument("source")
 @click.argument("destination")
-@option("--platform", multiple=True, metavar="OS/ARCH", help="Only this platform of an index; may be repeated.")
-@option("--registries", metavar="FILE", help="The trust: how registries are reached. Default: registries.yaml, if there is one.")
+@option("--platform", multiple=True, metavar="OS/ARCH", help="Only this platform of a multi-platform image; repeatable.")
+@option("--registries", metavar="FILE", help=REGISTRIES_HELP)
 @output_option("table", "json", "markdown")
 @refresh_option
 @apply_options
 @run_options
 def command(source: str, destination: str, platform: tuple[str, ...], output: str, **options: Any) -> int:
-    """Copy the image SOURCE (or, without a tag, the whole repository) to DESTINATION."""
-    common = common_of(options)
+    """Copy the image SOURCE to DESTINATION; without a tag, copy the whole repository."""
+    common = parse_common_options(options)
     apply = parse_apply_options(output, options)
     from imgsync.cli.apply_run import run_apply
     from imgsync.cli.session import open_session
@@ -29,5 +29,5 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
     from imgsync.config.load import load_registries
 
     config = copy_config(source, destination, registries=load_registries(common.registries, os.environ), platforms=platform)
-    with open_session(config.registries, common, read_only=False) as session:
+    with open_session(config.registries, common, read_only=False, grace_seconds=apply.grace_seconds) as session:
         return run_apply(session, config, apply)

@@ -1,4 +1,4 @@
-"""`imgsync demo`: the main job from nothing."""
+"""`imgsync demo`: run a demo on two built-in registries."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from imgsync.cli.options import option
 
 
 @click.command("demo")
-@option("--directory", metavar="DIR", default=None, help="Keep the demo's files here. Default: a temporary folder, removed at the end.")
+@option("--directory", metavar="DIR", default=None, help="Keep the files here. Default: a temporary directory, removed at the end.")
 def command(directory: str | None) -> int:
-    """Show validate, plan and apply on two embedded registries on loopback; it ends by itself."""
+    """Run validate, plan and apply on two built-in registries on loopback."""
     from imgsync.demo.walkthrough import run_demo
 
     return run_demo(directory, echo=click.echo)

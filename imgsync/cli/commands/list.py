@@ -1,4 +1,4 @@
-"""`imgsync list`: what there is to declare."""
+"""`imgsync list`: list the repositories or tags of a registry."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 import click
 
-from imgsync.cli.options import common_of, option, output_option, run_options
-from imgsync.cli.output import say, say_json
+from imgsync.cli.options import REGISTRIES_HELP, option, output_option, parse_common_options, run_options
+from imgsync.cli.output import print_json, print_line
 
 
 @click.command("list")
 @click.argument("what", metavar="REGISTRY[/NAMESPACE|/REPOSITORY]")
-@option("--registries", metavar="FILE", help="The trust: how registries are reached. Default: registries.yaml, if there is one.")
+@option("--registries", metavar="FILE", help=REGISTRIES_HELP)
 @output_option("table", "json")
 @run_options
 def command(what: str, output: str, **options: Any) -> int:
     """List the repositories of a registry or namespace, or the tags of a repository, one per line."""
-    common = replace(common_of(options), state=None)
+    common = replace(parse_common_options(options), state=None)
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_registries
     from imgsync.plan.names import list_names
@@ -28,8 +28,8 @@ def command(what: str, output: str, **options: Any) -> int:
         session.stop_in_time()
         found = list_names(what, session.registries, check=session.stop.raise_if_requested)
     if output == "json":
-        say_json({found.kind: list(found.names)})
+        print_json({found.kind: list(found.names)})
     else:
         for name in found.names:
-            say(name)
+            print_line(name)
     return 0

@@ -1,4 +1,4 @@
-"""`imgsync login-check`: who we are at each registry of the configuration, and what we may do there. It changes nothing."""
+"""`imgsync login-check`: check credentials and permissions at each registry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, output_option, paths_argument, run_options
+from imgsync.cli.options import DEFAULT_PATH, config_options, output_option, parse_common_options, paths_argument, run_options
 
 
 @click.command("login-check")
@@ -17,9 +17,9 @@ from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, output_
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
-    """Tell who we are at each registry, and whether we may pull or push there; change nothing."""
-    common = replace(common_of(options), state=None)
-    from imgsync.cli.output import say_json, say_table
+    """Check which credentials are used at each registry, and whether they permit to pull or push. Nothing is changed."""
+    common = replace(parse_common_options(options), state=None)
+    from imgsync.cli.output import print_json, print_table
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
     from imgsync.documents.access import access_document
@@ -31,7 +31,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
         session.stop_in_time()
         found = check_access(config, session.registries, check=session.stop.raise_if_requested)
     if output == "json":
-        say_json(access_document(found))
+        print_json(access_document(found))
     else:
-        say_table(render_access_table(found))
+        print_table(render_access_table(found))
     return 1 if any(access.allowed is False for access in found) else 0

@@ -1,4 +1,4 @@
-"""`imgsync plan`: what would change, how many bytes that would move, and why. It changes nothing."""
+"""`imgsync plan`: show what would change and why, without changing anything."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, common_of, config_options, option, output_option, paths_argument, refresh_option, run_options
+from imgsync.cli.options import DEFAULT_PATH, config_options, option, output_option, parse_common_options, paths_argument, refresh_option, run_options
 
 if TYPE_CHECKING:
     from imgsync.cli.session import Session
@@ -21,18 +21,18 @@ _PENDING_EXIT = 2
 @click.command("plan")
 @paths_argument
 @output_option("table", "json", "markdown", "gitlab")
-@option("--all", "show_kept", is_flag=True, help="Show kept tags too.")
-@option("--explain", is_flag=True, help="Show how the filters chose: what each step left and dropped.")
-@option("--out", metavar="FILE", default=None, help="Save the plan, to be applied exactly as it is by `apply --plan`.")
-@option("--changed-since", metavar="GITREF", default=None, help="Only mirrors whose declaration differs from that commit's.")
+@option("--all", "show_kept", is_flag=True, help="Also show tags that are up to date.")
+@option("--explain", is_flag=True, help="Show what each filter kept and dropped.")
+@option("--out", metavar="FILE", default=None, help="Save the plan for `apply --plan`.")
+@option("--changed-since", metavar="GITREF", default=None, help="Only mirrors whose declaration differs from that at this commit.")
 @refresh_option
-@option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending.")
+@option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending.")
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
-    """Show what would change, and why; change nothing."""
-    common = common_of(options)
-    from imgsync.cli.results import check_writable, plan_json, print_plan, save_plan, step_summary
+    """Show what would change and why. Nothing is changed."""
+    common = parse_common_options(options)
+    from imgsync.cli.results import add_step_summary, check_writable, make_plan_document, print_plan, save_plan
     from imgsync.cli.session import STOPPED_EXIT, open_session
     from imgsync.config.load import load_config
     from imgsync.plan.build import build_plan
@@ -50,15 +50,15 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
         for reason in unread:
             session.log.warning("declarations.unread", reason=reason)
         session.stop_in_time()
-        # A pull request from a fork has no logins; its plan is worth reading all the same.
+        # A pull request from a fork has no credentials, but its plan is still useful.
         plan = build_plan(config, session.inquiry(refresh=options["refresh"], strict=False))
         log_plan(plan, session.log)
     if options["out"]:
         save_plan(plan, config, options["out"])
-    print_plan(plan, lambda: plan_json(plan, config, explain=explain), output=output, show_kept=options["show_kept"], explain=explain)
+    print_plan(plan, lambda: make_plan_document(plan, config, explain=explain), output=output, show_kept=options["show_kept"], explain=explain)
     if options["out"]:
-        _tell_saved(session, plan, options["out"])
-    step_summary(lambda: _markdown(plan, explain=explain), log=session.log)
+        _print_saved(session, plan, options["out"])
+    add_step_summary(lambda: _markdown(plan, explain=explain), log=session.log)
     if any(not error.later for error in plan.errors) or plan.counts["refuse"]:
         return 1
     if plan.errors:
@@ -66,12 +66,12 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     return _PENDING_EXIT if options["detailed_exitcode"] and plan.pending else 0
 
 
-def _tell_saved(session: Session, plan: Plan, path: str) -> None:
+def _print_saved(session: Session, plan: Plan, path: str) -> None:
     from imgsync.logs.configure import is_console
     from imgsync.text.sanitize import sanitize_short
 
     if is_console(session.common.log_format, sys.stderr):
-        click.echo(f"Saved to {sanitize_short(path)}. Apply exactly this with: imgsync apply --plan {sanitize_short(shlex.quote(path))}", err=True)
+        click.echo(f"Saved to {sanitize_short(path)}. Apply it with: imgsync apply --plan {sanitize_short(shlex.quote(path))}", err=True)
     else:
         session.log.info("plan.saved", plan_id=plan.id, path=path)
 

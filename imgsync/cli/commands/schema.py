@@ -1,4 +1,4 @@
-"""`imgsync schema`: the JSON schemas as shipped."""
+"""`imgsync schema`: print the JSON schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`imgsync show`: a saved plan, report or verification again, in any form."""
+"""`imgsync show`: print a saved plan, report or verification."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from imgsync.cli.options import option, output_option
 @click.command("show")
 @click.argument("file", metavar="FILE")
 @output_option("table", "json", "markdown", "gitlab", "html", "junit")
-@option("--all", "show_kept", is_flag=True, help="Show kept tags too.")
-@option("--explain", is_flag=True, help="Show how the filters chose, where the plan was saved by --out.")
+@option("--all", "show_kept", is_flag=True, help="Also show tags that are up to date.")
+@option("--explain", is_flag=True, help="Show what each filter kept and dropped, if `plan --out` saved the plan.")
 def command(file: str, output: str, show_kept: bool, explain: bool) -> int:
-    """Print a plan that `plan --out` or `-o json` saved, or a report of `apply -o json`, or of `verify -o json`, again."""
+    """Print a saved plan (`plan --out` or `-o json`), a report (`apply -o json`) or a verification (`verify -o json`)."""
     from imgsync.documents.envelope import read_document
     from imgsync.errors import UsageError
 
     document = read_document(file)
     kind = document["format"].partition("/")[0]
     if kind not in _FORMS:
-        raise UsageError(f"{file} is {document['format']}, which is no plan, report or verification")
+        raise UsageError(f"{file} is {document['format']}, not a plan, report or verification")
     forms, printer = _FORMS[kind]
     if output not in forms:
-        raise UsageError(f"{file} is {document['format']}, which has no form '{output}'", hint=f"there are: {', '.join(forms)}")
+        raise UsageError(f"{file} is {document['format']}, which cannot be shown as {output}", hint=f"choose one of: {', '.join(forms)}")
     printer(document, file, output=output, show_kept=show_kept, explain=explain)
     return 0
 
@@ -39,7 +39,7 @@ def _print_plan(document: dict[str, Any], file: str, *, output: str, show_kept: 
 
 
 def _print_report(document: dict[str, Any], file: str, *, output: str, **_: bool) -> None:
-    from imgsync.cli.output import say, say_json
+    from imgsync.cli.output import print_json, print_line
     from imgsync.cli.results import print_report
     from imgsync.documents.report import report_of
 
@@ -47,25 +47,25 @@ def _print_report(document: dict[str, Any], file: str, *, output: str, **_: bool
     if output == "html":
         from imgsync.render.report_html import render_report_html
 
-        say(render_report_html(report).rstrip("\n"))
+        print_line(render_report_html(report).rstrip("\n"))
     elif output == "junit":
         from imgsync.render.junit import render_report_junit
 
-        say(render_report_junit(report).rstrip("\n"))
+        print_line(render_report_junit(report).rstrip("\n"))
     elif output == "json":
-        say_json(document)
+        print_json(document)
     else:
         print_report(report, output=output)
 
 
 def _print_verification(document: dict[str, Any], file: str, *, output: str, show_kept: bool, **_: bool) -> None:
-    from imgsync.cli.output import say_json
+    from imgsync.cli.output import print_json
     from imgsync.cli.results import print_verification
     from imgsync.documents.verification import verification_of
 
     found = verification_of(document, name=file)
     if output == "json":
-        say_json(document)
+        print_json(document)
     else:
         print_verification(found, output=output, show_ok=show_kept)
 

@@ -1,4 +1,4 @@
-"""`imgsync validate`: everything that needs no network."""
+"""`imgsync validate`: check the configuration without a network."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, config_options, option, paths_argument, taken_run_options
+from imgsync.cli.options import DEFAULT_PATH, config_options, ignored_run_options, option, paths_argument
 
 
 @click.command("validate")
 @paths_argument
 @config_options
-@taken_run_options
-@option("--show", is_flag=True, help="Print the configuration as it will be used, defaults filled in, secrets hidden.")
+@ignored_run_options
+@option("--show", is_flag=True, help="Print the configuration with its defaults; secrets are hidden.")
 def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...], show: bool) -> int:
-    """Check everything that needs no network; every fault is told at once."""
+    """Check the configuration without a network, and print every error."""
     from imgsync.config.load import load_config
     from imgsync.text.units import format_count
 

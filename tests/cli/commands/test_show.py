@@ -107,8 +107,8 @@ def test_forms_that_there_are_not_are_told(kind, forms, others, saved, imgsync):
     for form in others:
         ran = imgsync("show", f"{kind}.json", "-o", form)
         assert (ran.code, ran.stdout) == (3, "")
-        assert f"{kind}.json is imgsync.{kind}/v1, which has no form '{form}'" in ran.stderr
-        assert f"hint: there are: {forms}\n" in ran.stderr
+        assert f"{kind}.json is imgsync.{kind}/v1, which cannot be shown as {form}" in ran.stderr
+        assert f"hint: choose one of: {forms}\n" in ran.stderr
 
 
 def without(document: dict[str, Any], name: str) -> str:
@@ -121,7 +121,7 @@ def without(document: dict[str, Any], name: str) -> str:
         ("", "is no JSON, or cut short"),
         ("{", "is no JSON, or cut short"),
         ("{}", "is no plan or report of imgsync"),
-        ('{"format": "something/v1"}', "is something/v1, which is no plan, report or verification"),
+        ('{"format": "something/v1"}', "is something/v1, not a plan, report or verification"),
         ('{"format": "imgsync.report/v2"}', "is of another version, imgsync.report/v2"),
         (json.dumps(DOCUMENTS["plan"]).replace(DIGEST, OTHER), "was edited or damaged"),
         (without(DOCUMENTS["report"], "outcomes"), "'outcomes' is missing"),

@@ -246,7 +246,7 @@ def test_record_pruned_elsewhere_does_not_come_back(sites, registry, name, place
     one = sites("one", ["1", "2"])
     assert apply(one, place).code == 0
     removed = run(sites("two"), "state", "remove", f"{destination}/m/{name}/app:1", "--state", f"oci://{place}")
-    assert (removed.code, removed.stdout) == (0, "Forgot 1 destination.\n")
+    assert (removed.code, removed.stdout) == (0, "Removed 1 record.\n")
 
     ran = apply(sites("one", ["2", "3"]), place)
 
@@ -526,7 +526,7 @@ def test_pull_and_push_go_with_a_directory(sites, registry, name, place, destina
     one, two, three = sites("one", ["1"]), sites("two", ["2"]), sites("three")
     assert run(one, "apply").code == run(two, "apply").code == 0
     nothing = run(one, "state", "pull", f"oci://{place}")
-    assert (nothing.code, nothing.stdout) == (0, f"oci://{place} is not there yet; nothing was pulled.\n")
+    assert (nothing.code, nothing.stdout) == (0, f"oci://{place} does not exist yet; nothing was pulled.\n")
 
     assert run(one, "state", "push", f"oci://{place}").stdout == "Pushed 1 record.\n"
     assert run(two, "state", "push", place).stdout == "Pushed 2 records.\n"
@@ -581,7 +581,7 @@ def test_damaged_import_takes_nothing_in(sites, registry, name):
 
     assert (cut.code, missing.code) == (1, 3)
     assert "cut.jsonl cannot be imported: the header announces" in cut.stderr
-    assert "export it again" in cut.stderr
+    assert "export the file again" in cut.stderr
     assert "no.jsonl cannot be read: No such file or directory" in missing.stderr
     assert not (two.folder / ".imgsync").exists()
 
@@ -595,7 +595,7 @@ def test_rebuild_remembers_what_the_destinations_serve(sites, registry, second_r
     second_registry.delete(f"m/{name}/app", image(3).digest)
     push(second_registry, f"m/{name}/app", "2", image(9))
     wrong = run(site, "state", "rebuild")
-    assert wrong.stdout == "Remembered 1 tags that are as declared; 2 are not, and are left for apply.\nForgot 2 records that the destinations contradict.\n"
+    assert wrong.stdout == "Recorded 1 tag; 2 left for apply.\nRemoved 2 records that contradicted the destinations.\n"
     assert [one["applied_at"] == "" for one in run(site, "state", "list", "-o", "json").json] == [False], "what we pushed is still known to be ours"
     shutil.rmtree(site.folder / ".imgsync")
     source.forget()
@@ -603,7 +603,7 @@ def test_rebuild_remembers_what_the_destinations_serve(sites, registry, second_r
 
     ran = run(site, "state", "rebuild")
 
-    assert (ran.code, ran.stdout) == (0, "Remembered 1 tags that are as declared; 2 are not, and are left for apply.\n")
+    assert (ran.code, ran.stdout) == (0, "Recorded 1 tag; 2 left for apply.\n")
     assert {one.method for one in destination.seen} == {"HEAD", "GET"}
     records = run(site, "state", "list", "-o", "json").json
     assert [(one["destination"], one["applied_at"]) for one in records] == [(f"{destination}/m/{name}/app:1", "")]
@@ -635,7 +635,7 @@ def test_rebuild_makes_a_state_in_a_registry(sites, registry, name, place, desti
         (("apply", "--state", "s3://bucket/state"), "unsupported scheme s3:// for a state"),
         (("state", "list", "--state", "https://r.io/state:1"), "unsupported scheme https:// for a state"),
         (("state", "push", "state"), "is not the address of a state"),
-        (("state", "pull", "r.io/state:1", "--state", "oci://r.io/state:2"), "is in a registry itself"),
+        (("state", "pull", "r.io/state:1", "--state", "oci://r.io/state:2"), "is itself in a registry"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
