@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from imgsync.errors import StoppedError
-from imgsync.oci.endpoint import Credentials, Declared, Endpoint
+from imgsync.oci.endpoint import Credentials, DeclaredCredentials, Endpoint
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.request import Request
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy
-from imgsync.oci.listing.api import Api, ApiAccess
+from imgsync.oci.listing.api import Api, ApiSession
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
 
@@ -92,15 +92,6 @@ class _Body(httpx.SyncByteStream):
             raise httpx.ReadError("the connection broke")
 
 
-class _CannedTransport(Transport):
-    def __init__(self, endpoint: Endpoint, client: CannedHttpClient) -> None:
-        super().__init__(endpoint, RateLimit(endpoint.registry, None), on_warning=lambda _: None)
-        self._canned = client
-
-    def _new_lane(self) -> CannedHttpClient:  # type: ignore[override]
-        return self._canned
-
-
 class Canned:
     """One registry and its APIs, whose answers come from one text."""
 
@@ -114,11 +105,11 @@ class Canned:
 
     def api(self, url: str) -> Api:
         """Return the registry's API at *url*; "" means the registry's own host."""
-        return Api(ApiAccess(self._transport(url), urlsplit(self.client.transport.endpoint.url).hostname or "", lambda _: None), self._retry_policy)
+        return Api(ApiSession(self._transport(url), urlsplit(self.client.transport.endpoint.url).hostname or "", lambda _: None), self._retry_policy)
 
     def _transport(self, url: str) -> Transport:
-        endpoint = Endpoint(self.registry, self._origin, context=_no_context, credentials=Declared(LOGIN), at=url)
-        return _CannedTransport(endpoint, self._http)
+        endpoint = Endpoint(self.registry, self._origin, tls_context=_no_context, credentials=DeclaredCredentials(LOGIN), base_url=url)
+        return Transport(endpoint, RateLimit(endpoint.registry, None), on_warning=lambda _: None, new_client=lambda: self._http)
 
 
 def _no_context() -> None:  # type: ignore[misc]

@@ -42,7 +42,7 @@ from imgsync.oci.auth.challenge import parse_challenges
 from imgsync.oci.auth.token import parse_token
 from imgsync.oci.download import download
 from imgsync.oci.endpoint import Credentials
-from imgsync.oci.errors import Operation, error_of, retry_after_seconds
+from imgsync.oci.errors import Operation, make_status_error, parse_retry_after
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.response_parser import ResponseParser
 from imgsync.oci.http.url import parse_url
@@ -58,7 +58,7 @@ from imgsync.oci.listing.harbor import Harbor
 from imgsync.oci.listing.model import Dialect
 from imgsync.oci.listing.quay import Quay
 from imgsync.oci.listing.rows import moment_of
-from imgsync.oci.listing.tag_names import tags_at_once
+from imgsync.oci.listing.tag_names import list_tags_in_one_page
 from imgsync.oci.responses import read_body
 from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.manifest import Descriptor, parse_manifest, parse_platform, select_platforms
@@ -136,7 +136,7 @@ def headers(data: bytes) -> None:
         assert challenge.scheme.isascii()
         assert all(name == name.lower() for name in challenge.parameters)
     for line in lines[:20]:
-        seconds = retry_after_seconds(line, now=1.0)
+        seconds = parse_retry_after(line, now=1.0)
         assert seconds is None or seconds >= 0
         moment = moment_of(line)
         assert moment is None or moment.tzinfo is not None
@@ -145,7 +145,7 @@ def headers(data: bytes) -> None:
     assert budget.quota is None or str(budget.quota)
     assert sanitize_message(text).isprintable()
     for status in (200, 400, 401, 403, 404, 429, 503, 999):
-        error = error_of(_OPERATION, status, headers={"retry-after": lines[0]}, body=data)
+        error = make_status_error(_OPERATION, status, headers={"retry-after": lines[0]}, body=data)
         assert str(error).isprintable()
         assert len(str(error)) < 8000
 
@@ -194,7 +194,7 @@ def exchanges(data: bytes) -> None:
         found = canned.client.list_referrers(_REPOSITORY, _BLOB.digest)
         assert all(is_digest(one.digest) for one in found or ())
     with contextlib.suppress(ImgsyncError):
-        canned.client.asked_challenge()
+        canned.client.fetch_challenge()
     with contextlib.suppress(ImgsyncError):
         canned.client.check_push(_REPOSITORY)
 
@@ -239,7 +239,7 @@ def listings(data: bytes) -> None:
             assert len(paths) == len(set(paths))
             assert all(warning.isprintable() for warning in listed.warnings)
     with contextlib.suppress(ImgsyncError):
-        assert all(isinstance(tag, str) for tag in tags_at_once(canned.client, _REPOSITORY) or ())
+        assert all(isinstance(tag, str) for tag in list_tags_in_one_page(canned.client, _REPOSITORY) or ())
 
 
 _DIALECTS: Mapping[str, Callable[[Canned], Dialect]] = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from imgsync.errors import NotFoundError, UnsupportedContentError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
-from imgsync.oci.listing.tag_names import tags_at_once
+from imgsync.oci.listing.tag_names import list_tags_in_one_page
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Repository
@@ -244,7 +244,7 @@ def _named_at(client: RegistryClient, repository: Repository, subject: str) -> s
 
 def _listed_tags(client: RegistryClient, repository: Repository) -> dict[str, str] | None:
     try:
-        tags = tags_at_once(client, repository)
+        tags = list_tags_in_one_page(client, repository)
     except NotFoundError:
         return None
     return None if tags is None else {tag: "" for tag in tags if is_referrers_tag(tag)}

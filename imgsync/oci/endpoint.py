@@ -1,4 +1,4 @@
-"""Where a registry is reached, how, and as whom: everything a transport needs to know."""
+"""Where a registry is, how to connect to it, and with which credentials."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-# Docker Hub's registry lives at another name than its images do.
+# Docker Hub serves the API of docker.io under another name.
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """
-    A username and password; never shown. `found_in` says where they came from.
+    A username and password.
 
-    With `identity_token` the password is a token to be exchanged for others, with `bearer_token` one to be sent as it is; `renewable`
-    says that asking again may give a newer one.
+    Args:
+        username: The username.
+        password: The password, or a token.
+        found_in: Where the credentials come from, for messages.
+        identity_token: Whether the password is a token to exchange for others.
+        bearer_token: Whether the password is a bearer token to send as it is.
+        renewable: Whether asking again may give newer credentials.
     """
 
     username: str
@@ -29,60 +34,67 @@ class Credentials:
 
 
 class CredentialSource(Protocol):
-    """Knows who we are to one registry, and is asked only once the registry wants to know."""
+    """Finds the credentials for one registry, once the registry requires them."""
 
     def find(self, path: str, *, renew: bool = False) -> Credentials | None:
         """
-        Return the login for the repository *path* ("" for the registry itself), None for nobody.
+        Return the credentials for the repository *path* ("" for the registry itself), None for anonymous access.
 
         Raises:
-            CredentialsError: One is configured, but cannot be had.
+            CredentialsError: Credentials are configured but cannot be read.
         """
 
     @property
-    def looked_in(self) -> tuple[str, ...]:
-        """Return the places that were looked into."""
+    def places(self) -> tuple[str, ...]:
+        """Return the places that are searched, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """One login for the whole registry, as registries.yaml declares it."""
+class DeclaredCredentials:
+    """The credentials that registries.yaml declares for a whole registry."""
 
     credentials: Credentials
-    looked_in: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
     def find(self, path: str, *, renew: bool = False) -> Credentials | None:  # noqa: ARG002 - the interface of every source
-        """Return it."""
+        """Return the declared credentials."""
         return self.credentials
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """
-    One registry, seen from one side (`origin` is "source" or "destination").
+    One registry as source or as destination, or one of its other APIs.
 
-    `context` gives what TLS is spoken with, made when it is first needed; `plain` is plain http, where only a redirect can need it.
-    `credentials` is asked who we are there.
-    `chunk_bytes` is the most that one request may hold, None for no known limit.
-    `pushes` says that something may be pushed, so that reading is done by the token that pushing will take; else none is asked for that could.
-    `at` is the base URL of an API that the registry has elsewhere; without it the endpoint is the registry itself. `led_by` is the registry's URL
-    where nobody but the registry says where that is: then it may be only where the registry may lead.
+    Args:
+        registry: The registry's name.
+        origin: "source" or "destination".
+        tls_context: Returns the TLS settings; called when TLS is first needed.
+        credentials: Finds the credentials for the registry.
+        plain_http: Whether the registry is reached by http; TLS is then needed after a redirect only.
+        connections: The most requests at once.
+        proxy: The URL of a proxy.
+        token_server: The URL of a token server that the operator trusts.
+        chunk_bytes: The largest request body that the operator allows, None for no limit.
+        pushes: Whether the run may push here. Reads then use the token that the push will need.
+        base_url: The URL of another API of the registry; "" for the registry itself.
+        discovered_by: The registry's URL if only its responses name `base_url`, which is then as little trusted as a redirect.
     """
 
     registry: str
     origin: str
-    context: Callable[[], ssl.SSLContext] = field(repr=False)
+    tls_context: Callable[[], ssl.SSLContext] = field(repr=False)
     credentials: CredentialSource
-    plain: bool = False
+    plain_http: bool = False
     connections: int = 32
     proxy: str | None = field(default=None, repr=False)
     token_server: str | None = None
     chunk_bytes: int | None = None
     pushes: bool = False
-    at: str = ""
-    led_by: str = ""
+    base_url: str = ""
+    discovered_by: str = ""
 
     @property
     def url(self) -> str:
         """Return the base URL without a trailing slash."""
-        return self.at.rstrip("/") or f"{'http' if self.plain else 'https'}://{_API_HOSTS.get(self.registry, self.registry)}"
+        return self.base_url.rstrip("/") or f"{'http' if self.plain_http else 'https'}://{_API_HOSTS.get(self.registry, self.registry)}"

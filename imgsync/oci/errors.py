@@ -1,4 +1,4 @@
-"""Statuses and foreign exceptions become our errors here, and nowhere else."""
+"""Build errors from the statuses and bodies that registries send."""
 
 from __future__ import annotations
 
@@ -26,44 +26,45 @@ from imgsync.text.units import parse_integer
 
 _TRANSIENT = {408, 425, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 _REFUSALS = {400, 403, 405, 409, 412}
+# A full quota has many statuses (Harbor: 403, goharbor/harbor#17390), so it is recognised by its text.
 _QUOTA_WORDS = ("quota", "exceed the configured upper limit")
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is being tried, on what, on which side: the subject of every error."""
+    """What is done, to what, and on which side: the subject of every error."""
 
     name: str
     reference: str
     origin: str
 
-    def failed(self, kind: type[RegistryError], detail: str, *, status: int | None = None, code: str = "", hint: str = "") -> RegistryError:
+    def make_error(self, kind: type[RegistryError], detail: str, *, status: int | None = None, code: str = "", hint: str = "") -> RegistryError:
         """Return an error of *kind* about this operation."""
         return kind(self.name, self.reference, origin=self.origin, detail=detail, status=status, code=code, hint=hint)
 
 
-def error_of(operation: Operation, status: int, *, headers: Mapping[str, str], body: bytes) -> RegistryError:
-    """Return the error that *status* and the registry's own words amount to; *body* may be anything."""
-    code, detail = _registry_words(body)
-    kind = _kind(status, f"{code} {detail}".lower())
-    error = operation.failed(kind, detail, status=status, code=code, hint=_hint(kind, code))
+def make_status_error(operation: Operation, status: int, *, headers: Mapping[str, str], body: bytes) -> RegistryError:
+    """Return the error for *status* and the registry's message; *body* may be anything."""
+    code, detail = _read_message(body)
+    kind = _choose_kind(status, f"{code} {detail}".lower())
+    error = operation.make_error(kind, detail, status=status, code=code, hint=_choose_hint(kind, code))
     if error.transient:
-        error.retry_after_seconds = retry_after_seconds(headers.get("retry-after", ""), now=time.time())
+        error.retry_after_seconds = parse_retry_after(headers.get("retry-after", ""), now=time.time())
     return error
 
 
-def retry_after_seconds(text: str, *, now: float) -> float | None:
-    """Return the seconds that a `Retry-After` of seconds or of a date asks for, None when it says neither."""
+def parse_retry_after(text: str, *, now: float) -> float | None:
+    """Return the seconds that a `Retry-After` header names, None if it is malformed."""
     text = text.strip()
     seconds = parse_integer(text)
     if seconds is not None:
         return float(seconds)
-    moment = http_date(text)
+    moment = parse_http_date(text)
     return None if moment is None else max(0.0, moment.timestamp() - now) or None
 
 
-def http_date(text: str) -> dt.datetime | None:
-    """Return the moment that *text*, a date as RFC 2822 and HTTP write it, tells; None when it is none."""
+def parse_http_date(text: str) -> dt.datetime | None:
+    """Return a date as HTTP and RFC 2822 write it, None if it is malformed."""
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -71,10 +72,10 @@ def http_date(text: str) -> dt.datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
-def _kind(status: int, words: str) -> type[RegistryError]:
+def _choose_kind(status: int, words: str) -> type[RegistryError]:
     if status in _REFUSALS and "immutable" in words:
         return ImmutableTagError
-    if 400 <= status < 600 and status not in {401, 429} and any(said in words for said in _QUOTA_WORDS):
+    if 400 <= status < 600 and status not in {401, 429} and any(word in words for word in _QUOTA_WORDS):
         return QuotaSpentError
     if status in _TRANSIENT:
         return UnreachableError
@@ -84,7 +85,7 @@ def _kind(status: int, words: str) -> type[RegistryError]:
     return RejectedError if 400 <= status < 600 else UnexpectedResponseError
 
 
-def _registry_words(body: bytes) -> tuple[str, str]:
+def _read_message(body: bytes) -> tuple[str, str]:
     try:
         errors = json.loads(body)["errors"]
         first = errors[0]
@@ -97,15 +98,15 @@ def _registry_words(body: bytes) -> tuple[str, str]:
         return "", "" if text.startswith("<") else sanitize_message(text)
 
 
-def _hint(kind: type[RegistryError], code: str) -> str:
+def _choose_hint(kind: type[RegistryError], code: str) -> str:
     if kind is QuotaSpentError:
-        return "the destination's quota is used up; raise it there, or mirror less"
+        return "the destination's quota is used up; raise it, or mirror less"
     if kind is ImmutableTagError:
-        return "the registry keeps this tag as it is; take it out of the selection, or let it be moved there"
+        return "the registry does not allow this tag to be changed; exclude the tag, or allow changes in the registry"
     if kind is AccessDeniedError:
-        return "the credentials are known there but may not do this; check the permissions of the account on this repository"
+        return "the credentials are valid but do not allow this; check the permissions of the account on this repository"
     if kind is NotFoundError and code == "NAME_UNKNOWN":
-        return "the repository does not exist there, or this account may not see it"
+        return "the repository does not exist, or this account cannot see it"
     if kind is RateLimitedError:
         return "lower `rate` or `concurrency` for this registry, or log in for a higher limit"
     return ""

@@ -1,4 +1,4 @@
-"""What a registry is asked and what it answers, as values; `transport` sends the one and gives the other."""
+"""Requests to a registry and its responses, as values."""
 
 from __future__ import annotations
 
@@ -7,40 +7,49 @@ from dataclasses import dataclass, field
 
 from imgsync.oci.errors import Operation
 
-# Of an answer that nobody expects to be long; of an error as much is read.
-LARGEST_ANSWER_BYTES = 64 << 10
+# The limit for responses that should be short, and for the text of errors.
+DEFAULT_LIMIT_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RegistryRequest:
     """
-    One request: what for, method, and a path below the registry or a whole URL it named.
+    One request to a registry.
 
-    `scopes` are what a token must allow, `accept` the statuses that are answers rather than errors. A `body` of bytes
-    may be sent again; an iterator is sent once, `length_bytes` long. `secrets`, if given, are headers that say who we are
-    instead of an answer to a challenge; no other host sees them. `pulls` says that registries may count it as a pull, `expects` that the
-    body is large enough to ask first whether it is wanted: a refusal then costs none of it, and a token refused is replaced; `commits` that the
-    registry may have much to do before it answers.
+    Args:
+        operation: What the request is for; the subject of its errors.
+        method: The HTTP method.
+        target: A path below the registry, or a whole URL that the registry named.
+        scopes: What a token must allow.
+        accept_statuses: The statuses that are results; all others raise an error.
+        headers: Headers besides those that every request has.
+        body: Bytes, which may be sent again, or an iterable, which is sent once.
+        length_bytes: The length of an iterable body.
+        limit_bytes: The most that is read of the response's body.
+        auth_headers: Headers with credentials, sent to the registry's origin only; they replace the response to a challenge.
+        counts_as_pull: Whether registries may count the request against a pull limit.
+        expect_continue: Whether to wait for "100 Continue" before a large body is sent, so that a refusal or a new token costs no upload.
+        closes_upload: Whether the registry may have to copy a whole blob before it answers.
     """
 
     operation: Operation
     method: str
     target: str
     scopes: tuple[str, ...] = ()
-    accept: frozenset[int] = frozenset({200})
+    accept_statuses: frozenset[int] = frozenset({200})
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Iterable[bytes] | None = None
     length_bytes: int | None = None
-    limit_bytes: int = LARGEST_ANSWER_BYTES
-    secrets: Mapping[str, str] | None = field(default=None, repr=False)
-    pulls: bool = False
-    expects: bool = False
-    commits: bool = False
+    limit_bytes: int = DEFAULT_LIMIT_BYTES
+    auth_headers: Mapping[str, str] | None = field(default=None, repr=False)
+    counts_as_pull: bool = False
+    expect_continue: bool = False
+    closes_upload: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer: status, headers (names in lower case, first value), body, and the URL that finally gave it."""
+class RegistryResponse:
+    """A whole response. Header names are in lower case; `url` is the final URL."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,8 +58,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamedAnswer:
-    """An answer whose body is still to be read, as sent, from `chunks`."""
+class StreamedResponse:
+    """A response whose body is still to be read from `chunks`, as sent."""
 
     status: int
     headers: Mapping[str, str]

@@ -135,7 +135,7 @@ class _Planner:
             return
         # At once in what follows: one question for each tag, and where copying begins meanwhile one for each blob.
         copies = min(count, mirror.concurrency.images) * mirror.concurrency.blobs if self._ahead.listens else 0
-        self._registries.source(mirror, check=self._stop.raise_if_requested).transport.expect(max(copies, min(count, mirror.concurrency.queries)))
+        self._registries.source(mirror, check=self._stop.raise_if_requested).transport.open_ahead(max(copies, min(count, mirror.concurrency.queries)))
         planner = TagPlanner(mirror, self._inquiry, requests_to_come=copies)
 
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError
-from imgsync.oci.listing.tag_names import tags_at_once
+from imgsync.oci.listing.tag_names import list_tags_in_one_page
 from imgsync.oci.registry import RegistryClient, Resolved
 from imgsync.oci.spec.reference import Reference, Repository
 
@@ -70,6 +70,6 @@ class Served:
 
     def _list(self, client: RegistryClient, repository: Repository) -> None:
         try:
-            self._tags[repository] = tags_at_once(client, repository)
+            self._tags[repository] = list_tags_in_one_page(client, repository)
         except NotFoundError:
             self._tags[repository] = frozenset()

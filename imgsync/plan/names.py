@@ -44,5 +44,5 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
     found = lister.repositories(path)
     names = tuple(sorted((f"{registry}/{one.path}" for one in found.repositories), key=make_natural_key))
     if path and not names:
-        raise client.operation("list", f"{registry}/{path}").failed(NotFoundError, "neither a repository with tags nor a namespace with repositories")
+        raise client.make_operation("list", f"{registry}/{path}").make_error(NotFoundError, "neither a repository with tags nor a namespace with repositories")
     return Names("repositories", names)

@@ -180,7 +180,7 @@ class TagPlanner:
             return target.record.digest
         client = self._registries.destination(target.reference.repository.registry, self._mirror, check=self._check)
         found = self._inquiry.served.digest(client, target.reference)
-        client.transport.expect(self._requests_to_come)
+        client.transport.open_ahead(self._requests_to_come)
         return found
 
     def _resolve(self, source: Reference, tag: ListedTag, *, cold: bool) -> Resolved | None:

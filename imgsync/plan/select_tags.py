@@ -36,7 +36,7 @@ def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, l
     Raises:
         RegistryError: The listing fails.
     """
-    if found.listing is None and has_only_names(mirror.tags) and not (lister.tells_all_at_once and len(mirror.tags.names) > 1):
+    if found.listing is None and has_only_names(mirror.tags) and not (lister.has_digests_in_one_request and len(mirror.tags.names) > 1):
         return SelectedTags(
             found, tuple(ListedTag(name, digest=name if is_digest(name) else None) for name in sorted(mirror.tags.names)), certain=False, steps=()
         )

@@ -17,14 +17,14 @@ from imgsync.oci.auth.auth_files import load_auth_files
 from imgsync.oci.auth.aws import Aws, has_boto3, is_ecr
 from imgsync.oci.auth.credential_helper import ask_helper
 from imgsync.oci.auth.keychain import Keychain
-from imgsync.oci.endpoint import Credentials, CredentialSource, Declared, Endpoint
+from imgsync.oci.endpoint import Credentials, CredentialSource, DeclaredCredentials, Endpoint
 from imgsync.oci.http.tls import make_tls_context
 from imgsync.oci.http.url import find_url_secrets
 from imgsync.oci.limits.pull_limit import PullQuota
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryDetails, RetryPolicy
-from imgsync.oci.listing.api import Api, ApiAccess
-from imgsync.oci.listing.lister import Lister, kind_by_host
+from imgsync.oci.listing.api import Api, ApiSession
+from imgsync.oci.listing.lister import Lister, find_kind_by_host
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
 
@@ -55,13 +55,13 @@ class Registries:
         """
         self.trust = trust
         self._pushes = pushes
-        self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, last=_login_of_cloud, on_secret=on_secret, on_warning=on_warning)
+        self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, ask_cloud=_login_of_cloud, on_secret=on_secret, on_warning=on_warning)
         self.on_retry = on_retry
         self._on_secret = on_secret
         self._on_registry_warning = on_registry_warning
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
-        self._apis: dict[tuple[str, str, str], ApiAccess] = {}
+        self._apis: dict[tuple[str, str, str], ApiSession] = {}
         self._rate_limits: dict[str, RateLimit] = {}
         for warning in self._keychain.warnings:
             on_warning(warning)
@@ -83,7 +83,7 @@ class Registries:
     @property
     def exposed(self) -> tuple[str, ...]:
         """Return the files of logins that everybody on this machine may read or change."""
-        return self._keychain.exposed
+        return self._keychain.exposed_files
 
     def requests(self, origin: str) -> dict[str, Counter[str]]:
         """Return the requests sent so far as *origin* to each registry, and to each API by its URL, by method."""
@@ -139,7 +139,7 @@ class Registries:
         trusted = self.trust.of(client.registry)
         if not trusted.create_repositories:
             return False
-        kind = kind_by_host(client.registry) if trusted.listing == "auto" else trusted.listing
+        kind = find_kind_by_host(client.registry) if trusted.listing == "auto" else trusted.listing
         if kind == "ecr":
             Aws(client.registry, client.origin, trusted.listing_url).create_repository(path)
         elif kind in {None, "harbor"}:
@@ -147,8 +147,8 @@ class Registries:
 
             Harbor(self.api(client, "")).create_project(path)
         else:
-            operation = client.operation("create the repository", f"{client.registry}/{path}")
-            raise operation.failed(
+            operation = client.make_operation("create the repository", f"{client.registry}/{path}")
+            raise operation.make_error(
                 RejectedError, f"`create_repositories` is for ECR and Harbor, not for {kind}", hint="make it there, or leave the setting out"
             )
         return True
@@ -160,11 +160,11 @@ class Registries:
         key = (client.registry, client.origin, at)
         if key not in self._apis:
             own = client.transport.endpoint
-            endpoint = replace(own, at=at, plain=at.startswith("http:"), token_server=None, led_by="" if named else own.url)
+            endpoint = replace(own, base_url=at, plain_http=at.startswith("http:"), token_server=None, discovered_by="" if named else own.url)
             host = urlsplit(own.url).hostname or ""
             # The registry's declared rate counts what the registry is asked; an API elsewhere has limits of its own.
             rate_limit = self._rate_limit(client.registry) if urlsplit(at).netloc == urlsplit(own.url).netloc else RateLimit(client.registry, None)
-            self._apis[key] = ApiAccess(self._transport(endpoint, rate_limit), host, self._on_secret, named=named is not None)
+            self._apis[key] = ApiSession(self._transport(endpoint, rate_limit), host, self._on_secret, named=named is not None)
         return Api(self._apis[key], client.retry_policy)
 
     def retry_policy(self, mirror: Mirror, *, check: Callable[[], None]) -> RetryPolicy:
@@ -184,8 +184,8 @@ class Registries:
         return Endpoint(
             registry=registry,
             origin=origin,
-            context=self._context(trusted.tls, registry),
-            plain=not trusted.tls.enabled,
+            tls_context=self._context(trusted.tls, registry),
+            plain_http=not trusted.tls.enabled,
             credentials=self._credentials(registry, trusted),
             connections=min(trusted.connections, _affordable_connections()),
             proxy=trusted.proxy,
@@ -203,7 +203,7 @@ class Registries:
         username, password = trusted.credentials.username, trusted.credentials.password.reveal()
         # The pair too: it is what a Basic header holds, in base64.
         self._on_secret([password, f"{username}:{password}"])
-        return Declared(Credentials(username, password, "registries.yaml"))
+        return DeclaredCredentials(Credentials(username, password, "registries.yaml"))
 
     def _context(self, tls: Tls, registry: str) -> Callable[[], ssl.SSLContext]:
         if tls.enabled:
@@ -232,14 +232,14 @@ class _OfRegistry:
         return self.keychain.find(self.registry, path, renew=renew)
 
     @property
-    def looked_in(self) -> tuple[str, ...]:
+    def places(self) -> tuple[str, ...]:
         aws = ("AWS" if has_boto3() else "AWS (needs `pip install 'imgsync-mirror[ecr]'`)",) if is_ecr(self.registry) else ()
-        return ("registries.yaml", *self.keychain.looked_in, *aws)
+        return ("registries.yaml", *self.keychain.places, *aws)
 
 
 def _login_of_cloud(registry: str) -> Credentials | None:
     """Return what the cloud that *registry* belongs to gives to whom it knows from this machine's surroundings, None elsewhere."""
-    return Aws(registry, "source").login() if is_ecr(registry) and has_boto3() else None
+    return Aws(registry, "source").log_in() if is_ecr(registry) and has_boto3() else None
 
 
 def _affordable_connections() -> int:

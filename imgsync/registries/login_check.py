@@ -59,7 +59,7 @@ def _tried(client: RegistryClient, mirror: str, action: str, find: Callable[[], 
     """Return what came of reaching the registry, and of *attempt* on the repository whose path *find* returns, "" for none."""
     access = Access(client.registry, client.origin, mirror, action)
     try:
-        client.asked_challenge()
+        client.fetch_challenge()
         access = replace(access, reachable=True)
         access = replace(access, repository=find())
         if access.repository:

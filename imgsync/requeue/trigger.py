@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from imgsync import __version__
 from imgsync.errors import RequeueError
-from imgsync.oci.errors import retry_after_seconds
+from imgsync.oci.errors import parse_retry_after
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.tls import make_tls_context
 from imgsync.requeue.model import STARTING, NextRun
@@ -95,7 +95,7 @@ def _send_once(post: Post, next_run: NextRun) -> None:
                 return
             error = _refused(post, response)
             if response.status_code == 429:
-                raise _NotTakenError(error, retry_after_seconds(response.headers.get("retry-after", ""), now=time.time()))
+                raise _NotTakenError(error, parse_retry_after(response.headers.get("retry-after", ""), now=time.time()))
             raise error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         raise _unanswered(post, error) from error

@@ -98,7 +98,7 @@ class FanOut:
         )
         self._reads[blob.digest] = shared
         # The read outlives this task if others need it: it ends when it has no consumer any more.
-        source = task.source.under(shared.raise_if_unused)
+        source = task.source.with_check(shared.raise_if_unused)
 
         def open_source() -> Generator[bytes, None, None]:
             return self._ranges.read(source, task.job.source.repository, blob, start=0)

@@ -110,8 +110,8 @@ class ManifestPusher:
             current = self._read_changed(task, reference, current)
         if add_referrers(current, referrers, source=index) is None:
             return
-        operation = task.destination.operation("list referrers in", reference)
-        raise operation.failed(RejectedError, "another client keeps overwriting this tag", hint="run again when that client has ended")
+        operation = task.destination.make_operation("list referrers in", reference)
+        raise operation.make_error(RejectedError, "another client keeps overwriting this tag", hint="run again when that client has ended")
 
     def _read_changed(self, task: Task, reference: Reference, before: Manifest | None) -> Manifest | None:
         """Read the tag until it differs from *before*, for some seconds."""

@@ -64,8 +64,8 @@ class BlobSender:
         # Registries find out only at the end of an upload: do not send another blob for nothing.
         full = self._full_projects.get(_project(task))
         if full is not None:
-            operation = task.destination.operation("push blob", task.repository.with_digest(blob.digest))
-            raise operation.failed(QuotaSpentError, full.detail, status=full.status, code=full.code, hint=full.hint)
+            operation = task.destination.make_operation("push blob", task.repository.with_digest(blob.digest))
+            raise operation.make_error(QuotaSpentError, full.detail, status=full.status, code=full.code, hint=full.hint)
 
 
 def _project(task: Task) -> tuple[str, str]:

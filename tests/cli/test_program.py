@@ -132,7 +132,7 @@ from imgsync.oci.auth import authenticator as auth
 def broken(login):
     secret = login.password
     raise RuntimeError(f"cannot encode {login} {secret!r} {secret} {auth.base64.b64encode((login.username + ':' + secret).encode()).decode()}")
-auth._basic = broken
+auth._format_basic = broken
 sys.exit(cli.run(sys.argv[1:]))
 """
 

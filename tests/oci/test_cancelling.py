@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from imgsync.errors import StoppedError
-from imgsync.oci.endpoint import Credentials, Declared, Endpoint
+from imgsync.oci.endpoint import Credentials, DeclaredCredentials, Endpoint
 from imgsync.oci.errors import Operation
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy
-from imgsync.oci.messages import Call
+from imgsync.oci.messages import RegistryRequest
 from imgsync.oci.transport import Transport
 from tests import switches
 from tests.support.effort import effort
@@ -24,9 +24,9 @@ MEBIBYTE = 1 << 20
 
 
 def transport_to(proxy: FaultProxy, connections: int) -> Transport:
-    nobody = Declared(Credentials("", ""))
+    nobody = DeclaredCredentials(Credentials("", ""))
     return Transport(
-        Endpoint(proxy.host, "source", lambda: pytest.fail("no TLS here"), nobody, plain=True, connections=connections),
+        Endpoint(proxy.host, "source", lambda: pytest.fail("no TLS here"), nobody, plain_http=True, connections=connections),
         RateLimit(proxy.host, None),
         on_warning=pytest.fail,
     )
@@ -47,19 +47,19 @@ def test_lanes_serve_on_after_any_number_of_cancelled_requests():
 
         def give_up(number: int) -> None:
             error = (StoppedError("stopped: enough"), Torn(), OSError("gone"))[number % 3]
-            call = Call(Operation("pull", "x", "source"), "GET", "/large")
+            call = RegistryRequest(Operation("pull", "x", "source"), "GET", "/large")
             with contextlib.suppress(type(error)), transport.stream(call, retry_policy=RetryPolicy(attempts=1)) as answer:
                 next(answer.chunks)
                 raise error
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(give_up, range(8 * times)))
-            small = Call(Operation("pull", "x", "source"), "GET", "/small")
+            small = RegistryRequest(Operation("pull", "x", "source"), "GET", "/small")
             answers = list(pool.map(lambda _: transport.request(small, retry_policy=RetryPolicy(attempts=1, request_seconds=20)).body, range(40)))
 
         assert answers == [b"ok"] * 40
-        assert transport._limit.running == 0
-        assert len(transport._idle) <= 4
+        assert transport._throttle.running == 0
+        assert transport._pool.idle_count <= 4
 
 
 @pytest.mark.row("RUN-02")

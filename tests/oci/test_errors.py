@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.oci.errors import Operation, error_of
+from imgsync.oci.errors import Operation, make_status_error
 from imgsync.text.sanitize import sanitize_message
 from tests import switches
 from tests.support.images import image, push
@@ -68,7 +68,7 @@ BODIES = [
 def test_no_error_body_is_too_odd(body):
     """Whatever stands in it, with whatever status: one error, short, on one line, printable; its code in capitals."""
     for status in (100, 204, 302, 400, 401, 403, 404, 405, 409, 412, 413, 416, 418, 429, 451, 500, 503, 507, 599, 999):
-        error = error_of(Operation("push", "r/x:1", "destination"), status, headers={"retry-after": "\xff"}, body=body)
+        error = make_status_error(Operation("push", "r/x:1", "destination"), status, headers={"retry-after": "\xff"}, body=body)
         assert str(error).isprintable()
         assert len(str(error)) < 4500
         assert str(status) in str(error)
@@ -99,7 +99,7 @@ def test_page_for_people_is_no_answer_on_any_route(registry, second_registry, na
         "blob": (source, "GET", "/blobs/", "the body ended at byte 37 of"),
         "begin": (destination, "POST", "/blobs/uploads/", "begin upload of blob"),
         "upload": (destination, "PUT", "/blobs/uploads/", "push blob"),
-        "put": (destination, "PUT", "/manifests/", "the answer is no registry's, and the manifest is not there"),
+        "put": (destination, "PUT", "/manifests/", "the response does not confirm the push, and the manifest is missing"),
     }
     for path, (proxy, method, target, _) in routes.items():
         push(registry, f"{name}/{path}", "1", image(path, layers=1))

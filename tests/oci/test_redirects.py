@@ -77,7 +77,7 @@ def test_challenge_of_whom_we_were_sent_to_is_not_answered(login, realm, registr
     assert foreign.requests("/blobs/")
     assert source.requests("/token") + foreign.requests("/token") == []
     assert not [one for one in source.seen if "authorization" in one.headers], "the registry never asked"
-    assert "127.0.0.2, to which the registry sent us, refuses" in message
+    assert "127.0.0.2, to which the registry redirected, refused the request" in message
 
 
 @pytest.mark.row("AUTH-07")
@@ -111,7 +111,7 @@ def test_redirect_with_a_login_in_it_is_not_followed(registry, name, declare, im
     source.add(switches.redirect(f"user:word-SECRET@{foreign.host}"), method="GET", target="/blobs/")
     declare(f"[{name}/app]", retry="{attempts: 1}")
 
-    assert "hold no credentials" in error_of(imgsync("apply", "-o", "json"))
+    assert "contain no credentials" in error_of(imgsync("apply", "-o", "json"))
     assert foreign.seen == []
 
 
@@ -165,7 +165,7 @@ def test_redirected_write_is_never_followed(registry, second_registry, name, dec
     assert ran.code == 1
     errors = errors_by_repository(ran)
     assert set(errors) == {f"{route}{code}" for route, code in cases}
-    assert all("the registry redirects a write, which is not followed" in error for error in errors.values())
+    assert all("the registry redirects a write; only redirects of reads are followed" in error for error in errors.values())
     assert foreign.seen == []
     for route, code in cases:
         assert second_registry.tags(f"m/{name}/{route}{code}") == []

@@ -110,7 +110,7 @@ def test_lost_chunks_are_found_out(registry, second_registry, name, declare, img
     ran = imgsync("apply", "-o", "json")
 
     assert ran.code == 1
-    assert "it says to have 1 bytes after 4194304 were sent" in ran.json["outcomes"][0]["error"]
+    assert "the registry reports 1 bytes after 4194304 were sent" in ran.json["outcomes"][0]["error"]
     assert pull_raw(second_registry, f"m/{name}/app", "1") is None
 
 
@@ -156,7 +156,7 @@ def test_immutable_tag_is_refused_not_failed(code, registry, second_registry, na
 
     assert ran.code == 1
     assert ran.json["summary"] == ran.json["summary"] | {"refused": 1, "failed": 0, "copied": 1}
-    assert "the registry keeps this tag as it is" in ran.json["outcomes"][0]["error"]
+    assert "the registry does not allow this tag to be changed" in ran.json["outcomes"][0]["error"]
     assert len(destination.requests("PUT .*/manifests/1$")) == 1
     assert ran.events("image.refused")[0]["destination"].endswith(f"/m/{name}/app:1")
     assert refusal

@@ -85,7 +85,7 @@ def test_endless_manifest_is_left_at_four_mebibytes(framing, registry, name, dec
 
     ran = imgsync("plan", "-o", "json")
 
-    assert "the answer is larger than 4096 KiB" in only_plan_error(ran)
+    assert "the response is larger than 4096 KiB" in only_plan_error(ran)
     assert ran.json["summary"]["create"] == 1
     assert endless.sent < TAKEN
     assert_bounded(ran)
@@ -161,7 +161,7 @@ def test_endless_page_of_tags_is_left_at_its_limit(registry, name, declare, imgs
 
     ran = imgsync("plan", "-o", "json")
 
-    assert "the answer is larger than 32768 KiB" in only_plan_error(ran)
+    assert "the response is larger than 32768 KiB" in only_plan_error(ran)
     assert endless.sent < PAGE + TAKEN
     assert_bounded(ran, besides=PAGE)
 

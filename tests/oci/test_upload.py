@@ -35,7 +35,7 @@ def test_upload_goes_to_no_other_host(where, login, registry, second_registry, n
     message = error_of(imgsync("apply", "-o", "json"))
 
     assert foreign.seen == []
-    assert ("a login in it" if login else "another host, 127.0.0.2") in message
+    assert ("Location contains credentials" if login else "another host, 127.0.0.2") in message
     assert second_registry.tags(f"m/{name}/app") == []
 
 
@@ -210,8 +210,8 @@ def test_location_that_is_none_is_an_error_and_of_two_the_first_counts(registry,
     assert ran.code == 1
     errors = errors_by_repository(ran)
     assert set(errors) == {"missing", "empty", "first"}
-    assert all("without saying where" in errors[path] for path in ("missing", "empty"))
-    assert "the registry wants the blob sent to another host, 127.0.0.2" in errors["first"]
+    assert all("without a valid Location" in errors[path] for path in ("missing", "empty"))
+    assert "the upload's Location is on another host, 127.0.0.2" in errors["first"]
     assert foreign.seen == []
     assert_served(second_registry, f"m/{name}/second", "1", contents["second"])
 
@@ -244,8 +244,8 @@ def test_registry_that_drops_later_chunks_is_found_out(registry, second_registry
     ran = imgsync("apply", "-o", "json")
 
     assert ran.code == 1
-    assert "it says to have 1 bytes after 131072 were sent" in ran.json["outcomes"][0]["error"]
-    assert "take chunk_size out of registries.yaml" in ran.json["outcomes"][0]["error"]
+    assert "the registry reports 1 bytes after 131072 were sent" in ran.json["outcomes"][0]["error"]
+    assert "remove chunk_size from registries.yaml" in ran.json["outcomes"][0]["error"]
     assert second_registry.tags(f"m/{name}/app") == []
     write("registries.yaml", f"{trust}}}\n")
     destination.forget()

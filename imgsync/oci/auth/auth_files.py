@@ -1,8 +1,8 @@
 """
-Where other tools keep logins: containers' `auth.json` and docker's `config.json`. Read, never written.
+Read credential files of other tools: containers' `auth.json` and docker's `config.json`.
 
-Spec: registry-facts "Credentials": containers-auth.json(5); docker/cli `config.json`. Files that are absent, empty or a
-directory count as absent; what cannot be read is told, never quoted.
+Spec: containers-auth.json(5); docker/cli `config.json`. Nothing is written. Files that are missing, empty or a directory are ignored; a file that cannot
+be read gives a warning, which never quotes it.
 """
 
 from __future__ import annotations
@@ -20,47 +20,51 @@ from imgsync.oci.endpoint import Credentials
 _HUB = "docker.io"
 _HUB_HOSTS = {"index.docker.io", "docker.io", "registry-1.docker.io"}
 _SIZE_LIMIT = 4 << 20
-_EVERYBODY = 0o007
+_OTHERS = 0o007
 _LOGIN_FIELDS = {"auth", "password", "identitytoken", "registrytoken"}
 
 
 @dataclass(frozen=True, slots=True)
 class AuthFile:
     """
-    What one file holds: logins by registry or path, and which helper programs know more.
+    The credentials in one file, and the credential helpers it names.
 
-    `store` is the helper for every registry, `helpers` those for single ones; `warning` says what could not be read. It is `exposed` when it holds
-    logins and everybody on this machine may read or change it.
+    Args:
+        path: The file's path, or the variable that holds its text.
+        auths: Entries by registry or path.
+        default_helper: The helper for every registry (`credsStore`), "" for none.
+        helpers: Helpers by registry (`credHelpers`).
+        warning: Why the file could not be read, "" if it was.
+        is_exposed: Whether it holds credentials that every user of this machine may read or change.
     """
 
     path: str
     auths: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-    store: str = ""
+    default_helper: str = ""
     helpers: Mapping[str, str] = field(default_factory=dict)
     warning: str = ""
-    exposed: bool = False
+    is_exposed: bool = False
 
-    def login(self, registry: str, path: str) -> Credentials | None:
-        """Return the login for the repository *path* of *registry*: the longest key that is the registry or a path above it."""
-        wanted = f"{registry}/{path}"
+    def find_login(self, registry: str, path: str) -> Credentials | None:
+        """Return the credentials for a repository, from the longest key that contains it."""
+        name = f"{registry}/{path}"
         best, found = -1, None
         for key, entry in self.auths.items():
-            name = _normal(key)
-            if len(name) > best and (wanted == name or wanted.startswith(f"{name}/")) and (login := _decoded(entry, self.path)) is not None:
-                best, found = len(name), login
+            prefix = _normalize(key)
+            if len(prefix) > best and (name == prefix or name.startswith(f"{prefix}/")) and (login := _decode(entry, self.path)) is not None:
+                best, found = len(prefix), login
         return found
 
-    def helper(self, registry: str) -> str:
-        """Return the helper named for *registry* alone, "" when none is."""
-        return next((program for key, program in self.helpers.items() if _normal(key) == registry), "")
+    def find_helper(self, registry: str) -> str:
+        """Return the helper for *registry* alone, "" if the file names none."""
+        return next((program for key, program in self.helpers.items() if _normalize(key) == registry), "")
 
 
 def load_auth_files(environ: Mapping[str, str]) -> tuple[AuthFile, ...]:
     """
-    Return what the files hold, in the order they count: containers' first, then docker's.
+    Return the files by precedence: containers' first, then docker's.
 
-    REGISTRY_AUTH_FILE stands for containers' own places, DOCKER_AUTH_CONFIG (the text itself) comes before docker's file,
-    which DOCKER_CONFIG may place elsewhere.
+    REGISTRY_AUTH_FILE replaces containers' default paths. DOCKER_AUTH_CONFIG holds text that precedes docker's file, and DOCKER_CONFIG moves that file.
     """
     return tuple(_load(environ))
 
@@ -74,33 +78,33 @@ def _load(environ: Mapping[str, str]) -> Iterator[AuthFile]:
             yield _read(Path(environ["XDG_RUNTIME_DIR"]) / "containers" / "auth.json")
         yield _read(Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "containers" / "auth.json")
     if environ.get("DOCKER_AUTH_CONFIG"):
-        yield _parsed(environ["DOCKER_AUTH_CONFIG"].encode("utf-8", "surrogateescape"), "DOCKER_AUTH_CONFIG")
+        yield _parse(environ["DOCKER_AUTH_CONFIG"].encode("utf-8", "surrogateescape"), "DOCKER_AUTH_CONFIG")
     yield _read(Path(environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json")
 
 
 def _read(path: Path) -> AuthFile:
     try:
         with path.open("rb") as file:
-            found = _parsed(file.read(_SIZE_LIMIT), str(path))
+            found = _parse(file.read(_SIZE_LIMIT), str(path))
             mode = os.fstat(file.fileno()).st_mode
-            return replace(found, exposed=bool(mode & _EVERYBODY and any(_LOGIN_FIELDS & entry.keys() for entry in found.auths.values())))
+            return replace(found, is_exposed=bool(mode & _OTHERS and any(_LOGIN_FIELDS & entry.keys() for entry in found.auths.values())))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return AuthFile(str(path))
     except OSError as error:
-        return AuthFile(str(path), warning=f"{path} cannot be read: {error.strerror}; its credentials are not used")
+        return AuthFile(str(path), warning=f"cannot read {path}: {error.strerror}; its credentials are not used")
 
 
-def _parsed(data: bytes, path: str) -> AuthFile:
-    # The parser's own message would quote the text, and with it a password.
+def _parse(data: bytes, path: str) -> AuthFile:
+    # The parser's message is not used, because it would quote a password.
     try:
         document = json.loads(data.strip() or b"{}")
-        auths = _mapping(document.get("auths"))
-        helpers = _mapping(document.get("credHelpers"))
+        auths = _check_mapping(document.get("auths"))
+        helpers = _check_mapping(document.get("credHelpers"))
         store = document.get("credsStore") or ""
     except json.JSONDecodeError as error:
-        return AuthFile(path, warning=f"{path}:{error.lineno}:{error.colno}: this is not JSON; its credentials are not used")
+        return AuthFile(path, warning=f"{path}:{error.lineno}:{error.colno}: not valid JSON; its credentials are not used")
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return AuthFile(path, warning=f"{path} is no file of registry credentials; it is not used")
+        return AuthFile(path, warning=f"{path} is not a registry credentials file; it is not used")
     return AuthFile(
         path,
         {key: entry for key, entry in auths.items() if isinstance(entry, dict)},
@@ -109,7 +113,7 @@ def _parsed(data: bytes, path: str) -> AuthFile:
     )
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _check_mapping(value: object) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -117,23 +121,23 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value
 
 
-def _normal(key: str) -> str:
-    """Return *key* as HOST[:PORT][/PATH]: no scheme, none of docker's API versions, Docker Hub by its own name."""
+def _normalize(key: str) -> str:
+    """Return *key* as HOST[:PORT][/PATH], without scheme and API version."""
     host, _, path = (key.partition("://")[2] or key).partition("/")
-    # Of ASCII alone: other letters have lower cases that are ASCII's (the Kelvin sign's is k).
+    # Only ASCII: the lower case of some other letters is ASCII (the Kelvin sign's is k).
     host = host.lower() if host.isascii() else host
     path = "" if path.rstrip("/") in {"v1", "v2"} else path.rstrip("/")
     host = _HUB if host in _HUB_HOSTS else host
     return f"{host}/{path}" if path else host
 
 
-def _decoded(entry: Mapping[str, Any], path: str) -> Credentials | None:
+def _decode(entry: Mapping[str, Any], path: str) -> Credentials | None:
     username, password, auth, token = (entry.get(name) for name in ("username", "password", "auth", "identitytoken"))
     if isinstance(auth, str) and auth:
         try:
             username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
         except ValueError:
-            # No base64 (of ASCII), or not of text.
+            # Not base64, or not of text.
             return None
         password = password.rstrip("\0") if colon else None
     ready = entry.get("registrytoken")

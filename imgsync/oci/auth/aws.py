@@ -1,7 +1,7 @@
 """
-Amazon's API for ECR: calls, logins, the making of repositories.
+Call Amazon's API for ECR: list, log in, create repositories.
 
-Spec: registry-facts: "ECR and ECR Public". Needs boto3, the extra `imgsync-mirror[ecr]`; who we are is found as the AWS command line finds it.
+Needs boto3, the extra `imgsync-mirror[ecr]`, which finds its credentials as the AWS command line does.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _KINDS: dict[str, type[RegistryError]] = {
 
 
 def is_ecr(registry: str) -> bool:
-    """Return whether *registry* is a private ECR of some account and region."""
+    """Return whether *registry* is a private ECR registry."""
     return _HOST.fullmatch(registry) is not None
 
 
 def has_boto3() -> bool:
-    """Return whether the extra is installed."""
+    """Return whether boto3 is installed."""
     return importlib.util.find_spec("boto3") is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Aws:
-    """One account's ECR, from one side; *url* is its API's address where that is not AWS's own."""
+    """The ECR of one account; `url` replaces the address of AWS's API."""
 
     registry: str
     origin: str
@@ -60,10 +60,10 @@ class Aws:
 
     def create_repository(self, path: str) -> None:
         """
-        Make the repository *path*; one that is there stays as it is.
+        Create the repository *path* unless it exists.
 
         Raises:
-            RegistryError: The account may not.
+            RegistryError: The account lacks permission, or the API fails.
         """
         operation = Operation("create the repository", f"{self.registry}/{path}", self.origin)
         try:
@@ -72,27 +72,27 @@ class Aws:
             if error.code != "RepositoryAlreadyExistsException":
                 raise
 
-    def login(self) -> Credentials:
+    def log_in(self) -> Credentials:
         """
-        Return a login that lives twelve hours.
+        Return credentials that are valid for twelve hours.
 
         Raises:
             CredentialsError: AWS gives none.
         """
         operation = Operation("log in to", self.registry, self.origin)
         try:
-            answer = self.call(operation, "get_authorization_token")
-            username, _, password = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode().partition(":")
+            response = self.call(operation, "get_authorization_token")
+            username, _, password = base64.b64decode(response["authorizationData"][0]["authorizationToken"]).decode().partition(":")
         except (RegistryError, KeyError, IndexError, ValueError) as error:
-            raise CredentialsError(f"AWS gives no login for {self.registry}: {error}", hint="check the AWS credentials of this machine") from error
+            raise CredentialsError(f"AWS gives no credentials for {self.registry}: {error}", hint="check the AWS credentials of this machine") from error
         return Credentials(username, password, "AWS", renewable=True)
 
     def call(self, operation: Operation, call: str, **arguments: Any) -> dict[str, Any]:
         """
-        Return the answer to one call of the API, such as "describe_images".
+        Make one API call, such as "describe_images", and return the response.
 
         Raises:
-            RegistryError: Whatever AWS says, or boto3 is not installed.
+            RegistryError: AWS refuses, or boto3 is not installed.
         """
         client, errors = self._client(operation)
         account = _HOST.fullmatch(self.registry)
@@ -100,13 +100,13 @@ class Aws:
         try:
             return dict(getattr(client, call)(**own, **arguments))
         except errors.ClientError as error:
-            said = error.response.get("Error", {})
-            code = sanitize_message(str(said.get("Code", "")))
+            details = error.response.get("Error", {})
+            code = sanitize_message(str(details.get("Code", "")))
             kind = _KINDS.get(code, RejectedError)
-            raise operation.failed(kind, sanitize_message(str(said.get("Message", ""))), code=code) from error
+            raise operation.make_error(kind, sanitize_message(str(details.get("Message", ""))), code=code) from error
         except errors.BotoCoreError as error:
-            raise operation.failed(
-                UnreachableError, sanitize_message(str(error)), hint="check region and credentials, as the AWS command line finds them"
+            raise operation.make_error(
+                UnreachableError, sanitize_message(str(error)), hint="check the region and credentials of the AWS command line"
             ) from error
 
     def _client(self, operation: Operation) -> tuple[Any, Any]:
@@ -115,8 +115,8 @@ class Aws:
             import botocore.config  # noqa: PLC0415
             import botocore.exceptions  # noqa: PLC0415
         except ImportError as error:
-            raise operation.failed(
-                RejectedError, "boto3 is not installed, by which ECR is asked", hint="pip install 'imgsync-mirror[ecr]', or name the repositories"
+            raise operation.make_error(
+                RejectedError, "ECR needs boto3, which is not installed", hint="pip install 'imgsync-mirror[ecr]', or name the repositories"
             ) from error
         found = _HOST.fullmatch(self.registry)
         config = botocore.config.Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
@@ -124,4 +124,4 @@ class Aws:
         try:
             return session.client("ecr", endpoint_url=self.url, config=config), botocore.exceptions
         except botocore.exceptions.BotoCoreError as error:
-            raise operation.failed(UnreachableError, sanitize_message(str(error)), hint="set AWS_DEFAULT_REGION") from error
+            raise operation.make_error(UnreachableError, sanitize_message(str(error)), hint="set AWS_DEFAULT_REGION") from error

@@ -1,4 +1,4 @@
-"""`WWW-Authenticate`, parsed by its grammar: several challenges, quoted values with commas and colons."""
+"""Parse `WWW-Authenticate` headers by their grammar (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _LENGTH_LIMIT = 16 << 10
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One challenge: its scheme in lower case and its parameters, names in lower case."""
+    """One challenge; the scheme and the parameter names are in lower case."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
-    """Return the challenges in *headers*, in order; what breaks the grammar is left out."""
+    """Return the challenges in *headers*, in order; skip malformed ones."""
     return tuple(challenge for header in headers for challenge in _parse_one(header[:_LENGTH_LIMIT]))
 
 

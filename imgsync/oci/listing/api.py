@@ -11,14 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from imgsync.errors import CredentialsError, InsecureError, UnexpectedResponseError
-from imgsync.oci.auth.authenticator import belongs_to
+from imgsync.oci.auth.trusted_hosts import is_trusted_host
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
 from imgsync.oci.limits.retry import RetryPolicy
-from imgsync.oci.link_header import linked
-from imgsync.oci.listing.prefetch import fetched_ahead
-from imgsync.oci.messages import Answer, Call
-from imgsync.oci.responses import led_to
+from imgsync.oci.link_header import find_next_link
+from imgsync.oci.listing.prefetch import prefetch_pages
+from imgsync.oci.messages import RegistryRequest, RegistryResponse
+from imgsync.oci.responses import resolve_url
 from imgsync.oci.transport import Transport
 
 _PAGE_LIMIT = 10_000
@@ -26,7 +26,7 @@ _PAGE_BYTES = 32 << 20
 
 
 @dataclass(slots=True)
-class ApiAccess:
+class ApiSession:
     """One API for one run: its transport, whether the operator named its address, and the token that a login gave."""
 
     transport: Transport
@@ -48,7 +48,7 @@ class ApiAccess:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer: its JSON, headers (names in lower case), and the URL of the next by `Link`, not yet checked; None without one."""
+    """One response: its JSON, headers (names in lower case), and the URL of the next by `Link`, not yet checked; None without one."""
 
     document: Any
     headers: Mapping[str, str]
@@ -65,7 +65,7 @@ class Page:
 class Api:
     """A registry's API with one caller's retry policy."""
 
-    def __init__(self, access: ApiAccess, retry_policy: RetryPolicy) -> None:
+    def __init__(self, access: ApiSession, retry_policy: RetryPolicy) -> None:
         """Speak through *access*."""
         self.access = access
         self._retry_policy = retry_policy
@@ -75,7 +75,7 @@ class Api:
         """Return the registry whose API this is."""
         return self.access.transport.endpoint.registry
 
-    def operation(self, name: str, path: str) -> Operation:
+    def make_operation(self, name: str, path: str) -> Operation:
         """Return the subject of errors about *name* on *path* of the registry."""
         return Operation(name, f"{self.registry}/{path}" if path else self.registry, self.access.transport.endpoint.origin)
 
@@ -91,24 +91,27 @@ class Api:
         try:
             found = endpoint.credentials.find("")
         except CredentialsError as error:
-            raise operation.failed(InsecureError, error.message, hint=error.hint) from error
+            raise operation.make_error(InsecureError, error.message, hint=error.hint) from error
         host = urlsplit(endpoint.url).hostname or ""
-        if found is not None and not self.access.named and not belongs_to(self.registry, self.access.registry_host, host):
-            raise operation.failed(
+        if found is not None and not self.access.named and not is_trusted_host(self.registry, self.access.registry_host, host):
+            raise operation.make_error(
                 InsecureError,
                 f"its API is said to be at {host}, which is neither its own host nor its site",
                 hint=f"if that is right, name it: registries: {{{self.registry}: {{listing: {{kind: KIND, url: https://{host}}}}}}}",
             )
         return found
 
-    def get(self, operation: Operation, target: str, *, secrets: Mapping[str, str] | None = None) -> Page:
+    def get(self, operation: Operation, target: str, *, auth_headers: Mapping[str, str] | None = None) -> Page:
         """
-        Return the answer to a GET of *target*, a path or a URL of this API; *secrets* are headers that say who we are.
+        Return the response to a GET of *target*, a path or a URL of this API; *auth_headers* are headers that say who we are.
 
         Raises:
             RegistryError: Any status but 200, or no JSON.
         """
-        return self._page(operation, Call(operation, "GET", target, headers={"Accept": "application/json"}, limit_bytes=_PAGE_BYTES, secrets=secrets or {}))
+        return self._page(
+            operation,
+            RegistryRequest(operation, "GET", target, headers={"Accept": "application/json"}, limit_bytes=_PAGE_BYTES, auth_headers=auth_headers or {}),
+        )
 
     def pages(
         self,
@@ -116,7 +119,7 @@ class Api:
         target: str,
         after: Callable[[Page], str | None],
         *,
-        secrets: Mapping[str, str],
+        auth_headers: Mapping[str, str],
         known: Callable[[Page], Iterable[str]] = lambda _: (),
     ) -> Iterator[Page]:
         """
@@ -128,61 +131,63 @@ class Api:
             RegistryError: A page fails, repeats, or there are more than 10,000.
         """
         seen: set[str | int] = set()
-        for number, (asked, page) in enumerate(self._asked(operation, target, after, secrets, known)):
+        for number, (asked, page) in enumerate(self._asked(operation, target, after, auth_headers, known)):
             rows_hash = page.rows_hash
             if asked in seen or number >= _PAGE_LIMIT or rows_hash in seen:
-                raise operation.failed(UnexpectedResponseError, "the listing's pages never end")
+                raise operation.make_error(UnexpectedResponseError, "the listing's pages never end")
             seen |= {asked} if rows_hash is None else {asked, rows_hash}
             yield page
 
     def _asked(
-        self, operation: Operation, target: str, after: Callable[[Page], str | None], secrets: Mapping[str, str], known: Callable[[Page], Iterable[str]]
+        self, operation: Operation, target: str, after: Callable[[Page], str | None], auth_headers: Mapping[str, str], known: Callable[[Page], Iterable[str]]
     ) -> Iterator[tuple[str, Page]]:
-        """Yield what was asked for, and the answer, as `pages` but without an end to what never ends."""
-        page = self.get(operation, target, secrets=secrets)
+        """Yield what was asked for, and the response, as `pages` but without an end to what never ends."""
+        page = self.get(operation, target, auth_headers=auth_headers)
         yield target, page
         following = after(page)
-        for ahead in fetched_ahead(lambda one: self.get(operation, one, secrets=secrets), known(page)):
+        for ahead in prefetch_pages(lambda one: self.get(operation, one, auth_headers=auth_headers), known(page)):
             yield ahead
             following = after(ahead[1])
         while following is not None:
-            page = self.get(operation, following, secrets=secrets)
+            page = self.get(operation, following, auth_headers=auth_headers)
             yield following, page
             following = after(page)
 
-    def post(self, operation: Operation, target: str, document: object, *, accept: frozenset[int], secrets: Mapping[str, str] | None = None) -> Page:
+    def post(
+        self, operation: Operation, target: str, document: object, *, accept_statuses: frozenset[int], auth_headers: Mapping[str, str] | None = None
+    ) -> Page:
         """
-        Return the answer to a POST of *document*.
+        Return the response to a POST of *document*.
 
         Raises:
-            RegistryError: Any status outside *accept*, or no JSON where there is a body.
+            RegistryError: Any status outside *accept_statuses*, or no JSON where there is a body.
         """
         body = json.dumps(document).encode()
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        return self._page(operation, Call(operation, "POST", target, accept=accept, headers=headers, body=body, secrets=secrets or {}))
+        return self._page(
+            operation, RegistryRequest(operation, "POST", target, accept_statuses=accept_statuses, headers=headers, body=body, auth_headers=auth_headers or {})
+        )
 
     def own_url(self, operation: Operation, url: str, *, also: str = "") -> str:
         """
-        Return *url*, which an answer named as the next page, below this API; *also* is a host it may name itself by.
+        Return *url*, which an response named as the next page, below this API; *also* is a host it may name itself by.
 
         Raises:
             InsecureError: It leads to another host.
         """
         base = self.access.transport.endpoint.url
-        parts, own = urlsplit(led_to(url, base=base, operation=operation)), urlsplit(base)
+        parts, own = urlsplit(resolve_url(url, base=base, operation=operation)), urlsplit(base)
         if parts.netloc != own.netloc and (not also or parts.hostname != also):
-            raise operation.failed(
-                InsecureError, f"the next page of the listing is said to be on another host, {parts.hostname}", hint="nothing was sent there"
-            )
+            raise operation.make_error(InsecureError, f"the listing's next page is on another host, {parts.hostname}", hint="nothing was sent there")
         return f"{own.scheme}://{own.netloc}{parts.path}{'?' if parts.query else ''}{parts.query}"
 
-    def _page(self, operation: Operation, call: Call) -> Page:
-        answer: Answer = self.access.transport.request(call, retry_policy=self._retry_policy)
+    def _page(self, operation: Operation, request: RegistryRequest) -> Page:
+        response: RegistryResponse = self.access.transport.request(request, retry_policy=self._retry_policy)
         try:
-            document = json.loads(answer.body) if answer.body or answer.status == 200 else None
+            document = json.loads(response.body) if response.body or response.status == 200 else None
         except (ValueError, RecursionError) as error:
-            raise operation.failed(UnexpectedResponseError, "the answer is no JSON; is this the registry's API?", status=answer.status) from error
-        return Page(document, answer.headers, linked(answer, operation))
+            raise operation.make_error(UnexpectedResponseError, "the response is no JSON; is this the registry's API?", status=response.status) from error
+        return Page(document, response.headers, find_next_link(response, operation))
 
 
 # Opens the registry's API at a URL, "" for the registry's own host; an address that the operator named goes before.
@@ -199,7 +204,7 @@ def rows(page: Page, field_name: str | None, operation: Operation) -> list[dict[
     found = page.document if field_name is None else page.document.get(field_name) if isinstance(page.document, dict) else None
     if not isinstance(found, list):
         what = "a list" if field_name is None else f"an object with a list of {field_name}"
-        raise operation.failed(UnexpectedResponseError, f"the answer is no listing: {what} is wanted; is this the registry's API?", status=200)
+        raise operation.make_error(UnexpectedResponseError, f"the response is no listing: {what} is wanted; is this the registry's API?", status=200)
     return [row for row in found if isinstance(row, dict)]
 
 

@@ -25,7 +25,7 @@ class Catalog:
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """Return every repository of the registry."""
-        operation = self.client.operation("list repositories of", f"{self.client.registry}/{namespace}".rstrip("/"))
+        operation = self.client.make_operation("list repositories of", f"{self.client.registry}/{namespace}".rstrip("/"))
         names = Names(operation, is_repository_path)
         for _ in pages(self.client, names, f"/v2/_catalog?n={_PAGE_SIZE}", scopes=("registry:catalog:*",), field="repositories"):
             pass

@@ -22,7 +22,7 @@ from imgsync.oci.listing.quay import Quay
 from imgsync.oci.registry import RegistryClient
 
 
-def dialect_of(kind: str, client: RegistryClient, open_api: OpenApi, *, api_url: str | None) -> Dialect:
+def make_listing_api(kind: str, client: RegistryClient, open_api: OpenApi, *, api_url: str | None) -> Dialect:
     """Return the dialect *kind* for the registry of *client*; *api_url* is the address of its API that the operator named."""
     makers: dict[str, Callable[[], Dialect]] = {
         "catalog": lambda: Catalog(client),
@@ -41,17 +41,17 @@ def _realm_host(client: RegistryClient) -> str:
     """Return where GitLab gives tokens, which is where its API is."""
     if client.registry == "registry.gitlab.com":
         return "https://gitlab.com"
-    challenge = client.transport.challenge or client.asked_challenge()
+    challenge = client.transport.challenge or client.fetch_challenge()
     realm = challenge.parameters.get("realm", "") if challenge is not None else ""
     if "://" not in realm:
         return ""
     try:
         (scheme, _, _), host, _ = parse_url(realm)
-        good = not has_credentials(realm) and (scheme == "https" or client.transport.endpoint.plain)
+        good = not has_credentials(realm) and (scheme == "https" or client.transport.endpoint.plain_http)
     except httpx.InvalidURL:
         good = False
     if not good:
-        raise client.operation("list repositories of", client.registry).failed(
+        raise client.make_operation("list repositories of", client.registry).make_error(
             InsecureError,
             "the registry names a token server, beside which its API is, that is not reached by https",
             hint=f"nothing was sent to it; name the API: registries: {{{client.registry}: {{listing: {{kind: gitlab, url: URL}}}}}}",

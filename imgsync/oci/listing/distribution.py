@@ -28,7 +28,7 @@ def list_tags(client: RegistryClient, path: str, *, page_size: int | None = None
     Raises:
         RegistryError: The listing fails, on whichever page.
     """
-    operation = client.operation("list tags of", f"{client.registry}/{path}" if path else client.registry)
+    operation = client.make_operation("list tags of", f"{client.registry}/{path}" if path else client.registry)
     target = (f"/v2/{path}/tags/list" if path else "/v2/tags/list") + (f"?n={page_size}" if page_size else "")
     names = Names(operation, is_tag)
     facts: dict[str, ListedTag] = {}

@@ -32,9 +32,9 @@ class DockerHub:
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """Return the repositories of *namespace*, an organisation or a user."""
-        operation = self.api.operation("list repositories of", namespace)
+        operation = self.api.make_operation("list repositories of", namespace)
         if not namespace or "/" in namespace:
-            raise operation.failed(UnexpectedResponseError, "Docker Hub lists by namespace, which is one word, such as library")
+            raise operation.make_error(UnexpectedResponseError, "Docker Hub lists by namespace, which is one word, such as library")
         found = RepositoryRows(operation)
         for page in self._pages(operation, f"/v2/namespaces/{namespace}/repositories"):
             found.add(f"{namespace}/{text_of(row, 'name')}" for row in rows(page, "results", operation) if row.get("repository_type") in {"image", None})
@@ -42,7 +42,7 @@ class DockerHub:
 
     def tags(self, path: str) -> TagListing:
         """Return the tags of *path* with their digests; very old ones may have none."""
-        operation = self.api.operation("list tags of", path)
+        operation = self.api.make_operation("list tags of", path)
         namespace, _, name = path.partition("/")
         found = TagRows(operation)
         count = None
@@ -63,9 +63,9 @@ class DockerHub:
             numbers = numbers_behind(len(rows(first, "results", operation)), count)
             return (f"{target}?page={number}&page_size={_PAGE_SIZE}" for number in numbers)
 
-        return self.api.pages(operation, f"{target}?page=1&page_size={_PAGE_SIZE}", after, secrets=self._secrets(operation), known=known)
+        return self.api.pages(operation, f"{target}?page=1&page_size={_PAGE_SIZE}", after, auth_headers=self._auth_headers(operation), known=known)
 
-    def _secrets(self, operation: Operation) -> dict[str, str]:
+    def _auth_headers(self, operation: Operation) -> dict[str, str]:
         login = self.api.login(operation)
         if login is None:
             return {}
@@ -73,10 +73,10 @@ class DockerHub:
         def log_in() -> str:
             asked = Operation("log in to the API of", operation.reference.partition("/")[0], operation.origin)
             body = {"identifier": login.username, "secret": login.password}
-            page = self.api.post(asked, "/v2/auth/token", body, accept=frozenset({200}))
+            page = self.api.post(asked, "/v2/auth/token", body, accept_statuses=frozenset({200}))
             token = text_of(page.document, "access_token") if isinstance(page.document, dict) else ""
             if not token.isascii() or not token.isprintable() or not token:
-                raise asked.failed(AuthenticationError, "the answer holds no token", status=200)
+                raise asked.make_error(AuthenticationError, "the answer holds no token", status=200)
             return token
 
         return {"Authorization": f"Bearer {self.api.access.token(log_in, life_seconds=_TOKEN_SECONDS)}"}

@@ -63,6 +63,6 @@ class Ecr:
             if not token:
                 return
             if token in seen:
-                raise operation.failed(UnexpectedResponseError, "the listing's pages never end")
+                raise operation.make_error(UnexpectedResponseError, "the listing's pages never end")
             seen.add(token)
             more = {"nextToken": token}

@@ -39,8 +39,8 @@ class Gcr:
             waiting += [child for child in below if child not in seen]
             seen.update(below)
             if len(seen) > _NODE_LIMIT:
-                operation = self.client.operation("list repositories of", f"{self.client.registry}/{namespace}")
-                raise operation.failed(UnexpectedResponseError, f"more than {_NODE_LIMIT} repositories")
+                operation = self.client.make_operation("list repositories of", f"{self.client.registry}/{namespace}")
+                raise operation.make_error(UnexpectedResponseError, f"more than {_NODE_LIMIT} repositories")
         return RepositoryListing("gcr", tuple(found))
 
     def tags(self, path: str) -> TagListing:

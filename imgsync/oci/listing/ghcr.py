@@ -33,51 +33,51 @@ class Ghcr:
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """Return the container packages of *namespace*, an organisation or a user."""
-        operation = self.api.operation("list repositories of", namespace)
+        operation = self.api.make_operation("list repositories of", namespace)
         owner = namespace.partition("/")[0]
         if not owner:
-            raise operation.failed(UnexpectedResponseError, "GitHub lists by owner", hint="name one: `source: {namespaces: [...]}`")
-        secrets = self._secrets(operation)
-        if not secrets:
-            raise operation.failed(
+            raise operation.make_error(UnexpectedResponseError, "GitHub lists by owner", hint="name one: `source: {namespaces: [...]}`")
+        auth_headers = self._auth_headers(operation)
+        if not auth_headers:
+            raise operation.make_error(
                 AuthenticationError,
                 "GitHub lists packages only to who has a token, even public ones",
                 hint=f"give credentials for {self.api.registry} whose password is a classic token with read:packages, or name the repositories",
             )
         found = RepositoryRows(operation)
-        for page in self._owned(operation, owner, "packages", "package_type=container", secrets):
+        for page in self._owned(operation, owner, "packages", "package_type=container", auth_headers):
             found.add(f"{owner}/{text_of(row, 'name')}".lower() for row in rows(page, None, operation))
         return found.listing("ghcr")
 
     def tags(self, path: str) -> TagListing:
         """Return the tags of *path*, with digests where there is a token."""
-        operation = self.api.operation("list tags of", path)
-        secrets = self._secrets(operation)
-        if not secrets:
+        operation = self.api.make_operation("list tags of", path)
+        auth_headers = self._auth_headers(operation)
+        if not auth_headers:
             return list_tags(self.client, path)
         owner, _, name = path.partition("/")
         found = TagRows(operation)
-        for page in self._owned(operation, owner, f"packages/container/{quote(name, safe='')}/versions", "state=active", secrets):
+        for page in self._owned(operation, owner, f"packages/container/{quote(name, safe='')}/versions", "state=active", auth_headers):
             for row in rows(page, None, operation):
                 for tag in _tags_of(row):
                     # Untagged versions are children of indexes and attestations.
                     found.add(ListedTag(tag, text_of(row, "name") or None, created_at=moment_of(row.get("created_at"))))
         return found.listing()
 
-    def _owned(self, operation: Operation, owner: str, what: str, query: str, secrets: dict[str, str]) -> Iterator[Page]:
+    def _owned(self, operation: Operation, owner: str, what: str, query: str, auth_headers: dict[str, str]) -> Iterator[Page]:
         """Yield pages of *what* the organisation *owner* has, or the user of that name."""
         try:
-            yield from list(self._pages(operation, f"/orgs/{owner}/{what}?{query}", secrets))
+            yield from list(self._pages(operation, f"/orgs/{owner}/{what}?{query}", auth_headers))
         except NotFoundError:
-            yield from self._pages(operation, f"/users/{owner}/{what}?{query}", secrets)
+            yield from self._pages(operation, f"/users/{owner}/{what}?{query}", auth_headers)
 
-    def _pages(self, operation: Operation, target: str, secrets: dict[str, str]) -> Iterator[Page]:
+    def _pages(self, operation: Operation, target: str, auth_headers: dict[str, str]) -> Iterator[Page]:
         def after(page: Page) -> str | None:
             return None if page.following is None else self.api.own_url(operation, page.following, also=_HOST)
 
-        return self.api.pages(operation, f"{target}&per_page={_PAGE_SIZE}&page=1", after, secrets=secrets)
+        return self.api.pages(operation, f"{target}&per_page={_PAGE_SIZE}&page=1", after, auth_headers=auth_headers)
 
-    def _secrets(self, operation: Operation) -> dict[str, str]:
+    def _auth_headers(self, operation: Operation) -> dict[str, str]:
         login = self.api.login(operation)
         return {} if login is None else {"Authorization": f"Bearer {login.password}"}
 

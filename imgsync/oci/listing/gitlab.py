@@ -32,9 +32,9 @@ class GitLab:
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """Return the repositories of *namespace*: a group with all below it, or a project."""
-        operation = self.api.operation("list repositories of", namespace)
+        operation = self.api.make_operation("list repositories of", namespace)
         if not namespace:
-            raise operation.failed(UnexpectedResponseError, "GitLab lists by group or project", hint="name one: `source: {namespaces: [...]}`")
+            raise operation.make_error(UnexpectedResponseError, "GitLab lists by group or project", hint="name one: `source: {namespaces: [...]}`")
         whole = quote(namespace, safe="")
         found = RepositoryRows(operation)
         try:
@@ -51,11 +51,11 @@ class GitLab:
 
     def _pages(self, operation: Operation, target: str) -> Iterator[Page]:
         login = self.api.login(operation)
-        secrets = {} if login is None else {"JOB-TOKEN" if login.username == _JOB_USER else "PRIVATE-TOKEN": login.password}
+        auth_headers = {} if login is None else {"JOB-TOKEN" if login.username == _JOB_USER else "PRIVATE-TOKEN": login.password}
         whole = f"{target}?per_page={_PAGE_SIZE}&page="
 
         def after(page: Page) -> str | None:
             number = parse_integer(page.headers.get("x-next-page", ""))
             return None if number is None else f"{whole}{number}"
 
-        return self.api.pages(operation, f"{whole}1", after, secrets=secrets)
+        return self.api.pages(operation, f"{whole}1", after, auth_headers=auth_headers)

@@ -30,7 +30,7 @@ class Harbor:
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """Return the repositories of a project, its name perhaps with the beginning of a path behind it; of all projects for ""."""
-        operation = self.api.operation("list repositories of", namespace)
+        operation = self.api.make_operation("list repositories of", namespace)
         projects = [namespace.partition("/")[0]] if namespace else self._projects(operation)
         found = RepositoryRows(operation)
         for project in projects:
@@ -40,7 +40,7 @@ class Harbor:
 
     def tags(self, path: str) -> TagListing:
         """Return the tags of *path* with digests, sizes and dates."""
-        operation = self.api.operation("list tags of", path)
+        operation = self.api.make_operation("list tags of", path)
         project, _, repository = path.partition("/")
         name = quote(quote(repository, safe=""), safe="")
         found = TagRows(operation)
@@ -59,9 +59,9 @@ class Harbor:
             RegistryError: The account may not.
         """
         project = path.partition("/")[0]
-        operation = self.api.operation("create the project of", path)
+        operation = self.api.make_operation("create the project of", path)
         document = {"project_name": project, "metadata": {"public": "false"}}
-        self.api.post(operation, "/api/v2.0/projects", document, accept=frozenset({201, 409}), secrets=self._secrets(operation))
+        self.api.post(operation, "/api/v2.0/projects", document, accept_statuses=frozenset({201, 409}), auth_headers=self._auth_headers(operation))
 
     def _projects(self, operation: Operation) -> list[str]:
         return [text_of(row, "name") for page in self._pages(operation, "/api/v2.0/projects") for row in rows(page, None, operation)]
@@ -83,9 +83,9 @@ class Harbor:
         def known(first: Page) -> Iterator[str]:
             return (f"{whole}{number}" for number in numbers_behind(len(rows(first, None, operation)), _total(first)))
 
-        return self.api.pages(operation, f"{whole}1", after, secrets=self._secrets(operation), known=known)
+        return self.api.pages(operation, f"{whole}1", after, auth_headers=self._auth_headers(operation), known=known)
 
-    def _secrets(self, operation: Operation) -> dict[str, str]:
+    def _auth_headers(self, operation: Operation) -> dict[str, str]:
         login = self.api.login(operation)
         return {} if login is None else {"Authorization": "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()}
 

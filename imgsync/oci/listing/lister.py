@@ -31,7 +31,7 @@ _REFUSALS = (AccessDeniedError, AuthenticationError, NotFoundError, RejectedErro
 _REMEDY = "this registry does not list its repositories to us; name them: `source: {repositories: [...]}`"
 
 
-def kind_by_host(registry: str) -> str | None:
+def find_kind_by_host(registry: str) -> str | None:
     """Return the dialect that *registry* is known to speak, None for a host that is not known."""
     if registry in _GOOGLE_HOSTS or registry.endswith(_GOOGLE_SUFFIXES):
         return "gcr"
@@ -47,11 +47,11 @@ class Lister:
         self._client = client
         self._open_api = open_api
         self._api_url = api_url
-        self._chosen = kind_by_host(client.registry) if kind == "auto" else kind
+        self._chosen = find_kind_by_host(client.registry) if kind == "auto" else kind
         self._spoken: Dialect | None = None
 
     @property
-    def tells_all_at_once(self) -> bool:
+    def has_digests_in_one_request(self) -> bool:
         """Return whether one request tells the digests of all tags of a repository, as Google's registries do."""
         return self._chosen == "gcr"
 
@@ -63,8 +63,8 @@ class Lister:
             RegistryError: The registry cannot list; the hint names the remedy.
         """
         if self._client.registry == PUBLIC_ECR and self.kind == "auto":
-            operation = self._client.operation("list repositories of", f"{PUBLIC_ECR}/{namespace}".rstrip("/"))
-            raise operation.failed(RejectedError, "ECR Public lists repositories to their owner alone", hint=_REMEDY)
+            operation = self._client.make_operation("list repositories of", f"{PUBLIC_ECR}/{namespace}".rstrip("/"))
+            raise operation.make_error(RejectedError, "ECR Public lists repositories to their owner alone", hint=_REMEDY)
         try:
             listed = self._listed(namespace)
         except _REFUSALS as refusal:
@@ -136,6 +136,6 @@ class Lister:
 
     def _speaking(self, kind: str) -> Dialect:
         # Imported now: whoever only lists tags by tags/list needs none of them.
-        from imgsync.oci.listing.dialects import dialect_of
+        from imgsync.oci.listing.dialects import make_listing_api
 
-        return dialect_of(kind, self._client, self._open_api, api_url=self._api_url)
+        return make_listing_api(kind, self._client, self._open_api, api_url=self._api_url)

@@ -41,7 +41,7 @@ def pages(client: RegistryClient, names: Names, target: str, *, scopes: tuple[st
     previous: list[Any] = []
     while following is not None:
         if following in seen or len(seen) >= _PAGE_LIMIT:
-            raise operation.failed(UnexpectedResponseError, "the listing's pages never end")
+            raise operation.make_error(UnexpectedResponseError, "the listing's pages never end")
         seen.add(following)
         body, linked = client.get_page(operation, following, scopes=scopes, limit_bytes=_PAGE_BYTES)
         page = _object(body, operation, field)
@@ -50,7 +50,7 @@ def pages(client: RegistryClient, names: Names, target: str, *, scopes: tuple[st
             return
         barren = 0 if names.add(found) else barren + 1
         if barren > _BARREN_LIMIT:
-            raise operation.failed(UnexpectedResponseError, "the listing's pages never end: the last hundred hold nothing new")
+            raise operation.make_error(UnexpectedResponseError, "the listing's pages never end: the last hundred hold nothing new")
         yield page
         previous = found if linked is None and len(found) in _FULL_PAGES and isinstance(found[-1], str) else []
         following = _behind(target, found[-1]) if previous else linked
@@ -88,7 +88,7 @@ class Names:
                 if len(self._shown) < _SHOWN:
                     self._shown.append(sanitize_message(str(name)[:_SHOWN_LENGTH])[:_SHOWN_LENGTH])
         if len(self.good) + self._left_out > _NAME_LIMIT:
-            raise self.operation.failed(UnexpectedResponseError, f"the listing has more than {_NAME_LIMIT:,} names")
+            raise self.operation.make_error(UnexpectedResponseError, f"the listing has more than {_NAME_LIMIT:,} names")
         return len(self.good) > before
 
     def warnings(self, what: str) -> tuple[str, ...]:
@@ -105,5 +105,5 @@ def _object(body: bytes, operation: Operation, field: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or field not in document:
-        raise operation.failed(UnexpectedResponseError, f"the answer is no listing: it is not JSON that has {field}; is this a registry?", status=200)
+        raise operation.make_error(UnexpectedResponseError, f"the answer is no listing: it is not JSON that has {field}; is this a registry?", status=200)
     return document

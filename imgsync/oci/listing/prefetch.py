@@ -13,7 +13,7 @@ Page = TypeVar("Page")
 _AT_ONCE = 4
 
 
-def fetched_ahead(fetch: Callable[[str], Page], targets: Iterable[str]) -> Iterator[tuple[str, Page]]:
+def prefetch_pages(fetch: Callable[[str], Page], targets: Iterable[str]) -> Iterator[tuple[str, Page]]:
     """Yield each of *targets* with `fetch(target)`, in order, up to four being fetched at once; an error is raised where its page would come."""
     todo = iter(targets)
     waiting: deque[tuple[str, Future[Page]]] = deque()

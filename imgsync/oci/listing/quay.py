@@ -28,26 +28,26 @@ class Quay:
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """Return the repositories of *namespace*, an organisation or a user, perhaps with the beginning of a path behind it."""
-        operation = self.api.operation("list repositories of", namespace)
+        operation = self.api.make_operation("list repositories of", namespace)
         if not namespace:
-            raise operation.failed(UnexpectedResponseError, "Quay lists by namespace", hint="name one: `source: {namespaces: [...]}`")
-        secrets = self._secrets(operation)
+            raise operation.make_error(UnexpectedResponseError, "Quay lists by namespace", hint="name one: `source: {namespaces: [...]}`")
+        auth_headers = self._auth_headers(operation)
         organisation = namespace.partition("/")[0]
-        target = f"/api/v1/repository?namespace={organisation}{'' if secrets else '&public=true'}"
+        target = f"/api/v1/repository?namespace={organisation}{'' if auth_headers else '&public=true'}"
         found = RepositoryRows(operation)
 
         def after(page: Page) -> str | None:
             more = text_of(page.document, "next_page")
             return f"{target}&next_page={quote(more, safe='')}" if more else None
 
-        for page in self.api.pages(operation, target, after, secrets=secrets):
+        for page in self.api.pages(operation, target, after, auth_headers=auth_headers):
             listed = rows(page, "repositories", operation)
             found.add(f"{text_of(row, 'namespace') or organisation}/{text_of(row, 'name')}" for row in listed if row.get("kind") in {"image", None})
         return found.listing("quay")
 
     def tags(self, path: str) -> TagListing:
         """Return the living tags of *path* with their digests."""
-        operation = self.api.operation("list tags of", path)
+        operation = self.api.make_operation("list tags of", path)
         target = f"/api/v1/repository/{path}/tag/?limit={_PAGE_SIZE}&onlyActiveTags=true&page="
         found = TagRows(operation)
         numbers = itertools.count(2)
@@ -55,12 +55,12 @@ class Quay:
         def after(page: Page) -> str | None:
             return f"{target}{next(numbers)}" if page.document.get("has_additional") is True else None
 
-        for page in self.api.pages(operation, f"{target}1", after, secrets=self._secrets(operation)):
+        for page in self.api.pages(operation, f"{target}1", after, auth_headers=self._auth_headers(operation)):
             for row in rows(page, "tags", operation):
                 found.add(_tag(row))
         return found.listing()
 
-    def _secrets(self, operation: Operation) -> dict[str, str]:
+    def _auth_headers(self, operation: Operation) -> dict[str, str]:
         login = self.api.login(operation)
         return {"Authorization": f"Bearer {login.password}"} if login is not None and login.username == "$oauthtoken" else {}
 

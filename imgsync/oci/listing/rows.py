@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from imgsync.oci.errors import Operation, http_date
+from imgsync.oci.errors import Operation, parse_http_date
 from imgsync.oci.listing.model import ListedRepository, ListedTag, RepositoryListing, TagListing
 from imgsync.oci.listing.page import Names
 from imgsync.oci.spec.digest import is_digest
@@ -63,7 +63,7 @@ def moment_of(text: object) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        found = http_date(text)
+        found = parse_http_date(text)
         if found is None:
             return None
         moment = found

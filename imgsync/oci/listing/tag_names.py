@@ -11,7 +11,7 @@ from imgsync.oci.spec.reference import Repository
 _LIMIT_BYTES = 8 << 20
 
 
-def tags_at_once(client: RegistryClient, repository: Repository) -> frozenset[str] | None:
+def list_tags_in_one_page(client: RegistryClient, repository: Repository) -> frozenset[str] | None:
     """
     Return every tag of *repository*, None where one page does not hold them all, or the registry does not list. One request.
 
@@ -19,8 +19,8 @@ def tags_at_once(client: RegistryClient, repository: Repository) -> frozenset[st
         NotFoundError: There is no such repository.
         RegistryError: The registry fails.
     """
-    operation = client.operation("list tags of", repository)
-    scopes = (f"repository:{repository.path}:{client.looking}",)
+    operation = client.make_operation("list tags of", repository)
+    scopes = (f"repository:{repository.path}:{client.read_actions}",)
     try:
         body, following = client.get_page(operation, f"/v2/{repository.path}/tags/list", scopes=scopes, limit_bytes=_LIMIT_BYTES)
     except (AccessDeniedError, AuthenticationError, RejectedError):

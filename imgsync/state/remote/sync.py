@@ -62,7 +62,7 @@ class RemoteState:
             StateError: The state cannot be pulled or used; the store is unchanged.
         """
         with self._wrap_errors("pull", hint="nothing was changed; a state in a directory (--state DIR) needs no registry"):
-            return self._pull(self._client.under(check))
+            return self._pull(self._client.with_check(check))
 
     def push(self, *, force: bool = False) -> bool:
         """

@@ -44,7 +44,7 @@ def test_name_that_looks_alike_is_another(host):
     """No key of an auth file is for kube.io but its own name; and as a registry's name none of the odd ones is taken."""
     file = AuthFile("f", {host: {"auth": BASIC[6:]}})
 
-    assert file.login("kube.io", "a") is None
+    assert file.find_login("kube.io", "a") is None
     if host not in {"kube.io:443", "kube.io.evil.net", "notkube.io"}:
         with pytest.raises(InvalidReferenceError):
             parse_registry(host)
@@ -123,7 +123,7 @@ def files_of(folder: Path, document: object, **environ: str) -> tuple[AuthFile, 
 )
 def test_docker_credentials(auths, registry, expected, tmp_path):
     """The exact host counts, however docker wrote it down."""
-    found = files_of(tmp_path, {"auths": auths})[-1].login(registry, "team/app")
+    found = files_of(tmp_path, {"auths": auths})[-1].find_login(registry, "team/app")
 
     assert (found and (found.username, found.password)) == expected
     assert found is None or found.password not in repr(found)
@@ -131,7 +131,7 @@ def test_docker_credentials(auths, registry, expected, tmp_path):
 
 def test_identity_tokens_are_told_from_passwords(tmp_path):
     """An identity token is exchanged, not sent as a password."""
-    found = files_of(tmp_path, {"auths": {"r.io": {"auth": auth("me:"), "identitytoken": "refresh"}}})[-1].login("r.io", "a")
+    found = files_of(tmp_path, {"auths": {"r.io": {"auth": auth("me:"), "identitytoken": "refresh"}}})[-1].find_login("r.io", "a")
 
     assert found is not None
     assert (found.username, found.password, found.identity_token) == ("me", "refresh", True)
@@ -146,7 +146,7 @@ def test_longest_path_prefix_wins(path, user):
     keys = {"r.io/ns": "ns", "r.io": "host", "r.io/ns/user/image": "image", "r.io/ns/user": "user"}
     file = AuthFile("f", {key: {"auth": auth(f"{name}:x")} for key, name in keys.items()})
 
-    found = file.login("r.io", path)
+    found = file.find_login("r.io", path)
 
     assert found is not None
     assert found.username == user
@@ -161,7 +161,7 @@ def test_files_count_in_their_order(tmp_path):
     document = {"auths": {"r.io": {"auth": auth("docker:x")}}}
 
     def users(**more: str) -> list[str]:
-        found = [file.login("r.io", "a") for file in files_of(tmp_path, document, **environ, **more)]
+        found = [file.find_login("r.io", "a") for file in files_of(tmp_path, document, **environ, **more)]
         return [login.username for login in found if login is not None]
 
     assert users() == ["run/containers/auth.json", "xdg/containers/auth.json", "docker"]
@@ -174,10 +174,10 @@ def test_files_count_in_their_order(tmp_path):
     [
         ("not json SECRET", ":1:1: "),
         ('{\n "auths": {\n  SECRET\n', ":3:3: "),
-        ("[]", " is no file"),
-        ('{"auths": [5]}', " is no file"),
-        ("[" * 100_000, " is no file"),
-        ('"SECRET"', " is no file"),
+        ("[]", " is not a registry credentials file"),
+        ('{"auths": [5]}', " is not a registry credentials file"),
+        ("[" * 100_000, " is not a registry credentials file"),
+        ('"SECRET"', " is not a registry credentials file"),
     ],
     ids=["text", "line 3", "list", "auths", "deep", "string"],
 )
@@ -185,6 +185,6 @@ def test_damaged_files_are_told_by_place_without_their_text(text, where, tmp_pat
     """The warning names file and line, never what is in it; the others still count."""
     *_, file = files_of(tmp_path, text)
 
-    assert file.login("quay.io", "a") is None
+    assert file.find_login("quay.io", "a") is None
     assert f"{tmp_path / 'config.json'}{where}" in file.warning
     assert "SECRET" not in file.warning

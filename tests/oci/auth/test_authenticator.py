@@ -131,7 +131,7 @@ def test_token_refused_in_the_middle_is_replaced(times, registry, token_registry
         assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
     else:
         assert ran.code == 1
-        assert "(destination): 401 the token was refused" in ran.json["outcomes"][0]["error"]
+        assert "(destination): 401 the registry refused the token" in ran.json["outcomes"][0]["error"]
         assert "from registries.yaml were refused" in ran.json["outcomes"][0]["error"]
 
 
@@ -153,12 +153,12 @@ def test_token_server_that_refuses_is_one_clear_error(token_registry, token_serv
     ("answer", "says"),
     [
         (switches.status(500), "500"),
-        (switches.html(), "the token server's answer holds no token"),
-        (switches.Respond(200, {"token": ""}), "the token server's answer holds no token"),
-        (switches.Respond(200, {"token": "two\nlines"}), "the token server's answer holds no token"),
-        (switches.Respond(200, {"token": None, "access_token": 5}), "the token server's answer holds no token"),
+        (switches.html(), "the token server's response has no token"),
+        (switches.Respond(200, {"token": ""}), "the token server's response has no token"),
+        (switches.Respond(200, {"token": "two\nlines"}), "the token server's response has no token"),
+        (switches.Respond(200, {"token": None, "access_token": 5}), "the token server's response has no token"),
         (switches.status(404), "answered 404"),
-        (switches.Respond(200, b"x" * 100_000), "the answer is larger than 64 KiB"),
+        (switches.Respond(200, b"x" * 100_000), "the response is larger than 64 KiB"),
     ],
     ids=["500", "HTML", "empty", "two lines", "no text", "404", "endless"],
 )

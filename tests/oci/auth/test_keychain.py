@@ -32,7 +32,7 @@ def keychain(
 
 def test_own_helper_then_file_then_store():
     """A registry's own helper decides; the file's login comes before the helper for all; without any, the next file is asked."""
-    first = AuthFile("first", {"file.io": {"auth": auth("file:x")}, "own.io": {"auth": auth("no:x")}}, store="all", helpers={"own.io": "own"})
+    first = AuthFile("first", {"file.io": {"auth": auth("file:x")}, "own.io": {"auth": auth("no:x")}}, default_helper="all", helpers={"own.io": "own"})
     second = AuthFile("second", {"other.io": {"auth": auth("second:x")}})
     asked: list[tuple[str, str]] = []
     chain = keychain(first, second, helpers={"own": "helped"}, asked=asked)
@@ -42,13 +42,13 @@ def test_own_helper_then_file_then_store():
     assert chain.find("other.io", "a").username == "second"
     assert chain.find("nobody.io", "a") is None
     assert asked == [("own", "own.io"), ("all", "other.io"), ("all", "nobody.io")]
-    assert chain.looked_in == ("first", "docker-credential-all", "second")
+    assert chain.places == ("first", "docker-credential-all", "second")
 
 
 def test_helpers_are_asked_once_and_again_when_told():
     """However many need the answer; a refused login is asked for anew."""
     asked: list[tuple[str, str]] = []
-    chain = keychain(AuthFile("f", store="all"), helpers={"all": "me"}, asked=asked)
+    chain = keychain(AuthFile("f", default_helper="all"), helpers={"all": "me"}, asked=asked)
 
     for _ in range(3):
         assert chain.find("r.io", "a").username == "me"
@@ -61,7 +61,7 @@ def test_broken_store_means_nobody_and_a_broken_own_helper_is_an_error():
     """A helper for everything that fails is told once, and public registries still work; the one named for this registry must work."""
     broken = CredentialsError("the credential helper docker-credential-x is not installed")
     warnings: list[str] = []
-    chain = keychain(AuthFile("f", store="x", helpers={"own.io": "x"}), helpers={"x": broken}, warnings=warnings)
+    chain = keychain(AuthFile("f", default_helper="x", helpers={"own.io": "x"}), helpers={"x": broken}, warnings=warnings)
 
     assert chain.find("r.io", "a") is None
     assert chain.find("s.io", "a") is None

@@ -12,7 +12,7 @@ import pytest
 from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.auth import token as token_module
 from imgsync.oci.auth.challenge import Challenge
-from imgsync.oci.auth.token import parse_token, refresh_form, token_url
+from imgsync.oci.auth.token import make_refresh_form, make_token_url, parse_token
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
 
@@ -123,7 +123,7 @@ def test_answer_without_a_token_is_an_error(body):
         parse_token(body, [], login=None, operation=OPERATION)
 
     assert caught.value.status == 200
-    assert "holds no token" in str(caught.value)
+    assert "has no token" in str(caught.value)
 
 
 @pytest.mark.row("AUTH-18")
@@ -140,14 +140,14 @@ def test_token_is_asked_for_by_our_own_scopes(realm, service, url):
     """The service is told back, encoded, where the challenge names one."""
     challenge = Challenge("bearer", {"realm": realm, "service": service, "scope": "registry:catalog:*"})
 
-    assert token_url(challenge, ["repository:app:pull", "x"]) == url
+    assert make_token_url(challenge, ["repository:app:pull", "x"]) == url
 
 
 def test_identity_token_is_exchanged_by_a_form():
     """As OAuth2 has it."""
     challenge = Challenge("bearer", {"realm": "https://a.io/token", "service": "r.io"})
 
-    form = refresh_form(challenge, ["repository:app:pull", "x"], Credentials("", "s&cret", found_in="a test"))
+    form = make_refresh_form(challenge, ["repository:app:pull", "x"], Credentials("", "s&cret", found_in="a test"))
 
     assert form == b"grant_type=refresh_token&service=r.io&client_id=imgsync&scope=repository%3Aapp%3Apull+x&refresh_token=s%26cret"
 

@@ -155,7 +155,7 @@ def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialle
 
         # What was dialled here is no socket: no further than that.
         with pytest.raises(AttributeError if named else InsecureError):
-            api.get(api.operation("list repositories of", "a"), "/api/v4/groups/a")
+            api.get(api.make_operation("list repositories of", "a"), "/api/v4/groups/a")
 
     assert dialled == (["10.0.0.5"] if named else [])
 

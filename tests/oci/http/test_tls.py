@@ -73,7 +73,7 @@ def test_certificate_that_expires_in_the_middle_of_a_run(registry, second_regist
     assert ran.code == 1
     assert ran.json["summary"] == ran.json["summary"] | {"copied": 0, "failed": 2}
     for outcome in ran.json["outcomes"]:
-        assert "its TLS certificate is not trusted" in outcome["error"]
+        assert "the registry's TLS certificate is not trusted" in outcome["error"]
         assert "expired" in outcome["error"]
     assert ran.events("request.retried") == []
     assert second_registry.tags(f"m/{name}/app") == []

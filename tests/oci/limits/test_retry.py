@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from imgsync.oci.auth.authenticator import Authenticator, TokenAnswer
+from imgsync.oci.auth.authenticator import Authenticator, TokenResponse
 from imgsync.oci.endpoint import Endpoint
-from imgsync.oci.errors import Operation, error_of, retry_after_seconds
+from imgsync.oci.errors import Operation, make_status_error, parse_retry_after
 from imgsync.oci.limits.retry import RetryPolicy, compute_pause_seconds, is_transient
 from tests import switches
 from tests.support.images import image, push
@@ -115,24 +115,24 @@ def test_fifty_callers_ask_for_a_token_one_at_a_time():
     running, most, asked = 0, 0, 0
     everybody_is_here = threading.Event()
 
-    def ask(*_: object) -> TokenAnswer:
+    def ask(*_: object) -> TokenResponse:
         nonlocal running, most, asked
         running, asked = running + 1, asked + 1
         most = max(most, running)
         everybody_is_here.wait(10)
         running -= 1
         if asked == 1:
-            raise error_of(operation, 429, headers={"retry-after": "0"}, body=b"")
-        return TokenAnswer(200, b'{"token": "net-SECRET", "expires_in": 300}')
+            raise make_status_error(operation, 429, headers={"retry-after": "0"}, body=b"")
+        return TokenResponse(200, b'{"token": "net-SECRET", "expires_in": 300}')
 
     endpoint = Endpoint("registry.example", "source", ssl.create_default_context, Nobody())
     authenticator = Authenticator(endpoint, ask)
-    authenticator.challenged(['Bearer realm="https://registry.example/token"'], ["repository:app:pull"], sent=None, operation=operation)
+    authenticator.learn_challenge(['Bearer realm="https://registry.example/token"'], ["repository:app:pull"], sent=None, operation=operation)
     got: list[str | None] = []
 
     def call() -> None:
         entered.release()
-        got.append(authenticator.header(["repository:app:pull"], operation=operation, retry_policy=RetryPolicy(interval_seconds=0)))
+        got.append(authenticator.make_header(["repository:app:pull"], operation=operation, retry_policy=RetryPolicy(interval_seconds=0)))
 
     callers = [threading.Thread(target=call) for _ in range(50)]
     for caller in callers:
@@ -215,14 +215,14 @@ def test_every_status_that_may_pass_is_tried_again(registry, second_registry, na
 )
 def test_retry_after(text, seconds):
     """Seconds or a date in any of its three forms; what is past or neither says nothing."""
-    assert retry_after_seconds(text, now=10.0) == seconds
+    assert parse_retry_after(text, now=10.0) == seconds
 
 
 @pytest.mark.row("NET-03")
 @pytest.mark.parametrize("said", ["", "soon", "-1", "1e9", "9" * 30, "Thu, 01 Jan 1970 00:00:01 GMT", "999999999999", "300"])
 def test_pauses_after_429_are_bounded(said):
     """What cannot be meant is as if nothing was said: longer each time, by chance, up to a minute. What is said is obeyed up to five."""
-    error = error_of(Operation("pull", "r/x:1", "source"), 429, headers={"retry-after": said}, body=b"")
+    error = make_status_error(Operation("pull", "r/x:1", "source"), 429, headers={"retry-after": said}, body=b"")
     pauses = [compute_pause_seconds(RetryPolicy(), error, attempt=number) for number in range(1, 9) for _ in range(20)]
 
     if said == "300":

@@ -48,4 +48,4 @@ def test_repository_of_a_catalog_that_is_empty_is_empty(registry, name, declare,
     declare(f"[{name}/unknown]")
     named = imgsync("plan", "-o", "json")
     assert named.code == 1
-    assert "the repository does not exist there, or this account may not see it" in named.json["errors"][0]["message"]
+    assert "the repository does not exist, or this account cannot see it" in named.json["errors"][0]["message"]

@@ -233,7 +233,7 @@ def test_credentials_stay_away_from_an_api_that_the_registry_alone_named(registr
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        ({"count": 1, "next": "https://evil.example/v2/x", "results": []}, "the next page of the listing is said to be on another host, evil.example"),
+        ({"count": 1, "next": "https://evil.example/v2/x", "results": []}, "the listing's next page is on another host, evil.example"),
         ({"count": 1, "next": "?page=2", "results": [{"name": "x"}]}, "the listing's pages never end"),
         ({"results": None}, "an object with a list of results is wanted"),
         ([], "an object with a list of results is wanted"),

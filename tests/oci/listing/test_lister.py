@@ -8,7 +8,7 @@ import pytest
 
 from imgsync.errors import UnreachableError
 from imgsync.oci.listing import lister as module
-from imgsync.oci.listing.lister import Lister, kind_by_host
+from imgsync.oci.listing.lister import Lister, find_kind_by_host
 from imgsync.oci.listing.model import ListedTag, TagListing
 
 
@@ -33,7 +33,7 @@ from imgsync.oci.listing.model import ListedTag, TagListing
 )
 def test_known_hosts_speak_a_known_dialect(registry, kind):
     """By the whole host, or a suffix with its dot; nothing that only looks alike."""
-    assert kind_by_host(registry) == kind
+    assert find_kind_by_host(registry) == kind
 
 
 @pytest.mark.parametrize("kind", ["auto", "dockerhub"])

@@ -11,7 +11,7 @@ import pytest
 import imgsync
 from imgsync.errors import ImgsyncError
 from imgsync.filters.versions import parse_version
-from imgsync.oci.errors import retry_after_seconds
+from imgsync.oci.errors import parse_retry_after
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_reference, parse_registry
 from imgsync.text.units import parse_duration, parse_integer, parse_rate, parse_size
@@ -30,7 +30,7 @@ GRAMMARS: dict[str, tuple[Callable[[str], object], str]] = {
     "duration": (parse_duration, "15m"),
     "size": (parse_size, "64MiB"),
     "rate": (parse_rate, "10/s"),
-    "Retry-After": (lambda text: retry_after_seconds(text, now=0.0), "120"),
+    "Retry-After": (lambda text: parse_retry_after(text, now=0.0), "120"),
     "version": (parse_version, "1.2.3"),
 }
 

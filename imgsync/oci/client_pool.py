@@ -1,0 +1,98 @@
+"""
+HTTP clients of one endpoint, each used by one caller at a time.
+
+Source and destination never share a pool and no caller waits for a client, so copies cannot deadlock or starve. Spec: design.md §7.8.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from imgsync.oci.endpoint import Endpoint
+from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.ssrf_guard import SsrfGuard
+from imgsync.oci.http.url import Origin, origin_of
+from imgsync.oci.responses import HTTP_ERRORS
+
+if TYPE_CHECKING:
+    from imgsync.oci.http.proxy_client import ProxyHttpClient
+
+CONNECT_SECONDS = 10.0
+
+
+class ClientPool:
+    """Idle HTTP clients, and new ones when none is idle."""
+
+    def __init__(self, origin: Origin, new_client: Callable[[], HttpClient | ProxyHttpClient]) -> None:
+        """Start empty; clients that are opened ahead connect to *origin*."""
+        self._origin = origin
+        self._new_client = new_client
+        self._idle: list[HttpClient | ProxyHttpClient] = []
+        self._opening = 0
+
+    @property
+    def idle_count(self) -> int:
+        """Return how many clients are idle."""
+        return len(self._idle)
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[HttpClient | ProxyHttpClient]:
+        """Give a client to one caller until the block ends."""
+        # Last in, first out: warm connections are reused, so few are open.
+        client = self._idle.pop() if self._idle else self._new_client()
+        try:
+            yield client
+        except Exception:
+            self._idle.append(client)
+            raise
+        except BaseException:
+            # The greenlet was interrupted; the connection's state is unknown, so discard it.
+            client.close()
+            raise
+        else:
+            self._idle.append(client)
+
+    def open_ahead(self, clients: int) -> None:
+        """Connect in the background until *clients* are idle or connecting."""
+        missing = max(0, clients - len(self._idle) - self._opening)
+        # Counted before the first one starts, because other callers run meanwhile.
+        self._opening += missing
+        for _ in range(missing):
+            threading.Thread(target=self._open, daemon=True).start()
+
+    def close(self) -> None:
+        """Close every idle client."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _open(self) -> None:
+        client = self._new_client()
+        try:
+            client.connect(self._origin, CONNECT_SECONDS)
+        except HTTP_ERRORS:
+            # The next request connects again and reports the error.
+            client.close()
+        else:
+            self._idle.append(client)
+        finally:
+            self._opening -= 1
+
+
+def make_client_factory(endpoint: Endpoint) -> Callable[[], HttpClient | ProxyHttpClient]:
+    """Return a function that makes HTTP clients for *endpoint*."""
+    if endpoint.proxy is not None:
+        return _make_proxy_factory(endpoint, endpoint.proxy)
+    own = [origin_of(endpoint.discovered_by or endpoint.url)[1:]]
+    if endpoint.token_server:
+        own.append(origin_of(endpoint.token_server)[1:])
+    guard = SsrfGuard(own)
+    return lambda: HttpClient(endpoint.tls_context, guard)
+
+
+def _make_proxy_factory(endpoint: Endpoint, proxy: str) -> Callable[[], HttpClient | ProxyHttpClient]:
+    from imgsync.oci.http.proxy_client import ProxyHttpClient
+
+    return lambda: ProxyHttpClient(endpoint.tls_context(), proxy)

@@ -1,0 +1,134 @@
+"""
+Send one request to a registry and follow its redirects.
+
+Every request is counted and paced here. Credentials go to the registry's own origin only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import imgsync
+from imgsync.errors import InsecureError, UnexpectedResponseError
+from imgsync.oci.capabilities import Capabilities
+from imgsync.oci.client_pool import CONNECT_SECONDS
+from imgsync.oci.endpoint import Endpoint
+from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.request import Request
+from imgsync.oci.http.url import Origin, has_credentials, parse_url
+from imgsync.oci.limits.rate_limit import RateLimit
+from imgsync.oci.limits.retry import RetryPolicy
+from imgsync.oci.messages import RegistryRequest
+from imgsync.oci.responses import HTTP_ERRORS, drain, read_headers, resolve_url, translate_error
+
+if TYPE_CHECKING:
+    from imgsync.oci.http.proxy_client import ProxyHttpClient
+
+USER_AGENT = f"imgsync/{imgsync.__version__}"
+_REDIRECT_LIMIT = 5
+_REDIRECTS = {301, 302, 303, 307, 308}
+# Some registries copy a whole blob to its final storage before they answer the request that closes its upload.
+_COMMIT_FACTOR = 10
+
+
+class Sender:
+    """Sends requests of one endpoint. `requests` counts those to the registry, by method."""
+
+    def __init__(self, endpoint: Endpoint, rate_limit: RateLimit, capabilities: Capabilities) -> None:
+        """Send at *rate_limit* and note round trips in *capabilities*."""
+        self.endpoint = endpoint
+        self.requests: Counter[str] = Counter()
+        self.origin, self._host, path = parse_url(endpoint.url)
+        self._path = path.rstrip("/")
+        self._rate_limit = rate_limit
+        self._pull_limit = rate_limit.pull_limit
+        self._capabilities = capabilities
+
+    def send(
+        self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, authorization: str | None, *, retry_policy: RetryPolicy
+    ) -> tuple[httpx.Response, str]:
+        """
+        Send *request*, follow redirects, and return the response and its URL.
+
+        Raises:
+            RegistryError: No response, too many redirects, or an unsafe one.
+        """
+        url = request.target if "://" in request.target else self.endpoint.url + request.target
+        for _ in range(_REDIRECT_LIMIT + 1):
+            response = self.send_once(client, request, url, authorization, retry_policy=retry_policy)
+            if response.status_code not in _REDIRECTS or response.status_code in request.accept_statuses:
+                return response, url
+            location = response.headers.get("location")
+            if not location:
+                return response, url
+            drain(response)
+            url = _redirect_target(request, url, location)
+        raise request.operation.make_error(UnexpectedResponseError, f"more than {_REDIRECT_LIMIT} redirects")
+
+    def send_once(
+        self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy
+    ) -> httpx.Response:
+        """Send *request* to *url* and return the response, whatever its status."""
+        self._rate_limit.wait(retry_policy.pause)
+        http_request = self._build(request, url, authorization, request_seconds=retry_policy.request_seconds)
+        quota = self._pull_limit.quota
+        started = time.monotonic()
+        try:
+            response = client.send(http_request)
+        except HTTP_ERRORS as error:
+            raise translate_error(request.operation, error) from error
+        if request.body is None:
+            self._capabilities.learn_round_trip(time.monotonic() - started)
+        if "/manifests/" in url and response.status_code != 401:
+            self._pull_limit.update(read_headers(response), before=quota)
+        return response
+
+    def _build(self, request: RegistryRequest, url: str, authorization: str | None, *, request_seconds: float) -> Request:
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **request.headers}
+        try:
+            origin, host, target = self._split_url(url)
+        except httpx.InvalidURL as error:
+            raise translate_error(request.operation, error) from error
+        if origin == self.origin:
+            self.requests[request.method] += 1
+            headers.update(request.auth_headers or {})
+            if authorization is not None:
+                headers["Authorization"] = authorization
+        return Request(
+            request.method,
+            origin,
+            host,
+            target,
+            tuple(headers.items()),
+            request.body,
+            request.length_bytes,
+            request.expect_continue,
+            timeout_seconds=request_seconds,
+            connect_timeout_seconds=min(CONNECT_SECONDS, request_seconds),
+            response_timeout_seconds=request_seconds * (_COMMIT_FACTOR if request.closes_upload else 1),
+        )
+
+    def _split_url(self, url: str) -> tuple[Origin, str, str]:
+        """Return origin, Host header and target of *url*."""
+        own = self.endpoint.url
+        # Nearly every URL is the registry's own, which needs no parsing.
+        if url.startswith(own):
+            target = url[len(own) :]
+            if target.startswith("/") and target.isascii() and target.isprintable() and " " not in target and "#" not in target:
+                return self.origin, self._host, self._path + target
+        return parse_url(url)
+
+
+def _redirect_target(request: RegistryRequest, url: str, location: str) -> str:
+    """Return the URL that a redirect from *url* leads to, if it is safe."""
+    if request.method not in {"GET", "HEAD"}:
+        raise request.operation.make_error(UnexpectedResponseError, "the registry redirects a write; only redirects of reads are followed")
+    target = resolve_url(location, base=url, operation=request.operation)
+    if has_credentials(target) or (target.startswith("http:") and url.startswith("https:")):
+        raise request.operation.make_error(
+            InsecureError, "the registry redirects to an unsafe URL", hint="redirects must stay on https and contain no credentials"
+        )
+    return target

@@ -1,0 +1,69 @@
+"""How many requests and pulls a registry gets at once, and pauses after it refuses some."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from imgsync.errors import RateLimitedError, RegistryError
+from imgsync.oci.limits.adaptive_limit import AdaptiveLimit
+from imgsync.oci.limits.rate_limit import RateLimit
+from imgsync.oci.limits.retry import MAX_REFUSALS
+from imgsync.oci.messages import RegistryRequest
+
+_FIRST_PAUSE_SECONDS = 0.25
+_MAX_PAUSE_SECONDS = 1.0
+_OVERLOADED = {429, 503}
+
+
+class Throttle:
+    """The limits of one endpoint, adapted to its responses."""
+
+    def __init__(self, connections: int, rate_limit: RateLimit) -> None:
+        """Allow *connections* requests at once; *rate_limit* is shared by both sides."""
+        self._adaptive = AdaptiveLimit(connections)
+        self._rate_limit = rate_limit
+        # Consecutive refusals. A registry that has not served anything yet gets no second chance for free.
+        self._refusals = MAX_REFUSALS
+
+    @property
+    def running(self) -> int:
+        """Return how many requests run now."""
+        return self._adaptive.running
+
+    def count_free(self, requests: int) -> int:
+        """Return how many of *requests* may start now."""
+        return min(requests, self._adaptive.allowed) - self._adaptive.running
+
+    @contextlib.contextmanager
+    def slot(self, request: RegistryRequest, check: Callable[[], None]) -> Iterator[int]:
+        """Wait until *request* may be sent, and give its slot; *check* may end the wait."""
+        with self._adaptive.slot(check) as slot:
+            if not request.counts_as_pull:
+                yield slot
+                return
+            self._rate_limit.pull_limit.acquire(check)
+            try:
+                yield slot
+            finally:
+                self._rate_limit.pull_limit.release()
+
+    def note_status(self, status: int, slot: int) -> None:
+        """Allow fewer requests at once after 429 or 503, and more after anything else."""
+        if status in _OVERLOADED:
+            self._adaptive.decrease(slot)
+            self._refusals += 1
+        else:
+            self._adaptive.increase()
+            self._refusals = 0
+
+    def note_error(self, error: RegistryError) -> None:
+        """Pause all callers if *error* is a rate limit or names a time to retry."""
+        if isinstance(error, RateLimitedError):
+            error.in_turn = self._refusals < MAX_REFUSALS
+        if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
+            self._rate_limit.block_for(self._pause_seconds() if error.retry_after_seconds is None else error.retry_after_seconds)
+
+    def _pause_seconds(self) -> float:
+        """Return the pause after a 429 without Retry-After; it doubles each time."""
+        return float(min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (self._refusals - 1)))
