@@ -31,10 +31,10 @@ from imgsync.config.registries import read_registries
 from imgsync.convert.formats import NAMES, convert_files
 from imgsync.convert.model import Options
 from imgsync.convert.writer import mirrors_text, registries_text
-from imgsync.documents.envelope import from_json
-from imgsync.documents.plan import plan_of
-from imgsync.documents.report import report_document, report_of
-from imgsync.documents.verification import verification_document, verification_of
+from imgsync.documents.envelope import parse_document
+from imgsync.documents.plan import decode_plan
+from imgsync.documents.report import decode_report, encode_report
+from imgsync.documents.verification import decode_verification, encode_verification
 from imgsync.errors import ConfigError, CredentialsError, ImgsyncError, InvalidReferenceError, StateError, UnsupportedContentError, UsageError
 from imgsync.oci.auth import auth_files
 from imgsync.oci.auth import credential_helper as helper
@@ -377,25 +377,25 @@ def documents(data: bytes) -> None:
     They can be read and shown in every format, or there is an error.
     """
     try:
-        document = from_json(data, name="plan.json")
+        document = parse_document(data, name="plan.json")
     except UsageError:
         return
     with contextlib.suppress(UsageError):
-        plan = plan_of(_seal(document), name="plan.json")
+        plan = decode_plan(_seal(document), name="plan.json")
         for explain in (True, False):
             render_plan_markdown(plan, explain=explain, show_kept=explain)
             render_plan_table(plan, explain=explain, show_kept=explain)
         render_gitlab_summary(plan)
     with contextlib.suppress(UsageError):
-        report = report_of(document, name="report.json")
+        report = decode_report(document, name="report.json")
         for render in (render_report_markdown, render_report_table, render_report_html, render_report_junit):
             assert render(report)
-        assert report_of(json.loads(json.dumps(report_document(report))), name="again").outcomes == report.outcomes
+        assert decode_report(json.loads(json.dumps(encode_report(report))), name="again").outcomes == report.outcomes
     with contextlib.suppress(UsageError):
-        verification = verification_of(document, name="verification.json")
+        verification = decode_verification(document, name="verification.json")
         render_verification_markdown(verification)
         render_verification_table(verification, show_ok=True)
-        assert verification_of(json.loads(json.dumps(verification_document(verification))), name="again").findings == verification.findings
+        assert decode_verification(json.loads(json.dumps(encode_verification(verification))), name="again").findings == verification.findings
 
 
 def settings(data: bytes) -> None:

@@ -17,9 +17,9 @@ from imgsync.cli import session
 from imgsync.cli.commands import plan as plan_command
 from imgsync.config.model import Config, RegistriesConfig
 from imgsync.documents.access import access_document
-from imgsync.documents.plan import plan_document
-from imgsync.documents.report import report_document
-from imgsync.documents.verification import verification_document
+from imgsync.documents.plan import encode_plan
+from imgsync.documents.report import encode_report
+from imgsync.documents.verification import encode_verification
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import FilterStep, MirrorNotes, PlanError
 from imgsync.registries.access import Access
@@ -101,13 +101,13 @@ def documents() -> dict[str, Any]:
     notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, notes=("n",), steps=(FilterStep("s.io/app", "semver", 1, ("2",)),))
     plan = plans.of_each_action()
     whole = plans.plan(*plan.changes, errors=(*plan.errors, *ERRORS), mirrors=(notes,), requests=plan.requests, applying=plan.requests, pulls=plan.pulls)
-    planned = plan_document(whole, Config((), RegistriesConfig(), (), whole=True), explain=True) | {"declarations": {"NAME": "…"}}
+    planned = encode_plan(whole, Config((), RegistriesConfig(), (), whole=True), explain=True) | {"declarations": {"NAME": "…"}}
     report = plans.report()
     finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest")
     return {
         "imgsync.plan/v1": planned,
-        "imgsync.report/v1": report_document(Report(report.plan_id, report.outcomes, (*report.errors, *ERRORS))),
-        "imgsync.verification/v1": verification_document(Verification((finding,), ERRORS)),
+        "imgsync.report/v1": encode_report(Report(report.plan_id, report.outcomes, (*report.errors, *ERRORS))),
+        "imgsync.verification/v1": encode_verification(Verification((finding,), ERRORS)),
         "imgsync.access/v1": access_document([Access("r.io", "source", "a", "pull")]),
     }
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imgsync.config.model import Mirror
-from imgsync.plan.context import Inquiry
+from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Change
 from imgsync.state import Record
 
 
-def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, context: Inquiry) -> Record | None:
+def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, context: PlanContext) -> Record | None:
     """
     Return the record to write for the kept tag of *change*, if any.
 
@@ -23,10 +23,10 @@ def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, con
     read = context.manifests.get(change.destination_digest)
     crc32 = read.crc32 if read is not None else known.crc32 if known is not None else ""
     source = change.source.repository
-    selection = context.gate.selection(mirror, source)
+    selection = context.policy.describe_settings(mirror, source)
     if known is not None and (known.source_digest, known.selection, known.crc32) == (change.source_digest, selection, crc32):
         return None
-    if not context.gate.has_passed(mirror, source, change.source_digest):
+    if not context.policy.has_passed(mirror, source, change.source_digest):
         return None
     return Record(
         destination=str(change.destination),
@@ -41,12 +41,12 @@ def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, con
     )
 
 
-def summarize_referrers(change: Change, mirror: Mirror, *, context: Inquiry) -> Iterator[tuple[str, str, str]]:
+def summarize_referrers(change: Change, mirror: Mirror, *, context: PlanContext) -> Iterator[tuple[str, str, str]]:
     """
     Yield which referrers the source had, in the form of `StateStore.put`.
 
     A later run compares this with a new listing, and so sees a signature that was added meanwhile.
     """
-    summary = context.referrers.summary(change.source.repository, change.source_digest or "")
+    summary = context.referrers.summarize(change.source.repository, change.source_digest or "")
     if summary is not None and mirror.referrers is not False:
         yield str(change.destination.repository), change.source_digest or "", summary

@@ -21,7 +21,7 @@ from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, No
 from imgsync.logs.logger import Logger
 from imgsync.oci.spec.manifest import Descriptor, parse_platform
 from imgsync.oci.spec.reference import Reference
-from imgsync.plan.context import Inquiry
+from imgsync.plan.context import PlanContext
 from imgsync.plan.decide import REQUIRED
 from imgsync.plan.model import Change
 from imgsync.state import Record
@@ -51,11 +51,11 @@ class FinishedChange:
 class ChangeRunner:
     """Carries out changes, one call each, side by side; they share what was copied."""
 
-    def __init__(self, mirrors: Mapping[str, Mirror], context: Inquiry, *, options: RunOptions, listener: ProgressListener) -> None:
+    def __init__(self, mirrors: Mapping[str, Mirror], context: PlanContext, *, options: RunOptions, listener: ProgressListener) -> None:
         """Copy for *mirrors*, by name, with the registries and the state of *context*."""
         self._mirrors = mirrors
         self._registries = registries = context.registries
-        self._gate = context.gate
+        self._policy = context.policy
         self._log = context.log
         self._stop = context.stop
         self._listener = listener
@@ -98,7 +98,7 @@ class ChangeRunner:
         )
         client = self._registries.source(mirror, check=deadline.check)
         # Checked again, since a saved plan comes from a file that others may have changed.
-        if problem := self._gate.problem(mirror, client, source.repository, job.source.digest):
+        if problem := self._policy.find_problem(mirror, client, source.repository, job.source.digest):
             raise UntrustedError(f"{REQUIRED}{problem}")
         return self._copier.copy_image(
             job,
@@ -140,7 +140,7 @@ class ChangeRunner:
             media_type=copied.root.media_type,
             source=str(change.source),
             source_digest=change.source_digest or "",
-            selection=self._gate.selection(mirror, change.source.repository),
+            selection=self._policy.describe_settings(mirror, change.source.repository),
             applied_at=format_timestamp(datetime.now(UTC), milliseconds=True),
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
 from imgsync.config.model import Config
-from imgsync.plan.context import Inquiry
+from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Action, Change, Plan
 from imgsync.state import StateStore
 
@@ -20,7 +20,7 @@ class Rebuilt:
     removed: int
 
 
-def rebuild_state(plan: Plan, config: Config, context: Inquiry) -> Rebuilt:
+def rebuild_state(plan: Plan, config: Config, context: PlanContext) -> Rebuilt:
     """
     Record the tags that *plan* found up to date; remove the records that it contradicts.
 

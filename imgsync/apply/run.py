@@ -24,7 +24,7 @@ from imgsync.config.model import Config
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.build import build_plan
-from imgsync.plan.context import Inquiry
+from imgsync.plan.context import PlanContext
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
@@ -38,7 +38,7 @@ _LARGE_BYTES = 64 << 20
 _UNCHANGED = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
 
 
-def apply_config(config: Config, context: Inquiry, *, options: RunOptions, listener: ProgressListener, saved: Plan | None = None) -> Report:
+def apply_config(config: Config, context: PlanContext, *, options: RunOptions, listener: ProgressListener, saved: Plan | None = None) -> Report:
     """
     Plan *config*, or take the *saved* plan, and carry it out.
 
@@ -53,7 +53,7 @@ def apply_config(config: Config, context: Inquiry, *, options: RunOptions, liste
 
 
 class _Run:
-    def __init__(self, config: Config, context: Inquiry, *, options: RunOptions, listener: ProgressListener, saved: Plan | None) -> None:
+    def __init__(self, config: Config, context: PlanContext, *, options: RunOptions, listener: ProgressListener, saved: Plan | None) -> None:
         self._config = config
         self._context = context
         self._options = options
@@ -115,9 +115,9 @@ class _Run:
         if self._saved is None:
             return build_plan(self._config, self._context, on_pending=on_pending, partial=True)
         # Imported now: most runs have no saved plan.
-        from imgsync.plan.saved import reviewed_plan
+        from imgsync.plan.saved import update_saved_plan
 
-        return reviewed_plan(self._saved, self._config, self._context, on_pending=on_pending)
+        return update_saved_plan(self._saved, self._config, self._context, on_pending=on_pending)
 
     def _unfinished_plan(self) -> Plan:
         """Return the known part of a plan that a stop interrupted while a registry did not answer."""

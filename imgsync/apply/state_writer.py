@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
 from imgsync.config.model import Mirror
 from imgsync.errors import StateError
-from imgsync.plan.context import Inquiry
+from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Action, Change, Plan
 from imgsync.state import Record
 from imgsync.text.units import format_timestamp
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class StateWriter:
     """Writes the state of one run; errors become log lines."""
 
-    def __init__(self, mirrors: Mapping[str, Mirror], context: Inquiry) -> None:
+    def __init__(self, mirrors: Mapping[str, Mirror], context: PlanContext) -> None:
         """Write to the state of *context* for *mirrors*, by name."""
         self._mirrors = mirrors
         self._context = context

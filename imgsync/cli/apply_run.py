@@ -74,7 +74,7 @@ def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Pl
         safety_limits=SafetyLimits(options.max_changes, options.max_bytes),
         fail_fast=options.fail_fast,
     )
-    context = session.inquiry(refresh=options.refresh)
+    context = session.make_context(refresh=options.refresh)
     with open_display(session, heartbeat_seconds=options.heartbeat_seconds) as display:
         listener = PlanPrinter(display, config, output=options.output, limits=run_options.safety_limits)
         return apply_config(config, context, options=run_options, listener=listener, saved=saved)

@@ -43,9 +43,9 @@ def print_plan(plan: Plan, document: Callable[[], dict[str, Any]], *, output: st
 def print_report(report: Report, *, output: str) -> None:
     """Print *report* to stdout in the format *output*."""
     if output == "json":
-        from imgsync.documents.report import report_document
+        from imgsync.documents.report import encode_report
 
-        print_json(report_document(report))
+        print_json(encode_report(report))
     elif output == "markdown":
         from imgsync.render.report_markdown import render_report_markdown
 
@@ -59,9 +59,9 @@ def print_report(report: Report, *, output: str) -> None:
 def print_verification(found: Verification, *, output: str, show_ok: bool) -> None:
     """Print *found* to stdout in the format *output*."""
     if output == "json":
-        from imgsync.documents.verification import verification_document
+        from imgsync.documents.verification import encode_verification
 
-        print_json(verification_document(found))
+        print_json(encode_verification(found))
     elif output == "markdown":
         from imgsync.render.verification_markdown import render_verification_markdown
 
@@ -74,9 +74,9 @@ def print_verification(found: Verification, *, output: str, show_ok: bool) -> No
 
 def make_plan_document(plan: Plan, config: Config, *, explain: bool) -> dict[str, Any]:
     """Return *plan* as JSON values, with secrets hidden and a checksum."""
-    from imgsync.documents.plan import plan_document
+    from imgsync.documents.plan import encode_plan
 
-    return plan_document(plan, config, explain=explain, clean=get_redaction().clean_values)
+    return encode_plan(plan, config, explain=explain, clean=get_redaction().clean_values)
 
 
 def save_plan(plan: Plan, config: Config, path: str) -> None:
@@ -95,12 +95,12 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
 
 def _check_saved(text: str, plan: Plan, config: Config, *, name: str) -> None:
     """Check that *text* reads back as *plan*: hiding a password may have changed a reference, a digest or a key."""
-    from imgsync.documents.envelope import from_json
-    from imgsync.documents.plan import check_made_for, plan_of
+    from imgsync.documents.envelope import parse_document
+    from imgsync.documents.plan import check_made_for, decode_plan
 
     try:
-        document = from_json(text.encode(), name=name)
-        saved = [_decision(change) for change in plan_of(document, name=name).changes]
+        document = parse_document(text.encode(), name=name)
+        saved = [_decision(change) for change in decode_plan(document, name=name).changes]
         check_made_for(document, config, name=name)
     except UsageError:
         saved = None

@@ -20,16 +20,16 @@ from imgsync.concurrency.signals import handle_signals
 from imgsync.concurrency.stop import Stop
 from imgsync.config.model import RegistriesConfig
 from imgsync.errors import RateLimitedError
-from imgsync.images.completeness import Completeness
+from imgsync.images.completeness import ContentChecker
 from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
 from imgsync.logs.configure import configure_logging
 from imgsync.logs.logger import Logger
 from imgsync.logs.stream import LogStream
 from imgsync.oci.limits.retry import RetryDetails
-from imgsync.plan.context import Inquiry
-from imgsync.plan.destination_tags import Served
-from imgsync.policy.policy import Gate
+from imgsync.plan.context import PlanContext
+from imgsync.plan.destination_tags import DestinationTags
+from imgsync.policy.policy import ImagePolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
 
@@ -56,22 +56,22 @@ class Session:
     began: float
     publish_state: Callable[[], object]
 
-    def inquiry(self, *, refresh: bool, strict: bool = True) -> Inquiry:
+    def make_context(self, *, refresh: bool, strict: bool = True) -> PlanContext:
         """Return the context of a plan; unless *strict*, a destination that requires a login is not compared."""
         manifests = ManifestCache()
         referrers = ReferrerReader(manifests)
-        return Inquiry(
+        return PlanContext(
             registries=self.registries,
             manifests=manifests,
             referrers=referrers,
-            gate=Gate(self.registries.trust, manifests, referrers),
+            policy=ImagePolicy(self.registries.trust, manifests, referrers),
             state=self.state,
             refresh=refresh,
             now=datetime.now(UTC),
             stop=self.stop,
             log=self.log,
-            completeness=Completeness(),
-            served=Served(strict=strict),
+            content=ContentChecker(),
+            destination_tags=DestinationTags(strict=strict),
         )
 
     def stop_in_time(self) -> None:

@@ -122,7 +122,7 @@ def rebuild_from_destinations(paths: tuple[str, ...], only: tuple[str, ...], **o
     with open_session(config.registries, common, read_only=False) as session:
         session.stop_in_time()
         _check_persistent(session.state, common)
-        context = session.inquiry(refresh=True)
+        context = session.make_context(refresh=True)
         plan = build_plan(config, context)
         log_plan(plan, session.log)
         rebuilt = rebuild_state(plan, config, context)

@@ -14,7 +14,7 @@ from typing import Any
 from imgsync.oci.spec.reference import Reference, Repository
 
 
-def member(document: object, name: str, kind: Any, *, default: Any = dataclasses.MISSING) -> Any:
+def decode_field(document: object, name: str, kind: Any, *, default: Any = dataclasses.MISSING) -> Any:
     """
     Return what *document* has under *name* as a value of *kind*, *default* (if there is one) where it has nothing.
 
@@ -22,13 +22,13 @@ def member(document: object, name: str, kind: Any, *, default: Any = dataclasses
         ValueError: It is something else.
     """
     if isinstance(document, Mapping) and name in document:
-        return value_of(kind, document[name], name)
+        return decode_value(kind, document[name], name)
     if default is dataclasses.MISSING:
         raise ValueError(f"{name!r} is missing")
     return default
 
 
-def value_of(kind: Any, found: object, name: str) -> Any:
+def decode_value(kind: Any, found: object, name: str) -> Any:
     """
     Return *found*, called *name*, as a value of *kind*: a dataclass by its fields, or a type as their annotations have them.
 
@@ -42,13 +42,13 @@ def value_of(kind: Any, found: object, name: str) -> Any:
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
         wanted = [one for one in inside if one is not types.NoneType]
-        return None if found is None and len(wanted) < len(inside) else value_of(wanted[0], found, name)
+        return None if found is None and len(wanted) < len(inside) else decode_value(wanted[0], found, name)
     if origin is tuple and isinstance(found, list):
-        return tuple(value_of(inside[0], one, name) for one in found)
+        return tuple(decode_value(inside[0], one, name) for one in found)
     if origin is dict and isinstance(found, dict):
-        return {key: value_of(inside[1], one, name) for key, one in found.items()}
+        return {key: decode_value(inside[1], one, name) for key, one in found.items()}
     if dataclasses.is_dataclass(kind) and isinstance(found, dict):
-        read = {one: member(found, one, wanted, default=default) for one, wanted, default in _fields(typing.cast("Any", kind))}
+        read = {one: decode_field(found, one, wanted, default=default) for one, wanted, default in _fields(typing.cast("Any", kind))}
         return typing.cast("Any", kind)(**{one: value for one, value in read.items() if value is not _ABSENT})
     return _scalar(kind, found, name)
 

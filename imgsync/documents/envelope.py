@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgsync.documents.decode import member
+from imgsync.documents.decode import decode_field
 from imgsync.errors import UsageError
 from imgsync.plan.model import PlanError
 from imgsync.text.sanitize import sanitize_json
@@ -37,10 +37,10 @@ def read_document(path: str) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint="save a plan first: imgsync plan --out FILE") from error
     if len(data) > _LIMIT_BYTES:
         raise UsageError(f"{path} is larger than any plan or report")
-    return from_json(data, name=path)
+    return parse_document(data, name=path)
 
 
-def from_json(data: bytes, *, name: str) -> dict[str, Any]:
+def parse_document(data: bytes, *, name: str) -> dict[str, Any]:
     """
     Return the document in *data*, which came from the file *name*.
 
@@ -73,7 +73,7 @@ def check_format(document: Mapping[str, Any], wanted: str, *, name: str) -> None
 
 
 @contextlib.contextmanager
-def reading(what: str, *, name: str, hint: str = "") -> Iterator[None]:
+def name_damage(what: str, *, name: str, hint: str = "") -> Iterator[None]:
     """
     Read the fields of *what*, such as a plan, from the file *name* in here.
 
@@ -86,26 +86,26 @@ def reading(what: str, *, name: str, hint: str = "") -> Iterator[None]:
         raise UsageError(f"{name} is damaged: it is no whole {what} ({error})", hint=hint) from error
 
 
-def errors_document(errors: Sequence[PlanError]) -> list[dict[str, Any]]:
+def encode_errors(errors: Sequence[PlanError]) -> list[dict[str, Any]]:
     """Return what could not be planned as documents have it."""
     return [
-        {"mirror": error.mirror, "reference": error.reference, "message": with_hint(error.message, error.hint), **({"later": True} if error.later else {})}
+        {"mirror": error.mirror, "reference": error.reference, "message": append_hint(error.message, error.hint), **({"later": True} if error.later else {})}
         for error in errors
     ]
 
 
-def errors_of(document: Mapping[str, Any]) -> tuple[PlanError, ...]:
+def decode_errors(document: Mapping[str, Any]) -> tuple[PlanError, ...]:
     """
     Return what could not be planned, as *document* tells.
 
     Raises:
         ValueError: It does not.
     """
-    found: tuple[PlanError, ...] = member(document, "errors", tuple[PlanError, ...])
+    found: tuple[PlanError, ...] = decode_field(document, "errors", tuple[PlanError, ...])
     return found
 
 
-def with_hint(message: str, hint: str) -> str:
+def append_hint(message: str, hint: str) -> str:
     """Return *message*, a hint in brackets behind it."""
     return f"{message} ({hint})" if hint else message
 

@@ -15,19 +15,19 @@ from typing import Any
 
 import imgsync
 from imgsync.config.model import Config
-from imgsync.documents.decode import member
-from imgsync.documents.envelope import check_format, errors_document, errors_of, reading
+from imgsync.documents.decode import decode_field
+from imgsync.documents.envelope import check_format, decode_errors, encode_errors, name_damage
 from imgsync.errors import InvalidReferenceError, UsageError
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Reference, Repository, is_repository_path, is_tag, parse_registry
-from imgsync.plan.model import Change, MirrorNotes, Plan, PullCost, canonical_json, id_of
+from imgsync.plan.model import Change, MirrorNotes, Plan, PullCost, encode_canonical, hash_changes
 
 FORMAT = "imgsync.plan/v1"
 _AGAIN = "make it again: imgsync plan --out FILE"
 _COUNTED = ("create", "update", "keep", "hold", "refuse", "delete")
 
 
-def plan_document(plan: Plan, config: Config, *, explain: bool, clean: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
+def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
     """Return *plan*, made for *config*, as the fields of imgsync.plan/v1; *explain* adds how the filters chose, *clean* hides secrets."""
     counts = plan.counts
     document: dict[str, Any] = clean(
@@ -37,7 +37,7 @@ def plan_document(plan: Plan, config: Config, *, explain: bool, clean: Callable[
             "created_at": plan.created_at,
             "summary": {**{name: counts[name] for name in _COUNTED}, "error": len(plan.errors), "transfer_bytes": plan.transfer_bytes},
             "changes": [change.document for change in plan.changes],
-            "errors": errors_document(plan.errors),
+            "errors": encode_errors(plan.errors),
             # Only where a source counts pulls, as Docker Hub does.
             **({"pulls": [asdict(cost) for cost in plan.pulls]} if plan.pulls else {}),
             "mirrors": [asdict(notes if explain else replace(notes, steps=())) for notes in plan.mirrors],
@@ -51,11 +51,11 @@ def plan_document(plan: Plan, config: Config, *, explain: bool, clean: Callable[
         }
     )
     # Of the changes as they are printed, so that whoever has the document can tell its id.
-    document["id"] = id_of(document["changes"])
+    document["id"] = hash_changes(document["changes"])
     return document | {"check": _check(document)}
 
 
-def plan_of(document: Mapping[str, Any], *, name: str) -> Plan:
+def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
     """
     Return the plan that *document*, from the file *name*, tells of.
 
@@ -65,25 +65,25 @@ def plan_of(document: Mapping[str, Any], *, name: str) -> Plan:
     check_format(document, FORMAT, name=name)
     if document.get("check") != _check(document):
         raise UsageError(f"{name} was edited or damaged since it was made: its check does not fit", hint=_AGAIN)
-    with reading("plan", name=name, hint=_AGAIN):
-        known, summary = member(document, "id", str), document.get("summary")
+    with name_damage("plan", name=name, hint=_AGAIN):
+        known, summary = decode_field(document, "id", str), document.get("summary")
         for count in (*_COUNTED, "error"):
-            member(summary, count, int)
+            decode_field(summary, count, int)
         plan = Plan(
-            changes=member(document, "changes", tuple[Change, ...]),
-            errors=errors_of(document),
-            mirrors=member(document, "mirrors", tuple[MirrorNotes, ...]),
-            transfer_bytes=member(summary, "transfer_bytes", int),
-            created_at=member(document, "created_at", str),
-            requests=tuple(member(document, "requests", dict[str, int]).items()),
-            seconds=member(document, "seconds", float),
-            applying=tuple(member(document, "applying", dict[str, int]).items()),
-            uncompared=member(document, "uncompared", tuple[str, ...]),
-            pulls=member(document, "pulls", tuple[PullCost, ...], default=()),
+            changes=decode_field(document, "changes", tuple[Change, ...]),
+            errors=decode_errors(document),
+            mirrors=decode_field(document, "mirrors", tuple[MirrorNotes, ...]),
+            transfer_bytes=decode_field(summary, "transfer_bytes", int),
+            created_at=decode_field(document, "created_at", str),
+            requests=tuple(decode_field(document, "requests", dict[str, int]).items()),
+            seconds=decode_field(document, "seconds", float),
+            applying=tuple(decode_field(document, "applying", dict[str, int]).items()),
+            uncompared=decode_field(document, "uncompared", tuple[str, ...]),
+            pulls=decode_field(document, "pulls", tuple[PullCost, ...], default=()),
         )
         for change in plan.changes:
             _check_change(change)
-    if known != id_of(document["changes"]):
+    if known != hash_changes(document["changes"]):
         raise UsageError(f"{name} was edited or damaged since it was made: its changes do not fit its id {known}", hint=_AGAIN)
     # A later version's changes may say more, and have the id of all that they say.
     return plan if plan.id == known else replace(plan, saved_id=known)
@@ -98,9 +98,9 @@ def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) ->
     """
     if document.get("imgsync") != imgsync.__version__:
         raise UsageError(f"{name} was made by imgsync {document.get('imgsync')}, this is {imgsync.__version__}", hint=f"use the same version, or {_AGAIN}")
-    with reading("plan", name=name, hint=_AGAIN):
-        made_for: dict[str, str] = member(document, "declarations", dict[str, str])
-        whole: bool = member(document, "whole", bool)
+    with name_damage("plan", name=name, hint=_AGAIN):
+        made_for: dict[str, str] = decode_field(document, "declarations", dict[str, str])
+        whole: bool = decode_field(document, "whole", bool)
     declared = {mirror.name: mirror.declaration for mirror in config.mirrors}
     gone = [mirror for mirror in made_for if mirror not in declared]
     changed = [mirror for mirror, digest in made_for.items() if mirror in declared and declared[mirror] != digest]
@@ -123,7 +123,7 @@ def check_compared(plan: Plan, *, name: str) -> None:
 
 
 def _check(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical_json({key: value for key, value in document.items() if key != "check"})).hexdigest()
+    return hashlib.sha256(encode_canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
 
 
 def _is_sound(reference: Reference) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from imgsync.apply.report import Outcome, Report, Result
-from imgsync.documents.decode import member
-from imgsync.documents.envelope import check_format, errors_document, errors_of, reading, with_hint
+from imgsync.documents.decode import decode_field
+from imgsync.documents.envelope import append_hint, check_format, decode_errors, encode_errors, name_damage
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.model import Action, Change
 
@@ -15,7 +15,7 @@ FORMAT = "imgsync.report/v1"
 _COUNTS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present")
 
 
-def report_document(report: Report) -> dict[str, Any]:
+def encode_report(report: Report) -> dict[str, Any]:
     """Return *report* as the fields of imgsync.report/v1."""
     return {
         "format": FORMAT,
@@ -27,13 +27,13 @@ def report_document(report: Report) -> dict[str, Any]:
             "seconds": report.seconds,
         },
         "outcomes": [_outcome_document(outcome) for outcome in report.outcomes],
-        "errors": errors_document(report.errors),
+        "errors": encode_errors(report.errors),
         "stopped": report.stopped or None,
         "notes": list(report.notes),
     }
 
 
-def report_of(document: Mapping[str, Any], *, name: str) -> Report:
+def decode_report(document: Mapping[str, Any], *, name: str) -> Report:
     """
     Return the report that *document*, from the file *name*, tells of.
 
@@ -41,15 +41,15 @@ def report_of(document: Mapping[str, Any], *, name: str) -> Report:
         UsageError: It is none, or damaged.
     """
     check_format(document, FORMAT, name=name)
-    with reading("report", name=name):
+    with name_damage("report", name=name):
         return Report(
-            plan_id=member(document, "plan_id", str),
-            outcomes=tuple(_outcome(entry) for entry in member(document, "outcomes", tuple[dict[str, Any], ...])),
-            errors=errors_of(document),
-            seconds=member(document.get("summary"), "seconds", float),
-            stopped=member(document, "stopped", str | None, default=None) or "",
-            notes=member(document, "notes", tuple[str, ...], default=()),
-            created_at=member(document, "created_at", str, default=""),
+            plan_id=decode_field(document, "plan_id", str),
+            outcomes=tuple(_outcome(entry) for entry in decode_field(document, "outcomes", tuple[dict[str, Any], ...])),
+            errors=decode_errors(document),
+            seconds=decode_field(document.get("summary"), "seconds", float),
+            stopped=decode_field(document, "stopped", str | None, default=None) or "",
+            notes=decode_field(document, "notes", tuple[str, ...], default=()),
+            created_at=decode_field(document, "created_at", str, default=""),
         )
 
 
@@ -66,33 +66,33 @@ def _outcome_document(outcome: Outcome) -> dict[str, Any]:
         **{name: getattr(outcome, name) for name in _COUNTS},
         "seconds": outcome.seconds,
         "attempts": outcome.attempts,
-        "error": with_hint(outcome.error, outcome.hint) if outcome.error else None,
+        "error": append_hint(outcome.error, outcome.hint) if outcome.error else None,
         "reason": change.reason,
     }
 
 
 def _outcome(entry: Mapping[str, Any]) -> Outcome:
     def text(name: str) -> str:
-        return str(member(entry, name, str))
+        return str(decode_field(entry, name, str))
 
     change = Change(
-        action=member(entry, "action", Action),
+        action=decode_field(entry, "action", Action),
         mirror=text("mirror"),
-        source=member(entry, "source", Reference),
+        source=decode_field(entry, "source", Reference),
         source_digest=None,
-        destination=member(entry, "destination", Reference),
+        destination=decode_field(entry, "destination", Reference),
         destination_digest=None,
         media_type=None,
         size_bytes=None,
-        reason=member(entry, "reason", str, default=""),
+        reason=decode_field(entry, "reason", str, default=""),
     )
     return Outcome(
         change,
-        result=member(entry, "result", Result),
-        digest=member(entry, "digest", str | None),
-        crc32=member(entry, "crc32", str | None),
-        seconds=member(entry, "seconds", float),
-        attempts=member(entry, "attempts", int),
-        error=member(entry, "error", str | None),
-        **{name: member(entry, name, int, default=0) for name in _COUNTS},
+        result=decode_field(entry, "result", Result),
+        digest=decode_field(entry, "digest", str | None),
+        crc32=decode_field(entry, "crc32", str | None),
+        seconds=decode_field(entry, "seconds", float),
+        attempts=decode_field(entry, "attempts", int),
+        error=decode_field(entry, "error", str | None),
+        **{name: decode_field(entry, name, int, default=0) for name in _COUNTS},
     )

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from imgsync.documents.decode import member
-from imgsync.documents.envelope import check_format, errors_document, errors_of, reading
+from imgsync.documents.decode import decode_field
+from imgsync.documents.envelope import check_format, decode_errors, encode_errors, name_damage
 from imgsync.plan.findings import Condition, Finding, Verification
 
 FORMAT = "imgsync.verification/v1"
 
 
-def verification_document(found: Verification) -> dict[str, Any]:
+def encode_verification(found: Verification) -> dict[str, Any]:
     """Return *found* as the fields of imgsync.verification/v1."""
     counts = {condition.value: found.count(condition) for condition in Condition}
     return {
@@ -21,11 +21,11 @@ def verification_document(found: Verification) -> dict[str, Any]:
         "created_at": found.created_at,
         "summary": {**counts, "drift": len(found.drift), "error": len(found.errors), "bytes_read": found.bytes_read, "seconds": found.seconds},
         "findings": [{**asdict(finding), "condition": finding.condition.value} for finding in found.findings],
-        "errors": errors_document(found.errors),
+        "errors": encode_errors(found.errors),
     }
 
 
-def verification_of(document: Mapping[str, Any], *, name: str) -> Verification:
+def decode_verification(document: Mapping[str, Any], *, name: str) -> Verification:
     """
     Return what *document*, from the file *name*, tells of.
 
@@ -33,12 +33,12 @@ def verification_of(document: Mapping[str, Any], *, name: str) -> Verification:
         UsageError: It is none, or damaged.
     """
     check_format(document, FORMAT, name=name)
-    with reading("verification", name=name):
+    with name_damage("verification", name=name):
         summary = document.get("summary")
         return Verification(
-            findings=member(document, "findings", tuple[Finding, ...]),
-            errors=errors_of(document),
-            bytes_read=member(summary, "bytes_read", int),
-            created_at=member(document, "created_at", str),
-            seconds=member(summary, "seconds", float),
+            findings=decode_field(document, "findings", tuple[Finding, ...]),
+            errors=decode_errors(document),
+            bytes_read=decode_field(summary, "bytes_read", int),
+            created_at=decode_field(document, "created_at", str),
+            seconds=decode_field(summary, "seconds", float),
         )

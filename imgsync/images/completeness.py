@@ -23,25 +23,25 @@ _NODE_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldContent:
     """What a destination holds of one image: the blobs it is made of, and the digests of manifests and blobs that are not there."""
 
     blobs: tuple[Descriptor, ...]
     missing: tuple[str, ...]
 
 
-class Completeness:
+class ContentChecker:
     """Looks at destinations. One per run: what many images share is asked for once per repository."""
 
     def __init__(self) -> None:
         """Begin with nothing asked."""
         self._manifests: dict[tuple[Repository, str], Manifest | None] = {}
         self._blobs: dict[tuple[Repository, str], bool] = {}
-        self._held: dict[Reference, Held] = {}
+        self._held: dict[Reference, HeldContent] = {}
         self._sound: dict[tuple[str, str], str] = {}
         self._flights: SingleFlight[tuple[str, object, str]] = SingleFlight()
 
-    def look(self, client: RegistryClient, reference: Reference, digest: str, *, limit: int) -> Held:
+    def find_missing(self, client: RegistryClient, reference: Reference, digest: str, *, limit: int) -> HeldContent:
         """
         Return what is there of the image of *digest* that *reference* serves; one GET for each manifest, one HEAD for each blob, at most *limit* at once.
 
@@ -60,15 +60,15 @@ class Completeness:
         blobs = {blob.digest: blob for manifest in found.values() if manifest is not None for blob in manifest.blobs if not blob.is_external}
         here = dict(map_unordered(lambda one: (one.digest, self._has_blob(client, repository, one)), blobs.values(), limit=limit))
         gone = [one for one, manifest in found.items() if manifest is None]
-        held = Held(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_here in here.items() if not is_here)))
+        held = HeldContent(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_here in here.items() if not is_here)))
         self._held[reference] = held
         return held
 
-    def held(self, reference: Reference) -> Held | None:
+    def get(self, reference: Reference) -> HeldContent | None:
         """Return what `look` found, None when it was not asked, since *reference* does not serve what it should. Asks nobody."""
         return self._held.get(reference)
 
-    def read(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, deadline: Deadline, on_bytes: Callable[[int], None]) -> str:
+    def verify_blob(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, deadline: Deadline, on_bytes: Callable[[int], None]) -> str:
         """
         Return what is wrong with the bytes of *blob*, "" when they have its digest and size; read once per registry.
 

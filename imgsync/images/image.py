@@ -74,7 +74,7 @@ def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestC
     return known
 
 
-def selected_root(root: Manifest, platforms: Sequence[Platform] | None) -> Manifest:
+def select_root(root: Manifest, platforms: Sequence[Platform] | None) -> Manifest:
     """
     Return what will be pushed for *root*: itself, or a new index when *platforms* leave some children out.
 

@@ -76,7 +76,7 @@ class ReferrerReader:
         """Take note of all tags of *repository* with their digests, "" where unknown, so that they need not be asked for."""
         self._tags[repository] = {tag: digest for tag, digest in tags if is_referrers_tag(tag)}
 
-    def summary(self, repository: Repository, digest: str) -> str | None:
+    def summarize(self, repository: Repository, digest: str) -> str | None:
         """
         Return which tags hold referrers of *digest*, as one line to compare; None where the tags of *repository* are not known. Asks nobody.
 
@@ -214,7 +214,7 @@ class _Search:
         self.waiting: deque[tuple[str, bool]] = deque()
 
 
-def missing_at(client: RegistryClient, repository: Repository, referrers: Referrers) -> int:
+def count_missing(client: RegistryClient, repository: Repository, referrers: Referrers) -> int:
     """
     Return how many of *referrers* the destination *repository* does not name; those of one subject cost one request, cosign's one each.
 

@@ -16,15 +16,15 @@ from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError
 from imgsync.filters.versions import make_natural_key
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.spec.reference import Reference
-from imgsync.plan.context import Inquiry
+from imgsync.plan.context import PlanContext
 from imgsync.plan.cost import applying, pull_costs, requests, transfer_bytes
-from imgsync.plan.list_repositories import SourceRepository, enumerate_source
-from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags, outside
+from imgsync.plan.list_repositories import SourceRepository, list_source_repositories
+from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags, make_mirror_error
 from imgsync.plan.model import PENDING, Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.prune import prune
-from imgsync.plan.ready import Ahead, OnPending
-from imgsync.plan.select_tags import select_of
+from imgsync.plan.ready import OnPending, ReadyChanges
+from imgsync.plan.select_tags import select_repository_tags
 from imgsync.text.units import format_timestamp
 
 _MIRRORS_AT_ONCE = 4
@@ -32,7 +32,7 @@ _FROZEN = {"k8s.gcr.io": "k8s.gcr.io is frozen since April 2023 and gets nothing
 _ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 
 
-def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
+def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
     """
     Return what would have to happen for the destinations to serve what *config* declares.
 
@@ -44,9 +44,9 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
     """
     began = time.monotonic()
     # What was asked before, such as for a state that is kept in a registry, is not the plan's.
-    before = Counter(dict(requests(inquiry.registries)))
-    ahead = Ahead(config.mirrors, on_pending)
-    planner = _Planner(inquiry, ahead)
+    before = Counter(dict(requests(context.registries)))
+    ready = ReadyChanges(config.mirrors, on_pending)
+    planner = _Planner(context, ready)
     mirrors = [MirrorPlan(mirror) for mirror in config.mirrors]
     try:
         for _ in map_unordered(planner.plan_mirror, mirrors, limit=_MIRRORS_AT_ONCE):
@@ -58,30 +58,30 @@ def build_plan(config: Config, inquiry: Inquiry, *, on_pending: OnPending | None
             if not one.whole:
                 one.errors.append(PlanError(one.mirror.name, one.mirror.source.registry, error.message, "run again for the rest", later=True))
     _refuse_collisions(mirrors)
-    if unpruned := prune(config, mirrors, inquiry.state):
-        inquiry.log.info("prune.skipped", reason=unpruned)
+    if unpruned := prune(config, mirrors, context.state):
+        context.log.info("prune.skipped", reason=unpruned)
     return Plan(
         changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_order)),
         errors=tuple(error for one in mirrors for error in one.errors),
-        mirrors=tuple(_notes(one, inquiry.served.uncompared) for one in mirrors),
-        transfer_bytes=transfer_bytes(mirrors, inquiry.state),
-        created_at=format_timestamp(inquiry.now, milliseconds=True),
+        mirrors=tuple(_notes(one, context.destination_tags.uncompared) for one in mirrors),
+        transfer_bytes=transfer_bytes(mirrors, context.state),
+        created_at=format_timestamp(context.now, milliseconds=True),
         # What is copied meanwhile asks too, and is not to be told apart.
-        requests=() if ahead.told else tuple((side, count - before[side]) for side, count in requests(inquiry.registries)),
+        requests=() if ready.has_released else tuple((side, count - before[side]) for side, count in requests(context.registries)),
         seconds=round(time.monotonic() - began, 3),
         applying=tuple(applying(mirrors)),
-        pulls=tuple(pull_costs(mirrors, inquiry.registries)),
-        uncompared=tuple(sorted(inquiry.served.uncompared)),
+        pulls=tuple(pull_costs(mirrors, context.registries)),
+        uncompared=tuple(sorted(context.destination_tags.uncompared)),
     )
 
 
 class _Planner:
-    def __init__(self, inquiry: Inquiry, ahead: Ahead) -> None:
-        self._inquiry = inquiry
-        self._ahead = ahead
-        self._registries = inquiry.registries
-        self._stop = inquiry.stop
-        self._log = inquiry.log
+    def __init__(self, context: PlanContext, ready: ReadyChanges) -> None:
+        self._context = context
+        self._ready = ready
+        self._registries = context.registries
+        self._stop = context.stop
+        self._log = context.log
 
     def plan_mirror(self, result: MirrorPlan) -> None:
         """Plan one mirror into *result*."""
@@ -91,7 +91,7 @@ class _Planner:
                 self._note(mirror, result)
                 self._select(mirror, result)
         finally:
-            self._ahead.selected(mirror, result.selected)
+            self._ready.add_selection(mirror, result.selected)
         if not mirror.suspend:
             self._look_up(mirror, result)
         result.whole = True
@@ -105,7 +105,7 @@ class _Planner:
     def _select(self, mirror: Mirror, result: MirrorPlan) -> None:
         client = self._registries.source(mirror, check=self._stop.raise_if_requested)
         lister = self._registries.lister(client)
-        found = enumerate_source(mirror, lister, check=self._stop.raise_if_requested)
+        found = list_source_repositories(mirror, lister, check=self._stop.raise_if_requested)
         result.errors += found.errors
         result.notes += found.notes
         for warning in found.warnings:
@@ -114,7 +114,7 @@ class _Planner:
 
         def select(repository: SourceRepository) -> SelectedTags | PlanError:
             try:
-                return select_of(mirror, repository, client, lister, inquiry=self._inquiry)
+                return select_repository_tags(mirror, repository, client, lister, context=self._context)
             except ImgsyncError as error:
                 return _error(mirror, str(repository.repository), error)
 
@@ -131,12 +131,12 @@ class _Planner:
         at_most = mirror.tags.at_most
         count = sum(len(one.tags) for one in result.selected)
         if at_most is not None and count > at_most:
-            result.errors.append(outside(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
+            result.errors.append(make_mirror_error(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
             return
         # At once in what follows: one question for each tag, and where copying begins meanwhile one for each blob.
-        copies = min(count, mirror.concurrency.images) * mirror.concurrency.blobs if self._ahead.listens else 0
+        copies = min(count, mirror.concurrency.images) * mirror.concurrency.blobs if self._ready.is_enabled else 0
         self._registries.source(mirror, check=self._stop.raise_if_requested).transport.open_ahead(max(copies, min(count, mirror.concurrency.queries)))
-        planner = TagPlanner(mirror, self._inquiry, requests_to_come=copies)
+        planner = TagPlanner(mirror, self._context, requests_to_come=copies)
 
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:
             selected, tag = item
@@ -154,12 +154,12 @@ class _Planner:
                 held.append(outcome.changes)
             if existing >= mirror.tags.at_least:
                 for changes in held:
-                    self._ahead.gathered(changes)
+                    self._ready.add_changes(changes)
                 held.clear()
         if existing < mirror.tags.at_least:
             if existing or not result.errors:
                 message = f"{existing} tags are selected, fewer than at_least: {mirror.tags.at_least}"
-                result.errors.append(outside(mirror, message, "check the filters; `plan --explain` shows what each step left"))
+                result.errors.append(make_mirror_error(mirror, message, "check the filters; `plan --explain` shows what each step left"))
             result.changes.clear()
             result.blobs.clear()
 

@@ -11,12 +11,12 @@ from imgsync.errors import InvalidReferenceError
 from imgsync.filters.globs import compile_glob
 from imgsync.filters.tags import has_only_names
 from imgsync.oci.spec.reference import Reference, Repository
-from imgsync.plan.list_repositories import relative_path
+from imgsync.plan.list_repositories import strip_namespace
 from imgsync.plan.model import COPIES, Action, Change
-from imgsync.plan.prune import may_delete
+from imgsync.plan.prune import is_prunable
 
 
-class Declared:
+class DeclarationScope:
     """What one mirror declares. Which tags its filters choose is not asked: that takes the source's listing."""
 
     def __init__(self, mirror: Mirror) -> None:
@@ -25,7 +25,7 @@ class Declared:
         self._excluded = [compile_glob(text) for text in mirror.source.exclude]
         self._names = frozenset(mirror.tags.names) if has_only_names(mirror.tags) else None
 
-    def covers(self, change: Change) -> bool:
+    def includes(self, change: Change) -> bool:
         """Return whether planning this mirror could have come to *change*."""
         source, destination = change.source, change.destination
         if self._mirror.suspend or source.repository.registry != self._mirror.source.registry or not destination.tag:
@@ -33,7 +33,7 @@ class Declared:
         if change.action is Action.DELETE:
             # It may come from a repository that is no longer declared.
             below = tuple(fixed_part(one) for one in self._mirror.destinations)
-            return allows(below, str(destination.repository)) and may_delete(self._mirror, destination)
+            return allows(below, str(destination.repository)) and is_prunable(self._mirror, destination)
         if change.action in COPIES and change.source_digest is None:
             return False
         return self._selects(source) and destination in self._targets(source)
@@ -60,4 +60,4 @@ class Declared:
             yield path
         for namespace in self._mirror.source.namespaces:
             if not namespace or path.startswith(f"{namespace}/"):
-                yield relative_path(path, namespace)
+                yield strip_namespace(path, namespace)

@@ -9,7 +9,7 @@ from imgsync.oci.registry import RegistryClient, Resolved
 from imgsync.oci.spec.reference import Reference, Repository
 
 
-class Served:
+class DestinationTags:
     """
     Asks destinations. One per plan.
 
@@ -27,7 +27,7 @@ class Served:
         self._tags: dict[Repository, frozenset[str] | None] = {}
         self._flights: SingleFlight[tuple[str, Repository]] = SingleFlight()
 
-    def digest(self, client: RegistryClient, reference: Reference) -> str | None:
+    def resolve(self, client: RegistryClient, reference: Reference) -> str | None:
         """
         Return the digest that the destination serves as *reference*, None for none.
 

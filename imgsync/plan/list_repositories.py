@@ -24,7 +24,7 @@ class SourceRepository:
 
 
 @dataclass(frozen=True, slots=True)
-class Enumeration:
+class ListedRepositories:
     """The repositories found, each once, what could not be listed, which dialects were chosen, what was left out."""
 
     repositories: tuple[SourceRepository, ...]
@@ -33,7 +33,7 @@ class Enumeration:
     warnings: tuple[str, ...]
 
 
-def enumerate_source(mirror: Mirror, lister: Lister, *, check: Callable[[], None]) -> Enumeration:
+def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[[], None]) -> ListedRepositories:
     """
     Return the source's repositories: exact ones as they are, namespaces as the registry lists them, less `exclude`.
 
@@ -59,15 +59,15 @@ def enumerate_source(mirror: Mirror, lister: Lister, *, check: Callable[[], None
             notes.append(f"repositories of {whole} listed by {listed.dialect}{'' if listed.repositories else ': there are none'}")
         warnings += listed.warnings
         below = {
-            one.path: SourceRepository(Repository(mirror.source.registry, one.path), relative_path(one.path, namespace), one.tags)
+            one.path: SourceRepository(Repository(mirror.source.registry, one.path), strip_namespace(one.path, namespace), one.tags)
             for one in listed.repositories
         }
         found = {**below, **{path: _with_listing(one, below.get(path)) for path, one in found.items()}}
     kept = [found[path] for path in sorted(found) if not any(glob.fullmatch(path) for glob in excluded)]
-    return Enumeration(tuple(kept), tuple(errors), tuple(notes), tuple(warnings))
+    return ListedRepositories(tuple(kept), tuple(errors), tuple(notes), tuple(warnings))
 
 
-def relative_path(path: str, namespace: str) -> str:
+def strip_namespace(path: str, namespace: str) -> str:
     """Return *path* as it reads below *namespace*."""
     return path[len(namespace) + 1 :] if namespace else path
 

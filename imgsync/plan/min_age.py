@@ -11,7 +11,7 @@ from imgsync.state import StateStore
 from imgsync.text.units import format_declared_duration, format_timestamp, parse_timestamp
 
 
-class Quarantine:
+class MinimumAge:
     """The quarantine of one mirror. First sights are the state's; who applies writes them there, since a plan changes nothing."""
 
     def __init__(self, tag_filter: TagFilter, state: StateStore, *, now: datetime) -> None:
@@ -21,7 +21,7 @@ class Quarantine:
         self._state = state
         self._now = now
 
-    def held(self, source: Reference, digest: str) -> str:
+    def explain_hold(self, source: Reference, digest: str) -> str:
         """Return why *digest*, which the tag *source* names now, must wait, in words; "" when it need not."""
         if self._age is None or any(glob.fullmatch(source.name) for glob in self._let_through):
             return ""

@@ -44,6 +44,6 @@ class MirrorPlan:
     incomplete: bool = False
 
 
-def outside(mirror: Mirror, message: str, hint: str) -> PlanError:
+def make_mirror_error(mirror: Mirror, message: str, hint: str) -> PlanError:
     """Return the error of a mirror whose numbers are outside of what it declares."""
     return PlanError(mirror.name, mirror.source.registry, message, hint)

@@ -124,7 +124,7 @@ class Plan:
     @property
     def id(self) -> str:
         """Return the first eight hex digits of the SHA-256 of the canonical JSON of `changes`, as they were when the plan was saved, if it was."""
-        return self.saved_id or id_of([change.document for change in self.changes])
+        return self.saved_id or hash_changes([change.document for change in self.changes])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -148,11 +148,11 @@ class Plan:
         return tuple(change for change in self.changes if change.action in PENDING)
 
 
-def id_of(changes: object) -> str:
+def hash_changes(changes: object) -> str:
     """Return the id of a plan with these *changes*, as its document has them: the first eight hex digits of the SHA-256 of their canonical JSON."""
-    return hashlib.sha256(canonical_json(changes)).hexdigest()[:8]
+    return hashlib.sha256(encode_canonical(changes)).hexdigest()[:8]
 
 
-def canonical_json(document: object) -> bytes:
+def encode_canonical(document: object) -> bytes:
     """Return *document* as JSON that is the same however it was written: keys sorted, no spaces, nothing escaped that need not be."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -14,19 +14,19 @@ from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import BudgetSpentError, NotFoundError
 from imgsync.filters.globs import Glob, compile_glob
-from imgsync.images.image import ManifestCache, pull_manifest, read_image, selected_root
-from imgsync.images.referrers import Referrers, missing_at
+from imgsync.images.image import ManifestCache, pull_manifest, read_image, select_root
+from imgsync.images.referrers import Referrers, count_missing
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.registry import RegistryClient, Resolved
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.manifest import Descriptor, Manifest, Platform, parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
-from imgsync.plan.context import Inquiry
+from imgsync.plan.context import PlanContext
 from imgsync.plan.decide import REQUIRED, Facts, decide
 from imgsync.plan.list_repositories import SourceRepository
-from imgsync.plan.min_age import Quarantine
+from imgsync.plan.min_age import MinimumAge
 from imgsync.plan.model import COPIES, PENDING, Action, Change
-from imgsync.policy.policy import Gate
+from imgsync.policy.policy import ImagePolicy
 from imgsync.state import Record
 from imgsync.text.units import format_count
 
@@ -66,18 +66,18 @@ class _Moved(Exception):  # noqa: N818 - no error: what is to be planned is anot
 class TagPlanner:
     """Plans the tags of one mirror."""
 
-    def __init__(self, mirror: Mirror, inquiry: Inquiry, *, requests_to_come: int) -> None:
+    def __init__(self, mirror: Mirror, context: PlanContext, *, requests_to_come: int) -> None:
         """Plan for *mirror*; destinations are made ready for as many requests at once as are *requests_to_come*."""
         self._requests_to_come = requests_to_come
         self._mirror = mirror
-        self._inquiry = inquiry
-        self._registries = registries = inquiry.registries
-        self._state = inquiry.state
-        self._refresh = inquiry.refresh
-        self._check = check = inquiry.stop.raise_if_requested
-        self._quarantine = Quarantine(mirror.tags, inquiry.state, now=inquiry.now)
-        self._cache: ManifestCache = inquiry.manifests
-        self._gate: Gate = inquiry.gate
+        self._context = context
+        self._registries = registries = context.registries
+        self._state = context.state
+        self._refresh = context.refresh
+        self._check = check = context.stop.raise_if_requested
+        self._minimum_age = MinimumAge(mirror.tags, context.state, now=context.now)
+        self._cache: ManifestCache = context.manifests
+        self._policy: ImagePolicy = context.policy
         self._source: RegistryClient = registries.source(mirror, check=check)
         self._platforms: list[Platform] | None = None if mirror.platforms is None else [parse_platform(text) for text in mirror.platforms]
         self._immutable: list[Glob] = [compile_glob(text) for text in mirror.immutable]
@@ -148,17 +148,17 @@ class TagPlanner:
 
     def _is_settled(self, record: Record, repository: Repository) -> bool:
         """Return whether nothing asks for another look at an immutable tag: neither `--refresh`, nor other demands than it was let through by."""
-        return not self._refresh and (not self._gate.required(self._mirror, repository) or record.selection == self._selection(repository))
+        return not self._refresh and (not self._policy.list_requirements(self._mirror, repository) or record.selection == self._selection(repository))
 
     def _selection(self, repository: Repository) -> str:
-        return self._gate.selection(self._mirror, repository)
+        return self._policy.describe_settings(self._mirror, repository)
 
     def _gated(self, change: Change, record: Record | None, repository: Repository, digest: str) -> Change:
         """Return *change*, or its refusal where the image lacks what is required; what was let through by the same demands is not looked at again."""
         known = record is not None and not self._refresh and (record.source_digest, record.selection) == (digest, self._selection(repository))
         if change.action not in COPIES and not (change.action is Action.KEEP and not known):
             return change
-        problem = self._gate.problem(self._mirror, self._source, repository, digest)
+        problem = self._policy.find_problem(self._mirror, self._source, repository, digest)
         if not problem:
             return change
         kept = "; what the destination serves is left as it is" if change.destination_digest else ""
@@ -179,7 +179,7 @@ class TagPlanner:
         if target.record is not None and not self._refresh:
             return target.record.digest
         client = self._registries.destination(target.reference.repository.registry, self._mirror, check=self._check)
-        found = self._inquiry.served.digest(client, target.reference)
+        found = self._context.destination_tags.resolve(client, target.reference)
         client.transport.open_ahead(self._requests_to_come)
         return found
 
@@ -224,8 +224,8 @@ class TagPlanner:
             reselected=remembered and not same_settings,
             missing_referrers=missing,
             missing_content=content,
-            held=self._quarantine.held(source, resolved.digest),
-            uncompared=target.reference.repository.registry in self._inquiry.served.uncompared,
+            held=self._minimum_age.explain_hold(source, resolved.digest),
+            uncompared=target.reference.repository.registry in self._context.destination_tags.uncompared,
         )
         action, reason = decide(facts)
         return Change(
@@ -275,25 +275,25 @@ class TagPlanner:
         """Return whether the listing shows tags of referrers that were not seen to when the image was copied."""
         if self._mirror.referrers is False:
             return False
-        return self._inquiry.referrers.summary(repository, digest) not in {None, self._state.get_referrer_tags(str(destination), digest)}
+        return self._context.referrers.summarize(repository, digest) not in {None, self._state.get_referrer_tags(str(destination), digest)}
 
     def _missing_referrers(self, repository: Repository, digest: str, destination: Repository, result: TagPlan) -> int:
         """Return how many referrers of the image the destination lacks; where the source has none, it is not asked."""
         referrers = self._referrers(repository, digest, (), result)
         client = self._registries.destination(destination.registry, self._mirror, check=self._check)
-        return missing_at(client, destination, referrers) if referrers else 0
+        return count_missing(client, destination, referrers) if referrers else 0
 
     def _missing_content(self, destination: Reference, digest: str) -> int:
         """Return how many manifests and blobs of the image the destination lacks, whatever was pushed there once."""
         repository = destination.repository
         client = self._registries.destination(repository.registry, self._mirror, check=self._check)
-        held = self._inquiry.completeness.look(client, destination, digest, limit=self._mirror.concurrency.blobs)
+        held = self._context.content.find_missing(client, destination, digest, limit=self._mirror.concurrency.blobs)
         for missing in held.missing:
             self._state.forget_blob(repository.registry, repository.path, missing)
         return len(held.missing)
 
     def _referrers(self, repository: Repository, digest: str, below: Iterable[Manifest], result: TagPlan) -> Referrers:
-        found = self._inquiry.referrers.read(
+        found = self._context.referrers.read(
             self._source,
             repository,
             digest,
@@ -317,7 +317,7 @@ class TagPlanner:
         root = pull_manifest(self._source, source if by_tag else source.repository.with_digest(digest), self._cache)
         if root.digest != digest:
             raise _Moved(root)
-        return selected_root(root, self._platforms)
+        return select_root(root, self._platforms)
 
     def _kept_unasked(self, source: Reference, destination: Reference, record: Record) -> Change:
         return Change(

@@ -16,7 +16,7 @@ from imgsync.errors import InvalidReferenceError
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Reference, Repository, parse_reference
-from imgsync.plan.mirror_plan import MirrorPlan, outside
+from imgsync.plan.mirror_plan import MirrorPlan, make_mirror_error
 from imgsync.plan.model import Action, Change
 from imgsync.state import Record, StateStore
 from imgsync.text.units import format_count
@@ -32,14 +32,14 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> s
         for one in pruning:
             one.notes.append(f"nothing is pruned: {uncertain}")
         return uncertain
-    found = deletions(config.mirrors, state.iter_records(), selected=set(_selected(mirrors)))
+    found = plan_deletions(config.mirrors, state.iter_records(), selected=set(_selected(mirrors)))
     for one in pruning:
         changes = found.get(one.mirror.name, ())
         at_most = one.mirror.prune.at_most if one.mirror.prune is not None else 0
         if len(changes) > at_most:
             going = f"{format_count(len(changes), 'tag')} {'is' if len(changes) == 1 else 'are'}"
             message = f"{going} no longer selected, more than prune at_most: {at_most}; none of them is deleted"
-            one.errors.append(outside(one.mirror, message, "if they are to go, raise `prune: {at_most: …}`; what must stay belongs into `protect`"))
+            one.errors.append(make_mirror_error(one.mirror, message, "if they are to go, raise `prune: {at_most: …}`; what must stay belongs into `protect`"))
         else:
             one.changes += changes
     return ""
@@ -67,7 +67,7 @@ def _selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
                         yield str(target.with_tag(expand_tag(destination, tag)))
 
 
-def deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str]) -> Mapping[str, tuple[Change, ...]]:
+def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str]) -> Mapping[str, tuple[Change, ...]]:
     """
     Return by mirror the tags to delete, of those that *records* know.
 
@@ -93,7 +93,7 @@ def _pushed(record: Record) -> tuple[Reference, Reference] | None:
 def _owner(mirrors: Sequence[Mirror], source: Reference, destination: Reference) -> Mirror | None:
     """Return the mirror that may delete *destination*; None if any mirror that could have written it does not prune, or protects it."""
     owners = [mirror for mirror in mirrors if _could_write(mirror, source, destination)]
-    return owners[0] if owners and all(may_delete(mirror, destination) for mirror in owners) else None
+    return owners[0] if owners and all(is_prunable(mirror, destination) for mirror in owners) else None
 
 
 def _could_write(mirror: Mirror, source: Reference, destination: Reference) -> bool:
@@ -101,7 +101,7 @@ def _could_write(mirror: Mirror, source: Reference, destination: Reference) -> b
     return source.repository.registry == mirror.source.registry and allows(prefixes, str(destination.repository))
 
 
-def may_delete(mirror: Mirror, reference: Reference) -> bool:
+def is_prunable(mirror: Mirror, reference: Reference) -> bool:
     """Return whether *mirror* deletes what it no longer selects, and does not protect *reference*."""
     if mirror.prune is None or mirror.suspend:
         return False

@@ -20,7 +20,7 @@ from imgsync.plan.model import PENDING, Change
 OnPending = Callable[[Sequence[Change]], None]
 
 
-class Ahead:
+class ReadyChanges:
     """Tells of pending changes as soon as they are certain; `told` says whether it has. One per plan; without a listener it does nothing."""
 
     def __init__(self, mirrors: Sequence[Mirror], on_pending: OnPending | None) -> None:
@@ -30,14 +30,14 @@ class Ahead:
         # Which source repository writes to a destination repository; None where several do, or several tags to one.
         self._writers: dict[Repository, Repository | None] = {}
         self._held: list[list[Change]] = []
-        self.told = False
+        self.has_released = False
 
     @property
-    def listens(self) -> bool:
+    def is_enabled(self) -> bool:
         """Return whether somebody wants to be told."""
         return self._on_pending is not None
 
-    def selected(self, mirror: Mirror, found: Sequence[SelectedTags]) -> None:
+    def add_selection(self, mirror: Mirror, found: Sequence[SelectedTags]) -> None:
         """Take note of what *mirror* selected, nothing if it could not."""
         if self._on_pending is None:
             return
@@ -48,9 +48,9 @@ class Ahead:
         if not self._unselected:
             held, self._held = self._held, []
             for changes in held:
-                self._tell(changes)
+                self._release(changes)
 
-    def gathered(self, changes: Sequence[Change]) -> None:
+    def add_changes(self, changes: Sequence[Change]) -> None:
         """Take note of the changes of one source tag, in a mirror that has as many tags as it must."""
         pending = [change for change in changes if change.action in PENDING]
         if self._on_pending is None or not pending:
@@ -58,7 +58,7 @@ class Ahead:
         if self._unselected:
             self._held.append(pending)
         else:
-            self._tell(pending)
+            self._release(pending)
 
     def _note(self, destination: Destination, found: SelectedTags) -> None:
         source = found.repository.repository
@@ -71,8 +71,8 @@ class Ahead:
         # A second writer, be it the same repository by another mirror or another tag template, is left to the whole plan.
         self._writers[target] = None if several or target in self._writers else source
 
-    def _tell(self, changes: Sequence[Change]) -> None:
+    def _release(self, changes: Sequence[Change]) -> None:
         assert self._on_pending is not None  # noqa: S101 - only called with a listener
         if all(self._writers.get(change.destination.repository) is not None for change in changes):
-            self.told = True
+            self.has_released = True
             self._on_pending(changes)

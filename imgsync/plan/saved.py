@@ -16,16 +16,16 @@ from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError, UsageEr
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.reference import Reference
-from imgsync.plan.context import Inquiry
-from imgsync.plan.declaration_scope import Declared
-from imgsync.plan.min_age import Quarantine
+from imgsync.plan.context import PlanContext
+from imgsync.plan.declaration_scope import DeclarationScope
+from imgsync.plan.min_age import MinimumAge
 from imgsync.plan.model import COPIES, Action, Change, Plan
 from imgsync.plan.ready import OnPending
 from imgsync.state import Record
 from imgsync.text.units import parse_timestamp
 
 
-def reviewed_plan(plan: Plan, config: Config, inquiry: Inquiry, *, on_pending: OnPending | None) -> Plan:
+def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pending: OnPending | None) -> Plan:
     """
     Return *plan* as it is to be applied now, for *config*, with notes on the tags that moved since; *on_pending* is told of what may begin at once.
 
@@ -34,7 +34,7 @@ def reviewed_plan(plan: Plan, config: Config, inquiry: Inquiry, *, on_pending: O
     """
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     _check_declared(plan.changes, mirrors)
-    reviewed = _Reviewed(plan, mirrors, inquiry)
+    reviewed = _SavedPlan(plan, mirrors, context)
     changes = tuple(reviewed.now(change) for change in plan.changes)
     together: dict[tuple[str, Reference], list[Change]] = {}
     for change in changes:
@@ -44,7 +44,7 @@ def reviewed_plan(plan: Plan, config: Config, inquiry: Inquiry, *, on_pending: O
         for some in together.values():
             on_pending(some)
     at_once = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
-    forgotten = [change for change in changes if change.action is Action.DELETE and inquiry.state.get(str(change.destination)) is None]
+    forgotten = [change for change in changes if change.action is Action.DELETE and context.state.get(str(change.destination)) is None]
     gone = {change.destination: change for change in map_unordered(reviewed.still_there, forgotten, limit=at_once)}
     notes = sorted(note for note in map_unordered(reviewed.moved, (some[0] for some in together.values()), limit=at_once) if note)
     current = replace(plan, changes=tuple(gone.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
@@ -52,9 +52,9 @@ def reviewed_plan(plan: Plan, config: Config, inquiry: Inquiry, *, on_pending: O
 
 
 def _check_declared(changes: Iterable[Change], mirrors: Mapping[str, Mirror]) -> None:
-    declared = {name: Declared(mirror) for name, mirror in mirrors.items()}
+    declared = {name: DeclarationScope(mirror) for name, mirror in mirrors.items()}
     for change in changes:
-        if change.mirror not in declared or not declared[change.mirror].covers(change):
+        if change.mirror not in declared or not declared[change.mirror].includes(change):
             raise UsageError(
                 f"the plan would {change.action.value} {change.destination} from {change.source} for the mirror '{change.mirror}', "
                 "which declares no such thing",
@@ -68,20 +68,20 @@ def _transfer_bytes(plan: Plan) -> int:
     return min(plan.transfer_bytes, sum(size for size in sizes if size is not None)) if None not in sizes else plan.transfer_bytes
 
 
-class _Reviewed:
+class _SavedPlan:
     """A plan that was saved, and what came about since."""
 
-    def __init__(self, plan: Plan, mirrors: Mapping[str, Mirror], inquiry: Inquiry) -> None:
-        """Compare *plan* with the state and the registries of *inquiry*."""
+    def __init__(self, plan: Plan, mirrors: Mapping[str, Mirror], context: PlanContext) -> None:
+        """Compare *plan* with the state and the registries of *context*."""
         self._made_at = parse_timestamp(plan.created_at)
         self._mirrors = mirrors
-        self._registries = inquiry.registries
-        self._gate = inquiry.gate
-        self._state = inquiry.state
-        self._check = inquiry.stop.raise_if_requested
-        self._log = inquiry.log
+        self._registries = context.registries
+        self._policy = context.policy
+        self._state = context.state
+        self._check = context.stop.raise_if_requested
+        self._log = context.log
         self._immutable = {name: [compile_glob(text) for text in mirror.immutable] for name, mirror in mirrors.items()}
-        self._quarantines = {name: Quarantine(mirror.tags, inquiry.state, now=inquiry.now) for name, mirror in mirrors.items()}
+        self._minimum_ages = {name: MinimumAge(mirror.tags, context.state, now=context.now) for name, mirror in mirrors.items()}
 
     def now(self, change: Change) -> Change:
         """Return *change* as it stands by what is remembered and declared: what was applied since is not done again, and no gate is passed by a file's word."""
@@ -116,12 +116,12 @@ class _Reviewed:
             since = ", and was mirrored since the plan was made" if self._is_newer(record) else ""
             moved = f"{shorten_digest(record.source_digest)} → {shorten_digest(change.source_digest or '')}"
             return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable{since}: {moved}")
-        held = self._quarantines[change.mirror].held(change.source, change.source_digest or "")
+        held = self._minimum_ages[change.mirror].explain_hold(change.source, change.source_digest or "")
         return replace(change, action=Action.HOLD, reason=held) if held else change
 
     def _is_same(self, change: Change, record: Record) -> bool:
         """Return whether *record* is of what *change* is to copy."""
-        selection = self._gate.selection(self._mirrors[change.mirror], change.source.repository)
+        selection = self._policy.describe_settings(self._mirrors[change.mirror], change.source.repository)
         return (record.source_digest, record.selection) == (change.source_digest, selection)
 
     def still_there(self, change: Change) -> Change:

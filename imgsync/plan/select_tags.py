@@ -18,7 +18,7 @@ from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.manifest import Descriptor, Manifest
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import is_referrers_tag
-from imgsync.plan.context import Inquiry
+from imgsync.plan.context import PlanContext
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.mirror_plan import SelectedTags
 from imgsync.plan.model import FilterStep
@@ -27,7 +27,7 @@ _CONFIG_LIMIT = 8 << 20
 _OLDEST_BELIEVED = datetime(1980, 1, 2, tzinfo=UTC)
 
 
-def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, lister: Lister, *, inquiry: Inquiry) -> SelectedTags:
+def select_repository_tags(mirror: Mirror, found: SourceRepository, client: RegistryClient, lister: Lister, *, context: PlanContext) -> SelectedTags:
     """
     Return the wanted tags of one repository; exact names alone need no listing.
 
@@ -41,10 +41,10 @@ def select_of(mirror: Mirror, found: SourceRepository, client: RegistryClient, l
             found, tuple(ListedTag(name, digest=name if is_digest(name) else None) for name in sorted(mirror.tags.names)), certain=False, steps=()
         )
     listing = found.listing or _listed(mirror, found.repository, lister)
-    inquiry.referrers.learn_tags(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
+    context.referrers.learn_tags(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
     known = {tag.name: tag for tag in listing.tags if not is_referrers_tag(tag.name) or tag.name in mirror.tags.names}
-    dates = _Dates(listing, client, found.repository, inquiry.manifests, limit=mirror.concurrency.queries)
-    selection = select_tags(list(known), mirror.tags, created_at=dates, now=inquiry.now)
+    dates = _Dates(listing, client, found.repository, context.manifests, limit=mirror.concurrency.queries)
+    selection = select_tags(list(known), mirror.tags, created_at=dates, now=context.now)
     steps = tuple(FilterStep(str(found.repository), step.name, step.left, step.dropped) for step in selection.steps)
     return SelectedTags(found, tuple(known[name] for name in selection.tags), certain=True, steps=steps, warnings=listing.warnings)
 
@@ -86,7 +86,7 @@ class _Dates:
     def _created(self, manifest: Manifest) -> datetime | None:
         if manifest.config is None or manifest.config.size_bytes > _CONFIG_LIMIT:
             return None
-        return created_of(self._config_bytes(manifest.config))
+        return parse_created(self._config_bytes(manifest.config))
 
     def _config_bytes(self, config: Descriptor) -> bytes:
         raw = self._client.read_blob(self._repository, config, limit_bytes=_CONFIG_LIMIT)
@@ -95,7 +95,7 @@ class _Dates:
         return raw
 
 
-def created_of(config: bytes) -> datetime | None:
+def parse_created(config: bytes) -> datetime | None:
     """Return an image config's `created`, None when it says none that can be believed (reproducible builds say 1970)."""
     try:
         moment = datetime.fromisoformat(json.loads(config)["created"])

@@ -16,7 +16,7 @@ from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.oci.spec.manifest import Descriptor
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.build import build_plan
-from imgsync.plan.context import Inquiry
+from imgsync.plan.context import PlanContext
 from imgsync.plan.decide import REQUIRED
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Action, Change, PlanError
@@ -31,30 +31,30 @@ _HINTS = {
 }
 
 
-def verify(config: Config, inquiry: Inquiry, *, deep: bool) -> Verification:
+def verify(config: Config, context: PlanContext, *, deep: bool) -> Verification:
     """
-    Return how it stands with everything that *config* declares; *deep* reads every blob and hashes it. *inquiry* must be one that refreshes.
+    Return how it stands with everything that *config* declares; *deep* reads every blob and hashes it. *context* must be one that refreshes.
 
     Raises:
         StoppedError: A stop was requested.
     """
     began = time.monotonic()
-    plan = build_plan(config, inquiry)
-    reader = _Reader(config, inquiry)
+    plan = build_plan(config, context)
+    reader = _Reader(config, context)
     looked = [change for change in plan.changes if change.action is not Action.DELETE]
     damage = dict(map_unordered(reader.read, [change for change in looked if deep and change.action is Action.KEEP], limit=_IMAGES_AT_ONCE))
     return Verification(
-        findings=tuple(_finding(change, inquiry, damage.get(change.destination, "")) for change in looked),
+        findings=tuple(_finding(change, context, damage.get(change.destination, "")) for change in looked),
         errors=(*plan.errors, *reader.errors),
         bytes_read=reader.bytes_read,
-        created_at=format_timestamp(inquiry.now),
+        created_at=format_timestamp(context.now),
         seconds=round(time.monotonic() - began, 3),
     )
 
 
-def _finding(change: Change, inquiry: Inquiry, damage: str) -> Finding:
+def _finding(change: Change, context: PlanContext, damage: str) -> Finding:
     reason = damage or change.reason
-    held = inquiry.completeness.held(change.destination)
+    held = context.content.get(change.destination)
     if held is not None and held.missing:
         reason = f"{change.reason}: {', '.join(held.missing)}"
     condition = {
@@ -72,9 +72,9 @@ def _finding(change: Change, inquiry: Inquiry, damage: str) -> Finding:
 class _Reader:
     """Reads and hashes what destinations hold."""
 
-    def __init__(self, config: Config, inquiry: Inquiry) -> None:
+    def __init__(self, config: Config, context: PlanContext) -> None:
         self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
-        self._inquiry = inquiry
+        self._context = context
         self.bytes_read = 0
         self.errors: list[PlanError] = []
 
@@ -82,12 +82,12 @@ class _Reader:
         """Return the destination, and what is wrong with the bytes of its image, "" for nothing."""
         mirror = self._mirrors[change.mirror]
         destination = change.destination
-        held = self._inquiry.completeness.held(destination)
+        held = self._context.content.get(destination)
         wrong: list[str] = []
         try:
-            wrong = [] if held is None else self._wrong(mirror, destination.repository, held.blobs, self._inquiry.stop)
+            wrong = [] if held is None else self._wrong(mirror, destination.repository, held.blobs, self._context.stop)
         except StoppedError:
-            self._inquiry.stop.raise_if_requested()
+            self._context.stop.raise_if_requested()
             message = f"its blobs could not be read within timeouts.image, {format_duration(mirror.timeouts.image_seconds)}"
             self.errors.append(PlanError(change.mirror, str(destination), message, "raise timeouts.image"))
         except ImgsyncError as error:
@@ -96,11 +96,11 @@ class _Reader:
 
     def _wrong(self, mirror: Mirror, repository: Repository, blobs: tuple[Descriptor, ...], stop: Stop) -> list[str]:
         deadline = Deadline(mirror.timeouts.image_seconds, stop=stop, what=str(repository))
-        client = self._inquiry.registries.destination(repository.registry, mirror, check=deadline.check)
+        client = self._context.registries.destination(repository.registry, mirror, check=deadline.check)
 
         def read(blob: Descriptor) -> str:
             stop.raise_if_requested()
-            return self._inquiry.completeness.read(client, repository, blob, deadline=deadline, on_bytes=self._count)
+            return self._context.content.verify_blob(client, repository, blob, deadline=deadline, on_bytes=self._count)
 
         return sorted(wrong for wrong in map_unordered(read, blobs, limit=mirror.concurrency.blobs) if wrong)
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from imgsync.config.model import Mirror, RegistriesConfig, Requirements
 from imgsync.errors import RegistryError
 from imgsync.filters.globs import compile_glob
-from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, selected_root
+from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, select_root
 from imgsync.images.referrers import Referrer, ReferrerReader
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import compute_digest
@@ -84,7 +84,7 @@ class Checks:
         """The image as it will be pushed, with the platforms that the mirror takes."""
         pulled = pull_manifest(self._client, self._signed.repository.with_digest(self._signed.digest), self._cache)
         platforms = None if self._mirror.platforms is None else [parse_platform(text) for text in self._mirror.platforms]
-        root = selected_root(pulled, platforms)
+        root = select_root(pulled, platforms)
         return read_image(self._client, self._signed.repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
 
     def _foreign_types(self, allowed: Iterable[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ _OFFICIAL = "docker.io/library/"
 _Key = tuple[str, Repository, str]
 
 
-class Gate:
+class ImagePolicy:
     """Checks images against `require`. Where nothing is required it asks nobody."""
 
     def __init__(self, config: RegistriesConfig, manifests: ManifestCache, referrers: ReferrerReader) -> None:
@@ -37,27 +37,27 @@ class Gate:
         self._selections: dict[tuple[str, Repository], str] = {}
         self._flights: SingleFlight[_Key] = SingleFlight()
 
-    def required(self, mirror: Mirror, repository: Repository) -> tuple[Requirements, ...]:
+    def list_requirements(self, mirror: Mirror, repository: Repository) -> tuple[Requirements, ...]:
         """Return what images of *mirror* from the source *repository* have to satisfy, all of it; empty where that is nothing."""
         by_operator = (require for prefix, require in self._config.require.items() if _is_below(repository, prefix))
         return tuple(filter(None, dict.fromkeys((mirror.require, *by_operator))))
 
-    def selection(self, mirror: Mirror, repository: Repository) -> str:
+    def describe_settings(self, mirror: Mirror, repository: Repository) -> str:
         """Return the settings that shape or admit an image, as the state remembers them: other keys or demands, and it is looked at anew."""
         key = (mirror.name, repository)
         if key not in self._selections:
-            required = self.required(mirror, repository)
+            required = self.list_requirements(mirror, repository)
             self._selections[key] = f"{mirror.selection};require={self._digest(required)}" if required else mirror.selection
         return self._selections[key]
 
-    def problem(self, mirror: Mirror, client: RegistryClient, repository: Repository, digest: str) -> str:
+    def find_problem(self, mirror: Mirror, client: RegistryClient, repository: Repository, digest: str) -> str:
         """
         Return why the image of *digest* may not be copied from *repository*, in words; "" when it may. Asked for once in a run.
 
         Raises:
             StoppedError: There is no time, or no pull, left to find out.
         """
-        required = self.required(mirror, repository)
+        required = self.list_requirements(mirror, repository)
         if not required:
             return ""
         key = (mirror.name, repository, digest)
@@ -71,7 +71,7 @@ class Gate:
 
     def has_passed(self, mirror: Mirror, repository: Repository, digest: str) -> bool:
         """Return whether nothing is required of the image of *digest*, or this run found that it satisfies all of it. Asks nobody."""
-        return self._problems.get((mirror.name, repository, digest)) == "" or not self.required(mirror, repository)
+        return self._problems.get((mirror.name, repository, digest)) == "" or not self.list_requirements(mirror, repository)
 
     def _found(self, mirror: Mirror, required: tuple[Requirements, ...], client: RegistryClient, repository: Repository, digest: str) -> str:
         # Imported now: few runs require anything.

@@ -12,7 +12,7 @@ from dataclasses import replace
 from imgsync.concurrency.deadline import Deadline
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ImmutableTagError, RegistryError
-from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, selected_root
+from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, select_root
 from imgsync.images.referrers import ReferrerReader
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Manifest
@@ -57,7 +57,7 @@ class Copier:
         """
         deadline.check()
         pulled = pull_manifest(source, job.source, self._cache)
-        root = selected_root(pulled, job.platforms)
+        root = select_root(pulled, job.platforms)
         image = read_image(source, job.source.repository, root, cache=self._cache, limit=job.blobs_at_once)
         # An index reduced to some platforms has a new digest; referrers of the original do not apply to it.
         subject = root.digest if root.digest == pulled.digest else ""

@@ -15,7 +15,7 @@ from imgsync.errors import ConfigError
 from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
 from imgsync.oci.spec.reference import Repository
-from imgsync.policy.policy import Gate
+from imgsync.policy.policy import ImagePolicy
 from tests.support.keyless import IDENTITY, ISSUER, Sigstore
 from tests.support.signing import Signer, signer
 
@@ -138,13 +138,13 @@ def test_mirror_adds_to_the_defaults_and_show_tells_all(tmp_path):
     assert again.registries == config.registries
 
 
-def gate(folder: Path, trust: dict) -> Gate:
+def gate(folder: Path, trust: dict) -> ImagePolicy:
     registries = folder / "registries.yaml"
     registries.write_text(json.dumps({"version": 1} | trust))
     found, faults = read_registries(str(registries), environ={})
     assert faults == []
     cache = ManifestCache()
-    return Gate(found, cache, ReferrerReader(cache))
+    return ImagePolicy(found, cache, ReferrerReader(cache))
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ def test_operator_asks_of_what_is_below_a_prefix(tmp_path, prefix, path, covers)
     own = Requirements(max_bytes=1 << 30)
     mirror = Mirror("a", Source(registry, repositories=(rest,)), (), require=own)
 
-    asked = gate(tmp_path, {"require": {prefix: {"artifacts": ["sbom"]}}}).required(mirror, Repository(registry, rest))
+    asked = gate(tmp_path, {"require": {prefix: {"artifacts": ["sbom"]}}}).list_requirements(mirror, Repository(registry, rest))
 
     assert asked == ((own, Requirements(artifacts=("sbom",))) if covers else (own,))
 
 
 def selection(folder: Path, trust: dict, require: Requirements) -> str:
     mirror = Mirror("a", Source("quay.io", repositories=("company/app",)), (), require=require)
-    return gate(folder, trust).selection(mirror, Repository("quay.io", "company/app"))
+    return gate(folder, trust).describe_settings(mirror, Repository("quay.io", "company/app"))
 
 
 def named(by: Signer, **more: object) -> dict:
@@ -204,6 +204,6 @@ def test_other_demands_are_another_selection(tmp_path):
 def test_nothing_required_knows_no_key():
     """An empty gate asks for nothing."""
     cache = ManifestCache()
-    empty = Gate(RegistriesConfig(), cache, ReferrerReader(cache))
+    empty = ImagePolicy(RegistriesConfig(), cache, ReferrerReader(cache))
 
     assert empty.has_passed(Mirror("a", Source("quay.io"), ()), Repository("quay.io", "a/b"), f"sha256:{'0' * 64}")

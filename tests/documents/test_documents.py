@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
-from imgsync.documents.envelope import from_json, to_json, with_hint
-from imgsync.documents.plan import check_made_for, plan_document, plan_of
-from imgsync.documents.report import report_document, report_of
-from imgsync.documents.verification import verification_document, verification_of
+from imgsync.documents.envelope import append_hint, parse_document, to_json
+from imgsync.documents.plan import check_made_for, decode_plan, encode_plan
+from imgsync.documents.report import decode_report, encode_report
+from imgsync.documents.verification import decode_verification, encode_verification
 from imgsync.errors import UsageError
 from imgsync.oci.spec.reference import TAG, Reference, Repository
 from imgsync.plan.findings import Condition, Finding, Verification
@@ -38,12 +38,12 @@ readable = st.builds(replace, plans, changes=st.lists(readable_changes, max_size
 
 
 def written(some: Plan, *, indented: bool = False, **options: Any) -> bytes:
-    return to_json(plan_document(some, CONFIG, explain=True, **options), indented=indented).encode()
+    return to_json(encode_plan(some, CONFIG, explain=True, **options), indented=indented).encode()
 
 
 def read(data: bytes) -> Plan:
-    document = from_json(data, name="plan.json")
-    found = plan_of(document, name="plan.json")
+    document = parse_document(data, name="plan.json")
+    found = decode_plan(document, name="plan.json")
     check_made_for(document, CONFIG, name="plan.json")
     return found
 
@@ -61,7 +61,7 @@ def sealed(document: dict[str, Any]) -> bytes:
 
 def told(some: Plan) -> Plan:
     """Return *some* as its document tells of it: hints are behind the messages."""
-    return replace(some, errors=tuple(replace(error, message=with_hint(error.message, error.hint), hint="") for error in some.errors))
+    return replace(some, errors=tuple(replace(error, message=append_hint(error.message, error.hint), hint="") for error in some.errors))
 
 
 @given(readable, st.booleans())
@@ -155,7 +155,7 @@ def test_a_plan_that_is_cut_short_is_none():
         b'{"format": NaN}',
         b"9" * 10_000,
         written(of_each_action()).replace(b"plan/v1", b"plan/v2"),
-        to_json(report_document(report()), indented=False).encode(),
+        to_json(encode_report(report()), indented=False).encode(),
     ],
     ids=lambda data: repr(data[:30]),
 )
@@ -267,18 +267,18 @@ def test_a_plan_made_for_something_else_says_what_differs(edit: Callable[[dict[s
 @given(st.builds(replace, reports, outcomes=st.lists(st.builds(replace, outcomes, change=readable_changes), max_size=9).map(tuple)))
 def test_a_report_that_was_saved_says_the_same(some):
     """Everything that the document has comes back; hints are behind the errors."""
-    document = json.loads(to_json(report_document(some), indented=False))
+    document = json.loads(to_json(encode_report(some), indented=False))
 
-    assert json.loads(to_json(report_document(report_of(document, name="report.json")), indented=False)) == document
+    assert json.loads(to_json(encode_report(decode_report(document, name="report.json")), indented=False)) == document
 
 
 @pytest.mark.parametrize("text", ["s.io/***:1", "***/app:1", "s.io:***/app", "s.io/app:***@***"])
 def test_report_with_hidden_parts_of_references_is_read(text):
     """A password may be part of a reference: the report shows `***` there, and can still be shown."""
-    document = json.loads(to_json(report_document(report()), indented=False))
+    document = json.loads(to_json(encode_report(report()), indented=False))
     document["outcomes"][0]["destination"] = text
 
-    assert str(report_of(document, name="report.json").outcomes[0].change.destination) == text
+    assert str(decode_report(document, name="report.json").outcomes[0].change.destination) == text
 
 
 @pytest.mark.parametrize(
@@ -299,15 +299,15 @@ def test_a_verification_that_was_saved_is_the_same(findings):
     """Finding by finding."""
     some = Verification(tuple(findings), (), 5, "2026-11-23T09:00:00Z", 1.5)
 
-    assert verification_of(json.loads(to_json(verification_document(some), indented=True)), name="verification.json") == some
+    assert decode_verification(json.loads(to_json(encode_verification(some), indented=True)), name="verification.json") == some
 
 
 def test_damaged_reports_and_verifications_are_refused():
     """A field that is missing or of another kind, at any depth, is an error and no traceback."""
     finding = Finding(Condition.OK, "a", "s", None, "d", None, "r")
     for document, reader in (
-        (report_document(report()), report_of),
-        (verification_document(Verification((finding,), (), 5, "2026-11-23T09:00:00Z", 1.5)), verification_of),
+        (encode_report(report()), decode_report),
+        (encode_verification(Verification((finding,), (), 5, "2026-11-23T09:00:00Z", 1.5)), decode_verification),
     ):
         whole = json.loads(to_json(document, indented=False))
         refused = 0
@@ -335,7 +335,7 @@ DIGEST = "sha256:" + "a" * 64
 
 def test_documents_are_indented_for_people_alone():
     """One line for pipes; the same content either way."""
-    document = plan_document(plan(change()), Config((), RegistriesConfig()), explain=False)
+    document = encode_plan(plan(change()), Config((), RegistriesConfig()), explain=False)
 
     assert "\n" not in to_json(document, indented=False)
     assert json.loads(to_json(document, indented=True)) == json.loads(to_json(document, indented=False))

@@ -6,7 +6,7 @@ import pytest
 
 from imgsync.config.model import Destination, Mirror, Prune, Source
 from imgsync.filters.tags import TagFilter
-from imgsync.plan.declaration_scope import Declared
+from imgsync.plan.declaration_scope import DeclarationScope
 from imgsync.plan.model import Action
 from tests.support.plans import DIGEST, change
 
@@ -21,7 +21,7 @@ PRUNING = Mirror("a", Source("s.io", repositories=("app",)), (Destination("r.io"
 
 
 def covers(mirror: Mirror, source: str, destination: str, action: Action = Action.CREATE, **fields: object) -> bool:
-    return Declared(mirror).covers(change(action, source=source, destination=destination, **fields))
+    return DeclarationScope(mirror).includes(change(action, source=source, destination=destination, **fields))
 
 
 @pytest.mark.parametrize("action", [Action.CREATE, Action.UPDATE, Action.KEEP, Action.HOLD, Action.REFUSE])

@@ -14,7 +14,7 @@ from imgsync.config.templates import expand_repository
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.spec.reference import parse_reference
 from imgsync.plan.model import Action
-from imgsync.plan.prune import deletions
+from imgsync.plan.prune import plan_deletions
 from imgsync.state import Record
 
 DIGEST = "sha256:" + "a" * 64
@@ -57,7 +57,7 @@ records = st.lists(
 
 def doomed(declared, known, selected=()) -> dict[str, str]:
     """Return the destination references to delete, and for which mirror."""
-    found = deletions(declared, known, selected=set(selected))
+    found = plan_deletions(declared, known, selected=set(selected))
     return {str(change.destination): name for name, changes in found.items() for change in changes}
 
 
@@ -112,7 +112,7 @@ def test_more_selected_is_less_deleted(declared, known, selected):
 @given(records)
 def test_each_tag_is_deleted_for_one_mirror(known):
     """Two mirrors that could both have written a tag delete it once."""
-    found = deletions([MIRROR, replace(MIRROR, name="b")], known, selected=())
+    found = plan_deletions([MIRROR, replace(MIRROR, name="b")], known, selected=())
 
     changes = [change.destination for some in found.values() for change in some]
     assert len(changes) == len(set(changes))
@@ -121,7 +121,7 @@ def test_each_tag_is_deleted_for_one_mirror(known):
 
 def test_deletion_says_what_it_takes_away_and_why():
     """A change like any other: from the record alone, the date of the push in words."""
-    (change,) = deletions([MIRROR], [RECORD], selected=())["a"]
+    (change,) = plan_deletions([MIRROR], [RECORD], selected=())["a"]
 
     assert (change.action, str(change.source), change.source_digest) == (Action.DELETE, "s.io/app:1", None)
     assert (str(change.destination), change.destination_digest, change.size_bytes) == ("r.io/m/app:1", DIGEST, 10)

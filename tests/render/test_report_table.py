@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgsync.apply.report import Outcome, Report, Result
-from imgsync.documents.report import report_document
+from imgsync.documents.report import encode_report
 from imgsync.plan.model import Action, Change, PlanError
 from imgsync.render.report_table import render_report_table
 from tests.support.plans import reference
@@ -22,7 +22,7 @@ def test_report_says_what_failed_first_and_what_is_left():
     report = Report("abcd1234", (failed, copied, Outcome(change(tag="3"), Result.REMAINING)), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "interrupted")
 
     shown = render_report_table(report)
-    document = report_document(report)
+    document = encode_report(report)
 
     assert shown.splitlines()[0].startswith("  x s.io/app:1 → r.io/m/app:1   failed   push blob")
     assert "Copied 1 image (1 blob, 5 B)" in shown

@@ -59,13 +59,13 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_fil
 def _read_plan(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
     """Return the plan in the file *path*, and the part of *config* that it was made for."""
     from imgsync.documents.envelope import read_document
-    from imgsync.documents.plan import check_compared, check_made_for, plan_of
+    from imgsync.documents.plan import check_compared, check_made_for, decode_plan
     from imgsync.errors import UsageError
 
     if refresh:
         raise UsageError("--refresh has no effect on a saved plan", hint="remove --plan or --refresh")
     document = read_document(path)
-    plan = plan_of(document, name=path)
+    plan = decode_plan(document, name=path)
     check_compared(plan, name=path)
     planned = check_made_for(document, config, name=path)
     return plan, config.part(lambda mirror: mirror.name in planned)

@@ -33,17 +33,17 @@ def command(file: str, output: str, show_kept: bool, explain: bool) -> int:
 
 def _print_plan(document: dict[str, Any], file: str, *, output: str, show_kept: bool, explain: bool) -> None:
     from imgsync.cli.results import print_plan
-    from imgsync.documents.plan import plan_of
+    from imgsync.documents.plan import decode_plan
 
-    print_plan(plan_of(document, name=file), lambda: document, output=output, show_kept=show_kept, explain=explain)
+    print_plan(decode_plan(document, name=file), lambda: document, output=output, show_kept=show_kept, explain=explain)
 
 
 def _print_report(document: dict[str, Any], file: str, *, output: str, **_: bool) -> None:
     from imgsync.cli.output import print_json, print_line
     from imgsync.cli.results import print_report
-    from imgsync.documents.report import report_of
+    from imgsync.documents.report import decode_report
 
-    report = report_of(document, name=file)
+    report = decode_report(document, name=file)
     if output == "html":
         from imgsync.render.report_html import render_report_html
 
@@ -61,9 +61,9 @@ def _print_report(document: dict[str, Any], file: str, *, output: str, **_: bool
 def _print_verification(document: dict[str, Any], file: str, *, output: str, show_kept: bool, **_: bool) -> None:
     from imgsync.cli.output import print_json
     from imgsync.cli.results import print_verification
-    from imgsync.documents.verification import verification_of
+    from imgsync.documents.verification import decode_verification
 
-    found = verification_of(document, name=file)
+    found = decode_verification(document, name=file)
     if output == "json":
         print_json(document)
     else:

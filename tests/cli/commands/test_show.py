@@ -12,9 +12,9 @@ import pytest
 
 from imgsync.config.model import Config, RegistriesConfig
 from imgsync.documents.envelope import to_json
-from imgsync.documents.plan import plan_document
-from imgsync.documents.report import report_document
-from imgsync.documents.verification import verification_document
+from imgsync.documents.plan import encode_plan
+from imgsync.documents.report import encode_report
+from imgsync.documents.verification import encode_verification
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.render.gitlab_widget import render_gitlab_summary
 from imgsync.render.junit import render_report_junit
@@ -45,9 +45,9 @@ VERIFICATION = Verification(
     1.5,
 )
 DOCUMENTS = {
-    "plan": plan_document(PLAN, Config((), RegistriesConfig()), explain=True),
-    "report": report_document(REPORT),
-    "verification": verification_document(VERIFICATION),
+    "plan": encode_plan(PLAN, Config((), RegistriesConfig()), explain=True),
+    "report": encode_report(REPORT),
+    "verification": encode_verification(VERIFICATION),
 }
 
 
