@@ -63,7 +63,7 @@ class ChangeRunner:
         self._fail_fast = options.fail_fast
         self._forecast = Forecast()
         known_blobs = KnownBlobs(context.state.find_blob_repositories)
-        self._copier = Copier(known_blobs, context.manifests, context.referrers, create_repository=registries.make_repository)
+        self._copier = Copier(known_blobs, context.manifests, context.referrers, create_repository=registries.create_repository)
 
     def run(self, task: ChangeTask) -> FinishedChange | None:
         """Copy one image; return None if there is no time left to start it."""
@@ -96,14 +96,14 @@ class ChangeRunner:
             destination_digest=change.destination_digest,
             registries=task.registries,
         )
-        client = self._registries.source(mirror, check=deadline.check)
+        client = self._registries.make_source_client(mirror, check=deadline.check)
         # Checked again, since a saved plan comes from a file that others may have changed.
         if problem := self._policy.find_problem(mirror, client, source.repository, job.source.digest):
             raise UntrustedError(f"{REQUIRED}{problem}")
         return self._copier.copy_image(
             job,
             source=client,
-            destination=self._registries.destination(destination.repository.registry, mirror, check=deadline.check),
+            destination=self._registries.make_destination_client(destination.repository.registry, mirror, check=deadline.check),
             deadline=deadline,
             progress=progress,
             listener=_CopyListener(change, self._listener, self._log),

@@ -222,7 +222,7 @@ class _Run:
         self._listener.on_finish(outcome)
 
     def _destination(self, change: Change) -> RegistryClient:
-        return self._context.registries.destination(_registry(change), self._mirrors[change.mirror], check=self._stop.raise_if_requested)
+        return self._context.registries.make_destination_client(_registry(change), self._mirrors[change.mirror], check=self._stop.raise_if_requested)
 
 
 def _registry(change: Change) -> str:

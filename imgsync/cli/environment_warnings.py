@@ -15,7 +15,7 @@ def warn_of_environment(settings: RegistriesConfig, registries: Registries, log:
     """Log a warning for each ignored variable and each exposed credential file."""
     if ignored := _find_ignored_proxy(settings):
         log.warning("proxy.ignored", reason=f"{ignored} is set but not used; name the proxy in registries.yaml, for each registry behind it (`proxy: URL`)")
-    for path in registries.exposed:
+    for path in registries.exposed_files:
         log.warning("credentials.exposed", path=path, hint=f"other users of this machine can read or change the credentials in it: chmod 600 {path}")
     if os.environ.get("SSLKEYLOGFILE"):
         log.warning("keylog.ignored", reason="SSLKEYLOGFILE is set but not used: a log of TLS keys would reveal credentials")

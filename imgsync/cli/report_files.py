@@ -45,7 +45,7 @@ def _metrics(session: Session, config: Config, report: Report, *, exit_code: int
     return render_metrics(
         report,
         mirrors=names,
-        requests={side: session.registries.requests(side) for side in ("source", "destination")},
+        requests={side: session.registries.count_requests(side) for side in ("source", "destination")},
         throttles=session.throttles,
         last_success={mirror: moment.timestamp() for mirror, moment in successes.items() if moment is not None},
         now=time.time(),

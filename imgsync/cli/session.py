@@ -64,7 +64,7 @@ class Session:
             registries=self.registries,
             manifests=manifests,
             referrers=referrers,
-            policy=ImagePolicy(self.registries.trust, manifests, referrers),
+            policy=ImagePolicy(self.registries.settings, manifests, referrers),
             state=self.state,
             refresh=refresh,
             now=datetime.now(UTC),

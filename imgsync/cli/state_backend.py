@@ -92,9 +92,9 @@ def make_remote_state(reference: Reference, registries: Registries, store: State
 
     # Without the stop's check: a run that was stopped must still push what it did.
     retry_policy = RetryPolicy(interval_seconds=_FIRST_PAUSE_SECONDS, on_retry=registries.on_retry)
-    client = registries.client(reference.repository.registry, "destination", retry_policy)
+    client = registries.make_client(reference.repository.registry, "destination", retry_policy)
     path = reference.repository.path
-    return RemoteState(client, reference, store, directory=directory, make_repository=lambda: registries.make_repository(client, path), log=log)
+    return RemoteState(client, reference, store, directory=directory, make_repository=lambda: registries.create_repository(client, path), log=log)
 
 
 @contextmanager

@@ -103,8 +103,8 @@ class _Planner:
             result.notes.append(_FROZEN[mirror.source.registry])
 
     def _select(self, mirror: Mirror, result: MirrorPlan) -> None:
-        client = self._registries.source(mirror, check=self._stop.raise_if_requested)
-        lister = self._registries.lister(client)
+        client = self._registries.make_source_client(mirror, check=self._stop.raise_if_requested)
+        lister = self._registries.make_lister(client)
         found = list_source_repositories(mirror, lister, check=self._stop.raise_if_requested)
         result.errors += found.errors
         result.notes += found.notes
@@ -135,7 +135,9 @@ class _Planner:
             return
         # At once in what follows: one question for each tag, and where copying begins meanwhile one for each blob.
         copies = min(count, mirror.concurrency.images) * mirror.concurrency.blobs if self._ready.is_enabled else 0
-        self._registries.source(mirror, check=self._stop.raise_if_requested).transport.open_ahead(max(copies, min(count, mirror.concurrency.queries)))
+        self._registries.make_source_client(mirror, check=self._stop.raise_if_requested).transport.open_ahead(
+            max(copies, min(count, mirror.concurrency.queries))
+        )
         planner = TagPlanner(mirror, self._context, requests_to_come=copies)
 
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:

@@ -28,7 +28,7 @@ def transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
 def requests(registries: Registries) -> Iterator[tuple[str, int]]:
     """Yield each side and the requests sent to it so far."""
     for origin in ("source", "destination"):
-        yield origin, sum(sum(count.values()) for count in registries.requests(origin).values())
+        yield origin, sum(sum(count.values()) for count in registries.count_requests(origin).values())
 
 
 def applying(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
@@ -57,6 +57,6 @@ def pull_costs(mirrors: Iterable[MirrorPlan], registries: Registries) -> Iterato
     for one in mirrors:
         wanted[one.mirror.source.registry] |= one.manifests
     for registry, digests in sorted(wanted.items()):
-        left = registries.pulls_left(registry)
+        left = registries.get_pull_quota(registry)
         if left is not None and digests:
             yield PullCost(registry, len(digests), left.remaining, left.limit, left.window_seconds)

@@ -30,8 +30,8 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
     """
     host, _, path = text.rstrip("/").partition("/")
     registry = parse_registry(host)
-    client = registries.client(registry, "source", RetryPolicy(check=check, on_retry=registries.on_retry))
-    lister = registries.lister(client)
+    client = registries.make_client(registry, "source", RetryPolicy(check=check, on_retry=registries.on_retry))
+    lister = registries.make_lister(client)
     if path:
         path = parse_repository_path(path)
         try:

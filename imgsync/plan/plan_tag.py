@@ -78,7 +78,7 @@ class TagPlanner:
         self._minimum_age = MinimumAge(mirror.tags, context.state, now=context.now)
         self._cache: ManifestCache = context.manifests
         self._policy: ImagePolicy = context.policy
-        self._source: RegistryClient = registries.source(mirror, check=check)
+        self._source: RegistryClient = registries.make_source_client(mirror, check=check)
         self._platforms: list[Platform] | None = None if mirror.platforms is None else [parse_platform(text) for text in mirror.platforms]
         self._immutable: list[Glob] = [compile_glob(text) for text in mirror.immutable]
 
@@ -178,7 +178,7 @@ class TagPlanner:
     def _served(self, target: _Target) -> str | None:
         if target.record is not None and not self._refresh:
             return target.record.digest
-        client = self._registries.destination(target.reference.repository.registry, self._mirror, check=self._check)
+        client = self._registries.make_destination_client(target.reference.repository.registry, self._mirror, check=self._check)
         found = self._context.destination_tags.resolve(client, target.reference)
         client.transport.open_ahead(self._requests_to_come)
         return found
@@ -280,13 +280,13 @@ class TagPlanner:
     def _missing_referrers(self, repository: Repository, digest: str, destination: Repository, result: TagPlan) -> int:
         """Return how many referrers of the image the destination lacks; where the source has none, it is not asked."""
         referrers = self._referrers(repository, digest, (), result)
-        client = self._registries.destination(destination.registry, self._mirror, check=self._check)
+        client = self._registries.make_destination_client(destination.registry, self._mirror, check=self._check)
         return count_missing(client, destination, referrers) if referrers else 0
 
     def _missing_content(self, destination: Reference, digest: str) -> int:
         """Return how many manifests and blobs of the image the destination lacks, whatever was pushed there once."""
         repository = destination.repository
-        client = self._registries.destination(repository.registry, self._mirror, check=self._check)
+        client = self._registries.make_destination_client(repository.registry, self._mirror, check=self._check)
         held = self._context.content.find_missing(client, destination, digest, limit=self._mirror.concurrency.blobs)
         for missing in held.missing:
             self._state.forget_blob(repository.registry, repository.path, missing)

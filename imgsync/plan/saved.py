@@ -126,7 +126,7 @@ class _SavedPlan:
 
     def still_there(self, change: Change) -> Change:
         """Return what to do about a tag to delete of which nothing is remembered: nothing when it is gone, as an apply of this plan would have it."""
-        client = self._registries.destination(change.destination.repository.registry, self._mirrors[change.mirror], check=self._check)
+        client = self._registries.make_destination_client(change.destination.repository.registry, self._mirrors[change.mirror], check=self._check)
         try:
             found = client.resolve(change.destination)
         except ImgsyncError as error:
@@ -142,7 +142,7 @@ class _SavedPlan:
         reviewed = shorten_digest(change.source_digest or "")
         fields = {"mirror": change.mirror, "source": str(change.source)}
         try:
-            found = self._registries.source(self._mirrors[change.mirror], check=self._check).resolve(change.source)
+            found = self._registries.make_source_client(self._mirrors[change.mirror], check=self._check).resolve(change.source)
         except StoppedError:
             # Whoever stops the run, or has no pulls left, is told of that already.
             return ""

@@ -96,7 +96,7 @@ class _Reader:
 
     def _wrong(self, mirror: Mirror, repository: Repository, blobs: tuple[Descriptor, ...], stop: Stop) -> list[str]:
         deadline = Deadline(mirror.timeouts.image_seconds, stop=stop, what=str(repository))
-        client = self._context.registries.destination(repository.registry, mirror, check=deadline.check)
+        client = self._context.registries.make_destination_client(repository.registry, mirror, check=deadline.check)
 
         def read(blob: Descriptor) -> str:
             stop.raise_if_requested()

@@ -1,4 +1,4 @@
-"""Trust made reachable: one transport per registry and side, opened when first needed, closed together."""
+"""Make registry clients from the registry settings, and close their connections."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 from urllib.parse import urlsplit
 
-from imgsync.config.model import Mirror, RegistriesConfig, RegistrySettings, Tls
-from imgsync.errors import RejectedError, UsageError
+from imgsync.config.model import Mirror, RegistriesConfig, Tls
+from imgsync.errors import RejectedError
 from imgsync.oci.auth.auth_files import load_auth_files
-from imgsync.oci.auth.aws import Aws, has_boto3, is_ecr
+from imgsync.oci.auth.aws import Aws
 from imgsync.oci.auth.credential_helper import ask_helper
 from imgsync.oci.auth.keychain import Keychain
-from imgsync.oci.endpoint import Credentials, CredentialSource, DeclaredCredentials, Endpoint
-from imgsync.oci.http.tls import make_tls_context
+from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http.url import find_url_secrets
 from imgsync.oci.limits.pull_limit import PullQuota
 from imgsync.oci.limits.rate_limit import RateLimit
@@ -27,18 +26,24 @@ from imgsync.oci.listing.api import Api, ApiSession
 from imgsync.oci.listing.lister import Lister, find_kind_by_host
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
+from imgsync.registries.credentials import find_cloud_credentials, make_credential_source
+from imgsync.registries.tls_contexts import TlsContexts
 
-_MOST_WARNINGS = 20
-# What a run has open beside its connections: its own streams, the state, files that are read meanwhile.
+_MAX_WARNINGS = 20
+# Descriptors open besides connections: the standard streams, the state, and files that are being read.
 _OTHER_DESCRIPTORS = 32
 
 
 class Registries:
-    """Every registry a run talks to. Source and destination of one registry have transports of their own."""
+    """
+    The clients of a run: one transport per registry and side.
+
+    A transport is opened when it is first needed. All are closed together.
+    """
 
     def __init__(
         self,
-        trust: RegistriesConfig,
+        settings: RegistriesConfig,
         *,
         environ: Mapping[str, str],
         pushes: bool,
@@ -48,27 +53,33 @@ class Registries:
         on_registry_warning: Callable[[str, str], None],
     ) -> None:
         """
-        Reach registries as *trust* says; unless the run *pushes*, no token is asked for that would let it.
+        Read the auth files; connect to nothing yet.
 
-        Credentials it lacks come from containers' and docker's auth files, found by *environ*; *on_secret* hears of every password before it is
-        used, *on_warning* of what cannot be read, *on_registry_warning* of what a registry wants people to be told: its name, and the text, once.
+        Args:
+            settings: How to reach each registry. Missing credentials come from the auth files of Docker and Podman.
+            environ: Says where the auth files are.
+            pushes: Whether to request tokens that permit to push.
+            on_retry: Receives every retry.
+            on_secret: Receives every password before it is used.
+            on_warning: Receives a text about each auth file that cannot be read.
+            on_registry_warning: Receives a registry and the text of its `Warning` header, each once.
         """
-        self.trust = trust
-        self._pushes = pushes
-        self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, ask_cloud=_login_of_cloud, on_secret=on_secret, on_warning=on_warning)
+        self.settings = settings
         self.on_retry = on_retry
+        self._pushes = pushes
+        self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, ask_cloud=find_cloud_credentials, on_secret=on_secret, on_warning=on_warning)
         self._on_secret = on_secret
         self._on_registry_warning = on_registry_warning
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiSession] = {}
         self._rate_limits: dict[str, RateLimit] = {}
+        self._tls_contexts = TlsContexts()
         for warning in self._keychain.warnings:
             on_warning(warning)
-        self._contexts: dict[Tls, ssl.SSLContext] = {}
 
     def __enter__(self) -> Self:
-        """Return itself; leaving closes every connection."""
+        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,29 +87,34 @@ class Registries:
         self.close()
 
     def close(self) -> None:
-        """Close every connection that is idle."""
+        """Close every idle connection."""
         for transport in (*self._transports.values(), *(access.transport for access in self._apis.values())):
             transport.close()
 
     @property
-    def exposed(self) -> tuple[str, ...]:
-        """Return the files of logins that everybody on this machine may read or change."""
+    def exposed_files(self) -> tuple[str, ...]:
+        """Return the auth files that other users of this machine can read or change."""
         return self._keychain.exposed_files
 
-    def requests(self, origin: str) -> dict[str, Counter[str]]:
-        """Return the requests sent so far as *origin* to each registry, and to each API by its URL, by method."""
+    def count_requests(self, origin: str) -> dict[str, Counter[str]]:
+        """Return the requests sent as *origin*, by method, for each registry and each API URL."""
         registries = {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}
         return registries | {url: access.transport.requests for (_, side, url), access in self._apis.items() if side == origin}
 
-    def source(self, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
-        """Return a client of the mirror's source, with the mirror's retry policy; *check* may end its waiting."""
-        return self.client(mirror.source.registry, "source", self.retry_policy(mirror, check=check))
+    def get_pull_quota(self, registry: str) -> PullQuota | None:
+        """Return the pulls left at *registry*; None if it has no limit, or was not asked yet."""
+        rate_limit = self._rate_limits.get(registry)
+        return None if rate_limit is None else rate_limit.pull_limit.quota
 
-    def destination(self, registry: str, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
-        """Return a client of a destination registry, with the mirror's retry policy."""
-        return self.client(registry, "destination", self.retry_policy(mirror, check=check))
+    def make_source_client(self, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
+        """Return a client of the mirror's source; *check* may raise to end its waiting."""
+        return self.make_client(mirror.source.registry, "source", self._make_retry_policy(mirror, check=check))
 
-    def client(self, registry: str, origin: str, retry_policy: RetryPolicy) -> RegistryClient:
+    def make_destination_client(self, registry: str, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
+        """Return a client of a destination of *mirror*; *check* may raise to end its waiting."""
+        return self.make_client(registry, "destination", self._make_retry_policy(mirror, check=check))
+
+    def make_client(self, registry: str, origin: str, retry_policy: RetryPolicy) -> RegistryClient:
         """
         Return a client of *registry* as "source" or "destination".
 
@@ -107,68 +123,63 @@ class Registries:
         """
         key = (registry, origin)
         if key not in self._transports:
-            self._transports[key] = self._transport(self._endpoint(registry, origin), self._rate_limit(registry))
+            self._transports[key] = self._make_transport(self._make_endpoint(registry, origin), self._get_rate_limit(registry))
         return RegistryClient(self._transports[key], retry_policy)
 
-    def _transport(self, endpoint: Endpoint, rate_limit: RateLimit) -> Transport:
+    def make_lister(self, client: RegistryClient) -> Lister:
+        """Return a lister of the registry of *client*, with the listing API that is declared or detected."""
+        settings = self.settings.of(client.registry)
+        return Lister(client, settings.listing, lambda url: self.make_api(client, url), api_url=settings.listing_url)
+
+    def make_api(self, client: RegistryClient, url: str) -> Api:
+        """Return the listing API of the registry of *client*, at its declared URL, else at *url*, else on the registry's host."""
+        declared = self.settings.of(client.registry).listing_url
+        at = (declared or url or client.transport.endpoint.url).rstrip("/")
+        key = (client.registry, client.origin, at)
+        if key not in self._apis:
+            own = client.transport.endpoint
+            endpoint = replace(own, base_url=at, plain_http=at.startswith("http:"), token_server=None, discovered_by="" if declared else own.url)
+            host = urlsplit(own.url).hostname or ""
+            # The declared rate limit is that of the registry's host; an API on another host has its own.
+            is_same_host = urlsplit(at).netloc == urlsplit(own.url).netloc
+            rate_limit = self._get_rate_limit(client.registry) if is_same_host else RateLimit(client.registry, None)
+            self._apis[key] = ApiSession(self._make_transport(endpoint, rate_limit), host, self._on_secret, named=declared is not None)
+        return Api(self._apis[key], client.retry_policy)
+
+    def create_repository(self, client: RegistryClient, path: str) -> bool:
+        """
+        Create the repository *path* (in Harbor: its project), if the settings allow it; return whether they do.
+
+        Raises:
+            RegistryError: The registry refuses, or is of a kind without an API for it.
+        """
+        settings = self.settings.of(client.registry)
+        if not settings.create_repositories:
+            return False
+        kind = find_kind_by_host(client.registry) if settings.listing == "auto" else settings.listing
+        if kind == "ecr":
+            Aws(client.registry, client.origin, settings.listing_url).create_repository(path)
+        elif kind in {None, "harbor"}:
+            # Imported now: few registries are Harbor.
+            from imgsync.oci.listing.harbor import Harbor
+
+            Harbor(self.make_api(client, "")).create_project(path)
+        else:
+            operation = client.make_operation("create the repository", f"{client.registry}/{path}")
+            hint = "create the repository at the registry, or remove the setting"
+            raise operation.make_error(RejectedError, f"`create_repositories` works with ECR and Harbor, not with {kind}", hint=hint)
+        return True
+
+    def _make_transport(self, endpoint: Endpoint, rate_limit: RateLimit) -> Transport:
         def warn(text: str) -> None:
-            # Bounded: what is said anew each time is not worth telling for ever.
-            if (endpoint.registry, text) not in self._warned and len(self._warned) < _MOST_WARNINGS:
+            # Limited, since a registry may send a different text each time.
+            if (endpoint.registry, text) not in self._warned and len(self._warned) < _MAX_WARNINGS:
                 self._warned.add((endpoint.registry, text))
                 self._on_registry_warning(endpoint.registry, text)
 
         return Transport(endpoint, rate_limit, on_warning=warn)
 
-    def pulls_left(self, registry: str) -> PullQuota | None:
-        """Return what *registry* said is left of the pulls it allows us, None where it does not count them or was not asked."""
-        rate_limit = self._rate_limits.get(registry)
-        return None if rate_limit is None else rate_limit.pull_limit.quota
-
-    def lister(self, client: RegistryClient) -> Lister:
-        """Return who lists the registry of *client*, with its retry policy, in the dialect that is declared or fits."""
-        trusted = self.trust.of(client.registry)
-        return Lister(client, trusted.listing, lambda url: self.api(client, url), api_url=trusted.listing_url)
-
-    def make_repository(self, client: RegistryClient, path: str) -> bool:
-        """
-        Make the repository *path* (in Harbor: its project) where the operator allows it; return whether that was so.
-
-        Raises:
-            RegistryError: The registry does not let us, or is of a kind that has no way to ask for it.
-        """
-        trusted = self.trust.of(client.registry)
-        if not trusted.create_repositories:
-            return False
-        kind = find_kind_by_host(client.registry) if trusted.listing == "auto" else trusted.listing
-        if kind == "ecr":
-            Aws(client.registry, client.origin, trusted.listing_url).create_repository(path)
-        elif kind in {None, "harbor"}:
-            from imgsync.oci.listing.harbor import Harbor
-
-            Harbor(self.api(client, "")).create_project(path)
-        else:
-            operation = client.make_operation("create the repository", f"{client.registry}/{path}")
-            raise operation.make_error(
-                RejectedError, f"`create_repositories` is for ECR and Harbor, not for {kind}", hint="make it there, or leave the setting out"
-            )
-        return True
-
-    def api(self, client: RegistryClient, url: str) -> Api:
-        """Return the API of the registry of *client*: where the operator said, else at *url*, else (for "") on the registry's own host."""
-        named = self.trust.of(client.registry).listing_url
-        at = (named or url or client.transport.endpoint.url).rstrip("/")
-        key = (client.registry, client.origin, at)
-        if key not in self._apis:
-            own = client.transport.endpoint
-            endpoint = replace(own, base_url=at, plain_http=at.startswith("http:"), token_server=None, discovered_by="" if named else own.url)
-            host = urlsplit(own.url).hostname or ""
-            # The registry's declared rate counts what the registry is asked; an API elsewhere has limits of its own.
-            rate_limit = self._rate_limit(client.registry) if urlsplit(at).netloc == urlsplit(own.url).netloc else RateLimit(client.registry, None)
-            self._apis[key] = ApiSession(self._transport(endpoint, rate_limit), host, self._on_secret, named=named is not None)
-        return Api(self._apis[key], client.retry_policy)
-
-    def retry_policy(self, mirror: Mirror, *, check: Callable[[], None]) -> RetryPolicy:
-        """Return how long *mirror* bears with a registry."""
+    def _make_retry_policy(self, mirror: Mirror, *, check: Callable[[], None]) -> RetryPolicy:
         return RetryPolicy(
             attempts=mirror.retry.attempts,
             interval_seconds=mirror.retry.interval_seconds,
@@ -178,74 +189,36 @@ class Registries:
             on_retry=self.on_retry,
         )
 
-    def _endpoint(self, registry: str, origin: str) -> Endpoint:
-        trusted = self.trust.of(registry)
-        self._on_secret(find_url_secrets(trusted.proxy or ""))
+    def _make_endpoint(self, registry: str, origin: str) -> Endpoint:
+        settings = self.settings.of(registry)
+        self._on_secret(find_url_secrets(settings.proxy or ""))
         return Endpoint(
             registry=registry,
             origin=origin,
-            tls_context=self._context(trusted.tls, registry),
-            plain_http=not trusted.tls.enabled,
-            credentials=self._credentials(registry, trusted),
-            connections=min(trusted.connections, _affordable_connections()),
-            proxy=trusted.proxy,
-            token_server=trusted.token_server,
-            chunk_bytes=trusted.chunk_bytes,
+            tls_context=self._prepare_context(settings.tls, registry),
+            plain_http=not settings.tls.enabled,
+            credentials=make_credential_source(registry, settings, self._keychain, on_secret=self._on_secret),
+            connections=min(settings.connections, _affordable_connections()),
+            proxy=settings.proxy,
+            token_server=settings.token_server,
+            chunk_bytes=settings.chunk_bytes,
             pushes=self._pushes and origin == "destination",
         )
 
-    def _rate_limit(self, registry: str) -> RateLimit:
-        return self._rate_limits.setdefault(registry, RateLimit(registry, self.trust.of(registry).rate))
+    def _get_rate_limit(self, registry: str) -> RateLimit:
+        return self._rate_limits.setdefault(registry, RateLimit(registry, self.settings.of(registry).rate))
 
-    def _credentials(self, registry: str, trusted: RegistrySettings) -> CredentialSource:
-        if trusted.credentials is None:
-            return _OfRegistry(self._keychain, registry)
-        username, password = trusted.credentials.username, trusted.credentials.password.reveal()
-        # The pair too: it is what a Basic header holds, in base64.
-        self._on_secret([password, f"{username}:{password}"])
-        return DeclaredCredentials(Credentials(username, password, "registries.yaml"))
-
-    def _context(self, tls: Tls, registry: str) -> Callable[[], ssl.SSLContext]:
+    def _prepare_context(self, tls: Tls, registry: str) -> Callable[[], ssl.SSLContext]:
         if tls.enabled:
-            # Now, so that files that cannot be used are told before anything is asked.
-            self._made_context(tls, registry)
-        return lambda: self._made_context(tls, registry)
-
-    def _made_context(self, tls: Tls, registry: str) -> ssl.SSLContext:
-        # One context per set of settings: making one takes tens of milliseconds.
-        if tls not in self._contexts:
-            try:
-                self._contexts[tls] = make_tls_context(ca=tls.ca, cert=tls.cert, key=tls.key, verify=tls.verify)
-            except (OSError, ssl.SSLError) as error:
-                raise UsageError(f"the TLS files of {registry} cannot be used: {error}", hint="check `tls` in registries.yaml") from error
-        return self._contexts[tls]
-
-
-@dataclass(frozen=True, slots=True)
-class _OfRegistry:
-    """The keychain's logins for one registry."""
-
-    keychain: Keychain
-    registry: str
-
-    def find(self, path: str, *, renew: bool = False) -> Credentials | None:
-        return self.keychain.find(self.registry, path, renew=renew)
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        aws = ("AWS" if has_boto3() else "AWS (needs `pip install 'imgsync-mirror[ecr]'`)",) if is_ecr(self.registry) else ()
-        return ("registries.yaml", *self.keychain.places, *aws)
-
-
-def _login_of_cloud(registry: str) -> Credentials | None:
-    """Return what the cloud that *registry* belongs to gives to whom it knows from this machine's surroundings, None elsewhere."""
-    return Aws(registry, "source").log_in() if is_ecr(registry) and has_boto3() else None
+            # Made at once, so that an unusable file is an error before the first request.
+            self._tls_contexts.get(tls, registry)
+        return lambda: self._tls_contexts.get(tls, registry)
 
 
 def _affordable_connections() -> int:
-    """Return how many requests at once each side of a registry can have under this process's limit of file descriptors, at least one."""
+    """Return how many concurrent requests per registry and side the limit of file descriptors allows, at least one."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return sys.maxsize
-    # A request may hold two connections, each of two registries has its share, and half is left for whoever else comes.
+    # A request may use two connections, there are two sides, and half is left as a reserve: 2 * 2 * 2.
     return max(1, (allowed - _OTHER_DESCRIPTORS) // 8)

@@ -1,8 +1,9 @@
 """
-Who we are at each registry of a configuration, and what we may do there, found out without changing anything.
+Check credentials and permissions at each registry, without changing anything.
 
-Pulling is tried on a manifest's head. Pushing is tried by a piece of an upload that was never begun: who may not push is refused,
-who may is told that there is no such upload. Spec: design.md §3 `login-check`; distribution-spec 1.1 end-3, end-5.
+To check pulling, we send a HEAD for a manifest. To check pushing, we send a chunk of an upload that was never started: without
+permission the registry denies it, with permission it does not know the upload.
+Spec: design.md §3 `login-check`; distribution-spec 1.1 end-3, end-5.
 """
 
 from __future__ import annotations
@@ -23,40 +24,49 @@ from imgsync.registries.clients import Registries
 _AT_ONCE = 8
 
 
-def check_access(config: Config, registries: Registries, *, check: Callable[[], None]) -> tuple[Access, ...]:
-    """Return what may be done at every source and destination of *config*; for each mirror and side one repository is tried."""
+def check_logins(config: Config, registries: Registries, *, check: Callable[[], None]) -> tuple[Access, ...]:
+    """Return the access of each mirror at its source and destinations, tried on one repository each."""
     mirrors = [mirror for mirror in config.mirrors if not mirror.suspend]
-    found = map_unordered(lambda mirror: tuple(_of_mirror(mirror, registries, check=check)), mirrors, limit=_AT_ONCE)
+    found = map_unordered(lambda mirror: tuple(_check_mirror(mirror, registries, check=check)), mirrors, limit=_AT_ONCE)
     return tuple(sorted((access for one in found for access in one), key=lambda one: (one.registry, one.side, one.mirror, one.repository)))
 
 
-def _of_mirror(mirror: Mirror, registries: Registries, *, check: Callable[[], None]) -> Iterator[Access]:
-    source = registries.source(mirror, check=check)
+def _check_mirror(mirror: Mirror, registries: Registries, *, check: Callable[[], None]) -> Iterator[Access]:
+    source = registries.make_source_client(mirror, check=check)
     tag = next(iter(mirror.tags.names), "latest")
     tried = [(path, path) for path in mirror.source.repositories[:1]]
 
-    def repository() -> str:
-        tried.extend(() if tried else _first_listed(mirror, registries, source))
+    def find_repository() -> str:
+        tried.extend(() if tried else _list_first(mirror, registries, source))
         return tried[0][0] if tried else ""
 
-    yield _tried(source, mirror.name, "pull", repository, lambda found: source.resolve(found.with_name(tag)))
+    yield _try_access(source, mirror.name, "pull", find_repository, lambda found: source.resolve(found.with_name(tag)))
     for destination in mirror.destinations:
-        client = registries.destination(destination.registry, mirror, check=check)
+        client = registries.make_destination_client(destination.registry, mirror, check=check)
         paths = [expand_repository(destination, path, relative=relative, registry=source.registry) for path, relative in tried]
-        yield _tried(client, mirror.name, "push", partial(next, iter(paths), ""), client.check_push)
+        yield _try_access(client, mirror.name, "push", partial(next, iter(paths), ""), client.check_push)
 
 
-def _first_listed(mirror: Mirror, registries: Registries, source: RegistryClient) -> list[tuple[str, str]]:
-    """Return the first repository that the source's namespaces hold, and its path below the namespace; nothing where there is none."""
-    lister = registries.lister(source)
+def _list_first(mirror: Mirror, registries: Registries, source: RegistryClient) -> list[tuple[str, str]]:
+    """Return the path of the first repository in the source's namespaces, and its path below the namespace, if any."""
+    lister = registries.make_lister(source)
     for namespace in mirror.source.namespaces:
         for one in lister.repositories(namespace).repositories[:1]:
             return [(one.path, one.path[len(namespace) + 1 :] if namespace else one.path)]
     return []
 
 
-def _tried(client: RegistryClient, mirror: str, action: str, find: Callable[[], str], attempt: Callable[[Repository], object]) -> Access:
-    """Return what came of reaching the registry, and of *attempt* on the repository whose path *find* returns, "" for none."""
+def _try_access(client: RegistryClient, mirror: str, action: str, find: Callable[[], str], attempt: Callable[[Repository], object]) -> Access:
+    """
+    Connect to the registry, and try *attempt* on one repository.
+
+    Args:
+        client: The client of the registry.
+        mirror: The name of the mirror.
+        action: "pull" or "push".
+        find: Returns the path of the repository, "" if none is known.
+        attempt: Raises if the action is not permitted.
+    """
     access = Access(client.registry, client.origin, mirror, action)
     try:
         client.fetch_challenge()
@@ -69,10 +79,14 @@ def _tried(client: RegistryClient, mirror: str, action: str, find: Callable[[], 
         if error.exit_code != 1:
             raise
         access = replace(access, allowed=False, error=error.message, hint=error.hint)
+    return _add_credentials(access, client)
+
+
+def _add_credentials(access: Access, client: RegistryClient) -> Access:
     try:
         login = client.transport.endpoint.credentials.find(access.repository)
     except CredentialsError as error:
         return replace(access, allowed=False, error=access.error or error.message, hint=access.hint or error.hint)
-    # What registries.yaml holds of a login never shows, its username neither.
+    # Nothing of the credentials in registries.yaml is shown, not even the username.
     shown = "" if login is None or login.found_in == "registries.yaml" else login.username
     return replace(access, username=shown, found_in="" if login is None else login.found_in)

@@ -65,17 +65,18 @@ def test_copies_within_one_registry_never_wait_for_each_other(registry, name, wr
 def test_registries_of_one_trust_share_one_tls_context(monkeypatch):
     """However many registries, sides and lanes: one context for each set of TLS settings."""
     from imgsync.config.model import RegistriesConfig, RegistrySettings
-    from imgsync.registries import clients as module
+    from imgsync.registries import tls_contexts as module
+    from imgsync.registries.clients import Registries
 
     made = []
     original = module.make_tls_context
     monkeypatch.setattr(module, "make_tls_context", lambda **settings: made.append(settings) or original(**settings))
     trust = RegistriesConfig(by_host={f"r{n}.example": RegistrySettings() for n in range(4)} | {"own.example": RegistrySettings(tls=Tls(verify=False))})
-    with module.Registries(
+    with Registries(
         trust, environ={}, pushes=True, on_retry=lambda _: None, on_secret=lambda _: None, on_warning=pytest.fail, on_registry_warning=print
     ) as opened:
-        endpoints = [opened.client(host, side, RetryPolicy()).transport.endpoint for host in trust.by_host for side in ("source", "destination")]
-        contexts = {id(endpoint.context()) for endpoint in endpoints for _ in range(64)}
+        endpoints = [opened.make_client(host, side, RetryPolicy()).transport.endpoint for host in trust.by_host for side in ("source", "destination")]
+        contexts = {id(endpoint.tls_context()) for endpoint in endpoints for _ in range(64)}
 
     assert len(contexts) == 2
     assert len(made) == 2

@@ -23,13 +23,13 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
     from imgsync.documents.access import access_document
-    from imgsync.registries.login_check import check_access
+    from imgsync.registries.login_check import check_logins
     from imgsync.render.access_table import render_access_table
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
         session.stop_in_time()
-        found = check_access(config, session.registries, check=session.stop.raise_if_requested)
+        found = check_logins(config, session.registries, check=session.stop.raise_if_requested)
     if output == "json":
         print_json(access_document(found))
     else:

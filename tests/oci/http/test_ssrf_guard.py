@@ -150,8 +150,8 @@ def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialle
     url = "https://inside.example"
     trust = RegistriesConfig({"public.example": RegistrySettings(listing="gitlab", listing_url=url if named else None)})
     with Registries(trust, environ={}, pushes=False, on_retry=print, on_secret=print, on_warning=print, on_registry_warning=print) as registries:
-        client = registries.client("public.example", "source", RetryPolicy(attempts=1, interval_seconds=0, request_seconds=5))
-        api = registries.api(client, "" if named else url)
+        client = registries.make_client("public.example", "source", RetryPolicy(attempts=1, interval_seconds=0, request_seconds=5))
+        api = registries.make_api(client, "" if named else url)
 
         # What was dialled here is no socket: no further than that.
         with pytest.raises(AttributeError if named else InsecureError):

@@ -1,0 +1,42 @@
+"""Find the credentials of a registry: in registries.yaml, auth files, helpers or the cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from imgsync.config.model import RegistrySettings
+from imgsync.oci.auth.aws import Aws, has_boto3, is_ecr
+from imgsync.oci.auth.keychain import Keychain
+from imgsync.oci.endpoint import Credentials, CredentialSource, DeclaredCredentials
+
+
+def make_credential_source(registry: str, settings: RegistrySettings, keychain: Keychain, *, on_secret: Callable[[Iterable[str]], None]) -> CredentialSource:
+    """Return the declared credentials of *registry*, else those of *keychain*; pass secrets to *on_secret*."""
+    if settings.credentials is None:
+        return _KeychainSource(keychain, registry)
+    username, password = settings.credentials.username, settings.credentials.password.reveal()
+    # The pair too: Basic authentication sends it in base64.
+    on_secret([password, f"{username}:{password}"])
+    return DeclaredCredentials(Credentials(username, password, "registries.yaml"))
+
+
+def find_cloud_credentials(registry: str) -> Credentials | None:
+    """Return the credentials that this machine's cloud identity gives for *registry*, if any."""
+    return Aws(registry, "source").log_in() if is_ecr(registry) and has_boto3() else None
+
+
+@dataclass(frozen=True, slots=True)
+class _KeychainSource:
+    """The keychain's credentials for one registry."""
+
+    keychain: Keychain
+    registry: str
+
+    def find(self, path: str, *, renew: bool = False) -> Credentials | None:
+        return self.keychain.find(self.registry, path, renew=renew)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        aws = ("AWS" if has_boto3() else "AWS (needs `pip install 'imgsync-mirror[ecr]'`)",) if is_ecr(self.registry) else ()
+        return ("registries.yaml", *self.keychain.places, *aws)
