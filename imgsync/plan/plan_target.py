@@ -1,0 +1,121 @@
+"""Decide what to do with one destination of a tag, and whether the policy admits the image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from imgsync.config.model import Mirror
+from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.plan.context import PlanContext
+from imgsync.plan.decide import REQUIRED, Facts, decide
+from imgsync.plan.min_age import MinimumAge
+from imgsync.plan.model import COPIES, Action, Change
+from imgsync.plan.source_tags import SourceTag, SourceTags
+from imgsync.plan.targets import Target, Targets
+from imgsync.state import Record
+
+
+class TargetPlanner:
+    """Plans one destination of a tag at a time, for one mirror."""
+
+    def __init__(self, mirror: Mirror, context: PlanContext, sources: SourceTags, targets: Targets) -> None:
+        """Read by *sources* and *targets* what the state does not answer."""
+        self._mirror = mirror
+        self._refresh = context.refresh
+        self._policy = context.policy
+        self._minimum_age = MinimumAge(mirror.tags, context.state, now=context.now)
+        self._sources = sources
+        self._targets = targets
+
+    def is_settled(self, target: Target, source: Repository, listed_digest: str | None) -> bool:
+        """Return whether the record of an immutable tag answers for it, with no request."""
+        record = target.record
+        if record is None or self._refresh or listed_digest not in {None, record.source_digest}:
+            return False
+        return not self._policy.list_requirements(self._mirror, source) or self._has_same_settings(record, source)
+
+    def keep(self, source: Reference, target: Target) -> Change:
+        """Return the change of a settled target."""
+        assert target.record is not None  # noqa: S101 - a settled target has a record
+        record = target.record
+        return Change(
+            action=Action.KEEP,
+            mirror=self._mirror.name,
+            source=source,
+            source_digest=record.source_digest,
+            destination=target.reference,
+            destination_digest=record.digest,
+            media_type=record.media_type or None,
+            size_bytes=record.size_bytes or None,
+            reason="immutable and mirrored before",
+        )
+
+    def plan(self, tag: SourceTag, target: Target) -> Change:
+        """
+        Return what to do with *target*.
+
+        Raises:
+            TagMoved: The tag names another manifest.
+            ImgsyncError: A registry fails.
+        """
+        return self._enforce_policy(self._make_change(tag, target), tag, target.record)
+
+    def _make_change(self, tag: SourceTag, target: Target) -> Change:
+        desired = self._find_desired_digest(tag, target.record)
+        action, reason = decide(self._collect_facts(tag, target, desired))
+        current = target.record if target.record is not None and target.record.digest == desired else None
+        return Change(
+            action=action,
+            mirror=self._mirror.name,
+            source=tag.reference,
+            source_digest=tag.digest,
+            destination=target.reference,
+            destination_digest=target.served,
+            media_type=tag.resolved.media_type or (current.media_type or None if current else None),
+            size_bytes=current.size_bytes or None if current else None,
+            reason=reason,
+        )
+
+    def _find_desired_digest(self, tag: SourceTag, record: Record | None) -> str:
+        """Return the digest that the destination should serve."""
+        if record is not None and record.source_digest == tag.digest and self._has_same_settings(record, tag.repository):
+            return record.digest
+        return tag.digest if self._mirror.platforms is None else self._sources.read_root(tag).digest
+
+    def _collect_facts(self, tag: SourceTag, target: Target, desired: str) -> Facts:
+        has_record = target.record is not None and not self._refresh
+        has_same_settings = target.record is not None and self._has_same_settings(target.record, tag.repository)
+        return Facts(
+            wanted=desired,
+            serves=target.served,
+            immutable=tag.is_immutable,
+            remembered=has_record,
+            reselected=has_record and not has_same_settings,
+            missing_referrers=self._count_missing_referrers(tag, target, desired, is_recorded=has_record and has_same_settings),
+            missing_content=self._targets.count_missing_content(target, desired) if self._refresh and target.served == desired else 0,
+            held=self._minimum_age.explain_hold(tag.reference, tag.digest),
+            uncompared=self._targets.is_uncompared(target),
+        )
+
+    def _count_missing_referrers(self, tag: SourceTag, target: Target, desired: str, *, is_recorded: bool) -> int:
+        """Return how many referrers the destination lacks; a filtered index has none."""
+        if not target.served == desired == tag.digest:
+            return 0
+        if is_recorded and not self._targets.has_new_referrers(target, tag.repository, tag.digest):
+            return 0
+        return self._targets.count_missing_referrers(target, self._sources.read_referrers(tag, tag.digest))
+
+    def _enforce_policy(self, change: Change, tag: SourceTag, record: Record | None) -> Change:
+        """Return *change*, or its refusal if the image does not meet a requirement."""
+        # An image recorded under the same requirements was verified when it was copied.
+        is_verified = record is not None and not self._refresh and record.source_digest == tag.digest and self._has_same_settings(record, tag.repository)
+        if change.action not in COPIES and (change.action is not Action.KEEP or is_verified):
+            return change
+        problem = self._policy.find_problem(self._mirror, self._sources.client, tag.repository, tag.digest)
+        if not problem:
+            return change
+        kept = "; the destination keeps its image" if change.destination_digest else ""
+        return replace(change, action=Action.REFUSE, reason=f"{REQUIRED}{problem}{kept}")
+
+    def _has_same_settings(self, record: Record, source: Repository) -> bool:
+        return record.selection == self._policy.describe_settings(self._mirror, source)

@@ -1,0 +1,162 @@
+"""
+Read what the source has under a tag: its digest, then its content.
+
+Each step is optional, since a digest from a listing or a record makes it unnecessary. Spec: design.md §6, §7.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from imgsync.config.model import Mirror
+from imgsync.errors import BudgetSpentError, NotFoundError
+from imgsync.images.image import Image, pull_manifest, read_image, select_root
+from imgsync.images.referrers import Referrers
+from imgsync.oci.listing.model import ListedTag
+from imgsync.oci.registry import Resolved
+from imgsync.oci.spec.manifest import Descriptor, Manifest, parse_platform
+from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.plan.context import PlanContext
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTag:
+    """A tag at the source, as listed and as resolved; `warnings` gathers what was skipped while reading it."""
+
+    reference: Reference
+    listed: ListedTag
+    resolved: Resolved
+    is_immutable: bool
+    warnings: dict[str, None] = field(default_factory=dict, compare=False)
+
+    @property
+    def repository(self) -> Repository:
+        """Return the source repository."""
+        return self.reference.repository
+
+    @property
+    def digest(self) -> str:
+        """Return the digest that the tag names."""
+        return self.resolved.digest
+
+    def moved_to(self, manifest: Manifest) -> SourceTag:
+        """Return the same tag, naming *manifest*."""
+        return replace(self, listed=replace(self.listed, digest=manifest.digest), resolved=Resolved(manifest.digest, manifest.media_type))
+
+
+@dataclass(frozen=True, slots=True)
+class TagContent:
+    """What would be pushed for a tag: its image and the referrers of that."""
+
+    image: Image
+    referrers: Referrers
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Return every blob, each once."""
+        return tuple({blob.digest: blob for part in self._images for blob in part.blobs}.values())
+
+    @property
+    def manifests(self) -> tuple[str, ...]:
+        """Return the digest of every manifest."""
+        return tuple(manifest.digest for part in self._images for manifest in (part.root, *part.below))
+
+    @property
+    def _images(self) -> tuple[Image, ...]:
+        return (self.image, *(one.image for one in self.referrers.found))
+
+
+class TagMoved(Exception):  # noqa: N818 - not an error: another manifest is planned
+    """The tag names *manifest*, not the digest that HEAD returned."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Report *manifest*."""
+        super().__init__(manifest.digest)
+        self.manifest = manifest
+
+
+class SourceTags:
+    """Reads the tags of one mirror's source."""
+
+    def __init__(self, mirror: Mirror, context: PlanContext) -> None:
+        """Read for *mirror*; manifests and referrers are shared through *context*."""
+        self._mirror = mirror
+        self._manifests = context.manifests
+        self._referrers = context.referrers
+        self._platforms = None if mirror.platforms is None else [parse_platform(text) for text in mirror.platforms]
+        self.client = context.registries.make_source_client(mirror, check=context.stop.raise_if_requested)
+
+    @property
+    def is_far_and_unmetered(self) -> bool:
+        """Return whether requests are slow, but pulls are not counted."""
+        return self.client.capabilities.is_far and self.client.transport.pull_limit.quota is None
+
+    def resolve(self, reference: Reference, listed: ListedTag, *, pull: bool) -> Resolved | None:
+        """
+        Return what *reference* names, None if it does not exist.
+
+        Args:
+            reference: The tag, or a digest.
+            listed: Its row in the listing; a digest there makes a request unnecessary.
+            pull: Pull the manifest at once, because the plan will need it.
+        """
+        if listed.digest is not None:
+            return Resolved(listed.digest, listed.media_type)
+        return self._pull(reference) if pull else self._resolve(reference)
+
+    def read_root(self, tag: SourceTag) -> Manifest:
+        """
+        Return the manifest that would be pushed for *tag*.
+
+        Raises:
+            TagMoved: The tag names another manifest.
+        """
+        # Some registries return another digest for HEAD than for GET, so a digest known only from HEAD is read by tag.
+        by_tag = tag.listed.digest is None and self._manifests.get(tag.digest) is None
+        root = pull_manifest(self.client, tag.reference if by_tag else tag.repository.with_digest(tag.digest), self._manifests)
+        if root.digest != tag.digest:
+            raise TagMoved(root)
+        return select_root(root, self._platforms)
+
+    def read_content(self, tag: SourceTag) -> TagContent:
+        """
+        Return the image of *tag* with its referrers.
+
+        Raises:
+            TagMoved: The tag names another manifest.
+        """
+        root = self.read_root(tag)
+        image = read_image(self.client, tag.repository, root, cache=self._manifests, limit=self._mirror.concurrency.blobs)
+        # A new index has no referrers: its digest exists only at the destination.
+        subject = root.digest if root.digest == tag.digest else ""
+        return TagContent(image, self.read_referrers(tag, subject, image.below))
+
+    def read_referrers(self, tag: SourceTag, digest: str, below: Iterable[Manifest] = ()) -> Referrers:
+        """Return the referrers of the image *digest* of *tag*, and of the manifests *below*."""
+        found = self._referrers.read(
+            self.client,
+            tag.repository,
+            digest,
+            parts=(part.digest for part in below),
+            types=self._mirror.referrers,
+            limit=self._mirror.concurrency.blobs,
+        )
+        tag.warnings.update(dict.fromkeys(found.warnings))
+        return found
+
+    def _resolve(self, reference: Reference) -> Resolved | None:
+        found = self.client.resolve(reference)
+        if found is not None and found.manifest is not None:
+            self._manifests.add(found.manifest)
+        return found
+
+    def _pull(self, reference: Reference) -> Resolved | None:
+        try:
+            manifest = pull_manifest(self.client, reference, self._manifests)
+        except NotFoundError:
+            return None
+        except BudgetSpentError:
+            # HEAD does not count as a pull.
+            return self.client.resolve(reference)
+        return Resolved(manifest.digest, manifest.media_type)

@@ -1,0 +1,86 @@
+"""Find the destinations of a tag, and what each of them serves: by the record where there is one, else by request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from imgsync.config.model import Destination, Mirror
+from imgsync.config.templates import expand_repository, expand_tag
+from imgsync.images.referrers import Referrers, count_missing
+from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.plan.context import PlanContext
+from imgsync.plan.list_repositories import SourceRepository
+from imgsync.state import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One destination of a tag: its confirmed record, if any, and the digest it serves."""
+
+    reference: Reference
+    record: Record | None
+    served: str | None = None
+
+    @property
+    def repository(self) -> Repository:
+        """Return the destination repository."""
+        return self.reference.repository
+
+
+class Targets:
+    """Finds and compares the destinations of one mirror's tags."""
+
+    def __init__(self, mirror: Mirror, context: PlanContext, *, requests_to_come: int) -> None:
+        """Open connections early for *requests_to_come* requests at once."""
+        self._mirror = mirror
+        self._context = context
+        self._state = context.state
+        self._requests_to_come = requests_to_come
+
+    def find(self, destination: Destination, found: SourceRepository, tag: str) -> Target:
+        """Return where *tag* goes at *destination*, with its record."""
+        path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
+        reference = Repository(destination.registry, path).with_tag(expand_tag(destination, tag))
+        record = self._state.get(str(reference))
+        return Target(reference, record if record is not None and record.is_confirmed else None)
+
+    def look_up(self, target: Target) -> Target:
+        """Return *target* with the digest it serves, from its record or its registry."""
+        if target.record is not None and not self._context.refresh:
+            return replace(target, served=target.record.digest)
+        client = self._client(target.repository)
+        served = self._context.destination_tags.resolve(client, target.reference)
+        client.transport.open_ahead(self._requests_to_come)
+        return replace(target, served=served)
+
+    def is_damaged(self, target: Target) -> bool:
+        """Return whether the manifest that was read contradicts the record's crc32."""
+        record = target.record
+        read = self._context.manifests.get(record.digest) if record is not None and record.crc32 else None
+        return record is not None and read is not None and read.crc32 != record.crc32
+
+    def is_uncompared(self, target: Target) -> bool:
+        """Return whether the destination requires a login that we do not have."""
+        return target.repository.registry in self._context.destination_tags.uncompared
+
+    def has_new_referrers(self, target: Target, source: Repository, digest: str) -> bool:
+        """Return whether the source's listing shows other referrers than when the image was copied."""
+        if self._mirror.referrers is False:
+            return False
+        return self._context.referrers.summarize(source, digest) not in {None, self._state.get_referrer_tags(str(target.repository), digest)}
+
+    def count_missing_referrers(self, target: Target, referrers: Referrers) -> int:
+        """Return how many of *referrers* the destination lacks."""
+        return count_missing(self._client(target.repository), target.repository, referrers) if referrers else 0
+
+    def count_missing_content(self, target: Target, digest: str) -> int:
+        """Return how many manifests and blobs of the image *digest* the destination lacks."""
+        repository = target.repository
+        content = self._context.content.find_missing(self._client(repository), target.reference, digest, limit=self._mirror.concurrency.blobs)
+        for missing in content.missing:
+            self._state.forget_blob(repository.registry, repository.path, missing)
+        return len(content.missing)
+
+    def _client(self, repository: Repository) -> RegistryClient:
+        return self._context.registries.make_destination_client(repository.registry, self._mirror, check=self._context.stop.raise_if_requested)
