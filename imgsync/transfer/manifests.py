@@ -28,9 +28,11 @@ class ManifestPusher:
     def __init__(self, known: KnownBlobs) -> None:
         """Skip manifests that *known* says are there."""
         self._known = known
-        self._flights: SingleFlight[tuple[Repository, str]] = SingleFlight()
+        self._pushes: SingleFlight[tuple[Repository, str]] = SingleFlight()
+        self._attachments: SingleFlight[tuple[Repository, str]] = SingleFlight()
         # Manifests pushed by digest, and whether the registry indexes their subject.
         self._pushed: dict[tuple[Repository, str], bool] = {}
+        # Subjects whose referrers were pushed.
         self._attached: set[tuple[Repository, str]] = set()
 
     def forget(self, repository: Repository) -> None:
@@ -61,7 +63,7 @@ class ManifestPusher:
             self._known.mark_present(task.repository, manifest.digest)
 
         while key not in self._pushed:
-            self._flights.run(key, push)
+            self._pushes.run(key, push)
         return self._pushed[key]
 
     def attach(self, task: Task, referrers: Referrers) -> None:
@@ -72,24 +74,28 @@ class ManifestPusher:
             ImgsyncError: The destination refuses, or another client keeps overwriting the fallback tag.
         """
         indexes = dict(referrers.indexes)
-        for subject in dict.fromkeys(one.subject for one in referrers.found):
-            own = [one for one in referrers.found if one.subject == subject]
-            key = (task.repository, f"referrers of {subject}")
-            # Tags of one digest share its referrers; in parallel they would race for the fallback tag.
-            while key not in self._attached:
-                if self._flights.run(key, lambda: self._attach_to(task, subject, own, indexes.get(subject))):  # noqa: B023 - run at once
-                    self._attached.add(key)
+        for subject in dict.fromkeys(referrer.subject for referrer in referrers.found):
+            own = [referrer for referrer in referrers.found if referrer.subject == subject]
+            self._attach_once(task, subject, own, indexes.get(subject))
+
+    def _attach_once(self, task: Task, subject: str, referrers: Sequence[Referrer], index: Manifest | None) -> None:
+        """Push referrers of one subject, once per repository and run."""
+        key = (task.repository, subject)
+        # Tags of one digest share its referrers; in parallel they would race for the fallback tag.
+        while key not in self._attached:
+            if self._attachments.run(key, lambda: self._attach_to(task, subject, referrers, index)):
+                self._attached.add(key)
 
     def _attach_to(self, task: Task, subject: str, referrers: Sequence[Referrer], index: Manifest | None) -> None:
         """Push referrers of one subject; list those the registry does not index."""
         unlisted = []
-        for one in referrers:
-            for part in one.image.below:
+        for referrer in referrers:
+            for part in referrer.image.below:
                 self.push_part(task, part)
-            if one.tag:
-                self._push_tagged(task, one)
-            elif not self.push(task, one.root):
-                unlisted.append(one.root)
+            if referrer.tag:
+                self._push_tagged(task, referrer)
+            elif not self.push(task, referrer.root):
+                unlisted.append(referrer.root)
         if unlisted:
             self._list_by_tag(task, subject, unlisted, index)
 
@@ -133,12 +139,13 @@ class ManifestPusher:
     def _push_tagged(self, task: Task, referrer: Referrer) -> None:
         """Push a cosign tag, unless the destination would lose signatures."""
         reference = task.repository.with_tag(referrer.tag)
-        found = task.destination.resolve(reference)
-        if found is not None and found.digest != referrer.root.digest:
-            current = found.manifest or task.destination.pull_manifest(reference)
+        served = task.destination.resolve(reference)
+        if served is not None:
+            if served.digest == referrer.root.digest:
+                return
+            current = served.manifest or task.destination.pull_manifest(reference)
             if not {blob.digest for blob in current.blobs if blob != current.config} <= {blob.digest for blob in referrer.root.blobs}:
                 task.listener.on_warning(f"{reference} holds layers that the source does not have; left unchanged")
                 return
-        if found is None or found.digest != referrer.root.digest:
-            task.deadline.check()
-            task.destination.push_manifest(reference, referrer.root)
+        task.deadline.check()
+        task.destination.push_manifest(reference, referrer.root)
