@@ -1,1 +1,1 @@
-"""What would happen: enumerate sources, select tags, decide per reference. Changes nothing."""
+"""Plan what would change, without changing anything."""

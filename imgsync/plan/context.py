@@ -1,4 +1,4 @@
-"""What one plan asks with: shared by all of its mirrors, so that nobody is asked twice."""
+"""Shared context of one plan, so that its mirrors ask for nothing twice."""
 
 from __future__ import annotations
 
@@ -19,10 +19,20 @@ from imgsync.state import StateStore
 @dataclass(frozen=True, slots=True)
 class PlanContext:
     """
-    Registries and the state, a log, and a stop that may end it.
+    What planning reads from.
 
-    `manifests` and `referrers` are those read in this run, `policy` decides which images its policies admit;
-    `refresh` asks the registries instead of the state, `now` is the moment of the plan; destinations are asked through `destination_tags` and `content`.
+    Attributes:
+        registries: Makes clients.
+        manifests: Manifests read in this run.
+        referrers: Referrers read in this run.
+        policy: Decides which images may be copied.
+        state: What earlier runs pushed.
+        refresh: Ask the destinations instead of the state.
+        now: The time of the plan.
+        stop: Ends planning early.
+        log: Takes warnings.
+        content: Checks which manifests and blobs the destinations hold.
+        destination_tags: Asks the destinations for digests of tags.
     """
 
     registries: Registries

@@ -1,4 +1,4 @@
-"""What a plan costs: bytes to move, requests that planning took, pulls that applying will."""
+"""Estimate what a plan costs: bytes, requests and pulls."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
 
 
-def transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
-    """Sum the blobs to move, each once per destination registry, less those the state knows to be there."""
+def sum_transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
+    """Sum the blobs to transfer, each once per destination registry, without known blobs."""
     sizes: dict[tuple[str, str], int] = {}
     for one in mirrors:
         for destination, blobs in one.blobs.items():
@@ -25,17 +25,18 @@ def transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
     return sum(sizes.values())
 
 
-def requests(registries: Registries) -> Iterator[tuple[str, int]]:
-    """Yield each side and the requests sent to it so far."""
+def count_requests(registries: Registries) -> Iterator[tuple[str, int]]:
+    """Yield each side and the number of requests sent to it so far."""
     for origin in ("source", "destination"):
         yield origin, sum(sum(count.values()) for count in registries.count_requests(origin).values())
 
 
-def applying(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
+def estimate_requests(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
     """
-    Yield each side and how many requests applying will send it, if nothing is there yet (design.md §7.5).
+    Yield each side and the requests that applying needs, at most (design.md §7.5).
 
-    Source: one for each manifest and for each blob. Destination: two for a blob that moves, one where it is mounted, one for each manifest.
+    The estimate assumes an empty destination. Source: one per manifest and blob. Destination: two per uploaded blob, one per mounted
+    blob, one per manifest.
     """
     read: set[str] = set()
     moved: set[tuple[str, str]] = set()
@@ -51,12 +52,12 @@ def applying(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
     yield "destination", len(moved) + len(placed) + pushes
 
 
-def pull_costs(mirrors: Iterable[MirrorPlan], registries: Registries) -> Iterator[PullCost]:
-    """Yield what each source registry that counts pulls will count: every manifest of what is pending, each once."""
-    wanted: dict[str, set[str]] = defaultdict(set)
+def estimate_pulls(mirrors: Iterable[MirrorPlan], registries: Registries) -> Iterator[PullCost]:
+    """Yield the pulls that applying needs, for each source registry that counts them."""
+    manifests: dict[str, set[str]] = defaultdict(set)
     for one in mirrors:
-        wanted[one.mirror.source.registry] |= one.manifests
-    for registry, digests in sorted(wanted.items()):
+        manifests[one.mirror.source.registry] |= one.manifests
+    for registry, digests in sorted(manifests.items()):
         left = registries.get_pull_quota(registry)
         if left is not None and digests:
             yield PullCost(registry, len(digests), left.remaining, left.limit, left.window_seconds)

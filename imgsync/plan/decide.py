@@ -1,4 +1,4 @@
-"""The decision for one destination reference. No I/O, no clock: everything it needs is in its arguments."""
+"""Decide what to do with one destination reference, by its facts alone."""
 
 from __future__ import annotations
 
@@ -8,60 +8,66 @@ from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.model import Action
 from imgsync.text.units import format_count
 
-# What the reason of an image begins with that lacks something `require` asks for.
-REQUIRED = "not as required: "
+# Begins the reason of an image that does not meet `require`.
+REQUIRED = "requirement not met: "
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
-    What is known of one destination reference.
+    What is known about one destination reference.
 
-    `wanted` is the digest it should serve; `serves` what it serves now, None for nothing; `remembered` whether that
-    is what our own record says rather than an answer; `reselected` whether the record was made under other settings;
-    `missing_referrers` how many of the image's referrers the destination lacks; `missing_content` how many of its manifests and blobs;
-    `held` why the digest is too young, "" when it is not; `uncompared` whether the destination did not let us look.
+    Attributes:
+        desired: The digest it should serve.
+        served: The digest it serves now, None for none.
+        is_immutable: The tag must not move.
+        is_recorded: `served` comes from the state, not from the registry.
+        has_other_settings: The record was made under other settings.
+        missing_referrers: Number of referrers that the destination lacks.
+        missing_content: Number of manifests and blobs that the destination lacks.
+        hold_reason: Why the digest is too young; "" if it is not.
+        is_uncompared: The destination requires a login that we do not have.
     """
 
-    wanted: str
-    serves: str | None
-    immutable: bool
-    remembered: bool = False
-    reselected: bool = False
+    desired: str
+    served: str | None
+    is_immutable: bool
+    is_recorded: bool = False
+    has_other_settings: bool = False
     missing_referrers: int = 0
     missing_content: int = 0
-    held: str = ""
-    uncompared: bool = False
+    hold_reason: str = ""
+    is_uncompared: bool = False
 
 
 def decide(facts: Facts) -> tuple[Action, str]:
     """
-    Return what to do and why, in words.
+    Return what to do, and the reason in words.
 
     Spec: design.md §4 "Actions".
     """
-    action, reason = _wanted(facts)
-    if facts.held and action in {Action.CREATE, Action.UPDATE} and facts.serves != facts.wanted:
-        return Action.HOLD, f"{facts.held}; {reason}"
+    action, reason = _compare(facts)
+    if facts.hold_reason and action in {Action.CREATE, Action.UPDATE} and facts.served != facts.desired:
+        return Action.HOLD, f"{facts.hold_reason}; {reason}"
     return action, reason
 
 
-def _wanted(facts: Facts) -> tuple[Action, str]:
-    if facts.serves is None:
-        return Action.CREATE, "destination not compared: it lets nobody look without a login" if facts.uncompared else "not at the destination"
-    if facts.serves == facts.wanted:
-        return _same(facts)
-    moved = f"{shorten_digest(facts.serves)} → {shorten_digest(facts.wanted)}"
-    if facts.immutable:
+def _compare(facts: Facts) -> tuple[Action, str]:
+    if facts.served is None:
+        return Action.CREATE, "destination requires a login; not compared" if facts.is_uncompared else "not at the destination"
+    if facts.served == facts.desired:
+        return _check_content(facts)
+    moved = f"{shorten_digest(facts.served)} → {shorten_digest(facts.desired)}"
+    if facts.is_immutable:
         return Action.REFUSE, f"tag is declared immutable: {moved}"
-    if facts.reselected:
+    if facts.has_other_settings:
         return Action.UPDATE, f"the declared platforms or referrers changed: {moved}"
-    return Action.UPDATE, f"source moved {moved}" if facts.remembered else f"destination differs from the source: {moved}"
+    return Action.UPDATE, f"source moved {moved}" if facts.is_recorded else f"destination differs from the source: {moved}"
 
 
-def _same(facts: Facts) -> tuple[Action, str]:
+def _check_content(facts: Facts) -> tuple[Action, str]:
     if facts.missing_content:
         return Action.UPDATE, f"incomplete: {format_count(facts.missing_content, 'manifest or blob', 'manifests or blobs')} not at the destination"
     if facts.missing_referrers:
         return Action.UPDATE, f"{format_count(facts.missing_referrers, 'referrer')} not at the destination"
-    return Action.KEEP, "unchanged since it was pushed" if facts.remembered else "same digest at the destination"
+    return Action.KEEP, "unchanged since it was pushed" if facts.is_recorded else "same digest at the destination"

@@ -1,4 +1,4 @@
-"""Whether a change is one that its mirror's declaration can come to: what a saved plan may ask for, and no more."""
+"""Check that a saved plan asks only for what its mirrors declare."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from imgsync.plan.prune import is_prunable
 
 
 class DeclarationScope:
-    """What one mirror declares. Which tags its filters choose is not asked: that takes the source's listing."""
+    """The changes that one mirror can plan; which tags its filters select needs a listing and is not checked."""
 
     def __init__(self, mirror: Mirror) -> None:
-        """Take *mirror* as it is declared now."""
+        """Compile the patterns of *mirror*."""
         self._mirror = mirror
         self._excluded = [compile_glob(text) for text in mirror.source.exclude]
         self._names = frozenset(mirror.tags.names) if has_only_names(mirror.tags) else None
 
     def includes(self, change: Change) -> bool:
-        """Return whether planning this mirror could have come to *change*."""
+        """Return whether planning this mirror could result in *change*."""
         source, destination = change.source, change.destination
         if self._mirror.suspend or source.repository.registry != self._mirror.source.registry or not destination.tag:
             return False
         if change.action is Action.DELETE:
-            # It may come from a repository that is no longer declared.
+            # Its repository may no longer be declared.
             below = tuple(fixed_part(one) for one in self._mirror.destinations)
             return allows(below, str(destination.repository)) and is_prunable(self._mirror, destination)
         if change.action in COPIES and change.source_digest is None:
             return False
-        return self._selects(source) and destination in self._targets(source)
+        return self._is_selectable(source) and destination in self._list_targets(source)
 
-    def _selects(self, source: Reference) -> bool:
+    def _is_selectable(self, source: Reference) -> bool:
         path = source.repository.path
         named = bool(source.tag) and not source.digest and (self._names is None or source.tag in self._names)
         return named and not any(glob.fullmatch(path) for glob in self._excluded)
 
-    def _targets(self, source: Reference) -> Iterator[Reference]:
-        """Yield where *source* may go."""
+    def _list_targets(self, source: Reference) -> Iterator[Reference]:
+        """Yield the destinations of *source*."""
         path = source.repository.path
-        for relative in self._relatives(path):
+        for relative in self._list_relative_paths(path):
             for destination in self._mirror.destinations:
                 try:
                     target = expand_repository(destination, path, relative=relative, registry=source.repository.registry)
@@ -54,8 +54,8 @@ class DeclarationScope:
                 except InvalidReferenceError:
                     continue
 
-    def _relatives(self, path: str) -> Iterator[str]:
-        """Yield how *path* reads from each place it may have been found in; nothing when it is not declared."""
+    def _list_relative_paths(self, path: str) -> Iterator[str]:
+        """Yield *path* relative to each declaration that covers it."""
         if path in self._mirror.source.repositories:
             yield path
         for namespace in self._mirror.source.namespaces:

@@ -1,4 +1,4 @@
-"""What destinations serve under tags of which nothing is remembered: tag by tag, or, where there seems to be nothing yet, by one list of what is there."""
+"""Ask destinations for the digests of tags without a record."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from imgsync.oci.spec.reference import Reference, Repository
 
 class DestinationTags:
     """
-    Asks destinations. One per plan.
+    Resolves tags at destinations; one per plan.
 
-    The first tag of a repository is asked for alone. If it is there, so are the others in all likelihood, and each is asked for; if not,
-    the repository is listed, once, and what the list lacks costs no request of its own: a new repository of any size costs two.
+    The first tag of a repository is resolved alone. If it exists, the others probably do as well, and each is resolved. If not, the
+    repository is listed once, and tags that are not listed need no request: a new repository of any size costs two requests.
 
-    `uncompared` are the registries that let nobody look without a login, where we have none.
+    Attributes:
+        uncompared: Registries that require a login that we do not have.
     """
 
     def __init__(self, *, strict: bool = True) -> None:
-        """Begin with nothing known. Unless *strict*, a registry that we have no login for, and that wants one, serves nothing that we know of."""
+        """Unless *strict*, treat a registry that requires a login we do not have as empty."""
         self.uncompared: set[str] = set()
         self._strict = strict
         self._has_first: dict[Repository, bool] = {}
@@ -29,7 +30,7 @@ class DestinationTags:
 
     def resolve(self, client: RegistryClient, reference: Reference) -> str | None:
         """
-        Return the digest that the destination serves as *reference*, None for none.
+        Return the digest that *reference* names, None if it does not exist.
 
         Raises:
             RegistryError: The destination fails.
@@ -37,33 +38,33 @@ class DestinationTags:
         if client.registry in self.uncompared:
             return None
         try:
-            return self._asked(client, reference)
+            return self._resolve(client, reference)
         except (AccessDeniedError, AuthenticationError):
             if self._strict or client.transport.endpoint.credentials.find(reference.repository.path) is not None:
                 raise
             self.uncompared.add(client.registry)
             return None
 
-    def _asked(self, client: RegistryClient, reference: Reference) -> str | None:
+    def _resolve(self, client: RegistryClient, reference: Reference) -> str | None:
         repository = reference.repository
         found: Resolved | None = None
 
-        def ask_first() -> None:
+        def resolve_first() -> None:
             nonlocal found
             found = client.resolve(reference)
             self._has_first[repository] = found is not None
 
         while repository not in self._has_first:
-            if self._flights.run(("first", repository), ask_first):
+            if self._flights.run(("first", repository), resolve_first):
                 return found.digest if found is not None else None
         if not self._has_first[repository]:
-            listed = self._listed(client, repository)
+            listed = self._list_once(client, repository)
             if listed is not None and reference.tag not in listed:
                 return None
         found = client.resolve(reference)
         return found.digest if found is not None else None
 
-    def _listed(self, client: RegistryClient, repository: Repository) -> frozenset[str] | None:
+    def _list_once(self, client: RegistryClient, repository: Repository) -> frozenset[str] | None:
         while repository not in self._tags:
             self._flights.run(("list", repository), lambda: self._list(client, repository))
         return self._tags[repository]

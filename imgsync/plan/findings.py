@@ -1,4 +1,4 @@
-"""The findings of a verification, as values."""
+"""The result of a verification, as values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from imgsync.plan.model import PlanError
 
 
 class Condition(StrEnum):
-    """How it stands with one destination reference."""
+    """The condition of one destination reference."""
 
     OK = "ok"
     MISSING = "missing"
@@ -20,15 +20,14 @@ class Condition(StrEnum):
     REFUSED = "refused"
 
 
+# `apply --refresh` repairs these.
 REPAIRABLE = frozenset({Condition.MISSING, Condition.DIFFERS, Condition.INCOMPLETE})
-
-
 DRIFT = REPAIRABLE | {Condition.DAMAGED, Condition.REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One destination reference: its condition, what it serves (None for nothing), what its source has, why that is so, in words, and a hint."""
+    """One destination reference, compared with its source; a digest is None if there is none."""
 
     condition: Condition
     mirror: str
@@ -42,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Every finding in the plan's order, what could not be asked, how much was read for it, and how long it took."""
+    """All findings in the order of the plan, errors, bytes read, and the duration."""
 
     findings: tuple[Finding, ...]
     errors: tuple[PlanError, ...] = ()
@@ -51,10 +50,10 @@ class Verification:
     seconds: float = 0.0
 
     def count(self, condition: Condition) -> int:
-        """Return how many findings have *condition*."""
+        """Return the number of findings with *condition*."""
         return sum(finding.condition is condition for finding in self.findings)
 
     @property
     def drift(self) -> tuple[Finding, ...]:
-        """Return what is not as declared."""
+        """Return the findings that differ from the declaration."""
         return tuple(finding for finding in self.findings if finding.condition in DRIFT)

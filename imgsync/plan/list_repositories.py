@@ -1,4 +1,4 @@
-"""Which repositories a mirror's source has, and what their listings say (design.md §2 `source`)."""
+"""List the repositories of a mirror's source (design.md §2 `source`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imgsync.plan.model import PlanError
 
 @dataclass(frozen=True, slots=True)
 class SourceRepository:
-    """A repository of the source, its path below the namespace it was found in, and its tags if they came along."""
+    """A source repository, its path relative to its namespace, and its tags if known."""
 
     repository: Repository
     relative: str
@@ -25,7 +25,7 @@ class SourceRepository:
 
 @dataclass(frozen=True, slots=True)
 class ListedRepositories:
-    """The repositories found, each once, what could not be listed, which dialects were chosen, what was left out."""
+    """The repositories, each once, and what could not be listed; `warnings` name what a listing skipped."""
 
     repositories: tuple[SourceRepository, ...]
     errors: tuple[PlanError, ...]
@@ -35,9 +35,9 @@ class ListedRepositories:
 
 def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[[], None]) -> ListedRepositories:
     """
-    Return the source's repositories: exact ones as they are, namespaces as the registry lists them, less `exclude`.
+    Return the declared repositories and those of declared namespaces, without `exclude`.
 
-    A namespace that cannot be listed is an error of that namespace; the others go on.
+    A namespace that cannot be listed is an error; the others are still listed.
     """
     found = {path: SourceRepository(Repository(mirror.source.registry, path), path) for path in mirror.source.repositories}
     errors: list[PlanError] = []
@@ -56,21 +56,21 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
             errors.append(PlanError(mirror.name, whole, error.message, error.hint, later=later))
             continue
         if lister.kind == "auto" or not listed.repositories:
-            notes.append(f"repositories of {whole} listed by {listed.dialect}{'' if listed.repositories else ': there are none'}")
+            notes.append(f"listed repositories of {whole} through {listed.dialect}{'' if listed.repositories else ': none found'}")
         warnings += listed.warnings
         below = {
             one.path: SourceRepository(Repository(mirror.source.registry, one.path), strip_namespace(one.path, namespace), one.tags)
             for one in listed.repositories
         }
-        found = {**below, **{path: _with_listing(one, below.get(path)) for path, one in found.items()}}
+        found = {**below, **{path: _add_listing(one, below.get(path)) for path, one in found.items()}}
     kept = [found[path] for path in sorted(found) if not any(glob.fullmatch(path) for glob in excluded)]
     return ListedRepositories(tuple(kept), tuple(errors), tuple(notes), tuple(warnings))
 
 
 def strip_namespace(path: str, namespace: str) -> str:
-    """Return *path* as it reads below *namespace*."""
+    """Return *path* relative to *namespace*."""
     return path[len(namespace) + 1 :] if namespace else path
 
 
-def _with_listing(exact: SourceRepository, listed: SourceRepository | None) -> SourceRepository:
+def _add_listing(exact: SourceRepository, listed: SourceRepository | None) -> SourceRepository:
     return exact if listed is None else SourceRepository(exact.repository, exact.relative, listed.listing)

@@ -1,4 +1,4 @@
-"""What planning gathers about one mirror while it goes on."""
+"""What planning collects about one mirror."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgsync.plan.model import Change, FilterStep, PlanError
 
 @dataclass(frozen=True, slots=True)
 class SelectedTags:
-    """The tags of one repository that a mirror wants; `certain` when a listing said that they exist."""
+    """The selected tags of one repository; `certain` if a listing contains them."""
 
     repository: SourceRepository
     tags: tuple[ListedTag, ...]
@@ -26,10 +26,14 @@ class SelectedTags:
 @dataclass(slots=True)
 class MirrorPlan:
     """
-    The part of a plan that is about one mirror.
+    The part of a plan about one mirror.
 
-    `blobs` are those of pending images by destination, `manifests` what reading them took, `pushes` how many of those are to be
-    pushed; `whole` says that nothing is still to come, `incomplete` that a listing left something out that may be there.
+    Attributes:
+        blobs: Blobs of pending images, by destination.
+        manifests: Digests of the manifests that copying reads.
+        pushes: Number of manifests that copying pushes.
+        whole: Planning of the mirror has finished.
+        incomplete: A listing skipped something that may exist.
     """
 
     mirror: Mirror
@@ -45,5 +49,5 @@ class MirrorPlan:
 
 
 def make_mirror_error(mirror: Mirror, message: str, hint: str) -> PlanError:
-    """Return the error of a mirror whose numbers are outside of what it declares."""
+    """Return an error about *mirror* as a whole."""
     return PlanError(mirror.name, mirror.source.registry, message, hint)

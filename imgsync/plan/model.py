@@ -1,4 +1,4 @@
-"""What a plan is: a sorted value made before anything is written (design.md §4)."""
+"""The plan as a value (design.md §4)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Action(StrEnum):
 
     @property
     def glyph(self) -> str:
-        """Return the sign users of Terraform know: + ~ = ? ! -."""
+        """Return the sign of the action, as in Terraform."""
         return {"create": "+", "update": "~", "keep": "=", "hold": "?", "refuse": "!", "delete": "-"}[self.value]
 
 
@@ -34,7 +34,7 @@ PENDING = COPIES | {Action.DELETE}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One destination reference and what to do with it; unknown is None. Fields are those of imgsync.plan/v1."""
+    """One destination reference and what to do with it; the fields of imgsync.plan/v1."""
 
     action: Action
     mirror: str
@@ -48,14 +48,14 @@ class Change:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Return the change as a plan's document has it."""
+        """Return the fields of the change in JSON."""
         fields = {name: getattr(self, name) for name in self.__slots__}
         return fields | {"action": self.action.value, "source": str(self.source), "destination": str(self.destination)}
 
 
 @dataclass(frozen=True, slots=True)
 class PlanError:
-    """Something that could not be planned: which mirror, which reference, why; `later` when it is left for another run rather than wrong."""
+    """Something that could not be planned; `later` if the next run will handle it."""
 
     mirror: str
     reference: str
@@ -66,7 +66,7 @@ class PlanError:
 
 @dataclass(frozen=True, slots=True)
 class FilterStep:
-    """One step of a tag filter over one repository: tags left, tags dropped (for `--explain`)."""
+    """One step of the tag filter in one repository, for `--explain`."""
 
     repository: str
     step: str
@@ -76,7 +76,7 @@ class FilterStep:
 
 @dataclass(frozen=True, slots=True)
 class MirrorNotes:
-    """What a reader should know of one mirror: from → to, where declared, notes, filter attrition, requests."""
+    """What a reader should know about one mirror."""
 
     mirror: str
     source: str
@@ -90,7 +90,7 @@ class MirrorNotes:
 
 @dataclass(frozen=True, slots=True)
 class PullCost:
-    """What applying the plan costs of the pulls that a source registry allows, and what that registry said is left (None: it did not say)."""
+    """The pulls that applying needs, and the pull limit as the registry reports it."""
 
     registry: str
     pulls: int
@@ -102,10 +102,14 @@ class PullCost:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    Every change, sorted by mirror, action and reference; errors; and what no decision rests on, `notes` among it for people.
+    All changes, sorted by mirror, action and reference, with errors and statistics.
 
-    `requests` are those that planning took, `applying` those that applying will take at most, both by side. `uncompared` are destination
-    registries that were not looked at, having let nobody in without a login: such a plan is to be read, not applied.
+    Attributes:
+        requests: Number of requests that planning used, by side.
+        applying: Number of requests that applying needs at most, by side.
+        notes: Notes for the reader, such as tags that moved since the plan was saved.
+        uncompared: Registries that require a login that we do not have; such a plan cannot be applied.
+        saved_id: The id under which the plan was saved.
     """
 
     changes: tuple[Change, ...]
@@ -123,7 +127,7 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """Return the first eight hex digits of the SHA-256 of the canonical JSON of `changes`, as they were when the plan was saved, if it was."""
+        """Return the hash of the changes, as they were when the plan was saved."""
         return self.saved_id or hash_changes([change.document for change in self.changes])
 
     @property
@@ -134,25 +138,25 @@ class Plan:
 
     @property
     def copies(self) -> tuple[Change, ...]:
-        """Return what is to be copied: creates and updates."""
+        """Return the creates and updates."""
         return tuple(change for change in self.changes if change.action in COPIES)
 
     @property
     def deletions(self) -> tuple[Change, ...]:
-        """Return what is to be deleted."""
+        """Return the deletes."""
         return tuple(change for change in self.changes if change.action is Action.DELETE)
 
     @property
     def pending(self) -> tuple[Change, ...]:
-        """Return what `apply` would do: creates, updates, deletes."""
+        """Return the creates, updates and deletes."""
         return tuple(change for change in self.changes if change.action in PENDING)
 
 
 def hash_changes(changes: object) -> str:
-    """Return the id of a plan with these *changes*, as its document has them: the first eight hex digits of the SHA-256 of their canonical JSON."""
+    """Return the plan id: eight hex digits of the SHA-256 of *changes* as canonical JSON."""
     return hashlib.sha256(encode_canonical(changes)).hexdigest()[:8]
 
 
 def encode_canonical(document: object) -> bytes:
-    """Return *document* as JSON that is the same however it was written: keys sorted, no spaces, nothing escaped that need not be."""
+    """Return *document* as canonical JSON: keys sorted, no spaces, minimal escapes."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""`imgsync list`: what a registry, a namespace or a repository holds, to find out what to declare."""
+"""List the repositories of a registry or namespace, or the tags of a repository."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgsync.registries.clients import Registries
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What was found: "repositories" or "tags", sorted as people count."""
+    """Names of "repositories" or "tags", in natural order."""
 
     kind: str
     names: tuple[str, ...]
@@ -22,11 +22,16 @@ class Names:
 
 def list_names(text: str, registries: Registries, *, check: Callable[[], None]) -> Names:
     """
-    Return the tags of the repository *text*, or the repositories of the registry or namespace *text*; *check* may end it.
+    Return the tags of a repository, or the repositories of a registry or namespace.
+
+    Args:
+        text: A registry, a namespace or a repository.
+        registries: Makes the client.
+        check: Raises to stop.
 
     Raises:
-        InvalidReferenceError: *text* is neither.
-        RegistryError: The registry has no such thing, or does not list.
+        InvalidReferenceError: *text* is malformed.
+        RegistryError: The registry does not have it, or does not list it.
     """
     host, _, path = text.rstrip("/").partition("/")
     registry = parse_registry(host)
@@ -37,7 +42,7 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
         try:
             listing = lister.tags(parse_repository_path(path, registry=registry))
         except (NotFoundError, AccessDeniedError, AuthenticationError):
-            # Some registries refuse what they do not have.
+            # Some registries answer 401 or 403 for what does not exist.
             listing = None
         if listing is not None and listing.tags:
             return Names("tags", tuple(sorted((tag.name for tag in listing.tags), key=make_natural_key)))

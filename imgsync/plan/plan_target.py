@@ -47,7 +47,7 @@ class TargetPlanner:
             destination_digest=record.digest,
             media_type=record.media_type or None,
             size_bytes=record.size_bytes or None,
-            reason="immutable and mirrored before",
+            reason="immutable and already mirrored",
         )
 
     def plan(self, tag: SourceTag, target: Target) -> Change:
@@ -86,15 +86,15 @@ class TargetPlanner:
         has_record = target.record is not None and not self._refresh
         has_same_settings = target.record is not None and self._has_same_settings(target.record, tag.repository)
         return Facts(
-            wanted=desired,
-            serves=target.served,
-            immutable=tag.is_immutable,
-            remembered=has_record,
-            reselected=has_record and not has_same_settings,
+            desired=desired,
+            served=target.served,
+            is_immutable=tag.is_immutable,
+            is_recorded=has_record,
+            has_other_settings=has_record and not has_same_settings,
             missing_referrers=self._count_missing_referrers(tag, target, desired, is_recorded=has_record and has_same_settings),
             missing_content=self._targets.count_missing_content(target, desired) if self._refresh and target.served == desired else 0,
-            held=self._minimum_age.explain_hold(tag.reference, tag.digest),
-            uncompared=self._targets.is_uncompared(target),
+            hold_reason=self._minimum_age.explain_hold(tag.reference, tag.digest),
+            is_uncompared=self._targets.is_uncompared(target),
         )
 
     def _count_missing_referrers(self, tag: SourceTag, target: Target, desired: str, *, is_recorded: bool) -> int:

@@ -1,13 +1,13 @@
 """
-Which pending changes may be carried out before the plan is whole: those that nothing still unknown can take back.
+Release pending changes before the plan is complete, once nothing can revoke them.
 
-A change can be taken back by another mirror that would write the same destination (known once every mirror has selected its tags), and by
-`at_least` (once so many tags are there, they stay there).
+Two things can revoke a change: another mirror that writes the same destination, which is known once every mirror has selected its tags; and
+`at_least`, which is met once that many tags exist.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from imgsync.config.model import Destination, Mirror
 from imgsync.config.templates import expand_repository
@@ -21,37 +21,41 @@ OnPending = Callable[[Sequence[Change]], None]
 
 
 class ReadyChanges:
-    """Tells of pending changes as soon as they are certain; `told` says whether it has. One per plan; without a listener it does nothing."""
+    """Holds pending changes until they are certain; one per plan. Without a callback it does nothing."""
 
     def __init__(self, mirrors: Sequence[Mirror], on_pending: OnPending | None) -> None:
-        """Wait for the selections of *mirrors*, then tell *on_pending*."""
+        """Wait for the selections of *mirrors* before the first call of *on_pending*."""
         self._on_pending = on_pending
         self._unselected = {mirror.name for mirror in mirrors}
-        # Which source repository writes to a destination repository; None where several do, or several tags to one.
+        # The source repository of each destination repository; None if there are several, or several tags go to one.
         self._writers: dict[Repository, Repository | None] = {}
         self._held: list[list[Change]] = []
         self.has_released = False
 
     @property
     def is_enabled(self) -> bool:
-        """Return whether somebody wants to be told."""
+        """Return whether there is a callback."""
         return self._on_pending is not None
 
     def add_selection(self, mirror: Mirror, found: Sequence[SelectedTags]) -> None:
-        """Take note of what *mirror* selected, nothing if it could not."""
+        """Add the selection of *mirror*, empty if selecting failed."""
         if self._on_pending is None:
             return
         for one in found:
             for destination in mirror.destinations:
-                self._note(destination, one)
+                self._note_writer(destination, one)
         self._unselected.discard(mirror.name)
         if not self._unselected:
             held, self._held = self._held, []
             for changes in held:
                 self._release(changes)
 
-    def add_changes(self, changes: Sequence[Change]) -> None:
-        """Take note of the changes of one source tag, in a mirror that has as many tags as it must."""
+    def add_all(self, groups: Iterable[Sequence[Change]]) -> None:
+        """Add changes of mirrors that meet `at_least`, one group per source tag."""
+        for changes in groups:
+            self._add(changes)
+
+    def _add(self, changes: Sequence[Change]) -> None:
         pending = [change for change in changes if change.action in PENDING]
         if self._on_pending is None or not pending:
             return
@@ -60,7 +64,7 @@ class ReadyChanges:
         else:
             self._release(pending)
 
-    def _note(self, destination: Destination, found: SelectedTags) -> None:
+    def _note_writer(self, destination: Destination, found: SelectedTags) -> None:
         source = found.repository.repository
         try:
             path = expand_repository(destination, source.path, relative=found.repository.relative, registry=source.registry)
@@ -68,7 +72,7 @@ class ReadyChanges:
             return
         target = Repository(destination.registry, path)
         several = len(found.tags) > 1 and "{tag}" not in destination.tag
-        # A second writer, be it the same repository by another mirror or another tag template, is left to the whole plan.
+        # A second writer may be the same repository by another mirror: only the whole plan can tell.
         self._writers[target] = None if several or target in self._writers else source
 
     def _release(self, changes: Sequence[Change]) -> None:

@@ -1,13 +1,13 @@
 """
-A saved plan on its way to being applied, exactly as it was reviewed (design.md §4).
+Bring a saved plan up to date before it is applied as reviewed (design.md §4).
 
-Nothing is decided anew: what was done meanwhile is kept, what the declarations do not cover is refused, and a tag that moved is told of.
-A plan is a file that somebody hands over, and its check tells of damage, not of who wrote it: it passes no gate that the declarations set.
+No new decisions: what was applied since is kept, what the declarations do not cover is refused, and moved tags are noted. The file may come
+from anybody, and its check detects damage, not forgery. So it cannot bypass `immutable`, `min_age` or `require`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from imgsync.concurrency.workers import map_unordered
@@ -24,56 +24,69 @@ from imgsync.plan.ready import OnPending
 from imgsync.state import Record
 from imgsync.text.units import parse_timestamp
 
+_NOT_OURS = "the state no longer records that imgsync pushed this tag; not deleted"
+
 
 def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pending: OnPending | None) -> Plan:
     """
-    Return *plan* as it is to be applied now, for *config*, with notes on the tags that moved since; *on_pending* is told of what may begin at once.
+    Return *plan* as it applies now, with notes on tags that moved.
+
+    Args:
+        plan: The plan as saved.
+        config: The declarations it is applied with.
+        context: State and registries to compare with.
+        on_pending: Called with the changes of each source tag that may begin at once.
 
     Raises:
-        UsageError: A change is outside of what its mirror declares.
+        UsageError: A change exceeds what its mirror declares.
     """
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     _check_declared(plan.changes, mirrors)
-    reviewed = _SavedPlan(plan, mirrors, context)
-    changes = tuple(reviewed.now(change) for change in plan.changes)
-    together: dict[tuple[str, Reference], list[Change]] = {}
-    for change in changes:
-        if change.action in COPIES:
-            together.setdefault((change.mirror, change.source), []).append(change)
+    updater = _Updater(plan, mirrors, context)
+    changes = tuple(updater.update(change) for change in plan.changes)
+    groups = _group_copies(changes)
     if on_pending is not None:
-        for some in together.values():
-            on_pending(some)
-    at_once = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
-    forgotten = [change for change in changes if change.action is Action.DELETE and context.state.get(str(change.destination)) is None]
-    gone = {change.destination: change for change in map_unordered(reviewed.still_there, forgotten, limit=at_once)}
-    notes = sorted(note for note in map_unordered(reviewed.moved, (some[0] for some in together.values()), limit=at_once) if note)
-    current = replace(plan, changes=tuple(gone.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
-    return replace(current, transfer_bytes=_transfer_bytes(current))
+        for group in groups:
+            on_pending(group)
+    limit = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
+    unrecorded = [change for change in changes if change.action is Action.DELETE and context.state.get(str(change.destination)) is None]
+    checked = {change.destination: change for change in map_unordered(updater.check_deletion, unrecorded, limit=limit)}
+    notes = sorted(note for note in map_unordered(updater.note_move, (group[0] for group in groups), limit=limit) if note)
+    current = replace(plan, changes=tuple(checked.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
+    return replace(current, transfer_bytes=_limit_transfer_bytes(current))
 
 
 def _check_declared(changes: Iterable[Change], mirrors: Mapping[str, Mirror]) -> None:
-    declared = {name: DeclarationScope(mirror) for name, mirror in mirrors.items()}
+    scopes = {name: DeclarationScope(mirror) for name, mirror in mirrors.items()}
     for change in changes:
-        if change.mirror not in declared or not declared[change.mirror].includes(change):
+        if change.mirror not in scopes or not scopes[change.mirror].includes(change):
             raise UsageError(
-                f"the plan would {change.action.value} {change.destination} from {change.source} for the mirror '{change.mirror}', "
-                "which declares no such thing",
+                f"the plan would {change.action.value} {change.destination} from {change.source}, which the mirror '{change.mirror}' does not declare",
                 hint="make the plan again: imgsync plan --out FILE",
             )
 
 
-def _transfer_bytes(plan: Plan) -> int:
-    """Return how much is left to move at most: what the plan says, or all of the images that are still to be copied."""
+def _group_copies(changes: Iterable[Change]) -> Sequence[Sequence[Change]]:
+    """Return the creates and updates, one group per source tag."""
+    groups: dict[tuple[str, Reference], list[Change]] = {}
+    for change in changes:
+        if change.action in COPIES:
+            groups.setdefault((change.mirror, change.source), []).append(change)
+    return tuple(groups.values())
+
+
+def _limit_transfer_bytes(plan: Plan) -> int:
+    """Return the bytes left to transfer: at most what was saved, and the sum of the images."""
     sizes = [change.size_bytes for change in plan.copies]
     return min(plan.transfer_bytes, sum(size for size in sizes if size is not None)) if None not in sizes else plan.transfer_bytes
 
 
-class _SavedPlan:
-    """A plan that was saved, and what came about since."""
+class _Updater:
+    """Updates the changes of a saved plan."""
 
     def __init__(self, plan: Plan, mirrors: Mapping[str, Mirror], context: PlanContext) -> None:
         """Compare *plan* with the state and the registries of *context*."""
-        self._made_at = parse_timestamp(plan.created_at)
+        self._saved_at = parse_timestamp(plan.created_at)
         self._mirrors = mirrors
         self._registries = context.registries
         self._policy = context.policy
@@ -83,84 +96,79 @@ class _SavedPlan:
         self._immutable = {name: [compile_glob(text) for text in mirror.immutable] for name, mirror in mirrors.items()}
         self._minimum_ages = {name: MinimumAge(mirror.tags, context.state, now=context.now) for name, mirror in mirrors.items()}
 
-    def now(self, change: Change) -> Change:
-        """Return *change* as it stands by what is remembered and declared: what was applied since is not done again, and no gate is passed by a file's word."""
+    def update(self, change: Change) -> Change:
+        """Return *change* as the state and the declarations allow it now."""
         record = self._state.get(str(change.destination))
         if change.action is Action.DELETE:
-            ours = record is None or (record.applied_at and record.digest == change.destination_digest)
-            return (
-                change if ours else replace(change, action=Action.REFUSE, reason="the state does not say any more that imgsync pushed this; it is left alone")
-            )
+            is_ours = record is None or (record.applied_at and record.digest == change.destination_digest)
+            return change if is_ours else replace(change, action=Action.REFUSE, reason=_NOT_OURS)
         if change.action is Action.KEEP:
-            return self._kept(change, record)
+            return self._update_kept(change, record)
         if change.action not in COPIES:
             return change
-        if record is not None and self._is_newer(record) and self._is_same(change, record):
+        if record is not None and self._is_newer(record) and self._is_of_source(record, change):
             return replace(change, action=Action.KEEP, destination_digest=record.digest, reason="applied since the plan was made")
-        return self._gated(change, record)
+        return self._enforce_rules(change, record)
 
-    def _kept(self, change: Change, record: Record | None) -> Change:
-        """Return *change*, nothing of which is remembered: a file's word for what is there would have later runs leave a tag as it is."""
-        reason = change.reason
-        if record is not None and self._is_newer(record) and not self._is_same(change, record):
-            reason = "changed since the plan was made; it is left as it is"
-        return replace(change, source_digest=None, destination_digest=record.digest if record is not None else change.destination_digest, reason=reason)
-
-    def _gated(self, change: Change, record: Record | None) -> Change:
-        """Return *change* if `immutable` and `min_age` let it pass."""
-        if (
-            record is not None
-            and record.source_digest != change.source_digest
-            and any(glob.fullmatch(change.source.tag) for glob in self._immutable[change.mirror])
-        ):
-            since = ", and was mirrored since the plan was made" if self._is_newer(record) else ""
-            moved = f"{shorten_digest(record.source_digest)} → {shorten_digest(change.source_digest or '')}"
-            return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable{since}: {moved}")
-        held = self._minimum_ages[change.mirror].explain_hold(change.source, change.source_digest or "")
-        return replace(change, action=Action.HOLD, reason=held) if held else change
-
-    def _is_same(self, change: Change, record: Record) -> bool:
-        """Return whether *record* is of what *change* is to copy."""
-        selection = self._policy.describe_settings(self._mirrors[change.mirror], change.source.repository)
-        return (record.source_digest, record.selection) == (change.source_digest, selection)
-
-    def still_there(self, change: Change) -> Change:
-        """Return what to do about a tag to delete of which nothing is remembered: nothing when it is gone, as an apply of this plan would have it."""
+    def check_deletion(self, change: Change) -> Change:
+        """Return what to do with a deletion without a record: keep it if the tag is gone, else refuse."""
         client = self._registries.make_destination_client(change.destination.repository.registry, self._mirrors[change.mirror], check=self._check)
         try:
             found = client.resolve(change.destination)
         except ImgsyncError as error:
             if isinstance(error, StoppedError) and not isinstance(error, BudgetSpentError):
                 return change  # Nothing is deleted after a stop: it is left for the next run.
-            return replace(change, action=Action.REFUSE, reason=f"nothing is remembered of it any more, so it is left alone; {error.message}")
+            return replace(change, action=Action.REFUSE, reason=f"the state has no record of this tag; not deleted; {error.message}")
         if found is None:
             return replace(change, action=Action.KEEP, destination_digest=None, reason="gone since the plan was made")
-        return replace(change, action=Action.REFUSE, reason="the state does not say any more that imgsync pushed this; it is left alone")
+        return replace(change, action=Action.REFUSE, reason=_NOT_OURS)
 
-    def moved(self, change: Change) -> str:
-        """Return a note about the source tag of *change* when it no longer names what was reviewed, "" when it does."""
-        reviewed = shorten_digest(change.source_digest or "")
-        fields = {"mirror": change.mirror, "source": str(change.source)}
+    def note_move(self, change: Change) -> str:
+        """Return a note if the source tag moved since the plan was made, else ""."""
+        saved = shorten_digest(change.source_digest or "")
         try:
             found = self._registries.make_source_client(self._mirrors[change.mirror], check=self._check).resolve(change.source)
         except StoppedError:
-            # Whoever stops the run, or has no pulls left, is told of that already.
+            # The report already says that the run stopped, or that no pulls are left.
             return ""
         except ImgsyncError as error:
-            note = f"{change.source}: whether it moved since the plan was made is not known ({error.message}); as reviewed, {reviewed} is applied"
-            self._log.warning("tag.unknown", **fields, reason=note)
-            return note
+            return self._warn("tag.unknown", change, f"{change.source} could not be checked for a move ({error.message}); applying {saved} as reviewed")
         if found is None:
-            note = f"{change.source} is gone since the plan was made; as reviewed, {reviewed} is applied"
-            self._log.warning("tag.vanished", **fields, reason=note)
-            return note
+            return self._warn("tag.vanished", change, f"{change.source} is gone since the plan was made; applying {saved} as reviewed")
         if found.digest == change.source_digest:
             return ""
-        note = f"{change.source} moved since the plan was made, {reviewed} → {shorten_digest(found.digest)}; as reviewed, {reviewed} is applied"
-        self._log.warning("tag.moved", **fields, reason=note)
-        return note
+        moved = f"{saved} → {shorten_digest(found.digest)}"
+        return self._warn("tag.moved", change, f"{change.source} moved since the plan was made, {moved}; applying {saved} as reviewed")
+
+    def _update_kept(self, change: Change, record: Record | None) -> Change:
+        reason = change.reason
+        if record is not None and self._is_newer(record) and not self._is_of_source(record, change):
+            reason = "changed since the plan was made; left unchanged"
+        # Without a source digest no record is written: later runs must not believe what a file says is there.
+        return replace(change, source_digest=None, destination_digest=record.digest if record is not None else change.destination_digest, reason=reason)
+
+    def _enforce_rules(self, change: Change, record: Record | None) -> Change:
+        """Return *change*, refused or held where `immutable` or `min_age` requires it."""
+        if record is not None and record.source_digest != change.source_digest and self._is_immutable(change):
+            since = ", and was mirrored since the plan was made" if self._is_newer(record) else ""
+            moved = f"{shorten_digest(record.source_digest)} → {shorten_digest(change.source_digest or '')}"
+            return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable{since}: {moved}")
+        reason = self._minimum_ages[change.mirror].explain_hold(change.source, change.source_digest or "")
+        return replace(change, action=Action.HOLD, reason=reason) if reason else change
+
+    def _is_immutable(self, change: Change) -> bool:
+        return any(glob.fullmatch(change.source.tag) for glob in self._immutable[change.mirror])
+
+    def _is_of_source(self, record: Record, change: Change) -> bool:
+        """Return whether *record* is of the image that *change* copies."""
+        settings = self._policy.describe_settings(self._mirrors[change.mirror], change.source.repository)
+        return (record.source_digest, record.selection) == (change.source_digest, settings)
 
     def _is_newer(self, record: Record) -> bool:
-        """Return whether *record* is of something that was pushed after the plan was made; an older one the plan knew of."""
+        """Return whether *record* was pushed after the plan was made."""
         pushed_at = parse_timestamp(record.applied_at)
-        return pushed_at is not None and self._made_at is not None and pushed_at > self._made_at
+        return pushed_at is not None and self._saved_at is not None and pushed_at > self._saved_at
+
+    def _warn(self, event: str, change: Change, note: str) -> str:
+        self._log.warning(event, mirror=change.mirror, source=str(change.source), reason=note)
+        return note

@@ -1,4 +1,4 @@
-"""Which tags of one source repository are wanted, dates looked up where the listing has none (design.md §2 `tags`)."""
+"""Select tags of one source repository, reading missing dates from configs (design.md §2 `tags`)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from imgsync.plan.mirror_plan import SelectedTags
 from imgsync.plan.model import FilterStep
 
 _CONFIG_LIMIT = 8 << 20
-_OLDEST_BELIEVED = datetime(1980, 1, 2, tzinfo=UTC)
+_OLDEST_DATE = datetime(1980, 1, 2, tzinfo=UTC)
 
 
 def select_repository_tags(mirror: Mirror, found: SourceRepository, client: RegistryClient, lister: Lister, *, context: PlanContext) -> SelectedTags:
     """
-    Return the wanted tags of one repository; exact names alone need no listing.
+    Return the selected tags of one repository.
 
-    Tags that hold referrers are no images: they are not selected unless named, but travel with the image they belong to.
+    Exact names need no listing. Tags that hold referrers are copied with their image; they are selected only by exact name.
 
     Raises:
         RegistryError: The listing fails.
@@ -40,7 +40,7 @@ def select_repository_tags(mirror: Mirror, found: SourceRepository, client: Regi
         return SelectedTags(
             found, tuple(ListedTag(name, digest=name if is_digest(name) else None) for name in sorted(mirror.tags.names)), certain=False, steps=()
         )
-    listing = found.listing or _listed(mirror, found.repository, lister)
+    listing = found.listing or _list_tags(mirror, found.repository, lister)
     context.referrers.learn_tags(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
     known = {tag.name: tag for tag in listing.tags if not is_referrers_tag(tag.name) or tag.name in mirror.tags.names}
     dates = _Dates(listing, client, found.repository, context.manifests, limit=mirror.concurrency.queries)
@@ -49,18 +49,18 @@ def select_repository_tags(mirror: Mirror, found: SourceRepository, client: Regi
     return SelectedTags(found, tuple(known[name] for name in selection.tags), certain=True, steps=steps, warnings=listing.warnings)
 
 
-def _listed(mirror: Mirror, repository: Repository, lister: Lister) -> TagListing:
+def _list_tags(mirror: Mirror, repository: Repository, lister: Lister) -> TagListing:
     try:
         return lister.tags(repository.path)
     except NotFoundError as error:
         if repository.path in mirror.source.repositories:
             raise
-        # Registries go on listing what has lost its last tag. It may also be hidden from us, so nothing is pruned for it.
-        return TagListing((), warnings=(f"{repository} is listed, but its tags are not known; it counts as empty: {error.message}",))
+        # Registries still list repositories without tags. It may also be hidden from us, so nothing of it is pruned.
+        return TagListing((), warnings=(f"{repository} is listed, but its tags are unknown; treated as empty: {error.message}",))
 
 
 class _Dates:
-    """Creation times: the listing's where it has them, else the image config's."""
+    """Creation times from the listing, else from the image config."""
 
     def __init__(self, listing: TagListing, client: RegistryClient, repository: Repository, cache: ManifestCache, *, limit: int) -> None:
         self._listed = {tag.name: tag for tag in listing.tags}
@@ -72,34 +72,35 @@ class _Dates:
     def __call__(self, tags: Sequence[str]) -> Mapping[str, datetime | None]:
         dates = {tag: self._listed[tag].created_at for tag in tags}
         unknown = [tag for tag, date in dates.items() if date is None]
-        dates.update(map_unordered(self._from_config, unknown, limit=self._limit))
+        dates.update(map_unordered(self._read_date, unknown, limit=self._limit))
         return dates
 
-    def _from_config(self, tag: str) -> tuple[str, datetime | None]:
+    def _read_date(self, tag: str) -> tuple[str, datetime | None]:
         digest = self._listed[tag].digest
         reference = self._repository.with_digest(digest) if digest else self._repository.with_tag(tag)
         manifest = pull_manifest(self._client, reference, self._cache)
         while manifest.config is None and manifest.children:
             manifest = pull_manifest(self._client, self._repository.with_digest(manifest.children[0].digest), self._cache)
-        return tag, self._created(manifest)
+        return tag, self._read_created(manifest)
 
-    def _created(self, manifest: Manifest) -> datetime | None:
+    def _read_created(self, manifest: Manifest) -> datetime | None:
         if manifest.config is None or manifest.config.size_bytes > _CONFIG_LIMIT:
             return None
-        return parse_created(self._config_bytes(manifest.config))
+        return parse_created(self._read_config(manifest.config))
 
-    def _config_bytes(self, config: Descriptor) -> bytes:
+    def _read_config(self, config: Descriptor) -> bytes:
         raw = self._client.read_blob(self._repository, config, limit_bytes=_CONFIG_LIMIT)
         if compute_digest(raw, like=config.digest) != config.digest:
-            raise UnsupportedContentError(f"the config of {self._repository.with_digest(config.digest)} does not have that digest")
+            raise UnsupportedContentError(f"the config {self._repository.with_digest(config.digest)} does not match its digest")
         return raw
 
 
 def parse_created(config: bytes) -> datetime | None:
-    """Return an image config's `created`, None when it says none that can be believed (reproducible builds say 1970)."""
+    """Return `created` of an image config, None if it is missing or implausible."""
     try:
         moment = datetime.fromisoformat(json.loads(config)["created"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+    # Reproducible builds set 1970 or 1980.
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware if aware > _OLDEST_BELIEVED else None
+    return aware if aware > _OLDEST_DATE else None

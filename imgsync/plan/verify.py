@@ -1,7 +1,7 @@
 """
-Whether the destinations really serve what is declared: asked anew, tag by tag, manifest by manifest, blob by blob.
+Verify that the destinations serve what is declared, down to the blobs.
 
-What differs is drift; `apply --refresh` repairs what can be repaired by pushing. Changes nothing. Spec: design.md §3 `verify`.
+Asks the registries, not the state. `apply --refresh` repairs most drift. Changes nothing. Spec: design.md §3 `verify`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,19 @@ _IMAGES_AT_ONCE = 4
 
 
 _HINTS = {
-    Condition.DAMAGED: "mend the registry's storage: no push can, since it takes the blob for present; once that is deleted, `apply --refresh` sends it again",
-    Condition.REFUSED: "find out who moved it; to let it move, take it out of `immutable`",
+    Condition.DAMAGED: "repair the registry's storage, or delete the blob there and run `apply --refresh`; a push does not replace a blob that exists",
+    Condition.REFUSED: "find out who moved the tag; to allow it, remove the tag from `immutable`",
 }
 
 
 def verify(config: Config, context: PlanContext, *, deep: bool) -> Verification:
     """
-    Return how it stands with everything that *config* declares; *deep* reads every blob and hashes it. *context* must be one that refreshes.
+    Return the condition of every destination that *config* declares.
+
+    Args:
+        config: The declared mirrors.
+        context: What planning reads from; it must refresh.
+        deep: Read and hash every blob.
 
     Raises:
         StoppedError: A stop was requested.
@@ -41,10 +46,10 @@ def verify(config: Config, context: PlanContext, *, deep: bool) -> Verification:
     began = time.monotonic()
     plan = build_plan(config, context)
     reader = _Reader(config, context)
-    looked = [change for change in plan.changes if change.action is not Action.DELETE]
-    damage = dict(map_unordered(reader.read, [change for change in looked if deep and change.action is Action.KEEP], limit=_IMAGES_AT_ONCE))
+    checked = [change for change in plan.changes if change.action is not Action.DELETE]
+    damage = dict(map_unordered(reader.read, [change for change in checked if deep and change.action is Action.KEEP], limit=_IMAGES_AT_ONCE))
     return Verification(
-        findings=tuple(_finding(change, context, damage.get(change.destination, "")) for change in looked),
+        findings=tuple(_make_finding(change, context, damage.get(change.destination, "")) for change in checked),
         errors=(*plan.errors, *reader.errors),
         bytes_read=reader.bytes_read,
         created_at=format_timestamp(context.now),
@@ -52,7 +57,7 @@ def verify(config: Config, context: PlanContext, *, deep: bool) -> Verification:
     )
 
 
-def _finding(change: Change, context: PlanContext, damage: str) -> Finding:
+def _make_finding(change: Change, context: PlanContext, damage: str) -> Finding:
     reason = damage or change.reason
     held = context.content.get(change.destination)
     if held is not None and held.missing:
@@ -64,13 +69,13 @@ def _finding(change: Change, context: PlanContext, damage: str) -> Finding:
         Action.HOLD: Condition.HELD,
         Action.REFUSE: Condition.REFUSED,
     }[change.action]
-    # What lacks something was not moved by anybody: its reason says all.
+    # An unmet requirement explains itself: nobody moved the tag.
     hint = "" if change.reason.startswith(REQUIRED) else _HINTS.get(condition, "")
     return Finding(condition, change.mirror, str(change.source), change.source_digest, str(change.destination), change.destination_digest, reason, hint)
 
 
 class _Reader:
-    """Reads and hashes what destinations hold."""
+    """Reads and hashes the blobs of destinations."""
 
     def __init__(self, config: Config, context: PlanContext) -> None:
         self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
@@ -79,22 +84,22 @@ class _Reader:
         self.errors: list[PlanError] = []
 
     def read(self, change: Change) -> tuple[Reference, str]:
-        """Return the destination, and what is wrong with the bytes of its image, "" for nothing."""
+        """Return the destination, and what is wrong with its blobs, if anything."""
         mirror = self._mirrors[change.mirror]
         destination = change.destination
         held = self._context.content.get(destination)
-        wrong: list[str] = []
+        problems: list[str] = []
         try:
-            wrong = [] if held is None else self._wrong(mirror, destination.repository, held.blobs, self._context.stop)
+            problems = [] if held is None else self._find_problems(mirror, destination.repository, held.blobs, self._context.stop)
         except StoppedError:
             self._context.stop.raise_if_requested()
             message = f"its blobs could not be read within timeouts.image, {format_duration(mirror.timeouts.image_seconds)}"
             self.errors.append(PlanError(change.mirror, str(destination), message, "raise timeouts.image"))
         except ImgsyncError as error:
             self.errors.append(PlanError(change.mirror, str(destination), error.message, error.hint))
-        return destination, "; ".join(wrong)
+        return destination, "; ".join(problems)
 
-    def _wrong(self, mirror: Mirror, repository: Repository, blobs: tuple[Descriptor, ...], stop: Stop) -> list[str]:
+    def _find_problems(self, mirror: Mirror, repository: Repository, blobs: tuple[Descriptor, ...], stop: Stop) -> list[str]:
         deadline = Deadline(mirror.timeouts.image_seconds, stop=stop, what=str(repository))
         client = self._context.registries.make_destination_client(repository.registry, mirror, check=deadline.check)
 
@@ -102,7 +107,7 @@ class _Reader:
             stop.raise_if_requested()
             return self._context.content.verify_blob(client, repository, blob, deadline=deadline, on_bytes=self._count)
 
-        return sorted(wrong for wrong in map_unordered(read, blobs, limit=mirror.concurrency.blobs) if wrong)
+        return sorted(problem for problem in map_unordered(read, blobs, limit=mirror.concurrency.blobs) if problem)
 
     def _count(self, size: int) -> None:
         self.bytes_read += size

@@ -271,7 +271,7 @@ def test_nothing_is_deleted_by_a_part_of_the_configuration(arguments, name, decl
 
     assert ran.code == 0, ran.stderr
     assert deletes_tags.requests("DELETE") == []
-    assert ran.events("prune.skipped")[0]["reason"] == "only a part of the mirrors is planned"
+    assert ran.events("prune.skipped")[0]["reason"] == "only some of the mirrors are planned"
 
 
 def test_file_that_is_all_there_is_prunes(name, declare, imgsync, deletes_tags, mirrored):

@@ -180,7 +180,7 @@ def test_record_whose_crc32_does_not_fit_its_manifest_is_dropped(registry, name,
 
     ran = imgsync("apply", "-o", "json")
 
-    assert "does not fit its manifest" in ran.events("state.degraded")[0]["reason"]
+    assert "does not match its manifest" in ran.events("state.degraded")[0]["reason"]
     assert destination.requests() == [f"HEAD /v2/m/{name}/app/manifests/1"]
     assert (ran.json["summary"]["kept"], ran.json["outcomes"][0]["digest"]) == (1, content.digest)
     assert f"crc32          {content.crc32}" in imgsync("state", "show", f"{destination.host}/m/{name}/app:1").stdout

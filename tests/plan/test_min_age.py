@@ -249,7 +249,7 @@ def test_immutable_tag_is_not_asked_for_where_the_listing_does_not_tell(imgsync,
 
     plan = imgsync("plan", "-o", "json")
 
-    assert plan.json["changes"][0]["reason"] == "immutable and mirrored before"
+    assert plan.json["changes"][0]["reason"] == "immutable and already mirrored"
     assert source.requests("/manifests/") == destination.seen == []
     refreshed = imgsync("apply", "--refresh", "-o", "json")
     assert refreshed.code == 1

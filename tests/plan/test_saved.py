@@ -146,7 +146,7 @@ def test_a_tag_that_moved_is_copied_as_reviewed_and_told_of(registry, second_reg
     assert pull_raw(second_registry, f"m/{name}/app", "1") == two_tags["1"].raw
     (note,) = ran.json["notes"]
     was, now = two_tags["1"].digest[7:19], moved.digest[7:19]
-    assert f"/{name}/app:1 moved since the plan was made, {was} → {now}; as reviewed, {was} is applied" in note
+    assert f"/{name}/app:1 moved since the plan was made, {was} → {now}; applying {was} as reviewed" in note
     (line,) = ran.events("tag.moved")
     assert (line["level"], line["mirror"], line["reason"]) == ("warning", "a", note)
     assert line["source"].endswith(f"/{name}/app:1")

@@ -44,7 +44,7 @@ def test_image_larger_than_allowed_is_refused_in_the_plan(registry, name, declar
     applied = imgsync("apply")
 
     size = f"{content.size_bytes / 1024:.1f} KiB"
-    assert refused(planned) == [f"not as required: {size} are more than max_size 8.0 KiB"]
+    assert refused(planned) == [f"requirement not met: {size} are more than max_size 8.0 KiB"]
     assert (planned.code, applied.code) == (1, 1)
     (line,) = applied.events("image.refused")
     assert line["reason"] == refused(planned)[0]
@@ -62,7 +62,7 @@ def test_media_type_that_is_not_allowed_is_refused(registry, name, declare, imgs
     result = imgsync("apply", "-o", "json")
 
     types = ("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "application/vnd.oci.empty.v1+json")
-    assert refused(result) == [f"not as required: {'; '.join(f'media type {one} is not among media_types' for one in types)}"]
+    assert refused(result) == [f"requirement not met: {'; '.join(f'media type {one} is not among media_types' for one in types)}"]
     assert tags() == ["image"]
 
 
@@ -91,7 +91,7 @@ def test_what_has_to_refer_to_an_image_is_asked_for(registry, name, declare, img
 
     result = imgsync("apply", "-o", "json")
 
-    assert refused(result) == [f"not as required: nothing of type {wanted} refers to it"]
+    assert refused(result) == [f"requirement not met: nothing of type {wanted} refers to it"]
     assert "with" in tags()
     assert "without" not in tags()
 
@@ -127,7 +127,7 @@ def test_bundle_behind_the_referrers_api_is_a_signature(knowing, second_registry
 
     assert len(signed) == len(without) + 1, "the bundle's own bytes"
     (reason,) = refused(result)
-    assert reason.startswith(f"not as required: cannot be verified now: list referrers of {knowing.host}/{name}/app@{other.digest} (source): 503")
+    assert reason.startswith(f"requirement not met: cannot be verified now: list referrers of {knowing.host}/{name}/app@{other.digest} (source): 503")
     assert_served(second_registry, f"m/{name}/app", "1", content)
     assert pull_raw(second_registry, f"m/{name}/app", content.digest.replace(":", "-")) is not None
 
@@ -148,8 +148,8 @@ def test_any_of_the_signers_will_do_and_all_of_the_demands(registry, name, decla
     assert tags() == []
     declare(f"[{name}/app]", "require: {signatures: {keys: [prod, old]}}", trust=trust)
 
-    assert refused(lacking) == ["not as required: nothing of type sbom refers to it"]
-    assert refused(dropped) == ["not as required: no signature by prod: of 2 found, 2 by another key, or of other bytes"]
+    assert refused(lacking) == ["requirement not met: nothing of type sbom refers to it"]
+    assert refused(dropped) == ["requirement not met: no signature by prod: of 2 found, 2 by another key, or of other bytes"]
     assert (copied.code, refused(copied)) == (1, refused(dropped))
     assert imgsync("apply").code == 0
     assert tags() != []
@@ -172,10 +172,10 @@ def test_other_demands_are_asked_of_what_is_there(registry, name, declare, imgsy
     declare(f"[{name}/app]", f"{tagged}\n{SIGNED}", trust=trusting(prod=signer("new")))
     revoked = imgsync("apply", "-o", "json")
 
-    assert refused(unsigned) == [f"{NONE}; what the destination serves is left as it is"]
+    assert refused(unsigned) == [f"{NONE}; the destination keeps its image"]
     assert (signed.code, again.code, again.json["summary"]["kept"]) == (0, 0, 1)
     assert asked == ([] if immutable != "[]" else [f"/v2/{name}/app/manifests/1"])
-    assert refused(revoked)[0].startswith("not as required: no signature by prod: of 1 found, 1 by another key")
+    assert refused(revoked)[0].startswith("requirement not met: no signature by prod: of 1 found, 1 by another key")
     assert "1" in tags()
 
 
@@ -191,7 +191,7 @@ def test_refresh_and_verify_ask_again(registry, name, declare, imgsync):
     refreshed = imgsync("plan", "--refresh", "-o", "json")
     verified = imgsync("verify", "-o", "json")
 
-    assert refused(refreshed)[0].startswith("not as required: no signature by prod: of 1 found, 1 by another key")
+    assert refused(refreshed)[0].startswith("requirement not met: no signature by prod: of 1 found, 1 by another key")
     (finding,) = verified.json["findings"]
     assert (finding["condition"], finding["reason"], finding["hint"]) == ("refused", refused(refreshed)[0], "")
     assert verified.code == 1

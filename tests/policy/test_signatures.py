@@ -24,7 +24,7 @@ from tests.support.witness import assert_served, raw_manifest
 
 ROOT = Path(__file__).parents[2]
 SIGNED = "require: {signatures: {keys: [prod]}}"
-NONE = "not as required: no signature by prod: there is none"
+NONE = "requirement not met: no signature by prod: there is none"
 
 
 def trusting(**keys: Signer) -> str:
@@ -124,7 +124,7 @@ def test_saved_plan_that_says_keep_is_not_believed(registry, second_registry, na
     applied = imgsync("apply", "--plan", "forged.json", "-o", "json")
 
     assert applied.json["summary"]["kept"] == 1
-    assert refused(imgsync("plan", "-o", "json")) == [f"{NONE}; what the destination serves is left as it is"]
+    assert refused(imgsync("plan", "-o", "json")) == [f"{NONE}; the destination keeps its image"]
 
 
 def test_no_state_lets_anything_pass(registry, second_registry, name, declared, sign, imgsync, workplace):
@@ -139,7 +139,7 @@ def test_no_state_lets_anything_pass(registry, second_registry, name, declared, 
     asked = imgsync("plan", "-o", "json", "--all")
 
     assert "require=" in line["selection"]
-    assert refused(asked) == [f"{NONE}; what the destination serves is left as it is"]
+    assert refused(asked) == [f"{NONE}; the destination keeps its image"]
     assert asked.json["summary"]["keep"] == 1
     assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
     assert ":2" not in imgsync("state", "list").stdout, "what was refused is not remembered"
@@ -207,7 +207,7 @@ def test_only_exactly_the_identity_is_believed(registry, second_registry, name, 
     result = imgsync("apply", "-o", "json")
 
     (reason,) = refused(result)
-    assert reason.startswith("not as required: no signature by release: of 1 found, 1 not vouched for (Certificate's SANs do not match ")
+    assert reason.startswith("requirement not met: no signature by release: of 1 found, 1 not vouched for (Certificate's SANs do not match ")
     assert "company-evil" in reason
     assert result.code == 1
     assert json.loads(request(second_registry, "GET", f"/v2/m/{name}/app/tags/list")[2])["tags"] is not None
@@ -227,7 +227,7 @@ def test_what_a_stranger_writes_where_signatures_belong_is_refused_in_words(regi
     result = imgsync("apply", "-o", "json")
 
     (reason,) = refused(result)
-    assert reason.startswith("not as required: no signature by prod: of 4 found, ")
+    assert reason.startswith("requirement not met: no signature by prod: of 4 found, ")
     assert "1 by another key, or of other bytes" in reason
     assert "1 damaged" in reason
     assert result.code == 1
@@ -247,7 +247,7 @@ def test_signature_that_cannot_be_had_is_none(registry, second_registry, name, d
     result = imgsync("apply", "-o", "json")
 
     (reason,) = refused(result)
-    assert reason.startswith(f"not as required: cannot be verified now: pull blob {source.host}/{name}/app@{payload} (source): {status}")
+    assert reason.startswith(f"requirement not met: cannot be verified now: pull blob {source.host}/{name}/app@{payload} (source): {status}")
     assert len(source.recorded(f"/blobs/{payload}$")) == (2 if status == 500 else 1), "as often as `retry` says"
     assert result.code == 1
     assert pull_raw(second_registry, f"m/{name}/app", "1") is not None
@@ -268,7 +268,7 @@ def test_altered_signature_vouches_for_nothing(registry, name, declared, sign, i
     source.add(switches.Respond(200, {"name": f"{name}/app", "tags": ["1"]}), target="/tags/list")
     hidden = imgsync("apply", "-o", "json")
 
-    assert refused(flipped) == ["not as required: no signature by prod: of 1 found, 1 damaged on its way"]
+    assert refused(flipped) == ["requirement not met: no signature by prod: of 1 found, 1 damaged on its way"]
     assert refused(hidden) == [NONE]
     assert (flipped.code, hidden.code) == (1, 1)
     assert untouched()
@@ -306,6 +306,6 @@ def test_signature_of_the_same_image_elsewhere_needs_leave(registry, second_regi
     declare(f"[{name}/app]", SIGNED, trust=f"keys: {json.dumps(leave)}\n")
 
     assert refused(without) == [
-        "not as required: no signature by prod: of 1 found, 1 for another repository, ghcr.io/company/build (`signed_as` in registries.yaml can allow it)"
+        "requirement not met: no signature by prod: of 1 found, 1 for another repository, ghcr.io/company/build (`signed_as` in registries.yaml can allow it)"
     ]
     assert imgsync("apply").code == 0

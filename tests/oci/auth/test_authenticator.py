@@ -436,9 +436,9 @@ def test_plan_without_a_login_is_made_though_not_compared(registry, password_reg
     applied = imgsync("apply", "--plan", "plan.json")
 
     assert ran.code == 0, ran.stderr
-    assert ran.json["changes"][0]["reason"] == "destination not compared: it lets nobody look without a login"
+    assert ran.json["changes"][0]["reason"] == "destination requires a login; not compared"
     assert ran.json["uncompared"] == [password_registry.host]
-    assert ran.json["mirrors"][0]["notes"] == [f"{password_registry} was not compared: it wants a login, and none is known"]
+    assert ran.json["mirrors"][0]["notes"] == [f"{password_registry} was not compared: it requires a login, and no credentials are configured"]
     assert applied.code == 3
     assert "was made without a look at" in applied.stderr
 

@@ -44,7 +44,7 @@ def test_repository_of_a_catalog_that_is_empty_is_empty(registry, name, declare,
     assert ran.code == 0, ran.stdout
     assert ran.json["summary"]["create"] == 1
     # It may be hidden from us too: nothing is deleted for it.
-    assert [f"{name}/unknown is listed, but its tags are not known" in line["reason"] for line in ran.events("listing.incomplete")] == [True]
+    assert [f"{name}/unknown is listed, but its tags are unknown" in line["reason"] for line in ran.events("listing.incomplete")] == [True]
     declare(f"[{name}/unknown]")
     named = imgsync("plan", "-o", "json")
     assert named.code == 1

@@ -211,7 +211,7 @@ def test_harbor_is_recognised_by_how_it_asks_for_tokens(registry, token_registry
         shown = imgsync("plan")
 
         assert shown.code == 0, shown.stderr
-        assert f"repositories of {source.host}/{name} listed by harbor" in shown.stdout
+        assert f"listed repositories of {source.host}/{name} through harbor" in shown.stdout
         assert "9 to create" in shown.stdout
 
 

@@ -172,7 +172,7 @@ def test_auto_falls_back_to_google_s_listing_and_says_so(registry, second_regist
     ran = imgsync("plan")
 
     assert ran.code == 0, ran.stderr
-    assert f"repositories of {google.host}/{name} listed by gcr" in ran.stdout
+    assert f"listed repositories of {google.host}/{name} through gcr" in ran.stdout
     assert "1 to create" in ran.stdout
 
 

@@ -1,0 +1,32 @@
+"""Find destinations that several sources would write."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from imgsync.oci.spec.reference import Reference
+from imgsync.plan.mirror_plan import MirrorPlan
+from imgsync.plan.model import Change, PlanError
+
+
+def reject_collisions(mirrors: Sequence[MirrorPlan]) -> None:
+    """Turn changes with the same destination but other sources into errors; drop repetitions."""
+    writers: dict[Reference, list[Change]] = defaultdict(list)
+    for one in mirrors:
+        for change in one.changes:
+            writers[change.destination].append(change)
+    for one in mirrors:
+        one.changes = [change for change in one.changes if _is_kept(change, one, writers)]
+
+
+def _is_kept(change: Change, result: MirrorPlan, writers: Mapping[Reference, Sequence[Change]]) -> bool:
+    """Return whether *change* stays; add an error to *result* if it collides."""
+    rivals = writers[change.destination]
+    others = sorted({str(rival.source) for rival in rivals} - {str(change.source)})
+    if not others:
+        return rivals[0] is change
+    message = f"would be written from {change.source} and from {', '.join(others)}"
+    result.errors.append(PlanError(result.mirror.name, str(change.destination), message, "give one of them another destination"))
+    result.blobs.pop(change.destination, None)
+    return False

@@ -1,0 +1,165 @@
+"""Plan one mirror: list its repositories, select tags, plan each tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from imgsync.concurrency.workers import map_unordered
+from imgsync.config.model import Mirror
+from imgsync.errors import BudgetSpentError, ImgsyncError
+from imgsync.oci.listing.model import ListedTag
+from imgsync.oci.spec.reference import Reference
+from imgsync.plan.context import PlanContext
+from imgsync.plan.list_repositories import SourceRepository, list_source_repositories
+from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags, make_mirror_error
+from imgsync.plan.model import PENDING, Change, PlanError
+from imgsync.plan.plan_tag import TagPlan, TagPlanner
+from imgsync.plan.ready import ReadyChanges
+from imgsync.plan.select_tags import select_repository_tags
+
+_FROZEN = {"k8s.gcr.io": "k8s.gcr.io has been frozen since April 2023; mirror from registry.k8s.io instead"}
+
+
+class MirrorPlanner:
+    """Plans the mirrors of one configuration, each into its `MirrorPlan`."""
+
+    def __init__(self, context: PlanContext, ready: ReadyChanges) -> None:
+        """Report changes that may begin early to *ready*."""
+        self._context = context
+        self._ready = ready
+        self._registries = context.registries
+        self._check = context.stop.raise_if_requested
+        self._log = context.log
+
+    def plan(self, result: MirrorPlan) -> None:
+        """Plan the mirror of *result* into it."""
+        mirror = result.mirror
+        try:
+            if not mirror.suspend:
+                result.notes += _list_notes(mirror)
+                self._select(mirror, result)
+        finally:
+            self._ready.add_selection(mirror, result.selected)
+        if not mirror.suspend:
+            self._plan_tags(mirror, result)
+        result.whole = True
+
+    def _select(self, mirror: Mirror, result: MirrorPlan) -> None:
+        client = self._registries.make_source_client(mirror, check=self._check)
+        lister = self._registries.make_lister(client)
+        found = list_source_repositories(mirror, lister, check=self._check)
+        result.errors += found.errors
+        result.notes += found.notes
+        self._warn(result, found.warnings)
+
+        def select(repository: SourceRepository) -> SelectedTags | PlanError:
+            try:
+                return select_repository_tags(mirror, repository, client, lister, context=self._context)
+            except ImgsyncError as error:
+                return _make_error(mirror, str(repository.repository), error)
+
+        for outcome in map_unordered(select, found.repositories, limit=mirror.concurrency.queries):
+            if isinstance(outcome, PlanError):
+                result.errors.append(outcome)
+            else:
+                result.selected.append(outcome)
+                self._warn(result, outcome.warnings)
+
+    def _warn(self, result: MirrorPlan, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            result.incomplete = True
+            self._log.warning("listing.incomplete", mirror=result.mirror.name, reason=warning)
+
+    def _plan_tags(self, mirror: Mirror, result: MirrorPlan) -> None:
+        count = sum(len(one.tags) for one in result.selected)
+        at_most, at_least = mirror.tags.at_most, mirror.tags.at_least
+        if at_most is not None and count > at_most:
+            result.errors.append(make_mirror_error(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
+            return
+        planner = self._open_planner(mirror, count)
+        found = 0
+        held: list[Sequence[Change]] = []
+        for selected, tag, outcome in self._look_up(mirror, planner, result.selected):
+            found += self._add_tag(result, selected, tag, outcome)
+            if isinstance(outcome, TagPlan):
+                held.append(outcome.changes)
+            if found >= at_least:
+                self._ready.add_all(held)
+                held.clear()
+        if found < at_least:
+            self._discard(result, found)
+
+    def _open_planner(self, mirror: Mirror, count: int) -> TagPlanner:
+        """Return a planner for *count* tags, with connections opened early."""
+        # Planning sends one request per tag; copying, if it begins meanwhile, one per blob.
+        copies = min(count, mirror.concurrency.images) * mirror.concurrency.blobs if self._ready.is_enabled else 0
+        source = self._registries.make_source_client(mirror, check=self._check)
+        source.transport.open_ahead(max(copies, min(count, mirror.concurrency.queries)))
+        return TagPlanner(mirror, self._context, requests_to_come=copies)
+
+    def _look_up(self, mirror: Mirror, planner: TagPlanner, selected: Iterable[SelectedTags]) -> Iterable[tuple[SelectedTags, ListedTag, TagPlan | PlanError]]:
+        def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:
+            some, tag = item
+            try:
+                return some, tag, planner.plan(some.repository, tag)
+            except ImgsyncError as error:
+                return some, tag, _make_error(mirror, str(_reference(some, tag)), error)
+
+        return map_unordered(look_up, ((some, tag) for some in selected for tag in some.tags), limit=mirror.concurrency.queries)
+
+    def _discard(self, result: MirrorPlan, found: int) -> None:
+        """Drop the changes of a mirror with fewer tags than `at_least`."""
+        if found or not result.errors:
+            message = f"{found} tags are selected, fewer than at_least: {result.mirror.tags.at_least}"
+            result.errors.append(make_mirror_error(result.mirror, message, "check the filters; `plan --explain` shows what each step kept"))
+        result.changes.clear()
+        result.blobs.clear()
+
+    def _add_tag(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan | PlanError) -> bool:
+        """Add the outcome of one tag to *result*; return whether the tag exists."""
+        if isinstance(outcome, PlanError):
+            result.errors.append(outcome)
+            return True
+        reference = _reference(selected, tag)
+        if not outcome.exists:
+            if selected.certain:
+                self._log.warning("tag.vanished", mirror=result.mirror.name, source=str(reference), reason="listed, but not found when read")
+            return False
+        self._log_tag(result.mirror, reference, outcome)
+        result.changes += outcome.changes
+        for change in outcome.changes:
+            if change.action in PENDING:
+                result.blobs[change.destination] = outcome.blobs
+                result.manifests.update(outcome.manifests)
+                result.pushes += len(outcome.manifests)
+        return True
+
+    def _log_tag(self, mirror: Mirror, reference: Reference, outcome: TagPlan) -> None:
+        for destination in outcome.dropped:
+            reason = f"the record of {destination} does not match its manifest; dropped the record and asked the destination"
+            self._log.warning("state.degraded", reason=reason)
+        if outcome.moved:
+            self._log.warning("tag.moved", mirror=mirror.name, source=str(reference), reason=outcome.moved)
+        for warning in outcome.warnings:
+            self._log.warning("referrers.incomplete", mirror=mirror.name, reason=warning)
+
+
+def _list_notes(mirror: Mirror) -> list[str]:
+    notes = []
+    if mirror.platforms is not None:
+        notes.append(f"platforms {', '.join(mirror.platforms)}: other platforms are dropped, so the digest changes")
+    if mirror.source.registry in _FROZEN:
+        notes.append(_FROZEN[mirror.source.registry])
+    return notes
+
+
+def _reference(selected: SelectedTags, tag: ListedTag) -> Reference:
+    return selected.repository.repository.with_name(tag.name)
+
+
+def _make_error(mirror: Mirror, reference: str, error: ImgsyncError) -> PlanError:
+    """Return *error* as an error of the plan, unless it ends the whole plan."""
+    later = isinstance(error, BudgetSpentError)
+    if error.exit_code != 1 and not later:
+        raise error
+    return PlanError(mirror.name, reference, error.message, error.hint, later=later)
