@@ -23,7 +23,7 @@ import click
 
 from imgsync.apply.report import Report
 from imgsync.cli import cli
-from imgsync.config.schema_check import schema_text
+from imgsync.config.schema_check import read_schema
 from imgsync.render.metrics import render_metrics
 
 DOCS = Path(__file__).parent
@@ -47,7 +47,7 @@ Schema = Mapping[str, Any]
 
 def settings_of(name: str) -> str:
     """Return every setting of a schema, one section per object."""
-    schema = json.loads(schema_text(name))
+    schema = json.loads(read_schema(name))
     return "\n\n".join(_sections(schema, schema, "")) + "\n"
 
 

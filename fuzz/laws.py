@@ -421,7 +421,7 @@ def _mirrors(data: bytes) -> None:
             assert str(fault).isprintable()
         return
     for mirror in found:
-        assert is_digest(mirror.declaration)
+        assert is_digest(mirror.declaration_digest)
     assert len({mirror.name for mirror in found}) == len(found)
 
 

@@ -101,7 +101,7 @@ def documents() -> dict[str, Any]:
     notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, notes=("n",), steps=(FilterStep("s.io/app", "semver", 1, ("2",)),))
     plan = plans.of_each_action()
     whole = plans.plan(*plan.changes, errors=(*plan.errors, *ERRORS), mirrors=(notes,), requests=plan.requests, applying=plan.requests, pulls=plan.pulls)
-    planned = encode_plan(whole, Config((), RegistriesConfig(), (), whole=True), explain=True) | {"declarations": {"NAME": "…"}}
+    planned = encode_plan(whole, Config((), RegistriesConfig(), (), is_complete=True), explain=True) | {"declarations": {"NAME": "…"}}
     report = plans.report()
     finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest")
     return {

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from imgsync.config.load import load_config
-from imgsync.config.schema_check import schema_text
+from imgsync.config.schema_check import read_schema
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +28,7 @@ def objects(schema: object, path: str = ""):
 @pytest.mark.parametrize("name", ["mirror", "registries"])
 def test_schemas_are_strict_and_described(name):
     """Every object refuses unknown keys, every setting has a description and an example, every default fits."""
-    schema = json.loads(schema_text(name))
+    schema = json.loads(read_schema(name))
     Draft202012Validator.check_schema(schema)
     for path, part in objects(schema):
         if part.get("type") == "object":
@@ -43,7 +43,7 @@ def test_schemas_are_strict_and_described(name):
 @pytest.mark.parametrize("name", ["mirror", "registries"])
 def test_examples_and_defaults_fit_their_schema(name):
     """What the schema shows is valid by itself."""
-    schema = json.loads(schema_text(name))
+    schema = json.loads(read_schema(name))
     for path, part in objects(schema):
         for example in [*part.get("examples", ()), *([part["default"]] if "default" in part else [])] if isinstance(part.get("examples", []), list) else ():
             errors = list(Draft202012Validator({**part, "$defs": schema.get("$defs", {})}).iter_errors(example))

@@ -18,7 +18,7 @@ _UNSUCCESSFUL = {Result.FAILED, Result.REFUSED, Result.REMAINING}
 
 def record_end(report: Report, config: Config, state: StateStore, *, requeues: int, log: Logger) -> None:
     """Record what is left, which mirrors succeeded, and how many runs were requeued in a row."""
-    left = list_left(report, state.remaining, sees_all=config.whole)
+    left = list_left(report, state.remaining, sees_all=config.is_complete)
     try:
         state.record_run_end(remaining=left, successes=list_successes(report, config), requeues=requeues, moment=format_timestamp(datetime.now(UTC)))
     except StateError as error:

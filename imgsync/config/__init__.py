@@ -1,1 +1,1 @@
-"""YAML in, frozen values out: the desired state (`mirrors.d`) and the registry settings (`registries.yaml`)."""
+"""Load YAML into frozen values: declarations (`mirrors.d`) and registry settings (`registries.yaml`)."""

@@ -1,4 +1,4 @@
-"""`imgsync copy`: one image or one repository as a configuration of a single mirror."""
+"""Build the configuration of `imgsync copy`: a single mirror."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from imgsync.oci.spec.reference import Reference, parse_reference
 _NAME = "copy"
 
 
-def copy_config(source: str, destination: str, *, registries: RegistriesConfig, platforms: Sequence[str] = ()) -> Config:
+def build_copy_config(source: str, destination: str, *, registries: RegistriesConfig, platforms: Sequence[str] = ()) -> Config:
     """
-    Return a configuration whose one mirror copies *source* to *destination*.
+    Build a configuration whose only mirror copies *source* to *destination*.
 
-    A source without tag and digest is its whole repository; a destination without a tag takes the source's. A source by digest
-    is a selection of just that name, which no file can declare.
+    A source without tag and digest means its whole repository. A destination without a tag takes the tag of the source.
+    A source by digest selects that digest only; no file can declare this.
 
     Raises:
-        InvalidReferenceError: Either is no reference.
-        UsageError: They do not fit together, or a platform is none.
+        InvalidReferenceError: *source* or *destination* is not a valid reference.
+        UsageError: They do not fit together, or a platform is invalid.
     """
-    wanted, target = parse_reference(source), parse_reference(destination)
-    _check(wanted, target)
+    origin, target = parse_reference(source), parse_reference(destination)
+    _check(origin, target)
     for text in platforms:
         try:
             parse_platform(text)
@@ -33,19 +33,19 @@ def copy_config(source: str, destination: str, *, registries: RegistriesConfig, 
             raise UsageError(str(error)) from error
     mirror = Mirror(
         name=_NAME,
-        source=Source(wanted.repository.registry, repositories=(wanted.repository.path,)),
-        destinations=(Destination(target.repository.registry, repository=target.repository.path, tag=target.tag or wanted.tag or "{tag}"),),
-        tags=TagFilter(names=(wanted.name,)) if wanted.name else TagFilter(),
+        source=Source(origin.repository.registry, repositories=(origin.repository.path,)),
+        destinations=(Destination(target.repository.registry, repository=target.repository.path, tag=target.tag or origin.tag or "{tag}"),),
+        tags=TagFilter(names=(origin.name,)) if origin.name else TagFilter(),
         platforms=tuple(platforms) or None,
     )
-    # What mirrors.d declares is none of it.
-    return Config((mirror,), registries, whole=False)
+    # Not complete: mirrors.d declares other mirrors.
+    return Config((mirror,), registries, is_complete=False)
 
 
 def _check(source: Reference, target: Reference) -> None:
     if source.digest and not (source.tag or target.tag):
-        raise UsageError("a source by digest needs a tag to be copied to", hint=f"{target.repository}:TAG")
+        raise UsageError("a source by digest needs a destination with a tag", hint=f"write {target.repository}:TAG")
     if target.digest:
-        raise UsageError("a destination is named by a tag, not by a digest", hint=f"{target.repository}:TAG")
+        raise UsageError("a destination cannot have a digest", hint=f"write {target.repository}:TAG")
     if target.tag and not source.name:
-        raise UsageError("a whole repository cannot go to one tag", hint=f"name a tag of the source, or write {target.repository} alone")
+        raise UsageError("cannot copy a whole repository to one tag", hint=f"add a tag to the source, or write {target.repository}")

@@ -1,4 +1,4 @@
-"""What a configuration means once loaded: frozen values, defaults applied, durations in seconds."""
+"""The loaded configuration: frozen values, defaults applied, durations in seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgsync.filters.tags import TagFilter
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """How much one mirror may do at once: images copied, tags asked about, blobs of one image."""
+    """How many images, tag lookups and blobs per image one mirror handles at once."""
 
     images: int = 4
     queries: int = 10
@@ -23,7 +23,7 @@ class Concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits in seconds: without a byte on one request, for one image, for the whole run."""
+    """Time limits in seconds: a request without progress, an image, the run."""
 
     request_seconds: float = 30.0
     image_seconds: float = 900.0
@@ -32,7 +32,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Tries in all (1 is one try), the first pause between them, and tries for a login."""
+    """Attempts in total, the first pause between them, and attempts to log in."""
 
     attempts: int = 4
     interval_seconds: float = 4.0
@@ -41,7 +41,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where images come from: a registry, namespaces to enumerate, exact repositories, globs taken away."""
+    """Where images come from: namespaces to list, repositories, globs to exclude."""
 
     registry: str
     namespaces: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where images go; `repository` and `tag` are templates, see `imgsync.config.templates`."""
+    """Where images go. `repository` and `tag` are templates (`imgsync.config.templates`)."""
 
     registry: str
     namespace: str = ""
@@ -61,7 +61,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Deletions of what is no longer selected: how many at most in one plan, and globs of destination tags that stay."""
+    """Deletion of deselected tags: the most per plan, and globs of tags to keep."""
 
     at_most: int = 20
     protect: tuple[str, ...] = ()
@@ -70,10 +70,10 @@ class Prune:
 @dataclass(frozen=True, slots=True)
 class Requirements:
     """
-    What an image has to satisfy; nothing given, nothing is asked.
+    The policy that an image must satisfy; an empty one allows every image.
 
-    `keys` and `identities` are names in registries.yaml, of which one has to have signed; every one of `artifacts` has to be there; each media
-    type of the image has to match a glob of `media_types`; `max_bytes` is the most that it may have, compressed.
+    One of `keys` and `identities` (names in registries.yaml) must have signed it. Every type in `artifacts` must refer to it.
+    Each of its media types must match a glob of `media_types`. `max_bytes` limits its compressed size.
     """
 
     keys: tuple[str, ...] = ()
@@ -83,16 +83,17 @@ class Requirements:
     max_bytes: int | None = None
 
     def __bool__(self) -> bool:
-        """Return whether anything is asked."""
+        """Return whether there is any requirement."""
         return self != Requirements()
 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
     """
-    One declaration.
+    One declared mirror.
 
-    `platforms` None is all, `referrers` True all, or the artifact types, `prune` None deletes nothing; `file`, `line` say where it was declared.
+    `platforms` None means all. `referrers` is True for all, False for none, or a tuple of artifact types. `prune` None deletes nothing.
+    `file` and `line` are where it was declared.
     """
 
     name: str
@@ -114,23 +115,23 @@ class Mirror:
 
     @property
     def selection(self) -> str:
-        """Return the settings that shape an image's content, as the state remembers them (design.md §6)."""
+        """The settings that shape an image's content, as the state records them (design.md §6)."""
         platforms = "all" if self.platforms is None else ",".join(sorted(self.platforms))
         referrers = ("all" if self.referrers else "none") if isinstance(self.referrers, bool) else ",".join(sorted(self.referrers))
         return f"platforms={platforms};referrers={referrers}"
 
     @property
-    def declaration(self) -> str:
-        """Return what tells this declaration from another: a digest of all that it says, wherever it is written."""
-        said = json.dumps(asdict(replace(self, file="", line=0)), sort_keys=True, separators=(",", ":"))
-        return f"sha256:{hashlib.sha256(said.encode()).hexdigest()}"
+    def declaration_digest(self) -> str:
+        """Digest of all settings of this mirror, wherever it is declared."""
+        text = json.dumps(asdict(replace(self, file="", line=0)), sort_keys=True, separators=(",", ":"))
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 class Secret:
     """
-    A value that never shows: `repr`, `str` and `format` give `***`, and it cannot be saved; `reveal()` gives the text.
+    A secret text: `repr`, `str` and `format` show `***`, and it cannot be pickled.
 
-    No dataclass, as `asdict` would take it apart within whatever holds it.
+    Not a dataclass, because `asdict` would expose its text.
     """
 
     __slots__ = ("_text",)
@@ -139,7 +140,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the secret text, for the Authorization header and nothing else."""
+        """Return the secret text, for the Authorization header only."""
         return self._text
 
     def __repr__(self) -> str:
@@ -153,7 +154,7 @@ class Secret:
         return "***"
 
     def __deepcopy__(self, memo: object) -> Self:
-        """Return itself: `asdict` copies what is no dataclass."""
+        """Return the same object: `asdict` deep-copies it."""
         return self
 
     def __reduce__(self) -> NoReturn:
@@ -163,7 +164,7 @@ class Secret:
         Raises:
             TypeError: Always.
         """
-        raise TypeError("a secret is not written down")
+        raise TypeError("a secret cannot be pickled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How to speak TLS: off only when said so; own CA bundle, client certificate and key as file paths."""
+    """TLS settings: on by default; CA bundle, client certificate and key are file paths."""
 
     enabled: bool = True
     verify: bool = True
@@ -208,7 +209,7 @@ class RegistrySettings:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key whose signatures are believed, and prefixes of repositories, beside the source's own, that they may say to be of."""
+    """A key to verify signatures with, and other repository prefixes they may name."""
 
     public: PublicKey
     signed_as: tuple[str, ...] = ()
@@ -216,7 +217,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningIdentity:
-    """Who may sign without a key: exactly this identity, as exactly this issuer calls it, by the trust root in a file; `fingerprint` is the file's."""
+    """A keyless signer: identity, issuer, and trust root file with its fingerprint."""
 
     identity: str
     issuer: str
@@ -240,21 +241,25 @@ class RegistriesConfig:
     identities: Mapping[str, SigningIdentity] = field(default_factory=dict)
     require: Mapping[str, Requirements] = field(default_factory=dict)
 
-    def of(self, registry: str) -> RegistrySettings:
+    def for_registry(self, registry: str) -> RegistrySettings:
         """Return the settings of *registry* (host[:port]), or the defaults."""
         return self.by_host.get(registry, RegistrySettings())
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Desired state and registry settings together, ready for a plan; `files` are those read, in order, `whole` whether none of their mirrors was left out."""
+    """
+    Mirrors and registry settings, ready for a plan.
+
+    `files` are the declaration files in order. `is_complete` is False if some of their mirrors, or files beside them, were left out.
+    """
 
     mirrors: tuple[Mirror, ...]
     registries: RegistriesConfig
     files: tuple[str, ...] = ()
-    whole: bool = True
+    is_complete: bool = True
 
-    def part(self, wanted: Callable[[Mirror], bool]) -> Config:
-        """Return the configuration of those mirrors alone that are *wanted*, no longer whole if there are others."""
-        mirrors = tuple(mirror for mirror in self.mirrors if wanted(mirror))
-        return replace(self, mirrors=mirrors, whole=self.whole and len(mirrors) == len(self.mirrors))
+    def filter(self, keep: Callable[[Mirror], bool]) -> Config:
+        """Return a configuration with only the mirrors to *keep*."""
+        mirrors = tuple(mirror for mirror in self.mirrors if keep(mirror))
+        return replace(self, mirrors=mirrors, is_complete=self.is_complete and len(mirrors) == len(self.mirrors))

@@ -1,4 +1,4 @@
-"""The schema's verdict in the user's words: every error a fault with its place and, where it can be guessed, the remedy."""
+"""Check a document against its JSON Schema, with errors in plain words."""
 
 from __future__ import annotations
 
@@ -19,29 +19,38 @@ from imgsync.errors import FileError
 from imgsync.text.sanitize import sanitize_message
 
 _TYPES = {"string": "text", "integer": "a whole number", "boolean": "true or false", "array": "a list", "object": "a mapping"}
-_SHOWN = 60
+# What a pattern stands for, by its end; of two that fit, the first.
+_PATTERN_KINDS = {"/([1-9][0-9]{0,5})?(s|m|h|d)$": "rate", "(s|m|h|d)$": "duration", "iB)$": "size", "://": "URL"}
+_KIND_HINTS = {
+    "rate": "such as 10/s, 100/m, 200/6h",
+    "duration": "such as 30s, 15m, 6h, 90d",
+    "size": "such as 512KiB, 64MiB",
+    "URL": "such as https://host.internal:8443",
+}
+_TAG_LISTS = {"names", "include", "exclude"}
+_SHOWN_CHARACTERS = 60
 _FOLDER = pathlib.Path(__file__).parents[1] / "schema"
 
 
 @cache
-def schema_text(name: str) -> str:
-    """Return the JSON schema *name* ("mirror" or "registries") as it is shipped."""
+def read_schema(name: str) -> str:
+    """Return the shipped JSON schema *name* ("mirror" or "registries")."""
     return (_FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
 
 
-def _fits(_validator: object, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
-    """Yield an error for a text that *pattern* does not fit, by JSON Schema's `$`: the end, where Python's lets a line's end follow."""
+def _check_pattern(_validator: object, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
+    """Yield an error if *pattern* does not match. In JSON Schema, `$` never matches before a final newline."""
     if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
         yield ValidationError(f"this does not match {pattern}")
 
 
-_Validator: Any = extend(Draft202012Validator, {"pattern": _fits})  # type: ignore[no-untyped-call]
+_Validator: Any = extend(Draft202012Validator, {"pattern": _check_pattern})  # type: ignore[no-untyped-call]
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    # An empty registry: a `$ref` to somewhere else is never fetched.
-    validator: Draft202012Validator = _Validator(json.loads(schema_text(name)), registry=Registry())
+def _load_validator(name: str) -> Draft202012Validator:
+    # An empty registry, so that no remote `$ref` is ever fetched.
+    validator: Draft202012Validator = _Validator(json.loads(read_schema(name)), registry=Registry())
     return validator
 
 
@@ -50,45 +59,49 @@ def _schema_of(error: ValidationError) -> dict[str, Any]:
 
 
 def check_schema(document: Document, name: str, *, secret: bool = False) -> list[FileError]:
-    """Return a fault for everything in *document* that the schema *name* does not allow; *secret* values are not shown."""
-    return [fault for error in _validator(name).iter_errors(document.value) for fault in _faults(document, error, secret=secret)]
+    """
+    Return every error that the schema *name* finds in *document*.
+
+    With *secret*, the errors show no values.
+    """
+    return [found for error in _load_validator(name).iter_errors(document.value) for found in _explain(document, error, secret=secret)]
 
 
-def _faults(document: Document, error: ValidationError, *, secret: bool) -> Iterator[FileError]:
+def _explain(document: Document, error: ValidationError, *, secret: bool) -> Iterator[FileError]:
     path: Path = tuple(error.absolute_path)
     if error.validator == "additionalProperties":
-        yield from _unknown(document, error, path)
+        yield from _explain_unknown(document, error, path)
     elif error.validator == "required":
-        missing = [name for name in _names(error.validator_value) if name not in _names(error.instance)]
-        yield document.fault(path, f"{_listed(missing)} must be given")
+        missing = [f"'{name}'" for name in _names(error.validator_value) if name not in _names(error.instance)]
+        yield document.error(path, f"missing required {'setting' if len(missing) == 1 else 'settings'} {_join(missing)}")
     elif error.validator in {"anyOf", "oneOf"}:
-        yield from _best_branch(document, error, path, secret=secret)
+        yield from _explain_branches(document, error, path, secret=secret)
     elif error.validator == "type":
         yield _wrong_type(document, path, [error.validator_value], error.instance, secret=secret, example=_example(_schema_of(error)))
     else:
-        yield document.fault(path, _words(error, secret=secret), hint=_example(_schema_of(error)))
+        yield document.error(path, _describe(error, secret=secret), hint=_hint(error))
 
 
-def _unknown(document: Document, error: ValidationError, path: Path) -> Iterator[FileError]:
+def _explain_unknown(document: Document, error: ValidationError, path: Path) -> Iterator[FileError]:
     known = list(_schema_of(error).get("properties", ()))
     for name in _names(error.instance):
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
-            yield document.fault((*path, name), "unknown setting", hint=hint, at_key=True)
+            hint = f"did you mean '{close[0]}'?" if close else f"known settings: {', '.join(known)}"
+            yield document.error((*path, name), "unknown setting", hint=hint, at_key=True)
 
 
-def _best_branch(document: Document, error: ValidationError, path: Path, *, secret: bool) -> Iterator[FileError]:
-    """Tell about the branch whose type fits; when none does, about the types that would."""
+def _explain_branches(document: Document, error: ValidationError, path: Path, *, secret: bool) -> Iterator[FileError]:
+    """Yield the errors of the branch with a matching type, else of the expected types."""
     context = error.context or []
     own_depth = len(error.absolute_path)
     mistyped = {one.schema_path[0] for one in context if one.validator == "type" and len(one.absolute_path) == own_depth}
-    # A mapping is none of the words of a list: that branch is not the one that was meant.
-    worded = {"const"} if isinstance(error.instance, str) else {"const", "enum"}
-    fitting = [one for one in context if one.schema_path[0] not in mistyped and not (one.validator in worded and len(one.absolute_path) == own_depth)]
+    # A mapping was never meant as one of the keywords.
+    keyword_branches = {"const"} if isinstance(error.instance, str) else {"const", "enum"}
+    fitting = [one for one in context if one.schema_path[0] not in mistyped and not (one.validator in keyword_branches and len(one.absolute_path) == own_depth)]
     if fitting:
         for one in fitting:
-            yield from _faults(document, one, secret=secret)
+            yield from _explain(document, one, secret=secret)
         return
     branches = [branch for branch in _schema_of(error).get("anyOf", ()) if isinstance(branch, dict)]
     consts = [f"'{branch['const']}'" for branch in branches if "const" in branch]
@@ -96,44 +109,60 @@ def _best_branch(document: Document, error: ValidationError, path: Path, *, secr
     types = [branch.get("type") for branch in branches if "type" in branch] or (["object"] if any("$ref" in branch for branch in branches) else [])
     if isinstance(error.instance, str) and (consts or enums):
         close = difflib.get_close_matches(error.instance, [text.strip("'") for text in (*consts, *enums)], n=1)
-        wanted = [*consts, *enums, *(_TYPES.get(str(kind), str(kind)) for kind in types)]
-        yield document.fault(
-            path, f"'{_shown(error.instance)}' is not known here; it may be {_listed(wanted, 'or')}", hint=f"did you mean '{close[0]}'?" if close else ""
-        )
+        expected = [*consts, *enums, *(_TYPES.get(str(kind), str(kind)) for kind in types)]
+        yield document.error(path, f"expected {_join(expected, 'or')}, got '{_shorten(error.instance)}'", hint=f"did you mean '{close[0]}'?" if close else "")
         return
-    yield _wrong_type(document, path, types, error.instance, secret=secret)
+    example = next(filter(None, map(_example, branches)), "")
+    yield _wrong_type(document, path, types, error.instance, secret=secret, example=example)
 
 
 def _wrong_type(document: Document, path: Path, types: Iterable[Any], instance: object, *, secret: bool, example: str = "") -> FileError:
-    wanted = [_TYPES.get(str(kind), str(kind)) for kind in types]
-    written = document.written.get(path)
-    if written is None:
-        found = {"str": "text", "dict": "a mapping", "list": "a list"}.get(type(instance).__name__, "something else")
-        return document.fault(path, f"this is {found}, where {_listed(wanted, 'or')} is wanted")
-    if secret or not written.written:
-        return document.fault(
-            path, f"this is {written.kind}, where {_listed(wanted, 'or')} is wanted", hint="put it in quotes" if "text" in wanted and written.written else ""
-        )
-    shown = _shown(written.written)
-    if "text" not in wanted:
-        return document.fault(path, f"{shown} is {written.kind}, where {_listed(wanted, 'or')} is wanted")
-    subject = "image tags are text" if "tags" in path else "text is wanted here"
-    return document.fault(path, f"{shown} is {written.kind}; {subject}", hint=example or f"write '{shown}' with quotes")
+    expected = [_TYPES.get(str(kind), str(kind)) for kind in types]
+    scalar = document.written.get(path)
+    if scalar is None:
+        kind = {"str": "text", "dict": "a mapping", "list": "a list"}.get(type(instance).__name__, "something else")
+        return document.error(path, f"expected {_join(expected, 'or')}, got {kind}")
+    is_text = "text" in expected
+    if secret or not scalar.written:
+        hint = "put it in quotes" if is_text and scalar.written else ""
+        return document.error(path, f"expected {_join(expected, 'or')}, got {_with_article(scalar.kind)}", hint=hint)
+    shown = _shorten(scalar.written)
+    got = "null" if scalar.kind == "null" else f"the {scalar.kind} {shown}"
+    quoted = f"write '{shown}' in quotes"
+    hint = "" if not is_text else f"image tags are text: {quoted}" if _TAG_LISTS.intersection(path) else example or quoted
+    return document.error(path, f"expected {_join(expected, 'or')}, got {got}", hint=hint)
 
 
-def _words(error: ValidationError, *, secret: bool) -> str:
-    value = "this" if secret else f"'{_shown(error.instance)}'"
+def _with_article(kind: str) -> str:
+    return kind if kind == "null" else f"a {kind}"
+
+
+def _describe(error: ValidationError, *, secret: bool) -> str:
+    shown = _shorten(error.instance)
+    value = "" if secret else f" '{shown}'" if isinstance(error.instance, str) else f" {shown}"
+    got = f", got{value}" if value else ""
     limit = error.validator_value
-    known = {
-        "minimum": f"{error.instance} is less than {limit}",
-        "maximum": f"{error.instance} is more than {limit}",
-        "minLength": "this is empty",
-        "minItems": "the list is empty",
-        "const": f"{value} is not known; it has to be {limit}",
-        "enum": f"{value} is not known; it may be {_listed([str(one) for one in limit], 'or') if isinstance(limit, list) else ''}",
-        "pattern": f"{value} does not fit: {_schema_of(error).get('description', '')}".rstrip(": "),
+    messages = {
+        "minimum": f"must be at least {limit}{got}",
+        "maximum": f"must be at most {limit}{got}",
+        "minLength": "must not be empty",
+        "minItems": "the list must not be empty",
+        "const": f"expected {limit}{got}",
+        "enum": f"expected {_join([str(one) for one in limit], 'or')}{got}" if isinstance(limit, list) else "",
+        "pattern": f"invalid {_pattern_kind(str(limit))}{value}",
     }
-    return known.get(str(error.validator), f"{value} does not fit")
+    return messages.get(str(error.validator), f"invalid value{value}")
+
+
+def _pattern_kind(pattern: str) -> str:
+    return next((kind for end, kind in _PATTERN_KINDS.items() if pattern.endswith(end)), "value")
+
+
+def _hint(error: ValidationError) -> str:
+    if error.validator != "pattern":
+        return ""
+    schema = _schema_of(error)
+    return _example(schema) or _KIND_HINTS.get(_pattern_kind(str(error.validator_value)), str(schema.get("description", "")))
 
 
 def _example(schema: Any) -> str:
@@ -141,12 +170,12 @@ def _example(schema: Any) -> str:
     return f"such as {', '.join(str(one) for one in examples[:4])}" if examples and all(isinstance(one, str | int) for one in examples) else ""
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = sanitize_message(str(value))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
-def _listed(words: list[str], last: str = "and") -> str:
+def _join(words: list[str], last: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else "something else"
 
 

@@ -1,4 +1,4 @@
-"""`validate --show`: the configuration as it will be used, defaults filled in, secrets hidden."""
+"""Show a configuration with defaults filled in and secrets hidden (`validate --show`)."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from imgsync.text.units import format_declared_duration
 
 
 def show_config(config: Config) -> str:
-    """Return *config* as YAML in the words of its own schema."""
-    document: dict[str, Any] = {"version": 1, "mirrors": [_mirror(mirror) for mirror in config.mirrors]}
-    return f"# mirrors.d\n{_yaml(document)}---\n# registries.yaml\n{_yaml(_registries(config.registries))}"
+    """Return *config* as YAML that fits the schemas."""
+    document: dict[str, Any] = {"version": 1, "mirrors": [_show_mirror(mirror) for mirror in config.mirrors]}
+    return f"# mirrors.d\n{_dump_yaml(document)}---\n# registries.yaml\n{_dump_yaml(_show_registries(config.registries))}"
 
 
-def _registries(registries: RegistriesConfig) -> dict[str, Any]:
-    document: dict[str, Any] = {"version": 1, "registries": {host: _registry(settings) for host, settings in registries.by_host.items()}}
+def _show_registries(registries: RegistriesConfig) -> dict[str, Any]:
+    document: dict[str, Any] = {"version": 1, "registries": {host: _show_registry(settings) for host, settings in registries.by_host.items()}}
     allow = {"sources": registries.allowed_sources, "destinations": registries.allowed_destinations}
     declared = {name: list(prefixes) for name, prefixes in allow.items() if prefixes is not None}
     if declared:
         document["allow"] = declared
     if registries.keys:
-        document["keys"] = {name: _key(key) for name, key in registries.keys.items()}
+        document["keys"] = {name: _show_key(key) for name, key in registries.keys.items()}
     if registries.identities:
-        document["identities"] = {name: _identity(identity) for name, identity in registries.identities.items()}
+        document["identities"] = {name: _show_identity(identity) for name, identity in registries.identities.items()}
     if registries.require:
-        document["require"] = {prefix: _require(require) for prefix, require in registries.require.items()}
+        document["require"] = {prefix: _show_require(require) for prefix, require in registries.require.items()}
     return document
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts in double quotes, which know escapes, whatever a terminal or a CI runner might obey."""
+    """Puts text with control characters or CI commands in double quotes, with escapes."""
 
 
 _Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if sanitize_line(text) == text else '"'))
 
 
-def _yaml(document: object) -> str:
-    def dumped(*, allow_unicode: bool) -> str:
-        # Never folded: a folded line could begin with a command.
+def _dump_yaml(document: object) -> str:
+    def dump(*, allow_unicode: bool) -> str:
+        # Never folded: a folded line could begin with a CI command.
         return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=allow_unicode, width=float("inf")))
 
-    text = dumped(allow_unicode=True)
-    return text if sanitize_lines(text) == text else sanitize_lines(dumped(allow_unicode=False))
+    text = dump(allow_unicode=True)
+    return text if sanitize_lines(text) == text else sanitize_lines(dump(allow_unicode=False))
 
 
-def _mirror(mirror: Mirror) -> dict[str, Any]:
+def _show_mirror(mirror: Mirror) -> dict[str, Any]:
     tags: dict[str, Any] = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(mirror.tags).items() if value is not None}
     if (age := tags.pop("max_age_seconds", None)) is not None:
         tags["max_age"] = format_declared_duration(age)
@@ -68,29 +68,29 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
         "destinations": [asdict(destination) for destination in mirror.destinations],
         "immutable": list(mirror.immutable),
         "prune": False if mirror.prune is None else {"at_most": mirror.prune.at_most, "protect": list(mirror.prune.protect)},
-        "require": _require(mirror.require),
+        "require": _show_require(mirror.require),
         "concurrency": asdict(mirror.concurrency),
         "timeouts": {name.removesuffix("_seconds"): format_declared_duration(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
         "retry": {"attempts": mirror.retry.attempts, "interval": format_declared_duration(mirror.retry.interval_seconds), "login": mirror.retry.login},
     }
 
 
-def _require(require: Requirements) -> dict[str, Any]:
+def _show_require(require: Requirements) -> dict[str, Any]:
     signatures = {name: list(value) for name in ("keys", "identities") if (value := getattr(require, name))}
     shown: dict[str, Any] = {"signatures": signatures} if signatures else {}
     shown |= {name: list(value) for name in ("artifacts", "media_types") if (value := getattr(require, name))}
-    return shown if require.max_bytes is None else shown | {"max_size": _size(require.max_bytes)}
+    return shown if require.max_bytes is None else shown | {"max_size": _format_size(require.max_bytes)}
 
 
-def _key(key: SigningKey) -> dict[str, Any]:
+def _show_key(key: SigningKey) -> dict[str, Any]:
     return {"pem": key.public.pem} | ({"signed_as": list(key.signed_as)} if key.signed_as else {})
 
 
-def _identity(identity: SigningIdentity) -> dict[str, Any]:
+def _show_identity(identity: SigningIdentity) -> dict[str, Any]:
     return {"identity": identity.identity, "issuer": identity.issuer, "trust_root": identity.trust_root}
 
 
-def _registry(settings: RegistrySettings) -> dict[str, Any]:
+def _show_registry(settings: RegistrySettings) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "connections": settings.connections,
         "listing": settings.listing if settings.listing_url is None else {"kind": settings.listing, "url": settings.listing_url},
@@ -99,7 +99,7 @@ def _registry(settings: RegistrySettings) -> dict[str, Any]:
     if settings.credentials is not None:
         shown["credentials"] = {"username": "***", "password": "***"}
     if settings.chunk_bytes is not None:
-        shown["chunk_size"] = _size(settings.chunk_bytes)
+        shown["chunk_size"] = _format_size(settings.chunk_bytes)
     if settings.rate is not None:
         shown["rate"] = f"{settings.rate[0]}/{settings.rate[1]:g}s"
     tls = {name: value for name, value in asdict(settings.tls).items() if value is not None and name != "enabled"}
@@ -111,6 +111,6 @@ def _registry(settings: RegistrySettings) -> dict[str, Any]:
     return shown
 
 
-def _size(count: int) -> str:
+def _format_size(count: int) -> str:
     unit, size = next((one for one in (("GiB", 1 << 30), ("MiB", 1 << 20)) if count % one[1] == 0), ("KiB", 1 << 10))
     return f"{count // size}{unit}"

@@ -1,4 +1,4 @@
-"""Destination templates: where a source repository and tag go (design.md §2 `destinations`)."""
+"""Expand destination templates (design.md §2 `destinations`)."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ _TAG_FIELDS = ("tag",)
 
 def check_repository_template(text: str) -> None:
     """
-    Return when *text* is a template of a repository.
+    Check that *text* is a valid repository template.
 
     Raises:
-        ValueError: It names an unknown field, or is no template.
+        ValueError: It has an unknown field, or a brace is not closed.
     """
     _check(text, _REPOSITORY_FIELDS)
 
 
 def check_tag_template(text: str) -> None:
     """
-    Return when *text* is a template of a tag.
+    Check that *text* is a valid tag template.
 
     Raises:
-        ValueError: It names an unknown field, or is no template.
+        ValueError: It has an unknown field, or a brace is not closed.
     """
     _check(text, _TAG_FIELDS)
 
 
 def expand_repository(destination: Destination, path: str, *, relative: str, registry: str) -> str:
     """
-    Return the repository path at *destination* for the source repository *path* of *registry*.
+    Return the repository path at *destination* for the source repository *path*.
 
-    `{flat}` joins with `_`, `{relative}` is the path below the namespace it was found in; parts left empty fall away.
+    `{flat}` joins the path with `_`. `{relative}` is the path below the namespace where it was found. Empty parts are removed.
 
     Raises:
-        InvalidReferenceError: The result is no repository path.
+        InvalidReferenceError: The result is not a valid repository path.
     """
     parent, _, name = path.rpartition("/")
     fields = {"path": path, "name": name, "parent": parent, "flat": path.replace("/", "_"), "relative": relative, "registry": registry.replace(":", "_")}
@@ -47,30 +47,30 @@ def expand_repository(destination: Destination, path: str, *, relative: str, reg
     whole = "/".join(part for part in f"{destination.namespace}/{filled}".split("/") if part)
     if not is_repository_path(whole):
         raise InvalidReferenceError(
-            f"{path!r} would become {whole!r}, which is no repository path", hint="check `namespace` and `repository` of the destination"
+            f"{path!r} would become {whole!r}, which is not a valid repository path", hint="check `namespace` and `repository` of the destination"
         )
     return whole
 
 
 def expand_tag(destination: Destination, tag: str) -> str:
     """
-    Return the tag at *destination* for the source's *tag*.
+    Return the tag at *destination* for the source *tag*.
 
     Raises:
-        InvalidReferenceError: The result is no tag.
+        InvalidReferenceError: The result is not a valid tag.
     """
     filled = destination.tag.format(tag=tag)
     if not is_tag(filled):
-        raise InvalidReferenceError(f"the tag {tag!r} would become {filled!r}, which is no tag", hint="check `tag` of the destination")
+        raise InvalidReferenceError(f"the tag {tag!r} would become {filled!r}, which is not a valid tag", hint="check `tag` of the destination")
     return filled
 
 
 def _check(text: str, fields: tuple[str, ...]) -> None:
-    known = " ".join(f"{{{field}}}" for field in fields)
+    known = f"fields: {', '.join(f'{{{field}}}' for field in fields)}"
     try:
         parts = list(Formatter().parse(text))
     except ValueError as error:
-        raise ValueError(f"{text!r} is no template: a brace is not closed; it may hold {known}") from error
+        raise ValueError(f"invalid template {text!r}: unbalanced brace; {known}") from error
     for _, field, spec, conversion in parts:
         if field is not None and (field not in fields or spec or conversion):
-            raise ValueError(f"{{{field}}} is not known in a template; it may hold {known}")
+            raise ValueError(f"unknown template field {{{field}}}; {known}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imgsync.config.load import load_config
 from imgsync.config.schema_check import check_schema
-from imgsync.config.yaml_reader import read_documents
+from imgsync.config.yaml_reader import parse_documents
 from imgsync.convert.model import Conversion
 from imgsync.convert.writer import mirrors_text, registries_text
 from imgsync.errors import ConfigError, FileError
@@ -55,5 +55,5 @@ def _registries_faults(conversion: Conversion) -> list[FileError]:
     text = registries_text(conversion)
     if not text:
         return []
-    documents, faults = read_documents(text.encode(), file="registries.yaml")
+    documents, faults = parse_documents(text.encode(), file="registries.yaml")
     return faults + [fault for document in documents for fault in check_schema(document, "registries", secret=True)]

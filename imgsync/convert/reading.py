@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from typing import Any
 
-from imgsync.config.yaml_reader import Document, Path, path_text, read_documents
+from imgsync.config.yaml_reader import Document, Path, format_path, parse_documents
 from imgsync.convert.model import Remark
 from imgsync.errors import ConfigError, FileError
 
@@ -101,7 +101,7 @@ class Piece:
                 continue
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
-            self.notes.faults.append(self.document.fault(piece.path, "unknown key", hint=hint, at_key=True))
+            self.notes.faults.append(self.document.error(piece.path, "unknown key", hint=hint, at_key=True))
 
     def tell(self, table: Mapping[str, tuple[bool, str]]) -> None:
         """Remark on each key of *table* that is given and not false; an entry says whether it is lost, and what to know."""
@@ -120,17 +120,17 @@ class Piece:
 
     def fault(self, message: str, *, hint: str = "") -> None:
         """Note a fault: there is no converting this file."""
-        self.notes.faults.append(self.document.fault(self.path, message, hint=hint))
+        self.notes.faults.append(self.document.error(self.path, message, hint=hint))
 
     @property
     def line(self) -> int:
         """Return the line this stands at."""
-        return self.document.fault(self.path, "").line
+        return self.document.error(self.path, "").line
 
     def remark(self, message: str, *, hint: str = "", lost: bool, at_key: bool = False) -> None:
         """Remark on what stands here, or on its key."""
-        placed = self.document.fault(self.path, message, hint=hint, at_key=at_key)
-        self.notes.remarks.append(Remark(placed.file, placed.line, placed.column, path_text(self.path), message, hint, lost))
+        placed = self.document.error(self.path, message, hint=hint, at_key=at_key)
+        self.notes.remarks.append(Remark(placed.file, placed.line, placed.column, format_path(self.path), message, hint, lost))
 
 
 def read_peer(file: str, notes: Notes) -> Piece:
@@ -144,11 +144,11 @@ def read_peer(file: str, notes: Notes) -> Piece:
         data = File(file).read_bytes()
     except OSError as error:
         raise ConfigError((FileError(file, 1, 1, "", f"the file cannot be read: {error.strerror}"),)) from error
-    documents, faults = read_documents(_without_tabs(data), file=file)
+    documents, faults = parse_documents(_without_tabs(data), file=file)
     if len(documents) > 1 and not faults:
         faults.append(FileError(file, documents[1].places[()][0], 1, "", "the file holds several documents", "put each into a file of its own"))
     if not faults and not isinstance(documents[0].value, dict):
-        faults.append(documents[0].fault((), "a mapping is wanted here"))
+        faults.append(documents[0].error((), "a mapping is wanted here"))
     if faults:
         # The hint of an empty file would send people to our own format.
         raise ConfigError(tuple(replace(one, hint="") if one.message == "the file is empty" else one for one in faults))

@@ -45,8 +45,8 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
             "applying": dict(plan.applying),
             "seconds": plan.seconds,
             "imgsync": imgsync.__version__,
-            "declarations": {mirror.name: mirror.declaration for mirror in config.mirrors},
-            "whole": config.whole,
+            "declarations": {mirror.name: mirror.declaration_digest for mirror in config.mirrors},
+            "whole": config.is_complete,
             "uncompared": list(plan.uncompared),
         }
     )
@@ -101,10 +101,10 @@ def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) ->
     with name_damage("plan", name=name, hint=_AGAIN):
         made_for: dict[str, str] = decode_field(document, "declarations", dict[str, str])
         whole: bool = decode_field(document, "whole", bool)
-    declared = {mirror.name: mirror.declaration for mirror in config.mirrors}
+    declared = {mirror.name: mirror.declaration_digest for mirror in config.mirrors}
     gone = [mirror for mirror in made_for if mirror not in declared]
     changed = [mirror for mirror, digest in made_for.items() if mirror in declared and declared[mirror] != digest]
-    added = [mirror for mirror in declared if mirror not in made_for] if whole and config.whole else []
+    added = [mirror for mirror in declared if mirror not in made_for] if whole and config.is_complete else []
     differing = [f"{what}: {', '.join(names)}" for what, names in (("no longer declared", gone), ("changed", changed), ("added", added)) if names]
     if differing:
         raise UsageError(f"{name} was made for another configuration ({'; '.join(differing)})", hint=_AGAIN)

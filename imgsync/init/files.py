@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import imgsync
-from imgsync.config.schema_check import schema_text
+from imgsync.config.schema_check import read_schema
 from imgsync.oci.spec.reference import parse_repository
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -50,7 +50,7 @@ def new_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
     environment = _environment()
     paths = (*_ALWAYS, *(path for system in systems for path in CI[system]))
     filled = [NewFile(path, environment.get_template(_template(path)).render(words)) for path in paths]
-    return (*filled, *(NewFile(f"schema/{name}.schema.json", schema_text(name)) for name in _SCHEMAS))
+    return (*filled, *(NewFile(f"schema/{name}.schema.json", read_schema(name)) for name in _SCHEMAS))
 
 
 def _template(path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from imgsync.config.allowlist import allows, fixed_part
+from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Mirror
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import InvalidReferenceError
@@ -32,8 +32,8 @@ class DeclarationScope:
             return False
         if change.action is Action.DELETE:
             # Its repository may no longer be declared.
-            below = tuple(fixed_part(one) for one in self._mirror.destinations)
-            return allows(below, str(destination.repository)) and is_prunable(self._mirror, destination)
+            below = tuple(get_fixed_prefix(one) for one in self._mirror.destinations)
+            return is_allowed(below, str(destination.repository)) and is_prunable(self._mirror, destination)
         if change.action in COPIES and change.source_digest is None:
             return False
         return self._is_selectable(source) and destination in self._list_targets(source)

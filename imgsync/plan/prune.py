@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from imgsync.config.allowlist import allows, fixed_part
+from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Config, Mirror
 from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import InvalidReferenceError
@@ -51,7 +51,7 @@ def _add_deletions(result: MirrorPlan, changes: Collection[Change]) -> None:
 
 def _explain_uncertainty(config: Config, mirrors: Sequence[MirrorPlan]) -> str:
     """Return why the selection is uncertain, "" if it is certain."""
-    if not config.whole:
+    if not config.is_complete:
         return "only some of the mirrors are planned"
     if any(one.errors for one in mirrors):
         return "not everything could be planned"
@@ -104,8 +104,8 @@ def _find_owner(mirrors: Sequence[Mirror], source: Reference, destination: Refer
 
 
 def _is_writer(mirror: Mirror, source: Reference, destination: Reference) -> bool:
-    prefixes = tuple(fixed_part(one) for one in mirror.destinations)
-    return source.repository.registry == mirror.source.registry and allows(prefixes, str(destination.repository))
+    prefixes = tuple(get_fixed_prefix(one) for one in mirror.destinations)
+    return source.repository.registry == mirror.source.registry and is_allowed(prefixes, str(destination.repository))
 
 
 def is_prunable(mirror: Mirror, reference: Reference) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from imgsync.config.allowlist import allows
+from imgsync.config.allowlist import is_allowed
 from imgsync.config.model import SigningKey
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Repository, parse_reference
@@ -119,12 +119,12 @@ def _may_name(signers: Iterable[SigningKey], name: object, repository: Repositor
         claimed = parse_reference(str(name)).repository
     except InvalidReferenceError:
         return False
-    return claimed == repository or any(allows(signer.signed_as, str(claimed)) for signer in signers)
+    return claimed == repository or any(is_allowed(signer.signed_as, str(claimed)) for signer in signers)
 
 
 def _signers(keys: Iterable[SigningKey], signatures: Sequence[bytes], data: bytes) -> list[SigningKey]:
     """Return those of *keys* that one of *signatures* over *data* is by."""
-    found = [key for key in keys if any(key.public.verifies(signature, data) for signature in signatures)]
+    found = [key for key in keys if any(key.public.has_signed(signature, data) for signature in signatures)]
     if not found:
         raise _Refused("by another key, or of other bytes")
     return found

@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict
 
 from imgsync.concurrency.single_flight import SingleFlight
-from imgsync.config.allowlist import allows
+from imgsync.config.allowlist import is_allowed
 from imgsync.config.model import Mirror, RegistriesConfig, Requirements
 from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.images.image import ManifestCache
@@ -103,4 +103,4 @@ def _is_below(repository: Repository, prefix: str) -> bool:
     """Return whether the operator means *repository* by *prefix*; Docker Hub's `docker.io/nginx` is docker.io/library/nginx too."""
     path = str(repository)
     short = _DOCKER_HUB + path.removeprefix(_OFFICIAL) if path.startswith(_OFFICIAL) else path
-    return allows((prefix,), path) or allows((prefix,), short)
+    return is_allowed((prefix,), path) or is_allowed((prefix,), short)

@@ -128,12 +128,12 @@ class Registries:
 
     def make_lister(self, client: RegistryClient) -> Lister:
         """Return a lister of the registry of *client*, with the listing API that is declared or detected."""
-        settings = self.settings.of(client.registry)
+        settings = self.settings.for_registry(client.registry)
         return Lister(client, settings.listing, lambda url: self.make_api(client, url), api_url=settings.listing_url)
 
     def make_api(self, client: RegistryClient, url: str) -> Api:
         """Return the listing API of the registry of *client*, at its declared URL, else at *url*, else on the registry's host."""
-        declared = self.settings.of(client.registry).listing_url
+        declared = self.settings.for_registry(client.registry).listing_url
         at = (declared or url or client.transport.endpoint.url).rstrip("/")
         key = (client.registry, client.origin, at)
         if key not in self._apis:
@@ -153,7 +153,7 @@ class Registries:
         Raises:
             RegistryError: The registry refuses, or is of a kind without an API for it.
         """
-        settings = self.settings.of(client.registry)
+        settings = self.settings.for_registry(client.registry)
         if not settings.create_repositories:
             return False
         kind = find_kind_by_host(client.registry) if settings.listing == "auto" else settings.listing
@@ -190,7 +190,7 @@ class Registries:
         )
 
     def _make_endpoint(self, registry: str, origin: str) -> Endpoint:
-        settings = self.settings.of(registry)
+        settings = self.settings.for_registry(registry)
         self._on_secret(find_url_secrets(settings.proxy or ""))
         return Endpoint(
             registry=registry,
@@ -206,7 +206,7 @@ class Registries:
         )
 
     def _get_rate_limit(self, registry: str) -> RateLimit:
-        return self._rate_limits.setdefault(registry, RateLimit(registry, self.settings.of(registry).rate))
+        return self._rate_limits.setdefault(registry, RateLimit(registry, self.settings.for_registry(registry).rate))
 
     def _prepare_context(self, tls: Tls, registry: str) -> Callable[[], ssl.SSLContext]:
         if tls.enabled:

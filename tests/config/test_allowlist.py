@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from imgsync.config.load import allows
+from imgsync.config.load import is_allowed
 from tests.support.declarations import declared, faults_of
 
 HEAD = "version: 1\nmirrors:\n  - name: a\n"
@@ -21,7 +21,7 @@ GOOD = HEAD + "    source: registry.k8s.io/pause\n    destinations: [r.example.c
 )
 def test_allow_matches_whole_parts(prefixes, wanted, allowed):
     """An allowed prefix ends at a part's end."""
-    assert allows(prefixes, wanted) is allowed
+    assert is_allowed(prefixes, wanted) is allowed
 
 
 def test_allow_refuses_what_the_operator_did_not(tmp_path):

@@ -32,9 +32,9 @@ def test_credentials_of_empty_variables_are_none(tmp_path):
     nothing = load_registries(str(tmp_path / "registries.yaml"), {})
     both = load_registries(str(tmp_path / "registries.yaml"), {"WHO": "us", "PASS": "word"})
 
-    assert nothing.of("a.io").credentials is None
-    assert nothing.of("b.io").credentials.username == "me"
-    assert both.of("a.io").credentials.username == "us"
+    assert nothing.for_registry("a.io").credentials is None
+    assert nothing.for_registry("b.io").credentials.username == "me"
+    assert both.for_registry("a.io").credentials.username == "us"
 
 
 def test_variables_and_files_fill_in_credentials(tmp_path):
@@ -49,12 +49,12 @@ def test_variables_and_files_fill_in_credentials(tmp_path):
 
     trust = load_registries(str(path), {"WHO": "me"})
 
-    login = trust.of("a.io").credentials
+    login = trust.for_registry("a.io").credentials
     assert (login.username, login.password.reveal()) == ("me", "${x}-fall back")
-    assert trust.of("b.io").credentials.username == "robot$x"
-    assert trust.of("b.io").credentials.password.reveal() == "from file"
-    assert trust.of("b.io").rate == (200, 21600.0)
-    assert trust.of("c.io").tls.enabled
+    assert trust.for_registry("b.io").credentials.username == "robot$x"
+    assert trust.for_registry("b.io").credentials.password.reveal() == "from file"
+    assert trust.for_registry("b.io").rate == (200, 21600.0)
+    assert trust.for_registry("c.io").tls.enabled
 
 
 def test_unset_variables_are_faults_with_their_place(tmp_path):
@@ -62,7 +62,7 @@ def test_unset_variables_are_faults_with_their_place(tmp_path):
     text = "version: 1\nregistries:\n  a.io: {credentials: {username: me, password: '${PASWORD}'}}\n"
 
     assert trust_faults(tmp_path, text, {"PASSWORD": "x"}) == (
-        "registries.yaml:3:48: registries.a.io.credentials.password: PASWORD is not set in the environment (did you mean PASSWORD?)"
+        "registries.yaml:3:48: registries.a.io.credentials.password: the environment variable PASWORD is not set (did you mean PASSWORD?)"
     )
 
 
@@ -102,7 +102,7 @@ def test_login_in_an_address_is_refused_and_not_repeated(where, imgsync, write, 
 def test_a_registry_is_trusted_in_one_way(tmp_path):
     """Two entries of one registry in registries.yaml are a fault too, also when they are written differently."""
     text = "version: 1\nregistries:\n  r.io: {tls: true}\n  r.io: {tls: false}\n"
-    assert "'r.io' is given twice" in faults_of(tmp_path, mirror(), trust=text)[0]
+    assert "duplicate key 'r.io'" in faults_of(tmp_path, mirror(), trust=text)[0]
     text = "version: 1\nregistries:\n  R.io: {credentials: {username: u, password: p}}\n  r.io: {tls: false}\n"
     assert faults_of(tmp_path, mirror(), trust=text) != []
 
@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_is_a_fault(setting, name, tmp_path):
     faults = faults_of(tmp_path, mirror(), trust=f"version: 1\nregistries:\n  r.io: {{{setting.replace('NAME', json.dumps(name))}}}\n")
 
     assert len(faults) == 1
-    assert "there is no such file" in faults[0] or "the password file cannot be read" in faults[0]
+    assert "no such file" in faults[0] or "cannot read the password file" in faults[0]
 
 
 @pytest.mark.row("CFG-10", "GIT-03")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from imgsync.config import schema_check
-from imgsync.config.yaml_reader import read_documents
+from imgsync.config.yaml_reader import parse_documents
 from tests import switches
 from tests.support.canary import secrets_in
 from tests.support.declarations import declared, faults_of, mirror
@@ -29,7 +29,7 @@ def every_text(schema: dict[str, object], part: dict[str, object], *, within: st
     return sorted(set(found))
 
 
-SCHEMA = json.loads(schema_check.schema_text("mirror"))
+SCHEMA = json.loads(schema_check.read_schema("mirror"))
 
 
 TEXTS = every_text(SCHEMA, SCHEMA)
@@ -55,7 +55,7 @@ def test_no_text_of_mirrors_d_reads_the_environment(path, tmp_path):
     """`${CANARY}` in any field is a fault that shows it as it is written; its value appears nowhere."""
     faults = faults_of(tmp_path, json.dumps(put(path, "${CANARY}")), environ={"CANARY": "canary-SECRET"})
 
-    assert any("variables are not read in mirrors.d (put what varies, such as credentials, in registries.yaml)" in fault for fault in faults), faults
+    assert any("variables are not supported in mirrors.d (move what varies, such as credentials, to registries.yaml)" in fault for fault in faults), faults
     assert secrets_in(" ".join(faults)) == []
 
 
@@ -158,12 +158,12 @@ def test_a_schema_elsewhere_is_never_fetched(monkeypatch, tmp_path):
         faults = faults_of(tmp_path, json.dumps({"$schema": url, "$id": url, "$ref": url, "version": 1, "mirrors": [{"$ref": url}]}))
         assert sum("unknown setting" in fault for fault in faults) == 4
 
-        document = read_documents(b"version: 1\n", file="a.yaml")[0][0]
-        monkeypatch.setattr(schema_check, "schema_text", lambda _: json.dumps({"$ref": url}))
-        schema_check._validator.cache_clear()
+        document = parse_documents(b"version: 1\n", file="a.yaml")[0][0]
+        monkeypatch.setattr(schema_check, "read_schema", lambda _: json.dumps({"$ref": url}))
+        schema_check._load_validator.cache_clear()
         try:
             with pytest.raises(Exception, match="Unresolvable"):
                 schema_check.check_schema(document, "mirror")
         finally:
-            schema_check._validator.cache_clear()
+            schema_check._load_validator.cache_clear()
         assert elsewhere.seen == []

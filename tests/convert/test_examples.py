@@ -10,7 +10,7 @@ import pytest
 
 from imgsync.config.load import load_config
 from imgsync.config.schema_check import check_schema
-from imgsync.config.yaml_reader import read_documents
+from imgsync.config.yaml_reader import parse_documents
 from imgsync.convert.formats import convert_files
 from imgsync.convert.model import Options
 from imgsync.convert.writer import mirrors_text
@@ -64,7 +64,7 @@ def test_expected_trust_fits_its_schema(case):
     """What is written as registries.yaml is one."""
     file = EXAMPLES / f"{case}.registries.yaml"
     if file.exists():
-        documents, faults = read_documents(file.read_bytes(), file=file.name)
+        documents, faults = parse_documents(file.read_bytes(), file=file.name)
 
         assert faults == []
         assert check_schema(documents[0], "registries") == []

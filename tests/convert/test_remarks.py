@@ -126,7 +126,7 @@ WRONG = {
     "no expression": (REGSYNC + "    tags: {allow: ['(']}\n", ["peer.yml:6:20:", "invalid RE2 expression"]),
     "a name that is none": (REGSYNC.replace("source: alpine", "source: Alpine:x:y"), ["peer.yml:3:13: sync[0].source"]),
     "a newer version": (REGSYNC.replace("version: 1", "version: 2"), ["peer.yml:1:10: version"]),
-    "a key given twice": (REGSYNC + "    type: image\n", ["peer.yml:6:5: sync[0].type: 'type' is given twice"]),
+    "a key given twice": (REGSYNC + "    type: image\n", ["peer.yml:6:5: sync[0].type: duplicate key 'type'"]),
     "several documents": (REGSYNC + "---\na: b\n", ["several documents"]),
     "a list": ("- a\n", ["a mapping is wanted here"]),
     "nothing": ("", ["the file is empty"]),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from imgsync.config.allowlist import allows, fixed_part
+from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Destination, Mirror, Prune, Source
 from imgsync.config.templates import expand_repository
 from imgsync.filters.globs import compile_glob
@@ -64,7 +64,7 @@ def doomed(declared, known, selected=()) -> dict[str, str]:
 def may_have_written(mirror: Mirror, record: Record) -> bool:
     """Return whether *mirror* has the source and reaches the destination of *record*, suspended or not."""
     repository = record.destination.rpartition(":")[0]
-    return record.source.startswith(f"{mirror.source.registry}/") and any(allows((fixed_part(one),), repository) for one in mirror.destinations)
+    return record.source.startswith(f"{mirror.source.registry}/") and any(is_allowed((get_fixed_prefix(one),), repository) for one in mirror.destinations)
 
 
 @given(mirrors, records, st.sets(places, max_size=8))

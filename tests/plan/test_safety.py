@@ -7,9 +7,9 @@ import json
 import pytest
 
 _EMPTIED = {
-    "no mirror": ('{"version": 1, "mirrors": []}', 3, "no mirror is declared"),
+    "no mirror": ('{"version": 1, "mirrors": []}', 3, "no mirror declared"),
     "nothing": ("", 3, "the file is empty"),
-    "no folder": (None, 3, "the folder holds no *.yaml or *.yml file"),
+    "no folder": (None, 3, "no *.yaml or *.yml file in this folder"),
     "a wrong glob": ('tags: {"include": ["nothing*"]}', 1, "at_least"),
     "a wrong name": ('tags: {"names": ["3"]}', 1, "at_least"),
     "too much": ('tags: {"at_most": 1}', 1, "at_most"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.config.model import SigningIdentity, SigningKey
-from imgsync.config.public_keys import read_public_key
+from imgsync.config.public_keys import parse_public_key
 from imgsync.oci.spec.reference import Repository
 from imgsync.policy.cosign import Signed, bundle_problem, simple_problem
 from imgsync.policy.sigstore import identity_problem
@@ -26,7 +26,7 @@ NAME = "quay.io/company/app"
 
 
 def key_of(by: Signer, *signed_as: str) -> SigningKey:
-    return SigningKey(read_public_key(by.pem.encode()), signed_as)
+    return SigningKey(parse_public_key(by.pem.encode()), signed_as)
 
 
 PROD = key_of(signer())
@@ -58,8 +58,8 @@ def test_signature_that_cosign_made_counts():
     wanted = Signed(Repository("ghcr.io", "freedomofpress/dangerzone/v1"), digest)
     payload = payload_of(digest, str(wanted.repository))
 
-    assert simple_problem(payload, text, [SigningKey(read_public_key(pem))], wanted) == ""
-    assert simple_problem(payload + b"\n", text, [SigningKey(read_public_key(pem))], wanted) != ""
+    assert simple_problem(payload, text, [SigningKey(parse_public_key(pem))], wanted) == ""
+    assert simple_problem(payload + b"\n", text, [SigningKey(parse_public_key(pem))], wanted) != ""
 
 
 @pytest.mark.row("SIG-05")

@@ -188,7 +188,7 @@ def test_verifiers_are_libraries_of_a_least_version(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.metadata.version", lambda name: "4.1.9")
 
     (fault,) = read_registries(str(file), environ={})[1]
-    assert (fault.path, fault.message) == ("identities.ci", "identities are verified by sigstore 4.2 or newer, and 4.1.9 is installed")
+    assert (fault.path, fault.message) == ("identities.ci", "identities need sigstore 4.2 or newer; 4.1.9 is installed")
     assert fault.hint == "pip install 'imgsync-mirror[sigstore]'"
 
 

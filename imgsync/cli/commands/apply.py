@@ -68,4 +68,4 @@ def _read_plan(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Confi
     plan = decode_plan(document, name=path)
     check_compared(plan, name=path)
     planned = check_made_for(document, config, name=path)
-    return plan, config.part(lambda mirror: mirror.name in planned)
+    return plan, config.filter(lambda mirror: mirror.name in planned)

@@ -25,9 +25,9 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
     apply = parse_apply_options(output, options)
     from imgsync.cli.apply_run import run_apply
     from imgsync.cli.session import open_session
-    from imgsync.config.copy_config import copy_config
+    from imgsync.config.copy_config import build_copy_config
     from imgsync.config.load import load_registries
 
-    config = copy_config(source, destination, registries=load_registries(common.registries, os.environ), platforms=platform)
+    config = build_copy_config(source, destination, registries=load_registries(common.registries, os.environ), platforms=platform)
     with open_session(config.registries, common, read_only=False, grace_seconds=apply.grace_seconds) as session:
         return run_apply(session, config, apply)

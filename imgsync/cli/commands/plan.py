@@ -42,9 +42,9 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     unread: list[str] = []
     if options["changed_since"] is not None:
-        from imgsync.config.revision import changed_since
+        from imgsync.config.revision import select_changed_mirrors
 
-        config = changed_since(config, paths or (DEFAULT_PATH,), options["changed_since"], on_warning=unread.append)
+        config = select_changed_mirrors(config, paths or (DEFAULT_PATH,), options["changed_since"], on_warning=unread.append)
     explain = options["explain"]
     with open_session(config.registries, common, read_only=True) as session:
         for reason in unread:

@@ -9,7 +9,7 @@ import click
 @click.argument("name", type=click.Choice(["mirror", "registries"]), default="mirror")
 def command(name: str) -> int:
     """Print the JSON schema of mirrors.d files, or of registries.yaml."""
-    from imgsync.config.schema_check import schema_text
+    from imgsync.config.schema_check import read_schema
 
-    click.echo(schema_text(name), nl=False)
+    click.echo(read_schema(name), nl=False)
     return 0

@@ -42,21 +42,21 @@ def loaded(folder: Path, trust: dict, *documents: dict, environ: dict[str, str] 
         ({"signatures": {"keys": ["prd"]}}, "a.require.signatures.keys: registries.yaml has no key named 'prd' (did you mean 'prod'?)"),
         (
             {"signatures": {"keys": ["x"]}},
-            "a.require.signatures.keys: registries.yaml has no key named 'x' (there are: prod; only the operator of registries.yaml can add one)",
+            "a.require.signatures.keys: registries.yaml has no key named 'x' (defined: prod; the operator of registries.yaml can add one)",
         ),
         (
             {"signatures": {"identities": ["ci"]}},
-            "a.require.signatures.identities: registries.yaml has no identity named 'ci' (there are: none; only the operator of registries.yaml can add one)",
+            "a.require.signatures.identities: registries.yaml has no identity named 'ci' (defined: none; the operator of registries.yaml can add one)",
         ),
-        ({"signatures": {}}, "mirrors[0].require.signatures: nobody is named who has to have signed (name some: `keys: [NAME]`)"),
-        ({"signatures": {"keys": []}}, "mirrors[0].require.signatures.keys: the list is empty"),
+        ({"signatures": {}}, "mirrors[0].require.signatures: expected `keys` or `identities` (name the signers: `keys: [NAME]`)"),
+        ({"signatures": {"keys": []}}, "mirrors[0].require.signatures.keys: the list must not be empty"),
         ({"signatures": {"key": ["prod"]}}, "mirrors[0].require.signatures.key: unknown setting (did you mean 'keys'?)"),
         ({"signatures": {"keys": [signer().pem[:30]]}}, "registries.yaml has no key named"),
         ({"media_types": ["[a"]}, "mirrors[0].require.media_types[0]: '[a' has a '[' that is not closed"),
-        ({"max_size": "2 GB"}, "mirrors[0].require.max_size: '2 GB' does not fit"),
-        ({"max_size": 5}, "mirrors[0].require.max_size: 5 is a number"),
-        ({"artifacts": "sbom"}, "mirrors[0].require.artifacts: this is text, where a list is wanted"),
-        ("signed", "mirrors[0].require: this is text, where a mapping is wanted"),
+        ({"max_size": "2 GB"}, "mirrors[0].require.max_size: invalid size '2 GB'"),
+        ({"max_size": 5}, "mirrors[0].require.max_size: expected text, got the number 5"),
+        ({"artifacts": "sbom"}, "mirrors[0].require.artifacts: expected a list, got text"),
+        ("signed", "mirrors[0].require: expected a mapping, got text"),
     ],
 )
 def test_fault_of_a_demand_names_its_place_and_the_remedy(tmp_path, require, expected):
@@ -69,27 +69,27 @@ def test_fault_of_a_demand_names_its_place_and_the_remedy(tmp_path, require, exp
 @pytest.mark.parametrize(
     ("trust", "expected"),
     [
-        ({"keys": {"prod": {"file": "no-such.pub"}}}, "keys.prod.file: the key cannot be read: No such file or directory"),
-        ({"keys": {"prod": {}}}, "keys.prod: one of `file` and `pem` has to be given (name the file that cosign wrote: `{file: cosign.pub}`)"),
-        ({"keys": {"prod": {"file": "a", "pem": "b"}}}, "keys.prod: one of `file` and `pem` has to be given"),
-        ({"keys": {"prod": {"pem": "rubbish"}}}, "keys.prod.pem: this is no public key in PEM (a public key begins with -----BEGIN PUBLIC KEY-----)"),
-        ({"keys": {"prod": {"pem": signer().pem.replace("M", "%", 1)}}}, "keys.prod.pem: this is no public key in PEM"),
-        ({"keys": {"prod": {"pem": signer().private_pem}}}, "keys.prod.pem: this is a private key, which belongs to whoever signs"),
-        ({"keys": {"prod": {"pem": signer("x", "p384").pem}}}, "keys.prod.pem: ECDSA keys are verified over P-256 alone; this one is over secp384r1"),
-        ({"keys": {"prod": {"pem": signer("x", "rsa1024").pem}}}, "keys.prod.pem: an RSA key of 1024 bits proves nothing; 2048 is the least"),
-        ({"keys": {"prod": {"pem": "${COSIGN_KEY}"}}}, "keys.prod.pem: COSIGN_KEY is not set in the environment"),
+        ({"keys": {"prod": {"file": "no-such.pub"}}}, "keys.prod.file: cannot read the key: No such file or directory"),
+        ({"keys": {"prod": {}}}, "keys.prod: expected either `file` or `pem` (name the file that cosign wrote: `{file: cosign.pub}`)"),
+        ({"keys": {"prod": {"file": "a", "pem": "b"}}}, "keys.prod: expected either `file` or `pem`"),
+        ({"keys": {"prod": {"pem": "rubbish"}}}, "keys.prod.pem: not a public key in PEM (a public key begins with -----BEGIN PUBLIC KEY-----)"),
+        ({"keys": {"prod": {"pem": signer().pem.replace("M", "%", 1)}}}, "keys.prod.pem: not a public key in PEM"),
+        ({"keys": {"prod": {"pem": signer().private_pem}}}, "keys.prod.pem: this is a private key; only the signer may have it"),
+        ({"keys": {"prod": {"pem": signer("x", "p384").pem}}}, "keys.prod.pem: ECDSA keys must use P-256; this one uses secp384r1"),
+        ({"keys": {"prod": {"pem": signer("x", "rsa1024").pem}}}, "keys.prod.pem: RSA keys need at least 2048 bits; this one has 1024"),
+        ({"keys": {"prod": {"pem": "${COSIGN_KEY}"}}}, "keys.prod.pem: the environment variable COSIGN_KEY is not set"),
         (
             NAMED | {"require": {"quay.io": {"signatures": {"keys": ["prd"]}}}},
-            "require.quay.io.signatures.keys[0]: there is none named 'prd' in `keys` (did you mean",
+            "require.quay.io.signatures.keys[0]: unknown name 'prd' in `keys` (did you mean",
         ),
-        (NAMED | {"require": {"quay.io": {"signatures": {}}}}, "require.quay.io.signatures: nobody is named who has to have signed"),
+        (NAMED | {"require": {"quay.io": {"signatures": {}}}}, "require.quay.io.signatures: expected `keys` or `identities`"),
         (
             {"require": {"docker.io/x": {"max_size": "1GiB"}, "index.docker.io/x/": {"max_size": "2GiB"}}},
-            "require.index.docker.io/x/: docker.io/x is there twice (say it once)",
+            "require.index.docker.io/x/: duplicate prefix docker.io/x (keep one)",
         ),
         ({"require": {"Quay": {"max_size": "1GiB"}}}, "'Quay' is no registry name"),
-        ({"identities": {"ci": {"identity": "me", "issuer": "x"}}}, "identities.ci: trust_root must be given"),
-        ({"identities": {"ci": {"identity": "me", "issuer": "x", "trust_root": "none"}}}, "identities.ci.trust_root: the trust root cannot be read"),
+        ({"identities": {"ci": {"identity": "me", "issuer": "x"}}}, "identities.ci: missing required setting 'trust_root'"),
+        ({"identities": {"ci": {"identity": "me", "issuer": "x", "trust_root": "none"}}}, "identities.ci.trust_root: cannot read the trust root"),
     ],
 )
 def test_fault_of_a_signer_names_its_place_and_the_remedy(tmp_path, trust, expected):
@@ -109,7 +109,7 @@ def test_file_that_is_no_trust_root_is_a_fault(tmp_path, text):
 
     (fault,) = loaded(tmp_path, {"identities": {"ci": person}}, {"mirrors": [MIRROR]})
 
-    assert fault.startswith("identities.ci.trust_root: this is no trust root of sigstore")
+    assert fault.startswith("identities.ci.trust_root: not a sigstore trust root")
 
 
 def test_mirror_adds_to_the_defaults_and_show_tells_all(tmp_path):

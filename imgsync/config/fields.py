@@ -1,0 +1,106 @@
+"""Read the fields of `registries.yaml`: fill in variables, parse, collect errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from imgsync.config.yaml_reader import Document
+from imgsync.config.yaml_reader import Path as Parts
+from imgsync.errors import FileError, InvalidReferenceError
+from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.url import has_credentials, parse_url
+from imgsync.oci.spec.reference import parse_registry
+
+_VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
+
+
+class FieldReader:
+    """Reads fields of one document and collects the errors in `errors`."""
+
+    def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
+        """Read fields of *document*, with variables from *environ*."""
+        self.document = document
+        self._environ = environ
+        self.errors: list[FileError] = []
+
+    def add_error(self, path: Parts, message: str, hint: str = "", *, at_key: bool = False) -> None:
+        """Add an error about the part at *path*."""
+        self.errors.append(self.document.error(path, message, hint=hint, at_key=at_key))
+
+    def read_text(self, path: Parts, text: str | None) -> str | None:
+        """Return *text* with its variables filled in; None if one is unset, which is an error."""
+        if text is None:
+            return None
+        missing: list[str] = []
+
+        def fill(found: re.Match[str]) -> str:
+            if found.group(0) == "$${":
+                return "${"
+            name, default = found.group(1), found.group(3)
+            if name is None:
+                missing.append("")
+                return ""
+            value = self._environ.get(name, "")
+            if value or (found.group(2) is None and name in self._environ):
+                return value
+            if found.group(2) is None:
+                missing.append(name)
+            return default or ""
+
+        filled = _VARIABLE.sub(fill, text)
+        for name in missing:
+            self._add_unset_error(path, name)
+        return None if missing else filled
+
+    def read_url(self, path: Parts, text: str | None, *, may_have_login: bool = False) -> str | None:
+        """Return *text* with variables filled in, if it is a valid URL."""
+        url = self.read_text(path, text)
+        if url is None:
+            return None
+        try:
+            parse_url(url)
+        except httpx.InvalidURL:
+            self.add_error(path, "invalid URL", "such as https://host.internal:8443")
+            return None
+        if has_credentials(url) and not may_have_login:
+            self.add_error(path, "this URL must not contain a user or password", "use `credentials`")
+            return None
+        return url
+
+    def read_prefix(self, path: Parts, text: str, *, at_key: bool = False) -> str:
+        """Return the repository prefix *text* with its registry name normalized."""
+        host, slash, rest = text.rstrip("/").partition("/")
+        registry = self.parse_reference(path, partial(parse_registry, host), at_key=at_key)
+        return f"{registry}{slash}{rest}"
+
+    def parse_reference(self, path: Parts, parse: Callable[[], str], *, at_key: bool = False) -> str | None:
+        """Return the result of *parse*; None if it raises, which is an error."""
+        try:
+            return parse()
+        except InvalidReferenceError as error:
+            self.add_error(path, error.message, error.hint, at_key=at_key)
+            return None
+
+    def _add_unset_error(self, path: Parts, name: str) -> None:
+        if not name:
+            self.add_error(path, "'${' without a variable name", "write ${NAME}, ${NAME:-default}, or $${ for a literal '${'")
+            return
+        close = difflib.get_close_matches(name, list(self._environ), n=1, cutoff=0.8)
+        hint = f"did you mean {close[0]}?" if close else f"set it, or write ${{{name}:-default}}"
+        self.add_error(path, f"the environment variable {name} is not set", hint)
+
+
+def read_file(file: str, *, limit: int) -> bytes:
+    """
+    Read at most *limit* bytes of *file*.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: The name contains a null byte.
+    """
+    with Path(file).open("rb") as opened:
+        return opened.read(limit)
