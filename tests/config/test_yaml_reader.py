@@ -199,7 +199,7 @@ YAML_BOMBS = {
     "parts": ("[" + "x," * 300_000 + "x]", "the file has more than 50,000 values"),
     "documents": ("---\na\n" * 20_000, "the file has more than 1,000 documents"),
     "anchors": ("a: [" + "&a x," * 200_000 + "x]", "the file has more than 50,000 values"),
-    "long key": ("? " + "x" * 100_000 + "\n: 1\n", "missing required settings 'version'"),
+    "long key": ("? " + "x" * 100_000 + "\n: 1\n", "missing required setting 'version'"),
     "many faults": ("version: 1\nmirrors: [" + "{x: 1}," * 1500 + "]\n", "missing required settings"),
 }
 
