@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from imgsync.system.stdio import is_writable, redirect_to_null
+from imgsync.system.stdio import redirect_to_null
 from imgsync.text.redaction import Redaction
 
 _COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x": "red"}
@@ -45,14 +45,23 @@ def print_json(document: Any) -> None:
 def _write(text: str) -> None:
     """Write to stdout: a slow reader does not block the run, and a closed pipe is not an error."""
     try:
-        if "imgsync.concurrency.greenlets" not in sys.modules or is_writable(sys.stdout, len(text.encode(errors="replace"))):
-            _write_now(text)
+        if "imgsync.concurrency.greenlets" in sys.modules:
+            _write_without_blocking(text)
         else:
-            from imgsync.concurrency.native_thread import run_in_thread
-
-            run_in_thread(lambda: _write_now(text))
+            _write_now(text)
     except BrokenPipeError:
         redirect_to_null(sys.stdout)
+
+
+def _write_without_blocking(text: str) -> None:
+    """Write to stdout without blocking other greenlets."""
+    from imgsync.concurrency.native_thread import run_in_thread
+    from imgsync.concurrency.writable import is_writable
+
+    if is_writable(sys.stdout, len(text.encode(errors="replace"))):
+        _write_now(text)
+    else:
+        run_in_thread(lambda: _write_now(text))
 
 
 def _write_now(text: str) -> None:

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from imgsync.concurrency.greenlets import Event, spawn
 from imgsync.concurrency.native_thread import run_in_thread
-from imgsync.system.stdio import is_writable, redirect_to_null
+from imgsync.concurrency.writable import is_writable
+from imgsync.system.stdio import redirect_to_null
 
 _BUFFER_BYTES = 8 << 20
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -95,3 +97,28 @@ def test_reader_that_went_away_changes_nothing(pipe, many_tags, second_registry,
 
     assert process.returncode == 1
     many_tags(second_registry, 39)
+
+
+def test_full_pipe_is_not_writable_whatever_its_descriptor():
+    """Descriptors from 1,024 on, which `select` cannot see, count like any other."""
+    code = """
+import fcntl, os, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+from imgsync.__main__ import _patch
+_patch()
+from imgsync.concurrency.writable import is_writable
+reader, writer = os.pipe()
+high = fcntl.fcntl(writer, fcntl.F_DUPFD, 2000)
+stream = os.fdopen(high, "wb", buffering=0)
+print(is_writable(stream, 1))
+os.set_blocking(high, False)
+while stream.write(b"x" * 4096) is not None:
+    pass
+print(is_writable(stream, 1))
+os.close(reader)
+print(is_writable(stream, 1))
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stdout.split() == ["True", "False", "True"], done.stderr
