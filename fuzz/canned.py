@@ -19,7 +19,7 @@ from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.request import Request
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy
-from imgsync.oci.listing.api import Api, ApiSession
+from imgsync.oci.listing.json_api import ApiSession, JsonApi
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
 
@@ -103,9 +103,9 @@ class Canned:
         self._retry_policy = NoWaiting(attempts=2, interval_seconds=0)
         self.client = RegistryClient(self._transport(""), self._retry_policy)
 
-    def api(self, url: str) -> Api:
+    def api(self, url: str) -> JsonApi:
         """Return the registry's API at *url*; "" means the registry's own host."""
-        return Api(ApiSession(self._transport(url), urlsplit(self.client.transport.endpoint.url).hostname or "", lambda _: None), self._retry_policy)
+        return JsonApi(ApiSession(self._transport(url), urlsplit(self.client.transport.endpoint.url).hostname or "", lambda _: None), self._retry_policy)
 
     def _transport(self, url: str) -> Transport:
         endpoint = Endpoint(self.registry, self._origin, tls_context=_no_context, credentials=DeclaredCredentials(LOGIN), base_url=url)

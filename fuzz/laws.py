@@ -55,9 +55,9 @@ from imgsync.oci.listing.ghcr import URL as GITHUB
 from imgsync.oci.listing.ghcr import Ghcr
 from imgsync.oci.listing.gitlab import GitLab
 from imgsync.oci.listing.harbor import Harbor
-from imgsync.oci.listing.model import Dialect
+from imgsync.oci.listing.json_fields import parse_timestamp
+from imgsync.oci.listing.model import ListingApi
 from imgsync.oci.listing.quay import Quay
-from imgsync.oci.listing.rows import moment_of
 from imgsync.oci.listing.tag_names import list_tags_in_one_page
 from imgsync.oci.responses import read_body
 from imgsync.oci.spec.digest import compute_digest, is_digest
@@ -138,7 +138,7 @@ def headers(data: bytes) -> None:
     for line in lines[:20]:
         seconds = parse_retry_after(line, now=1.0)
         assert seconds is None or seconds >= 0
-        moment = moment_of(line)
+        moment = parse_timestamp(line)
         assert moment is None or moment.tzinfo is not None
     budget = PullLimit("r.corp.com")
     budget.update({"ratelimit-remaining": lines[0], "ratelimit-limit": lines[-1]}, before=None)
@@ -216,14 +216,14 @@ def listings(data: bytes) -> None:
     Names match the grammar, are sorted and unique, or there is an error. No login reaches an untrusted host.
     """
     first, _, text = data.partition(b"\n")
-    kinds = sorted(_DIALECTS)
+    kinds = sorted(_LISTING_APIS)
     words = first.decode("latin-1").split()
-    kind = words[0] if words and words[0] in _DIALECTS else kinds[len(first) % len(kinds)]
+    kind = words[0] if words and words[0] in _LISTING_APIS else kinds[len(first) % len(kinds)]
     canned = Canned(text, registry={"dockerhub": "docker.io", "ghcr": "ghcr.io"}.get(kind, "r.corp.com"))
-    dialect = _DIALECTS[kind](canned)
+    api = _LISTING_APIS[kind](canned)
     with contextlib.suppress(ImgsyncError):
         if "tags" in words:
-            found = dialect.tags("team/app")
+            found = api.tags("team/app")
             names = [tag.name for tag in found.tags]
             assert all(map(is_tag, names))
             assert names == sorted(set(names))
@@ -233,7 +233,7 @@ def listings(data: bytes) -> None:
             assert all(map(is_repository_path, found.children))
             assert all(warning.isprintable() for warning in found.warnings)
         else:
-            listed = dialect.repositories("team")
+            listed = api.repositories("team")
             paths = [one.path for one in listed.repositories]
             assert all(map(is_repository_path, paths))
             assert len(paths) == len(set(paths))
@@ -242,7 +242,7 @@ def listings(data: bytes) -> None:
         assert all(isinstance(tag, str) for tag in list_tags_in_one_page(canned.client, _REPOSITORY) or ())
 
 
-_DIALECTS: Mapping[str, Callable[[Canned], Dialect]] = {
+_LISTING_APIS: Mapping[str, Callable[[Canned], ListingApi]] = {
     "catalog": lambda canned: Catalog(canned.client),
     "dockerhub": lambda canned: DockerHub(canned.api(HUB)),
     "gcr": lambda canned: Gcr(canned.client),

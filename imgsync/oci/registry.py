@@ -7,11 +7,12 @@ Spec: distribution-spec 1.1.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from imgsync.errors import ContentMismatchError, NotFoundError, UnexpectedResponseError
 from imgsync.oci.auth.challenge import Challenge, parse_challenges
+from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.errors import Operation, make_status_error
 from imgsync.oci.limits.retry import RetryPolicy
@@ -84,6 +85,14 @@ class RegistryClient:
         """Return the operation *name* on *subject*, for errors."""
         return Operation(name, str(subject), self.origin)
 
+    def send(self, request: RegistryRequest) -> RegistryResponse:
+        """Send *request* and return the response, as `Transport.request`."""
+        return self.transport.request(request, retry_policy=self.retry_policy)
+
+    def stream(self, request: RegistryRequest) -> contextlib.AbstractContextManager[StreamedResponse]:
+        """Send *request* and give the response unread, as `Transport.stream`."""
+        return self.transport.stream(request, retry_policy=self.retry_policy)
+
     def fetch_challenge(self) -> Challenge | None:
         """
         Return the registry's challenge, None if it allows anonymous access.
@@ -95,7 +104,7 @@ class RegistryClient:
         """
         # Anonymous: the credentials are not checked here.
         request = RegistryRequest(self.make_operation("reach", self.registry), "GET", "/v2/", accept_statuses=frozenset({200, 401}), auth_headers={})
-        response = self.transport.request(request, retry_policy=self.retry_policy)
+        response = self.send(request)
         challenges = parse_challenges([response.headers.get("www-authenticate", "")]) if response.status == 401 else ()
         return next((one for one in challenges if one.scheme == "bearer"), next(iter(challenges), None))
 
@@ -111,14 +120,14 @@ class RegistryClient:
         Spec: "Checking if content exists in the registry" (end-3).
         """
         request = self._manifest_request("HEAD", reference, "resolve", accept_statuses={200, 404} | _NO_HEAD)
-        response = self.transport.request(request, retry_policy=self.retry_policy)
+        response = self.send(request)
         if response.status == 404 and self.origin == "destination":
             # A source is asked by GET too: what it lists mostly exists, and some registries say 404 to HEAD only.
             return None
         # Old registries omit the digest on HEAD (registry.redhat.io: regclient/regclient#363).
         digest = response.headers.get("docker-content-digest", "")
         if response.status == 200 and is_digest(digest):
-            return Resolved(digest, _media_type(response))
+            return Resolved(digest, _read_media_type(response))
         try:
             manifest = self.pull_manifest(reference)
         except NotFoundError:
@@ -137,10 +146,10 @@ class RegistryClient:
         Spec: "Pulling manifests" (end-3).
         """
         request = self._manifest_request("GET", reference, "pull manifest", accept_statuses={200}, limit=MANIFEST_LIMIT)
-        response = self.transport.request(request, retry_policy=self.retry_policy)
+        response = self.send(request)
         header = response.headers.get("docker-content-digest", "")
         claimed = header if is_digest(header) else ""
-        manifest = parse_manifest(response.body, content_type=_media_type(response) or "", algorithm=reference.digest or claimed or "sha256:")
+        manifest = parse_manifest(response.body, content_type=_read_media_type(response) or "", algorithm=reference.digest or claimed or "sha256:")
         for expected in (reference.digest, claimed):
             if expected and expected.partition(":")[0] == manifest.digest.partition(":")[0] and expected != manifest.digest:
                 raise ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=manifest.digest, origin=self.origin)
@@ -166,11 +175,9 @@ class RegistryClient:
         target: str | None = f"/v2/{repository.path}/referrers/{digest}"
         while target is not None:
             accept_statuses = {200} | _NO_REFERRERS | _MAYBE_NO_REFERRERS if not found else {200}
-            request = RegistryRequest(
-                operation, "GET", target, _scopes(repository, "pull"), frozenset(accept_statuses), {"Accept": OCI_INDEX}, limit_bytes=MANIFEST_LIMIT
-            )
-            response = self.transport.request(request, retry_policy=self.retry_policy)
-            if response.status != 200 or _media_type(response) != OCI_INDEX:
+            scopes, headers = make_scopes(repository.path, "pull"), {"Accept": OCI_INDEX}
+            response = self.send(RegistryRequest(operation, "GET", target, scopes, frozenset(accept_statuses), headers, limit_bytes=MANIFEST_LIMIT))
+            if response.status != 200 or _read_media_type(response) != OCI_INDEX:
                 if self.capabilities.has_referrers is None and response.status not in _MAYBE_NO_REFERRERS:
                     self.capabilities.learn_referrers(supported=False)
                 return None
@@ -198,12 +205,12 @@ class RegistryClient:
             self.make_operation("push manifest", reference),
             "PUT",
             f"/v2/{reference.repository.path}/manifests/{reference.name}",
-            scopes=_scopes(reference.repository, "pull,push"),
+            scopes=make_scopes(reference.repository.path, "pull,push"),
             accept_statuses=frozenset({200, 201, 202, 204}),
             headers={"Content-Type": manifest.media_type},
             body=manifest.raw,
         )
-        response = self.transport.request(request, retry_policy=self.retry_policy)
+        response = self.send(request)
         stored = response.headers.get("docker-content-digest", "")
         if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
             raise ContentMismatchError(f"push manifest {reference}", expected=manifest.digest, actual=stored, origin=self.origin)
@@ -217,8 +224,9 @@ class RegistryClient:
         found = self.resolve(reference)
         return found is not None and found.digest == manifest.digest
 
-    @contextlib.contextmanager
-    def open_blob(self, repository: Repository, descriptor: Descriptor, *, offset: int = 0, end: int | None = None) -> Iterator[StreamedResponse]:
+    def open_blob(
+        self, repository: Repository, blob: Descriptor, *, offset: int = 0, end: int | None = None
+    ) -> contextlib.AbstractContextManager[StreamedResponse]:
         """
         Give the blob's bytes from *offset* to before *end*.
 
@@ -229,33 +237,19 @@ class RegistryClient:
 
         Spec: "Pulling blobs" (end-2).
         """
-        part = bool(offset) or end is not None
-        request = RegistryRequest(
-            self.make_operation("pull blob", repository.with_digest(descriptor.digest)),
-            "GET",
-            f"/v2/{repository.path}/blobs/{descriptor.digest}",
-            scopes=_scopes(repository, "pull"),
-            accept_statuses=frozenset({200, 206, NO_SUCH_RANGE} if part else {200}),
-            headers={"Range": f"bytes={offset}-{'' if end is None else end - 1}"} if part else {},
-        )
-        with self.transport.stream(request, retry_policy=self.retry_policy) as response:
-            yield response
+        if not offset and end is None:
+            return self.stream(self._blob_request("GET", repository, blob, "pull blob"))
+        headers = {"Range": f"bytes={offset}-{'' if end is None else end - 1}"}
+        return self.stream(self._blob_request("GET", repository, blob, "pull blob", accept={200, 206, NO_SUCH_RANGE}, headers=headers))
 
-    def read_blob(self, repository: Repository, descriptor: Descriptor, *, limit_bytes: int) -> bytes:
+    def read_blob(self, repository: Repository, blob: Descriptor, *, limit_bytes: int) -> bytes:
         """
         Return a whole small blob, such as a config, without checking its digest.
 
         Raises:
             RegistryError: The blob is larger than *limit_bytes*, or cannot be pulled.
         """
-        request = RegistryRequest(
-            self.make_operation("pull blob", repository.with_digest(descriptor.digest)),
-            "GET",
-            f"/v2/{repository.path}/blobs/{descriptor.digest}",
-            scopes=_scopes(repository, "pull"),
-            limit_bytes=limit_bytes,
-        )
-        return self.transport.request(request, retry_policy=self.retry_policy).body
+        return self.send(self._blob_request("GET", repository, blob, "pull blob", limit_bytes=limit_bytes)).body
 
     def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
         """
@@ -263,14 +257,7 @@ class RegistryClient:
 
         Spec: "Checking if content exists in the registry" (end-2).
         """
-        request = RegistryRequest(
-            self.make_operation("check blob", repository.with_digest(blob.digest)),
-            "HEAD",
-            f"/v2/{repository.path}/blobs/{blob.digest}",
-            scopes=_scopes(repository, "pull"),
-            accept_statuses=frozenset({200, 404}),
-        )
-        response = self.transport.request(request, retry_policy=self.retry_policy)
+        response = self.send(self._blob_request("HEAD", repository, blob, "check blob", accept={200, 404}))
         return response.status == 200 and response.headers.get("content-length", str(blob.size_bytes)) == str(blob.size_bytes)
 
     def check_push(self, repository: Repository) -> None:
@@ -288,12 +275,12 @@ class RegistryClient:
             self.make_operation("push to", repository),
             "PATCH",
             f"/v2/{repository.path}/blobs/uploads/{_NO_UPLOAD}",
-            scopes=_scopes(repository, "pull,push"),
+            scopes=make_scopes(repository.path, "pull,push"),
             accept_statuses=frozenset({400, 404, 416}),
             headers={"Content-Type": "application/octet-stream", "Content-Range": "0-0"},
             body=b"",
         )
-        response = self.transport.request(request, retry_policy=self.retry_policy)
+        response = self.send(request)
         error = make_status_error(request.operation, response.status, headers=response.headers, body=response.body)
         if error.code == "DENIED":
             raise error
@@ -323,11 +310,9 @@ class RegistryClient:
         self._delete(reference, "delete the manifest", accept_statuses=_DELETED)
 
     def _delete(self, reference: Reference, name: str, *, accept_statuses: frozenset[int]) -> RegistryResponse:
-        path = f"/v2/{reference.repository.path}/manifests/{reference.name}"
-        request = RegistryRequest(
-            self.make_operation(name, reference), "DELETE", path, scopes=_scopes(reference.repository, "pull,push,delete"), accept_statuses=accept_statuses
-        )
-        return self.transport.request(request, retry_policy=self.retry_policy)
+        target = f"/v2/{reference.repository.path}/manifests/{reference.name}"
+        scopes = make_scopes(reference.repository.path, "pull,push,delete")
+        return self.send(RegistryRequest(self.make_operation(name, reference), "DELETE", target, scopes, accept_statuses))
 
     def get_page(self, operation: Operation, target: str, *, scopes: Iterable[str], limit_bytes: int) -> tuple[bytes, str | None]:
         """
@@ -339,15 +324,30 @@ class RegistryClient:
         Spec: "Listing Tags" (end-8b).
         """
         request = RegistryRequest(operation, "GET", target, scopes=tuple(scopes), limit_bytes=limit_bytes, headers={"Accept": "application/json"})
-        response = self.transport.request(request, retry_policy=self.retry_policy)
+        response = self.send(request)
         return response.body, find_next_page(response, operation)
+
+    def _blob_request(
+        self,
+        method: str,
+        repository: Repository,
+        blob: Descriptor,
+        name: str,
+        *,
+        accept: Iterable[int] = (200,),
+        headers: Mapping[str, str] | None = None,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+    ) -> RegistryRequest:
+        operation = self.make_operation(name, repository.with_digest(blob.digest))
+        target, scopes = f"/v2/{repository.path}/blobs/{blob.digest}", make_scopes(repository.path, "pull")
+        return RegistryRequest(operation, method, target, scopes, frozenset(accept), headers or {}, limit_bytes=limit_bytes)
 
     def _manifest_request(self, method: str, reference: Reference, name: str, *, accept_statuses: set[int], limit: int = 0) -> RegistryRequest:
         return RegistryRequest(
             self.make_operation(name, reference),
             method,
             f"/v2/{reference.repository.path}/manifests/{reference.name}",
-            scopes=repository_scopes(reference.repository, self.read_actions),
+            scopes=make_scopes(reference.repository.path, self.read_actions),
             accept_statuses=frozenset(accept_statuses),
             headers={"Accept": ACCEPT},
             limit_bytes=limit or DEFAULT_LIMIT_BYTES,
@@ -355,14 +355,5 @@ class RegistryClient:
         )
 
 
-def repository_scopes(repository: Repository, actions: str, *, mount_from: str = "") -> tuple[str, ...]:
-    """Return the token scopes for *actions*, and for a pull from *mount_from*."""
-    return (*_scopes(repository, actions), *((f"repository:{mount_from}:pull",) if mount_from and mount_from != repository.path else ()))
-
-
-def _scopes(repository: Repository, actions: str) -> tuple[str, ...]:
-    return (f"repository:{repository.path}:{actions}",)
-
-
-def _media_type(response: RegistryResponse) -> str | None:
+def _read_media_type(response: RegistryResponse) -> str | None:
     return response.headers.get("content-type", "").partition(";")[0].strip() or None

@@ -21,10 +21,11 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
+from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.errors import Operation
 from imgsync.oci.http.url import has_credentials, origin_of, parse_url
 from imgsync.oci.messages import RegistryRequest, RegistryResponse, StreamedResponse
-from imgsync.oci.registry import RegistryClient, repository_scopes
+from imgsync.oci.registry import RegistryClient
 from imgsync.oci.responses import resolve_url
 from imgsync.oci.spec.manifest import Descriptor
 from imgsync.oci.spec.reference import Repository
@@ -104,7 +105,7 @@ class UploadSession:
             self._operation,
             method,
             url,
-            scopes=repository_scopes(self.repository, "pull,push"),
+            scopes=make_scopes(self.repository.path, "pull,push"),
             accept_statuses=frozenset(accept_statuses),
             headers={"Content-Type": "application/octet-stream", **(headers or {})},
             body=body,
@@ -112,7 +113,7 @@ class UploadSession:
             expect_continue=body is not None and (method == "PATCH" or length >= _EXPECT_CONTINUE_BYTES),
             closes_upload=method == "PUT",
         )
-        with self.client.transport.stream(request, retry_policy=self.client.retry_policy) as response:
+        with self.client.stream(request) as response:
             return response
 
     @contextlib.contextmanager
@@ -133,10 +134,10 @@ class UploadSession:
             self.client.make_operation("cancel upload", self.repository.with_digest(self.descriptor.digest)),
             "DELETE",
             self.location,
-            scopes=repository_scopes(self.repository, "pull,push"),
+            scopes=make_scopes(self.repository.path, "pull,push"),
             accept_statuses=frozenset(range(200, 600)),
         )
-        with contextlib.suppress(RegistryError), self.client.transport.stream(request, retry_policy=self.client.retry_policy):
+        with contextlib.suppress(RegistryError), self.client.stream(request):
             return
 
 
@@ -175,10 +176,10 @@ def _open_session(client: RegistryClient, repository: Repository, descriptor: De
         client.make_operation("begin upload of blob", repository.with_digest(descriptor.digest)),
         "POST",
         f"/v2/{repository.path}/blobs/uploads/{query}",
-        scopes=repository_scopes(repository, "pull,push", mount_from=mount_from),
+        scopes=make_scopes(repository.path, "pull,push", mount_from=mount_from),
         accept_statuses=frozenset({201, 202} if query else {202}),
     )
-    return client.transport.request(request, retry_policy=client.retry_policy)
+    return client.send(request)
 
 
 def _resolve_location(client: RegistryClient, operation: Operation, header: str, *, base: str, status: int) -> str:

@@ -56,7 +56,7 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
             errors.append(PlanError(mirror.name, whole, error.message, error.hint, later=later))
             continue
         if lister.kind == "auto" or not listed.repositories:
-            notes.append(f"listed repositories of {whole} through {listed.dialect}{'' if listed.repositories else ': none found'}")
+            notes.append(f"listed repositories of {whole} through {listed.kind}{'' if listed.repositories else ': none found'}")
         warnings += listed.warnings
         below = {
             one.path: SourceRepository(Repository(mirror.source.registry, one.path), strip_namespace(one.path, namespace), one.tags)

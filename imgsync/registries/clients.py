@@ -22,7 +22,7 @@ from imgsync.oci.http.url import find_url_secrets
 from imgsync.oci.limits.pull_limit import PullQuota
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryDetails, RetryPolicy
-from imgsync.oci.listing.api import Api, ApiSession
+from imgsync.oci.listing.json_api import ApiSession, JsonApi
 from imgsync.oci.listing.lister import Lister, find_kind_by_host
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
@@ -88,7 +88,7 @@ class Registries:
 
     def close(self) -> None:
         """Close every idle connection."""
-        for transport in (*self._transports.values(), *(access.transport for access in self._apis.values())):
+        for transport in (*self._transports.values(), *(session.transport for session in self._apis.values())):
             transport.close()
 
     @property
@@ -99,7 +99,7 @@ class Registries:
     def count_requests(self, origin: str) -> dict[str, Counter[str]]:
         """Return the requests sent as *origin*, by method, for each registry and each API URL."""
         registries = {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}
-        return registries | {url: access.transport.requests for (_, side, url), access in self._apis.items() if side == origin}
+        return registries | {url: session.transport.requests for (_, side, url), session in self._apis.items() if side == origin}
 
     def get_pull_quota(self, registry: str) -> PullQuota | None:
         """Return the pulls left at *registry*; None if it has no limit, or was not asked yet."""
@@ -131,7 +131,7 @@ class Registries:
         settings = self.settings.for_registry(client.registry)
         return Lister(client, settings.listing, lambda url: self.make_api(client, url), api_url=settings.listing_url)
 
-    def make_api(self, client: RegistryClient, url: str) -> Api:
+    def make_api(self, client: RegistryClient, url: str) -> JsonApi:
         """Return the listing API of the registry of *client*, at its declared URL, else at *url*, else on the registry's host."""
         declared = self.settings.for_registry(client.registry).listing_url
         at = (declared or url or client.transport.endpoint.url).rstrip("/")
@@ -144,7 +144,7 @@ class Registries:
             is_same_host = urlsplit(at).netloc == urlsplit(own.url).netloc
             rate_limit = self._get_rate_limit(client.registry) if is_same_host else RateLimit(client.registry, None)
             self._apis[key] = ApiSession(self._make_transport(endpoint, rate_limit), host, self._on_secret, named=declared is not None)
-        return Api(self._apis[key], client.retry_policy)
+        return JsonApi(self._apis[key], client.retry_policy)
 
     def create_repository(self, client: RegistryClient, path: str) -> bool:
         """

@@ -8,9 +8,9 @@ import json
 import pytest
 
 from tests import switches
-from tests.support.dialects import EcrApi
 from tests.support.faults import FaultProxy
 from tests.support.images import OCI, image, index, plain_client, pull_raw, push
+from tests.support.listing_apis import EcrApi
 from tests.support.outcomes import errors_by_repository, only_error
 from tests.support.wire import plain_answer
 from tests.support.witness import assert_served

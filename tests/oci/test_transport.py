@@ -217,7 +217,7 @@ def test_null_tags_are_an_empty_list_and_what_is_no_tag_is_left_out(registry, na
     ran = imgsync("plan", "-o", "json")
 
     assert ran.json["summary"]["create"] == 1
-    assert "left out: a/b, sha256:00" in ran.events("listing.incomplete")[0]["reason"]
+    assert "skipped: a/b, sha256:00" in ran.events("listing.incomplete")[0]["reason"]
 
 
 @pytest.mark.row("NET-16")

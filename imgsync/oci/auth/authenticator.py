@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from imgsync.errors import AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
 from imgsync.oci.auth.challenge import Challenge, parse_challenges
+from imgsync.oci.auth.scopes import find_repository
 from imgsync.oci.auth.token import Token, make_refresh_form, make_token_url, parse_token
 from imgsync.oci.auth.trusted_hosts import is_trusted_host
 from imgsync.oci.endpoint import Credentials, Endpoint
@@ -104,7 +105,7 @@ class Authenticator:
     def explain(self, error: RegistryError, scopes: Iterable[str]) -> RegistryError:
         """Return *error* with a hint about the credentials that were used or searched for."""
         try:
-            found = self._endpoint.credentials.find(_repository_of(scopes))
+            found = self._endpoint.credentials.find(find_repository(scopes))
         except CredentialsError as failure:
             error.hint = f"{failure.message}; {failure.hint}" if failure.hint else failure.message
             return error
@@ -124,7 +125,7 @@ class Authenticator:
 
     def _find_login(self, scopes: Sequence[str], *, operation: Operation, renew: bool = False) -> Credentials | None:
         try:
-            login = self._endpoint.credentials.find(_repository_of(scopes), renew=renew)
+            login = self._endpoint.credentials.find(find_repository(scopes), renew=renew)
         except CredentialsError as error:
             raise operation.make_error(AuthenticationError, error.message, hint=error.hint) from error
         if login is not None:
@@ -204,12 +205,6 @@ class Authenticator:
             f"the registry's token server is at {host}, which is neither its own host nor its site",
             hint=f"if you trust it, set registries: {{{self._endpoint.registry}: {{token_server: {scheme}://{urlsplit(realm).netloc}}}}}",
         )
-
-
-def _repository_of(scopes: Iterable[str]) -> str:
-    """Return the repository of the first scope, "" if it has none."""
-    kind, _, rest = next(iter(scopes), "").partition(":")
-    return rest.rpartition(":")[0] if kind == "repository" else ""
 
 
 def _format_basic(login: Credentials) -> str:

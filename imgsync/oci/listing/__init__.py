@@ -1,1 +1,1 @@
-"""What a registry holds: one module per dialect, each yielding repositories, and tags with what the listing knows of them."""
+"""List repositories and tags, with one module per registry API."""

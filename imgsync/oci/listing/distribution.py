@@ -1,7 +1,7 @@
 """
-The tags of one repository, and below Google's registries all that one answer knows: digests, sizes, dates, children.
+List the tags of one repository by `tags/list`.
 
-Spec: distribution-spec 1.1 "Listing Tags" (end-8); registry-facts: Google's `tags/list` extension.
+Google's registries extend the response with digests, sizes, dates and child repositories. Spec: distribution-spec 1.1 "Listing Tags" (end-8).
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from imgsync.oci.auth.scopes import make_scopes
+from imgsync.oci.listing.collectors import NameCollector
 from imgsync.oci.listing.model import ListedTag, TagListing
-from imgsync.oci.listing.page import Names, pages
+from imgsync.oci.listing.page import read_pages
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag
@@ -20,48 +22,51 @@ from imgsync.text.units import parse_integer
 
 def list_tags(client: RegistryClient, path: str, *, page_size: int | None = None) -> TagListing:
     """
-    Return the tags of the repository at *path*; `tags: null` is an empty list, what is no tag is left out with a warning.
+    Return the tags of a repository; skip invalid names with a warning.
 
-    *page_size* asks for so many a page, None for as many as the registry likes. An empty *path* asks for the
-    registry's own `tags/list`, which only Google's registries have.
+    Args:
+        client: The registry.
+        path: The repository's path; "" for the root of Google's registries.
+        page_size: How many tags to request at once, None for the registry's default.
 
     Raises:
-        RegistryError: The listing fails, on whichever page.
+        RegistryError: A page of the listing fails.
     """
     operation = client.make_operation("list tags of", f"{client.registry}/{path}" if path else client.registry)
     target = (f"/v2/{path}/tags/list" if path else "/v2/tags/list") + (f"?n={page_size}" if page_size else "")
-    names = Names(operation, is_tag)
+    # Nexus lists null (containers/skopeo#2409), Artifactory lists digests (containers/skopeo#2346).
+    names = NameCollector(operation, is_tag)
     facts: dict[str, ListedTag] = {}
-    children = Names(operation, is_repository_path)
+    children = NameCollector(operation, is_repository_path)
     google = False
-    for page in pages(client, names, target, scopes=(f"repository:{path}:pull",) if path else (), field="tags"):
+    for page in read_pages(client, names, target, scopes=make_scopes(path, "pull") if path else (), field="tags"):
         google = google or bool(page.get("manifest")) or bool(page.get("child"))
-        children.add(_texts(page.get("child")))
-        facts.update((tag, fact) for tag, fact in _google_facts(page.get("manifest")).items() if tag in names.good)
+        children.add(_keep_texts(page.get("child")))
+        facts.update((tag, fact) for tag, fact in _read_google_tags(page.get("manifest")).items() if tag in names.valid)
     return TagListing(
-        tags=tuple(facts.get(name, ListedTag(name)) for name in sorted(names.good)),
-        children=tuple(children.good),
-        with_digests=google and all(name in facts for name in names.good),
-        warnings=names.warnings("no tags"),
+        tags=tuple(facts.get(name, ListedTag(name)) for name in sorted(names.valid)),
+        children=tuple(children.valid),
+        with_digests=google and all(name in facts for name in names.valid),
+        warnings=names.make_warnings("tags"),
     )
 
 
-def _google_facts(manifests: object) -> dict[str, ListedTag]:
+def _read_google_tags(manifests: object) -> dict[str, ListedTag]:
     if not isinstance(manifests, dict):
         return {}
     found: dict[str, ListedTag] = {}
     for digest, entry in manifests.items():
         if not is_digest(str(digest)) or not isinstance(entry, dict):
             continue
-        for tag in _texts(entry.get("tag")):
-            found[tag] = _listed(tag, str(digest), entry)
+        for tag in _keep_texts(entry.get("tag")):
+            found[tag] = _make_tag(tag, str(digest), entry)
     return found
 
 
-def _listed(tag: str, digest: str, entry: dict[str, Any]) -> ListedTag:
-    # Artifact Registry fills what it does not know with "0".
-    size = _number(entry.get("imageSizeBytes"))
-    moment = _number(entry.get("timeCreatedMs")) or _number(entry.get("timeUploadedMs"))
+def _make_tag(tag: str, digest: str, entry: dict[str, Any]) -> ListedTag:
+    # Artifact Registry writes "0" for unknown values: marekaf/gcr-lifecycle-policy#6.
+    size = _parse_number(entry.get("imageSizeBytes"))
+    moment = _parse_number(entry.get("timeCreatedMs")) or _parse_number(entry.get("timeUploadedMs"))
     media_type = entry.get("mediaType")
     return ListedTag(
         name=tag,
@@ -72,12 +77,12 @@ def _listed(tag: str, digest: str, entry: dict[str, Any]) -> ListedTag:
     )
 
 
-def _number(value: object) -> int:
-    """Return a count given as a number or as text; 0 when it is neither."""
+def _parse_number(value: object) -> int:
+    """Return a count from a number or text, else 0."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     return (parse_integer(value) or 0) if isinstance(value, str) else 0
 
 
-def _texts(value: object) -> Iterable[str]:
+def _keep_texts(value: object) -> Iterable[str]:
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

@@ -1,7 +1,7 @@
 """
-Amazon ECR: repositories of an account, images with digests, sizes and dates.
+List Amazon ECR: repositories of an account, tags with digests, sizes and dates.
 
-Spec: registry-facts: "ECR and ECR Public". ECR Public lists repositories to their owner alone.
+ECR Public lists repositories only to their owner, so it is not listed here. Spec: botocore's service model of ECR.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from typing import Any
 from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.auth.aws import Aws
 from imgsync.oci.errors import Operation
+from imgsync.oci.listing.collectors import RepositoryCollector, TagCollector
 from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
-from imgsync.oci.listing.rows import RepositoryRows, TagRows
 
 _PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Ecr:
-    """What AWS tells of one account's ECR."""
+    """The ECR API of one account."""
 
     aws: Aws
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """Return every repository of the account."""
         operation = Operation("list repositories of", f"{self.aws.registry}/{namespace}".rstrip("/"), self.aws.origin)
-        found = RepositoryRows(operation)
-        for page in self._pages(operation, "describe_repositories"):
+        found = RepositoryCollector(operation)
+        for page in self._read_pages(operation, "describe_repositories"):
             found.add(str(row.get("repositoryName", "")) for row in page.get("repositories", ()))
-        return found.listing("ecr")
+        return found.make_listing("ecr")
 
     def tags(self, path: str) -> TagListing:
-        """Return the tags of *path*; an image archived, which cannot be pulled, is left out with a warning."""
+        """Return the tags of *path*; skip archived images, which cannot be pulled."""
         operation = Operation("list tags of", f"{self.aws.registry}/{path}", self.aws.origin)
-        found = TagRows(operation)
+        found = TagCollector(operation)
         archived: list[str] = []
-        for page in self._pages(operation, "describe_images", repositoryName=path, filter={"tagStatus": "TAGGED"}):
+        for page in self._read_pages(operation, "describe_images", repositoryName=path, filter={"tagStatus": "TAGGED"}):
             for image in page.get("imageDetails", ()):
                 names = [str(tag) for tag in image.get("imageTags", ())]
                 if image.get("imageStatus", "ACTIVE") != "ACTIVE":
@@ -50,10 +50,10 @@ class Ecr:
                             name, image.get("imageDigest"), image.get("imageSizeInBytes"), image.get("imagePushedAt"), image.get("imageManifestMediaType")
                         )
                     )
-        warnings = [f"{operation.reference} has {len(archived)} archived tags, which cannot be pulled; left out: {', '.join(archived[:3])}"] if archived else []
-        return found.listing(warnings=warnings)
+        warnings = [f"{operation.reference} has {len(archived)} archived tags, which cannot be pulled; skipped: {', '.join(archived[:3])}"] if archived else []
+        return found.make_listing(warnings=warnings)
 
-    def _pages(self, operation: Operation, call: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    def _read_pages(self, operation: Operation, call: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         seen: set[str] = set()
         more: dict[str, Any] = {}
         while True:

@@ -1,7 +1,8 @@
 """
-Google's `tags/list` extension: each node names its children, and holds its own tags with digests, sizes and dates.
+List Google's registries by their `tags/list` extension.
 
-Spec: registry-facts: "Google's `tags/list` extension"; a node can be a repository and a folder at once.
+Each node lists its child nodes, and its own tags with digests, sizes and dates. A node can be a repository and a folder at once. Spec: `google.Tags` in
+google/go-containerregistry.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from imgsync.oci.listing.model import ListedRepository, RepositoryListing, TagLi
 from imgsync.oci.registry import RegistryClient
 
 _NODE_LIMIT = 100_000
-# Asked for fewer, Artifact Registry gives fewer, and no `Link` to the rest.
+# With less, Artifact Registry truncates the list without a `Link`: google/go-containerregistry#1643.
 _PAGE_SIZE = 10_000
 
 
@@ -26,7 +27,7 @@ class Gcr:
     client: RegistryClient
 
     def repositories(self, namespace: str) -> RepositoryListing:
-        """Return every repository below *namespace* that has tags, with them: one request per node."""
+        """Return every repository below *namespace* with its tags; one request per node."""
         waiting = deque([namespace])
         seen = {namespace}
         found: list[ListedRepository] = []
@@ -44,5 +45,5 @@ class Gcr:
         return RepositoryListing("gcr", tuple(found))
 
     def tags(self, path: str) -> TagListing:
-        """Return the tags of one node, and its children."""
+        """Return the tags and the children of one node."""
         return list_tags(self.client, path, page_size=_PAGE_SIZE)

@@ -1,7 +1,8 @@
 """
-GitLab: the repositories of a group or a project. Its tag lists hold no digests, so tags come from `tags/list`.
+List GitLab: the repositories of a group or a project.
 
-Spec: registry-facts: "GitLab" (`/api/v4`). A password that is a personal, group or project access token is one for the API too.
+GitLab's tag lists have no digests, so tags come from `tags/list`. A personal, group or project access token is valid for the API too. Spec:
+docs.gitlab.com/api/container_registry.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from urllib.parse import quote
 
 from imgsync.errors import NotFoundError, UnexpectedResponseError
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.api import Api, Page, rows, text_of
+from imgsync.oci.listing.collectors import RepositoryCollector
 from imgsync.oci.listing.distribution import list_tags
+from imgsync.oci.listing.json_api import ApiPage, JsonApi
+from imgsync.oci.listing.json_fields import read_rows, read_text
 from imgsync.oci.listing.model import RepositoryListing, TagListing
-from imgsync.oci.listing.rows import RepositoryRows
 from imgsync.oci.registry import RegistryClient
 from imgsync.text.units import parse_integer
 
@@ -25,37 +27,37 @@ _JOB_USER = "gitlab-ci-token"
 
 @dataclass(frozen=True, slots=True)
 class GitLab:
-    """GitLab's own API."""
+    """GitLab's API."""
 
-    api: Api
+    api: JsonApi
     client: RegistryClient
 
     def repositories(self, namespace: str) -> RepositoryListing:
-        """Return the repositories of *namespace*: a group with all below it, or a project."""
+        """Return the repositories of a group and its subgroups, or of a project."""
         operation = self.api.make_operation("list repositories of", namespace)
         if not namespace:
-            raise operation.make_error(UnexpectedResponseError, "GitLab lists by group or project", hint="name one: `source: {namespaces: [...]}`")
+            raise operation.make_error(UnexpectedResponseError, "GitLab lists repositories by group or project", hint="name one: `source: {namespaces: [...]}`")
         whole = quote(namespace, safe="")
-        found = RepositoryRows(operation)
+        found = RepositoryCollector(operation)
         try:
-            pages = list(self._pages(operation, f"/api/v4/groups/{whole}/registry/repositories"))
+            pages = list(self._read_pages(operation, f"/api/v4/groups/{whole}/registry/repositories"))
         except NotFoundError:
-            pages = list(self._pages(operation, f"/api/v4/projects/{whole}/registry/repositories"))
+            pages = list(self._read_pages(operation, f"/api/v4/projects/{whole}/registry/repositories"))
         for page in pages:
-            found.add(text_of(row, "path") for row in rows(page, None, operation))
-        return found.listing("gitlab")
+            found.add(read_text(row, "path") for row in read_rows(page.document, None, operation))
+        return found.make_listing("gitlab")
 
     def tags(self, path: str) -> TagListing:
-        """Return the tags by `tags/list`: the API would want a request for each to tell its digest."""
+        """Return the tags by `tags/list`; the API needs a request per tag for digests."""
         return list_tags(self.client, path)
 
-    def _pages(self, operation: Operation, target: str) -> Iterator[Page]:
-        login = self.api.login(operation)
+    def _read_pages(self, operation: Operation, target: str) -> Iterator[ApiPage]:
+        login = self.api.find_login(operation)
         auth_headers = {} if login is None else {"JOB-TOKEN" if login.username == _JOB_USER else "PRIVATE-TOKEN": login.password}
         whole = f"{target}?per_page={_PAGE_SIZE}&page="
 
-        def after(page: Page) -> str | None:
+        def find_next(page: ApiPage) -> str | None:
             number = parse_integer(page.headers.get("x-next-page", ""))
             return None if number is None else f"{whole}{number}"
 
-        return self.api.pages(operation, f"{whole}1", after, auth_headers=auth_headers)
+        return self.api.read_pages(operation, f"{whole}1", find_next, auth_headers=auth_headers)

@@ -1,4 +1,4 @@
-"""Which dialect lists a registry: the one that is declared, else the one its host is known for, else what it answers."""
+"""Choose the API that lists a registry: declared, known by host, or detected."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from imgsync.errors import (
     UnreachableError,
 )
 from imgsync.oci.auth.aws import PUBLIC_ECR, is_ecr
-from imgsync.oci.listing.api import OpenApi
 from imgsync.oci.listing.distribution import list_tags
-from imgsync.oci.listing.model import Dialect, RepositoryListing, TagListing
+from imgsync.oci.listing.json_api import ApiOpener
+from imgsync.oci.listing.model import ListingApi, RepositoryListing, TagListing
 from imgsync.oci.registry import RegistryClient
 
 KINDS = ("auto", "catalog", "gcr", "dockerhub", "quay", "harbor", "gitlab", "ghcr", "ecr")
 _KNOWN_HOSTS = {"docker.io": "dockerhub", "quay.io": "quay", "ghcr.io": "ghcr", "registry.gitlab.com": "gitlab"}
 _GOOGLE_HOSTS = ("gcr.io", "k8s.gcr.io", "registry.k8s.io")
 _GOOGLE_SUFFIXES = (".gcr.io", ".pkg.dev")
-# By which service a registry asks for tokens.
+# The service in the registry's challenge.
 _KNOWN_SERVICES = {"harbor-registry": "harbor", "container_registry": "gitlab"}
 _REFUSALS = (AccessDeniedError, AuthenticationError, NotFoundError, RejectedError, UnexpectedResponseError)
-_REMEDY = "this registry does not list its repositories to us; name them: `source: {repositories: [...]}`"
+_REMEDY = "this registry does not list its repositories; name them: `source: {repositories: [...]}`"
 
 
 def find_kind_by_host(registry: str) -> str | None:
-    """Return the dialect that *registry* is known to speak, None for a host that is not known."""
+    """Return the kind of API of a known host, None for other hosts."""
     if registry in _GOOGLE_HOSTS or registry.endswith(_GOOGLE_SUFFIXES):
         return "gcr"
     return "ecr" if is_ecr(registry) else _KNOWN_HOSTS.get(registry)
@@ -41,32 +41,32 @@ def find_kind_by_host(registry: str) -> str | None:
 class Lister:
     """Lists one registry for one caller."""
 
-    def __init__(self, client: RegistryClient, kind: str, open_api: OpenApi, *, api_url: str | None = None) -> None:
-        """List by the dialect *kind*, "auto" by the one that fits; *api_url* is the address that the operator named."""
+    def __init__(self, client: RegistryClient, kind: str, open_api: ApiOpener, *, api_url: str | None = None) -> None:
+        """List by the API of *kind*, or detect it for "auto"; *api_url* is the declared URL."""
         self.kind = kind
         self._client = client
         self._open_api = open_api
         self._api_url = api_url
         self._chosen = find_kind_by_host(client.registry) if kind == "auto" else kind
-        self._spoken: Dialect | None = None
+        self._api: ListingApi | None = None
 
     @property
     def has_digests_in_one_request(self) -> bool:
-        """Return whether one request tells the digests of all tags of a repository, as Google's registries do."""
+        """Return whether one request lists all tags with digests, as Google's registries do."""
         return self._chosen == "gcr"
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """
-        Return every repository below *namespace*, "" being the whole registry.
+        Return every repository below *namespace* ("" for the whole registry).
 
         Raises:
-            RegistryError: The registry cannot list; the hint names the remedy.
+            RegistryError: The registry does not list; the hint names the remedy.
         """
         if self._client.registry == PUBLIC_ECR and self.kind == "auto":
             operation = self._client.make_operation("list repositories of", f"{PUBLIC_ECR}/{namespace}".rstrip("/"))
-            raise operation.make_error(RejectedError, "ECR Public lists repositories to their owner alone", hint=_REMEDY)
+            raise operation.make_error(RejectedError, "ECR Public lists repositories only to their owner", hint=_REMEDY)
         try:
-            listed = self._listed(namespace)
+            listed = self._list_repositories(namespace)
         except _REFUSALS as refusal:
             refusal.hint = "; ".join(dict.fromkeys(part for part in (refusal.hint, _REMEDY) if part))
             raise
@@ -75,50 +75,50 @@ class Lister:
 
     def tags(self, path: str) -> TagListing:
         """
-        Return every tag of the repository at *path*; where a dialect fails, by `tags/list`, with a warning.
+        Return every tag of a repository; by `tags/list` with a warning if the API fails.
 
         Raises:
             RegistryError: The registry does not list them.
         """
-        dialect = self._dialect()
-        if dialect is None:
+        api = self._choose_api()
+        if api is None:
             return list_tags(self._client, path)
         try:
-            return dialect.tags(path)
+            return api.tags(path)
         except (*_REFUSALS, UnreachableError, RateLimitedError) as failure:
             if self._chosen in {"catalog", "gcr"} or (failure.transient and self.kind != "auto"):
                 raise
             if failure.transient:
-                # An API that nobody asked for by name cannot be had: it is not waited for again.
-                self._chosen = self._spoken = None
+                # Not declared and unreachable: do not wait for this API again.
+                self._chosen = self._api = None
             listed = list_tags(self._client, path)
             return replace(
                 listed, warnings=(*listed.warnings, f"tags of {self._client.registry}/{path} come from tags/list, without digests: {failure.message}")
             )
 
-    def _dialect(self) -> Dialect | None:
-        if self._spoken is None and self._chosen is not None:
-            self._spoken = self._speaking(self._chosen)
-        return self._spoken
+    def _choose_api(self) -> ListingApi | None:
+        if self._api is None and self._chosen is not None:
+            self._api = self._make_api(self._chosen)
+        return self._api
 
-    def _listed(self, namespace: str) -> RepositoryListing:
-        dialect = self._dialect()
-        if dialect is not None:
-            return dialect.repositories(namespace)
+    def _list_repositories(self, namespace: str) -> RepositoryListing:
+        api = self._choose_api()
+        if api is not None:
+            return api.repositories(namespace)
         refusal: RegistryError | None = None
         found: RepositoryListing | None = None
         try:
-            found = self._speaking("catalog").repositories(namespace)
+            found = self._make_api("catalog").repositories(namespace)
         except _REFUSALS as error:
             refusal = error
-        # The catalog was asked, so the registry has said by now how it wants to be spoken to.
-        self._chosen = self._kind_by_challenge()
-        dialect = self._dialect()
-        return dialect.repositories(namespace) if dialect is not None else found or self._google_after(namespace, refusal)
+        # The catalog request has shown the registry's challenge.
+        self._chosen = self._find_kind_by_challenge()
+        api = self._choose_api()
+        return api.repositories(namespace) if api is not None else found or self._list_like_google(namespace, refusal)
 
-    def _google_after(self, namespace: str, refusal: RegistryError | None) -> RepositoryListing:
+    def _list_like_google(self, namespace: str, refusal: RegistryError | None) -> RepositoryListing:
         try:
-            found = self._speaking("gcr").repositories(namespace)
+            found = self._make_api("gcr").repositories(namespace)
         except _REFUSALS:
             found = RepositoryListing("gcr", ())
         if refusal is not None and not found.repositories:
@@ -126,7 +126,7 @@ class Lister:
         self._chosen = "gcr"
         return found
 
-    def _kind_by_challenge(self) -> str | None:
+    def _find_kind_by_challenge(self) -> str | None:
         challenge = self._client.transport.challenge
         if challenge is None or challenge.scheme != "bearer":
             return None
@@ -134,8 +134,8 @@ class Lister:
             return "quay"
         return _KNOWN_SERVICES.get(challenge.parameters.get("service", ""))
 
-    def _speaking(self, kind: str) -> Dialect:
-        # Imported now: whoever only lists tags by tags/list needs none of them.
-        from imgsync.oci.listing.dialects import make_listing_api
+    def _make_api(self, kind: str) -> ListingApi:
+        # Imported late, because listing by tags/list needs none of them.
+        from imgsync.oci.listing.registry_apis import make_listing_api
 
         return make_listing_api(kind, self._client, self._open_api, api_url=self._api_url)

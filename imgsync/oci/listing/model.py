@@ -1,4 +1,4 @@
-"""What listings say, whatever their dialect, and what every dialect offers."""
+"""What a listing returns, and the interface of every listing API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ListedTag:
-    """A tag and what its listing knows of it; None where it says nothing."""
+    """A tag and what its listing says about it; None for what it does not say."""
 
     name: str
     digest: str | None = None
@@ -20,7 +20,15 @@ class ListedTag:
 
 @dataclass(frozen=True, slots=True)
 class TagListing:
-    """All tags of a repository, the names of repositories below it, whether digests came along, and what was left out."""
+    """
+    All tags of a repository.
+
+    Args:
+        tags: The tags.
+        children: The names of repositories below this one.
+        with_digests: Whether every tag has its digest.
+        warnings: What was skipped.
+    """
 
     tags: tuple[ListedTag, ...]
     children: tuple[str, ...] = ()
@@ -30,7 +38,7 @@ class TagListing:
 
 @dataclass(frozen=True, slots=True)
 class ListedRepository:
-    """A repository's path, and its tags where the same answer held them."""
+    """A repository's path, and its tags if the same response had them."""
 
     path: str
     tags: TagListing | None = None
@@ -38,19 +46,19 @@ class ListedRepository:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryListing:
-    """The dialect that was used, every repository found, and what was left out."""
+    """All repositories found, the kind of API that listed them, and what was skipped."""
 
-    dialect: str
+    kind: str
     repositories: tuple[ListedRepository, ...]
     warnings: tuple[str, ...] = ()
 
 
-class Dialect(Protocol):
-    """One way to list a registry. Paths and namespaces are repository paths; "" is the whole registry."""
+class ListingApi(Protocol):
+    """One way to list a registry. Paths are repository paths; "" is the whole registry."""
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """
-        Return the repositories below *namespace*; some may lie outside it.
+        Return the repositories below *namespace*, and possibly others.
 
         Raises:
             RegistryError: The registry refuses, or a page fails.

@@ -1,4 +1,4 @@
-"""Pages that are known to come are asked for before they are needed, a few at a time, and given in order."""
+"""Fetch known pages in parallel and yield them in order."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TypeVar
 
 Page = TypeVar("Page")
 
-_AT_ONCE = 4
+_PARALLEL = 4
 
 
 def prefetch_pages(fetch: Callable[[str], Page], targets: Iterable[str]) -> Iterator[tuple[str, Page]]:
-    """Yield each of *targets* with `fetch(target)`, in order, up to four being fetched at once; an error is raised where its page would come."""
-    todo = iter(targets)
+    """Yield each target with `fetch(target)`, in order, fetching up to four at once."""
+    remaining = iter(targets)
     waiting: deque[tuple[str, Future[Page]]] = deque()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_PARALLEL) as pool:
         while True:
-            for target in itertools.islice(todo, _AT_ONCE - len(waiting)):
+            for target in itertools.islice(remaining, _PARALLEL - len(waiting)):
                 waiting.append((target, pool.submit(fetch, target)))
             if not waiting:
                 return

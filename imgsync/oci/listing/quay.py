@@ -1,7 +1,8 @@
 """
-Quay, quay.io and one's own: repositories of a namespace, tags a page of 100 at a time with their digests.
+List Quay, on quay.io or self-hosted: repositories of a namespace, tags with digests.
 
-Spec: registry-facts: "Quay". Its API knows OAuth tokens alone: `$oauthtoken` as the username makes the password one; robots see what anybody sees.
+The API accepts OAuth tokens only, which have the username `$oauthtoken`; with other credentials it is asked anonymously. Spec: quay/quay
+`endpoints/api`.
 """
 
 from __future__ import annotations
@@ -13,58 +14,59 @@ from urllib.parse import quote
 
 from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.api import Api, Page, rows, text_of
+from imgsync.oci.listing.collectors import RepositoryCollector, TagCollector
+from imgsync.oci.listing.json_api import ApiPage, JsonApi
+from imgsync.oci.listing.json_fields import parse_timestamp, read_rows, read_text
 from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
-from imgsync.oci.listing.rows import RepositoryRows, TagRows, moment_of
 
 _PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Quay:
-    """Quay's own API."""
+    """Quay's API."""
 
-    api: Api
+    api: JsonApi
 
     def repositories(self, namespace: str) -> RepositoryListing:
-        """Return the repositories of *namespace*, an organisation or a user, perhaps with the beginning of a path behind it."""
+        """Return the repositories of the organisation or user in *namespace*."""
         operation = self.api.make_operation("list repositories of", namespace)
         if not namespace:
-            raise operation.make_error(UnexpectedResponseError, "Quay lists by namespace", hint="name one: `source: {namespaces: [...]}`")
-        auth_headers = self._auth_headers(operation)
+            raise operation.make_error(UnexpectedResponseError, "Quay lists repositories by namespace", hint="name one: `source: {namespaces: [...]}`")
+        auth_headers = self._make_auth_headers(operation)
         organisation = namespace.partition("/")[0]
         target = f"/api/v1/repository?namespace={organisation}{'' if auth_headers else '&public=true'}"
-        found = RepositoryRows(operation)
+        found = RepositoryCollector(operation)
 
-        def after(page: Page) -> str | None:
-            more = text_of(page.document, "next_page")
+        def find_next(page: ApiPage) -> str | None:
+            more = read_text(page.document, "next_page")
             return f"{target}&next_page={quote(more, safe='')}" if more else None
 
-        for page in self.api.pages(operation, target, after, auth_headers=auth_headers):
-            listed = rows(page, "repositories", operation)
-            found.add(f"{text_of(row, 'namespace') or organisation}/{text_of(row, 'name')}" for row in listed if row.get("kind") in {"image", None})
-        return found.listing("quay")
+        for page in self.api.read_pages(operation, target, find_next, auth_headers=auth_headers):
+            listed = read_rows(page.document, "repositories", operation)
+            found.add(f"{read_text(row, 'namespace') or organisation}/{read_text(row, 'name')}" for row in listed if row.get("kind") in {"image", None})
+        return found.make_listing("quay")
 
     def tags(self, path: str) -> TagListing:
-        """Return the living tags of *path* with their digests."""
+        """Return the active tags of *path* with digests."""
         operation = self.api.make_operation("list tags of", path)
         target = f"/api/v1/repository/{path}/tag/?limit={_PAGE_SIZE}&onlyActiveTags=true&page="
-        found = TagRows(operation)
+        found = TagCollector(operation)
         numbers = itertools.count(2)
 
-        def after(page: Page) -> str | None:
+        def find_next(page: ApiPage) -> str | None:
             return f"{target}{next(numbers)}" if page.document.get("has_additional") is True else None
 
-        for page in self.api.pages(operation, f"{target}1", after, auth_headers=self._auth_headers(operation)):
-            for row in rows(page, "tags", operation):
-                found.add(_tag(row))
-        return found.listing()
+        for page in self.api.read_pages(operation, f"{target}1", find_next, auth_headers=self._make_auth_headers(operation)):
+            for row in read_rows(page.document, "tags", operation):
+                found.add(_make_tag(row))
+        return found.make_listing()
 
-    def _auth_headers(self, operation: Operation) -> dict[str, str]:
-        login = self.api.login(operation)
+    def _make_auth_headers(self, operation: Operation) -> dict[str, str]:
+        login = self.api.find_login(operation)
         return {"Authorization": f"Bearer {login.password}"} if login is not None and login.username == "$oauthtoken" else {}
 
 
-def _tag(row: dict[str, Any]) -> ListedTag:
-    # Its size is that of one manifest's layers; for an index it is none at all, so it is not taken for the image's.
-    return ListedTag(text_of(row, "name"), text_of(row, "manifest_digest") or None, created_at=moment_of(row.get("last_modified")))
+def _make_tag(row: dict[str, Any]) -> ListedTag:
+    # The size in the row counts one manifest's layers, and is missing for an index, so it is not used.
+    return ListedTag(read_text(row, "name"), read_text(row, "manifest_digest") or None, created_at=parse_timestamp(row.get("last_modified")))

@@ -1,10 +1,11 @@
-"""All tags of a repository in one request, or not at all: for who only needs to know which are there. Spec: "Listing Tags" (end-8a)."""
+"""List the tag names of a repository in one request. Spec: "Listing Tags" (end-8a)."""
 
 from __future__ import annotations
 
 import json
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, RejectedError
+from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Repository
 
@@ -13,14 +14,14 @@ _LIMIT_BYTES = 8 << 20
 
 def list_tags_in_one_page(client: RegistryClient, repository: Repository) -> frozenset[str] | None:
     """
-    Return every tag of *repository*, None where one page does not hold them all, or the registry does not list. One request.
+    Return every tag of *repository*, None if one page cannot hold them or the registry does not list.
 
     Raises:
-        NotFoundError: There is no such repository.
+        NotFoundError: The repository does not exist.
         RegistryError: The registry fails.
     """
     operation = client.make_operation("list tags of", repository)
-    scopes = (f"repository:{repository.path}:{client.read_actions}",)
+    scopes = make_scopes(repository.path, client.read_actions)
     try:
         body, following = client.get_page(operation, f"/v2/{repository.path}/tags/list", scopes=scopes, limit_bytes=_LIMIT_BYTES)
     except (AccessDeniedError, AuthenticationError, RejectedError):

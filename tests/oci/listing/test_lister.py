@@ -1,4 +1,4 @@
-"""The choice between dialects, without a registry."""
+"""The choice between listing APIs, without a registry."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from imgsync.oci.listing.model import ListedTag, TagListing
         ("registry.internal:5000", None),
     ],
 )
-def test_known_hosts_speak_a_known_dialect(registry, kind):
+def test_known_hosts_have_a_known_api(registry, kind):
     """By the whole host, or a suffix with its dot; nothing that only looks alike."""
     assert find_kind_by_host(registry) == kind
 
 
 @pytest.mark.parametrize("kind", ["auto", "dockerhub"])
 def test_api_out_of_reach_is_left_unless_it_was_declared(kind, monkeypatch):
-    """`auto` goes on by tags/list, with a warning, and does not wait for the API again; a declared dialect is an error."""
+    """`auto` goes on by tags/list, with a warning, and does not wait for the API again; a declared API is an error."""
     asked = []
 
     class Broken:
@@ -47,7 +47,7 @@ def test_api_out_of_reach_is_left_unless_it_was_declared(kind, monkeypatch):
             raise UnreachableError("list tags of", path, origin="source", detail="cannot connect")
 
     monkeypatch.setattr(module, "list_tags", lambda client, path: TagListing((ListedTag("1"),)))
-    monkeypatch.setattr(Lister, "_speaking", lambda self, kind: Broken())
+    monkeypatch.setattr(Lister, "_make_api", lambda self, kind: Broken())
     lister = Lister(SimpleNamespace(registry="docker.io", origin="source"), kind, lambda url: None)
 
     if kind == "dockerhub":

@@ -1,4 +1,4 @@
-"""Listings: what each dialect costs in requests, and what it must not be trusted with."""
+"""Listings: what each listing API costs in requests, and what it must not be trusted with."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_at_least_and_at_most_stop_their_mirror_alone(registry, second_registry,
 
 
 def test_auto_falls_back_to_google_s_listing_and_says_so(registry, second_registry, name, declare, imgsync, google):
-    """A registry that refuses its catalog but answers in Google's dialect is listed in that, and the plan says so."""
+    """A registry that refuses its catalog but answers like Google's registries is listed that way, and the plan says so."""
     push(registry, f"{name}/one", "1", image(1))
     google.add(switches.status(404), target="_catalog")
     declare("[]", namespaces=f"[{name}]")
@@ -176,7 +176,7 @@ def test_auto_falls_back_to_google_s_listing_and_says_so(registry, second_regist
     assert "1 to create" in ran.stdout
 
 
-def test_registry_that_lists_in_no_dialect_names_the_remedy(registry, name, declare, imgsync, source):
+def test_registry_that_no_api_lists_names_the_remedy(registry, name, declare, imgsync, source):
     """No catalog and no other listing: an error of the mirror that says to name the repositories."""
     push(registry, f"{name}/one", "1", image(1))
     source.add(switches.status(401), target="_catalog")
@@ -201,7 +201,7 @@ def test_catalog_names_that_are_no_paths_are_left_out_with_a_warning(registry, s
 
     assert ran.code == 0, ran.stderr
     assert [outcome["source"] for outcome in ran.json["outcomes"]] == [f"{source.host}/{name}/app:1"]
-    assert "5 names that are no repositories' paths" in ran.events("listing.incomplete")[0]["reason"]
+    assert "5 names that are not repository paths" in ran.events("listing.incomplete")[0]["reason"]
     assert "\x1b" not in ran.stdout + ran.stderr
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.page import Names
+from imgsync.oci.listing.collectors import NameCollector
 from tests import switches
 from tests.support.images import image, push, to_json
 from tests.support.outcomes import only_plan_error
@@ -64,7 +64,7 @@ def test_api_s_pages_that_come_again_fail(registry, name, declare, imgsync, writ
 @pytest.mark.row("DOS-03")
 def test_more_than_a_million_names_are_no_listing():
     """Names that are ever new are counted; a listing of more than a million is an error, not a million of them."""
-    names = Names(Operation("list tags of", "r.io/a", "source"), lambda _: True)
+    names = NameCollector(Operation("list tags of", "r.io/a", "source"), lambda _: True)
 
     assert names.add([str(number) for number in range(1_000_000)])
     with pytest.raises(UnexpectedResponseError, match="more than 1,000,000 names"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from imgsync.oci.listing.rows import moment_of
+from imgsync.oci.listing.json_fields import parse_timestamp
 
 
 @pytest.mark.parametrize("text", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", "soon", "", None, 5])
 def test_dates_of_no_calendar_say_nothing(text):
     """What a listing says of its time breaks nothing, whatever its numbers."""
-    assert moment_of(text) is None
+    assert parse_timestamp(text) is None

@@ -1,4 +1,4 @@
-"""All dialects together, each behind its name. Imported when the first one is needed."""
+"""Make the listing API of each kind; imported when the first one is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from imgsync.oci.auth.aws import Aws
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import has_credentials, parse_url
 from imgsync.oci.listing import dockerhub, ghcr
-from imgsync.oci.listing.api import OpenApi
 from imgsync.oci.listing.catalog import Catalog
 from imgsync.oci.listing.dockerhub import DockerHub
 from imgsync.oci.listing.ecr import Ecr
@@ -17,28 +16,29 @@ from imgsync.oci.listing.gcr import Gcr
 from imgsync.oci.listing.ghcr import Ghcr
 from imgsync.oci.listing.gitlab import GitLab
 from imgsync.oci.listing.harbor import Harbor
-from imgsync.oci.listing.model import Dialect
+from imgsync.oci.listing.json_api import ApiOpener
+from imgsync.oci.listing.model import ListingApi
 from imgsync.oci.listing.quay import Quay
 from imgsync.oci.registry import RegistryClient
 
 
-def make_listing_api(kind: str, client: RegistryClient, open_api: OpenApi, *, api_url: str | None) -> Dialect:
-    """Return the dialect *kind* for the registry of *client*; *api_url* is the address of its API that the operator named."""
-    makers: dict[str, Callable[[], Dialect]] = {
+def make_listing_api(kind: str, client: RegistryClient, open_api: ApiOpener, *, api_url: str | None) -> ListingApi:
+    """Return the API of *kind* for the registry; *api_url* is the declared URL."""
+    makers: dict[str, Callable[[], ListingApi]] = {
         "catalog": lambda: Catalog(client),
         "gcr": lambda: Gcr(client),
         "dockerhub": lambda: DockerHub(open_api(dockerhub.URL)),
         "quay": lambda: Quay(open_api("")),
         "harbor": lambda: Harbor(open_api("")),
-        "gitlab": lambda: GitLab(open_api(api_url or _realm_host(client)), client),
+        "gitlab": lambda: GitLab(open_api(api_url or _find_gitlab_url(client)), client),
         "ghcr": lambda: Ghcr(open_api(ghcr.URL), client),
         "ecr": lambda: Ecr(Aws(client.registry, client.origin, api_url)),
     }
     return makers[kind]()
 
 
-def _realm_host(client: RegistryClient) -> str:
-    """Return where GitLab gives tokens, which is where its API is."""
+def _find_gitlab_url(client: RegistryClient) -> str:
+    """Return the URL of GitLab's token server, which is also that of its API."""
     if client.registry == "registry.gitlab.com":
         return "https://gitlab.com"
     challenge = client.transport.challenge or client.fetch_challenge()
@@ -47,13 +47,13 @@ def _realm_host(client: RegistryClient) -> str:
         return ""
     try:
         (scheme, _, _), host, _ = parse_url(realm)
-        good = not has_credentials(realm) and (scheme == "https" or client.transport.endpoint.plain_http)
+        is_secure = not has_credentials(realm) and (scheme == "https" or client.transport.endpoint.plain_http)
     except httpx.InvalidURL:
-        good = False
-    if not good:
+        is_secure = False
+    if not is_secure:
         raise client.make_operation("list repositories of", client.registry).make_error(
             InsecureError,
-            "the registry names a token server, beside which its API is, that is not reached by https",
-            hint=f"nothing was sent to it; name the API: registries: {{{client.registry}: {{listing: {{kind: gitlab, url: URL}}}}}}",
+            "the registry's token server, which is also its API, does not use https",
+            hint=f"nothing was sent there; set the API's URL: registries: {{{client.registry}: {{listing: {{kind: gitlab, url: URL}}}}}}",
         )
     return f"{scheme}://{host}"

@@ -1,4 +1,4 @@
-"""Every dialect of listing, in the shapes recorded from the real registries: found, paged, copied, and thrifty the second time."""
+"""Every listing API, in the shapes recorded from the real registries: found, paged, copied, and thrifty the second time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from contextlib import contextmanager, nullcontext
 import pytest
 
 from tests import switches
-from tests.support.dialects import DockerHubApi, EcrApi, GhcrApi, GitLabApi, HarborApi, QuayApi
 from tests.support.faults import FaultProxy
 from tests.support.gcr_listing import GcrListing
 from tests.support.images import Image, image, index, push
+from tests.support.listing_apis import DockerHubApi, EcrApi, GhcrApi, GitLabApi, HarborApi, QuayApi
 from tests.support.run_imgsync import finish
 from tests.support.wire import plain_answer
 from tests.support.witness import assert_served
@@ -25,7 +25,7 @@ TOKEN = "listing-SECRET"
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A dialect at work: what registries.yaml says of the source, the proxies its listings came to, the environment it needs."""
+    """A listing API at work: what registries.yaml says of the source, the proxies its listings came to, the environment it needs."""
 
     trust: dict[str, object]
     apis: tuple[FaultProxy, ...]
@@ -371,7 +371,7 @@ class _Cut(switches.Switch):
         return plain_answer(200, json.dumps({"name": "x", "tags": [tag for tag in tags if tag > last][: self.size]}).encode())
 
 
-def test_list_command_speaks_every_dialect(registry, name, workplace, imgsync, source):
+def test_list_command_uses_every_api(registry, name, workplace, imgsync, source):
     """`imgsync list` shows what a namespace of such a registry holds."""
     held = held_by(registry, name, nested=False)
     with elsewhere("dockerhub", DockerHubApi(held)) as setting:

@@ -1,0 +1,221 @@
+"""A registry's own JSON API besides `/v2/`, on its host or on another."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from imgsync.errors import CredentialsError, InsecureError, UnexpectedResponseError
+from imgsync.oci.auth.trusted_hosts import is_trusted_host
+from imgsync.oci.endpoint import Credentials
+from imgsync.oci.errors import Operation
+from imgsync.oci.limits.retry import RetryPolicy
+from imgsync.oci.link_header import find_next_link
+from imgsync.oci.listing.prefetch import prefetch_pages
+from imgsync.oci.messages import RegistryRequest
+from imgsync.oci.responses import resolve_url
+from imgsync.oci.transport import Transport
+
+_PAGE_LIMIT = 10_000
+_PAGE_BYTES = 32 << 20
+
+
+@dataclass(slots=True)
+class ApiSession:
+    """
+    One API during one run.
+
+    Args:
+        transport: Sends the requests.
+        registry_host: The host of the registry itself.
+        on_secret: Called with each new token before it is used.
+        is_declared: Whether the operator declared the API's URL.
+    """
+
+    transport: Transport
+    registry_host: str
+    on_secret: Callable[[Iterable[str]], None]
+    is_declared: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _token: str = ""
+    _token_ends: float = 0.0
+
+    def get_token(self, log_in: Callable[[], str], *, life_seconds: float) -> str:
+        """Return the token from *log_in*, which is called again after *life_seconds*."""
+        with self._lock:
+            if time.monotonic() >= self._token_ends:
+                self._token, self._token_ends = log_in(), time.monotonic() + life_seconds
+                self.on_secret([self._token])
+            return self._token
+
+
+@dataclass(frozen=True, slots=True)
+class ApiPage:
+    """One response: its JSON, its headers, and the URL in `Link`, not checked yet."""
+
+    document: Any
+    headers: Mapping[str, str]
+    next_link: str | None
+
+    @property
+    def rows_hash(self) -> int | None:
+        """Return a hash of the listed rows, None without rows; a repeated page has another cursor but the same hash."""
+        parts = self.document.values() if isinstance(self.document, dict) else [self.document]
+        lists = [part for part in parts if part and isinstance(part, list)]
+        return hash(repr(lists)) if lists else None
+
+
+class JsonApi:
+    """Sends requests to one API with one caller's retry policy."""
+
+    def __init__(self, session: ApiSession, retry_policy: RetryPolicy) -> None:
+        """Send requests in *session*, which callers share."""
+        self.session = session
+        self._retry_policy = retry_policy
+
+    @property
+    def registry(self) -> str:
+        """Return the registry's name."""
+        return self.session.transport.endpoint.registry
+
+    def make_operation(self, name: str, path: str) -> Operation:
+        """Return the operation *name* on a repository or namespace, for errors."""
+        return Operation(name, f"{self.registry}/{path}" if path else self.registry, self.session.transport.endpoint.origin)
+
+    def find_login(self, operation: Operation) -> Credentials | None:
+        """
+        Return the registry's credentials, None for anonymous access.
+
+        Raises:
+            InsecureError: The API's host must not receive the credentials, or they cannot be read.
+        """
+        endpoint = self.session.transport.endpoint
+        try:
+            found = endpoint.credentials.find("")
+        except CredentialsError as error:
+            raise operation.make_error(InsecureError, error.message, hint=error.hint) from error
+        host = urlsplit(endpoint.url).hostname or ""
+        if found is not None and not self.session.is_declared and not is_trusted_host(self.registry, self.session.registry_host, host):
+            raise operation.make_error(
+                InsecureError,
+                f"the registry's API is at {host}, which is neither its own host nor its site",
+                hint=f"if you trust it, set registries: {{{self.registry}: {{listing: {{kind: KIND, url: https://{host}}}}}}}",
+            )
+        return found
+
+    def get(self, operation: Operation, target: str, *, auth_headers: Mapping[str, str] | None = None) -> ApiPage:
+        """
+        Return the response to a GET of *target*, a path or URL of this API.
+
+        Raises:
+            RegistryError: Any status but 200, or a body that is not JSON.
+        """
+        headers = {"Accept": "application/json"}
+        return self._send(RegistryRequest(operation, "GET", target, headers=headers, limit_bytes=_PAGE_BYTES, auth_headers=auth_headers or {}))
+
+    def post(
+        self,
+        operation: Operation,
+        target: str,
+        document: object,
+        *,
+        accept_statuses: frozenset[int],
+        auth_headers: Mapping[str, str] | None = None,
+    ) -> ApiPage:
+        """
+        Return the response to a POST of *document*.
+
+        Raises:
+            RegistryError: Any other status, or a body that is not JSON.
+        """
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        body = json.dumps(document).encode()
+        return self._send(
+            RegistryRequest(operation, "POST", target, accept_statuses=accept_statuses, headers=headers, body=body, auth_headers=auth_headers or {})
+        )
+
+    def read_pages(
+        self,
+        operation: Operation,
+        target: str,
+        find_next: Callable[[ApiPage], str | None],
+        *,
+        auth_headers: Mapping[str, str],
+        list_known: Callable[[ApiPage], Iterable[str]] = lambda _: (),
+    ) -> Iterator[ApiPage]:
+        """
+        Yield *target* and all pages after it.
+
+        Args:
+            operation: The subject of errors.
+            target: The first page.
+            find_next: Returns the page after a page, None after the last.
+            auth_headers: Headers with credentials.
+            list_known: Returns the pages that the first page announces; they are fetched in parallel.
+
+        Raises:
+            RegistryError: A page fails or repeats, or there are more than 10,000.
+        """
+        seen: set[str | int] = set()
+        for number, (requested, page) in enumerate(self._follow_pages(operation, target, find_next, auth_headers, list_known)):
+            rows_hash = page.rows_hash
+            if requested in seen or number >= _PAGE_LIMIT or rows_hash in seen:
+                raise operation.make_error(UnexpectedResponseError, "the listing's pages never end")
+            seen |= {requested} if rows_hash is None else {requested, rows_hash}
+            yield page
+
+    def _follow_pages(
+        self,
+        operation: Operation,
+        target: str,
+        find_next: Callable[[ApiPage], str | None],
+        auth_headers: Mapping[str, str],
+        list_known: Callable[[ApiPage], Iterable[str]],
+    ) -> Iterator[tuple[str, ApiPage]]:
+        """Yield each target and its page; this may never end."""
+        page = self.get(operation, target, auth_headers=auth_headers)
+        yield target, page
+        following = find_next(page)
+        for prefetched in prefetch_pages(lambda one: self.get(operation, one, auth_headers=auth_headers), list_known(page)):
+            yield prefetched
+            following = find_next(prefetched[1])
+        while following is not None:
+            page = self.get(operation, following, auth_headers=auth_headers)
+            yield following, page
+            following = find_next(page)
+
+    def check_next_link(self, operation: Operation, url: str, *, alias: str = "") -> str:
+        """
+        Return the next page's *url* on this API's origin; *alias* is another name of its host.
+
+        Raises:
+            InsecureError: The URL is on another host.
+        """
+        base = self.session.transport.endpoint.url
+        parts, own = urlsplit(resolve_url(url, base=base, operation=operation)), urlsplit(base)
+        if parts.netloc != own.netloc and (not alias or parts.hostname != alias):
+            raise operation.make_error(InsecureError, f"the listing's next page is on another host, {parts.hostname}", hint="nothing was sent there")
+        return f"{own.scheme}://{own.netloc}{parts.path}{'?' if parts.query else ''}{parts.query}"
+
+    def _send(self, request: RegistryRequest) -> ApiPage:
+        response = self.session.transport.request(request, retry_policy=self._retry_policy)
+        operation = request.operation
+        try:
+            document = json.loads(response.body) if response.body or response.status == 200 else None
+        except (ValueError, RecursionError) as error:
+            raise operation.make_error(UnexpectedResponseError, "the response is not JSON; is this the registry's API?", status=response.status) from error
+        return ApiPage(document, response.headers, find_next_link(response, operation))
+
+
+# Opens the registry's API at a URL, "" for the registry's own host. A URL that the operator declared has precedence.
+ApiOpener = Callable[[str], JsonApi]
+
+
+def number_further_pages(first_page_rows: int, count: int | None) -> range:
+    """Return the numbers of the pages after the first, if *count* rows are announced."""
+    return range(2, 1 + -(-count // first_page_rows)) if first_page_rows and count is not None else range(0)

@@ -1,0 +1,53 @@
+"""Read fields of JSON responses that may have any shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from imgsync.errors import UnexpectedResponseError
+from imgsync.oci.errors import Operation, parse_http_date
+
+_OLDEST_PLAUSIBLE = datetime(1980, 1, 2, tzinfo=UTC)
+
+
+def read_rows(document: Any, field_name: str | None, operation: Operation) -> list[dict[str, Any]]:
+    """
+    Return the objects listed under *field_name*, or in the whole document if that is None.
+
+    Raises:
+        UnexpectedResponseError: The list is missing.
+    """
+    found = document if field_name is None else document.get(field_name) if isinstance(document, dict) else None
+    if not isinstance(found, list):
+        expected = "a list" if field_name is None else f"an object with a list of {field_name}"
+        raise operation.make_error(UnexpectedResponseError, f"the response is not a listing: expected {expected}; is this the registry's API?", status=200)
+    return [row for row in found if isinstance(row, dict)]
+
+
+def read_text(row: Mapping[str, Any], name: str) -> str:
+    """Return a text field, "" if it is not text."""
+    value = row.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def read_count(value: object) -> int | None:
+    """Return *value* if it is a count, else None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def parse_timestamp(text: object) -> datetime | None:
+    """Return an RFC 3339 or RFC 2822 date; None if it is malformed or before 1980."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        found = parse_http_date(text)
+        if found is None:
+            return None
+        moment = found
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # Reproducible builds claim 1970.
+    return aware if aware > _OLDEST_PLAUSIBLE else None
