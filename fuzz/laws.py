@@ -312,16 +312,16 @@ def logins(data: bytes) -> None:
 
     They give logins, or an error that quotes nothing from the input.
     """
-    file = auth_files._parsed(data, "config.json")
+    file = auth_files._parse(data, "config.json")
     assert "SECRET" not in file.warning
     for registry in ("r.corp.com", "docker.io", "quay.io:443"):
-        found = file.login(registry, "team/app")
+        found = file.find_login(registry, "team/app")
         assert found is None or (isinstance(found.username, str) and isinstance(found.password, str))
         # Output may show a user name, but never a password.
         assert found is None or "SECRET" in found.username or "SECRET" not in repr(found)
-        assert isinstance(file.helper(registry), str)
+        assert isinstance(file.find_helper(registry), str)
     try:
-        said = helper._parsed(data, "docker-credential-x")
+        said = helper._parse(data, "docker-credential-x")
         assert said is None or (isinstance(said, Credentials) and isinstance(said.password, str))
     except CredentialsError as error:
         assert "SECRET" not in f"{error.message}{error.hint}"

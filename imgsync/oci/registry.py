@@ -201,15 +201,10 @@ class RegistryClient:
 
         Spec: "Pushing Manifests" (end-7).
         """
-        request = RegistryRequest(
-            self.make_operation("push manifest", reference),
-            "PUT",
-            f"/v2/{reference.repository.path}/manifests/{reference.name}",
-            scopes=make_scopes(reference.repository.path, "pull,push"),
-            accept_statuses=frozenset({200, 201, 202, 204}),
-            headers={"Content-Type": manifest.media_type},
-            body=manifest.raw,
-        )
+        operation, scopes = self.make_operation("push manifest", reference), make_scopes(reference.repository.path, "pull,push")
+        target = f"/v2/{reference.repository.path}/manifests/{reference.name}"
+        headers = {"Content-Type": manifest.media_type}
+        request = RegistryRequest(operation, "PUT", target, scopes, frozenset({200, 201, 202, 204}), headers, body=manifest.raw)
         response = self.send(request)
         stored = response.headers.get("docker-content-digest", "")
         if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
@@ -271,15 +266,10 @@ class RegistryClient:
 
         Spec: "Pushing a blob in chunks" (end-5).
         """
-        request = RegistryRequest(
-            self.make_operation("push to", repository),
-            "PATCH",
-            f"/v2/{repository.path}/blobs/uploads/{_NO_UPLOAD}",
-            scopes=make_scopes(repository.path, "pull,push"),
-            accept_statuses=frozenset({400, 404, 416}),
-            headers={"Content-Type": "application/octet-stream", "Content-Range": "0-0"},
-            body=b"",
-        )
+        operation, scopes = self.make_operation("push to", repository), make_scopes(repository.path, "pull,push")
+        target = f"/v2/{repository.path}/blobs/uploads/{_NO_UPLOAD}"
+        headers = {"Content-Type": "application/octet-stream", "Content-Range": "0-0"}
+        request = RegistryRequest(operation, "PATCH", target, scopes, frozenset({400, 404, 416}), headers, body=b"")
         response = self.send(request)
         error = make_status_error(request.operation, response.status, headers=response.headers, body=response.body)
         if error.code == "DENIED":

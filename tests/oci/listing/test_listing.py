@@ -216,7 +216,7 @@ def test_answer_that_is_no_listing_is_an_error_not_an_empty_mirror(listing, body
     ran = imgsync("plan", "-o", "json")
 
     assert ran.code == 1
-    assert "is no listing" in ran.json["errors"][0]["message"]
+    assert "the response is not a listing" in ran.json["errors"][0]["message"]
 
 
 def test_dates_come_from_the_image_where_the_listing_has_none(registry, name, declare, imgsync, source):

@@ -235,8 +235,8 @@ def test_credentials_stay_away_from_an_api_that_the_registry_alone_named(registr
     [
         ({"count": 1, "next": "https://evil.example/v2/x", "results": []}, "the listing's next page is on another host, evil.example"),
         ({"count": 1, "next": "?page=2", "results": [{"name": "x"}]}, "the listing's pages never end"),
-        ({"results": None}, "an object with a list of results is wanted"),
-        ([], "an object with a list of results is wanted"),
+        ({"results": None}, "expected an object with a list of results"),
+        ([], "expected an object with a list of results"),
     ],
     ids=["foreign", "loop", "null", "list"],
 )
@@ -278,7 +278,7 @@ def test_listing_that_changes_while_it_is_read_is_told(registry, name, workplace
         ran = imgsync("plan", "-o", "json")
 
         assert ran.json["summary"]["create"] == 1, ran.stderr
-        assert "changed while its tags were listed: 1 of 3 were seen" in ran.events("listing.incomplete")[0]["reason"]
+        assert "changed while its tags were listed: 1 of 3 were found" in ran.events("listing.incomplete")[0]["reason"]
 
 
 @pytest.mark.parametrize("kind", ["dockerhub", "harbor"])
@@ -315,7 +315,7 @@ def test_html_instead_of_an_api_is_a_clear_error(registry, name, workplace, imgs
         ran = imgsync("plan", "-o", "json")
 
         assert ran.code == 1
-        assert "is no JSON; is this the registry's API?" in ran.json["errors"][0]["message"]
+        assert "is not JSON; is this the registry's API?" in ran.json["errors"][0]["message"]
         assert "name them: `source: {repositories: [...]}`" in ran.json["errors"][0]["message"]
 
 
