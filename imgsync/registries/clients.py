@@ -143,7 +143,7 @@ class Registries:
             # The declared rate limit is that of the registry's host; an API on another host has its own.
             is_same_host = urlsplit(at).netloc == urlsplit(own.url).netloc
             rate_limit = self._get_rate_limit(client.registry) if is_same_host else RateLimit(client.registry, None)
-            self._apis[key] = ApiSession(self._make_transport(endpoint, rate_limit), host, self._on_secret, named=declared is not None)
+            self._apis[key] = ApiSession(self._make_transport(endpoint, rate_limit), host, self._on_secret, is_declared=declared is not None)
         return JsonApi(self._apis[key], client.retry_policy)
 
     def create_repository(self, client: RegistryClient, path: str) -> bool:
