@@ -1,4 +1,4 @@
-"""The door: sockets are patched before anything else is imported, and only for commands that use them."""
+"""The entry point: patch sockets for gevent first, if the command uses the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WITHOUT_NETWORK = {"convert", "init", "schema", "show", "validate", "-h", "--he
 
 
 def _patch() -> None:
-    # gevent looks through every installed distribution for plugins, some twenty times. We want none, and that was a third of a short run.
+    # gevent searches all installed distributions for plugins, about twenty times. That took a third of a short run, and we need none.
     nothing = types.ModuleType("importlib.metadata")
     nothing.entry_points = lambda **_: ()  # type: ignore[attr-defined]
     with replace_modules({nothing.__name__: nothing}):

@@ -1,8 +1,9 @@
 """
-One tag taken away at a destination, and nothing else with it.
+Delete a tag at a destination, and nothing else with it.
 
-A registry that deletes tags is asked to. One that deletes by digest alone takes every tag of that digest, so there the digest goes only when
-all of its tags are to go and no index that stays names it. Spec: design.md §2 `prune`; distribution-spec 1.1 "Content Management".
+If the registry can delete a tag, we do that. Other registries delete a manifest with all its tags. There we delete only if all tags of
+the digest are to be deleted, and no other tag has an index that lists it.
+Spec: design.md §2 `prune`; distribution-spec 1.1 "Content Management".
 """
 
 from __future__ import annotations
@@ -23,49 +24,49 @@ from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.model import Change
 
 _AT_ONCE = 8
-_FORBIDDEN = "allow deletion at the registry, or delete the tag by hand; `imgsync state remove` makes imgsync forget it, `prune: false` leaves all as it is"
+_FORBIDDEN = "allow deletion at the registry, or delete the tag yourself; `imgsync state remove` drops its record, `prune: false` keeps all tags"
 
 
 @dataclass(frozen=True, slots=True)
-class _Holding:
-    """What the tags of a repository name: each its digest, and all that is below it."""
+class _Tags:
+    """The tags of a repository: the digest of each, and the digests that its index lists."""
 
-    named: Mapping[str, tuple[str, frozenset[str]]]
+    by_name: Mapping[str, tuple[str, frozenset[str]]]
 
-    def digest(self, tag: str) -> str:
-        """Return the digest that *tag* names."""
-        return self.named[tag][0]
+    def get_digest(self, tag: str) -> str:
+        """Return the digest of *tag*."""
+        return self.by_name[tag][0]
 
-    def tags_of(self, digest: str) -> list[str]:
-        """Return the tags that name *digest* itself."""
-        return sorted(tag for tag, (root, _) in self.named.items() if root == digest)
+    def list_with_digest(self, digest: str) -> list[str]:
+        """Return the tags with *digest*."""
+        return sorted(tag for tag, (root, _) in self.by_name.items() if root == digest)
 
-    def tags_above(self, digest: str) -> list[str]:
-        """Return the tags whose index names *digest*."""
-        return sorted(tag for tag, (_, parts) in self.named.items() if digest in parts)
+    def list_with_part(self, digest: str) -> list[str]:
+        """Return the tags whose index lists *digest*."""
+        return sorted(tag for tag, (_, parts) in self.by_name.items() if digest in parts)
 
 
-def delete_tags(changes: Iterable[Change], client_of: Callable[[Change], RegistryClient]) -> Iterator[Outcome]:
-    """Yield what came of the deletion of each of *changes*, repositories side by side, those of one repository one after the other."""
+def delete_tags(changes: Iterable[Change], make_client: Callable[[Change], RegistryClient]) -> Iterator[Outcome]:
+    """Delete the tags of *changes*, repositories side by side, and yield the outcomes."""
     repositories: dict[Repository, list[Change]] = {}
     for change in changes:
         repositories.setdefault(change.destination.repository, []).append(change)
 
-    def remove(item: tuple[Repository, list[Change]]) -> list[Outcome]:
+    def delete_in_repository(item: tuple[Repository, list[Change]]) -> list[Outcome]:
         repository, doomed = item
         digests = {change.destination.tag: change.destination_digest or "" for change in doomed}
-        remover = _Remover(client_of(doomed[0]), repository, digests)
-        return [_outcome(remover, change) for change in doomed]
+        deleter = _TagDeleter(make_client(doomed[0]), repository, digests)
+        return [_delete(deleter, change) for change in doomed]
 
-    for outcomes in map_unordered(remove, repositories.items(), limit=_AT_ONCE):
+    for outcomes in map_unordered(delete_in_repository, repositories.items(), limit=_AT_ONCE):
         yield from outcomes
 
 
-def _outcome(remover: _Remover, change: Change) -> Outcome:
+def _delete(deleter: _TagDeleter, change: Change) -> Outcome:
     began = time.monotonic()
     result, failure = Result.DELETED, None
     try:
-        remover.remove(change.destination.tag)
+        deleter.delete(change.destination.tag)
     except ImgsyncError as error:
         failure = error
         result = Result.REMAINING if isinstance(error, StoppedError) else Result.REFUSED if isinstance(error, NotOursError) else Result.FAILED
@@ -80,43 +81,43 @@ def _outcome(remover: _Remover, change: Change) -> Outcome:
     )
 
 
-class _Remover:
-    """Removes tags of one destination repository, one after the other; *doomed* are all that are to go in this run, with the digests they must have."""
+class _TagDeleter:
+    """Deletes tags of one repository, one after the other."""
 
     def __init__(self, client: RegistryClient, repository: Repository, doomed: Mapping[str, str]) -> None:
-        """Remove by *client* tags of *repository*."""
+        """Prepare to delete in *repository* the tags *doomed*, each only with its digest."""
         self._client = client
         self._repository = repository
         self._doomed = doomed
         self._by_digest_alone = False
         self._gone: set[str] = set()
-        self._holding: _Holding | None = None
+        self._tags: _Tags | None = None
 
-    def remove(self, tag: str) -> None:
+    def delete(self, tag: str) -> None:
         """
-        Remove *tag*; one that is gone already is fine.
+        Delete *tag*; it may be gone already.
 
         Raises:
-            NotOursError: The tag serves another digest than imgsync pushed, or cannot go without others.
-            RegistryError: The registry forbids it, or fails.
+            NotOursError: The tag has another digest than imgsync pushed, or cannot be deleted without others.
+            RegistryError: The registry refuses, or fails.
         """
         if tag not in self._gone:
-            self._remove(self._repository.with_tag(tag), self._doomed[tag])
+            self._delete(self._repository.with_tag(tag), self._doomed[tag])
             self._gone.add(tag)
 
-    def _remove(self, reference: Reference, digest: str) -> None:
+    def _delete(self, reference: Reference, digest: str) -> None:
         served = self._client.resolve(reference)
         if served is None:
             return
         if served.digest != digest:
             raise NotOursError(
-                f"{reference} serves {shorten_digest(served.digest)}, not {shorten_digest(digest)}, which imgsync pushed; it is left alone",
-                hint=f"imgsync state remove {reference}, if it is not imgsync's any more",
+                f"{reference} serves {shorten_digest(served.digest)}, not {shorten_digest(digest)}, which imgsync pushed; it was not deleted",
+                hint=f"imgsync state remove {reference}, if imgsync no longer owns this tag",
             )
-        if not self._by_digest_alone and self._tag_removed(reference):
+        if not self._by_digest_alone and self._try_delete_tag(reference):
             return
         self._by_digest_alone = True
-        self._make_way(reference, digest)
+        self._delete_users(reference, digest)
         try:
             self._client.delete_manifest(self._repository.with_digest(digest))
         except (RejectedError, NotFoundError) as error:
@@ -125,68 +126,68 @@ class _Remover:
             error.hint = error.hint or _FORBIDDEN
             raise
 
-    def _tag_removed(self, reference: Reference) -> bool:
-        """Return whether the registry removed the tag alone, or has it no more."""
+    def _try_delete_tag(self, reference: Reference) -> bool:
+        """Return whether the tag is gone: deleted alone, or before."""
         try:
             return self._client.delete_tag(reference)
         except NotFoundError:
             return self._is_gone(reference)
 
     def _is_gone(self, reference: Reference) -> bool:
-        # What is not there need not be deleted; but some answer 404 to a request that they do not know.
+        # A 404 may mean that the tag is gone, or that the registry does not know this request.
         return self._client.resolve(reference) is None
 
-    def _make_way(self, reference: Reference, digest: str) -> None:
+    def _delete_users(self, reference: Reference, digest: str) -> None:
         """
-        Return when nothing that stays needs *digest*: indexes that name it and are to go as well are removed first.
+        Delete the doomed indexes that list *digest*, so that nothing needs it any longer.
 
         Raises:
-            NotOursError: A tag stays that has the same digest, or whose index names it.
+            NotOursError: A tag that stays has the same digest, or an index that lists it.
         """
-        holding = self._look()
-        naming = holding.tags_above(digest)
-        staying = [tag for tag in holding.tags_of(digest) if self._doomed.get(tag) != digest]
-        kept = [tag for tag in naming if self._doomed.get(tag) != holding.digest(tag)]
+        tags = self._read_tags()
+        users = tags.list_with_part(digest)
+        staying = [tag for tag in tags.list_with_digest(digest) if self._doomed.get(tag) != digest]
+        kept = [tag for tag in users if self._doomed.get(tag) != tags.get_digest(tag)]
         if staying or kept:
-            what = f"{', '.join(staying)} has the same digest" if staying else f"the index {', '.join(kept)} names it"
+            what = f"{', '.join(staying)} has the same digest" if staying else f"the index {', '.join(kept)} lists it"
             raise NotOursError(
                 f"{reference} cannot be deleted alone: this registry deletes by digest, and {what}",
-                hint="delete the tag by the registry's own means, or `protect` it",
+                hint="delete the tag at the registry, or `protect` it",
             )
-        for tag in naming:
-            self.remove(tag)
+        for tag in users:
+            self.delete(tag)
 
-    def _look(self) -> _Holding:
-        """Return what every tag of the repository names, read once."""
-        if self._holding is None:
+    def _read_tags(self) -> _Tags:
+        """Return every tag of the repository, read once."""
+        if self._tags is None:
             listed = list_tags(self._client, self._repository.path)
             if listed.warnings:
                 raise NotOursError(
-                    f"nothing of {self._repository} is deleted by digest, since not all of its tags are known: {listed.warnings[0]}",
-                    hint="delete the tags by the registry's own means, or `protect` them",
+                    f"nothing in {self._repository} is deleted by digest, as not all of its tags are known: {listed.warnings[0]}",
+                    hint="delete the tags at the registry, or `protect` them",
                 )
-            tags = [tag.name for tag in listed.tags]
-            self._holding = _Holding(dict(found for found in map_unordered(self._named, tags, limit=_AT_ONCE) if found is not None))
-        return self._holding
+            names = [tag.name for tag in listed.tags]
+            self._tags = _Tags(dict(found for found in map_unordered(self._read_tag, names, limit=_AT_ONCE) if found is not None))
+        return self._tags
 
-    def _named(self, tag: str) -> tuple[str, tuple[str, frozenset[str]]] | None:
+    def _read_tag(self, tag: str) -> tuple[str, tuple[str, frozenset[str]]] | None:
         try:
             root = self._client.pull_manifest(self._repository.with_tag(tag))
         except NotFoundError:
             return None
-        return tag, (root.digest, frozenset(self._parts(root)))
+        return tag, (root.digest, frozenset(self._list_parts(root)))
 
-    def _parts(self, root: Manifest) -> set[str]:
-        """Return every digest that *root* names, however deep."""
+    def _list_parts(self, root: Manifest) -> set[str]:
+        """Return every digest that *root* lists, at any depth."""
         found: set[str] = set()
         level = [root]
         while level:
             named = {child.digest: child for manifest in level for child in manifest.children if child.digest not in found}
             found |= named.keys()
-            level = [part for child in named.values() if child.is_index for part in self._pulled(child.digest)]
+            level = [part for child in named.values() if child.is_index for part in self._pull(child.digest)]
         return found
 
-    def _pulled(self, digest: str) -> Iterator[Manifest]:
-        # An index may name what is not there.
+    def _pull(self, digest: str) -> Iterator[Manifest]:
+        # An index may list a manifest that is missing.
         with contextlib.suppress(NotFoundError):
             yield self._client.pull_manifest(self._repository.with_digest(digest))

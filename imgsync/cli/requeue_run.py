@@ -11,7 +11,7 @@ from imgsync.cli.output import get_redaction
 from imgsync.cli.session import STOPPED_EXIT, Session
 from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError
-from imgsync.requeue import NextRun, Progress, Target, may_requeue, parse_target, requeues_so_far, start_next
+from imgsync.requeue import NextRun, Progress, Target, count_requeues, may_requeue, parse_target, start_next
 from imgsync.state import StateStore
 
 
@@ -59,4 +59,4 @@ def prepare_requeue(target: str, state: StateStore, *, limit: int) -> Requeue:
     Raises:
         UsageError: The target is unknown, or a variable that it needs is missing.
     """
-    return Requeue(parse_target(target, os.environ), requeues_so_far(os.environ, state.requeues), limit)
+    return Requeue(parse_target(target, os.environ), count_requeues(os.environ, state.requeues), limit)

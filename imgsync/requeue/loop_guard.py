@@ -1,4 +1,4 @@
-"""Whether a run may start the next one: never without end, never after a run that got nowhere. Pure."""
+"""Decide whether to requeue: not endlessly, and not without progress. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from imgsync.errors import UsageError
 from imgsync.requeue.model import REQUEUED_VARIABLE
 
 DEFAULT_LIMIT = 20
-_MOST_DIGITS = 9
+_MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a run got done: images copied and deleted, bytes sent, and blobs that the destination took from another repository or had already."""
+    """What a run achieved; any of it means that the next run can get further."""
 
     copied: int = 0
     deleted: int = 0
@@ -25,7 +25,7 @@ class Progress:
 
     @classmethod
     def of(cls, report: Report) -> Progress:
-        """Return what *report* tells of, images that failed or were cut short included: what they sent need not be sent again."""
+        """Return the progress in *report*, with the blobs of unfinished images: they need not be sent again."""
         return cls(
             copied=report.count(Result.COPIED),
             deleted=report.count(Result.DELETED),
@@ -35,46 +35,46 @@ class Progress:
         )
 
     def __bool__(self) -> bool:
-        """Return whether there was any."""
+        """Return whether there was any progress."""
         return any((self.copied, self.deleted, self.bytes_copied, self.blobs_mounted, self.blobs_present))
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether the next run may be started, why in words, and which one in a row it would be (from 1)."""
+    """Whether to start the next run, the reason in words, and its number in the row, from 1."""
 
     allowed: bool
     reason: str
     number: int
 
 
-def requeues_so_far(environ: Mapping[str, str], remembered: int) -> int:
+def count_requeues(environ: Mapping[str, str], recorded: int) -> int:
     """
-    Return how many runs in a row were started by the one before: what the environment says or what the state remembers, whichever is more.
+    Return how many runs in a row were requeued: the maximum of the environment's number and the *recorded* one.
 
-    An empty variable is one that is not set: workflows pass an input on whether it was given or not.
+    An empty variable counts as not set, since workflows pass on an input even if it is empty.
 
     Raises:
-        UsageError: IMGSYNC_REQUEUED is no number.
+        UsageError: IMGSYNC_REQUEUED is not a number.
     """
     text = environ.get(REQUEUED_VARIABLE, "").strip()
     if not text:
-        return remembered
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        return recorded
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise UsageError(
-            f"{REQUEUED_VARIABLE} is {text[:40]!r}, which is no number of requeues",
-            hint="it is set for the runs that --requeue starts; pass it on as it came, or leave it out",
+            f"{REQUEUED_VARIABLE} is {text[:40]!r}, which is not a number of requeues",
+            hint="--requeue sets it for the runs that it starts; pass it on unchanged, or unset it",
         )
-    return max(int(text), remembered)
+    return max(int(text), recorded)
 
 
 def may_requeue(so_far: int, *, limit: int, progress: Progress) -> Decision:
-    """Decide whether a run that leaves work behind may start the next one, *so_far* having been started in a row already."""
+    """Decide whether a run with work left may start the next one, after *so_far* requeued runs."""
     number = so_far + 1
     if limit <= 0:
-        return Decision(False, "the limit of requeues is 0", number)
+        return Decision(False, "--requeue-limit is 0", number)
     if so_far >= limit:
-        return Decision(False, f"{so_far} runs in a row were started by the one before, and {limit} is the limit", number)
+        return Decision(False, f"{so_far} runs in a row were requeued, and the limit is {limit}", number)
     if not progress:
         return Decision(False, "this run copied and deleted nothing, so the next one would not either", number)
     return Decision(True, f"work is left, and this is requeue {number} of at most {limit}", number)

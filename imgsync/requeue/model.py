@@ -1,4 +1,4 @@
-"""What the rooms of a requeue hand to each other."""
+"""What the next run is given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STARTING = "start the next run"
 
 @dataclass(frozen=True, slots=True)
 class NextRun:
-    """What the next run is told: which one in a row it is (from 1), how many changes are left, and of which plan."""
+    """The next run: its number in the row, from 1, the changes left, and their plan."""
 
     number: int
     remaining: int

@@ -1,8 +1,7 @@
 """
-The proxy on the way to a service: what the runner's own environment names.
+Find the proxy for a request to a CI service, in the environment.
 
-Registries are reached as registries.yaml says, whatever the environment asks for. Here address and token come from that same environment, and
-runners behind a proxy set these variables for just such calls; so they are obeyed.
+Registries use only the proxies in registries.yaml. Here the environment decides, as it also names the service and the token.
 """
 
 from __future__ import annotations
@@ -16,15 +15,17 @@ from imgsync.errors import UsageError
 from imgsync.requeue.trigger import Post
 
 
-def proxy_for(post: Post, environ: Mapping[str, str]) -> Post:
+def add_proxy(post: Post, environ: Mapping[str, str]) -> Post:
     """
-    Return *post* by way of the proxy that `https_proxy` (`http_proxy`, `all_proxy`) names, in either case, unless `no_proxy` spares its host.
+    Return *post* with the proxy of `https_proxy`, `http_proxy` or `all_proxy`, unless `no_proxy` excludes its host.
+
+    The names may be in upper case.
 
     Raises:
-        UsageError: The proxy is not reached by http or https.
+        UsageError: The proxy has no http or https address.
     """
     parts = urlsplit(post.url)
-    if any(_spares(entry.strip().lower(), parts) for entry in _first(environ, "no_proxy")[1].split(",")):
+    if any(_excludes(entry.strip().lower(), parts) for entry in _first(environ, "no_proxy")[1].split(",")):
         return post
     name, proxy = _first(environ, f"{parts.scheme}_proxy", "all_proxy")
     if not proxy:
@@ -36,19 +37,19 @@ def proxy_for(post: Post, environ: Mapping[str, str]) -> Post:
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError(f"{name} names no http or https proxy, and --requeue would have to use it", hint="correct it, or spare the service with NO_PROXY")
+        raise UsageError(f"{name} is not the address of an http or https proxy, which --requeue needs", hint="correct it, or exclude the service with NO_PROXY")
     secrets = tuple(unquote(secret) for secret in (named.password,) if secret)
     return replace(post, proxy=url, secrets=(*post.secrets, *secrets))
 
 
 def _first(environ: Mapping[str, str], *names: str) -> tuple[str, str]:
-    """Return the first of *names*, lower case before upper, that says something, and what."""
+    """Return the first of *names* that is not empty, lower case first, and its value."""
     spelled = [spelling for name in names for spelling in (name, name.upper())]
     return next(((name, value) for name in spelled if (value := environ.get(name, "").strip())), ("", ""))
 
 
-def _spares(entry: str, parts: SplitResult) -> bool:
-    """Return whether an entry of `no_proxy` means the host of *parts*: a host, a domain, HOST:PORT, a network, or "*" for everybody."""
+def _excludes(entry: str, parts: SplitResult) -> bool:
+    """Return whether *entry* of `no_proxy` matches the host of *parts*: a host, domain, HOST:PORT, network or "*"."""
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)

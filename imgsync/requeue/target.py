@@ -1,4 +1,4 @@
-"""Who starts the next run: read from `--requeue TARGET` before anything is copied, asked once work is left."""
+"""The target of `--requeue`: a service, a webhook or a command."""
 
 from __future__ import annotations
 
@@ -7,40 +7,42 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from imgsync.requeue.ci_services import SERVICES, webhook
+from imgsync.requeue.ci_services import SERVICES, make_webhook_post
 from imgsync.requeue.command import Command, parse_command, run_command
-from imgsync.requeue.loop_guard import requeues_so_far
+from imgsync.requeue.loop_guard import count_requeues
 from imgsync.requeue.model import NextRun
-from imgsync.requeue.proxy import proxy_for
+from imgsync.requeue.proxy import add_proxy
 from imgsync.requeue.trigger import Post, send
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What starts the next run; `name` may be shown, `secrets` are what must not."""
+    """What starts the next run; only its `name` may be shown."""
 
     name: str
     action: Post | Command = field(repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return every secret that takes part; a command's are its own."""
+        """Return the secrets of the request; those of a command are unknown."""
         return self.action.secrets if isinstance(self.action, Post) else ()
 
 
 def parse_target(text: str, environ: Mapping[str, str]) -> Target:
     """
-    Return the target that *text* names, with all it needs from the environment: what is missing is told now, not when the run is over.
+    Return the target that *text* names, with the variables that it needs.
+
+    Called before anything is copied, so that an error does not surface at the end of the run.
 
     Raises:
-        UsageError: It is no target, a variable that it needs is missing or senseless (IMGSYNC_REQUEUED too), or a secret would go out in the open.
+        UsageError: The target is unknown, a variable is missing or invalid (IMGSYNC_REQUEUED too), or a secret would be sent unencrypted.
     """
     text = text.strip()
-    requeues_so_far(environ, 0)
+    count_requeues(environ, 0)
     if text in SERVICES:
-        return Target(text, proxy_for(SERVICES[text](environ), environ))
+        return Target(text, add_proxy(SERVICES[text](environ), environ))
     if "://" in text.partition(" ")[0]:
-        action = proxy_for(webhook(text, environ), environ)
+        action = add_proxy(make_webhook_post(text, environ), environ)
         return Target(urlsplit(action.where).netloc, action)
     command = parse_command(text, environ)
     return Target(command.program, command)
@@ -48,10 +50,16 @@ def parse_target(text: str, environ: Mapping[str, str]) -> Target:
 
 def start_next(target: Target, next_run: NextRun, *, on_secret: Callable[[Iterable[str]], None], sleep: Callable[[float], None] = time.sleep) -> None:
     """
-    Have *target* start the next run; *on_secret* hears of every token before it is used, *sleep* waits between tries.
+    Start *next_run* with *target*.
+
+    Args:
+        target: From `parse_target`.
+        next_run: What the run is given.
+        on_secret: Receives the secrets before they are used.
+        sleep: Waits between attempts.
 
     Raises:
-        RequeueError: It was not started, or nobody can say.
+        RequeueError: It was not started, or it is unknown whether it was.
     """
     on_secret(target.secrets)
     if isinstance(target.action, Command):

@@ -1,11 +1,11 @@
 """
-One POST that starts a run, and what came of it.
+Start a run with one POST.
 
-httpx comes from its home (`imgsync.oci.http._httpx`) and is used as a plain client: this is one request at the end of a run, without registries' lanes,
-redirects or challenges. It reads no environment, keeps no cookies and follows nothing, since the token would go along.
+This uses httpx as a plain client: one request does not need the HTTP client of registries. It reads no environment, keeps no cookies
+and follows no redirects, since they would carry the token along.
 
-A POST that started a run must not be sent again, or two runs would go on from here, each starting the next. So it is tried again only when it is certain
-that nobody took it: no connection came about, or the answer is 429. After any other failure the error says so, and somebody looks.
+A POST that started a run must not be repeated, or two chains of runs would continue. So we retry only if the service certainly did not
+accept it: there was no connection, or the response is 429. After any other failure the error says that a run may have been started.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _PAUSES_SECONDS = (2.0, 8.0)
 _LONGEST_PAUSE_SECONDS = 30.0
 _SHOWN_CHARACTERS = 200
 _READ_BYTES = 16 << 10
-_UNSURE = "it may have been started nevertheless: look before you start it by hand"
+_UNSURE = "the run may have been started: check before you start it by hand"
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
     """
-    What is sent, where to, and how its answers are read.
+    A request that starts a run, and how to read the response.
 
-    `body` is made once it is known what the next run is told; `accepted` are the statuses that mean it was started; `hints` say for others what to do.
+    `accepted` are the statuses of success; `hints` say what to do about others.
     """
 
     url: str = field(repr=False)
@@ -51,30 +51,32 @@ class Post:
 
     @property
     def where(self) -> str:
-        """Return the URL without its query: what may be shown of it."""
+        """Return the URL without its query, which may contain secrets."""
         return urlsplit(self.url)._replace(query="", fragment="").geturl()
 
 
 def send(post: Post, next_run: NextRun, *, sleep: Callable[[float], None] = time.sleep) -> None:
     """
-    Send *post* about *next_run*, up to three times where that cannot start two runs; each waits at most 30 seconds for a byte.
+    Send *post* for *next_run*; retry twice where this cannot start two runs.
+
+    Each attempt waits at most 30 seconds for a byte.
 
     Raises:
-        RequeueError: It was not taken, or nobody can say.
+        RequeueError: The service did not accept it, or it is unknown whether it did.
     """
     pauses = list(_PAUSES_SECONDS)
     while True:
         try:
             return _send_once(post, next_run)
-        except _NotTakenError as again:
+        except _NotAcceptedError as again:
             if not pauses:
                 raise again.error from again.__cause__
             sleep(min(again.retry_after_seconds or pauses[0], _LONGEST_PAUSE_SECONDS))
             del pauses[0]
 
 
-class _NotTakenError(Exception):
-    """The service did certainly not take the request; `error` is what to say when that is the end of it."""
+class _NotAcceptedError(Exception):
+    """The service certainly did not accept the request; `error` is for the last attempt."""
 
     def __init__(self, error: RequeueError, retry_after_seconds: float | None = None) -> None:
         super().__init__(error.message)
@@ -93,29 +95,29 @@ def _send_once(post: Post, next_run: NextRun) -> None:
         ):
             if response.status_code in post.accepted:
                 return
-            error = _refused(post, response)
+            error = _make_status_error(post, response)
             if response.status_code == 429:
-                raise _NotTakenError(error, parse_retry_after(response.headers.get("retry-after", ""), now=time.time()))
+                raise _NotAcceptedError(error, parse_retry_after(response.headers.get("retry-after", ""), now=time.time()))
             raise error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-        raise _unanswered(post, error) from error
+        raise _make_network_error(post, error) from error
 
 
-def _refused(post: Post, response: httpx.Response) -> RequeueError:
+def _make_status_error(post: Post, response: httpx.Response) -> RequeueError:
     status = response.status_code
     hint = post.hints.get(status, "")
     if 300 <= status < 400:
-        hint = "redirects are not followed, since what is sent is meant for this address alone; name the one it leads to"
+        hint = "redirects are not followed, since they would carry the token along; name the final address"
     elif status >= 500:
         hint = _UNSURE
-    return RequeueError(STARTING, f"by POST {post.where}", status=status, detail=_said(post, _beginning(response)), hint=hint)
+    return RequeueError(STARTING, f"by POST {post.where}", status=status, detail=_quote(post, _read_beginning(response)), hint=hint)
 
 
-def _beginning(response: httpx.Response) -> str:
-    """Return the beginning of the answer, as much as came in time."""
+def _read_beginning(response: httpx.Response) -> str:
+    """Return the beginning of the response, as much as arrives in time."""
     ends = time.monotonic() + REQUEST_SECONDS
     body = bytearray()
-    # What was said before the connection broke is worth as much.
+    # If the connection breaks, what was received still helps.
     with contextlib.suppress(httpx.HTTPError, OSError):
         for chunk in response.iter_raw():
             body += chunk
@@ -124,23 +126,23 @@ def _beginning(response: httpx.Response) -> str:
     return bytes(body[:_READ_BYTES]).decode("utf-8", "replace")
 
 
-def _said(post: Post, text: str) -> str:
+def _quote(post: Post, text: str) -> str:
     """Return untrusted *text* without secrets, on one line, at most 200 characters."""
     redaction = Redaction()
     redaction.hide(post.secrets)
     return sanitize_message(redaction.clean(text))[:_SHOWN_CHARACTERS]
 
 
-def _unanswered(post: Post, error: Exception) -> Exception:
-    """Return the error to raise for a foreign one: what was never sent may be sent again."""
-    text = _said(post, str(error)) or type(error).__name__
+def _make_network_error(post: Post, error: Exception) -> Exception:
+    """Return the error to raise for one of httpx."""
+    text = _quote(post, str(error)) or type(error).__name__
     where = f"by POST {post.where}"
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         hint = "check the network path, and HTTPS_PROXY"
         if "CERTIFICATE_VERIFY_FAILED" in text:
             hint = "name the certificate authority's file in SSL_CERT_FILE"
         detail = f"cannot connect{' through the proxy' if post.proxy else ''}: {text}"
-        return _NotTakenError(RequeueError(STARTING, where, detail=detail, hint=hint))
+        return _NotAcceptedError(RequeueError(STARTING, where, detail=detail, hint=hint))
     if isinstance(error, httpx.ProxyError):
         return RequeueError(STARTING, where, detail=f"the proxy refuses: {text}", hint="check HTTPS_PROXY and its login")
     detail = f"no byte within {REQUEST_SECONDS:g}s" if isinstance(error, httpx.TimeoutException) else f"the connection broke: {text}"

@@ -376,7 +376,7 @@ def test_image_that_a_staying_index_names_is_not_deleted(nested, second_registry
     ran = imgsync("apply", "-o", "json")
 
     assert ran.code == 1
-    assert "the index 1 names it" in next(outcome["error"] for outcome in ran.json["outcomes"] if outcome["error"])
+    assert "the index 1 lists it" in next(outcome["error"] for outcome in ran.json["outcomes"] if outcome["error"])
     assert second_registry.tags(f"m/{name}/app") == ["1", "2"]
 
 
@@ -407,8 +407,8 @@ def test_index_that_somebody_moved_keeps_its_parts(second_registry, name, declar
     assert ran.code == 1
     assert ran.json["summary"]["refused"] == 2
     errors = {outcome["destination"][-1]: outcome["error"] for outcome in ran.json["outcomes"] if outcome["error"]}
-    assert "the index 3 names it" in errors["2"]
-    assert "it is left alone" in errors["3"]
+    assert "the index 3 lists it" in errors["2"]
+    assert "it was not deleted" in errors["3"]
     assert second_registry.tags(f"m/{name}/app") == ["1", "2", "3"]
 
 
@@ -442,7 +442,7 @@ def test_registry_that_forbids_deletion_is_one_clear_error(registry, keeping_reg
     assert ran.json["summary"] == ran.json["summary"] | {"failed": 1, "deleted": 0}
     error = next(outcome["error"] for outcome in ran.json["outcomes"] if outcome["error"])
     assert "(destination): 405 UNSUPPORTED" in error
-    assert ran.events("image.failed")[0]["hint"].startswith("allow deletion at the registry, or delete the tag by hand")
+    assert ran.events("image.failed")[0]["hint"].startswith("allow deletion at the registry, or delete the tag yourself")
     assert keeping_registry.tags(f"m/{name}/app") == ["1", "2"]
 
 
@@ -495,7 +495,7 @@ def test_tag_that_serves_something_else_is_left_alone(second_registry, name, dec
     assert ran.code == 1
     assert ran.json["summary"] == ran.json["summary"] | {"refused": 1, "deleted": 0}
     refused = ran.events("image.refused")[0]
-    assert "which imgsync pushed; it is left alone" in refused["reason"]
+    assert "which imgsync pushed; it was not deleted" in refused["reason"]
     assert refused["hint"].startswith(f"imgsync state remove {deletes_tags.host}/m/{name}/app:2")
     assert f"hint: imgsync state remove {deletes_tags.host}/m/{name}/app:2" in shown.stdout
     assert deletes_tags.requests("DELETE") == []

@@ -179,7 +179,7 @@ def test_run_that_somebody_stopped_is_not_requeued(registry, name, declare, star
 
 @pytest.mark.parametrize(
     ("limit", "remembered", "allowed", "says"),
-    [("10/6h", 2, "2", "2 is the limit"), ("10/6h", 0, "0", "the limit of requeues is 0"), ("2/6h", 0, "20", "copied and deleted nothing")],
+    [("10/6h", 2, "2", "the limit is 2"), ("10/6h", 0, "0", "--requeue-limit is 0"), ("2/6h", 0, "20", "copied and deleted nothing")],
     ids=["limit reached", "limit 0", "no progress"],
 )
 def test_run_that_may_not_be_requeued_fails_and_says_why(limit, remembered, allowed, says, rate, service, imgsync, requeues):
@@ -217,9 +217,9 @@ def test_service_that_refuses_fails_the_run(rate, service, imgsync, requeues):
         ("github", {}, "GITHUB_REPOSITORY"),
         ("gitlab", {"CI_API_V4_URL": "https://ci.example/api/v4"}, "CI_PROJECT_ID"),
         ("travis", {}, "TRAVIS_REPO_SLUG"),
-        ("no-such-program --now", {}, "no program to be found"),
+        ("no-such-program --now", {}, "no such program was found"),
         ("http://ci.example/hook", {"IMGSYNC_REQUEUE_TOKEN": TOKEN}, "use https"),
-        ("https://ci.example/hook", {"IMGSYNC_REQUEUED": "many"}, "no number of requeues"),
+        ("https://ci.example/hook", {"IMGSYNC_REQUEUED": "many"}, "not a number of requeues"),
     ],
     ids=["github", "gitlab", "travis", "command", "login in the open", "count"],
 )

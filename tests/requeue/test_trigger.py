@@ -19,7 +19,7 @@ import trustme
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.errors import RequeueError, UsageError
-from imgsync.requeue import NextRun, Progress, may_requeue, parse_target, requeues_so_far, start_next
+from imgsync.requeue import NextRun, Progress, count_requeues, may_requeue, parse_target, start_next
 from imgsync.requeue.command import parse_command, run_command
 from tests.support.canary import secrets_in
 from tests.support.ci_service import Asked, CiService
@@ -226,29 +226,29 @@ def test_all_missing_variables_are_named_at_once():
 @pytest.mark.parametrize(
     ("text", "environ", "says"),
     [
-        pytest.param("", {}, "names nothing", id="nothing"),
-        pytest.param("'' x", {}, "names nothing", id="empty program"),
-        pytest.param("gitub", {"PATH": "/nowhere"}, "no service and no program", id="typo"),
+        pytest.param("", {}, "names no command", id="nothing"),
+        pytest.param("'' x", {}, "names no command", id="empty program"),
+        pytest.param("gitub", {"PATH": "/nowhere"}, "not a service, and no such program", id="typo"),
         pytest.param("restart 'it", {}, "split into words", id="open quote"),
-        pytest.param("ftp://ci.example/x", {}, "no http or https address", id="ftp"),
-        pytest.param("https://", {}, "no http or https address", id="no host"),
-        pytest.param("https://ci.example:x/", {}, "no http or https address", id="bad port"),
-        pytest.param("https://ci.example/a b", {}, "no http or https address", id="space"),
-        pytest.param("http://ci.example/x", {"IMGSYNC_REQUEUE_TOKEN": TOKEN}, "in the open", id="token over http"),
-        pytest.param("http://me:pass-SECRET@ci.example/x", {}, "in the open", id="login over http"),
-        pytest.param("https://me:pass-SECRET@ci.example/x", {"IMGSYNC_REQUEUE_TOKEN": TOKEN}, "keep one|brings a login", id="two logins"),
-        pytest.param("https://ci.example/x", {"IMGSYNC_REQUEUE_TOKEN": "a\nb-SECRET"}, "characters that no token has", id="token of two lines"),
+        pytest.param("ftp://ci.example/x", {}, "not an http or https address", id="ftp"),
+        pytest.param("https://", {}, "not an http or https address", id="no host"),
+        pytest.param("https://ci.example:x/", {}, "not an http or https address", id="bad port"),
+        pytest.param("https://ci.example/a b", {}, "not an http or https address", id="space"),
+        pytest.param("http://ci.example/x", {"IMGSYNC_REQUEUE_TOKEN": TOKEN}, "sent unencrypted", id="token over http"),
+        pytest.param("http://me:pass-SECRET@ci.example/x", {}, "sent unencrypted", id="login over http"),
+        pytest.param("https://me:pass-SECRET@ci.example/x", {"IMGSYNC_REQUEUE_TOKEN": TOKEN}, "both in the address and in", id="two logins"),
+        pytest.param("https://ci.example/x", {"IMGSYNC_REQUEUE_TOKEN": "a\nb-SECRET"}, "characters that are invalid in a token", id="token of two lines"),
         pytest.param("https://ci.example/x", {"HTTPS_PROXY": "socks5://me:pass-SECRET@proxy.example"}, "HTTPS_PROXY", id="socks"),
         pytest.param("https://ci.example/x", {"ALL_PROXY": "http://proxy.example:port"}, "ALL_PROXY", id="senseless proxy"),
         pytest.param("https://ci.example/x", {"IMGSYNC_REQUEUED": "two"}, "IMGSYNC_REQUEUED is 'two'", id="no number"),
-        pytest.param("github", github_environment("http://ci.example"), "in the open", id="github over http"),
-        pytest.param("github", github_environment("https://me:x-SECRET@ci.example"), "has a login", id="github with a login"),
+        pytest.param("github", github_environment("http://ci.example"), "sent unencrypted", id="github over http"),
+        pytest.param("github", github_environment("https://me:x-SECRET@ci.example"), "must not contain credentials", id="github with a login"),
         pytest.param("github", github_environment("https://ci.example", GITHUB_REF="refs/pull/7/merge"), "pull request", id="github pull request"),
         pytest.param(
-            "github", github_environment("https://ci.example", GITHUB_WORKFLOW_REF="a/b/.github/workflows/m.yml@x"), "names no workflow of", id="other"
+            "github", github_environment("https://ci.example", GITHUB_WORKFLOW_REF="a/b/.github/workflows/m.yml@x"), "is not a workflow of", id="other"
         ),
-        pytest.param("github", github_environment("https://ci.example", GITHUB_WORKFLOW_REF="mirror.yml"), "names no workflow of", id="no workflow"),
-        pytest.param("gitlab", gitlab_environment("ci.example"), "CI_API_V4_URL is no http", id="gitlab without scheme"),
+        pytest.param("github", github_environment("https://ci.example", GITHUB_WORKFLOW_REF="mirror.yml"), "is not a workflow of", id="no workflow"),
+        pytest.param("gitlab", gitlab_environment("ci.example"), "CI_API_V4_URL is not an http", id="gitlab without scheme"),
         pytest.param("travis", travis_environment("https://ci.example", TRAVIS_PULL_REQUEST="7"), "pull request", id="travis pull request"),
     ],
 )
@@ -306,7 +306,7 @@ def test_a_service_that_fell_over_is_not_asked_again(service, text, status):
     error = refused(text, ENVIRONMENTS[text](service.url), sleeps=sleeps)
 
     assert (len(service.asked), sleeps) == (1, [])
-    assert "look before you start it by hand" in error.hint
+    assert "check before you start it by hand" in error.hint
     assert error.detail.startswith("\\x1b[31m oops xxx")
     assert len(error.detail) == 200
 
@@ -321,7 +321,7 @@ def test_a_dropped_connection_is_not_tried_again(service, text):
 
     assert (len(service.asked), sleeps, error.status) == (1, [], None)
     assert "the connection broke" in str(error)
-    assert "look before you start it by hand" in error.hint
+    assert "check before you start it by hand" in error.hint
 
 
 def test_too_many_requests_is_tried_again(service):
@@ -464,7 +464,7 @@ def test_a_command_is_told_of_the_next_run_and_leaves_stdout_alone(script, capfd
     assert err.splitlines() == ["3 17 0123abcd more", "<two words>", "<$HOME>", "<`id`>", "<*;>", "<#x>", "oops"]
 
 
-@pytest.mark.parametrize(("ends", "says"), [("exit 3", "failed with exit code 3"), ("kill -TERM $$", "ended by signal 15")])
+@pytest.mark.parametrize(("ends", "says"), [("exit 3", "failed with exit code 3"), ("kill -TERM $$", "killed by signal 15")])
 def test_a_command_that_fails_is_an_error(script, ends, says):
     """Its arguments may hold secrets, and are not shown."""
     path = script(ends)
@@ -500,7 +500,7 @@ def test_a_command_that_does_not_end_is_ended_with_all_it_started(script, tmp_pa
     end = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     path = script(f"sleep 300 > '{fifo}' & wait")
 
-    with pytest.raises(RequeueError, match="it did not end within 1s, and was ended"):
+    with pytest.raises(RequeueError, match="it did not end within 1s and was killed"):
         run_command(parse_command(f"'{path}'", {"PATH": "/usr/bin:/bin"}), NEXT, timeout_seconds=1)
 
     try:
@@ -543,7 +543,7 @@ def test_it_works_in_a_patched_process(service, tmp_path):
         pytest.param(19, 20, Progress(copied=1), True, "requeue 20 of at most 20", id="the last one"),
         pytest.param(20, 20, Progress(copied=1), False, "20 runs in a row", id="at the limit"),
         pytest.param(99, 20, Progress(copied=1), False, "99 runs in a row", id="past the limit"),
-        pytest.param(0, 0, Progress(copied=1), False, "the limit of requeues is 0", id="none allowed"),
+        pytest.param(0, 0, Progress(copied=1), False, "--requeue-limit is 0", id="none allowed"),
     ],
 )
 def test_the_guard(so_far, limit, progress, allowed, says):
@@ -557,14 +557,14 @@ def test_the_guard(so_far, limit, progress, allowed, says):
 @pytest.mark.parametrize(("text", "remembered", "expected"), [(None, 0, 0), ("", 4, 4), (" 7\n", 4, 7), ("3", 4, 4), ("0", 0, 0), ("000000012", 0, 12)])
 def test_what_is_more_counts(text, remembered, expected):
     """What the environment says, or what the state remembers; an empty variable says nothing."""
-    assert requeues_so_far({} if text is None else {"IMGSYNC_REQUEUED": text}, remembered) == expected
+    assert count_requeues({} if text is None else {"IMGSYNC_REQUEUED": text}, remembered) == expected
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "two", "١", "0x3", "1e3", "9" * 400, "${{ inputs.requeued }}"])
 def test_what_is_no_number_is_an_error(text):
     """It says so, in few words."""
-    with pytest.raises(UsageError, match="which is no number of requeues") as raised:
-        requeues_so_far({"IMGSYNC_REQUEUED": text}, 0)
+    with pytest.raises(UsageError, match="which is not a number of requeues") as raised:
+        count_requeues({"IMGSYNC_REQUEUED": text}, 0)
 
     assert len(str(raised.value)) < 120
 
