@@ -1,1 +1,1 @@
-"""The JSON documents and their values, both ways: a plan that was saved is a plan again (design.md §4)."""
+"""Encode values as JSON documents, and decode them again (design.md §4)."""

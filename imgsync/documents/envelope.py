@@ -1,4 +1,4 @@
-"""What all documents have in common: how they are written, and what is wrong with one that cannot be read."""
+"""The common envelope of all documents: format, JSON text, and errors on reading."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LIMIT_BYTES = 256 << 20
 
 
 def to_json(document: object, *, indented: bool) -> str:
-    """Return *document* as JSON without a trailing newline, indented for people or compact for pipes; no CI runner finds a command in it."""
+    """Return *document* as JSON, without a newline at the end and without CI commands."""
     text = json.dumps(document, indent=2 if indented else None, separators=None if indented else (",", ":"), ensure_ascii=False)
-    # Half a surrogate pair, as a file name that is no UTF-8 has, can be written as an escape alone.
+    # A file name that is not UTF-8 has lone surrogates, which only an escape can write.
     return sanitize_json(text.encode(errors="backslashreplace").decode())
 
 
@@ -28,7 +28,7 @@ def read_document(path: str) -> dict[str, Any]:
     Return the document in the file *path*.
 
     Raises:
-        UsageError: It cannot be read, holds none, or is cut short.
+        UsageError: It cannot be read, is not a document, or is truncated.
     """
     try:
         with Path(path).open("rb") as file:
@@ -42,52 +42,54 @@ def read_document(path: str) -> dict[str, Any]:
 
 def parse_document(data: bytes, *, name: str) -> dict[str, Any]:
     """
-    Return the document in *data*, which came from the file *name*.
+    Return the document in *data*, read from the file *name*.
 
     Raises:
-        UsageError: It is none, or cut short.
+        UsageError: It is not a document, or is truncated.
     """
     try:
-        document = json.loads(data, parse_constant=_refused)
+        document = json.loads(data, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name} is no JSON, or cut short: {error}", hint="make it again, with `imgsync plan --out FILE`") from error
+        raise UsageError(f"{name} is not JSON, or truncated: {error}", hint="make it again: imgsync plan --out FILE") from error
     if not isinstance(document, dict) or not isinstance(document.get("format"), str):
-        raise UsageError(f"{name} is no plan or report of imgsync", hint="make one with `imgsync plan --out FILE`")
+        raise UsageError(f"{name} is not a plan or report of imgsync", hint="make one: imgsync plan --out FILE")
     return document
 
 
-def check_format(document: Mapping[str, Any], wanted: str, *, name: str) -> None:
+def check_format(document: Mapping[str, Any], expected: str, *, name: str) -> None:
     """
-    Return when *document* is of the format *wanted*, such as imgsync.plan/v1.
+    Return if *document* has the *expected* format, such as imgsync.plan/v1.
 
     Raises:
-        UsageError: It is something else, or of a later version.
+        UsageError: It has another format, or another version.
     """
     found = str(document["format"])
-    if found == wanted:
+    if found == expected:
         return
-    kind = wanted.partition("/")[0]
+    kind = expected.partition("/")[0]
     if found.startswith(f"{kind}/"):
-        raise UsageError(f"{name} is of another version, {found}; this imgsync reads {wanted}", hint="use the imgsync that made it, or make it again")
-    raise UsageError(f"{name} is {found}, where {wanted} is wanted", hint="name a plan that `imgsync plan --out FILE` saved")
+        raise UsageError(
+            f"{name} has another version, {found}; this imgsync reads {expected}", hint="use the version of imgsync that made it, or make it again"
+        )
+    raise UsageError(f"{name} is {found}, not {expected}", hint="name a plan saved by `imgsync plan --out FILE`")
 
 
 @contextlib.contextmanager
 def name_damage(what: str, *, name: str, hint: str = "") -> Iterator[None]:
     """
-    Read the fields of *what*, such as a plan, from the file *name* in here.
+    Turn a ValueError within the block into an error that names *what* and the file.
 
     Raises:
-        UsageError: A field is missing, or of the wrong kind.
+        UsageError: A field is missing, or has the wrong type.
     """
     try:
         yield
     except ValueError as error:
-        raise UsageError(f"{name} is damaged: it is no whole {what} ({error})", hint=hint) from error
+        raise UsageError(f"{name} is damaged: not a complete {what} ({error})", hint=hint) from error
 
 
 def encode_errors(errors: Sequence[PlanError]) -> list[dict[str, Any]]:
-    """Return what could not be planned as documents have it."""
+    """Return *errors* as JSON values."""
     return [
         {"mirror": error.mirror, "reference": error.reference, "message": append_hint(error.message, error.hint), **({"later": True} if error.later else {})}
         for error in errors
@@ -96,19 +98,19 @@ def encode_errors(errors: Sequence[PlanError]) -> list[dict[str, Any]]:
 
 def decode_errors(document: Mapping[str, Any]) -> tuple[PlanError, ...]:
     """
-    Return what could not be planned, as *document* tells.
+    Return the errors in *document*.
 
     Raises:
-        ValueError: It does not.
+        ValueError: They are malformed.
     """
     found: tuple[PlanError, ...] = decode_field(document, "errors", tuple[PlanError, ...])
     return found
 
 
 def append_hint(message: str, hint: str) -> str:
-    """Return *message*, a hint in brackets behind it."""
+    """Return *message* followed by the hint in brackets."""
     return f"{message} ({hint})" if hint else message
 
 
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+def _reject_constant(constant: str) -> None:
+    raise ValueError(f"JSON does not allow {constant}")

@@ -1,8 +1,8 @@
 """
-imgsync.plan/v1: a plan to review, and to apply exactly as it was reviewed (design.md §4).
+imgsync.plan/v1: a plan to review and to apply as reviewed (design.md §4).
 
-The document carries what it was made by and for, and a check over all of it: one that was edited, cut short, or made for
-other declarations is refused, since nobody reviewed it.
+The document names the version and the declarations it was made for, and carries a checksum. A document that was edited, truncated or made
+for other declarations is refused, because nobody reviewed it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COUNTED = ("create", "update", "keep", "hold", "refuse", "delete")
 
 
 def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
-    """Return *plan*, made for *config*, as the fields of imgsync.plan/v1; *explain* adds how the filters chose, *clean* hides secrets."""
+    """Return *plan* as a document; *explain* adds the filter steps, *clean* hides secrets."""
     counts = plan.counts
     document: dict[str, Any] = clean(
         {
@@ -38,7 +38,7 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
             "summary": {**{name: counts[name] for name in _COUNTED}, "error": len(plan.errors), "transfer_bytes": plan.transfer_bytes},
             "changes": [change.document for change in plan.changes],
             "errors": encode_errors(plan.errors),
-            # Only where a source counts pulls, as Docker Hub does.
+            # Only for sources with a pull limit, such as Docker Hub.
             **({"pulls": [asdict(cost) for cost in plan.pulls]} if plan.pulls else {}),
             "mirrors": [asdict(notes if explain else replace(notes, steps=())) for notes in plan.mirrors],
             "requests": dict(plan.requests),
@@ -50,21 +50,21 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
             "uncompared": list(plan.uncompared),
         }
     )
-    # Of the changes as they are printed, so that whoever has the document can tell its id.
+    # Hashed as printed, so that anyone can compute the id from the document.
     document["id"] = hash_changes(document["changes"])
-    return document | {"check": _check(document)}
+    return document | {"check": _hash_document(document)}
 
 
 def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
     """
-    Return the plan that *document*, from the file *name*, tells of.
+    Return the plan in *document*, read from the file *name*.
 
     Raises:
-        UsageError: It is none, of another version, edited or damaged.
+        UsageError: It is not a plan, has another version, or was edited or damaged.
     """
     check_format(document, FORMAT, name=name)
-    if document.get("check") != _check(document):
-        raise UsageError(f"{name} was edited or damaged since it was made: its check does not fit", hint=_AGAIN)
+    if document.get("check") != _hash_document(document):
+        raise UsageError(f"{name} was edited or damaged since it was made: the checksum does not match", hint=_AGAIN)
     with name_damage("plan", name=name, hint=_AGAIN):
         known, summary = decode_field(document, "id", str), document.get("summary")
         for count in (*_COUNTED, "error"):
@@ -84,20 +84,20 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
         for change in plan.changes:
             _check_change(change)
     if known != hash_changes(document["changes"]):
-        raise UsageError(f"{name} was edited or damaged since it was made: its changes do not fit its id {known}", hint=_AGAIN)
-    # A later version's changes may say more, and have the id of all that they say.
+        raise UsageError(f"{name} was edited or damaged since it was made: the changes do not match the id {known}", hint=_AGAIN)
+    # A later version may add fields to changes, and its id covers them.
     return plan if plan.id == known else replace(plan, saved_id=known)
 
 
 def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) -> frozenset[str]:
     """
-    Return the names of the mirrors that the plan in *document* was made for, by this imgsync, and for exactly what *config* declares of them.
+    Return the mirrors that the plan in *document* was made for.
 
     Raises:
-        UsageError: It was not, and says which declaration differs.
+        UsageError: Another version of imgsync made it, or a declaration in *config* differs.
     """
     if document.get("imgsync") != imgsync.__version__:
-        raise UsageError(f"{name} was made by imgsync {document.get('imgsync')}, this is {imgsync.__version__}", hint=f"use the same version, or {_AGAIN}")
+        raise UsageError(f"{name} was made by imgsync {document.get('imgsync')}, not {imgsync.__version__}", hint=f"use the same version, or {_AGAIN}")
     with name_damage("plan", name=name, hint=_AGAIN):
         made_for: dict[str, str] = decode_field(document, "declarations", dict[str, str])
         whole: bool = decode_field(document, "whole", bool)
@@ -113,26 +113,26 @@ def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) ->
 
 def check_compared(plan: Plan, *, name: str) -> None:
     """
-    Return when *plan*, from the file *name*, was made with a look at every destination.
+    Return if every destination of *plan*, read from the file *name*, was compared.
 
     Raises:
-        UsageError: One let nobody look without a login: what would be created there may be there already, and another.
+        UsageError: One requires a login: tags to create may exist there already, with other content.
     """
     if plan.uncompared:
-        raise UsageError(f"{name} was made without a look at {', '.join(plan.uncompared)}, which wants a login", hint=f"log in there, and {_AGAIN}")
+        raise UsageError(f"{name} was made without comparing {', '.join(plan.uncompared)}, which requires a login", hint=f"log in there, and {_AGAIN}")
 
 
-def _check(document: Mapping[str, Any]) -> str:
+def _hash_document(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(encode_canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
 
 
-def _is_sound(reference: Reference) -> bool:
+def _is_valid(reference: Reference) -> bool:
     named = is_tag(reference.tag) if reference.tag else bool(reference.digest)
-    return named and (not reference.digest or is_digest(reference.digest)) and _is_repository(reference.repository)
+    return named and (not reference.digest or is_digest(reference.digest)) and _is_valid_repository(reference.repository)
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_repository(repository: Repository) -> bool:
+def _is_valid_repository(repository: Repository) -> bool:
     try:
         return parse_registry(repository.registry) == repository.registry and is_repository_path(repository.path)
     except InvalidReferenceError:
@@ -142,9 +142,9 @@ def _is_repository(repository: Repository) -> bool:
 def _check_change(change: Change) -> None:
     for digest in (change.source_digest, change.destination_digest):
         if digest is not None and not is_digest(digest):
-            raise ValueError(f"{digest!r} is no digest")
+            raise ValueError(f"{digest!r} is not a digest")
     for reference in (change.source, change.destination):
-        if not _is_sound(reference):
+        if not _is_valid(reference):
             raise ValueError(f"{str(reference)!r} is not a reference")
     if change.size_bytes is not None and change.size_bytes < 0:
-        raise ValueError(f"{change.size_bytes} is no size")
+        raise ValueError(f"{change.size_bytes} is not a size")

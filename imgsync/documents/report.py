@@ -1,4 +1,4 @@
-"""imgsync.report/v1: what an apply came to (design.md §4)."""
+"""imgsync.report/v1: the result of an apply (design.md §4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COUNTS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present")
 
 
 def encode_report(report: Report) -> dict[str, Any]:
-    """Return *report* as the fields of imgsync.report/v1."""
+    """Return *report* as a document."""
     return {
         "format": FORMAT,
         "plan_id": report.plan_id,
@@ -26,7 +26,7 @@ def encode_report(report: Report) -> dict[str, Any]:
             **{name: report.total(name) for name in _COUNTS},
             "seconds": report.seconds,
         },
-        "outcomes": [_outcome_document(outcome) for outcome in report.outcomes],
+        "outcomes": [_encode_outcome(outcome) for outcome in report.outcomes],
         "errors": encode_errors(report.errors),
         "stopped": report.stopped or None,
         "notes": list(report.notes),
@@ -35,16 +35,16 @@ def encode_report(report: Report) -> dict[str, Any]:
 
 def decode_report(document: Mapping[str, Any], *, name: str) -> Report:
     """
-    Return the report that *document*, from the file *name*, tells of.
+    Return the report in *document*, read from the file *name*.
 
     Raises:
-        UsageError: It is none, or damaged.
+        UsageError: It is not a report, or is damaged.
     """
     check_format(document, FORMAT, name=name)
     with name_damage("report", name=name):
         return Report(
             plan_id=decode_field(document, "plan_id", str),
-            outcomes=tuple(_outcome(entry) for entry in decode_field(document, "outcomes", tuple[dict[str, Any], ...])),
+            outcomes=tuple(_decode_outcome(entry) for entry in decode_field(document, "outcomes", tuple[dict[str, Any], ...])),
             errors=decode_errors(document),
             seconds=decode_field(document.get("summary"), "seconds", float),
             stopped=decode_field(document, "stopped", str | None, default=None) or "",
@@ -53,7 +53,7 @@ def decode_report(document: Mapping[str, Any], *, name: str) -> Report:
         )
 
 
-def _outcome_document(outcome: Outcome) -> dict[str, Any]:
+def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
     change = outcome.change
     return {
         "action": change.action.value,
@@ -71,7 +71,7 @@ def _outcome_document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _outcome(entry: Mapping[str, Any]) -> Outcome:
+def _decode_outcome(entry: Mapping[str, Any]) -> Outcome:
     def text(name: str) -> str:
         return str(decode_field(entry, name, str))
 

@@ -1,4 +1,4 @@
-"""imgsync.verification/v1: how it stands with what is declared (design.md §3 `verify`)."""
+"""imgsync.verification/v1: the result of verify (design.md §3 `verify`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMAT = "imgsync.verification/v1"
 
 
 def encode_verification(found: Verification) -> dict[str, Any]:
-    """Return *found* as the fields of imgsync.verification/v1."""
+    """Return *found* as a document."""
     counts = {condition.value: found.count(condition) for condition in Condition}
     return {
         "format": FORMAT,
@@ -27,10 +27,10 @@ def encode_verification(found: Verification) -> dict[str, Any]:
 
 def decode_verification(document: Mapping[str, Any], *, name: str) -> Verification:
     """
-    Return what *document*, from the file *name*, tells of.
+    Return the verification in *document*, read from the file *name*.
 
     Raises:
-        UsageError: It is none, or damaged.
+        UsageError: It is not a verification, or is damaged.
     """
     check_format(document, FORMAT, name=name)
     with name_damage("verification", name=name):

@@ -127,7 +127,7 @@ def test_the_id_is_checked_by_itself():
     document["id"] = known
     document["check"] = hashlib.sha256(canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
 
-    with pytest.raises(UsageError, match="do not fit its id"):
+    with pytest.raises(UsageError, match="do not match the id"):
         read(json.dumps(document).encode())
 
 

@@ -333,8 +333,8 @@ def test_refused_plans_ask_nothing(two_tags, name, imgsync, saved, source, desti
     cases = {
         "a digest": (whole.replace(digest, other), "edited or damaged"),
         "another kind": (edited(change(size_bytes="5")), "'size_bytes' has the wrong type"),
-        "cut": (whole[: len(whole) // 2], "cut short"),
-        "a report": ('{"format": "imgsync.report/v1"}', "imgsync.report/v1, where imgsync.plan/v1 is wanted"),
+        "cut": (whole[: len(whole) // 2], "truncated"),
+        "a report": ('{"format": "imgsync.report/v1"}', "is imgsync.report/v1, not imgsync.plan/v1"),
         "v2": (edited(lambda document: document.update(format="imgsync.plan/v2")), "another version, imgsync.plan/v2"),
         "another imgsync": (edited(lambda document: document.update(imgsync="0.0.1")), f"made by imgsync 0.0.1, this is {program.__version__}"),
         "elsewhere": (edited(change(destination=f"{destination}/other/app:1")), "declares no such thing"),

@@ -118,11 +118,11 @@ def without(document: dict[str, Any], name: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no JSON, or cut short"),
-        ("{", "is no JSON, or cut short"),
-        ("{}", "is no plan or report of imgsync"),
+        ("", "is not JSON, or truncated"),
+        ("{", "is not JSON, or truncated"),
+        ("{}", "is not a plan or report of imgsync"),
         ('{"format": "something/v1"}', "is something/v1, not a plan, report or verification"),
-        ('{"format": "imgsync.report/v2"}', "is of another version, imgsync.report/v2"),
+        ('{"format": "imgsync.report/v2"}', "has another version, imgsync.report/v2"),
         (json.dumps(DOCUMENTS["plan"]).replace(DIGEST, OTHER), "was edited or damaged"),
         (without(DOCUMENTS["report"], "outcomes"), "'outcomes' is missing"),
         (without(DOCUMENTS["verification"], "findings"), "'findings' is missing"),

@@ -440,7 +440,7 @@ def test_plan_without_a_login_is_made_though_not_compared(registry, password_reg
     assert ran.json["uncompared"] == [password_registry.host]
     assert ran.json["mirrors"][0]["notes"] == [f"{password_registry} was not compared: it requires a login, and no credentials are configured"]
     assert applied.code == 3
-    assert "was made without a look at" in applied.stderr
+    assert "was made without comparing" in applied.stderr
 
 
 def test_apply_without_a_login_is_an_error(registry, password_registry, name, workplace, imgsync):
