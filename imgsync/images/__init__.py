@@ -1,1 +1,1 @@
-"""The parts of an image: manifests, blobs, referrers."""
+"""Read images: manifests, blobs and referrers."""

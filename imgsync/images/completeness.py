@@ -1,7 +1,7 @@
 """
-Whether a destination really holds all that an image is made of: its manifests, its blobs, and on demand their very bytes.
+Check that a destination holds an image's manifests and blobs, and the bytes of blobs.
 
-Asks the destination alone, each thing once. Spec: design.md §3 `verify`.
+Each is asked for once. Spec: design.md §3 `verify`.
 """
 
 from __future__ import annotations
@@ -24,26 +24,32 @@ _NODE_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class HeldContent:
-    """What a destination holds of one image: the blobs it is made of, and the digests of manifests and blobs that are not there."""
+    """The blobs of one image, and the digests of those missing at the destination."""
 
     blobs: tuple[Descriptor, ...]
     missing: tuple[str, ...]
 
 
 class ContentChecker:
-    """Looks at destinations. One per run: what many images share is asked for once per repository."""
+    """Checks content at destinations; one per run, so that shared content is checked once."""
 
     def __init__(self) -> None:
-        """Begin with nothing asked."""
+        """Start with nothing checked."""
         self._manifests: dict[tuple[Repository, str], Manifest | None] = {}
         self._blobs: dict[tuple[Repository, str], bool] = {}
         self._held: dict[Reference, HeldContent] = {}
-        self._sound: dict[tuple[str, str], str] = {}
+        self._problems: dict[tuple[str, str], str] = {}
         self._flights: SingleFlight[tuple[str, object, str]] = SingleFlight()
 
     def find_missing(self, client: RegistryClient, reference: Reference, digest: str, *, limit: int) -> HeldContent:
         """
-        Return what is there of the image of *digest* that *reference* serves; one GET for each manifest, one HEAD for each blob, at most *limit* at once.
+        Return what the destination holds of an image, with one request per manifest and blob.
+
+        Args:
+            client: The destination.
+            reference: The tag that serves the image.
+            digest: The digest of the image.
+            limit: Requests at once.
 
         Raises:
             RegistryError: The destination fails.
@@ -56,25 +62,25 @@ class ContentChecker:
             found.update(pulled)
             named = (child.digest for one in level if (manifest := found[one]) is not None for child in manifest.children)
             level = [one for one in dict.fromkeys(named) if one not in found]
-        # A foreign layer lies elsewhere by nature.
+        # An external layer is not in the registry.
         blobs = {blob.digest: blob for manifest in found.values() if manifest is not None for blob in manifest.blobs if not blob.is_external}
-        here = dict(map_unordered(lambda one: (one.digest, self._has_blob(client, repository, one)), blobs.values(), limit=limit))
+        present = dict(map_unordered(lambda one: (one.digest, self._has_blob(client, repository, one)), blobs.values(), limit=limit))
         gone = [one for one, manifest in found.items() if manifest is None]
-        held = HeldContent(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_here in here.items() if not is_here)))
+        held = HeldContent(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_present in present.items() if not is_present)))
         self._held[reference] = held
         return held
 
     def get(self, reference: Reference) -> HeldContent | None:
-        """Return what `look` found, None when it was not asked, since *reference* does not serve what it should. Asks nobody."""
+        """Return what `find_missing` found for *reference*, None if it was not checked."""
         return self._held.get(reference)
 
     def verify_blob(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, deadline: Deadline, on_bytes: Callable[[int], None]) -> str:
         """
-        Return what is wrong with the bytes of *blob*, "" when they have its digest and size; read once per registry.
+        Return what is wrong with the bytes of *blob*, "" if nothing; reads it once per registry.
 
         Raises:
-            RegistryError: They are not to be had.
-            StoppedError: There is no time left.
+            RegistryError: The blob cannot be read.
+            StoppedError: No time is left.
         """
         key = (repository.registry, blob.digest)
 
@@ -83,13 +89,13 @@ class ContentChecker:
             try:
                 for _ in stream_chunks(verify_chunks(download(client, repository, blob), running), deadline=deadline, on_bytes=on_bytes):
                     pass
-                self._sound[key] = ""
+                self._problems[key] = ""
             except ContentMismatchError as error:
-                self._sound[key] = error.message
+                self._problems[key] = error.message
 
-        while key not in self._sound:
+        while key not in self._problems:
             self._flights.run(("bytes", *key), read)
-        return self._sound[key]
+        return self._problems[key]
 
     def _manifest(self, client: RegistryClient, repository: Repository, digest: str) -> Manifest | None:
         key = (repository, digest)

@@ -1,7 +1,7 @@
 """
-What an image is made of: its manifests, children before parents, and its blobs, each once.
+Read an image: its manifests, children before parents, and its blobs, each once.
 
-Reads from the source only; whether and where anything is pushed is not known here.
+Reads only; does not know about destinations.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _CACHE_BYTES = 8 << 20
 
 
 class ManifestCache:
-    """Manifests by digest, the oldest forgotten beyond 8 MiB: what the plan read, the copy need not ask for again."""
+    """Manifests by digest, up to 8 MiB, so that copying does not read them again."""
 
     def __init__(self, limit_bytes: int = _CACHE_BYTES) -> None:
-        """Begin empty."""
+        """Keep at most *limit_bytes*; the oldest manifests are dropped first."""
         self._limit = limit_bytes
         self._held = 0
         self._manifests: OrderedDict[str, Manifest] = OrderedDict()
 
     def get(self, digest: str) -> Manifest | None:
-        """Return the manifest of *digest* if it is remembered."""
+        """Return the manifest *digest* if it is cached."""
         return self._manifests.get(digest)
 
     def add(self, manifest: Manifest) -> None:
-        """Remember *manifest*."""
+        """Add *manifest*."""
         if manifest.digest in self._manifests:
             return
         self._manifests[manifest.digest] = manifest
@@ -48,7 +48,7 @@ class ManifestCache:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The root as it will be pushed, everything below it with children first, and the blobs of all, each once."""
+    """The root manifest as pushed, the manifests below it, children first, and all blobs."""
 
     root: Manifest
     below: tuple[Manifest, ...]
@@ -56,13 +56,13 @@ class Image:
 
     @property
     def size_bytes(self) -> int:
-        """Return the compressed size: configs and layers of every platform, each blob once."""
+        """Return the compressed size of all platforms, each blob counted once."""
         return sum(blob.size_bytes for blob in self.blobs)
 
 
 def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestCache) -> Manifest:
     """
-    Return the manifest of *reference*, from the cache when it is by digest and remembered.
+    Return the manifest of *reference*; a digest may come from the cache.
 
     Raises:
         ImgsyncError: As `RegistryClient.pull_manifest`.
@@ -76,47 +76,47 @@ def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestC
 
 def select_root(root: Manifest, platforms: Sequence[Platform] | None) -> Manifest:
     """
-    Return what will be pushed for *root*: itself, or a new index when *platforms* leave some children out.
+    Return *root*, or a new index if *platforms* drop some of its children.
 
     Raises:
-        UnsupportedContentError: An index without any of *platforms*.
+        UnsupportedContentError: The index has none of *platforms*.
     """
     return root if platforms is None or not root.is_index else select_platforms(root, platforms)
 
 
 def read_image(client: RegistryClient, repository: Repository, root: Manifest, *, cache: ManifestCache, limit: int) -> Image:
     """
-    Return the image below *root*, its manifests pulled at most *limit* at once.
+    Return the image of *root*, pulling at most *limit* manifests at once.
 
     Raises:
-        ImgsyncError: A child is missing or damaged, or the image is nested too deep or names too much.
+        ImgsyncError: A child is missing or damaged, or the image is nested too deeply or too large.
     """
     seen: dict[str, Manifest] = {}
     level = [root]
     held = root.size_bytes
     for _ in range(_DEPTH_LIMIT):
-        wanted = list(dict.fromkeys(child.digest for manifest in level for child in manifest.children if child.digest not in seen))
-        if len(seen) + len(wanted) > _NODE_LIMIT:
-            raise UnsupportedContentError(f"the image names more than {_NODE_LIMIT} manifests")
+        unread = list(dict.fromkeys(child.digest for manifest in level for child in manifest.children if child.digest not in seen))
+        if len(seen) + len(unread) > _NODE_LIMIT:
+            raise UnsupportedContentError(f"the image has more than {_NODE_LIMIT} manifests")
         level = []
-        for manifest in map_unordered(lambda digest: pull_manifest(client, repository.with_digest(digest), cache), wanted, limit=limit):
+        for manifest in map_unordered(lambda digest: pull_manifest(client, repository.with_digest(digest), cache), unread, limit=limit):
             level.append(manifest)
             held += manifest.size_bytes
             if held > _MANIFEST_BYTES:
-                raise UnsupportedContentError(f"the image's manifests are together larger than {_MANIFEST_BYTES >> 20} MiB")
+                raise UnsupportedContentError(f"the image's manifests exceed {_MANIFEST_BYTES >> 20} MiB in total")
         seen.update((manifest.digest, manifest) for manifest in level)
         if not level:
             break
     else:
         if any(child.digest not in seen for manifest in level for child in manifest.children):
             raise UnsupportedContentError(f"the index is nested deeper than {_DEPTH_LIMIT} levels")
-    below = tuple(_children_first(root, seen))
+    below = tuple(_sort_children_first(root, seen))
     blobs = {blob.digest: blob for manifest in (*below, root) for blob in manifest.blobs}
     return Image(root, below, tuple(blobs.values()))
 
 
-def _children_first(root: Manifest, manifests: dict[str, Manifest]) -> list[Manifest]:
-    """Order everything below *root* so that each comes after all it names; a digest cannot name itself, so it ends."""
+def _sort_children_first(root: Manifest, manifests: dict[str, Manifest]) -> list[Manifest]:
+    """Return the manifests below *root*, each after its children; digests cannot form a cycle."""
     ordered: dict[str, Manifest] = {}
 
     def visit(manifest: Manifest) -> None:

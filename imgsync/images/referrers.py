@@ -1,8 +1,8 @@
 """
-What refers to an image at the source: signatures, attestations, SBOMs, and what refers to those in turn.
+Read the referrers of an image: signatures, attestations, SBOMs, and their own referrers.
 
-Found by the referrers API, else by the fallback tag, and by cosign's tags. Costs one request per image where there is none:
-the API's, or the repository's list of tags. Spec: design.md §2 `referrers`; distribution-spec 1.1 "Listing Referrers".
+They are found through the referrers API or the fallback tag, and through cosign's tags. An image without referrers costs one request: to the
+API, or for the list of tags. Spec: design.md §2 `referrers`; distribution-spec 1.1 "Listing Referrers".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LIMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """One referrer: its image (often a bare artifact), the digest it refers to, and the tag it stands under if it is one of cosign's."""
+    """One referrer: its content, its subject, and its tag if it is one of cosign's."""
 
     image: Image
     subject: str
@@ -33,13 +33,13 @@ class Referrer:
 
     @property
     def root(self) -> Manifest:
-        """Return its own manifest."""
+        """Return the manifest of the referrer."""
         return self.image.root
 
 
 @dataclass(frozen=True, slots=True)
 class Referrers:
-    """Everything that refers to an image, each after what it refers to; the source's fallback indexes by subject; what was passed over."""
+    """The referrers of an image, subjects first, with fallback indexes and what was skipped."""
 
     found: tuple[Referrer, ...] = ()
     indexes: tuple[tuple[str, Manifest], ...] = ()
@@ -52,7 +52,7 @@ class Referrers:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """Digests of what refers to one subject, the digest of the fallback index that named them, and cosign's tags."""
+    """Referrers of one subject: digests, the fallback index listing them, and cosign's tags."""
 
     digests: tuple[str, ...] = ()
     index: str = ""
@@ -60,33 +60,33 @@ class _Named:
 
 
 class ReferrerReader:
-    """Finds referrers. One per run: what a registry answered about a digest or a repository's tags is asked for once."""
+    """Finds referrers; one per run, so that each digest and tag list is asked for once."""
 
     def __init__(self, cache: ManifestCache) -> None:
-        """Begin with nothing known; manifests go through *cache*."""
+        """Share manifests through *cache*."""
         self._cache = cache
         self._named: dict[tuple[Repository, str], _Named] = {}
         self._tags: dict[Repository, Mapping[str, str] | None] = {}
         self._locks: dict[Repository, threading.Lock] = {}
-        # Subjects of which a referrer was named that was not there, and images below which there is such a subject.
-        self._missed: dict[Repository, set[str]] = {}
-        self._doubtful: set[tuple[Repository, str]] = set()
+        # Subjects with a referrer that is listed but missing, and the images they belong to.
+        self._incomplete_subjects: dict[Repository, set[str]] = {}
+        self._incomplete_images: set[tuple[Repository, str]] = set()
 
     def learn_tags(self, repository: Repository, tags: Iterable[tuple[str, str]]) -> None:
-        """Take note of all tags of *repository* with their digests, "" where unknown, so that they need not be asked for."""
+        """Learn all tags of *repository* from a listing; a digest is "" if unknown."""
         self._tags[repository] = {tag: digest for tag, digest in tags if is_referrers_tag(tag)}
 
     def summarize(self, repository: Repository, digest: str) -> str | None:
         """
-        Return which tags hold referrers of *digest*, as one line to compare; None where the tags of *repository* are not known. Asks nobody.
+        Return the referrer tags of *digest* as one line, None if the tags of *repository* are unknown.
 
-        Once one was named that is not there, it is another line than any that is told before looking, so that the next run looks again.
+        Records keep this line. If a listed referrer is missing, the line differs from any later one, so that the next run looks again.
         """
         known = self._tags.get(repository)
         if known is None:
             return None
         named = [f"{tag}={known[tag]}" for tag in (format_fallback_tag(digest), *list_cosign_tags(digest)) if tag in known]
-        return " ".join([*named, *(["?"] if (repository, digest) in self._doubtful else [])])
+        return " ".join([*named, *(["?"] if (repository, digest) in self._incomplete_images else [])])
 
     def read(
         self,
@@ -100,13 +100,19 @@ class ReferrerReader:
         follow: bool = True,
     ) -> Referrers:
         """
-        Return what refers to the image of *digest* ("" for none), to its *parts* as far as known tags tell, and to the referrers themselves.
+        Return the referrers of an image.
 
-        *types* True takes all, a list those of these artifact types, False none. *limit* bounds requests at once. Without *follow* only what refers
-        to the image itself is read.
+        Args:
+            client: The source.
+            repository: The repository of the image.
+            digest: The image; "" if only its parts are read.
+            parts: Manifests below the image; their referrers are found through known tags only.
+            types: Artifact types to read; True for all, False for none.
+            limit: Requests at once.
+            follow: Read the referrers of referrers as well.
 
         Raises:
-            ImgsyncError: A registry fails, or there are more than 1000.
+            ImgsyncError: A registry fails, or there are more than 1000 referrers.
         """
         if types is False:
             return Referrers()
@@ -117,8 +123,8 @@ class ReferrerReader:
             if subject not in search.seen:
                 search.seen.add(subject)
                 self._gather(search, subject, self._find(client, repository, subject, ask=ask))
-        if search.seen & self._missed.get(repository, set()):
-            self._doubtful.add((repository, digest))
+        if search.seen & self._incomplete_subjects.get(repository, set()):
+            self._incomplete_images.add((repository, digest))
         return Referrers(tuple(search.found), tuple(search.indexes), tuple(search.warnings))
 
     def _gather(self, search: _Search, subject: str, named: _Named) -> None:
@@ -135,36 +141,38 @@ class ReferrerReader:
         try:
             manifest = pull_manifest(search.client, search.repository.with_digest(digest), self._cache)
         except NotFoundError:
-            self._miss(search.repository, subject)
-            search.warnings.append(f"{search.repository.with_digest(digest)} is said to refer to {subject}, but is not there; left out")
+            self._note_missing(search.repository, subject)
+            search.warnings.append(f"{search.repository.with_digest(digest)} is listed as a referrer of {subject}, but does not exist; skipped")
             return
         if not tag and (manifest.subject is None or manifest.subject.digest != subject):
-            search.warnings.append(f"{search.repository.with_digest(digest)} is said to refer to {subject}, but says itself that it does not; left out")
+            search.warnings.append(
+                f"{search.repository.with_digest(digest)} is listed as a referrer of {subject}, but does not name it as its subject; skipped"
+            )
             return
         if search.types is not None and not list_artifact_types(manifest) & search.types:
             return
         image = read_image(search.client, search.repository, manifest, cache=self._cache, limit=search.limit)
         search.found.append(Referrer(image, subject, tag))
-        # What stands under a tag of cosign's has no referrers that a registry would know of.
+        # Registries do not know referrers of what a cosign tag names.
         if search.follow:
             search.waiting.append((digest, not tag))
 
     def _find(self, client: RegistryClient, repository: Repository, subject: str, *, ask: bool) -> _Named:
-        """Return what is named as referring to *subject*; without *ask* only what known tags tell."""
+        """Return the referrers listed for *subject*; without *ask*, from known tags only."""
         key = (repository, subject)
         if key not in self._named:
             listed = client.list_referrers(repository, subject) if ask else None
             has_api = listed is not None or (not ask and bool(client.capabilities.has_referrers))
-            tags = self._tags_of(client, repository) if ask else self._tags.get(repository) or {}
-            index = None if has_api else self._fallback_index(client, repository, subject, tags)
+            tags = self._list_tags(client, repository) if ask else self._tags.get(repository) or {}
+            index = None if has_api else self._pull_fallback_index(client, repository, subject, tags)
             self._named[key] = _Named(
                 digests=tuple(one.digest for one in (listed or (index.children if index is not None else ()))),
                 index=index.digest if index is not None else "",
-                tags=tuple(self._cosign(client, repository, subject, tags)),
+                tags=tuple(self._find_cosign_tags(client, repository, subject, tags)),
             )
         return self._named[key]
 
-    def _fallback_index(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Manifest | None:
+    def _pull_fallback_index(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Manifest | None:
         tag = format_fallback_tag(subject)
         if tags is not None and tag not in tags:
             return None
@@ -172,34 +180,34 @@ class ReferrerReader:
             index = pull_manifest(client, repository.with_tag(tag), self._cache)
         except NotFoundError:
             if tags is not None:
-                self._miss(repository, subject)
+                self._note_missing(repository, subject)
             return None
         return index if index.is_index else None
 
-    def _cosign(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
+    def _find_cosign_tags(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
         for tag in list_cosign_tags(subject):
             digest = "" if tags is None else tags.get(tag)
             if digest == "":
                 found = client.resolve(repository.with_tag(tag))
                 digest = found.digest if found is not None else None
                 if found is None and tags is not None:
-                    self._miss(repository, subject)
+                    self._note_missing(repository, subject)
             if digest:
                 yield tag, digest
 
-    def _miss(self, repository: Repository, subject: str) -> None:
-        self._missed.setdefault(repository, set()).add(subject)
+    def _note_missing(self, repository: Repository, subject: str) -> None:
+        self._incomplete_subjects.setdefault(repository, set()).add(subject)
 
-    def _tags_of(self, client: RegistryClient, repository: Repository) -> Mapping[str, str] | None:
-        """Return the referrers' tags of *repository*, None where one page does not hold all, or the registry does not list."""
+    def _list_tags(self, client: RegistryClient, repository: Repository) -> Mapping[str, str] | None:
+        """Return the referrer tags of *repository*, None if one page does not list all."""
         with self._locks.setdefault(repository, threading.Lock()):
             if repository not in self._tags:
-                self._tags[repository] = _listed_tags(client, repository)
+                self._tags[repository] = _list_referrer_tags(client, repository)
             return self._tags[repository]
 
 
 class _Search:
-    """One search under way."""
+    """The state of one search."""
 
     def __init__(self, client: RegistryClient, repository: Repository, types: frozenset[str] | None, limit: int, *, follow: bool) -> None:
         self.client = client
@@ -216,14 +224,16 @@ class _Search:
 
 def count_missing(client: RegistryClient, repository: Repository, referrers: Referrers) -> int:
     """
-    Return how many of *referrers* the destination *repository* does not name; those of one subject cost one request, cosign's one each.
+    Return how many of *referrers* the destination *repository* lacks.
+
+    Costs one request per subject, and one per cosign tag.
 
     Raises:
         RegistryError: The destination fails.
     """
     missing = 0
     for subject in dict.fromkeys(one.subject for one in referrers.found if not one.tag):
-        named = _named_at(client, repository, subject)
+        named = _list_referrers_at(client, repository, subject)
         missing += sum(1 for one in referrers.found if one.subject == subject and not one.tag and one.root.digest not in named)
     for one in referrers.found:
         if one.tag:
@@ -232,7 +242,7 @@ def count_missing(client: RegistryClient, repository: Repository, referrers: Ref
     return missing
 
 
-def _named_at(client: RegistryClient, repository: Repository, subject: str) -> set[str]:
+def _list_referrers_at(client: RegistryClient, repository: Repository, subject: str) -> set[str]:
     listed = client.list_referrers(repository, subject)
     if listed is None:
         try:
@@ -242,7 +252,7 @@ def _named_at(client: RegistryClient, repository: Repository, subject: str) -> s
     return {one.digest for one in listed}
 
 
-def _listed_tags(client: RegistryClient, repository: Repository) -> dict[str, str] | None:
+def _list_referrer_tags(client: RegistryClient, repository: Repository) -> dict[str, str] | None:
     try:
         tags = list_tags_in_one_page(client, repository)
     except NotFoundError:

@@ -1,1 +1,1 @@
-"""What an image has to satisfy before it is copied (`require`): asked of its source, by digest, never of what is remembered."""
+"""Check what images must satisfy before they are copied (`require`)."""

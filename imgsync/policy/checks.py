@@ -1,4 +1,4 @@
-"""One image looked at: its size, its media types, what refers to it, and who signed it. Asks the source alone, for no more than is required."""
+"""Check one image: size, media types, referrers and signatures."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from imgsync.oci.spec.digest import compute_digest
 from imgsync.oci.spec.manifest import Descriptor, parse_platform
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import read_annotated_layers
-from imgsync.policy.cosign import BUNDLE, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, Signed, bundle_problem, simple_problem
+from imgsync.policy.cosign import BUNDLE, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, SignedImage, find_bundle_problem, find_payload_problem
 from imgsync.text.sanitize import sanitize_message
 from imgsync.text.units import format_bytes
 
-# Payloads are some hundred bytes, bundles some thousand.
+# Payloads have some hundred bytes, bundles some thousand.
 _SIGNATURE_LIMIT_BYTES = 256 << 10
 _SIGNATURES_LIMIT = 100
 _SHOWN = 3
@@ -39,7 +39,7 @@ _SBOM_KINDS = (
 
 
 class Checks:
-    """The checks of one image, by its digest at the source; what several of them need is asked for once."""
+    """Checks one image at the source, reading only what the requirements need."""
 
     def __init__(
         self,
@@ -52,68 +52,68 @@ class Checks:
         cache: ManifestCache,
         referrers: ReferrerReader,
     ) -> None:
-        """Look at the image of *digest* in *repository*, as *mirror* copies it."""
+        """Check the image *digest* in *repository*, as *mirror* copies it."""
         self._mirror = mirror
         self._client = client
-        self._signed = Signed(repository, digest)
+        self._signed = SignedImage(repository, digest)
         self._config = config
         self._cache = cache
         self._referrers = referrers
-        # What was read last: two keys sign the same words, and more than one of a stranger's is not held.
+        # The content read last: several keys sign the same payload. Only one, because its size is up to the source.
         self._content = ("", b"")
 
-    def problems(self, require: Requirements) -> Iterator[str]:
+    def find_problems(self, require: Requirements) -> Iterator[str]:
         """
-        Yield in words each thing that *require* asks for and that the image lacks.
+        Yield each requirement of *require* that the image does not meet, in words.
 
         Raises:
-            ImgsyncError: The source fails, so that it cannot be known.
+            ImgsyncError: The source fails.
         """
         if require.max_bytes is not None and self._image.size_bytes > require.max_bytes:
-            yield f"{format_bytes(self._image.size_bytes)} are more than max_size {format_bytes(require.max_bytes)}"
+            yield f"size {format_bytes(self._image.size_bytes)} exceeds max_size {format_bytes(require.max_bytes)}"
         if require.media_types:
-            yield from self._foreign_types(require.media_types)
-        for wanted in require.artifacts:
-            if not self._has_artifact(wanted):
-                yield f"nothing of type {wanted} refers to it"
+            yield from self._find_other_types(require.media_types)
+        for artifact in require.artifacts:
+            if not self._has_artifact(artifact):
+                yield f"no referrer of type {artifact}"
         if require.keys or require.identities:
-            yield from self._unsigned(require)
+            yield from self._find_missing_signature(require)
 
     @cached_property
     def _image(self) -> Image:
-        """The image as it will be pushed, with the platforms that the mirror takes."""
+        """The image as it will be pushed, with the mirror's platforms."""
         pulled = pull_manifest(self._client, self._signed.repository.with_digest(self._signed.digest), self._cache)
         platforms = None if self._mirror.platforms is None else [parse_platform(text) for text in self._mirror.platforms]
         root = select_root(pulled, platforms)
         return read_image(self._client, self._signed.repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
 
-    def _foreign_types(self, allowed: Iterable[str]) -> Iterator[str]:
+    def _find_other_types(self, allowed: Iterable[str]) -> Iterator[str]:
         globs = [compile_glob(text) for text in allowed]
         manifests = {part.media_type for part in (self._image.root, *self._image.below)}
         for media_type in sorted(manifests | {blob.media_type for blob in self._image.blobs}):
             if not any(glob.fullmatch(media_type) for glob in globs):
-                yield f"media type {sanitize_message(media_type)[:100] or 'unnamed'} is not among media_types"
+                yield f"media type {sanitize_message(media_type)[:100] or 'unnamed'} is not in media_types"
 
-    def _has_artifact(self, wanted: str) -> bool:
-        types = _SBOM_KINDS if wanted == _SBOM else (wanted,)
-        return bool(self._refer(types))
+    def _has_artifact(self, artifact: str) -> bool:
+        types = _SBOM_KINDS if artifact == _SBOM else (artifact,)
+        return bool(self._read_referrers(types))
 
-    def _refer(self, types: tuple[str, ...]) -> tuple[Referrer, ...]:
-        """Return what refers to the image itself, of these types."""
+    def _read_referrers(self, types: tuple[str, ...]) -> tuple[Referrer, ...]:
+        """Return the direct referrers of the image with one of *types*."""
         repository, limit = self._signed.repository, self._mirror.concurrency.blobs
         return self._referrers.read(self._client, repository, self._signed.digest, types=types, limit=limit, follow=False).found
 
-    def _unsigned(self, require: Requirements) -> Iterator[str]:
+    def _find_missing_signature(self, require: Requirements) -> Iterator[str]:
         reasons: Counter[str] = Counter()
         unread: RegistryError | None = None
-        for number, (layer, notes) in enumerate(layer for one in self._refer((SIMPLE_SIGNING, BUNDLE)) for layer in read_annotated_layers(one.root)):
+        for number, (layer, notes) in enumerate(layer for one in self._read_referrers((SIMPLE_SIGNING, BUNDLE)) for layer in read_annotated_layers(one.root)):
             if number == _SIGNATURES_LIMIT:
-                reasons[f"those after the first {_SIGNATURES_LIMIT} not looked at"] += 1
+                reasons[f"after the first {_SIGNATURES_LIMIT}, not checked"] += 1
                 break
             try:
-                reason = self._reason(layer, notes, require)
+                reason = self._find_signature_problem(layer, notes, require)
             except RegistryError as error:
-                # Another one may do.
+                # Another signature may be valid.
                 unread = unread or error
                 continue
             if not reason:
@@ -121,40 +121,40 @@ class Checks:
             reasons[reason] += 1
         if unread is not None:
             raise unread
-        yield f"no signature by {' or '.join((*require.keys, *require.identities))}: {_told(reasons)}"
+        yield f"no signature by {' or '.join((*require.keys, *require.identities))}: {_format_reasons(reasons)}"
 
-    def _reason(self, layer: Descriptor, notes: Mapping[str, str], require: Requirements) -> str:
-        """Return why what *layer* holds is no signature of the image by whom *require* names, "" when it is one."""
+    def _find_signature_problem(self, layer: Descriptor, notes: Mapping[str, str], require: Requirements) -> str:
+        """Return why *layer* is not a required signature of the image, "" if it is."""
         if layer.media_type not in {BUNDLE, SIMPLE_SIGNING}:
-            return "of another kind"
-        if reason := self._content_reason(layer):
+            return "not a signature"
+        if reason := self._read_content(layer):
             return reason
         content, keys = self._content[1], [self._config.keys[name] for name in require.keys]
         if layer.media_type == SIMPLE_SIGNING:
-            return simple_problem(content, notes.get(SIGNATURE_ANNOTATION, ""), keys, self._signed)
-        reason = bundle_problem(content, keys, self._signed) if keys else "by nobody"
+            return find_payload_problem(content, notes.get(SIGNATURE_ANNOTATION, ""), keys, self._signed)
+        reason = find_bundle_problem(content, keys, self._signed) if keys else "by no configured key"
         if reason and require.identities:
-            # Imported now: it brings a library that is slow to import.
-            from imgsync.policy.sigstore import identity_problem
+            # Imported now: sigstore is slow to import.
+            from imgsync.policy.sigstore import find_identity_problem
 
-            return identity_problem(content, [self._config.identities[name] for name in require.identities], self._signed)
+            return find_identity_problem(content, [self._config.identities[name] for name in require.identities], self._signed)
         return reason
 
-    def _content_reason(self, layer: Descriptor) -> str:
-        """Return why the bytes of *layer* are not to be had, "" when they are in `_content`."""
+    def _read_content(self, layer: Descriptor) -> str:
+        """Read *layer* into `_content`; return why it cannot be used, "" if it can."""
         if layer.size_bytes > _SIGNATURE_LIMIT_BYTES:
             return f"larger than {format_bytes(_SIGNATURE_LIMIT_BYTES)}"
         if layer.digest != self._content[0]:
             content = self._client.read_blob(self._signed.repository, layer, limit_bytes=_SIGNATURE_LIMIT_BYTES)
             if compute_digest(content, like=layer.digest) != layer.digest:
-                return "damaged on its way"
+                return "damaged in transit"
             self._content = (layer.digest, content)
         return ""
 
 
-def _told(reasons: Mapping[str, int]) -> str:
-    """Return *reasons*, each with how often it was met, in words."""
+def _format_reasons(reasons: Mapping[str, int]) -> str:
+    """Return *reasons* with their counts, in words."""
     if not reasons:
-        return "there is none"
+        return "none found"
     shown = [f"{count} {reason}" for reason, count in sorted(reasons.items())[:_SHOWN]]
     return f"of {sum(reasons.values())} found, {', '.join(shown)}{', …' if len(reasons) > _SHOWN else ''}"

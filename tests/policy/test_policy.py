@@ -44,7 +44,7 @@ def test_image_larger_than_allowed_is_refused_in_the_plan(registry, name, declar
     applied = imgsync("apply")
 
     size = f"{content.size_bytes / 1024:.1f} KiB"
-    assert refused(planned) == [f"requirement not met: {size} are more than max_size 8.0 KiB"]
+    assert refused(planned) == [f"requirement not met: size {size} exceeds max_size 8.0 KiB"]
     assert (planned.code, applied.code) == (1, 1)
     (line,) = applied.events("image.refused")
     assert line["reason"] == refused(planned)[0]
@@ -62,7 +62,7 @@ def test_media_type_that_is_not_allowed_is_refused(registry, name, declare, imgs
     result = imgsync("apply", "-o", "json")
 
     types = ("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "application/vnd.oci.empty.v1+json")
-    assert refused(result) == [f"requirement not met: {'; '.join(f'media type {one} is not among media_types' for one in types)}"]
+    assert refused(result) == [f"requirement not met: {'; '.join(f'media type {one} is not in media_types' for one in types)}"]
     assert tags() == ["image"]
 
 
@@ -91,7 +91,7 @@ def test_what_has_to_refer_to_an_image_is_asked_for(registry, name, declare, img
 
     result = imgsync("apply", "-o", "json")
 
-    assert refused(result) == [f"requirement not met: nothing of type {wanted} refers to it"]
+    assert refused(result) == [f"requirement not met: no referrer of type {wanted}"]
     assert "with" in tags()
     assert "without" not in tags()
 
@@ -148,8 +148,8 @@ def test_any_of_the_signers_will_do_and_all_of_the_demands(registry, name, decla
     assert tags() == []
     declare(f"[{name}/app]", "require: {signatures: {keys: [prod, old]}}", trust=trust)
 
-    assert refused(lacking) == ["requirement not met: nothing of type sbom refers to it"]
-    assert refused(dropped) == ["requirement not met: no signature by prod: of 2 found, 2 by another key, or of other bytes"]
+    assert refused(lacking) == ["requirement not met: no referrer of type sbom"]
+    assert refused(dropped) == ["requirement not met: no signature by prod: of 2 found, 2 by another key or of other content"]
     assert (copied.code, refused(copied)) == (1, refused(dropped))
     assert imgsync("apply").code == 0
     assert tags() != []

@@ -24,7 +24,7 @@ from tests.support.witness import assert_served, raw_manifest
 
 ROOT = Path(__file__).parents[2]
 SIGNED = "require: {signatures: {keys: [prod]}}"
-NONE = "requirement not met: no signature by prod: there is none"
+NONE = "requirement not met: no signature by prod: none found"
 
 
 def trusting(**keys: Signer) -> str:
@@ -207,7 +207,7 @@ def test_only_exactly_the_identity_is_believed(registry, second_registry, name, 
     result = imgsync("apply", "-o", "json")
 
     (reason,) = refused(result)
-    assert reason.startswith("requirement not met: no signature by release: of 1 found, 1 not vouched for (Certificate's SANs do not match ")
+    assert reason.startswith("requirement not met: no signature by release: of 1 found, 1 not verified (Certificate's SANs do not match ")
     assert "company-evil" in reason
     assert result.code == 1
     assert json.loads(request(second_registry, "GET", f"/v2/m/{name}/app/tags/list")[2])["tags"] is not None
@@ -228,7 +228,7 @@ def test_what_a_stranger_writes_where_signatures_belong_is_refused_in_words(regi
 
     (reason,) = refused(result)
     assert reason.startswith("requirement not met: no signature by prod: of 4 found, ")
-    assert "1 by another key, or of other bytes" in reason
+    assert "1 by another key or of other content" in reason
     assert "1 damaged" in reason
     assert result.code == 1
     assert untouched()
@@ -268,7 +268,7 @@ def test_altered_signature_vouches_for_nothing(registry, name, declared, sign, i
     source.add(switches.Respond(200, {"name": f"{name}/app", "tags": ["1"]}), target="/tags/list")
     hidden = imgsync("apply", "-o", "json")
 
-    assert refused(flipped) == ["requirement not met: no signature by prod: of 1 found, 1 damaged on its way"]
+    assert refused(flipped) == ["requirement not met: no signature by prod: of 1 found, 1 damaged in transit"]
     assert refused(hidden) == [NONE]
     assert (flipped.code, hidden.code) == (1, 1)
     assert untouched()

@@ -338,7 +338,7 @@ def test_index_bombs_are_refused(registry, second_registry, name, declare, imgsy
     assert told == {
         "deep": "the index is nested deeper than 4 levels",
         "wide": "the index names 1001 manifests; 1000 is the limit",
-        "heavy": "the image's manifests are together larger than 16 MiB",
+        "heavy": "the image's manifests exceed 16 MiB in total",
     }
     assert_served(second_registry, f"m/{name}/app", "good", good)
     assert second_registry.tags(f"m/{name}/app") == ["good"]
