@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import ssl
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,7 +20,8 @@ from imgsync.state import open_state
 from tests.support.canary import CANARY
 from tests.support.effort import NIGHTLY
 from tests.support.faults import FaultProxy
-from tests.support.images import image, push
+from tests.support.images import image
+from tests.support.lab import Lab
 from tests.support.logins import CREDENTIALS, Secure
 from tests.support.registry_process import RegistryProcess, running_registry, tls_files
 from tests.support.run_imgsync import Result, Workplace
@@ -32,7 +32,7 @@ settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "thorough" if NIGHTLY else "quick"))
 
-_REGISTRIES = {"registry", "second_registry", "keeping_registry", "password_registry", "token_registry", "tls_registry"}
+_REGISTRIES = {"lab", "registry", "second_registry", "keeping_registry", "password_registry", "token_registry", "tls_registry"}
 _numbers = itertools.count(1)
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 4 << 30
@@ -153,22 +153,22 @@ def destination(second_registry: RegistryProcess) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def foreign(registry: RegistryProcess) -> Iterator[FaultProxy]:
+def other_host(registry: RegistryProcess) -> Iterator[FaultProxy]:
     """Another host (127.0.0.2) that serves what the source holds and records all it is sent: no credential may ever be among it (`tests.support.canary`)."""
     with FaultProxy(registry, address="127.0.0.2") as proxy:
         yield proxy
 
 
 @pytest.fixture
-def name() -> str:
-    """A repository prefix that no other test uses."""
-    return f"t{next(_numbers)}"
-
-
-@pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
     """A folder to run imgsync in, with nothing of the developer's own."""
     return Workplace(tmp_path)
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, workplace: Workplace) -> Lab:
+    """Two registries, a proxy before each, and a folder for imgsync."""
+    return Lab(f"t{next(_numbers)}", workplace, request)
 
 
 @pytest.fixture
@@ -181,41 +181,6 @@ def imgsync(workplace: Workplace) -> Callable[..., Result]:
         return result
 
     return run
-
-
-@pytest.fixture
-def start_imgsync(workplace: Workplace) -> Callable[..., subprocess.Popen[str]]:
-    """Start imgsync, to send it signals; `tests.support.run_imgsync.finish` waits for its end."""
-    return workplace.start
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, str], Path]:
-    """Write a file below the working folder of the program."""
-
-    def write_file(path: str, text: str) -> Path:
-        target = tmp_path / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-        return target
-
-    return write_file
-
-
-@pytest.fixture
-def declare(write: Callable[[str, str], Path], source: FaultProxy, destination: FaultProxy) -> Callable[..., None]:
-    """Declare one mirror from source to destination, both plain http; `settings` is YAML of the mirror."""
-
-    def declare_mirror(repositories: str, settings: str = "", *, trust: str = "", namespaces: str = "[]", retry: str = "{attempts: 2, interval: 0s}") -> None:
-        lines = "".join(f"    {line}\n" for line in settings.strip().splitlines())
-        write(
-            "mirrors.d/a.yaml",
-            f"version: 1\nmirrors:\n  - name: a\n    source: {{registry: '{source.host}', repositories: {repositories}, namespaces: {namespaces}}}\n"
-            f"    destinations: ['{destination.host}/m']\n    retry: {retry}\n{lines}",
-        )
-        write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n{trust}")
-
-    return declare_mirror
 
 
 @pytest.fixture
@@ -232,31 +197,31 @@ def secure(authority: trustme.CA) -> Iterator[Secure]:
 
 
 @pytest.fixture
-def declare_login(workplace: Workplace, name: str, source: FaultProxy, destination: FaultProxy, authority: trustme.CA) -> Callable[..., None]:
+def declare_login(lab: Lab, authority: trustme.CA) -> Callable[..., None]:
     """Declare a mirror of NAME/app, a login for its source (or its destination), and TLS where a proxy speaks it."""
-    ca = workplace.folder / "ca.pem"
+    ca = lab.folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca))
 
     def declare(*, of: FaultProxy | None = None, to: FaultProxy | None = None, at: str = "source", attempts: int = 1, **settings: object) -> None:
-        ends = {"source": of or source, "destination": to or destination}
+        ends = {"source": of or lab.source, "destination": to or lab.destination}
         trusted = {end.host: {"tls": {"ca": str(ca)} if end.url.startswith("https:") else False} for end in ends.values()}
         trusted[ends[at].host] |= {"credentials": CREDENTIALS, **settings}
-        workplace.registries_file(json.dumps({"version": 1, "registries": trusted}))
+        lab.workplace.registries_file(json.dumps({"version": 1, "registries": trusted}))
         retry = {"attempts": attempts, "interval": "0s"}
-        workplace.mirror("a", source=f"{ends['source']}/{name}/app", destinations=[f"{ends['destination']}/m"], retry=retry)
+        lab.workplace.mirror("a", source=f"{ends['source']}/{lab.name}/app", destinations=[f"{ends['destination']}/m"], retry=retry)
 
     return declare
 
 
 @pytest.fixture
-def origin(registry, name, workplace, source, destination) -> Callable[..., None]:
+def origin(lab: Lab) -> Callable[..., None]:
     """Declare one mirror of one repository with tags 1 and 2, and give the images."""
-    workplace.trust_plain(source, destination)
+    lab.workplace.trust_plain(lab.source, lab.destination)
     for tag in "12":
-        push(registry, f"{name}/app", tag, image((name, tag)))
+        lab.push("app", tag, image((lab.name, tag)))
 
     def declare_mirror(**settings: object) -> None:
-        workplace.mirror("a", source=f"{source}/{name}/app", destinations=[f"{destination}/m"], retry={"attempts": 1}, **settings)
+        lab.workplace.mirror("a", source=f"{lab.source}/{lab.name}/app", destinations=[f"{lab.destination}/m"], retry={"attempts": 1}, **settings)
 
     declare_mirror()
     return declare_mirror

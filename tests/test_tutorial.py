@@ -22,19 +22,19 @@ def shows(output: str, line: str) -> bool:
     return re.search(".*".join(map(re.escape, squeezed(line).split("…"))), squeezed(output)) is not None
 
 
-def test_the_tutorial_works(registry, second_registry, workplace):
+def test_the_tutorial_works(lab):
     """Every step of it, one after the other, with our own registries in place of those it names."""
     for tag in ("3.8", "3.9", "3.10"):
-        push(registry, "pause", tag, index(f"tutorial {tag}"))
+        push(lab.source_registry, "pause", tag, index(f"tutorial {tag}"))
 
     def ours(text: str) -> str:
-        return text.replace("registry.k8s.io", registry.host).replace("localhost:5000", second_registry.host)
+        return text.replace("registry.k8s.io", lab.source_registry.host).replace("localhost:5000", lab.destination_registry.host)
 
-    folder, output, ran = workplace.folder, "", []
+    folder, output, ran = lab.folder, "", []
     for kind, block in FENCE.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")):
         if kind == "yaml":
             # The source is spoken to in plain http here, too.
-            text = ours(block).replace("registries:\n", f"registries:\n  {registry.host}: {{tls: false}}\n")
+            text = ours(block).replace("registries:\n", f"registries:\n  {lab.source_registry.host}: {{tls: false}}\n")
             (folder / Path(block.partition("\n")[0].removeprefix("# "))).write_text(text, encoding="utf-8")
         elif kind == "text":
             assert [line for line in ours(block).splitlines() if not shows(output, line)] == [], output
@@ -44,7 +44,7 @@ def test_the_tutorial_works(registry, second_registry, workplace):
                 folder /= command.removeprefix("cd ")
             elif not command.startswith(OF_OTHERS):
                 program, *arguments = shlex.split(command)
-                done = workplace.run(*arguments, cwd=folder)
+                done = lab.workplace.run(*arguments, cwd=folder)
                 assert (program, done.code) == ("imgsync", 0), done.stderr
                 output = done.stdout
                 ran.append(arguments[0])

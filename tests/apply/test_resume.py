@@ -9,7 +9,7 @@ import pytest
 
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
-from tests.support.images import image, push, request
+from tests.support.images import image, request
 from tests.support.run_imgsync import finish
 from tests.switches import Distance, Hold, trickle
 
@@ -25,11 +25,11 @@ def state(workplace):
 
 
 @pytest.fixture
-def stop_at(start_imgsync):
+def stop_at(lab):
     """Run an apply that is asked to stop once *held* is reached; *held* is let go then."""
 
     def stop(held, *arguments):
-        process = start_imgsync("apply", "-o", "json", *arguments)
+        process = lab.start("apply", "-o", "json", *arguments)
         held.reached()
         process.send_signal(signal.SIGTERM)
         for line in process.stderr:
@@ -42,9 +42,9 @@ def stop_at(start_imgsync):
 
 
 @pytest.fixture
-def pushed(destination, name):
+def pushed(lab):
     """Return the tags in the order in which they came to the destination."""
-    return lambda: [path.rpartition("/")[2] for path in destination.requests("PUT .*/manifests/[0-9a-z]+$")]
+    return lambda: [path.rpartition("/")[2] for path in lab.destination.requests("PUT .*/manifests/[0-9a-z]+$")]
 
 
 def left_of(state):
@@ -52,15 +52,15 @@ def left_of(state):
         return [destination.rpartition("/")[2] for destination in store.remaining]
 
 
-def test_run_ends_within_its_time_though_a_registry_hangs(registry, name, declare, imgsync, source, state):
+def test_run_ends_within_its_time_though_a_registry_hangs(lab, state):
     """What hangs is cut before the end, not after it: exit 75, and the report and the state say what remains."""
     for tag in "123":
-        push(registry, f"{name}/app", tag, image(f"hang {tag}"))
-    declare(f"[{name}/app]", ONE_AT_A_TIME)
-    source.add(Hold(), method="GET", target="/blobs/", nth=4)
+        lab.push("app", tag, image(f"hang {tag}"))
+    lab.declare("app", ONE_AT_A_TIME)
+    lab.source.add(Hold(), method="GET", target="/blobs/", nth=4)
 
-    ran = imgsync("apply", "-o", "json", "--run-timeout", "4s", *IN_ORDER)
-    took = (time.monotonic_ns() - source.seen[0].began) / 1e9
+    ran = lab.run("apply", "-o", "json", "--run-timeout", "4s", *IN_ORDER)
+    took = (time.monotonic_ns() - lab.source.seen[0].began) / 1e9
 
     assert ran.code == 75, ran.stderr
     assert took < 4
@@ -69,16 +69,16 @@ def test_run_ends_within_its_time_though_a_registry_hangs(registry, name, declar
     assert left_of(state) == ["app:2", "app:3"]
 
 
-def test_planning_that_hangs_ends_in_time_too(registry, name, declare, imgsync, source, destination, state):
+def test_planning_that_hangs_ends_in_time_too(lab, state):
     """Exit 75, what was left stays left, and nothing counts as done."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.declare("app")
     with state() as store:
         store.record_run_end(remaining=["waiting/app:1"], successes=[], requeues=0, moment="")
-    source.add(Hold(), target="/tags/list")
+    lab.source.add(Hold(), target="/tags/list")
 
-    ran = imgsync("apply", "-o", "json", "--run-timeout", "2s")
-    took = (time.monotonic_ns() - source.seen[0].began) / 1e9
+    ran = lab.run("apply", "-o", "json", "--run-timeout", "2s")
+    took = (time.monotonic_ns() - lab.source.seen[0].began) / 1e9
 
     assert ran.code == 75, ran.stderr
     assert took < 3
@@ -88,13 +88,13 @@ def test_planning_that_hangs_ends_in_time_too(registry, name, declare, imgsync, 
         assert (store.remaining, dict(store.last_successes)) == (("waiting/app:1",), {})
 
 
-def test_signal_while_planning_hangs_is_no_success(registry, name, declare, start_imgsync, source, state):
+def test_signal_while_planning_hangs_is_no_success(lab, state):
     """A stop before anything is known: exit 75, not 0."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.declare("app")
     held = Hold()
-    source.add(held, target="/tags/list")
-    process = start_imgsync("apply", "-o", "json", "--grace", "0s")
+    lab.source.add(held, target="/tags/list")
+    process = lab.start("apply", "-o", "json", "--grace", "0s")
     held.reached()
     process.send_signal(signal.SIGTERM)
 
@@ -106,139 +106,139 @@ def test_signal_while_planning_hangs_is_no_success(registry, name, declare, star
         assert dict(store.last_successes) == {}
 
 
-def test_what_is_left_comes_first_however_many_runs_it_takes(registry, name, declare, imgsync, source, stop_at, state, pushed):
+def test_what_is_left_comes_first_however_many_runs_it_takes(lab, stop_at, state, pushed):
     """In the order it would have been taken, though tags that sort before it have appeared; once all is done nothing is left."""
     for tag in "5678":
-        push(registry, f"{name}/app", tag, image(f"turn {tag}"))
-    declare(f"[{name}/app]", ONE_AT_A_TIME)
+        lab.push("app", tag, image(f"turn {tag}"))
+    lab.declare("app", ONE_AT_A_TIME)
     held = Hold()
-    source.add(held, method="GET", target="/blobs/", nth=1)
+    lab.source.add(held, method="GET", target="/blobs/", nth=1)
     assert stop_at(held, *IN_ORDER).code == 75
     assert left_of(state) == ["app:6", "app:7", "app:8"]
     for tag in "12":
-        push(registry, f"{name}/app", tag, image(f"turn {tag}"))
-    source.clear()
+        lab.push("app", tag, image(f"turn {tag}"))
+    lab.source.clear()
     held = Hold()
-    source.add(held, method="GET", target="/blobs/", nth=1)
+    lab.source.add(held, method="GET", target="/blobs/", nth=1)
     assert stop_at(held).json["summary"]["copied"] == 1
     assert left_of(state) == ["app:7", "app:8", "app:1", "app:2"]
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
     assert pushed() == ["5", "6", "7", "8", "1", "2"]
     assert left_of(state) == []
 
 
-def test_run_cut_three_times_sends_no_blob_twice(registry, second_registry, name, declare, imgsync, source, destination, stop_at):
+def test_run_cut_three_times_sends_no_blob_twice(lab, stop_at):
     """Finished blobs of an image that was cut are not sent again: each blob's bytes arrive once, and in the end all is there."""
-    content = push(registry, f"{name}/app", "1", image("cut", layers=4))
-    declare(f"[{name}/app]", ONE_AT_A_TIME)
+    content = lab.push("app", "1", image("cut", layers=4))
+    lab.declare("app", ONE_AT_A_TIME)
     for _ in range(3):
-        source.clear()
+        lab.source.clear()
         held = Hold()
-        source.add(held, method="GET", target="/blobs/", nth=2)
+        lab.source.add(held, method="GET", target="/blobs/", nth=2)
         cut = stop_at(held, "--grace", "0s")
         assert cut.code == 75, cut.stderr
         assert cut.json["summary"] == cut.json["summary"] | {"copied": 0, "remaining": 1, "blobs_copied": 1}
-    source.clear()
+    lab.source.clear()
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    arrived = [one for one in destination.recorded("PUT .*/blobs/uploads/") if one.status == 201]
+    arrived = [one for one in lab.destination.recorded("PUT .*/blobs/uploads/") if one.status == 201]
     assert sorted(one.bytes_up for one in arrived) == sorted(map(len, content.all_blobs.values()))
-    assert second_registry.digest(f"m/{name}/app", "1") == content.digest
+    assert lab.served_digest("app", "1") == content.digest
 
 
-def test_what_other_mirrors_left_stays_left(registry, name, write, imgsync, source, destination, state):
+def test_what_other_mirrors_left_stays_left(lab, state):
     """A run of some mirrors (`--only`), or of none of them (`copy`), clears only what it saw to itself."""
     for mirror in "ab":
-        push(registry, f"{name}/{mirror}", "1", image(mirror))
-        write(
+        lab.push(mirror, "1", image(mirror))
+        lab.write(
             f"mirrors.d/{mirror}.yaml",
-            f"version: 1\nmirrors: [{{name: {mirror}, source: {source.host}/{name}/{mirror}, destinations: ['{destination.host}/m']}}]\n",
+            f"version: 1\nmirrors: [{{name: {mirror}, source: {lab.source.host}/{lab.name}/{mirror}, destinations: ['{lab.destination.host}/m']}}]\n",
         )
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n")
-    left = [f"{destination.host}/m/{name}/{mirror}:1" for mirror in "ba"]
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false}}\n")
+    left = [f"{lab.destination.host}/m/{lab.name}/{mirror}:1" for mirror in "ba"]
     with state() as store:
         store.record_run_end(remaining=left, successes=[], requeues=0, moment="")
 
-    assert imgsync("copy", f"{source.host}/{name}/a:1", f"{destination.host}/other/{name}:1").code == 0
+    assert lab.run("copy", f"{lab.source.host}/{lab.name}/a:1", f"{lab.destination.host}/other/{lab.name}:1").code == 0
     assert left_of(state) == ["b:1", "a:1"]
-    assert imgsync("apply", "--only", "b").code == 0
+    assert lab.run("apply", "--only", "b").code == 0
     assert left_of(state) == ["a:1"]
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
     assert left_of(state) == []
 
 
-def test_mirror_whose_time_is_up_holds_no_other_up(registry, second_registry, name, write, imgsync, source, destination):
+def test_mirror_whose_time_is_up_holds_no_other_up(lab):
     """`timeouts.run` reached, be it while planning or while copying: that mirror's images remain, the others are copied."""
-    push(registry, f"{name}/late", "1", image("late"))
-    push(registry, f"{name}/long", "1", image("long", layers=1, layer_bytes=200_000))
-    push(registry, f"{name}/free", "1", image("free"))
+    lab.push("late", "1", image("late"))
+    lab.push("long", "1", image("long", layers=1, layer_bytes=200_000))
+    lab.push("free", "1", image("free"))
     mirrors = "".join(
-        f"  - {{name: {mirror}, source: {source.host}/{name}/{mirror}, destinations: ['{destination.host}/m'], timeouts: {timeouts}}}\n"
+        f"  - {{name: {mirror}, source: {lab.source.host}/{lab.name}/{mirror}, destinations: ['{lab.destination.host}/m'], timeouts: {timeouts}}}\n"
         for mirror, timeouts in (("late", "{run: 2s}"), ("long", "{run: 4s}"), ("free", "{}"))
     )
-    write("mirrors.d/a.yaml", f"version: 1\nmirrors:\n{mirrors}")
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n")
-    source.add(Distance(0.7), target=f"{name}/late/tags/list")
-    source.add(trickle(1000, seconds=0.05), method="GET", target=f"{name}/long/blobs/")
+    lab.write("mirrors.d/a.yaml", f"version: 1\nmirrors:\n{mirrors}")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false}}\n")
+    lab.source.add(Distance(0.7), target=f"{lab.name}/late/tags/list")
+    lab.source.add(trickle(1000, seconds=0.05), method="GET", target=f"{lab.name}/long/blobs/")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 75, ran.stderr
     assert {one["mirror"]: one["result"] for one in ran.json["outcomes"]} == {"late": "remaining", "long": "remaining", "free": "copied"}
-    assert source.requests(f"{name}/late/blobs/") == []
-    assert second_registry.tags(f"m/{name}/free") == ["1"]
-    assert second_registry.tags(f"m/{name}/long") == []
-    source.clear()
-    assert imgsync("apply", "--run-timeout", "1m").code == 0
-    assert second_registry.tags(f"m/{name}/long") == ["1"]
+    assert lab.source.requests(f"{lab.name}/late/blobs/") == []
+    assert lab.served_tags("free") == ["1"]
+    assert lab.served_tags("long") == []
+    lab.source.clear()
+    assert lab.run("apply", "--run-timeout", "1m").code == 0
+    assert lab.served_tags("long") == ["1"]
 
 
-def test_image_that_would_not_fit_is_not_begun(registry, name, declare, imgsync, source):
+def test_image_that_would_not_fit_is_not_begun(lab):
     """By the pace so far it would be cut: it is left whole to the next run, and what still fits is copied in its place."""
     for tag, size in (("1", 100_000), ("2", 200_000), ("3", 4_000)):
-        push(registry, f"{name}/app", tag, image(f"pace {tag}", layers=1, layer_bytes=size))
-    declare(f"[{name}/app]", ONE_AT_A_TIME)
+        lab.push("app", tag, image(f"pace {tag}", layers=1, layer_bytes=size))
+    lab.declare("app", ONE_AT_A_TIME)
     # Few long pauses, which load does not make much longer: the first has to take from a third to half of the time.
-    source.add(trickle(10_000, seconds=0.19), method="GET", target="/blobs/")
+    lab.source.add(trickle(10_000, seconds=0.19), method="GET", target="/blobs/")
 
-    ran = imgsync("apply", "-o", "json", "--run-timeout", "8s", "--grace", "0s", *IN_ORDER)
+    ran = lab.run("apply", "-o", "json", "--run-timeout", "8s", "--grace", "0s", *IN_ORDER)
 
     assert ran.code == 75, ran.stderr
     assert [(one["source"][-1], one["result"]) for one in ran.json["outcomes"]] == [("1", "copied"), ("2", "remaining"), ("3", "copied")]
-    assert len(source.requests("GET .*/blobs/")) == 4, "a config and a layer of each of the two"
+    assert len(lab.source.requests("GET .*/blobs/")) == 4, "a config and a layer of each of the two"
     assert "does not fit" in ran.json["stopped"]
 
 
-def test_slow_planning_does_not_use_up_every_run(registry, name, declare, imgsync, source, destination, state):
+def test_slow_planning_does_not_use_up_every_run(lab, state):
     """Though something is left that is not known yet, what is known is begun once half of the time is over."""
-    push(registry, f"{name}/app", "3", image("slow 3"))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
+    lab.push("app", "3", image("slow 3"))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
     for tag in "12":
-        push(registry, f"{name}/app", tag, image(f"slow {tag}"))
+        lab.push("app", tag, image(f"slow {tag}"))
     with state() as store:
-        store.record_run_end(remaining=[f"{destination.host}/m/{name}/app:3"], successes=[], requeues=0, moment="")
+        store.record_run_end(remaining=[f"{lab.destination.host}/m/{lab.name}/app:3"], successes=[], requeues=0, moment="")
     # Of what is remembered only the digest is asked for: a first pull that hung would hold up all others.
-    source.add(Hold(), target="/manifests/3")
+    lab.source.add(Hold(), target="/manifests/3")
 
-    ran = imgsync("apply", "-o", "json", "--run-timeout", "4s", "--grace", "0s")
+    ran = lab.run("apply", "-o", "json", "--run-timeout", "4s", "--grace", "0s")
 
     assert ran.code == 75, ran.stderr
     assert ran.json["summary"]["copied"] == 2
     assert left_of(state) == ["app:3"]
 
 
-def test_plan_that_is_cut_short_lists_what_it_knew(registry, name, declare, imgsync, source, state):
+def test_plan_that_is_cut_short_lists_what_it_knew(lab, state):
     """With a brake nothing is begun before the plan is whole; what was planned until the cut remains, and is remembered as left."""
     for tag in range(10):
-        push(registry, f"{name}/app", str(tag), image("same for all"))
-    declare(f"[{name}/app]", "concurrency: {queries: 1}")
-    source.add(Distance(0.4), target="/manifests/[0-9]")
+        lab.push("app", str(tag), image("same for all"))
+    lab.declare("app", "concurrency: {queries: 1}")
+    lab.source.add(Distance(0.4), target="/manifests/[0-9]")
 
-    ran = imgsync("apply", "-o", "json", "--run-timeout", "4s", "--max-changes", "100")
+    ran = lab.run("apply", "-o", "json", "--run-timeout", "4s", "--max-changes", "100")
 
     assert ran.code == 75, ran.stderr
     assert 0 < ran.json["summary"]["remaining"] < 10
@@ -246,14 +246,14 @@ def test_plan_that_is_cut_short_lists_what_it_knew(registry, name, declare, imgs
     assert len(left_of(state)) == ran.json["summary"]["remaining"]
 
 
-def test_no_time_at_all_begins_nothing(registry, name, declare, imgsync, source, destination):
+def test_no_time_at_all_begins_nothing(lab):
     """The destination is left alone, exit 75; the next run does it."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json", "--run-timeout", "0s", "--grace", "0s")
+    ran = lab.run("apply", "-o", "json", "--run-timeout", "0s", "--grace", "0s")
 
     assert ran.code == 75
     assert ran.json["summary"]["remaining"] == 1, "what is left is found out all the same"
-    assert request(destination, "GET", f"/v2/m/{name}/app/tags/list")[0] == 404
-    assert imgsync("apply").code == 0
+    assert request(lab.destination, "GET", f"/v2/m/{lab.name}/app/tags/list")[0] == 404
+    assert lab.run("apply").code == 0

@@ -12,7 +12,7 @@ import pytest
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from tests import switches
-from tests.support.images import DOCKER, OCI, artifact, digest_of, image, index, layer, pull_raw, push, request
+from tests.support.images import DOCKER, OCI, artifact, digest_of, image, index, layer, request
 from tests.support.run_imgsync import finish
 from tests.switches import Hold
 from tests.switches.runtime import HoldAnswer
@@ -37,167 +37,167 @@ def tags_of(host: str, repository: str) -> list[str]:
     [image(1), image(2, kind=DOCKER), index(3), index(4, kind=DOCKER), index(5, children=(index(6), image(7))), artifact(), image(8, layers=0)],
     ids=["oci image", "docker image", "oci index", "docker list", "nested index", "artifact", "no layers"],
 )
-def test_apply_copies_every_kind_byte_for_byte(wanted, registry, second_registry, name, declare, imgsync):
+def test_apply_copies_every_kind_byte_for_byte(wanted, lab):
     """Whatever a tag names arrives byte for byte, as an independent witness reads it."""
-    push(registry, f"{name}/app", "1.0", wanted)
-    declare(f"[{name}/app]")
+    lab.push("app", "1.0", wanted)
+    lab.declare("app")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
-    assert witness(second_registry, f"m/{name}/app:1.0") == wanted.raw
+    assert witness(lab.destination_registry, f"m/{lab.name}/app:1.0") == wanted.raw
     for digest, content in wanted.all_blobs.items():
-        assert request(second_registry, "GET", f"/v2/m/{name}/app/blobs/{digest}")[2] == content
+        assert request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/blobs/{digest}")[2] == content
 
 
-def test_apply_copies_exactly_the_selected_tags(registry, second_registry, name, declare, imgsync):
+def test_apply_copies_exactly_the_selected_tags(lab):
     """Tags that no filter selects stay behind."""
     for number, tag in enumerate(("v1.0.0", "v1.1.0", "v2.0.0", "v1.2.0-rc.1", "latest")):
-        push(registry, f"{name}/app", tag, image(10 + number))
-    declare(f"[{name}/app]", "tags: {semver: '>=1 <2', names: [latest, missing]}")
+        lab.push("app", tag, image(10 + number))
+    lab.declare("app", "tags: {semver: '>=1 <2', names: [latest, missing]}")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
-    assert tags_of(second_registry, f"m/{name}/app") == ["latest", "v1.0.0", "v1.1.0"]
+    assert tags_of(lab.destination_registry, f"m/{lab.name}/app") == ["latest", "v1.0.0", "v1.1.0"]
 
 
-def test_second_apply_asks_the_destination_nothing(registry, name, declare, imgsync, source, destination):
+def test_second_apply_asks_the_destination_nothing(lab):
     """Unchanged: no request to the destination, at most one manifest request per tag to the source."""
     for tag in ("1", "2", "3"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
-    source.forget()
-    destination.forget()
+        lab.push("app", tag, image(int(tag)))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    lab.source.forget()
+    lab.destination.forget()
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0
     assert ran.json["summary"]["kept"] == 3
-    assert destination.seen == []
-    assert len(source.requests("/manifests/")) == 3
-    assert all(text.startswith("HEAD") for text in source.requests("/manifests/"))
+    assert lab.destination.seen == []
+    assert len(lab.source.requests("/manifests/")) == 3
+    assert all(text.startswith("HEAD") for text in lab.source.requests("/manifests/"))
 
 
-def test_lost_state_costs_a_head_per_tag_and_no_transfer(registry, name, declare, imgsync, source, destination, tmp_path):
+def test_lost_state_costs_a_head_per_tag_and_no_transfer(lab):
     """Without its state, imgsync looks each tag up, adopts it, and moves nothing."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
-    shutil.rmtree(tmp_path / ".imgsync")
-    source.forget()
-    destination.forget()
+        lab.push("app", tag, image(int(tag)))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    shutil.rmtree(lab.folder / ".imgsync")
+    lab.source.forget()
+    lab.destination.forget()
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.json["summary"] | {"seconds": 0} == ran.json["summary"] | {"kept": 2, "copied": 0, "bytes_copied": 0, "seconds": 0}
-    assert sorted(destination.requests()) == [f"HEAD /v2/m/{name}/app/manifests/1", f"HEAD /v2/m/{name}/app/manifests/2"]
-    assert source.requests("/blobs/") == []
-    destination.forget()
-    assert imgsync("apply").code == 0
-    assert destination.seen == [], "what was adopted is remembered"
-    assert {change["size_bytes"] for change in imgsync("plan", "-o", "json").json["changes"]} == {None}, "what was never read is unknown, not 0"
+    assert sorted(lab.destination.requests()) == [f"HEAD /v2/m/{lab.name}/app/manifests/1", f"HEAD /v2/m/{lab.name}/app/manifests/2"]
+    assert lab.source.requests("/blobs/") == []
+    lab.destination.forget()
+    assert lab.run("apply").code == 0
+    assert lab.destination.seen == [], "what was adopted is remembered"
+    assert {change["size_bytes"] for change in lab.run("plan", "-o", "json").json["changes"]} == {None}, "what was never read is unknown, not 0"
 
 
-def test_moved_tag_moves_only_its_new_blobs(registry, second_registry, name, declare, imgsync, source, destination):
+def test_moved_tag_moves_only_its_new_blobs(lab):
     """Of a moved tag only what is new is read and sent; other tags are left alone."""
     base = b"base" * 1000
-    push(registry, f"{name}/app", "latest", image(1, layers=0, shared=base))
-    push(registry, f"{name}/app", "other", image(2))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
-    moved = push(registry, f"{name}/app", "latest", image(3, layers=1, shared=base))
-    source.forget()
-    destination.forget()
+    lab.push("app", "latest", image(1, layers=0, shared=base))
+    lab.push("app", "other", image(2))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    moved = lab.push("app", "latest", image(3, layers=1, shared=base))
+    lab.source.forget()
+    lab.destination.forget()
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert [(one["action"], one["bytes_copied"] > 0) for one in ran.json["outcomes"]] == [("update", True), ("keep", False)]
-    assert not any(digest_of(base) in text for text in source.requests("GET /v2/.*/blobs/"))
-    assert len(source.requests("GET /v2/.*/blobs/")) == 2
-    assert pull_raw(second_registry, f"m/{name}/app", "latest") == moved.raw
+    assert not any(digest_of(base) in text for text in lab.source.requests("GET /v2/.*/blobs/"))
+    assert len(lab.source.requests("GET /v2/.*/blobs/")) == 2
+    assert lab.served_manifest("app", "latest") == moved.raw
 
 
-def test_cold_copy_makes_only_the_needed_requests(registry, name, declare, imgsync, source, destination):
+def test_cold_copy_makes_only_the_needed_requests(lab):
     """Per image: one GET per manifest and blob at the source; two requests per blob and one PUT per manifest at the destination."""
-    push(registry, f"{name}/app", "1", image(1, layers=2))
-    declare(f"[{name}/app]", "tags: {names: ['1']}\nreferrers: false")
+    lab.push("app", "1", image(1, layers=2))
+    lab.declare("app", "tags: {names: ['1']}\nreferrers: false")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    assert len(source.requests("GET /v2/.*/manifests/")) == 1
-    assert len(source.requests("GET /v2/.*/blobs/")) == 3
-    assert len(source.seen) == 4
-    assert len(destination.requests("POST")) == 3
-    assert len(destination.requests("PUT /v2/.*/blobs/uploads/")) == 3
-    assert len(destination.requests("PUT /v2/.*/manifests/")) == 1
-    assert len(destination.seen) == 8, "and one look-up of the tag, which no record knew"
+    assert len(lab.source.requests("GET /v2/.*/manifests/")) == 1
+    assert len(lab.source.requests("GET /v2/.*/blobs/")) == 3
+    assert len(lab.source.seen) == 4
+    assert len(lab.destination.requests("POST")) == 3
+    assert len(lab.destination.requests("PUT /v2/.*/blobs/uploads/")) == 3
+    assert len(lab.destination.requests("PUT /v2/.*/manifests/")) == 1
+    assert len(lab.destination.seen) == 8, "and one look-up of the tag, which no record knew"
 
 
-def test_tag_is_pushed_last(registry, name, declare, imgsync, destination):
+def test_tag_is_pushed_last(lab):
     """The tag appears only after everything it references is there."""
-    push(registry, f"{name}/app", "1", index(1))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", index(1))
+    lab.declare("app")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    assert destination.requests()[-1] == f"PUT /v2/m/{name}/app/manifests/1"
-    puts = destination.requests("PUT .*/manifests/sha256")
+    assert lab.destination.requests()[-1] == f"PUT /v2/m/{lab.name}/app/manifests/1"
+    puts = lab.destination.requests("PUT .*/manifests/sha256")
     assert len(puts) == 2
-    assert destination.requests().index(puts[0]) > destination.requests().index(destination.requests("PUT .*/blobs/uploads/")[-1])
+    assert lab.destination.requests().index(puts[0]) > lab.destination.requests().index(lab.destination.requests("PUT .*/blobs/uploads/")[-1])
 
 
 @pytest.mark.row("REG-25")
-def test_shared_layer_is_read_from_the_source_once(registry, name, declare, imgsync, source, destination):
+def test_shared_layer_is_read_from_the_source_once(lab):
     """A layer of many images that are copied side by side moves once; the others mount it."""
     base = b"shared layer " * 20000
     for number in range(6):
-        push(registry, f"{name}/app{number}", "1", image(100 + number, layers=1, shared=base))
-    declare(f"[{', '.join(f'{name}/app{number}' for number in range(6))}]")
+        lab.push(f"app{number}", "1", image(100 + number, layers=1, shared=base))
+    lab.declare([f"app{number}" for number in range(6)])
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert len([text for text in source.requests("GET") if digest_of(base) in text]) == 1
+    assert len([text for text in lab.source.requests("GET") if digest_of(base) in text]) == 1
     assert ran.json["summary"]["blobs_mounted"] == 5
 
 
 @pytest.mark.row("ST-05")
-def test_record_whose_crc32_does_not_fit_its_manifest_is_dropped(registry, name, declare, imgsync, source, destination, workplace):
+def test_record_whose_crc32_does_not_fit_its_manifest_is_dropped(lab):
     """crc32 guards the record: where the manifest is at hand and differs, a warning says so, the destination is asked, the record made anew."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
-    source.add(switches.headers(Docker_Content_Digest=None), target="/manifests/")
-    assert imgsync("apply").code == 0
-    state = str(workplace.folder / ".imgsync" / "state")
+    content = lab.push("app", "1", image(1))
+    lab.declare("app")
+    lab.source.add(switches.headers(Docker_Content_Digest=None), target="/manifests/")
+    assert lab.run("apply").code == 0
+    state = str(lab.folder / ".imgsync" / "state")
     with open_state(state, thread=NativeThread(), lock_timeout_seconds=0, on_warning=print) as store:
-        record = store.get(f"{destination.host}/m/{name}/app:1")
+        record = store.get(f"{lab.destination.host}/m/{lab.name}/app:1")
         assert record.crc32 == content.crc32
         store.put([dataclasses.replace(record, crc32="00000000")])
-    destination.forget()
+    lab.destination.forget()
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert "does not match its manifest" in ran.events("state.degraded")[0]["reason"]
-    assert destination.requests() == [f"HEAD /v2/m/{name}/app/manifests/1"]
+    assert lab.destination.requests() == [f"HEAD /v2/m/{lab.name}/app/manifests/1"]
     assert (ran.json["summary"]["kept"], ran.json["outcomes"][0]["digest"]) == (1, content.digest)
-    assert f"crc32          {content.crc32}" in imgsync("state", "show", f"{destination.host}/m/{name}/app:1").stdout
-    destination.forget()
-    assert not imgsync("plan").logs[0].get("reason")
-    assert destination.seen == []
+    assert f"crc32          {content.crc32}" in lab.run("state", "show", f"{lab.destination.host}/m/{lab.name}/app:1").stdout
+    lab.destination.forget()
+    assert not lab.run("plan").logs[0].get("reason")
+    assert lab.destination.seen == []
 
 
-def test_log_tells_of_each_blob_for_who_debugs(registry, name, declare, imgsync):
+def test_log_tells_of_each_blob_for_who_debugs(lab):
     """At debug level each blob is copied, mounted or present, as the image's own line counts them; at info none is told."""
     shared = layer("debug", 2000)
-    push(registry, f"{name}/one", "1", image(1, layers=1, shared=shared))
-    push(registry, f"{name}/two", "1", image(2, layers=1, shared=shared))
-    push(registry, f"{name}/two", "2", image(3, layers=1, shared=shared))
-    declare(f"[{name}/one, {name}/two]", "concurrency: {images: 1, blobs: 1}")
+    lab.push("one", "1", image(1, layers=1, shared=shared))
+    lab.push("two", "1", image(2, layers=1, shared=shared))
+    lab.push("two", "2", image(3, layers=1, shared=shared))
+    lab.declare("one two", "concurrency: {images: 1, blobs: 1}")
 
-    ran = imgsync("apply", "--log-level", "debug")
+    ran = lab.run("apply", "--log-level", "debug")
 
     for how in ("copied", "mounted", "present"):
         lines = ran.events(f"blob.{how}")
@@ -205,126 +205,126 @@ def test_log_tells_of_each_blob_for_who_debugs(registry, name, declare, imgsync)
         assert all({"mirror", "destination", "digest", "size_bytes"} <= set(line) for line in lines)
     (mounted,) = ran.events("blob.mounted")
     assert (mounted["mounted_from"], mounted["destination"].partition("/")[2].rpartition(":")[0]) in {
-        (f"m/{name}/one", f"m/{name}/two"),
-        (f"m/{name}/two", f"m/{name}/one"),
+        (f"m/{lab.name}/one", f"m/{lab.name}/two"),
+        (f"m/{lab.name}/two", f"m/{lab.name}/one"),
     }
-    kept = imgsync("apply", "--log-level", "debug")
+    kept = lab.run("apply", "--log-level", "debug")
     assert len(kept.events("image.kept")) == 3
-    assert not [line for line in imgsync("apply", "--refresh").logs if line["event"].startswith(("blob.", "image."))]
+    assert not [line for line in lab.run("apply", "--refresh").logs if line["event"].startswith(("blob.", "image."))]
 
 
-def test_platforms_make_one_deterministic_index(registry, second_registry, name, declare, imgsync):
+def test_platforms_make_one_deterministic_index(lab):
     """With platforms, the index is built anew, the same each time, its children untouched, and the plan says so."""
     import json
 
-    wanted = push(registry, f"{name}/app", "1", index(1, platforms=("amd64", "arm64", "s390x")))
-    declare(f"[{name}/app]", "platforms: [linux/amd64, linux/arm64]")
+    wanted = lab.push("app", "1", index(1, platforms=("amd64", "arm64", "s390x")))
+    lab.declare("app", "platforms: [linux/amd64, linux/arm64]")
 
-    plan = imgsync("plan", "-o", "json").json
-    assert imgsync("apply").code == 0
+    plan = lab.run("plan", "-o", "json").json
+    assert lab.run("apply").code == 0
 
-    pushed = pull_raw(second_registry, f"m/{name}/app", "1")
+    pushed = lab.served_manifest("app", "1")
     assert "the digest becomes " + digest_of(pushed) in plan["changes"][0]["reason"]
     assert json.loads(pushed)["manifests"] == json.loads(wanted.raw)["manifests"][:2]
-    assert imgsync("plan", "--detailed-exitcode").code == 0
+    assert lab.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_namespace_is_enumerated_and_excluded(registry, second_registry, name, declare, imgsync):
+def test_namespace_is_enumerated_and_excluded(lab):
     """Every repository below a namespace is mirrored, less what exclude takes away."""
     for repository in ("one", "two/deep", "three-canary"):
-        push(registry, f"{name}/{repository}", "1", image(1))
-    declare("[]", namespaces=f"[{name}]")
+        lab.push(repository, "1", image(1))
+    lab.declare("", namespaces=f"[{lab.name}]")
     path = "mirrors.d/a.yaml"
-    assert imgsync("plan", "-o", "json").json["summary"]["create"] == 3
+    assert lab.run("plan", "-o", "json").json["summary"]["create"] == 3
     assert path
 
-    ran = imgsync("list", f"{registry}/{name}", env={"IMGSYNC_REGISTRIES": "list.yaml"})
+    ran = lab.run("list", f"{lab.source_registry}/{lab.name}", env={"IMGSYNC_REGISTRIES": "list.yaml"})
     assert ran.code == 3, "a registries file that is missing is a fault"
 
 
-def test_immutable_tag_is_never_asked_again_and_never_moved(registry, second_registry, name, declare, imgsync, source):
+def test_immutable_tag_is_never_asked_again_and_never_moved(lab):
     """Once mirrored, an immutable tag costs no request; --refresh asks, and refuses a moved one."""
-    first = push(registry, f"{name}/app", "v1", image(1))
-    declare(f"[{name}/app]", "immutable: ['v*']\ntags: {names: [v1]}")
-    assert imgsync("apply").code == 0
-    push(registry, f"{name}/app", "v1", image(2))
-    source.forget()
+    first = lab.push("app", "v1", image(1))
+    lab.declare("app", "immutable: ['v*']\ntags: {names: [v1]}")
+    assert lab.run("apply").code == 0
+    lab.push("app", "v1", image(2))
+    lab.source.forget()
 
-    assert imgsync("apply").code == 0
-    assert source.seen == []
-    refused = imgsync("apply", "--refresh", "-o", "json")
+    assert lab.run("apply").code == 0
+    assert lab.source.seen == []
+    refused = lab.run("apply", "--refresh", "-o", "json")
 
     assert refused.code == 1
     assert refused.json["summary"]["refused"] == 1
-    assert pull_raw(second_registry, f"m/{name}/app", "v1") == first.raw
+    assert lab.served_manifest("app", "v1") == first.raw
 
 
-def test_copy_needs_no_file(registry, second_registry, name, write, imgsync):
+def test_copy_needs_no_file(lab):
     """`imgsync copy` brings one image to where it is told."""
-    wanted = push(registry, f"{name}/app", "1", image(1))
-    write("registries.yaml", f"version: 1\nregistries:\n  {registry}: {{tls: false}}\n  {second_registry}: {{tls: false}}\n")
+    wanted = lab.push("app", "1", image(1))
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source_registry}: {{tls: false}}\n  {lab.destination_registry}: {{tls: false}}\n")
 
-    ran = imgsync("copy", f"{registry}/{name}/app:1", f"{second_registry}/{name}/other:one")
+    ran = lab.run("copy", f"{lab.source_registry}/{lab.name}/app:1", f"{lab.destination_registry}/{lab.name}/other:one")
 
     assert ran.code == 0, ran.stderr
-    assert witness(second_registry, f"{name}/other:one") == wanted.raw
-    assert imgsync("list", f"{registry}/{name}/app").stdout == "1\n"
-    assert imgsync("list", f"{registry}/{name}").stdout == f"{registry}/{name}/app\n"
-    assert imgsync("state", "list").stdout == f"{second_registry}/{name}/other:one\n"
-    assert imgsync("state", "remove", f"{second_registry}/**").stdout == "Removed 1 record.\n"
+    assert witness(lab.destination_registry, f"{lab.name}/other:one") == wanted.raw
+    assert lab.run("list", f"{lab.source_registry}/{lab.name}/app").stdout == "1\n"
+    assert lab.run("list", f"{lab.source_registry}/{lab.name}").stdout == f"{lab.source_registry}/{lab.name}/app\n"
+    assert lab.run("state", "list").stdout == f"{lab.destination_registry}/{lab.name}/other:one\n"
+    assert lab.run("state", "remove", f"{lab.destination_registry}/**").stdout == "Removed 1 record.\n"
 
 
-def test_copy_by_digest_pins_the_source(registry, second_registry, name, write, imgsync):
+def test_copy_by_digest_pins_the_source(lab):
     """A source by digest is copied to the tag that is told, though the tag moved; a missing one is an error, without a tag it is bad usage."""
-    wanted = push(registry, f"{name}/app", "1", image(1))
-    push(registry, f"{name}/app", "1", image(2))
-    write("registries.yaml", f"version: 1\nregistries:\n  {registry}: {{tls: false}}\n  {second_registry}: {{tls: false}}\n")
-    target = f"{second_registry}/{name}/other"
+    wanted = lab.push("app", "1", image(1))
+    lab.push("app", "1", image(2))
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source_registry}: {{tls: false}}\n  {lab.destination_registry}: {{tls: false}}\n")
+    target = f"{lab.destination_registry}/{lab.name}/other"
 
-    assert imgsync("copy", f"{registry}/{name}/app@{wanted.digest}", f"{target}:one").code == 0
-    assert imgsync("copy", f"{registry}/{name}/app:x@{wanted.digest}", target).code == 0
-    missing = imgsync("copy", f"{registry}/{name}/app@sha256:{'0' * 64}", f"{target}:two", "-o", "json")
-    tagless = imgsync("copy", f"{registry}/{name}/app@{wanted.digest}", target)
+    assert lab.run("copy", f"{lab.source_registry}/{lab.name}/app@{wanted.digest}", f"{target}:one").code == 0
+    assert lab.run("copy", f"{lab.source_registry}/{lab.name}/app:x@{wanted.digest}", target).code == 0
+    missing = lab.run("copy", f"{lab.source_registry}/{lab.name}/app@sha256:{'0' * 64}", f"{target}:two", "-o", "json")
+    tagless = lab.run("copy", f"{lab.source_registry}/{lab.name}/app@{wanted.digest}", target)
 
-    assert witness(second_registry, f"{name}/other:one") == wanted.raw
-    assert second_registry.tags(f"{name}/other") == ["one", "x"]
+    assert witness(lab.destination_registry, f"{lab.name}/other:one") == wanted.raw
+    assert lab.destination_registry.tags(f"{lab.name}/other") == ["one", "x"]
     assert missing.code == 1
     assert "404" in missing.json["errors"][0]["message"]
     assert tagless.code == 3
     assert "needs a tag" in tagless.stderr
 
 
-def test_copy_takes_a_whole_repository(registry, second_registry, name, write, imgsync):
+def test_copy_takes_a_whole_repository(lab):
     """Without a tag every tag is copied under its own name; to one tag it cannot go."""
-    wanted = {tag: push(registry, f"{name}/app", tag, image(tag)) for tag in ("1", "2", "latest")}
-    write("registries.yaml", f"version: 1\nregistries:\n  {registry}: {{tls: false}}\n  {second_registry}: {{tls: false}}\n")
+    wanted = {tag: lab.push("app", tag, image(tag)) for tag in ("1", "2", "latest")}
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source_registry}: {{tls: false}}\n  {lab.destination_registry}: {{tls: false}}\n")
 
-    ran = imgsync("copy", f"{registry}/{name}/app", f"{second_registry}/{name}/whole")
+    ran = lab.run("copy", f"{lab.source_registry}/{lab.name}/app", f"{lab.destination_registry}/{lab.name}/whole")
 
     assert ran.code == 0, ran.stderr
     for tag, content in wanted.items():
-        assert witness(second_registry, f"{name}/whole:{tag}") == content.raw
-    assert imgsync("copy", f"{registry}/{name}/app", f"{second_registry}/{name}/whole:1").code == 3
+        assert witness(lab.destination_registry, f"{lab.name}/whole:{tag}") == content.raw
+    assert lab.run("copy", f"{lab.source_registry}/{lab.name}/app", f"{lab.destination_registry}/{lab.name}/whole:1").code == 3
 
 
-def test_plan_changes_nothing(registry, name, declare, imgsync, destination, tmp_path):
+def test_plan_changes_nothing(lab):
     """A plan sends nothing but questions, and leaves no state behind."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.declare("app")
 
-    assert imgsync("plan", "--detailed-exitcode").code == 2
+    assert lab.run("plan", "--detailed-exitcode").code == 2
 
-    assert {one.method for one in destination.seen} <= {"HEAD", "GET"}
-    assert not (tmp_path / ".imgsync").exists()
+    assert {one.method for one in lab.destination.seen} <= {"HEAD", "GET"}
+    assert not (lab.folder / ".imgsync").exists()
 
 
-def test_documents_have_the_promised_fields(registry, name, declare, imgsync):
+def test_documents_have_the_promised_fields(lab):
     """The fields of plan, report and the image's log line are those of design.md §4 and §5, and those that were added since."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.declare("app")
 
-    plan = imgsync("plan", "-o", "json").json
-    applied = imgsync("apply", "-o", "json")
+    plan = lab.run("plan", "-o", "json").json
+    applied = lab.run("apply", "-o", "json")
 
     promised = {"format", "id", "created_at", "summary", "changes", "errors"}
     assert set(plan) == promised | {"mirrors", "requests", "applying", "seconds", "uncompared", "imgsync", "declarations", "whole", "check"}
@@ -344,37 +344,39 @@ def test_documents_have_the_promised_fields(registry, name, declare, imgsync):
     assert line["timestamp"].endswith("Z")
 
 
-def test_config_media_types_travel_untouched(registry, second_registry, name, declare, imgsync):
+def test_config_media_types_travel_untouched(lab):
     """Media types are the manifest's own, not ours."""
-    push(registry, f"{name}/app", "1", image(1, kind=DOCKER))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
+    lab.push("app", "1", image(1, kind=DOCKER))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
 
-    _, headers, _ = request(second_registry, "HEAD", f"/v2/m/{name}/app/manifests/1", headers={"Accept": f"{DOCKER['manifest']}, {OCI['manifest']}"})
+    _, headers, _ = request(
+        lab.destination_registry, "HEAD", f"/v2/m/{lab.name}/app/manifests/1", headers={"Accept": f"{DOCKER['manifest']}, {OCI['manifest']}"}
+    )
 
     assert headers["content-type"] == DOCKER["manifest"]
 
 
 @pytest.mark.row("RUN-06")
 @pytest.mark.parametrize("done", [False, True], ids=["before it is stored", "before it is answered"])
-def test_record_is_written_only_after_the_answer(done, registry, second_registry, name, declare, imgsync, start_imgsync, destination, state):
+def test_record_is_written_only_after_the_answer(done, lab, state):
     """Cut while the tag's PUT is under way, stored or not: there is no record of it, and the next run finds out for itself."""
-    content = push(registry, f"{name}/app", "1", image(name))
-    declare(f"[{name}/app]", "referrers: false")
-    held = destination.add(HoldAnswer() if done else Hold(), method="PUT", target="/manifests/")
-    process = start_imgsync("apply", "-o", "json", "--grace", "0s")
+    content = lab.push("app", "1", image(lab.name))
+    lab.declare("app", "referrers: false")
+    held = lab.destination.add(HoldAnswer() if done else Hold(), method="PUT", target="/manifests/")
+    process = lab.start("apply", "-o", "json", "--grace", "0s")
     held.reached()
     process.send_signal(signal.SIGTERM)
     ran = finish(process)
 
     assert ran.code == 75, ran.stderr
-    assert (pull_raw(second_registry, f"m/{name}/app", "1") is not None) == done
+    assert (lab.served_manifest("app", "1") is not None) == done
     with state() as store:
         assert list(store.iter_records()) == []
     # What was held is let through or not, as the registry likes; either way the next run finds it out.
-    destination.clear()
-    again = imgsync("apply", "-o", "json")
+    lab.destination.clear()
+    again = lab.run("apply", "-o", "json")
     assert again.code == 0, again.stderr
-    assert pull_raw(second_registry, f"m/{name}/app", "1") == content.raw
+    assert lab.served_manifest("app", "1") == content.raw
     with state() as store:
         assert [record.digest for record in store.iter_records()] == [content.digest]

@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.canary import run_watched
-from tests.support.faults import FaultProxy
-from tests.support.images import image, push, request
-from tests.support.run_imgsync import Workplace
-from tests.support.witness import assert_served
+from tests.support.images import image, request
+from tests.support.lab import Lab
 from tests.support.workflow_scripts import program, script_of
 
 _GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "init.defaultBranch=main", "-c", "advice.detachedHead=false")
@@ -63,21 +61,21 @@ class Origin:
 
 
 @pytest.fixture
-def origin(workplace: Workplace, source: FaultProxy, destination: FaultProxy, name: str, tmp_path: Path) -> Origin:
+def origin(lab: Lab) -> Origin:
     """A new mirror repository, as `imgsync init` makes it, with registries of ours in it."""
-    assert workplace.run("init", "origin").code == 0
-    folder = workplace.folder / "origin"
-    programs = program(tmp_path / "programs", "imgsync", f'#!/bin/sh\nexec "{sys.executable}" -m imgsync "$@"\n')
-    hosts = {host: {"tls": False} for host in (source.host, destination.host)}
+    assert lab.run("init", "origin").code == 0
+    folder = lab.folder / "origin"
+    programs = program(lab.folder / "programs", "imgsync", f'#!/bin/sh\nexec "{sys.executable}" -m imgsync "$@"\n')
+    hosts = {host: {"tls": False} for host in (lab.source.host, lab.destination.host)}
     (folder / "registries.yaml").write_text(json.dumps({"version": 1, "registries": hosts}), encoding="utf-8")
     mirror = {
         "name": "app",
-        "source": {"registry": source.host, "repositories": [f"{name}/app"]},
-        "destinations": [f"{destination.host}/m"],
+        "source": {"registry": lab.source.host, "repositories": [f"{lab.name}/app"]},
+        "destinations": [f"{lab.destination.host}/m"],
         "retry": {"attempts": 2, "interval": "0s"},
     }
-    (tmp_path / "mirror.json").write_text(json.dumps(mirror), encoding="utf-8")
-    found = Origin(folder, programs, f"oci://{destination.host}/{name}/state:main")
+    (lab.folder / "mirror.json").write_text(json.dumps(mirror), encoding="utf-8")
+    found = Origin(folder, programs, f"oci://{lab.destination.host}/{lab.name}/state:main")
     found.git("init", "--quiet")
     found.git("add", "--all")
     found.git("commit", "--quiet", "--message", "imgsync init")
@@ -85,34 +83,34 @@ def origin(workplace: Workplace, source: FaultProxy, destination: FaultProxy, na
     return found
 
 
-def test_the_whole_loop(origin, registry, second_registry, destination, name):
+def test_the_whole_loop(origin, lab):
     """Branch, plan, merge, apply, drift, verify, repair, prune; each job on a clean clone, the state carried through a registry."""
-    images = {tag: push(registry, f"{name}/app", tag, image(number)) for number, tag in enumerate(("1.0", "2.0"), start=1)}
+    images = {tag: lab.push("app", tag, image(number)) for number, tag in enumerate(("1.0", "2.0"), start=1)}
     first, _ = origin.job("apply/Apply")
     assert first.returncode == 0, first.stderr
-    assert_served(second_registry, f"m/{name}/app", "1.0", images["1.0"])
+    lab.assert_served("app", "1.0", images["1.0"])
 
     origin.declare("{names: ['1.0', '2.0']}", "", branch="more")
-    destination.forget()
+    lab.destination.forget()
     planned, clone = origin.job("plan/Plan", ref="more")
     assert planned.returncode == 0, planned.stderr
     comment = (clone / "plan.md").read_text(encoding="utf-8")
     assert "1 to create, 0 to update" in comment.splitlines()[1]
-    assert f"{name}/app:2.0" in comment
+    assert f"{lab.name}/app:2.0" in comment
     assert (clone / "runner-temp/summary").read_text(encoding="utf-8") == comment
-    assert {one.method for one in destination.seen} <= {"GET", "HEAD"}, "a plan changes nothing"
+    assert {one.method for one in lab.destination.seen} <= {"GET", "HEAD"}, "a plan changes nothing"
 
     origin.merge("more")
-    destination.forget()
+    lab.destination.forget()
     merged, _ = origin.job("apply/Apply")
     assert merged.returncode == 0, merged.stderr
-    assert_served(second_registry, f"m/{name}/app", "2.0", images["2.0"])
-    assert destination.requests("/app/manifests/1.0") == [], "what another machine pushed is remembered here"
+    lab.assert_served("app", "2.0", images["2.0"])
+    assert lab.destination.requests("/app/manifests/1.0") == [], "what another machine pushed is remembered here"
 
-    assert request(second_registry, "DELETE", f"/v2/m/{name}/app/manifests/{images['1.0'].digest}")[0] == 202
+    assert request(lab.destination_registry, "DELETE", f"/v2/m/{lab.name}/app/manifests/{images['1.0'].digest}")[0] == 202
     drifted, _ = origin.job("verify/Verify what the destinations serve")
     assert drifted.returncode == 1
-    assert f"+ {destination}/m/{name}/app:1.0   missing" in drifted.stdout
+    assert f"+ {lab.destination}/m/{lab.name}/app:1.0   missing" in drifted.stdout
     repaired = run_watched(["imgsync", "apply", "--refresh"], **at(origin, clone))
     assert repaired.returncode == 0, repaired.stderr
     sound, _ = origin.job("verify/Verify what the destinations serve")
@@ -124,28 +122,28 @@ def test_the_whole_loop(origin, registry, second_registry, destination, name):
     origin.merge("fewer")
     pruned, _ = origin.job("apply/Apply")
     assert pruned.returncode == 0, pruned.stderr
-    assert json.loads(request(second_registry, "GET", f"/v2/m/{name}/app/tags/list")[2])["tags"] == ["2.0"]
+    assert json.loads(request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/tags/list")[2])["tags"] == ["2.0"]
 
     last, _ = origin.job("apply/Apply")
     assert last.returncode == 0
     assert last.stdout.startswith("No changes. 1 tag up to date (0 destination requests")
 
 
-def test_reviewed_plan_is_what_is_applied(origin, registry, second_registry, name):
+def test_reviewed_plan_is_what_is_applied(origin, lab):
     """A plan saved on one machine is applied on another as it was reviewed, though the source moved on meanwhile, and says so."""
-    reviewed = push(registry, f"{name}/app", "1.0", image(1))
+    reviewed = lab.push("app", "1.0", image(1))
     first, clone = origin.job("plan/Plan", ref="main")
     assert first.returncode == 0, first.stderr
     saved = run_watched(["imgsync", "plan", "--out", "reviewed.json"], **at(origin, clone))
     assert saved.returncode == 0, saved.stderr
-    push(registry, f"{name}/app", "1.0", image(2))
+    lab.push("app", "1.0", image(2))
     _, other = origin.job("plan/Plan", ref="main")
     shutil.copy(clone / "reviewed.json", other / "reviewed.json")
 
     ran = run_watched(["imgsync", "apply", "--plan", "reviewed.json", "-o", "json"], **at(origin, other))
 
     assert ran.returncode == 0, ran.stderr
-    assert_served(second_registry, f"m/{name}/app", "1.0", reviewed)
+    lab.assert_served("app", "1.0", reviewed)
     assert "moved since the plan was made" in json.loads(ran.stdout)["notes"][0]
 
 

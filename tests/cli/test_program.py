@@ -114,11 +114,11 @@ def test_demo_shows_the_main_job(tmp_path):
     ],
     ids=" ".join,
 )
-def test_place_where_nothing_can_be_is_an_error(arguments, place, declare, imgsync, name):
+def test_place_where_nothing_can_be_is_an_error(arguments, place, lab):
     """Whatever the operating system says of a name: what, where, and never a traceback."""
-    declare(f"[{name}/app]")
+    lab.declare("app")
 
-    ran = imgsync(*(argument.replace("PLACE", place) for argument in arguments))
+    ran = lab.run(*(argument.replace("PLACE", place) for argument in arguments))
 
     assert ran.code == (1 if "--state" in arguments else 3), ran.stderr
 

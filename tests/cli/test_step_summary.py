@@ -8,49 +8,49 @@ import pytest
 
 from tests import switches
 from tests.support.canary import secrets_in
-from tests.support.images import image, push
+from tests.support.images import image
 
 PLAN_MARKER, REPORT_MARKER = "<!-- imgsync-plan -->", "<!-- imgsync-report -->"
 
 
 @pytest.fixture
-def declared(registry, name, declare):
-    push(registry, f"{name}/app", "1", image(name, layers=1))
-    declare(f"[{name}/app]")
+def declared(lab):
+    lab.push("app", "1", image(lab.name, layers=1))
+    lab.declare("app")
 
 
-def test_plan_and_apply_add_to_the_summary(declared, imgsync, workplace):
+def test_plan_and_apply_add_to_the_summary(declared, lab):
     """As Markdown, behind what is there, each what its -o markdown prints; without the variable nothing is written."""
-    summary = workplace.folder / "summary.md"
+    summary = lab.folder / "summary.md"
     summary.write_text("what another program wrote\n")
     env = {"GITHUB_STEP_SUMMARY": str(summary)}
 
-    planned = imgsync("plan", "-o", "markdown", env=env)
-    applied = imgsync("apply", "-o", "markdown", env=env)
+    planned = lab.run("plan", "-o", "markdown", env=env)
+    applied = lab.run("apply", "-o", "markdown", env=env)
 
     assert planned.stdout.startswith(f"{PLAN_MARKER}\n")
     assert applied.stdout.startswith(f"{REPORT_MARKER}\n")
     assert summary.read_text() == f"what another program wrote\n{planned.stdout}{applied.stdout}"
-    before = sorted(path.name for path in workplace.folder.iterdir())
+    before = sorted(path.name for path in lab.folder.iterdir())
     for env in ({}, {"GITHUB_STEP_SUMMARY": ""}):
-        assert imgsync("plan", env=env).code == 0
-    assert sorted(path.name for path in workplace.folder.iterdir()) == before
+        assert lab.run("plan", env=env).code == 0
+    assert sorted(path.name for path in lab.folder.iterdir()) == before
 
 
-def test_a_saved_report_shows_as_its_summary(declared, imgsync, workplace):
+def test_a_saved_report_shows_as_its_summary(declared, lab):
     """What `show` makes of the document is what the run itself said."""
-    summary = workplace.folder / "summary.md"
-    (workplace.folder / "report.json").write_text(imgsync("apply", "-o", "json", env={"GITHUB_STEP_SUMMARY": str(summary)}).stdout)
+    summary = lab.folder / "summary.md"
+    (lab.folder / "report.json").write_text(lab.run("apply", "-o", "json", env={"GITHUB_STEP_SUMMARY": str(summary)}).stdout)
 
-    assert imgsync("show", "report.json", "-o", "markdown").stdout == summary.read_text()
+    assert lab.run("show", "report.json", "-o", "markdown").stdout == summary.read_text()
 
 
-def test_a_full_summary_is_left_as_it_is(declared, imgsync, workplace):
+def test_a_full_summary_is_left_as_it_is(declared, lab):
     """GitHub drops a summary of more than 1 MiB as a whole: what would make it so is left out, and that is logged."""
-    summary = workplace.folder / "summary.md"
+    summary = lab.folder / "summary.md"
     summary.write_bytes(b"x" * (900 << 10))
 
-    ran = imgsync("plan", env={"GITHUB_STEP_SUMMARY": str(summary)})
+    ran = lab.run("plan", env={"GITHUB_STEP_SUMMARY": str(summary)})
 
     assert ran.code == 0
     assert summary.stat().st_size == 900 << 10
@@ -70,14 +70,14 @@ def test_a_summary_that_cannot_be_written_is_a_warning(command, place, declared,
     assert (line["level"], f"{place} cannot be written" in line["reason"]) == ("warning", True)
 
 
-def test_no_secret_is_in_the_summary(declared, imgsync, source, workplace):
+def test_no_secret_is_in_the_summary(declared, lab):
     """Not even one that a registry says back."""
-    workplace.trust_plain(source, settings={source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
-    source.add(switches.Respond(401, {"errors": []}, headers={"WWW-Authenticate": 'Basic realm="x"'}), times=1)
-    source.add(switches.Echo(403))
-    summary = workplace.folder / "summary.md"
+    lab.workplace.trust_plain(lab.source, settings={lab.source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
+    lab.source.add(switches.Respond(401, {"errors": []}, headers={"WWW-Authenticate": 'Basic realm="x"'}), times=1)
+    lab.source.add(switches.Echo(403))
+    summary = lab.folder / "summary.md"
 
-    assert imgsync("plan", env={"GITHUB_STEP_SUMMARY": str(summary)}).code == 1
+    assert lab.run("plan", env={"GITHUB_STEP_SUMMARY": str(summary)}).code == 1
 
     assert "you sent" in summary.read_text()
     assert secrets_in(summary.read_text()) == []

@@ -80,14 +80,14 @@ def test_a_bug_s_traceback_is_not_obeyed(liar, imgsync, monkeypatch, capfd):
 
 
 @pytest.mark.row("OUT-02")
-def test_shown_configuration_is_not_obeyed(workplace, imgsync):
+def test_shown_configuration_is_not_obeyed(lab):
     """`validate --show` prints YAML that says what was declared, and no description in it is a command or an escape."""
     import yaml
 
     description = f"{'x ' * 120}{EVIL}{'y' * 200}\u202e::add-mask::a\n\n::add-mask::a"
-    workplace.mirror("a", source="r.io/x", destinations=["r.io/m"], description=description)
+    lab.workplace.mirror("a", source="r.io/x", destinations=["r.io/m"], description=description)
 
-    ran = imgsync("validate", "--show")
+    ran = lab.run("validate", "--show")
 
     assert ran.code == 0, ran.stderr
     assert obeyed(ran.stdout) == []

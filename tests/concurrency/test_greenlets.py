@@ -67,16 +67,16 @@ def test_streams_as_fast_as_memory_starve_nobody():
 @pytest.mark.timeout(1800)
 @pytest.mark.only_nightly
 @pytest.mark.row("RUN-04")
-def test_large_layers_side_by_side_leave_the_loop_free(registry, second_registry, name, workplace):
+def test_large_layers_side_by_side_leave_the_loop_free(lab):
     """Ten images of a layer of 64 MiB each, as fast as two real registries on the same machine go: the loop comes round all the time."""
-    repositories = [f"{name}/large{number}" for number in range(10)]
+    repositories = [f"{lab.name}/large{number}" for number in range(10)]
     for repository in repositories:
-        push(registry, repository, "1", image(repository, layers=1, layer_bytes=64 * MEBIBYTE))
-    workplace.trust_plain(registry, second_registry)
-    declared = {"registry": registry.host, "repositories": repositories}
-    workplace.mirror("a", source=declared, destinations=[f"{second_registry}/m"], concurrency={"images": 10})
+        push(lab.source_registry, repository, "1", image(repository, layers=1, layer_bytes=64 * MEBIBYTE))
+    lab.workplace.trust_plain(lab.source_registry, lab.destination_registry)
+    declared = {"registry": lab.source_registry.host, "repositories": repositories}
+    lab.workplace.mirror("a", source=declared, destinations=[f"{lab.destination_registry}/m"], concurrency={"images": 10})
 
-    with Observed(workplace, 1, "apply", "-o", "json") as running:
+    with Observed(lab.workplace, 1, "apply", "-o", "json") as running:
         ran = running.round(timeout=900)
 
     assert (ran.code, ran.report["summary"]["copied"]) == (0, 10)

@@ -8,17 +8,17 @@ import time
 import pytest
 
 from tests import switches
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.run_imgsync import eventually, finish, stopping
 from tests.switches import Hold
 
 
 @pytest.mark.row("GIT-08")
-def test_a_cancelled_job_ends_in_good_order(second_registry, origin, start_imgsync, imgsync, source, name):
+def test_a_cancelled_job_ends_in_good_order(lab, origin):
     """An interrupt, as CI sends it first: within the grace and long before the kill it ends, with 75 and a report; the next run does the rest."""
     held = Hold()
-    source.add(held, method="GET", target="/blobs/")
-    process = start_imgsync("apply", "-o", "json", "--grace", "1s")
+    lab.source.add(held, method="GET", target="/blobs/")
+    process = lab.start("apply", "-o", "json", "--grace", "1s")
     held.reached()
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -29,26 +29,26 @@ def test_a_cancelled_job_ends_in_good_order(second_registry, origin, start_imgsy
     assert stopped.code == 75, stopped.stderr
     assert stopped.json["summary"]["remaining"] + stopped.json["summary"]["failed"] == 2
     assert stopped.events("run.stopping")
-    assert second_registry.tags(f"m/{name}/app") == []
-    source.clear()
-    assert imgsync("apply", "-o", "json").json["summary"]["copied"] == 2
+    assert lab.served_tags("app") == []
+    lab.source.clear()
+    assert lab.run("apply", "-o", "json").json["summary"]["copied"] == 2
 
 
 @pytest.fixture
-def streaming(registry, name, declare, source):
+def streaming(lab):
     """Eight images whose layers are long on their way; return a switch that tells when all eight have begun."""
     for number in range(8):
-        push(registry, f"{name}/app", str(number), image((name, number), layers=1, layer_bytes=200_000))
-    declare(f"[{name}/app]", "concurrency: {images: 8}\nreferrers: false")
-    source.add(switches.trickle(500, seconds=0.05), method="GET", target="/blobs/")
-    return lambda: eventually(lambda: len(source.recorded("GET .*/blobs/")) >= 8)
+        lab.push("app", str(number), image((lab.name, number), layers=1, layer_bytes=200_000))
+    lab.declare("app", "concurrency: {images: 8}\nreferrers: false")
+    lab.source.add(switches.trickle(500, seconds=0.05), method="GET", target="/blobs/")
+    return lambda: eventually(lambda: len(lab.source.recorded("GET .*/blobs/")) >= 8)
 
 
 @pytest.mark.row("RUN-08", "RUN-09")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_signal_under_load_ends_the_run_within_its_grace(number, streaming, second_registry, name, imgsync, start_imgsync, source, state):
+def test_signal_under_load_ends_the_run_within_its_grace(number, streaming, lab, state):
     """Eight streams under way: nothing new, a second of grace, then all is brought to its end, told and remembered (exit 75); running again finishes."""
-    process = start_imgsync("apply", "-o", "json", "--grace", "1s")
+    process = lab.start("apply", "-o", "json", "--grace", "1s")
     streaming()
     process.send_signal(number)
     stopping(process)
@@ -61,18 +61,18 @@ def test_signal_under_load_ends_the_run_within_its_grace(number, streaming, seco
     assert "Traceback" not in ran.stderr
     assert "KeyboardInterrupt" not in ran.stderr
     assert ran.json["summary"] == ran.json["summary"] | {"copied": 0, "failed": 0, "remaining": 8}
-    assert second_registry.tags(f"m/{name}/app") == []
+    assert lab.served_tags("app") == []
     with state() as store:
         assert len(store.remaining) == 8
-    source.clear()
-    assert imgsync("apply").code == 0
-    assert len(second_registry.tags(f"m/{name}/app")) == 8
+    lab.source.clear()
+    assert lab.run("apply").code == 0
+    assert len(lab.served_tags("app")) == 8
 
 
 @pytest.mark.row("RUN-09", "RUN-10")
-def test_second_signal_under_load_ends_at_once_and_leaves_nothing_behind(streaming, second_registry, name, imgsync, start_imgsync, workplace, source, state):
+def test_second_signal_under_load_ends_at_once_and_leaves_nothing_behind(streaming, lab, state):
     """Exit 130 before any cleaning up: no lock stays, the state is sound, no file is left half written, and running again finishes."""
-    process = start_imgsync("apply", "-o", "json", "--grace", "10m", "--report", "report.html")
+    process = lab.start("apply", "-o", "json", "--grace", "10m", "--report", "report.html")
     streaming()
     process.send_signal(signal.SIGINT)
     stopping(process)
@@ -81,9 +81,9 @@ def test_second_signal_under_load_ends_at_once_and_leaves_nothing_behind(streami
 
     assert process.returncode == 130
     assert (out, "Traceback" in err) == ("", False)
-    assert sorted(path.name for path in workplace.folder.iterdir()) == [".imgsync", "mirrors.d", "registries.yaml"]
+    assert sorted(path.name for path in lab.folder.iterdir()) == [".imgsync", "mirrors.d", "registries.yaml"]
     with state() as store:
         assert list(store.iter_records()) == []
-    source.clear()
-    assert imgsync("apply").code == 0
-    assert len(second_registry.tags(f"m/{name}/app")) == 8
+    lab.source.clear()
+    assert lab.run("apply").code == 0
+    assert len(lab.served_tags("app")) == 8

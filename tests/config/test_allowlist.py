@@ -34,22 +34,24 @@ def test_allow_refuses_what_the_operator_did_not(tmp_path):
 
 @pytest.mark.row("CFG-11", "GIT-03")
 @pytest.mark.parametrize("command", ["plan", "apply", "verify"])
-def test_what_the_operator_does_not_allow_is_refused_before_anybody_is_asked(command, workplace, imgsync, source, destination):
+def test_what_the_operator_does_not_allow_is_refused_before_anybody_is_asked(command, lab):
     """Exit 3, the rule, and whose it is to change; neither registry hears of it."""
-    workplace.trust_plain(source, destination)
-    trust = json.loads((workplace.folder / "registries.yaml").read_text())
-    trust["allow"] = {"sources": [f"{source}/public"], "destinations": [f"{destination}/mirror"]}
-    (workplace.folder / "registries.yaml").write_text(json.dumps(trust))
-    workplace.mirror("a", source=f"{source}/publicity/x", destinations=[f"{destination}/mirror/prod", f"{destination}/production", "127.0.0.1:9/mirror"])
+    lab.workplace.trust_plain(lab.source, lab.destination)
+    trust = json.loads((lab.folder / "registries.yaml").read_text())
+    trust["allow"] = {"sources": [f"{lab.source}/public"], "destinations": [f"{lab.destination}/mirror"]}
+    (lab.folder / "registries.yaml").write_text(json.dumps(trust))
+    lab.workplace.mirror(
+        "a", source=f"{lab.source}/publicity/x", destinations=[f"{lab.destination}/mirror/prod", f"{lab.destination}/production", "127.0.0.1:9/mirror"]
+    )
 
-    ran = imgsync(command)
+    ran = lab.run(command)
 
     assert ran.code == 3
-    assert f"a.source: {source}/publicity/x is not allowed by registries.yaml (allowed: {source}/public; the operator of registries.yaml" in ran.stderr
-    assert f"a.destinations: {destination}/production is not allowed by registries.yaml (allowed: {destination}/mirror;" in ran.stderr
+    assert f"a.source: {lab.source}/publicity/x is not allowed by registries.yaml (allowed: {lab.source}/public; the operator of registries.yaml" in ran.stderr
+    assert f"a.destinations: {lab.destination}/production is not allowed by registries.yaml (allowed: {lab.destination}/mirror;" in ran.stderr
     assert "127.0.0.1:9/mirror is not allowed" in ran.stderr
     assert "mirror/prod is not allowed" not in ran.stderr
-    assert (source.seen, destination.seen, ran.stdout) == ([], [], "")
+    assert (lab.source.seen, lab.destination.seen, ran.stdout) == ([], [], "")
 
 
 @pytest.mark.row("CFG-11")

@@ -79,20 +79,20 @@ def test_faults_never_show_credentials(entry, tmp_path):
 
 @pytest.mark.row("AUTH-22")
 @pytest.mark.parametrize("where", ["source", "destination", "source.registry", "registries.yaml", "proxy", "token_server", "listing", "copy", "list", "state"])
-def test_login_in_an_address_is_refused_and_not_repeated(where, imgsync, write, workplace):
+def test_login_in_an_address_is_refused_and_not_repeated(where, lab):
     """Wherever somebody writes https://USER:PASSWORD@HOST: an error that says where, and does not say it again (the canary listens)."""
     url = "https://user:word-SECRET@registry.example"
     plain = url.removeprefix("https://")
     setting = {"proxy": f"socks5://{plain}", "token_server": url, "listing": {"kind": "gitlab", "url": url}}
     if where in setting:
-        write("registries.yaml", json.dumps({"version": 1, "registries": {"registry.example": {where: setting[where]}}}))
+        lab.write("registries.yaml", json.dumps({"version": 1, "registries": {"registry.example": {where: setting[where]}}}))
     elif where == "registries.yaml":
-        write("registries.yaml", json.dumps({"version": 1, "registries": {plain: {}}}))
+        lab.write("registries.yaml", json.dumps({"version": 1, "registries": {plain: {}}}))
     source = {"source": f"{url}/a", "source.registry": {"registry": url, "repositories": ["a"]}}.get(where, "registry.example/a")
-    workplace.mirror("a", source=source, destinations=[f"{plain if where == 'destination' else 'registry.example'}/m"])
+    lab.workplace.mirror("a", source=source, destinations=[f"{plain if where == 'destination' else 'registry.example'}/m"])
     command = {"copy": ["copy", f"{plain}/a:1", "registry.example/b:1"], "list": ["list", url], "state": ["plan", "--state", f"oci://{plain}/a:1"]}
 
-    ran = imgsync(*command.get(where, ["validate"]))
+    ran = lab.run(*command.get(where, ["validate"]))
 
     assert ran.code == 3
     assert "registry" in ran.stderr
@@ -119,14 +119,14 @@ def test_a_file_that_cannot_be_is_a_fault(setting, name, tmp_path):
 
 
 @pytest.mark.row("CFG-10", "GIT-03")
-def test_a_registries_file_among_the_declarations_is_no_trust(workplace, imgsync, source, destination):
+def test_a_registries_file_among_the_declarations_is_no_trust(lab):
     """A pull request that adds `mirrors.d/registries.yaml` adds faults: the trust is where the operator keeps it, and nobody is asked."""
-    workplace.mirror("a", source=f"{source}/x", destinations=[f"{destination}/m"])
-    workplace.trust_plain(source, destination)
-    (workplace.folder / "registries.yaml").rename(workplace.folder / "mirrors.d/registries.yaml")
+    lab.workplace.mirror("a", source=f"{lab.source}/x", destinations=[f"{lab.destination}/m"])
+    lab.workplace.trust_plain(lab.source, lab.destination)
+    (lab.folder / "registries.yaml").rename(lab.folder / "mirrors.d/registries.yaml")
 
-    ran = imgsync("plan")
+    ran = lab.run("plan")
 
     assert ran.code == 3
     assert "mirrors.d/registries.yaml:1:16: registries: unknown setting" in ran.stderr
-    assert (source.seen, destination.seen) == ([], [])
+    assert (lab.source.seen, lab.destination.seen) == ([], [])

@@ -107,14 +107,14 @@ def test_defaults_change_every_mirror_that_has_them(repository, planned):
     assert planned("HEAD") == ["by-default"]
 
 
-def test_nothing_changed_is_nothing_planned(repository, planned, imgsync, workplace):
+def test_nothing_changed_is_nothing_planned(repository, planned, lab):
     """An empty plan, exit 0, and it can be applied."""
     repository.declare("a")
     commit = repository.commit()
 
     assert planned(commit) == []
-    (workplace.folder / "plan.json").write_text(imgsync("plan", "--changed-since", commit, "-o", "json").stdout)
-    assert imgsync("apply", "--plan", "plan.json").code == 0
+    (lab.folder / "plan.json").write_text(lab.run("plan", "--changed-since", commit, "-o", "json").stdout)
+    assert lab.run("apply", "--plan", "plan.json").code == 0
 
 
 def test_it_is_the_commit_that_is_named(repository, planned):
@@ -182,25 +182,25 @@ def test_a_commit_that_is_not_there_is_told(ref, repository, imgsync):
     assert not (repository.folder / "x").exists()
 
 
-def test_a_shallow_clone_is_told_to_fetch(repository, workplace, imgsync):
+def test_a_shallow_clone_is_told_to_fetch(repository, lab):
     """What CI did not fetch is not there."""
     repository.declare("a")
     first = repository.commit()
     repository.declare("a", "b")
     repository.commit()
-    clone = workplace.folder / "clone"
+    clone = lab.folder / "clone"
     repository.git("clone", "--quiet", "--depth=1", f"file://{repository.folder}", clone)
 
     for ref in (first, "HEAD^1"):
-        assert "hint: fetch it first" in refused(imgsync("plan", "--changed-since", ref, cwd=clone))
+        assert "hint: fetch it first" in refused(lab.run("plan", "--changed-since", ref, cwd=clone))
 
 
-def test_outside_of_a_repository_is_told(workplace, imgsync):
+def test_outside_of_a_repository_is_told(lab):
     """There is nothing to compare with."""
-    workplace.mirror("a", source="s.example/a", destinations=["r.example/m"], suspend=True)
+    lab.workplace.mirror("a", source="s.example/a", destinations=["r.example/m"], suspend=True)
 
     # Above the workplace there may be a repository of the developer's own.
-    said = refused(imgsync("plan", "--changed-since", "HEAD", env={"GIT_CEILING_DIRECTORIES": str(workplace.folder.parent)}))
+    said = refused(lab.run("plan", "--changed-since", "HEAD", env={"GIT_CEILING_DIRECTORIES": str(lab.folder.parent)}))
 
     assert "git failed: fatal: not a git repository" in said
 
@@ -216,28 +216,28 @@ def test_a_path_outside_of_the_repository_is_told(repository, imgsync, tmp_path_
         assert f"{path} is outside the git repository" in refused(imgsync("plan", path, "--changed-since", "HEAD"))
 
 
-def test_without_git_it_is_told(repository, imgsync, workplace):
+def test_without_git_it_is_told(repository, lab):
     """Rather than a traceback, or a plan of everything."""
     repository.declare("a")
     repository.commit()
-    (workplace.folder / "empty").mkdir()
+    (lab.folder / "empty").mkdir()
 
-    said = refused(imgsync("plan", "--changed-since", "HEAD", env={"PATH": str(workplace.folder / "empty")}))
+    said = refused(lab.run("plan", "--changed-since", "HEAD", env={"PATH": str(lab.folder / "empty")}))
 
     assert "cannot run git" in said
 
 
 @pytest.mark.row("GIT-02")
-def test_nothing_that_the_repository_configures_is_run(repository, imgsync, workplace):
+def test_nothing_that_the_repository_configures_is_run(repository, lab):
     """Hooks, filters, a file-system monitor, a pager, a transport for what a partial clone lacks: none of them, however the plan ends."""
     repository.declare("a")
     repository.write("mirrors.d/.gitattributes", "* filter=evil diff=evil\n")
     repository.commit()
     blob = repository.git("rev-parse", "HEAD:mirrors.d/a.yaml")
-    evil = workplace.folder / "evil"
-    evil.write_text(f"#!/bin/sh\ntouch {workplace.folder}/marker\n")
+    evil = lab.folder / "evil"
+    evil.write_text(f"#!/bin/sh\ntouch {lab.folder}/marker\n")
     evil.chmod(evil.stat().st_mode | stat.S_IXUSR)
-    hooks = workplace.folder / "hooks"
+    hooks = lab.folder / "hooks"
     hooks.mkdir()
     for hook in ("post-index-change", "reference-transaction", "pre-auto-gc", "fsmonitor-watchman"):
         shutil.copy(evil, hooks / hook)
@@ -263,10 +263,10 @@ def test_nothing_that_the_repository_configures_is_run(repository, imgsync, work
     ):
         repository.git("config", name, f"!{evil}" if name.startswith("alias") else evil)
     repository.git("config", "core.hooksPath", hooks)
-    (workplace.folder / "marker").unlink(missing_ok=True)
+    (lab.folder / "marker").unlink(missing_ok=True)
 
-    assert imgsync("plan", "--changed-since", "HEAD").code == 0
-    assert not (workplace.folder / "marker").exists()
+    assert lab.run("plan", "--changed-since", "HEAD").code == 0
+    assert not (lab.folder / "marker").exists()
 
     # A partial clone that lacks the blob.
     repository.git("config", "core.repositoryFormatVersion", "1")
@@ -276,7 +276,7 @@ def test_nothing_that_the_repository_configures_is_run(repository, imgsync, work
     for url, protocol in ((f"ext::{evil}", "ext"), (f"file://{repository.folder}", "file"), ("ssh://host.example/x", "ssh")):
         repository.git("config", "remote.origin.url", url)
         repository.git("config", f"protocol.{protocol}.allow", "always")
-        (workplace.folder / "marker").unlink(missing_ok=True)
+        (lab.folder / "marker").unlink(missing_ok=True)
 
-        assert "hint: fetch it first" in refused(imgsync("plan", "--changed-since", "HEAD"))
-        assert not (workplace.folder / "marker").exists(), url
+        assert "hint: fetch it first" in refused(lab.run("plan", "--changed-since", "HEAD"))
+        assert not (lab.folder / "marker").exists(), url

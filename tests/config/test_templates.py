@@ -45,16 +45,16 @@ PATHS = ["a/../../b", "a/%2e%2e/b", "a?b", "a#b", "a/./b", "a\nb", "a b", "ａ/b
 
 
 @pytest.mark.row("AUTH-13")
-def test_path_that_is_none_is_a_fault(imgsync, workplace):
+def test_path_that_is_none_is_a_fault(lab):
     """No place of a declaration takes what could lead out of its path: each is a fault with its place, before any request."""
     odd = [*PATHS, "a//b", "/a", "a/"]
     mirrors = [
         {"name": "a", "source": {"registry": "127.0.0.1:1", "repositories": odd, "namespaces": odd}, "destinations": ["127.0.0.1:1/m"]},
         {"name": "b", "source": "127.0.0.1:1/a", "destinations": [{"registry": "127.0.0.1:1", "namespace": path} for path in odd]},
     ]
-    workplace.mirror_file(json.dumps({"version": 1, "mirrors": mirrors}))
+    lab.workplace.mirror_file(json.dumps({"version": 1, "mirrors": mirrors}))
 
-    ran = imgsync("validate")
+    ran = lab.run("validate")
 
     assert ran.code == 3, ran.stdout
     for number in range(len(odd)):

@@ -14,9 +14,8 @@ from imgsync.errors import ConfigError
 from imgsync.oci.spec.reference import is_tag
 from tests.support.canary import secrets_in
 from tests.support.declarations import faults_of, mirror
-from tests.support.faults import FaultProxy
-from tests.support.images import image, push
-from tests.support.run_imgsync import Workplace
+from tests.support.images import image
+from tests.support.lab import Lab
 
 
 @pytest.mark.parametrize("bomb", ["alias", "merge"])
@@ -63,15 +62,15 @@ def test_a_tag_is_what_was_written_or_a_fault(text, tmp_path):
 
 
 @pytest.mark.row("CFG-01")
-def test_tags_that_look_like_numbers_are_mirrored_verbatim(registry, second_registry, name, declare, imgsync):
+def test_tags_that_look_like_numbers_are_mirrored_verbatim(lab):
     """`1.10`, `010`, `1_000` arrive under exactly these names, as the listing or the declaration has them."""
     tags = ["1.10", "010", "1_000", "on", "null", "1e3"]
     for tag in tags:
-        push(registry, f"{name}/app", tag, image(name))
-    declare(f"[{name}/app]", "tags: {names: ['1.10', '010'], regex: ['.*']}")
+        lab.push("app", tag, image(lab.name))
+    lab.declare("app", "tags: {names: ['1.10', '010'], regex: ['.*']}")
 
-    assert imgsync("apply").code == 0
-    assert sorted(second_registry.tags(f"m/{name}/app")) == sorted(tags)
+    assert lab.run("apply").code == 0
+    assert sorted(lab.served_tags("app")) == sorted(tags)
 
 
 @pytest.mark.row("CFG-02")
@@ -117,12 +116,12 @@ def test_several_documents_are_one_configuration_and_one_trust(tmp_path):
 
 
 @pytest.fixture
-def links(workplace: Workplace, source: FaultProxy, destination: FaultProxy) -> Path:
+def links(lab: Lab) -> Path:
     """A folder of declarations, beside it what a pull request would like to read."""
-    workplace.trust_plain(source, destination)
-    workplace.mirror("a", source=f"{source}/x", destinations=[f"{destination}/m"])
-    (workplace.folder / "secret.yaml").write_text("version: canary-SECRET\ncanary-SECRET: 1\n")
-    return workplace.folder / "mirrors.d"
+    lab.workplace.trust_plain(lab.source, lab.destination)
+    lab.workplace.mirror("a", source=f"{lab.source}/x", destinations=[f"{lab.destination}/m"])
+    (lab.folder / "secret.yaml").write_text("version: canary-SECRET\ncanary-SECRET: 1\n")
+    return lab.folder / "mirrors.d"
 
 
 @pytest.mark.row("CFG-05", "GIT-02")

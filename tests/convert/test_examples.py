@@ -46,17 +46,17 @@ def test_example_becomes_what_is_expected(case, imgsync):
 
 
 @every_case
-def test_output_folder_holds_what_validates(case, imgsync, tmp_path):
+def test_output_folder_holds_what_validates(case, lab):
     """With --output the trust stands beside the mirrors, as expected, and `imgsync validate` has nothing against the mirrors."""
-    result = imgsync("convert", *_files(case), *CASES[case][1], "--output", "out")
-    trust, expected = tmp_path / "out" / "registries.yaml", EXAMPLES / f"{case}.registries.yaml"
+    result = lab.run("convert", *_files(case), *CASES[case][1], "--output", "out")
+    trust, expected = lab.folder / "out" / "registries.yaml", EXAMPLES / f"{case}.registries.yaml"
 
     assert result.code == 0
-    assert (tmp_path / "out" / "mirrors.d" / f"{CASES[case][2]}.yaml").read_text() == (EXAMPLES / f"{case}.expected.yaml").read_text()
+    assert (lab.folder / "out" / "mirrors.d" / f"{CASES[case][2]}.yaml").read_text() == (EXAMPLES / f"{case}.expected.yaml").read_text()
     assert trust.exists() == expected.exists()
     assert not trust.exists() or trust.read_text() == expected.read_text()
-    assert imgsync("validate", "out/mirrors.d").code == 0
-    assert sorted(path.name for path in (tmp_path / "out").rglob(".*")) == []
+    assert lab.run("validate", "out/mirrors.d").code == 0
+    assert sorted(path.name for path in (lab.folder / "out").rglob(".*")) == []
 
 
 @every_case

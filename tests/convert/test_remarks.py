@@ -84,10 +84,10 @@ def _lines(stderr: str) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("case", LOST)
-def test_what_is_lost_is_said_with_its_line(case, ran, write):
+def test_what_is_lost_is_said_with_its_line(case, ran, lab):
     """The rest is written, the line is named, the last line counts."""
     text, expected = LOST[case]
-    write("peer.yml", text)
+    lab.write("peer.yml", text)
 
     result = ran("convert", "peer.yml")
 
@@ -100,9 +100,9 @@ def test_what_is_lost_is_said_with_its_line(case, ran, write):
 
 
 @pytest.mark.parametrize("text", [REGSYNC, REGSYNC + "    interval: 60m\n    fastCheck: true\n", "images:\n  a.io/b: d.io/b\n", DREGSY])
-def test_what_is_not_lost_is_not_counted(text, ran, write):
+def test_what_is_not_lost_is_not_counted(text, ran, lab):
     """What a CI's schedule says, or what imgsync does anyhow, is not counted as lost."""
-    write("peer.yml", text)
+    lab.write("peer.yml", text)
 
     result = ran("convert", "peer.yml")
 
@@ -142,22 +142,22 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_not_understood_gives_faults_and_no_output(case, ran, write, tmp_path):
+def test_what_is_not_understood_gives_faults_and_no_output(case, ran, lab):
     """Every fault with its place, exit code 3, nothing on stdout and nothing written."""
     text, expected = WRONG[case]
-    write("peer.yml", text)
+    lab.write("peer.yml", text)
 
     result = ran("convert", "peer.yml", "--output", "out", *(["--destination", "d.io"] if "skopeo" in case else []))
 
     assert result.code == 3, result.stderr
     assert result.stdout == ""
     assert all(part in result.stderr for part in expected), result.stderr
-    assert not (tmp_path / "out").exists()
+    assert not (lab.folder / "out").exists()
 
 
-def test_file_that_is_not_understood_prints_nothing(ran, write):
+def test_file_that_is_not_understood_prints_nothing(ran, lab):
     """Without --output too: no half of a document that somebody pipes into a file."""
-    write("peer.yml", REGSYNC + "    tag: {}\n")
+    lab.write("peer.yml", REGSYNC + "    tag: {}\n")
 
     result = ran("convert", "peer.yml")
 
@@ -175,9 +175,9 @@ def test_hostile_files_are_faults(data, ran, tmp_path):
     assert result.stdout == ""
 
 
-def test_all_faults_are_told_at_once(ran, write):
+def test_all_faults_are_told_at_once(ran, lab):
     """Two typing errors, two lines."""
-    write("peer.yml", REGSYNC + "    tag: {}\n    platfrom: linux/amd64\n")
+    lab.write("peer.yml", REGSYNC + "    tag: {}\n    platfrom: linux/amd64\n")
 
     result = ran("convert", "peer.yml")
 
@@ -194,22 +194,22 @@ def test_missing_file_is_told(ran):
 
 
 @pytest.mark.parametrize("existing", ["out/mirrors.d/regsync.yaml", "out/registries.yaml"])
-def test_existing_files_are_never_written_over(existing, ran, write, tmp_path):
+def test_existing_files_are_never_written_over(existing, ran, lab):
     """Either one stops both; what was there stays, and nothing is beside it."""
-    write("peer.yml", "creds: [{registry: a.io, tls: disabled}]\n" + REGSYNC.replace("version: 1\n", ""))
-    write(existing, "mine\n")
+    lab.write("peer.yml", "creds: [{registry: a.io, tls: disabled}]\n" + REGSYNC.replace("version: 1\n", ""))
+    lab.write(existing, "mine\n")
 
     result = ran("convert", "peer.yml", "--output", "out")
 
     assert result.code == 3
     assert existing in result.stderr
-    assert [path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["mine\n"]
+    assert [path.read_text() for path in (lab.folder / "out").rglob("*") if path.is_file()] == ["mine\n"]
 
 
-def test_folder_that_cannot_be_made_is_told(ran, write):
+def test_folder_that_cannot_be_made_is_told(ran, lab):
     """A file stands where the folder should be."""
-    write("peer.yml", REGSYNC)
-    write("out", "a file\n")
+    lab.write("peer.yml", REGSYNC)
+    lab.write("out", "a file\n")
 
     result = ran("convert", "peer.yml", "--output", "out")
 
@@ -217,10 +217,10 @@ def test_folder_that_cannot_be_made_is_told(ran, write):
     assert "cannot be written" in result.stderr
 
 
-def test_skopeo_wants_to_know_where_to(ran, write):
+def test_skopeo_wants_to_know_where_to(ran, lab):
     """Its file does not say it: a name that no registry has stands in, and is remarked on, unless the command line says it; the others say it themselves."""
-    write("peer.yml", "a.io:\n  images: {b: []}\n")
-    write("other.yml", REGSYNC)
+    lab.write("peer.yml", "a.io:\n  images: {b: []}\n")
+    lab.write("other.yml", REGSYNC)
 
     unsaid = ran("convert", "peer.yml")
     assert unsaid.code == 0
@@ -237,9 +237,9 @@ def test_every_format_can_be_named():
     assert convert._FORMATS == NAMES
 
 
-def test_format_can_be_insisted_on(ran, write):
+def test_format_can_be_insisted_on(ran, lab):
     """--from reads the file as that format, whatever it looks like."""
-    write("peer.yml", DREGSY)
+    lab.write("peer.yml", DREGSY)
 
     result = ran("convert", "peer.yml", "--from", "regsync")
 
@@ -247,10 +247,10 @@ def test_format_can_be_insisted_on(ran, write):
     assert "tasks: unknown key" in result.stderr
 
 
-def test_several_files_are_for_image_syncer(ran, write):
+def test_several_files_are_for_image_syncer(ran, lab):
     """Its logins and images belong together; two files of another tool do not."""
-    write("a.yml", REGSYNC)
-    write("b.yml", DREGSY)
+    lab.write("a.yml", REGSYNC)
+    lab.write("b.yml", DREGSY)
 
     assert "one by one" in ran("convert", "a.yml", "a.yml").stderr
     assert "different formats" in ran("convert", "a.yml", "b.yml").stderr
@@ -273,9 +273,9 @@ URLS = {
 
 
 @pytest.mark.parametrize("case", URLS)
-def test_password_in_a_url_is_refused_and_not_shown(case, ran, write):
+def test_password_in_a_url_is_refused_and_not_shown(case, ran, lab):
     """The fixture looks for secrets in what was printed."""
-    write("peer.yml", URLS[case])
+    lab.write("peer.yml", URLS[case])
 
     result = ran("convert", "peer.yml")
 
@@ -284,12 +284,12 @@ def test_password_in_a_url_is_refused_and_not_shown(case, ran, write):
 
 
 @pytest.mark.parametrize("case", LOGINS)
-def test_credentials_become_variables_and_are_shown_nowhere(case, ran, write, tmp_path):
+def test_credentials_become_variables_and_are_shown_nowhere(case, ran, lab):
     """Neither as they stand in the file, nor decoded, on stdout, on stderr or in what is written; a fault elsewhere shows none either."""
     options = ["--destination", "d.io"] if case == "skopeo" else []
     encoded = base64.b64encode(b"user-SECRET:word-SECRET").decode()
-    write("peer.yml", LOGINS[case])
-    write(
+    lab.write("peer.yml", LOGINS[case])
+    lab.write(
         "faulty.yml",
         LOGINS[case].replace("a.io/b", "A B").replace("alpine\n    target", "A B\n    target").replace("b: []", "'B b': []").replace("x/y", "'X y'"),
     )
@@ -297,7 +297,7 @@ def test_credentials_become_variables_and_are_shown_nowhere(case, ran, write, tm
     result = ran("convert", "peer.yml", *options, "--output", "out")
     faulty = ran("convert", "faulty.yml", *options)
 
-    trust = (tmp_path / "out" / "registries.yaml").read_text()
+    trust = (lab.folder / "out" / "registries.yaml").read_text()
     assert "${A_IO_USERNAME}" in trust
     assert "${A_IO_PASSWORD}" in trust
     assert faulty.code == 3

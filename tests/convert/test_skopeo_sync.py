@@ -7,42 +7,42 @@ import subprocess
 
 import pytest
 
-from tests.support.images import image, push
+from tests.support.images import image
 
 
 @pytest.mark.parametrize("scoped", [False, True])
-def test_plan_copies_what_skopeo_would(registry, second_registry, name, imgsync, write, workplace, scoped):
+def test_plan_copies_what_skopeo_would(lab, scoped):
     """Every image from and to, by exact tags, all tags and a search; below whole source paths where the registry's name allows it."""
     for repository, tags in {"all": ("1", "2", "latest"), "some": ("1.0", "2.0", "3.0"), "deep/er/found": ("v1", "v1-alpine", "v2", "av1")}.items():
         for tag in tags:
-            push(registry, f"{name}/{repository}", tag, image((repository, tag)))
-    write(
+            lab.push(repository, tag, image((repository, tag)))
+    lab.write(
         "sync.yml",
         f"""
-{registry.host}:
+{lab.source_registry.host}:
   tls-verify: false
   images:
-    {name}/all: []
-    {name}/some: ["1.0", 3.0]
+    {lab.name}/all: []
+    {lab.name}/some: ["1.0", 3.0]
   images-by-tag-regex:
-    {name}/deep/er/found: v1
+    {lab.name}/deep/er/found: v1
 """,
     )
-    write("registries.yaml", f"version: 1\nregistries:\n  {registry.host}: {{tls: false}}\n  {second_registry.host}: {{tls: false}}\n")
-    target = f"{second_registry.host}/{name}"
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source_registry.host}: {{tls: false}}\n  {lab.destination_registry.host}: {{tls: false}}\n")
+    target = f"{lab.destination_registry.host}/{lab.name}"
 
-    converted = imgsync("convert", "sync.yml", "--destination", target, *(["--scoped"] if scoped else []))
-    write("mirrors.d/sync.yaml", converted.stdout)
-    plan = imgsync("plan", "-o", "json")
+    converted = lab.run("convert", "sync.yml", "--destination", target, *(["--scoped"] if scoped else []))
+    lab.write("mirrors.d/sync.yaml", converted.stdout)
+    plan = lab.run("plan", "-o", "json")
 
     assert converted.code == 0, converted.stderr
     assert plan.code == 0, plan.stderr
     planned = {(change["source"], change["destination"]) for change in plan.json["changes"]}
     # skopeo makes no valid name of a scope with a port in it, hence its plain paths are what both can be asked for.
-    expected = _skopeo(workplace, target)
+    expected = _skopeo(lab.workplace, target)
     if scoped:
-        scope = registry.host.replace(":", "_")
-        expected = {(source, f"{target}/{scope}/{source.removeprefix(f'{registry.host}/')}") for source, _ in expected}
+        scope = lab.source_registry.host.replace(":", "_")
+        expected = {(source, f"{target}/{scope}/{source.removeprefix(f'{lab.source_registry.host}/')}") for source, _ in expected}
     assert planned == expected
 
 

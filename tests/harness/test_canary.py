@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.canary import CANARY, run_watched, secrets_in
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.registry_process import LOGIN
 from tests.support.run_imgsync import finish
 
@@ -52,18 +52,18 @@ def test_text_without_a_credential_is_let_be():
 
 
 @pytest.fixture
-def leaking(registry, name, declare):
+def leaking(lab):
     """Declare a mirror of a tag that is spelt like a secret."""
-    push(registry, f"{name}/app", TAG, image(1))
-    declare(f"[{name}/app]", "concurrency: {images: 1}")
+    lab.push("app", TAG, image(1))
+    lab.declare("app", "concurrency: {images: 1}")
 
 
-def test_what_a_run_prints_and_leaves_is_searched(leaking, imgsync, workplace):
+def test_what_a_run_prints_and_leaves_is_searched(leaking, lab):
     """Standard output, the log, the state, a plan and a report: each that holds the planted secret is named, and no input is."""
-    (workplace.folder / "input.txt").write_text("input-SECRET")
-    imgsync("plan", "--out", "plan.json")
-    imgsync("apply", "--report", "report.html")
-    (workplace.folder / "later.txt").write_text("later-SECRET")
+    (lab.folder / "input.txt").write_text("input-SECRET")
+    lab.run("plan", "--out", "plan.json")
+    lab.run("apply", "--report", "report.html")
+    (lab.folder / "later.txt").write_text("later-SECRET")
 
     leaks = "\n".join(CANARY.leaks())
 
@@ -75,9 +75,9 @@ def test_what_a_run_prints_and_leaves_is_searched(leaking, imgsync, workplace):
 
 
 @pytest.mark.parametrize("read", ["in part", "not at all"])
-def test_what_nobody_read_is_searched(read, leaking, start_imgsync, source):
+def test_what_nobody_read_is_searched(read, leaking, lab):
     """A run whose output the test reads itself, or leaves lying, and that is killed."""
-    process = start_imgsync("plan", "--log-level", "debug")
+    process = lab.start("plan", "--log-level", "debug")
     if read == "in part":
         assert process.stdout.readline()
         process.kill()
@@ -102,29 +102,29 @@ def test_scripts_are_watched(tmp_path):
 
 
 @pytest.mark.parametrize("header", ["authorization", "cookie", "x-other"])
-def test_foreign_host_is_searched(header, foreign):
+def test_foreign_host_is_searched(header, lab):
     """A host at another address is a stranger: neither a secret, in a path or a header, nor any login is for it; what was forgotten counts too."""
-    httpx.get(f"{foreign.url}/v2/", headers={header: "a-SECRET" if header == "x-other" else "anything"}, trust_env=False)
-    foreign.forget()
-    httpx.get(f"{foreign.url}/v2/{_basic('me', 'path-SECRET')}", trust_env=False)
+    httpx.get(f"{lab.other_host.url}/v2/", headers={header: "a-SECRET" if header == "x-other" else "anything"}, trust_env=False)
+    lab.other_host.forget()
+    httpx.get(f"{lab.other_host.url}/v2/{_basic('me', 'path-SECRET')}", trust_env=False)
 
     leaks = CANARY.leaks()
 
-    assert len([leak for leak in leaks if leak.startswith(f"the foreign host {foreign.host} was sent")]) == len(leaks) == 2
+    assert len([leak for leak in leaks if leak.startswith(f"the foreign host {lab.other_host.host} was sent")]) == len(leaks) == 2
 
 
 @pytest.mark.parametrize("where", ["registries.yaml", "docker/config.json"])
-def test_password_of_another_host_is_searched_for(where, name, declare, imgsync, write, source, destination):
+def test_password_of_another_host_is_searched_for(where, lab):
     """What is declared for one registry is for no other, be it at the same address."""
-    declare(f"[{name}/app]")
+    lab.declare("app")
     password = "not shaped like the others"
     if where == "registries.yaml":
-        trusted = {source.host: {"tls": False, "credentials": {"username": "me", "password": "${WORD}"}}, destination.host: {"tls": False}}
-        write(where, json.dumps({"version": 1, "registries": trusted}))
+        trusted = {lab.source.host: {"tls": False, "credentials": {"username": "me", "password": "${WORD}"}}, lab.destination.host: {"tls": False}}
+        lab.write(where, json.dumps({"version": 1, "registries": trusted}))
     else:
-        write(where, json.dumps({"auths": {source.host: {"auth": _basic("me", password)}}}))
-    imgsync("plan", env={"WORD": password})
-    for proxy in (source, destination):
+        lab.write(where, json.dumps({"auths": {lab.source.host: {"auth": _basic("me", password)}}}))
+    lab.run("plan", env={"WORD": password})
+    for proxy in (lab.source, lab.destination):
         httpx.get(f"{proxy.url}/v2/", auth=("me", password), trust_env=False)
 
-    assert CANARY.leaks() == [f"{destination.host} was sent the password of {source.host}: {password!r}"]
+    assert CANARY.leaks() == [f"{lab.destination.host} was sent the password of {lab.source.host}: {password!r}"]

@@ -21,10 +21,10 @@ CONTENT = BLOB.blobs[LAYER]
 
 
 @pytest.fixture
-def stored(registry, name) -> str:
+def stored(lab) -> str:
     """A repository of the real registry that holds `BLOB` as tag 1; its name."""
-    push(registry, name, "1", BLOB)
-    return name
+    push(lab.source_registry, lab.name, "1", BLOB)
+    return lab.name
 
 
 @pytest.fixture
@@ -46,12 +46,12 @@ def _broken(layer: Callable[..., httpx.Response]) -> str:
     return type(caught.value).__name__
 
 
-def test_without_a_switch_everything_is_forwarded(registry, source, name):
+def test_without_a_switch_everything_is_forwarded(lab):
     """An image pushed through the proxy, both ways of it, is the image; its sessions stay on the proxy."""
-    content = push(source, name, "1", image())
+    content = push(lab.source, lab.name, "1", image())
 
-    assert_served(registry, name, "1", content)
-    assert len(source.requests("^POST ")) == len(source.requests("^PUT .*/blobs/uploads/")) == len(content.blobs)
+    assert_served(lab.source_registry, lab.name, "1", content)
+    assert len(lab.source.requests("^POST ")) == len(lab.source.requests("^PUT .*/blobs/uploads/")) == len(content.blobs)
 
 
 def test_requests_are_recorded_with_bytes_and_times(source, stored, client, layer):
@@ -199,45 +199,45 @@ def test_headers(source, layer):
     assert (answer.headers["link"], answer.headers["content-length"]) == ("<x>", str(len(CONTENT)))
 
 
-def test_locations(source, name, client):
+def test_locations(lab, client):
     """An upload's Location is changed as told: relative, elsewhere, by another scheme, gone."""
-    uploads = f"/v2/{name}/blobs/uploads/"
+    uploads = f"/v2/{lab.name}/blobs/uploads/"
     honest = client.post(uploads).headers["location"]
-    source.add(switches.relative_location(), method="POST", nth=1)
-    source.add(switches.location(lambda url: url.replace(source.host, "example.invalid")), method="POST", nth=2)
-    source.add(switches.location(lambda url: url.replace("http:", "https:")), method="POST", nth=3)
-    source.add(switches.location(lambda _: None), method="POST", nth=4)
+    lab.source.add(switches.relative_location(), method="POST", nth=1)
+    lab.source.add(switches.location(lambda url: url.replace(lab.source.host, "example.invalid")), method="POST", nth=2)
+    lab.source.add(switches.location(lambda url: url.replace("http:", "https:")), method="POST", nth=3)
+    lab.source.add(switches.location(lambda _: None), method="POST", nth=4)
 
     relative, elsewhere, secure, gone = (client.post(uploads).headers.get("location") for _ in range(4))
 
-    assert honest.startswith(f"{source.url}{uploads}")
+    assert honest.startswith(f"{lab.source.url}{uploads}")
     assert relative is not None
     assert relative.startswith(uploads)
     assert elsewhere is not None
     assert elsewhere.startswith(f"http://example.invalid{uploads}")
     assert secure is not None
-    assert secure.startswith(f"https://{source.host}{uploads}")
+    assert secure.startswith(f"https://{lab.source.host}{uploads}")
     assert gone is None
 
 
-def test_redirect_to_a_foreign_host_that_records(source, foreign, layer):
+def test_redirect_to_a_foreign_host_that_records(lab, layer):
     """A redirect leads to another host, which serves the same and remembers what it was sent."""
-    source.add(switches.redirect(foreign.host), target="/blobs/")
+    lab.source.add(switches.redirect(lab.other_host.host), target="/blobs/")
 
     answer = layer()
     followed = httpx.get(answer.headers["location"], headers={"X-Sent": "CANARY"}, trust_env=False)
 
     assert answer.status_code == 307
     assert followed.content == CONTENT
-    assert foreign.host.startswith("127.0.0.2:")
-    assert "CANARY" in foreign.everything()
-    assert "CANARY" not in source.everything()
+    assert lab.other_host.host.startswith("127.0.0.2:")
+    assert "CANARY" in lab.other_host.everything()
+    assert "CANARY" not in lab.source.everything()
 
 
-def test_refuse_mount(registry, source, stored, client):
+def test_refuse_mount(lab, stored, client):
     """A mount that the registry would grant is answered with a session."""
     target = f"/v2/{stored}-other/blobs/uploads/?mount={LAYER}&from={stored}"
-    source.add(switches.refuse_mount(), method="POST", nth=2)
+    lab.source.add(switches.refuse_mount(), method="POST", nth=2)
 
     assert [client.post(target).status_code for _ in range(2)] == [201, 202]
 
@@ -251,15 +251,15 @@ def test_no_ranges(source, layer):
     assert (answer.status_code, answer.content) == (200, CONTENT)
 
 
-def test_break_upload_after(registry, source, name, client):
+def test_break_upload_after(lab, client):
     """An upload breaks at that byte, and the registry has no blob."""
-    begun = client.post(f"/v2/{name}/blobs/uploads/").headers["location"]
-    source.add(switches.break_upload_after(50_000), method="PUT")
+    begun = client.post(f"/v2/{lab.name}/blobs/uploads/").headers["location"]
+    lab.source.add(switches.break_upload_after(50_000), method="PUT")
 
     with pytest.raises(httpx.HTTPError):
         client.put(f"{begun}&digest={LAYER}", content=CONTENT)
 
-    assert registry.get(f"{name}/blobs/{LAYER}").status_code == 404
+    assert lab.source_registry.get(f"{lab.name}/blobs/{LAYER}").status_code == 404
 
 
 def test_early_answer_comes_before_the_body_is_read(source):
@@ -271,15 +271,15 @@ def test_early_answer_comes_before_the_body_is_read(source):
         assert sock.recv(1000).startswith(b"HTTP/1.1 401 Unauthorized\r\n")
 
 
-def test_hold_before_the_registry_is_asked(registry, source, stored, layer):
+def test_hold_before_the_registry_is_asked(lab, stored, layer):
     """A held request has not come to the registry; released, it is answered."""
-    held = source.add(switches.Hold(), target="/blobs/")
-    mark = registry.mark()
+    held = lab.source.add(switches.Hold(), target="/blobs/")
+    mark = lab.source_registry.mark()
     answers: list[httpx.Response] = []
     asking = threading.Thread(target=lambda: answers.append(layer()))
     asking.start()
     held.reached()
-    assert registry.requests(mark, prefix=f"/v2/{stored}/") == ()
+    assert lab.source_registry.requests(mark, prefix=f"/v2/{stored}/") == ()
 
     held.release()
     asking.join(10)
@@ -304,7 +304,7 @@ def test_hold_in_the_body(source, stored, client):
     assert got == CONTENT
 
 
-def test_uploads_are_streamed(registry, source, name, client):
+def test_uploads_are_streamed(lab, client):
     """An upload's first bytes are sent on to the registry while the client still holds back the last."""
     sent_on = threading.Event()
 
@@ -317,8 +317,8 @@ def test_uploads_are_streamed(registry, source, name, client):
                 if passed == 50_000:
                     sent_on.set()
 
-    source.add(Watch(), method="PUT")
-    begun = client.post(f"/v2/{name}/blobs/uploads/").headers["location"]
+    lab.source.add(Watch(), method="PUT")
+    begun = client.post(f"/v2/{lab.name}/blobs/uploads/").headers["location"]
 
     def body() -> Iterator[bytes]:
         yield CONTENT[:50_000]
@@ -328,18 +328,18 @@ def test_uploads_are_streamed(registry, source, name, client):
     done = client.put(f"{begun}&digest={LAYER}", content=body(), headers={"Content-Length": str(len(CONTENT))})
 
     assert done.status_code == 201
-    assert registry.get(f"{name}/blobs/{LAYER}").content == CONTENT
+    assert lab.source_registry.get(f"{lab.name}/blobs/{LAYER}").content == CONTENT
 
 
-def test_chunked_uploads_are_forwarded(registry, source, name, client):
+def test_chunked_uploads_are_forwarded(lab, client):
     """A body of unsaid length comes through as well."""
-    begun = client.post(f"/v2/{name}/blobs/uploads/").headers["location"]
+    begun = client.post(f"/v2/{lab.name}/blobs/uploads/").headers["location"]
 
     done = client.put(f"{begun}&digest={LAYER}", content=iter((CONTENT[:10], CONTENT[10:])))
 
     assert done.status_code == 201
-    assert source.seen[-1].headers["transfer-encoding"] == "chunked"
-    assert registry.get(f"{name}/blobs/{LAYER}").content == CONTENT
+    assert lab.source.seen[-1].headers["transfer-encoding"] == "chunked"
+    assert lab.source_registry.get(f"{lab.name}/blobs/{LAYER}").content == CONTENT
 
 
 def test_a_proxy_before_nothing_answers_404_and_records():

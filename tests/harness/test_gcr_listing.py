@@ -11,17 +11,17 @@ def _listing(source, path: str) -> dict:
         return http.get(f"/v2/{path}tags/list").json()
 
 
-def test_listing_holds_children_digests_sizes_and_dates(registry, source, name):
+def test_listing_holds_children_digests_sizes_and_dates(lab):
     """One answer: the folders below, each manifest with its tags, those without included."""
-    one = push(registry, f"{name}/app", "1", image(1))
-    push(registry, f"{name}/app", "latest", one)
-    two = push(registry, f"{name}/app", "2", index(2))
-    push(registry, f"{name}/app/deep/er", "1", one)
-    source.add(GcrListing(registry), method="GET")
+    one = lab.push("app", "1", image(1))
+    lab.push("app", "latest", one)
+    two = lab.push("app", "2", index(2))
+    lab.push("app/deep/er", "1", one)
+    lab.source.add(GcrListing(lab.source_registry), method="GET")
 
-    listing = _listing(source, f"{name}/app/")
+    listing = _listing(lab.source, f"{lab.name}/app/")
 
-    assert (listing["child"], listing["name"], listing["tags"]) == (["deep"], f"{name}/app", ["1", "2", "latest"])
+    assert (listing["child"], listing["name"], listing["tags"]) == (["deep"], f"{lab.name}/app", ["1", "2", "latest"])
     assert set(listing["manifest"]) == {one.digest, two.digest, *(child.digest for child in two.children)}
     assert listing["manifest"][one.digest] == {
         "imageSizeBytes": str(one.size_bytes),
@@ -34,30 +34,30 @@ def test_listing_holds_children_digests_sizes_and_dates(registry, source, name):
     assert [listing["manifest"][child.digest]["tag"] for child in two.children] == [[], []]
 
 
-def test_root_and_folders_have_children_and_no_tags(registry, source, name):
+def test_root_and_folders_have_children_and_no_tags(lab):
     """The root lists the first names of all paths, a folder those below it, an unknown path is 404."""
-    push(registry, f"{name}/app", "1", image(1))
-    source.add(GcrListing(registry), method="GET")
+    lab.push("app", "1", image(1))
+    lab.source.add(GcrListing(lab.source_registry), method="GET")
 
-    assert name in _listing(source, "")["child"]
-    assert _listing(source, f"{name}/") == {"child": ["app"], "manifest": {}, "name": name, "tags": []}
-    assert _listing(source, f"{name}/none/")["errors"][0]["code"] == "NAME_UNKNOWN"
+    assert lab.name in _listing(lab.source, "")["child"]
+    assert _listing(lab.source, f"{lab.name}/") == {"child": ["app"], "manifest": {}, "name": lab.name, "tags": []}
+    assert _listing(lab.source, f"{lab.name}/none/")["errors"][0]["code"] == "NAME_UNKNOWN"
 
 
-def test_artifact_registry_knows_neither_size_nor_creation(registry, source, name):
+def test_artifact_registry_knows_neither_size_nor_creation(lab):
     """Both are the text 0, and only the upload has a date."""
-    one = push(registry, name, "1", image(1))
-    source.add(GcrListing(registry, artifact_registry=True), method="GET")
+    one = push(lab.source_registry, lab.name, "1", image(1))
+    lab.source.add(GcrListing(lab.source_registry, artifact_registry=True), method="GET")
 
-    entry = _listing(source, f"{name}/")["manifest"][one.digest]
+    entry = _listing(lab.source, f"{lab.name}/")["manifest"][one.digest]
 
     assert (entry["imageSizeBytes"], entry["timeCreatedMs"], entry["timeUploadedMs"]) == ("0", "0", "1767225600000")
 
 
-def test_other_requests_go_through(registry, source, name):
+def test_other_requests_go_through(lab):
     """Manifests come from the registry itself."""
-    one = push(registry, name, "1", image(1))
-    source.add(GcrListing(registry), method="GET")
+    one = push(lab.source_registry, lab.name, "1", image(1))
+    lab.source.add(GcrListing(lab.source_registry), method="GET")
 
-    with plain_client(source) as http:
-        assert http.get(f"/v2/{name}/manifests/1", headers={"Accept": one.media_type}).content == one.raw
+    with plain_client(lab.source) as http:
+        assert http.get(f"/v2/{lab.name}/manifests/1", headers={"Accept": one.media_type}).content == one.raw

@@ -15,19 +15,19 @@ from tests.support.witness import assert_served, raw_manifest
 @pytest.mark.parametrize(
     "content", [image(), image(kind=DOCKER), index(), index(nested=True), artifact()], ids=["image", "docker", "index", "nested", "artifact"]
 )
-def test_what_is_pushed_is_served(content, registry, name):
+def test_what_is_pushed_is_served(content, lab):
     """The witness finds every byte of a pushed image."""
-    push(registry, name, "1", content)
+    push(lab.source_registry, lab.name, "1", content)
 
-    assert_served(registry, name, "1", content)
+    assert_served(lab.source_registry, lab.name, "1", content)
 
 
-def test_witness_sees_another_image(registry, name):
+def test_witness_sees_another_image(lab):
     """The witness is not content with an image that is not the one."""
-    push(registry, name, "1", image(1))
+    push(lab.source_registry, lab.name, "1", image(1))
 
     with pytest.raises(AssertionError):
-        assert_served(registry, name, "1", image(2))
+        assert_served(lab.source_registry, lab.name, "1", image(2))
 
 
 def test_images_are_the_same_each_time():
@@ -44,25 +44,28 @@ def test_shared_base_images_share_one_layer():
     assert set(one.blobs) & set(two.blobs) == {next(iter(one.blobs))}
 
 
-def test_access_log_tells_every_request(registry, name):
+def test_access_log_tells_every_request(lab):
     """`requests` holds method, target and status of what was asked since the mark, before it is read."""
-    push(registry, name, "1", image())
-    mark = registry.mark()
+    push(lab.source_registry, lab.name, "1", image())
+    mark = lab.source_registry.mark()
 
-    pull_raw(registry, name, "1")
-    pull_raw(registry, name, "2")
+    pull_raw(lab.source_registry, lab.name, "1")
+    pull_raw(lab.source_registry, lab.name, "2")
 
-    assert [str(one) for one in registry.requests(mark, prefix=f"/v2/{name}/")] == [f"GET /v2/{name}/manifests/1 200", f"GET /v2/{name}/manifests/2 404"]
+    assert [str(one) for one in lab.source_registry.requests(mark, prefix=f"/v2/{lab.name}/")] == [
+        f"GET /v2/{lab.name}/manifests/1 200",
+        f"GET /v2/{lab.name}/manifests/2 404",
+    ]
 
 
-def test_tags_and_deletion(registry, name):
+def test_tags_and_deletion(lab):
     """Tags come and go."""
-    content = push(registry, name, "1", image())
-    assert (registry.tags(name), registry.digest(name, "1")) == (["1"], content.digest)
+    content = push(lab.source_registry, lab.name, "1", image())
+    assert (lab.source_registry.tags(lab.name), lab.source_registry.digest(lab.name, "1")) == (["1"], content.digest)
 
-    registry.delete(name, content.digest)
+    lab.source_registry.delete(lab.name, content.digest)
 
-    assert (registry.tags(name), registry.digest(name, "1")) == ([], None)
+    assert (lab.source_registry.tags(lab.name), lab.source_registry.digest(lab.name, "1")) == ([], None)
 
 
 def test_registry_stops_with_its_block(tmp_path):
@@ -75,32 +78,32 @@ def test_registry_stops_with_its_block(tmp_path):
         os.kill(pid, 0)
 
 
-def test_password_registry_lets_in_its_login_alone(password_registry, name):
+def test_password_registry_lets_in_its_login_alone(password_registry, lab):
     """Without a login 401 with a Basic challenge; with it everything works, for the witness too."""
     url = password_registry.url + "/v2/"
 
     refused = httpx.get(url, trust_env=False)
     wrong = httpx.get(url, auth=(LOGIN[0], "wrong"), trust_env=False)
-    content = push(password_registry, name, "1", image(), client=password_registry.client())
+    content = push(password_registry, lab.name, "1", image(), client=password_registry.client())
 
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Basic realm="harness"')
     assert wrong.status_code == 401
-    assert_served(password_registry, name, "1", content)
+    assert_served(password_registry, lab.name, "1", content)
 
 
-def test_token_registry_verifies_its_server_s_tokens(token_registry, token_server, name):
+def test_token_registry_verifies_its_server_s_tokens(token_registry, token_server, lab):
     """The challenge names realm, service and scope; a token for the scope opens, one for another does not."""
-    push(token_registry, name, "1", image(), client=token_registry.client(f"repository:{name}:pull,push"))
-    target = f"{token_registry.url}/v2/{name}/manifests/1"
+    push(token_registry, lab.name, "1", image(), client=token_registry.client(f"repository:{lab.name}:pull,push"))
+    target = f"{token_registry.url}/v2/{lab.name}/manifests/1"
 
     challenge = httpx.get(target, trust_env=False).headers["www-authenticate"]
-    asked = httpx.get(token_server.realm, params={"service": "registry.harness", "scope": f"repository:{name}:pull"}, auth=LOGIN, trust_env=False)
+    asked = httpx.get(token_server.realm, params={"service": "registry.harness", "scope": f"repository:{lab.name}:pull"}, auth=LOGIN, trust_env=False)
     opened = httpx.get(target, headers={"Authorization": f"Bearer {asked.json()['token']}", "Accept": OCI["manifest"]}, trust_env=False)
     other = httpx.get(target, headers={"Authorization": f"Bearer {token_server.issue(['repository:other:pull'])}"}, trust_env=False)
 
-    assert challenge == f'Bearer realm="{token_server.realm}",service="registry.harness",scope="repository:{name}:pull"'
+    assert challenge == f'Bearer realm="{token_server.realm}",service="registry.harness",scope="repository:{lab.name}:pull"'
     assert (asked.json()["expires_in"], opened.status_code, other.status_code) == (300, 200, 401)
-    assert [(one.scopes, one.service, one.login) for one in token_server.requests] == [((f"repository:{name}:pull",), "registry.harness", LOGIN)]
+    assert [(one.scopes, one.service, one.login) for one in token_server.requests] == [((f"repository:{lab.name}:pull",), "registry.harness", LOGIN)]
 
 
 def test_token_server_s_settings(token_server):
@@ -117,11 +120,11 @@ def test_token_server_s_settings(token_server):
     assert [wrong.status_code, nobody.status_code, refused.status_code] == [401, 401, 503]
 
 
-def test_tls_registry_is_trusted_by_its_authority_alone(tls_registry, name):
+def test_tls_registry_is_trusted_by_its_authority_alone(tls_registry, lab):
     """Without the authority the handshake fails; with it everything works."""
     with pytest.raises(httpx.ConnectError):
         httpx.get(tls_registry.url + "/v2/", trust_env=False)
 
-    content = push(tls_registry, name, "1", image(), client=tls_registry.client())
+    content = push(tls_registry, lab.name, "1", image(), client=tls_registry.client())
 
-    assert raw_manifest(tls_registry, name, "1") == content.raw
+    assert raw_manifest(tls_registry, lab.name, "1") == content.raw

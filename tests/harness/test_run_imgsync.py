@@ -36,9 +36,9 @@ def test_program_runs_to_its_end(imgsync):
     assert json.loads(result.stdout)["$schema"].endswith("2020-12/schema")
 
 
-def test_started_program_is_waited_for(start_imgsync):
+def test_started_program_is_waited_for(lab):
     """What was started is finished, by this very Python."""
-    process = start_imgsync("--version")
+    process = lab.start("--version")
 
     assert process.args[0] == sys.executable
     assert finish(process).code == 0

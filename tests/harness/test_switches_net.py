@@ -7,15 +7,15 @@ import json
 import httpx
 import pytest
 
-from tests.support.images import image, plain_client, push, request
+from tests.support.images import image, plain_client, request
 from tests.switches.net import EarlyAnswer, HalfAnswer, Lagging, close_after_each, no_such_range, reset_unheard
 
 
 @pytest.fixture
-def stored(registry, name):
+def stored(lab):
     """A repository of the real registry that holds an image as tag 1; its path."""
-    push(registry, f"{name}/app", "1", image(1))
-    return f"/v2/{name}/app"
+    lab.push("app", "1", image(1))
+    return f"/v2/{lab.name}/app"
 
 
 def test_half_an_answer_is_cut_after_the_registry_did_what_was_asked(source, stored):
@@ -32,15 +32,15 @@ def test_half_an_answer_is_cut_after_the_registry_did_what_was_asked(source, sto
     assert [one.status for one in source.seen] == [200, 200, 202]
 
 
-def test_reset_unheard_never_comes_to_the_registry(registry, source, stored):
+def test_reset_unheard_never_comes_to_the_registry(lab, stored):
     """The connection breaks, and the registry has seen nothing."""
-    mark = registry.mark()
-    source.add(reset_unheard())
+    mark = lab.source_registry.mark()
+    lab.source.add(reset_unheard())
 
     with pytest.raises(httpx.TransportError):
-        request(source, "GET", f"{stored}/tags/list")
+        request(lab.source, "GET", f"{stored}/tags/list")
 
-    assert registry.requests(mark, prefix=stored) == ()
+    assert lab.source_registry.requests(mark, prefix=stored) == ()
 
 
 @pytest.mark.parametrize("reset", [True, False], ids=["hangs up", "stays"])
@@ -57,16 +57,16 @@ def test_early_answer_reads_nothing_of_the_body(reset, source):
     assert [one.bytes_up for one in source.seen] == [0]
 
 
-def test_lagging_shows_late_what_was_put(registry, source, stored):
+def test_lagging_shows_late_what_was_put(lab, stored):
     """Right after a push the manifest is not known through the proxy, though the registry has it."""
-    source.add(Lagging(60))
+    lab.source.add(Lagging(60))
     content = image(1)
 
-    put = request(source, "PUT", f"{stored}/manifests/2", headers={"Content-Type": content.media_type}, body=content.raw)
+    put = request(lab.source, "PUT", f"{stored}/manifests/2", headers={"Content-Type": content.media_type}, body=content.raw)
 
     assert put[0] == 201
-    assert request(source, "HEAD", f"{stored}/manifests/2", headers={"Accept": content.media_type})[0] == 404
-    assert request(registry, "HEAD", f"{stored}/manifests/2", headers={"Accept": content.media_type})[0] == 200
+    assert request(lab.source, "HEAD", f"{stored}/manifests/2", headers={"Accept": content.media_type})[0] == 404
+    assert request(lab.source_registry, "HEAD", f"{stored}/manifests/2", headers={"Accept": content.media_type})[0] == 200
 
 
 def test_connections_close_after_each_answer(source, stored):

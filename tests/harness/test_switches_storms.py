@@ -20,63 +20,63 @@ def watched(request, second_registry):
             yield proxy, store, watch
 
 
-def test_watch_is_content_with_whole_images(watched, name):
+def test_watch_is_content_with_whole_images(watched, lab):
     """An image pushed bottom up, a tag that moves, an index."""
     proxy, store, watch = watched
 
     for content in (image(1), image(2), index(3)):
-        push(proxy, name, "1", content)
+        push(proxy, lab.name, "1", content)
 
-    assert (watch.violations, store.tags(name)) == ([], {"1": index(3).digest})
+    assert (watch.violations, store.tags(lab.name)) == ([], {"1": index(3).digest})
     assert watch.changes >= 3
 
 
-def test_watch_sees_half_an_image(watched, name):
+def test_watch_sees_half_an_image(watched, lab):
     """A tag above content that is not there, at the very moment that it appears."""
     proxy, store, watch = watched
-    whole = push(proxy, name, "1", index(1))
+    whole = push(proxy, lab.name, "1", index(1))
     lost = whole.children[0]
     if isinstance(store, GullibleRegistry):
         other = index(2)
-        assert request(proxy, "PUT", f"/v2/{name}/manifests/2", headers={"Content-Type": other.media_type}, body=other.raw)[0] == 201
+        assert request(proxy, "PUT", f"/v2/{lab.name}/manifests/2", headers={"Content-Type": other.media_type}, body=other.raw)[0] == 201
         assert [one for one in watch.violations if "the tag 2 is not whole" in one and other.children[0].digest in one]
         watch.violations.clear()
 
-    assert request(proxy, "DELETE", f"/v2/{name}/manifests/{lost.digest}")[0] == 202
+    assert request(proxy, "DELETE", f"/v2/{lab.name}/manifests/{lost.digest}")[0] == 202
 
     assert [one for one in watch.violations if "the tag 1 is not whole" in one and lost.digest in one]
-    assert [lack for lack in missing(store, name, whole.digest) if lost.digest in lack]
+    assert [lack for lack in missing(store, lab.name, whole.digest) if lost.digest in lack]
 
 
-def test_watch_sees_what_was_needed_go_and_what_was_fixed_move(watched, name):
+def test_watch_sees_what_was_needed_go_and_what_was_fixed_move(watched, lab):
     """A deletion of a tag that is selected; an immutable tag that names something else."""
     proxy, store, watch = watched
-    watch.needed = {(name, "2")}
+    watch.needed = {(lab.name, "2")}
     watch.fixed = lambda tag: tag == "1"
     if isinstance(store, DiskStore):
         proxy.add(DeletesTags(store))
-    push(proxy, name, "1", image(1))
-    push(proxy, name, "2", image(2))
+    push(proxy, lab.name, "1", image(1))
+    push(proxy, lab.name, "2", image(2))
 
-    push(proxy, name, "1", image(3))
-    assert request(proxy, "DELETE", f"/v2/{name}/manifests/2")[0] == 202
+    push(proxy, lab.name, "1", image(3))
+    assert request(proxy, "DELETE", f"/v2/{lab.name}/manifests/2")[0] == 202
 
     assert len(watch.violations) == 2, watch.violations
     assert "the immutable tag 1 names" in watch.violations[0]
-    assert f"took {name}:2 away, which is needed" in watch.violations[1]
-    assert pull_raw(proxy, name, "2") is None
+    assert f"took {lab.name}:2 away, which is needed" in watch.violations[1]
+    assert pull_raw(proxy, lab.name, "2") is None
 
 
-def test_gullible_registry_believes_wrong_bytes_and_the_watch_does_not(name):
+def test_gullible_registry_believes_wrong_bytes_and_the_watch_does_not(lab):
     """What a blob's digest says is not what it holds."""
     content = image(1)
     with GullibleRegistry() as store, FaultProxy(store.host) as proxy:
         watch = proxy.add(Watch(store, side="first"))
-        store.hold(name, content)
+        store.hold(lab.name, content)
         digest = next(iter(content.blobs))
-        location = request(proxy, "POST", f"/v2/{name}/blobs/uploads/")[1]["location"]
+        location = request(proxy, "POST", f"/v2/{lab.name}/blobs/uploads/")[1]["location"]
         assert request(proxy, "PUT", f"{location.partition(proxy.host)[2]}&digest={digest}", body=b"something else")[0] == 201
 
-        assert request(proxy, "PUT", f"/v2/{name}/manifests/1", headers={"Content-Type": content.media_type}, body=content.raw)[0] == 201
+        assert request(proxy, "PUT", f"/v2/{lab.name}/manifests/1", headers={"Content-Type": content.media_type}, body=content.raw)[0] == 201
 
         assert [one for one in watch.violations if "has other bytes for the blob" in one]

@@ -95,255 +95,253 @@ def seed(registry: object, repository: str, *, by_tag: bool) -> tuple[Image, Ima
 
 @pytest.mark.parametrize("source_knows", [True, False], ids=["from the API", "from the fallback tag"])
 @pytest.mark.parametrize("destination_knows", [True, False], ids=["to the API", "to the fallback tag"])
-def test_everything_that_refers_to_an_image_arrives(
-    source_knows, destination_knows, registry, second_registry, knowing, knowing_too, name, workplace, imgsync, source, destination
-):
+def test_everything_that_refers_to_an_image_arrives(source_knows, destination_knows, lab, knowing, knowing_too):
     """An SBOM, the SBOM's own signature, and cosign's: all there, byte for byte, found through whatever the destination offers."""
-    origin, target = knowing if source_knows else source, knowing_too if destination_knows else destination
-    root, sbom, signed_sbom, signed = seed(origin, f"{name}/app", by_tag=not source_knows)
-    workplace.trust_plain(origin, target)
-    workplace.mirror("a", source=f"{origin}/{name}/app", destinations=[f"{target}/m"])
+    origin, target = knowing if source_knows else lab.source, knowing_too if destination_knows else lab.destination
+    root, sbom, signed_sbom, signed = seed(origin, f"{lab.name}/app", by_tag=not source_knows)
+    lab.workplace.trust_plain(origin, target)
+    lab.workplace.mirror("a", source=f"{origin}/{lab.name}/app", destinations=[f"{target}/m"])
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert ran.json["summary"]["copied"] == 1
     assert ran.json["outcomes"][0]["digest"] == root.digest
     look = listed_by if destination_knows else fallback_of
-    assert named(look(target, f"m/{name}/app", root)) == {sbom.digest}
-    assert look(target, f"m/{name}/app", root)[0]["artifactType"] == SBOM
-    assert named(look(target, f"m/{name}/app", sbom)) == {signed_sbom.digest}
-    assert pull_raw(target, f"m/{name}/app", cosign_tag(root)) == signed.raw
+    assert named(look(target, f"m/{lab.name}/app", root)) == {sbom.digest}
+    assert look(target, f"m/{lab.name}/app", root)[0]["artifactType"] == SBOM
+    assert named(look(target, f"m/{lab.name}/app", sbom)) == {signed_sbom.digest}
+    assert pull_raw(target, f"m/{lab.name}/app", cosign_tag(root)) == signed.raw
     for one in (sbom, signed_sbom):
-        assert pull_raw(target, f"m/{name}/app", one.digest) == one.raw
+        assert pull_raw(target, f"m/{lab.name}/app", one.digest) == one.raw
         for digest, content in one.all_blobs.items():
-            assert request(target, "GET", f"/v2/m/{name}/app/blobs/{digest}")[2] == content
+            assert request(target, "GET", f"/v2/m/{lab.name}/app/blobs/{digest}")[2] == content
 
 
-def test_tag_is_pushed_after_its_referrers(registry, name, declare, imgsync, destination):
+def test_tag_is_pushed_after_its_referrers(lab):
     """Whoever pulls by the tag finds the signatures: they are there first."""
-    root, _, _, _ = seed(registry, f"{name}/app", by_tag=True)
-    declare(f"[{name}/app]")
+    root, _, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
+    lab.declare("app")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    assert destination.requests()[-1] == f"PUT /v2/m/{name}/app/manifests/1"
-    puts = destination.requests("PUT .*/manifests/")
-    assert puts.index(f"PUT /v2/m/{name}/app/manifests/{root.digest}") < puts.index(f"PUT /v2/m/{name}/app/manifests/{cosign_tag(root)}")
+    assert lab.destination.requests()[-1] == f"PUT /v2/m/{lab.name}/app/manifests/1"
+    puts = lab.destination.requests("PUT .*/manifests/")
+    assert puts.index(f"PUT /v2/m/{lab.name}/app/manifests/{root.digest}") < puts.index(f"PUT /v2/m/{lab.name}/app/manifests/{cosign_tag(root)}")
 
 
-def test_fallback_index_of_the_source_keeps_its_bytes(registry, second_registry, name, declare, imgsync):
+def test_fallback_index_of_the_source_keeps_its_bytes(lab):
     """Where the destination has none yet, the source's own index arrives, not one of ours."""
-    root = push(registry, f"{name}/app", "1", image(1))
-    sbom = push(registry, f"{name}/app", "", artifact(subject=root))
-    raw = push_fallback(registry, f"{name}/app", root, sbom)
-    declare(f"[{name}/app]")
+    root = lab.push("app", "1", image(1))
+    sbom = lab.push("app", "", artifact(subject=root))
+    raw = push_fallback(lab.source_registry, f"{lab.name}/app", root, sbom)
+    lab.declare("app")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    assert pull_raw(second_registry, f"m/{name}/app", root.digest.replace(":", "-")) == raw
+    assert lab.served_manifest("app", root.digest.replace(":", "-")) == raw
 
 
-def test_referrers_of_the_destination_s_own_are_kept(registry, second_registry, name, declare, imgsync):
+def test_referrers_of_the_destination_s_own_are_kept(lab):
     """What somebody attached at the destination is named beside what arrives; nothing is lost."""
     root = image(1)
-    for one in (registry, second_registry):
-        push(one, f"{'m/' if one is second_registry else ''}{name}/app", "1", root)
-    sbom = push(registry, f"{name}/app", "", artifact("theirs", subject=root))
-    push_fallback(registry, f"{name}/app", root, sbom)
-    own = push(second_registry, f"m/{name}/app", "", artifact("own", subject=root))
-    push_fallback(second_registry, f"m/{name}/app", root, own)
-    declare(f"[{name}/app]")
+    for one in (lab.source_registry, lab.destination_registry):
+        push(one, f"{'m/' if one is lab.destination_registry else ''}{lab.name}/app", "1", root)
+    sbom = lab.push("app", "", artifact("theirs", subject=root))
+    push_fallback(lab.source_registry, f"{lab.name}/app", root, sbom)
+    own = lab.push_to_destination("app", "", artifact("own", subject=root))
+    push_fallback(lab.destination_registry, f"m/{lab.name}/app", root, own)
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert ran.json["outcomes"][0]["action"] == "update"
-    assert named(fallback_of(second_registry, f"m/{name}/app", root)) == {sbom.digest, own.digest}
+    assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == {sbom.digest, own.digest}
 
 
 @pytest.mark.row("DIG-17")
-def test_concurrent_writer_of_the_fallback_tag_loses_nothing(registry, second_registry, name, declare, imgsync, destination):
+def test_concurrent_writer_of_the_fallback_tag_loses_nothing(lab):
     """Somebody writes the tag between our reading and our writing: in the end both are named."""
-    root = push(registry, f"{name}/app", "1", image(1))
-    sbom = push(registry, f"{name}/app", "", artifact("theirs", subject=root))
-    push_fallback(registry, f"{name}/app", root, sbom)
-    other = push(second_registry, f"m/{name}/app", "", artifact("other", subject=root))
+    root = lab.push("app", "1", image(1))
+    sbom = lab.push("app", "", artifact("theirs", subject=root))
+    push_fallback(lab.source_registry, f"{lab.name}/app", root, sbom)
+    other = lab.push_to_destination("app", "", artifact("other", subject=root))
     tag = root.digest.replace(":", "-")
 
     class Overwritten(switches.Switch):
         def answer(self, request, answer):
-            push_fallback(second_registry, f"m/{name}/app", root, other)
+            push_fallback(lab.destination_registry, f"m/{lab.name}/app", root, other)
             return answer
 
-    destination.add(Overwritten(), method="PUT", target=f"manifests/{tag}$", nth=1)
-    declare(f"[{name}/app]")
+    lab.destination.add(Overwritten(), method="PUT", target=f"manifests/{tag}$", nth=1)
+    lab.declare("app")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    assert named(fallback_of(second_registry, f"m/{name}/app", root)) == {sbom.digest, other.digest}
+    assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == {sbom.digest, other.digest}
 
 
-def test_signature_that_would_be_lost_is_left_and_told(registry, second_registry, name, declare, imgsync):
+def test_signature_that_would_be_lost_is_left_and_told(lab):
     """The destination's own signature under cosign's tag is not overwritten; one that the source's contains is."""
-    root = push(registry, f"{name}/app", "1", image(1))
-    push(registry, f"{name}/app", cosign_tag(root), signature(root, "ada", "grace"))
-    own = push(second_registry, f"m/{name}/app", cosign_tag(root), signature(root, "us"))
-    declare(f"[{name}/app]")
+    root = lab.push("app", "1", image(1))
+    lab.push("app", cosign_tag(root), signature(root, "ada", "grace"))
+    own = lab.push_to_destination("app", cosign_tag(root), signature(root, "us"))
+    lab.declare("app")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0
     assert "left unchanged" in ran.events("referrers.incomplete")[0]["reason"]
-    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == own.raw
+    assert lab.served_manifest("app", cosign_tag(root)) == own.raw
 
-    push(second_registry, f"m/{name}/app", cosign_tag(root), signature(root, "ada"))
-    assert imgsync("apply", "--refresh").code == 0
-    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == signature(root, "ada", "grace").raw
+    lab.push_to_destination("app", cosign_tag(root), signature(root, "ada"))
+    assert lab.run("apply", "--refresh").code == 0
+    assert lab.served_manifest("app", cosign_tag(root)) == signature(root, "ada", "grace").raw
 
 
 @pytest.mark.parametrize(("wanted", "arrive"), [("false", set()), (f"[{SBOM}]", {"sbom"}), (f"[{SIGNATURE_LAYER}]", {"cosign"}), ("true", {"sbom", "cosign"})])
-def test_referrers_are_chosen_by_type(wanted, arrive, registry, second_registry, name, declare, imgsync):
+def test_referrers_are_chosen_by_type(wanted, arrive, lab):
     """False: none travel; a list: those of these artifact types, or with layers of these types."""
-    root, sbom, _, signed = seed(registry, f"{name}/app", by_tag=True)
-    declare(f"[{name}/app]", f"referrers: {wanted}")
+    root, sbom, _, signed = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
+    lab.declare("app", f"referrers: {wanted}")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    assert named(fallback_of(second_registry, f"m/{name}/app", root)) == ({sbom.digest} if "sbom" in arrive else set())
-    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == (signed.raw if "cosign" in arrive else None)
-    assert pull_raw(second_registry, f"m/{name}/app", "1") == root.raw
+    assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == ({sbom.digest} if "sbom" in arrive else set())
+    assert lab.served_manifest("app", cosign_tag(root)) == (signed.raw if "cosign" in arrive else None)
+    assert lab.served_manifest("app", "1") == root.raw
 
 
-def test_tags_of_referrers_are_no_images(registry, second_registry, name, declare, imgsync):
+def test_tags_of_referrers_are_no_images(lab):
     """They travel with what they belong to; one that belongs to nothing selected stays, unless it is named."""
-    root = push(registry, f"{name}/app", "1", image(1))
-    push(registry, f"{name}/app", cosign_tag(root), signature(root, "ada"))
-    stray = push(registry, f"{name}/app", cosign_tag(image(2)), signature(image(2), "ada"))
-    declare(f"[{name}/app]")
+    root = lab.push("app", "1", image(1))
+    lab.push("app", cosign_tag(root), signature(root, "ada"))
+    stray = lab.push("app", cosign_tag(image(2)), signature(image(2), "ada"))
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert [change["source"].rpartition(":")[2] for change in ran.json["changes"]] == ["1"]
     assert ran.json["changes"][0]["reason"] == "not at the destination; with 1 referrer"
-    declare(f"[{name}/app]", f"tags: {{include: ['*'], names: ['{cosign_tag(image(2))}']}}")
-    assert imgsync("apply").code == 0
-    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(image(2))) == stray.raw
+    lab.declare("app", f"tags: {{include: ['*'], names: ['{cosign_tag(image(2))}']}}")
+    assert lab.run("apply").code == 0
+    assert lab.served_manifest("app", cosign_tag(image(2))) == stray.raw
 
 
-def test_images_without_referrers_cost_one_request_per_registry(registry, name, declare, imgsync, source, destination):
+def test_images_without_referrers_cost_one_request_per_registry(lab):
     """The tags were listed, so one question whether there is an API is all; and nothing once the state knows."""
     for number in range(5):
-        push(registry, f"{name}/app", str(number), image(number))
-    declare(f"[{name}/app]")
+        lab.push("app", str(number), image(number))
+    lab.declare("app")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    assert len(source.requests("/referrers/")) == 1
-    assert len(source.requests("tags/list")) == 1
-    assert destination.requests("/referrers/") == []
-    source.forget()
-    assert imgsync("plan").code == 0
-    assert len(source.requests("/referrers/")) == 0
+    assert len(lab.source.requests("/referrers/")) == 1
+    assert len(lab.source.requests("tags/list")) == 1
+    assert lab.destination.requests("/referrers/") == []
+    lab.source.forget()
+    assert lab.run("plan").code == 0
+    assert len(lab.source.requests("/referrers/")) == 0
 
 
-def test_images_without_referrers_cost_one_request_each_where_there_is_an_api(knowing, name, workplace, imgsync, destination):
+def test_images_without_referrers_cost_one_request_each_where_there_is_an_api(knowing, lab):
     """One question per image, planning and copying together."""
     for number in range(5):
-        push(knowing, f"{name}/app", str(number), image(number))
-    workplace.trust_plain(knowing, destination)
-    workplace.mirror("a", source=f"{knowing}/{name}/app", destinations=[f"{destination}/m"])
+        push(knowing, f"{lab.name}/app", str(number), image(number))
+    lab.workplace.trust_plain(knowing, lab.destination)
+    lab.workplace.mirror("a", source=f"{knowing}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
     knowing.forget()
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
     assert len(knowing.requests("/referrers/")) == 5
     assert len(knowing.requests("tags/list")) == 1
 
 
-def test_exact_names_cost_one_listing_per_repository(registry, name, declare, imgsync, source):
+def test_exact_names_cost_one_listing_per_repository(lab):
     """Where no tags were listed, one list of them tells of all images of the repository; where none is given, the tags are asked for one by one."""
     for number in range(3):
-        root = push(registry, f"{name}/app", str(number), image(number))
-    signed = push(registry, f"{name}/app", cosign_tag(root), signature(root, "ada"))
-    declare(f"[{name}/app]", "tags: {names: ['0', '1', '2']}")
+        root = lab.push("app", str(number), image(number))
+    signed = lab.push("app", cosign_tag(root), signature(root, "ada"))
+    lab.declare("app", "tags: {names: ['0', '1', '2']}")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert [change["reason"].partition("; ")[2] for change in ran.json["changes"]] == ["", "", "with 1 referrer"]
-    assert len(source.requests("tags/list")) == 1
-    assert source.requests("HEAD .*sha256-") == [f"HEAD /v2/{name}/app/manifests/{cosign_tag(root)}"]
-    source.add(switches.status(403), target="tags/list")
-    assert imgsync("plan", "-o", "json").json["changes"][2]["reason"].endswith("with 1 referrer")
+    assert len(lab.source.requests("tags/list")) == 1
+    assert lab.source.requests("HEAD .*sha256-") == [f"HEAD /v2/{lab.name}/app/manifests/{cosign_tag(root)}"]
+    lab.source.add(switches.status(403), target="tags/list")
+    assert lab.run("plan", "-o", "json").json["changes"][2]["reason"].endswith("with 1 referrer")
     assert signed.raw
 
 
-def test_lost_state_adopts_images_whose_referrers_are_there(registry, second_registry, name, declare, imgsync, destination):
+def test_lost_state_adopts_images_whose_referrers_are_there(lab):
     """Without a state, an image is copied again only if one of its referrers is missing at the destination."""
-    seed(registry, f"{name}/app", by_tag=True)
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
-    destination.forget()
+    seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    lab.destination.forget()
 
-    ran = imgsync("apply", "--state", "other", "-o", "json")
+    ran = lab.run("apply", "--state", "other", "-o", "json")
 
     assert ran.json["summary"]["kept"] == 1, ran.stdout
-    assert destination.requests("PUT|POST|PATCH") == []
+    assert lab.destination.requests("PUT|POST|PATCH") == []
 
 
 @pytest.mark.parametrize("refresh", [True, False], ids=["--refresh", "by the listing"])
-def test_late_signature_follows(refresh, registry, second_registry, name, declare, imgsync, source, destination):
+def test_late_signature_follows(refresh, lab):
     """What was signed after it was mirrored: the next listing shows the tag, and nothing but the signature moves, once."""
-    root = push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
-    signed = push(registry, f"{name}/app", cosign_tag(root), signature(root, "ada"))
-    destination.forget()
+    root = lab.push("app", "1", image(1))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    signed = lab.push("app", cosign_tag(root), signature(root, "ada"))
+    lab.destination.forget()
 
-    ran = imgsync("apply", *(["--refresh"] if refresh else []), "-o", "json")
+    ran = lab.run("apply", *(["--refresh"] if refresh else []), "-o", "json")
 
     assert ran.json["outcomes"][0]["action"] == "update", ran.stderr
-    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == signed.raw
-    assert f"PUT /v2/m/{name}/app/manifests/1" not in destination.requests()
-    destination.forget()
-    assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
-    assert destination.seen == []
+    assert lab.served_manifest("app", cosign_tag(root)) == signed.raw
+    assert f"PUT /v2/m/{lab.name}/app/manifests/1" not in lab.destination.requests()
+    lab.destination.forget()
+    assert lab.run("apply", "-o", "json").json["summary"]["kept"] == 1
+    assert lab.destination.seen == []
 
 
-def test_changed_selection_copies_the_referrers(registry, second_registry, name, declare, imgsync):
+def test_changed_selection_copies_the_referrers(lab):
     """`referrers: false` taken back: what refers to the images that are there follows."""
-    root, _, _, signed = seed(registry, f"{name}/app", by_tag=True)
-    declare(f"[{name}/app]", "referrers: false")
-    assert imgsync("apply").code == 0
-    declare(f"[{name}/app]")
+    root, _, _, signed = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
+    lab.declare("app", "referrers: false")
+    assert lab.run("apply").code == 0
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.json["outcomes"][0]["action"] == "update"
-    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == signed.raw
-    assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 1
+    assert lab.served_manifest("app", cosign_tag(root)) == signed.raw
+    assert lab.run("plan", "-o", "json").json["summary"]["keep"] == 1
 
 
 @pytest.mark.row("DIG-17")
-def test_two_tags_of_one_digest_share_their_referrers(registry, second_registry, name, declare, imgsync, destination):
+def test_two_tags_of_one_digest_share_their_referrers(lab):
     """Copied side by side, the fallback tag is written once."""
-    root, _, _, _ = seed(registry, f"{name}/app", by_tag=True)
+    root, _, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
     for tag in ("2", "3", "4"):
-        push(registry, f"{name}/app", tag, root)
-    declare(f"[{name}/app]")
+        lab.push("app", tag, root)
+    lab.declare("app")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    assert len(destination.requests(f"PUT .*/manifests/{root.digest.replace(':', '-')}$")) == 1
+    assert len(lab.destination.requests(f"PUT .*/manifests/{root.digest.replace(':', '-')}$")) == 1
 
 
 @pytest.mark.row("DIG-17")
-def test_foreign_and_vanished_referrers_are_passed_over_and_told(registry, second_registry, name, declare, imgsync):
+def test_foreign_and_vanished_referrers_are_passed_over_and_told(lab):
     """An index that names what refers to something else, or what is not there, is not believed."""
-    root = push(registry, f"{name}/app", "1", image(1))
-    other = push(registry, f"{name}/app", "", artifact("other", subject=image(2)))
+    root = lab.push("app", "1", image(1))
+    other = lab.push("app", "", artifact("other", subject=image(2)))
     gone = artifact("gone", subject=root)
-    good = push(registry, f"{name}/app", "", artifact("good", subject=root))
+    good = lab.push("app", "", artifact("good", subject=root))
     raw = to_json(
         {
             "schemaVersion": 2,
@@ -351,16 +349,16 @@ def test_foreign_and_vanished_referrers_are_passed_over_and_told(registry, secon
             "manifests": [{"mediaType": one.media_type, "digest": one.digest, "size": len(one.raw)} for one in (other, good)],
         }
     )
-    push_fallback(registry, f"{name}/app", root, good)
+    push_fallback(lab.source_registry, f"{lab.name}/app", root, good)
     headers = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
-    assert request(registry, "PUT", f"/v2/{name}/app/manifests/{root.digest.replace(':', '-')}", headers=headers, body=raw)[0] == 201
-    declare(f"[{name}/app]")
+    assert request(lab.source_registry, "PUT", f"/v2/{lab.name}/app/manifests/{root.digest.replace(':', '-')}", headers=headers, body=raw)[0] == 201
+    lab.declare("app")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
     assert [event["reason"].partition(" (")[0].split(" is said")[0] for event in ran.events("referrers.incomplete")] == [f"{_source_of(ran)}@{other.digest}"]
-    assert named(fallback_of(second_registry, f"m/{name}/app", root)) == {good.digest}
+    assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == {good.digest}
     assert gone.digest not in ran.stdout
 
 
@@ -372,49 +370,49 @@ NOES = {str(code): switches.status(code) for code in (303, 400, 403, 405)} | {"h
 
 
 @pytest.mark.parametrize("answer", NOES.values(), ids=NOES)
-def test_every_no_of_the_api_leads_to_the_fallback_tag(answer, registry, second_registry, name, declare, imgsync, source):
+def test_every_no_of_the_api_leads_to_the_fallback_tag(answer, lab):
     """Registries without the API say so in many ways."""
-    root, _, _, signed = seed(registry, f"{name}/app", by_tag=True)
-    source.add(answer, target="/referrers/")
-    declare(f"[{name}/app]")
+    root, _, _, signed = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
+    lab.source.add(answer, target="/referrers/")
+    lab.declare("app")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    assert len(fallback_of(second_registry, f"m/{name}/app", root)) == 1
-    assert pull_raw(second_registry, f"m/{name}/app", cosign_tag(root)) == signed.raw
+    assert len(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == 1
+    assert lab.served_manifest("app", cosign_tag(root)) == signed.raw
 
 
-def test_fallback_tag_that_is_no_index_is_reported_and_left(registry, second_registry, name, declare, imgsync):
+def test_fallback_tag_that_is_no_index_is_reported_and_left(lab):
     """Somebody's image under that name is not overwritten; the error says what to do."""
-    root, _, _, _ = seed(registry, f"{name}/app", by_tag=True)
-    squatter = push(second_registry, f"m/{name}/app", root.digest.replace(":", "-"), image("squatter"))
-    declare(f"[{name}/app]")
+    root, _, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
+    squatter = lab.push_to_destination("app", root.digest.replace(":", "-"), image("squatter"))
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert "holds something that is no index" in ran.json["outcomes"][0]["error"]
-    assert pull_raw(second_registry, f"m/{name}/app", root.digest.replace(":", "-")) == squatter.raw
-    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
+    assert lab.served_manifest("app", root.digest.replace(":", "-")) == squatter.raw
+    assert lab.served_manifest("app", "1") is None
 
 
-def test_signature_of_one_platform_travels_with_it(registry, second_registry, name, declare, imgsync):
+def test_signature_of_one_platform_travels_with_it(lab):
     """What refers to a child of an index is found by the tags that were listed; of a platform left out it stays."""
-    root = push(registry, f"{name}/app", "1", index(1))
+    root = lab.push("app", "1", index(1))
     kept, left = root.children
     for child in (root, kept, left):
-        push(registry, f"{name}/app", cosign_tag(child), signature(child, "ada"))
-    declare(f"[{name}/app]", "platforms: [linux/amd64]")
+        lab.push("app", cosign_tag(child), signature(child, "ada"))
+    lab.declare("app", "platforms: [linux/amd64]")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    there = {child.digest for child in (root, kept, left) if pull_raw(second_registry, f"m/{name}/app", cosign_tag(child))}
+    there = {child.digest for child in (root, kept, left) if lab.served_manifest("app", cosign_tag(child))}
     assert there == {kept.digest}
 
 
-def test_large_referrer_counts_in_the_plan(registry, name, declare, imgsync):
+def test_large_referrer_counts_in_the_plan(lab):
     """Bytes to move include those of what travels with the image; its own size does not."""
-    root = push(registry, f"{name}/app", "1", image(1))
+    root = lab.push("app", "1", image(1))
     big = layer("sbom", 200_000)
     manifest = {
         "schemaVersion": 2,
@@ -424,47 +422,47 @@ def test_large_referrer_counts_in_the_plan(registry, name, declare, imgsync):
         "layers": [{"mediaType": SBOM, "digest": digest_of(big), "size": len(big)}],
         "subject": {"mediaType": root.media_type, "digest": root.digest, "size": len(root.raw)},
     }
-    sbom = push(registry, f"{name}/app", "", Image(to_json(manifest), manifest["mediaType"], {digest_of(big): big, digest_of(b"{}"): b"{}"}))
-    push_fallback(registry, f"{name}/app", root, sbom)
-    declare(f"[{name}/app]")
+    sbom = lab.push("app", "", Image(to_json(manifest), manifest["mediaType"], {digest_of(big): big, digest_of(b"{}"): b"{}"}))
+    push_fallback(lab.source_registry, f"{lab.name}/app", root, sbom)
+    lab.declare("app")
 
-    plan = imgsync("plan", "-o", "json").json
+    plan = lab.run("plan", "-o", "json").json
 
     assert plan["changes"][0]["size_bytes"] == root.size_bytes
     assert plan["summary"]["transfer_bytes"] == root.size_bytes + len(big) + 2
 
 
 @pytest.mark.parametrize("lost", ["/manifests/sha256-[0-9a-f]{64}$", "SBOM"], ids=["the fallback index", "what it names"])
-def test_referrer_that_was_not_to_be_had_is_looked_for_again(lost, registry, second_registry, name, declare, imgsync, source, destination):
+def test_referrer_that_was_not_to_be_had_is_looked_for_again(lost, lab):
     """A referrer that the source names and, in one run, does not have: the image is copied, and the next run brings what is missing; then there is quiet."""
-    root, sbom, _, _ = seed(registry, f"{name}/app", by_tag=True)
-    declare(f"[{name}/app]")
-    source.add(switches.status(404), method="GET|HEAD", target=lost.replace("SBOM", sbom.digest))
-    assert imgsync("apply").code == 0
-    source.clear()
+    root, sbom, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
+    lab.declare("app")
+    lab.source.add(switches.status(404), method="GET|HEAD", target=lost.replace("SBOM", sbom.digest))
+    assert lab.run("apply").code == 0
+    lab.source.clear()
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert (ran.code, ran.json["summary"]["copied"]) == (0, 1), ran.stderr
-    assert pull_raw(second_registry, f"m/{name}/app", sbom.digest) == sbom.raw
-    assert sbom.digest in named(fallback_of(second_registry, f"m/{name}/app", root))
-    destination.forget()
-    assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
-    assert destination.seen == []
+    assert lab.served_manifest("app", sbom.digest) == sbom.raw
+    assert sbom.digest in named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root))
+    lab.destination.forget()
+    assert lab.run("apply", "-o", "json").json["summary"]["kept"] == 1
+    assert lab.destination.seen == []
 
 
 @pytest.mark.row("REG-15")
-def test_registry_that_shows_late_what_it_has_costs_no_image(registry, second_registry, name, declare, imgsync, destination):
+def test_registry_that_shows_late_what_it_has_costs_no_image(lab):
     """Nothing is asked for that was just written, but where it must be, it is waited for: the list of referrers is written once."""
-    root = push(registry, f"{name}/app", "1", image(1))
-    sbom = push(registry, f"{name}/app", "", artifact("late", artifact_type=SBOM, subject=root))
-    push_fallback(registry, f"{name}/app", root, sbom)
-    destination.add(Lagging(1.5), target="/manifests/")
-    declare(f"[{name}/app]")
+    root = lab.push("app", "1", image(1))
+    sbom = lab.push("app", "", artifact("late", artifact_type=SBOM, subject=root))
+    push_fallback(lab.source_registry, f"{lab.name}/app", root, sbom)
+    lab.destination.add(Lagging(1.5), target="/manifests/")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert len(destination.requests(f"PUT .*/manifests/{root.digest.replace(':', '-')}$")) == 1
-    assert [entry["digest"] for entry in fallback_of(second_registry, f"m/{name}/app", root)] == [sbom.digest]
-    assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 1
+    assert len(lab.destination.requests(f"PUT .*/manifests/{root.digest.replace(':', '-')}$")) == 1
+    assert [entry["digest"] for entry in fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)] == [sbom.digest]
+    assert lab.run("plan", "-o", "json").json["summary"]["keep"] == 1

@@ -7,12 +7,11 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.run_imgsync import Workplace
+from tests.support.lab import Lab
 from tests.support.workflow_scripts import program, script_of
 
 MARKER = "<!-- imgsync-plan -->"
@@ -54,13 +53,13 @@ def comment(number: int, body: str, login: str = "github-actions[bot]") -> dict[
 
 
 @pytest.fixture
-def post(workplace: Workplace, tmp_path: Path) -> Callable[..., tuple[subprocess.CompletedProcess[str], list[Any]]]:
+def post(lab: Lab) -> Callable[..., tuple[subprocess.CompletedProcess[str], list[Any]]]:
     """Run the workflow's script for a run that left *text* in plan.md; return what it came to, and each change it asked GitHub for."""
-    assert workplace.run("init", "new").code == 0
-    script = script_of(workplace.folder / "new/.github/workflows/mirror-comment.yml", "comment/Post the plan")
+    assert lab.workplace.run("init", "new").code == 0
+    script = script_of(lab.folder / "new/.github/workflows/mirror-comment.yml", "comment/Post the plan")
 
     def run(text: str | None, *, pulls: list[Any], comments: list[Any] = [], file: str = "plan.md", size: int = 500):  # noqa: B006 - only read
-        programs = program(tmp_path / "programs", "gh", GH)
+        programs = program(lab.folder / "programs", "gh", GH)
         # The older of two attempts at one run has left an artifact too.
         artifacts = [{"id": 8, "size_in_bytes": size, "created_at": "2026-02-02"}, {"id": 7, "size_in_bytes": 9, "created_at": "2026-01-01"}]
         answers = {
@@ -80,8 +79,8 @@ def post(workplace: Workplace, tmp_path: Path) -> Callable[..., tuple[subprocess
             "HEAD_REPOSITORY": "fork/mirrors",
             "MARKER": script.env["MARKER"],
         }
-        done = script.run(tmp_path, env=env, programs=programs)
-        assert not (tmp_path / "owned").exists()
+        done = script.run(lab.folder, env=env, programs=programs)
+        assert not (lab.folder / "owned").exists()
         changes = programs / "changes.jsonl"
         return done, [json.loads(line) for line in changes.read_text().splitlines()] if changes.exists() else []
 

@@ -13,7 +13,7 @@ from tests.load.quick_registry import QuickRegistry
 from tests.load.running import Observed, names, quick_registry
 from tests.support.effort import NIGHTLY, effort
 from tests.support.faults import FaultProxy
-from tests.support.images import image, pull_raw, push
+from tests.support.images import image
 from tests.switches import corrupt_byte, status
 from tests.switches.net import HalfAnswer, reset_unheard
 from tests.switches.runtime import TooMany
@@ -245,22 +245,22 @@ def test_registries_that_fail_a_fifth_of_all_requests_get_everything(workplace):
 @pytest.mark.timeout(3600)
 @pytest.mark.only_nightly
 @pytest.mark.parametrize("after", [None, "1"], ids=["bare", "Retry-After: 1"])
-def test_real_registry_behind_random_refusals_gets_everything(after, registry, second_registry, name, declare, imgsync, destination):
+def test_real_registry_behind_random_refusals_gets_everything(after, lab):
     """The same with Debian's registry, with default retry policy, and where it is not said when to come again."""
-    images = {str(number): push(registry, f"{name}/app", str(number), image((name, number), layers=1)) for number in range(12)}
-    refusing = destination.add(TooMany(after), chance=0.5, seed=7)
-    declare(f"[{name}/app]", "referrers: false", retry="{attempts: 4, interval: 4s}")
+    images = {str(number): lab.push("app", str(number), image((lab.name, number), layers=1)) for number in range(12)}
+    refusing = lab.destination.add(TooMany(after), chance=0.5, seed=7)
+    lab.declare("app", "referrers: false", retry="{attempts: 4, interval: 4s}")
     began = time.monotonic()
 
-    ran = imgsync("apply", "-o", "json", timeout=1800)
+    ran = lab.run("apply", "-o", "json", timeout=1800)
 
     assert ran.code == 0, ran.stderr
-    assert all(pull_raw(second_registry, f"m/{name}/app", tag) == content.raw for tag, content in images.items())
+    assert all(lab.served_manifest("app", tag) == content.raw for tag, content in images.items())
     calm = 2 + 12 * 5
     assert refusing.refused < 3 * calm
     record(
         f"destination that answers 429 to half of all requests, {'Retry-After: 1' if after else 'no Retry-After'}: time",
         time.monotonic() - began,
         unit="s",
-        note=f"12 images, {len(destination.seen)} requests, {refusing.refused} of them refused; default retry settings",
+        note=f"12 images, {len(lab.destination.seen)} requests, {refusing.refused} of them refused; default retry settings",
     )

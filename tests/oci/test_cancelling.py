@@ -17,7 +17,7 @@ from imgsync.oci.transport import Transport
 from tests import switches
 from tests.support.effort import effort
 from tests.support.faults import FaultProxy
-from tests.support.images import image, pull_raw, push
+from tests.support.images import image, pull_raw
 from tests.switches import Respond
 
 MEBIBYTE = 1 << 20
@@ -63,21 +63,21 @@ def test_lanes_serve_on_after_any_number_of_cancelled_requests():
 
 
 @pytest.mark.row("RUN-02")
-def test_images_that_are_cut_leave_the_rest_its_connections(registry, name, declare, imgsync, write, source, destination):
+def test_images_that_are_cut_leave_the_rest_its_connections(lab):
     """More images than connections run out of time in mid-blob: they fail, and those behind them arrive over the same connections."""
-    slow = [push(registry, f"{name}/a{number}", "1", image((name, number), layers=1, layer_bytes=20_000)) for number in range(6)]
-    good = [push(registry, f"{name}/z{number}", "1", image((name, "z", number), layers=1)) for number in range(4)]
+    slow = [lab.push(f"a{number}", "1", image((lab.name, number), layers=1, layer_bytes=20_000)) for number in range(6)]
+    good = [lab.push(f"z{number}", "1", image((lab.name, "z", number), layers=1)) for number in range(4)]
     for content in slow:
-        source.add(switches.trickle(100, seconds=0.05), method="GET", target=next(iter(content.blobs)))
-    names = [f"{name}/a{number}" for number in range(6)] + [f"{name}/z{number}" for number in range(4)]
-    declare(f"[{', '.join(names)}]", "concurrency: {images: 3, blobs: 2}\ntimeouts: {image: 2s}\nreferrers: false", retry="{attempts: 1, interval: 0s}")
-    hosts = (source.host, destination.host)
-    write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {host}: {{tls: false, connections: 2}}\n" for host in hosts))
+        lab.source.add(switches.trickle(100, seconds=0.05), method="GET", target=next(iter(content.blobs)))
+    names = [f"a{number}" for number in range(6)] + [f"z{number}" for number in range(4)]
+    lab.declare(names, "concurrency: {images: 3, blobs: 2}\ntimeouts: {image: 2s}\nreferrers: false", retry="{attempts: 1, interval: 0s}")
+    hosts = (lab.source.host, lab.destination.host)
+    lab.write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {host}: {{tls: false, connections: 2}}\n" for host in hosts))
 
     # With a brake nothing is copied before all is planned, so that the slow ones come first.
-    ran = imgsync("apply", "-o", "json", "--max-changes", "10")
+    ran = lab.run("apply", "-o", "json", "--max-changes", "10")
 
     assert ran.code == 1, ran.stderr
     results = {one["source"].rpartition("/")[2]: one["result"] for one in ran.json["outcomes"]}
     assert results == {f"a{number}:1": "failed" for number in range(6)} | {f"z{number}:1": "copied" for number in range(4)}
-    assert all(pull_raw(destination, f"m/{name}/z{number}", "1") == content.raw for number, content in enumerate(good))
+    assert all(pull_raw(lab.destination, f"m/{lab.name}/z{number}", "1") == content.raw for number, content in enumerate(good))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests import switches
-from tests.support.images import digest_of, image, layer, pull_raw, push, request
+from tests.support.images import digest_of, image, layer, request
 from tests.support.outcomes import errors_of, only_error
-from tests.support.witness import assert_served
 from tests.switches import Respond
 from tests.switches.content import Endless
 from tests.switches.net import PresignedUrls, no_such_range
@@ -16,41 +15,41 @@ from tests.switches.net import PresignedUrls, no_such_range
 @pytest.mark.row("DIG-04")
 @pytest.mark.parametrize("at", [0, 150_000, -1], ids=["first byte", "in the middle", "last byte"])
 @pytest.mark.parametrize("chunk_size", ["", "chunk_size: 64KiB"], ids=["one request", "pieces"])
-def test_one_wrong_bit_completes_no_upload(at, chunk_size, registry, second_registry, name, declare, imgsync, source, destination, write):
+def test_one_wrong_bit_completes_no_upload(at, chunk_size, lab):
     """Wherever the bit is: no upload of the blob is ever completed, so that not even a destination that checks nothing could keep it."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=300_000))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=300_000))
     blob = next(iter(content.blobs))
-    source.add(switches.corrupt_byte(at % len(content.blobs[blob])), method="GET", target=blob)
-    declare(f"[{name}/app]")
+    lab.source.add(switches.corrupt_byte(at % len(content.blobs[blob])), method="GET", target=blob)
+    lab.declare("app")
     if chunk_size:
-        write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false, {chunk_size}}}\n")
+        lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false, {chunk_size}}}\n")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert f"expected {blob}, got sha256:" in only_error(ran)
-    assert request(second_registry, "HEAD", f"/v2/m/{name}/app/blobs/{blob}")[0] == 404
-    assert second_registry.tags(f"m/{name}/app") == []
-    assert all(one.status != 201 for one in destination.recorded(f"PUT .*digest={blob.replace(':', '%3A')}"))
-    assert sum(one.bytes_up for one in destination.seen) < sum(map(len, content.blobs.values())), "its last piece was never sent"
+    assert request(lab.destination_registry, "HEAD", f"/v2/m/{lab.name}/app/blobs/{blob}")[0] == 404
+    assert lab.served_tags("app") == []
+    assert all(one.status != 201 for one in lab.destination.recorded(f"PUT .*digest={blob.replace(':', '%3A')}"))
+    assert sum(one.bytes_up for one in lab.destination.seen) < sum(map(len, content.blobs.values())), "its last piece was never sent"
 
 
 @pytest.mark.row("DIG-05")
 @pytest.mark.parametrize("more", [1, 1 << 30], ids=["one byte", "a GiB"])
-def test_body_that_goes_on_behind_the_blob_is_refused(more, registry, second_registry, name, declare, imgsync, source, destination):
+def test_body_that_goes_on_behind_the_blob_is_refused(more, lab):
     """A byte more or a GiB: it is left as soon as there is more than there may be, and the blob's last piece was not sent on."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=100_000))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=100_000))
     blob = next(iter(content.blobs))
     endless = Endless(start=content.blobs[blob], piece=b"x" * min(more, 1 << 16), most_bytes=more)
-    source.add(endless, method="GET", target=blob)
-    declare(f"[{name}/app]")
+    lab.source.add(endless, method="GET", target=blob)
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert f"expected {len(content.blobs[blob])} bytes, got more" in only_error(ran)
-    assert second_registry.tags(f"m/{name}/app") == []
-    assert request(second_registry, "HEAD", f"/v2/m/{name}/app/blobs/{blob}")[0] == 404
+    assert lab.served_tags("app") == []
+    assert request(lab.destination_registry, "HEAD", f"/v2/m/{lab.name}/app/blobs/{blob}")[0] == 404
     assert endless.sent < 24 << 20
-    assert sum(one.bytes_up for one in destination.seen) < sum(map(len, content.blobs.values()))
+    assert sum(one.bytes_up for one in lab.destination.seen) < sum(map(len, content.blobs.values()))
 
 
 FRAMINGS = ["length", "chunked", "close"]
@@ -58,25 +57,25 @@ FRAMINGS = ["length", "chunked", "close"]
 
 @pytest.mark.row("DIG-06")
 @pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
-def test_short_body_is_resumed_or_fails_in_every_framing(times, registry, second_registry, name, declare, imgsync, source, write, destination):
+def test_short_body_is_resumed_or_fails_in_every_framing(times, lab):
     """Cut after no byte, one, half, all but one; announced by length, in chunks, or by the connection's end: never taken for the whole."""
     images = {}
     for number, (framing, cut) in enumerate((framing, cut) for framing in FRAMINGS for cut in (0, 1, 0.5, -1)):
-        content = images[str(number)] = push(registry, f"{name}/app", str(number), image(("short", times, number), layers=1, layer_bytes=3000))
+        content = images[str(number)] = lab.push("app", str(number), image(("short", times, number), layers=1, layer_bytes=3000))
         blob = next(iter(content.blobs))
         size = len(content.blobs[blob])
         after = size // 2 if cut == 0.5 else cut % size
-        source.add(switches.drop_body_after(after, framing=framing), method="GET", target=blob, times=times)
-    declare(f"[{name}/app]", retry="{attempts: 2, interval: 0s}")
+        lab.source.add(switches.drop_body_after(after, framing=framing), method="GET", target=blob, times=times)
+    lab.declare("app", retry="{attempts: 2, interval: 0s}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     if times:
         assert ran.code == 0, ran.stderr
-        assert second_registry.tags(f"m/{name}/app") == sorted(images)
+        assert lab.served_tags("app") == sorted(images)
         for tag, content in images.items():
-            assert pull_raw(second_registry, f"m/{name}/app", tag) == content.raw
-            assert all(request(second_registry, "GET", f"/v2/m/{name}/app/blobs/{digest}")[2] == blob for digest, blob in content.blobs.items())
+            assert lab.served_manifest("app", tag) == content.raw
+            assert all(request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/blobs/{digest}")[2] == blob for digest, blob in content.blobs.items())
     else:
         # What gives at least something with each try gets through in the end; so it is with half of the blob, and half of the rest.
         failed = {error.partition("/app@")[2][:71] for error in errors_of(ran)}
@@ -84,68 +83,68 @@ def test_short_body_is_resumed_or_fails_in_every_framing(times, registry, second
         assert {next(iter(content.blobs)) for number, content in images.items() if int(number) % 4 < 2} <= failed
         for tag, content in images.items():
             blob = next(iter(content.blobs))
-            assert (tag in second_registry.tags(f"m/{name}/app")) is (blob not in failed)
-            status, _, body = request(second_registry, "GET", f"/v2/m/{name}/app/blobs/{blob}")
+            assert (tag in lab.served_tags("app")) is (blob not in failed)
+            status, _, body = request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/blobs/{blob}")
             assert (status, digest_of(body)) == (200, blob) if blob not in failed else status == 404
-        assert len(source.requests("/blobs/")) < 200, "nor is it asked for byte by byte"
+        assert len(lab.source.requests("/blobs/")) < 200, "nor is it asked for byte by byte"
 
 
 @pytest.mark.row("DIG-12")
 @pytest.mark.parametrize(("what", "label"), [("blob", "gzip"), ("blob", "x-gzip"), ("blob", "zstd"), ("manifest", "gzip"), ("manifest", "br")])
-def test_false_label_of_an_encoding(what, label, registry, second_registry, name, declare, imgsync, source):
+def test_false_label_of_an_encoding(what, label, lab):
     """A blob said to be encoded, as stores say of what is gzip by itself, is the blob as long as its length and digest are; a manifest is right or refused."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1))
+    content = lab.push("app", "1", image(1, layers=1))
     blob = next(iter(content.blobs))
-    source.add(switches.headers(Content_Encoding=label), method="GET", target=blob if what == "blob" else "/manifests/1$")
-    declare(f"[{name}/app]")
+    lab.source.add(switches.headers(Content_Encoding=label), method="GET", target=blob if what == "blob" else "/manifests/1$")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     if what == "blob" or label == "br":
         assert ran.code == 0, ran.stderr
-        assert_served(second_registry, f"m/{name}/app", "1", content)
+        lab.assert_served("app", "1", content)
     else:
         assert "the body does not match its Content-Encoding" in only_error(ran)
-        assert second_registry.tags(f"m/{name}/app") == []
+        assert lab.served_tags("app") == []
 
 
 @pytest.mark.row("DIG-12")
-def test_compressed_blob_is_refused_and_compressed_manifest_unpacked(registry, second_registry, name, declare, imgsync, source):
+def test_compressed_blob_is_refused_and_compressed_manifest_unpacked(lab):
     """We ask for everything as it is. A manifest that comes compressed all the same is unpacked and hashed; a blob is refused, and said why."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1))
-    other = push(registry, f"{name}/app", "2", image(2, layers=1))
-    source.add(switches.gzipped(), method="GET", target="/manifests/")
-    source.add(switches.gzipped(), method="GET", target=next(iter(other.blobs)))
-    declare(f"[{name}/app]")
+    content = lab.push("app", "1", image(1, layers=1))
+    other = lab.push("app", "2", image(2, layers=1))
+    lab.source.add(switches.gzipped(), method="GET", target="/manifests/")
+    lab.source.add(switches.gzipped(), method="GET", target=next(iter(other.blobs)))
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert "the body is compressed although identity was requested" in only_error(ran)
-    assert {one.headers["accept-encoding"] for one in source.seen} == {"identity"}
-    assert second_registry.tags(f"m/{name}/app") == ["1"]
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    assert {one.headers["accept-encoding"] for one in lab.source.seen} == {"identity"}
+    assert lab.served_tags("app") == ["1"]
+    lab.assert_served("app", "1", content)
 
 
 KIBIBYTE = 1 << 10
 
 
 @pytest.mark.row("NET-08")
-def test_download_cut_over_and_over_is_read_once(registry, second_registry, name, declare, imgsync, source):
+def test_download_cut_over_and_over_is_read_once(lab):
     """Cut every 64 KiB it goes on at the byte reached, however often; no more is sent than there is, but for what a cut loses."""
-    big = layer(("cut", name), 700 * KIBIBYTE)
-    content = push(registry, f"{name}/app", "1", image(1, layers=0, shared=big))
-    source.add(switches.drop_body_after(64 * KIBIBYTE), method="GET", target=digest_of(big))
-    source.add(switches.reset(), method="GET", target=digest_of(big), nth=3)
-    declare(f"[{name}/app]", "referrers: false", retry="{attempts: 3, interval: 0s}")
+    big = layer(("cut", lab.name), 700 * KIBIBYTE)
+    content = lab.push("app", "1", image(1, layers=0, shared=big))
+    lab.source.add(switches.drop_body_after(64 * KIBIBYTE), method="GET", target=digest_of(big))
+    lab.source.add(switches.reset(), method="GET", target=digest_of(big), nth=3)
+    lab.declare("app", "referrers: false", retry="{attempts: 3, interval: 0s}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    reads = [one for one in source.seen if one.path.endswith(digest_of(big))]
+    reads = [one for one in lab.source.seen if one.path.endswith(digest_of(big))]
     assert len(reads) >= len(big) // (64 * KIBIBYTE)
     assert sum(one.bytes_down for one in reads) <= len(big) + 64 * KIBIBYTE
     assert ran.json["summary"]["bytes_copied"] == content.size_bytes
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("NET-09", "NET-10")
@@ -154,68 +153,68 @@ def test_download_cut_over_and_over_is_read_once(registry, second_registry, name
     [switches.no_ranges(), no_such_range(), switches.shifted_ranges(), switches.headers(Content_Range=None), switches.headers(Content_Range="bytes 0-0/9")],
     ids=["200", "416", "other bytes", "unsaid, or in parts", "said wrongly"],
 )
-def test_cut_download_goes_on_where_ranges_cannot_be_had(switch, registry, second_registry, name, declare, imgsync, source):
+def test_cut_download_goes_on_where_ranges_cannot_be_had(switch, lab):
     """The registry ignores, refuses or mistakes the range: the blob is read from its beginning, and what is known already passed over."""
-    big = layer(("ranges", name), 200 * KIBIBYTE)
-    content = push(registry, f"{name}/app", "1", image(1, layers=0, shared=big))
-    source.add(switch, method="GET", target=digest_of(big))
-    source.add(switches.drop_body_after(80 * KIBIBYTE), method="GET", target=digest_of(big), times=1)
-    declare(f"[{name}/app]", "referrers: false")
+    big = layer(("ranges", lab.name), 200 * KIBIBYTE)
+    content = lab.push("app", "1", image(1, layers=0, shared=big))
+    lab.source.add(switch, method="GET", target=digest_of(big))
+    lab.source.add(switches.drop_body_after(80 * KIBIBYTE), method="GET", target=digest_of(big), times=1)
+    lab.declare("app", "referrers: false")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert_served(second_registry, f"m/{name}/app", "1", content)
-    assert len([one for one in source.seen if one.path.endswith(digest_of(big))]) <= 3
+    lab.assert_served("app", "1", content)
+    assert len([one for one in lab.source.seen if one.path.endswith(digest_of(big))]) <= 3
 
 
 @pytest.mark.row("NET-10")
-def test_wrong_bytes_in_a_resumed_download_are_never_committed(registry, second_registry, name, declare, imgsync, source):
+def test_wrong_bytes_in_a_resumed_download_are_never_committed(lab):
     """The range is the right one and its bytes are not: the image fails, and the destination has neither blob nor tag."""
-    big = layer(("resumed", name), 200 * KIBIBYTE)
-    push(registry, f"{name}/app", "1", image(1, layers=0, shared=big))
-    source.add(switches.corrupt_byte(), method="GET", target=digest_of(big), nth=2)
-    source.add(switches.drop_body_after(80 * KIBIBYTE), method="GET", target=digest_of(big), times=1)
-    declare(f"[{name}/app]", "referrers: false")
+    big = layer(("resumed", lab.name), 200 * KIBIBYTE)
+    lab.push("app", "1", image(1, layers=0, shared=big))
+    lab.source.add(switches.corrupt_byte(), method="GET", target=digest_of(big), nth=2)
+    lab.source.add(switches.drop_body_after(80 * KIBIBYTE), method="GET", target=digest_of(big), times=1)
+    lab.declare("app", "referrers: false")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert "the registry serves damaged or altered content; nothing was committed" in ran.json["outcomes"][0]["error"]
-    assert request(second_registry, "HEAD", f"/v2/m/{name}/app/blobs/{digest_of(big)}")[0] == 404
-    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
+    assert request(lab.destination_registry, "HEAD", f"/v2/m/{lab.name}/app/blobs/{digest_of(big)}")[0] == 404
+    assert lab.served_manifest("app", "1") is None
 
 
 @pytest.mark.row("NET-11")
 @pytest.mark.parametrize("refusal", [403, 400, 401])
-def test_expired_address_of_a_blob_is_asked_for_anew(refusal, registry, second_registry, name, declare, imgsync, source, foreign):
+def test_expired_address_of_a_blob_is_asked_for_anew(refusal, lab):
     """Object storage cuts, then refuses its own signed address: the registry is asked for another, and the download goes on where it was."""
-    big = layer(("expired", name), 200 * KIBIBYTE)
-    content = push(registry, f"{name}/app", "1", image(1, layers=0, shared=big))
-    source.add(PresignedUrls(foreign.host), method="GET", target=digest_of(big))
-    foreign.add(Respond(refusal, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"), nth=2)
-    foreign.add(switches.drop_body_after(80 * KIBIBYTE), nth=1)
-    declare(f"[{name}/app]", "referrers: false", retry="{attempts: 3, interval: 0s}")
+    big = layer(("expired", lab.name), 200 * KIBIBYTE)
+    content = lab.push("app", "1", image(1, layers=0, shared=big))
+    lab.source.add(PresignedUrls(lab.other_host.host), method="GET", target=digest_of(big))
+    lab.other_host.add(Respond(refusal, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"), nth=2)
+    lab.other_host.add(switches.drop_body_after(80 * KIBIBYTE), nth=1)
+    lab.declare("app", "referrers: false", retry="{attempts: 3, interval: 0s}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert [one.target.rpartition("=")[2] for one in foreign.seen] == ["1", "2", "3"]
-    assert [one.headers.get("range") for one in foreign.seen] == [None, f"bytes={80 * KIBIBYTE}-", f"bytes={80 * KIBIBYTE}-"]
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    assert [one.target.rpartition("=")[2] for one in lab.other_host.seen] == ["1", "2", "3"]
+    assert [one.headers.get("range") for one in lab.other_host.seen] == [None, f"bytes={80 * KIBIBYTE}-", f"bytes={80 * KIBIBYTE}-"]
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("NET-11")
-def test_storage_that_goes_on_refusing_is_named(registry, name, declare, imgsync, source, foreign):
+def test_storage_that_goes_on_refusing_is_named(lab):
     """The error says which host refused, and that it was the registry that sent us there; our login is not blamed."""
-    push(registry, f"{name}/app", "1", image(1, layers=1))
-    source.add(PresignedUrls(foreign.host), method="GET", target="/blobs/")
-    foreign.add(Respond(403, b"<Error/>"))
-    declare(f"[{name}/app]", "referrers: false\nconcurrency: {blobs: 1}")
+    lab.push("app", "1", image(1, layers=1))
+    lab.source.add(PresignedUrls(lab.other_host.host), method="GET", target="/blobs/")
+    lab.other_host.add(Respond(403, b"<Error/>"))
+    lab.declare("app", "referrers: false\nconcurrency: {blobs: 1}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert "403 127.0.0.2, to which the registry redirected, refused the request" in ran.json["outcomes"][0]["error"]
     assert "credentials" not in ran.json["outcomes"][0]["error"]
-    assert len(foreign.seen) <= 4
+    assert len(lab.other_host.seen) <= 4

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from imgsync.oci.errors import Operation, make_status_error
 from imgsync.text.sanitize import sanitize_message
 from tests import switches
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.outcomes import errors_by_repository
-from tests.support.witness import assert_served
 from tests.switches import Respond
 from tests.switches.net import (
     endless_error,
@@ -21,27 +20,27 @@ MEBIBYTE = 1 << 20
 
 
 @pytest.mark.row("REG-19")
-def test_policy_s_words_are_told_and_obeyed(registry, second_registry, name, declare, imgsync, destination):
+def test_policy_s_words_are_told_and_obeyed(lab):
     """A vulnerable image blocked, a registry that is read-only: the registry's own words, safe to print, one try, and the others go on."""
     words = {
         "blocked": Respond(412, {"errors": [{"code": "PROJECTPOLICYVIOLATION", "message": "current image with \x1b[31m3 vulnerabilities cannot be pulled"}]}),
         "frozen": Respond(403, {"errors": [{"code": "DENIED", "message": "The system is in read only mode.\r\nAny modification is prohibited."}]}),
     }
     for path, switch in words.items():
-        push(registry, f"{name}/{path}", "1", image(path))
-        destination.add(switch, method="PUT", target=f"{name}/{path}/manifests/1$")
-    good = push(registry, f"{name}/good", "1", image("good"))
-    declare(f"[{name}/blocked, {name}/frozen, {name}/good]", "referrers: false")
+        lab.push(path, "1", image(path))
+        lab.destination.add(switch, method="PUT", target=f"{lab.name}/{path}/manifests/1$")
+    good = lab.push("good", "1", image("good"))
+    lab.declare("blocked frozen good", "referrers: false")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     errors = errors_by_repository(ran)
     assert "412 PROJECTPOLICYVIOLATION: current image with \\x1b[31m3 vulnerabilities cannot be pulled" in errors["blocked"]
     assert "403 DENIED: The system is in read only mode. Any modification is prohibited." in errors["frozen"]
-    assert [len(destination.requests(f"PUT .*{name}/{path}/manifests/")) for path in words] == [1, 1]
+    assert [len(lab.destination.requests(f"PUT .*{lab.name}/{path}/manifests/")) for path in words] == [1, 1]
     assert "\x1b" not in ran.stdout + ran.stderr
-    assert_served(second_registry, f"m/{name}/good", "1", good)
+    lab.assert_served("good", "1", good)
 
 
 BODIES = [
@@ -76,37 +75,37 @@ def test_no_error_body_is_too_odd(body):
 
 
 @pytest.mark.row("REG-20")
-def test_error_that_never_ends_is_read_no_further(registry, name, declare, imgsync, source):
+def test_error_that_never_ends_is_read_no_further(lab):
     """An error's words are read for 64 KiB; the rest is left to the registry."""
-    push(registry, f"{name}/app", "1", image(1))
-    source.add(endless_error(404), target="/tags/list")
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.source.add(endless_error(404), target="/tags/list")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 1
     assert "404 xxx" in ran.json["errors"][0]["message"]
     assert len(ran.json["errors"][0]["message"]) < 1000
-    assert sum(one.bytes_down for one in source.seen) < 16 * MEBIBYTE
+    assert sum(one.bytes_down for one in lab.source.seen) < 16 * MEBIBYTE
 
 
 @pytest.mark.row("NET-16")
-def test_page_for_people_is_no_answer_on_any_route(registry, second_registry, name, declare, imgsync, source, destination):
+def test_page_for_people_is_no_answer_on_any_route(lab):
     """A portal's 200 in the place of each answer of a copy: an error of that image that says so; none is taken for success, nor asked for over and over."""
     routes = {
-        "tags": (source, "GET", "/tags/list", "is this a registry?"),
-        "manifest": (source, "GET", "/manifests/", "the manifest is not valid JSON"),
-        "blob": (source, "GET", "/blobs/", "the body ended at byte 37 of"),
-        "begin": (destination, "POST", "/blobs/uploads/", "begin upload of blob"),
-        "upload": (destination, "PUT", "/blobs/uploads/", "push blob"),
-        "put": (destination, "PUT", "/manifests/", "the response does not confirm the push, and the manifest is missing"),
+        "tags": (lab.source, "GET", "/tags/list", "is this a registry?"),
+        "manifest": (lab.source, "GET", "/manifests/", "the manifest is not valid JSON"),
+        "blob": (lab.source, "GET", "/blobs/", "the body ended at byte 37 of"),
+        "begin": (lab.destination, "POST", "/blobs/uploads/", "begin upload of blob"),
+        "upload": (lab.destination, "PUT", "/blobs/uploads/", "push blob"),
+        "put": (lab.destination, "PUT", "/manifests/", "the response does not confirm the push, and the manifest is missing"),
     }
     for path, (proxy, method, target, _) in routes.items():
-        push(registry, f"{name}/{path}", "1", image(path, layers=1))
-        proxy.add(switches.html(), method=method, target=f"{name}/{path}{target}")
-    declare(f"[{', '.join(f'{name}/{path}' for path in routes)}]", "referrers: false\nconcurrency: {blobs: 1}")
+        lab.push(path, "1", image(path, layers=1))
+        proxy.add(switches.html(), method=method, target=f"{lab.name}/{path}{target}")
+    lab.declare(routes, "referrers: false\nconcurrency: {blobs: 1}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert ran.json["summary"]["copied"] == 0, ran.stdout
@@ -116,8 +115,8 @@ def test_page_for_people_is_no_answer_on_any_route(registry, second_registry, na
         assert says in errors[path]
         assert "<" not in errors[path]
         # Two attempts, and two more where a slow machine makes the source look so far away that blobs are read ahead.
-        assert len(proxy.requests(f"^{method} .*{name}/{path}{target}")) <= 4, path
-        assert second_registry.tags(f"m/{name}/{path}") == []
+        assert len(proxy.requests(f"^{method} .*{lab.name}/{path}{target}")) <= 4, path
+        assert lab.served_tags(path) == []
 
 
 @given(st.text())

@@ -52,15 +52,15 @@ def victims(registry) -> list[str]:
 
 
 @pytest.fixture
-def mirrored(victims, name, workplace, imgsync, source, destination):
+def mirrored(victims, lab):
     """Apply a mirror of the first victims; return its errors by their repository, none of them of the first, and which were copied."""
 
     def apply(count: int, **settings: object) -> dict[str, str]:
-        workplace.trust_plain(source, destination)
-        declared = {"registry": source.host, "repositories": victims[:count]}
+        lab.workplace.trust_plain(lab.source, lab.destination)
+        declared = {"registry": lab.source.host, "repositories": victims[:count]}
         settings = {"retry": {"attempts": 1, "interval": "0s"}, "concurrency": {"images": 8}, "referrers": False} | settings
-        workplace.mirror("a", source=declared, destinations=[f"{destination}/{name}"], **settings)
-        ran = imgsync("apply", "-o", "json")
+        lab.workplace.mirror("a", source=declared, destinations=[f"{lab.destination}/{lab.name}"], **settings)
+        ran = lab.run("apply", "-o", "json")
         assert ran.code == 1, ran.stderr
         assert ran.events("apply.finished"), "no run ends for it"
         told = [(one["source"], one["error"]) for one in ran.json["outcomes"] if one["error"]]
@@ -75,18 +75,18 @@ def mirrored(victims, name, workplace, imgsync, source, destination):
 
 @pytest.mark.row("RUN-07")
 @pytest.mark.parametrize("where", ["redirect", "page", "upload", "realm"])
-def test_no_url_a_registry_names_is_a_traceback(where, registry, victims, name, mirrored, source, destination):
+def test_no_url_a_registry_names_is_a_traceback(where, lab, victims, mirrored):
     """Location of a redirect, next page, upload session, token server: each that is no URL fails its own image with one clear error, and no other."""
     for repository, url in zip(victims[1:], _URLS, strict=False):
         target = f"/{repository}/"
         if where == "redirect":
-            source.add(Respond(307, headers={"Location": url}), method="GET", target=f"{target}manifests")
+            lab.source.add(Respond(307, headers={"Location": url}), method="GET", target=f"{target}manifests")
         elif where == "page":
-            source.add(switches.headers(Link=f'<{url}>; rel="next"'), target=f"{target}tags/list")
+            lab.source.add(switches.headers(Link=f'<{url}>; rel="next"'), target=f"{target}tags/list")
         elif where == "upload":
-            destination.add(switches.headers(Location=url), method="POST", target=target)
+            lab.destination.add(switches.headers(Location=url), method="POST", target=target)
         else:
-            source.add(Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{url}",service="x"'}), target=target)
+            lab.source.add(Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{url}",service="x"'}), target=target)
 
     errors = mirrored(len(_URLS) + 1)
 
@@ -94,7 +94,7 @@ def test_no_url_a_registry_names_is_a_traceback(where, registry, victims, name, 
     if where != "realm":
         # Whose token server is nonsense has none for its other repositories either.
         assert victims[0] not in errors
-        assert pull_raw(destination, f"{name}/{victims[0]}", "1") == pull_raw(registry, victims[0], "1")
+        assert pull_raw(lab.destination, f"{lab.name}/{victims[0]}", "1") == pull_raw(lab.source_registry, victims[0], "1")
 
 
 _ANSWERS = [
@@ -137,15 +137,15 @@ _AS_OTHERS = ("manifests/1", "POST blobs/uploads")
     "where",
     ["tags/list", "blobs/sha256", "PUT blobs/uploads", "PUT manifests/1", *(pytest.param(one, marks=pytest.mark.only_nightly) for one in _AS_OTHERS)],
 )
-def test_no_answer_a_registry_gives_is_a_traceback(where, registry, victims, name, mirrored, source, destination):
+def test_no_answer_a_registry_gives_is_a_traceback(where, lab, victims, mirrored):
     """Heads and bodies that no honest server writes, at every kind of request: each fails its own image with one clear error, and no other."""
     method, _, part = where.rpartition(" ")
     for repository, answer in zip(victims[1:], _ANSWERS, strict=False):
-        proxy = destination if method else source
+        proxy = lab.destination if method else lab.source
         proxy.add(switches.Raw(answer), method=method or "GET|HEAD", target=f"/{repository}/{part}")
 
     errors = mirrored(len(_ANSWERS) + 1, tags={} if part == "tags/list" else {"names": ["1"]}, timeouts={"request": "10s"})
 
     assert len(errors) >= len(_ANSWERS) - 6
     assert victims[0] not in errors
-    assert pull_raw(destination, f"{name}/{victims[0]}", "1") == pull_raw(registry, victims[0], "1")
+    assert pull_raw(lab.destination, f"{lab.name}/{victims[0]}", "1") == pull_raw(lab.source_registry, victims[0], "1")

@@ -9,7 +9,7 @@ import pytest
 
 from tests import switches
 from tests.support.faults import FaultProxy
-from tests.support.images import OCI, image, index, plain_client, pull_raw, push
+from tests.support.images import OCI, image, index, plain_client, push
 from tests.support.listing_apis import EcrApi
 from tests.support.outcomes import errors_by_repository, only_error
 from tests.support.wire import plain_answer
@@ -39,14 +39,14 @@ def copied(ran, second_registry, name, content) -> None:
     ],
     ids=["no HEAD", "no digest header", "gzip", "HTML error"],
 )
-def test_quirks_of_a_source(switch, where, registry, second_registry, name, declare, imgsync, source):
+def test_quirks_of_a_source(switch, where, lab):
     """No HEAD, no digest in a header, compressed manifests, pages for people: the image arrives byte for byte, and is kept the next time."""
-    content = push(registry, f"{name}/app", "1", index(1))
-    source.add(switch, **where)
-    declare(f"[{name}/app]")
+    content = lab.push("app", "1", index(1))
+    lab.source.add(switch, **where)
+    lab.declare("app")
 
-    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
-    assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 1
+    copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)
+    assert lab.run("plan", "-o", "json").json["summary"]["keep"] == 1
 
 
 @pytest.mark.row("REG-05", "REG-07", "REG-10", "REG-12")
@@ -62,155 +62,155 @@ def test_quirks_of_a_source(switch, where, registry, second_registry, name, decl
     ],
     ids=["no HEAD", "no digest header", "no mount", "relative Location", "absurd chunks", "mount in HTML"],
 )
-def test_quirks_of_a_destination(switch, where, registry, second_registry, name, declare, imgsync, destination):
+def test_quirks_of_a_destination(switch, where, lab):
     """What a destination lacks or says oddly keeps no image away."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
-    destination.add(switch, **where)
+    content = lab.push("app", "1", image(1))
+    lab.declare("app")
+    lab.destination.add(switch, **where)
 
-    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+    copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)
 
 
 @pytest.mark.row("REG-09")
-def test_body_that_is_too_large_goes_in_chunks(registry, second_registry, name, declare, imgsync, destination):
+def test_body_that_is_too_large_goes_in_chunks(lab):
     """A proxy that takes 5 MiB at once: after its refusals the blob goes in pieces, and later blobs at once in such pieces."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=2, layer_bytes=9 * MEBIBYTE))
-    destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT|PATCH")
-    declare(f"[{name}/app]", "concurrency: {blobs: 1}")
+    content = lab.push("app", "1", image(1, layers=2, layer_bytes=9 * MEBIBYTE))
+    lab.destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT|PATCH")
+    lab.declare("app", "concurrency: {blobs: 1}")
 
-    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+    copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)
 
-    sizes = [int(one.headers["content-length"]) for one in destination.recorded("PATCH") if one.status == 202]
+    sizes = [int(one.headers["content-length"]) for one in lab.destination.recorded("PATCH") if one.status == 202]
     assert [size // MEBIBYTE for size in sizes] == [4, 4, 1] * 2
-    assert len([one for one in destination.seen if one.status == 413]) == 1
+    assert len([one for one in lab.destination.seen if one.status == 413]) == 1
 
 
 @pytest.mark.row("REG-07")
-def test_least_size_of_a_chunk_is_kept_to(registry, second_registry, name, declare, imgsync, destination):
+def test_least_size_of_a_chunk_is_kept_to(lab):
     """`OCI-Chunk-Min-Length` says what every chunk but the last must have."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
-    destination.add(switches.BodyLimit(8 * MEBIBYTE), method="PUT")
-    destination.add(switches.chunk_min_length(5 * MEBIBYTE), method="POST")
-    declare(f"[{name}/app]")
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
+    lab.destination.add(switches.BodyLimit(8 * MEBIBYTE), method="PUT")
+    lab.destination.add(switches.chunk_min_length(5 * MEBIBYTE), method="POST")
+    lab.declare("app")
 
-    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+    copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)
 
-    sizes = [int(one.headers["content-length"]) for one in destination.recorded("PATCH")]
+    sizes = [int(one.headers["content-length"]) for one in lab.destination.recorded("PATCH")]
     assert sizes[:2] == [5 * MEBIBYTE, 5 * MEBIBYTE]
 
 
 @pytest.mark.row("REG-08")
-def test_lost_chunks_are_found_out(registry, second_registry, name, declare, imgsync, destination):
+def test_lost_chunks_are_found_out(lab):
     """A registry that keeps the first chunk alone says so in its Range: an error, never a blob of the wrong bytes."""
-    push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=6 * MEBIBYTE))
-    destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT")
-    destination.add(switches.loses_chunks(), method="PATCH")
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1, layers=1, layer_bytes=6 * MEBIBYTE))
+    lab.destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT")
+    lab.destination.add(switches.loses_chunks(), method="PATCH")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert "the registry reports 1 bytes after 4194304 were sent" in ran.json["outcomes"][0]["error"]
-    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
+    assert lab.served_manifest("app", "1") is None
 
 
-def test_token_refused_between_chunks_costs_no_image(registry, second_registry, name, declare, imgsync, destination):
+def test_token_refused_between_chunks_costs_no_image(lab):
     """A 401 in the middle of a chunked upload: begun anew, done."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=9 * MEBIBYTE))
-    destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT|PATCH")
-    destination.add(switches.status(503), method="PATCH", nth=2)
-    declare(f"[{name}/app]")
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=9 * MEBIBYTE))
+    lab.destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT|PATCH")
+    lab.destination.add(switches.status(503), method="PATCH", nth=2)
+    lab.declare("app")
 
-    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+    copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)
 
 
 @pytest.mark.row("AUTH-01")
-def test_blobs_in_object_storage_are_read_without_credentials(registry, second_registry, password_registry, name, workplace, imgsync, foreign, destination):
+def test_blobs_in_object_storage_are_read_without_credentials(lab, password_registry):
     """The presigned address gets its query byte for byte, and no credential."""
     client = password_registry.client()
-    content = push(password_registry, f"{name}/app", "1", image(1), client=client)
-    push(registry, f"{name}/app", "1", content)
+    content = push(password_registry, f"{lab.name}/app", "1", image(1), client=client)
+    lab.push("app", "1", content)
     with FaultProxy(password_registry) as source:
-        source.add(switches.to_object_storage(foreign.host), method="GET", target="/blobs/")
+        source.add(switches.to_object_storage(lab.other_host.host), method="GET", target="/blobs/")
         credentials = {"username": password_registry.login[0], "password": password_registry.login[1]}
-        workplace.trust_plain(source, destination, settings={source.host: {"credentials": credentials}})
-        workplace.mirror("a", source=f"{source}/{name}/app", destinations=[f"{destination}/m"])
+        lab.workplace.trust_plain(source, lab.destination, settings={source.host: {"credentials": credentials}})
+        lab.workplace.mirror("a", source=f"{source}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
-        copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+        copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)
 
-    assert len(foreign.requests("GET .*/blobs/")) == 3
-    assert all(one.target.endswith("?X-Amz-Signature=abc%2Fdef&X-Amz-Expires=60") for one in foreign.seen)
-    assert "authorization" not in foreign.everything().lower()
+    assert len(lab.other_host.requests("GET .*/blobs/")) == 3
+    assert all(one.target.endswith("?X-Amz-Signature=abc%2Fdef&X-Amz-Expires=60") for one in lab.other_host.seen)
+    assert "authorization" not in lab.other_host.everything().lower()
 
 
 @pytest.mark.row("REG-18")
 @pytest.mark.parametrize("code", [400, 409, 412])
-def test_immutable_tag_is_refused_not_failed(code, registry, second_registry, name, declare, imgsync, destination):
+def test_immutable_tag_is_refused_not_failed(code, lab):
     """The registry's no is told with what to do, not tried again, and the others go on."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(tag))
-    refusal = destination.add(switches.immutable_tag(code), method="PUT", target="/manifests/1$")
-    declare(f"[{name}/app]")
+        lab.push("app", tag, image(tag))
+    refusal = lab.destination.add(switches.immutable_tag(code), method="PUT", target="/manifests/1$")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert ran.json["summary"] == ran.json["summary"] | {"refused": 1, "failed": 0, "copied": 1}
     assert "the registry does not allow this tag to be changed" in ran.json["outcomes"][0]["error"]
-    assert len(destination.requests("PUT .*/manifests/1$")) == 1
-    assert ran.events("image.refused")[0]["destination"].endswith(f"/m/{name}/app:1")
+    assert len(lab.destination.requests("PUT .*/manifests/1$")) == 1
+    assert ran.events("image.refused")[0]["destination"].endswith(f"/m/{lab.name}/app:1")
     assert refusal
 
 
 @pytest.mark.row("REG-17")
 @pytest.mark.parametrize("code", [403, 413, 507])
-def test_spent_quota_says_so(code, registry, name, declare, imgsync, destination):
+def test_spent_quota_says_so(code, lab):
     """The registry's words and the remedy; no second try."""
-    push(registry, f"{name}/app", "1", image(1, layers=1))
-    destination.add(switches.quota_spent(code), method="PUT", target="/uploads/")
-    declare(f"[{name}/app]", "concurrency: {blobs: 1}")
+    lab.push("app", "1", image(1, layers=1))
+    lab.destination.add(switches.quota_spent(code), method="PUT", target="/uploads/")
+    lab.declare("app", "concurrency: {blobs: 1}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert "exceed the configured upper limit" in ran.json["outcomes"][0]["error"]
     assert "the destination's quota is used up" in ran.json["outcomes"][0]["error"]
-    assert len(destination.requests("PUT .*/uploads/")) == 1
+    assert len(lab.destination.requests("PUT .*/uploads/")) == 1
 
 
 @pytest.mark.row("DIG-18")
-def test_schema_1_is_refused_by_name(registry, name, declare, imgsync, source):
+def test_schema_1_is_refused_by_name(lab):
     """What no registry takes any more is not tried."""
-    push(registry, f"{name}/app", "1", image(1))
-    old = {"schemaVersion": 1, "name": f"{name}/app", "tag": "1", "fsLayers": [], "history": [], "signatures": []}
+    lab.push("app", "1", image(1))
+    old = {"schemaVersion": 1, "name": f"{lab.name}/app", "tag": "1", "fsLayers": [], "history": [], "signatures": []}
     body = switches.Respond(200, old, headers={"Content-Type": "application/vnd.docker.distribution.manifest.v1+prettyjws"})
-    source.add(body, target="/manifests/1")
-    declare(f"[{name}/app]")
+    lab.source.add(body, target="/manifests/1")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 1
     assert "Docker schema 1" in ran.json["errors"][0]["message"]
     assert "push it again in a current format" in ran.json["errors"][0]["message"]
 
 
-def test_repository_that_must_be_made_first_names_the_remedy(registry, name, declare, imgsync, destination):
+def test_repository_that_must_be_made_first_names_the_remedy(lab):
     """Without leave to make it, the error says how it is made and which setting would do it."""
-    push(registry, f"{name}/app", "1", image(1))
-    destination.add(switches.MissingRepository())
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.destination.add(switches.MissingRepository())
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert "create it first" in ran.json["outcomes"][0]["error"]
-    assert f"`create_repositories: true` for {destination.host}" in ran.json["outcomes"][0]["error"]
+    assert f"`create_repositories: true` for {lab.destination.host}" in ran.json["outcomes"][0]["error"]
 
 
-def test_repository_is_made_in_ecr(registry, second_registry, name, workplace, imgsync, source, destination):
+def test_repository_is_made_in_ecr(lab):
     """Where the operator allows it, each repository is made once, when a push is told that it is not there."""
-    contents = {path: push(registry, f"{name}/{path}", "1", image(path)) for path in ("app", "tool")}
-    missing = destination.add(switches.MissingRepository())
+    contents = {path: lab.push(path, "1", image(path)) for path in ("app", "tool")}
+    missing = lab.destination.add(switches.MissingRepository())
 
     class Making(EcrApi):
         def answer(self, call, asked):
@@ -218,25 +218,27 @@ def test_repository_is_made_in_ecr(registry, second_registry, name, workplace, i
             return super().answer(call, asked)
 
     with Making({}) as api:
-        settings = {destination.host: {"listing": {"kind": "ecr", "url": api.url}, "create_repositories": True}}
-        workplace.trust_plain(source, destination, settings=settings)
-        workplace.mirror("a", source={"registry": source.host, "repositories": [f"{name}/app", f"{name}/tool"]}, destinations=[f"{destination}/m"])
+        settings = {lab.destination.host: {"listing": {"kind": "ecr", "url": api.url}, "create_repositories": True}}
+        lab.workplace.trust_plain(lab.source, lab.destination, settings=settings)
+        lab.workplace.mirror(
+            "a", source={"registry": lab.source.host, "repositories": [f"{lab.name}/app", f"{lab.name}/tool"]}, destinations=[f"{lab.destination}/m"]
+        )
         keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "aws-SECRET", "AWS_DEFAULT_REGION": "eu-west-1"}
 
-        ran = imgsync("apply", "-o", "json", env=keys)
+        ran = lab.run("apply", "-o", "json", env=keys)
 
     assert ran.code in {0, 1}
-    assert sorted(set(api.made)) == [f"m/{name}/app", f"m/{name}/tool"]
+    assert sorted(set(api.made)) == [f"m/{lab.name}/app", f"m/{lab.name}/tool"]
     assert "aws-SECRET" not in ran.stdout + ran.stderr
-    assert imgsync("apply", env=keys).code == 0
+    assert lab.run("apply", env=keys).code == 0
     for path, content in contents.items():
-        assert_served(second_registry, f"m/{name}/{path}", "1", content)
+        lab.assert_served(path, "1", content)
 
 
-def test_project_is_made_in_harbor(registry, second_registry, name, workplace, imgsync, source, destination):
+def test_project_is_made_in_harbor(lab):
     """The project is made private, by the registry's own login, and the push goes on."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    missing = destination.add(switches.MissingRepository("project m not found"), target="/v2/")
+    content = lab.push("app", "1", image(1))
+    missing = lab.destination.add(switches.MissingRepository("project m not found"), target="/v2/")
 
     class Projects(switches.Switch):
         def request(self, request):
@@ -245,29 +247,29 @@ def test_project_is_made_in_harbor(registry, second_registry, name, workplace, i
             missing.made = True
             return plain_answer(201)
 
-    destination.add(Projects())
-    workplace.trust_plain(source, destination, settings={destination.host: {"create_repositories": True}})
-    workplace.mirror("a", source=f"{source}/{name}/app", destinations=[f"{destination}/m"])
+    lab.destination.add(Projects())
+    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.destination.host: {"create_repositories": True}})
+    lab.workplace.mirror("a", source=f"{lab.source}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
-    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+    copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)
 
-    made = destination.recorded("POST /api/v2.0/projects")
+    made = lab.destination.recorded("POST /api/v2.0/projects")
     assert [json.loads(one.body) for one in made] == [{"project_name": "m", "metadata": {"public": "false"}}]
 
 
-def test_challenge_that_is_missing_is_asked_for_at_the_root(registry, second_registry, name, declare, imgsync, source, write, destination):
+def test_challenge_that_is_missing_is_asked_for_at_the_root(lab):
     """A 401 that says nothing: what `GET /v2/` asks for is what is wanted."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    with plain_client(registry) as http:
+    content = lab.push("app", "1", image(1))
+    with plain_client(lab.source_registry) as http:
         assert http.get("/v2/").status_code == 200
     basic = f"Basic {base64.b64encode(b'user:pass-SECRET').decode()}"
-    source.add(switches.require_authorization(basic, 'Basic realm="x"'), target="^/v2/$")
-    source.add(switches.require_authorization(basic, ""), target=f"/v2/{name}")
-    declare(f"[{name}/app]")
+    lab.source.add(switches.require_authorization(basic, 'Basic realm="x"'), target="^/v2/$")
+    lab.source.add(switches.require_authorization(basic, ""), target=f"/v2/{lab.name}")
+    lab.declare("app")
     credentials = "credentials: {username: user, password: pass-SECRET}"
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false, {credentials}}}\n  {destination.host}: {{tls: false}}\n")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false, {credentials}}}\n  {lab.destination.host}: {{tls: false}}\n")
 
-    copied(imgsync("apply", "-o", "json"), second_registry, name, content)
+    copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)
 
 
 SAVED = "plan.json"
@@ -275,115 +277,115 @@ SAVED = "plan.json"
 
 @pytest.mark.row("DIG-01")
 @pytest.mark.parametrize("what", ["the image of a saved plan", "a child of an index"])
-def test_pinned_manifest_with_other_bytes_is_refused(what, registry, second_registry, name, declare, imgsync, source):
+def test_pinned_manifest_with_other_bytes_is_refused(what, lab):
     """Asked for by digest, another manifest is refused though all it says of itself is true; the destination stays as it was."""
-    root = push(registry, f"{name}/app", "1", index(1))
-    other = push(registry, f"{name}/app", "other", image(2))
-    declare(f"[{name}/app]", "tags: {names: ['1']}")
-    assert imgsync("plan", "--out", SAVED).code == 0
+    root = lab.push("app", "1", index(1))
+    other = lab.push("app", "other", image(2))
+    lab.declare("app", "tags: {names: ['1']}")
+    assert lab.run("plan", "--out", SAVED).code == 0
     pinned = root if what.startswith("the image") else root.children[0]
-    source.add(manifest_of(other), method="GET", target=pinned.digest)
+    lab.source.add(manifest_of(other), method="GET", target=pinned.digest)
 
-    ran = imgsync("apply", "--plan", SAVED, "-o", "json")
+    ran = lab.run("apply", "--plan", SAVED, "-o", "json")
 
     assert f"expected {pinned.digest}, got {other.digest}" in only_error(ran)
     assert ran.events("image.failed")[0]["hint"] == "the registry serves damaged or altered content; nothing was committed"
-    assert second_registry.tags(f"m/{name}/app") == []
-    assert pull_raw(second_registry, f"m/{name}/app", other.digest) is None
+    assert lab.served_tags("app") == []
+    assert lab.served_manifest("app", other.digest) is None
 
 
 @pytest.mark.row("DIG-02")
-def test_header_of_another_manifest_is_an_error(registry, second_registry, name, declare, imgsync, source):
+def test_header_of_another_manifest_is_an_error(lab):
     """`Docker-Content-Digest` is believed neither instead of the bytes nor beside them: where they differ nothing is copied."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    source.add(switches.headers(Docker_Content_Digest=image(2).digest), method="GET", target="/manifests/1$")
-    declare(f"[{name}/app]")
+    content = lab.push("app", "1", image(1))
+    lab.source.add(switches.headers(Docker_Content_Digest=image(2).digest), method="GET", target="/manifests/1$")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert f"expected {image(2).digest}, got {content.digest}" in only_error(ran)
-    assert second_registry.tags(f"m/{name}/app") == []
+    assert lab.served_tags("app") == []
 
 
 @pytest.mark.row("DIG-03")
-def test_head_is_asked_with_the_types_that_get_is(registry, name, declare, imgsync, source):
+def test_head_is_asked_with_the_types_that_get_is(lab):
     """Registries convert for who does not say all that he takes: HEAD and GET of a manifest say the same, all of it."""
-    push(registry, f"{name}/app", "1", index(1))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
-    assert imgsync("plan", "--refresh").code == 0
+    lab.push("app", "1", index(1))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    assert lab.run("plan", "--refresh").code == 0
 
-    accepted = {one.headers["accept"] for one in source.recorded("(GET|HEAD) .*/manifests/")}
+    accepted = {one.headers["accept"] for one in lab.source.recorded("(GET|HEAD) .*/manifests/")}
 
-    assert {one.method for one in source.recorded("/manifests/")} == {"GET", "HEAD"}
+    assert {one.method for one in lab.source.recorded("/manifests/")} == {"GET", "HEAD"}
     assert len(accepted) == 1
     assert {OCI["index"], OCI["manifest"]} < set(accepted.pop().split(", "))
 
 
 @pytest.mark.row("DIG-03")
-def test_what_head_tells_is_not_copied(registry, second_registry, name, declare, imgsync, source):
+def test_what_head_tells_is_not_copied(lab):
     """HEAD tells of one manifest, GET serves another: what is planned and copied is what was read, and it is told."""
-    push(registry, f"{name}/app", "1", index(1))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
-    moved = push(registry, f"{name}/app", "1", index(2))
+    lab.push("app", "1", index(1))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    moved = lab.push("app", "1", index(2))
     # As registries do that convert an index to the image of one platform: it is there, and has that digest.
-    source.add(Unlike(moved.children[0]), method="HEAD", target="/manifests/1$")
+    lab.source.add(Unlike(moved.children[0]), method="HEAD", target="/manifests/1$")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert ran.json["outcomes"][0]["digest"] == moved.digest
-    assert_served(second_registry, f"m/{name}/app", "1", moved)
+    lab.assert_served("app", "1", moved)
     (warning,) = ran.events("tag.moved")
     assert moved.digest[7:19] in warning["reason"]
     assert moved.children[0].digest[7:19] in warning["reason"]
 
 
 @pytest.mark.row("REG-12")
-def test_head_that_says_404_of_what_is_there_is_not_believed_of_a_source(registry, name, declare, imgsync, source):
+def test_head_that_says_404_of_what_is_there_is_not_believed_of_a_source(lab):
     """A GET answers for it, one request more for each tag; nothing looks as if it were gone."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]", "referrers: false")
-    assert imgsync("apply").code == 0
-    source.forget()
-    source.add(switches.status(404), method="HEAD", target="/manifests/")
+    lab.push("app", "1", image(1))
+    lab.declare("app", "referrers: false")
+    assert lab.run("apply").code == 0
+    lab.source.forget()
+    lab.source.add(switches.status(404), method="HEAD", target="/manifests/")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 0, ran.stdout
     assert ran.json["summary"]["keep"] == 1
-    assert [one.partition(" ")[0] for one in source.requests("/manifests/")] == ["HEAD", "GET"]
+    assert [one.partition(" ")[0] for one in lab.source.requests("/manifests/")] == ["HEAD", "GET"]
 
 
 @pytest.mark.row("REG-26")
-def test_cache_that_does_not_have_it_yet_is_asked_again(registry, second_registry, name, declare, imgsync, source):
+def test_cache_that_does_not_have_it_yet_is_asked_again(lab):
     """A caching source that answers 404 the first time has the image the second; where it stays at that, it is one clear error after a few questions."""
-    content = push(registry, f"{name}/app", "1", index(1))
-    push(registry, f"{name}/never", "1", image("never", layers=1))
+    content = lab.push("app", "1", index(1))
+    lab.push("never", "1", image("never", layers=1))
     refusal = Respond(404, {"errors": [{"code": "BLOB_UNKNOWN", "message": "not cached"}]})
-    source.add(refusal, method="GET", target=f"{name}/app/blobs/", times=1)
-    source.add(refusal, method="GET", target=f"{name}/never/blobs/")
-    declare(f"[{name}/app, {name}/never]", "referrers: false\nconcurrency: {blobs: 1}")
+    lab.source.add(refusal, method="GET", target=f"{lab.name}/app/blobs/", times=1)
+    lab.source.add(refusal, method="GET", target=f"{lab.name}/never/blobs/")
+    lab.declare("app never", "referrers: false\nconcurrency: {blobs: 1}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert "(source): 404 BLOB_UNKNOWN: not cached" in errors_by_repository(ran)["never"]
-    assert len(source.requests(f"{name}/never/blobs/")) <= 12
-    assert pull_raw(second_registry, f"m/{name}/never", "1") is None
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    assert len(lab.source.requests(f"{lab.name}/never/blobs/")) <= 12
+    assert lab.served_manifest("never", "1") is None
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("REG-27")
-def test_registry_s_warning_is_told_once(registry, name, declare, imgsync, destination):
+def test_registry_s_warning_is_told_once(lab):
     """However often it is said; on one line, and nothing in it is obeyed."""
-    push(registry, f"{name}/app", "1", image(1))
-    destination.add(warns('299 - "this registry is \xa0\x85going away"'))
-    destination.add(warns('110 cache "stale"'))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.destination.add(warns('299 - "this registry is \xa0\x85going away"'))
+    lab.destination.add(warns('110 cache "stale"'))
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert [(line["registry"], line["reason"]) for line in ran.events("registry.warned")] == [(destination.host, "this registry is going away")]
+    assert [(line["registry"], line["reason"]) for line in ran.events("registry.warned")] == [(lab.destination.host, "this registry is going away")]

@@ -73,17 +73,17 @@ def assert_bounded(plain_bytes: int, growths: list[int]) -> Callable[..., None]:
     ["chunked", "close", "raw"],
     ids=["chunked", "to the connection's end", "a length of 8 GiB"],
 )
-def test_endless_manifest_is_left_at_four_mebibytes(framing, registry, name, declare, imgsync, source, assert_bounded):
+def test_endless_manifest_is_left_at_four_mebibytes(framing, lab, assert_bounded):
     """However its end is announced, a manifest is read to its limit, and the connection closed; the other image is planned."""
-    push(registry, f"{name}/app", "1", image(1))
-    push(registry, f"{name}/app", "2", image(2))
+    lab.push("app", "1", image(1))
+    lab.push("app", "2", image(2))
     start = b'{"schemaVersion": 2, "x": "'
     if framing == "raw":
         start = f"HTTP/1.1 200 OK\r\nContent-Type: {OCI['manifest']}\r\nContent-Length: {8 << 30}\r\n\r\n".encode() + start
-    endless = source.add(Endless(start=start, framing=framing, headers={"Content-Type": OCI["manifest"]}), method="GET", target="/manifests/1$")
-    declare(f"[{name}/app]")
+    endless = lab.source.add(Endless(start=start, framing=framing, headers={"Content-Type": OCI["manifest"]}), method="GET", target="/manifests/1$")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert "the response is larger than 4096 KiB" in only_plan_error(ran)
     assert ran.json["summary"]["create"] == 1
@@ -93,14 +93,14 @@ def test_endless_manifest_is_left_at_four_mebibytes(framing, registry, name, dec
 
 @pytest.mark.row("DOS-01")
 @pytest.mark.parametrize("filling", [b"{},", b"[],", b'"",', b"0,"], ids=["objects", "lists", "texts", "numbers"])
-def test_manifest_of_a_million_values_is_refused_unread(filling, registry, name, declare, imgsync, source, assert_bounded):
+def test_manifest_of_a_million_values_is_refused_unread(filling, lab, assert_bounded):
     """Less than 4 MiB of text may be a hundred of values: they are counted before they are made."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     raw = b'{"schemaVersion": 2, "layers": [], "x": [' + filling * (3_900_000 // len(filling)) + b"0]}"
-    source.add(Respond(200, raw, headers={"Content-Type": OCI["manifest"]}), method="GET", target="/manifests/1$")
-    declare(f"[{name}/app]")
+    lab.source.add(Respond(200, raw, headers={"Content-Type": OCI["manifest"]}), method="GET", target="/manifests/1$")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert "more than 100,000 values" in only_plan_error(ran)
     assert_bounded(ran)
@@ -118,34 +118,34 @@ BOMBS = {
 
 @pytest.mark.row("DOS-02")
 @pytest.mark.parametrize("where", BOMBS)
-def test_compression_bomb_is_not_unpacked(where, registry, name, declare, imgsync, source, assert_bounded):
+def test_compression_bomb_is_not_unpacked(where, lab, assert_bounded):
     """A few KiB that unpack to 60 MiB: wherever an answer is read, no more is unpacked than it may be long."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     settings = dict(BOMBS[where])
     if where == "token":
-        challenge = {"WWW-Authenticate": f'Bearer realm="{source.url}/token",service="x"'}
-        source.add(Respond(401, headers=challenge), target="^/v2/")
+        challenge = {"WWW-Authenticate": f'Bearer realm="{lab.source.url}/token",service="x"'}
+        lab.source.add(Respond(401, headers=challenge), target="^/v2/")
     packed = bomb(60 * MEBIBYTE, status=settings.pop("status", 200), headers=settings.pop("headers", {}))
-    source.add(packed, **settings)
-    declare(f"[{name}/app]")
+    lab.source.add(packed, **settings)
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 1
-    assert source.requests(settings["target"].removeprefix("^").removesuffix("$"))
+    assert lab.source.requests(settings["target"].removeprefix("^").removesuffix("$"))
     assert_bounded(ran, besides=PAGE if where == "tags" else 0)
 
 
 @pytest.mark.row("DOS-02")
-def test_gzip_that_never_unpacks_to_a_byte_ends(registry, name, declare, imgsync, source, assert_bounded):
+def test_gzip_that_never_unpacks_to_a_byte_ends(lab, assert_bounded):
     """What comes is counted, not only what it unpacks to: empty blocks of gzip could come for ever."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     empty_blocks = b"\x00\x00\x00\xff\xff" * 10_000
     endless = Endless(start=b"\x1f\x8b\x08\0\0\0\0\0\0\xff", piece=empty_blocks, headers={"Content-Encoding": "gzip"})
-    source.add(endless, method="GET", target="/manifests/1$")
-    declare(f"[{name}/app]")
+    lab.source.add(endless, method="GET", target="/manifests/1$")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert "larger than 4096 KiB" in only_plan_error(ran)
     assert endless.sent < TAKEN
@@ -153,13 +153,13 @@ def test_gzip_that_never_unpacks_to_a_byte_ends(registry, name, declare, imgsync
 
 
 @pytest.mark.row("DOS-04")
-def test_endless_page_of_tags_is_left_at_its_limit(registry, name, declare, imgsync, source, assert_bounded):
+def test_endless_page_of_tags_is_left_at_its_limit(lab, assert_bounded):
     """A page of a listing may have 32 MiB; one that goes on is left there, and nothing of it is parsed."""
-    push(registry, f"{name}/app", "1", image(1))
-    endless = source.add(Endless(start=b'{"tags": ["', piece=b'aaaaaaaa","' * 6000), target="/tags/list")
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    endless = lab.source.add(Endless(start=b'{"tags": ["', piece=b'aaaaaaaa","' * 6000), target="/tags/list")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert "the response is larger than 32768 KiB" in only_plan_error(ran)
     assert endless.sent < PAGE + TAKEN
@@ -172,31 +172,31 @@ def test_endless_page_of_tags_is_left_at_its_limit(registry, name, declare, imgs
     [b"X: " + b"x" * 200_000 + b"\r\n", b"".join(b"X-%d: %s\r\n" % (number, b"x" * 30) for number in range(5000))],
     ids=["one header of 200 KB", "5000 headers"],
 )
-def test_giant_head_is_one_clear_error(headers, registry, name, declare, imgsync, source, assert_bounded):
+def test_giant_head_is_one_clear_error(headers, lab, assert_bounded):
     """What no registry sends is not asked for again: one request, one error."""
-    push(registry, f"{name}/app", "1", image(1))
-    source.add(Raw(JSON_HEAD + headers + b"Content-Length: 2\r\n\r\n{}"), target="/tags/list")
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.source.add(Raw(JSON_HEAD + headers + b"Content-Length: 2\r\n\r\n{}"), target="/tags/list")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert "the response head is larger than 64 KiB" in only_plan_error(ran)
-    assert len(source.requests("tags/list")) == 1
+    assert len(lab.source.requests("tags/list")) == 1
     assert_bounded(ran)
 
 
 @pytest.mark.row("DOS-09")
 @pytest.mark.parametrize("status", [401, 404, 500])
-def test_endless_error_page_is_left(status, registry, name, declare, imgsync, source, assert_bounded):
+def test_endless_error_page_is_left(status, lab, assert_bounded):
     """Of the words of an error 64 KiB are read; nobody hears it out."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     challenge = {"WWW-Authenticate": 'Basic realm="x"'} if status == 401 else {}
-    endless = source.add(Endless(status, start=b"<html>", headers={"Content-Type": "text/html", **challenge}), target="/tags/list")
-    declare(f"[{name}/app]")
+    endless = lab.source.add(Endless(status, start=b"<html>", headers={"Content-Type": "text/html", **challenge}), target="/tags/list")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
-    assert f"list tags of {source.host}/{name}/app (source): {status}" in only_plan_error(ran)
+    assert f"list tags of {lab.source.host}/{lab.name}/app (source): {status}" in only_plan_error(ran)
     assert endless.sent < TAKEN
     assert_bounded(ran)
 
@@ -213,17 +213,17 @@ DEPTHS = {
 
 @pytest.mark.row("DOS-16")
 @pytest.mark.parametrize(("where", "opening"), [*((where, b"[") for where in DEPTHS), ("manifest", b'{"a":'), ("error", b'{"errors":[')])
-def test_nesting_without_an_end_is_one_error(where, opening, registry, name, declare, imgsync, source):
+def test_nesting_without_an_end_is_one_error(where, opening, lab):
     """Wherever JSON is read: what nests deeper than a reader can follow is no JSON, and the run says so instead of breaking."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     settings = dict(DEPTHS[where])
     if where == "token":
-        source.add(Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{source.url}/token",service="x"'}), target="^/v2/")
+        lab.source.add(Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{lab.source.url}/token",service="x"'}), target="^/v2/")
     headers = {"Content-Type": OCI["index"] if where == "referrers" else "application/json"}
-    source.add(Respond(settings.pop("status", 200), opening * (60_000 // len(opening)), headers=headers), **settings)
-    declare("[]" if where == "catalog" else f"[{name}/app]", namespaces=f"[{name}]" if where == "catalog" else "[]")
+    lab.source.add(Respond(settings.pop("status", 200), opening * (60_000 // len(opening)), headers=headers), **settings)
+    lab.declare("" if where == "catalog" else "app", namespaces=f"[{lab.name}]" if where == "catalog" else "[]")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert only_plan_error(ran)
-    assert source.requests(settings["target"].removeprefix("^").removesuffix("$"))
+    assert lab.source.requests(settings["target"].removeprefix("^").removesuffix("$"))

@@ -4,42 +4,49 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.images import image, push
+from tests.support.images import image
 
 
 @pytest.mark.row("OUT-05")
 @pytest.mark.parametrize("command", ["plan", "apply"])
-def test_two_sources_of_one_reference_are_a_fault_before_anybody_is_asked(command, workplace, imgsync, source, destination):
+def test_two_sources_of_one_reference_are_a_fault_before_anybody_is_asked(command, lab):
     """Where names alone show it: exit 3, both sources and where they are declared, no request."""
-    workplace.trust_plain(source, destination)
+    lab.workplace.trust_plain(lab.source, lab.destination)
     for mirror in "ab":
-        workplace.mirror(
+        lab.workplace.mirror(
             mirror,
-            source=f"{source}/{mirror}/x",
-            destinations=[{"registry": destination.host, "namespace": "m", "repository": "{name}"}],
+            source=f"{lab.source}/{mirror}/x",
+            destinations=[{"registry": lab.destination.host, "namespace": "m", "repository": "{name}"}],
             tags={"names": ["1"]},
         )
 
-    ran = imgsync(command)
+    ran = lab.run(command)
 
     assert ran.code == 3
-    assert f"{source}/b/x:1 would be written to {destination}/m/x:1 ({source}/a/x:1 goes there too, by the mirror 'a' at mirrors.d/a.yaml:4" in ran.stderr
-    assert (source.seen, destination.seen, ran.stdout) == ([], [], "")
+    assert (
+        f"{lab.source}/b/x:1 would be written to {lab.destination}/m/x:1 ({lab.source}/a/x:1 goes there too, by the mirror 'a' at mirrors.d/a.yaml:4"
+        in ran.stderr
+    )
+    assert (lab.source.seen, lab.destination.seen, ran.stdout) == ([], [], "")
 
 
 @pytest.mark.row("OUT-05")
-def test_collision_that_the_listings_show_writes_neither(registry, second_registry, name, workplace, imgsync, source, destination):
+def test_collision_that_the_listings_show_writes_neither(lab):
     """Found while planning, each mirror's change is refused by an error that names the other; the reference is not touched, the others go on."""
-    workplace.trust_plain(source, destination)
+    lab.workplace.trust_plain(lab.source, lab.destination)
     for mirror in "ab":
-        push(registry, f"{name}/{mirror}/x", "1", image((name, mirror)))
-        workplace.mirror(mirror, source=f"{source}/{name}/{mirror}/x", destinations=[{"registry": destination.host, "namespace": name, "repository": "{name}"}])
-    push(registry, f"{name}/b/x", "2", image((name, "2")))
+        lab.push(f"{mirror}/x", "1", image((lab.name, mirror)))
+        lab.workplace.mirror(
+            mirror,
+            source=f"{lab.source}/{lab.name}/{mirror}/x",
+            destinations=[{"registry": lab.destination.host, "namespace": lab.name, "repository": "{name}"}],
+        )
+    lab.push("b/x", "2", image((lab.name, "2")))
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
-    assert second_registry.tags(f"{name}/x") in ([], ["2"])
+    assert lab.destination_registry.tags(f"{lab.name}/x") in ([], ["2"])
     said = " ".join(error["message"] for error in ran.json["errors"])
-    assert f"{name}/a/x:1" in said
-    assert f"{name}/b/x:1" in said
+    assert f"{lab.name}/a/x:1" in said
+    assert f"{lab.name}/b/x:1" in said

@@ -12,8 +12,7 @@ from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from imgsync.text.units import format_timestamp, parse_timestamp
 from tests.support.gcr_listing import GcrListing
-from tests.support.images import image, pull_raw, push
-from tests.support.witness import assert_served
+from tests.support.images import image
 
 
 @pytest.fixture
@@ -27,23 +26,23 @@ def remembered(workplace):
 
 
 @pytest.fixture
-def seen_ago(remembered, source, name):
+def seen_ago(remembered, lab):
     """Plant when digests of `NAME/app` were first seen: before so long, where nothing was planted or noted yet."""
 
     def plant(age: timedelta, *images) -> None:
         with remembered() as state:
-            state.put(seen=[(f"{source.host}/{name}/app", one.digest, format_timestamp(datetime.now(UTC) - age)) for one in images])
+            state.put(seen=[(f"{lab.source.host}/{lab.name}/app", one.digest, format_timestamp(datetime.now(UTC) - age)) for one in images])
 
     return plant
 
 
 @pytest.fixture
-def first_seen(remembered, source, name):
+def first_seen(remembered, lab):
     """Return what is remembered of the first sight of an image of `NAME/app`, None for nothing."""
 
     def read(content):
         with remembered() as state:
-            return parse_timestamp(state.get_first_seen(f"{source.host}/{name}/app", content.digest))
+            return parse_timestamp(state.get_first_seen(f"{lab.source.host}/{lab.name}/app", content.digest))
 
     return read
 
@@ -57,13 +56,13 @@ YOUNG, OLD = timedelta(hours=71), timedelta(hours=73)
 
 
 @pytest.mark.row("GIT-11")
-def test_young_digest_is_held_and_nothing_of_it_is_copied(registry, second_registry, name, declare, imgsync, source, destination, first_seen):
+def test_young_digest_is_held_and_nothing_of_it_is_copied(lab, first_seen):
     """The plan says so and until when, `apply` sends the destination nothing, reads nothing of the image, and ends well."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
+    content = lab.push("app", "1", image(1))
+    lab.declare("app", "tags: {min_age: 3d}")
 
-    plan = imgsync("plan", "-o", "json")
-    ran = imgsync("apply", "-o", "json")
+    plan = lab.run("plan", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert plan.code == 0
     assert actions(plan.json) == {"1": "hold"}
@@ -73,134 +72,134 @@ def test_young_digest_is_held_and_nothing_of_it_is_copied(registry, second_regis
     assert ran.code == 0, ran.stderr
     assert actions(ran.json) == {"1": "hold"}
     assert ran.json["outcomes"][0]["error"] is None
-    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
-    assert {one.method for one in destination.seen} <= {"GET", "HEAD"}
-    assert source.requests("GET .*/(manifests|blobs)/") == []
+    assert lab.served_manifest("app", "1") is None
+    assert {one.method for one in lab.destination.seen} <= {"GET", "HEAD"}
+    assert lab.source.requests("GET .*/(manifests|blobs)/") == []
     assert abs(first_seen(content) - datetime.now(UTC)) < timedelta(minutes=2)
 
 
-def test_held_images_are_no_pending_changes(registry, name, declare, imgsync):
+def test_held_images_are_no_pending_changes(lab):
     """`plan --detailed-exitcode` has nothing to say where all waits."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
+    lab.push("app", "1", image(1))
+    lab.declare("app", "tags: {min_age: 3d}")
 
-    assert imgsync("plan", "--detailed-exitcode").code == 0
+    assert lab.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_plan_does_not_begin_a_quarantine(registry, name, declare, imgsync, workplace):
+def test_plan_does_not_begin_a_quarantine(lab):
     """A plan changes nothing, be it a first sight: there is no state after it."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
+    lab.push("app", "1", image(1))
+    lab.declare("app", "tags: {min_age: 3d}")
 
-    assert imgsync("plan").code == 0
+    assert lab.run("plan").code == 0
 
-    assert not (workplace.folder / ".imgsync").exists()
+    assert not (lab.folder / ".imgsync").exists()
 
 
-def test_first_sight_is_noted_once(registry, name, declare, imgsync, seen_ago, first_seen):
+def test_first_sight_is_noted_once(lab, seen_ago, first_seen):
     """Later runs do not begin it anew, nor does --refresh shorten it."""
-    content = push(registry, f"{name}/app", "1", image(1))
+    content = lab.push("app", "1", image(1))
     seen_ago(YOUNG, content)
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
+    lab.declare("app", "tags: {min_age: 3d}")
     before = first_seen(content)
 
-    ran = imgsync("apply", "--refresh", "-o", "json")
+    ran = lab.run("apply", "--refresh", "-o", "json")
 
     assert actions(ran.json) == {"1": "hold"}
-    one, other = (imgsync("plan", "-o", "json").json for _ in range(2))
+    one, other = (lab.run("plan", "-o", "json").json for _ in range(2))
     assert re.match(r"first seen \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, held by min_age 3d until ", one["changes"][0]["reason"])
     assert one["id"] == other["id"], "the same plan, however much later it is made"
     assert first_seen(content) == before
 
 
-def test_digest_that_is_old_enough_is_copied(registry, second_registry, name, declare, imgsync, seen_ago):
+def test_digest_that_is_old_enough_is_copied(lab, seen_ago):
     """What was first seen longer ago than min_age is created as ever."""
-    content = push(registry, f"{name}/app", "1", image(1))
+    content = lab.push("app", "1", image(1))
     seen_ago(OLD, content)
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
+    lab.declare("app", "tags: {min_age: 3d}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert actions(ran.json) == {"1": "create"}
-    assert_served(second_registry, f"m/{name}/app", "1", content)
-    assert actions(imgsync("plan", "--all", "-o", "json").json) == {"1": "keep"}
+    lab.assert_served("app", "1", content)
+    assert actions(lab.run("plan", "--all", "-o", "json").json) == {"1": "keep"}
 
 
 @pytest.mark.row("GIT-11")
-def test_tag_that_moves_waits_anew_while_the_old_digest_is_served(registry, second_registry, name, declare, imgsync, seen_ago, first_seen):
+def test_tag_that_moves_waits_anew_while_the_old_digest_is_served(lab, seen_ago, first_seen):
     """Each digest has an age of its own; one that the tag moves back to has the age that it had."""
-    old = push(registry, f"{name}/app", "1", image(1))
+    old = lab.push("app", "1", image(1))
     seen_ago(OLD, old)
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
-    assert imgsync("apply").code == 0
-    new = push(registry, f"{name}/app", "1", image(2))
+    lab.declare("app", "tags: {min_age: 3d}")
+    assert lab.run("apply").code == 0
+    new = lab.push("app", "1", image(2))
 
-    moved = imgsync("apply", "-o", "json")
+    moved = lab.run("apply", "-o", "json")
     noted = first_seen(new)
-    push(registry, f"{name}/app", "1", old)
-    back = imgsync("apply", "-o", "json")
-    push(registry, f"{name}/app", "1", new)
-    again = imgsync("apply", "-o", "json")
+    lab.push("app", "1", old)
+    back = lab.run("apply", "-o", "json")
+    lab.push("app", "1", new)
+    again = lab.run("apply", "-o", "json")
 
     assert [actions(one.json)["1"] for one in (moved, back, again)] == ["hold", "keep", "hold"]
     assert [one.code for one in (moved, back, again)] == [0, 0, 0]
     assert first_seen(new) == noted
-    assert_served(second_registry, f"m/{name}/app", "1", old)
+    lab.assert_served("app", "1", old)
 
 
-def test_exceptions_need_not_wait(registry, name, declare, imgsync):
+def test_exceptions_need_not_wait(lab):
     """Tags that `except` names are copied at once, the others wait."""
-    push(registry, f"{name}/app", "1.0.1", image(1))
-    push(registry, f"{name}/app", "1.1.0", image(2))
-    declare(f"[{name}/app]", "tags: {min_age: {age: 3d, except: ['1.0.*']}}")
+    lab.push("app", "1.0.1", image(1))
+    lab.push("app", "1.1.0", image(2))
+    lab.declare("app", "tags: {min_age: {age: 3d, except: ['1.0.*']}}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0
     assert actions(ran.json) == {"1.0.1": "create", "1.1.0": "hold"}
 
 
-def test_held_digest_that_is_served_already_is_kept(registry, second_registry, name, declare, imgsync):
+def test_held_digest_that_is_served_already_is_kept(lab):
     """There is nothing to hold back."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    push(second_registry, f"m/{name}/app", "1", content)
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
+    content = lab.push("app", "1", image(1))
+    lab.push_to_destination("app", "1", content)
+    lab.declare("app", "tags: {min_age: 3d}")
 
-    assert actions(imgsync("apply", "-o", "json").json) == {"1": "keep"}
+    assert actions(lab.run("apply", "-o", "json").json) == {"1": "keep"}
 
 
-def test_held_tags_count_for_at_least(registry, name, declare, imgsync, seen_ago):
+def test_held_tags_count_for_at_least(lab, seen_ago):
     """A held tag is there: one old and one young are two, and no error."""
-    old = push(registry, f"{name}/app", "1", image(1))
-    push(registry, f"{name}/app", "2", image(2))
+    old = lab.push("app", "1", image(1))
+    lab.push("app", "2", image(2))
     seen_ago(OLD, old)
-    declare(f"[{name}/app]", "tags: {min_age: 3d, at_least: 2}")
+    lab.declare("app", "tags: {min_age: 3d, at_least: 2}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert actions(ran.json) == {"1": "create", "2": "hold"}
 
 
-def test_lost_state_begins_anew(registry, name, declare, imgsync, workplace, seen_ago):
+def test_lost_state_begins_anew(lab, seen_ago):
     """Who does not know when, waits: losing the state costs time, never safety."""
-    content = push(registry, f"{name}/app", "1", image(1))
+    content = lab.push("app", "1", image(1))
     seen_ago(OLD, content)
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
-    shutil.rmtree(workplace.folder / ".imgsync")
+    lab.declare("app", "tags: {min_age: 3d}")
+    shutil.rmtree(lab.folder / ".imgsync")
 
-    assert actions(imgsync("apply", "-o", "json").json) == {"1": "hold"}
+    assert actions(lab.run("apply", "-o", "json").json) == {"1": "hold"}
 
 
 @pytest.mark.parametrize("moment", ["2999-01-01T00:00:00Z", "no moment"], ids=["to come", "damaged"])
-def test_wrong_first_sight_holds_no_longer_than_min_age(moment, registry, name, declare, imgsync, remembered, source, first_seen):
+def test_wrong_first_sight_holds_no_longer_than_min_age(moment, lab, remembered, first_seen):
     """What a wrong clock noted, or nobody can read, is noted anew by the next apply: from then on it counts."""
-    content = push(registry, f"{name}/app", "1", image(1))
+    content = lab.push("app", "1", image(1))
     with remembered() as state:
-        state.put(seen=[(f"{source.host}/{name}/app", content.digest, moment)])
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
+        state.put(seen=[(f"{lab.source.host}/{lab.name}/app", content.digest, moment)])
+    lab.declare("app", "tags: {min_age: 3d}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert actions(ran.json) == {"1": "hold"}
     assert abs(first_seen(content) - datetime.now(UTC)) < timedelta(minutes=2)
@@ -210,55 +209,55 @@ def test_wrong_first_sight_holds_no_longer_than_min_age(moment, registry, name, 
 
 
 @pytest.fixture
-def moved(registry, name, declare, imgsync, source):
+def moved(lab):
     """An immutable tag that was mirrored, and then moved at its source; *digests* says whether the source's listing tells."""
 
     def prepare(*, digests: bool):
         if digests:
-            source.add(GcrListing(registry), method="GET", target="tags/list")
-        old = push(registry, f"{name}/app", "v1", image(1))
-        declare(f"[{name}/app]", "immutable: ['v*']")
-        assert imgsync("apply").code == 0
-        push(registry, f"{name}/app", "v1", image(2))
-        source.forget()
+            lab.source.add(GcrListing(lab.source_registry), method="GET", target="tags/list")
+        old = lab.push("app", "v1", image(1))
+        lab.declare("app", "immutable: ['v*']")
+        assert lab.run("apply").code == 0
+        lab.push("app", "v1", image(2))
+        lab.source.forget()
         return old
 
     return prepare
 
 
-def test_moved_immutable_tag_alarms_where_the_listing_tells(second_registry, name, imgsync, source, destination, moved):
+def test_moved_immutable_tag_alarms_where_the_listing_tells(lab, moved):
     """It is refused, exit 1, for nothing but the listing, run after run; the destination is not asked and keeps what it has."""
     old = moved(digests=True)
-    destination.forget()
+    lab.destination.forget()
 
-    first, second = imgsync("apply", "-o", "json"), imgsync("apply", "-o", "json")
+    first, second = lab.run("apply", "-o", "json"), lab.run("apply", "-o", "json")
 
     assert [one.code for one in (first, second)] == [1, 1]
     assert actions(first.json) == actions(second.json) == {"v1": "refuse"}
     assert "tag is declared immutable" in first.json["outcomes"][0]["error"]
     assert first.events("image.refused")
-    assert source.requests("/manifests/") == []
-    assert destination.seen == []
-    assert_served(second_registry, f"m/{name}/app", "v1", old)
+    assert lab.source.requests("/manifests/") == []
+    assert lab.destination.seen == []
+    lab.assert_served("app", "v1", old)
 
 
-def test_immutable_tag_is_not_asked_for_where_the_listing_does_not_tell(imgsync, source, destination, moved):
+def test_immutable_tag_is_not_asked_for_where_the_listing_does_not_tell(lab, moved):
     """Without digests in the listing nobody looks, unless told to: --refresh refuses it too."""
     moved(digests=False)
-    destination.forget()
+    lab.destination.forget()
 
-    plan = imgsync("plan", "-o", "json")
+    plan = lab.run("plan", "-o", "json")
 
     assert plan.json["changes"][0]["reason"] == "immutable and already mirrored"
-    assert source.requests("/manifests/") == destination.seen == []
-    refreshed = imgsync("apply", "--refresh", "-o", "json")
+    assert lab.source.requests("/manifests/") == lab.destination.seen == []
+    refreshed = lab.run("apply", "--refresh", "-o", "json")
     assert refreshed.code == 1
     assert actions(refreshed.json) == {"v1": "refuse"}
 
 
-def test_immutable_tag_that_moved_is_refused_rather_than_held(second_registry, name, declare, imgsync, moved):
+def test_immutable_tag_that_moved_is_refused_rather_than_held(lab, moved):
     """An alarm does not wait for a quarantine to end."""
     moved(digests=True)
-    declare(f"[{name}/app]", "immutable: ['v*']\ntags: {min_age: 3d}")
+    lab.declare("app", "immutable: ['v*']\ntags: {min_age: 3d}")
 
-    assert actions(imgsync("apply", "-o", "json").json) == {"v1": "refuse"}
+    assert actions(lab.run("apply", "-o", "json").json) == {"v1": "refuse"}

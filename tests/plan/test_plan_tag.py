@@ -5,41 +5,40 @@ from __future__ import annotations
 import pytest
 
 from tests import switches
-from tests.support.images import image, index, push
+from tests.support.images import image, index
 from tests.support.outcomes import only_error
-from tests.support.witness import assert_served
 from tests.switches.content import Flipping
 
 
 @pytest.mark.row("DIG-13")
-def test_tag_that_moves_with_every_request_is_one_image(registry, second_registry, name, declare, imgsync, source):
+def test_tag_that_moves_with_every_request_is_one_image(lab):
     """A tag is resolved once: what arrives is one of the two, whole, and the one that the report names."""
-    both = [push(registry, f"{name}/app", tag, index(number)) for number, tag in enumerate(("1", "other"))]
-    source.add(Flipping(*both), method="GET|HEAD", target="/manifests/1$")
-    declare(f"[{name}/app]", "tags: {names: ['1']}")
+    both = [lab.push("app", tag, index(number)) for number, tag in enumerate(("1", "other"))]
+    lab.source.add(Flipping(*both), method="GET|HEAD", target="/manifests/1$")
+    lab.declare("app", "tags: {names: ['1']}")
 
     for _ in range(3):
-        ran = imgsync("apply", "-o", "json", "--refresh")
+        ran = lab.run("apply", "-o", "json", "--refresh")
 
         assert ran.code == 0, ran.stderr
         digest = ran.json["outcomes"][0]["digest"]
         (served,) = [content for content in both if content.digest == digest]
-        assert_served(second_registry, f"m/{name}/app", "1", served)
+        lab.assert_served("app", "1", served)
 
 
 @pytest.mark.row("DIG-14")
-def test_tag_that_vanished_is_passed_over_and_told(registry, second_registry, name, declare, imgsync, source):
+def test_tag_that_vanished_is_passed_over_and_told(lab):
     """Listed, and gone when asked for: told of, no failure. One that was declared by name and is not there is one."""
-    push(registry, f"{name}/app", "a", image(1))
-    push(registry, f"{name}/app", "b", image(2))
-    source.add(switches.status(404, error="MANIFEST_UNKNOWN"), target="/manifests/b$")
-    declare(f"[{name}/app]")
+    lab.push("app", "a", image(1))
+    lab.push("app", "b", image(2))
+    lab.source.add(switches.status(404, error="MANIFEST_UNKNOWN"), target="/manifests/b$")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0
     assert [event["source"].rpartition(":")[2] for event in ran.events("tag.vanished")] == ["b"]
-    assert second_registry.tags(f"m/{name}/app") == ["a"]
-    declare(f"[{name}/app]", "tags: {names: [b]}")
-    ran = imgsync("apply", "-o", "json")
+    assert lab.served_tags("app") == ["a"]
+    lab.declare("app", "tags: {names: [b]}")
+    ran = lab.run("apply", "-o", "json")
     assert "fewer than at_least: 1" in only_error(ran)

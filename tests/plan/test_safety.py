@@ -17,12 +17,12 @@ _EMPTIED = {
 
 
 @pytest.mark.row("GIT-10")
-def test_a_commit_that_empties_the_configuration_writes_nothing(second_registry, origin, imgsync, workplace, destination, name):
+def test_a_commit_that_empties_the_configuration_writes_nothing(lab, origin):
     """No mirror, no file, a filter that fits nothing or too much: an error, and nothing is deleted or overwritten, though the mirror prunes."""
     origin(prune=True)
-    assert imgsync("apply").code == 0
-    destination.forget()
-    file = workplace.folder / "mirrors.d/a.yaml"
+    assert lab.run("apply").code == 0
+    lab.destination.forget()
+    file = lab.folder / "mirrors.d/a.yaml"
 
     for case, (text, code, said) in _EMPTIED.items():
         if text is None:
@@ -32,9 +32,9 @@ def test_a_commit_that_empties_the_configuration_writes_nothing(second_registry,
         else:
             file.write_text(text)
 
-        ran = imgsync("apply")
+        ran = lab.run("apply")
 
         assert ran.code == code, (case, ran.stderr)
         assert said in ran.stdout + ran.stderr, case
-        assert {one.method for one in destination.seen} <= {"GET", "HEAD"}, case
-    assert sorted(second_registry.tags(f"m/{name}/app")) == ["1", "2"]
+        assert {one.method for one in lab.destination.seen} <= {"GET", "HEAD"}, case
+    assert sorted(lab.served_tags("app")) == ["1", "2"]

@@ -10,23 +10,23 @@ from typing import Any
 import pytest
 
 from tests.plan.test_saved import sealed
-from tests.support.images import image, pull_raw, push
+from tests.support.images import image
 
 SAVED = "plan.json"
 
 
 @pytest.fixture
-def forge(workplace, imgsync, source, destination) -> Callable[..., Any]:
+def forge(lab) -> Callable[..., Any]:
     """Save a plan, change it as somebody does who knows how its id and check are made, forget who was asked, and apply it."""
 
     def forged(edit: Callable[[dict[str, Any]], object], *arguments: str) -> Any:
-        assert imgsync("plan", "--out", SAVED).code in {0, 1}
-        document = json.loads((workplace.folder / SAVED).read_text())
+        assert lab.run("plan", "--out", SAVED).code in {0, 1}
+        document = json.loads((lab.folder / SAVED).read_text())
         edit(document)
-        (workplace.folder / SAVED).write_text(sealed(document))
-        source.forget()
-        destination.forget()
-        return imgsync("apply", "--plan", SAVED, "-o", "json", *arguments)
+        (lab.folder / SAVED).write_text(sealed(document))
+        lab.source.forget()
+        lab.destination.forget()
+        return lab.run("apply", "--plan", SAVED, "-o", "json", *arguments)
 
     return forged
 
@@ -49,74 +49,74 @@ _FORGED: tuple[dict[str, str | None], ...] = (
 
 
 @pytest.mark.row("GIT-05")
-def test_a_forged_plan_reaches_nothing_that_is_not_declared(origin, imgsync, workplace, name, source, destination):
+def test_a_forged_plan_reaches_nothing_that_is_not_declared(origin, lab):
     """Its id and check fit; what is declared where it is applied decides what it may touch: exit 3, nobody is asked."""
-    words = {"SOURCE": source.host, "DESTINATION": destination.host, "NAME": name}
-    assert imgsync("plan", "--out", SAVED).code == 0
-    saved = (workplace.folder / SAVED).read_text()
-    source.forget()
-    destination.forget()
+    words = {"SOURCE": lab.source.host, "DESTINATION": lab.destination.host, "NAME": lab.name}
+    assert lab.run("plan", "--out", SAVED).code == 0
+    saved = (lab.folder / SAVED).read_text()
+    lab.source.forget()
+    lab.destination.forget()
 
     for fields in _FORGED:
         document = json.loads(saved)
         every_change(**{key: value and re.sub("[A-Z]{2,}", lambda found: words[found[0]], value) for key, value in fields.items()})(document)
-        (workplace.folder / SAVED).write_text(sealed(document))
+        (lab.folder / SAVED).write_text(sealed(document))
 
-        ran = imgsync("apply", "--plan", SAVED, "-o", "json")
+        ran = lab.run("apply", "--plan", SAVED, "-o", "json")
 
         assert (ran.code, ran.stdout) == (3, ""), fields
         assert "does not declare" in ran.stderr, fields
         assert "hint: make the plan again: imgsync plan --out FILE" in ran.stderr
-    assert (source.seen, destination.seen) == ([], [])
+    assert (lab.source.seen, lab.destination.seen) == ([], [])
 
 
 @pytest.mark.row("GIT-05", "GIT-04")
-def test_a_plan_of_the_pull_request_s_declarations_is_none_of_main_s(origin, workplace, imgsync, source, destination, name):
+def test_a_plan_of_the_pull_request_s_declarations_is_none_of_main_s(origin, lab):
     """A plan that was made for what a branch declares is refused where main declares something else, whatever its check says."""
     origin(tags={"names": ["1"]}, platforms=["linux/amd64"])
-    assert imgsync("plan", "--out", SAVED).code == 0
+    assert lab.run("plan", "--out", SAVED).code == 0
     origin(tags={"names": ["1"]})
-    source.forget()
-    destination.forget()
+    lab.source.forget()
+    lab.destination.forget()
 
-    ran = imgsync("apply", "--plan", SAVED)
+    ran = lab.run("apply", "--plan", SAVED)
 
     assert ran.code == 3
     assert "made for another configuration (changed: a)" in ran.stderr
-    assert (source.seen, destination.seen) == ([], [])
+    assert (lab.source.seen, lab.destination.seen) == ([], [])
 
 
 @pytest.mark.row("GIT-05", "GIT-03")
-def test_what_is_trusted_now_counts_and_not_what_was(origin, workplace, forge, source, destination):
+def test_what_is_trusted_now_counts_and_not_what_was(origin, lab, forge):
     """A plan made before the operator's `allow` was narrowed is refused by the rule."""
 
     def narrowed(_document: object) -> None:
-        trust = json.loads((workplace.folder / "registries.yaml").read_text())
-        (workplace.folder / "registries.yaml").write_text(json.dumps(trust | {"allow": {"destinations": [f"{destination}/other"]}}))
+        trust = json.loads((lab.folder / "registries.yaml").read_text())
+        (lab.folder / "registries.yaml").write_text(json.dumps(trust | {"allow": {"destinations": [f"{lab.destination}/other"]}}))
 
     ran = forge(narrowed)
 
     assert ran.code == 3
-    assert f"is not allowed by registries.yaml (allowed: {destination}/other" in ran.stderr
-    assert (source.seen, destination.seen) == ([], [])
+    assert f"is not allowed by registries.yaml (allowed: {lab.destination}/other" in ran.stderr
+    assert (lab.source.seen, lab.destination.seen) == ([], [])
 
 
 @pytest.mark.row("GIT-05")
-def test_a_forged_digest_brings_nothing_from_elsewhere(registry, second_registry, origin, forge, name):
+def test_a_forged_digest_brings_nothing_from_elsewhere(lab, origin, forge):
     """A digest is looked for in the declared repository alone: one that is only elsewhere fails, and the destination stays as it was."""
-    evil = push(registry, f"{name}/evil", "1", image((name, "evil")))
+    evil = lab.push("evil", "1", image((lab.name, "evil")))
 
     ran = forge(every_change(source_digest=evil.digest))
 
     assert ran.code == 1
     assert ran.json["summary"] == ran.json["summary"] | {"copied": 0, "failed": 2}
-    assert f"/{name}/app@{evil.digest} (source): 404" in ran.json["outcomes"][0]["error"]
-    assert second_registry.tags(f"m/{name}/app") == []
+    assert f"/{lab.name}/app@{evil.digest} (source): 404" in ran.json["outcomes"][0]["error"]
+    assert lab.served_tags("app") == []
     assert "moved since the plan was made" in ran.json["notes"][0], "and it is told that this is not what the tag names"
 
 
 @pytest.mark.row("GIT-05", "GIT-11")
-def test_a_forged_plan_ends_no_quarantine(second_registry, origin, forge, imgsync, name):
+def test_a_forged_plan_ends_no_quarantine(lab, origin, forge):
     """A digest that is too young by what is remembered here is held, whatever the plan says of it and of when it was made."""
     origin(tags={"min_age": "3d"})
 
@@ -127,17 +127,17 @@ def test_a_forged_plan_ends_no_quarantine(second_registry, origin, forge, imgsyn
 
     ran = forge(lambda document: document.update(created_at="2001-01-01T00:00:00Z"))
     assert {outcome["result"] for outcome in ran.json["outcomes"]} == {"held"}
-    assert imgsync("apply", "-o", "json").json["summary"] == {**ran.json["summary"], "seconds": pytest.approx(0, abs=60)}
-    assert second_registry.tags(f"m/{name}/app") == []
+    assert lab.run("apply", "-o", "json").json["summary"] == {**ran.json["summary"], "seconds": pytest.approx(0, abs=60)}
+    assert lab.served_tags("app") == []
 
 
 @pytest.mark.row("GIT-05")
-def test_a_forged_plan_moves_no_immutable_tag(registry, second_registry, origin, forge, imgsync, name):
+def test_a_forged_plan_moves_no_immutable_tag(lab, origin, forge):
     """Once mirrored it stays, whenever the plan says to have been made."""
     origin(immutable=["*"])
-    assert imgsync("apply").code == 0
-    before = pull_raw(second_registry, f"m/{name}/app", "1")
-    other = push(registry, f"{name}/app", "9", image((name, "other")))
+    assert lab.run("apply").code == 0
+    before = lab.served_manifest("app", "1")
+    other = lab.push("app", "9", image((lab.name, "other")))
 
     def moved(document: dict[str, Any]) -> None:
         document["created_at"] = "2100-01-01T00:00:00Z"
@@ -148,16 +148,16 @@ def test_a_forged_plan_moves_no_immutable_tag(registry, second_registry, origin,
     assert ran.code == 1
     assert [outcome["result"] for outcome in ran.json["outcomes"]] == ["refused"]
     assert "tag is declared immutable" in ran.json["outcomes"][0]["error"]
-    assert pull_raw(second_registry, f"m/{name}/app", "1") == before
+    assert lab.served_manifest("app", "1") == before
 
 
 @pytest.mark.row("GIT-05")
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_what_a_plan_says_to_be_there_is_not_remembered(mirrored, registry, second_registry, origin, forge, imgsync, name):
+def test_what_a_plan_says_to_be_there_is_not_remembered(mirrored, lab, origin, forge):
     """A forged `keep` cannot make later runs believe that a tag is as its source has it."""
     if mirrored:
-        assert imgsync("apply").code == 0
-    moved = {tag: push(registry, f"{name}/app", tag, image((name, tag, "moved"))) for tag in "12"}
+        assert lab.run("apply").code == 0
+    moved = {tag: lab.push("app", tag, image((lab.name, tag, "moved"))) for tag in "12"}
 
     def kept(document: dict[str, Any]) -> None:
         for change in document["changes"]:
@@ -165,7 +165,7 @@ def test_what_a_plan_says_to_be_there_is_not_remembered(mirrored, registry, seco
             change.update(action="keep", source_digest=moved[tag].digest, destination_digest=change["destination_digest"] or moved[tag].digest)
 
     assert forge(kept).code == 0
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert (ran.code, ran.json["summary"]["copied"]) == (0, 2)
-    assert pull_raw(second_registry, f"m/{name}/app", "1") == moved["1"].raw
+    assert lab.served_manifest("app", "1") == moved["1"].raw

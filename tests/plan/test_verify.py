@@ -11,7 +11,7 @@ import pytest
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import PlanError
 from imgsync.render.verification_markdown import render_verification_markdown
-from tests.support.images import OCI, Image, digest_of, first_layer, image, index, layer, push, request, to_json
+from tests.support.images import OCI, Image, digest_of, first_layer, image, index, layer, request, to_json
 from tests.support.registry_process import LOGIN
 from tests.support.rendered import render_markdown
 from tests.switches import Respond, status
@@ -21,13 +21,13 @@ from tests.switches.net import (
 
 
 @pytest.fixture
-def mirrored(registry, name, declare, imgsync):
+def mirrored(lab):
     """Push images by tag, declare them, and mirror them; *settings* are the mirror's."""
 
     def mirror(settings="", **contents):
-        pushed = {tag: push(registry, f"{name}/app", tag, content) for tag, content in contents.items()}
-        declare(f"[{name}/app]", settings)
-        ran = imgsync("apply")
+        pushed = {tag: lab.push("app", tag, content) for tag, content in contents.items()}
+        lab.declare("app", settings)
+        ran = lab.run("apply")
         assert ran.code == 0, ran.stderr
         return pushed
 
@@ -35,9 +35,9 @@ def mirrored(registry, name, declare, imgsync):
 
 
 @pytest.fixture
-def behind(second_registry, name):
+def behind(lab):
     """What somebody else may do to the destination's storage."""
-    return Behind(second_registry, f"m/{name}/app")
+    return Behind(lab.destination_registry, f"m/{lab.name}/app")
 
 
 class Behind:
@@ -68,13 +68,13 @@ def _hex(digest):
 
 
 @pytest.fixture
-def shown(imgsync, tmp_path):
+def shown(lab):
     """Return what a run found in another form, as `show` prints it."""
 
     def show(ran, form):
-        saved = tmp_path / "found.json"
+        saved = lab.folder / "found.json"
         saved.write_text(ran.stdout)
-        return imgsync("show", saved, "-o", form).stdout
+        return lab.run("show", saved, "-o", form).stdout
 
     return show
 
@@ -91,41 +91,41 @@ def assert_repaired(imgsync):
     assert (again.code, drift(again)) == (0, [])
 
 
-def test_no_drift_is_said_and_nothing_is_written(mirrored, imgsync, source, destination, workplace):
+def test_no_drift_is_said_and_nothing_is_written(mirrored, lab):
     """Everything there: exit 0 in every form; registries are only read, and the state is as it was."""
     mirrored(**{"1": image("same"), "2": index("same")})
-    kept = {path: path.read_bytes() for path in (workplace.folder / ".imgsync").rglob("*") if path.is_file()}
-    destination.forget()
-    source.forget()
+    kept = {path: path.read_bytes() for path in (lab.folder / ".imgsync").rglob("*") if path.is_file()}
+    lab.destination.forget()
+    lab.source.forget()
 
-    table, markdown, document = imgsync("verify"), imgsync("verify", "-o", "markdown"), imgsync("verify", "-o", "json", "--deep")
+    table, markdown, document = lab.run("verify"), lab.run("verify", "-o", "markdown"), lab.run("verify", "-o", "json", "--deep")
 
     assert [ran.code for ran in (table, markdown, document)] == [0, 0, 0]
     assert table.stdout.startswith("No drift: 2 ok (")
     assert "### imgsync verify — No drift: 2 ok" in markdown.stdout
     assert document.json["summary"] == document.json["summary"] | {"ok": 2, "drift": 0, "error": 0, "missing": 0, "damaged": 0}
-    assert {one.method for one in (*source.seen, *destination.seen)} <= {"GET", "HEAD"}
+    assert {one.method for one in (*lab.source.seen, *lab.destination.seen)} <= {"GET", "HEAD"}
     assert {path: path.read_bytes() for path in kept} == kept
 
 
-def test_drift_of_every_kind_is_found_and_repaired(mirrored, behind, registry, second_registry, name, imgsync, destination):
+def test_drift_of_every_kind_is_found_and_repaired(mirrored, behind, lab):
     """What was done behind our back, though the state says otherwise, is told by tag, condition and digests; one `apply --refresh` repairs all of it."""
     pushed = mirrored(
         gone=image("gone"), there=image("there"), here=image("here"), other=image("other"), blob=image("blob"), child=index("child"), bytes=image("bytes")
     )
     behind.forget_tag("gone")
     # What the tag serves now is also what another tag is right to serve.
-    push(second_registry, f"m/{name}/app", "there", pushed["other"])
-    here = push(registry, f"{name}/app", "here", image("here, moved"))
+    lab.push_to_destination("app", "there", pushed["other"])
+    here = lab.push("app", "here", image("here, moved"))
     layer_gone, child_gone, bytes_gone = first_layer(pushed["blob"]), pushed["child"].children[1].digest, first_layer(pushed["bytes"])
     behind.forget_blob(layer_gone)
     behind.forget_manifest(child_gone)
     behind.bytes_of(bytes_gone).unlink()
 
-    ran = imgsync("verify", "-o", "json")
+    ran = lab.run("verify", "-o", "json")
 
     assert ran.code == 1
-    found = {finding["destination"].removeprefix(f"{destination.host}/m/{name}/app:"): finding for finding in drift(ran)}
+    found = {finding["destination"].removeprefix(f"{lab.destination.host}/m/{lab.name}/app:"): finding for finding in drift(ran)}
     assert {tag: (finding["condition"], finding["source_digest"], finding["destination_digest"]) for tag, finding in found.items()} == {
         "gone": ("missing", pushed["gone"].digest, None),
         "there": ("differs", pushed["there"].digest, pushed["other"].digest),
@@ -135,8 +135,8 @@ def test_drift_of_every_kind_is_found_and_repaired(mirrored, behind, registry, s
     assert layer_gone in found["blob"]["reason"]
     assert child_gone in found["child"]["reason"]
     assert bytes_gone in found["bytes"]["reason"]
-    assert_repaired(imgsync)
-    assert request(second_registry, "GET", f"/v2/m/{name}/app/blobs/{bytes_gone}")[0] == 200
+    assert_repaired(lab.run)
+    assert request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/blobs/{bytes_gone}")[0] == 200
 
 
 def test_altered_bytes_are_found_by_deep_alone(mirrored, behind, imgsync, shown):
@@ -162,24 +162,24 @@ def test_altered_bytes_are_found_by_deep_alone(mirrored, behind, imgsync, shown)
     assert "Repair it with" not in table + markdown
 
 
-def test_held_tags_are_no_drift(registry, name, declare, imgsync):
+def test_held_tags_are_no_drift(lab):
     """What waits for its min_age is told, and is as declared."""
-    push(registry, f"{name}/app", "1", image("young"))
-    declare(f"[{name}/app]", "tags: {min_age: 3d}")
-    assert imgsync("apply").code == 0
+    lab.push("app", "1", image("young"))
+    lab.declare("app", "tags: {min_age: 3d}")
+    assert lab.run("apply").code == 0
 
-    ran = imgsync("verify", "-o", "json")
+    ran = lab.run("verify", "-o", "json")
 
     assert ran.code == 0
     assert [finding["condition"] for finding in ran.json["findings"]] == ["held"]
 
 
-def test_refused_immutable_tag_is_drift(mirrored, registry, name, imgsync, shown):
+def test_refused_immutable_tag_is_drift(mirrored, lab, shown):
     """Moved at the source though declared immutable: exit 1, and no repair is promised."""
     pushed = mirrored("immutable: ['1']", **{"1": image("fixed")})
-    moved = push(registry, f"{name}/app", "1", image("not fixed"))
+    moved = lab.push("app", "1", image("not fixed"))
 
-    ran = imgsync("verify", "-o", "json")
+    ran = lab.run("verify", "-o", "json")
 
     assert ran.code == 1
     (finding,) = drift(ran)
@@ -196,28 +196,28 @@ def test_subset_of_platforms_is_as_declared(mirrored, behind, imgsync):
     assert [finding["condition"] for finding in drift(imgsync("verify", "-o", "json"))] == ["incomplete"]
 
 
-def test_shared_blobs_are_asked_for_once_per_repository_and_read_once_per_registry(registry, name, declare, imgsync, destination):
+def test_shared_blobs_are_asked_for_once_per_repository_and_read_once_per_registry(lab):
     """However many images need them."""
     base = layer("verify base", 3000)
     for repository in ("a", "b"):
         for tag in ("1", "2"):
-            push(registry, f"{name}/{repository}", tag, image(f"{repository} {tag}", layers=1, shared=base))
-    declare(f"[{name}/a, {name}/b]")
-    assert imgsync("apply").code == 0
-    destination.forget()
+            lab.push(repository, tag, image(f"{repository} {tag}", layers=1, shared=base))
+    lab.declare("a b")
+    assert lab.run("apply").code == 0
+    lab.destination.forget()
 
-    ran = imgsync("verify", "--deep", "-o", "json")
+    ran = lab.run("verify", "--deep", "-o", "json")
 
     assert ran.code == 0, ran.stdout
-    asked = Counter(path for path in destination.requests("/blobs/") if digest_of(base) in path)
+    asked = Counter(path for path in lab.destination.requests("/blobs/") if digest_of(base) in path)
     assert sorted(asked.values()) == [1, 1, 1]
     assert sorted(path.partition(" ")[0] for path in asked) == ["GET", "HEAD", "HEAD"]
-    assert max(Counter(destination.requests()).values()) == 1, "nothing is asked twice"
-    assert ran.json["summary"]["bytes_read"] == sum(one.bytes_down for one in destination.recorded("GET .*/blobs/"))
+    assert max(Counter(lab.destination.requests()).values()) == 1, "nothing is asked twice"
+    assert ran.json["summary"]["bytes_read"] == sum(one.bytes_down for one in lab.destination.recorded("GET .*/blobs/"))
 
 
 @pytest.mark.row("AUTH-11")
-def test_foreign_layers_are_not_asked_for(registry, name, declare, imgsync, source, destination):
+def test_foreign_layers_are_not_asked_for(lab):
     """They lie elsewhere by nature, so that their absence is no drift."""
     foreign = b"on another server"
     own = image("windows", layers=1)
@@ -225,73 +225,73 @@ def test_foreign_layers_are_not_asked_for(registry, name, declare, imgsync, sour
     kind = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
     manifest["layers"].append({"mediaType": kind, "digest": digest_of(foreign), "size": len(foreign), "urls": ["https://example.com/layer"]})
     windows = Image(to_json(manifest), OCI["manifest"], own.blobs)
-    push(registry, f"{name}/app", "1", own)
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
+    lab.push("app", "1", own)
+    lab.declare("app")
+    assert lab.run("apply").code == 0
     # The registry of the suite takes no such manifest; it is served in its place, at both sides.
-    for proxy in (source, destination):
+    for proxy in (lab.source, lab.destination):
         served = {"Content-Type": OCI["manifest"], "Docker-Content-Digest": windows.digest}
         proxy.add(Respond(200, windows.raw, headers=served), target=f"/manifests/(1|{windows.digest})$")
-    destination.forget()
+    lab.destination.forget()
 
-    ran = imgsync("verify", "--deep")
+    ran = lab.run("verify", "--deep")
 
     assert ran.code == 0, ran.stdout
-    assert [path for path in destination.requests() if digest_of(foreign) in path] == []
+    assert [path for path in lab.destination.requests() if digest_of(foreign) in path] == []
 
 
-def test_verifying_needs_no_right_to_push(registry, token_registry, token_server, name, workplace, imgsync):
+def test_verifying_needs_no_right_to_push(lab, token_registry, token_server):
     """A login whose tokens let it pull alone is enough."""
-    push(registry, f"{name}/app", "1", image("scope"))
+    lab.push("app", "1", image("scope"))
     login = {"credentials": dict(zip(("username", "password"), LOGIN, strict=True)), "token_server": token_server.realm.removesuffix("/token")}
-    workplace.trust_plain(registry, token_registry, settings={token_registry.host: login})
-    workplace.mirror("a", source=f"{registry.host}/{name}/app", destinations=[f"{token_registry.host}/m"])
-    ran = imgsync("apply")
+    lab.workplace.trust_plain(lab.source_registry, token_registry, settings={token_registry.host: login})
+    lab.workplace.mirror("a", source=f"{lab.source_registry.host}/{lab.name}/app", destinations=[f"{token_registry.host}/m"])
+    ran = lab.run("apply")
     assert ran.code == 0, ran.stderr
     token_server.grants = {"pull"}
-    assert imgsync("apply", "--refresh", "--state", "other").code == 0, "nothing to push"
+    assert lab.run("apply", "--refresh", "--state", "other").code == 0, "nothing to push"
 
-    ran = imgsync("verify", "--deep", "-o", "json")
+    ran = lab.run("verify", "--deep", "-o", "json")
 
     assert (ran.code, ran.json["summary"]["ok"]) == (0, 1), ran.stdout
 
 
-def test_unreachable_destination_is_an_error(mirrored, imgsync, destination):
+def test_unreachable_destination_is_an_error(mirrored, lab):
     """Exit 1, and nothing is said to be missing."""
     mirrored(**{"1": image("away")})
-    destination.add(status(503))
+    lab.destination.add(status(503))
 
-    ran = imgsync("verify", "-o", "json")
+    ran = lab.run("verify", "-o", "json")
 
     assert ran.code == 1
     assert ran.json["findings"] == []
-    assert destination.host in ran.json["errors"][0]["message"]
+    assert lab.destination.host in ran.json["errors"][0]["message"]
     assert ran.json["summary"] == ran.json["summary"] | {"drift": 0, "error": 1}
 
 
-def test_only_looks_at_what_is_named(registry, name, write, imgsync, source, destination):
+def test_only_looks_at_what_is_named(lab):
     """Other mirrors' repositories are not asked about."""
     for mirror in "ab":
-        push(registry, f"{name}/{mirror}", "1", image(mirror))
-        write(
+        lab.push(mirror, "1", image(mirror))
+        lab.write(
             f"mirrors.d/{mirror}.yaml",
-            f"version: 1\nmirrors: [{{name: {mirror}, source: {source.host}/{name}/{mirror}, destinations: ['{destination.host}/m']}}]\n",
+            f"version: 1\nmirrors: [{{name: {mirror}, source: {lab.source.host}/{lab.name}/{mirror}, destinations: ['{lab.destination.host}/m']}}]\n",
         )
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false}}\n")
 
-    ran = imgsync("verify", "--only", "b", "-o", "json")
+    ran = lab.run("verify", "--only", "b", "-o", "json")
 
     assert ran.code == 1
     assert [finding["mirror"] for finding in ran.json["findings"]] == ["b"]
-    assert destination.requests(f"/m/{name}/a/") == []
+    assert lab.destination.requests(f"/m/{lab.name}/a/") == []
 
 
-def test_documents_say_what_is_promised(registry, name, declare, imgsync, destination, shown):
+def test_documents_say_what_is_promised(lab, shown):
     """The JSON has every field; the same as Markdown renders to a table, also when shown again."""
-    push(registry, f"{name}/app", "1", image("form"))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image("form"))
+    lab.declare("app")
 
-    document, markdown = imgsync("verify", "-o", "json"), imgsync("verify", "-o", "markdown").stdout
+    document, markdown = lab.run("verify", "-o", "json"), lab.run("verify", "-o", "markdown").stdout
 
     assert list(document.json) == ["format", "created_at", "summary", "findings", "errors"]
     assert document.json["format"] == "imgsync.verification/v1"
@@ -302,7 +302,7 @@ def test_documents_say_what_is_promised(registry, name, declare, imgsync, destin
     assert all(set(finding) == fields for finding in document.json["findings"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document.json["created_at"])
     assert markdown.startswith("<!-- imgsync-verify -->\n")
-    assert f"{destination.host}/m/{name}/app:1" in render_markdown(markdown).code
+    assert f"{lab.destination.host}/m/{lab.name}/app:1" in render_markdown(markdown).code
     assert json.loads(shown(document, "json")) == document.json
 
 
@@ -324,17 +324,17 @@ def test_markdown_fits_and_loses_nothing_count_of():
 
 
 @pytest.mark.row("REG-14")
-def test_registry_that_stores_nothing_is_found_out(registry, name, declare, imgsync, destination):
+def test_registry_that_stores_nothing_is_found_out(lab):
     """It says 201 and keeps no manifest: `verify` asks, says what is missing, exit 1; `apply --refresh` sends it again once it is honest."""
-    push(registry, f"{name}/app", "1", image(1))
-    destination.add(StoresNothing(), target="/manifests/")
-    declare(f"[{name}/app]")
-    imgsync("apply")
+    lab.push("app", "1", image(1))
+    lab.destination.add(StoresNothing(), target="/manifests/")
+    lab.declare("app")
+    lab.run("apply")
 
-    ran = imgsync("verify", "-o", "json")
+    ran = lab.run("verify", "-o", "json")
 
     assert ran.code == 1
     assert [finding["condition"] for finding in ran.json["findings"]] == ["missing"]
-    destination.clear()
-    assert imgsync("apply", "--refresh").code == 0
-    assert imgsync("verify").code == 0
+    lab.destination.clear()
+    assert lab.run("apply", "--refresh").code == 0
+    assert lab.run("verify").code == 0

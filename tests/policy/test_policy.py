@@ -12,19 +12,18 @@ from tests.images.test_referrers import push_fallback
 from tests.policy.test_signatures import NONE, SIGNED, refused, trusting
 from tests.support.embedded import embedded_registry
 from tests.support.faults import FaultProxy
-from tests.support.images import Image, artifact, image, index, pull_raw, push, request
+from tests.support.images import Image, artifact, image, index, push, request
 from tests.support.signing import Signer, bundle, bundle_artifact, sig_tag, signature_image, signer, simple, statement
-from tests.support.witness import assert_served
 
 SPDX = "application/spdx+json"
 
 
 @pytest.fixture
-def tags(second_registry, name) -> Callable[[], list[str]]:
+def tags(lab) -> Callable[[], list[str]]:
     """The tags that the destination has of the repository under test."""
 
     def listed() -> list[str]:
-        answer = json.loads(request(second_registry, "GET", f"/v2/m/{name}/app/tags/list")[2])
+        answer = json.loads(request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/tags/list")[2])
         return sorted(answer.get("tags") or [])
 
     return listed
@@ -34,14 +33,14 @@ def sign(registry: object, repository: str, content: Image, *, by: Signer | None
     push(registry, repository, sig_tag(content.digest), signature_image(simple(by or signer(), content.digest, reference)))
 
 
-def test_image_larger_than_allowed_is_refused_in_the_plan(registry, name, declare, imgsync, tags):
+def test_image_larger_than_allowed_is_refused_in_the_plan(lab, tags):
     """Compressed, all of its platforms that are copied; the others go on."""
-    content = push(registry, f"{name}/app", "large", index((name, 1), layer_bytes=3000))
-    push(registry, f"{name}/app", "small", image((name, 2), layers=1))
-    declare(f"[{name}/app]", "require: {max_size: 8KiB}")
+    content = lab.push("app", "large", index((lab.name, 1), layer_bytes=3000))
+    lab.push("app", "small", image((lab.name, 2), layers=1))
+    lab.declare("app", "require: {max_size: 8KiB}")
 
-    planned = imgsync("plan", "-o", "json")
-    applied = imgsync("apply")
+    planned = lab.run("plan", "-o", "json")
+    applied = lab.run("apply")
 
     size = f"{content.size_bytes / 1024:.1f} KiB"
     assert refused(planned) == [f"requirement not met: size {size} exceeds max_size 8.0 KiB"]
@@ -49,17 +48,17 @@ def test_image_larger_than_allowed_is_refused_in_the_plan(registry, name, declar
     (line,) = applied.events("image.refused")
     assert line["reason"] == refused(planned)[0]
     assert tags() == ["small"]
-    declare(f"[{name}/app]", "require: {max_size: 8KiB}\nplatforms: [linux/amd64]")
-    assert imgsync("apply").code == 0
+    lab.declare("app", "require: {max_size: 8KiB}\nplatforms: [linux/amd64]")
+    assert lab.run("apply").code == 0
 
 
-def test_media_type_that_is_not_allowed_is_refused(registry, name, declare, imgsync, tags):
+def test_media_type_that_is_not_allowed_is_refused(lab, tags):
     """Of each part of the image: what is no container image stays where it is."""
-    push(registry, f"{name}/app", "image", index((name, 1)))
-    push(registry, f"{name}/app", "chart", artifact(name, artifact_type="application/vnd.cncf.helm.chart.content.v1.tar+gzip"))
-    declare(f"[{name}/app]", "require: {media_types: ['application/vnd.oci.image.**', 'application/vnd.docker.**']}")
+    lab.push("app", "image", index((lab.name, 1)))
+    lab.push("app", "chart", artifact(lab.name, artifact_type="application/vnd.cncf.helm.chart.content.v1.tar+gzip"))
+    lab.declare("app", "require: {media_types: ['application/vnd.oci.image.**', 'application/vnd.docker.**']}")
 
-    result = imgsync("apply", "-o", "json")
+    result = lab.run("apply", "-o", "json")
 
     types = ("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "application/vnd.oci.empty.v1+json")
     assert refused(result) == [f"requirement not met: {'; '.join(f'media type {one} is not in media_types' for one in types)}"]
@@ -80,16 +79,16 @@ def test_media_type_that_is_not_allowed_is_refused(registry, name, declare, imgs
     ],
     ids=["type", "word", "cosign tag", "attested"],
 )
-def test_what_has_to_refer_to_an_image_is_asked_for(registry, name, declare, imgsync, tags, wanted, make, tag):
+def test_what_has_to_refer_to_an_image_is_asked_for(lab, tags, wanted, make, tag):
     """By the fallback tag or cosign's: an image that lacks it is refused, one that has it goes, and it with it."""
-    with_it = push(registry, f"{name}/app", "with", image((name, 1), layers=1))
-    push(registry, f"{name}/app", "without", image((name, 2), layers=1))
-    kept = push(registry, f"{name}/app", tag and sig_tag(with_it.digest, tag), make(with_it))
+    with_it = lab.push("app", "with", image((lab.name, 1), layers=1))
+    lab.push("app", "without", image((lab.name, 2), layers=1))
+    kept = lab.push("app", tag and sig_tag(with_it.digest, tag), make(with_it))
     if not tag:
-        push_fallback(registry, f"{name}/app", with_it, kept)
-    declare(f"[{name}/app]", f"require: {{artifacts: ['{wanted}']}}")
+        push_fallback(lab.source_registry, f"{lab.name}/app", with_it, kept)
+    lab.declare("app", f"require: {{artifacts: ['{wanted}']}}")
 
-    result = imgsync("apply", "-o", "json")
+    result = lab.run("apply", "-o", "json")
 
     assert refused(result) == [f"requirement not met: no referrer of type {wanted}"]
     assert "with" in tags()
@@ -103,96 +102,96 @@ def knowing():
         yield proxy
 
 
-def test_bundle_behind_the_referrers_api_is_a_signature(knowing, second_registry, name, workplace, imgsync):
+def test_bundle_behind_the_referrers_api_is_a_signature(knowing, lab):
     """As newer cosigns write it; it is found, it counts, and it arrives with its image. With no more questions than copying it takes anyway."""
-    content = push(knowing.host, f"{name}/app", "1", index((name, 1)))
-    push(knowing.host, f"{name}/app", "", bundle_artifact(content, bundle(signer(), statement(content.digest))))
-    other = push(knowing.host, f"{name}/app", "2", image((name, 2), layers=1))
+    content = push(knowing.host, f"{lab.name}/app", "1", index((lab.name, 1)))
+    push(knowing.host, f"{lab.name}/app", "", bundle_artifact(content, bundle(signer(), statement(content.digest))))
+    other = push(knowing.host, f"{lab.name}/app", "2", image((lab.name, 2), layers=1))
     knowing.add(switches.status(503), target=f"/referrers/{other.digest}")
-    workplace.trust_plain(knowing, second_registry)
-    file = workplace.folder / "registries.yaml"
-    workplace.mirror("a", source=f"{knowing.host}/{name}/app", destinations=[f"{second_registry.host}/m"], tags={"names": ["1"]})
+    lab.workplace.trust_plain(knowing, lab.destination_registry)
+    file = lab.folder / "registries.yaml"
+    lab.workplace.mirror("a", source=f"{knowing.host}/{lab.name}/app", destinations=[f"{lab.destination_registry.host}/m"], tags={"names": ["1"]})
     knowing.forget()
-    assert imgsync("plan").code == 0
+    assert lab.run("plan").code == 0
     without = [one.target for one in knowing.seen]
     knowing.forget()
     file.write_text(json.dumps(json.loads(file.read_text()) | {"keys": {"prod": {"pem": signer().pem}}}))
     settings = {"require": {"signatures": {"keys": ["prod"]}}, "retry": {"attempts": 1}}
-    workplace.mirror("a", source=f"{knowing.host}/{name}/app", destinations=[f"{second_registry.host}/m"], tags={"names": ["1"]}, **settings)
-    assert imgsync("plan").code == 0
+    lab.workplace.mirror("a", source=f"{knowing.host}/{lab.name}/app", destinations=[f"{lab.destination_registry.host}/m"], tags={"names": ["1"]}, **settings)
+    assert lab.run("plan").code == 0
     signed = [one.target for one in knowing.seen]
-    workplace.mirror("a", source=f"{knowing.host}/{name}/app", destinations=[f"{second_registry.host}/m"], **settings)
+    lab.workplace.mirror("a", source=f"{knowing.host}/{lab.name}/app", destinations=[f"{lab.destination_registry.host}/m"], **settings)
 
-    result = imgsync("apply", "-o", "json")
+    result = lab.run("apply", "-o", "json")
 
     assert len(signed) == len(without) + 1, "the bundle's own bytes"
     (reason,) = refused(result)
-    assert reason.startswith(f"requirement not met: cannot be verified now: list referrers of {knowing.host}/{name}/app@{other.digest} (source): 503")
-    assert_served(second_registry, f"m/{name}/app", "1", content)
-    assert pull_raw(second_registry, f"m/{name}/app", content.digest.replace(":", "-")) is not None
+    assert reason.startswith(f"requirement not met: cannot be verified now: list referrers of {knowing.host}/{lab.name}/app@{other.digest} (source): 503")
+    lab.assert_served("app", "1", content)
+    assert lab.served_manifest("app", content.digest.replace(":", "-")) is not None
 
 
-def test_any_of_the_signers_will_do_and_all_of_the_demands(registry, name, declare, imgsync, tags, source):
+def test_any_of_the_signers_will_do_and_all_of_the_demands(lab, tags):
     """One signature of several is enough, two over the same words among them; what the operator asks stands beside it, whatever the mirror says."""
     trust = trusting(prod=signer(), old=signer("old"))
-    content = push(registry, f"{name}/app", "1", image(name, layers=1))
-    reference = f"{source.host}/{name}/app"
+    content = lab.push("app", "1", image(lab.name, layers=1))
+    reference = f"{lab.source.host}/{lab.name}/app"
     both = signature_image(*(simple(signer(who), content.digest, reference) for who in ("other", "old")))
-    push(registry, f"{name}/app", sig_tag(content.digest), both)
-    declare(f"[{name}/app]", "require: {signatures: {keys: [prod, old]}}", trust=f"{trust}require: {{'{source.host}': {{artifacts: [sbom]}}}}\n")
-    lacking = imgsync("plan", "-o", "json")
+    lab.push("app", sig_tag(content.digest), both)
+    lab.declare("app", "require: {signatures: {keys: [prod, old]}}", registries=f"{trust}require: {{'{lab.source.host}': {{artifacts: [sbom]}}}}\n")
+    lacking = lab.run("plan", "-o", "json")
     # The mirror's own demand can be dropped by a pull request; the operator's cannot.
-    declare(f"[{name}/app]", trust=f"{trust}require: {{'{source.host}/{name}': {{signatures: {{keys: [prod]}}}}}}\n")
-    dropped = imgsync("apply", "-o", "json")
-    copied = imgsync("copy", f"{source.host}/{name}/app:1", f"{json.loads(dropped.stdout)['outcomes'][0]['destination']}", "-o", "json")
+    lab.declare("app", registries=f"{trust}require: {{'{lab.source.host}/{lab.name}': {{signatures: {{keys: [prod]}}}}}}\n")
+    dropped = lab.run("apply", "-o", "json")
+    copied = lab.run("copy", f"{lab.source.host}/{lab.name}/app:1", f"{json.loads(dropped.stdout)['outcomes'][0]['destination']}", "-o", "json")
     assert tags() == []
-    declare(f"[{name}/app]", "require: {signatures: {keys: [prod, old]}}", trust=trust)
+    lab.declare("app", "require: {signatures: {keys: [prod, old]}}", registries=trust)
 
     assert refused(lacking) == ["requirement not met: no referrer of type sbom"]
     assert refused(dropped) == ["requirement not met: no signature by prod: of 2 found, 2 by another key or of other content"]
     assert (copied.code, refused(copied)) == (1, refused(dropped))
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
     assert tags() != []
 
 
 @pytest.mark.parametrize("immutable", ["[]", "['*']"], ids=["may move", "immutable"])
-def test_other_demands_are_asked_of_what_is_there(registry, name, declare, imgsync, source, tags, immutable):
+def test_other_demands_are_asked_of_what_is_there(lab, tags, immutable):
     """A tag that was mirrored is looked at again once more is required, or another key; once it was let through, it costs nothing."""
-    content = push(registry, f"{name}/app", "1", image(name, layers=1))
+    content = lab.push("app", "1", image(lab.name, layers=1))
     tagged = f"immutable: {immutable}\ntags: {{names: ['1']}}"
-    declare(f"[{name}/app]", tagged)
-    assert imgsync("apply").code == 0
-    declare(f"[{name}/app]", f"{tagged}\n{SIGNED}", trust=trusting(prod=signer()))
-    unsigned = imgsync("apply", "-o", "json")
-    sign(registry, f"{name}/app", content)
-    signed = imgsync("apply", "-o", "json")
-    source.forget()
-    again = imgsync("apply", "-o", "json")
-    asked = [one.target for one in source.recorded("/manifests/|/blobs/|/referrers/|/tags/")]
-    declare(f"[{name}/app]", f"{tagged}\n{SIGNED}", trust=trusting(prod=signer("new")))
-    revoked = imgsync("apply", "-o", "json")
+    lab.declare("app", tagged)
+    assert lab.run("apply").code == 0
+    lab.declare("app", f"{tagged}\n{SIGNED}", registries=trusting(prod=signer()))
+    unsigned = lab.run("apply", "-o", "json")
+    sign(lab.source_registry, f"{lab.name}/app", content)
+    signed = lab.run("apply", "-o", "json")
+    lab.source.forget()
+    again = lab.run("apply", "-o", "json")
+    asked = [one.target for one in lab.source.recorded("/manifests/|/blobs/|/referrers/|/tags/")]
+    lab.declare("app", f"{tagged}\n{SIGNED}", registries=trusting(prod=signer("new")))
+    revoked = lab.run("apply", "-o", "json")
 
     assert refused(unsigned) == [f"{NONE}; the destination keeps its image"]
     assert (signed.code, again.code, again.json["summary"]["kept"]) == (0, 0, 1)
-    assert asked == ([] if immutable != "[]" else [f"/v2/{name}/app/manifests/1"])
+    assert asked == ([] if immutable != "[]" else [f"/v2/{lab.name}/app/manifests/1"])
     assert refused(revoked)[0].startswith("requirement not met: no signature by prod: of 1 found, 1 by another key")
     assert "1" in tags()
 
 
-def test_refresh_and_verify_ask_again(registry, name, declare, imgsync):
+def test_refresh_and_verify_ask_again(lab):
     """Whoever wants to know looks anew: a signature that is gone is told, as drift too."""
-    content = push(registry, f"{name}/app", "1", image(name, layers=1))
-    sign(registry, f"{name}/app", content)
-    declare(f"[{name}/app]", SIGNED, trust=trusting(prod=signer()))
-    assert imgsync("apply").code == 0
-    assert imgsync("apply", "--refresh").code == 0
-    push(registry, f"{name}/app", sig_tag(content.digest), signature_image(simple(signer("other"), content.digest, "")))
+    content = lab.push("app", "1", image(lab.name, layers=1))
+    sign(lab.source_registry, f"{lab.name}/app", content)
+    lab.declare("app", SIGNED, registries=trusting(prod=signer()))
+    assert lab.run("apply").code == 0
+    assert lab.run("apply", "--refresh").code == 0
+    lab.push("app", sig_tag(content.digest), signature_image(simple(signer("other"), content.digest, "")))
 
-    refreshed = imgsync("plan", "--refresh", "-o", "json")
-    verified = imgsync("verify", "-o", "json")
+    refreshed = lab.run("plan", "--refresh", "-o", "json")
+    verified = lab.run("verify", "-o", "json")
 
     assert refused(refreshed)[0].startswith("requirement not met: no signature by prod: of 1 found, 1 by another key")
     (finding,) = verified.json["findings"]
     assert (finding["condition"], finding["reason"], finding["hint"]) == ("refused", refused(refreshed)[0], "")
     assert verified.code == 1
-    assert imgsync("apply", "-o", "json").code == 0, "what was let through stays so until somebody asks"
+    assert lab.run("apply", "-o", "json").code == 0, "what was let through stays so until somebody asks"

@@ -17,10 +17,10 @@ from imgsync.config.registries import read_registries
 from tests import switches
 from tests.images.test_referrers import push_fallback
 from tests.plan.test_saved import sealed
-from tests.support.images import Image, digest_of, image, index, pull_raw, push, request
+from tests.support.images import Image, digest_of, image, index, pull_raw, request
 from tests.support.keyless import IDENTITY, ISSUER, Sigstore
 from tests.support.signing import Signature, Signer, bundle_artifact, sig_tag, signature_image, signer, simple, statement
-from tests.support.witness import assert_served, raw_manifest
+from tests.support.witness import raw_manifest
 
 ROOT = Path(__file__).parents[2]
 SIGNED = "require: {signatures: {keys: [prod]}}"
@@ -43,134 +43,134 @@ def refused(result) -> list[str]:
 
 
 @pytest.fixture
-def declared(declare, name) -> None:
+def declared(lab) -> None:
     """One mirror, of which every image has to be signed by the key prod."""
-    declare(f"[{name}/app]", SIGNED, trust=trusting(prod=signer()))
+    lab.declare("app", SIGNED, registries=trusting(prod=signer()))
 
 
 @pytest.fixture
-def sign(registry, name, source) -> Callable[..., None]:
+def sign(lab) -> Callable[..., None]:
     """Push signatures of a digest, by default a good one, to the repository under test."""
 
     def push_signatures(digest: str, *signatures: Signature) -> None:
-        good = simple(signer(), digest, f"{source.host}/{name}/app")
-        push(registry, f"{name}/app", sig_tag(digest), signature_image(*(signatures or [good])))
+        good = simple(signer(), digest, f"{lab.source.host}/{lab.name}/app")
+        lab.push("app", sig_tag(digest), signature_image(*(signatures or [good])))
 
     return push_signatures
 
 
 @pytest.fixture
-def untouched(second_registry, name) -> Callable[[], bool]:
+def untouched(lab) -> Callable[[], bool]:
     """Whether the destination holds nothing of the repository under test, as skopeo's own library would find it."""
-    return lambda: request(second_registry, "GET", f"/v2/m/{name}/app/tags/list")[0] == 404
+    return lambda: request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/tags/list")[0] == 404
 
 
 @pytest.mark.row("SIG-01")
-def test_what_was_verified_is_what_is_copied(registry, second_registry, name, declared, sign, imgsync, source):
+def test_what_was_verified_is_what_is_copied(lab, declared, sign):
     """A tag that moves to an unsigned image once the signature was read changes nothing: all that follows is by the digest."""
-    content = push(registry, f"{name}/app", "1", image((name, "good")))
+    content = lab.push("app", "1", image((lab.name, "good")))
     sign(content.digest)
-    evil = push(registry, f"{name}/app", "evil", image((name, "evil")))
+    evil = lab.push("app", "evil", image((lab.name, "evil")))
     answer = switches.Respond(200, evil.raw, headers={"Content-Type": evil.media_type, "Docker-Content-Digest": evil.digest})
     # From the second question on, the tag and even the digest give the other image; the tag `evil` always does.
-    source.add(answer, method="GET", target=f"/manifests/(1|{content.digest})$", nth=tuple(range(2, 9)))
-    source.add(answer, method="GET", target="/manifests/evil$")
+    lab.source.add(answer, method="GET", target=f"/manifests/(1|{content.digest})$", nth=tuple(range(2, 9)))
+    lab.source.add(answer, method="GET", target="/manifests/evil$")
 
-    result = imgsync("apply", "-o", "json")
+    result = lab.run("apply", "-o", "json")
 
-    served = pull_raw(second_registry, f"m/{name}/app", "1")
+    served = lab.served_manifest("app", "1")
     assert served == content.raw
-    assert pull_raw(second_registry, f"m/{name}/app", evil.digest) is None
+    assert lab.served_manifest("app", evil.digest) is None
     assert refused(result) == [NONE]
     assert result.code == 1
 
 
 @pytest.mark.row("SIG-01")
-def test_saved_plan_vouches_for_nothing(registry, name, declared, sign, imgsync, workplace, untouched, source):
+def test_saved_plan_vouches_for_nothing(lab, declared, sign, untouched):
     """Who can write a plan file can have what is not signed neither copied nor remembered; what changes between plan and apply is noticed."""
-    content = push(registry, f"{name}/app", "1", image((name, "good"), layers=1))
+    content = lab.push("app", "1", image((lab.name, "good"), layers=1))
     sign(content.digest)
-    evil = push(registry, f"{name}/other", "1", image((name, "evil"), layers=1))
-    push(registry, f"{name}/app", "", evil)
-    assert imgsync("plan", "--out", "plan.json").code == 0
-    document = json.loads((workplace.folder / "plan.json").read_text())
+    evil = lab.push("other", "1", image((lab.name, "evil"), layers=1))
+    lab.push("app", "", evil)
+    assert lab.run("plan", "--out", "plan.json").code == 0
+    document = json.loads((lab.folder / "plan.json").read_text())
     document["changes"][0]["source_digest"] = evil.digest
-    (workplace.folder / "forged.json").write_text(sealed(document))
-    source.add(switches.Respond(200, evil.raw, headers={"Content-Type": evil.media_type}), method="GET", target=f"/manifests/{content.digest}$")
+    (lab.folder / "forged.json").write_text(sealed(document))
+    lab.source.add(switches.Respond(200, evil.raw, headers={"Content-Type": evil.media_type}), method="GET", target=f"/manifests/{content.digest}$")
 
-    forged = imgsync("apply", "--plan", "forged.json", "-o", "json")
-    swapped = imgsync("apply", "--plan", "plan.json", "-o", "json")
+    forged = lab.run("apply", "--plan", "forged.json", "-o", "json")
+    swapped = lab.run("apply", "--plan", "plan.json", "-o", "json")
 
     assert refused(forged) == [NONE]
     assert (forged.code, swapped.code) == (1, 1)
     assert swapped.json["summary"]["copied"] == 0
     assert "expected" in swapped.json["outcomes"][0]["error"], "the registry serves another manifest for the digest"
     assert untouched()
-    source.clear()
-    assert imgsync("apply", "--plan", "plan.json", "-o", "json").json["summary"]["copied"] == 1
+    lab.source.clear()
+    assert lab.run("apply", "--plan", "plan.json", "-o", "json").json["summary"]["copied"] == 1
 
 
 @pytest.mark.row("SIG-01")
-def test_saved_plan_that_says_keep_is_not_believed(registry, second_registry, name, declared, imgsync, workplace):
+def test_saved_plan_that_says_keep_is_not_believed(lab, declared):
     """What is there already, unsigned, is not remembered as let through because a file says so: the next plan finds it out."""
-    evil = push(registry, f"{name}/app", "1", image((name, "evil"), layers=1))
-    push(second_registry, f"m/{name}/app", "1", evil)
-    assert imgsync("plan", "--out", "plan.json").code == 1
-    document = json.loads((workplace.folder / "plan.json").read_text())
+    evil = lab.push("app", "1", image((lab.name, "evil"), layers=1))
+    lab.push_to_destination("app", "1", evil)
+    assert lab.run("plan", "--out", "plan.json").code == 1
+    document = json.loads((lab.folder / "plan.json").read_text())
     document["changes"][0] |= {"action": "keep", "reason": "same digest at the destination"}
     document["summary"] |= {"keep": 1, "refuse": 0}
-    (workplace.folder / "forged.json").write_text(sealed(document))
+    (lab.folder / "forged.json").write_text(sealed(document))
 
-    applied = imgsync("apply", "--plan", "forged.json", "-o", "json")
+    applied = lab.run("apply", "--plan", "forged.json", "-o", "json")
 
     assert applied.json["summary"]["kept"] == 1
-    assert refused(imgsync("plan", "-o", "json")) == [f"{NONE}; the destination keeps its image"]
+    assert refused(lab.run("plan", "-o", "json")) == [f"{NONE}; the destination keeps its image"]
 
 
-def test_no_state_lets_anything_pass(registry, second_registry, name, declared, sign, imgsync, workplace):
+def test_no_state_lets_anything_pass(lab, declared, sign):
     """A record that says the tag was seen, under these very demands, can keep imgsync from copying, never make it copy; and --refresh asks."""
-    content = push(registry, f"{name}/app", "1", image((name, 1), layers=1))
+    content = lab.push("app", "1", image((lab.name, 1), layers=1))
     sign(content.digest)
-    assert imgsync("apply").code == 0
-    evil = push(registry, f"{name}/app", "2", image((name, 2), layers=1))
-    push(second_registry, f"m/{name}/app", "2", evil)
-    line = next(json.loads(line) for line in imgsync("state", "export", "-").stdout.splitlines() if '"digest"' in line)
+    assert lab.run("apply").code == 0
+    evil = lab.push("app", "2", image((lab.name, 2), layers=1))
+    lab.push_to_destination("app", "2", evil)
+    line = next(json.loads(line) for line in lab.run("state", "export", "-").stdout.splitlines() if '"digest"' in line)
 
-    asked = imgsync("plan", "-o", "json", "--all")
+    asked = lab.run("plan", "-o", "json", "--all")
 
     assert "require=" in line["selection"]
     assert refused(asked) == [f"{NONE}; the destination keeps its image"]
     assert asked.json["summary"]["keep"] == 1
-    assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
-    assert ":2" not in imgsync("state", "list").stdout, "what was refused is not remembered"
+    assert lab.run("apply", "-o", "json").json["summary"]["kept"] == 1
+    assert ":2" not in lab.run("state", "list").stdout, "what was refused is not remembered"
 
 
 @pytest.mark.row("SIG-02")
-def test_the_index_that_is_tagged_has_to_be_signed(registry, second_registry, name, declared, sign, imgsync, untouched):
+def test_the_index_that_is_tagged_has_to_be_signed(lab, declared, sign, untouched):
     """Signatures of its images say nothing of an index: whoever puts another one around them is refused."""
-    content = push(registry, f"{name}/app", "1", index((name, 1)))
+    content = lab.push("app", "1", index((lab.name, 1)))
     for child in content.children:
         sign(child.digest)
 
-    result = imgsync("apply", "-o", "json")
+    result = lab.run("apply", "-o", "json")
 
     assert refused(result) == [NONE]
     assert result.code == 1
     assert untouched()
     sign(content.digest)
-    assert imgsync("apply").code == 0
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    assert lab.run("apply").code == 0
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("SIG-02")
-def test_signature_covers_the_index_that_platforms_are_taken_from(registry, second_registry, name, declare, sign, imgsync):
+def test_signature_covers_the_index_that_platforms_are_taken_from(lab, sign):
     """The new index is ours, what it names is named by digest in the one that was signed; a signature of the new one is nobody's to ask for."""
-    content = push(registry, f"{name}/app", "1", index((name, 1)))
+    content = lab.push("app", "1", index((lab.name, 1)))
     sign(content.digest)
-    declare(f"[{name}/app]", f"{SIGNED}\nplatforms: [linux/arm64]", trust=trusting(prod=signer()))
+    lab.declare("app", f"{SIGNED}\nplatforms: [linux/arm64]", registries=trusting(prod=signer()))
 
-    assert imgsync("apply").code == 0
-    served = json.loads(raw_manifest(second_registry, f"m/{name}/app", "1"))
+    assert lab.run("apply").code == 0
+    served = json.loads(raw_manifest(lab.destination_registry, f"m/{lab.name}/app", "1"))
     assert [one["digest"] for one in served["manifests"]] == [content.children[1].digest]
 
 
@@ -193,38 +193,38 @@ def test_verifiers_are_libraries_of_a_least_version(tmp_path, monkeypatch):
 
 
 @pytest.mark.row("SIG-04")
-def test_only_exactly_the_identity_is_believed(registry, second_registry, name, declare, imgsync, workplace):
+def test_only_exactly_the_identity_is_believed(lab):
     """By a trust root of the operator's, with no network but the source: one image of the identity itself, one of somebody named alike."""
     sigstore = Sigstore()
-    (workplace.folder / "root.json").write_text(sigstore.trust_root)
+    (lab.folder / "root.json").write_text(sigstore.trust_root)
     for tag, who in (("good", IDENTITY), ("evil", IDENTITY.replace("company", "company-evil"))):
-        content = push(registry, f"{name}/app", tag, image((name, tag), layers=1))
-        kept = push(registry, f"{name}/app", "", bundle_artifact(content, sigstore.bundle(statement(content.digest), identity=who)))
-        push_fallback(registry, f"{name}/app", content, kept)
+        content = lab.push("app", tag, image((lab.name, tag), layers=1))
+        kept = lab.push("app", "", bundle_artifact(content, sigstore.bundle(statement(content.digest), identity=who)))
+        push_fallback(lab.source_registry, f"{lab.name}/app", content, kept)
     person = json.dumps({"release": {"identity": IDENTITY, "issuer": ISSUER, "trust_root": "root.json"}})
-    declare(f"[{name}/app]", "require: {signatures: {identities: [release]}}", trust=f"identities: {person}\n")
+    lab.declare("app", "require: {signatures: {identities: [release]}}", registries=f"identities: {person}\n")
 
-    result = imgsync("apply", "-o", "json")
+    result = lab.run("apply", "-o", "json")
 
     (reason,) = refused(result)
     assert reason.startswith("requirement not met: no signature by release: of 1 found, 1 not verified (Certificate's SANs do not match ")
     assert "company-evil" in reason
     assert result.code == 1
-    assert json.loads(request(second_registry, "GET", f"/v2/m/{name}/app/tags/list")[2])["tags"] is not None
-    assert pull_raw(second_registry, f"m/{name}/app", "evil") is None
-    assert pull_raw(second_registry, f"m/{name}/app", "good") is not None
+    assert json.loads(request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/tags/list")[2])["tags"] is not None
+    assert lab.served_manifest("app", "evil") is None
+    assert lab.served_manifest("app", "good") is not None
 
 
 @pytest.mark.row("SIG-05")
-def test_what_a_stranger_writes_where_signatures_belong_is_refused_in_words(registry, name, declared, sign, imgsync, untouched):
+def test_what_a_stranger_writes_where_signatures_belong_is_refused_in_words(lab, declared, sign, untouched):
     """Other keys, other digests, other repositories, rubbish, a huge payload, each told; nothing is copied and nothing crashes."""
-    content = push(registry, f"{name}/app", "1", image(name, layers=1))
+    content = lab.push("app", "1", image(lab.name, layers=1))
     own = digest_of(content.raw)
-    other = simple(signer("other"), own, f"x/{name}/app")
+    other = simple(signer("other"), own, f"x/{lab.name}/app")
     huge = simple(signer(), own, "", payload=b" " * (300 << 10) + b"{}")
     sign(own, other, simple(signer(), f"sha256:{'0' * 64}", ""), Signature(b"{}", "%"), huge)
 
-    result = imgsync("apply", "-o", "json")
+    result = lab.run("apply", "-o", "json")
 
     (reason,) = refused(result)
     assert reason.startswith("requirement not met: no signature by prod: of 4 found, ")
@@ -236,37 +236,37 @@ def test_what_a_stranger_writes_where_signatures_belong_is_refused_in_words(regi
 
 @pytest.mark.row("SIG-06")
 @pytest.mark.parametrize("status", [404, 500])
-def test_signature_that_cannot_be_had_is_none(registry, second_registry, name, declared, sign, imgsync, source, status):
+def test_signature_that_cannot_be_had_is_none(lab, declared, sign, status):
     """Tried again, then refused with what came back; the other images go on."""
     for tag in ("1", "2"):
-        content = push(registry, f"{name}/app", tag, image((name, tag), layers=1))
+        content = lab.push("app", tag, image((lab.name, tag), layers=1))
         sign(content.digest)
-    payload = json.loads(pull_raw(registry, f"{name}/app", sig_tag(content.digest)))["layers"][0]["digest"]
-    source.add(switches.status(status), target=f"/blobs/{payload}$")
+    payload = json.loads(pull_raw(lab.source_registry, f"{lab.name}/app", sig_tag(content.digest)))["layers"][0]["digest"]
+    lab.source.add(switches.status(status), target=f"/blobs/{payload}$")
 
-    result = imgsync("apply", "-o", "json")
+    result = lab.run("apply", "-o", "json")
 
     (reason,) = refused(result)
-    assert reason.startswith(f"requirement not met: cannot be verified now: pull blob {source.host}/{name}/app@{payload} (source): {status}")
-    assert len(source.recorded(f"/blobs/{payload}$")) == (2 if status == 500 else 1), "as often as `retry` says"
+    assert reason.startswith(f"requirement not met: cannot be verified now: pull blob {lab.source.host}/{lab.name}/app@{payload} (source): {status}")
+    assert len(lab.source.recorded(f"/blobs/{payload}$")) == (2 if status == 500 else 1), "as often as `retry` says"
     assert result.code == 1
-    assert pull_raw(second_registry, f"m/{name}/app", "1") is not None
-    assert pull_raw(second_registry, f"m/{name}/app", "2") is None
-    source.clear()
-    assert imgsync("apply").code == 0, "another run asks again"
+    assert lab.served_manifest("app", "1") is not None
+    assert lab.served_manifest("app", "2") is None
+    lab.source.clear()
+    assert lab.run("apply").code == 0, "another run asks again"
 
 
 @pytest.mark.row("SIG-06")
-def test_altered_signature_vouches_for_nothing(registry, name, declared, sign, imgsync, source, untouched):
+def test_altered_signature_vouches_for_nothing(lab, declared, sign, untouched):
     """A byte of the payload flipped on its way, a list of tags that leaves the signature out: refused."""
-    content = push(registry, f"{name}/app", "1", image(name, layers=1))
+    content = lab.push("app", "1", image(lab.name, layers=1))
     sign(content.digest)
-    payload = json.loads(pull_raw(registry, f"{name}/app", sig_tag(content.digest)))["layers"][0]["digest"]
-    source.add(switches.corrupt_byte(9), target=f"/blobs/{payload}$")
-    flipped = imgsync("plan", "-o", "json")
-    source.clear()
-    source.add(switches.Respond(200, {"name": f"{name}/app", "tags": ["1"]}), target="/tags/list")
-    hidden = imgsync("apply", "-o", "json")
+    payload = json.loads(pull_raw(lab.source_registry, f"{lab.name}/app", sig_tag(content.digest)))["layers"][0]["digest"]
+    lab.source.add(switches.corrupt_byte(9), target=f"/blobs/{payload}$")
+    flipped = lab.run("plan", "-o", "json")
+    lab.source.clear()
+    lab.source.add(switches.Respond(200, {"name": f"{lab.name}/app", "tags": ["1"]}), target="/tags/list")
+    hidden = lab.run("apply", "-o", "json")
 
     assert refused(flipped) == ["requirement not met: no signature by prod: of 1 found, 1 damaged in transit"]
     assert refused(hidden) == [NONE]
@@ -275,16 +275,16 @@ def test_altered_signature_vouches_for_nothing(registry, name, declared, sign, i
 
 
 @pytest.mark.row("SIG-07")
-def test_signature_arrives_before_the_tag_and_is_good_at_the_destination(registry, second_registry, name, declared, sign, imgsync, destination, source):
+def test_signature_arrives_before_the_tag_and_is_good_at_the_destination(lab, declared, sign):
     """Whoever verifies there finds what was verified here; what the tag was put on last is signed already."""
-    content = push(registry, f"{name}/app", "1", image(name, layers=1))
+    content = lab.push("app", "1", image(lab.name, layers=1))
     sign(content.digest)
 
-    assert imgsync("apply").code == 0
-    pushed = [one.path.rpartition("/")[2] for one in destination.recorded("/manifests/") if one.method == "PUT"]
+    assert lab.run("apply").code == 0
+    pushed = [one.path.rpartition("/")[2] for one in lab.destination.recorded("/manifests/") if one.method == "PUT"]
     assert pushed[-1] == "1"
     assert sig_tag(content.digest) in pushed
-    assert_served(second_registry, f"m/{name}/app", sig_tag(content.digest), signature_image(simple_again(registry, name, content)))
+    lab.assert_served("app", sig_tag(content.digest), signature_image(simple_again(lab.source_registry, lab.name, content)))
 
 
 def simple_again(registry, name: str, content: Image) -> Signature:
@@ -295,17 +295,17 @@ def simple_again(registry, name: str, content: Image) -> Signature:
 
 
 @pytest.mark.row("SIG-08")
-def test_signature_of_the_same_image_elsewhere_needs_leave(registry, second_registry, name, declare, sign, imgsync, source, untouched):
+def test_signature_of_the_same_image_elsewhere_needs_leave(lab, sign, untouched):
     """A good signature that names another repository counts where the operator allows it to the key, and nowhere else."""
-    content = push(registry, f"{name}/app", "1", image(name, layers=1))
+    content = lab.push("app", "1", image(lab.name, layers=1))
     sign(content.digest, simple(signer(), content.digest, "ghcr.io/company/build"))
-    declare(f"[{name}/app]", SIGNED, trust=trusting(prod=signer()))
-    without = imgsync("apply", "-o", "json")
+    lab.declare("app", SIGNED, registries=trusting(prod=signer()))
+    without = lab.run("apply", "-o", "json")
     assert untouched()
     leave = {"prod": {"pem": signer().pem, "signed_as": ["ghcr.io/company"]}}
-    declare(f"[{name}/app]", SIGNED, trust=f"keys: {json.dumps(leave)}\n")
+    lab.declare("app", SIGNED, registries=f"keys: {json.dumps(leave)}\n")
 
     assert refused(without) == [
         "requirement not met: no signature by prod: of 1 found, 1 for another repository, ghcr.io/company/build (`signed_as` in registries.yaml can allow it)"
     ]
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from tests.support.canary import CANARY
-from tests.support.images import image, push
+from tests.support.images import image
 
 _ESCAPE = "\x1b["
 
@@ -53,11 +53,11 @@ def _drained(masters: list[int]) -> list[str]:
 
 
 @pytest.fixture
-def declared(registry, second_registry, name, workplace):
-    push(registry, f"{name}/app", "1", image(name))
-    workplace.trust_plain(registry, second_registry)
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{second_registry}/m"])
-    return f"{name}/app:1"
+def declared(lab):
+    lab.push("app", "1", image(lab.name))
+    lab.workplace.trust_plain(lab.source_registry, lab.destination_registry)
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.destination_registry}/m"])
+    return f"{lab.name}/app:1"
 
 
 def test_bars_on_stderr_and_the_result_on_stdout(declared, workplace):

@@ -16,17 +16,17 @@ from tests.support.images import image, pull_raw, push
 
 
 @pytest.mark.row("DOS-15")
-def test_few_file_descriptors_make_no_failure(registry, second_registry, name, declare, workplace, source):
+def test_few_file_descriptors_make_no_failure(lab):
     """Under `ulimit -n 64` a mirror of many images is copied, with fewer connections: none is tried in vain."""
     for number in range(effort(12, 60)):
-        push(registry, f"{name}/app", str(number), image(number, layers=4))
-    declare(f"[{name}/app]", "concurrency: {images: 16, blobs: 16, queries: 16}", retry="{attempts: 2, interval: 0s}")
+        lab.push("app", str(number), image(number, layers=4))
+    lab.declare("app", "concurrency: {images: 16, blobs: 16, queries: 16}", retry="{attempts: 2, interval: 0s}")
 
     limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); from imgsync.__main__ import main; main()"
     ran = subprocess.run(
         [sys.executable, "-c", limited, "apply", "-o", "json"],
-        cwd=workplace.folder,
-        env=workplace.environment({"PYTHONPATH": str(Path(__file__).parents[2])}),
+        cwd=lab.folder,
+        env=lab.workplace.environment({"PYTHONPATH": str(Path(__file__).parents[2])}),
         capture_output=True,
         text=True,
         check=False,
@@ -35,29 +35,29 @@ def test_few_file_descriptors_make_no_failure(registry, second_registry, name, d
 
     assert ran.returncode == 0, ran.stderr
     assert "Too many open files" not in ran.stderr
-    assert len(second_registry.tags(f"m/{name}/app")) == effort(12, 60)
-    assert source.most_open <= 8
+    assert len(lab.served_tags("app")) == effort(12, 60)
+    assert lab.source.most_open <= 8
 
 
 @pytest.mark.row("RUN-01")
-def test_copies_within_one_registry_never_wait_for_each_other(registry, name, write, imgsync):
+def test_copies_within_one_registry_never_wait_for_each_other(lab):
     """One connection for each side, 64 images at once, source and destination the same registry: reading and writing hold a connection each, all arrive."""
-    with FaultProxy(registry) as proxy:
-        images = {f"{name}/app{number}": image((name, number), layers=1) for number in range(24)}
+    with FaultProxy(lab.source_registry) as proxy:
+        images = {f"{lab.name}/app{number}": image((lab.name, number), layers=1) for number in range(24)}
         for repository, content in images.items():
-            push(registry, repository, "1", content)
-        write(
+            push(lab.source_registry, repository, "1", content)
+        lab.write(
             "mirrors.d/a.yaml",
             f"version: 1\nmirrors:\n  - name: a\n    source: {{registry: '{proxy.host}', repositories: [{', '.join(images)}]}}\n"
             f"    destinations: ['{proxy.host}/copy']\n    concurrency: {{images: 64, blobs: 8, queries: 64}}\n    timeouts: {{request: 20s, image: 40s}}\n",
         )
-        write("registries.yaml", f"version: 1\nregistries:\n  {proxy.host}: {{tls: false, connections: 1}}\n")
+        lab.write("registries.yaml", f"version: 1\nregistries:\n  {proxy.host}: {{tls: false, connections: 1}}\n")
 
-        ran = imgsync("apply", "-o", "json")
+        ran = lab.run("apply", "-o", "json")
 
         assert ran.code == 0, ran.stderr
         assert ran.json["summary"] == ran.json["summary"] | {"copied": 24, "failed": 0}
-        assert all(pull_raw(registry, f"copy/{repository}", "1") == content.raw for repository, content in images.items())
+        assert all(pull_raw(lab.source_registry, f"copy/{repository}", "1") == content.raw for repository, content in images.items())
         assert ran.events("request.retried") == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from tests.support.ci_service import CiService
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.run_imgsync import finish
 from tests.switches import Hold, status
 
@@ -26,15 +26,15 @@ def service():
 
 
 @pytest.fixture
-def rate(registry, name, declare, write, source, destination):
+def rate(lab):
     """Declare four images, with a rate of the source's that is enough for some of them, and return how to set another."""
     for tag in "1234":
-        push(registry, f"{name}/app", tag, image(f"requeue {tag}"))
-    declare(f"[{name}/app]", "concurrency: {images: 1, blobs: 1, queries: 1}")
+        lab.push("app", tag, image(f"requeue {tag}"))
+    lab.declare("app", "concurrency: {images: 1, blobs: 1, queries: 1}")
 
     def set_rate(text):
         limit = f", rate: {text}" if text else ""
-        write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false{limit}}}\n  {destination.host}: {{tls: false}}\n")
+        lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false{limit}}}\n  {lab.destination.host}: {{tls: false}}\n")
 
     set_rate("10/6h")
     return set_rate
@@ -82,15 +82,13 @@ def test_next_run_is_asked_for_once_and_counted(rate, service, imgsync, requeues
     assert requeues() == 0
 
 
-def test_state_is_where_the_next_run_looks_before_that_is_started(rate, second_registry, name, imgsync, write, destination):
+def test_state_is_where_the_next_run_looks_before_that_is_started(rate, lab):
     """A state in a registry is pushed first: the run that is started must not begin from an older one."""
-    tag = f"{destination}/{name}/state:main"
-    look = write(
-        "look.py",
-        f"import json, urllib.request\nassert json.load(urllib.request.urlopen('http://{second_registry}/v2/{name}/state/tags/list'))['tags'] == ['main']\n",
-    )
+    tag = f"{lab.destination}/{lab.name}/state:main"
+    tags = f"http://{lab.destination_registry}/v2/{lab.name}/state/tags/list"
+    look = lab.write("look.py", f"import json, urllib.request\nassert json.load(urllib.request.urlopen('{tags}'))['tags'] == ['main']\n")
 
-    ran = imgsync("apply", "--state", f"oci://{tag}", "--requeue", f"{sys.executable} {look}")
+    ran = lab.run("apply", "--state", f"oci://{tag}", "--requeue", f"{sys.executable} {look}")
 
     assert ran.code == 75, ran.stderr
     assert [line["number"] for line in ran.events("run.requeued")] == [1]
@@ -125,27 +123,27 @@ def test_github_is_told_which_requeue_it_is(rate, service, imgsync):
     assert json.loads(asked.body)["inputs"] == {"requeued": "1"}
 
 
-def test_failed_run_is_not_requeued(registry, name, declare, source, service, imgsync):
+def test_failed_run_is_not_requeued(lab, service):
     """Nothing is left, something failed: exit 1, nobody is asked."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
-    source.add(status(403), target="/blobs/")
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    lab.source.add(status(403), target="/blobs/")
 
-    ran = imgsync("apply", "--requeue", f"{service.url}/hook")
+    ran = lab.run("apply", "--requeue", f"{service.url}/hook")
 
     assert ran.code == 1
     assert service.asked == []
 
 
-def test_locked_run_is_not_requeued(registry, name, declare, start_imgsync, imgsync, source, service):
+def test_locked_run_is_not_requeued(lab, service):
     """The run that holds the state goes on by itself."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
-    held = source.add(Hold(), target="/blobs/")
-    first = start_imgsync("apply")
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    held = lab.source.add(Hold(), target="/blobs/")
+    first = lab.start("apply")
     held.reached()
 
-    second = imgsync("apply", "--requeue", f"{service.url}/hook")
+    second = lab.run("apply", "--requeue", f"{service.url}/hook")
     held.release()
 
     assert second.code == 75
@@ -153,14 +151,14 @@ def test_locked_run_is_not_requeued(registry, name, declare, start_imgsync, imgs
     assert finish(first).code == 0
 
 
-def test_run_that_somebody_stopped_is_not_requeued(registry, name, declare, start_imgsync, source, service, requeues):
+def test_run_that_somebody_stopped_is_not_requeued(lab, service, requeues):
     """A signal means that it shall not go on: exit 75, the log says so, nobody is asked, and the next run counts from the beginning."""
     for tag in "12":
-        push(registry, f"{name}/app", tag, image(tag))
-    declare(f"[{name}/app]", "concurrency: {images: 1}")
+        lab.push("app", tag, image(tag))
+    lab.declare("app", "concurrency: {images: 1}")
     requeues(3)
-    held = source.add(Hold(), method="GET", target="/blobs/", times=1)
-    process = start_imgsync("apply", "-o", "json", "--requeue", f"{service.url}/hook")
+    held = lab.source.add(Hold(), method="GET", target="/blobs/", times=1)
+    process = lab.start("apply", "-o", "json", "--requeue", f"{service.url}/hook")
     held.reached()
     process.send_signal(signal.SIGINT)
     for line in process.stderr:
@@ -223,22 +221,22 @@ def test_service_that_refuses_fails_the_run(rate, service, imgsync, requeues):
     ],
     ids=["github", "gitlab", "travis", "command", "login in the open", "count"],
 )
-def test_what_is_missing_is_told_before_anybody_is_asked(target, environment, says, rate, imgsync, source, destination):
+def test_what_is_missing_is_told_before_anybody_is_asked(target, environment, says, rate, lab):
     """Exit 3, and no registry has heard of us."""
-    ran = imgsync("apply", "--requeue", target, env=environment)
+    ran = lab.run("apply", "--requeue", target, env=environment)
 
     assert ran.code == 3, ran.stderr
     assert says in ran.stderr
-    assert (source.seen, destination.seen) == ([], [])
+    assert (lab.source.seen, lab.destination.seen) == ([], [])
 
 
-def test_command_is_told_how_it_stands(rate, imgsync, workplace):
+def test_command_is_told_how_it_stands(rate, lab):
     """A command of one's own gets the count, what is left and the plan's id, and cannot write into the report."""
-    script = workplace.folder / "next.sh"
+    script = lab.folder / "next.sh"
     script.write_text('#!/bin/sh\necho said\necho "$IMGSYNC_REQUEUED $IMGSYNC_REMAINING $IMGSYNC_PLAN_ID $1" > told\n', encoding="utf-8")
     script.chmod(0o755)
 
-    ran = imgsync("apply", "-o", "json", "--requeue", f"{script} 'one word'")
+    ran = lab.run("apply", "-o", "json", "--requeue", f"{script} 'one word'")
 
     assert ran.code == 75, ran.stderr
-    assert (workplace.folder / "told").read_text() == f"1 {left(ran)} {ran.json['plan_id']} one word\n"
+    assert (lab.folder / "told").read_text() == f"1 {left(ran)} {ran.json['plan_id']} one word\n"

@@ -11,20 +11,20 @@ import pytest
 
 from imgsync.state import preflight
 from tests.state.test_store import RECORD, opened
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.run_imgsync import eventually, finish, stopping
 from tests.switches import Hold
 
 
 @pytest.mark.row("GIT-09")
-def test_of_two_applies_one_waits_for_its_turn(origin, start_imgsync, imgsync, source, destination):
+def test_of_two_applies_one_waits_for_its_turn(origin, lab):
     """The second finds the state locked: exit 75 with what to do, and it pushes nothing; the first is not disturbed."""
     held = Hold()
-    source.add(held, method="GET", target="/blobs/", times=1)
-    first = start_imgsync("apply", "-o", "json")
+    lab.source.add(held, method="GET", target="/blobs/", times=1)
+    first = lab.start("apply", "-o", "json")
     held.reached()
 
-    second = imgsync("apply")
+    second = lab.run("apply")
 
     assert second.code == 75
     assert "error: " in second.stderr
@@ -32,25 +32,25 @@ def test_of_two_applies_one_waits_for_its_turn(origin, start_imgsync, imgsync, s
     assert second.stdout == ""
     held.release()
     assert finish(first).json["summary"]["copied"] == 2
-    assert len(destination.requests("PUT .*/manifests/[12]$")) == 2
+    assert len(lab.destination.requests("PUT .*/manifests/[12]$")) == 2
 
 
 @pytest.mark.row("RUN-05")
-def test_foreign_lock_on_the_state_holds_nobody_up(registry, name, declare, imgsync, start_imgsync, workplace, destination, state):
+def test_foreign_lock_on_the_state_holds_nobody_up(lab, state):
     """Another process locks the database while a record is to be written: copying goes on, signs of life come, and the record is there in the end."""
     for tag in "123456":
-        push(registry, f"{name}/app", tag, image((name, tag)))
-    declare(f"[{name}/app]", "concurrency: {images: 1}\nreferrers: false")
+        lab.push("app", tag, image((lab.name, tag)))
+    lab.declare("app", "concurrency: {images: 1}\nreferrers: false")
     with state() as store:
         store.put([])
-    process = start_imgsync("apply", "-o", "json", "--heartbeat", "1s")
-    held = destination.add(Hold(), method="PUT", target="/manifests/", nth=1)
+    process = lab.start("apply", "-o", "json", "--heartbeat", "1s")
+    held = lab.destination.add(Hold(), method="PUT", target="/manifests/", nth=1)
     held.reached()
-    foreign = sqlite3.connect(workplace.folder / ".imgsync" / "state" / "cache.db", isolation_level=None)
+    foreign = sqlite3.connect(lab.folder / ".imgsync" / "state" / "cache.db", isolation_level=None)
     foreign.execute("begin immediate")
     held.release()
     # The first record waits for the lock from now on, all others behind it.
-    eventually(lambda: len([one for one in destination.recorded("PUT .*/manifests/") if one.status == 201]) == 6)
+    eventually(lambda: len([one for one in lab.destination.recorded("PUT .*/manifests/") if one.status == 201]) == 6)
     lines = [line for _ in range(2) for line in [next(line for line in process.stderr if "apply.progress" in line)]]
     foreign.execute("rollback")
     foreign.close()
@@ -65,15 +65,15 @@ def test_foreign_lock_on_the_state_holds_nobody_up(registry, name, declare, imgs
 
 @pytest.mark.row("RUN-12")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_waiting_for_the_lock_does_not_stop_the_loop(number, registry, name, declare, start_imgsync, workplace, destination):
+def test_waiting_for_the_lock_does_not_stop_the_loop(number, lab):
     """While another run holds the state a signal is heard at once, and ends the waiting: exit 75, nothing was begun."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
-    folder = workplace.folder / ".imgsync" / "state"
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    folder = lab.folder / ".imgsync" / "state"
     folder.mkdir(parents=True, mode=0o700)
     with filelock.FileLock(folder / "lock", mode=0o600):
         # The last line before the state is opened, and after signals are listened to.
-        process = start_imgsync("apply", "--lock-timeout", "10m", env={"HTTPS_PROXY": "http://127.0.0.1:1"})
+        process = lab.start("apply", "--lock-timeout", "10m", env={"HTTPS_PROXY": "http://127.0.0.1:1"})
         assert any("proxy.ignored" in line for line in process.stderr)
         process.send_signal(number)
 
@@ -81,27 +81,27 @@ def test_waiting_for_the_lock_does_not_stop_the_loop(number, registry, name, dec
         ran = finish(process)
 
     assert ran.code == 75, ran.stderr
-    assert destination.seen == []
+    assert lab.destination.seen == []
 
 
 @pytest.mark.row("ST-08", "ST-12")
-def test_of_many_at_once_one_runs(registry, name, declare, imgsync, start_imgsync, source, workplace):
+def test_of_many_at_once_one_runs(lab):
     """The others end with 75 and do nothing; so the database never has two that write, which SQLite's log would not stand."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.declare("app")
     held = Hold()
-    source.add(held, target="/blobs/")
-    first = start_imgsync("apply")
+    lab.source.add(held, target="/blobs/")
+    first = lab.start("apply")
     held.reached()
 
-    others = [start_imgsync("apply") for _ in range(6)]
+    others = [lab.start("apply") for _ in range(6)]
     ends = [finish(other, 60) for other in others]
     held.release()
 
     assert [end.code for end in ends] == [75] * 6
     assert all("locked by another run" in end.stderr for end in ends)
     assert finish(first).code == 0
-    assert imgsync("apply", "-o", "json").json["summary"]["kept"] == 1
+    assert lab.run("apply", "-o", "json").json["summary"]["kept"] == 1
 
 
 @pytest.mark.row("ST-09")

@@ -16,25 +16,25 @@ from tests.state.test_store import RECORD, execute, opened, remember
 
 @pytest.mark.row("GIT-07")
 @pytest.mark.parametrize("planting", ["update Cache set mode = 4, value = ?", "no database"])
-def test_a_poisoned_cache_costs_questions_and_nothing_else(planting, second_registry, origin, imgsync, workplace, name, destination):
+def test_a_poisoned_cache_costs_questions_and_nothing_else(planting, lab, origin):
     """A state that a CI cache brings, and that somebody wrote into: nothing in it runs, it is set aside with a warning, and nothing is copied twice."""
-    assert imgsync("apply").code == 0
-    state = workplace.folder / ".imgsync/state"
+    assert lab.run("apply").code == 0
+    state = lab.folder / ".imgsync/state"
     if planting == "no database":
         (state / "cache.db").write_bytes(b"not a database")
     else:
         with contextlib.closing(sqlite3.connect(state / "cache.db")) as database, database:
-            database.execute(planting + " where rowid = (select min(rowid) from Cache)", (pickle.dumps(_Evil(str(workplace.folder / "evil"))),))
-    destination.forget()
+            database.execute(planting + " where rowid = (select min(rowid) from Cache)", (pickle.dumps(_Evil(str(lab.folder / "evil"))),))
+    lab.destination.forget()
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert not (workplace.folder / "evil").exists()
+    assert not (lab.folder / "evil").exists()
     assert ran.events("state.degraded")
     assert (ran.json["summary"]["copied"], ran.json["summary"]["kept"]) == (0, 2)
-    assert {one.method for one in destination.seen} == {"HEAD"}
-    assert sorted(second_registry.tags(f"m/{name}/app")) == ["1", "2"]
+    assert {one.method for one in lab.destination.seen} == {"HEAD"}
+    assert sorted(lab.served_tags("app")) == ["1", "2"]
 
 
 class _Evil:

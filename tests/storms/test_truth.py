@@ -9,7 +9,7 @@ import pytest
 
 from tests import switches
 from tests.storms.stores import DiskStore
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.run_imgsync import finish
 from tests.switches.storms import Blow, DeletesTags
 
@@ -22,29 +22,29 @@ def store(second_registry):
 
 
 @pytest.mark.parametrize("how", ["killed", "answer lost"])
-def test_tag_that_was_pruned_and_is_wanted_again(how, registry, name, declare, imgsync, start_imgsync, destination, store, write):
+def test_tag_that_was_pruned_and_is_wanted_again(how, lab, store):
     """A deletion that nobody could note does not leave a record that says the tag is there."""
-    push(registry, f"{name}/app", "1", OLD)
-    push(registry, f"{name}/app", "2", NEW)
+    lab.push("app", "1", OLD)
+    lab.push("app", "2", NEW)
     deletes = DeletesTags(store)
-    destination.add(deletes)
-    declare(f"[{name}/app]", "prune: true")
-    assert imgsync("apply").code == 0
-    declare(f"[{name}/app]", "prune: true\ntags: {names: ['2']}")
+    lab.destination.add(deletes)
+    lab.declare("app", "prune: true")
+    assert lab.run("apply").code == 0
+    lab.declare("app", "prune: true\ntags: {names: ['2']}")
     if how == "killed":
-        destination.clear()
-        blow = destination.add(Blow(signal.SIGKILL, answered=True), method="DELETE")
-        destination.add(deletes)
-        process = start_imgsync("apply")
+        lab.destination.clear()
+        blow = lab.destination.add(Blow(signal.SIGKILL, answered=True), method="DELETE")
+        lab.destination.add(deletes)
+        process = lab.start("apply")
         blow.at(process.pid)
         assert finish(process).code == -signal.SIGKILL
     else:
-        destination.add(switches.reset(), method="DELETE")
-        assert imgsync("apply").code == 1
-    assert set(store.tags(f"m/{name}/app")) == {"2"}
-    destination.clear()
-    declare(f"[{name}/app]")
+        lab.destination.add(switches.reset(), method="DELETE")
+        assert lab.run("apply").code == 1
+    assert set(store.tags(f"m/{lab.name}/app")) == {"2"}
+    lab.destination.clear()
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
-    assert (ran.code, store.tags(f"m/{name}/app").get("1")) == (0, OLD.digest), json.dumps(ran.json["outcomes"])
+    assert (ran.code, store.tags(f"m/{lab.name}/app").get("1")) == (0, OLD.digest), json.dumps(ran.json["outcomes"])

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from imgsync.system.lazy_import import hide_modules
-from tests.support.images import image, push
+from tests.support.images import image
 
 
 def test_hidden_module_is_not_found_and_can_be_had_afterwards():
@@ -31,14 +31,14 @@ def test_module_that_is_loaded_already_stays():
     assert json.loads("1") == 1
 
 
-def test_run_that_has_nothing_to_copy_imports_no_more_than_it_needs(registry, name, declare, imgsync, workplace):
+def test_run_that_has_nothing_to_copy_imports_no_more_than_it_needs(lab):
     """An unchanged tag: no copy engine, no colours, no command line of httpx, no AWS, no ranges of versions, no proxies."""
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
 
     command = [sys.executable, "-X", "importtime", "-m", "imgsync", "apply"]
-    done = subprocess.run(command, cwd=workplace.folder, env=workplace.environment(), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=lab.folder, env=lab.workplace.environment(), capture_output=True, text=True, timeout=60, check=True)
 
     imported = set(re.findall(r"^import time:[^|]*\|[^|]*\|\s*(\S+)$", done.stderr, re.MULTILINE))
     assert {"imgsync.apply.run", "httpx", "gevent"} <= imported

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.support.images import image, plain_client, push
+from tests.support.images import image, plain_client
 from tests.support.run_imgsync import eventually, finish, stopping
 from tests.switches import Hold, Respond
 
@@ -21,30 +21,30 @@ def narrow(process) -> None:
 
 
 @pytest.fixture
-def many_tags(registry, name, declare, source):
+def many_tags(lab):
     """Forty tags of one image, and a hold on the first blob; return what waits until all have arrived at a registry."""
-    content = push(registry, f"{name}/app", "a-tag-that-makes-lines-long-00", image(name))
-    with plain_client(registry) as client:
+    content = lab.push("app", "a-tag-that-makes-lines-long-00", image(lab.name))
+    with plain_client(lab.source_registry) as client:
         for number in range(40):
-            target = f"/v2/{name}/app/manifests/a-tag-that-makes-lines-long-{number:02}"
+            target = f"/v2/{lab.name}/app/manifests/a-tag-that-makes-lines-long-{number:02}"
             assert client.put(target, content=content.raw, headers={"Content-Type": content.media_type}).status_code == 201
-    declare(f"[{name}/app]", "referrers: false")
-    source.add(Hold(), method="GET", target="/blobs/")
+    lab.declare("app", "referrers: false")
+    lab.source.add(Hold(), method="GET", target="/blobs/")
 
     def arrived(destination, tags: int = 40) -> None:
-        eventually(lambda: len(destination.tags(f"m/{name}/app")) == tags)
+        eventually(lambda: len(destination.tags(f"m/{lab.name}/app")) == tags)
 
     return arrived
 
 
 @pytest.mark.row("RUN-11")
-def test_log_that_nobody_reads_holds_nothing_up(many_tags, second_registry, start_imgsync, source):
+def test_log_that_nobody_reads_holds_nothing_up(many_tags, lab):
     """The pipe of the log is full from the first lines on: all is copied all the same, and once somebody reads, no line is missing."""
-    process = start_imgsync("apply", "-o", "json", "--log-level", "debug")
+    process = lab.start("apply", "-o", "json", "--log-level", "debug")
     narrow(process)
-    source.clear()
+    lab.source.clear()
 
-    many_tags(second_registry)
+    many_tags(lab.destination_registry)
     ran = finish(process)
 
     assert ran.code == 0, ran.stderr
@@ -52,14 +52,14 @@ def test_log_that_nobody_reads_holds_nothing_up(many_tags, second_registry, star
 
 
 @pytest.mark.row("RUN-11")
-def test_plan_that_nobody_reads_holds_nothing_up(many_tags, second_registry, start_imgsync, source):
+def test_plan_that_nobody_reads_holds_nothing_up(many_tags, lab):
     """`apply | less`: the plan's table fills the pipe and waits there; meanwhile all is copied."""
-    process = start_imgsync("apply")
+    process = lab.start("apply")
     narrow(process)
     assert any("plan.built" in line for line in process.stderr)
-    source.clear()
+    lab.source.clear()
 
-    many_tags(second_registry)
+    many_tags(lab.destination_registry)
     ran = finish(process)
 
     assert ran.code == 0, ran.stderr
@@ -68,11 +68,11 @@ def test_plan_that_nobody_reads_holds_nothing_up(many_tags, second_registry, sta
 
 
 @pytest.mark.row("RUN-10", "RUN-11")
-def test_report_that_nobody_reads_does_not_make_it_deaf(many_tags, start_imgsync, source):
+def test_report_that_nobody_reads_does_not_make_it_deaf(many_tags, lab):
     """All is done and the report waits to be read: a second signal ends the program as at any other time."""
-    process = start_imgsync("apply", "-o", "json")
+    process = lab.start("apply", "-o", "json")
     narrow(process)
-    source.clear()
+    lab.source.clear()
     assert any("apply.finished" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
     stopping(process)
@@ -85,18 +85,18 @@ def test_report_that_nobody_reads_does_not_make_it_deaf(many_tags, start_imgsync
 
 @pytest.mark.row("RUN-11")
 @pytest.mark.parametrize("pipe", ["stdout", "stderr"])
-def test_reader_that_went_away_changes_nothing(pipe, many_tags, second_registry, start_imgsync, source, destination):
+def test_reader_that_went_away_changes_nothing(pipe, many_tags, lab):
     """`apply | head`: all is copied but what failed, and the exit code says that something did."""
-    destination.add(Respond(403), method="PUT", target="/manifests/.*-00$")
-    process = start_imgsync("apply", "-o", "json")
+    lab.destination.add(Respond(403), method="PUT", target="/manifests/.*-00$")
+    process = lab.start("apply", "-o", "json")
     getattr(process, pipe).close()
     setattr(process, pipe, None)
-    source.clear()
+    lab.source.clear()
 
     process.communicate(timeout=60)
 
     assert process.returncode == 1
-    many_tags(second_registry, 39)
+    many_tags(lab.destination_registry, 39)
 
 
 def test_full_pipe_is_not_writable_whatever_its_descriptor():

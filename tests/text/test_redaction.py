@@ -13,7 +13,7 @@ from imgsync.text.sanitize import sanitize_line, sanitize_message
 from tests import switches
 from tests.support.canary import secrets_in
 from tests.support.faults import FaultProxy
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.registry_process import LOGIN
 from tests.switches.output import EchoAcross
 
@@ -111,16 +111,18 @@ def test_a_secret_is_hidden_in_foreign_text_that_was_made_safe(secret):
 
 
 @pytest.mark.row("CFG-08")
-def test_a_secret_that_is_cut_off_is_hidden_too(registry, second_registry, name, workplace, imgsync):
+def test_a_secret_that_is_cut_off_is_hidden_too(lab):
     """A registry's long words are cut; when the cut goes through the header that it echoes, the rest does not show."""
-    push(registry, f"{name}/app", "1", image())
-    with FaultProxy(second_registry) as proxy:
+    lab.push("app", "1", image())
+    with FaultProxy(lab.destination_registry) as proxy:
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), nth=1)
         proxy.add(EchoAcross(400, limit=300, shown=24))
-        workplace.trust_plain(registry, proxy, settings={proxy.host: {"credentials": {"username": "robot", "password": "a-long-password-SECRET"}}})
-        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
+        lab.workplace.trust_plain(
+            lab.source_registry, proxy, settings={proxy.host: {"credentials": {"username": "robot", "password": "a-long-password-SECRET"}}}
+        )
+        lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
 
-        ran = imgsync("apply", "-o", "json", "--log-level", "debug")
+        ran = lab.run("apply", "-o", "json", "--log-level", "debug")
 
         sent = next(one.headers["authorization"] for one in proxy.seen if "authorization" in one.headers).partition(" ")[2]
     assert ran.code == 1
@@ -135,18 +137,18 @@ SAVED = "plan.json"
 
 
 @pytest.mark.row("GIT-06")
-def test_no_secret_is_in_what_a_pull_request_shows(registry, password_registry, name, workplace, imgsync):
+def test_no_secret_is_in_what_a_pull_request_shows(lab, password_registry):
     """Plan, comment, step summary and saved plan of a run that logs in hold no credential in any form, also where registries say it back."""
-    push(registry, f"{name}/app", "1", image(name))
+    lab.push("app", "1", image(lab.name))
     with FaultProxy(password_registry) as proxy:
-        workplace.trust_plain(registry, proxy, settings={proxy.host: _LOGIN})
-        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
+        lab.workplace.trust_plain(lab.source_registry, proxy, settings={proxy.host: _LOGIN})
+        lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
         # Only once it has logged in is there something to say back.
         proxy.add(switches.Echo(403), target="/manifests/", nth=tuple(range(2, 9)))
-        summary = workplace.folder / "summary.md"
+        summary = lab.folder / "summary.md"
         for form in ("json", "markdown"):
-            ran = imgsync("plan", "--out", SAVED, "-o", form, env={"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"})
+            ran = lab.run("plan", "--out", SAVED, "-o", form, env={"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"})
             assert ran.code == 1
             assert "you sent" in ran.stdout
-            assert secrets_in(ran.stdout + ran.stderr + summary.read_text() + (workplace.folder / SAVED).read_text()) == []
+            assert secrets_in(ran.stdout + ran.stderr + summary.read_text() + (lab.folder / SAVED).read_text()) == []
         assert "authorization" in {header for one in proxy.seen for header in one.headers}

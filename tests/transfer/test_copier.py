@@ -13,7 +13,7 @@ import pytest
 
 from tests import switches
 from tests.support.faults import FaultProxy
-from tests.support.images import digest_of, image, index, layer, pull_raw, push, request
+from tests.support.images import digest_of, image, index, layer, pull_raw, request
 from tests.support.run_imgsync import finish
 from tests.support.witness import assert_served
 from tests.switches import Distance, Hold, Respond
@@ -29,17 +29,17 @@ def third(registry) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def fan_out(write, source, destination, third):
+def fan_out(lab, third):
     """Declare one mirror from the source to both destinations."""
 
     def declare(repositories: str, settings: str = "") -> None:
-        hosts = [one.host for one in (source, destination, third)]
-        write(
+        hosts = [one.host for one in (lab.source, lab.destination, third)]
+        lab.write(
             "mirrors.d/a.yaml",
-            f"version: 1\nmirrors:\n  - name: a\n    source: {{registry: '{source.host}', repositories: {repositories}}}\n    referrers: false\n"
-            f"    destinations: ['{destination.host}/m', '{third.host}/m3']\n    retry: {{attempts: 2, interval: 0s}}\n    {settings}\n",
+            f"version: 1\nmirrors:\n  - name: a\n    source: {{registry: '{lab.source.host}', repositories: {repositories}}}\n    referrers: false\n"
+            f"    destinations: ['{lab.destination.host}/m', '{third.host}/m3']\n    retry: {{attempts: 2, interval: 0s}}\n    {settings}\n",
         )
-        write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {host}: {{tls: false}}\n" for host in hosts))
+        lab.write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {host}: {{tls: false}}\n" for host in hosts))
 
     return declare
 
@@ -64,86 +64,86 @@ def eventually(true) -> None:
 # --- one read, many writes
 
 
-def test_each_byte_is_read_once_for_all_destinations(registry, second_registry, name, fan_out, imgsync, source):
+def test_each_byte_is_read_once_for_all_destinations(lab, fan_out):
     """Two destinations: every blob is asked for once, and both serve the image as skopeo reads it."""
-    content = push(registry, f"{name}/app", "1", index(1, layer_bytes=3 * MEBIBYTE))
-    fan_out(f"[{name}/app]")
+    content = lab.push("app", "1", index(1, layer_bytes=3 * MEBIBYTE))
+    fan_out(f"[{lab.name}/app]")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert {digest: blob_reads(source, digest) for digest in content.all_blobs} == dict.fromkeys(content.all_blobs, 1)
-    assert_served(second_registry, f"m/{name}/app", "1", content)
-    assert_served(registry, f"m3/{name}/app", "1", content)
+    assert {digest: blob_reads(lab.source, digest) for digest in content.all_blobs} == dict.fromkeys(content.all_blobs, 1)
+    lab.assert_served("app", "1", content)
+    assert_served(lab.source_registry, f"m3/{lab.name}/app", "1", content)
 
 
 @pytest.mark.row("REG-29")
-def test_failing_destination_does_not_spoil_the_other(registry, second_registry, name, fan_out, imgsync, source, third):
+def test_failing_destination_does_not_spoil_the_other(lab, fan_out, third):
     """One refuses its blobs: its image fails, the other's arrives, and what it needs is read once."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=2, layer_bytes=6 * MEBIBYTE))
+    content = lab.push("app", "1", image(1, layers=2, layer_bytes=6 * MEBIBYTE))
     third.add(Respond(403, {"errors": [{"code": "DENIED", "message": "no"}]}), method="PUT", target="/uploads/")
-    fan_out(f"[{name}/app]")
+    fan_out(f"[{lab.name}/app]")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert [(one["destination"].partition("/")[0] == third.host, bool(one["error"])) for one in ran.json["outcomes"]] in (
         [(True, True), (False, False)],
         [(False, False), (True, True)],
     )
-    assert_served(second_registry, f"m/{name}/app", "1", content)
-    assert pull_raw(registry, f"m3/{name}/app", "1") is None
+    lab.assert_served("app", "1", content)
+    assert pull_raw(lab.source_registry, f"m3/{lab.name}/app", "1") is None
 
 
 @pytest.mark.row("DOS-07")
-def test_stalled_destination_does_not_stall_the_other(registry, second_registry, name, fan_out, start_imgsync, third):
+def test_stalled_destination_does_not_stall_the_other(lab, fan_out, third):
     """One takes nothing any more: the other has its image before that one goes on, and then both have it."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
     held = Hold()
     third.add(held, method="PUT", target="/uploads/")
-    fan_out(f"[{name}/app]")
+    fan_out(f"[{lab.name}/app]")
 
-    running = start_imgsync("apply", "-o", "json")
+    running = lab.start("apply", "-o", "json")
     held.reached()
-    eventually(lambda: pull_raw(second_registry, f"m/{name}/app", "1") == content.raw)
+    eventually(lambda: lab.served_manifest("app", "1") == content.raw)
     held.release()
     ran = finish(running)
 
     assert ran.code == 0, ran.stderr
-    assert pull_raw(registry, f"m3/{name}/app", "1") == content.raw
+    assert pull_raw(lab.source_registry, f"m3/{lab.name}/app", "1") == content.raw
 
 
 @pytest.mark.row("DIG-04")
-def test_wrong_bytes_reach_no_destination(registry, second_registry, name, fan_out, imgsync, source):
+def test_wrong_bytes_reach_no_destination(lab, fan_out):
     """What the source gives does not fit its digest: neither destination is left with the blob or the tag."""
-    content = push(registry, f"{name}/bad", "1", image(1, layers=1, layer_bytes=3 * MEBIBYTE))
+    content = lab.push("bad", "1", image(1, layers=1, layer_bytes=3 * MEBIBYTE))
     bad = next(iter(content.blobs))
-    source.add(switches.corrupt_byte(2 * MEBIBYTE), method="GET", target=bad)
-    fan_out(f"[{name}/bad]")
+    lab.source.add(switches.corrupt_byte(2 * MEBIBYTE), method="GET", target=bad)
+    fan_out(f"[{lab.name}/bad]")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert all("got sha256" in one["error"] for one in ran.json["outcomes"])
-    for host, path in ((second_registry, "m"), (registry, "m3")):
-        assert request(host, "HEAD", f"/v2/{path}/{name}/bad/blobs/{bad}")[0] == 404
-        assert pull_raw(host, f"{path}/{name}/bad", "1") is None
+    for host, path in ((lab.destination_registry, "m"), (lab.source_registry, "m3")):
+        assert request(host, "HEAD", f"/v2/{path}/{lab.name}/bad/blobs/{bad}")[0] == 404
+        assert pull_raw(host, f"{path}/{lab.name}/bad", "1") is None
 
 
-def test_cut_read_goes_on_for_all_destinations(registry, second_registry, name, fan_out, imgsync, source):
+def test_cut_read_goes_on_for_all_destinations(lab, fan_out):
     """A download that breaks while two destinations are fed is resumed once, at the byte reached."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=6 * MEBIBYTE))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=6 * MEBIBYTE))
     large = next(iter(content.blobs))
-    source.add(switches.drop_body_after(2 * MEBIBYTE), method="GET", target=large, times=1)
-    fan_out(f"[{name}/app]")
+    lab.source.add(switches.drop_body_after(2 * MEBIBYTE), method="GET", target=large, times=1)
+    fan_out(f"[{lab.name}/app]")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
-    ranges = [one.headers.get("range") for one in source.seen if one.path.endswith(large)]
+    ranges = [one.headers.get("range") for one in lab.source.seen if one.path.endswith(large)]
     assert (len(ranges), ranges[0]) == (2, None)
-    assert_served(second_registry, f"m/{name}/app", "1", content)
-    assert_served(registry, f"m3/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
+    assert_served(lab.source_registry, f"m3/{lab.name}/app", "1", content)
 
 
 # --- far sources
@@ -161,13 +161,13 @@ def ranges_of(proxy: FaultProxy, digest: str) -> list[tuple[int, int]]:
     return [(int(found[1]), int(found[2])) for found in (re.fullmatch(r"bytes=(\d+)-(\d+)", text) for text in headers) if found]
 
 
-def test_large_blob_of_a_far_source_is_read_in_ranges_side_by_side(registry, second_registry, name, declare, imgsync, far):
+def test_large_blob_of_a_far_source_is_read_in_ranges_side_by_side(lab, far):
     """Every byte is asked for once, in parts that overlap in time, and the whole is right."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
     large = next(iter(content.blobs))
-    declare(f"[{name}/app]")
+    lab.declare("app")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
     ranges = sorted(ranges_of(far, large))
@@ -175,7 +175,7 @@ def test_large_blob_of_a_far_source_is_read_in_ranges_side_by_side(registry, sec
     assert ranges[-1][1] == len(content.blobs[large]) - 1
     reads = [one for one in far.seen if one.path.endswith(large)]
     assert any(one.began < other.began < (one.ended or 0) for one in reads for other in reads), "two were under way at a time"
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("NET-09", "NET-10")
@@ -184,145 +184,145 @@ def test_large_blob_of_a_far_source_is_read_in_ranges_side_by_side(registry, sec
     [switches.no_ranges(), switches.shifted_ranges(), switches.headers(Content_Range=None), switches.headers(Content_Range="bytes 0-0/9")],
     ids=["ignored", "other bytes", "unsaid", "said wrongly"],
 )
-def test_source_that_gets_ranges_wrong_is_read_whole(switch, registry, second_registry, name, declare, imgsync, far):
+def test_source_that_gets_ranges_wrong_is_read_whole(switch, lab, far):
     """Where the parts cannot be trusted the blob is read in one, and is right."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
     far.add(switch, method="GET", target="/blobs/")
-    declare(f"[{name}/app]")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
 
 
-def test_cut_range_goes_on_where_it_broke(registry, second_registry, name, declare, imgsync, far):
+def test_cut_range_goes_on_where_it_broke(lab, far):
     """One part breaks: the rest of that part is asked for, and no other byte again."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
     large = next(iter(content.blobs))
     far.add(switches.drop_body_after(300_000), method="GET", target=large, nth=2)
-    declare(f"[{name}/app]")
+    lab.declare("app")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
     asked = sum(end - begin + 1 for begin, end in ranges_of(far, large))
     assert len(content.blobs[large]) < asked <= len(content.blobs[large]) + 2 * MEBIBYTE
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("DIG-04")
-def test_wrong_byte_in_a_range_is_never_committed(registry, second_registry, name, declare, imgsync, far):
+def test_wrong_byte_in_a_range_is_never_committed(lab, far):
     """Parts that fit together and are wrong all the same are found out by the whole."""
-    content = push(registry, f"{name}/bad", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
+    content = lab.push("bad", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
     large = next(iter(content.blobs))
     far.add(switches.corrupt_byte(), method="GET", target=large, nth=3)
-    declare(f"[{name}/bad]")
+    lab.declare("bad")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
-    assert request(second_registry, "HEAD", f"/v2/m/{name}/bad/blobs/{large}")[0] == 404
+    assert request(lab.destination_registry, "HEAD", f"/v2/m/{lab.name}/bad/blobs/{large}")[0] == 404
 
 
 # --- nobody waits for nothing
 
 
-def test_copying_begins_before_the_plan_is_whole(registry, second_registry, name, declare, start_imgsync, source):
+def test_copying_begins_before_the_plan_is_whole(lab):
     """One tag's manifest is long in coming: the others are there before it is."""
-    first = push(registry, f"{name}/app", "1", image(1))
-    last = push(registry, f"{name}/app", "2", image(2))
+    first = lab.push("app", "1", image(1))
+    last = lab.push("app", "2", image(2))
     held = Hold()
-    source.add(held, method="GET", target="/manifests/2$")
+    lab.source.add(held, method="GET", target="/manifests/2$")
     # One by one: the first pull goes alone until it shows whether pulls are counted, and it must not be the one that is held.
-    declare(f"[{name}/app]", "concurrency: {queries: 1}\nreferrers: false")
+    lab.declare("app", "concurrency: {queries: 1}\nreferrers: false")
 
-    running = start_imgsync("apply", "-o", "json")
+    running = lab.start("apply", "-o", "json")
     held.reached()
-    eventually(lambda: pull_raw(second_registry, f"m/{name}/app", "1") == first.raw)
+    eventually(lambda: lab.served_manifest("app", "1") == first.raw)
     held.release()
     ran = finish(running)
 
     assert ran.code == 0, ran.stderr
     assert ran.json["summary"]["copied"] == 2
-    assert pull_raw(second_registry, f"m/{name}/app", "2") == last.raw
+    assert lab.served_manifest("app", "2") == last.raw
 
 
-def test_nothing_begins_where_the_number_of_changes_matters(registry, second_registry, name, declare, imgsync, destination):
+def test_nothing_begins_where_the_number_of_changes_matters(lab):
     """With --max-changes the whole plan comes first: over it, not a byte is sent."""
     for tag in "123":
-        push(registry, f"{name}/app", tag, image(int(tag)))
-    declare(f"[{name}/app]")
+        lab.push("app", tag, image(int(tag)))
+    lab.declare("app")
 
-    ran = imgsync("apply", "--max-changes", "2")
+    ran = lab.run("apply", "--max-changes", "2")
 
     assert ran.code == 1
-    assert {one.method for one in destination.seen} <= {"HEAD", "GET"}
+    assert {one.method for one in lab.destination.seen} <= {"HEAD", "GET"}
 
 
-def test_at_least_is_waited_for(registry, second_registry, name, declare, imgsync, source, destination):
+def test_at_least_is_waited_for(lab):
     """Nothing of a mirror is copied before as many tags as it wants are known to be there; with fewer, nothing is."""
-    push(registry, f"{name}/app", "1", image(1))
-    push(registry, f"{name}/app", "2", image(2))
-    source.add(Respond(404, {"errors": [{"code": "MANIFEST_UNKNOWN"}]}), target="/manifests/2$")
-    declare(f"[{name}/app]", "tags: {at_least: 2}")
+    lab.push("app", "1", image(1))
+    lab.push("app", "2", image(2))
+    lab.source.add(Respond(404, {"errors": [{"code": "MANIFEST_UNKNOWN"}]}), target="/manifests/2$")
+    lab.declare("app", "tags: {at_least: 2}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert "fewer than at_least: 2" in ran.json["errors"][0]["message"]
-    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
-    assert destination.requests("POST") == []
+    assert lab.served_manifest("app", "1") is None
+    assert lab.destination.requests("POST") == []
 
 
-def test_two_mirrors_that_write_one_reference_never_begin(registry, second_registry, name, write, imgsync, source, destination):
+def test_two_mirrors_that_write_one_reference_never_begin(lab):
     """A conflict that only the whole plan shows is an error before anything of it is copied."""
-    push(registry, f"{name}/one/app", "1", image(1))
-    push(registry, f"{name}/two/app", "1", image(2))
+    lab.push("one/app", "1", image(1))
+    lab.push("two/app", "1", image(2))
     mirrors = "".join(
-        f"  - {{name: {part}, source: {{registry: '{source.host}', namespaces: ['{name}/{part}']}}, "
-        f"destinations: [{{registry: '{destination.host}', namespace: 'm/{name}', repository: '{{name}}'}}]}}\n"
+        f"  - {{name: {part}, source: {{registry: '{lab.source.host}', namespaces: ['{lab.name}/{part}']}}, "
+        f"destinations: [{{registry: '{lab.destination.host}', namespace: 'm/{lab.name}', repository: '{{name}}'}}]}}\n"
         for part in ("one", "two")
     )
-    write("mirrors.d/a.yaml", f"version: 1\nmirrors:\n{mirrors}")
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false}}\n")
+    lab.write("mirrors.d/a.yaml", f"version: 1\nmirrors:\n{mirrors}")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false}}\n")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1, ran.stdout
-    assert pull_raw(second_registry, f"m/{name}/app", "1") is None
-    assert destination.requests("POST") == []
+    assert lab.served_manifest("app", "1") is None
+    assert lab.destination.requests("POST") == []
 
 
-def test_who_waits_for_a_blob_takes_no_place(registry, second_registry, name, declare, start_imgsync, destination):
+def test_who_waits_for_a_blob_takes_no_place(lab):
     """One blob at a time for each image, and a base that is long on its way: the other image's own blob arrives meanwhile."""
-    base = layer(("wait", name), 200_000)
-    images = [push(registry, f"{name}/app{number}", "1", image((name, number), layers=1, shared=base)) for number in range(2)]
+    base = layer(("wait", lab.name), 200_000)
+    images = [lab.push(f"app{number}", "1", image((lab.name, number), layers=1, shared=base)) for number in range(2)]
     held = Hold()
-    destination.add(held, method="POST", target=digest_of(base), nth=1)
-    declare(f"[{name}/app0, {name}/app1]", "concurrency: {blobs: 1}\nreferrers: false")
+    lab.destination.add(held, method="POST", target=digest_of(base), nth=1)
+    lab.declare("app0 app1", "concurrency: {blobs: 1}\nreferrers: false")
 
-    running = start_imgsync("apply", "-o", "json")
+    running = lab.start("apply", "-o", "json")
     held.reached()
     own = {digest for content in images for digest in content.blobs} - {digest_of(base)}
-    eventually(lambda: own & set(stored_blobs(destination)))
+    eventually(lambda: own & set(stored_blobs(lab.destination)))
     held.release()
     ran = finish(running)
 
     assert ran.code == 0, ran.stderr
-    assert Counter(one.status for one in destination.recorded(f"POST .*{digest_of(base)}")) == {202: 1, 201: 1}
+    assert Counter(one.status for one in lab.destination.recorded(f"POST .*{digest_of(base)}")) == {202: 1, 201: 1}
 
 
-def test_shared_blob_is_mounted_side_by_side(registry, name, declare, start_imgsync, destination):
+def test_shared_blob_is_mounted_side_by_side(lab):
     """Once a blob is there, nobody waits for another's mount of it."""
-    base = layer(("mounts", name), 2000)
+    base = layer(("mounts", lab.name), 2000)
     for number in range(4):
-        push(registry, f"{name}/app{number}", "1", image((name, number), layers=0, shared=base))
+        lab.push(f"app{number}", "1", image((lab.name, number), layers=0, shared=base))
     held = Hold()
-    declare(f"[{', '.join(f'{name}/app{number}' for number in range(4))}]", "referrers: false")
-    destination.add(held, method="POST", target=f"mount={digest_of(base)}&from=m/{name}/app", nth=(2, 3, 4))
+    lab.declare([f"app{number}" for number in range(4)], "referrers: false")
+    lab.destination.add(held, method="POST", target=f"mount={digest_of(base)}&from=m/{lab.name}/app", nth=(2, 3, 4))
 
-    running = start_imgsync("apply", "-o", "json")
+    running = lab.start("apply", "-o", "json")
     for _ in range(3):
         # Three mounts are under way at once: one after the other, the second would never come here.
         held.reached()
@@ -331,155 +331,155 @@ def test_shared_blob_is_mounted_side_by_side(registry, name, declare, start_imgs
     assert finish(running).code == 0
 
 
-def test_small_images_do_not_queue_behind_large_ones(registry, second_registry, name, declare, start_imgsync, destination, source):
+def test_small_images_do_not_queue_behind_large_ones(lab):
     """Large images leave a place free: a small one is copied while they fill all others."""
-    large = [push(registry, f"{name}/a{number}", "1", image((name, number), contents=[layer((name, number), 65 * MEBIBYTE)])) for number in range(2)]
-    small = push(registry, f"{name}/b", "1", image((name, "small")))
+    large = [lab.push(f"a{number}", "1", image((lab.name, number), contents=[layer((lab.name, number), 65 * MEBIBYTE)])) for number in range(2)]
+    small = lab.push("b", "1", image((lab.name, "small")))
     held = Hold()
     for content in large:
-        source.add(held, method="GET", target=next(iter(content.blobs)))
-    declare(f"[{name}/a0, {name}/a1, {name}/b]", "concurrency: {images: 2}\nreferrers: false")
+        lab.source.add(held, method="GET", target=next(iter(content.blobs)))
+    lab.declare("a0 a1 b", "concurrency: {images: 2}\nreferrers: false")
 
-    running = start_imgsync("apply", "-o", "json")
+    running = lab.start("apply", "-o", "json")
     held.reached()
-    eventually(lambda: pull_raw(second_registry, f"m/{name}/b", "1") == small.raw)
+    eventually(lambda: lab.served_manifest("b", "1") == small.raw)
     # What is seen is enough; copying the large ones would take seconds.
     running.kill()
     finish(running)
 
 
-def test_requests_to_a_registry_share_few_connections(registry, name, declare, imgsync, source, destination, write):
+def test_requests_to_a_registry_share_few_connections(lab):
     """`connections` bounds each side, whatever the mirrors' concurrency, and connections are used again."""
     for tag in range(6):
-        push(registry, f"{name}/app", str(tag), image((name, tag), layers=3))
-    declare(f"[{name}/app]", "concurrency: {images: 6, blobs: 4, queries: 6}")
-    hosts = (source.host, destination.host)
-    write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {host}: {{tls: false, connections: 2}}\n" for host in hosts))
+        lab.push("app", str(tag), image((lab.name, tag), layers=3))
+    lab.declare("app", "concurrency: {images: 6, blobs: 4, queries: 6}")
+    hosts = (lab.source.host, lab.destination.host)
+    lab.write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {host}: {{tls: false, connections: 2}}\n" for host in hosts))
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    for proxy in (source, destination):
+    for proxy in (lab.source, lab.destination):
         assert proxy.most_open <= 3
         assert len(proxy.seen) > 20
 
 
-def test_token_of_one_repository_is_not_waited_for_by_another(registry, second_registry, name, declare, start_imgsync, destination):
+def test_token_of_one_repository_is_not_waited_for_by_another(lab):
     """A token server that is slow about one repository holds up that repository alone."""
-    images = {part: push(registry, f"{name}/{part}", "1", image((name, part))) for part in ("one", "two")}
+    images = {part: lab.push(part, "1", image((lab.name, part))) for part in ("one", "two")}
     held = Hold()
-    destination.add(held, target=f"^/token.*{name}%2Fone")
-    destination.add(Respond(200, {"token": "THE-SECRET", "expires_in": 300}), target="^/token")
-    challenge = f'Bearer realm="http://{destination.host}/token",service="x"'
-    destination.add(switches.require_authorization("Bearer THE-SECRET", challenge), target="^/v2/")
-    declare(f"[{name}/one, {name}/two]", "referrers: false")
+    lab.destination.add(held, target=f"^/token.*{lab.name}%2Fone")
+    lab.destination.add(Respond(200, {"token": "THE-SECRET", "expires_in": 300}), target="^/token")
+    challenge = f'Bearer realm="http://{lab.destination.host}/token",service="x"'
+    lab.destination.add(switches.require_authorization("Bearer THE-SECRET", challenge), target="^/v2/")
+    lab.declare("one two", "referrers: false")
 
-    running = start_imgsync("apply")
+    running = lab.start("apply")
     held.reached()
-    eventually(lambda: pull_raw(second_registry, f"m/{name}/two", "1") == images["two"].raw)
+    eventually(lambda: lab.served_manifest("two", "1") == images["two"].raw)
     held.release()
     ran = finish(running)
 
     assert ran.code == 0, ran.stderr
-    tokens = Counter(one.target for one in destination.recorded("GET /token"))
+    tokens = Counter(one.target for one in lab.destination.recorded("GET /token"))
     assert list(tokens.values()) == [1, 1]
 
 
 # --- few requests, nothing twice
 
 
-def test_new_repository_costs_two_questions_however_many_tags(registry, name, declare, imgsync, destination):
+def test_new_repository_costs_two_questions_however_many_tags(lab):
     """The first tag is asked for alone; where it is not, one list tells of all others."""
     for tag in range(5):
-        push(registry, f"{name}/app", str(tag), image((name, tag)))
-    declare(f"[{name}/app]", "referrers: false")
+        lab.push("app", str(tag), image((lab.name, tag)))
+    lab.declare("app", "referrers: false")
 
-    assert imgsync("plan", "--detailed-exitcode").code == 2
+    assert lab.run("plan", "--detailed-exitcode").code == 2
 
-    assert [one.partition(" ")[0] for one in destination.requests()] == ["HEAD", "GET"]
-    assert destination.requests()[1].endswith("/tags/list")
+    assert [one.partition(" ")[0] for one in lab.destination.requests()] == ["HEAD", "GET"]
+    assert lab.destination.requests()[1].endswith("/tags/list")
 
 
-def test_tag_that_is_there_is_found_in_the_list(registry, second_registry, name, declare, imgsync, destination):
+def test_tag_that_is_there_is_found_in_the_list(lab):
     """Of a repository that lacks the first tag, what the list shows is asked for, and adopted."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    push(registry, f"{name}/app", "2", image(2))
-    push(second_registry, f"m/{name}/app", "2", image(2))
-    declare(f"[{name}/app]", "concurrency: {queries: 1}\nreferrers: false")
+    content = lab.push("app", "1", image(1))
+    lab.push("app", "2", image(2))
+    lab.push_to_destination("app", "2", image(2))
+    lab.declare("app", "concurrency: {queries: 1}\nreferrers: false")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert (ran.json["summary"]["copied"], ran.json["summary"]["kept"]) == (1, 1)
-    assert pull_raw(second_registry, f"m/{name}/app", "1") == content.raw
-    assert len(destination.recorded("HEAD")) == 2
+    assert lab.served_manifest("app", "1") == content.raw
+    assert len(lab.destination.recorded("HEAD")) == 2
 
 
-def test_manifests_are_fetched_once_in_a_run(registry, name, declare, imgsync, source):
+def test_manifests_are_fetched_once_in_a_run(lab):
     """A child that two indexes share is asked for once, and the copy asks for none that the plan has read."""
-    shared, own = image((name, "shared")), image((name, "own"))
-    push(registry, f"{name}/app", "1", index(children=[shared]))
-    push(registry, f"{name}/app", "2", index(children=[shared, own]))
-    declare(f"[{name}/app]", "referrers: false\nconcurrency: {queries: 1}")
+    shared, own = image((lab.name, "shared")), image((lab.name, "own"))
+    lab.push("app", "1", index(children=[shared]))
+    lab.push("app", "2", index(children=[shared, own]))
+    lab.declare("app", "referrers: false\nconcurrency: {queries: 1}")
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
 
-    gets = Counter(one.path for one in source.recorded("GET .*/manifests/"))
+    gets = Counter(one.path for one in lab.source.recorded("GET .*/manifests/"))
     assert set(gets.values()) == {1}
     assert len(gets) == 4
 
 
-def test_killed_run_sends_no_finished_blob_again(registry, second_registry, name, declare, start_imgsync, imgsync, destination):
+def test_killed_run_sends_no_finished_blob_again(lab):
     """SIGKILL between two blobs: the next run finds the first by the POST that would mount it, and sends the second alone."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=2, layer_bytes=50_000))
+    content = lab.push("app", "1", image(1, layers=2, layer_bytes=50_000))
     held = Hold()
-    destination.add(held, method="PUT", target="/uploads/", nth=2)
-    declare(f"[{name}/app]", "concurrency: {blobs: 1}\nreferrers: false")
-    running = start_imgsync("apply")
+    lab.destination.add(held, method="PUT", target="/uploads/", nth=2)
+    lab.declare("app", "concurrency: {blobs: 1}\nreferrers: false")
+    running = lab.start("apply")
     held.reached()
     running.send_signal(signal.SIGKILL)
     running.communicate()
-    assert len(stored_blobs(destination)) == 1
+    assert len(stored_blobs(lab.destination)) == 1
     # What was held may be let through now, whole: then it is finished too.
-    destination.clear()
+    lab.destination.clear()
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert Counter(stored_blobs(destination)) == dict.fromkeys(content.all_blobs, 1)
+    assert Counter(stored_blobs(lab.destination)) == dict.fromkeys(content.all_blobs, 1)
     assert ran.json["summary"]["blobs_present"] >= 1
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("REG-14")
 @pytest.mark.row("DIG-20")
-def test_registry_that_lies_about_mounts_gets_the_blobs_sent(registry, second_registry, name, declare, imgsync, destination):
+def test_registry_that_lies_about_mounts_gets_the_blobs_sent(lab):
     """It says 201 to every mount and has nothing: when it refuses the manifest, it gets the bytes."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=2))
-    destination.add(switches.mounts_what_it_has_not(), method="POST")
-    declare(f"[{name}/app]")
+    content = lab.push("app", "1", image(1, layers=2))
+    lab.destination.add(switches.mounts_what_it_has_not(), method="POST")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
     assert ran.json["summary"]["blobs_copied"] == 3
-    assert len(destination.requests("PUT .*/blobs/uploads/")) == 3, "each once"
+    assert len(lab.destination.requests("PUT .*/blobs/uploads/")) == 3, "each once"
 
 
-def test_declared_chunk_size_is_kept_to_from_the_first_blob(registry, second_registry, name, declare, imgsync, write, source, destination):
+def test_declared_chunk_size_is_kept_to_from_the_first_blob(lab):
     """`chunk_size` in registries.yaml: no request holds more, none is refused first, and the bytes are right."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
-    destination.add(switches.BodyLimit(2 * MEBIBYTE), method="PUT|PATCH")
-    declare(f"[{name}/app]")
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false, chunk_size: 2MiB}}\n")
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
+    lab.destination.add(switches.BodyLimit(2 * MEBIBYTE), method="PUT|PATCH")
+    lab.declare("app")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false, chunk_size: 2MiB}}\n")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
-    assert [one for one in destination.seen if one.status == 413] == []
-    sizes = [int(one.headers["content-length"]) // MEBIBYTE for one in destination.recorded("PATCH")]
+    assert [one for one in lab.destination.seen if one.status == 413] == []
+    sizes = [int(one.headers["content-length"]) // MEBIBYTE for one in lab.destination.recorded("PATCH")]
     assert sizes == [2, 2, 1]
-    assert_served(second_registry, f"m/{name}/app", "1", content)
-    assert '"chunk_size": "2MiB"' in json.dumps(_shown(imgsync))
+    lab.assert_served("app", "1", content)
+    assert '"chunk_size": "2MiB"' in json.dumps(_shown(lab.run))
 
 
 def _shown(imgsync) -> object:
@@ -488,53 +488,53 @@ def _shown(imgsync) -> object:
     return list(yaml.safe_load_all(imgsync("validate", "--show").stdout))
 
 
-def test_destination_that_closes_after_each_chunk_gets_them_all(registry, second_registry, name, declare, imgsync, write, source, destination):
+def test_destination_that_closes_after_each_chunk_gets_them_all(lab):
     """`Connection: close` on every PATCH costs connections, not the image."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
-    destination.add(switches.headers(Connection="close"), method="PATCH")
-    declare(f"[{name}/app]")
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false, chunk_size: 1MiB}}\n")
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
+    lab.destination.add(switches.headers(Connection="close"), method="PATCH")
+    lab.declare("app")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false, chunk_size: 1MiB}}\n")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("REG-04")
-def test_token_refused_between_chunks_does_not_restart_the_upload(registry, second_registry, name, declare, imgsync, write, source, destination):
+def test_token_refused_between_chunks_does_not_restart_the_upload(lab):
     """A 401 in mid-upload: another token, the same chunk; nothing is read or sent twice."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
     large = next(iter(content.blobs))
-    challenge = f'Bearer realm="http://{destination.host}/token",service="x"'
-    destination.add(Respond(200, {"token": "A-SECRET", "expires_in": 300}), target="^/token")
-    destination.add(Respond(401, headers={"WWW-Authenticate": challenge}), method="GET|HEAD", target="^/v2/", nth=1)
-    destination.add(Respond(401, early=True, headers={"WWW-Authenticate": challenge}), method="PATCH", nth=2)
-    declare(f"[{name}/app]", "referrers: false")
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false, chunk_size: 2MiB}}\n")
+    challenge = f'Bearer realm="http://{lab.destination.host}/token",service="x"'
+    lab.destination.add(Respond(200, {"token": "A-SECRET", "expires_in": 300}), target="^/token")
+    lab.destination.add(Respond(401, headers={"WWW-Authenticate": challenge}), method="GET|HEAD", target="^/v2/", nth=1)
+    lab.destination.add(Respond(401, early=True, headers={"WWW-Authenticate": challenge}), method="PATCH", nth=2)
+    lab.declare("app", "referrers: false")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false, chunk_size: 2MiB}}\n")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert blob_reads(source, large) == 1
-    assert len(destination.recorded(f"POST .*{large}")) == 1
-    assert [one.status for one in destination.recorded("PATCH")] == [202, 401, 202, 202]
+    assert blob_reads(lab.source, large) == 1
+    assert len(lab.destination.recorded(f"POST .*{large}")) == 1
+    assert [one.status for one in lab.destination.recorded("PATCH")] == [202, 401, 202, 202]
     assert ran.json["outcomes"][0]["attempts"] == 1
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("REG-09")
-def test_large_body_that_is_not_wanted_is_not_sent(registry, second_registry, name, declare, imgsync, source, destination):
+def test_large_body_that_is_not_wanted_is_not_sent(lab):
     """A body of tens of MiB is announced first: refused as too large, it goes in pieces, and the source is read once."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=33 * MEBIBYTE))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=33 * MEBIBYTE))
     large = next(iter(content.blobs))
-    destination.add(switches.BodyLimit(20 * MEBIBYTE), method="PUT|PATCH")
-    declare(f"[{name}/app]", "referrers: false")
+    lab.destination.add(switches.BodyLimit(20 * MEBIBYTE), method="PUT|PATCH")
+    lab.declare("app", "referrers: false")
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
     # Each byte once: on a slow machine the source counts as far away, and is read in several ranges.
-    assert sum(one.bytes_down for one in source.recorded(f"GET .*{large}")) == len(content.blobs[large])
-    assert [one.bytes_up for one in destination.seen if one.status == 413] == [0]
-    assert pull_raw(second_registry, f"m/{name}/app", "1") == content.raw
+    assert sum(one.bytes_down for one in lab.source.recorded(f"GET .*{large}")) == len(content.blobs[large])
+    assert [one.bytes_up for one in lab.destination.seen if one.status == 413] == [0]
+    assert lab.served_manifest("app", "1") == content.raw

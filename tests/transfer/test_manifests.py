@@ -8,64 +8,63 @@ import pytest
 
 from tests import switches
 from tests.plan.test_verify import Behind
-from tests.support.images import first_layer, image, index, push
+from tests.support.images import first_layer, image, index
 from tests.support.outcomes import only_error
-from tests.support.witness import assert_served
 from tests.switches.net import (
     before_it_goes_on,
 )
 
 
 @pytest.mark.row("DIG-16")
-def test_index_without_one_of_its_children_leaves_the_tag_alone(registry, second_registry, name, declare, imgsync, source):
+def test_index_without_one_of_its_children_leaves_the_tag_alone(lab):
     """A child that the source has not is an error of that tag, which goes on serving what it did; the others are copied."""
-    before = push(registry, f"{name}/app", "1", index(1))
-    declare(f"[{name}/app]")
-    assert imgsync("apply").code == 0
-    moved = push(registry, f"{name}/app", "1", index(2))
-    other = push(registry, f"{name}/app", "2", index(3))
-    source.add(switches.status(404, error="MANIFEST_UNKNOWN"), target=moved.children[1].digest)
+    before = lab.push("app", "1", index(1))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    moved = lab.push("app", "1", index(2))
+    other = lab.push("app", "2", index(3))
+    lab.source.add(switches.status(404, error="MANIFEST_UNKNOWN"), target=moved.children[1].digest)
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     error = only_error(ran)
-    assert f"pull manifest {source.host}/{name}/app@{moved.children[1].digest} (source): 404 MANIFEST_UNKNOWN" in error
-    assert_served(second_registry, f"m/{name}/app", "1", before)
-    assert_served(second_registry, f"m/{name}/app", "2", other)
+    assert f"pull manifest {lab.source.host}/{lab.name}/app@{moved.children[1].digest} (source): 404 MANIFEST_UNKNOWN" in error
+    lab.assert_served("app", "1", before)
+    lab.assert_served("app", "2", other)
 
 
 @pytest.mark.row("REG-16")
-def test_blob_that_is_collected_before_the_manifest_is_sent_again(registry, second_registry, name, declare, imgsync, destination):
+def test_blob_that_is_collected_before_the_manifest_is_sent_again(lab):
     """The registry's own collector takes a blob right before the manifest comes: it refuses, gets that blob, and takes the manifest."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=2))
+    content = lab.push("app", "1", image(1, layers=2))
     gone = first_layer(content)
-    collector = Behind(second_registry, f"m/{name}/app")
-    destination.add(before_it_goes_on(lambda: collector.forget_blob(gone)), method="PUT", target="/manifests/1$", nth=1)
-    declare(f"[{name}/app]", "referrers: false")
+    collector = Behind(lab.destination_registry, f"m/{lab.name}/app")
+    lab.destination.add(before_it_goes_on(lambda: collector.forget_blob(gone)), method="PUT", target="/manifests/1$", nth=1)
+    lab.declare("app", "referrers: false")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert [one.status for one in destination.recorded("PUT .*/manifests/1$")] == [400, 201]
-    puts = Counter(one.target.rpartition("digest=")[2].replace("%3A", ":") for one in destination.recorded("PUT .*/uploads/"))
+    assert [one.status for one in lab.destination.recorded("PUT .*/manifests/1$")] == [400, 201]
+    puts = Counter(one.target.rpartition("digest=")[2].replace("%3A", ":") for one in lab.destination.recorded("PUT .*/uploads/"))
     assert puts == dict.fromkeys(content.all_blobs, 1) | {gone: 2}
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("REG-18")
-def test_immutable_tag_that_is_right_already_is_fine(registry, second_registry, name, declare, imgsync, destination):
+def test_immutable_tag_that_is_right_already_is_fine(lab):
     """Registries refuse the push of an immutable tag though it is the same: one that is there is not pushed, one whose answer was lost counts as done."""
-    there = push(registry, f"{name}/app", "there", image("there"))
-    lost = push(registry, f"{name}/app", "lost", image("lost"))
-    push(second_registry, f"m/{name}/app", "there", there)
-    destination.add(switches.reset(), method="PUT", target="/manifests/lost$", nth=1)
-    destination.add(switches.immutable_tag(), method="PUT", target="/manifests/lost$", nth=2)
-    destination.add(switches.immutable_tag(), method="PUT", target="/manifests/there$")
-    declare(f"[{name}/app]", "referrers: false")
+    there = lab.push("app", "there", image("there"))
+    lost = lab.push("app", "lost", image("lost"))
+    lab.push_to_destination("app", "there", there)
+    lab.destination.add(switches.reset(), method="PUT", target="/manifests/lost$", nth=1)
+    lab.destination.add(switches.immutable_tag(), method="PUT", target="/manifests/lost$", nth=2)
+    lab.destination.add(switches.immutable_tag(), method="PUT", target="/manifests/there$")
+    lab.declare("app", "referrers: false")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stdout
     assert (ran.json["summary"]["copied"], ran.json["summary"]["kept"]) == (1, 1)
-    assert destination.requests("PUT .*/manifests/there$") == []
-    assert_served(second_registry, f"m/{name}/app", "lost", lost)
+    assert lab.destination.requests("PUT .*/manifests/there$") == []
+    lab.assert_served("app", "lost", lost)

@@ -56,9 +56,9 @@ def compact(document: object) -> str:
 
 
 @pytest.fixture
-def saved(write) -> Callable[[str], Path]:
+def saved(lab) -> Callable[[str], Path]:
     """Save one of the documents, in a folder that holds nothing else."""
-    return lambda kind: write(f"{kind}.json", to_json(DOCUMENTS[kind], indented=True))
+    return lambda kind: lab.write(f"{kind}.json", to_json(DOCUMENTS[kind], indented=True))
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def saved(write) -> Callable[[str], Path]:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_was_saved_is_shown_as_it_was(kind, arguments, shown, saved, imgsync, workplace):
+def test_what_was_saved_is_shown_as_it_was(kind, arguments, shown, saved, lab):
     """Each form is what it would have been then; no configuration, no state, nothing on stderr."""
     saved(kind)
 
-    ran = imgsync("show", f"{kind}.json", *arguments)
+    ran = lab.run("show", f"{kind}.json", *arguments)
 
     assert (ran.code, ran.stderr) == (0, "")
     assert ran.stdout.rstrip("\n") == shown.rstrip("\n")
-    assert [path.name for path in workplace.folder.iterdir()] == [f"{kind}.json"]
+    assert [path.name for path in lab.folder.iterdir()] == [f"{kind}.json"]
 
 
 @pytest.mark.parametrize(
@@ -130,22 +130,22 @@ def without(document: dict[str, Any], name: str) -> str:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_damaged_file_is_told(text, said, write, imgsync):
+def test_a_damaged_file_is_told(text, said, lab):
     """Exit 3 and one error, in whatever form it was to be shown."""
-    write("file.json", text)
+    lab.write("file.json", text)
 
-    ran = imgsync("show", "file.json", "-o", "json")
+    ran = lab.run("show", "file.json", "-o", "json")
 
     assert (ran.code, ran.stdout) == (3, "")
     assert ran.stderr.startswith("error: file.json ")
     assert said in ran.stderr
 
 
-def test_a_file_that_cannot_be_read_is_told(imgsync, workplace):
+def test_a_file_that_cannot_be_read_is_told(lab):
     """A missing one, a folder."""
-    (workplace.folder / "folder").mkdir()
+    (lab.folder / "folder").mkdir()
 
     for name, why in (("missing.json", "No such file or directory"), ("folder", "Is a directory")):
-        ran = imgsync("show", name)
+        ran = lab.run("show", name)
         assert (ran.code, ran.stdout) == (3, "")
         assert f"error: {name} cannot be read: {why}\n" in ran.stderr

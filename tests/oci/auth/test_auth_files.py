@@ -17,23 +17,23 @@ from tests.support.outcomes import error_of
 
 @pytest.mark.row("AUTH-14")
 @pytest.mark.parametrize("where", ["registries.yaml", "docker/config.json"])
-def test_login_is_for_one_host_and_port(where, name, imgsync, write, source, workplace):
+def test_login_is_for_one_host_and_port(where, lab):
     """A registry whose name only begins, ends or sounds like some that we have a login for is asked as nobody."""
-    source.add(WANTS_LOGIN)
-    others = [f"localhost:{source.port - 1}", f"localhost.example.com:{source.port}", f"ocalhost:{source.port}", f"x.localhost:{source.port}"]
-    hosts = [source.host, "localhost", *others]
-    trusted: dict[str, object] = {f"localhost:{source.port}": {"tls": False}}
+    lab.source.add(WANTS_LOGIN)
+    others = [f"localhost:{lab.source.port - 1}", f"localhost.example.com:{lab.source.port}", f"ocalhost:{lab.source.port}", f"x.localhost:{lab.source.port}"]
+    hosts = [lab.source.host, "localhost", *others]
+    trusted: dict[str, object] = {f"localhost:{lab.source.port}": {"tls": False}}
     if where == "registries.yaml":
         trusted |= {host: {"credentials": CREDENTIALS, "tls": False} for host in hosts}
     else:
-        keys = [*hosts, *(f"https://{host}/v1/" for host in hosts), f"localhost.:{source.port}", f"localhost:{source.port}x"]
-        write(where, json.dumps({"auths": {key: {"auth": BASIC[6:]} for key in keys}}))
-    write("registries.yaml", json.dumps({"version": 1, "registries": trusted}))
-    workplace.mirror("a", source=f"localhost:{source.port}/{name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 1})
+        keys = [*hosts, *(f"https://{host}/v1/" for host in hosts), f"localhost.:{lab.source.port}", f"localhost:{lab.source.port}x"]
+        lab.write(where, json.dumps({"auths": {key: {"auth": BASIC[6:]} for key in keys}}))
+    lab.write("registries.yaml", json.dumps({"version": 1, "registries": trusted}))
+    lab.workplace.mirror("a", source=f"localhost:{lab.source.port}/{lab.name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 1})
 
-    assert "no credentials for localhost" in error_of(imgsync("plan", "-o", "json"))
-    assert source.seen
-    assert not [one for one in source.seen if "authorization" in one.headers]
+    assert "no credentials for localhost" in error_of(lab.run("plan", "-o", "json"))
+    assert lab.source.seen
+    assert not [one for one in lab.source.seen if "authorization" in one.headers]
 
 
 @pytest.mark.row("AUTH-14")
@@ -52,31 +52,31 @@ def test_name_that_looks_alike_is_another(host):
 
 @pytest.mark.row("AUTH-20")
 @pytest.mark.parametrize("by_variable", [False, True], ids=["in HOME", "by NETRC"])
-def test_netrc_is_not_read(by_variable, name, declare, imgsync, write, source):
+def test_netrc_is_not_read(by_variable, lab):
     """What other programs keep there is not for registries: who is in no file of ours is nobody."""
-    text = f"machine 127.0.0.1 login me password netrc-SECRET\nmachine {source.host} login me password netrc-SECRET\n"
-    file = write("elsewhere" if by_variable else "home/.netrc", text)
+    text = f"machine 127.0.0.1 login me password netrc-SECRET\nmachine {lab.source.host} login me password netrc-SECRET\n"
+    file = lab.write("elsewhere" if by_variable else "home/.netrc", text)
     file.chmod(0o600)
-    source.add(WANTS_LOGIN)
-    declare(f"[{name}/app]", retry="{attempts: 1}")
+    lab.source.add(WANTS_LOGIN)
+    lab.declare("app", retry="{attempts: 1}")
 
-    message = error_of(imgsync("plan", "-o", "json", env={"NETRC": str(file)} if by_variable else {}))
+    message = error_of(lab.run("plan", "-o", "json", env={"NETRC": str(file)} if by_variable else {}))
 
     assert "no credentials" in message
-    assert not [one for one in source.seen if "authorization" in one.headers]
+    assert not [one for one in lab.source.seen if "authorization" in one.headers]
 
 
 @pytest.mark.row("AUTH-24")
 @pytest.mark.parametrize("damage", ["cut", "quoted", "no object"])
-def test_damaged_auth_file_is_told_without_its_text(damage, name, declare, imgsync, write, source):
+def test_damaged_auth_file_is_told_without_its_text(damage, lab):
     """File and line, not what is in it; the run goes on as nobody. (A file that everybody may read is told of, whole or not.)"""
-    whole = json.dumps({"auths": {source.host: {"auth": BASIC[6:], "password": PASSWORD}}}, indent=1)
+    whole = json.dumps({"auths": {lab.source.host: {"auth": BASIC[6:], "password": PASSWORD}}}, indent=1)
     text = {"cut": whole[: whole.index(PASSWORD) + len(PASSWORD)], "quoted": whole.replace(f'"{PASSWORD}"', PASSWORD), "no object": f'["{PASSWORD}"]'}[damage]
-    file = write("docker/config.json", text)
-    source.add(WANTS_LOGIN)
-    declare(f"[{name}/app]", retry="{attempts: 1}")
+    file = lab.write("docker/config.json", text)
+    lab.source.add(WANTS_LOGIN)
+    lab.declare("app", retry="{attempts: 1}")
 
-    ran = imgsync("plan", "-o", "json", "--log-level", "debug")
+    ran = lab.run("plan", "-o", "json", "--log-level", "debug")
 
     assert "no credentials" in error_of(ran)
     assert str(file) in ran.events("credentials.unread")[0]["reason"]
@@ -84,13 +84,13 @@ def test_damaged_auth_file_is_told_without_its_text(damage, name, declare, imgsy
 
 @pytest.mark.row("AUTH-24")
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o602])
-def test_auth_file_that_everybody_may_read_is_told_of(mode, name, declare, imgsync, write, source):
+def test_auth_file_that_everybody_may_read_is_told_of(mode, lab):
     """Logins that every user of the machine could read, or change, are used; a warning says how to keep them to ourselves."""
-    file = write("docker/config.json", json.dumps({"auths": {source.host: {"auth": BASIC[6:]}}}))
+    file = lab.write("docker/config.json", json.dumps({"auths": {lab.source.host: {"auth": BASIC[6:]}}}))
     file.chmod(mode)
-    declare(f"[{name}/app]", retry="{attempts: 1}")
+    lab.declare("app", retry="{attempts: 1}")
 
-    told = imgsync("plan", "-o", "json").events("credentials.exposed")
+    told = lab.run("plan", "-o", "json").events("credentials.exposed")
 
     assert [one["path"] for one in told] == ([str(file)] if mode & 0o007 else [])
 

@@ -28,47 +28,49 @@ def _seen(workplace) -> str:
     return "".join(path.read_bytes().decode("latin-1") for path in files)
 
 
-def test_password_registry_as_destination(registry, password_registry, name, workplace, imgsync):
+def test_password_registry_as_destination(lab, password_registry):
     """Basic credentials are sent when asked for; the image arrives; the password shows nowhere."""
-    content = push(registry, f"{name}/app", "1", image())
-    workplace.trust_plain(registry, password_registry, settings={password_registry.host: _login(password_registry.host)})
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{password_registry}/m"])
+    content = lab.push("app", "1", image())
+    lab.workplace.trust_plain(lab.source_registry, password_registry, settings={password_registry.host: _login(password_registry.host)})
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
 
-    ran = imgsync("apply", "--log-level", "debug", "-o", "json")
+    ran = lab.run("apply", "--log-level", "debug", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert_served(password_registry, f"m/{name}/app", "1", content)
-    assert PASSWORD not in ran.stdout + ran.stderr + _seen(workplace)
+    assert_served(password_registry, f"m/{lab.name}/app", "1", content)
+    assert PASSWORD not in ran.stdout + ran.stderr + _seen(lab.workplace)
 
 
 @pytest.mark.parametrize("side", ["source", "destination"])
-def test_wrong_password_is_named_by_side_and_origin(side, registry, password_registry, name, workplace, imgsync):
+def test_wrong_password_is_named_by_side_and_origin(side, lab, password_registry):
     """A refused login is one error that says which registry refused which file's credentials, and copies nothing."""
-    push(registry, f"{name}/app", "1", image())
-    workplace.trust_plain(registry, password_registry, settings={password_registry.host: _login(password_registry.host, "wrong-SECRET")})
-    one, other = (password_registry, registry) if side == "source" else (registry, password_registry)
-    workplace.mirror("a", source=f"{one}/{name}/app", destinations=[f"{other}/m"])
+    lab.push("app", "1", image())
+    lab.workplace.trust_plain(lab.source_registry, password_registry, settings={password_registry.host: _login(password_registry.host, "wrong-SECRET")})
+    one, other = (password_registry, lab.source_registry) if side == "source" else (lab.source_registry, password_registry)
+    lab.workplace.mirror("a", source=f"{one}/{lab.name}/app", destinations=[f"{other}/m"])
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     told = ran.stdout + ran.stderr
     assert f"({side}): 401" in told
     assert f"credentials for {password_registry} from registries.yaml were refused" in told
     assert "wrong-SECRET" not in told
-    assert password_registry.requests(prefix=f"/v2/m/{name}/app/blobs/uploads") == ()
+    assert password_registry.requests(prefix=f"/v2/m/{lab.name}/app/blobs/uploads") == ()
 
 
-def test_password_from_a_variable_and_from_a_file(registry, password_registry, name, workplace, imgsync, tmp_path):
+def test_password_from_a_variable_and_from_a_file(lab, password_registry):
     """`${VAR}` and `{file: …}` are read; neither shows in what validate prints."""
-    push(registry, f"{name}/app", "1", image())
-    (tmp_path / "secret").write_text(PASSWORD + "\n")
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{password_registry}/m"])
-    for password in ("${REGISTRY_PASSWORD}", {"file": str(tmp_path / "secret")}):
-        workplace.trust_plain(registry, password_registry, settings={password_registry.host: {"credentials": {"username": USER, "password": password}}})
+    lab.push("app", "1", image())
+    (lab.folder / "secret").write_text(PASSWORD + "\n")
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
+    for password in ("${REGISTRY_PASSWORD}", {"file": str(lab.folder / "secret")}):
+        lab.workplace.trust_plain(
+            lab.source_registry, password_registry, settings={password_registry.host: {"credentials": {"username": USER, "password": password}}}
+        )
 
-        ran = imgsync("plan", "--refresh", env={"REGISTRY_PASSWORD": PASSWORD})
-        shown = imgsync("validate", "--show", env={"REGISTRY_PASSWORD": PASSWORD})
+        ran = lab.run("plan", "--refresh", env={"REGISTRY_PASSWORD": PASSWORD})
+        shown = lab.run("validate", "--show", env={"REGISTRY_PASSWORD": PASSWORD})
 
         assert ran.code == 0, ran.stderr
         assert shown.code == 0
@@ -76,72 +78,72 @@ def test_password_from_a_variable_and_from_a_file(registry, password_registry, n
 
 
 @pytest.mark.row("AUTH-15")
-def test_token_registry_on_both_sides(token_registry, token_server, name, workplace, imgsync):
+def test_token_registry_on_both_sides(token_registry, token_server, lab):
     """Source and destination behind one token server: pull for the one, push for the other, few tokens, nothing leaks."""
-    content = push(token_registry, f"{name}/app", "1", image(layers=4), client=token_registry.client(f"repository:{name}/app:pull,push"))
+    content = push(token_registry, f"{lab.name}/app", "1", image(layers=4), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     token_server.reset()
-    workplace.trust_plain(token_registry, settings={token_registry.host: _login(token_registry.host)})
-    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"])
+    lab.workplace.trust_plain(token_registry, settings={token_registry.host: _login(token_registry.host)})
+    lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
-    ran = imgsync("apply", "--log-level", "debug", "-o", "json")
+    ran = lab.run("apply", "--log-level", "debug", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
+    assert token_registry.get(f"m/{lab.name}/app/manifests/1", accept=content.media_type).content == content.raw
     asked = [one.scopes for one in token_server.requests]
     assert len(asked) == len(set(asked)), "no token is asked for twice"
     assert len(asked) <= 3
-    assert (f"repository:{name}/app:pull",) in asked
-    assert not any(f"repository:{name}/app:pull,push" in scope for scopes in asked for scope in scopes), "of a source only pull is asked"
+    assert (f"repository:{lab.name}/app:pull",) in asked
+    assert not any(f"repository:{lab.name}/app:pull,push" in scope for scopes in asked for scope in scopes), "of a source only pull is asked"
     assert {one.login for one in token_server.requests} == {LOGIN}
-    assert PASSWORD not in ran.stdout + ran.stderr + _seen(workplace)
-    assert "eyJ" not in ran.stdout + ran.stderr + _seen(workplace), "nor does a token"
+    assert PASSWORD not in ran.stdout + ran.stderr + _seen(lab.workplace)
+    assert "eyJ" not in ran.stdout + ran.stderr + _seen(lab.workplace), "nor does a token"
 
 
 @pytest.mark.row("AUTH-16")
 @pytest.mark.row("REG-04")
-def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, name, workplace, imgsync):
+def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, lab):
     """A token whose life is over before it is used again is replaced, not refused."""
-    content = push(token_registry, f"{name}/app", "1", image(), client=token_registry.client(f"repository:{name}/app:pull,push"))
+    content = push(token_registry, f"{lab.name}/app", "1", image(), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     token_server.reset()
     token_server.expires_in_seconds = 0
-    workplace.trust_plain(token_registry, settings={token_registry.host: _login(token_registry.host)})
-    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"])
+    lab.workplace.trust_plain(token_registry, settings={token_registry.host: _login(token_registry.host)})
+    lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
+    assert token_registry.get(f"m/{lab.name}/app/manifests/1", accept=content.media_type).content == content.raw
 
 
 @pytest.mark.row("REG-04")
 @pytest.mark.parametrize("times", [1, 9], ids=["once", "always"])
-def test_token_refused_in_the_middle_is_replaced(times, registry, token_registry, token_server, name, workplace, imgsync):
+def test_token_refused_in_the_middle_is_replaced(times, lab, token_registry, token_server):
     """A blob's PUT that is answered 401 is begun anew with a new token; when that never helps, the error says who refused whom."""
-    content = push(registry, f"{name}/app", "1", image(layers=1))
+    content = lab.push("app", "1", image(layers=1))
     with FaultProxy(token_registry) as proxy:
-        challenge = f'Bearer realm="{token_server.auth.realm}",service="{token_server.auth.service}",scope="repository:m/{name}/app:pull,push"'
+        challenge = f'Bearer realm="{token_server.auth.realm}",service="{token_server.auth.service}",scope="repository:m/{lab.name}/app:pull,push"'
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": challenge}), method="PUT", target="/blobs/", times=times)
-        workplace.trust_plain(registry, proxy, settings={proxy.host: _login(proxy.host)})
-        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 3, "interval": "0s"})
+        lab.workplace.trust_plain(lab.source_registry, proxy, settings={proxy.host: _login(proxy.host)})
+        lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 3, "interval": "0s"})
 
-        ran = imgsync("apply", "-o", "json")
+        ran = lab.run("apply", "-o", "json")
 
     if times == 1:
         assert ran.code == 0, ran.stderr
-        assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
+        assert token_registry.get(f"m/{lab.name}/app/manifests/1", accept=content.media_type).content == content.raw
     else:
         assert ran.code == 1
         assert "(destination): 401 the registry refused the token" in ran.json["outcomes"][0]["error"]
         assert "from registries.yaml were refused" in ran.json["outcomes"][0]["error"]
 
 
-def test_token_server_that_refuses_is_one_clear_error(token_registry, token_server, name, workplace, imgsync):
+def test_token_server_that_refuses_is_one_clear_error(token_registry, token_server, lab):
     """The error names the token server's status, and hints at the credentials."""
     token_server.needs_login = True
-    workplace.trust_plain(token_registry)
-    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"], retry={"attempts": 1})
+    lab.workplace.trust_plain(token_registry)
+    lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"], retry={"attempts": 1})
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 1
     assert "401" in ran.json["errors"][0]["message"]
@@ -162,18 +164,18 @@ def test_token_server_that_refuses_is_one_clear_error(token_registry, token_serv
     ],
     ids=["500", "HTML", "empty", "two lines", "no text", "404", "endless"],
 )
-def test_token_server_s_bad_answers_are_clear_errors(answer, says, registry, name, declare, imgsync, source):
+def test_token_server_s_bad_answers_are_clear_errors(answer, says, lab):
     """Each names the registry and what is wrong; nothing of the answer is taken for a token."""
-    push(registry, f"{name}/app", "1", image())
-    source.add(answer, target="/token")
-    source.add(switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{source.url}/token",service="x"'}), target="/v2/")
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image())
+    lab.source.add(answer, target="/token")
+    lab.source.add(switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{lab.source.url}/token",service="x"'}), target="/v2/")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 1
     assert says in ran.json["errors"][0]["message"]
-    assert f"get a token for {source.host}/{name}/app" in ran.json["errors"][0]["message"]
+    assert f"get a token for {lab.source.host}/{lab.name}/app" in ran.json["errors"][0]["message"]
 
 
 def _docker_config(workplace, document: object) -> None:
@@ -191,97 +193,97 @@ def _helper(workplace, body: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("post", [True, False], ids=["by POST", "server knows no POST"])
-def test_identity_token_is_exchanged(post, registry, token_registry, token_server, name, workplace, imgsync):
+def test_identity_token_is_exchanged(post, lab, token_registry, token_server):
     """What docker login left as identitytoken gets tokens by POST, or where the server has none, by GET; it shows nowhere."""
-    push(registry, f"{name}/app", "1", image())
+    lab.push("app", "1", image())
     secret = "identity-token-SECRET" if post else PASSWORD
     token_server.identity_token = secret if post else None
-    workplace.trust_plain(registry, token_registry)
+    lab.workplace.trust_plain(lab.source_registry, token_registry)
     auth = base64.b64encode(f"{USER}:".encode()).decode()
-    _docker_config(workplace, {"auths": {token_registry.host: {"auth": auth, "identitytoken": secret}}})
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+    _docker_config(lab.workplace, {"auths": {token_registry.host: {"auth": auth, "identitytoken": secret}}})
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
-    ran = imgsync("apply", "--log-level", "debug", "-o", "json")
+    ran = lab.run("apply", "--log-level", "debug", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert {one.identity_token for one in token_server.requests if one.login is None} == {secret}
     assert {one.login for one in token_server.requests if one.login} == (set() if post else {LOGIN})
-    assert secret not in ran.stdout + ran.stderr + _seen(workplace)
+    assert secret not in ran.stdout + ran.stderr + _seen(lab.workplace)
 
 
-def test_azure_s_name_makes_the_password_an_identity_token(registry, token_registry, token_server, name, workplace, imgsync):
+def test_azure_s_name_makes_the_password_an_identity_token(lab, token_registry, token_server):
     """The user of zeros with a refresh token as its password, as Azure's tools leave it, is exchanged by POST."""
-    push(registry, f"{name}/app", "1", image())
+    lab.push("app", "1", image())
     token_server.identity_token = "azure-refresh-SECRET"
     credentials = {"username": "00000000-0000-0000-0000-000000000000", "password": "azure-refresh-SECRET"}
-    workplace.trust_plain(registry, token_registry, settings={token_registry.host: {"credentials": credentials}})
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+    lab.workplace.trust_plain(lab.source_registry, token_registry, settings={token_registry.host: {"credentials": credentials}})
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
-    ran = imgsync("apply", "--log-level", "debug")
+    ran = lab.run("apply", "--log-level", "debug")
 
     assert ran.code == 0, ran.stderr
     assert {one.identity_token for one in token_server.requests} == {"azure-refresh-SECRET"}
-    assert "azure-refresh-SECRET" not in ran.stdout + ran.stderr + _seen(workplace)
+    assert "azure-refresh-SECRET" not in ran.stdout + ran.stderr + _seen(lab.workplace)
 
 
-def test_registry_token_is_sent_as_it_is(registry, token_registry, token_server, name, workplace, imgsync):
+def test_registry_token_is_sent_as_it_is(lab, token_registry, token_server):
     """A ready bearer token of docker's config.json needs no token server."""
-    push(registry, f"{name}/app", "1", image())
-    ready = token_server.issue([f"repository:m/{name}/app:pull,push"])
-    workplace.trust_plain(registry, token_registry)
-    _docker_config(workplace, {"auths": {token_registry.host: {"registrytoken": ready}}})
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+    lab.push("app", "1", image())
+    ready = token_server.issue([f"repository:m/{lab.name}/app:pull,push"])
+    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    _docker_config(lab.workplace, {"auths": {token_registry.host: {"registrytoken": ready}}})
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
-    ran = imgsync("apply", "--log-level", "debug")
+    ran = lab.run("apply", "--log-level", "debug")
 
     assert ran.code == 0, ran.stderr
     assert token_server.requests == []
     assert ready not in ran.stdout + ran.stderr
 
 
-def test_login_of_a_helper(registry, token_registry, token_server, name, workplace, imgsync):
+def test_login_of_a_helper(lab, token_registry, token_server):
     """The helper for this registry is asked once, however many requests need a token; its secret shows nowhere."""
     for number in range(3):
-        push(registry, f"{name}/app", str(number), image(number))
+        lab.push("app", str(number), image(number))
     token_server.needs_login = True
-    workplace.trust_plain(registry, token_registry)
-    _docker_config(workplace, {"credHelpers": {token_registry.host: "test"}})
-    environ = _helper(workplace, f'echo \'{{"Username":"{USER}","Secret":"{PASSWORD}"}}\'')
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    _docker_config(lab.workplace, {"credHelpers": {token_registry.host: "test"}})
+    environ = _helper(lab.workplace, f'echo \'{{"Username":"{USER}","Secret":"{PASSWORD}"}}\'')
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
-    ran = imgsync("apply", "--log-level", "debug", "-o", "json", env=environ)
+    ran = lab.run("apply", "--log-level", "debug", "-o", "json", env=environ)
 
     assert ran.code == 0, ran.stderr
-    assert (workplace.folder / "asked").read_text() == "asked\n"
-    assert PASSWORD not in ran.stdout + ran.stderr + _seen(workplace)
+    assert (lab.folder / "asked").read_text() == "asked\n"
+    assert PASSWORD not in ran.stdout + ran.stderr + _seen(lab.workplace)
 
 
-def test_helper_that_fails_is_one_clear_error_per_registry(registry, token_registry, token_server, name, workplace, imgsync):
+def test_helper_that_fails_is_one_clear_error_per_registry(lab, token_registry, token_server):
     """The error names registry, side and helper, never what it printed; other mirrors go on."""
-    push(registry, f"{name}/app", "1", image())
-    workplace.trust_plain(registry, token_registry)
-    _docker_config(workplace, {"credHelpers": {token_registry.host: "test"}})
-    environ = _helper(workplace, "echo SECRET; exit 1")
-    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{registry}/m"])
-    workplace.mirror("b", source=f"{registry}/{name}/app", destinations=[f"{registry}/n"])
+    lab.push("app", "1", image())
+    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    _docker_config(lab.workplace, {"credHelpers": {token_registry.host: "test"}})
+    environ = _helper(lab.workplace, "echo SECRET; exit 1")
+    lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{lab.source_registry}/m"])
+    lab.workplace.mirror("b", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.source_registry}/n"])
 
-    ran = imgsync("apply", "-o", "json", env=environ)
+    ran = lab.run("apply", "-o", "json", env=environ)
 
     assert ran.code == 1
     assert ran.json["summary"]["copied"] == 1
     assert [error["mirror"] for error in ran.json["errors"]] == ["a"]
-    assert f"{token_registry}/{name}/app (source): the credential helper docker-credential-test failed with exit code 1" in ran.json["errors"][0]["message"]
+    assert f"{token_registry}/{lab.name}/app (source): the credential helper docker-credential-test failed with exit code 1" in ran.json["errors"][0]["message"]
     assert "SECRET" not in ran.stdout + ran.stderr
 
 
-def test_missing_store_lets_public_registries_be_read(token_registry, token_server, name, workplace, imgsync):
+def test_missing_store_lets_public_registries_be_read(token_registry, token_server, lab):
     """A credsStore that this machine lacks is a warning: whoever lets anybody in is still read."""
-    push(token_registry, f"{name}/app", "1", image(), client=token_registry.client(f"repository:{name}/app:pull,push"))
-    workplace.trust_plain(token_registry)
-    _docker_config(workplace, {"credsStore": "desktop"})
-    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"])
+    push(token_registry, f"{lab.name}/app", "1", image(), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
+    lab.workplace.trust_plain(token_registry)
+    _docker_config(lab.workplace, {"credsStore": "desktop"})
+    lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert [event["reason"].partition(" (")[0] for event in ran.events("credentials.unread")] == [
@@ -289,69 +291,69 @@ def test_missing_store_lets_public_registries_be_read(token_registry, token_serv
     ]
 
 
-def test_login_by_path_in_containers_auth_file(registry, token_registry, token_server, name, workplace, imgsync):
+def test_login_by_path_in_containers_auth_file(lab, token_registry, token_server):
     """REGISTRY_AUTH_FILE counts, and of its keys the longest that leads to the repository."""
-    content = push(registry, f"{name}/app", "1", image())
+    content = lab.push("app", "1", image())
     token_server.needs_login = True
     good, bad = (base64.b64encode(f"{USER}:{password}".encode()).decode() for password in (PASSWORD, "wrong"))
-    path = workplace._write("auth.json", json.dumps({"auths": {token_registry.host: {"auth": bad}, f"{token_registry.host}/m/{name}": {"auth": good}}}))
-    workplace.trust_plain(registry, token_registry)
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{token_registry}/m"])
+    path = lab.workplace._write("auth.json", json.dumps({"auths": {token_registry.host: {"auth": bad}, f"{token_registry.host}/m/{lab.name}": {"auth": good}}}))
+    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
-    ran = imgsync("apply", env={"REGISTRY_AUTH_FILE": str(path)})
+    ran = lab.run("apply", env={"REGISTRY_AUTH_FILE": str(path)})
 
     assert ran.code == 0, ran.stderr
-    assert token_registry.get(f"m/{name}/app/manifests/1", accept=content.media_type).content == content.raw
+    assert token_registry.get(f"m/{lab.name}/app/manifests/1", accept=content.media_type).content == content.raw
 
 
-def test_anonymous_tokens_need_no_credentials(token_registry, token_server, name, workplace, imgsync):
+def test_anonymous_tokens_need_no_credentials(token_registry, token_server, lab):
     """Where the token server gives tokens to anybody, nothing need be configured."""
-    push(token_registry, f"{name}/app", "1", image(), client=token_registry.client(f"repository:{name}/app:pull,push"))
+    push(token_registry, f"{lab.name}/app", "1", image(), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     token_server.reset()
-    workplace.trust_plain(token_registry)
-    workplace.mirror("a", source=f"{token_registry}/{name}/app", destinations=[f"{token_registry}/m"])
+    lab.workplace.trust_plain(token_registry)
+    lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
-    assert imgsync("apply").code == 0
+    assert lab.run("apply").code == 0
     assert {one.login for one in token_server.requests} == {None}
 
 
 @pytest.mark.row("AUTH-19")
-def test_proxy_that_is_declared_is_gone_through(registry, second_registry, source, name, workplace, imgsync):
+def test_proxy_that_is_declared_is_gone_through(lab):
     """Every request to that registry goes through it, and to no other; the environment's proxies are not used, which is said."""
-    content = push(registry, f"{name}/app", "1", image())
-    workplace.trust_plain(registry, second_registry, settings={registry.host: {"proxy": source.url}})
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{second_registry}/m"])
+    content = lab.push("app", "1", image())
+    lab.workplace.trust_plain(lab.source_registry, lab.destination_registry, settings={lab.source_registry.host: {"proxy": lab.source.url}})
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.destination_registry}/m"])
 
-    ran = imgsync("apply", env={"HTTPS_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"})
+    ran = lab.run("apply", env={"HTTPS_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"})
 
     assert ran.code == 0, ran.stderr
-    assert_served(second_registry, f"m/{name}/app", "1", content)
-    assert source.seen
-    assert all(one.target.startswith(f"http://{registry}/v2/") for one in source.seen)
+    lab.assert_served("app", "1", content)
+    assert lab.source.seen
+    assert all(one.target.startswith(f"http://{lab.source_registry}/v2/") for one in lab.source.seen)
     assert ran.events("proxy.ignored") == []
 
 
 @pytest.mark.row("AUTH-19")
-def test_proxies_of_the_environment_are_not_used(registry, second_registry, source, name, workplace, imgsync):
+def test_proxies_of_the_environment_are_not_used(lab):
     """A variable that asks for one is answered by a warning that says where to name it."""
-    push(registry, f"{name}/app", "1", image())
-    workplace.trust_plain(registry, second_registry)
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{second_registry}/m"])
+    lab.push("app", "1", image())
+    lab.workplace.trust_plain(lab.source_registry, lab.destination_registry)
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.destination_registry}/m"])
 
-    ran = imgsync("apply", env={"HTTP_PROXY": source.url, "ALL_PROXY": source.url})
+    ran = lab.run("apply", env={"HTTP_PROXY": lab.source.url, "ALL_PROXY": lab.source.url})
 
     assert ran.code == 0, ran.stderr
-    assert source.seen == []
+    assert lab.source.seen == []
     assert [event["reason"].split()[0] for event in ran.events("proxy.ignored")] == ["HTTP_PROXY"]
 
 
 @pytest.mark.row("AUTH-26")
-def test_tls_is_verified(registry, tls_registry, name, workplace, imgsync):
+def test_tls_is_verified(lab, tls_registry):
     """A certificate of an authority nobody named is refused; the error says which setting names it."""
-    workplace.trust_plain(registry)
-    workplace.mirror("a", source=f"{tls_registry}/{name}/app", destinations=[f"{registry}/m"], retry={"attempts": 1})
+    lab.workplace.trust_plain(lab.source_registry)
+    lab.workplace.mirror("a", source=f"{tls_registry}/{lab.name}/app", destinations=[f"{lab.source_registry}/m"], retry={"attempts": 1})
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 1
     message = ran.json["errors"][0]["message"].lower()
@@ -360,49 +362,51 @@ def test_tls_is_verified(registry, tls_registry, name, workplace, imgsync):
 
 
 @pytest.mark.parametrize("tls", ["ca", "unverified"])
-def test_tls_registry_is_reached_as_told(tls, registry, tls_registry, name, workplace, imgsync):
+def test_tls_registry_is_reached_as_told(tls, lab, tls_registry):
     """With its authority named, or with verification switched off in so many words, the copy works."""
-    content = push(tls_registry, f"{name}/app", "1", image(), client=tls_registry.client())
+    content = push(tls_registry, f"{lab.name}/app", "1", image(), client=tls_registry.client())
     setting = {"ca": str(tls_registry.ca)} if tls == "ca" else {"verify": False}
-    workplace.trust_plain(registry, settings={})
-    workplace.registries_file(json.dumps({"version": 1, "registries": {registry.host: {"tls": False}, tls_registry.host: {"tls": setting}}}))
-    workplace.mirror("a", source=f"{tls_registry}/{name}/app", destinations=[f"{registry}/m"])
+    lab.workplace.trust_plain(lab.source_registry, settings={})
+    lab.workplace.registries_file(json.dumps({"version": 1, "registries": {lab.source_registry.host: {"tls": False}, tls_registry.host: {"tls": setting}}}))
+    lab.workplace.mirror("a", source=f"{tls_registry}/{lab.name}/app", destinations=[f"{lab.source_registry}/m"])
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
-    assert_served(registry, f"m/{name}/app", "1", content)
+    assert_served(lab.source_registry, f"m/{lab.name}/app", "1", content)
 
 
-def test_client_certificate(registry, authority, name, workplace, imgsync, tmp_path):
+def test_client_certificate(lab, authority):
     """A registry that lets in only clients with a certificate is told ours."""
-    folder = tmp_path / "mutual"
+    folder = lab.folder / "mutual"
     folder.mkdir()
     files = tls_files(folder, authority, client_authority=authority)
     ours = authority.issue_cert("imgsync@example.invalid")
-    ours.cert_chain_pems[0].write_to_path(str(tmp_path / "client.pem"))
-    ours.private_key_pem.write_to_path(str(tmp_path / "client-key.pem"))
-    push(registry, f"{name}/app", "1", image())
-    with running_registry(folder, tls=files, clients_certificate=(tmp_path / "client.pem", tmp_path / "client-key.pem")) as mutual:
-        tls = {"ca": str(files.ca), "cert": str(tmp_path / "client.pem"), "key": str(tmp_path / "client-key.pem")}
-        workplace.registries_file(json.dumps({"version": 1, "registries": {registry.host: {"tls": False}, mutual.host: {"tls": tls}}}))
-        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{mutual}/m"])
+    ours.cert_chain_pems[0].write_to_path(str(lab.folder / "client.pem"))
+    ours.private_key_pem.write_to_path(str(lab.folder / "client-key.pem"))
+    lab.push("app", "1", image())
+    with running_registry(folder, tls=files, clients_certificate=(lab.folder / "client.pem", lab.folder / "client-key.pem")) as mutual:
+        tls = {"ca": str(files.ca), "cert": str(lab.folder / "client.pem"), "key": str(lab.folder / "client-key.pem")}
+        lab.workplace.registries_file(json.dumps({"version": 1, "registries": {lab.source_registry.host: {"tls": False}, mutual.host: {"tls": tls}}}))
+        lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{mutual}/m"])
 
-        ran = imgsync("apply")
+        ran = lab.run("apply")
 
         assert ran.code == 0, ran.stderr
-        assert mutual.tags(f"m/{name}/app") == ["1"]
+        assert mutual.tags(f"m/{lab.name}/app") == ["1"]
 
 
-def test_echoed_authorization_is_not_shown(registry, token_registry, token_server, name, workplace, imgsync):
+def test_echoed_authorization_is_not_shown(lab, token_registry, token_server):
     """A registry that answers with the very header it was sent does not get it printed, be it a token or a password."""
-    push(registry, f"{name}/app", "1", image())
+    lab.push("app", "1", image())
     with FaultProxy(token_registry) as proxy:
         proxy.add(switches.Echo(400), method="POST")
-        workplace.trust_plain(registry, proxy, settings={proxy.host: {**_login(proxy.host), "token_server": token_server.auth.realm.rpartition("/")[0]}})
-        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
+        lab.workplace.trust_plain(
+            lab.source_registry, proxy, settings={proxy.host: {**_login(proxy.host), "token_server": token_server.auth.realm.rpartition("/")[0]}}
+        )
+        lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
 
-        ran = imgsync("apply", "-o", "json")
+        ran = lab.run("apply", "-o", "json")
 
         sent = next(one.headers["authorization"] for one in proxy.recorded("^POST"))
     assert ran.code == 1
@@ -410,30 +414,30 @@ def test_echoed_authorization_is_not_shown(registry, token_registry, token_serve
     assert sent.partition(" ")[2] not in ran.stdout + ran.stderr
 
 
-def test_credentials_in_a_location_or_error_are_not_shown(registry, second_registry, name, workplace, imgsync):
+def test_credentials_in_a_location_or_error_are_not_shown(lab):
     """A registry that echoes our credentials in its own words does not get them printed."""
-    push(registry, f"{name}/app", "1", image())
-    with FaultProxy(second_registry) as proxy:
+    lab.push("app", "1", image())
+    with FaultProxy(lab.destination_registry) as proxy:
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), nth=1)
         proxy.add(switches.Respond(400, {"errors": [{"code": "DENIED", "message": f"bad password {PASSWORD} for you"}]}), method="POST")
-        workplace.trust_plain(registry, proxy, settings={proxy.host: _login(proxy.host)})
-        workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
+        lab.workplace.trust_plain(lab.source_registry, proxy, settings={proxy.host: _login(proxy.host)})
+        lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
 
-        ran = imgsync("apply", "-o", "json", "--log-level", "debug")
+        ran = lab.run("apply", "-o", "json", "--log-level", "debug")
 
     assert ran.code == 1
     assert PASSWORD not in ran.stdout + ran.stderr
 
 
 @pytest.mark.row("GIT-01")
-def test_plan_without_a_login_is_made_though_not_compared(registry, password_registry, name, workplace, imgsync):
+def test_plan_without_a_login_is_made_though_not_compared(lab, password_registry):
     """A fork's pull request has no login: its plan says what is new and what it did not look at, and is not to be applied."""
-    push(registry, f"{name}/app", "1", image())
-    workplace.trust_plain(registry, password_registry)
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{password_registry}/m"])
+    lab.push("app", "1", image())
+    lab.workplace.trust_plain(lab.source_registry, password_registry)
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
 
-    ran = imgsync("plan", "-o", "json", "--out", "plan.json")
-    applied = imgsync("apply", "--plan", "plan.json")
+    ran = lab.run("plan", "-o", "json", "--out", "plan.json")
+    applied = lab.run("apply", "--plan", "plan.json")
 
     assert ran.code == 0, ran.stderr
     assert ran.json["changes"][0]["reason"] == "destination requires a login; not compared"
@@ -443,17 +447,17 @@ def test_plan_without_a_login_is_made_though_not_compared(registry, password_reg
     assert "was made without comparing" in applied.stderr
 
 
-def test_apply_without_a_login_is_an_error(registry, password_registry, name, workplace, imgsync):
+def test_apply_without_a_login_is_an_error(lab, password_registry):
     """What may not even look does not push: apply takes nothing for absent that it was not allowed to see."""
-    push(registry, f"{name}/app", "1", image())
-    workplace.trust_plain(registry, password_registry)
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=[f"{password_registry}/m"])
+    lab.push("app", "1", image())
+    lab.workplace.trust_plain(lab.source_registry, password_registry)
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert "401" in ran.json["errors"][0]["message"]
-    assert password_registry.requests(prefix=f"/v2/m/{name}/app/blobs/uploads") == ()
+    assert password_registry.requests(prefix=f"/v2/m/{lab.name}/app/blobs/uploads") == ()
 
 
 def scopes_of(authorization: str) -> list[str]:
@@ -463,17 +467,19 @@ def scopes_of(authorization: str) -> list[str]:
 
 
 @pytest.mark.row("AUTH-15")
-def test_each_request_bears_the_token_of_its_own_repository(token_registry, token_server, name, workplace, imgsync):
+def test_each_request_bears_the_token_of_its_own_repository(token_registry, token_server, lab):
     """A token serves the repository and the side that it was asked for, and no other; nothing asks for more than it needs."""
     for path in ("one", "two"):
-        push(token_registry, f"{name}/{path}", "1", image(path), client=token_registry.client(f"repository:{name}/{path}:pull,push"))
+        push(token_registry, f"{lab.name}/{path}", "1", image(path), client=token_registry.client(f"repository:{lab.name}/{path}:pull,push"))
     token_server.reset()
     with FaultProxy(token_registry) as proxy:
         server = token_server.realm.removesuffix("/token")
-        workplace.trust_plain(proxy, settings={proxy.host: {"token_server": server, "credentials": dict(zip(("username", "password"), LOGIN, strict=True))}})
-        workplace.mirror("a", source={"registry": proxy.host, "repositories": [f"{name}/one", f"{name}/two"]}, destinations=[f"{proxy}/m"])
+        lab.workplace.trust_plain(
+            proxy, settings={proxy.host: {"token_server": server, "credentials": dict(zip(("username", "password"), LOGIN, strict=True))}}
+        )
+        lab.workplace.mirror("a", source={"registry": proxy.host, "repositories": [f"{lab.name}/one", f"{lab.name}/two"]}, destinations=[f"{proxy}/m"])
 
-        ran = imgsync("apply", "-o", "json")
+        ran = lab.run("apply", "-o", "json")
 
         assert ran.code == 0, ran.stderr
         borne = {
@@ -482,36 +488,36 @@ def test_each_request_bears_the_token_of_its_own_repository(token_registry, toke
             if "authorization" in one.headers
         }
     for path, scopes in borne:
-        own = f"{path}:pull" if path.startswith(name) else f"{path}:pull,push"
+        own = f"{path}:pull" if path.startswith(lab.name) else f"{path}:pull,push"
         assert own in scopes
         assert not [scope for scope in scopes if "*" in scope or "delete" in scope]
         # Besides, a blob may be mounted from another repository of the same destination.
         assert all(scope.startswith("m/") and scope.endswith(":pull") for scope in scopes if scope != own)
-    assert {path for path, _ in borne} >= {f"{name}/one", f"{name}/two", f"m/{name}/one", f"m/{name}/two"}
+    assert {path for path, _ in borne} >= {f"{lab.name}/one", f"{lab.name}/two", f"m/{lab.name}/one", f"m/{lab.name}/two"}
 
 
 _LOGIN = {"credentials": {"username": LOGIN[0], "password": LOGIN[1]}}
 
 
 @pytest.mark.row("GIT-01")
-def test_what_only_looks_asks_for_no_right_to_push(registry, token_registry, token_server, name, workplace, imgsync):
+def test_what_only_looks_asks_for_no_right_to_push(lab, token_registry, token_server):
     """plan, verify, list and a state in a registry ask for tokens to pull, with a login that may push and a mirror that prunes."""
-    push(registry, f"{name}/app", "1", image(name))
-    push(registry, f"{name}/app", "2", image((name, 2)))
+    lab.push("app", "1", image(lab.name))
+    lab.push("app", "2", image((lab.name, 2)))
     with FaultProxy(token_registry) as proxy:
-        workplace.trust_plain(registry, proxy, settings={proxy.host: _LOGIN})
-        settings = {"source": f"{registry}/{name}/app", "destinations": [f"{proxy}/m"], "prune": True}
-        workplace.mirror("a", **settings)
-        state = f"oci://{proxy}/{name}/state:1"
-        assert imgsync("apply", "--state", state).code == 0
+        lab.workplace.trust_plain(lab.source_registry, proxy, settings={proxy.host: _LOGIN})
+        settings = {"source": f"{lab.source_registry}/{lab.name}/app", "destinations": [f"{proxy}/m"], "prune": True}
+        lab.workplace.mirror("a", **settings)
+        state = f"oci://{proxy}/{lab.name}/state:1"
+        assert lab.run("apply", "--state", state).code == 0
         assert any("push" in scope for one in token_server.requests for scope in one.scopes), "the harness sees what is asked for"
-        workplace.mirror("a", **settings, tags={"names": ["1"]})
-        push(registry, f"{name}/app", "1", image((name, "moved")))
+        lab.workplace.mirror("a", **settings, tags={"names": ["1"]})
+        lab.push("app", "1", image((lab.name, "moved")))
         token_server.reset()
         proxy.forget()
 
-        for arguments in (("plan", "--state", state), ("plan", "--refresh"), ("verify",), ("list", f"{proxy}/m/{name}/app")):
-            assert imgsync(*arguments).code in {0, 1}
+        for arguments in (("plan", "--state", state), ("plan", "--refresh"), ("verify",), ("list", f"{proxy}/m/{lab.name}/app")):
+            assert lab.run(*arguments).code in {0, 1}
 
         asked = {scope for one in token_server.requests for scope in one.scopes}
         assert {action for scope in asked for action in scope.rpartition(":")[2].split(",")} == {"pull"}
@@ -520,15 +526,15 @@ def test_what_only_looks_asks_for_no_right_to_push(registry, token_registry, tok
 
 @pytest.mark.row("GIT-01")
 @pytest.mark.parametrize("command", ["plan", "verify"])
-def test_a_login_is_not_shown_to_who_does_not_ask(command, registry, name, workplace, imgsync, source, destination):
+def test_a_login_is_not_shown_to_who_does_not_ask(command, lab):
     """Where anybody may pull, no credential leaves the machine, however many are configured."""
-    push(registry, f"{name}/app", "1", image(name))
-    workplace.trust_plain(source, destination, settings={source.host: _LOGIN, destination.host: _LOGIN})
-    workplace.mirror("a", source=f"{source}/{name}/app", destinations=[f"{destination}/m"])
+    lab.push("app", "1", image(lab.name))
+    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: _LOGIN, lab.destination.host: _LOGIN})
+    lab.workplace.mirror("a", source=f"{lab.source}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
-    ran = imgsync(command)
+    ran = lab.run(command)
 
     assert ran.code in {0, 1}, ran.stderr
-    assert source.seen
-    assert destination.seen
-    assert "authorization" not in {header for one in (*source.seen, *destination.seen) for header in one.headers}
+    assert lab.source.seen
+    assert lab.destination.seen
+    assert "authorization" not in {header for one in (*lab.source.seen, *lab.destination.seen) for header in one.headers}

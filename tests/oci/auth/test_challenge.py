@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fuzz import laws
 from imgsync.oci.auth.challenge import parse_challenges
 from tests import switches
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.logins import BASIC, USER, challenge
 from tests.support.outcomes import error_of
 from tests.switches import Respond
@@ -21,21 +21,21 @@ from tests.switches import Respond
 
 @pytest.mark.row("AUTH-03", "AUTH-17")
 @pytest.mark.parametrize("kind", ["password", "identity token", "docker's file"])
-def test_foreign_token_server_gets_nothing(kind, registry, name, declare_login, imgsync, source, foreign, write):
+def test_foreign_token_server_gets_nothing(kind, lab, declare_login):
     """A realm on another host is not even asked, whatever we hold; the error names it, and the setting that would trust it."""
-    push(registry, f"{name}/app", "1", image(1))
-    source.add(challenge(f"{foreign.url}/token"), target="^/v2/")
+    lab.push("app", "1", image(1))
+    lab.source.add(challenge(f"{lab.other_host.url}/token"), target="^/v2/")
     declare_login()
     if kind != "password":
         auth = {"auth": base64.b64encode(f"{USER}:".encode()).decode(), "identitytoken": "identity-SECRET"} if kind == "identity token" else {"auth": BASIC[6:]}
-        write("docker/config.json", json.dumps({"auths": {source.host: auth}}))
-        write("registries.yaml", f"version: 1\nregistries: {{'{source.host}': {{tls: false}}, '127.0.0.1:1': {{tls: false}}}}\n")
+        lab.write("docker/config.json", json.dumps({"auths": {lab.source.host: auth}}))
+        lab.write("registries.yaml", f"version: 1\nregistries: {{'{lab.source.host}': {{tls: false}}, '127.0.0.1:1': {{tls: false}}}}\n")
 
-    message = error_of(imgsync("plan", "-o", "json"))
+    message = error_of(lab.run("plan", "-o", "json"))
 
-    assert foreign.seen == []
+    assert lab.other_host.seen == []
     assert "127.0.0.2, which is neither its own host nor its site" in message
-    assert f"token_server: {foreign.url}" in message
+    assert f"token_server: {lab.other_host.url}" in message
 
 
 @pytest.mark.row("AUTH-04")
@@ -60,16 +60,16 @@ def test_foreign_token_server_gets_nothing(kind, registry, name, declare_login, 
         "http://127.0.0.1\\\\@127.0.0.2/token",
     ],
 )
-def test_realm_that_no_token_server_has_is_refused(realm, registry, name, declare, imgsync, source):
+def test_realm_that_no_token_server_has_is_refused(realm, lab):
     """The metadata service in any spelling, a login or a fragment, no http, no URL at all: one error at once, and nothing is dialled."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     header = f'Bearer realm="{realm}",service="x"'.encode().decode("unicode_escape").encode()
-    source.add(
+    lab.source.add(
         switches.Raw(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\nWWW-Authenticate: " + header + b"\r\n\r\n"), target="^/v2/"
     )
-    declare(f"[{name}/app]", retry="{attempts: 1}")
+    lab.declare("app", retry="{attempts: 1}")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     message = error_of(ran)
     assert "nothing was sent" in message, message
@@ -77,36 +77,36 @@ def test_realm_that_no_token_server_has_is_refused(realm, registry, name, declar
 
 @pytest.mark.row("AUTH-06")
 @pytest.mark.parametrize("login", [True, False], ids=["with a login", "as nobody"])
-def test_token_server_that_redirects_is_not_followed(login, registry, name, declare_login, declare, imgsync, source, foreign):
+def test_token_server_that_redirects_is_not_followed(login, lab, declare_login):
     """What another host answers is no token: one request, one error, whoever we are."""
-    push(registry, f"{name}/app", "1", image(1))
-    foreign.add(Respond(200, {"token": "theirs"}))
-    source.add(switches.redirect(foreign.host, code=302), target="^/token")
-    source.add(challenge(f"{source.url}/token"), target="^/v2/")
-    declare_login() if login else declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.other_host.add(Respond(200, {"token": "theirs"}))
+    lab.source.add(switches.redirect(lab.other_host.host, code=302), target="^/token")
+    lab.source.add(challenge(f"{lab.source.url}/token"), target="^/v2/")
+    declare_login() if login else lab.declare("app")
 
-    message = error_of(imgsync("plan", "-o", "json"))
+    message = error_of(lab.run("plan", "-o", "json"))
 
-    assert foreign.seen == []
-    assert len(source.requests("/token")) == 1
-    assert f"get a token for {source.host}/{name}/app" in message
+    assert lab.other_host.seen == []
+    assert len(lab.source.requests("/token")) == 1
+    assert f"get a token for {lab.source.host}/{lab.name}/app" in message
     assert "127.0.0.1 answered 302" in message
 
 
 @pytest.mark.row("AUTH-18")
-def test_challenge_adds_nothing_to_the_question(registry, name, declare, imgsync, source):
+def test_challenge_adds_nothing_to_the_question(lab):
     """What the challenge calls service is one value of the query, whatever is in it; what is asked for is ours, not what the challenge wants."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     wants = 'Bearer realm="{}/token?x=1",service="a&client_id=evil#&scope=registry:catalog:*",scope="repository:other:delete",scope="y"'
-    source.add(Respond(200, {"token": "THE-SECRET"}), target="^/token")
-    source.add(switches.require_authorization("Bearer THE-SECRET", wants.format(source.url)), target="^/v2/")
-    declare(f"[{name}/app]", retry="{attempts: 1}")
+    lab.source.add(Respond(200, {"token": "THE-SECRET"}), target="^/token")
+    lab.source.add(switches.require_authorization("Bearer THE-SECRET", wants.format(lab.source.url)), target="^/v2/")
+    lab.declare("app", retry="{attempts: 1}")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    (asked,) = {one.target for one in source.recorded("/token")}
-    assert asked == f"/token?x=1&service=a%26client_id%3Devil%23%26scope%3Dregistry%3Acatalog%3A%2A&scope=repository%3A{name}%2Fapp%3Apull"
+    (asked,) = {one.target for one in lab.source.recorded("/token")}
+    assert asked == f"/token?x=1&service=a%26client_id%3Devil%23%26scope%3Dregistry%3Acatalog%3A%2A&scope=repository%3A{lab.name}%2Fapp%3Apull"
 
 
 @pytest.mark.row("DOS-13")

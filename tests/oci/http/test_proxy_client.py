@@ -6,24 +6,24 @@ import base64
 
 import pytest
 
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.outcomes import error_of
 from tests.switches import Respond
 
 
 @pytest.mark.row("AUTH-22")
-def test_login_of_a_proxy_shows_nowhere(registry, name, workplace, imgsync, source):
+def test_login_of_a_proxy_shows_nowhere(lab):
     """A proxy's login is sent to the proxy, and what it or the registry says of it is not repeated."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     login = base64.b64encode(b"me:proxy word-SECRET").decode()
-    source.add(Respond(403, {"errors": [{"code": "DENIED", "message": f"you sent {login}, that is proxy word-SECRET or proxy%20word-SECRET"}]}))
-    proxy = source.url.replace("://", "://me:proxy%20word-SECRET@")
-    workplace.trust_plain(registry, settings={registry.host: {"proxy": proxy}})
-    workplace.mirror("a", source=f"{registry}/{name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 1})
+    lab.source.add(Respond(403, {"errors": [{"code": "DENIED", "message": f"you sent {login}, that is proxy word-SECRET or proxy%20word-SECRET"}]}))
+    proxy = lab.source.url.replace("://", "://me:proxy%20word-SECRET@")
+    lab.workplace.trust_plain(lab.source_registry, settings={lab.source_registry.host: {"proxy": proxy}})
+    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 1})
 
-    message = error_of(imgsync("plan", "-o", "json", "--log-level", "debug"))
-    shown = imgsync("validate", "--show")
+    message = error_of(lab.run("plan", "-o", "json", "--log-level", "debug"))
+    shown = lab.run("validate", "--show")
 
-    assert {one.headers["proxy-authorization"] for one in source.seen} == {f"Basic {login}"}
+    assert {one.headers["proxy-authorization"] for one in lab.source.seen} == {f"Basic {login}"}
     assert "you sent ***, that is *** or ***" in message
-    assert source.host in shown.stdout
+    assert lab.source.host in shown.stdout

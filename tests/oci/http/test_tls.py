@@ -10,65 +10,65 @@ import trustme
 
 from tests import switches
 from tests.support.faults import FaultProxy
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.outcomes import error_of
 from tests.support.tunnel import Tunnel
 
 
 @pytest.mark.row("AUTH-25")
 @pytest.mark.parametrize("proxied", [False, True], ids=["straight", "through a proxy"])
-def test_keys_of_tls_are_not_written(proxied, registry, name, declare_login, imgsync, secure, source, workplace):
+def test_keys_of_tls_are_not_written(proxied, lab, declare_login, secure):
     """SSLKEYLOGFILE would have the keys to every login written to a file: it is not obeyed, and that is said."""
-    push(registry, f"{name}/app", "1", image(1))
-    with secure(registry) as proxy, Tunnel() as tunnel:
+    lab.push("app", "1", image(1))
+    with secure(lab.source_registry) as proxy, Tunnel() as tunnel:
         declare_login(of=proxy, **({"proxy": tunnel.url} if proxied else {}))
 
-        ran = imgsync("plan", env={"SSLKEYLOGFILE": str(workplace.folder / "keys")})
+        ran = lab.run("plan", env={"SSLKEYLOGFILE": str(lab.folder / "keys")})
 
         assert ran.code in {0, 1}
         assert proxy.requests("tags/list")
         assert bool(tunnel.asked) == proxied
-    assert not (workplace.folder / "keys").exists()
+    assert not (lab.folder / "keys").exists()
     assert ran.events("keylog.ignored")
 
 
 @pytest.mark.row("AUTH-26")
 @pytest.mark.parametrize("answers", ["plain http", "nothing", "TLS that is not trusted"])
-def test_no_way_back_to_plain_http(answers, registry, name, workplace, imgsync, secure):
+def test_no_way_back_to_plain_http(answers, lab, secure):
     """A registry that is to be spoken to over TLS and does not speak it, is not there, or is not trusted gets no request at all."""
-    push(registry, f"{name}/app", "1", image(1))
-    other = secure(registry)
-    host = {"plain http": registry.host, "nothing": "127.0.0.1:1", "TLS that is not trusted": other.host}[answers]
-    mark = registry.mark()
-    workplace.mirror("a", source=f"{host}/{name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 2, "interval": "0s"})
+    lab.push("app", "1", image(1))
+    other = secure(lab.source_registry)
+    host = {"plain http": lab.source_registry.host, "nothing": "127.0.0.1:1", "TLS that is not trusted": other.host}[answers]
+    mark = lab.source_registry.mark()
+    lab.workplace.mirror("a", source=f"{host}/{lab.name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 2, "interval": "0s"})
 
-    message = error_of(imgsync("plan", "-o", "json"))
+    message = error_of(lab.run("plan", "-o", "json"))
 
     assert {"plain http": "tls: false", "nothing": "cannot connect", "TLS that is not trusted": "certificate"}[answers] in message
-    assert registry.requests(mark) == ()
+    assert lab.source_registry.requests(mark) == ()
     assert other.seen == []
 
 
 @pytest.mark.row("NET-16")
-def test_certificate_that_expires_in_the_middle_of_a_run(registry, second_registry, name, write, imgsync, authority, tmp_path, destination):
+def test_certificate_that_expires_in_the_middle_of_a_run(lab, authority):
     """New connections are refused with the reason, what is there stays, and no tag shows half an image."""
     for number in range(2):
-        push(registry, f"{name}/app", str(number), image((name, number), layers=1))
+        lab.push("app", str(number), image((lab.name, number), layers=1))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    with FaultProxy(registry, tls=context) as source:
+    authority.cert_pem.write_to_path(str(lab.folder / "ca.pem"))
+    with FaultProxy(lab.source_registry, tls=context) as source:
         # A connection that was shaken hands on before stays good: each request needs one of its own.
         source.add(switches.headers(Connection="close"))
         source.add(Expiring(authority, context), target="/blobs/", times=1)
-        write(
+        lab.write(
             "mirrors.d/a.yaml",
-            f"version: 1\nmirrors:\n  - {{name: a, source: {source}/{name}/app, destinations: ['{destination}/m'], "
+            f"version: 1\nmirrors:\n  - {{name: a, source: {source}/{lab.name}/app, destinations: ['{lab.destination}/m'], "
             "concurrency: {images: 1, blobs: 1, queries: 1}, referrers: false, retry: {attempts: 3, interval: 0s}}\n",
         )
-        write("registries.yaml", f"version: 1\nregistries:\n  {source}: {{tls: {{ca: ca.pem}}}}\n  {destination}: {{tls: false}}\n")
+        lab.write("registries.yaml", f"version: 1\nregistries:\n  {source}: {{tls: {{ca: ca.pem}}}}\n  {lab.destination}: {{tls: false}}\n")
 
-        ran = imgsync("apply", "-o", "json")
+        ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert ran.json["summary"] == ran.json["summary"] | {"copied": 0, "failed": 2}
@@ -76,7 +76,7 @@ def test_certificate_that_expires_in_the_middle_of_a_run(registry, second_regist
         assert "the registry's TLS certificate is not trusted" in outcome["error"]
         assert "expired" in outcome["error"]
     assert ran.events("request.retried") == []
-    assert second_registry.tags(f"m/{name}/app") == []
+    assert lab.served_tags("app") == []
 
 
 class Expiring(switches.Switch):

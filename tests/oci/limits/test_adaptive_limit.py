@@ -9,7 +9,7 @@ import pytest
 
 from imgsync.oci.limits.adaptive_limit import AdaptiveLimit
 from tests import switches
-from tests.support.images import image, pull_raw, push
+from tests.support.images import image
 from tests.support.wire import plain_answer
 
 
@@ -74,30 +74,30 @@ class Crowded(switches.Switch):
 
 
 @pytest.mark.row("NET-01")
-def test_crowded_registry_is_asked_less_at_once(registry, second_registry, name, declare, imgsync, destination):
+def test_crowded_registry_is_asked_less_at_once(lab):
     """Everything arrives, and most requests are answered: who asks as much as ever is told no nine times in ten."""
-    crowded = destination.add(Crowded(2))
+    crowded = lab.destination.add(Crowded(2))
     for number in range(12):
-        push(registry, f"{name}/app", str(number), image(number))
-    declare(f"[{name}/app]", "concurrency: {images: 12, blobs: 3}", retry="{attempts: 8, interval: 0s}")
+        lab.push("app", str(number), image(number))
+    lab.declare("app", "concurrency: {images: 12, blobs: 3}", retry="{attempts: 8, interval: 0s}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stdout
-    assert all(pull_raw(second_registry, f"m/{name}/app", str(number)) for number in range(12))
-    assert 0 < crowded.refused < len(destination.seen) * 2 / 3
+    assert all(lab.served_manifest("app", str(number)) for number in range(12))
+    assert 0 < crowded.refused < len(lab.destination.seen) * 2 / 3
 
 
-def test_repository_that_is_always_refused_is_not_asked_for_ever(registry, second_registry, name, declare, imgsync, source):
+def test_repository_that_is_always_refused_is_not_asked_for_ever(lab):
     """429 to one repository alone, while others are served: it is asked some times more than tries are declared, then it fails; the others are copied."""
-    content = push(registry, f"{name}/app", "1", image(1))
-    source.add(switches.status(429, retry_after="0"), target=f"{name}/never/")
+    content = lab.push("app", "1", image(1))
+    lab.source.add(switches.status(429, retry_after="0"), target=f"{lab.name}/never/")
     # One after the other: what the registry serves is known before it refuses.
-    declare(f"[{name}/app, {name}/never]", "concurrency: {queries: 1}")
+    lab.declare("app never", "concurrency: {queries: 1}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
-    assert pull_raw(second_registry, f"m/{name}/app", "1") == content.raw
-    assert [error["reference"].endswith(f"{name}/never") for error in ran.json["errors"]] == [True]
-    assert 2 < len(source.recorded(f"GET .*{name}/never/")) <= 16 + 2
+    assert lab.served_manifest("app", "1") == content.raw
+    assert [error["reference"].endswith(f"{lab.name}/never") for error in ran.json["errors"]] == [True]
+    assert 2 < len(lab.source.recorded(f"GET .*{lab.name}/never/")) <= 16 + 2

@@ -10,7 +10,7 @@ import pytest
 from imgsync.errors import BudgetSpentError
 from imgsync.oci.limits.pull_limit import PullLimit, PullQuota
 from tests import switches
-from tests.support.images import image, index, push
+from tests.support.images import image, index
 from tests.support.wire import plain_answer
 
 
@@ -46,60 +46,60 @@ def limited(source):
 
 @pytest.mark.row("NET-04")
 @pytest.mark.parametrize("tells", [True, False], ids=["headers", "refusal alone"])
-def test_spent_pulls_stop_their_registry_in_good_order(tells, registry, second_registry, name, write, imgsync, source, destination, limited):
+def test_spent_pulls_stop_their_registry_in_good_order(tells, lab, limited):
     """What can be copied is, the rest waits for the next run (exit 75), other registries are not concerned; and the next run goes on."""
     limited.tells = tells
     for number in range(6):
-        push(registry, f"{name}/app", str(number), image(number))
-    push(registry, f"{name}/other", "1", image("other"))
-    write(
+        lab.push("app", str(number), image(number))
+    lab.push("other", "1", image("other"))
+    lab.write(
         "mirrors.d/a.yaml",
-        f"version: 1\nmirrors:\n  - {{name: a, source: {source.host}/{name}/app, destinations: ['{destination.host}/m']}}\n"
-        f"  - {{name: b, source: {registry.host}/{name}/other, destinations: ['{destination.host}/m']}}\n",
+        f"version: 1\nmirrors:\n  - {{name: a, source: {lab.source.host}/{lab.name}/app, destinations: ['{lab.destination.host}/m']}}\n"
+        f"  - {{name: b, source: {lab.source_registry.host}/{lab.name}/other, destinations: ['{lab.destination.host}/m']}}\n",
     )
-    hosts = "".join(f"  {host}: {{tls: false}}\n" for host in (source.host, destination.host, registry.host))
-    write("registries.yaml", f"version: 1\nregistries:\n{hosts}")
+    hosts = "".join(f"  {host}: {{tls: false}}\n" for host in (lab.source.host, lab.destination.host, lab.source_registry.host))
+    lab.write("registries.yaml", f"version: 1\nregistries:\n{hosts}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 75, ran.stdout
     assert limited.pulled == 3
     assert ran.json["summary"] == ran.json["summary"] | {"copied": 4, "remaining": 3, "failed": 0}
-    assert all(f"the pull limit of {source.host} is used up" in outcome["error"] for outcome in ran.json["outcomes"] if not outcome["digest"])
+    assert all(f"the pull limit of {lab.source.host} is used up" in outcome["error"] for outcome in ran.json["outcomes"] if not outcome["digest"])
     if tells:
-        assert [one for one in source.recorded("GET .*/manifests/") if one.status == 429] == []
+        assert [one for one in lab.source.recorded("GET .*/manifests/") if one.status == 429] == []
     limited.left = 50
-    again = imgsync("apply", "-o", "json")
+    again = lab.run("apply", "-o", "json")
     assert again.code == 0, again.stdout
     assert (again.json["summary"]["copied"], again.json["summary"]["kept"]) == (3, 4)
 
 
-def test_plan_shows_what_applying_costs_and_what_is_left(registry, name, declare, imgsync, source, limited):
+def test_plan_shows_what_applying_costs_and_what_is_left(lab, limited):
     """Every manifest of what is pending is a pull; kept tags cost none."""
     limited.left = 50
-    push(registry, f"{name}/app", "1", index(1))
-    push(registry, f"{name}/app", "2", image(2))
-    declare(f"[{name}/app]")
+    lab.push("app", "1", index(1))
+    lab.push("app", "2", image(2))
+    lab.declare("app")
 
-    shown = imgsync("plan")
-    document = imgsync("plan", "-o", "json").json
+    shown = lab.run("plan")
+    document = lab.run("plan", "-o", "json").json
 
-    assert f"{source.host} limits pulls: apply needs 4; 46 of 100 per 6h00m are left." in shown.stdout
-    assert document["pulls"] == [{"registry": source.host, "pulls": 4, "remaining": 42, "limit": 100, "window_seconds": 21600}]
-    assert imgsync("apply").code == 0
+    assert f"{lab.source.host} limits pulls: apply needs 4; 46 of 100 per 6h00m are left." in shown.stdout
+    assert document["pulls"] == [{"registry": lab.source.host, "pulls": 4, "remaining": 42, "limit": 100, "window_seconds": 21600}]
+    assert lab.run("apply").code == 0
     left = limited.left
-    assert "limits pulls" not in imgsync("plan").stdout
+    assert "limits pulls" not in lab.run("plan").stdout
     assert limited.left == left, "an unchanged tag costs its head alone"
 
 
-def test_plan_without_pulls_left_still_says_what_would_change(registry, name, declare, imgsync, source, limited):
+def test_plan_without_pulls_left_still_says_what_would_change(lab, limited):
     """Digests are free; only sizes stay unknown, and the plan says why."""
     limited.left = 0
-    source.add(LimitsPulls(0), method="HEAD", target="/manifests/")
-    push(registry, f"{name}/app", "1", image(1))
-    declare(f"[{name}/app]")
+    lab.source.add(LimitsPulls(0), method="HEAD", target="/manifests/")
+    lab.push("app", "1", image(1))
+    lab.declare("app")
 
-    plan = imgsync("plan", "-o", "json")
+    plan = lab.run("plan", "-o", "json")
 
     assert plan.code == 0
     assert plan.json["changes"][0]["size_bytes"] is None

@@ -13,9 +13,8 @@ from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, make_status_error, parse_retry_after
 from imgsync.oci.limits.retry import RetryPolicy, compute_pause_seconds, is_transient
 from tests import switches
-from tests.support.images import image, push
+from tests.support.images import image
 from tests.support.outcomes import only_plan_error
-from tests.support.witness import assert_served
 from tests.switches import Respond
 
 
@@ -28,83 +27,85 @@ from tests.switches import Respond
         (429, "Fri, 31 Dec 9999 23:59:59 GMT", "for more than a year"),
     ],
 )
-def test_registry_that_asks_for_years_is_left_at_once(status, retry_after, told, registry, second_registry, name, declare, imgsync, source):
+def test_registry_that_asks_for_years_is_left_at_once(status, retry_after, told, lab):
     """Over five minutes nobody waits: the registry is asked nothing more in this run, which ends in good order and says until when."""
     for number in range(3):
-        push(registry, f"{name}/app", str(number), image(number))
-    source.add(switches.status(status, retry_after=retry_after), method="GET", target="/blobs/")
-    declare(f"[{name}/app]", "concurrency: {images: 1, blobs: 1}\nreferrers: false")
+        lab.push("app", str(number), image(number))
+    lab.source.add(switches.status(status, retry_after=retry_after), method="GET", target="/blobs/")
+    lab.declare("app", "concurrency: {images: 1, blobs: 1}\nreferrers: false")
 
     began = time.monotonic()
     # With a brake all is planned before the first blob is asked for: none of the three is found out about too late.
-    ran = imgsync("apply", "-o", "json", "--max-changes", "3")
+    ran = lab.run("apply", "-o", "json", "--max-changes", "3")
 
     assert ran.code == 75, ran.stderr
     assert time.monotonic() - began < 40, "not a minute of it was waited"
-    assert f"{source.host} asks to be left alone {told}" in ran.json["stopped"]
+    assert f"{lab.source.host} asks to be left alone {told}" in ran.json["stopped"]
     assert (ran.json["summary"]["failed"], ran.json["summary"]["remaining"]) == (0, 3)
-    assert len(source.requests("/blobs/")) == 1
-    assert second_registry.tags(f"m/{name}/app") == []
+    assert len(lab.source.requests("/blobs/")) == 1
+    assert lab.served_tags("app") == []
 
 
 @pytest.mark.row("DOS-11")
-def test_token_server_that_asks_for_hours_is_not_waited_for(registry, name, declare, imgsync, source):
+def test_token_server_that_asks_for_hours_is_not_waited_for(lab):
     """Nor is one that gives tokens: it is asked once, and its refusal is the error."""
-    push(registry, f"{name}/app", "1", image(1))
-    source.add(switches.status(429, retry_after="7200", error="TOOMANYREQUESTS"), target="^/token")
-    source.add(Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{source.url}/token",service="x"'}), target="^/v2/")
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    lab.source.add(switches.status(429, retry_after="7200", error="TOOMANYREQUESTS"), target="^/token")
+    lab.source.add(Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{lab.source.url}/token",service="x"'}), target="^/v2/")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json", "--run-timeout", "30s")
+    ran = lab.run("plan", "-o", "json", "--run-timeout", "30s")
 
     assert "429 TOOMANYREQUESTS" in only_plan_error(ran)
-    assert len(source.requests("/token")) == 1
+    assert len(lab.source.requests("/token")) == 1
 
 
 SECOND = 1_000_000_000
 
 
 @pytest.mark.row("NET-01")
-def test_429_holds_every_lane(registry, name, declare, imgsync, source):
+def test_429_holds_every_lane(lab):
     """One request is told to come again in two seconds: nobody else asks either until then, and everything arrives."""
     for number in range(8):
-        push(registry, f"{name}/app", str(number), image((name, number)))
-    source.add(switches.status(429, retry_after="2"), target="/manifests/", nth=2)
-    declare(f"[{name}/app]", "concurrency: {images: 2, blobs: 2, queries: 2}\nreferrers: false")
+        lab.push("app", str(number), image((lab.name, number)))
+    lab.source.add(switches.status(429, retry_after="2"), target="/manifests/", nth=2)
+    lab.declare("app", "concurrency: {images: 2, blobs: 2, queries: 2}\nreferrers: false")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert ran.json["summary"]["copied"] == 8
     assert [line["wait_seconds"] for line in ran.events("registry.throttled")] == [2]
-    told = next(one.ended for one in source.seen if one.status == 429)
+    told = next(one.ended for one in lab.source.seen if one.status == 429)
     # What was on its way when the answer came is no more than the lanes that there are: two for questions, four for blobs.
-    assert len([one for one in source.seen if told < one.began < told + 1.9 * SECOND]) <= 6
-    assert len([one for one in source.seen if one.began >= told + 1.9 * SECOND]) > 12
+    assert len([one for one in lab.source.seen if told < one.began < told + 1.9 * SECOND]) <= 6
+    assert len([one for one in lab.source.seen if one.began >= told + 1.9 * SECOND]) > 12
 
 
 @pytest.mark.row("NET-03", "NET-06")
-def test_throttled_source_fails_alone(registry, second_registry, name, write, imgsync, source, destination):
+def test_throttled_source_fails_alone(lab):
     """A source that says 429 and no more is asked as often as declared; its images are listed as failed, those of others are there."""
-    push(registry, f"{name}/throttled", "1", image(1))
-    good = push(registry, f"{name}/good", "1", image(2))
-    source.add(switches.status(429, retry_after="soon"))
-    write(
+    lab.push("throttled", "1", image(1))
+    good = lab.push("good", "1", image(2))
+    lab.source.add(switches.status(429, retry_after="soon"))
+    lab.write(
         "mirrors.d/a.yaml",
         f"version: 1\nmirrors:\n"
-        f"  - {{name: a, source: {source}/{name}/throttled, destinations: ['{destination}/m'], retry: {{attempts: 2, interval: 0s}}}}\n"
-        f"  - {{name: b, source: {registry}/{name}/good, destinations: ['{destination}/m']}}\n",
+        f"  - {{name: a, source: {lab.source}/{lab.name}/throttled, destinations: ['{lab.destination}/m'], retry: {{attempts: 2, interval: 0s}}}}\n"
+        f"  - {{name: b, source: {lab.source_registry}/{lab.name}/good, destinations: ['{lab.destination}/m']}}\n",
     )
-    write("registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {one}: {{tls: false}}\n" for one in (source, destination, registry)))
+    lab.write(
+        "registries.yaml", "version: 1\nregistries:\n" + "".join(f"  {one}: {{tls: false}}\n" for one in (lab.source, lab.destination, lab.source_registry))
+    )
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     assert [error["mirror"] for error in ran.json["errors"]] == ["a"]
     assert "(source): 429" in ran.json["errors"][0]["message"]
     assert "lower `rate` or `concurrency` for this registry" in ran.json["errors"][0]["message"]
-    assert len(source.seen) == 2
-    assert_served(second_registry, f"m/{name}/good", "1", good)
+    assert len(lab.source.seen) == 2
+    lab.assert_served("good", "1", good)
 
 
 @pytest.mark.row("NET-05")
@@ -155,38 +156,38 @@ class Nobody:
 
 
 @pytest.mark.row("NET-05")
-def test_throttled_token_server_is_asked_again(registry, name, declare, imgsync, source):
+def test_throttled_token_server_is_asked_again(lab):
     """A token server that says 429 costs a request more, whoever waits for the token."""
     for number in range(4):
-        push(registry, f"{name}/app", str(number), image((name, number)))
-    source.add(switches.status(429, retry_after="0"), target="^/token", times=1)
-    source.add(Respond(200, {"token": "net-SECRET", "expires_in": 300}), target="^/token")
-    challenge = f'Bearer realm="{source.url}/token",service="x"'
-    source.add(switches.require_authorization("Bearer net-SECRET", challenge), target="^/v2/.*/(manifests|blobs)/")
-    declare(f"[{name}/app]", "referrers: false")
+        lab.push("app", str(number), image((lab.name, number)))
+    lab.source.add(switches.status(429, retry_after="0"), target="^/token", times=1)
+    lab.source.add(Respond(200, {"token": "net-SECRET", "expires_in": 300}), target="^/token")
+    challenge = f'Bearer realm="{lab.source.url}/token",service="x"'
+    lab.source.add(switches.require_authorization("Bearer net-SECRET", challenge), target="^/v2/.*/(manifests|blobs)/")
+    lab.declare("app", "referrers: false")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    asked = source.recorded("^GET /token")
+    asked = lab.source.recorded("^GET /token")
     assert [one.status for one in asked] == [429, 200]
     assert asked[0].ended <= asked[1].began
 
 
 @pytest.mark.row("NET-07")
-def test_every_status_that_may_pass_is_tried_again(registry, second_registry, name, declare, imgsync, source, destination):
+def test_every_status_that_may_pass_is_tried_again(lab):
     """Seven errors in a row, a different one each time, to one question and to one push: with enough attempts the image arrives."""
-    content = push(registry, f"{name}/app", "1", image(1))
+    content = lab.push("app", "1", image(1))
     for number, code in enumerate((500, 502, 503, 504, 408, 499, 522, 520), 1):
-        source.add(switches.status(code), target="/tags/list", nth=number)
-        destination.add(switches.status(code), method="PUT", target="/manifests/1$", nth=number)
-    declare(f"[{name}/app]", retry="{attempts: 9, interval: 0s}")
+        lab.source.add(switches.status(code), target="/tags/list", nth=number)
+        lab.destination.add(switches.status(code), method="PUT", target="/manifests/1$", nth=number)
+    lab.declare("app", retry="{attempts: 9, interval: 0s}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert (len(source.requests("tags/list")), len(destination.requests("PUT .*/manifests/1$"))) == (9, 9)
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    assert (len(lab.source.requests("tags/list")), len(lab.destination.requests("PUT .*/manifests/1$"))) == (9, 9)
+    lab.assert_served("app", "1", content)
 
 
 @pytest.mark.row("NET-02")

@@ -11,7 +11,7 @@ from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.errors import Operation
 from imgsync.oci.listing.collectors import NameCollector
 from tests import switches
-from tests.support.images import image, push, to_json
+from tests.support.images import image, to_json
 from tests.support.outcomes import only_plan_error
 from tests.support.wire import plain_answer
 from tests.switches.content import Pages
@@ -28,13 +28,13 @@ ENDLESS_PAGES: dict[str, tuple[Callable[[int], list[str]], Callable[[int], str],
 @pytest.mark.row("DOS-03")
 @pytest.mark.parametrize(("names", "cursor", "most"), ENDLESS_PAGES.values(), ids=ENDLESS_PAGES)
 @pytest.mark.parametrize("field", ["tags", "repositories"])
-def test_listing_without_an_end_fails(field, names, cursor, most, registry, name, declare, imgsync, source):
+def test_listing_without_an_end_fails(field, names, cursor, most, lab):
     """A listing that leads on for ever is an error after a hundred pages with nothing new; what was seen of it is never taken for the whole."""
-    push(registry, f"{name}/app", "0", image(1))
-    pages = source.add(Pages(names, cursor=cursor, field=field), target="/tags/list" if field == "tags" else "_catalog")
-    declare(f"[{name}/app]" if field == "tags" else "[]", namespaces="[]" if field == "tags" else f"[{name}]")
+    lab.push("app", "0", image(1))
+    pages = lab.source.add(Pages(names, cursor=cursor, field=field), target="/tags/list" if field == "tags" else "_catalog")
+    lab.declare("app" if field == "tags" else "", namespaces="[]" if field == "tags" else f"[{lab.name}]")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert "the listing's pages never end" in only_plan_error(ran)
     assert ran.json["changes"] == []
@@ -42,7 +42,7 @@ def test_listing_without_an_end_fails(field, names, cursor, most, registry, name
 
 
 @pytest.mark.row("DOS-03")
-def test_api_s_pages_that_come_again_fail(registry, name, declare, imgsync, write, source, destination):
+def test_api_s_pages_that_come_again_fail(lab):
     """So are those of a registry's own API: rows that were seen before, whatever cursor leads to them, end the listing."""
     served = itertools.count()
 
@@ -51,11 +51,11 @@ def test_api_s_pages_that_come_again_fail(registry, name, declare, imgsync, writ
             number = next(served)
             return plain_answer(200, to_json({"repositories": [{"name": f"app{number % 3}", "kind": "image"}], "next_page": f"cursor{number}"}))
 
-    source.add(Quay(), target="^/api/v1/repository")
-    declare("[]", namespaces=f"[{name}]")
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false, listing: quay}}\n  {destination.host}: {{tls: false}}\n")
+    lab.source.add(Quay(), target="^/api/v1/repository")
+    lab.declare("", namespaces=f"[{lab.name}]")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false, listing: quay}}\n  {lab.destination.host}: {{tls: false}}\n")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert "the listing's pages never end" in only_plan_error(ran)
     assert next(served) == 4
@@ -73,13 +73,13 @@ def test_more_than_a_million_names_are_no_listing():
 
 @pytest.mark.row("DOS-03")
 @pytest.mark.only_nightly
-def test_million_names_of_a_registry_are_an_error(registry, name, declare, imgsync, source):
+def test_million_names_of_a_registry_are_an_error(lab):
     """The same through everything: a registry that lists ever new tags is left after a million."""
-    push(registry, f"{name}/app", "1", image(1))
-    pages = source.add(Pages(lambda page: [f"{page}-{number}" for number in range(10_000)]), target="/tags/list")
-    declare(f"[{name}/app]")
+    lab.push("app", "1", image(1))
+    pages = lab.source.add(Pages(lambda page: [f"{page}-{number}" for number in range(10_000)]), target="/tags/list")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json", timeout=110)
+    ran = lab.run("plan", "-o", "json", timeout=110)
 
     assert "more than 1,000,000 names" in only_plan_error(ran)
     assert pages.served <= 101

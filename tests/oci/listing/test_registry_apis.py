@@ -83,88 +83,90 @@ def held_by(registry: object, name: str, *, nested: bool) -> dict[str, dict[str,
 
 
 @pytest.mark.parametrize("kind", DIALECTS)
-def test_namespace_is_listed_copied_and_thrifty(kind, registry, second_registry, name, workplace, imgsync, source, destination):
+def test_namespace_is_listed_copied_and_thrifty(kind, lab):
     """Every page is read, everything arrives; a second plan asks for listings alone where those carry digests."""
-    held = held_by(registry, name, nested=kind not in ONE_LEVEL)
-    with DIALECTS[kind](source, held) as setting:
-        workplace.trust_plain(source, destination, settings={source.host: setting.trust})
-        workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
+    held = held_by(lab.source_registry, lab.name, nested=kind not in ONE_LEVEL)
+    with DIALECTS[kind](lab.source, held) as setting:
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
-        ran = imgsync("apply", "-o", "json", env=setting.environ)
+        ran = lab.run("apply", "-o", "json", env=setting.environ)
 
         assert ran.code == 0, ran.stderr
         assert ran.json["summary"]["copied"] == 9
         for path, tags in held.items():
             for tag, content in tags.items():
-                assert_served(second_registry, f"m/{path}", tag, content)
-        source.forget()
-        destination.forget()
-        again = imgsync("plan", "-o", "json", env=setting.environ)
+                assert_served(lab.destination_registry, f"m/{path}", tag, content)
+        lab.source.forget()
+        lab.destination.forget()
+        again = lab.run("plan", "-o", "json", env=setting.environ)
         assert again.json["summary"]["keep"] == 9, again.stdout
-        assert destination.seen == []
+        assert lab.destination.seen == []
         if kind in WITHOUT_DIGESTS:
-            assert len(source.requests("HEAD .*/manifests/")) == 9
+            assert len(lab.source.requests("HEAD .*/manifests/")) == 9
         else:
-            assert source.requests("/v2/.*/(manifests|referrers|blobs)/") == []
+            assert lab.source.requests("/v2/.*/(manifests|referrers|blobs)/") == []
         assert TOKEN not in ran.stdout + ran.stderr + again.stdout + again.stderr
-        assert TOKEN not in source.everything()
+        assert TOKEN not in lab.source.everything()
 
 
 @pytest.mark.parametrize("kind", sorted(set(DIALECTS) - WITHOUT_DIGESTS))
-def test_moved_tag_is_seen_in_the_listing(kind, registry, second_registry, name, workplace, imgsync, source, destination):
+def test_moved_tag_is_seen_in_the_listing(kind, lab):
     """The digest that a listing carries tells that a tag moved."""
-    held = held_by(registry, name, nested=kind not in ONE_LEVEL)
-    with DIALECTS[kind](source, held) as setting:
-        workplace.trust_plain(source, destination, settings={source.host: setting.trust})
-        workplace.mirror("a", source=f"{source.host}/{name}/tool", destinations=[f"{destination}/m"])
-        assert imgsync("apply", env=setting.environ).code == 0
-        moved = held[f"{name}/tool"]["1"] = push(registry, f"{name}/tool", "1", image("moved"))
+    held = held_by(lab.source_registry, lab.name, nested=kind not in ONE_LEVEL)
+    with DIALECTS[kind](lab.source, held) as setting:
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.mirror("a", source=f"{lab.source.host}/{lab.name}/tool", destinations=[f"{lab.destination}/m"])
+        assert lab.run("apply", env=setting.environ).code == 0
+        moved = held[f"{lab.name}/tool"]["1"] = lab.push("tool", "1", image("moved"))
 
-        ran = imgsync("apply", "-o", "json", env=setting.environ)
+        ran = lab.run("apply", "-o", "json", env=setting.environ)
 
         assert [outcome["action"] for outcome in ran.json["outcomes"]] == ["update"], ran.stderr
-        assert_served(second_registry, f"m/{name}/tool", "1", moved)
+        lab.assert_served("tool", "1", moved)
 
 
 @pytest.mark.parametrize("kind", sorted(set(DIALECTS) - WITHOUT_DIGESTS - {"gcr"}))
-def test_dates_come_from_the_listing(kind, registry, name, workplace, imgsync, source, destination):
+def test_dates_come_from_the_listing(kind, lab):
     """max_age goes by what the listing says; no image is read for it."""
-    held = held_by(registry, name, nested=False)
-    with DIALECTS[kind](source, held) as setting:
-        workplace.trust_plain(source, destination, settings={source.host: setting.trust})
-        workplace.mirror("a", source=f"{source.host}/{name}/tool", destinations=[f"{destination}/m"], tags={"max_age": "7300d"}, referrers=False)
+    held = held_by(lab.source_registry, lab.name, nested=False)
+    with DIALECTS[kind](lab.source, held) as setting:
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.mirror(
+            "a", source=f"{lab.source.host}/{lab.name}/tool", destinations=[f"{lab.destination}/m"], tags={"max_age": "7300d"}, referrers=False
+        )
 
-        ran = imgsync("plan", "-o", "json", env=setting.environ)
+        ran = lab.run("plan", "-o", "json", env=setting.environ)
 
         assert ran.json["summary"]["create"] == 1, ran.stderr
-        assert source.requests("blobs") == []
+        assert lab.source.requests("blobs") == []
 
 
-def test_hub_is_logged_in_once_by_the_registry_s_credentials(registry, name, workplace, imgsync, source, destination):
+def test_hub_is_logged_in_once_by_the_registry_s_credentials(lab):
     """An access token gets a bearer token; neither it nor what it got shows, and other hosts see nothing of them."""
-    held = held_by(registry, name, nested=False)
+    held = held_by(lab.source_registry, lab.name, nested=False)
     with elsewhere("dockerhub", DockerHubApi(held, login=("someone", TOKEN)), credentials=CREDENTIALS) as setting:
-        workplace.trust_plain(source, destination, settings={source.host: setting.trust})
-        workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
-        workplace.mirror("b", source={"registry": source.host, "repositories": [f"{name}/app"]}, destinations=[f"{destination}/n"])
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
+        lab.workplace.mirror("b", source={"registry": lab.source.host, "repositories": [f"{lab.name}/app"]}, destinations=[f"{lab.destination}/n"])
 
-        ran = imgsync("plan", "-o", "json", "--log-level", "debug")
+        ran = lab.run("plan", "-o", "json", "--log-level", "debug")
 
         assert ran.code == 0, ran.stderr
         assert setting.apis[0].requests("POST") == ["POST /v2/auth/token"]
         assert TOKEN not in ran.stdout + ran.stderr
-        assert "hub-api-token" not in ran.stdout + ran.stderr + source.everything()
+        assert "hub-api-token" not in ran.stdout + ran.stderr + lab.source.everything()
 
 
-def test_ghcr_without_a_token_names_the_remedy_and_lists_tags_all_the_same(registry, name, workplace, imgsync, source, destination):
+def test_ghcr_without_a_token_names_the_remedy_and_lists_tags_all_the_same(lab):
     """GitHub lists packages to nobody; tags of named repositories come from tags/list."""
-    held = held_by(registry, name, nested=False)
+    held = held_by(lab.source_registry, lab.name, nested=False)
     with elsewhere("ghcr", GhcrApi(held, token=TOKEN)) as setting:
-        workplace.trust_plain(source, destination, settings={source.host: setting.trust})
-        workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
-        workplace.mirror("b", source={"registry": source.host, "repositories": [f"{name}/tool"]}, destinations=[f"{destination}/n"])
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
+        lab.workplace.mirror("b", source={"registry": lab.source.host, "repositories": [f"{lab.name}/tool"]}, destinations=[f"{lab.destination}/n"])
 
-        ran = imgsync("plan", "-o", "json")
+        ran = lab.run("plan", "-o", "json")
 
         assert ran.code == 1
         assert [error["mirror"] for error in ran.json["errors"]] == ["a"]
@@ -173,61 +175,63 @@ def test_ghcr_without_a_token_names_the_remedy_and_lists_tags_all_the_same(regis
         assert setting.apis[0].seen == []
 
 
-def test_quay_s_api_refusing_falls_back_to_tags_list_and_says_so(registry, name, workplace, imgsync, source, destination):
+def test_quay_s_api_refusing_falls_back_to_tags_list_and_says_so(lab):
     """A private repository that the API hides from robots is listed by the registry itself."""
-    held = held_by(registry, name, nested=False)
-    source.add(QuayApi(held, token="an OAuth token we do not have"))
-    workplace.trust_plain(source, destination, settings={source.host: {"listing": "quay"}})
-    workplace.mirror("a", source=f"{source.host}/{name}/app", destinations=[f"{destination}/m"])
+    held = held_by(lab.source_registry, lab.name, nested=False)
+    lab.source.add(QuayApi(held, token="an OAuth token we do not have"))
+    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": "quay"}})
+    lab.workplace.mirror("a", source=f"{lab.source.host}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert ran.json["summary"]["create"] == 5
     assert "come from tags/list, without digests" in ran.events("listing.incomplete")[0]["reason"]
 
 
-def test_list_goes_on_to_the_namespace_where_tags_are_refused(registry, name, workplace, imgsync, source):
+def test_list_goes_on_to_the_namespace_where_tags_are_refused(lab):
     """Some registries answer 401 for what they do not have; it may be a namespace all the same."""
-    push(registry, f"{name}/app", "1", image(1))
-    source.add(switches.status(401), target=f"/v2/{name}/tags/list")
-    workplace.trust_plain(source)
+    lab.push("app", "1", image(1))
+    lab.source.add(switches.status(401), target=f"/v2/{lab.name}/tags/list")
+    lab.workplace.trust_plain(lab.source)
 
-    assert imgsync("list", f"{source.host}/{name}").stdout.split() == [f"{source.host}/{name}/app"]
+    assert lab.run("list", f"{lab.source.host}/{lab.name}").stdout.split() == [f"{lab.source.host}/{lab.name}/app"]
 
 
-def test_harbor_is_recognised_by_how_it_asks_for_tokens(registry, token_registry, name, workplace, imgsync, destination):
+def test_harbor_is_recognised_by_how_it_asks_for_tokens(lab, token_registry):
     """`auto` chooses by what the registry answers, and the plan says what it chose."""
-    held = held_by(registry, name, nested=True)
-    with FaultProxy(registry) as source:
+    held = held_by(lab.source_registry, lab.name, nested=True)
+    with FaultProxy(lab.source_registry) as source:
         source.add(HarborApi(held))
         source.add(
             switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{source.url}/service/token",service="harbor-registry"'}), target="_catalog"
         )
         source.add(switches.Respond(200, {"token": "anonymous"}), target="/service/token")
-        workplace.trust_plain(source, destination)
-        workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
+        lab.workplace.trust_plain(source, lab.destination)
+        lab.workplace.mirror("a", source={"registry": source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
-        shown = imgsync("plan")
+        shown = lab.run("plan")
 
         assert shown.code == 0, shown.stderr
-        assert f"listed repositories of {source.host}/{name} through harbor" in shown.stdout
+        assert f"listed repositories of {source.host}/{lab.name} through harbor" in shown.stdout
         assert "9 to create" in shown.stdout
 
 
 @pytest.mark.row("AUTH-03")
-def test_credentials_stay_away_from_an_api_that_the_registry_alone_named(registry, name, workplace, imgsync, source, destination, foreign):
+def test_credentials_stay_away_from_an_api_that_the_registry_alone_named(lab):
     """GitLab's API is where its tokens come from; a foreign realm gets no credentials unless the operator named that host."""
-    push(registry, f"{name}/app", "1", image(1))
-    source.add(switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{foreign.url}/jwt/auth",service="container_registry"'}), target="/v2/")
-    workplace.trust_plain(source, destination, settings={source.host: {"listing": "gitlab", "credentials": CREDENTIALS}})
-    workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
+    lab.push("app", "1", image(1))
+    lab.source.add(
+        switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{lab.other_host.url}/jwt/auth",service="container_registry"'}), target="/v2/"
+    )
+    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": "gitlab", "credentials": CREDENTIALS}})
+    lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.code == 1
     assert "127.0.0.2, which is neither its own host nor its site" in ran.json["errors"][0]["message"]
-    assert foreign.seen == []
+    assert lab.other_host.seen == []
 
 
 @pytest.mark.parametrize(
@@ -240,21 +244,21 @@ def test_credentials_stay_away_from_an_api_that_the_registry_alone_named(registr
     ],
     ids=["foreign", "loop", "null", "list"],
 )
-def test_listing_that_lies_is_a_clear_error(document, says, registry, name, workplace, imgsync, source, destination):
+def test_listing_that_lies_is_a_clear_error(document, says, lab):
     """A next page elsewhere, pages without end, an answer of another shape: never a part taken for the whole."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     api = DockerHubApi({})
     with elsewhere("dockerhub", api) as setting:
         setting.apis[0].add(_Document(api, document))
         setting.apis[0]._rules.reverse()
-        workplace.trust_plain(source, destination, settings={source.host: setting.trust})
-        workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
-        ran = imgsync("plan", "-o", "json")
+        ran = lab.run("plan", "-o", "json")
 
         assert ran.code == 1
         assert says in ran.json["errors"][0]["message"]
-        assert source.host in ran.json["errors"][0]["message"]
+        assert lab.source.host in ran.json["errors"][0]["message"]
         assert len(setting.apis[0].seen) <= 3
 
 
@@ -266,34 +270,34 @@ class _Document(switches.Switch):
         return self.answered
 
 
-def test_listing_that_changes_while_it_is_read_is_told(registry, name, workplace, imgsync, source, destination):
+def test_listing_that_changes_while_it_is_read_is_told(lab):
     """Fewer rows than the API itself counts: a tag may have slipped between two pages, which is said."""
-    content = push(registry, f"{name}/app", "1", image(1))
+    content = lab.push("app", "1", image(1))
     api = DockerHubApi({})
     with FaultProxy(None) as proxy:
         proxy.add(_Document(api, {"count": 3, "next": None, "results": [{"name": "1", "digest": content.digest}, {"name": "1", "digest": content.digest}]}))
-        workplace.trust_plain(source, destination, settings={source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
-        workplace.mirror("a", source=f"{source.host}/{name}/app", destinations=[f"{destination}/m"])
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
+        lab.workplace.mirror("a", source=f"{lab.source.host}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
-        ran = imgsync("plan", "-o", "json")
+        ran = lab.run("plan", "-o", "json")
 
         assert ran.json["summary"]["create"] == 1, ran.stderr
         assert "changed while its tags were listed: 1 of 3 were found" in ran.events("listing.incomplete")[0]["reason"]
 
 
 @pytest.mark.parametrize("kind", ["dockerhub", "harbor"])
-def test_pages_that_are_known_to_come_are_asked_for_ahead(kind, registry, name, workplace, start_imgsync, source, destination):
+def test_pages_that_are_known_to_come_are_asked_for_ahead(kind, lab):
     """The first page tells how many there are: the third is asked for though the second is long in coming, and all tags are found."""
-    held = {f"{name}/app": {f"t{number}": image((name, number)) for number in range(1, 8)}}
-    push(registry, f"{name}/app", "t1", held[f"{name}/app"]["t1"])
+    held = {f"{lab.name}/app": {f"t{number}": image((lab.name, number)) for number in range(1, 8)}}
+    lab.push("app", "t1", held[f"{lab.name}/app"]["t1"])
     slow = Hold()
-    with DIALECTS[kind](source, held) as setting:
-        api = setting.apis[0] if setting.apis else source
+    with DIALECTS[kind](lab.source, held) as setting:
+        api = setting.apis[0] if setting.apis else lab.source
         api.add_first(slow, target="[?&]page=2(&|$)")
-        workplace.trust_plain(source, destination, settings={source.host: setting.trust})
-        workplace.mirror("a", source=f"{source.host}/{name}/app", tags={"exclude": ["t[2-9]"]}, destinations=[f"{destination}/m"])
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.mirror("a", source=f"{lab.source.host}/{lab.name}/app", tags={"exclude": ["t[2-9]"]}, destinations=[f"{lab.destination}/m"])
 
-        running = start_imgsync("plan", "-o", "json", "--explain")
+        running = lab.start("plan", "-o", "json", "--explain")
         slow.reached()
         ends = time.monotonic() + 30
         while not api.recorded("[?&]page=3(&|$)"):
@@ -305,46 +309,46 @@ def test_pages_that_are_known_to_come_are_asked_for_ahead(kind, registry, name, 
         assert Counter(one.target for one in api.recorded("[?&]page=")).most_common(1)[0][1] == 1, "no page was asked for twice"
 
 
-def test_html_instead_of_an_api_is_a_clear_error(registry, name, workplace, imgsync, source, destination):
+def test_html_instead_of_an_api_is_a_clear_error(lab):
     """A page for people, as from a proxy that wants a login."""
     with FaultProxy(None) as proxy:
         proxy.add(switches.html())
-        workplace.trust_plain(source, destination, settings={source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
-        workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
+        lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
-        ran = imgsync("plan", "-o", "json")
+        ran = lab.run("plan", "-o", "json")
 
         assert ran.code == 1
         assert "is not JSON; is this the registry's API?" in ran.json["errors"][0]["message"]
         assert "name them: `source: {repositories: [...]}`" in ran.json["errors"][0]["message"]
 
 
-def test_names_that_are_none_are_left_out_of_any_listing(registry, second_registry, name, workplace, imgsync, source, destination):
+def test_names_that_are_none_are_left_out_of_any_listing(lab):
     """What an API calls a repository or a tag is asked for only if it can be one."""
-    good = push(registry, f"{name}/app", "1", image(1))
-    held = {f"{name}/app": {"1": good, "bad tag": good, "../../x": good}, f"{name}/UPPER": {}, f"{name}/../up": {}}
+    good = lab.push("app", "1", image(1))
+    held = {f"{lab.name}/app": {"1": good, "bad tag": good, "../../x": good}, f"{lab.name}/UPPER": {}, f"{lab.name}/../up": {}}
     with elsewhere("dockerhub", DockerHubApi(held)) as setting:
-        workplace.trust_plain(source, destination, settings={source.host: setting.trust})
-        workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
+        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
-        ran = imgsync("apply", "-o", "json")
+        ran = lab.run("apply", "-o", "json")
 
         assert ran.code == 0, ran.stderr
-        assert [outcome["source"] for outcome in ran.json["outcomes"]] == [f"{source.host}/{name}/app:1"]
+        assert [outcome["source"] for outcome in ran.json["outcomes"]] == [f"{lab.source.host}/{lab.name}/app:1"]
         assert len(ran.events("listing.incomplete")) == 2
-        assert "UPPER" not in source.everything()
+        assert "UPPER" not in lab.source.everything()
 
 
 @pytest.mark.row("REG-22")
-def test_tags_list_cut_off_without_a_word_is_read_on(registry, name, declare, imgsync, source):
+def test_tags_list_cut_off_without_a_word_is_read_on(lab):
     """A page that looks full and links nowhere: what comes behind its last name is asked for."""
-    root = push(registry, f"{name}/app", "t000", image(1))
+    root = lab.push("app", "t000", image(1))
     for number in range(1, 120):
-        push_tag(registry, f"{name}/app", f"t{number:03}", root)
-    source.add(_Cut(50), target="tags/list")
-    declare(f"[{name}/app]")
+        push_tag(lab.source_registry, f"{lab.name}/app", f"t{number:03}", root)
+    lab.source.add(_Cut(50), target="tags/list")
+    lab.declare("app")
 
-    ran = imgsync("plan", "-o", "json")
+    ran = lab.run("plan", "-o", "json")
 
     assert ran.json["summary"]["create"] == 120, ran.stderr
 
@@ -371,14 +375,14 @@ class _Cut(switches.Switch):
         return plain_answer(200, json.dumps({"name": "x", "tags": [tag for tag in tags if tag > last][: self.size]}).encode())
 
 
-def test_list_command_uses_every_api(registry, name, workplace, imgsync, source):
+def test_list_command_uses_every_api(lab):
     """`imgsync list` shows what a namespace of such a registry holds."""
-    held = held_by(registry, name, nested=False)
+    held = held_by(lab.source_registry, lab.name, nested=False)
     with elsewhere("dockerhub", DockerHubApi(held)) as setting:
-        workplace.trust_plain(source, settings={source.host: setting.trust})
+        lab.workplace.trust_plain(lab.source, settings={lab.source.host: setting.trust})
 
-        assert imgsync("list", f"{source.host}/{name}").stdout.split() == [f"{source.host}/{path}" for path in sorted(held)]
-        assert imgsync("list", f"{source.host}/{name}/app").stdout.split() == ["1", "2", "latest", "multi", "v1.0"]
+        assert lab.run("list", f"{lab.source.host}/{lab.name}").stdout.split() == [f"{lab.source.host}/{path}" for path in sorted(held)]
+        assert lab.run("list", f"{lab.source.host}/{lab.name}/app").stdout.split() == ["1", "2", "latest", "multi", "v1.0"]
 
 
 class _Archeio(switches.Switch):
@@ -393,19 +397,19 @@ class _Archeio(switches.Switch):
         return plain_answer(307, headers={"Location": f"http://{self.host}{request.path}"})
 
 
-def test_namespace_behind_cross_host_redirects(registry, second_registry, name, workplace, imgsync, source, destination, foreign):
+def test_namespace_behind_cross_host_redirects(lab):
     """The walk follows each redirect to the host that holds the content, where our credentials are not shown; the second plan is listings alone."""
-    held = held_by(registry, name, nested=True)
-    source.add(_Archeio(foreign.host))
-    foreign.add(GcrListing(registry), method="GET", target="tags/list")
-    workplace.trust_plain(source, destination, settings={source.host: {"listing": "gcr", "credentials": CREDENTIALS}})
-    workplace.mirror("a", source={"registry": source.host, "namespaces": [name]}, destinations=[f"{destination}/m"])
+    held = held_by(lab.source_registry, lab.name, nested=True)
+    lab.source.add(_Archeio(lab.other_host.host))
+    lab.other_host.add(GcrListing(lab.source_registry), method="GET", target="tags/list")
+    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": "gcr", "credentials": CREDENTIALS}})
+    lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert ran.json["summary"]["copied"] == 9
-    assert_served(second_registry, f"m/{name}/deep/er", "3", held[f"{name}/deep/er"]["3"])
-    source.forget()
-    assert imgsync("plan", "-o", "json").json["summary"]["keep"] == 9
-    assert source.requests("manifests|referrers") == []
+    lab.assert_served("deep/er", "3", held[f"{lab.name}/deep/er"]["3"])
+    lab.source.forget()
+    assert lab.run("plan", "-o", "json").json["summary"]["keep"] == 9
+    assert lab.source.requests("manifests|referrers") == []

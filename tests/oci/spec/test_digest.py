@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imgsync.errors import ContentMismatchError, ImgsyncError, UnsupportedContentError
 from imgsync.oci.spec.digest import DigestVerifier, compute_digest, is_digest, require_digest, verify_chunks
-from tests.support.images import OCI, digest_of, image, push, to_json
+from tests.support.images import OCI, digest_of, image, to_json
 from tests.support.images import digest_of as digest
 from tests.switches import Respond
 
@@ -28,9 +28,9 @@ DIGESTS = [
 
 @pytest.mark.row("AUTH-12")
 @pytest.mark.parametrize("where", ["layer", "child"])
-def test_digest_that_is_a_path_is_refused(where, registry, second_registry, name, declare, imgsync, source, destination):
+def test_digest_that_is_a_path_is_refused(where, lab):
     """What is no digest by every character is an error of that image before it is part of any address; not one request is made for it."""
-    content = push(registry, f"{name}/app", "0", image(1, layers=1))
+    content = lab.push("app", "0", image(1, layers=1))
     raws = []
     for number, text in enumerate(DIGESTS):
         document = json.loads(content.raw)
@@ -40,21 +40,21 @@ def test_digest_that_is_a_path_is_refused(where, registry, second_registry, name
             document = {"schemaVersion": 2, "mediaType": OCI["index"], "manifests": [{"mediaType": OCI["manifest"], "digest": text, "size": 500}]}
         raws.append(to_json(document))
         served = {"Content-Type": document["mediaType"], "Docker-Content-Digest": digest_of(raws[-1])}
-        source.add(Respond(200, raws[-1], headers=served), target=f"/manifests/({number}|{digest_of(raws[-1])})$")
+        lab.source.add(Respond(200, raws[-1], headers=served), target=f"/manifests/({number}|{digest_of(raws[-1])})$")
     tags = [str(number) for number in range(len(DIGESTS))]
-    source.add(Respond(200, {"tags": tags}), target="/tags/list")
-    declare(f"[{name}/app]", retry="{attempts: 1}")
+    lab.source.add(Respond(200, {"tags": tags}), target="/tags/list")
+    lab.declare("app", retry="{attempts: 1}")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     errors = [one["error"] for one in ran.json["outcomes"]] or [one["message"] for one in ran.json["errors"]]
     assert len(errors) == len(DIGESTS)
     assert all("digest" in error for error in errors), errors
     named = [*tags, *map(digest_of, raws)]
-    assert {one.target for one in source.seen} <= {f"/v2/{name}/app/tags/list", *(f"/v2/{name}/app/manifests/{one}" for one in named)}
-    assert destination.requests("^P") == []
-    assert second_registry.tags(f"m/{name}/app") == []
+    assert {one.target for one in lab.source.seen} <= {f"/v2/{lab.name}/app/tags/list", *(f"/v2/{lab.name}/app/manifests/{one}" for one in named)}
+    assert lab.destination.requests("^P") == []
+    assert lab.served_tags("app") == []
 
 
 @pytest.mark.row("DIG-04", "DIG-05", "DIG-06")

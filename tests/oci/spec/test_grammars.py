@@ -16,8 +16,7 @@ from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_reference, parse_registry
 from imgsync.text.units import parse_duration, parse_integer, parse_rate, parse_size
 from tests import switches
-from tests.support.images import digest_of, image, push
-from tests.support.witness import assert_served
+from tests.support.images import digest_of, image
 
 # Each grammar with what it takes, where its neighbours begin: a line break behind, other scripts' digits and letters, the width of a character more.
 GRAMMARS: dict[str, tuple[Callable[[str], object], str]] = {
@@ -84,15 +83,15 @@ def test_source_of_the_client_has_no_such_traps():
 
 
 @pytest.mark.row("DIG-10")
-def test_digit_of_unicode_alone_breaks_nothing(registry, second_registry, name, declare, imgsync, write, source, destination):
+def test_digit_of_unicode_alone_breaks_nothing(lab):
     """A registry's count in a superscript digit, which Python's `isdigit` takes and `int` does not, counts as not said."""
-    content = push(registry, f"{name}/app", "1", image(1, layers=1, layer_bytes=100_000))
-    declare(f"[{name}/app]")
-    write("registries.yaml", f"version: 1\nregistries:\n  {source.host}: {{tls: false}}\n  {destination.host}: {{tls: false, chunk_size: 64KiB}}\n")
-    destination.add(switches.headers(Range="0-\u00b2", OCI_Chunk_Min_Length="\u00b2"))
+    content = lab.push("app", "1", image(1, layers=1, layer_bytes=100_000))
+    lab.declare("app")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false, chunk_size: 64KiB}}\n")
+    lab.destination.add(switches.headers(Range="0-\u00b2", OCI_Chunk_Min_Length="\u00b2"))
 
-    ran = imgsync("apply")
+    ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
-    assert destination.requests("PATCH")
-    assert_served(second_registry, f"m/{name}/app", "1", content)
+    assert lab.destination.requests("PATCH")
+    lab.assert_served("app", "1", content)

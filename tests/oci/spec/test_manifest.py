@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from fuzz import laws
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
-from tests.support.images import DOCKER, OCI, Image, digest_of, image, index, push, to_json, with_layer
+from tests.support.images import DOCKER, OCI, Image, digest_of, image, index, to_json, with_layer
 from tests.support.images import digest_of as digest
 from tests.support.outcomes import only_error
-from tests.support.witness import assert_served
 from tests.switches.content import manifest_of
 
 _DESCRIPTOR = {"mediaType": "x/y", "digest": digest(b"x"), "size": 1}
@@ -113,22 +112,22 @@ def test_images_of_the_harness_are_read_whole():
 
 
 @pytest.mark.row("DIG-09")
-def test_impossible_sizes_are_refused_before_any_blob_is_asked_for(registry, second_registry, name, declare, imgsync, source):
+def test_impossible_sizes_are_refused_before_any_blob_is_asked_for(lab):
     """A size is a whole number up to 64 GiB, and nothing else that JSON or Python would take for one."""
-    content = push(registry, f"{name}/app", "good", image(1, layers=1))
+    content = lab.push("app", "good", image(1, layers=1))
     sizes = [True, 1e3, 3.5, -1, 10**30, "1000", None, [1]]
     for number, size in enumerate(sizes):
-        push(registry, f"{name}/app", str(number), content)
-        source.add(manifest_of(with_layer(content, size=size)), target=f"/manifests/{number}$")
-    declare(f"[{name}/app]")
+        lab.push("app", str(number), content)
+        lab.source.add(manifest_of(with_layer(content, size=size)), target=f"/manifests/{number}$")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     told = {event["reference"].rpartition(":")[2]: event["error"] for event in ran.events("plan.failed")}
     assert told == {str(number): f"the manifest holds a descriptor with an impossible size: {size}" for number, size in enumerate(sizes)}
-    assert len(source.requests("/blobs/")) == len(content.blobs), "the good one's"
-    assert second_registry.tags(f"m/{name}/app") == ["good"]
+    assert len(lab.source.requests("/blobs/")) == len(content.blobs), "the good one's"
+    assert lab.served_tags("app") == ["good"]
 
 
 DESCRIPTOR = {"mediaType": OCI["layer"], "digest": digest_of(b"a"), "size": 1}
@@ -178,10 +177,10 @@ def test_type_that_does_not_fit_the_document_is_refused(document, said, served_a
 
 @pytest.mark.row("DIG-07", "DIG-08")
 @pytest.mark.parametrize("what", ["both", "twice", "cased", "list served as image"])
-def test_ambiguous_manifest_is_one_clear_error(what, registry, second_registry, name, declare, imgsync, source):
+def test_ambiguous_manifest_is_one_clear_error(what, lab):
     """It is refused where it is planned, the others are copied."""
-    content = push(registry, f"{name}/app", "1", index(1))
-    other = push(registry, f"{name}/app", "2", image(2))
+    content = lab.push("app", "1", index(1))
+    other = lab.push("app", "2", image(2))
     raw = {
         "both": to_json(json.loads(content.raw) | json.loads(other.raw) | {"mediaType": content.media_type}),
         "twice": content.raw.replace(b'"schemaVersion":2', b'"schemaVersion":2,"manifests":[]'),
@@ -189,13 +188,13 @@ def test_ambiguous_manifest_is_one_clear_error(what, registry, second_registry, 
         "list served as image": content.raw,
     }[what]
     served_as = OCI["manifest"] if what.startswith("list") else content.media_type
-    source.add(manifest_of(dataclasses.replace(content, raw=raw, media_type=served_as)), method="GET|HEAD", target="/manifests/1$")
-    declare(f"[{name}/app]")
+    lab.source.add(manifest_of(dataclasses.replace(content, raw=raw, media_type=served_as)), method="GET|HEAD", target="/manifests/1$")
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert "the manifest " in only_error(ran)
-    assert second_registry.tags(f"m/{name}/app") == ["2"]
+    assert lab.served_tags("app") == ["2"]
 
 
 GOOD = index(1).raw.decode()
@@ -315,7 +314,7 @@ def bare_index(*children: Image, more: int = 0) -> Image:
 
 
 @pytest.mark.row("DIG-15")
-def test_index_bombs_are_refused(registry, second_registry, name, declare, imgsync, source):
+def test_index_bombs_are_refused(lab):
     """Too deep, too wide, or too large in all: each is one error, before a blob of it is asked for; what is only shared is copied, once."""
     leaf = image(1, layers=1)
     deep = leaf
@@ -323,15 +322,15 @@ def test_index_bombs_are_refused(registry, second_registry, name, declare, imgsy
         deep = bare_index(deep)
     wide = bare_index(more=1001)
     heavy = [image(("heavy", number), layers=1, annotations={"filling": "x" * (3 << 20)}) for number in range(6)]
-    push(registry, f"{name}/app", "deep", deep)
-    push(registry, f"{name}/app", "heavy", bare_index(*heavy))
+    lab.push("app", "deep", deep)
+    lab.push("app", "heavy", bare_index(*heavy))
     # docker-registry takes no index of what it has not.
-    push(registry, f"{name}/app", "wide", leaf)
-    source.add(manifest_of(wide), method="GET|HEAD", target="/manifests/wide$")
-    good = push(registry, f"{name}/app", "good", bare_index(bare_index(leaf), bare_index(bare_index(leaf)), leaf))
-    declare(f"[{name}/app]")
+    lab.push("app", "wide", leaf)
+    lab.source.add(manifest_of(wide), method="GET|HEAD", target="/manifests/wide$")
+    good = lab.push("app", "good", bare_index(bare_index(leaf), bare_index(bare_index(leaf)), leaf))
+    lab.declare("app")
 
-    ran = imgsync("apply", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
     told = {event["reference"].rpartition(":")[2]: event["error"] for event in ran.events("plan.failed")}
@@ -340,7 +339,7 @@ def test_index_bombs_are_refused(registry, second_registry, name, declare, imgsy
         "wide": "the index names 1001 manifests; 1000 is the limit",
         "heavy": "the image's manifests exceed 16 MiB in total",
     }
-    assert_served(second_registry, f"m/{name}/app", "good", good)
-    assert second_registry.tags(f"m/{name}/app") == ["good"]
-    assert len(source.requests(f"GET .*{leaf.digest}")) == 1
-    assert len(source.requests("GET .*/blobs/")) == len(leaf.blobs)
+    lab.assert_served("app", "good", good)
+    assert lab.served_tags("app") == ["good"]
+    assert len(lab.source.requests(f"GET .*{leaf.digest}")) == 1
+    assert len(lab.source.requests("GET .*/blobs/")) == len(leaf.blobs)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -37,23 +38,23 @@ def keeper(second_registry) -> FaultProxy:
 
 
 @pytest.fixture
-def place(keeper, name) -> str:
-    return f"{keeper}/{name}/state:main"
+def place(keeper, lab) -> str:
+    return f"{keeper}/{lab.name}/state:main"
 
 
 @pytest.fixture
-def sites(tmp_path, source, destination, keeper, name) -> Callable[..., Workplace]:
+def sites(lab, keeper) -> Callable[..., Workplace]:
     """Make a clean folder that declares a mirror of the repository *name*/app with these tags."""
 
     def make(folder: str, tags: list[str] | None = None, **settings: object) -> Workplace:
-        site = Workplace(tmp_path / folder)
+        site = Workplace(lab.folder / folder)
         site.folder.mkdir(exist_ok=True)
         # A registry that fails is asked twice, and at once: that is what its tests are about.
-        site.trust_plain(source, destination, keeper)
+        site.trust_plain(lab.source, lab.destination, keeper)
         site.mirror(
             "a",
-            source={"registry": source.host, "repositories": [f"{name}/app"]},
-            destinations=[f"{destination.host}/m"],
+            source={"registry": lab.source.host, "repositories": [f"{lab.name}/app"]},
+            destinations=[f"{lab.destination.host}/m"],
             tags={"names": tags or ["1", "2"]},
             retry={"attempts": 2, "interval": "0s"},
             **settings,
@@ -116,41 +117,41 @@ def packed(*lines: dict[str, object], header: dict[str, object] | None = None) -
     return gzip.compress(b"".join(json.dumps(line).encode() + b"\n" for line in (first, *lines)), mtime=0)
 
 
-def test_second_folder_asks_the_destination_nothing(sites, registry, name, place, keeper, destination):
+def test_second_folder_asks_the_destination_nothing(sites, lab, place, keeper):
     """Two clean folders with one state in a registry: what the first pushed, the second knows; a state that did not change is not pushed again."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
+        lab.push("app", tag, image(int(tag)))
     first = apply(sites("one"), place)
     assert first.code == 0, first.stderr
     assert [one["records"] for one in first.events("state.pulled")] == [0], "a missing artifact is a first run"
     assert [one["records"] for one in first.events("state.pushed")] == [2]
-    destination.forget()
+    lab.destination.forget()
 
     second = apply(sites("two"), place, "-o", "json")
 
     assert second.code == 0, second.stderr
     assert second.json["summary"]["kept"] == 2
-    assert destination.seen == []
+    assert lab.destination.seen == []
     assert [(one["added"], one["newer"], one["kept"]) for one in second.events("state.merged")] == [(2, 0, 0)]
     keeper.forget()
     third = apply(sites("two"), place)
     assert third.code == 0
-    assert destination.seen == []
-    assert keeper.requests() == [f"HEAD /v2/{name}/state/manifests/main"], "unchanged here and there: one question"
+    assert lab.destination.seen == []
+    assert keeper.requests() == [f"HEAD /v2/{lab.name}/state/manifests/main"], "unchanged here and there: one question"
 
 
-def test_artifact_is_one_that_other_tools_read(sites, registry, name, place, second_registry, tmp_path):
+def test_artifact_is_one_that_other_tools_read(sites, lab, place):
     """skopeo copies and inspects it: a manifest with its own type, the empty config, one gzipped layer of lines of JSON."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     assert apply(sites("one", ["1"]), place).code == 0
 
     subprocess.run(
-        ["skopeo", "copy", "--src-tls-verify=false", f"docker://{second_registry}/{name}/state:main", f"oci:{tmp_path}/layout:state"],
+        ["skopeo", "copy", "--src-tls-verify=false", f"docker://{lab.destination_registry}/{lab.name}/state:main", f"oci:{lab.folder}/layout:state"],
         check=True,
         capture_output=True,
         timeout=30,
     )
-    shown = subprocess.run(["skopeo", "inspect", "--raw", f"oci:{tmp_path}/layout:state"], check=True, capture_output=True, timeout=30)
+    shown = subprocess.run(["skopeo", "inspect", "--raw", f"oci:{lab.folder}/layout:state"], check=True, capture_output=True, timeout=30)
 
     manifest = json.loads(shown.stdout)
     assert manifest == manifest_of(place)
@@ -158,7 +159,7 @@ def test_artifact_is_one_that_other_tools_read(sites, registry, name, place, sec
     assert manifest["config"] == {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(b"{}"), "size": 2}
     assert [layer["mediaType"] for layer in manifest["layers"]] == [LAYER_TYPE]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", manifest["annotations"]["org.opencontainers.image.created"])
-    layer = (tmp_path / "layout" / "blobs" / "sha256" / manifest["layers"][0]["digest"].removeprefix("sha256:")).read_bytes()
+    layer = (lab.folder / "layout" / "blobs" / "sha256" / manifest["layers"][0]["digest"].removeprefix("sha256:")).read_bytes()
     header, *lines = [json.loads(line) for line in gzip.decompress(layer).splitlines()]
     assert (header["format"], header["records"], header["lines"]) == ("imgsync.state/v1", 1, len(lines))
     assert lines[0]["kind"] == "record"
@@ -167,12 +168,12 @@ def test_artifact_is_one_that_other_tools_read(sites, registry, name, place, sec
 
 
 @pytest.mark.row("GIT-09")
-def test_two_runs_at_once_lose_no_record(sites, registry, name, place, source):
+def test_two_runs_at_once_lose_no_record(sites, lab, place):
     """While one run copies another pushes the state: the first merges it, and what both wrote is there."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
+        lab.push("app", tag, image(int(tag)))
     slow = sites("slow", ["1"])
-    held = source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(1).all_blobs))}")
+    held = lab.source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(1).all_blobs))}")
     running = slow.start("apply", "--state", f"oci://{place}")
     held.reached()
     assert apply(sites("quick", ["2"]), place).code == 0
@@ -185,67 +186,76 @@ def test_two_runs_at_once_lose_no_record(sites, registry, name, place, source):
     assert [one["records"] for one in ran.events("state.pushed")] == [2]
 
 
-@pytest.fixture
-def unwatched(place, keeper, second_registry) -> str:
-    """The same state, by a way that no switch is on."""
-    return place.replace(keeper.host, second_registry.host)
+@dataclass(frozen=True)
+class SharedState:
+    """A state in a registry: its proxy, and its place with and without it."""
+
+    proxy: FaultProxy
+    place: str
+    unwatched: str
 
 
 @pytest.fixture
-def other(sites, source, destination, second_registry) -> Workplace:
+def shared(lab, place, keeper) -> SharedState:
+    """The state that two runs push."""
+    return SharedState(keeper, place, place.replace(keeper.host, lab.destination_registry.host))
+
+
+@pytest.fixture
+def other(sites, lab) -> Workplace:
     """Somebody else, who mirrors another tag."""
     site = sites("other", ["2"])
-    site.trust_plain(source, destination, second_registry)
+    site.trust_plain(lab.source, lab.destination, lab.destination_registry)
     return site
 
 
 @pytest.mark.parametrize("look", ["before the push", "after the push"])
-def test_push_of_somebody_else_is_noticed(look, sites, registry, name, place, keeper, unwatched, other):
+def test_push_of_somebody_else_is_noticed(look, lab, sites, shared, other):
     """The tag is looked at right before the push and right after it; whoever put something else there meanwhile is merged, and loses nothing."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
+        lab.push("app", tag, image(int(tag)))
     assert run(other, "apply").code == 0
-    held = keeper.add(switches.Hold(), method="HEAD", target="/manifests/main", nth=1 if look == "before the push" else 2)
-    running = sites("one", ["1"]).start("apply", "--state", f"oci://{place}")
+    held = shared.proxy.add(switches.Hold(), method="HEAD", target="/manifests/main", nth=1 if look == "before the push" else 2)
+    running = sites("one", ["1"]).start("apply", "--state", f"oci://{shared.place}")
     held.reached()
     # Unseen, so that ours is gone where it was there already.
-    assert run(other, "state", "push", "--force", unwatched).code == 0
-    assert kept_records(unwatched).keys() == {"2"}
+    assert run(other, "state", "push", "--force", shared.unwatched).code == 0
+    assert kept_records(shared.unwatched).keys() == {"2"}
     held.release()
 
     ran = finish(running)
 
     assert ran.code == 0, ran.stderr
-    assert kept_records(unwatched).keys() == {"1", "2"}
+    assert kept_records(shared.unwatched).keys() == {"1", "2"}
 
 
-def test_record_that_was_overwritten_unseen_comes_back(sites, registry, name, place, keeper, unwatched, other, destination):
+def test_record_that_was_overwritten_unseen_comes_back(lab, sites, shared, other):
     """No registry can push on a condition: what somebody overwrote between look and push is put there again by the next run of who lost it."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
-    held = keeper.add(switches.Hold(), method="PUT", target="/manifests/main")
-    running = sites("one", ["1"]).start("apply", "--state", f"oci://{place}")
+        lab.push("app", tag, image(int(tag)))
+    held = shared.proxy.add(switches.Hold(), method="PUT", target="/manifests/main")
+    running = sites("one", ["1"]).start("apply", "--state", f"oci://{shared.place}")
     held.reached()
-    assert apply(other, unwatched).code == 0
+    assert apply(other, shared.unwatched).code == 0
     held.release()
     assert finish(running).code == 0
-    assert kept_records(unwatched).keys() == {"1"}, "it takes two to push within an instant, and here they did"
+    assert kept_records(shared.unwatched).keys() == {"1"}, "it takes two to push within an instant, and here they did"
 
-    destination.forget()
+    lab.destination.forget()
 
-    assert apply(other, unwatched).code == 0
+    assert apply(other, shared.unwatched).code == 0
 
-    assert kept_records(unwatched).keys() == {"1", "2"}
-    assert destination.seen == [], "it was not lost to who wrote it"
+    assert kept_records(shared.unwatched).keys() == {"1", "2"}
+    assert lab.destination.seen == [], "it was not lost to who wrote it"
 
 
-def test_record_pruned_elsewhere_does_not_come_back(sites, registry, name, place, destination):
+def test_record_pruned_elsewhere_does_not_come_back(sites, lab, place):
     """A folder that knows a record which another removed from the shared state gives it up; one that it wrote itself meanwhile stays."""
     for tag in ("1", "2", "3"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
+        lab.push("app", tag, image(int(tag)))
     one = sites("one", ["1", "2"])
     assert apply(one, place).code == 0
-    removed = run(sites("two"), "state", "remove", f"{destination}/m/{name}/app:1", "--state", f"oci://{place}")
+    removed = run(sites("two"), "state", "remove", f"{lab.destination}/m/{lab.name}/app:1", "--state", f"oci://{place}")
     assert (removed.code, removed.stdout) == (0, "Removed 1 record.\n")
 
     ran = apply(sites("one", ["2", "3"]), place)
@@ -255,9 +265,9 @@ def test_record_pruned_elsewhere_does_not_come_back(sites, registry, name, place
     assert kept_records(place).keys() == {"2", "3"}
 
 
-def test_plan_writes_nothing(sites, registry, name, place, keeper):
+def test_plan_writes_nothing(sites, lab, place, keeper):
     """A plan reads the state in memory: no request to its registry but GET and HEAD, no directory."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     assert apply(sites("one", ["1"]), place).code == 0
     keeper.forget()
     site = sites("two", ["1"])
@@ -269,34 +279,34 @@ def test_plan_writes_nothing(sites, registry, name, place, keeper):
     assert not (site.folder / ".imgsync").exists()
 
 
-def test_plan_pushes_nothing_that_is_left(sites, registry, name, place, keeper, destination):
+def test_plan_pushes_nothing_that_is_left(sites, lab, place, keeper):
     """What an earlier run could not push counts in a plan, which pushes it no more than anything else and leaves the directory as it is."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
+        lab.push("app", tag, image(int(tag)))
     assert apply(sites("other", ["1"]), place).code == 0
     site = sites("one", ["1", "2"])
     keeper.add(switches.status(403), method="POST")
     assert apply(site, place).code == 1
     keeper.clear()
     keeper.forget()
-    destination.forget()
+    lab.destination.forget()
     before = contents(site)
 
     ran = run(site, "plan", "-o", "json", "--all", "--state", f"oci://{place}")
 
     assert [change["action"] for change in ran.json["changes"]] == ["keep", "keep"]
-    assert destination.seen == []
+    assert lab.destination.seen == []
     assert {one.method for one in keeper.seen} <= {"GET", "HEAD"}
     assert contents(site) == before
 
 
 @pytest.mark.parametrize("command", [("list",), ("login-check",)], ids=" ".join)
-def test_who_needs_no_state_asks_for_none(command, sites, registry, name, place, keeper):
+def test_who_needs_no_state_asks_for_none(command, sites, lab, place, keeper):
     """A command without need of a state leaves its registry alone."""
-    push(registry, f"{name}/app", "1", image(1))
-    arguments = ("list", f"{registry}/{name}/app") if command == ("list",) else command
+    lab.push("app", "1", image(1))
+    arguments = ("list", f"{lab.source_registry}/{lab.name}/app") if command == ("list",) else command
     site = sites("one", ["1"])
-    site.trust_plain(registry, *json.loads((site.folder / "registries.yaml").read_text())["registries"])
+    site.trust_plain(lab.source_registry, *json.loads((site.folder / "registries.yaml").read_text())["registries"])
 
     assert run(site, *arguments, "--state", f"oci://{place}").code == 0
 
@@ -325,9 +335,9 @@ def bombs() -> list[object]:
 
 
 @pytest.mark.parametrize(("content", "message"), bombs())
-def test_what_is_no_sound_state_stops_the_run_before_anything_is_copied(content, message, sites, registry, name, place, keeper, destination):
+def test_what_is_no_sound_state_stops_the_run_before_anything_is_copied(content, message, sites, lab, place, keeper):
     """Foreign, huge, a bomb, cut, altered or of a later version: exit 1, what is wrong and what to do, nothing read or sent beyond it."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     plant(place, content)
     keeper.forget()
     site = sites("one", ["1"])
@@ -338,15 +348,15 @@ def test_what_is_no_sound_state_stops_the_run_before_anything_is_copied(content,
         assert message in ran.stderr
         hint = ran.stderr.splitlines()[-1]
         assert ("use the imgsync version" in hint) if "v2" in message or "reads" in message else ("delete the tag" in hint and "state rebuild" in hint)
-    assert destination.seen == []
+    assert lab.destination.seen == []
     assert {one.method for one in keeper.seen} <= {"GET", "HEAD"}
     if "GiB" in message:
         assert keeper.requests("/blobs/") == [], "what says to be too large is not asked for"
 
 
-def test_altered_bytes_are_no_state(sites, registry, name, place, keeper):
+def test_altered_bytes_are_no_state(sites, lab, place, keeper):
     """A layer whose bytes are not those of its digest is refused, as is one that is gone."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     assert apply(sites("one", ["1"]), place).code == 0
     keeper.add(switches.corrupt_byte(20), method="GET", target="/blobs/", nth=1)
     keeper.add(switches.status(404), method="GET", target="/blobs/", nth=2)
@@ -360,28 +370,28 @@ def test_altered_bytes_are_no_state(sites, registry, name, place, keeper):
     assert "has no usable state" in gone.stderr
 
 
-def test_unknown_fields_and_kinds_do_no_harm(sites, registry, name, place, destination):
+def test_unknown_fields_and_kinds_do_no_harm(sites, lab, place):
     """What a later version says more is passed over, with a warning for lines of unknown kinds; what is known counts."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     site = sites("one", ["1"])
     assert apply(site, place).code == 0
     header, *lines = [json.loads(line) for line in gzip.decompress(layer_of(place)).splitlines()]
     more = [line | {"later": ["x"]} for line in lines] + [{"kind": "hook", "run": "rm -rf /"}]
     plant(place, planted(packed(*more, header=header | {"lines": len(more), "by": "imgsync 9"})))
-    destination.forget()
+    lab.destination.forget()
 
     ran = apply(sites("two", ["1"]), place, "-o", "json")
 
     assert ran.code == 0, ran.stderr
     assert ran.json["summary"]["kept"] == 1
-    assert destination.seen == []
+    assert lab.destination.seen == []
     assert [event["reason"] for event in ran.events("state.incomplete")] == ["skipped 1 line of kinds that this version does not know"]
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-def test_refused_push_keeps_the_directory(status, sites, registry, name, place, keeper, destination):
+def test_refused_push_keeps_the_directory(status, sites, lab, place, keeper):
     """The images are there but the state cannot be pushed: exit 1, the message names the directory; the next run merges it and pushes."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     site = sites("one", ["1"])
     keeper.add(switches.status(status, retry_after="0", error="DENIED"), method="PUT|POST")
 
@@ -391,18 +401,18 @@ def test_refused_push_keeps_the_directory(status, sites, registry, name, place, 
     assert f"cannot push the state {place}" in ran.stderr
     directory = f".imgsync/state-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
     assert f"imgsync state push --state {directory} {place}" in ran.stderr
-    assert run(site, "state", "list", "--state", directory).stdout == f"{destination}/m/{name}/app:1\n"
+    assert run(site, "state", "list", "--state", directory).stdout == f"{lab.destination}/m/{lab.name}/app:1\n"
     assert manifest_of(place) is None
     keeper.clear()
-    destination.forget()
+    lab.destination.forget()
     assert apply(site, place).code == 0
-    assert destination.seen == [], "what was kept is known"
+    assert lab.destination.seen == [], "what was kept is known"
     assert kept_records(place).keys() == {"1"}
 
 
-def test_kept_directory_is_pushed_by_hand(sites, registry, name, place, keeper):
+def test_kept_directory_is_pushed_by_hand(sites, lab, place, keeper):
     """The command of the hint does what it says."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     site = sites("one", ["1"])
     keeper.add(switches.status(403), method="PUT")
     ran = apply(site, place)
@@ -417,9 +427,9 @@ def test_kept_directory_is_pushed_by_hand(sites, registry, name, place, keeper):
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-def test_unreachable_state_stops_the_run(status, sites, registry, name, place, keeper, destination):
+def test_unreachable_state_stops_the_run(status, sites, lab, place, keeper):
     """A registry that does not give the state out is no first run: exit 1 before anything is copied."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     keeper.add(switches.status(status, retry_after="0", error="DENIED"))
 
     ran = apply(sites("one", ["1"]), place)
@@ -427,13 +437,13 @@ def test_unreachable_state_stops_the_run(status, sites, registry, name, place, k
     assert ran.code == 1
     assert f"cannot pull the state {place}" in ran.stderr
     assert "nothing was changed" in ran.stderr
-    assert destination.seen == []
+    assert lab.destination.seen == []
 
 
 @pytest.mark.parametrize("made", [True, False], ids=["made", "not made"])
-def test_repository_of_the_state_is_made_where_that_is_allowed(made, sites, registry, name, place, keeper, source, destination):
+def test_repository_of_the_state_is_made_where_that_is_allowed(made, sites, lab, place, keeper):
     """A registry that wants repositories made first gets it made as for any push; without leave the error tells of it."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     missing = keeper.add(switches.MissingRepository(), target="/v2/")
 
     class Projects(switches.Switch):
@@ -445,7 +455,7 @@ def test_repository_of_the_state_is_made_where_that_is_allowed(made, sites, regi
 
     keeper.add(Projects())
     site = sites("one", ["1"])
-    site.trust_plain(source, destination, keeper, settings={keeper.host: {"create_repositories": made}})
+    site.trust_plain(lab.source, lab.destination, keeper, settings={keeper.host: {"create_repositories": made}})
 
     ran = apply(site, place)
 
@@ -453,11 +463,11 @@ def test_repository_of_the_state_is_made_where_that_is_allowed(made, sites, regi
     assert manifest_of(place) if made else "the repository does not exist there" in ran.stderr
 
 
-def test_failed_run_pushes_what_it_did(sites, registry, name, place, source):
+def test_failed_run_pushes_what_it_did(sites, lab, place):
     """One image fails: the others are in the state."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
-    source.add(switches.status(403), target=f"/blobs/{next(iter(image(2).all_blobs))}")
+        lab.push("app", tag, image(int(tag)))
+    lab.source.add(switches.status(403), target=f"/blobs/{next(iter(image(2).all_blobs))}")
 
     failed = apply(sites("one"), place)
 
@@ -465,10 +475,10 @@ def test_failed_run_pushes_what_it_did(sites, registry, name, place, source):
     assert kept_records(place).keys() == {"1"}
 
 
-def test_refused_plan_pushes_what_was_left(sites, registry, name, place, keeper):
+def test_refused_plan_pushes_what_was_left(sites, lab, place, keeper):
     """A run that ends with an error pushes all the same, here what an earlier one could not."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
+        lab.push("app", tag, image(int(tag)))
     keeper.add(switches.status(403), method="POST")
     assert apply(sites("one", ["1"]), place).code == 1
     keeper.clear()
@@ -480,11 +490,11 @@ def test_refused_plan_pushes_what_was_left(sites, registry, name, place, keeper)
     assert kept_records(place).keys() == {"1"}
 
 
-def test_stopped_run_pushes_what_it_did(sites, registry, name, place, source):
+def test_stopped_run_pushes_what_it_did(sites, lab, place):
     """A first signal ends the run in good order: what was pushed until then is in the state, exit 75."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
-    source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(2).all_blobs))}")
+        lab.push("app", tag, image(int(tag)))
+    lab.source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(2).all_blobs))}")
     running = sites("one").start("apply", "--state", f"oci://{place}", "--grace", "0s")
     assert next(line for line in running.stderr if '"image.copied"' in line)
     running.send_signal(signal.SIGTERM)
@@ -495,11 +505,11 @@ def test_stopped_run_pushes_what_it_did(sites, registry, name, place, source):
     assert kept_records(place).keys() == {"1"}
 
 
-def test_run_out_of_time_pushes_what_it_did(sites, registry, name, place, source):
+def test_run_out_of_time_pushes_what_it_did(sites, lab, place):
     """So does a run whose time is up."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
-    source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(2).all_blobs))}")
+        lab.push("app", tag, image(int(tag)))
+    lab.source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(2).all_blobs))}")
 
     stopped = apply(sites("one"), place, "--run-timeout", "3s", "--grace", "0s")
 
@@ -507,22 +517,22 @@ def test_run_out_of_time_pushes_what_it_did(sites, registry, name, place, source
     assert kept_records(place).keys() == {"1"}
 
 
-def test_copy_keeps_its_state_there_too(sites, registry, name, place, source, destination):
+def test_copy_keeps_its_state_there_too(sites, lab, place):
     """`copy` with a state in a registry: the second copy, from another folder, asks the destination nothing."""
-    push(registry, f"{name}/app", "1", image(1))
-    arguments = ("copy", f"{source}/{name}/app:1", f"{destination}/c/{name}:1", "--state", f"oci://{place}")
+    lab.push("app", "1", image(1))
+    arguments = ("copy", f"{lab.source}/{lab.name}/app:1", f"{lab.destination}/c/{lab.name}:1", "--state", f"oci://{place}")
     assert run(sites("one"), *arguments).code == 0
-    destination.forget()
+    lab.destination.forget()
 
     assert run(sites("two"), *arguments).code == 0
 
-    assert destination.seen == []
+    assert lab.destination.seen == []
 
 
-def test_pull_and_push_go_with_a_directory(sites, registry, name, place, destination):
+def test_pull_and_push_go_with_a_directory(sites, lab, place):
     """`state push` and `state pull` move a directory's records; a second push that saw another's merges it."""
     for tag in ("1", "2"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
+        lab.push("app", tag, image(int(tag)))
     one, two, three = sites("one", ["1"]), sites("two", ["2"]), sites("three")
     assert run(one, "apply").code == run(two, "apply").code == 0
     nothing = run(one, "state", "pull", f"oci://{place}")
@@ -532,15 +542,15 @@ def test_pull_and_push_go_with_a_directory(sites, registry, name, place, destina
     assert run(two, "state", "push", place).stdout == "Pushed 2 records.\n"
     assert run(one, "state", "pull", place).stdout == "Pulled 1 record: 1 new, 0 newer; 1 kept.\n"
     assert run(three, "state", "pull", place).stdout == "Pulled 2 records: 2 new, 0 newer; 0 kept.\n"
-    assert run(one, "state", "remove", f"{destination}/m/{name}/app:1").code == 0
+    assert run(one, "state", "remove", f"{lab.destination}/m/{lab.name}/app:1").code == 0
     assert run(one, "state", "push", place).stdout == "Pushed 1 record.\n"
     for site in (two, three):
         assert run(site, "state", "pull", place).stdout == "Pulled 0 records: 0 new, 0 newer, 1 removed; 1 kept.\n"
 
 
-def test_export_and_import_move_a_state(sites, registry, name, destination, tmp_path):
+def test_export_and_import_move_a_state(sites, lab):
     """What is exported, to a file for us alone or to stdout, is what another folder imports; the second time nothing is new."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     one, two = sites("one", ["1"]), sites("two", ["1"])
     assert run(one, "apply").code == 0
     exported = run(one, "state", "export")
@@ -552,9 +562,9 @@ def test_export_and_import_move_a_state(sites, registry, name, destination, tmp_
     assert [json.loads(line) for line in file.read_text().splitlines()][1:] == [json.loads(line) for line in exported.stdout.splitlines()][1:]
     assert run(two, "state", "import", str(file)).stdout == "Imported 1 record: 1 new, 0 newer; 0 kept.\n"
     assert run(two, "state", "import", "-", input=exported.stdout).stdout == "Imported 0 records: 0 new, 0 newer; 1 kept.\n"
-    destination.forget()
+    lab.destination.forget()
     assert run(two, "apply").code == 0
-    assert destination.seen == []
+    assert lab.destination.seen == []
 
 
 def test_export_replaces_no_device(sites):
@@ -569,9 +579,9 @@ def test_export_replaces_no_device(sites):
     assert Path("/dev/null").is_char_device()
 
 
-def test_damaged_import_takes_nothing_in(sites, registry, name):
+def test_damaged_import_takes_nothing_in(sites, lab):
     """A file that was cut, or that is not there, is an error with a way out, and nothing of it is taken in."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     one, two = sites("one", ["1"]), sites("two")
     assert run(one, "apply").code == 0
     lines = run(one, "state", "export").stdout.splitlines(keepends=True)
@@ -586,36 +596,36 @@ def test_damaged_import_takes_nothing_in(sites, registry, name):
     assert not (two.folder / ".imgsync").exists()
 
 
-def test_rebuild_remembers_what_the_destinations_serve(sites, registry, second_registry, name, source, destination):
+def test_rebuild_remembers_what_the_destinations_serve(sites, lab):
     """A lost or wrong state is made anew by asking: what is as declared is adopted, what is contradicted forgotten, nothing is copied."""
     for tag in ("1", "2", "3"):
-        push(registry, f"{name}/app", tag, image(int(tag)))
+        lab.push("app", tag, image(int(tag)))
     site = sites("one", ["1", "2", "3"])
     assert run(site, "apply").code == 0
-    second_registry.delete(f"m/{name}/app", image(3).digest)
-    push(second_registry, f"m/{name}/app", "2", image(9))
+    lab.destination_registry.delete(f"m/{lab.name}/app", image(3).digest)
+    lab.push_to_destination("app", "2", image(9))
     wrong = run(site, "state", "rebuild")
     assert wrong.stdout == "Recorded 1 tag; 2 left for apply.\nRemoved 2 records that contradicted the destinations.\n"
     assert [one["applied_at"] == "" for one in run(site, "state", "list", "-o", "json").json] == [False], "what we pushed is still known to be ours"
     shutil.rmtree(site.folder / ".imgsync")
-    source.forget()
-    destination.forget()
+    lab.source.forget()
+    lab.destination.forget()
 
     ran = run(site, "state", "rebuild")
 
     assert (ran.code, ran.stdout) == (0, "Recorded 1 tag; 2 left for apply.\n")
-    assert {one.method for one in destination.seen} == {"HEAD", "GET"}
+    assert {one.method for one in lab.destination.seen} == {"HEAD", "GET"}
     records = run(site, "state", "list", "-o", "json").json
-    assert [(one["destination"], one["applied_at"]) for one in records] == [(f"{destination}/m/{name}/app:1", "")]
-    destination.forget()
+    assert [(one["destination"], one["applied_at"]) for one in records] == [(f"{lab.destination}/m/{lab.name}/app:1", "")]
+    lab.destination.forget()
     copied = run(site, "apply", "-o", "json")
     assert copied.json["summary"]["copied"] == 2
-    assert destination.requests("/manifests/1") == []
+    assert lab.destination.requests("/manifests/1") == []
 
 
-def test_rebuild_makes_a_state_in_a_registry(sites, registry, name, place, destination):
+def test_rebuild_makes_a_state_in_a_registry(sites, lab, place):
     """With the tag deleted, `state rebuild` fills a new one from the destinations."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     assert run(sites("one", ["1"]), "apply").code == 0
 
     ran = run(sites("two", ["1"]), "state", "rebuild", "--state", f"oci://{place}")
@@ -649,36 +659,36 @@ def test_places_that_are_none(arguments, message, sites):
 
 
 @pytest.mark.row("ST-14")
-def test_logins_are_used_and_never_kept(sites, registry, name, password_registry, source, destination):
+def test_logins_are_used_and_never_kept(sites, lab, password_registry):
     """The state's registry gets the login that registries.yaml has for it; neither log, state nor artifact shows it."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     site = sites("one", ["1"])
-    place = f"{password_registry}/{name}/state:main"
+    place = f"{password_registry}/{lab.name}/state:main"
     credentials = {"username": LOGIN[0], "password": "${STATE_PASSWORD}"}
-    site.trust_plain(source, destination, password_registry, settings={password_registry.host: {"credentials": credentials}})
+    site.trust_plain(lab.source, lab.destination, password_registry, settings={password_registry.host: {"credentials": credentials}})
     secret = {"STATE_PASSWORD": LOGIN[1]}
 
     ran = run(site, "apply", "--state", f"oci://{place}", "--log-level", "debug", env=secret)
     shown = run(site, "state", "export", "--state", f"oci://{place}", env=secret)
 
     assert ran.code == shown.code == 0, ran.stderr
-    layer = password_registry.get(f"{name}/state/manifests/main", accept=OCI["manifest"]).json()["layers"][0]["digest"]
-    assert secrets_in(shown.stdout + gzip.decompress(password_registry.get(f"{name}/state/blobs/{layer}").content).decode()) == []
+    layer = password_registry.get(f"{lab.name}/state/manifests/main", accept=OCI["manifest"]).json()["layers"][0]["digest"]
+    assert secrets_in(shown.stdout + gzip.decompress(password_registry.get(f"{lab.name}/state/blobs/{layer}").content).decode()) == []
     assert run(site, "apply", "--state", f"oci://{place}", env={"STATE_PASSWORD": "wrong-SECRET"}).code == 1
 
 
-def test_broken_directory_beside_the_state_is_no_loss(sites, registry, name, place, destination):
+def test_broken_directory_beside_the_state_is_no_loss(sites, lab, place):
     """A local directory that was damaged is set aside, and all is pulled anew."""
-    push(registry, f"{name}/app", "1", image(1))
+    lab.push("app", "1", image(1))
     site = sites("one", ["1"])
     assert apply(site, place).code == 0
     (directory,) = Path(site.folder / ".imgsync").iterdir()
     (directory / "cache.db").write_bytes(b"garbage" * 1000)
     next(directory.glob("pulled-*")).write_bytes(b"garbage")
-    destination.forget()
+    lab.destination.forget()
 
     ran = apply(site, place)
 
     assert ran.code == 0, ran.stderr
-    assert destination.seen == []
+    assert lab.destination.seen == []
     assert kept_records(place).keys() == {"1"}
