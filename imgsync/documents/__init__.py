@@ -1,1 +1,1 @@
-"""Encode values as JSON documents, and decode them again (design.md §4)."""
+"""Encode values as JSON documents, and decode them."""

@@ -1,4 +1,4 @@
-"""Decode JSON into dataclasses by their types, without guessing or converting."""
+"""Decode JSON into dataclasses, without guessing or converting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imgsync.oci.spec.reference import Reference, Repository
 
 def decode_field(document: object, name: str, kind: Any, *, default: Any = dataclasses.MISSING) -> Any:
     """
-    Return the field *name* of *document* as a *kind*, or *default* if it is missing.
+    Return the field *name* of *document* as a *kind*.
 
     Raises:
         ValueError: The field has another type, or is missing and has no default.
@@ -87,7 +87,7 @@ def _decode_reference(text: str, name: str) -> Reference:
 
 @functools.lru_cache(maxsize=4096)
 def _split_repository(text: str) -> Repository:
-    """Return the repository written as *text*, shared by all of its tags."""
+    """Return the repository *text*, one value for all its tags."""
     registry, _, path = text.partition("/")
     return Repository(registry, path)
 

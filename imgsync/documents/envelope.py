@@ -1,4 +1,4 @@
-"""The common envelope of all documents: format, JSON text, and errors on reading."""
+"""The common parts of all documents: format, text, errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIMIT_BYTES = 256 << 20
 
 
 def to_json(document: object, *, indented: bool) -> str:
-    """Return *document* as JSON, without a newline at the end and without CI commands."""
+    """Return *document* as JSON text that holds no CI commands."""
     text = json.dumps(document, indent=2 if indented else None, separators=None if indented else (",", ":"), ensure_ascii=False)
     # A file name that is not UTF-8 has lone surrogates, which only an escape can write.
     return sanitize_json(text.encode(errors="backslashreplace").decode())
@@ -58,7 +58,7 @@ def parse_document(data: bytes, *, name: str) -> dict[str, Any]:
 
 def check_format(document: Mapping[str, Any], expected: str, *, name: str) -> None:
     """
-    Return if *document* has the *expected* format, such as imgsync.plan/v1.
+    Return if *document* has the *expected* format.
 
     Raises:
         UsageError: It has another format, or another version.
@@ -77,7 +77,7 @@ def check_format(document: Mapping[str, Any], expected: str, *, name: str) -> No
 @contextlib.contextmanager
 def name_damage(what: str, *, name: str, hint: str = "") -> Iterator[None]:
     """
-    Turn a ValueError within the block into an error that names *what* and the file.
+    Turn a ValueError within the block into a UsageError.
 
     Raises:
         UsageError: A field is missing, or has the wrong type.

@@ -1,8 +1,8 @@
 """
-imgsync.plan/v1: a plan to review and to apply as reviewed (design.md §4).
+imgsync.plan/v1: a plan to review and apply (design.md §4).
 
 The document names the version and the declarations it was made for, and carries a checksum. A document that was edited, truncated or made
-for other declarations is refused, because nobody reviewed it.
+for other declarations is refused, because it was not reviewed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ _COUNTED = ("create", "update", "keep", "hold", "refuse", "delete")
 
 
 def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
-    """Return *plan* as a document; *explain* adds the filter steps, *clean* hides secrets."""
+    """
+    Return *plan* as a document.
+
+    *explain* adds the filter steps, *clean* hides secrets.
+    """
     counts = plan.counts
     document: dict[str, Any] = clean(
         {
@@ -91,7 +95,7 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
 
 def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) -> frozenset[str]:
     """
-    Return the mirrors that the plan in *document* was made for.
+    Return the mirrors that *document* was made for.
 
     Raises:
         UsageError: Another version of imgsync made it, or a declaration in *config* differs.
@@ -113,7 +117,7 @@ def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) ->
 
 def check_compared(plan: Plan, *, name: str) -> None:
     """
-    Return if every destination of *plan*, read from the file *name*, was compared.
+    Return if every destination of *plan* was compared.
 
     Raises:
         UsageError: One requires a login: tags to create may exist there already, with other content.

@@ -1,5 +1,7 @@
 """
-Check that a destination holds an image's manifests and blobs, and the bytes of blobs.
+Check that a destination holds an image's content.
+
+Manifests and blobs are checked to exist, and on request the bytes of blobs.
 
 Each is asked for once. Spec: design.md §3 `verify`.
 """
@@ -24,14 +26,14 @@ _NODE_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class HeldContent:
-    """The blobs of one image, and the digests of those missing at the destination."""
+    """The blobs of one image, and the digests missing."""
 
     blobs: tuple[Descriptor, ...]
     missing: tuple[str, ...]
 
 
 class ContentChecker:
-    """Checks content at destinations; one per run, so that shared content is checked once."""
+    """Checks content at destinations; one per run."""
 
     def __init__(self) -> None:
         """Start with nothing checked."""
@@ -43,7 +45,9 @@ class ContentChecker:
 
     def find_missing(self, client: RegistryClient, reference: Reference, digest: str, *, limit: int) -> HeldContent:
         """
-        Return what the destination holds of an image, with one request per manifest and blob.
+        Return what the destination holds of an image.
+
+        Sends one request per manifest and blob.
 
         Args:
             client: The destination.
@@ -71,12 +75,14 @@ class ContentChecker:
         return held
 
     def get(self, reference: Reference) -> HeldContent | None:
-        """Return what `find_missing` found for *reference*, None if it was not checked."""
+        """Return what `find_missing` found for *reference*, if anything."""
         return self._held.get(reference)
 
     def verify_blob(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, deadline: Deadline, on_bytes: Callable[[int], None]) -> str:
         """
-        Return what is wrong with the bytes of *blob*, "" if nothing; reads it once per registry.
+        Return what is wrong with the bytes of *blob*, or "".
+
+        Each blob is read once per registry.
 
         Raises:
             RegistryError: The blob cannot be read.

@@ -1,5 +1,5 @@
 """
-Read an image: its manifests, children before parents, and its blobs, each once.
+Read an image: its manifests and its blobs.
 
 Reads only; does not know about destinations.
 """
@@ -23,10 +23,10 @@ _CACHE_BYTES = 8 << 20
 
 
 class ManifestCache:
-    """Manifests by digest, up to 8 MiB, so that copying does not read them again."""
+    """A cache of manifests, so that copying reads none twice."""
 
     def __init__(self, limit_bytes: int = _CACHE_BYTES) -> None:
-        """Keep at most *limit_bytes*; the oldest manifests are dropped first."""
+        """Keep at most *limit_bytes*, dropping the oldest first."""
         self._limit = limit_bytes
         self._held = 0
         self._manifests: OrderedDict[str, Manifest] = OrderedDict()
@@ -48,7 +48,7 @@ class ManifestCache:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The root manifest as pushed, the manifests below it, children first, and all blobs."""
+    """The root manifest, manifests below it, children first, and blobs."""
 
     root: Manifest
     below: tuple[Manifest, ...]
@@ -56,7 +56,7 @@ class Image:
 
     @property
     def size_bytes(self) -> int:
-        """Return the compressed size of all platforms, each blob counted once."""
+        """Return the compressed size of all platforms."""
         return sum(blob.size_bytes for blob in self.blobs)
 
 
@@ -76,7 +76,7 @@ def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestC
 
 def select_root(root: Manifest, platforms: Sequence[Platform] | None) -> Manifest:
     """
-    Return *root*, or a new index if *platforms* drop some of its children.
+    Return *root* with only the children of *platforms*.
 
     Raises:
         UnsupportedContentError: The index has none of *platforms*.
@@ -86,7 +86,7 @@ def select_root(root: Manifest, platforms: Sequence[Platform] | None) -> Manifes
 
 def read_image(client: RegistryClient, repository: Repository, root: Manifest, *, cache: ManifestCache, limit: int) -> Image:
     """
-    Return the image of *root*, pulling at most *limit* manifests at once.
+    Return the image of *root*, with *limit* pulls at once.
 
     Raises:
         ImgsyncError: A child is missing or damaged, or the image is nested too deeply or too large.
@@ -116,7 +116,7 @@ def read_image(client: RegistryClient, repository: Repository, root: Manifest, *
 
 
 def _sort_children_first(root: Manifest, manifests: dict[str, Manifest]) -> list[Manifest]:
-    """Return the manifests below *root*, each after its children; digests cannot form a cycle."""
+    """Return the manifests below *root*, each after its children."""
     ordered: dict[str, Manifest] = {}
 
     def visit(manifest: Manifest) -> None:

@@ -1,5 +1,5 @@
 """
-Read the referrers of an image: signatures, attestations, SBOMs, and their own referrers.
+Read the referrers of an image: signatures, attestations, SBOMs.
 
 They are found through the referrers API or the fallback tag, and through cosign's tags. An image without referrers costs one request: to the
 API, or for the list of tags. Spec: design.md §2 `referrers`; distribution-spec 1.1 "Listing Referrers".
@@ -25,7 +25,7 @@ _LIMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """One referrer: its content, its subject, and its tag if it is one of cosign's."""
+    """One referrer; `tag` is set if cosign named it so."""
 
     image: Image
     subject: str
@@ -39,7 +39,11 @@ class Referrer:
 
 @dataclass(frozen=True, slots=True)
 class Referrers:
-    """The referrers of an image, subjects first, with fallback indexes and what was skipped."""
+    """
+    The referrers of an image, each after its subject.
+
+    `indexes` are the source's fallback indexes by subject; `warnings` name what was skipped.
+    """
 
     found: tuple[Referrer, ...] = ()
     indexes: tuple[tuple[str, Manifest], ...] = ()
@@ -52,7 +56,11 @@ class Referrers:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """Referrers of one subject: digests, the fallback index listing them, and cosign's tags."""
+    """
+    The listed referrers of one subject.
+
+    `index` is the digest of the fallback index, `tags` are cosign's tags with their digests.
+    """
 
     digests: tuple[str, ...] = ()
     index: str = ""
@@ -60,7 +68,11 @@ class _Named:
 
 
 class ReferrerReader:
-    """Finds referrers; one per run, so that each digest and tag list is asked for once."""
+    """
+    Finds referrers; one per run.
+
+    Each digest and each list of tags is read once.
+    """
 
     def __init__(self, cache: ManifestCache) -> None:
         """Share manifests through *cache*."""
@@ -73,12 +85,14 @@ class ReferrerReader:
         self._incomplete_images: set[tuple[Repository, str]] = set()
 
     def learn_tags(self, repository: Repository, tags: Iterable[tuple[str, str]]) -> None:
-        """Learn all tags of *repository* from a listing; a digest is "" if unknown."""
+        """Learn the tags of *repository*; unknown digests are ""."""
         self._tags[repository] = {tag: digest for tag, digest in tags if is_referrers_tag(tag)}
 
     def summarize(self, repository: Repository, digest: str) -> str | None:
         """
-        Return the referrer tags of *digest* as one line, None if the tags of *repository* are unknown.
+        Return the referrer tags of *digest* as one line.
+
+        None if the tags of *repository* are unknown.
 
         Records keep this line. If a listed referrer is missing, the line differs from any later one, so that the next run looks again.
         """
@@ -158,7 +172,11 @@ class ReferrerReader:
             search.waiting.append((digest, not tag))
 
     def _find(self, client: RegistryClient, repository: Repository, subject: str, *, ask: bool) -> _Named:
-        """Return the referrers listed for *subject*; without *ask*, from known tags only."""
+        """
+        Return the referrers listed for *subject*.
+
+        Without *ask*, only known tags are used.
+        """
         key = (repository, subject)
         if key not in self._named:
             listed = client.list_referrers(repository, subject) if ask else None
@@ -199,7 +217,7 @@ class ReferrerReader:
         self._incomplete_subjects.setdefault(repository, set()).add(subject)
 
     def _list_tags(self, client: RegistryClient, repository: Repository) -> Mapping[str, str] | None:
-        """Return the referrer tags of *repository*, None if one page does not list all."""
+        """Return the referrer tags of *repository*, if one page suffices."""
         with self._locks.setdefault(repository, threading.Lock()):
             if repository not in self._tags:
                 self._tags[repository] = _list_referrer_tags(client, repository)

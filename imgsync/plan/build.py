@@ -1,5 +1,5 @@
 """
-Build the plan of a whole configuration, without changing anything.
+Plan a whole configuration, without changing anything.
 
 An error concerns one mirror, repository or tag; the others are still planned. Spec: design.md §4.
 """
@@ -30,7 +30,7 @@ _ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOL
 
 def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
     """
-    Return the changes that make the destinations serve what *config* declares.
+    Plan the changes that *config* requires.
 
     Args:
         config: The declared mirrors.

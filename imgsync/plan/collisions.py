@@ -11,7 +11,11 @@ from imgsync.plan.model import Change, PlanError
 
 
 def reject_collisions(mirrors: Sequence[MirrorPlan]) -> None:
-    """Turn changes with the same destination but other sources into errors; drop repetitions."""
+    """
+    Reject changes with the same destination but different sources.
+
+    Such changes become errors; repetitions of one change are dropped.
+    """
     writers: dict[Reference, list[Change]] = defaultdict(list)
     for one in mirrors:
         for change in one.changes:
@@ -21,7 +25,7 @@ def reject_collisions(mirrors: Sequence[MirrorPlan]) -> None:
 
 
 def _is_kept(change: Change, result: MirrorPlan, writers: Mapping[Reference, Sequence[Change]]) -> bool:
-    """Return whether *change* stays; add an error to *result* if it collides."""
+    """Return whether *change* stays; report a collision in *result*."""
     rivals = writers[change.destination]
     others = sorted({str(rival.source) for rival in rivals} - {str(change.source)})
     if not others:

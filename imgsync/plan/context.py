@@ -1,4 +1,4 @@
-"""Shared context of one plan, so that its mirrors ask for nothing twice."""
+"""Shared context of one plan."""
 
 from __future__ import annotations
 

@@ -13,7 +13,11 @@ from imgsync.state import StateStore
 
 
 def sum_transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
-    """Sum the blobs to transfer, each once per destination registry, without known blobs."""
+    """
+    Sum the blobs to transfer.
+
+    Each counts once per destination registry; blobs known to exist there do not count.
+    """
     sizes: dict[tuple[str, str], int] = {}
     for one in mirrors:
         for destination, blobs in one.blobs.items():
@@ -26,14 +30,14 @@ def sum_transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
 
 
 def count_requests(registries: Registries) -> Iterator[tuple[str, int]]:
-    """Yield each side and the number of requests sent to it so far."""
+    """Yield each side and its number of requests so far."""
     for origin in ("source", "destination"):
         yield origin, sum(sum(count.values()) for count in registries.count_requests(origin).values())
 
 
 def estimate_requests(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
     """
-    Yield each side and the requests that applying needs, at most (design.md §7.5).
+    Yield each side and the most requests that applying needs (design.md §7.5).
 
     The estimate assumes an empty destination. Source: one per manifest and blob. Destination: two per uploaded blob, one per mounted
     blob, one per manifest.
@@ -53,7 +57,7 @@ def estimate_requests(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]
 
 
 def estimate_pulls(mirrors: Iterable[MirrorPlan], registries: Registries) -> Iterator[PullCost]:
-    """Yield the pulls that applying needs, for each source registry that counts them."""
+    """Yield the pulls needed from each registry that counts them."""
     manifests: dict[str, set[str]] = defaultdict(set)
     for one in mirrors:
         manifests[one.mirror.source.registry] |= one.manifests

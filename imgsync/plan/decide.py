@@ -1,4 +1,4 @@
-"""Decide what to do with one destination reference, by its facts alone."""
+"""Decide what to do with one destination reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check that a saved plan asks only for what its mirrors declare."""
+"""Check that a saved plan stays within its declarations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from imgsync.plan.prune import is_prunable
 
 
 class DeclarationScope:
-    """The changes that one mirror can plan; which tags its filters select needs a listing and is not checked."""
+    """
+    The changes that one mirror can plan.
+
+    Tag filters are not evaluated: that needs the source's listing.
+    """
 
     def __init__(self, mirror: Mirror) -> None:
         """Compile the patterns of *mirror*."""

@@ -1,4 +1,4 @@
-"""Ask destinations for the digests of tags without a record."""
+"""Resolve tags at destinations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DestinationTags:
     """
 
     def __init__(self, *, strict: bool = True) -> None:
-        """Unless *strict*, treat a registry that requires a login we do not have as empty."""
+        """Unless *strict*, treat registries without credentials as empty."""
         self.uncompared: set[str] = set()
         self._strict = strict
         self._has_first: dict[Repository, bool] = {}
@@ -30,7 +30,7 @@ class DestinationTags:
 
     def resolve(self, client: RegistryClient, reference: Reference) -> str | None:
         """
-        Return the digest that *reference* names, None if it does not exist.
+        Return the digest of *reference*, None if it does not exist.
 
         Raises:
             RegistryError: The destination fails.

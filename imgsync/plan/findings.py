@@ -27,7 +27,7 @@ DRIFT = REPAIRABLE | {Condition.DAMAGED, Condition.REFUSED}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One destination reference, compared with its source; a digest is None if there is none."""
+    """One destination reference, compared with its source."""
 
     condition: Condition
     mirror: str
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All findings in the order of the plan, errors, bytes read, and the duration."""
+    """All findings in the order of the plan, with errors."""
 
     findings: tuple[Finding, ...]
     errors: tuple[PlanError, ...] = ()

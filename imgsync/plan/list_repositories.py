@@ -16,7 +16,11 @@ from imgsync.plan.model import PlanError
 
 @dataclass(frozen=True, slots=True)
 class SourceRepository:
-    """A source repository, its path relative to its namespace, and its tags if known."""
+    """
+    A source repository, with its tags if already listed.
+
+    `relative` is its path below the declared namespace.
+    """
 
     repository: Repository
     relative: str
@@ -25,7 +29,11 @@ class SourceRepository:
 
 @dataclass(frozen=True, slots=True)
 class ListedRepositories:
-    """The repositories, each once, and what could not be listed; `warnings` name what a listing skipped."""
+    """
+    The repositories found, and what could not be listed.
+
+    `warnings` name what a listing skipped.
+    """
 
     repositories: tuple[SourceRepository, ...]
     errors: tuple[PlanError, ...]
@@ -35,7 +43,7 @@ class ListedRepositories:
 
 def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[[], None]) -> ListedRepositories:
     """
-    Return the declared repositories and those of declared namespaces, without `exclude`.
+    Return declared repositories and those of declared namespaces.
 
     A namespace that cannot be listed is an error; the others are still listed.
     """

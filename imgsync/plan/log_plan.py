@@ -1,4 +1,4 @@
-"""Log that a plan was built, and what could not be planned."""
+"""Log the plan and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Hold digests until `min_age` has passed since they were first seen (design.md §2 `min_age`)."""
+"""
+Hold digests until they reach `min_age`.
+
+The age counts from when a digest was first seen. Spec: design.md §2 `min_age`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,11 @@ from imgsync.text.units import format_declared_duration, format_timestamp, parse
 
 
 class MinimumAge:
-    """The minimum age of one mirror's digests; `apply` records when each was first seen."""
+    """
+    The minimum age of one mirror's digests.
+
+    `apply` records when each was first seen.
+    """
 
     def __init__(self, tag_filter: TagFilter, state: StateStore, *, now: datetime) -> None:
         """Compare with the times recorded in *state*."""
@@ -22,7 +30,7 @@ class MinimumAge:
         self._now = now
 
     def explain_hold(self, source: Reference, digest: str) -> str:
-        """Return why *digest*, named by *source*, must wait; "" if it need not."""
+        """Return why *digest* of *source* must wait, or ""."""
         if self._age is None or any(glob.fullmatch(source.name) for glob in self._exceptions):
             return ""
         seen = parse_timestamp(self._state.get_first_seen(str(source.repository), digest))

@@ -14,7 +14,11 @@ from imgsync.plan.model import Change, FilterStep, PlanError
 
 @dataclass(frozen=True, slots=True)
 class SelectedTags:
-    """The selected tags of one repository; `certain` if a listing contains them."""
+    """
+    The selected tags of one repository.
+
+    `certain` says that a listing contains them.
+    """
 
     repository: SourceRepository
     tags: tuple[ListedTag, ...]

@@ -34,7 +34,11 @@ PENDING = COPIES | {Action.DELETE}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One destination reference and what to do with it; the fields of imgsync.plan/v1."""
+    """
+    One destination reference and what to do with it.
+
+    The fields are those of imgsync.plan/v1.
+    """
 
     action: Action
     mirror: str
@@ -55,7 +59,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class PlanError:
-    """Something that could not be planned; `later` if the next run will handle it."""
+    """
+    Something that could not be planned.
+
+    `later` says that the next run will handle it.
+    """
 
     mirror: str
     reference: str
@@ -66,7 +74,7 @@ class PlanError:
 
 @dataclass(frozen=True, slots=True)
 class FilterStep:
-    """One step of the tag filter in one repository, for `--explain`."""
+    """One step of a repository's tag filter, for `--explain`."""
 
     repository: str
     step: str
@@ -90,7 +98,7 @@ class MirrorNotes:
 
 @dataclass(frozen=True, slots=True)
 class PullCost:
-    """The pulls that applying needs, and the pull limit as the registry reports it."""
+    """The pulls that applying needs, and the registry's limit."""
 
     registry: str
     pulls: int
@@ -102,7 +110,7 @@ class PullCost:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    All changes, sorted by mirror, action and reference, with errors and statistics.
+    All changes, sorted, with errors and statistics.
 
     Attributes:
         requests: Number of requests that planning used, by side.
@@ -127,12 +135,12 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """Return the hash of the changes, as they were when the plan was saved."""
+        """Return the hash of the changes as saved."""
         return self.saved_id or hash_changes([change.document for change in self.changes])
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return the number of changes per action, every action present."""
+        """Return the number of changes per action."""
         found = Counter(change.action for change in self.changes)
         return {action.value: found[action] for action in Action}
 
@@ -153,10 +161,18 @@ class Plan:
 
 
 def hash_changes(changes: object) -> str:
-    """Return the plan id: eight hex digits of the SHA-256 of *changes* as canonical JSON."""
+    """
+    Return the plan id of *changes*.
+
+    It is eight hex digits of the SHA-256 of their canonical JSON.
+    """
     return hashlib.sha256(encode_canonical(changes)).hexdigest()[:8]
 
 
 def encode_canonical(document: object) -> bytes:
-    """Return *document* as canonical JSON: keys sorted, no spaces, minimal escapes."""
+    """
+    Return *document* as canonical JSON.
+
+    Keys are sorted; there are no spaces and no unnecessary escapes.
+    """
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")

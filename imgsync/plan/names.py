@@ -1,4 +1,4 @@
-"""List the repositories of a registry or namespace, or the tags of a repository."""
+"""List repositories of a registry, or tags of a repository."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Names:
 
 def list_names(text: str, registries: Registries, *, check: Callable[[], None]) -> Names:
     """
-    Return the tags of a repository, or the repositories of a registry or namespace.
+    Return the tags or repositories below *text*.
 
     Args:
         text: A registry, a namespace or a repository.

@@ -1,4 +1,4 @@
-"""Plan one mirror: list its repositories, select tags, plan each tag."""
+"""Plan one mirror: list repositories, select tags, plan each tag."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FROZEN = {"k8s.gcr.io": "k8s.gcr.io has been frozen since April 2023; mirror fr
 
 
 class MirrorPlanner:
-    """Plans the mirrors of one configuration, each into its `MirrorPlan`."""
+    """Plans the mirrors of one configuration."""
 
     def __init__(self, context: PlanContext, ready: ReadyChanges) -> None:
         """Report changes that may begin early to *ready*."""
@@ -116,7 +116,7 @@ class MirrorPlanner:
         result.blobs.clear()
 
     def _add_tag(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan | PlanError) -> bool:
-        """Add the outcome of one tag to *result*; return whether the tag exists."""
+        """Add one tag to *result*; return whether it exists."""
         if isinstance(outcome, PlanError):
             result.errors.append(outcome)
             return True
@@ -158,7 +158,7 @@ def _reference(selected: SelectedTags, tag: ListedTag) -> Reference:
 
 
 def _make_error(mirror: Mirror, reference: str, error: ImgsyncError) -> PlanError:
-    """Return *error* as an error of the plan, unless it ends the whole plan."""
+    """Return *error* as an error of the plan, or raise it."""
     later = isinstance(error, BudgetSpentError)
     if error.exit_code != 1 and not later:
         raise error

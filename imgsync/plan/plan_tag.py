@@ -48,7 +48,7 @@ class TagPlanner:
     """Plans the tags of one mirror."""
 
     def __init__(self, mirror: Mirror, context: PlanContext, *, requests_to_come: int) -> None:
-        """Plan for *mirror*, with *requests_to_come* requests at once to each destination."""
+        """Expect *requests_to_come* requests at once to each destination."""
         self._mirror = mirror
         self._check = context.stop.raise_if_requested
         self._sources = SourceTags(mirror, context)
@@ -93,7 +93,7 @@ class TagPlanner:
             result.changes += [self._plan_target(tag, target, result) for target in targets]
 
     def _query(self, source: Reference, listed: ListedTag, targets: list[Target]) -> tuple[list[Target], Resolved | None]:
-        """Return *targets* with what they serve, and what the source has."""
+        """Look up what *targets* serve and what the source has."""
 
         def look_up() -> list[Target]:
             return [self._targets.look_up(target) for target in targets]

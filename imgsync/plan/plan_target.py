@@ -1,4 +1,4 @@
-"""Decide what to do with one destination of a tag, and whether the policy admits the image."""
+"""Plan one destination of a tag."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from imgsync.state import Record
 
 
 class TargetPlanner:
-    """Plans one destination of a tag at a time, for one mirror."""
+    """Plans destinations of one mirror's tags."""
 
     def __init__(self, mirror: Mirror, context: PlanContext, sources: SourceTags, targets: Targets) -> None:
-        """Read by *sources* and *targets* what the state does not answer."""
+        """Read from *sources* and *targets* what the state lacks."""
         self._mirror = mirror
         self._refresh = context.refresh
         self._policy = context.policy
@@ -28,7 +28,7 @@ class TargetPlanner:
         self._targets = targets
 
     def is_settled(self, target: Target, source: Repository, listed_digest: str | None) -> bool:
-        """Return whether the record of an immutable tag answers for it, with no request."""
+        """Return whether the record of an immutable tag is enough."""
         record = target.record
         if record is None or self._refresh or listed_digest not in {None, record.source_digest}:
             return False
@@ -98,7 +98,7 @@ class TargetPlanner:
         )
 
     def _count_missing_referrers(self, tag: SourceTag, target: Target, desired: str, *, is_recorded: bool) -> int:
-        """Return how many referrers the destination lacks; a filtered index has none."""
+        """Return how many referrers the destination lacks."""
         if not target.served == desired == tag.digest:
             return 0
         if is_recorded and not self._targets.has_new_referrers(target, tag.repository, tag.digest):
@@ -106,7 +106,7 @@ class TargetPlanner:
         return self._targets.count_missing_referrers(target, self._sources.read_referrers(tag, tag.digest))
 
     def _enforce_policy(self, change: Change, tag: SourceTag, record: Record | None) -> Change:
-        """Return *change*, or its refusal if the image does not meet a requirement."""
+        """Refuse *change* if the image does not meet a requirement."""
         # An image recorded under the same requirements was verified when it was copied.
         is_verified = record is not None and not self._refresh and record.source_digest == tag.digest and self._has_same_settings(record, tag.repository)
         if change.action not in COPIES and (change.action is not Action.KEEP or is_verified):

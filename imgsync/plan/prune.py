@@ -1,5 +1,5 @@
 """
-Find the tags to delete: those that imgsync pushed and no mirror selects any more.
+Find tags that imgsync pushed and no mirror selects.
 
 If anything is uncertain, nothing is deleted: after an error, when only some mirrors are planned, or when a mirror that does not prune may
 have written the tag. No network, no clock. Spec: design.md §2 `prune`.
@@ -23,7 +23,7 @@ from imgsync.text.units import format_count
 
 
 def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> str:
-    """Add deletions to the mirrors that prune; return why nothing is pruned, else ""."""
+    """Add deletions to *mirrors*; return why nothing is pruned, or ""."""
     pruning = [one for one in mirrors if one.mirror.prune is not None and not one.mirror.suspend]
     if not pruning:
         return ""
@@ -50,7 +50,7 @@ def _add_deletions(result: MirrorPlan, changes: Collection[Change]) -> None:
 
 
 def _explain_uncertainty(config: Config, mirrors: Sequence[MirrorPlan]) -> str:
-    """Return why the selection is uncertain, "" if it is certain."""
+    """Return why the selection is uncertain, or ""."""
     if not config.is_complete:
         return "only some of the mirrors are planned"
     if any(one.errors for one in mirrors):
@@ -59,7 +59,7 @@ def _explain_uncertainty(config: Config, mirrors: Sequence[MirrorPlan]) -> str:
 
 
 def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
-    """Yield every selected destination reference, whether its source tag exists or not."""
+    """Yield every selected destination, even without a source tag."""
     for one in mirrors:
         for found in one.selected:
             source = found.repository.repository
@@ -89,7 +89,7 @@ def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, sele
 
 
 def _parse_pushed(record: Record) -> tuple[Reference, Reference] | None:
-    """Return source and destination of *record*, None if imgsync did not push that tag."""
+    """Return the references of *record* if imgsync pushed that tag."""
     try:
         source, destination = parse_reference(record.source), parse_reference(record.destination)
     except InvalidReferenceError:
@@ -98,7 +98,11 @@ def _parse_pushed(record: Record) -> tuple[Reference, Reference] | None:
 
 
 def _find_owner(mirrors: Sequence[Mirror], source: Reference, destination: Reference) -> Mirror | None:
-    """Return the mirror that may delete *destination*, if every possible writer prunes it."""
+    """
+    Return the mirror that may delete *destination*, if any.
+
+    Every mirror that may have written the tag must prune it.
+    """
     owners = [mirror for mirror in mirrors if _is_writer(mirror, source, destination)]
     return owners[0] if owners and all(is_prunable(mirror, destination) for mirror in owners) else None
 

@@ -1,5 +1,7 @@
 """
-Release pending changes before the plan is complete, once nothing can revoke them.
+Release pending changes before the plan is complete.
+
+A change is released once nothing can revoke it.
 
 Two things can revoke a change: another mirror that writes the same destination, which is known once every mirror has selected its tags; and
 `at_least`, which is met once that many tags exist.
@@ -21,10 +23,14 @@ OnPending = Callable[[Sequence[Change]], None]
 
 
 class ReadyChanges:
-    """Holds pending changes until they are certain; one per plan. Without a callback it does nothing."""
+    """
+    Holds pending changes until they are certain; one per plan.
+
+    Without a callback it does nothing.
+    """
 
     def __init__(self, mirrors: Sequence[Mirror], on_pending: OnPending | None) -> None:
-        """Wait for the selections of *mirrors* before the first call of *on_pending*."""
+        """Wait for all of *mirrors* before calling *on_pending*."""
         self._on_pending = on_pending
         self._unselected = {mirror.name for mirror in mirrors}
         # The source repository of each destination repository; None if there are several, or several tags go to one.
@@ -51,7 +57,11 @@ class ReadyChanges:
                 self._release(changes)
 
     def add_all(self, groups: Iterable[Sequence[Change]]) -> None:
-        """Add changes of mirrors that meet `at_least`, one group per source tag."""
+        """
+        Add changes, one group per source tag.
+
+        Their mirror must have met `at_least`.
+        """
         for changes in groups:
             self._add(changes)
 

@@ -1,4 +1,4 @@
-"""Safety limits: how much one plan may change and transfer."""
+"""Limit how much one plan may change and transfer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SafetyLimits:
         return self.changes is not None or self.size_bytes is not None
 
     def problem(self, plan: Plan) -> str:
-        """Return which limit *plan* exceeds, in words; "" if none."""
+        """Return which limit *plan* exceeds, or ""."""
         if self.changes is not None and len(plan.pending) > self.changes:
             return f"the plan has {len(plan.pending)} changes, more than --max-changes {self.changes}"
         if self.size_bytes is not None and plan.transfer_bytes > self.size_bytes:

@@ -1,5 +1,5 @@
 """
-Bring a saved plan up to date before it is applied as reviewed (design.md §4).
+Update a saved plan before it is applied (design.md §4).
 
 No new decisions: what was applied since is kept, what the declarations do not cover is refused, and moved tags are noted. The file may come
 from anybody, and its check detects damage, not forgery. So it cannot bypass `immutable`, `min_age` or `require`.
@@ -76,7 +76,7 @@ def _group_copies(changes: Iterable[Change]) -> Sequence[Sequence[Change]]:
 
 
 def _limit_transfer_bytes(plan: Plan) -> int:
-    """Return the bytes left to transfer: at most what was saved, and the sum of the images."""
+    """Return an upper limit of the bytes left to transfer."""
     sizes = [change.size_bytes for change in plan.copies]
     return min(plan.transfer_bytes, sum(size for size in sizes if size is not None)) if None not in sizes else plan.transfer_bytes
 
@@ -97,7 +97,7 @@ class _Updater:
         self._minimum_ages = {name: MinimumAge(mirror.tags, context.state, now=context.now) for name, mirror in mirrors.items()}
 
     def update(self, change: Change) -> Change:
-        """Return *change* as the state and the declarations allow it now."""
+        """Return *change* as state and declarations allow it now."""
         record = self._state.get(str(change.destination))
         if change.action is Action.DELETE:
             is_ours = record is None or (record.applied_at and record.digest == change.destination_digest)
@@ -111,7 +111,11 @@ class _Updater:
         return self._enforce_rules(change, record)
 
     def check_deletion(self, change: Change) -> Change:
-        """Return what to do with a deletion without a record: keep it if the tag is gone, else refuse."""
+        """
+        Return what to do with a deletion without a record.
+
+        A tag that is gone is kept so; one that exists is not deleted.
+        """
         client = self._registries.make_destination_client(change.destination.repository.registry, self._mirrors[change.mirror], check=self._check)
         try:
             found = client.resolve(change.destination)
@@ -124,7 +128,7 @@ class _Updater:
         return replace(change, action=Action.REFUSE, reason=_NOT_OURS)
 
     def note_move(self, change: Change) -> str:
-        """Return a note if the source tag moved since the plan was made, else ""."""
+        """Return a note if the source tag moved, or ""."""
         saved = shorten_digest(change.source_digest or "")
         try:
             found = self._registries.make_source_client(self._mirrors[change.mirror], check=self._check).resolve(change.source)
@@ -148,7 +152,7 @@ class _Updater:
         return replace(change, source_digest=None, destination_digest=record.digest if record is not None else change.destination_digest, reason=reason)
 
     def _enforce_rules(self, change: Change, record: Record | None) -> Change:
-        """Return *change*, refused or held where `immutable` or `min_age` requires it."""
+        """Apply `immutable` and `min_age` to *change*."""
         if record is not None and record.source_digest != change.source_digest and self._is_immutable(change):
             since = ", and was mirrored since the plan was made" if self._is_newer(record) else ""
             moved = f"{shorten_digest(record.source_digest)} → {shorten_digest(change.source_digest or '')}"

@@ -1,4 +1,8 @@
-"""Select tags of one source repository, reading missing dates from configs (design.md §2 `tags`)."""
+"""
+Select tags of one source repository (design.md §2 `tags`).
+
+Dates that a listing lacks are read from image configs.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +100,7 @@ class _Dates:
 
 
 def parse_created(config: bytes) -> datetime | None:
-    """Return `created` of an image config, None if it is missing or implausible."""
+    """Return `created` of an image config, if plausible."""
     try:
         moment = datetime.fromisoformat(json.loads(config)["created"])
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,5 +1,5 @@
 """
-Read what the source has under a tag: its digest, then its content.
+Read tags at the source: first the digest, then the content.
 
 Each step is optional, since a digest from a listing or a record makes it unnecessary. Spec: design.md §6, §7.5.
 """
@@ -22,7 +22,11 @@ from imgsync.plan.context import PlanContext
 
 @dataclass(frozen=True, slots=True)
 class SourceTag:
-    """A tag at the source, as listed and as resolved; `warnings` gathers what was skipped while reading it."""
+    """
+    A tag at the source, as listed and as resolved.
+
+    `warnings` collects what is skipped while reading it.
+    """
 
     reference: Reference
     listed: ListedTag
@@ -47,7 +51,7 @@ class SourceTag:
 
 @dataclass(frozen=True, slots=True)
 class TagContent:
-    """What would be pushed for a tag: its image and the referrers of that."""
+    """What would be pushed: an image and its referrers."""
 
     image: Image
     referrers: Referrers
@@ -80,7 +84,7 @@ class SourceTags:
     """Reads the tags of one mirror's source."""
 
     def __init__(self, mirror: Mirror, context: PlanContext) -> None:
-        """Read for *mirror*; manifests and referrers are shared through *context*."""
+        """Share manifests and referrers through *context*."""
         self._mirror = mirror
         self._manifests = context.manifests
         self._referrers = context.referrers
@@ -133,7 +137,7 @@ class SourceTags:
         return TagContent(image, self.read_referrers(tag, subject, image.below))
 
     def read_referrers(self, tag: SourceTag, digest: str, below: Iterable[Manifest] = ()) -> Referrers:
-        """Return the referrers of the image *digest* of *tag*, and of the manifests *below*."""
+        """Return the referrers of *digest* and of manifests *below* it."""
         found = self._referrers.read(
             self.client,
             tag.repository,

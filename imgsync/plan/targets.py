@@ -1,4 +1,8 @@
-"""Find the destinations of a tag, and what each of them serves: by the record where there is one, else by request."""
+"""
+Find the destinations of a tag and what they serve.
+
+A confirmed record answers for its destination; else the registry is asked.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,11 @@ from imgsync.state import Record
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One destination of a tag: its confirmed record, if any, and the digest it serves."""
+    """
+    One destination of a tag: its record and served digest.
+
+    An unconfirmed record counts as none.
+    """
 
     reference: Reference
     record: Record | None
@@ -46,7 +54,7 @@ class Targets:
         return Target(reference, record if record is not None and record.is_confirmed else None)
 
     def look_up(self, target: Target) -> Target:
-        """Return *target* with the digest it serves, from its record or its registry."""
+        """Return *target* with the digest it serves."""
         if target.record is not None and not self._context.refresh:
             return replace(target, served=target.record.digest)
         client = self._client(target.repository)
@@ -55,17 +63,17 @@ class Targets:
         return replace(target, served=served)
 
     def is_damaged(self, target: Target) -> bool:
-        """Return whether the manifest that was read contradicts the record's crc32."""
+        """Return whether the manifest contradicts the record's crc32."""
         record = target.record
         read = self._context.manifests.get(record.digest) if record is not None and record.crc32 else None
         return record is not None and read is not None and read.crc32 != record.crc32
 
     def is_uncompared(self, target: Target) -> bool:
-        """Return whether the destination requires a login that we do not have."""
+        """Return whether the destination requires credentials we lack."""
         return target.repository.registry in self._context.destination_tags.uncompared
 
     def has_new_referrers(self, target: Target, source: Repository, digest: str) -> bool:
-        """Return whether the source's listing shows other referrers than when the image was copied."""
+        """Return whether the source lists other referrers than recorded."""
         if self._mirror.referrers is False:
             return False
         return self._context.referrers.summarize(source, digest) not in {None, self._state.get_referrer_tags(str(target.repository), digest)}
@@ -75,7 +83,7 @@ class Targets:
         return count_missing(self._client(target.repository), target.repository, referrers) if referrers else 0
 
     def count_missing_content(self, target: Target, digest: str) -> int:
-        """Return how many manifests and blobs of the image *digest* the destination lacks."""
+        """Return how many manifests and blobs of *digest* are missing."""
         repository = target.repository
         content = self._context.content.find_missing(self._client(repository), target.reference, digest, limit=self._mirror.concurrency.blobs)
         for missing in content.missing:

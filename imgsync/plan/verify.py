@@ -1,5 +1,5 @@
 """
-Verify that the destinations serve what is declared, down to the blobs.
+Verify that destinations serve what is declared.
 
 Asks the registries, not the state. `apply --refresh` repairs most drift. Changes nothing. Spec: design.md §3 `verify`.
 """
@@ -69,7 +69,7 @@ def _make_finding(change: Change, context: PlanContext, damage: str) -> Finding:
         Action.HOLD: Condition.HELD,
         Action.REFUSE: Condition.REFUSED,
     }[change.action]
-    # An unmet requirement explains itself: nobody moved the tag.
+    # An unmet requirement needs no hint: the tag did not move.
     hint = "" if change.reason.startswith(REQUIRED) else _HINTS.get(condition, "")
     return Finding(condition, change.mirror, str(change.source), change.source_digest, str(change.destination), change.destination_digest, reason, hint)
 
@@ -84,7 +84,7 @@ class _Reader:
         self.errors: list[PlanError] = []
 
     def read(self, change: Change) -> tuple[Reference, str]:
-        """Return the destination, and what is wrong with its blobs, if anything."""
+        """Return the destination and the problems of its blobs."""
         mirror = self._mirrors[change.mirror]
         destination = change.destination
         held = self._context.content.get(destination)

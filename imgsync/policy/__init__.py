@@ -1,1 +1,1 @@
-"""Check what images must satisfy before they are copied (`require`)."""
+"""Check images against `require` before they are copied."""

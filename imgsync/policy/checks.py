@@ -39,7 +39,7 @@ _SBOM_KINDS = (
 
 
 class Checks:
-    """Checks one image at the source, reading only what the requirements need."""
+    """Checks one image, reading only what requirements need."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Checks:
         cache: ManifestCache,
         referrers: ReferrerReader,
     ) -> None:
-        """Check the image *digest* in *repository*, as *mirror* copies it."""
+        """Check the image *digest* as *mirror* copies it."""
         self._mirror = mirror
         self._client = client
         self._signed = SignedImage(repository, digest)
@@ -64,7 +64,7 @@ class Checks:
 
     def find_problems(self, require: Requirements) -> Iterator[str]:
         """
-        Yield each requirement of *require* that the image does not meet, in words.
+        Yield the requirements that the image does not meet.
 
         Raises:
             ImgsyncError: The source fails.
@@ -81,7 +81,7 @@ class Checks:
 
     @cached_property
     def _image(self) -> Image:
-        """The image as it will be pushed, with the mirror's platforms."""
+        """The image as it will be pushed."""
         pulled = pull_manifest(self._client, self._signed.repository.with_digest(self._signed.digest), self._cache)
         platforms = None if self._mirror.platforms is None else [parse_platform(text) for text in self._mirror.platforms]
         root = select_root(pulled, platforms)
@@ -99,7 +99,7 @@ class Checks:
         return bool(self._read_referrers(types))
 
     def _read_referrers(self, types: tuple[str, ...]) -> tuple[Referrer, ...]:
-        """Return the direct referrers of the image with one of *types*."""
+        """Return the direct referrers with one of *types*."""
         repository, limit = self._signed.repository, self._mirror.concurrency.blobs
         return self._referrers.read(self._client, repository, self._signed.digest, types=types, limit=limit, follow=False).found
 
@@ -124,7 +124,7 @@ class Checks:
         yield f"no signature by {' or '.join((*require.keys, *require.identities))}: {_format_reasons(reasons)}"
 
     def _find_signature_problem(self, layer: Descriptor, notes: Mapping[str, str], require: Requirements) -> str:
-        """Return why *layer* is not a required signature of the image, "" if it is."""
+        """Return why *layer* is not a required signature, or ""."""
         if layer.media_type not in {BUNDLE, SIMPLE_SIGNING}:
             return "not a signature"
         if reason := self._read_content(layer):
@@ -141,7 +141,7 @@ class Checks:
         return reason
 
     def _read_content(self, layer: Descriptor) -> str:
-        """Read *layer* into `_content`; return why it cannot be used, "" if it can."""
+        """Read *layer* into `_content`; return the problem, or ""."""
         if layer.size_bytes > _SIGNATURE_LIMIT_BYTES:
             return f"larger than {format_bytes(_SIGNATURE_LIMIT_BYTES)}"
         if layer.digest != self._content[0]:

@@ -32,7 +32,7 @@ _SIGNATURES_LIMIT = 16
 
 @dataclass(frozen=True, slots=True)
 class SignedImage:
-    """The image that a signature must be of: a digest in a source repository."""
+    """The image that a signature must be of."""
 
     repository: Repository
     digest: str
@@ -43,7 +43,11 @@ class _Rejected(Exception):  # noqa: N818 - caught in this module, never an erro
 
 
 def find_payload_problem(payload: bytes, signature: str, keys: Iterable[SigningKey], image: SignedImage) -> str:
-    """Return why the base64 *signature* of *payload* is not by *keys* for *image*, else ""."""
+    """
+    Return why *signature* does not sign *image*, or "".
+
+    *signature* is base64 text; it must be over *payload*, by one of *keys*.
+    """
     try:
         signers = _find_signers(keys, [_decode(signature)], payload)
         _check_simple_payload(_parse(payload), signers, image)
@@ -53,7 +57,11 @@ def find_payload_problem(payload: bytes, signature: str, keys: Iterable[SigningK
 
 
 def find_bundle_problem(raw: bytes, keys: Iterable[SigningKey], image: SignedImage) -> str:
-    """Return why the bundle *raw* is not a signature by *keys* for *image*, else ""."""
+    """
+    Return why the bundle *raw* does not sign *image*, or "".
+
+    The signature must be by one of *keys*.
+    """
     try:
         _check_envelope(_parse(raw), keys, image)
     except _Rejected as reason:
@@ -62,7 +70,7 @@ def find_bundle_problem(raw: bytes, keys: Iterable[SigningKey], image: SignedIma
 
 
 def find_statement_problem(kind: str, payload: bytes, image: SignedImage) -> str:
-    """Return why the verified *payload* does not sign *image*, else ""."""
+    """Return why the verified *payload* does not sign *image*, or ""."""
     try:
         _check_repositories(_list_names(kind, payload, image), (), image)
     except _Rejected as reason:
@@ -83,7 +91,7 @@ def _check_envelope(bundle: Mapping[str, Any], keys: Iterable[SigningKey], image
 
 
 def _list_names(kind: str, payload: bytes, image: SignedImage) -> list[object]:
-    """Return the names that the verified *payload* gives to *image*."""
+    """Return the names of *image* in the verified *payload*."""
     if kind != _IN_TOTO:
         raise _Rejected(f"with a payload of type {_format(kind)}, not {_IN_TOTO}")
     statement = _parse(payload)
@@ -108,7 +116,11 @@ def _check_simple_payload(document: Mapping[str, Any], signers: Sequence[Signing
 
 
 def _check_repositories(names: Iterable[object], signers: Sequence[SigningKey], image: SignedImage) -> None:
-    """Return if each repository in *names* is the source, or allowed for a signer."""
+    """
+    Return if the signature may name each of *names*.
+
+    Allowed are the source repository, and what `signed_as` of a signer allows.
+    """
     for name in names:
         if name and not _is_allowed_name(signers, name, image.repository):
             raise _Rejected(f"for another repository, {_format(name)} (`signed_as` in registries.yaml can allow it)")
@@ -138,7 +150,11 @@ def _find_subjects(statement: Mapping[str, Any], image: SignedImage) -> list[Map
 
 
 def _encode_pre_authentication(kind: str, payload: bytes) -> bytes:
-    """Return the bytes that a DSSE signature covers. Spec: DSSE "protocol", PAE."""
+    """
+    Return the bytes that a DSSE signature covers.
+
+    Spec: DSSE "protocol", PAE.
+    """
     type_bytes = kind.encode("utf-8", "surrogatepass")
     return b"DSSEv1 %d %b %d %b" % (len(type_bytes), type_bytes, len(payload), payload)
 

@@ -1,5 +1,5 @@
 """
-Check images against `require` of their mirror and of `registries.yaml`.
+Check images against `require` of mirror and operator.
 
 The plan checks, and each copy checks again. Results are kept by digest, so that the verified image is the one copied, and only for this run,
 so that the state cannot vouch for an image. An image that cannot be verified is refused.
@@ -26,10 +26,10 @@ _Key = tuple[str, Repository, str]
 
 
 class ImagePolicy:
-    """Checks images against requirements; without requirements it sends no request."""
+    """Checks images; without requirements it sends no request."""
 
     def __init__(self, config: RegistriesConfig, manifests: ManifestCache, referrers: ReferrerReader) -> None:
-        """Trust the keys of *config*; *manifests* and *referrers* are shared with the copier."""
+        """Share *manifests* and *referrers* with the copier."""
         self._config = config
         self._cache = manifests
         self._referrers = referrers
@@ -43,7 +43,7 @@ class ImagePolicy:
         return tuple(filter(None, dict.fromkeys((mirror.require, *from_operator))))
 
     def describe_settings(self, mirror: Mirror, repository: Repository) -> str:
-        """Return the settings that decide about an image, as records keep them."""
+        """Return the settings that decide about an image, for records."""
         # With other keys or requirements, a recorded image is checked again.
         key = (mirror.name, repository)
         if key not in self._settings:
@@ -53,7 +53,7 @@ class ImagePolicy:
 
     def find_problem(self, mirror: Mirror, client: RegistryClient, repository: Repository, digest: str) -> str:
         """
-        Return why the image *digest* may not be copied, "" if it may.
+        Return why the image *digest* may not be copied, or "".
 
         Raises:
             StoppedError: No time or no pulls are left to verify it.
@@ -71,7 +71,11 @@ class ImagePolicy:
         return self._problems[key]
 
     def has_passed(self, mirror: Mirror, repository: Repository, digest: str) -> bool:
-        """Return whether this run found no problem, or nothing is required; sends no request."""
+        """
+        Return whether this run found the image acceptable.
+
+        Sends no request: an image with requirements that was not checked has not passed.
+        """
         return self._problems.get((mirror.name, repository, digest)) == "" or not self.list_requirements(mirror, repository)
 
     def _check(self, mirror: Mirror, required: tuple[Requirements, ...], client: RegistryClient, repository: Repository, digest: str) -> str:
@@ -88,7 +92,11 @@ class ImagePolicy:
         return "; ".join(found)
 
     def _hash(self, required: tuple[Requirements, ...]) -> str:
-        """Return a hash of the requirements, with keys and identities instead of their names."""
+        """
+        Return a hash of the requirements.
+
+        It covers keys and identities, not their names.
+        """
         config = self._config
         resolved = [
             asdict(require)

@@ -17,7 +17,11 @@ from imgsync.text.sanitize import sanitize_message
 
 
 def find_identity_problem(raw: bytes, signers: Sequence[SigningIdentity], image: SignedImage) -> str:
-    """Return why the bundle *raw* is not a signature of *image* by *signers*, else ""."""
+    """
+    Return why the bundle *raw* does not sign *image*, or "".
+
+    The signature must be by one of *signers*.
+    """
     reasons = {_check(raw, signer, image): None for signer in signers}
     return "" if "" in reasons else ", ".join(reasons)
 
