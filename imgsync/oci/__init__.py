@@ -1,1 +1,1 @@
-"""The OCI registry client: speaks the specifications' language and has never heard of a mirror."""
+"""An OCI registry client that knows nothing about mirrors."""

@@ -1,4 +1,4 @@
-"""Send a request with the Authorization header it needs, and respond to one challenge."""
+"""Authorise requests and respond to challenges."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AuthFlow:
 
     def send(self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         """
-        Send *request*, again after a usable challenge; return the response and its URL.
+        Send *request* with authorisation; return the response and its URL.
 
         Raises:
             RegistryError: No response, no token, or the body cannot be sent again.
@@ -99,7 +99,7 @@ class AuthFlow:
 
 
 def _buffer(response: httpx.Response, operation: Operation) -> httpx.Response:
-    """Return *response* with its body in memory, cut off at the usual limit."""
+    """Return *response* with its truncated body in memory."""
     body = b""
     try:
         with contextlib.suppress(RegistryError):

@@ -1,4 +1,4 @@
-"""What one registry can do, as learnt from its responses during this run."""
+"""What one registry can do, as learnt from its responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Capabilities:
         return self._round_trip_seconds > _FAR_SECONDS
 
     def probe_referrers(self) -> contextlib.AbstractContextManager[object]:
-        """Return a lock while `has_referrers` is unknown, so that only one caller asks."""
+        """Return a lock if `has_referrers` is unknown, so that one caller asks."""
         return self._referrers_probe if self.has_referrers is None else contextlib.nullcontext()
 
     def learn_referrers(self, *, supported: bool) -> None:

@@ -1,5 +1,5 @@
 """
-HTTP clients of one endpoint, each used by one caller at a time.
+HTTP clients of one endpoint, each for one caller.
 
 Source and destination never share a pool and no caller waits for a client, so copies cannot deadlock or starve. Spec: design.md §7.8.
 """

@@ -1,4 +1,4 @@
-"""Download a blob, and resume at the byte reached when the connection breaks."""
+"""Download a blob, and resume when the connection breaks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class WrongRangeError(UnexpectedResponseError):
 
 def download(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, start: int = 0, end: int | None = None) -> Generator[bytes, None, None]:
     """
-    Yield the blob's bytes from *start* to before *end*, each once, in order.
+    Yield the blob's bytes from *start* to *end*, in order.
+
+    The byte at *end* is excluded.
 
     A broken download resumes with `Range`, or reads the blob from its beginning again if the registry ignores ranges. Tries are counted from zero after
     each 64 KiB, or each quarter of a smaller blob. Spec: design.md §7.6.

@@ -1,4 +1,4 @@
-"""Where a registry is, how to connect to it, and with which credentials."""
+"""Where a registry is, and how to connect to it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ class CredentialSource(Protocol):
 
     def find(self, path: str, *, renew: bool = False) -> Credentials | None:
         """
-        Return the credentials for the repository *path* ("" for the registry itself), None for anonymous access.
+        Return the credentials for a repository, None for anonymous access.
+
+        An empty *path* means the registry itself.
 
         Raises:
             CredentialsError: Credentials are configured but cannot be read.
@@ -64,7 +66,7 @@ class DeclaredCredentials:
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """
-    One registry as source or as destination, or one of its other APIs.
+    One registry as source or destination, or another of its APIs.
 
     Args:
         registry: The registry's name.

@@ -32,7 +32,7 @@ _QUOTA_WORDS = ("quota", "exceed the configured upper limit")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is done, to what, and on which side: the subject of every error."""
+    """What is done, to what, and on which side."""
 
     name: str
     reference: str
@@ -44,7 +44,7 @@ class Operation:
 
 
 def make_status_error(operation: Operation, status: int, *, headers: Mapping[str, str], body: bytes) -> RegistryError:
-    """Return the error for *status* and the registry's message; *body* may be anything."""
+    """Return the error for *status* and the message in *body*."""
     code, detail = _read_message(body)
     kind = _choose_kind(status, f"{code} {detail}".lower())
     error = operation.make_error(kind, detail, status=status, code=code, hint=_choose_hint(kind, code))
@@ -54,7 +54,7 @@ def make_status_error(operation: Operation, status: int, *, headers: Mapping[str
 
 
 def parse_retry_after(text: str, *, now: float) -> float | None:
-    """Return the seconds that a `Retry-After` header names, None if it is malformed."""
+    """Return the seconds of a `Retry-After` header, None if malformed."""
     text = text.strip()
     seconds = parse_integer(text)
     if seconds is not None:
@@ -64,7 +64,7 @@ def parse_retry_after(text: str, *, now: float) -> float | None:
 
 
 def parse_http_date(text: str) -> dt.datetime | None:
-    """Return a date as HTTP and RFC 2822 write it, None if it is malformed."""
+    """Return the time in an HTTP date, None if malformed."""
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -12,7 +12,7 @@ from imgsync.oci.responses import resolve_url
 
 def find_next_link(response: RegistryResponse, operation: Operation) -> str | None:
     """
-    Return the URL of the next page, which may be on another host, None after the last.
+    Return the next page's URL on any host, None after the last.
 
     Raises:
         UnexpectedResponseError: The link is not a valid URL.
@@ -26,7 +26,7 @@ def find_next_link(response: RegistryResponse, operation: Operation) -> str | No
 
 def find_next_page(response: RegistryResponse, operation: Operation) -> str | None:
     """
-    Return the URL of the next page on the same origin, None after the last.
+    Return the next page's URL on the same origin, or None.
 
     Raises:
         InsecureError: The link leads to another origin.

@@ -22,7 +22,7 @@ class RegistryRequest:
         target: A path below the registry, or a whole URL that the registry named.
         scopes: What a token must allow.
         accept_statuses: The statuses that are results; all others raise an error.
-        headers: Headers besides those that every request has.
+        headers: More headers than those of every request.
         body: Bytes, which may be sent again, or an iterable, which is sent once.
         length_bytes: The length of an iterable body.
         limit_bytes: The most that is read of the response's body.
@@ -49,7 +49,7 @@ class RegistryRequest:
 
 @dataclass(frozen=True, slots=True)
 class RegistryResponse:
-    """A whole response. Header names are in lower case; `url` is the final URL."""
+    """A whole response, with header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -59,7 +59,7 @@ class RegistryResponse:
 
 @dataclass(frozen=True, slots=True)
 class StreamedResponse:
-    """A response whose body is still to be read from `chunks`, as sent."""
+    """A response whose raw body is still to be read."""
 
     status: int
     headers: Mapping[str, str]

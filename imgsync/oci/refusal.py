@@ -1,4 +1,4 @@
-"""Turn a response with an unaccepted status into an error that names who refused."""
+"""Build the error for a response that is not accepted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REDIRECT_REFUSED = {400, 401, 403}
 def make_refusal(
     request: RegistryRequest, response: httpx.Response, url: str, *, own: Origin, authenticator: Authenticator, pull_limit: PullLimit
 ) -> ImgsyncError:
-    """Return the error for *response*, which came from *url*; *own* is the registry's origin."""
+    """Return the error for *response*, which *url* sent."""
     origin = origin_of(url)
     redirected = "" if origin == own else f"{origin[1]}, to which the registry redirected, refused the request"
     if redirected and response.status_code in _REDIRECT_REFUSED and "/blobs/" in request.target:

@@ -38,7 +38,7 @@ _NO_UPLOAD = "00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a tag or digest names now; the manifest only if it had to be pulled."""
+    """What a tag names now; the manifest only if it was pulled."""
 
     digest: str
     media_type: str | None = None
@@ -112,7 +112,7 @@ class RegistryClient:
         """
         Return what *reference* names now, None if it does not exist.
 
-        This takes one HEAD, and a GET if HEAD has no digest or if a source says 404.
+        This takes one HEAD, and a GET if HEAD has no digest or a source responds with 404.
 
         Raises:
             RegistryError: The registry refuses or fails.
@@ -122,7 +122,7 @@ class RegistryClient:
         request = self._manifest_request("HEAD", reference, "resolve", accept_statuses={200, 404} | _NO_HEAD)
         response = self.send(request)
         if response.status == 404 and self.origin == "destination":
-            # A source is asked by GET too: what it lists mostly exists, and some registries say 404 to HEAD only.
+            # A source is asked by GET too: what it lists mostly exists, and some registries respond with 404 to HEAD only.
             return None
         # Old registries omit the digest on HEAD (registry.redhat.io: regclient/regclient#363).
         digest = response.headers.get("docker-content-digest", "")
@@ -136,7 +136,7 @@ class RegistryClient:
 
     def pull_manifest(self, reference: Reference) -> Manifest:
         """
-        Return the manifest, checked against the digests in *reference* and in the response.
+        Return the manifest, checked against its digests.
 
         Raises:
             NotFoundError: The manifest does not exist.
@@ -157,7 +157,7 @@ class RegistryClient:
 
     def list_referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
         """
-        Return the referrers of *digest*, None if the registry has no referrers API.
+        Return the referrers of *digest*, None without the referrers API.
 
         Raises:
             RegistryError: The registry fails, or there are more than 1000 referrers.
@@ -190,7 +190,7 @@ class RegistryClient:
 
     def push_manifest(self, reference: Reference, manifest: Manifest) -> bool:
         """
-        Push *manifest* byte for byte; return whether the registry lists it as a referrer.
+        Push *manifest*; return whether the registry lists it as a referrer.
 
         Everything the manifest references must be in the repository already.
 
@@ -239,7 +239,7 @@ class RegistryClient:
 
     def read_blob(self, repository: Repository, blob: Descriptor, *, limit_bytes: int) -> bytes:
         """
-        Return a whole small blob, such as a config, without checking its digest.
+        Return a small blob, such as a config, unchecked.
 
         Raises:
             RegistryError: The blob is larger than *limit_bytes*, or cannot be pulled.
@@ -248,7 +248,9 @@ class RegistryClient:
 
     def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
         """
-        Return whether the repository has the blob, of the right length if the registry reports it.
+        Return whether the repository has the blob.
+
+        Its length must be right too, if the registry reports it.
 
         Spec: "Checking if content exists in the registry" (end-2).
         """
@@ -277,7 +279,7 @@ class RegistryClient:
 
     def delete_tag(self, reference: Reference) -> bool:
         """
-        Delete the tag but not its manifest; return False if the registry cannot.
+        Delete the tag alone; return False if the registry cannot.
 
         Raises:
             NotFoundError: The tag does not exist, or the registry has no such endpoint.
@@ -289,7 +291,7 @@ class RegistryClient:
 
     def delete_manifest(self, reference: Reference) -> None:
         """
-        Delete a manifest by digest, and with it every tag that names it.
+        Delete a manifest by digest, and every tag that names it.
 
         Raises:
             NotFoundError: The manifest does not exist, or the registry has no such endpoint.
@@ -306,7 +308,7 @@ class RegistryClient:
 
     def get_page(self, operation: Operation, target: str, *, scopes: Iterable[str], limit_bytes: int) -> tuple[bytes, str | None]:
         """
-        Return one page of a listing and the URL of the next page, None after the last.
+        Return one page of a listing, and the next page's URL.
 
         Raises:
             InsecureError: The next page is on another host.

@@ -58,7 +58,7 @@ def read_warnings(headers: httpx.Headers) -> list[str]:
 
 
 def drain(response: httpx.Response) -> None:
-    """Read a short body to its end so that the connection can be reused; close it otherwise."""
+    """Read a short body so that the connection can be reused."""
     length = parse_integer(response.headers.get("content-length", ""))
     if length is not None and length <= _SHORT_BODY:
         with contextlib.suppress(*HTTP_ERRORS):

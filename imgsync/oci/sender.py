@@ -35,7 +35,7 @@ _COMMIT_FACTOR = 10
 
 
 class Sender:
-    """Sends requests of one endpoint. `requests` counts those to the registry, by method."""
+    """Sends the requests of one endpoint, and counts them by method."""
 
     def __init__(self, endpoint: Endpoint, rate_limit: RateLimit, capabilities: Capabilities) -> None:
         """Send at *rate_limit* and note round trips in *capabilities*."""
@@ -71,7 +71,7 @@ class Sender:
     def send_once(
         self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy
     ) -> httpx.Response:
-        """Send *request* to *url* and return the response, whatever its status."""
+        """Send *request* to *url*; return the response of any status."""
         self._rate_limit.wait(retry_policy.pause)
         http_request = self._build(request, url, authorization, request_seconds=retry_policy.request_seconds)
         quota = self._pull_limit.quota
@@ -123,7 +123,7 @@ class Sender:
 
 
 def _redirect_target(request: RegistryRequest, url: str, location: str) -> str:
-    """Return the URL that a redirect from *url* leads to, if it is safe."""
+    """Return the target of a redirect from *url*, if safe."""
     if request.method not in {"GET", "HEAD"}:
         raise request.operation.make_error(UnexpectedResponseError, "the registry redirects a write; only redirects of reads are followed")
     target = resolve_url(location, base=url, operation=request.operation)

@@ -1,4 +1,4 @@
-"""How many requests and pulls a registry gets at once, and pauses after it refuses some."""
+"""Limit requests and pulls, and pause after a registry refuses some."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Throttle:
 
     @contextlib.contextmanager
     def slot(self, request: RegistryRequest, check: Callable[[], None]) -> Iterator[int]:
-        """Wait until *request* may be sent, and give its slot; *check* may end the wait."""
+        """Wait for a slot for *request*; *check* may end the wait."""
         with self._adaptive.slot(check) as slot:
             if not request.counts_as_pull:
                 yield slot
@@ -49,7 +49,7 @@ class Throttle:
                 self._rate_limit.pull_limit.release()
 
     def note_status(self, status: int, slot: int) -> None:
-        """Allow fewer requests at once after 429 or 503, and more after anything else."""
+        """Allow fewer parallel requests after 429 or 503, else more."""
         if status in _OVERLOADED:
             self._adaptive.decrease(slot)
             self._refusals += 1
@@ -58,7 +58,7 @@ class Throttle:
             self._refusals = 0
 
     def note_error(self, error: RegistryError) -> None:
-        """Pause all callers if *error* is a rate limit or names a time to retry."""
+        """Pause all callers after a rate limit or Retry-After."""
         if isinstance(error, RateLimitedError):
             error.in_turn = self._refusals < MAX_REFUSALS
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:

@@ -39,7 +39,7 @@ _EXPECT_CONTINUE_BYTES = 32 << 20
 
 @dataclass(slots=True)
 class UploadSession:
-    """An upload of one blob; `min_chunk_bytes` holds for every chunk but the last."""
+    """An upload of one blob; chunks but the last have `min_chunk_bytes`."""
 
     client: RegistryClient
     repository: Repository
@@ -49,7 +49,7 @@ class UploadSession:
 
     def put(self, chunks: Iterable[bytes]) -> None:
         """
-        Send the blob in one streamed PUT, or in several PATCHes if it exceeds the body limit.
+        Send the blob in one PUT, or in chunks above the limit.
 
         There is only one try, because chunks cannot be rewound. After a `TooLargeError` the next session sends smaller bodies.
 
@@ -80,7 +80,7 @@ class UploadSession:
         self._send("PUT", self._make_closing_url(), None, 0, accept_statuses={201, 204})
 
     def _check_range(self, response: StreamedResponse, sent: int) -> None:
-        """Raise an error if the registry reports another number of bytes than *sent*."""
+        """Check that the registry reports *sent* bytes."""
         last = parse_integer(response.headers.get("range", "").rpartition("-")[2])
         if last is None or last == sent - 1:
             return
@@ -118,7 +118,7 @@ class UploadSession:
 
     @contextlib.contextmanager
     def _learn_body_limit(self, sent: int) -> Iterator[None]:
-        """If a body of *sent* bytes is too large, note the next smaller size to try."""
+        """Note a smaller limit if a body of *sent* bytes is refused."""
         try:
             yield
         except RejectedError as error:
@@ -143,7 +143,7 @@ class UploadSession:
 
 def begin_upload(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, mount_from: str) -> UploadSession | None:
     """
-    Start an upload of the blob, or return None if the registry mounted it.
+    Start an upload, or return None if the blob was mounted.
 
     Args:
         client: The destination.
@@ -183,7 +183,11 @@ def _open_session(client: RegistryClient, repository: Repository, descriptor: De
 
 
 def _resolve_location(client: RegistryClient, operation: Operation, header: str, *, base: str, status: int) -> str:
-    """Return the URL of an upload session on the registry's own host; path and query stay as sent."""
+    """
+    Return an upload's URL on the registry's own host.
+
+    Path and query stay as sent.
+    """
     if not header or "#" in header or any(character.isspace() for character in header):
         raise operation.make_error(UnexpectedResponseError, "the registry started an upload without a valid Location", status=status)
     own_url = client.transport.endpoint.url
@@ -215,6 +219,6 @@ class _Pieces:
             size -= min(size, len(piece))
 
     def finish(self) -> None:
-        """Read to the end, so that a check of the digest can fail."""
+        """Read to the end, because the digest is checked there."""
         for _ in self._chunks:
             pass

@@ -46,7 +46,7 @@ class AuthFile:
     is_exposed: bool = False
 
     def find_login(self, registry: str, path: str) -> Credentials | None:
-        """Return the credentials for a repository, from the longest key that contains it."""
+        """Return a repository's credentials from the longest matching key."""
         name = f"{registry}/{path}"
         best, found = -1, None
         for key, entry in self.auths.items():

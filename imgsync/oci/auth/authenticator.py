@@ -44,7 +44,7 @@ AskTokenServer = Callable[[Operation, str, Mapping[str, str], bytes | None], Tok
 
 
 class Authenticator:
-    """The tokens of one endpoint. Each is fetched once for all callers, and reused."""
+    """The tokens of one endpoint, each fetched once for all callers."""
 
     def __init__(self, endpoint: Endpoint, ask: AskTokenServer) -> None:
         """Start without a challenge; *ask* sends one request to a token server."""
@@ -103,7 +103,7 @@ class Authenticator:
         return True
 
     def explain(self, error: RegistryError, scopes: Iterable[str]) -> RegistryError:
-        """Return *error* with a hint about the credentials that were used or searched for."""
+        """Add a hint to *error* about the credentials used or searched."""
         try:
             found = self._endpoint.credentials.find(find_repository(scopes))
         except CredentialsError as failure:
@@ -117,7 +117,7 @@ class Authenticator:
         return error
 
     def redact(self, body: bytes) -> bytes:
-        """Return *body*, a whole error text, without tokens and passwords sent to the registry."""
+        """Return *body*, which must be whole, without tokens and passwords."""
         with self._lock:
             secrets = {token.text for token in self._tokens}
             secrets.update(text for login in self._used for text in (login.password, _format_basic(login).partition(" ")[2]))
@@ -180,7 +180,7 @@ class Authenticator:
         return parse_token(response.body, scopes, login=login, operation=fetch)
 
     def _exchange(self, operation: Operation, challenge: Challenge, scopes: Sequence[str], login: Credentials | None) -> TokenResponse:
-        """Ask the token server: by POST with an identity token if it supports that, else by GET."""
+        """Ask the token server, by POST for identity tokens, else by GET."""
         if login is not None and (login.identity_token or login.username == _AZURE_USER):
             response = self._ask(operation, challenge.parameters["realm"], {}, make_refresh_form(challenge, scopes, login))
             if response.status not in _NO_POST:
@@ -189,7 +189,7 @@ class Authenticator:
         return self._ask(operation, make_token_url(challenge, scopes), headers, None)
 
     def _check_realm(self, realm: str, login: Credentials | None, *, operation: Operation) -> None:
-        """Refuse a token server that is not secure or must not receive *login*."""
+        """Refuse a token server that must not receive *login*."""
         try:
             origin, _, _ = parse_url(realm)
         except httpx.InvalidURL as error:

@@ -75,7 +75,7 @@ def _run(program: str, text: bytes, timeout_seconds: float) -> tuple[int, bytes]
 
 
 def _communicate(process: subprocess.Popen[bytes], text: bytes, ends: float) -> bytes:
-    """Write *text* to *process* and return its output, by the monotonic second *ends*."""
+    """Write *text* to *process* and return its output before *ends*."""
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
     # A helper that reads nothing may have exited already.

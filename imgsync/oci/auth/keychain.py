@@ -28,7 +28,7 @@ class _Answer:
 
 
 class Keychain:
-    """The credentials of one run. Each helper is asked once per registry and ten minutes."""
+    """The credentials of one run; helpers are asked every ten minutes."""
 
     def __init__(
         self,

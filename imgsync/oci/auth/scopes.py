@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def make_scopes(path: str, actions: str, *, mount_from: str = "") -> tuple[str, ...]:
-    """Return the scopes for *actions* on a repository, and for a pull from *mount_from*."""
+    """Return the scopes for *actions*, and for a pull from *mount_from*."""
     own = f"repository:{path}:{actions}"
     return (own, f"repository:{mount_from}:pull") if mount_from and mount_from != path else (own,)
 

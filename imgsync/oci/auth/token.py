@@ -27,7 +27,7 @@ _USED_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token. From the monotonic second `ends` on, a new one is fetched."""
+    """A bearer token, used until the monotonic second `ends`."""
 
     text: str = field(repr=False)
     scopes: frozenset[str]
@@ -36,7 +36,7 @@ class Token:
 
 
 def make_token_url(challenge: Challenge, scopes: Sequence[str]) -> str:
-    """Return the URL of the GET for a token; some servers read only the first scope."""
+    """Return the URL of a token; some servers read only one scope."""
     realm = challenge.parameters["realm"]
     query = [f"service={quote(challenge.parameters['service'], safe='')}"] if challenge.parameters.get("service") else []
     query += [f"scope={quote(scope, safe='')}" for scope in scopes]

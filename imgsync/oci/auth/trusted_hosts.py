@@ -28,7 +28,7 @@ def is_trusted_host(registry: str, own_host: str, host: str) -> bool:
 
 
 def is_same_site(one: str, other: str) -> bool:
-    """Return whether two host names share a registrable domain; never for IP addresses."""
+    """Return whether two host names share a registrable domain."""
     if any(host.replace(".", "").isdigit() or ":" in host for host in (one, other)):
         return False
     site = _load_public_suffixes().privatesuffix(one)

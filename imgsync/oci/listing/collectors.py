@@ -18,7 +18,7 @@ _SHOWN_LENGTH = 80
 
 
 class NameCollector:
-    """Collects valid names, each once, in order; counts the invalid ones for a warning."""
+    """Collects valid names in order, and counts the invalid ones."""
 
     def __init__(self, operation: Operation, is_valid: Callable[[str], bool]) -> None:
         """Start empty; *operation* is the subject of errors and warnings."""
@@ -48,7 +48,7 @@ class NameCollector:
         return len(self.valid) > before
 
     def make_warnings(self, expected: str) -> tuple[str, ...]:
-        """Return a warning with the first three invalid names, if there were any."""
+        """Return a warning with the first three invalid names, if any."""
         if not self._skipped:
             return ()
         more = ", …" if self._skipped > _SHOWN else ""
@@ -73,7 +73,7 @@ class RepositoryCollector:
 
 
 class TagCollector:
-    """Collects tags from pages; the first of two tags with one name counts."""
+    """Collects tags from pages; of duplicates the first counts."""
 
     def __init__(self, operation: Operation) -> None:
         """Start empty; *operation* is the subject of errors and warnings."""

@@ -1,5 +1,5 @@
 """
-List Docker Hub: repositories of a namespace, tags with digests, sizes and dates.
+List Docker Hub: repositories of a namespace, and tags with digests.
 
 Hub's API has its own host, which exchanges a password or access token for a bearer token. Spec: Docker's `content/reference/api/hub/latest.yaml`.
 """

@@ -1,5 +1,5 @@
 """
-List Amazon ECR: repositories of an account, tags with digests, sizes and dates.
+List Amazon ECR: repositories of an account, and tags with digests.
 
 ECR Public lists repositories only to their owner, so it is not listed here. Spec: botocore's service model of ECR.
 """

@@ -1,5 +1,5 @@
 """
-List GHCR by GitHub's REST API: packages of an owner, tags with digests.
+List GHCR by GitHub's REST API: packages, and tags with digests.
 
 The API requires a token even for public packages; without one, tags come from `tags/list`. Spec: docs.github.com/rest/packages.
 """
@@ -66,7 +66,7 @@ class Ghcr:
         return found.make_listing()
 
     def _read_owned(self, operation: Operation, owner: str, what: str, query: str, auth_headers: dict[str, str]) -> Iterator[ApiPage]:
-        """Yield pages of *what* from the organisation *owner*, or else from the user."""
+        """Yield pages of *what* from an organisation, or else a user."""
         try:
             yield from list(self._read_pages(operation, f"/orgs/{owner}/{what}?{query}", auth_headers))
         except NotFoundError:

@@ -33,7 +33,7 @@ class GitLab:
     client: RegistryClient
 
     def repositories(self, namespace: str) -> RepositoryListing:
-        """Return the repositories of a group and its subgroups, or of a project."""
+        """Return the repositories of a whole group, or of a project."""
         operation = self.api.make_operation("list repositories of", namespace)
         if not namespace:
             raise operation.make_error(UnexpectedResponseError, "GitLab lists repositories by group or project", hint="name one: `source: {namespaces: [...]}`")
@@ -48,7 +48,7 @@ class GitLab:
         return found.make_listing("gitlab")
 
     def tags(self, path: str) -> TagListing:
-        """Return the tags by `tags/list`; the API needs a request per tag for digests."""
+        """Return the tags by `tags/list`."""
         return list_tags(self.client, path)
 
     def _read_pages(self, operation: Operation, target: str) -> Iterator[ApiPage]:

@@ -1,5 +1,5 @@
 """
-List Harbor: repositories of projects, tags with digests, sizes and dates; create projects.
+List Harbor: repositories, and tags with digests; create projects.
 
 Pages have at most 100 rows, and the slashes of a repository are encoded twice. Spec: Harbor's API 2.0.
 """
@@ -30,7 +30,7 @@ class Harbor:
     api: JsonApi
 
     def repositories(self, namespace: str) -> RepositoryListing:
-        """Return the repositories of the project in *namespace*, or of all projects for ""."""
+        """Return the repositories of one project, or of all for ""."""
         operation = self.api.make_operation("list repositories of", namespace)
         projects = [namespace.partition("/")[0]] if namespace else self._list_projects(operation)
         found = RepositoryCollector(operation)

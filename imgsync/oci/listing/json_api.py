@@ -1,4 +1,4 @@
-"""A registry's own JSON API besides `/v2/`, on its host or on another."""
+"""A registry's own JSON API, on its host or on another."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ApiSession:
 
 @dataclass(frozen=True, slots=True)
 class ApiPage:
-    """One response: its JSON, its headers, and the URL in `Link`, not checked yet."""
+    """One response; the URL in `next_link` is not checked yet."""
 
     document: Any
     headers: Mapping[str, str]
@@ -64,7 +64,11 @@ class ApiPage:
 
     @property
     def rows_hash(self) -> int | None:
-        """Return a hash of the listed rows, None without rows; a repeated page has another cursor but the same hash."""
+        """
+        Return a hash of the rows, to recognise a repeated page.
+
+        It is None without rows.
+        """
         parts = self.document.values() if isinstance(self.document, dict) else [self.document]
         lists = [part for part in parts if part and isinstance(part, list)]
         return hash(repr(lists)) if lists else None
@@ -110,7 +114,7 @@ class JsonApi:
 
     def get(self, operation: Operation, target: str, *, auth_headers: Mapping[str, str] | None = None) -> ApiPage:
         """
-        Return the response to a GET of *target*, a path or URL of this API.
+        Return the response to a GET of *target*, a path or URL.
 
         Raises:
             RegistryError: Any status but 200, or a body that is not JSON.
@@ -191,7 +195,9 @@ class JsonApi:
 
     def check_next_link(self, operation: Operation, url: str, *, alias: str = "") -> str:
         """
-        Return the next page's *url* on this API's origin; *alias* is another name of its host.
+        Return the next page's *url* on this API's origin.
+
+        The host may also be named *alias*.
 
         Raises:
             InsecureError: The URL is on another host.
@@ -217,5 +223,5 @@ ApiOpener = Callable[[str], JsonApi]
 
 
 def number_further_pages(first_page_rows: int, count: int | None) -> range:
-    """Return the numbers of the pages after the first, if *count* rows are announced."""
+    """Return the numbers of the pages after the first."""
     return range(2, 1 + -(-count // first_page_rows)) if first_page_rows and count is not None else range(0)

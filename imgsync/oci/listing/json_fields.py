@@ -14,7 +14,9 @@ _OLDEST_PLAUSIBLE = datetime(1980, 1, 2, tzinfo=UTC)
 
 def read_rows(document: Any, field_name: str | None, operation: Operation) -> list[dict[str, Any]]:
     """
-    Return the objects listed under *field_name*, or in the whole document if that is None.
+    Return the objects in the list *field_name*.
+
+    If it is None, the document itself is the list.
 
     Raises:
         UnexpectedResponseError: The list is missing.
@@ -38,7 +40,7 @@ def read_count(value: object) -> int | None:
 
 
 def parse_timestamp(text: object) -> datetime | None:
-    """Return an RFC 3339 or RFC 2822 date; None if it is malformed or before 1980."""
+    """Return an RFC 3339 or RFC 2822 time; None before 1980."""
     if not isinstance(text, str):
         return None
     try:

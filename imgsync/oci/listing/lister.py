@@ -1,4 +1,4 @@
-"""Choose the API that lists a registry: declared, known by host, or detected."""
+"""Choose the API that lists a registry: declared, known or detected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REMEDY = "this registry does not list its repositories; name them: `source: {re
 
 
 def find_kind_by_host(registry: str) -> str | None:
-    """Return the kind of API of a known host, None for other hosts."""
+    """Return the kind of a known host, None for others."""
     if registry in _GOOGLE_HOSTS or registry.endswith(_GOOGLE_SUFFIXES):
         return "gcr"
     return "ecr" if is_ecr(registry) else _KNOWN_HOSTS.get(registry)
@@ -42,7 +42,7 @@ class Lister:
     """Lists one registry for one caller."""
 
     def __init__(self, client: RegistryClient, kind: str, open_api: ApiOpener, *, api_url: str | None = None) -> None:
-        """List by the API of *kind*, or detect it for "auto"; *api_url* is the declared URL."""
+        """Use the API of *kind*, or detect it for "auto"."""
         self.kind = kind
         self._client = client
         self._open_api = open_api
@@ -52,7 +52,7 @@ class Lister:
 
     @property
     def has_digests_in_one_request(self) -> bool:
-        """Return whether one request lists all tags with digests, as Google's registries do."""
+        """Return whether one request lists all tags with digests."""
         return self._chosen == "gcr"
 
     def repositories(self, namespace: str) -> RepositoryListing:
@@ -75,7 +75,9 @@ class Lister:
 
     def tags(self, path: str) -> TagListing:
         """
-        Return every tag of a repository; by `tags/list` with a warning if the API fails.
+        Return every tag of a repository.
+
+        If the API fails, the tags come from `tags/list` with a warning.
 
         Raises:
             RegistryError: The registry does not list them.

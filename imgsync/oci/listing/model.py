@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ListedTag:
-    """A tag and what its listing says about it; None for what it does not say."""
+    """A tag, and what its listing knows about it."""
 
     name: str
     digest: str | None = None
@@ -46,7 +46,7 @@ class ListedRepository:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryListing:
-    """All repositories found, the kind of API that listed them, and what was skipped."""
+    """All repositories found, how, and warnings about skipped names."""
 
     kind: str
     repositories: tuple[ListedRepository, ...]
@@ -54,7 +54,7 @@ class RepositoryListing:
 
 
 class ListingApi(Protocol):
-    """One way to list a registry. Paths are repository paths; "" is the whole registry."""
+    """One way to list a registry; "" is the whole registry."""
 
     def repositories(self, namespace: str) -> RepositoryListing:
         """

@@ -1,4 +1,4 @@
-"""Read every page of a `/v2/` listing, or fail; a part never counts as the whole."""
+"""Read every page of a `/v2/` listing, or fail."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _PARALLEL = 4
 
 
 def prefetch_pages(fetch: Callable[[str], Page], targets: Iterable[str]) -> Iterator[tuple[str, Page]]:
-    """Yield each target with `fetch(target)`, in order, fetching up to four at once."""
+    """Yield each target with its page; fetch up to four at once."""
     remaining = iter(targets)
     waiting: deque[tuple[str, Future[Page]]] = deque()
     with ThreadPoolExecutor(_PARALLEL) as pool:

@@ -1,5 +1,5 @@
 """
-List Quay, on quay.io or self-hosted: repositories of a namespace, tags with digests.
+List Quay: repositories of a namespace, and tags with digests.
 
 The API accepts OAuth tokens only, which have the username `$oauthtoken`; with other credentials it is asked anonymously. Spec: quay/quay
 `endpoints/api`.

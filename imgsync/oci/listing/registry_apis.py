@@ -1,4 +1,4 @@
-"""Make the listing API of each kind; imported when the first one is needed."""
+"""Make listing APIs by kind; imported when one is needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from imgsync.oci.registry import RegistryClient
 
 
 def make_listing_api(kind: str, client: RegistryClient, open_api: ApiOpener, *, api_url: str | None) -> ListingApi:
-    """Return the API of *kind* for the registry; *api_url* is the declared URL."""
+    """Return the API of *kind*, at *api_url* if it is declared."""
     makers: dict[str, Callable[[], ListingApi]] = {
         "catalog": lambda: Catalog(client),
         "gcr": lambda: Gcr(client),
@@ -38,7 +38,7 @@ def make_listing_api(kind: str, client: RegistryClient, open_api: ApiOpener, *, 
 
 
 def _find_gitlab_url(client: RegistryClient) -> str:
-    """Return the URL of GitLab's token server, which is also that of its API."""
+    """Return the URL of GitLab's token server and API."""
     if client.registry == "registry.gitlab.com":
         return "https://gitlab.com"
     challenge = client.transport.challenge or client.fetch_challenge()

@@ -1,4 +1,8 @@
-"""List the tag names of a repository in one request. Spec: "Listing Tags" (end-8a)."""
+"""
+List the tag names of a repository in one request.
+
+Spec: "Listing Tags" (end-8a).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ _LIMIT_BYTES = 8 << 20
 
 def list_tags_in_one_page(client: RegistryClient, repository: Repository) -> frozenset[str] | None:
     """
-    Return every tag of *repository*, None if one page cannot hold them or the registry does not list.
+    Return every tag of *repository*, None if one page has not all.
 
     Raises:
         NotFoundError: The repository does not exist.
