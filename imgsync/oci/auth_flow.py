@@ -39,7 +39,7 @@ class AuthFlow:
 
     def send(self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         """
-        Send *request* with authorisation; return the response and its URL.
+        Send *request* authorised; return the response and its URL.
 
         Raises:
             RegistryError: No response, no token, or the body cannot be sent again.

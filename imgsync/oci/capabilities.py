@@ -1,4 +1,4 @@
-"""What one registry can do, as learnt from its responses."""
+"""What a registry can do, learnt from its responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Capabilities:
     """What is known about one registry so far."""
 
     def __init__(self, *, body_limit_bytes: int | None = None) -> None:
-        """Start with defaults; *body_limit_bytes* is the limit from the configuration."""
+        """Start with defaults and the configured *body_limit_bytes*."""
         # None until the first response shows whether the registry has the referrers API.
         self.has_referrers: bool | None = None
         # Whether the registry serves byte ranges of a blob.

@@ -24,10 +24,10 @@ CONNECT_SECONDS = 10.0
 
 
 class ClientPool:
-    """Idle HTTP clients, and new ones when none is idle."""
+    """Keeps idle HTTP clients and makes new ones."""
 
     def __init__(self, origin: Origin, new_client: Callable[[], HttpClient | ProxyHttpClient]) -> None:
-        """Start empty; clients that are opened ahead connect to *origin*."""
+        """Start empty; `open_ahead` connects to *origin*."""
         self._origin = origin
         self._new_client = new_client
         self._idle: list[HttpClient | ProxyHttpClient] = []
@@ -40,7 +40,7 @@ class ClientPool:
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[HttpClient | ProxyHttpClient]:
-        """Give a client to one caller until the block ends."""
+        """Give one client until the block ends."""
         # Last in, first out: warm connections are reused, so few are open.
         client = self._idle.pop() if self._idle else self._new_client()
         try:
@@ -56,7 +56,7 @@ class ClientPool:
             self._idle.append(client)
 
     def open_ahead(self, clients: int) -> None:
-        """Connect in the background until *clients* are idle or connecting."""
+        """Connect in the background until *clients* are ready."""
         missing = max(0, clients - len(self._idle) - self._opening)
         # Counted before the first one starts, because other callers run meanwhile.
         self._opening += missing

@@ -24,7 +24,7 @@ class WrongRangeError(UnexpectedResponseError):
 
 def download(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, start: int = 0, end: int | None = None) -> Generator[bytes, None, None]:
     """
-    Yield the blob's bytes from *start* to *end*, in order.
+    Yield the blob's bytes from *start* to *end*.
 
     The byte at *end* is excluded.
 

@@ -1,4 +1,4 @@
-"""Where a registry is, and how to connect to it."""
+"""Where a registry is and how to connect."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CredentialSource(Protocol):
 
     def find(self, path: str, *, renew: bool = False) -> Credentials | None:
         """
-        Return the credentials for a repository, None for anonymous access.
+        Return the credentials for a repository, None for anonymous.
 
         An empty *path* means the registry itself.
 

@@ -1,4 +1,4 @@
-"""Build errors from the statuses and bodies that registries send."""
+"""Build errors from the responses of registries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Operation:
 
 
 def make_status_error(operation: Operation, status: int, *, headers: Mapping[str, str], body: bytes) -> RegistryError:
-    """Return the error for *status* and the message in *body*."""
+    """Return the error for *status* and *body*."""
     code, detail = _read_message(body)
     kind = _choose_kind(status, f"{code} {detail}".lower())
     error = operation.make_error(kind, detail, status=status, code=code, hint=_choose_hint(kind, code))
@@ -54,7 +54,7 @@ def make_status_error(operation: Operation, status: int, *, headers: Mapping[str
 
 
 def parse_retry_after(text: str, *, now: float) -> float | None:
-    """Return the seconds of a `Retry-After` header, None if malformed."""
+    """Return the seconds of `Retry-After`, None if malformed."""
     text = text.strip()
     seconds = parse_integer(text)
     if seconds is not None:
@@ -64,7 +64,7 @@ def parse_retry_after(text: str, *, now: float) -> float | None:
 
 
 def parse_http_date(text: str) -> dt.datetime | None:
-    """Return the time in an HTTP date, None if malformed."""
+    """Parse an HTTP date; return None if malformed."""
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -59,7 +59,7 @@ class RegistryResponse:
 
 @dataclass(frozen=True, slots=True)
 class StreamedResponse:
-    """A response whose raw body is still to be read."""
+    """A response with its raw body unread."""
 
     status: int
     headers: Mapping[str, str]

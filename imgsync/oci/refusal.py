@@ -1,4 +1,4 @@
-"""Build the error for a response that is not accepted."""
+"""Build the error for a refused request."""
 
 from __future__ import annotations
 

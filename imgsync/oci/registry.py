@@ -95,7 +95,7 @@ class RegistryClient:
 
     def fetch_challenge(self) -> Challenge | None:
         """
-        Return the registry's challenge, None if it allows anonymous access.
+        Return the registry's challenge, None if it has none.
 
         Raises:
             RegistryError: The registry is unreachable, or not a registry.
@@ -157,7 +157,7 @@ class RegistryClient:
 
     def list_referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
         """
-        Return the referrers of *digest*, None without the referrers API.
+        Return the referrers of *digest*, None without that API.
 
         Raises:
             RegistryError: The registry fails, or there are more than 1000 referrers.
@@ -279,7 +279,7 @@ class RegistryClient:
 
     def delete_tag(self, reference: Reference) -> bool:
         """
-        Delete the tag alone; return False if the registry cannot.
+        Delete the tag; return False if the registry cannot.
 
         Raises:
             NotFoundError: The tag does not exist, or the registry has no such endpoint.

@@ -1,5 +1,5 @@
 """
-Send one request to a registry and follow its redirects.
+Send requests to a registry and follow redirects.
 
 Every request is counted and paced here. Credentials go to the registry's own origin only.
 """
@@ -71,7 +71,7 @@ class Sender:
     def send_once(
         self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy
     ) -> httpx.Response:
-        """Send *request* to *url*; return the response of any status."""
+        """Send *request* to *url* and return any response."""
         self._rate_limit.wait(retry_policy.pause)
         http_request = self._build(request, url, authorization, request_seconds=retry_policy.request_seconds)
         quota = self._pull_limit.quota
@@ -123,7 +123,7 @@ class Sender:
 
 
 def _redirect_target(request: RegistryRequest, url: str, location: str) -> str:
-    """Return the target of a redirect from *url*, if safe."""
+    """Return the redirect target, if it is safe."""
     if request.method not in {"GET", "HEAD"}:
         raise request.operation.make_error(UnexpectedResponseError, "the registry redirects a write; only redirects of reads are followed")
     target = resolve_url(location, base=url, operation=request.operation)

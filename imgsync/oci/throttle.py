@@ -49,7 +49,7 @@ class Throttle:
                 self._rate_limit.pull_limit.release()
 
     def note_status(self, status: int, slot: int) -> None:
-        """Allow fewer parallel requests after 429 or 503, else more."""
+        """Allow fewer requests after 429 or 503, else more."""
         if status in _OVERLOADED:
             self._adaptive.decrease(slot)
             self._refusals += 1

@@ -86,7 +86,7 @@ class Transport:
 
     def request(self, request: RegistryRequest, *, retry_policy: RetryPolicy) -> RegistryResponse:
         """
-        Send *request* and return the whole response; retry transient errors.
+        Send *request*, retry transient errors, return the whole response.
 
         Raises:
             RegistryError: A status that is not accepted, no response, a body over the limit, or an unsafe redirect.

@@ -129,7 +129,7 @@ class UploadSession:
             raise self._operation.make_error(TooLargeError, error.detail, status=413, code=error.code) from error
 
     def cancel(self) -> None:
-        """Cancel the session; failures are ignored, because it expires anyway."""
+        """Cancel the session and ignore failures: it expires anyway."""
         request = RegistryRequest(
             self.client.make_operation("cancel upload", self.repository.with_digest(self.descriptor.digest)),
             "DELETE",
@@ -219,6 +219,6 @@ class _Pieces:
             size -= min(size, len(piece))
 
     def finish(self) -> None:
-        """Read to the end, because the digest is checked there."""
+        """Read to the end, where the digest is checked."""
         for _ in self._chunks:
             pass

@@ -117,7 +117,7 @@ class Authenticator:
         return error
 
     def redact(self, body: bytes) -> bytes:
-        """Return *body*, which must be whole, without tokens and passwords."""
+        """Return *body*, uncut, without tokens and passwords."""
         with self._lock:
             secrets = {token.text for token in self._tokens}
             secrets.update(text for login in self._used for text in (login.password, _format_basic(login).partition(" ")[2]))
@@ -133,7 +133,7 @@ class Authenticator:
         return login
 
     def _has_better_login(self, scopes: Sequence[str], *, sent: str | None, operation: Operation) -> bool:
-        """Return whether there are credentials that were not refused yet."""
+        """Return whether other credentials than the refused ones exist."""
         login = self._find_login(scopes, operation=operation)
         if login is None or sent is None:
             return login is not None

@@ -1,5 +1,5 @@
 """
-Call Amazon's API for ECR: list, log in, create repositories.
+Call Amazon's API for ECR.
 
 Needs boto3, the extra `imgsync-mirror[ecr]`, which finds its credentials as the AWS command line does.
 """

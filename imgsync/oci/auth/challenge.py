@@ -21,7 +21,7 @@ class Challenge:
 
 
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
-    """Return the challenges in *headers*, in order; skip malformed ones."""
+    """Return the challenges in *headers*; skip malformed ones."""
     return tuple(challenge for header in headers for challenge in _parse_one(header[:_LENGTH_LIMIT]))
 
 

@@ -60,7 +60,7 @@ class Keychain:
 
     def find(self, registry: str, path: str, *, renew: bool = False) -> Credentials | None:
         """
-        Return the credentials for a repository, None for anonymous access.
+        Return the credentials for a repository, None for anonymous.
 
         Args:
             registry: The registry's name.

@@ -51,7 +51,7 @@ def make_refresh_form(challenge: Challenge, scopes: Sequence[str], login: Creden
 
 def parse_token(body: bytes, scopes: Sequence[str], *, login: Credentials | None, operation: Operation) -> Token:
     """
-    Return the token in a response, from `token` or `access_token`.
+    Return the token in a token server's response.
 
     Raises:
         UnexpectedResponseError: The token is missing or not valid in a header.

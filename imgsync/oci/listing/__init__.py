@@ -1,1 +1,1 @@
-"""List repositories and tags, with one module per registry API."""
+"""List repositories and tags; one module per registry API."""

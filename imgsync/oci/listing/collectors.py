@@ -18,10 +18,10 @@ _SHOWN_LENGTH = 80
 
 
 class NameCollector:
-    """Collects valid names in order, and counts the invalid ones."""
+    """Collects valid names and counts the invalid ones."""
 
     def __init__(self, operation: Operation, is_valid: Callable[[str], bool]) -> None:
-        """Start empty; *operation* is the subject of errors and warnings."""
+        """Start empty; *operation* is the subject of errors."""
         self.operation = operation
         self.valid: dict[str, None] = {}
         self._is_valid = is_valid
@@ -59,7 +59,7 @@ class RepositoryCollector:
     """Collects repository paths from pages."""
 
     def __init__(self, operation: Operation) -> None:
-        """Start empty; *operation* is the subject of errors and warnings."""
+        """Start empty; *operation* is the subject of errors."""
         self._names = NameCollector(operation, is_repository_path)
 
     def add(self, paths: Iterable[str]) -> None:
@@ -76,7 +76,7 @@ class TagCollector:
     """Collects tags from pages; of duplicates the first counts."""
 
     def __init__(self, operation: Operation) -> None:
-        """Start empty; *operation* is the subject of errors and warnings."""
+        """Start empty; *operation* is the subject of errors."""
         self._names = NameCollector(operation, is_tag)
         self._tags: dict[str, ListedTag] = {}
 

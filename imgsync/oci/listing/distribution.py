@@ -78,7 +78,7 @@ def _make_tag(tag: str, digest: str, entry: dict[str, Any]) -> ListedTag:
 
 
 def _parse_number(value: object) -> int:
-    """Return a count from a number or text, else 0."""
+    """Return a number or numeric text as int, else 0."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     return (parse_integer(value) or 0) if isinstance(value, str) else 0

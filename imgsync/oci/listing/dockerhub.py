@@ -32,7 +32,7 @@ class DockerHub:
     api: JsonApi
 
     def repositories(self, namespace: str) -> RepositoryListing:
-        """Return the repositories of *namespace*, an organisation or a user."""
+        """Return the repositories of an organisation or user."""
         operation = self.api.make_operation("list repositories of", namespace)
         if not namespace or "/" in namespace:
             raise operation.make_error(UnexpectedResponseError, "Docker Hub lists namespaces, which have one part, such as library")

@@ -33,7 +33,7 @@ class Ghcr:
     client: RegistryClient
 
     def repositories(self, namespace: str) -> RepositoryListing:
-        """Return the container packages of an organisation or a user."""
+        """Return the container packages of an organisation or user."""
         operation = self.api.make_operation("list repositories of", namespace)
         owner = namespace.partition("/")[0]
         if not owner:

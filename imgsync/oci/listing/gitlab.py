@@ -1,5 +1,5 @@
 """
-List GitLab: the repositories of a group or a project.
+List GitLab: repositories of a group or project.
 
 GitLab's tag lists have no digests, so tags come from `tags/list`. A personal, group or project access token is valid for the API too. Spec:
 docs.gitlab.com/api/container_registry.

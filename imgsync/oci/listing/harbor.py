@@ -40,7 +40,7 @@ class Harbor:
         return found.make_listing("harbor")
 
     def tags(self, path: str) -> TagListing:
-        """Return the tags of *path* with digests, sizes and dates."""
+        """Return the tags with digests, sizes and dates."""
         operation = self.api.make_operation("list tags of", path)
         project, _, repository = path.partition("/")
         name = quote(quote(repository, safe=""), safe="")

@@ -56,7 +56,7 @@ class ApiSession:
 
 @dataclass(frozen=True, slots=True)
 class ApiPage:
-    """One response; the URL in `next_link` is not checked yet."""
+    """One response; `next_link` is not checked yet."""
 
     document: Any
     headers: Mapping[str, str]
@@ -75,7 +75,7 @@ class ApiPage:
 
 
 class JsonApi:
-    """Sends requests to one API with one caller's retry policy."""
+    """Sends one caller's requests to one API."""
 
     def __init__(self, session: ApiSession, retry_policy: RetryPolicy) -> None:
         """Send requests in *session*, which callers share."""
@@ -181,7 +181,7 @@ class JsonApi:
         auth_headers: Mapping[str, str],
         list_known: Callable[[ApiPage], Iterable[str]],
     ) -> Iterator[tuple[str, ApiPage]]:
-        """Yield each target and its page; this may never end."""
+        """Yield each target and its page, possibly endlessly."""
         page = self.get(operation, target, auth_headers=auth_headers)
         yield target, page
         following = find_next(page)

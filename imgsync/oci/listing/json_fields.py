@@ -1,4 +1,4 @@
-"""Read fields of JSON responses that may have any shape."""
+"""Read fields of JSON of any shape."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_rows(document: Any, field_name: str | None, operation: Operation) -> li
 
 
 def read_text(row: Mapping[str, Any], name: str) -> str:
-    """Return a text field, "" if it is not text."""
+    """Return a text field, "" for anything else."""
     value = row.get(name)
     return value if isinstance(value, str) else ""
 

@@ -32,7 +32,7 @@ _REMEDY = "this registry does not list its repositories; name them: `source: {re
 
 
 def find_kind_by_host(registry: str) -> str | None:
-    """Return the kind of a known host, None for others."""
+    """Return a known host's kind, None for others."""
     if registry in _GOOGLE_HOSTS or registry.endswith(_GOOGLE_SUFFIXES):
         return "gcr"
     return "ecr" if is_ecr(registry) else _KNOWN_HOSTS.get(registry)

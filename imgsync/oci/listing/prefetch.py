@@ -1,4 +1,4 @@
-"""Fetch known pages in parallel and yield them in order."""
+"""Fetch known pages in parallel, in order."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-List Quay: repositories of a namespace, and tags with digests.
+List Quay: repositories of a namespace, tags with digests.
 
 The API accepts OAuth tokens only, which have the username `$oauthtoken`; with other credentials it is asked anonymously. Spec: quay/quay
 `endpoints/api`.
@@ -29,7 +29,7 @@ class Quay:
     api: JsonApi
 
     def repositories(self, namespace: str) -> RepositoryListing:
-        """Return the repositories of the organisation or user in *namespace*."""
+        """Return the repositories of an organisation or user."""
         operation = self.api.make_operation("list repositories of", namespace)
         if not namespace:
             raise operation.make_error(UnexpectedResponseError, "Quay lists repositories by namespace", hint="name one: `source: {namespaces: [...]}`")

@@ -1,4 +1,4 @@
-"""Make listing APIs by kind; imported when one is needed."""
+"""Make listing APIs by kind; imported late."""
 
 from __future__ import annotations
 

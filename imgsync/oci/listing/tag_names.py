@@ -1,5 +1,5 @@
 """
-List the tag names of a repository in one request.
+List a repository's tag names in one request.
 
 Spec: "Listing Tags" (end-8a).
 """
