@@ -28,9 +28,10 @@ from urllib.parse import urlsplit
 from fuzz.canned import Canned
 from imgsync.config.load import load_mirrors
 from imgsync.config.registries import read_registries
-from imgsync.convert.formats import NAMES, convert_files
-from imgsync.convert.model import Options
-from imgsync.convert.writer import mirrors_text, registries_text
+from imgsync.convert.conversion import ConvertOptions
+from imgsync.convert.convert_files import convert_files
+from imgsync.convert.format_yaml import format_mirrors, format_registries
+from imgsync.convert.formats import NAMES
 from imgsync.documents.envelope import parse_document
 from imgsync.documents.plan import decode_plan
 from imgsync.documents.report import decode_report, encode_report
@@ -448,11 +449,11 @@ def conversions(data: bytes) -> None:
     name = first.decode("latin-1").strip("# ")
     file = _folder() / "other-tool.yaml"
     file.write_bytes(text)
-    options = Options(destination="r.corp.com/mirror") if name == "skopeo-sync" else Options()
+    options = ConvertOptions(destination="r.corp.com/mirror") if name == "skopeo-sync" else ConvertOptions()
     with contextlib.suppress(ConfigError, UsageError, InvalidReferenceError):
         found = convert_files([str(file)], source_format=name if name in NAMES else "", options=options)
-        assert load_mirrors({"mirrors.yaml": mirrors_text(found).encode()})
-        registries_text(found)
+        assert load_mirrors({"mirrors.yaml": format_mirrors(found).encode()})
+        format_registries(found)
 
 
 def answers(data: bytes) -> None:

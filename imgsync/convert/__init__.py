@@ -1,5 +1,5 @@
 """
-The files of other mirroring tools become ours. Pure but for reading the files; nothing here prints or writes.
+Convert configuration files of other mirroring tools to imgsync's format.
 
-A format is one module with NAME, `recognises` and `convert`; `formats` lists them. A fifth is one more module and one line there.
+Nothing here prints. A format is one module with NAME, `is_format` and `convert`, listed in `formats`.
 """

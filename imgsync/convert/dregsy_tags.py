@@ -1,159 +1,174 @@
-"""dregsy's `tags`: exact ones, `semver:` and `regex:` of which any will do, then `keep:` which all have to let pass. Facts: internal/pkg/tags of dregsy."""
+"""
+Convert `tags` of dregsy.
+
+A tag is selected if it is listed or matches any `semver:` or `regex:`. It must also match every `keep:`.
+Source: internal/pkg/tags of dregsy.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
 
-from imgsync.convert.patterns import globs, whole_match, without_groups
-from imgsync.convert.ranges import by_precedence
-from imgsync.convert.reading import Piece
+from imgsync.convert.input_file import Node
+from imgsync.convert.regex_to_globs import convert_to_globs
+from imgsync.convert.regexes import drop_captures, match_whole
+from imgsync.convert.version_ranges import convert_by_precedence
 from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter
 from imgsync.filters.versions import parse_version
 from imgsync.oci.spec.reference import is_tag
 
 _LATEST = re.compile(r"keep:\s+latest\s+([0-9]{1,9})")
-# To dregsy `1.36-musl` is no version, where `1.36.0-musl` is one and `1.36` another.
-_VERSION_SHAPE = r"(v?\d+(?:\.\d+){0,2}|v?\d+\.\d+\.\d+-.+)"
-_LOOSE = "dregsy also counts 2024.01 (a leading zero) as a version, imgsync does not"
+# dregsy reads `1.36` and `1.36.0-musl` as versions, but not `1.36-musl`.
+_VERSION = r"(v?\d+(?:\.\d+){0,2}|v?\d+\.\d+\.\d+-.+)"
+_LOOSE_VERSIONS = "dregsy also counts 2024.01 (leading zero) as a version, imgsync does not"
+_WRITE_EXCLUDE = "write globs into `exclude` of `tags`"
 
 
 @dataclass(slots=True)
-class _Wanted:
-    """What the list says, kind by kind."""
+class _Rules:
+    """The entries of `tags`, by kind."""
 
     names: list[str] = field(default_factory=list)
     filters: list[TagFilter] = field(default_factory=list)
     regex: list[str] = field(default_factory=list)
     keep: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
-    latest: Piece | None = None
+    latest: Node | None = None
     limit: int = 0
-    only_digests: bool = False
+    # Whether an entry that selects tags was skipped. Then an empty selection does not mean every tag.
+    has_skipped: bool = False
 
 
-def line_search(piece: Piece, pattern: str) -> str | None:
-    """Return *pattern* between `^` and `$`, which dregsy adds where they are missing; None, and a fault, when it is no expression."""
+def read_line_search(node: Node, pattern: str) -> str | None:
+    """Return *pattern* between `^` and `$`; report an error if invalid."""
+    # dregsy adds each of the two only where it is missing.
     search = f"{'' if pattern.startswith('^') else '^'}{pattern}{'' if pattern.endswith('$') else '$'}"
     try:
         compile_expression(search)
     except ValueError as error:
-        piece.fault(str(error))
+        node.report_error(str(error))
         return None
     return search
 
 
-def read_tags(mapping: Piece) -> list[TagFilter]:
-    """Return the filters whose union is what *mapping* selects; none when nothing of it can be said."""
+def read_tags(mapping: Node) -> list[TagFilter]:
+    """
+    Return filters whose union is the selection of *mapping*.
+
+    Returns:
+        One filter for all tags if the mapping selects none; an empty list if imgsync cannot express the selection.
+    """
     tags = mapping.get("tags")
     if tags is None or not tags.value:
         return [TagFilter()]
-    wanted = _Wanted()
-    for piece in tags.items():
-        _read(piece, wanted)
-    filters = list(wanted.filters)
-    if wanted.regex:
-        filters.append(TagFilter(regex=tuple(wanted.regex)))
-    if not filters and not wanted.names:
-        if wanted.only_digests:
+    rules = _Rules()
+    for node in tags.read_items():
+        _read_rule(node, rules)
+    filters = list(rules.filters)
+    if rules.regex:
+        filters.append(TagFilter(regex=tuple(rules.regex)))
+    if not filters and not rules.names:
+        if rules.has_skipped:
             return []
         filters = [TagFilter()]
-    filters = [_kept(one, wanted, tags) for one in filters]
-    filters = _limited(filters, wanted)
-    if wanted.names:
-        filters = [replace(filters[0], names=tuple(wanted.names)), *filters[1:]] if filters else [TagFilter(names=tuple(wanted.names))]
+    filters = _apply_limit([_apply_keep(one, rules, tags) for one in filters], rules)
+    if rules.names:
+        filters = [replace(filters[0], names=tuple(rules.names)), *filters[1:]] if filters else [TagFilter(names=tuple(rules.names))]
     return filters if len(filters) == 1 else [replace(one, at_least=0) for one in filters]
 
 
-def _read(piece: Piece, wanted: _Wanted) -> None:
-    text = piece.text().strip()
+def _read_rule(node: Node, rules: _Rules) -> None:
+    text = node.read_text().strip()
     latest = _LATEST.fullmatch(text)
     if latest is not None:
-        wanted.latest, wanted.limit = piece, int(latest[1])
+        rules.latest, rules.limit = node, int(latest[1])
     elif text.startswith("semver:"):
-        _read_versions(piece, text.removeprefix("semver:"), wanted)
+        _read_range(node, text.removeprefix("semver:"), rules)
     elif text.startswith("regex:"):
-        _read_expression(piece, text.removeprefix("regex:").strip(), wanted)
+        _read_regex(node, text.removeprefix("regex:").strip(), rules)
     elif text.startswith("keep:"):
-        _read_keep(piece, text.removeprefix("keep:").strip(), wanted)
+        _read_keep(node, text.removeprefix("keep:").strip(), rules)
     elif "sha256:" in text:
-        wanted.only_digests = True
-        piece.lost("images are declared by tag, not by digest; it is left out", hint="copy it once: imgsync copy REPOSITORY@DIGEST DESTINATION:TAG")
+        rules.has_skipped = True
+        node.report_lost("imgsync mirrors tags, not digests; the image is skipped", hint="copy it once: imgsync copy REPOSITORY@DIGEST DESTINATION:TAG")
     elif is_tag(text):
-        wanted.names.append(text)
+        rules.names.append(text)
     else:
-        piece.fault("this is neither a tag nor a filter", hint="filters begin with semver:, regex: or keep:")
+        node.report_error("expected a tag or a filter", hint="a filter starts with semver:, regex: or keep:")
 
 
-def _read_versions(piece: Piece, text: str, wanted: _Wanted) -> None:
+def _read_range(node: Node, text: str, rules: _Rules) -> None:
     try:
-        slices = by_precedence(text.strip(), short=False, partial="any")
+        parts = convert_by_precedence(text.strip(), allow_short=False, partial="any")
     except ValueError as error:
-        piece.lost(f"{error}; what it selects is left out")
-        wanted.only_digests = True
+        node.report_lost(f"{error}; its tags are skipped")
+        rules.has_skipped = True
         return
-    piece.note(_LOOSE)
-    for one in slices:
-        wanted.filters.append(TagFilter(semver=(one.text,), extract=(_VERSION_SHAPE,), exclude=one.exclude, prereleases=True))
-        if one.edges:
-            wanted.filters.append(TagFilter(include=one.edges))
+    node.report_note(_LOOSE_VERSIONS)
+    for part in parts:
+        rules.filters.append(TagFilter(semver=(part.text,), extract=(_VERSION,), exclude=part.exclude, prereleases=True))
+        if part.include:
+            rules.filters.append(TagFilter(include=part.include))
 
 
-def _read_expression(piece: Piece, text: str, wanted: _Wanted) -> None:
-    search = line_search(piece, text.removeprefix("!"))
+def _read_regex(node: Node, text: str, rules: _Rules) -> None:
+    search = read_line_search(node, text.removeprefix("!"))
     if search is None:
         return
     if not text.startswith("!"):
-        wanted.regex.append(whole_match(search))
+        rules.regex.append(match_whole(search))
         return
-    denied = globs(search, crossing=False)
+    denied = convert_to_globs(search, crossing=False)
     if denied is None:
-        piece.lost("no glob says what this takes away; what it selects is left out", hint="write globs into `exclude` of the tags")
-        wanted.only_digests = True
+        node.report_lost("globs cannot express this; the tags it selects are skipped", hint=_WRITE_EXCLUDE)
+        rules.has_skipped = True
         return
-    wanted.filters.append(TagFilter(exclude=denied))
+    rules.filters.append(TagFilter(exclude=denied))
 
 
-def _read_keep(piece: Piece, text: str, wanted: _Wanted) -> None:
-    search = line_search(piece, text.removeprefix("!"))
+def _read_keep(node: Node, text: str, rules: _Rules) -> None:
+    search = read_line_search(node, text.removeprefix("!"))
     if search is None:
         return
-    denied = globs(search, crossing=False) if text.startswith("!") else None
     if not text.startswith("!"):
-        wanted.keep.append(whole_match(search))
-    elif denied is None:
-        piece.lost("no glob says the same; the tags it takes away are mirrored", hint="write globs into `exclude` of the tags")
-    else:
-        wanted.exclude += denied
+        rules.keep.append(match_whole(search))
+        return
+    denied = convert_to_globs(search, crossing=False)
+    if denied is None:
+        node.report_lost("globs cannot express this; the tags it drops are mirrored", hint=_WRITE_EXCLUDE)
+    rules.exclude += denied or ()
 
 
-def _kept(one: TagFilter, wanted: _Wanted, tags: Piece) -> TagFilter:
-    """Return *one* with each `keep:` put where it is asked besides the rest: a filter has two places for an expression."""
-    left = list(wanted.keep)
+def _apply_keep(one: TagFilter, rules: _Rules, tags: Node) -> TagFilter:
+    """Add each `keep:` to the filter *one*."""
+    # A filter has two fields that must both match: `regex` and `extract`.
+    remaining = list(rules.keep)
     regex, extract = one.regex, one.extract
-    if left and not regex:
-        regex = (left.pop(0),)
-    if left and not extract:
-        extract = (f"({without_groups(left.pop(0))})",)
-    if left:
-        tags.lost("so many expressions cannot all be asked of one tag; more tags are mirrored", hint=f"left out: {', '.join(left)}")
-    return replace(one, regex=regex, extract=extract, exclude=(*one.exclude, *wanted.exclude))
+    if remaining and not regex:
+        regex = (remaining.pop(0),)
+    if remaining and not extract:
+        extract = (f"({drop_captures(remaining.pop(0))})",)
+    if remaining:
+        tags.report_lost("imgsync cannot combine that many expressions; more tags are mirrored", hint=f"skipped: {', '.join(remaining)}")
+    return replace(one, regex=regex, extract=extract, exclude=(*one.exclude, *rules.exclude))
 
 
-def _limited(filters: list[TagFilter], wanted: _Wanted) -> list[TagFilter]:
-    """Return *filters* with `keep: latest` carried over: it counts versions over the whole selection, and leaves what is no version alone."""
-    if wanted.latest is None or wanted.limit == 0:
+def _apply_limit(filters: list[TagFilter], rules: _Rules) -> list[TagFilter]:
+    """Add `keep: latest` to the filters."""
+    # dregsy counts versions over the whole selection, and keeps all tags that are not versions.
+    if rules.latest is None or rules.limit == 0:
         return filters
-    if any(parse_version(name) is not None for name in wanted.names):
-        wanted.latest.lost("dregsy counts exact tags among the latest; here they come on top")
+    if any(parse_version(name) is not None for name in rules.names):
+        rules.latest.report_lost("dregsy counts exact tags among the latest; imgsync adds them")
     if len(filters) == 1 and filters[0].semver:
-        return [replace(filters[0], newest=wanted.limit)]
+        return [replace(filters[0], newest=rules.limit)]
     versions = [one for one in filters if one.semver]
     if not filters:
         return []
     if len(versions) == 1 and all(one.include for one in filters if one is not versions[0]):
-        wanted.latest.lost("pre-releases at the upper end of the range are left out, for the count is over all")
-        return [replace(versions[0], newest=wanted.limit)]
-    wanted.latest.lost("the count is taken of each part of the selection, and tags that are no versions come last and fall away")
-    return [replace(one, newest=wanted.limit) for one in filters]
+        rules.latest.report_lost("pre-releases at the upper end of the range are skipped, because the limit counts all tags")
+        return [replace(versions[0], newest=rules.limit)]
+    rules.latest.report_lost("the limit counts each part of the selection, and drops tags that are not versions first")
+    return [replace(one, newest=rules.limit) for one in filters]

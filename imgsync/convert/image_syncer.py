@@ -1,7 +1,7 @@
 """
-image-syncer's files: one with `auth` and `images`, or one of each, in JSON or YAML.
+Convert image-syncer files: `auth` and `images`, in one file or two, JSON or YAML.
 
-Facts: README.md, pkg/utils/url.go and pkg/client/config.go of image-syncer.
+Sources: README.md, pkg/utils/url.go and pkg/client/config.go of image-syncer.
 """
 
 from __future__ import annotations
@@ -11,187 +11,192 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgsync.config.model import Destination, Mirror, Source
-from imgsync.convert.model import Conversion, Options
-from imgsync.convert.patterns import whole_match
-from imgsync.convert.reading import Piece
+from imgsync.convert.build_mirrors import assign_names, build_destination, derive_name, merge_mirrors
+from imgsync.convert.conversion import Conversion, ConvertOptions
+from imgsync.convert.input_file import Node
+from imgsync.convert.read_references import read_image, read_registry
+from imgsync.convert.regexes import match_whole
 from imgsync.convert.registry_settings import RegistryCollector
-from imgsync.convert.shapes import REFERRERS_TRAVEL, destination_of, digest_left_out, merged, mirror_name, named, read_image, read_registry
+from imgsync.convert.shared_remarks import COPIES_REFERRERS, LIMIT_PLATFORMS, report_digest
 from imgsync.errors import UsageError
 from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference, is_tag
 
 NAME = "image-syncer"
-_LOGIN = ("username", "password", "insecure")
+_LOGIN_KEYS = ("username", "password", "insecure")
 _WHOLE_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
-def recognises(value: dict[str, Any]) -> bool:
-    """Return whether a file of this form holds *value*."""
-    return _is_whole(value) or _is_auth(value) or _is_images(value)
+def is_format(value: dict[str, Any]) -> bool:
+    """Return whether *value* is an image-syncer file."""
+    return _is_complete(value) or _is_auth(value) or _is_images(value)
 
 
-def convert(pieces: list[Piece], options: Options) -> Conversion:  # noqa: ARG001 - every format is asked the same way
+def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:  # noqa: ARG001 - the signature of every format
     """
-    Return what the files come to; faults and remarks are noted on the way.
+    Convert image-syncer files; report errors and remarks in the nodes.
 
     Raises:
-        UsageError: None of the files holds images, or two hold the same.
+        UsageError: No file has images, or two files have the same part.
     """
-    auth, images = _parts(pieces)
+    auth, images = _find_parts(nodes)
     registries = RegistryCollector()
     if auth is not None:
         _read_auth(auth, registries)
     if images is None:
-        raise UsageError("the file holds logins, but no images", hint="name both files: imgsync convert auth.yaml images.yaml")
-    images.note("all platforms of an index are copied, as without --os and --arch", hint="`platforms: [linux/amd64]` keeps to some")
-    images.note(REFERRERS_TRAVEL)
-    mirrors = [mirror for rule, piece in images.entries() for mirror in _Rule(rule, piece).mirrors()]
-    return Conversion(NAME, tuple(named(merged(mirrors))), registries.entries(), ())
+        raise UsageError("the file has logins but no images", hint="pass both files: imgsync convert auth.yaml images.yaml")
+    images.report_note("imgsync copies all platforms, as image-syncer does without --os and --arch", hint=LIMIT_PLATFORMS)
+    images.report_note(COPIES_REFERRERS)
+    mirrors = [mirror for rule, node in images.read_entries() for mirror in _RuleReader(rule, node).read_mirrors()]
+    return Conversion(NAME, tuple(assign_names(merge_mirrors(mirrors))), registries.list_entries(), ())
 
 
-def _is_whole(value: dict[str, Any]) -> bool:
+def _is_complete(value: dict[str, Any]) -> bool:
     return "images" in value and set(value) <= {"auth", "images"} and all(one is None or isinstance(one, dict) for one in value.values())
 
 
 def _is_auth(value: dict[str, Any]) -> bool:
-    return bool(value) and all(isinstance(one, dict) and one and set(one) & set(_LOGIN) for one in value.values())
+    return bool(value) and all(isinstance(one, dict) and one and set(one) & set(_LOGIN_KEYS) for one in value.values())
 
 
 def _is_images(value: dict[str, Any]) -> bool:
     return all(isinstance(one, str | list) for one in value.values()) and any("/" in name or "/" in one for name, one in value.items())
 
 
-def _parts(pieces: list[Piece]) -> tuple[Piece | None, Piece | None]:
-    found: dict[str, Piece] = {}
-    for piece in pieces:
-        if _is_whole(piece.value) or "images" in piece.value:
-            piece.knows(("auth", "images"))
-            parts = {name: piece.get(name) for name in ("auth", "images")}
+def _find_parts(nodes: list[Node]) -> tuple[Node | None, Node | None]:
+    """Return the nodes of `auth` and `images`."""
+    found: dict[str, Node] = {}
+    for node in nodes:
+        if _is_complete(node.value) or "images" in node.value:
+            node.check_keys(("auth", "images"))
+            parts = {name: node.get(name) for name in ("auth", "images")}
         else:
-            parts = {"auth" if _is_auth(piece.value) else "images": piece}
+            parts = {"auth" if _is_auth(node.value) else "images": node}
         for name, part in parts.items():
             if part is not None and name in found:
-                raise UsageError(f"two files hold {'logins' if name == 'auth' else 'images'}", hint="convert them one after the other")
+                raise UsageError(f"two files have {'logins' if name == 'auth' else 'images'}", hint="convert them separately")
             if part is not None:
                 found[name] = part
     return found.get("auth"), found.get("images")
 
 
-def _read_auth(auth: Piece, registries: RegistryCollector) -> None:
-    for name, entry in auth.entries():
-        entry.knows(_LOGIN)
+def _read_auth(auth: Node, registries: RegistryCollector) -> None:
+    for name, entry in auth.read_entries():
+        entry.check_keys(_LOGIN_KEYS)
         host, slash, _ = name.rstrip("/").partition("/")
         registry = read_registry(entry, host)
         if slash:
-            entry.lost("registries.yaml holds a login per registry, not per namespace", hint="podman's auth.json may name namespaces, and is read")
+            entry.report_lost("registries.yaml has one login per registry, not per namespace", hint="use podman's auth.json for it, which imgsync reads")
             continue
         user, password = entry.get("username"), entry.get("password")
         if user is not None or password is not None:
-            values = tuple(piece.text() if piece is not None else "" for piece in (user, password))
-            registries.login(entry, registry, value=values, username=_variable(values[0]), password=_variable(values[1]))
+            values = tuple(node.read_text() if node is not None else "" for node in (user, password))
+            registries.add_login(entry, registry, value=values, username=_read_variable(values[0]), password=_read_variable(values[1]))
         insecure = entry.get("insecure")
-        if insecure is not None and entry.flag("insecure"):
-            insecure.note("taken as plain http, as image-syncer's documentation has it", hint="for https without verification write `tls: {verify: false}`")
-            registries.say(registry, tls=False)
+        if insecure is not None and entry.read_bool("insecure"):
+            insecure.report_note("converted to plain http, as image-syncer documents it", hint="for https without verification, write `tls: {verify: false}`")
+            registries.update(registry, tls=False)
 
 
-def _variable(text: str) -> str:
+def _read_variable(text: str) -> str:
     found = _WHOLE_VARIABLE.fullmatch(text)
     return f"${{{found[1] or found[2]}}}" if found is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Images:
-    """One side of a rule: a repository, and what of it: tags, a digest, a search, or everything."""
+    """One side of a rule: a repository with tags, a digest or a search."""
 
     image: Reference
     tags: tuple[str, ...] = ()
     search: str = ""
 
 
-class _Rule:
-    """One entry of `images`: a source, and where it goes."""
+class _RuleReader:
+    """Reads one entry of `images`: a source and its destinations."""
 
-    def __init__(self, rule: str, piece: Piece) -> None:
+    def __init__(self, rule: str, node: Node) -> None:
         self._rule = rule
-        self._piece = piece
+        self._node = node
 
-    def mirrors(self) -> list[Mirror]:
-        """Return what the rule comes to: several mirrors where tags are renamed."""
-        source = self._read(self._piece, self._rule)
-        pieces = self._piece.items() if isinstance(self._piece.value, list) else [self._piece]
-        if not pieces:
-            self._piece.fault("no destination is named")
-        targets = [(piece, self._target(piece)) for piece in pieces]
+    def read_mirrors(self) -> list[Mirror]:
+        """Return the mirrors, several if tags are renamed."""
+        source = self._read_side(self._node, self._rule)
+        nodes = self._node.read_items() if isinstance(self._node.value, list) else [self._node]
+        if not nodes:
+            self._node.report_error("expected at least one destination")
+        targets = [(node, target) for node in nodes if (target := self._read_target(node)) is not None]
         if source is None:
             return []
         if source.image.digest:
             for _, target in targets:
-                if target is not None:
-                    digest_left_out(self._piece, source.image, f"{target.image.repository}")
+                report_digest(self._node, source.image, f"{target.image.repository}")
             return []
-        kept: dict[TagFilter, list[Destination]] = {}
-        for piece, target in targets:
-            for tags, destination in self._pairs(source, piece, target) if target is not None else []:
-                kept.setdefault(tags, []).append(destination)
-        return [self._mirror(source, tags, destinations) for tags, destinations in kept.items()]
+        destinations: dict[TagFilter, list[Destination]] = {}
+        for node, target in targets:
+            for tags, destination in self._pair_tags(source, node, target):
+                destinations.setdefault(tags, []).append(destination)
+        return [self._build_mirror(source, tags, found) for tags, found in destinations.items()]
 
-    def _mirror(self, source: _Images, tags: TagFilter, destinations: list[Destination]) -> Mirror:
+    def _build_mirror(self, source: _Images, tags: TagFilter, destinations: list[Destination]) -> Mirror:
         repository = source.image.repository
-        here = Source(repository.registry, repositories=(repository.path,))
-        return Mirror(mirror_name(repository.path), here, tuple(dict.fromkeys(destinations)), tags=tags, file=self._piece.document.file, line=self._piece.line)
+        origin = Source(repository.registry, repositories=(repository.path,))
+        targets = tuple(dict.fromkeys(destinations))
+        return Mirror(derive_name(repository.path), origin, targets, tags=tags, file=self._node.document.file, line=self._node.line)
 
-    def _target(self, piece: Piece) -> _Images | None:
-        text = piece.text()
+    def _read_target(self, node: Node) -> _Images | None:
+        text = node.read_text()
         if "$" in text:
-            piece.lost("mirrors.d reads no variables; this destination is left out", hint="write the value in its place, and convert again")
+            node.report_lost("mirrors.d does not support variables; the destination is skipped", hint="replace the variable by its value, and convert again")
             return None
         if not text:
-            piece.fault("a destination is empty")
+            node.report_error("the destination is empty")
             return None
-        return self._read(piece, text)
+        return self._read_side(node, text)
 
-    def _pairs(self, source: _Images, piece: Piece, target: _Images) -> list[tuple[TagFilter, Destination]]:
-        """Return which tags go where: all as they are, or each under the name that stands in its place."""
+    def _pair_tags(self, source: _Images, node: Node, target: _Images) -> list[tuple[TagFilter, Destination]]:
+        """Return tag filters with destinations, one pair per renamed tag."""
         if target.search or target.image.digest:
-            piece.fault("a destination has tags, or nothing, behind its name")
+            node.report_error("a destination cannot have a digest or an expression")
             return []
-        tags = TagFilter(regex=(whole_match(source.search),)) if source.search else TagFilter(names=source.tags)
+        tags = TagFilter(regex=(match_whole(source.search),)) if source.search else TagFilter(names=source.tags)
         if not target.tags or target.tags == source.tags:
-            return [(tags, self._destination(source, target, "{tag}"))]
+            return [(tags, self._build_destination(source, target, "{tag}"))]
         if len(target.tags) != len(source.tags):
-            piece.lost("as many tags must stand behind the destination as behind the source, one for each; image-syncer fails here, and it is left out")
+            node.report_lost("source and destination have different numbers of tags; image-syncer fails here, so the destination is skipped")
             return []
         return [
-            (TagFilter(names=(old,)), self._destination(source, target, "{tag}" if new == old else new))
+            (TagFilter(names=(old,)), self._build_destination(source, target, "{tag}" if new == old else new))
             for old, new in zip(source.tags, target.tags, strict=True)
         ]
 
-    def _destination(self, source: _Images, target: _Images, tag: str) -> Destination:
-        there = target.image.repository
-        return destination_of(source.image.repository.path, there.registry, there.path, tag=tag)
+    def _build_destination(self, source: _Images, target: _Images, tag: str) -> Destination:
+        repository = target.image.repository
+        return build_destination(source.image.repository.path, repository.registry, repository.path, tag=tag)
 
-    def _read(self, piece: Piece, text: str) -> _Images | None:
+    def _read_side(self, node: Node, text: str) -> _Images | None:
         name, slash, expression = text.partition(":/")
         if slash:
-            image = read_image(piece, name)
-            if not expression.endswith("/"):
-                piece.fault("an expression stands between two slashes, such as REPOSITORY:/v1.*/")
-                return None
-            search = expression[:-1]
-            try:
-                compile_expression(search)
-            except ValueError as error:
-                piece.fault(str(error))
-                return None
-            return _Images(image, search=search) if image is not None else None
-        first, *further = text.split(",")
-        image = read_image(piece, first)
+            return self._read_search(node, name, expression)
+        first, *more_tags = text.split(",")
+        image = read_image(node, first)
         if image is None:
             return None
-        wrong = [tag for tag in further if not is_tag(tag)]
-        if wrong or (further and not image.tag):
-            piece.fault("tags are separated by commas, such as REPOSITORY:v1,v2")
+        if any(not is_tag(tag) for tag in more_tags) or (more_tags and not image.tag):
+            node.report_error("invalid list of tags", hint="write REPOSITORY:v1,v2")
             return None
-        return _Images(image, (image.tag, *further) if image.tag else ())
+        return _Images(image, (image.tag, *more_tags) if image.tag else ())
+
+    def _read_search(self, node: Node, name: str, expression: str) -> _Images | None:
+        image = read_image(node, name)
+        if not expression.endswith("/"):
+            node.report_error("the expression does not end with '/'", hint="write REPOSITORY:/v1.*/")
+            return None
+        search = expression[:-1]
+        try:
+            compile_expression(search)
+        except ValueError as error:
+            node.report_error(str(error))
+            return None
+        return _Images(image, search=search) if image is not None else None

@@ -1,4 +1,8 @@
-"""Who is trusted, and as whom: gathered while a file is read. No value of a credential is ever kept, only where to find one."""
+"""
+Collect registry settings while a file is read.
+
+The result has no credentials, only the names of variables and files that contain them.
+"""
 
 from __future__ import annotations
 
@@ -6,58 +10,62 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from imgsync.convert.model import RegistryEntry
-from imgsync.convert.reading import Piece
+from imgsync.convert.conversion import RegistryEntry
+from imgsync.convert.input_file import Node
 
 _NOT_IN_VARIABLES = re.compile(r"[^A-Z0-9]+")
-_UNVERIFIED = "TLS certificates are not verified there"
-_OR_PLAIN = "if the registry speaks plain http, write `tls: false`"
 
 
-def variable(registry: str, what: str) -> str:
-    """Return the variable that holds *what* ("USERNAME" or "PASSWORD") of *registry*: `${QUAY_IO_PASSWORD}`."""
+def name_variable(registry: str, suffix: str) -> str:
+    """Return the variable for "USERNAME" or "PASSWORD": `${QUAY_IO_PASSWORD}`."""
     stem = _NOT_IN_VARIABLES.sub("_", registry.upper()).strip("_")
-    return f"${{{'REGISTRY_' if stem[:1].isdigit() else ''}{stem}_{what}}}"
+    return f"${{{'REGISTRY_' if stem[:1].isdigit() else ''}{stem}_{suffix}}}"
 
 
 class RegistryCollector:
-    """What a file says of registries, several mentions of one brought together."""
+    """The settings of each registry, merged from all places in a file."""
 
     def __init__(self) -> None:
-        """Begin with nothing known."""
+        """Start without settings."""
         self._entries: dict[str, RegistryEntry] = {}
         self._logins: dict[str, object] = {}
 
-    def say(self, registry: str, **settings: Any) -> None:
-        """Add *settings* (fields of `RegistryEntry`) to what is known of *registry*."""
+    def update(self, registry: str, **settings: Any) -> None:
+        """Set fields of the `RegistryEntry` of *registry*."""
         if registry:
             self._entries[registry] = replace(self._entries.get(registry, RegistryEntry(registry)), **settings)
 
-    def insecure(self, piece: Piece, registry: str) -> None:
-        """Note that certificates of *registry* are not verified."""
+    def disable_verification(self, node: Node, registry: str) -> None:
+        """Turn TLS verification off for *registry*."""
         if registry and self._entries.get(registry, RegistryEntry(registry)).verify:
-            piece.note(_UNVERIFIED, hint=_OR_PLAIN)
-        self.say(registry, verify=False)
+            node.report_note("the TLS certificate is not verified", hint="if the registry uses plain http, write `tls: false`")
+        self.update(registry, verify=False)
 
-    def login(self, piece: Piece, registry: str, *, value: object, username: str = "", password: str = "", password_file: str = "") -> None:
+    def add_login(self, node: Node, registry: str, *, value: object, username: str = "", password: str = "", password_file: str = "") -> None:
         """
-        Note that *registry* wants a login; what is not named gets variables of the registry's own.
+        Add credentials for *registry*.
 
-        *value* is compared, to notice two logins for one registry, and forgotten.
+        Args:
+            node: Where remarks are reported.
+            registry: The registry.
+            value: The login in the file; only compared, to detect a second login.
+            username: A variable; "" makes one up.
+            password: A variable; "" makes one up.
+            password_file: The file that contains the password, "" for none.
         """
         if not registry:
             return
         if self._logins.setdefault(registry, value) != value:
-            piece.lost("another login for the same registry", hint="registries.yaml holds one for each; the first one counts")
+            node.report_lost("second login for the same registry", hint="registries.yaml has one login per registry; the first is used")
             return
-        user = username or variable(registry, "USERNAME")
-        word = "" if password_file else password or variable(registry, "PASSWORD")
+        user = username or name_variable(registry, "USERNAME")
+        secret = "" if password_file else password or name_variable(registry, "PASSWORD")
         known = self._entries.get(registry)
         if known is None or not known.username:
-            where = ", ".join(dict.fromkeys(one for one in (user, word or password_file) if one))
-            piece.note("credentials are never copied", hint=f"registries.yaml reads {where}")
-        self.say(registry, username=user, password=word, password_file=password_file)
+            origins = ", ".join(dict.fromkeys(one for one in (user, secret or password_file) if one))
+            node.report_note("credentials are never copied", hint=f"registries.yaml reads {origins}")
+        self.update(registry, username=user, password=secret, password_file=password_file)
 
-    def entries(self) -> tuple[RegistryEntry, ...]:
-        """Return what is known, registries of which nothing special is known left out."""
-        return tuple(entry for entry in self._entries.values() if entry.says_something)
+    def list_entries(self) -> tuple[RegistryEntry, ...]:
+        """Return the registries that have settings."""
+        return tuple(entry for entry in self._entries.values() if entry.has_settings)

@@ -1,7 +1,7 @@
 """
-regsync's file: `creds`, `defaults` and a list of `sync` steps.
+Convert a regsync file: `creds`, `defaults` and a list of `sync` steps.
 
-Facts: cmd/regsync/config.go and root.go of regclient, https://regclient.org/usage/regsync/.
+Sources: cmd/regsync/config.go and root.go of regclient, https://regclient.org/usage/regsync/.
 """
 
 from __future__ import annotations
@@ -10,227 +10,223 @@ from dataclasses import replace
 from typing import Any
 
 from imgsync.config.model import Concurrency, Destination, Mirror, Source
-from imgsync.convert.go_templates import filled, is_template
-from imgsync.convert.model import Conversion, Options
-from imgsync.convert.reading import Piece
+from imgsync.convert.build_mirrors import assign_names, build_destination, derive_name
+from imgsync.convert.conversion import Conversion, ConvertOptions
+from imgsync.convert.go_templates import fill_template, is_template
+from imgsync.convert.input_file import KeyRemark, Node
+from imgsync.convert.read_references import read_image, read_location, read_platforms, read_registry, split_repositories
 from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.convert.regsync_creds import read_creds
-from imgsync.convert.regsync_tags import SIGNATURE, checked_search, denied, read_tags, selects
-from imgsync.convert.shapes import (
-    checked_platforms,
-    destination_of,
-    digest_left_out,
-    mirror_name,
-    named,
-    read_image,
-    read_location,
-    read_registry,
-    repositories_of,
-)
+from imgsync.convert.regsync_tags import SIGNATURE_TAG, read_denied, read_search, read_tags, selects_tag
+from imgsync.convert.shared_remarks import LIST_REPOSITORIES, NO_SCHEDULE, REPOSITORY_REGEX, report_digest
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference
 
 NAME = "regsync"
-_WHEN = (False, "when to run is said by CI or cron")
-_OWN_PACE = (False, "not needed: imgsync obeys the limits that registries tell of")
-_NOT_NEEDED = (False, "not needed here")
-_SHARED = {
-    "interval": _WHEN,
-    "schedule": _WHEN,
-    "ratelimit": _OWN_PACE,
-    "backup": (True, "imgsync keeps no backup of a tag that it moves"),
-    "hooks": (True, "imgsync runs no hooks"),
-    "mediaTypes": (True, "imgsync copies every type but Docker's schema 1"),
-    "includeExternal": (True, "layers that live elsewhere (foreign layers) are not copied"),
-    "referrerSource": (True, "referrers come from where their image comes from"),
-    "referrerTarget": (True, "referrers go where their image goes"),
+_NOT_NEEDED = KeyRemark("not needed")
+_SHARED_KEYS = {
+    "interval": NO_SCHEDULE,
+    "schedule": NO_SCHEDULE,
+    "ratelimit": KeyRemark("not needed: imgsync obeys the limits that registries report"),
+    "backup": KeyRemark("imgsync does not back up a tag before it moves", lost=True),
+    "hooks": KeyRemark("imgsync does not run hooks", lost=True),
+    "mediaTypes": KeyRemark("imgsync copies all media types except Docker schema 1", lost=True),
+    "includeExternal": KeyRemark("imgsync does not copy external (non-distributable) layers", lost=True),
+    "referrerSource": KeyRemark("imgsync reads referrers from the repository of their image", lost=True),
+    "referrerTarget": KeyRemark("imgsync writes referrers to the repository of their image", lost=True),
     "referrerSlow": _NOT_NEEDED,
     "fastCheck": _NOT_NEEDED,
-    "forceRecursive": (False, "`imgsync apply --refresh` asks the registries again"),
+    "forceRecursive": KeyRemark("`imgsync apply --refresh` checks the registries again"),
 }
-_DEFAULTS = {
+_DEFAULTS_KEYS = {
     "blobLimit": _NOT_NEEDED,
     "cacheCount": _NOT_NEEDED,
     "cacheTime": _NOT_NEEDED,
     "userAgent": _NOT_NEEDED,
-    "skipDockerConfig": (False, "imgsync reads podman's and docker's logins where registries.yaml names none"),
+    "skipDockerConfig": KeyRemark("imgsync uses the logins of podman and docker for registries without credentials in registries.yaml"),
 }
-_FILTERS = ("digestTags", "referrers", "referrerFilters")
-_STEP = ("source", "target", "type", "tags", "tagSets", "repos", "platform", "platforms")
-_MOST_IMAGES = 256
+_FILTER_KEYS = ("digestTags", "referrers", "referrerFilters")
+_STEP_KEYS = ("source", "target", "type", "tags", "tagSets", "repos", "platform", "platforms")
+_MAX_IMAGES = 256
 
 
-def recognises(value: dict[str, Any]) -> bool:
-    """Return whether a file of this form holds *value*."""
+def is_format(value: dict[str, Any]) -> bool:
+    """Return whether *value* is a regsync file."""
     return isinstance(value.get("sync"), list)
 
 
-def convert(pieces: list[Piece], options: Options) -> Conversion:  # noqa: ARG001 - every format is asked the same way
-    """Return what the file comes to; faults and remarks are noted on the way."""
-    root = pieces[0]
-    root.knows(("version", "creds", "defaults", "sync"), extensions=True)
+def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:  # noqa: ARG001 - the signature of every format
+    """Convert a regsync file; report errors and remarks in the nodes."""
+    root = nodes[0]
+    root.check_keys(("version", "creds", "defaults", "sync"), extensions=True)
     version = root.get("version")
-    if version is not None and version.number() > 1:
-        version.fault("this version of the format is not known here", hint="known is version 1")
+    if version is not None and version.read_int() > 1:
+        version.report_error("unknown version", hint="imgsync reads version 1")
     registries = RegistryCollector()
     read_creds(root, registries)
     defaults = root.get("defaults")
     concurrency = Concurrency()
     if defaults is not None:
-        defaults.knows((*_SHARED, *_DEFAULTS, *_FILTERS, "parallel"))
-        defaults.tell({**_SHARED, **_DEFAULTS})
-        concurrency = _concurrency(defaults)
-    steps = root.need("sync")
-    mirrors = [mirror for step in (steps.items() if steps is not None else []) for mirror in _Step(step, defaults).mirrors()]
-    return Conversion(NAME, tuple(named(replace(mirror, concurrency=concurrency) for mirror in mirrors)), registries.entries(), ())
+        defaults.check_keys((*_SHARED_KEYS, *_DEFAULTS_KEYS, *_FILTER_KEYS, "parallel"))
+        defaults.remark_keys(_SHARED_KEYS | _DEFAULTS_KEYS)
+        concurrency = _read_concurrency(defaults)
+    steps = root.require("sync")
+    mirrors = [mirror for step in (steps.read_items() if steps is not None else []) for mirror in _StepReader(step, defaults).read_mirrors()]
+    return Conversion(NAME, tuple(assign_names(replace(mirror, concurrency=concurrency) for mirror in mirrors)), registries.list_entries(), ())
 
 
-def _concurrency(defaults: Piece) -> Concurrency:
+def _read_concurrency(defaults: Node) -> Concurrency:
     parallel = defaults.get("parallel")
-    wanted = parallel.number() if parallel is not None else 0
-    return Concurrency(images=min(wanted, _MOST_IMAGES)) if wanted > 0 else Concurrency()
+    images = parallel.read_int() if parallel is not None else 0
+    return Concurrency(images=min(images, _MAX_IMAGES)) if images > 0 else Concurrency()
 
 
-class _Step:
-    """One entry of `sync`."""
+class _StepReader:
+    """Reads one entry of `sync`."""
 
-    def __init__(self, step: Piece, defaults: Piece | None) -> None:
+    def __init__(self, step: Node, defaults: Node | None) -> None:
         self._step = step
         self._defaults = defaults
 
-    def mirrors(self) -> list[Mirror]:
-        """Return what the step comes to: several mirrors where one selection of tags cannot say it."""
-        self._step.knows((*_SHARED, *_FILTERS, *_STEP))
-        self._step.tell(_SHARED)
-        kind, source, target = (self._step.need(name) for name in ("type", "source", "target"))
+    def read_mirrors(self) -> list[Mirror]:
+        """Return the mirrors, several if one tag filter is not enough."""
+        self._step.check_keys((*_SHARED_KEYS, *_FILTER_KEYS, *_STEP_KEYS))
+        self._step.remark_keys(_SHARED_KEYS)
+        kind, source, target = (self._step.require(name) for name in ("type", "source", "target"))
         if kind is None or source is None or target is None:
             return []
-        reading = {"image": self._image, "repository": self._repository, "registry": self._registry}.get(kind.text())
-        if reading is None:
-            kind.fault(f"{kind.text()!r} is no type", hint="it is image, repository or registry")
+        read = {"image": self._read_image, "repository": self._read_repository, "registry": self._read_registry}.get(kind.read_text())
+        if read is None:
+            kind.report_error(f"unknown type {kind.read_text()!r}", hint="use image, repository or registry")
             return []
-        texts = self._texts(source, target)
-        return reading(source, target, *texts) if texts is not None else []
+        texts = self._read_texts(source, target)
+        return read(source, target, *texts) if texts is not None else []
 
-    def _texts(self, source: Piece, target: Piece) -> tuple[str, str] | None:
-        """Return source and target with their templates filled in; None, with a remark, when that needs what only a run knows."""
-        found = [source.text(), target.text()]
-        for index, piece in enumerate((source, target)):
-            if is_template(found[index]):
-                text = filled(found[index], found[0]) if index else None
+    def _read_texts(self, source: Node, target: Node) -> tuple[str, str] | None:
+        """Return source and target with filled templates, None if unsupported."""
+        texts = [source.read_text(), target.read_text()]
+        for index, node in enumerate((source, target)):
+            if is_template(texts[index]):
+                # Only the target may refer to the source.
+                text = fill_template(texts[index], texts[0]) if index else None
                 if text is None:
-                    piece.lost("mirrors.d knows no templates; this step is left out", hint="write the value in place of the template, and convert again")
+                    node.report_lost("mirrors.d does not support templates; the step is skipped", hint="replace the template by its value, and convert again")
                     return None
-                found[index] = text
-            if found[index].startswith(("ocidir://", "ocifile://")):
-                piece.lost("imgsync copies from registry to registry; this step is left out")
+                texts[index] = text
+            if texts[index].startswith(("ocidir://", "ocifile://")):
+                node.report_lost("imgsync copies only between registries; the step is skipped")
                 return None
-        return found[0], found[1]
+        return texts[0], texts[1]
 
-    def _image(self, source: Piece, target: Piece, source_text: str, target_text: str) -> list[Mirror]:
+    def _read_image(self, source: Node, target: Node, source_text: str, target_text: str) -> list[Mirror]:
         for name in ("tags", "tagSets", "repos"):
-            ignored = self._step.get(name)
-            if ignored is not None:
-                ignored.note("regsync does not read this for one image")
-        here, there = read_image(source, source_text), read_image(target, target_text)
-        if here is None or there is None:
+            self._note_ignored(name, "image")
+        origin, copy = read_image(source, source_text), read_image(target, target_text)
+        if origin is None or copy is None:
             return []
-        if here.digest:
-            digest_left_out(source, here, f"{there.repository}")
+        if origin.digest:
+            report_digest(source, origin, f"{copy.repository}")
             return []
-        tag, new = here.tag or "latest", there.tag or "latest"
-        destination = destination_of(here.repository.path, there.repository.registry, there.repository.path, tag="{tag}" if new == tag else new)
-        return self._mirrors(here, destination, [TagFilter(names=(tag,))])
+        tag, new_tag = origin.tag or "latest", copy.tag or "latest"
+        template = "{tag}" if new_tag == tag else new_tag
+        destination = build_destination(origin.repository.path, copy.repository.registry, copy.repository.path, tag=template)
+        return self._build_repository(origin, destination, [TagFilter(names=(tag,))])
 
-    def _repository(self, source: Piece, target: Piece, source_text: str, target_text: str) -> list[Mirror]:
-        here, there = read_image(source, source_text), read_image(target, target_text)
-        if here is None or there is None:
+    def _read_repository(self, source: Node, target: Node, source_text: str, target_text: str) -> list[Mirror]:
+        origin, copy = read_image(source, source_text), read_image(target, target_text)
+        if origin is None or copy is None:
             return []
-        for piece, image in ((source, here), (target, there)):
+        for node, image in ((source, origin), (target, copy)):
             if image.tag or image.digest:
-                piece.note("a repository is meant, its tag or digest is not read")
-        repos = self._step.get("repos")
-        if repos is not None:
-            repos.note("regsync does not read this for one repository")
-        destination = destination_of(here.repository.path, there.repository.registry, there.repository.path)
-        return self._mirrors(here, destination, read_tags(self._step))
+                node.report_note("regsync ignores the tag or digest for `type: repository`")
+        self._note_ignored("repos", "repository")
+        destination = build_destination(origin.repository.path, copy.repository.registry, copy.repository.path)
+        return self._build_repository(origin, destination, read_tags(self._step))
 
-    def _registry(self, source: Piece, target: Piece, source_text: str, target_text: str) -> list[Mirror]:
-        registry, there = read_registry(source, source_text), read_location(target, target_text)
-        if not registry or there is None:
-            return []
-        source_value = self._whole(registry)
-        if source_value is None:
-            return []
-        base = Mirror(registry, source_value, (Destination(*there),), file=self._step.document.file, line=self._step.line)
-        return self._settled(base, read_tags(self._step))
+    def _note_ignored(self, name: str, kind: str) -> None:
+        ignored = self._step.get(name)
+        if ignored is not None:
+            ignored.report_note(f"regsync ignores this for `type: {kind}`")
 
-    def _whole(self, registry: str) -> Source | None:
-        """Return what `repos` selects of *registry*; None, with a remark, when that would be more than was asked for."""
+    def _read_registry(self, source: Node, target: Node, source_text: str, target_text: str) -> list[Mirror]:
+        registry, location = read_registry(source, source_text), read_location(target, target_text)
+        if not registry or location is None:
+            return []
+        selection = self._read_repos(registry)
+        if selection is None:
+            return []
+        base = Mirror(registry, selection, (Destination(*location),), file=self._step.document.file, line=self._step.line)
+        return self._build_mirrors(base, read_tags(self._step))
+
+    def _read_repos(self, registry: str) -> Source | None:
+        """Return what `repos` selects, None if that would be too much."""
         repos = self._step.get("repos")
         if repos is None:
             return Source(registry, namespaces=("",))
-        repos.knows(("allow", "deny"))
+        repos.check_keys(("allow", "deny"))
         namespaces: list[str] = []
         repositories: list[str] = []
         allow = repos.get("allow")
-        for piece in allow.items() if allow is not None else []:
-            found = repositories_of(checked_search(piece))
+        for node in allow.read_items() if allow is not None else []:
+            found = split_repositories(read_search(node))
             if found is None:
-                piece.lost("repositories are chosen by path or namespace, not by expression", hint="name them: `imgsync list REGISTRY` shows what there is")
+                node.report_lost(REPOSITORY_REGEX, hint=LIST_REPOSITORIES)
                 continue
             namespaces += found[0]
             repositories += found[1]
-        if allow is not None and allow.value and not namespaces and not repositories:
-            return None
         if not namespaces and not repositories:
+            # Without any supported expression, the whole registry would be selected.
+            if allow is not None and allow.value:
+                return None
             namespaces = [""]
-        return Source(registry, tuple(namespaces), tuple(repositories), denied(repos, crossing=True, what="repositories", of="source"))
+        return Source(registry, tuple(namespaces), tuple(repositories), read_denied(repos, crossing=True, items="repositories", block="source"))
 
-    def _mirrors(self, here: Reference, destination: Destination, filters: list[TagFilter]) -> list[Mirror]:
-        source = Source(here.repository.registry, repositories=(here.repository.path,))
-        base = Mirror(mirror_name(here.repository.path), source, (destination,), file=self._step.document.file, line=self._step.line)
-        return self._settled(base, filters)
+    def _build_repository(self, origin: Reference, destination: Destination, filters: list[TagFilter]) -> list[Mirror]:
+        path = origin.repository.path
+        source = Source(origin.repository.registry, repositories=(path,))
+        base = Mirror(derive_name(path), source, (destination,), file=self._step.document.file, line=self._step.line)
+        return self._build_mirrors(base, filters)
 
-    def _settled(self, base: Mirror, filters: list[TagFilter]) -> list[Mirror]:
-        platforms = self._platforms()
-        return [replace(base, tags=tags, platforms=platforms, referrers=self._referrers(tags)) for tags in filters]
+    def _build_mirrors(self, base: Mirror, filters: list[TagFilter]) -> list[Mirror]:
+        platforms = self._read_platforms()
+        return [replace(base, tags=tags, platforms=platforms, referrers=self._read_referrers(tags)) for tags in filters]
 
-    def _platforms(self) -> tuple[str, ...] | None:
+    def _read_platforms(self) -> tuple[str, ...] | None:
         one, several = self._step.get("platform"), self._step.get("platforms")
-        names = list(self._step.texts("platforms"))
+        names = list(self._step.read_texts("platforms"))
         if one is not None and not names:
-            names = [one.text()]
-            one.note("the tag names an index of this one platform, where regsync leaves the index out")
+            names = [one.read_text()]
+            one.report_note("the destination gets an index with this platform; regsync copies the image without its index")
         elif several is not None and names:
-            several.note("the index is made anew of these platforms, where regsync keeps it whole and leaves images out")
-        return checked_platforms(one or several, names)
+            several.report_note("the destination gets a new index with these platforms; regsync keeps the index and skips images")
+        return read_platforms(one or several, names)
 
-    def _referrers(self, tags: TagFilter) -> tuple[str, ...] | bool:
-        wanted = self._setting("referrers")
-        if (wanted is not None and wanted.value is True) or self._is_on("digestTags"):
-            return self._artifact_types()
-        # Tags of signatures are tags like any other to regsync; here they travel with their image.
-        return selects(tags, SIGNATURE)
+    def _read_referrers(self, tags: TagFilter) -> tuple[str, ...] | bool:
+        referrers = self._get_setting("referrers")
+        if (referrers is not None and referrers.value is True) or self._is_on("digestTags"):
+            return self._read_artifact_types()
+        # regsync copies signature tags like other tags. imgsync copies signatures with their image.
+        return selects_tag(tags, SIGNATURE_TAG)
 
-    def _artifact_types(self) -> tuple[str, ...] | bool:
-        filters = self._setting("referrerFilters")
+    def _read_artifact_types(self) -> tuple[str, ...] | bool:
+        filters = self._get_setting("referrerFilters")
         types: list[str] = []
-        for piece in filters.items() if filters is not None else []:
-            piece.knows(("artifactType", "annotations"))
-            annotations = piece.get("annotations")
+        for node in filters.read_items() if filters is not None else []:
+            node.check_keys(("artifactType", "annotations"))
+            annotations = node.get("annotations")
             if annotations is not None and annotations.value:
-                annotations.lost("referrers are chosen by artifact type alone")
-            kind = piece.get("artifactType")
-            if kind is None:
+                annotations.report_lost("imgsync selects referrers only by artifact type")
+            artifact_type = node.get("artifactType")
+            if artifact_type is None:
                 return True
-            types.append(kind.text())
+            types.append(artifact_type.read_text())
         return tuple(types) or True
 
-    def _setting(self, name: str) -> Piece | None:
+    def _get_setting(self, name: str) -> Node | None:
+        """Return a setting of the step, else of `defaults`."""
         found = self._step.get(name)
         return found if found is not None or self._defaults is None else self._defaults.get(name)
 
     def _is_on(self, name: str) -> bool:
-        found = self._setting(name)
+        found = self._get_setting(name)
         return found is not None and found.value is True

@@ -1,104 +1,113 @@
-"""regsync's `creds`: who we are at each registry, and how it is reached. Facts: config/host.go of regclient."""
+"""
+Convert `creds` of regsync: logins, TLS and limits of each registry.
+
+Source: config/host.go of regclient.
+"""
 
 from __future__ import annotations
 
-from imgsync.convert.go_templates import Call, is_template, whole_call
-from imgsync.convert.reading import Piece
+from imgsync.convert.go_templates import Call, is_template, parse_call
+from imgsync.convert.input_file import KeyRemark, Node
+from imgsync.convert.read_references import read_registry
 from imgsync.convert.registry_settings import RegistryCollector
-from imgsync.convert.shapes import read_registry
+from imgsync.convert.shared_remarks import NO_TOKEN
 
-_ELSEWHERE = (True, "imgsync asks each registry under its own name alone")
-_DOCKER_HELPER = (True, "helpers are named in docker's config.json (`credHelpers`), which imgsync reads")
-_CHUNKS = (False, "not needed: imgsync sends pieces where a registry wants them; `chunk_size` in registries.yaml sets their size")
-_OTHER = {
-    "hostname": _ELSEWHERE,
-    "pathPrefix": _ELSEWHERE,
-    "mirrors": _ELSEWHERE,
-    "priority": (False, "not needed here"),
-    "token": (True, "registries.yaml holds a username and a password"),
-    "credHelper": _DOCKER_HELPER,
-    "credExpire": (False, "not needed here"),
-    "credHost": _DOCKER_HELPER,
-    "repoAuth": (False, "not needed: imgsync asks for a token per repository"),
-    "api": (False, "not needed here"),
-    "apiOpts": (True, "imgsync has no such options"),
+_OWN_NAME = KeyRemark("imgsync contacts a registry only under its own name", lost=True)
+_HELPER = KeyRemark("set the helper in docker's config.json (`credHelpers`), which imgsync reads", lost=True)
+_CHUNKS = KeyRemark("not needed: imgsync uploads in chunks if the registry requires it; `chunk_size` in registries.yaml sets their size")
+_NOT_NEEDED = KeyRemark("not needed")
+_OTHER_KEYS = {
+    "hostname": _OWN_NAME,
+    "pathPrefix": _OWN_NAME,
+    "mirrors": _OWN_NAME,
+    "priority": _NOT_NEEDED,
+    "token": NO_TOKEN,
+    "credHelper": _HELPER,
+    "credExpire": _NOT_NEEDED,
+    "credHost": _HELPER,
+    "repoAuth": KeyRemark("not needed: imgsync requests a token for each repository"),
+    "api": _NOT_NEEDED,
+    "apiOpts": KeyRemark("imgsync does not have these options", lost=True),
     "blobChunk": _CHUNKS,
     "blobMax": _CHUNKS,
 }
 _FILES = {"regcert": "ca", "clientCert": "cert", "clientKey": "key"}
-_KNOWN = ("registry", "user", "pass", "tls", "scheme", "reqPerSec", "reqConcurrent", *_FILES, *_OTHER)
-_MOST_CONNECTIONS = 1024
+_KEYS = ("registry", "user", "pass", "tls", "scheme", "reqPerSec", "reqConcurrent", *_FILES, *_OTHER_KEYS)
+_MAX_CONNECTIONS = 1024
 
 
-def read_creds(root: Piece, registries: RegistryCollector) -> None:
-    """Add what `creds` says to *registries*."""
+def read_creds(root: Node, registries: RegistryCollector) -> None:
+    """Add the settings in `creds` to *registries*."""
     creds = root.get("creds")
-    for entry in creds.items() if creds is not None else []:
-        entry.knows(_KNOWN)
-        name = entry.need("registry")
+    for entry in creds.read_items() if creds is not None else []:
+        entry.check_keys(_KEYS)
+        name = entry.require("registry")
         if name is None:
             continue
-        if is_template(name.text()):
-            name.lost("registries.yaml names registries without templates; the entry is left out")
+        if is_template(name.read_text()):
+            name.report_lost("registries.yaml does not support templates in registry names; the entry is skipped")
             continue
-        registry = read_registry(name, name.text())
+        registry = read_registry(name, name.read_text())
         if registry:
             _read_entry(entry, registry, registries)
 
 
-def _read_entry(entry: Piece, registry: str, registries: RegistryCollector) -> None:
+def _read_entry(entry: Node, registry: str, registries: RegistryCollector) -> None:
     hostname = entry.get("hostname")
-    same = hostname is not None and hostname.value == registry
-    entry.tell({name: told for name, told in _OTHER.items() if not (same and name == "hostname")})
-    registries.say(registry)
+    is_own_name = hostname is not None and hostname.value == registry
+    entry.remark_keys({name: remark for name, remark in _OTHER_KEYS.items() if not (is_own_name and name == "hostname")})
+    registries.update(registry)
     _read_login(entry, registry, registries)
     _read_tls(entry, registry, registries)
-    per_second, at_once = entry.get("reqPerSec"), entry.get("reqConcurrent")
+    _read_limits(entry, registry, registries)
+
+
+def _read_limits(entry: Node, registry: str, registries: RegistryCollector) -> None:
+    per_second, concurrent = entry.get("reqPerSec"), entry.get("reqConcurrent")
     if per_second is not None:
-        rate = per_second.text()
+        rate = per_second.read_text()
         if rate.isdigit() and int(rate) > 0:
-            registries.say(registry, rate=f"{int(rate)}/s")
+            registries.update(registry, rate=f"{int(rate)}/s")
         else:
-            per_second.note("written as requests per time", hint="such as `rate: 30/m` in registries.yaml")
-    if at_once is not None and (count := at_once.number()) > 0:
-        registries.say(registry, connections=min(count, _MOST_CONNECTIONS))
+            per_second.report_note("imgsync needs a whole number of requests per period", hint="for example `rate: 30/m` in registries.yaml")
+    if concurrent is not None and (count := concurrent.read_int()) > 0:
+        registries.update(registry, connections=min(count, _MAX_CONNECTIONS))
 
 
-def _read_login(entry: Piece, registry: str, registries: RegistryCollector) -> None:
+def _read_login(entry: Node, registry: str, registries: RegistryCollector) -> None:
     user, password = entry.get("user"), entry.get("pass")
     if user is None and password is None:
         return
-    user_call, password_call = (whole_call(piece.text()) if piece is not None else None for piece in (user, password))
+    user_call, password_call = (parse_call(node.read_text()) if node is not None else None for node in (user, password))
     if user is not None and user_call is not None and user_call.function == "file":
-        user.note("a username is read from the environment, not from a file")
-    values = tuple(piece.text() if piece is not None else "" for piece in (user, password))
-    registries.login(
+        user.report_note("registries.yaml reads a username from a variable, not from a file")
+    registries.add_login(
         password or user or entry,
         registry,
-        value=values,
-        username=_variable(user_call),
-        password=_variable(password_call),
+        value=tuple(node.read_text() if node is not None else "" for node in (user, password)),
+        username=_get_variable(user_call),
+        password=_get_variable(password_call),
         password_file=password_call.argument if password_call is not None and password_call.function == "file" else "",
     )
 
 
-def _variable(call: Call | None) -> str:
+def _get_variable(call: Call | None) -> str:
     return f"${{{call.argument}}}" if call is not None and call.function == "env" else ""
 
 
-def _read_tls(entry: Piece, registry: str, registries: RegistryCollector) -> None:
+def _read_tls(entry: Node, registry: str, registries: RegistryCollector) -> None:
     tls, scheme = entry.get("tls"), entry.get("scheme")
-    word = tls.text().lower() if tls is not None else ""
-    if tls is not None and word not in {"", "enabled", "insecure", "disabled"}:
-        tls.fault(f"{word!r} is not known here", hint="it is enabled, insecure or disabled")
-    if word == "disabled" or (scheme is not None and scheme.value == "http"):
-        registries.say(registry, tls=False)
-    elif word == "insecure" and tls is not None:
-        registries.insecure(tls, registry)
+    mode = tls.read_text().lower() if tls is not None else ""
+    if tls is not None and mode not in {"", "enabled", "insecure", "disabled"}:
+        tls.report_error(f"unknown value {mode!r}", hint="use enabled, insecure or disabled")
+    if mode == "disabled" or (scheme is not None and scheme.value == "http"):
+        registries.update(registry, tls=False)
+    elif mode == "insecure" and tls is not None:
+        registries.disable_verification(tls, registry)
     for name, setting in _FILES.items():
-        piece = entry.get(name)
-        call = whole_call(piece.text()) if piece is not None else None
+        node = entry.get(name)
+        call = parse_call(node.read_text()) if node is not None else None
         if call is not None and call.function == "file":
-            registries.say(registry, **{setting: call.argument})
-        elif piece is not None:
-            piece.lost("certificates and keys are named as files", hint=f"write it to a file, and name that as `tls: {{{setting}: FILE}}` in registries.yaml")
+            registries.update(registry, **{setting: call.argument})
+        elif node is not None:
+            node.report_lost("imgsync reads certificates and keys from files", hint=f"save it as a file, and set `tls: {{{setting}: FILE}}` in registries.yaml")

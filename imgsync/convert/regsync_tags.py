@@ -1,97 +1,106 @@
-"""regsync's `tags` and `tagSets`: expressions allowed and denied, ranges of versions; a tag is wanted when one set wants it."""
+"""Convert `tags` and `tagSets` of regsync: allowed and denied expressions, version ranges."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from imgsync.convert.patterns import anchored, globs, plain_name, whole_match
-from imgsync.convert.ranges import by_precedence
-from imgsync.convert.reading import Piece
+from imgsync.convert.input_file import Node
+from imgsync.convert.regex_to_globs import convert_to_globs, convert_to_name
+from imgsync.convert.regexes import anchor, match_whole
+from imgsync.convert.version_ranges import convert_by_precedence
 from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter, has_only_names, select_tags
 
 # The tag under which cosign stores the signature of an image.
-SIGNATURE = f"sha256-{'0' * 64}.sig"
-_LOOSE = "regsync also counts 2024.01 (a leading zero) and 1.2.3.4 as versions, imgsync does not"
+SIGNATURE_TAG = f"sha256-{'0' * 64}.sig"
+_LOOSE_VERSIONS = "regsync also counts 2024.01 (leading zero) and 1.2.3.4 as versions, imgsync does not"
 
 
-def read_tags(step: Piece) -> list[TagFilter]:
-    """Return the filters whose union is what *step* selects; the whole repository when it names none, nothing when none can be said."""
+def read_tags(step: Node) -> list[TagFilter]:
+    """
+    Return filters whose union is the selection of *step*.
+
+    Returns:
+        One filter for all tags if the step selects none; an empty list if imgsync cannot express the selection.
+    """
     sets = step.get("tagSets")
-    pieces = sets.items() if sets is not None else []
+    nodes = sets.read_items() if sets is not None else []
     tags = step.get("tags")
     if tags is not None and tags.value:
-        pieces.append(tags)
-    found = [one for piece in pieces for one in _read_set(piece)]
-    if not pieces:
+        nodes.append(tags)
+    if not nodes:
         return [TagFilter()]
-    # One part of a selection may well be empty.
-    return found if len(found) == 1 else [replace(one, at_least=0) for one in found]
+    filters = [one for node in nodes for one in _read_set(node)]
+    # A part of a selection may be empty.
+    return filters if len(filters) == 1 else [replace(one, at_least=0) for one in filters]
 
 
-def selects(tags: TagFilter, tag: str) -> bool:
+def selects_tag(tags: TagFilter, tag: str) -> bool:
     """Return whether *tags* would select *tag*."""
     if has_only_names(tags):
         return tag in tags.names
     return tag in select_tags([tag], tags, created_at=lambda _: {}, now=datetime.now(UTC)).tags
 
 
-def _read_set(piece: Piece) -> list[TagFilter]:
-    piece.knows(("allow", "deny", "semverRange"))
-    allowed = _searches(piece, "allow")
-    excluded = denied(piece, crossing=False, what="tags", of="tags")
-    names = [plain_name(search) for search in allowed]
-    ranges = piece.get("semverRange")
-    if allowed and not excluded and all(names) and not (ranges is not None and ranges.value):
-        return [TagFilter(names=tuple(dict.fromkeys(name for name in names if name)))]
-    base = TagFilter(regex=tuple(whole_match(search) for search in allowed), exclude=excluded)
-    if ranges is None or not ranges.value:
-        return [base]
-    filters = [one for item in ranges.items() for one in _within(item, base)]
-    if filters:
-        ranges.note(_LOOSE)
-    return filters
-
-
-def _within(piece: Piece, base: TagFilter) -> list[TagFilter]:
-    text = piece.text()
-    try:
-        slices = by_precedence(text, short=True, partial="zero")
-    except ValueError as error:
-        piece.lost(f"{error}; what it selects is left out")
-        return []
-    filters = []
-    for one in slices:
-        filters.append(replace(base, semver=(one.text,), prereleases=True, exclude=(*base.exclude, *one.exclude)))
-        if one.edges:
-            filters.append(replace(base, include=one.edges))
-    return filters
-
-
-def checked_search(piece: Piece) -> str:
-    """Return the search that regsync makes of an expression, noting a fault when it is none."""
-    search = anchored(piece.text())
+def read_search(node: Node) -> str:
+    """Return the anchored expression; report an error if invalid."""
+    search = anchor(node.read_text())
     try:
         compile_expression(search)
     except ValueError as error:
-        piece.fault(str(error))
-        return anchored("")
+        node.report_error(str(error))
+        return anchor("")
     return search
 
 
-def denied(rules: Piece, *, crossing: bool, what: str, of: str) -> tuple[str, ...]:
-    """Return as globs (which cross slashes or not) what *rules* deny, noting what no glob can say: *what* is denied, `exclude` *of* takes globs."""
-    found: list[str] = []
+def read_denied(rules: Node, *, crossing: bool, items: str, block: str) -> tuple[str, ...]:
+    """
+    Return the expressions in `deny` as globs; report those that globs cannot express.
+
+    Args:
+        rules: The node that has `deny`.
+        crossing: Whether `.*` matches `/`.
+        items: What is denied, for remarks: "tags" or "repositories".
+        block: Where imgsync has `exclude`, for remarks: "tags" or "source".
+    """
+    denied: list[str] = []
     deny = rules.get("deny")
-    for item in deny.items() if deny is not None else []:
-        said = globs(checked_search(item), crossing=crossing)
-        if said is None:
-            item.lost(f"no glob says the same; the {what} it denies are mirrored", hint=f"write globs into `exclude` of the {of}")
-        found += said or ()
-    return tuple(dict.fromkeys(found))
+    for node in deny.read_items() if deny is not None else []:
+        globs = convert_to_globs(read_search(node), crossing=crossing)
+        if globs is None:
+            node.report_lost(f"globs cannot express this; the denied {items} are mirrored", hint=f"write globs into `exclude` of `{block}`")
+        denied += globs or ()
+    return tuple(dict.fromkeys(denied))
 
 
-def _searches(piece: Piece, name: str) -> list[str]:
-    found = piece.get(name)
-    return [checked_search(item) for item in found.items()] if found is not None else []
+def _read_set(node: Node) -> list[TagFilter]:
+    node.check_keys(("allow", "deny", "semverRange"))
+    allow = node.get("allow")
+    allowed = [read_search(item) for item in allow.read_items()] if allow is not None else []
+    denied = read_denied(node, crossing=False, items="tags", block="tags")
+    names = [convert_to_name(search) for search in allowed]
+    ranges = node.get("semverRange")
+    if allowed and not denied and all(names) and not (ranges is not None and ranges.value):
+        return [TagFilter(names=tuple(dict.fromkeys(name for name in names if name)))]
+    base = TagFilter(regex=tuple(match_whole(search) for search in allowed), exclude=denied)
+    if ranges is None or not ranges.value:
+        return [base]
+    filters = [one for item in ranges.read_items() for one in _read_range(item, base)]
+    if filters:
+        ranges.report_note(_LOOSE_VERSIONS)
+    return filters
+
+
+def _read_range(node: Node, base: TagFilter) -> list[TagFilter]:
+    try:
+        parts = convert_by_precedence(node.read_text(), allow_short=True, partial="zero")
+    except ValueError as error:
+        node.report_lost(f"{error}; its tags are skipped")
+        return []
+    filters = []
+    for part in parts:
+        filters.append(replace(base, semver=(part.text,), prereleases=True, exclude=(*base.exclude, *part.exclude)))
+        if part.include:
+            filters.append(replace(base, include=part.include))
+    return filters

@@ -1,7 +1,8 @@
 """
-The file that `skopeo sync --src yaml` reads: images by registry. Where they go is said on skopeo's command line, hence on ours.
+Convert the file of `skopeo sync --src yaml`: images by registry.
 
-Facts: cmd/skopeo/sync.go and docs/skopeo-sync.1.md of skopeo.
+skopeo gets the destination on its command line, so imgsync does too.
+Sources: cmd/skopeo/sync.go and docs/skopeo-sync.1.md of skopeo.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from imgsync.config.model import Destination, Mirror, Source
-from imgsync.convert.model import Conversion, Options
-from imgsync.convert.patterns import whole_match
-from imgsync.convert.ranges import masterminds
-from imgsync.convert.reading import Piece
+from imgsync.convert.build_mirrors import assign_names, derive_name, merge_mirrors
+from imgsync.convert.conversion import Conversion, ConvertOptions
+from imgsync.convert.input_file import Node
+from imgsync.convert.read_references import read_image, read_registry
+from imgsync.convert.regexes import match_whole
 from imgsync.convert.registry_settings import RegistryCollector
-from imgsync.convert.shapes import REFERRERS_TRAVEL, digest_left_out, merged, mirror_name, named, read_image, read_registry
+from imgsync.convert.shared_remarks import COPIES_REFERRERS, LIMIT_PLATFORMS, NO_TOKEN, report_digest
+from imgsync.convert.version_ranges import convert_masterminds
 from imgsync.errors import InvalidReferenceError, UsageError
 from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter
@@ -22,133 +25,133 @@ from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Reference, is_repository_path, is_tag, parse_registry
 
 NAME = "skopeo-sync"
-_IMAGES = ("images", "images-by-tag-regex", "images-by-semver")
-# No registry has such a name, now or ever (RFC 6761).
-_NOWHERE = "registry.invalid/mirror"
-_KNOWN = (*_IMAGES, "credentials", "tls-verify", "cert-dir")
-_LOOSE = "skopeo also counts 2024.01 (a leading zero) as a version, imgsync does not"
+_IMAGE_KEYS = ("images", "images-by-tag-regex", "images-by-semver")
+# RFC 6761: no host ever has a name in `.invalid`.
+_PLACEHOLDER = "registry.invalid/mirror"
+_KEYS = (*_IMAGE_KEYS, "credentials", "tls-verify", "cert-dir")
+_LOOSE_VERSIONS = "skopeo also counts 2024.01 (leading zero) as a version, imgsync does not"
 
 
-def recognises(value: dict[str, Any]) -> bool:
-    """Return whether a file of this form holds *value*."""
-    return bool(value) and all(isinstance(one, dict) and any(name in one for name in _KNOWN) for one in value.values())
+def is_format(value: dict[str, Any]) -> bool:
+    """Return whether *value* is a file of `skopeo sync`."""
+    return bool(value) and all(isinstance(one, dict) and any(name in one for name in _KEYS) for one in value.values())
 
 
-def convert(pieces: list[Piece], options: Options) -> Conversion:
+def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:
     """
-    Return what the file comes to; faults and remarks are noted on the way.
+    Convert a file of `skopeo sync`; report errors and remarks in the nodes.
 
     Raises:
-        UsageError: What is said of where to is no place.
+        UsageError: The destination in *options* is invalid.
     """
-    root, registries = pieces[0], RegistryCollector()
-    destination = _destination(options)
+    root, registries = nodes[0], RegistryCollector()
+    destination = _read_destination(options)
     if not options.destination:
-        root.lost(
-            f"the file does not say where to: {_NOWHERE} stands in its place",
-            hint="write your registry there, or name it as skopeo's command line does: --destination REGISTRY/NAMESPACE (and --scoped)",
+        root.report_lost(
+            f"the file does not contain the destination; the result has the placeholder {_PLACEHOLDER}",
+            hint="replace it, or pass skopeo's destination with --destination REGISTRY/NAMESPACE (and --scoped)",
         )
-    root.note("without --all skopeo copies one platform of an index; here all are copied", hint="`platforms: [linux/amd64]` keeps to one")
-    root.note(REFERRERS_TRAVEL)
-    mirrors = [mirror for name, entry in root.entries() for mirror in _Registry(name, entry, registries, destination).mirrors()]
-    return Conversion(NAME, tuple(named(merged(mirrors))), registries.entries(), ())
+    root.report_note("without --all, skopeo copies one platform; imgsync copies all", hint=LIMIT_PLATFORMS)
+    root.report_note(COPIES_REFERRERS)
+    mirrors = [mirror for name, entry in root.read_entries() for mirror in _RegistryReader(name, entry, registries, destination).read_mirrors()]
+    return Conversion(NAME, tuple(assign_names(merge_mirrors(mirrors))), registries.list_entries(), ())
 
 
-def _destination(options: Options) -> Destination:
-    host, _, namespace = (options.destination or _NOWHERE).rstrip("/").partition("/")
+def _read_destination(options: ConvertOptions) -> Destination:
+    host, _, namespace = (options.destination or _PLACEHOLDER).rstrip("/").partition("/")
     try:
         registry = parse_registry(host)
     except InvalidReferenceError as error:
         raise UsageError(f"--destination: {error.message}", hint=error.hint) from error
     if namespace and not is_repository_path(namespace):
-        raise UsageError(f"--destination: {namespace!r} is no namespace", hint="namespaces are lower-case words joined by '/'")
+        raise UsageError(f"--destination: invalid namespace {namespace!r}", hint="use lower-case words joined by '/'")
     return Destination(registry, namespace, "{registry}/{path}" if options.scoped else "{name}")
 
 
-class _Registry:
-    """One registry of the file."""
+class _RegistryReader:
+    """Reads one registry of the file."""
 
-    def __init__(self, name: str, entry: Piece, registries: RegistryCollector, destination: Destination) -> None:
+    def __init__(self, name: str, entry: Node, registries: RegistryCollector, destination: Destination) -> None:
         self._entry = entry
         self._registries = registries
         self._destination = destination
-        # A namespace may stand behind the host: skopeo puts the two together and reads the whole.
+        # skopeo joins the key and the image name, so the key may include a namespace.
         self._prefix = name.rstrip("/")
         self._registry = read_registry(entry, name.partition("/")[0])
 
-    def mirrors(self) -> list[Mirror]:
-        """Return a mirror for each repository that is named."""
+    def read_mirrors(self) -> list[Mirror]:
+        """Return a mirror for each repository."""
         if not self._registry:
             return []
-        self._entry.knows(_KNOWN)
-        self._read_registry_settings()
-        if not any(self._entry.get(name) is not None for name in _IMAGES):
-            self._entry.note("no images are named for this registry")
+        self._entry.check_keys(_KEYS)
+        self._read_settings()
+        if not any(self._entry.get(name) is not None for name in _IMAGE_KEYS):
+            self._entry.report_note("the registry has no images")
         if ":" in self._registry and "{registry}" in self._destination.repository:
-            self._entry.note("the port becomes part of the path with '_' for ':', where skopeo makes no valid name of it")
-        found: list[Mirror] = []
-        readings = {"images": self._listed, "images-by-tag-regex": self._by_expression, "images-by-semver": self._by_version}
-        for name, reading in readings.items():
+            self._entry.report_note("the port is in the destination path, with '_' instead of ':'; skopeo makes an invalid name there")
+        mirrors: list[Mirror] = []
+        readers = {"images": self._read_list, "images-by-tag-regex": self._read_regex, "images-by-semver": self._read_range}
+        for name, read in readers.items():
             block = self._entry.get(name)
-            for path, piece in block.entries() if block is not None else []:
-                image = read_image(piece, f"{self._prefix}/{path}")
-                tags = reading(piece, image) if image is not None else None
+            for path, node in block.read_entries() if block is not None else []:
+                image = read_image(node, f"{self._prefix}/{path}")
+                tags = read(node, image) if image is not None else None
                 if image is not None and tags is not None:
-                    found.append(self._mirror(image, piece, tags))
-        return found
+                    mirrors.append(self._build_mirror(image, node, tags))
+        return mirrors
 
-    def _mirror(self, image: Reference, piece: Piece, tags: TagFilter) -> Mirror:
+    def _build_mirror(self, image: Reference, node: Node, tags: TagFilter) -> Mirror:
         path = image.repository.path
         source = Source(image.repository.registry, repositories=(path,))
-        return Mirror(mirror_name(path), source, (self._destination,), tags=tags, file=piece.document.file, line=piece.line)
+        return Mirror(derive_name(path), source, (self._destination,), tags=tags, file=node.document.file, line=node.line)
 
-    def _listed(self, piece: Piece, image: Reference) -> TagFilter | None:
-        if not piece.value:
+    def _read_list(self, node: Node, image: Reference) -> TagFilter | None:
+        if not node.value:
             return TagFilter()
         names = []
-        for item in piece.items():
-            text = item.text()
+        for item in node.read_items():
+            text = item.read_text()
             if is_digest(text):
-                digest_left_out(item, image.repository.with_digest(text), self._target(image))
+                report_digest(item, image.repository.with_digest(text), self._format_target(image))
             elif not is_tag(text):
-                item.fault("this is neither a tag nor a digest")
+                item.report_error("expected a tag or a digest")
             else:
                 names.append(text)
         return TagFilter(names=tuple(dict.fromkeys(names))) if names else None
 
-    def _target(self, image: Reference) -> str:
+    def _format_target(self, image: Reference) -> str:
         path = f"{image.repository}" if "{registry}" in self._destination.repository else image.repository.path.rpartition("/")[2]
         return "/".join(part for part in (self._destination.registry, self._destination.namespace, path) if part)
 
-    def _by_expression(self, piece: Piece, image: Reference) -> TagFilter | None:  # noqa: ARG002 - the three ways are asked alike
-        text = piece.text()
+    def _read_regex(self, node: Node, image: Reference) -> TagFilter | None:  # noqa: ARG002 - the signature of all three readers
+        text = node.read_text()
         try:
             compile_expression(text)
         except ValueError as error:
-            piece.fault(str(error))
+            node.report_error(str(error))
             return None
-        return TagFilter(regex=(whole_match(text),))
+        return TagFilter(regex=(match_whole(text),))
 
-    def _by_version(self, piece: Piece, image: Reference) -> TagFilter | None:  # noqa: ARG002 - the three ways are asked alike
+    def _read_range(self, node: Node, image: Reference) -> TagFilter | None:  # noqa: ARG002 - the signature of all three readers
         try:
-            found = masterminds(piece.text())
+            found = convert_masterminds(node.read_text())
         except ValueError as error:
-            piece.fault(str(error))
+            node.report_error(str(error))
             return None
         if found.names_prereleases:
-            piece.lost("a pre-release counts as the release it leads to here, so that more of them are selected")
-        piece.note(_LOOSE)
+            node.report_lost("imgsync compares a pre-release like its release, so it selects more pre-releases")
+        node.report_note(_LOOSE_VERSIONS)
         return TagFilter(semver=(found.text,), prereleases=found.names_prereleases)
 
-    def _read_registry_settings(self) -> None:
+    def _read_settings(self) -> None:
         credentials = self._entry.get("credentials")
         if credentials is not None:
-            credentials.knows(("username", "password", "identitytoken"))
-            credentials.tell({"identitytoken": (True, "registries.yaml holds a username and a password")})
-            self._registries.login(credentials, self._registry, value=credentials.value)
+            credentials.check_keys(("username", "password", "identitytoken"))
+            credentials.remark_keys({"identitytoken": NO_TOKEN})
+            self._registries.add_login(credentials, self._registry, value=credentials.value)
         verify = self._entry.get("tls-verify")
-        if verify is not None and self._entry.flag("tls-verify") is False:
-            self._registries.insecure(verify, self._registry)
+        if verify is not None and self._entry.read_bool("tls-verify") is False:
+            self._registries.disable_verification(verify, self._registry)
         folder = self._entry.get("cert-dir")
         if folder is not None:
-            folder.lost("certificates are named one by one", hint="in registries.yaml: `tls: {ca: FILE, cert: FILE, key: FILE}`")
+            folder.report_lost("imgsync does not read a certificate directory", hint="set `tls: {ca: FILE, cert: FILE, key: FILE}` in registries.yaml")

@@ -1,1 +1,1 @@
-"""A new mirror repository: the files it begins with (`files`), and their writing, never over what is there (`write`)."""
+"""Create a new mirror repository: render its files, and write them without overwriting."""

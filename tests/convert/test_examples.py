@@ -11,9 +11,9 @@ import pytest
 from imgsync.config.load import load_config
 from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import parse_documents
-from imgsync.convert.formats import convert_files
-from imgsync.convert.model import Options
-from imgsync.convert.writer import mirrors_text
+from imgsync.convert.conversion import ConvertOptions
+from imgsync.convert.convert_files import convert_files
+from imgsync.convert.format_yaml import format_mirrors
 from tests.support.canary import secrets_in
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -73,10 +73,10 @@ def test_expected_trust_fits_its_schema(case):
 @every_case
 def test_text_says_what_was_converted(case, tmp_path):
     """Our own loader reads from the text the very mirrors that were written."""
-    options = Options("my-registry.local.lan/repo", scoped="--scoped" in CASES[case][1]) if "skopeo" in case else Options()
+    options = ConvertOptions("my-registry.local.lan/repo", scoped="--scoped" in CASES[case][1]) if "skopeo" in case else ConvertOptions()
     converted = convert_files(_files(case), options=options)
     file = tmp_path / "mirrors.yaml"
-    file.write_text(mirrors_text(converted), encoding="utf-8")
+    file.write_text(format_mirrors(converted), encoding="utf-8")
     (tmp_path / "none.yaml").write_text("version: 1\n", encoding="utf-8")
 
     loaded = load_config([str(file)], registries=str(tmp_path / "none.yaml"), environ=defaultdict(str)).mirrors

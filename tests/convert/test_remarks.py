@@ -18,9 +18,9 @@ DREGSY = "tasks:\n  - name: a\n    source: {registry: a.io}\n    target: {regist
 
 # A file, and for each line that is not carried over a part of what is said of it.
 LOST = {
-    "a backup": (REGSYNC + "    backup: old\n", {6: "keeps no backup"}),
-    "hooks": (REGSYNC + "    hooks: {pre: {type: script, params: [x]}}\n", {6: "no hooks"}),
-    "a denial that no glob says": (REGSYNC + "    tags:\n      deny:\n        - '\\d+'\n        - 'rc.*'\n", {8: "no glob says the same"}),
+    "a backup": (REGSYNC + "    backup: old\n", {6: "does not back up"}),
+    "hooks": (REGSYNC + "    hooks: {pre: {type: script, params: [x]}}\n", {6: "does not run hooks"}),
+    "a denial that no glob says": (REGSYNC + "    tags:\n      deny:\n        - '\\d+'\n        - 'rc.*'\n", {8: "globs cannot express this"}),
     "a range with a pre-release": (
         REGSYNC + "    tags: {semverRange: ['>=1.0.0-rc1']}\n  - {source: b, target: c.io/b, type: image}\n",
         {6: "names a pre-release"},
@@ -29,34 +29,34 @@ LOST = {
         REGSYNC + "    tags:\n      semverRange:\n        - '>=1.0.0-rc1'\n        - '>=2.0.0'\n",
         {8: "names a pre-release"},
     ),
-    "a variable": (REGSYNC + "  - source: b\n    target: '{{env \"X\"}}/b'\n    type: image\n", {7: "knows no templates"}),
-    "a directory": (REGSYNC + "  - source: b\n    target: ocidir://b\n    type: image\n", {7: "from registry to registry"}),
+    "a variable": (REGSYNC + "  - source: b\n    target: '{{env \"X\"}}/b'\n    type: image\n", {7: "does not support templates"}),
+    "a directory": (REGSYNC + "  - source: b\n    target: ocidir://b\n    type: image\n", {7: "only between registries"}),
     "repositories by expression": (
         REGSYNC + "  - source: c.io\n    target: d.io\n    type: registry\n    repos:\n      allow: ['a-\\d+']\n",
         {10: "by path or namespace"},
     ),
-    "annotations of referrers": (REGSYNC + "    referrers: true\n    referrerFilters:\n      - annotations: {a: b}\n", {8: "by artifact type alone"}),
+    "annotations of referrers": (REGSYNC + "    referrers: true\n    referrerFilters:\n      - annotations: {a: b}\n", {8: "only by artifact type"}),
     "another host": ("creds:\n  - registry: a.io\n    hostname: b.io\n" + REGSYNC.replace("version: 1\n", ""), {3: "under its own name"}),
-    "a certificate as text": ("creds:\n  - registry: a.io\n    regcert: |\n      PEM\n" + REGSYNC.replace("version: 1\n", ""), {3: "named as files"}),
+    "a certificate as text": ("creds:\n  - registry: a.io\n    regcert: |\n      PEM\n" + REGSYNC.replace("version: 1\n", ""), {3: "from files"}),
     "a digest": (
         REGSYNC + f"  - source: b@sha256:{'0' * 64}\n    target: c.io/b\n    type: image\n",
-        {6: "by tag, not by digest"},
+        {6: "tags, not digests"},
     ),
     "a login for a namespace": ("auth:\n  a.io/b: {username: u, password: p}\nimages:\n  a.io/b/c: d.io/b/c\n", {2: "per registry, not per namespace"}),
-    "a destination by variable": ("images:\n  a.io/b: d.io/b\n  a.io/c: $HOST/c\n", {3: "reads no variables"}),
-    "tags without counterpart": ("images:\n  a.io/b: d.io/b\n  a.io/c:1,2: d.io/c:1\n", {3: "as many tags"}),
+    "a destination by variable": ("images:\n  a.io/b: d.io/b\n  a.io/c: $HOST/c\n", {3: "does not support variables"}),
+    "tags without counterpart": ("images:\n  a.io/b: d.io/b\n  a.io/c:1,2: d.io/c:1\n", {3: "different numbers of tags"}),
     "two logins for one registry": (
         DREGSY.replace("a.io}", "a.io, auth: b25lOmE=}").replace("registry: b.io}", "registry: a.io, auth: dHdvOmI=}"),
-        {4: "another login for the same registry"},
+        {4: "second login for the same registry"},
     ),
-    "a keep that no glob says": (DREGSY.replace("platform: all", "platform: all, tags: ['keep: !a+']"), {6: "no glob says the same"}),
+    "a keep that no glob says": (DREGSY.replace("platform: all", "platform: all, tags: ['keep: !a+']"), {6: "globs cannot express this"}),
     "a count over exact versions": (
         DREGSY.replace("platform: all", "platform: all, tags: ['1.0.0', 'semver: >=2.0.0', 'keep: latest 2']"),
         {6: "counts exact tags"},
     ),
     "a move of paths that cannot be said": (
         DREGSY.replace("from: x/y", "from: 'regex:x/.*', to: 'regex:x/y(.*),z/$1'") + "      - {from: x/z}\n",
-        {6: "change of paths"},
+        {6: "path change"},
     ),
 }
 
@@ -120,24 +120,24 @@ WRONG = {
         ["peer.yml:6:10: tasks[0].mappings[0].form: unknown key", "did you mean 'from'?"],
     ),
     "an unknown key of image-syncer's": ("auth:\n  a.io: {user: b}\nimages:\n  a.io/b: d.io/b\n", ["peer.yml:2:10:", "did you mean 'username'?"]),
-    "a type of step that is none": (REGSYNC.replace("repository", "repo"), ["peer.yml:5:11: sync[0].type: 'repo' is no type"]),
-    "no target": (REGSYNC.replace("    target: registry.internal/alpine\n", ""), ["peer.yml:3:5: sync[0]: 'target' must be given"]),
-    "a text for a list": (REGSYNC + "    tags: {allow: latest}\n", ["peer.yml:6:19: sync[0].tags.allow: a list is wanted here"]),
+    "a type of step that is none": (REGSYNC.replace("repository", "repo"), ["peer.yml:5:11: sync[0].type: unknown type 'repo'"]),
+    "no target": (REGSYNC.replace("    target: registry.internal/alpine\n", ""), ["peer.yml:3:5: sync[0]: 'target' is required"]),
+    "a text for a list": (REGSYNC + "    tags: {allow: latest}\n", ["peer.yml:6:19: sync[0].tags.allow: expected a list"]),
     "no expression": (REGSYNC + "    tags: {allow: ['(']}\n", ["peer.yml:6:20:", "invalid RE2 expression"]),
     "a name that is none": (REGSYNC.replace("source: alpine", "source: Alpine:x:y"), ["peer.yml:3:13: sync[0].source"]),
     "a newer version": (REGSYNC.replace("version: 1", "version: 2"), ["peer.yml:1:10: version"]),
     "a key given twice": (REGSYNC + "    type: image\n", ["peer.yml:6:5: sync[0].type: duplicate key 'type'"]),
     "several documents": (REGSYNC + "---\na: b\n", ["several documents"]),
-    "a list": ("- a\n", ["a mapping is wanted here"]),
+    "a list": ("- a\n", ["expected a mapping"]),
     "nothing": ("", ["the file is empty"]),
     "broken YAML": ("a: [\n", ["not valid YAML"]),
-    "nothing known": ("a: {b: c}\n", ["none of the formats known here: regsync, skopeo-sync, image-syncer, dregsy", "--from"]),
-    "nothing left": (REGSYNC.replace("registry.internal/alpine", "ocidir://x"), ["nothing of it can be carried over", "from registry to registry"]),
+    "nothing known": ("a: {b: c}\n", ["unknown format; known formats: regsync, skopeo-sync, image-syncer, dregsy", "--from"]),
+    "nothing left": (REGSYNC.replace("registry.internal/alpine", "ocidir://x"), ["nothing in this file can be converted", "only between registries"]),
     "two sources for one image": (
         "images:\n  a.io/b:1: d.io/b\n  a.io/c:1: d.io/b\n",
-        ["peer.yml:3:1:", "would be written to d.io/b:1", "imgsync cannot say this"],
+        ["peer.yml:3:1:", "would be written to d.io/b:1", "imgsync cannot express this"],
     ),
-    "logins alone": ("a.io: {username: b, password: c}\n", ["no images", "convert auth.yaml images.yaml"]),
+    "logins alone": ("a.io: {username: b, password: c}\n", ["logins but no images", "convert auth.yaml images.yaml"]),
 }
 
 
@@ -225,10 +225,10 @@ def test_skopeo_wants_to_know_where_to(ran, lab):
     unsaid = ran("convert", "peer.yml")
     assert unsaid.code == 0
     assert "registry: registry.invalid" in unsaid.stdout
-    assert "not carried over: the file does not say where to" in unsaid.stderr
+    assert "not carried over: the file does not contain the destination" in unsaid.stderr
     assert "--destination" in unsaid.stderr
     assert "registry.invalid" not in ran("convert", "peer.yml", "--destination", "b.io").stdout
-    assert "no namespace" in ran("convert", "peer.yml", "--destination", "b.io/A").stderr
+    assert "invalid namespace 'A'" in ran("convert", "peer.yml", "--destination", "b.io/A").stderr
     assert ran("convert", "other.yml", "--destination", "b.io").code == 3
 
 
@@ -280,7 +280,7 @@ def test_password_in_a_url_is_refused_and_not_shown(case, ran, lab):
     result = ran("convert", "peer.yml")
 
     assert result.code == 3
-    assert "a user is named before the registry" in result.stderr
+    assert "the name has a user before the registry" in result.stderr
 
 
 @pytest.mark.parametrize("case", LOGINS)

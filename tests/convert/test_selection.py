@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from imgsync.convert.formats import convert_files
-from imgsync.convert.model import Options
+from imgsync.convert.conversion import ConvertOptions
+from imgsync.convert.convert_files import convert_files
 from imgsync.filters.tags import select_tags
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,7 +50,7 @@ def _converted(tmp_path, text: str, **options: str) -> set[str]:
     """Return the tags that the mirrors of the one repository in *text* select together."""
     file = tmp_path / "peer.yml"
     file.write_text(text, encoding="utf-8")
-    mirrors = convert_files([str(file)], options=Options(**options)).mirrors
+    mirrors = convert_files([str(file)], options=ConvertOptions(**options)).mirrors
     assert len({mirror.source for mirror in mirrors}) == 1
     return {tag for mirror in mirrors for tag in select_tags(TAGS, mirror.tags, created_at=lambda _: {}, now=NOW).tags}
 

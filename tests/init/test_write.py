@@ -162,7 +162,7 @@ def test_nothing_is_written_where_a_file_is_in_the_way(workplace):
     done = workplace.run("init")
 
     assert done.code == 3
-    assert "README.md already; nothing was written" in done.stderr
+    assert "already has README.md; nothing was written" in done.stderr
     assert "--missing" in done.stderr
     assert [path.name for path in workplace.folder.iterdir()] == ["README.md"]
     assert not (workplace.folder / "nowhere").exists()

@@ -30,25 +30,25 @@ def command(files: tuple[str, ...], source_format: str | None, destination: str,
     FILE is one file; for image-syncer it may be two, logins and images, in any order. Lines that cannot be converted are listed on
     stderr. An invalid file is an error: no output, exit code 3. Credentials are never copied: registries.yaml names variables instead.
     """
-    from imgsync.convert.formats import convert_files
-    from imgsync.convert.model import Options
-    from imgsync.convert.output import write_files
-    from imgsync.convert.writer import mirrors_text, registries_text
+    from imgsync.convert.conversion import ConvertOptions
+    from imgsync.convert.convert_files import convert_files
+    from imgsync.convert.format_yaml import format_mirrors, format_registries
+    from imgsync.convert.write_files import write_files
     from imgsync.text.sanitize import sanitize_short
     from imgsync.text.units import format_count
 
-    found = convert_files(files, source_format=source_format or "", options=Options(destination, scoped))
+    found = convert_files(files, source_format=source_format or "", options=ConvertOptions(destination, scoped))
     written = write_files(found, output) if output is not None else ()
     for remark in found.remarks:
         click.echo(get_redaction().clean(sanitize_short(str(remark))), err=True)
-    registries = registries_text(found)
+    registries = format_registries(found)
     if written:
         for path in written:
             print_line(path)
     else:
-        click.echo(mirrors_text(found), nl=False)
+        click.echo(format_mirrors(found), nl=False)
         if registries:
             click.echo(f"registries.yaml must contain (--output DIR writes it):\n{registries}", nl=False, err=True)
-    if found.lost:
-        click.echo(f"{format_count(found.lost, 'line')} not carried over, see above.", err=True)
+    if found.lost_lines:
+        click.echo(f"{format_count(found.lost_lines, 'line')} not carried over, see above.", err=True)
     return 0

@@ -16,17 +16,17 @@ from imgsync.cli.options import option
 @option("--ci", type=click.Choice(["all", "github", "gitlab", "none"]), default="all", show_default=True, help="The CI systems to write pipelines for.")
 def command(directory: str, ci: str, destination: str, missing: bool) -> int:
     """Create a mirror repository in DIR: mirrors.d, CI workflows, pre-commit. Existing files are never overwritten."""
-    from imgsync.init.files import CI, new_files
-    from imgsync.init.write import write_files
+    from imgsync.init.render_files import CI, render_files
+    from imgsync.init.write_files import write_files
 
-    files = new_files(destination, ci=CI if ci == "all" else [system for system in CI if system == ci])
+    files = render_files(destination, ci=CI if ci == "all" else [system for system in CI if system == ci])
     written = write_files(Path(directory), files, missing_only=missing)
     if written.created:
         click.echo(f"Created in {directory}:")
     for path in written.created:
         click.echo(f"  {path}")
-    if written.left:
-        click.echo(f"Already there, unchanged: {', '.join(written.left)}")
+    if written.kept:
+        click.echo(f"Already there, unchanged: {', '.join(written.kept)}")
     click.echo("Next:")
     if Path(directory).resolve() != Path.cwd():
         click.echo(f"  cd {directory}")

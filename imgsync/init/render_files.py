@@ -1,4 +1,4 @@
-"""What `imgsync init` writes: templates filled in, and the schemas as this version ships them. Nothing is written here."""
+"""Render the files of `imgsync init` from templates; this module writes nothing."""
 
 from __future__ import annotations
 
@@ -23,45 +23,47 @@ CI = {
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file of the new repository: its path below the repository's folder, and its text."""
+    """A file of the new repository; `path` is relative to its folder."""
 
     path: str
     text: str
 
 
-def new_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
+def render_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
     """
-    Return the files of a new mirror repository, in the order in which a reader wants to meet them.
+    Return the files of a new mirror repository, most important first.
 
-    *destination* is where the example mirrors to, as REGISTRY/NAMESPACE; *ci* names systems of `CI`.
+    Args:
+        destination: Where the example mirrors to, as REGISTRY/NAMESPACE.
+        ci: Keys of `CI`.
 
     Raises:
-        InvalidReferenceError: *destination* names no registry or no namespace.
+        InvalidReferenceError: *destination* lacks a registry or a namespace.
     """
     systems = tuple(ci)
-    words = {
+    variables = {
         "version": imgsync.__version__,
         "registry": parse_repository(destination).registry,
-        # As written: a lone word on Docker Hub is a namespace here, and no repository of `library`.
+        # As written: `docker.io/example` is a namespace here, not the repository `library/example`.
         "destination": destination,
         "github": "github" in systems,
         "gitlab": "gitlab" in systems,
     }
-    environment = _environment()
+    environment = _create_environment()
     paths = (*_ALWAYS, *(path for system in systems for path in CI[system]))
-    filled = [NewFile(path, environment.get_template(_template(path)).render(words)) for path in paths]
-    return (*filled, *(NewFile(f"schema/{name}.schema.json", read_schema(name)) for name in _SCHEMAS))
+    rendered = [NewFile(path, environment.get_template(_locate_template(path)).render(variables)) for path in paths]
+    return (*rendered, *(NewFile(f"schema/{name}.schema.json", read_schema(name)) for name in _SCHEMAS))
 
 
-def _template(path: str) -> str:
-    # Without leading dots, which packagers and checkouts like to pass over.
+def _locate_template(path: str) -> str:
+    # Templates have no leading dots, because packaging tools skip hidden files.
     return "/".join(part.removeprefix(".") for part in path.split("/")) + ".jinja"
 
 
-def _environment() -> Environment:
+def _create_environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(_TEMPLATES),
-        # Braces belong to GitHub's expressions and brackets to bash.
+        # GitHub's expressions use braces, and bash uses brackets.
         variable_start_string="«",
         variable_end_string="»",
         block_start_string="«%",
@@ -72,5 +74,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - none of these files is HTML; `destination`, the one value from outside, keeps to the grammar of references
+        autoescape=False,  # noqa: S701 - these files are not HTML, and `destination`, the only user input, is a valid reference
     )

@@ -1,4 +1,4 @@
-"""What a conversion comes to: mirrors as our own loader would read them, the registries they need, and what was left behind."""
+"""The result of a conversion: mirrors, registry settings and remarks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from imgsync.config.model import Mirror
 @dataclass(frozen=True, slots=True, order=True)
 class Remark:
     """
-    Something a person should know about one line of the converted file.
+    Information about one line of the converted file.
 
-    `lost` says that what the line asks for is not in the result, or is something else there.
+    `lost` means that the result lacks what the line sets, or gives it another meaning.
     """
 
     file: str
@@ -24,7 +24,7 @@ class Remark:
     lost: bool = False
 
     def __str__(self) -> str:
-        """`FILE:LINE:COLUMN: PATH: what to know (hint)`, as faults are written."""
+        """Return `FILE:LINE:COLUMN: PATH: MESSAGE (HINT)`, the form of errors."""
         where = f"{self.file}:{self.line}:{self.column}: {'not carried over: ' if self.lost else ''}{f'{self.path}: ' if self.path else ''}"
         return f"{where}{self.message} ({self.hint})" if self.hint else f"{where}{self.message}"
 
@@ -32,9 +32,10 @@ class Remark:
 @dataclass(frozen=True, slots=True)
 class RegistryEntry:
     """
-    How one registry is reached, for `registries.yaml`.
+    The settings of one registry in `registries.yaml`.
 
-    `username` and `password` are variables such as `${REGISTRY_INTERNAL_PASSWORD}`, never a value; `password_file` stands in for `password`.
+    `username` and `password` are variables such as `${REGISTRY_INTERNAL_PASSWORD}`, never values.
+    `password_file` replaces `password`.
     """
 
     registry: str
@@ -51,14 +52,14 @@ class RegistryEntry:
     create_repositories: bool = False
 
     @property
-    def says_something(self) -> bool:
-        """Return whether this is more than what holds for any registry."""
+    def has_settings(self) -> bool:
+        """Whether any setting differs from its default."""
         return self != RegistryEntry(self.registry)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line adds: where `skopeo sync` was told to copy to, and whether with `--scoped`."""
+class ConvertOptions:
+    """The destination that `skopeo sync` gets on its command line, and `--scoped`."""
 
     destination: str = ""
     scoped: bool = False
@@ -67,9 +68,9 @@ class Options:
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """
-    A file converted: `mirrors` in their order, each with the `file` and `line` it came from, and `registries` by registry.
+    A converted file.
 
-    `format` is the name of the tool whose file it was.
+    `format` is the name of the other tool. Each mirror has the `file` and `line` that it comes from.
     """
 
     format: str
@@ -78,6 +79,6 @@ class Conversion:
     remarks: tuple[Remark, ...]
 
     @property
-    def lost(self) -> int:
-        """Return how many lines ask for something that is not in the result."""
+    def lost_lines(self) -> int:
+        """The number of lines that were not carried over."""
         return len({(remark.file, remark.line) for remark in self.remarks if remark.lost})

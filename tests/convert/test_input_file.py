@@ -10,8 +10,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgsync.convert.formats import convert_files
-from imgsync.convert.model import Options
+from imgsync.convert.conversion import ConvertOptions
+from imgsync.convert.convert_files import convert_files
 from imgsync.errors import ImgsyncError
 
 MERGED = """\
@@ -137,7 +137,7 @@ def test_anything_in_place_of_anything_is_converted_or_told(tmp_path, example, n
     file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
 
     try:
-        done = bool(convert_files([str(file)], options=Options("d.io" if "skopeo" in example.name else "")).mirrors)
+        done = bool(convert_files([str(file)], options=ConvertOptions("d.io" if "skopeo" in example.name else "")).mirrors)
     except ImgsyncError as error:
         done = error.exit_code == 3
     assert done

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgsync.convert.patterns import anchored, globs, plain_name, whole_match, without_groups
-from imgsync.convert.shapes import repositories_of
+from imgsync.convert.read_references import split_repositories
+from imgsync.convert.regex_to_globs import convert_to_globs, convert_to_name
+from imgsync.convert.regexes import anchor, drop_captures, match_whole
 from imgsync.filters.globs import compile_expression, compile_glob
 
 _ATOMS = st.sampled_from(["a", "b", "1", r"\.", "-", ".", ".*", ".+", "a?", "[ab]", r"\d", "[^a]", "(a|b1)", "(?:b|)", "a{2}", "1*", "[0-9]+", ".?", ".*?"])
@@ -23,7 +24,7 @@ _PATHS = st.lists(st.text(alphabet="ab1", min_size=1, max_size=2), min_size=1, m
 @given(_SEARCHES, st.lists(_TAGS, max_size=30))
 def test_whole_match_fits_what_is_found(search, tags):
     """Our expressions fit whole tags; theirs are searched for."""
-    whole = compile_expression(whole_match(search))
+    whole = compile_expression(match_whole(search))
 
     assert [whole.fullmatch(tag) is not None for tag in tags] == [re.search(search, tag) is not None for tag in tags]
 
@@ -32,7 +33,7 @@ def test_whole_match_fits_what_is_found(search, tags):
 @given(_SEARCHES, st.lists(_TAGS, max_size=30))
 def test_globs_fit_what_is_found(search, tags):
     """Where globs are given at all, they say the same."""
-    found = globs(search, crossing=False)
+    found = convert_to_globs(search, crossing=False)
     if found is not None:
         compiled = [compile_glob(text) for text in found]
 
@@ -43,7 +44,7 @@ def test_globs_fit_what_is_found(search, tags):
 @given(st.lists(st.sampled_from(["a", "b", "1", "/", ".*", "(a|b)", ".+", "(.+)", "[ab]"]), max_size=5).map("".join), st.lists(_PATHS, max_size=30))
 def test_globs_over_paths_fit_what_is_found(pattern, paths):
     """`.*` crosses slashes, and so does `**`."""
-    found = globs(anchored(pattern), crossing=True)
+    found = convert_to_globs(anchor(pattern), crossing=True)
     if found is not None:
         compiled = [compile_glob(text) for text in found]
 
@@ -54,7 +55,7 @@ def test_globs_over_paths_fit_what_is_found(pattern, paths):
 @given(_PATTERNS.filter(bool), st.lists(_TAGS, max_size=20))
 def test_pattern_without_groups_fits_the_same(pattern, tags):
     """Groups are forgotten, nothing else changes."""
-    before, after = compile_expression(pattern), compile_expression(without_groups(f"({pattern})"))
+    before, after = compile_expression(pattern), compile_expression(drop_captures(f"({pattern})"))
 
     assert after.groups == 0
     assert [after.fullmatch(tag) is not None for tag in tags] == [before.fullmatch(tag) is not None for tag in tags]
@@ -78,7 +79,7 @@ def test_pattern_without_groups_fits_the_same(pattern, tags):
 )
 def test_repositories_are_named_or_below_a_namespace(pattern, expected):
     """What is neither a path nor a whole namespace is no source: it would be more than was asked for."""
-    assert repositories_of(anchored(pattern)) == expected
+    assert split_repositories(anchor(pattern)) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,13 +87,13 @@ def test_repositories_are_named_or_below_a_namespace(pattern, expected):
 )
 def test_plain_name_is_the_only_one_found(search, expected):
     """A dot that is any character is no dot."""
-    assert plain_name(search) == expected
+    assert convert_to_name(search) == expected
 
 
 @pytest.mark.parametrize("search", ["^*$", "^?a", "^+b$", "^$", "", "^", "$", "^a|", "|"])
 def test_odd_anchors_are_searched_for_as_they_stand(search):
     """A repeated anchor, an empty alternative: whatever RE2 finds, our expression fits."""
-    whole, theirs = compile_expression(whole_match(search)), compile_expression(search)
+    whole, theirs = compile_expression(match_whole(search)), compile_expression(search)
 
     for tag in ("a", "b", "ab", "1"):
         assert (whole.fullmatch(tag) is not None) == (theirs.search(tag) is not None), tag
@@ -100,5 +101,5 @@ def test_odd_anchors_are_searched_for_as_they_stand(search):
 
 def test_nested_groups_are_given_up_in_time():
     """Neither deep nesting nor many alternatives cost more than a moment."""
-    assert globs(f"^{'(' * 900}a{')' * 900}$", crossing=False) is None
-    assert globs("^" + "(a|b)" * 40 + "$", crossing=False) is None
+    assert convert_to_globs(f"^{'(' * 900}a{')' * 900}$", crossing=False) is None
+    assert convert_to_globs("^" + "(a|b)" * 40 + "$", crossing=False) is None

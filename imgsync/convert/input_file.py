@@ -1,0 +1,183 @@
+"""
+Read another tool's file into nodes that know their place.
+
+Values are read as those tools read them: a tag may be written `3.9`. A wrong type or an unknown key is an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path as File
+from typing import Any, NamedTuple
+
+from imgsync.config.yaml_reader import Document, Path, format_path, parse_documents
+from imgsync.convert.conversion import Remark
+from imgsync.errors import ConfigError, FileError
+
+
+@dataclass(slots=True)
+class Diagnostics:
+    """Errors, which end the conversion, and remarks, which go with its result."""
+
+    errors: list[FileError] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+
+class KeyRemark(NamedTuple):
+    """A remark on a key that may stand in a file."""
+
+    message: str
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A part of the file: its value, its place, and where to report problems."""
+
+    document: Document
+    path: Path
+    value: Any
+    diagnostics: Diagnostics
+
+    @property
+    def line(self) -> int:
+        """The line of this node, from 1."""
+        return self.document.error(self.path, "").line
+
+    def get(self, name: str) -> Node | None:
+        """Return the node at the key *name*, None if missing or null."""
+        value = self.value.get(name) if isinstance(self.value, dict) else None
+        return None if value is None else self._child(name, value)
+
+    def require(self, name: str) -> Node | None:
+        """Return the node at the key *name*; report an error if missing."""
+        found = self.get(name)
+        if found is None and isinstance(self.value, dict):
+            self.report_error(f"'{name}' is required")
+        return found
+
+    def read_entries(self) -> list[tuple[str, Node]]:
+        """Return the keys and nodes of a mapping, null values included."""
+        if not isinstance(self.value, dict):
+            self.report_error("expected a mapping")
+            return []
+        return [(name, self._child(name, value)) for name, value in self.value.items()]
+
+    def read_items(self) -> list[Node]:
+        """Return the nodes of a list."""
+        if not isinstance(self.value, list):
+            self.report_error("expected a list")
+            return []
+        return [self._child(index, value) for index, value in enumerate(self.value)]
+
+    def read_text(self) -> str:
+        """Return the text as written, even if YAML reads a number there."""
+        if isinstance(self.value, str):
+            return self.value
+        scalar = self.document.written.get(self.path)
+        if scalar is None or not scalar.written:
+            self.report_error("expected text")
+            return ""
+        return scalar.written
+
+    def read_texts(self, name: str) -> tuple[str, ...]:
+        """Return the texts of the list at the key *name*."""
+        found = self.get(name)
+        return tuple(item.read_text() for item in found.read_items()) if found is not None else ()
+
+    def read_bool(self, name: str) -> bool | None:
+        """Return the boolean at the key *name*, None if missing."""
+        found = self.get(name)
+        if found is None:
+            return None
+        if not isinstance(found.value, bool):
+            found.report_error("expected true or false")
+            return None
+        return found.value
+
+    def read_int(self) -> int:
+        """Return a whole number."""
+        if not isinstance(self.value, int) or isinstance(self.value, bool):
+            self.report_error("expected a whole number")
+            return 0
+        return self.value
+
+    def check_keys(self, names: Iterable[str], *, extensions: bool = False) -> None:
+        """
+        Report an error for each key that is not in *names*.
+
+        Args:
+            names: The known keys.
+            extensions: Whether to accept keys that start with `x-`.
+        """
+        known = list(names)
+        for name, node in self.read_entries():
+            if name in known or (extensions and name.startswith("x-")):
+                continue
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+            self.diagnostics.errors.append(self.document.error(node.path, "unknown key", hint=hint, at_key=True))
+
+    def remark_keys(self, remarks: Mapping[str, KeyRemark]) -> None:
+        """Add the remark for each key that is set and not false."""
+        for name, remark in remarks.items():
+            found = self.get(name)
+            if found is not None and found.value is not False:
+                found.add_remark(remark.message, lost=remark.lost, at_key=True)
+
+    def add_remark(self, message: str, *, hint: str = "", lost: bool, at_key: bool = False) -> None:
+        """Add a remark on this node, or on its key."""
+        place = self.document.error(self.path, message, hint=hint, at_key=at_key)
+        self.diagnostics.remarks.append(Remark(place.file, place.line, place.column, format_path(self.path), message, hint, lost))
+
+    def report_lost(self, message: str, *, hint: str = "") -> None:
+        """Remark that this node is not carried over, or changes its meaning."""
+        self.add_remark(message, hint=hint, lost=True)
+
+    def report_note(self, message: str, *, hint: str = "") -> None:
+        """Remark something that does not change the result."""
+        self.add_remark(message, hint=hint, lost=False)
+
+    def report_error(self, message: str, *, hint: str = "") -> None:
+        """Report an error, which ends the conversion."""
+        self.diagnostics.errors.append(self.document.error(self.path, message, hint=hint))
+
+    def _child(self, key: str | int, value: Any) -> Node:
+        return Node(self.document, (*self.path, key), value, self.diagnostics)
+
+
+def read_input_file(file: str, diagnostics: Diagnostics) -> Node:
+    """
+    Read the only document of *file*, YAML or JSON.
+
+    Raises:
+        ConfigError: The file cannot be read, is not valid, or has several documents.
+    """
+    try:
+        data = File(file).read_bytes()
+    except OSError as error:
+        raise ConfigError((FileError(file, 1, 1, "", f"the file cannot be read: {error.strerror}"),)) from error
+    documents, errors = parse_documents(_replace_tabs(data), file=file)
+    if len(documents) > 1 and not errors:
+        errors.append(FileError(file, documents[1].places[()][0], 1, "", "the file has several documents", "put each into its own file"))
+    if not errors and not isinstance(documents[0].value, dict):
+        errors.append(documents[0].error((), "expected a mapping"))
+    if errors:
+        # The hint for an empty file is about imgsync's own format.
+        raise ConfigError(tuple(replace(one, hint="") if one.message == "the file is empty" else one for one in errors))
+    return Node(documents[0], (), documents[0].value, diagnostics)
+
+
+def _replace_tabs(data: bytes) -> bytes:
+    """Replace tabs by spaces in JSON; return YAML unchanged."""
+    # JSON may be indented by tabs, which YAML forbids. Inside JSON strings a tab is always escaped.
+    if b"\t" not in data:
+        return data
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    return data.replace(b"\t", b" ")

@@ -1,0 +1,87 @@
+"""Read image names, registries and platforms as other tools write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from imgsync.convert.input_file import Node
+from imgsync.convert.regex_to_globs import convert_to_globs
+from imgsync.errors import InvalidReferenceError
+from imgsync.oci.spec.reference import Reference, is_repository_path, parse_reference, parse_registry
+
+_HUB_NAMES = {"registry.hub.docker.com", "hub.docker.com"}
+# HOST:TAG@sha256:… is an image of Docker Hub with its digest, and has no user.
+_USER = re.compile(r"(?:[a-z]+://)?[^/@]*@(?!sha(?:256|512):)")
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
+
+
+def read_image(node: Node, text: str) -> Reference | None:
+    """Parse an image name as Docker does; report an error if invalid."""
+    if _has_user(node, text):
+        return None
+    try:
+        return parse_reference(_replace_hub_name(text))
+    except InvalidReferenceError as error:
+        node.report_error(error.message, hint=error.hint)
+        return None
+
+
+def read_registry(node: Node, text: str) -> str:
+    """Parse a registry; report an error and return "" if invalid."""
+    if _has_user(node, text):
+        return ""
+    try:
+        return parse_registry("docker.io" if text in _HUB_NAMES else text)
+    except InvalidReferenceError as error:
+        node.report_error(error.message, hint=error.hint)
+        return ""
+
+
+def read_location(node: Node, text: str) -> tuple[str, str] | None:
+    """Parse REGISTRY[/NAMESPACE]; report an error if invalid."""
+    host, _, namespace = text.rstrip("/").partition("/")
+    registry = read_registry(node, host)
+    if registry and namespace and not is_repository_path(namespace):
+        node.report_error(f"invalid namespace {namespace!r}", hint="use lower-case words joined by '/'")
+        return None
+    return (registry, namespace) if registry else None
+
+
+def read_platforms(node: Node | None, names: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the valid platforms, None for all; report the others as lost."""
+    valid = []
+    for name in names:
+        if _PLATFORM.fullmatch(name):
+            valid.append(name)
+        elif node is not None:
+            node.report_lost(f"invalid platform {name!r}", hint="write it as linux/amd64 or linux/arm64/v8")
+    return tuple(valid) or None
+
+
+def split_repositories(search: str) -> tuple[list[str], list[str]] | None:
+    """Return the namespaces and repositories that *search* finds, None if inexpressible."""
+    globs = convert_to_globs(search, crossing=True)
+    namespaces: list[str] = []
+    repositories: list[str] = []
+    for glob in globs or ():
+        path = glob.removesuffix("**").rstrip("/")
+        is_namespace = glob == "**" or glob.endswith("/**")
+        if (path and not is_repository_path(path)) or (glob != path and not is_namespace):
+            return None
+        (namespaces if is_namespace else repositories).append(path)
+    return None if globs is None else (namespaces, repositories)
+
+
+def _has_user(node: Node, text: str) -> bool:
+    """Return whether a user stands before the host; report it as an error."""
+    # The message must not show the user, because a password may follow it.
+    found = _USER.match(text) is not None
+    if found:
+        node.report_error("the name has a user before the registry", hint="write HOST/PATH, and put credentials into registries.yaml")
+    return found
+
+
+def _replace_hub_name(text: str) -> str:
+    host, slash, rest = text.partition("/")
+    return f"docker.io{slash}{rest}" if host in _HUB_NAMES else text

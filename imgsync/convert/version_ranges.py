@@ -1,0 +1,211 @@
+"""
+Convert version ranges of other tools to npm's syntax, which imgsync uses.
+
+Tools treat pre-releases in two ways. Masterminds/semver excludes them unless the range names one, as imgsync does.
+Others compare only by precedence: `2.0.0-rc.1` is less than `2.0.0`, so `<2` includes it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+Release = tuple[int, int, int]
+
+_VERSION = r"v?(?P<parts>(?:\d+|[xX*])(?:\.(?:\d+|[xX*]))*)(?P<pre>-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
+_COMPARATOR = re.compile(rf"[\s,]*(?P<operator>!=|==|=>|=<|>=|<=|~>|[!=<>~^])?\s*{_VERSION}(?=[\s,]|$)")
+_HYPHEN = re.compile(r"(?P<low>v?[0-9xX*][^\s,]*)\s+-\s+(?P<high>v?[0-9xX*][^\s,]*)")
+_MAX_LENGTH = 512
+_MAX_GROUPS = 64
+_SYNONYMS = {"=>": ">=", "=<": "<=", "~>": "~", "==": "=", "!": "!="}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparator:
+    """
+    One condition of a range.
+
+    `numbers` ends before the first placeholder or missing part. `prerelease` includes its dash.
+    """
+
+    operator: str
+    numbers: tuple[int, ...]
+    prerelease: str = ""
+
+    @property
+    def release(self) -> Release:
+        """The version, with 0 for missing parts."""
+        major, minor, patch = (*self.numbers, 0, 0, 0)[:3]
+        return major, minor, patch
+
+    def __str__(self) -> str:
+        """Return the condition in npm's syntax."""
+        version = ".".join(str(number) for number in self.numbers)
+        if not self.numbers:
+            return "*"
+        return f"{'' if self.operator == '=' else self.operator}{version}{self.prerelease}"
+
+
+@dataclass(frozen=True, slots=True)
+class NpmRange:
+    """A range in npm's syntax, and whether it names a pre-release."""
+
+    text: str
+    names_prereleases: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RangePart:
+    """
+    A part of a range that compares pre-releases by precedence.
+
+    It selects the tags in `text`, pre-releases included, except those that match a glob of `exclude`,
+    and also the tags that match a glob of `include`.
+    """
+
+    text: str
+    exclude: tuple[str, ...]
+    include: tuple[str, ...]
+
+
+def parse_comparators(text: str) -> list[list[Comparator]]:
+    """
+    Parse a range into alternatives, each a list of conditions.
+
+    Raises:
+        ValueError: The range is invalid.
+    """
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(f"the version range is longer than {_MAX_LENGTH} characters")
+    rewritten = _HYPHEN.sub(r">=\g<low> <=\g<high>", text)
+    return [group for alternative in rewritten.split("||") for group in _expand_inequalities(_parse_alternative(alternative, text))]
+
+
+def convert_masterminds(text: str) -> NpmRange:
+    """
+    Convert a range as the library Masterminds/semver reads it.
+
+    Raises:
+        ValueError: The range is invalid.
+    """
+    groups = parse_comparators(text)
+    # Masterminds reads `~0.0.0` as "any version".
+    any_version = Comparator("~", (0, 0, 0))
+    converted = " || ".join(" ".join(">=0.0.0" if one == any_version else str(one) for one in group) for group in groups)
+    return NpmRange(converted, any(one.prerelease for group in groups for one in group))
+
+
+def convert_by_precedence(text: str, *, allow_short: bool, partial: str) -> list[RangePart]:
+    """
+    Convert a range that compares pre-releases by precedence.
+
+    Args:
+        text: The range.
+        allow_short: Whether `2.0-rc`, with less than three numbers, is a version.
+        partial: The meaning of a missing number: "zero", or "any" as in `1.x`.
+
+    Returns:
+        The parts whose union is the range.
+
+    Raises:
+        ValueError: The range is invalid, or names a pre-release, which imgsync cannot compare with others.
+    """
+    return [_convert_group(group, text, allow_short=allow_short, partial=partial) for group in parse_comparators(text)]
+
+
+def _convert_group(group: list[Comparator], text: str, *, allow_short: bool, partial: str) -> RangePart:
+    if any(one.prerelease for one in group):
+        raise ValueError(f"{text!r} names a pre-release")
+    if any(len(one.numbers) > 3 for one in group):
+        raise ValueError(f"{text!r} has a version with more than three parts")
+    plain = [found for one in group for found in _expand(one, partial=partial)]
+    # imgsync counts a pre-release like its release. So those just below the lower bound are excluded, and those just below the upper bound added.
+    lower = [one.release for one in plain if one.operator in {">=", "="}]
+    upper = [one.release for one in plain if one.operator == "<" and _allows_prereleases(one.release, plain)]
+    return RangePart(
+        " ".join(str(one) for one in plain) or "*",
+        tuple(glob for release in lower for glob in _format_prerelease_globs(release, allow_short=allow_short)),
+        tuple(glob for release in upper for glob in _format_prerelease_globs(release, allow_short=allow_short)),
+    )
+
+
+def _parse_alternative(text: str, whole: str) -> list[Comparator]:
+    found: list[Comparator] = []
+    position = 0
+    while text[position:].strip(" \t,"):
+        match = _COMPARATOR.match(text, position)
+        if match is None:
+            raise ValueError(f"invalid version range {whole!r}")
+        operator = match["operator"] or "="
+        operator = _SYNONYMS.get(operator, operator)
+        numbers = _parse_numbers(match["parts"].split("."))
+        if not numbers and operator in {"<", ">", "!="}:
+            raise ValueError(f"the version range {whole!r} matches nothing")
+        found.append(Comparator(operator, numbers, match["pre"] or ""))
+        position = match.end()
+    if not found:
+        raise ValueError("the version range is empty")
+    return found
+
+
+def _parse_numbers(parts: list[str]) -> tuple[int, ...]:
+    end = next((index for index, part in enumerate(parts) if not part.isdigit()), len(parts))
+    return tuple(int(part) for part in parts[:end])
+
+
+def _expand_inequalities(group: list[Comparator]) -> list[list[Comparator]]:
+    """Replace `!=1.2.3` by the alternatives `<1.2.3` and `>1.2.3`."""
+    # npm has no operator `!=`.
+    groups: list[list[Comparator]] = [[]]
+    for one in group:
+        operators = ["<", ">"] if one.operator == "!=" else [one.operator]
+        groups = [[*head, Comparator(operator, one.numbers, one.prerelease)] for head in groups for operator in operators]
+        if len(groups) > _MAX_GROUPS:
+            raise ValueError("the version range has too many '!='")
+    return groups
+
+
+def _expand(one: Comparator, *, partial: str) -> list[Comparator]:
+    """Rewrite *one* with `>=`, `>`, `<`, `<=` and `=` over complete versions."""
+    low = Comparator(">=", one.release)
+    if not one.numbers:
+        return []
+    if one.operator in {"^", "~"}:
+        return [low, Comparator("<", _compute_upper_bound(one))]
+    if partial == "zero" or len(one.numbers) == 3:
+        return [Comparator(one.operator, one.release)]
+    above = Comparator("<", _increment_last(one.numbers))
+    return {
+        "=": [low, above],
+        ">=": [low],
+        ">": [Comparator(">=", above.release)],
+        "<": [Comparator("<", one.release)],
+        "<=": [above],
+    }[one.operator]
+
+
+def _compute_upper_bound(one: Comparator) -> Release:
+    major, minor, patch = one.release
+    if one.operator == "~":
+        return major, minor + 1, 0
+    return (major + 1, 0, 0) if major else (0, minor + 1, 0) if minor else (0, 0, patch + 1)
+
+
+def _increment_last(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    return (*numbers[:-1], numbers[-1] + 1, 0, 0)[:3]
+
+
+def _allows_prereleases(release: Release, group: list[Comparator]) -> bool:
+    """Return whether the pre-releases of *release* meet every condition."""
+    tests = {">=": lambda bound: release > bound, ">": lambda bound: release > bound, "<": lambda bound: release <= bound, "<=": lambda bound: release <= bound}
+    return all(one.operator in tests and tests[one.operator](one.release) for one in group)
+
+
+def _format_prerelease_globs(release: Release, *, allow_short: bool) -> list[str]:
+    major, minor, patch = release
+    versions = [f"{major}.{minor}.{patch}"]
+    if allow_short and patch == 0:
+        versions.append(f"{major}.{minor}")
+    if allow_short and patch == 0 and minor == 0:
+        versions.append(f"{major}")
+    return [f"{v}{version}-*" for version in versions for v in ("", "v")]

@@ -1,0 +1,58 @@
+"""Write a conversion to a folder: all files or none, never overwriting."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from imgsync.convert.conversion import Conversion
+from imgsync.convert.format_yaml import format_mirrors, format_registries
+from imgsync.errors import UsageError
+
+
+def write_files(conversion: Conversion, folder: str) -> tuple[str, ...]:
+    """
+    Write `mirrors.d/FORMAT.yaml` and, if needed, `registries.yaml` below *folder*.
+
+    Returns:
+        The paths of the written files.
+
+    Raises:
+        UsageError: A file exists or cannot be written; no file was written.
+    """
+    texts = _format_files(conversion, folder)
+    existing = [str(path) for path in texts if os.path.lexists(path)]
+    if existing:
+        raise UsageError(f"{' and '.join(existing)} already {'exists' if len(existing) == 1 else 'exist'}", hint="choose another folder or move the file away")
+    created: list[Path] = []
+    try:
+        _write(texts, created)
+    except OSError as error:
+        for path in created:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise UsageError(f"{error.filename or folder} cannot be written: {error.strerror}") from error
+    return tuple(str(path) for path in texts)
+
+
+def _format_files(conversion: Conversion, folder: str) -> dict[Path, str]:
+    texts = {
+        Path(folder, "mirrors.d", f"{conversion.format}.yaml"): format_mirrors(conversion),
+        Path(folder, "registries.yaml"): format_registries(conversion),
+    }
+    return {path: text for path, text in texts.items() if text}
+
+
+def _write(texts: dict[Path, str], created: list[Path]) -> None:
+    """Write each text; add every file made on the way to *created*."""
+    temporary_paths = []
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary_paths.append(temporary)
+        created.append(temporary)
+        temporary.write_text(text, encoding="utf-8")
+    for path, temporary in zip(texts, temporary_paths, strict=True):
+        temporary.rename(path)
+        created.append(path)
