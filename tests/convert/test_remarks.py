@@ -130,7 +130,7 @@ WRONG = {
     "several documents": (REGSYNC + "---\na: b\n", ["several documents"]),
     "a list": ("- a\n", ["expected a mapping"]),
     "nothing": ("", ["the file is empty"]),
-    "broken YAML": ("a: [\n", ["not valid YAML"]),
+    "broken YAML": ("a: [\n", ["invalid YAML"]),
     "nothing known": ("a: {b: c}\n", ["unknown format; known formats: regsync, skopeo-sync, image-syncer, dregsy", "--from"]),
     "nothing left": (REGSYNC.replace("registry.internal/alpine", "ocidir://x"), ["nothing in this file can be converted", "only between registries"]),
     "two sources for one image": (
