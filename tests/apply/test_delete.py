@@ -1,4 +1,4 @@
-"""Deletion of what is no longer selected: only what imgsync pushed, only when all is certain, and nothing else with it (design.md §2 `prune`)."""
+"""Pruning deletes only tags that imgsync pushed, and only when it is certain."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NO_SUCH = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"
 
 @pytest.fixture
 def deletes_tags(destination):
-    """The destination deletes by tag."""
+    """Make the destination delete by tag."""
     destination.add(TagDeletion())
     return destination
 
 
 @pytest.fixture
 def mirrored(lab):
-    """Push images as tags of `NAME/app`, mirror them all, and forget what that took."""
+    """Push images as tags of `NAME/app`, mirror them, and forget the requests."""
 
     def mirror(**tags):
         contents = {tag.lstrip("v_"): lab.push("app", tag.lstrip("v_"), content) for tag, content in tags.items()}
@@ -43,7 +43,7 @@ def mirrored(lab):
 
 @pytest.fixture
 def remembered(workplace):
-    """Return the destination tags that the state remembers, and what the last run left."""
+    """Return the destination tags in the state, and those that the last run left."""
 
     def read():
         thread = NativeThread()
@@ -54,12 +54,12 @@ def remembered(workplace):
 
 
 def only(tags: str, prune: str = "true", more: str = "") -> str:
-    """Return a mirror's settings that select *tags*, as a glob, and no other."""
+    """Return settings of a mirror that select *tags*, a glob."""
     return f"tags: {{include: ['{tags}']}}\nprune: {prune}\n{more}"
 
 
 def deleted(document) -> list[str]:
-    """Return the tags that a report says were deleted."""
+    """Return the tags that a report lists as deleted."""
     return sorted(
         outcome["destination"].rpartition(":")[2]
         for outcome in document["outcomes"]
@@ -71,7 +71,7 @@ def deleted(document) -> list[str]:
 
 
 def test_tag_that_is_no_longer_selected_is_deleted(lab, deletes_tags, mirrored, remembered):
-    """It goes by its tag, the others stay; the report, the log and the state say so, and the next run has nothing to do."""
+    """Only that tag is deleted; report, log and state say so; the next run has nothing to do."""
     mirrored(v1=image(1), v2=image(2), v3=image(3))
     lab.declare("app", only("[13]"))
 
@@ -91,7 +91,7 @@ def test_tag_that_is_no_longer_selected_is_deleted(lab, deletes_tags, mirrored, 
 
 
 def test_plan_shows_deletions_and_deletes_nothing(lab, mirrored, remembered):
-    """Each is a change of its own with its reason; nobody is asked for it, and --detailed-exitcode says that something is pending."""
+    """Each deletion is a change with a reason and counts for --detailed-exitcode; the destination gets no request."""
     contents = mirrored(v1=image(1), v2=image(2))
     lab.declare("app", only("1"))
 
@@ -109,7 +109,7 @@ def test_plan_shows_deletions_and_deletes_nothing(lab, mirrored, remembered):
 
 
 def test_saved_plan_deletes_what_was_reviewed(lab, deletes_tags, mirrored):
-    """And nothing that the state does not call imgsync's own any more."""
+    """A saved plan deletes what it lists, if the state still records it as pushed by imgsync."""
     mirrored(v1=image(1), v2=image(2), v3=image(3))
     lab.declare("app", only("1"))
     assert lab.run("plan", "--out", "plan.json").code == 0
@@ -122,8 +122,8 @@ def test_saved_plan_deletes_what_was_reviewed(lab, deletes_tags, mirrored):
     assert deletes_tags.requests("DELETE") == [f"DELETE /v2/m/{lab.name}/app/manifests/2"]
 
 
-def test_copies_come_first(lab, deletes_tags, mirrored):
-    """Not until the last manifest is there is the first tag deleted."""
+def test_copies_come_before_deletions(lab, deletes_tags, mirrored):
+    """The first tag is deleted after the last manifest was pushed."""
     mirrored(v1=image(1))
     lab.push("app", "2", image(2))
     lab.push("app", "3", image(3))
@@ -137,7 +137,7 @@ def test_copies_come_first(lab, deletes_tags, mirrored):
 
 
 def test_pruning_mirror_copies_while_it_is_planned(lab, mirrored):
-    """Deletions are known last; copies do not wait for them."""
+    """Copies start before the deletions are known."""
     mirrored(v1=image(1))
     lab.push("app", "2", image(2))
     lab.push("app", "3", image(3))
@@ -160,8 +160,8 @@ def test_pruning_mirror_copies_while_it_is_planned(lab, mirrored):
 # --- what is not
 
 
-def test_what_imgsync_did_not_push_stays(lab, deletes_tags, mirrored):
-    """A tag that was there before, one of somebody else's, and one that `protect` names: only the fourth goes."""
+def test_tags_that_imgsync_did_not_push_stay(lab, deletes_tags, mirrored):
+    """Older tags, tags of other writers and protected tags stay."""
     adopted = image("adopted")
     lab.push_to_destination("app", "adopted", adopted)
     lab.push_to_destination("app", "theirs", image("theirs"))
@@ -185,8 +185,8 @@ def test_what_imgsync_did_not_push_stays(lab, deletes_tags, mirrored):
     ],
     ids=["does not prune", "suspended", "protects", "elsewhere", "prunes too"],
 )
-def test_what_another_mirror_may_have_pushed_stays(other, goes, lab, deletes_tags, mirrored):
-    """A tag goes only where every mirror that could have written it would have it gone."""
+def test_tag_that_another_mirror_may_have_pushed_stays(other, goes, lab, deletes_tags, mirrored):
+    """A tag is deleted only if every mirror that could have written it would prune it."""
     mirrored(v1=image(1), v2=image(2))
     lab.push("other", "1", image("other"))
     lab.declare("app", only("1"))
@@ -200,7 +200,7 @@ def test_what_another_mirror_may_have_pushed_stays(other, goes, lab, deletes_tag
 
 
 def test_named_tag_stays_though_its_source_lost_it(lab, deletes_tags, mirrored):
-    """What `names` declares is wanted, be it there or not."""
+    """A tag in `names` stays even if the source no longer has it."""
     contents = mirrored(v1=image(1), v2=image(2))
     lab.source_registry.delete(f"{lab.name}/app", contents["2"].digest)
     lab.declare("app", "tags: {include: ['1'], names: ['2']}\nprune: true")
@@ -212,7 +212,7 @@ def test_named_tag_stays_though_its_source_lost_it(lab, deletes_tags, mirrored):
 
 
 def test_lost_state_deletes_nothing(lab, deletes_tags, mirrored):
-    """Without a record nobody knows who pushed."""
+    """Without a record, nothing is deleted."""
     mirrored(v1=image(1), v2=image(2))
     lab.declare("app", only("1"))
     shutil.rmtree(lab.folder / ".imgsync")
@@ -224,7 +224,7 @@ def test_lost_state_deletes_nothing(lab, deletes_tags, mirrored):
 
 
 class SecondPage(switches.Switch):
-    """A listing of two pages, the second of which fails."""
+    """A listing of two pages whose second page fails."""
 
     def request(self, request):
         return switches.plain_answer(500) if "last=" in request.target else request
@@ -238,8 +238,8 @@ class SecondPage(switches.Switch):
     ("switch", "code"), [(SecondPage(), 1), (Respond(200, {"name": "app", "tags": ["1", "no tag!"]}), 0)], ids=["fails on page two", "is incomplete"]
 )
 @pytest.mark.parametrize("where", ["app", "other"], ids=["own mirror", "another mirror"])
-def test_nothing_is_deleted_unless_every_listing_is_whole(where, switch, code, lab, deletes_tags, mirrored):
-    """An error or a doubt in any mirror, and every tag stays; the log says why."""
+def test_incomplete_listing_deletes_nothing(where, switch, code, lab, deletes_tags, mirrored):
+    """An error or an incomplete listing in any mirror keeps every tag; the log says why."""
     mirrored(v1=image(1), v2=image(2))
     lab.push("other", "1", image("other"))
     # Nothing but the listing's own failure is to hold the deletion back.
@@ -260,8 +260,8 @@ def test_nothing_is_deleted_unless_every_listing_is_whole(where, switch, code, l
 
 
 @pytest.mark.parametrize("arguments", [("--only", "a"), ("mirrors.d/a.yaml",)], ids=["--only", "one file of two"])
-def test_nothing_is_deleted_by_a_part_of_the_configuration(arguments, lab, deletes_tags, mirrored):
-    """What is left out may be what selects the tag."""
+def test_partial_configuration_deletes_nothing(arguments, lab, deletes_tags, mirrored):
+    """A part of the files is not enough: another file may select the tag."""
     mirrored(v1=image(1), v2=image(2))
     lab.declare("app", only("1"))
     settings = f"tags: {{names: ['2']}}, destinations: ['{deletes_tags.host}/m'], prune: true"
@@ -274,8 +274,8 @@ def test_nothing_is_deleted_by_a_part_of_the_configuration(arguments, lab, delet
     assert ran.events("prune.skipped")[0]["reason"] == "only some of the mirrors are planned"
 
 
-def test_file_that_is_all_there_is_prunes(lab, deletes_tags, mirrored):
-    """A configuration may be a single file."""
+def test_single_file_configuration_prunes(lab, deletes_tags, mirrored):
+    """A configuration that is a single file prunes."""
     mirrored(v1=image(1), v2=image(2))
     lab.declare("app", only("1"))
 
@@ -284,7 +284,7 @@ def test_file_that_is_all_there_is_prunes(lab, deletes_tags, mirrored):
 
 @pytest.mark.row("GIT-10")
 def test_more_than_at_most_is_an_error_and_none_is_deleted(lab, deletes_tags, mirrored):
-    """The error says how many would go; a limit raised to that many lets them."""
+    """The error shows the count; raising the limit to that count deletes them."""
     mirrored(v1=image(1), v2=image(2), v3=image(3))
     lab.declare("app", only("1", "{at_most: 1}"))
 
@@ -300,7 +300,7 @@ def test_more_than_at_most_is_an_error_and_none_is_deleted(lab, deletes_tags, mi
 
 
 def test_nothing_is_deleted_while_images_of_the_mirror_fail(lab, deletes_tags, mirrored, remembered):
-    """What would replace it is not there; it remains, and goes with the first run that has no such trouble."""
+    """If a copy of the mirror fails, its deletions wait for a run without failures."""
     mirrored(v1=image(1))
     lab.push("app", "2", image(2))
     lab.declare("app", only("2"))
@@ -315,8 +315,8 @@ def test_nothing_is_deleted_while_images_of_the_mirror_fail(lab, deletes_tags, m
     assert deleted(lab.run("apply", "-o", "json").json) == ["1"]
 
 
-def test_nothing_is_deleted_while_images_of_the_mirror_are_not_begun(lab, deletes_tags, mirrored):
-    """A run without time for its images has none for deletions."""
+def test_run_out_of_time_deletes_nothing(lab, deletes_tags, mirrored):
+    """A run without time for its copies deletes nothing."""
     mirrored(v1=image(1))
     lab.push("app", "2", image(2))
     lab.declare("app", only("2", more="timeouts: {run: 0s}"))
@@ -332,7 +332,7 @@ def test_nothing_is_deleted_while_images_of_the_mirror_are_not_begun(lab, delete
 
 
 def test_registry_without_deletion_by_tag_deletes_the_digest(lab, mirrored, remembered):
-    """When all tags of a digest are to go it goes, once, and they with it."""
+    """If all tags of a digest are pruned, the digest is deleted once."""
     same = image("same")
     contents = mirrored(v1=image(1), v2=same, v3=same)
     lab.declare("app", only("1"))
@@ -349,7 +349,7 @@ def test_registry_without_deletion_by_tag_deletes_the_digest(lab, mirrored, reme
 
 
 def test_digest_that_another_tag_shares_is_not_deleted(lab, mirrored, remembered):
-    """Deleting it would take the other tag too: refused, with that tag's name, exit 1; be the other selected, or somebody else's."""
+    """The deletion is refused with the other tag's name and exit code 1, whoever pushed that tag."""
     same = image("same")
     mirrored(v1=same, v2=same, v3=image(3), v4=image(4))
     lab.push_to_destination("app", "theirs", image(3))
@@ -368,7 +368,7 @@ def test_digest_that_another_tag_shares_is_not_deleted(lab, mirrored, remembered
 
 @pytest.mark.parametrize("nested", [False, True], ids=["index", "nested index"])
 def test_image_that_a_staying_index_names_is_not_deleted(nested, lab, mirrored):
-    """The index would lose a part."""
+    """An image stays while an index that stays refers to it."""
     part = image("part")
     mirrored(v1=index(children=(part, image("rest", platform="linux/arm64")), nested=nested), v2=part)
     lab.declare("app", only("1"))
@@ -380,8 +380,8 @@ def test_image_that_a_staying_index_names_is_not_deleted(nested, lab, mirrored):
     assert lab.served_tags("app") == ["1", "2"]
 
 
-def test_index_goes_before_what_it_names(lab, mirrored):
-    """Were the run cut in between, no tag would name an index that lacks a part."""
+def test_index_is_deleted_before_its_children(lab, mirrored):
+    """A run cut in between leaves no tag with an incomplete index."""
     part = image("part")
     whole = index(children=(part, image("rest", platform="linux/arm64")))
     mirrored(v1=image(1), v2=part, v3=whole)
@@ -395,8 +395,8 @@ def test_index_goes_before_what_it_names(lab, mirrored):
     assert gone == [whole.digest, part.digest]
 
 
-def test_index_that_somebody_moved_keeps_its_parts(lab, mirrored):
-    """It is left alone, and so is what it names now."""
+def test_index_that_was_moved_keeps_its_children(lab, mirrored):
+    """A tag that another writer moved stays, and so do the children of its index."""
     part = image("part")
     mirrored(v1=image(1), v2=part, v3=image(3))
     lab.push_to_destination("app", "3", index(children=(part, image("rest", platform="linux/arm64"))))
@@ -414,7 +414,7 @@ def test_index_that_somebody_moved_keeps_its_parts(lab, mirrored):
 
 @pytest.mark.row("REG-23")
 def test_digest_is_not_deleted_on_a_partial_list(lab, mirrored):
-    """A listing that leaves something out may leave out the tag that shares the digest."""
+    """A listing without all tags may hide one that shares the digest."""
     mirrored(v1=image(1), v2=image(2))
     lab.declare("app", only("1"))
     lab.destination.add(Respond(200, {"name": "app", "tags": ["1", "2", "no tag!"]}), method="GET", target="/tags/list")
@@ -427,7 +427,7 @@ def test_digest_is_not_deleted_on_a_partial_list(lab, mirrored):
 
 
 def test_registry_that_forbids_deletion_is_one_clear_error(lab, keeping_registry):
-    """The registry's own words, and what to do about it; exit 1, and the tag stays."""
+    """The error quotes the registry and says what to do; exit code 1, and the tag stays."""
     lab.push("app", "1", image(1))
     lab.push("app", "2", image(2))
     lab.workplace.trust_plain(lab.source_registry, keeping_registry)
@@ -450,8 +450,8 @@ def test_registry_that_forbids_deletion_is_one_clear_error(lab, keeping_registry
     ("status", "says"),
     [(401, "no credentials for"), (403, "check the permissions of the account"), (404, "allow deletion at the registry"), (500, "500")],
 )
-def test_deletion_that_is_not_done_is_an_error_and_stays_remembered(status, says, lab, mirrored, remembered):
-    """Whatever the registry answers, a tag that it goes on to serve was not deleted; the next run tries again."""
+def test_deletion_without_effect_is_an_error_and_is_retried(status, says, lab, mirrored, remembered):
+    """A tag that is still served was not deleted, whatever the answer; the next run tries again."""
     mirrored(v1=image(1), v2=image(2))
     lab.destination.add(Respond(status, {"errors": [{"code": "X", "message": "no"}]}), method="DELETE")
     lab.declare("app", only("1"))
@@ -466,8 +466,8 @@ def test_deletion_that_is_not_done_is_an_error_and_stays_remembered(status, says
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
-def test_tag_that_is_gone_already_is_fine(when, lab, mirrored, remembered):
-    """Somebody deleted it by hand: that it is gone is all that was wanted, and it is forgotten."""
+def test_tag_that_is_already_gone_is_dropped_from_the_state(when, lab, mirrored, remembered):
+    """A tag that was deleted by hand counts as deleted."""
     contents = mirrored(v1=image(1), v2=image(2))
     lab.declare("app", only("1"))
     if when == "before":
@@ -484,7 +484,7 @@ def test_tag_that_is_gone_already_is_fine(when, lab, mirrored, remembered):
 
 
 def test_tag_that_serves_something_else_is_left_alone(lab, deletes_tags, mirrored):
-    """Somebody else moved it: it is not imgsync's any more, and the error says how to forget it."""
+    """A tag that another writer moved stays; the error says how to forget it."""
     mirrored(v1=image(1), v2=image(2))
     lab.push_to_destination("app", "2", image("theirs"))
     lab.declare("app", only("1"))
@@ -503,8 +503,8 @@ def test_tag_that_serves_something_else_is_left_alone(lab, deletes_tags, mirrore
     assert lab.run("apply").code == 0
 
 
-def test_token_for_deletion_is_asked_for_deletions_alone(lab, token_registry, token_server):
-    """No other request's token allows to delete; one that does not allow it after all is a clear error."""
+def test_delete_scope_is_requested_for_deletions_only(lab, token_registry, token_server):
+    """Other requests use tokens without `delete`; a token that does not allow it is a clear error."""
     lab.push("app", "1", image(1))
     lab.push("app", "2", image(2))
     with FaultProxy(token_registry) as proxy:

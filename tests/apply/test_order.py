@@ -12,16 +12,16 @@ def change(name: str) -> Change:
     return Change(Action.CREATE, "m", source, None, destination, None, None, None, "not at the destination")
 
 
-def test_without_anything_left_nothing_is_held_back():
-    """Each comes as it is known."""
+def test_changes_pass_at_once_if_nothing_was_left():
+    """Without leftovers of the last run each change passes as it is planned."""
     order = ChangeOrder(())
 
     assert order.add([change("a")]) == [[change("a")]]
     assert order.add([change("b")]) == [[change("b")]]
 
 
-def test_what_was_left_comes_first_in_its_order_as_soon_as_all_of_it_is_known():
-    """Others wait for it, and it for its like; from then on nothing waits."""
+def test_leftovers_come_first_in_their_order():
+    """Other changes wait until all leftovers are known; then nothing waits."""
     order = ChangeOrder(["r.io/app:z", "r.io/app:y"])
 
     assert order.add([change("a")]) == []
@@ -30,8 +30,8 @@ def test_what_was_left_comes_first_in_its_order_as_soon_as_all_of_it_is_known():
     assert order.add([change("b")]) == [[change("b")]]
 
 
-def test_who_waited_long_enough_goes_on_with_what_is_known():
-    """A plan that takes for ever does not hold everything back for ever."""
+def test_waiting_for_leftovers_ends():
+    """A plan that never ends does not hold changes back forever."""
     order = ChangeOrder(["r.io/app:z", "r.io/app:y"])
     order.add([change("a")])
     order.add([change("y"), change("b")])

@@ -1,4 +1,4 @@
-"""Runs with a budget of time: they end within it, say what is left, and the next one goes on from there."""
+"""Runs with a time limit end in time, say what is left, and are resumed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def state(workplace):
 
 @pytest.fixture
 def stop_at(lab):
-    """Run an apply that is asked to stop once *held* is reached; *held* is let go then."""
+    """Run an apply and stop it once *held* is reached; then release *held*."""
 
     def stop(held, *arguments):
         process = lab.start("apply", "-o", "json", *arguments)
@@ -43,7 +43,7 @@ def stop_at(lab):
 
 @pytest.fixture
 def pushed(lab):
-    """Return the tags in the order in which they came to the destination."""
+    """Return the tags in the order in which the destination got them."""
     return lambda: [path.rpartition("/")[2] for path in lab.destination.requests("PUT .*/manifests/[0-9a-z]+$")]
 
 
@@ -52,8 +52,8 @@ def left_of(state):
         return [destination.rpartition("/")[2] for destination in store.remaining]
 
 
-def test_run_ends_within_its_time_though_a_registry_hangs(lab, state):
-    """What hangs is cut before the end, not after it: exit 75, and the report and the state say what remains."""
+def test_run_ends_in_time_though_a_registry_hangs(lab, state):
+    """A hanging copy is cancelled in time: exit 75, report and state list what remains."""
     for tag in "123":
         lab.push("app", tag, image(f"hang {tag}"))
     lab.declare("app", ONE_AT_A_TIME)
@@ -69,8 +69,8 @@ def test_run_ends_within_its_time_though_a_registry_hangs(lab, state):
     assert left_of(state) == ["app:2", "app:3"]
 
 
-def test_planning_that_hangs_ends_in_time_too(lab, state):
-    """Exit 75, what was left stays left, and nothing counts as done."""
+def test_hanging_plan_ends_in_time(lab, state):
+    """Exit 75; leftovers stay leftovers, and nothing counts as done."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     with state() as store:
@@ -88,8 +88,8 @@ def test_planning_that_hangs_ends_in_time_too(lab, state):
         assert (store.remaining, dict(store.last_successes)) == (("waiting/app:1",), {})
 
 
-def test_signal_while_planning_hangs_is_no_success(lab, state):
-    """A stop before anything is known: exit 75, not 0."""
+def test_signal_during_hanging_plan_exits_75(lab, state):
+    """A stop before anything is known exits with 75, not 0."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     held = Hold()
@@ -106,8 +106,8 @@ def test_signal_while_planning_hangs_is_no_success(lab, state):
         assert dict(store.last_successes) == {}
 
 
-def test_what_is_left_comes_first_however_many_runs_it_takes(lab, stop_at, state, pushed):
-    """In the order it would have been taken, though tags that sort before it have appeared; once all is done nothing is left."""
+def test_leftovers_come_first_in_every_run(lab, stop_at, state, pushed):
+    """Leftovers keep their order, even before new tags; in the end nothing is left."""
     for tag in "5678":
         lab.push("app", tag, image(f"turn {tag}"))
     lab.declare("app", ONE_AT_A_TIME)
@@ -130,7 +130,7 @@ def test_what_is_left_comes_first_however_many_runs_it_takes(lab, stop_at, state
 
 
 def test_run_cut_three_times_sends_no_blob_twice(lab, stop_at):
-    """Finished blobs of an image that was cut are not sent again: each blob's bytes arrive once, and in the end all is there."""
+    """Finished blobs of a cancelled image are not sent again; in the end all is copied."""
     content = lab.push("app", "1", image("cut", layers=4))
     lab.declare("app", ONE_AT_A_TIME)
     for _ in range(3):
@@ -149,8 +149,8 @@ def test_run_cut_three_times_sends_no_blob_twice(lab, stop_at):
     assert lab.served_digest("app", "1") == content.digest
 
 
-def test_what_other_mirrors_left_stays_left(lab, state):
-    """A run of some mirrors (`--only`), or of none of them (`copy`), clears only what it saw to itself."""
+def test_leftovers_of_other_mirrors_stay(lab, state):
+    """A run with `--only`, or `copy`, clears only its own leftovers."""
     for mirror in "ab":
         lab.push(mirror, "1", image(mirror))
         lab.write(
@@ -170,8 +170,8 @@ def test_what_other_mirrors_left_stays_left(lab, state):
     assert left_of(state) == []
 
 
-def test_mirror_whose_time_is_up_holds_no_other_up(lab):
-    """`timeouts.run` reached, be it while planning or while copying: that mirror's images remain, the others are copied."""
+def test_time_limit_of_one_mirror_stops_no_other(lab):
+    """After `timeouts.run` that mirror's images remain; other mirrors are copied."""
     lab.push("late", "1", image("late"))
     lab.push("long", "1", image("long", layers=1, layer_bytes=200_000))
     lab.push("free", "1", image("free"))
@@ -197,7 +197,7 @@ def test_mirror_whose_time_is_up_holds_no_other_up(lab):
 
 
 def test_image_that_would_not_fit_is_not_begun(lab):
-    """By the pace so far it would be cut: it is left whole to the next run, and what still fits is copied in its place."""
+    """An image that would be cut at the current rate waits; one that fits is copied instead."""
     for tag, size in (("1", 100_000), ("2", 200_000), ("3", 4_000)):
         lab.push("app", tag, image(f"pace {tag}", layers=1, layer_bytes=size))
     lab.declare("app", ONE_AT_A_TIME)
@@ -213,7 +213,7 @@ def test_image_that_would_not_fit_is_not_begun(lab):
 
 
 def test_slow_planning_does_not_use_up_every_run(lab, state):
-    """Though something is left that is not known yet, what is known is begun once half of the time is over."""
+    """Known changes start after half of the time, even if leftovers are still unknown."""
     lab.push("app", "3", image("slow 3"))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -231,8 +231,8 @@ def test_slow_planning_does_not_use_up_every_run(lab, state):
     assert left_of(state) == ["app:3"]
 
 
-def test_plan_that_is_cut_short_lists_what_it_knew(lab, state):
-    """With a brake nothing is begun before the plan is whole; what was planned until the cut remains, and is remembered as left."""
+def test_cancelled_plan_lists_what_it_knew(lab, state):
+    """With a safety limit nothing starts before the plan is complete; known changes are recorded as left."""
     for tag in range(10):
         lab.push("app", str(tag), image("same for all"))
     lab.declare("app", "concurrency: {queries: 1}")
@@ -246,8 +246,8 @@ def test_plan_that_is_cut_short_lists_what_it_knew(lab, state):
     assert len(left_of(state)) == ran.json["summary"]["remaining"]
 
 
-def test_no_time_at_all_begins_nothing(lab):
-    """The destination is left alone, exit 75; the next run does it."""
+def test_run_without_time_starts_nothing(lab):
+    """The destination gets no request, exit 75; the next run copies."""
     lab.push("app", "1", image(1))
     lab.declare("app")
 

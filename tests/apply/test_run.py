@@ -1,4 +1,4 @@
-"""The main job on two real registries, through proxies that only watch."""
+"""`apply` between two real registries, observed by proxies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.switches.runtime import HoldAnswer
 
 
 def witness(host: str, reference: str) -> bytes:
-    """What skopeo reads."""
+    """Return the manifest that skopeo reads."""
     return subprocess.run(
         ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{host}/{reference}"], capture_output=True, check=True, timeout=30
     ).stdout
@@ -38,7 +38,7 @@ def tags_of(host: str, repository: str) -> list[str]:
     ids=["oci image", "docker image", "oci index", "docker list", "nested index", "artifact", "no layers"],
 )
 def test_apply_copies_every_kind_byte_for_byte(wanted, lab):
-    """Whatever a tag names arrives byte for byte, as an independent witness reads it."""
+    """Every kind of image arrives byte for byte, as skopeo reads it."""
     lab.push("app", "1.0", wanted)
     lab.declare("app")
 
@@ -51,7 +51,7 @@ def test_apply_copies_every_kind_byte_for_byte(wanted, lab):
 
 
 def test_apply_copies_exactly_the_selected_tags(lab):
-    """Tags that no filter selects stay behind."""
+    """Tags that the filter does not select are not copied."""
     for number, tag in enumerate(("v1.0.0", "v1.1.0", "v2.0.0", "v1.2.0-rc.1", "latest")):
         lab.push("app", tag, image(10 + number))
     lab.declare("app", "tags: {semver: '>=1 <2', names: [latest, missing]}")
@@ -62,8 +62,8 @@ def test_apply_copies_exactly_the_selected_tags(lab):
     assert tags_of(lab.destination_registry, f"m/{lab.name}/app") == ["latest", "v1.0.0", "v1.1.0"]
 
 
-def test_second_apply_asks_the_destination_nothing(lab):
-    """Unchanged: no request to the destination, at most one manifest request per tag to the source."""
+def test_second_apply_sends_the_destination_no_request(lab):
+    """Unchanged tags cost the destination nothing and the source one manifest request each."""
     for tag in ("1", "2", "3"):
         lab.push("app", tag, image(int(tag)))
     lab.declare("app")
@@ -81,7 +81,7 @@ def test_second_apply_asks_the_destination_nothing(lab):
 
 
 def test_lost_state_costs_a_head_per_tag_and_no_transfer(lab):
-    """Without its state, imgsync looks each tag up, adopts it, and moves nothing."""
+    """Without its state imgsync checks each tag, records it, and copies nothing."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     lab.declare("app")
@@ -101,8 +101,8 @@ def test_lost_state_costs_a_head_per_tag_and_no_transfer(lab):
     assert {change["size_bytes"] for change in lab.run("plan", "-o", "json").json["changes"]} == {None}, "what was never read is unknown, not 0"
 
 
-def test_moved_tag_moves_only_its_new_blobs(lab):
-    """Of a moved tag only what is new is read and sent; other tags are left alone."""
+def test_moved_tag_copies_only_its_new_blobs(lab):
+    """Only new blobs are read and sent; other tags are not touched."""
     base = b"base" * 1000
     lab.push("app", "latest", image(1, layers=0, shared=base))
     lab.push("app", "other", image(2))
@@ -121,7 +121,7 @@ def test_moved_tag_moves_only_its_new_blobs(lab):
 
 
 def test_cold_copy_makes_only_the_needed_requests(lab):
-    """Per image: one GET per manifest and blob at the source; two requests per blob and one PUT per manifest at the destination."""
+    """Source: a GET per manifest and blob. Destination: two requests per blob, a PUT per manifest."""
     lab.push("app", "1", image(1, layers=2))
     lab.declare("app", "tags: {names: ['1']}\nreferrers: false")
 
@@ -137,7 +137,7 @@ def test_cold_copy_makes_only_the_needed_requests(lab):
 
 
 def test_tag_is_pushed_last(lab):
-    """The tag appears only after everything it references is there."""
+    """The tag appears after everything that it refers to."""
     lab.push("app", "1", index(1))
     lab.declare("app")
 
@@ -151,7 +151,7 @@ def test_tag_is_pushed_last(lab):
 
 @pytest.mark.row("REG-25")
 def test_shared_layer_is_read_from_the_source_once(lab):
-    """A layer of many images that are copied side by side moves once; the others mount it."""
+    """A layer that many images share is copied once and mounted for the others."""
     base = b"shared layer " * 20000
     for number in range(6):
         lab.push(f"app{number}", "1", image(100 + number, layers=1, shared=base))
@@ -165,8 +165,8 @@ def test_shared_layer_is_read_from_the_source_once(lab):
 
 
 @pytest.mark.row("ST-05")
-def test_record_whose_crc32_does_not_fit_its_manifest_is_dropped(lab):
-    """crc32 guards the record: where the manifest is at hand and differs, a warning says so, the destination is asked, the record made anew."""
+def test_record_with_wrong_crc32_is_dropped(lab):
+    """A record whose crc32 does not match the manifest is dropped with a warning and made again."""
     content = lab.push("app", "1", image(1))
     lab.declare("app")
     lab.source.add(switches.headers(Docker_Content_Digest=None), target="/manifests/")
@@ -189,8 +189,8 @@ def test_record_whose_crc32_does_not_fit_its_manifest_is_dropped(lab):
     assert lab.destination.seen == []
 
 
-def test_log_tells_of_each_blob_for_who_debugs(lab):
-    """At debug level each blob is copied, mounted or present, as the image's own line counts them; at info none is told."""
+def test_debug_log_lists_each_blob(lab):
+    """At debug level each blob is logged as copied, mounted or present, as the image's line counts them."""
     shared = layer("debug", 2000)
     lab.push("one", "1", image(1, layers=1, shared=shared))
     lab.push("two", "1", image(2, layers=1, shared=shared))
@@ -214,7 +214,7 @@ def test_log_tells_of_each_blob_for_who_debugs(lab):
 
 
 def test_platforms_make_one_deterministic_index(lab):
-    """With platforms, the index is built anew, the same each time, its children untouched, and the plan says so."""
+    """With `platforms` the index is rebuilt the same way each time; its children are unchanged."""
     import json
 
     wanted = lab.push("app", "1", index(1, platforms=("amd64", "arm64", "s390x")))
@@ -230,7 +230,7 @@ def test_platforms_make_one_deterministic_index(lab):
 
 
 def test_namespace_is_enumerated_and_excluded(lab):
-    """Every repository below a namespace is mirrored, less what exclude takes away."""
+    """All repositories of a namespace are mirrored, except excluded ones."""
     for repository in ("one", "two/deep", "three-canary"):
         lab.push(repository, "1", image(1))
     lab.declare("", namespaces=f"[{lab.name}]")
@@ -242,8 +242,8 @@ def test_namespace_is_enumerated_and_excluded(lab):
     assert ran.code == 3, "a registries file that is missing is a fault"
 
 
-def test_immutable_tag_is_never_asked_again_and_never_moved(lab):
-    """Once mirrored, an immutable tag costs no request; --refresh asks, and refuses a moved one."""
+def test_immutable_tag_is_checked_once_and_never_moved(lab):
+    """A mirrored immutable tag costs no request; --refresh checks it and refuses a moved one."""
     first = lab.push("app", "v1", image(1))
     lab.declare("app", "immutable: ['v*']\ntags: {names: [v1]}")
     assert lab.run("apply").code == 0
@@ -259,8 +259,8 @@ def test_immutable_tag_is_never_asked_again_and_never_moved(lab):
     assert lab.served_manifest("app", "v1") == first.raw
 
 
-def test_copy_needs_no_file(lab):
-    """`imgsync copy` brings one image to where it is told."""
+def test_copy_needs_no_configuration(lab):
+    """`imgsync copy` copies one image to the given place."""
     wanted = lab.push("app", "1", image(1))
     lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source_registry}: {{tls: false}}\n  {lab.destination_registry}: {{tls: false}}\n")
 
@@ -275,7 +275,7 @@ def test_copy_needs_no_file(lab):
 
 
 def test_copy_by_digest_pins_the_source(lab):
-    """A source by digest is copied to the tag that is told, though the tag moved; a missing one is an error, without a tag it is bad usage."""
+    """A digest is copied to the given tag; a missing digest is an error, a missing tag a usage error."""
     wanted = lab.push("app", "1", image(1))
     lab.push("app", "1", image(2))
     lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source_registry}: {{tls: false}}\n  {lab.destination_registry}: {{tls: false}}\n")
@@ -294,8 +294,8 @@ def test_copy_by_digest_pins_the_source(lab):
     assert "needs a tag" in tagless.stderr
 
 
-def test_copy_takes_a_whole_repository(lab):
-    """Without a tag every tag is copied under its own name; to one tag it cannot go."""
+def test_copy_copies_a_whole_repository(lab):
+    """Without a tag every tag is copied under its own name, but not to a single tag."""
     wanted = {tag: lab.push("app", tag, image(tag)) for tag in ("1", "2", "latest")}
     lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source_registry}: {{tls: false}}\n  {lab.destination_registry}: {{tls: false}}\n")
 
@@ -308,7 +308,7 @@ def test_copy_takes_a_whole_repository(lab):
 
 
 def test_plan_changes_nothing(lab):
-    """A plan sends nothing but questions, and leaves no state behind."""
+    """A plan only reads, and leaves no state behind."""
     lab.push("app", "1", image(1))
     lab.declare("app")
 
@@ -319,7 +319,7 @@ def test_plan_changes_nothing(lab):
 
 
 def test_documents_have_the_promised_fields(lab):
-    """The fields of plan, report and the image's log line are those of design.md §4 and §5, and those that were added since."""
+    """Plan, report and the image's log line have the documented fields."""
     lab.push("app", "1", image(1))
     lab.declare("app")
 
@@ -344,8 +344,8 @@ def test_documents_have_the_promised_fields(lab):
     assert line["timestamp"].endswith("Z")
 
 
-def test_config_media_types_travel_untouched(lab):
-    """Media types are the manifest's own, not ours."""
+def test_media_types_are_kept(lab):
+    """Media types are those of the manifest."""
     lab.push("app", "1", image(1, kind=DOCKER))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -360,7 +360,7 @@ def test_config_media_types_travel_untouched(lab):
 @pytest.mark.row("RUN-06")
 @pytest.mark.parametrize("done", [False, True], ids=["before it is stored", "before it is answered"])
 def test_record_is_written_only_after_the_answer(done, lab, state):
-    """Cut while the tag's PUT is under way, stored or not: there is no record of it, and the next run finds out for itself."""
+    """A tag whose PUT was cut has no record; the next run checks it."""
     content = lab.push("app", "1", image(lab.name))
     lab.declare("app", "referrers: false")
     held = lab.destination.add(HoldAnswer() if done else Hold(), method="PUT", target="/manifests/")

@@ -9,8 +9,8 @@ from tests.support.images import image
 
 @pytest.mark.row("OUT-05")
 @pytest.mark.parametrize("command", ["plan", "apply"])
-def test_two_sources_of_one_reference_are_a_fault_before_anybody_is_asked(command, lab):
-    """Where names alone show it: exit 3, both sources and where they are declared, no request."""
+def test_two_sources_of_one_destination_are_a_configuration_error(command, lab):
+    """Exit 3 with both sources and their places, and no request."""
     lab.workplace.trust_plain(lab.source, lab.destination)
     for mirror in "ab":
         lab.workplace.mirror(
@@ -31,8 +31,8 @@ def test_two_sources_of_one_reference_are_a_fault_before_anybody_is_asked(comman
 
 
 @pytest.mark.row("OUT-05")
-def test_collision_that_the_listings_show_writes_neither(lab):
-    """Found while planning, each mirror's change is refused by an error that names the other; the reference is not touched, the others go on."""
+def test_collision_found_by_listing_copies_neither(lab):
+    """Both changes are refused, each naming the other mirror; other images continue."""
     lab.workplace.trust_plain(lab.source, lab.destination)
     for mirror in "ab":
         lab.push(f"{mirror}/x", "1", image((lab.name, mirror)))

@@ -1,4 +1,4 @@
-"""The decision: every combination of what is known leads where design.md says."""
+"""The decision table: action and reason for each combination of facts."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
     ],
 )
 def test_decisions(facts, action, reason):
-    """What to do, and why in words."""
+    """Each row of the table gives its action and reason."""
     assert decide(facts) == (action, reason)
 
 
 def test_the_same_digest_is_always_kept_and_an_immutable_tag_never_moved():
-    """Whatever else is known; and nothing that is held is copied."""
+    """An equal digest is kept, an immutable tag does not move, a held one is not copied."""
     for serves, immutable, remembered, reselected, held in itertools.product([None, OLD, NEW], *[[False, True]] * 3, ["", "too young"]):
         action, reason = decide(Facts(NEW, serves, is_immutable=immutable, is_recorded=remembered, has_other_settings=reselected, hold_reason=held))
         assert reason

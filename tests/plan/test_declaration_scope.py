@@ -1,4 +1,4 @@
-"""What a saved plan may ask for: what planning its mirrors could have come to."""
+"""What a saved plan may change: only what its mirrors declare."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def covers(mirror: Mirror, source: str, destination: str, action: Action = Actio
 
 
 @pytest.mark.parametrize("action", [Action.CREATE, Action.UPDATE, Action.KEEP, Action.HOLD, Action.REFUSE])
-def test_what_is_declared_is_covered(action):
-    """Exact repositories and namespaces, every destination, its templates."""
+def test_declared_changes_are_covered(action):
+    """Exact repositories, namespaces, every destination and its templates."""
     assert covers(MIRROR, "s.io/app:1", "r.io/m/app:1", action)
     assert covers(MIRROR, "s.io/app:1", "o.io/x/app:1-copy", action)
     assert covers(MIRROR, "s.io/team/one/two:1", "r.io/m/team/one/two:1", action)
@@ -56,32 +56,32 @@ def test_what_is_declared_is_covered(action):
         ("", ""),
     ],
 )
-def test_what_is_not_declared_is_not_covered(source, destination):
-    """Whatever is copied or said to be kept."""
+def test_undeclared_changes_are_not_covered(source, destination):
+    """Neither for a copy nor for a kept tag."""
     assert not covers(MIRROR, source, destination)
     assert not covers(MIRROR, source, destination, Action.KEEP)
 
 
-def test_what_is_copied_is_pinned():
-    """Without a digest nobody reviewed anything."""
+def test_copies_need_a_digest():
+    """A copy without a digest was not reviewed."""
     assert not covers(MIRROR, "s.io/app:1", "r.io/m/app:1", source_digest=None)
     assert covers(MIRROR, "s.io/app:1", "r.io/m/app:1", Action.KEEP, source_digest=None)
 
 
-def test_exact_names_are_the_whole_selection():
-    """Where no filter could have chosen another tag there is none."""
+def test_names_without_filters_cover_no_other_tag():
+    """If only names select tags, no other tag is covered."""
     assert not covers(NAMED, "s.io/app:2", "r.io/m/app:2")
 
 
 def test_suspended_mirrors_change_nothing():
-    """Declared, but left alone for now."""
+    """A suspended mirror covers no change."""
     from dataclasses import replace
 
     assert not covers(replace(MIRROR, suspend=True), "s.io/app:1", "r.io/m/app:1")
 
 
 def test_deletions_need_a_mirror_that_prunes():
-    """Below its destinations, whatever repository it came from, but for what is protected."""
+    """Deletions are covered below destinations of pruning mirrors, except protected tags."""
     assert covers(PRUNING, "s.io/once:1", "r.io/m/once:1", Action.DELETE, source_digest=None)
     assert not covers(PRUNING, "s.io/once:latest", "r.io/m/once:latest", Action.DELETE, source_digest=None)
     assert not covers(PRUNING, "s.io/once:1", "r.io/other:1", Action.DELETE, source_digest=None)

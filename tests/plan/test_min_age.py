@@ -1,4 +1,4 @@
-"""Gates before a copy: what is too young waits where it is (design.md §2 `min_age`), and an immutable tag that moved is told of, not copied."""
+"""`min_age` holds young digests; moved immutable tags are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.images import image
 
 @pytest.fixture
 def remembered(workplace):
-    """Open the state of the program's runs."""
+    """Return a function that opens the state."""
 
     def opened():
         return open_state(str(workplace.folder / ".imgsync" / "state"), thread=NativeThread(), lock_timeout_seconds=5, on_warning=pytest.fail)
@@ -27,7 +27,7 @@ def remembered(workplace):
 
 @pytest.fixture
 def seen_ago(remembered, lab):
-    """Plant when digests of `NAME/app` were first seen: before so long, where nothing was planted or noted yet."""
+    """Record when digests of `NAME/app` were first seen."""
 
     def plant(age: timedelta, *images) -> None:
         with remembered() as state:
@@ -38,7 +38,7 @@ def seen_ago(remembered, lab):
 
 @pytest.fixture
 def first_seen(remembered, lab):
-    """Return what is remembered of the first sight of an image of `NAME/app`, None for nothing."""
+    """Return the recorded first sight of an image of `NAME/app`, or None."""
 
     def read(content):
         with remembered() as state:
@@ -57,7 +57,7 @@ YOUNG, OLD = timedelta(hours=71), timedelta(hours=73)
 
 @pytest.mark.row("GIT-11")
 def test_young_digest_is_held_and_nothing_of_it_is_copied(lab, first_seen):
-    """The plan says so and until when, `apply` sends the destination nothing, reads nothing of the image, and ends well."""
+    """The plan says until when; `apply` reads and sends nothing of it, and exits with 0."""
     content = lab.push("app", "1", image(1))
     lab.declare("app", "tags: {min_age: 3d}")
 
@@ -78,16 +78,16 @@ def test_young_digest_is_held_and_nothing_of_it_is_copied(lab, first_seen):
     assert abs(first_seen(content) - datetime.now(UTC)) < timedelta(minutes=2)
 
 
-def test_held_images_are_no_pending_changes(lab):
-    """`plan --detailed-exitcode` has nothing to say where all waits."""
+def test_held_images_are_not_pending(lab):
+    """`plan --detailed-exitcode` returns 0 if everything is held."""
     lab.push("app", "1", image(1))
     lab.declare("app", "tags: {min_age: 3d}")
 
     assert lab.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_plan_does_not_begin_a_quarantine(lab):
-    """A plan changes nothing, be it a first sight: there is no state after it."""
+def test_plan_records_no_first_sight(lab):
+    """A plan leaves no state behind."""
     lab.push("app", "1", image(1))
     lab.declare("app", "tags: {min_age: 3d}")
 
@@ -96,8 +96,8 @@ def test_plan_does_not_begin_a_quarantine(lab):
     assert not (lab.folder / ".imgsync").exists()
 
 
-def test_first_sight_is_noted_once(lab, seen_ago, first_seen):
-    """Later runs do not begin it anew, nor does --refresh shorten it."""
+def test_first_sight_is_recorded_once(lab, seen_ago, first_seen):
+    """Later runs and --refresh do not change it."""
     content = lab.push("app", "1", image(1))
     seen_ago(YOUNG, content)
     lab.declare("app", "tags: {min_age: 3d}")
@@ -113,7 +113,7 @@ def test_first_sight_is_noted_once(lab, seen_ago, first_seen):
 
 
 def test_digest_that_is_old_enough_is_copied(lab, seen_ago):
-    """What was first seen longer ago than min_age is created as ever."""
+    """A digest seen longer ago than `min_age` is copied."""
     content = lab.push("app", "1", image(1))
     seen_ago(OLD, content)
     lab.declare("app", "tags: {min_age: 3d}")
@@ -126,8 +126,8 @@ def test_digest_that_is_old_enough_is_copied(lab, seen_ago):
 
 
 @pytest.mark.row("GIT-11")
-def test_tag_that_moves_waits_anew_while_the_old_digest_is_served(lab, seen_ago, first_seen):
-    """Each digest has an age of its own; one that the tag moves back to has the age that it had."""
+def test_moved_tag_waits_while_the_old_digest_is_served(lab, seen_ago, first_seen):
+    """Each digest has its own age; a tag that moves back has the earlier one."""
     old = lab.push("app", "1", image(1))
     seen_ago(OLD, old)
     lab.declare("app", "tags: {min_age: 3d}")
@@ -147,8 +147,8 @@ def test_tag_that_moves_waits_anew_while_the_old_digest_is_served(lab, seen_ago,
     lab.assert_served("app", "1", old)
 
 
-def test_exceptions_need_not_wait(lab):
-    """Tags that `except` names are copied at once, the others wait."""
+def test_exceptions_are_copied_at_once(lab):
+    """Tags in `except` are copied at once, the others are held."""
     lab.push("app", "1.0.1", image(1))
     lab.push("app", "1.1.0", image(2))
     lab.declare("app", "tags: {min_age: {age: 3d, except: ['1.0.*']}}")
@@ -159,8 +159,8 @@ def test_exceptions_need_not_wait(lab):
     assert actions(ran.json) == {"1.0.1": "create", "1.1.0": "hold"}
 
 
-def test_held_digest_that_is_served_already_is_kept(lab):
-    """There is nothing to hold back."""
+def test_served_digest_is_kept_not_held(lab):
+    """A young digest that the destination already serves is kept."""
     content = lab.push("app", "1", image(1))
     lab.push_to_destination("app", "1", content)
     lab.declare("app", "tags: {min_age: 3d}")
@@ -169,7 +169,7 @@ def test_held_digest_that_is_served_already_is_kept(lab):
 
 
 def test_held_tags_count_for_at_least(lab, seen_ago):
-    """A held tag is there: one old and one young are two, and no error."""
+    """Held tags count for `at_least`."""
     old = lab.push("app", "1", image(1))
     lab.push("app", "2", image(2))
     seen_ago(OLD, old)
@@ -181,8 +181,8 @@ def test_held_tags_count_for_at_least(lab, seen_ago):
     assert actions(ran.json) == {"1": "create", "2": "hold"}
 
 
-def test_lost_state_begins_anew(lab, seen_ago):
-    """Who does not know when, waits: losing the state costs time, never safety."""
+def test_lost_state_holds_again(lab, seen_ago):
+    """Without a state, digests are held again."""
     content = lab.push("app", "1", image(1))
     seen_ago(OLD, content)
     lab.declare("app", "tags: {min_age: 3d}")
@@ -193,7 +193,7 @@ def test_lost_state_begins_anew(lab, seen_ago):
 
 @pytest.mark.parametrize("moment", ["2999-01-01T00:00:00Z", "no moment"], ids=["to come", "damaged"])
 def test_wrong_first_sight_holds_no_longer_than_min_age(moment, lab, remembered, first_seen):
-    """What a wrong clock noted, or nobody can read, is noted anew by the next apply: from then on it counts."""
+    """A future or unreadable first sight is replaced by the next apply."""
     content = lab.push("app", "1", image(1))
     with remembered() as state:
         state.put(seen=[(f"{lab.source.host}/{lab.name}/app", content.digest, moment)])
@@ -210,7 +210,7 @@ def test_wrong_first_sight_holds_no_longer_than_min_age(moment, lab, remembered,
 
 @pytest.fixture
 def moved(lab):
-    """An immutable tag that was mirrored, and then moved at its source; *digests* says whether the source's listing tells."""
+    """Mirror an immutable tag, then move it at the source; *digests* puts digests into the listing."""
 
     def prepare(*, digests: bool):
         if digests:
@@ -225,8 +225,8 @@ def moved(lab):
     return prepare
 
 
-def test_moved_immutable_tag_alarms_where_the_listing_tells(lab, moved):
-    """It is refused, exit 1, for nothing but the listing, run after run; the destination is not asked and keeps what it has."""
+def test_moved_immutable_tag_is_refused_by_its_listing(lab, moved):
+    """The listing's digest is enough to refuse it in every run; the destination gets no request."""
     old = moved(digests=True)
     lab.destination.forget()
 
@@ -241,8 +241,8 @@ def test_moved_immutable_tag_alarms_where_the_listing_tells(lab, moved):
     lab.assert_served("app", "v1", old)
 
 
-def test_immutable_tag_is_not_asked_for_where_the_listing_does_not_tell(lab, moved):
-    """Without digests in the listing nobody looks, unless told to: --refresh refuses it too."""
+def test_immutable_tag_is_checked_only_with_refresh(lab, moved):
+    """Without digests in the listing only --refresh finds and refuses the move."""
     moved(digests=False)
     lab.destination.forget()
 
@@ -256,7 +256,7 @@ def test_immutable_tag_is_not_asked_for_where_the_listing_does_not_tell(lab, mov
 
 
 def test_immutable_tag_that_moved_is_refused_rather_than_held(lab, moved):
-    """An alarm does not wait for a quarantine to end."""
+    """A moved immutable tag is refused at once, not held."""
     moved(digests=True)
     lab.declare("app", "immutable: ['v*']\ntags: {min_age: 3d}")
 

@@ -12,7 +12,7 @@ from tests.switches.content import Flipping
 
 @pytest.mark.row("DIG-13")
 def test_tag_that_moves_with_every_request_is_one_image(lab):
-    """A tag is resolved once: what arrives is one of the two, whole, and the one that the report names."""
+    """A tag is resolved once; the image that arrives is whole and the one reported."""
     both = [lab.push("app", tag, index(number)) for number, tag in enumerate(("1", "other"))]
     lab.source.add(Flipping(*both), method="GET|HEAD", target="/manifests/1$")
     lab.declare("app", "tags: {names: ['1']}")
@@ -27,8 +27,8 @@ def test_tag_that_moves_with_every_request_is_one_image(lab):
 
 
 @pytest.mark.row("DIG-14")
-def test_tag_that_vanished_is_passed_over_and_told(lab):
-    """Listed, and gone when asked for: told of, no failure. One that was declared by name and is not there is one."""
+def test_vanished_tag_is_skipped_with_a_warning(lab):
+    """A listed tag that vanished is skipped; a missing tag in `names` is an error."""
     lab.push("app", "a", image(1))
     lab.push("app", "b", image(2))
     lab.source.add(switches.status(404, error="MANIFEST_UNKNOWN"), target="/manifests/b$")

@@ -1,4 +1,4 @@
-"""Which tags are deleted: decided from the configuration, the state and what is selected, by nothing else (design.md §2 `prune`)."""
+"""Which tags to delete, from configuration, state and selection alone."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ records = st.lists(
 
 
 def doomed(declared, known, selected=()) -> dict[str, str]:
-    """Return the destination references to delete, and for which mirror."""
+    """Return the references to delete, and for which mirror."""
     found = plan_deletions(declared, known, selected=set(selected))
     return {str(change.destination): name for name, changes in found.items() for change in changes}
 
 
 def may_have_written(mirror: Mirror, record: Record) -> bool:
-    """Return whether *mirror* has the source and reaches the destination of *record*, suspended or not."""
+    """Return whether *mirror* could have written *record*, even if suspended."""
     repository = record.destination.rpartition(":")[0]
     return record.source.startswith(f"{mirror.source.registry}/") and any(is_allowed((get_fixed_prefix(one),), repository) for one in mirror.destinations)
 
@@ -71,8 +71,8 @@ def may_have_written(mirror: Mirror, record: Record) -> bool:
 @example([MIRROR], [RECORD], {RECORD.destination})
 @example([MIRROR], [replace(RECORD, applied_at="")], set())
 @example([MIRROR], [replace(RECORD, destination=f"r.io/m/app@{DIGEST}")], set())
-def test_only_what_all_would_have_gone_goes(declared, known, selected):
-    """What is deleted was pushed by imgsync, is selected by none, protected by none, and every mirror that could have written it prunes."""
+def test_tag_is_deleted_only_if_every_possible_writer_prunes_it(declared, known, selected):
+    """A deleted tag was pushed by imgsync, is neither selected nor protected, and all possible writers prune."""
     by_destination = {record.destination: record for record in known}
 
     for destination, name in doomed(declared, known, selected).items():
@@ -87,8 +87,8 @@ def test_only_what_all_would_have_gone_goes(declared, known, selected):
 
 
 @given(mirrors, st.data())
-def test_what_a_mirror_that_does_not_prune_really_writes_stays(declared, data):
-    """Whatever its source holds now, wherever its template leads: what it pushed once is nobody's to delete."""
+def test_tags_of_a_mirror_that_does_not_prune_stay(declared, data):
+    """Neither its source's present content nor its template changes that."""
     keepers = [mirror for mirror in declared if mirror.prune is None or mirror.suspend]
     assume(keepers)
     keeper = data.draw(st.sampled_from(keepers))
@@ -102,7 +102,7 @@ def test_what_a_mirror_that_does_not_prune_really_writes_stays(declared, data):
 @given(mirrors, records, st.sets(places, max_size=8))
 @example([MIRROR], [RECORD], {RECORD.destination})
 def test_more_selected_is_less_deleted(declared, known, selected):
-    """Selecting more, or forgetting, never has anything deleted that would not have been."""
+    """Selecting more tags, or losing records, never deletes more."""
     without = doomed(declared, known)
 
     assert doomed(declared, known, selected) == {destination: name for destination, name in without.items() if destination not in selected}
@@ -111,7 +111,7 @@ def test_more_selected_is_less_deleted(declared, known, selected):
 
 @given(records)
 def test_each_tag_is_deleted_for_one_mirror(known):
-    """Two mirrors that could both have written a tag delete it once."""
+    """Two possible writers delete a tag once."""
     found = plan_deletions([MIRROR, replace(MIRROR, name="b")], known, selected=())
 
     changes = [change.destination for some in found.values() for change in some]
@@ -120,7 +120,7 @@ def test_each_tag_is_deleted_for_one_mirror(known):
 
 
 def test_deletion_says_what_it_takes_away_and_why():
-    """A change like any other: from the record alone, the date of the push in words."""
+    """The change shows the record and the date of the push."""
     (change,) = plan_deletions([MIRROR], [RECORD], selected=())["a"]
 
     assert (change.action, str(change.source), change.source_digest) == (Action.DELETE, "s.io/app:1", None)
@@ -142,6 +142,6 @@ def test_deletion_says_what_it_takes_away_and_why():
     ],
     ids=["prunes", "does not", "suspended", "protects", "other source", "elsewhere", "one of two", "whole registry"],
 )
-def test_another_mirror_that_could_have_written_has_a_say(other, goes):
-    """Who could have written the tag is told by source registry and destination prefix, by whole parts."""
+def test_possible_writers_are_found_by_registry_and_prefix(other, goes):
+    """Source registry and destination prefix decide, by whole path parts."""
     assert (RECORD.destination in doomed([MIRROR, other], [RECORD])) is goes

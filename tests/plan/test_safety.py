@@ -17,8 +17,8 @@ _EMPTIED = {
 
 
 @pytest.mark.row("GIT-10")
-def test_a_commit_that_empties_the_configuration_writes_nothing(lab, origin):
-    """No mirror, no file, a filter that fits nothing or too much: an error, and nothing is deleted or overwritten, though the mirror prunes."""
+def test_emptied_configuration_writes_nothing(lab, origin):
+    """No mirror, no file, or a filter outside its limits is an error, and nothing is deleted."""
     origin(prune=True)
     assert lab.run("apply").code == 0
     lab.destination.forget()

@@ -1,4 +1,4 @@
-"""A saved plan is applied exactly as it was reviewed, and one that is not what was reviewed is not applied at all."""
+"""A saved plan is applied exactly as reviewed, or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def id_of(changes: object) -> str:
 
 
 def sealed(document: dict[str, Any]) -> str:
-    """Return *document* as somebody would write it who knows how ids and checks are made."""
+    """Return *document* with a matching id and checksum."""
     document["id"] = id_of(document["changes"])
     document["check"] = hashlib.sha256(canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
     return json.dumps(document)
@@ -37,20 +37,20 @@ def sealed(document: dict[str, Any]) -> str:
 
 @pytest.fixture
 def saved(workplace) -> Callable[[], dict[str, Any]]:
-    """Read the plan that was saved."""
+    """Read the saved plan."""
     return lambda: json.loads((workplace.folder / SAVED).read_text())
 
 
 @pytest.fixture
 def two_tags(lab):
-    """Two tags of one repository, declared and not yet mirrored; gives its images by tag."""
+    """Declare two tags of one repository, not yet mirrored; return the images by tag."""
     found = {tag: lab.push("app", tag, image((lab.name, tag), layers=1)) for tag in ("1", "2")}
     lab.declare("app")
     return found
 
 
-def test_saved_plan_is_the_document_for_its_owner_alone(two_tags, lab, saved):
-    """What -o json prints, and how the filters chose; the id is that of its changes; what was there is replaced as a whole."""
+def test_saved_plan_is_the_json_document_with_mode_0600(two_tags, lab, saved):
+    """It holds what -o json prints and how the filters chose; an old file is replaced."""
     file = lab.folder / SAVED
     file.write_text("what was here before")
     file.chmod(0o644)
@@ -67,8 +67,8 @@ def test_saved_plan_is_the_document_for_its_owner_alone(two_tags, lab, saved):
     assert [path.name for path in lab.folder.iterdir() if "plan" in path.name] == [SAVED], "nothing unfinished is left"
 
 
-def test_two_plans_of_the_same_things_are_the_same(two_tags, two_plans):
-    """Same changes, same id, whenever they are made."""
+def test_equal_changes_have_equal_ids(two_tags, two_plans):
+    """The id depends on the changes, not on the time."""
     first, second = two_plans
 
     assert first["changes"] == second["changes"]
@@ -80,8 +80,8 @@ def two_plans(two_tags, imgsync):
     return [imgsync("plan", "-o", "json").json for _ in range(2)]
 
 
-def test_plan_goes_through_a_link_to_its_file(two_tags, lab, saved):
-    """The link stays one."""
+def test_plan_is_written_through_a_link(two_tags, lab, saved):
+    """The link stays a link."""
     (lab.folder / SAVED).symlink_to("elsewhere.json")
 
     assert lab.run("plan", "--out", SAVED).code == 0
@@ -91,8 +91,8 @@ def test_plan_goes_through_a_link_to_its_file(two_tags, lab, saved):
 
 
 @pytest.mark.parametrize("place", ["missing/plan.json", "mirrors.d", "pipe", "loop"])
-def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(place, two_tags, lab):
-    """Exit 3, no request; what is no file, such as a pipe or a device, is left what it is."""
+def test_unwritable_plan_file_fails_before_any_request(place, two_tags, lab):
+    """Exit 3; a pipe or device is left as it is."""
     os.mkfifo(lab.folder / "pipe")
     (lab.folder / "loop").symlink_to("loop")
 
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(place, t
 
 @pytest.mark.row("GIT-06")
 def test_no_secret_is_saved(two_tags, lab):
-    """Not even one that a registry says back."""
+    """A saved plan holds no secret, even if a registry repeats one."""
     lab.workplace.trust_plain(lab.source, settings={lab.source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
     lab.source.add(switches.Respond(401, {"errors": []}, headers={"WWW-Authenticate": 'Basic realm="x"'}), times=1)
     lab.source.add(switches.Echo(403))
@@ -119,8 +119,8 @@ def test_no_secret_is_saved(two_tags, lab):
     assert secrets_in(text) == []
 
 
-def test_a_plan_that_holds_a_password_is_not_saved(two_tags, lab):
-    """One that is also a part of a digest: a file without it would be no plan, and that is said."""
+def test_plan_with_a_password_in_a_digest_is_not_saved(two_tags, lab):
+    """Redacting it would make the plan useless, so the error says why."""
     password = two_tags["1"].digest[10:20]
     settings = {lab.source.host: {"credentials": {"username": "me", "password": password}}}
     lab.workplace.trust_plain(lab.source, lab.destination, settings=settings)
@@ -134,8 +134,8 @@ def test_a_plan_that_holds_a_password_is_not_saved(two_tags, lab):
 
 @pytest.mark.row("DIG-13")
 @pytest.mark.row("GIT-04")
-def test_a_tag_that_moved_is_copied_as_reviewed_and_told_of(lab, two_tags):
-    """The digest that was reviewed arrives; the log, the report, the table and Markdown say that the tag has another by now."""
+def test_moved_tag_is_copied_as_reviewed_with_a_warning(lab, two_tags):
+    """The reviewed digest arrives; log, report and table say that the tag has moved."""
     lab.run("plan", "--out", SAVED)
     moved = lab.push("app", "1", image((lab.name, "moved"), layers=1))
     summary = lab.folder / "summary.md"
@@ -155,8 +155,8 @@ def test_a_tag_that_moved_is_copied_as_reviewed_and_told_of(lab, two_tags):
     assert f"    note: {note}\n" in lab.run("show", "report.json").stdout
 
 
-def test_what_was_applied_already_is_kept_unasked(two_tags, lab):
-    """The same plan again: no request to the destination, nothing of an image from the source."""
+def test_applied_plan_costs_no_request(two_tags, lab):
+    """Applying it again sends the destination nothing and reads no image."""
     lab.run("plan", "--out", SAVED)
     first = lab.run("apply", "--plan", SAVED, "-o", "json").json
     assert (first["plan_id"], first["summary"]["copied"]) == (lab.run("show", SAVED, "-o", "json").json["id"], 2)
@@ -170,8 +170,8 @@ def test_what_was_applied_already_is_kept_unasked(two_tags, lab):
     assert (lab.destination.seen, lab.source.seen) == ([], [])
 
 
-def test_a_plan_that_found_a_tag_missing_brings_it_back(lab, two_tags):
-    """What the state remembers from before the plan is not taken for what was applied since."""
+def test_plan_of_a_missing_tag_copies_it_again(lab, two_tags):
+    """Records older than the plan do not count as applied."""
     assert lab.run("apply").code == 0
     lab.destination_registry.delete(f"m/{lab.name}/app", two_tags["1"].digest)
     assert lab.run("plan", "--refresh", "--out", SAVED, "-o", "json").json["summary"]["create"] == 1
@@ -182,8 +182,8 @@ def test_a_plan_that_found_a_tag_missing_brings_it_back(lab, two_tags):
     assert lab.served_manifest("app", "1") == two_tags["1"].raw
 
 
-def test_a_kept_tag_that_was_updated_since_is_not_remembered_as_it_was(lab, two_tags):
-    """An older plan says what it was, the state what it is: when the source goes back, so does the destination."""
+def test_older_plan_does_not_overwrite_a_newer_record(lab, two_tags):
+    """When the source moves back, the destination does too."""
     assert lab.run("apply").code == 0
     assert lab.run("plan", "--out", SAVED, "-o", "json").json["summary"]["keep"] == 2
     lab.push("app", "1", image((lab.name, "moved"), layers=1))
@@ -196,7 +196,7 @@ def test_a_kept_tag_that_was_updated_since_is_not_remembered_as_it_was(lab, two_
 
 
 def test_an_immutable_tag_that_was_mirrored_since_is_refused(lab, two_tags):
-    """It never moves, whatever was reviewed before it was there."""
+    """It does not move, even if the plan is older."""
     lab.declare("app", "immutable: ['*']")
     lab.run("plan", "--out", SAVED)
     moved = lab.push("app", "1", image((lab.name, "moved"), layers=1))
@@ -212,7 +212,7 @@ def test_an_immutable_tag_that_was_mirrored_since_is_refused(lab, two_tags):
 
 
 def test_a_reviewed_image_that_is_gone_fails_alone(lab, two_tags):
-    """It says which image is gone; the others go on."""
+    """The error names the image; the others continue."""
     lab.run("plan", "--out", SAVED)
     lab.source_registry.delete(f"{lab.name}/app", two_tags["1"].digest)
 
@@ -231,8 +231,8 @@ def test_a_reviewed_image_that_is_gone_fails_alone(lab, two_tags):
 @pytest.mark.row("DOS-14")
 @pytest.mark.row("GIT-10")
 @pytest.mark.parametrize("brake", [("--max-changes", "1"), ("--max-bytes", "10B")], ids=lambda brake: brake[0])
-def test_brakes_hold(brake, two_tags, lab):
-    """A plan that goes too far is not begun, reviewed or not."""
+def test_safety_limits_apply_to_saved_plans(brake, two_tags, lab):
+    """A saved plan over a limit does not start."""
     lab.run("plan", "--out", SAVED)
     lab.destination.forget()
 
@@ -244,7 +244,7 @@ def test_brakes_hold(brake, two_tags, lab):
 
 
 def test_holds_and_refusals_are_reported(lab, two_tags):
-    """What the plan held back or refused stays so, and the exit code says it."""
+    """Held and refused changes stay so, and set the exit code."""
     lab.declare("app", "immutable: ['*']")
     assert lab.run("apply").code == 0
     lab.push("app", "1", image((lab.name, "moved"), layers=1))
@@ -262,7 +262,7 @@ def test_holds_and_refusals_are_reported(lab, two_tags):
 
 
 def test_deletions_are_applied_once(two_tags, lab):
-    """What was pruned is gone; the same plan again finds it gone and is content; a tag that somebody else has put there since is left alone."""
+    """Applied again, they find the tag gone; a tag that another writer pushed since stays."""
     assert lab.run("apply").code == 0
     lab.declare("app", "tags: {names: ['1']}\nprune: true")
     assert lab.run("plan", "--out", SAVED, "-o", "json").json["summary"]["delete"] == 1
@@ -278,15 +278,15 @@ def test_deletions_are_applied_once(two_tags, lab):
 
 @pytest.fixture
 def two_mirrors(lab):
-    """Two mirrors of one image each, in files of their own."""
+    """Declare two mirrors of one image each, in files of their own."""
     lab.workplace.trust_plain(lab.source, lab.destination)
     for mirror in "ab":
         lab.push(mirror, "1", image((lab.name, mirror), layers=1))
         lab.workplace.mirror(mirror, source=f"{lab.source}/{lab.name}/{mirror}", destinations=[f"{lab.destination}/m"])
 
 
-def test_a_plan_of_some_mirrors_is_applied_to_them_alone(two_mirrors, lab):
-    """One made with --only, printed rather than saved; of the other mirror nothing is said, done or counted as done."""
+def test_plan_of_some_mirrors_changes_only_those(two_mirrors, lab):
+    """A plan made with --only says and changes nothing of other mirrors."""
     (lab.folder / SAVED).write_text(lab.run("plan", "--only", "a", "-o", "json").stdout)
 
     ran = lab.run("apply", "mirrors.d", "--plan", SAVED, "-o", "json", "--metrics", "metrics.txt")
@@ -300,8 +300,8 @@ def test_a_plan_of_some_mirrors_is_applied_to_them_alone(two_mirrors, lab):
     assert (lab.folder / "metrics.txt").stat().st_mode == (lab.folder / SAVED).stat().st_mode, "others may read it, such as who collects it"
 
 
-def test_a_plan_of_what_a_pull_request_changes_is_applied_as_it_is(two_mirrors, lab):
-    """One made with --changed-since: the mirror that is as it was is left alone, and need not be named."""
+def test_plan_of_changed_mirrors_is_applied_as_it_is(two_mirrors, lab):
+    """A plan made with --changed-since leaves unchanged mirrors alone."""
     repository = Repository(lab.workplace)
     repository.commit()
     lab.workplace.mirror("b", source=f"{lab.source}/{lab.name}/b", destinations=[f"{lab.destination}/m"], description="another")
@@ -314,8 +314,8 @@ def test_a_plan_of_what_a_pull_request_changes_is_applied_as_it_is(two_mirrors, 
 
 
 @pytest.mark.row("GIT-04", "GIT-05")
-def test_refused_plans_ask_nothing(two_tags, lab, saved):
-    """Edited, damaged, made otherwise: exit 3, no request to anybody, nothing on stdout, one error and what to do."""
+def test_refused_plans_make_no_request(two_tags, lab, saved):
+    """Edited or damaged plans: exit 3, no request, empty stdout, one error with a hint."""
     lab.run("plan", "--out", SAVED)
     whole = (lab.folder / SAVED).read_text()
     digest, other = two_tags["1"].digest, "sha256:" + "0" * 64
@@ -354,7 +354,7 @@ def test_refused_plans_ask_nothing(two_tags, lab, saved):
 
 
 def test_plans_of_later_minor_versions_are_applied(two_tags, lab, saved):
-    """What they say more is passed over."""
+    """Unknown fields are ignored."""
     lab.run("plan", "--out", SAVED)
     document = saved()
     for one in (document, document["summary"], document["changes"][0], document["mirrors"][0]):
@@ -367,8 +367,8 @@ def test_plans_of_later_minor_versions_are_applied(two_tags, lab, saved):
 
 
 @pytest.mark.row("GIT-04")
-def test_a_plan_for_another_configuration_is_refused(two_mirrors, lab):
-    """A mirror that is another now, gone, new, or left out says so, and nothing is asked; how and where it is written does not matter, nor who is trusted."""
+def test_plan_for_another_configuration_is_refused(two_mirrors, lab):
+    """The error names the changed, removed, new or left-out mirror; layout and registry settings do not matter."""
     lab.run("plan", "--out", SAVED)
     lab.source.forget()
     lab.destination.forget()

@@ -17,7 +17,7 @@ SAVED = "plan.json"
 
 @pytest.fixture
 def forge(lab) -> Callable[..., Any]:
-    """Save a plan, change it as somebody does who knows how its id and check are made, forget who was asked, and apply it."""
+    """Save a plan, edit it with a matching id and checksum, and apply it."""
 
     def forged(edit: Callable[[dict[str, Any]], object], *arguments: str) -> Any:
         assert lab.run("plan", "--out", SAVED).code in {0, 1}
@@ -32,7 +32,7 @@ def forge(lab) -> Callable[..., Any]:
 
 
 def every_change(**fields: object) -> Callable[[dict[str, Any]], object]:
-    """Change every change of a plan."""
+    """Return an edit of every change of a plan."""
     return lambda document: [one.update(fields) for one in document["changes"]]
 
 
@@ -49,8 +49,8 @@ _FORGED: tuple[dict[str, str | None], ...] = (
 
 
 @pytest.mark.row("GIT-05")
-def test_a_forged_plan_reaches_nothing_that_is_not_declared(origin, lab):
-    """Its id and check fit; what is declared where it is applied decides what it may touch: exit 3, nobody is asked."""
+def test_forged_plan_changes_only_what_is_declared(origin, lab):
+    """Undeclared changes are refused with exit 3, before any request."""
     words = {"SOURCE": lab.source.host, "DESTINATION": lab.destination.host, "NAME": lab.name}
     assert lab.run("plan", "--out", SAVED).code == 0
     saved = (lab.folder / SAVED).read_text()
@@ -71,8 +71,8 @@ def test_a_forged_plan_reaches_nothing_that_is_not_declared(origin, lab):
 
 
 @pytest.mark.row("GIT-05", "GIT-04")
-def test_a_plan_of_the_pull_request_s_declarations_is_none_of_main_s(origin, lab):
-    """A plan that was made for what a branch declares is refused where main declares something else, whatever its check says."""
+def test_plan_of_other_declarations_is_refused(origin, lab):
+    """A plan made for a branch's declarations is refused on main, whatever its checksum."""
     origin(tags={"names": ["1"]}, platforms=["linux/amd64"])
     assert lab.run("plan", "--out", SAVED).code == 0
     origin(tags={"names": ["1"]})
@@ -87,8 +87,8 @@ def test_a_plan_of_the_pull_request_s_declarations_is_none_of_main_s(origin, lab
 
 
 @pytest.mark.row("GIT-05", "GIT-03")
-def test_what_is_trusted_now_counts_and_not_what_was(origin, lab, forge):
-    """A plan made before the operator's `allow` was narrowed is refused by the rule."""
+def test_current_allow_list_applies_to_a_saved_plan(origin, lab, forge):
+    """A plan made before `allow` was narrowed is refused."""
 
     def narrowed(_document: object) -> None:
         trust = json.loads((lab.folder / "registries.yaml").read_text())
@@ -102,8 +102,8 @@ def test_what_is_trusted_now_counts_and_not_what_was(origin, lab, forge):
 
 
 @pytest.mark.row("GIT-05")
-def test_a_forged_digest_brings_nothing_from_elsewhere(lab, origin, forge):
-    """A digest is looked for in the declared repository alone: one that is only elsewhere fails, and the destination stays as it was."""
+def test_forged_digest_is_read_from_the_declared_repository_only(lab, origin, forge):
+    """A digest of another repository fails, and the destination stays as it was."""
     evil = lab.push("evil", "1", image((lab.name, "evil")))
 
     ran = forge(every_change(source_digest=evil.digest))
@@ -116,8 +116,8 @@ def test_a_forged_digest_brings_nothing_from_elsewhere(lab, origin, forge):
 
 
 @pytest.mark.row("GIT-05", "GIT-11")
-def test_a_forged_plan_ends_no_quarantine(lab, origin, forge):
-    """A digest that is too young by what is remembered here is held, whatever the plan says of it and of when it was made."""
+def test_forged_plan_does_not_end_min_age(lab, origin, forge):
+    """The state's first sight decides, not the plan."""
     origin(tags={"min_age": "3d"})
 
     ran = forge(every_change(action="create", reason="old enough"))
@@ -132,8 +132,8 @@ def test_a_forged_plan_ends_no_quarantine(lab, origin, forge):
 
 
 @pytest.mark.row("GIT-05")
-def test_a_forged_plan_moves_no_immutable_tag(lab, origin, forge):
-    """Once mirrored it stays, whenever the plan says to have been made."""
+def test_forged_plan_moves_no_immutable_tag(lab, origin, forge):
+    """A mirrored immutable tag stays, whatever date the plan has."""
     origin(immutable=["*"])
     assert lab.run("apply").code == 0
     before = lab.served_manifest("app", "1")
@@ -153,8 +153,8 @@ def test_a_forged_plan_moves_no_immutable_tag(lab, origin, forge):
 
 @pytest.mark.row("GIT-05")
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_what_a_plan_says_to_be_there_is_not_remembered(mirrored, lab, origin, forge):
-    """A forged `keep` cannot make later runs believe that a tag is as its source has it."""
+def test_forged_keep_is_not_recorded(mirrored, lab, origin, forge):
+    """Later runs do not believe that the tag is up to date."""
     if mirrored:
         assert lab.run("apply").code == 0
     moved = {tag: lab.push("app", tag, image((lab.name, tag, "moved"))) for tag in "12"}

@@ -1,4 +1,4 @@
-"""`verify`: whether the destinations really serve what is declared, whatever was done behind our back; and `apply --refresh` repairs it."""
+"""`verify` finds drift at the destinations; `apply --refresh` repairs it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.switches.net import (
 
 @pytest.fixture
 def mirrored(lab):
-    """Push images by tag, declare them, and mirror them; *settings* are the mirror's."""
+    """Push images by tag, declare and mirror them."""
 
     def mirror(settings="", **contents):
         pushed = {tag: lab.push("app", tag, content) for tag, content in contents.items()}
@@ -36,12 +36,12 @@ def mirrored(lab):
 
 @pytest.fixture
 def behind(lab):
-    """What somebody else may do to the destination's storage."""
+    """Return a way to change the destination's storage."""
     return Behind(lab.destination_registry, f"m/{lab.name}/app")
 
 
 class Behind:
-    """Changes a repository behind its registry's back."""
+    """Changes a repository in its registry's storage."""
 
     def __init__(self, registry, repository):
         self.registry = registry
@@ -69,7 +69,7 @@ def _hex(digest):
 
 @pytest.fixture
 def shown(lab):
-    """Return what a run found in another form, as `show` prints it."""
+    """Return what `show` prints of a run in another form."""
 
     def show(ran, form):
         saved = lab.folder / "found.json"
@@ -84,15 +84,15 @@ def drift(ran):
 
 
 def assert_repaired(imgsync):
-    """`apply --refresh` leaves nothing to verify."""
+    """Assert that `apply --refresh` leaves nothing to verify."""
     repaired = imgsync("apply", "--refresh")
     assert repaired.code == 0, repaired.stdout + repaired.stderr
     again = imgsync("verify", "-o", "json")
     assert (again.code, drift(again)) == (0, [])
 
 
-def test_no_drift_is_said_and_nothing_is_written(mirrored, lab):
-    """Everything there: exit 0 in every form; registries are only read, and the state is as it was."""
+def test_no_drift_exits_0_and_writes_nothing(mirrored, lab):
+    """Registries are only read, and the state does not change."""
     mirrored(**{"1": image("same"), "2": index("same")})
     kept = {path: path.read_bytes() for path in (lab.folder / ".imgsync").rglob("*") if path.is_file()}
     lab.destination.forget()
@@ -109,7 +109,7 @@ def test_no_drift_is_said_and_nothing_is_written(mirrored, lab):
 
 
 def test_drift_of_every_kind_is_found_and_repaired(mirrored, behind, lab):
-    """What was done behind our back, though the state says otherwise, is told by tag, condition and digests; one `apply --refresh` repairs all of it."""
+    """Each drift is listed by tag, condition and digests; one `apply --refresh` repairs all."""
     pushed = mirrored(
         gone=image("gone"), there=image("there"), here=image("here"), other=image("other"), blob=image("blob"), child=index("child"), bytes=image("bytes")
     )
@@ -139,8 +139,8 @@ def test_drift_of_every_kind_is_found_and_repaired(mirrored, behind, lab):
     assert request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/blobs/{bytes_gone}")[0] == 200
 
 
-def test_altered_bytes_are_found_by_deep_alone(mirrored, behind, imgsync, shown):
-    """A blob that rotted in the registry's storage: its digest is told, and that no push can mend it."""
+def test_altered_bytes_are_found_only_by_deep(mirrored, behind, imgsync, shown):
+    """A blob that rotted in storage is listed; a push cannot repair it."""
     pushed = mirrored(**{"1": image("rot"), "2": image("sound")})
     rotten = first_layer(pushed["1"])
     data = behind.bytes_of(rotten)
@@ -162,8 +162,8 @@ def test_altered_bytes_are_found_by_deep_alone(mirrored, behind, imgsync, shown)
     assert "Repair it with" not in table + markdown
 
 
-def test_held_tags_are_no_drift(lab):
-    """What waits for its min_age is told, and is as declared."""
+def test_held_tags_are_not_drift(lab):
+    """Held tags are listed and count as declared."""
     lab.push("app", "1", image("young"))
     lab.declare("app", "tags: {min_age: 3d}")
     assert lab.run("apply").code == 0
@@ -175,7 +175,7 @@ def test_held_tags_are_no_drift(lab):
 
 
 def test_refused_immutable_tag_is_drift(mirrored, lab, shown):
-    """Moved at the source though declared immutable: exit 1, and no repair is promised."""
+    """A moved immutable tag exits with 1, and no repair is offered."""
     pushed = mirrored("immutable: ['1']", **{"1": image("fixed")})
     moved = lab.push("app", "1", image("not fixed"))
 
@@ -188,7 +188,7 @@ def test_refused_immutable_tag_is_drift(mirrored, lab, shown):
 
 
 def test_subset_of_platforms_is_as_declared(mirrored, behind, imgsync):
-    """The index that was made anew is what the destination must serve; what it lacks is found there too."""
+    """The rebuilt index is what the destination must serve."""
     pushed = mirrored("platforms: [linux/amd64]", **{"1": index("subset")})
     assert imgsync("verify", "--deep").code == 0
     behind.forget_blob(first_layer(pushed["1"].children[0]))
@@ -196,8 +196,8 @@ def test_subset_of_platforms_is_as_declared(mirrored, behind, imgsync):
     assert [finding["condition"] for finding in drift(imgsync("verify", "-o", "json"))] == ["incomplete"]
 
 
-def test_shared_blobs_are_asked_for_once_per_repository_and_read_once_per_registry(lab):
-    """However many images need them."""
+def test_shared_blobs_are_checked_once(lab):
+    """Once per repository, and read once per registry with --deep."""
     base = layer("verify base", 3000)
     for repository in ("a", "b"):
         for tag in ("1", "2"):
@@ -217,8 +217,8 @@ def test_shared_blobs_are_asked_for_once_per_repository_and_read_once_per_regist
 
 
 @pytest.mark.row("AUTH-11")
-def test_foreign_layers_are_not_asked_for(lab):
-    """They lie elsewhere by nature, so that their absence is no drift."""
+def test_nondistributable_layers_are_not_checked(lab):
+    """Their absence is not drift."""
     foreign = b"on another server"
     own = image("windows", layers=1)
     manifest = json.loads(own.raw)
@@ -240,8 +240,8 @@ def test_foreign_layers_are_not_asked_for(lab):
     assert [path for path in lab.destination.requests() if digest_of(foreign) in path] == []
 
 
-def test_verifying_needs_no_right_to_push(lab, token_registry, token_server):
-    """A login whose tokens let it pull alone is enough."""
+def test_verify_needs_only_pull(lab, token_registry, token_server):
+    """A login with pull alone is enough."""
     lab.push("app", "1", image("scope"))
     login = {"credentials": dict(zip(("username", "password"), LOGIN, strict=True)), "token_server": token_server.realm.removesuffix("/token")}
     lab.workplace.trust_plain(lab.source_registry, token_registry, settings={token_registry.host: login})
@@ -257,7 +257,7 @@ def test_verifying_needs_no_right_to_push(lab, token_registry, token_server):
 
 
 def test_unreachable_destination_is_an_error(mirrored, lab):
-    """Exit 1, and nothing is said to be missing."""
+    """Exit 1, and nothing is listed as missing."""
     mirrored(**{"1": image("away")})
     lab.destination.add(status(503))
 
@@ -269,8 +269,8 @@ def test_unreachable_destination_is_an_error(mirrored, lab):
     assert ran.json["summary"] == ran.json["summary"] | {"drift": 0, "error": 1}
 
 
-def test_only_looks_at_what_is_named(lab):
-    """Other mirrors' repositories are not asked about."""
+def test_only_limits_verification(lab):
+    """Repositories of other mirrors get no request."""
     for mirror in "ab":
         lab.push(mirror, "1", image(mirror))
         lab.write(
@@ -286,8 +286,8 @@ def test_only_looks_at_what_is_named(lab):
     assert lab.destination.requests(f"/m/{lab.name}/a/") == []
 
 
-def test_documents_say_what_is_promised(lab, shown):
-    """The JSON has every field; the same as Markdown renders to a table, also when shown again."""
+def test_document_has_every_field(lab, shown):
+    """JSON has every field; Markdown and `show` have the same content."""
     lab.push("app", "1", image("form"))
     lab.declare("app")
 
@@ -307,8 +307,8 @@ def test_documents_say_what_is_promised(lab, shown):
 
 
 @pytest.mark.row("OUT-03")
-def test_markdown_fits_and_loses_nothing_count_of():
-    """A comment has a limit: what does not fit is counted, and hostile names stay text."""
+def test_markdown_fits_its_limit():
+    """What does not fit is counted, and hostile names stay text."""
     hostile = "x|`</td><script>@all"
     findings = tuple(Finding(Condition.MISSING, hostile, "s", None, f"d/{hostile}:{number}", None, hostile, hostile) for number in range(2000))
     errors = tuple(PlanError(hostile, hostile, hostile) for _ in range(2000))
@@ -324,8 +324,8 @@ def test_markdown_fits_and_loses_nothing_count_of():
 
 
 @pytest.mark.row("REG-14")
-def test_registry_that_stores_nothing_is_found_out(lab):
-    """It says 201 and keeps no manifest: `verify` asks, says what is missing, exit 1; `apply --refresh` sends it again once it is honest."""
+def test_registry_that_drops_manifests_is_found(lab):
+    """`verify` lists the missing manifest; `apply --refresh` pushes it again."""
     lab.push("app", "1", image(1))
     lab.destination.add(StoresNothing(), target="/manifests/")
     lab.declare("app")

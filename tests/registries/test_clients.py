@@ -16,8 +16,8 @@ from tests.support.images import image, pull_raw, push
 
 
 @pytest.mark.row("DOS-15")
-def test_few_file_descriptors_make_no_failure(lab):
-    """Under `ulimit -n 64` a mirror of many images is copied, with fewer connections: none is tried in vain."""
+def test_few_file_descriptors_are_enough(lab):
+    """Under `ulimit -n 64` many images are copied over fewer connections, without a failed attempt."""
     for number in range(effort(12, 60)):
         lab.push("app", str(number), image(number, layers=4))
     lab.declare("app", "concurrency: {images: 16, blobs: 16, queries: 16}", retry="{attempts: 2, interval: 0s}")
@@ -40,8 +40,8 @@ def test_few_file_descriptors_make_no_failure(lab):
 
 
 @pytest.mark.row("RUN-01")
-def test_copies_within_one_registry_never_wait_for_each_other(lab):
-    """One connection for each side, 64 images at once, source and destination the same registry: reading and writing hold a connection each, all arrive."""
+def test_copies_within_one_registry_do_not_deadlock(lab):
+    """With one connection per side, 64 images within one registry are copied."""
     with FaultProxy(lab.source_registry) as proxy:
         images = {f"{lab.name}/app{number}": image((lab.name, number), layers=1) for number in range(24)}
         for repository, content in images.items():
@@ -62,8 +62,8 @@ def test_copies_within_one_registry_never_wait_for_each_other(lab):
 
 
 @pytest.mark.row("RUN-14")
-def test_registries_of_one_trust_share_one_tls_context(monkeypatch):
-    """However many registries, sides and lanes: one context for each set of TLS settings."""
+def test_equal_tls_settings_share_one_context(monkeypatch):
+    """One context for each set of TLS settings."""
     from imgsync.config.model import RegistriesConfig, RegistrySettings
     from imgsync.registries import tls_contexts as module
     from imgsync.registries.clients import Registries

@@ -1,4 +1,4 @@
-"""`imgsync login-check`: reach, who we are, what we may do; nothing is changed and no secret shows."""
+"""`imgsync login-check`: reachability, credentials, permissions; changes nothing."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def held(registry) -> object:
         return http.get("/v2/_catalog?n=1000").json()
 
 
-def test_good_logins_are_told_and_nothing_changes(lab, password_registry):
-    """Pull and push are tried on the repositories that the mirror would use; afterwards everything is as before."""
+def test_good_logins_are_shown_and_nothing_changes(lab, password_registry):
+    """Pull and push are tried on the mirror's repositories."""
     push(lab.source, f"{lab.name}/app", "1", image(1))
     before = held(lab.destination_registry)
     lab.source.forget()
@@ -48,7 +48,7 @@ def test_good_logins_are_told_and_nothing_changes(lab, password_registry):
 
 
 def test_wrong_password_and_missing_login_fail(lab, password_registry):
-    """Each says whose login was refused, or where one was looked for; the exit code is 1."""
+    """Each row says which credentials were refused or where they were looked for; exit 1."""
     lab.push("app", "1", image(1))
     settings = {password_registry.host: {"credentials": {"username": USER, "password": "wrong-SECRET"}}}
     lab.workplace.trust_plain(lab.source_registry, password_registry, settings=settings)
@@ -66,7 +66,7 @@ def test_wrong_password_and_missing_login_fail(lab, password_registry):
 
 
 def test_login_that_may_pull_but_not_push(lab, token_registry, token_server):
-    """A token server that grants less than was asked for: the registry refuses the piece, and that is told."""
+    """A token with fewer rights than requested shows as no push permission."""
     lab.push("app", "1", image(1))
     (lab.folder / "docker").mkdir()
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -84,7 +84,7 @@ def test_login_that_may_pull_but_not_push(lab, token_registry, token_server):
 
 
 def test_unreachable_and_read_only_registries(lab):
-    """Nobody there is one thing, nobody may write is another."""
+    """An unreachable registry and a read-only one are shown differently."""
     lab.push("app", "1", image(1))
     lab.destination.add(switches.status(405), method="PATCH")
     lab.workplace.trust_plain(lab.source_registry, lab.destination, "127.0.0.1:1")
@@ -100,7 +100,7 @@ def test_unreachable_and_read_only_registries(lab):
 
 
 def test_namespaces_are_tried_on_their_first_repository(lab):
-    """What a namespace holds is listed; one repository of it is tried, and where it would go."""
+    """A namespace is listed and one of its repositories is tried."""
     lab.push("app", "1", image(1))
     lab.workplace.trust_plain(lab.source, lab.destination)
     lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])

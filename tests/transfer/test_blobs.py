@@ -17,8 +17,8 @@ from tests.switches import Respond
 
 
 @pytest.mark.row("AUTH-11")
-def test_urls_of_foreign_layers_are_never_asked(lab):
-    """A manifest that says where a layer lies elsewhere leads nowhere: the layer is asked of the registry alone, or of nobody."""
+def test_urls_in_a_descriptor_get_no_request(lab):
+    """A layer with `urls` is requested from the registry, or skipped."""
     blob = b"on another server"
     own = image(1, layers=1)
     manifest = json.loads(own.raw)
@@ -39,8 +39,8 @@ def test_urls_of_foreign_layers_are_never_asked(lab):
 
 
 @pytest.mark.row("DIG-19")
-def test_embedded_data_is_not_believed(lab):
-    """What a descriptor holds as `data` is not taken for the blob: the blob is read by its digest, and the manifest stays as it is."""
+def test_embedded_data_is_ignored(lab):
+    """A descriptor's `data` does not replace the blob, and the manifest stays unchanged."""
     content = image(1, layers=1)
     lie = with_layer(content, data="bm90IHRoZSBibG9i")
     lab.push("app", "1", lie)
@@ -55,7 +55,7 @@ def test_embedded_data_is_not_believed(lab):
 
 @pytest.mark.row("DIG-21")
 def test_empty_layer_is_copied(lab):
-    """A blob of no byte at all is asked for, sent with `Content-Length: 0`, and found there."""
+    """An empty blob is read, and sent with `Content-Length: 0`."""
     content = lab.push("app", "1", image(1, contents=[b"", layer(1)]))
     lab.declare("app")
 
@@ -69,7 +69,7 @@ def test_empty_layer_is_copied(lab):
 
 @pytest.mark.row("DIG-11")
 def test_sha512_image_is_copied(lab):
-    """A layer named by sha512 is verified by sha512, and arrives under that name."""
+    """A layer with a sha512 digest is verified and arrives under that digest."""
     content = image(1, layers=1)
     blob = next(iter(content.blobs))
     digest = f"sha512:{hashlib.sha512(content.blobs[blob]).hexdigest()}"
@@ -89,7 +89,7 @@ def test_sha512_image_is_copied(lab):
 @pytest.mark.nightly
 @pytest.mark.row("REG-25")
 def test_blob_of_many_tags_is_uploaded_once(lab):
-    """However many need it at once."""
+    """Images that need the same blob at once upload it once."""
     base = layer(("fifty", lab.name), 50_000)
     for number in range(effort(16, 50)):
         lab.push("app", str(number), image((lab.name, number), layers=0, shared=base))
@@ -103,8 +103,8 @@ def test_blob_of_many_tags_is_uploaded_once(lab):
 
 
 @pytest.mark.row("REG-17")
-def test_spent_quota_stops_its_project_alone(lab):
-    """Once a project's quota is used up no more bytes are sent to it than were under way; other projects get theirs."""
+def test_exceeded_quota_stops_only_its_project(lab):
+    """A project over quota gets no more uploads; other projects get theirs."""
     for number in range(8):
         lab.push("app", str(number), image((lab.name, number), layers=1))
     other = lab.push("other", "1", image("other"))
@@ -129,7 +129,7 @@ def test_spent_quota_stops_its_project_alone(lab):
 @pytest.mark.row("REG-29")
 @pytest.mark.parametrize("code", [500, 507])
 def test_full_destination_fails_alone(code, lab):
-    """One destination has no space left: its words are the error, after as many tries as declared; the other has the image."""
+    """A full destination's message is the error after the declared attempts; the other has the image."""
     content = lab.push("app", "1", image(1, layers=1))
     with FaultProxy(lab.source_registry) as full:
         full.add(Respond(code, {"errors": [{"code": "UNKNOWN", "message": "write /data: no space left on device"}]}), method="PUT", target="/uploads/")
@@ -154,8 +154,8 @@ def test_full_destination_fails_alone(code, lab):
 
 @pytest.mark.row("REG-12")
 @pytest.mark.parametrize("length", ["7", None], ids=["another", "none"])
-def test_blob_of_another_length_is_not_there(length, lab):
-    """A HEAD whose length is not the blob's says that something else is there; one without a length is believed."""
+def test_head_with_another_length_means_missing(length, lab):
+    """A HEAD with another length means that the blob is missing; without a length it counts."""
     content = lab.push("app", "1", image(1, layers=1))
     lab.declare("app")
     assert lab.run("apply").code == 0

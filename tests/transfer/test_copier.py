@@ -1,4 +1,4 @@
-"""The copy engine's promises: each source byte read once, nothing sent twice, nobody waiting for nothing, and never a wrong byte committed."""
+"""The copy engine reads each source byte once, sends nothing twice, commits no wrong byte."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEBIBYTE = 1 << 20
 
 @pytest.fixture
 def third(registry) -> Iterator[FaultProxy]:
-    """One more destination: the source's own registry, behind a proxy of its own."""
+    """A second destination: the source registry behind another proxy."""
     with FaultProxy(registry) as proxy:
         yield proxy
 
@@ -49,13 +49,13 @@ def blob_reads(proxy: FaultProxy, digest: str) -> int:
 
 
 def stored_blobs(proxy: FaultProxy) -> list[str]:
-    """Return the digests that PUTs brought, each as often as it was brought."""
+    """Return the digests of finished uploads, with repetitions."""
     done = [re.search(r"digest=sha256%3A([0-9a-f]{64})", one.target) for one in proxy.recorded("PUT .*uploads") if one.status == 201]
     return [f"sha256:{found[1]}" for found in done if found]
 
 
 def eventually(true) -> None:
-    """Return once *true* says so; each look is a request, which takes its own time."""
+    """Wait until *true* returns true; each look is a request."""
     ends = time.monotonic() + 30
     while not true():
         assert time.monotonic() < ends, "it does not come"
@@ -65,7 +65,7 @@ def eventually(true) -> None:
 
 
 def test_each_byte_is_read_once_for_all_destinations(lab, fan_out):
-    """Two destinations: every blob is asked for once, and both serve the image as skopeo reads it."""
+    """Two destinations get an image whose blobs were read once."""
     content = lab.push("app", "1", index(1, layer_bytes=3 * MEBIBYTE))
     fan_out(f"[{lab.name}/app]")
 
@@ -79,7 +79,7 @@ def test_each_byte_is_read_once_for_all_destinations(lab, fan_out):
 
 @pytest.mark.row("REG-29")
 def test_failing_destination_does_not_spoil_the_other(lab, fan_out, third):
-    """One refuses its blobs: its image fails, the other's arrives, and what it needs is read once."""
+    """One destination refuses blobs; the other gets its image, and each blob is read once."""
     content = lab.push("app", "1", image(1, layers=2, layer_bytes=6 * MEBIBYTE))
     third.add(Respond(403, {"errors": [{"code": "DENIED", "message": "no"}]}), method="PUT", target="/uploads/")
     fan_out(f"[{lab.name}/app]")
@@ -97,7 +97,7 @@ def test_failing_destination_does_not_spoil_the_other(lab, fan_out, third):
 
 @pytest.mark.row("DOS-07")
 def test_stalled_destination_does_not_stall_the_other(lab, fan_out, third):
-    """One takes nothing any more: the other has its image before that one goes on, and then both have it."""
+    """The other destination gets its image while the first one stalls."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
     held = Hold()
     third.add(held, method="PUT", target="/uploads/")
@@ -115,7 +115,7 @@ def test_stalled_destination_does_not_stall_the_other(lab, fan_out, third):
 
 @pytest.mark.row("DIG-04")
 def test_wrong_bytes_reach_no_destination(lab, fan_out):
-    """What the source gives does not fit its digest: neither destination is left with the blob or the tag."""
+    """Bytes that do not match the digest are committed nowhere."""
     content = lab.push("bad", "1", image(1, layers=1, layer_bytes=3 * MEBIBYTE))
     bad = next(iter(content.blobs))
     lab.source.add(switches.corrupt_byte(2 * MEBIBYTE), method="GET", target=bad)
@@ -130,8 +130,8 @@ def test_wrong_bytes_reach_no_destination(lab, fan_out):
         assert pull_raw(host, f"{path}/{lab.name}/bad", "1") is None
 
 
-def test_cut_read_goes_on_for_all_destinations(lab, fan_out):
-    """A download that breaks while two destinations are fed is resumed once, at the byte reached."""
+def test_cut_download_is_resumed_for_all_destinations(lab, fan_out):
+    """A download that breaks is resumed once, at the byte reached."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=6 * MEBIBYTE))
     large = next(iter(content.blobs))
     lab.source.add(switches.drop_body_after(2 * MEBIBYTE), method="GET", target=large, times=1)
@@ -151,7 +151,7 @@ def test_cut_read_goes_on_for_all_destinations(lab, fan_out):
 
 @pytest.fixture
 def far(source) -> FaultProxy:
-    """The source, a long way off."""
+    """Make the source slow to answer."""
     source.add(Distance())
     return source
 
@@ -161,8 +161,8 @@ def ranges_of(proxy: FaultProxy, digest: str) -> list[tuple[int, int]]:
     return [(int(found[1]), int(found[2])) for found in (re.fullmatch(r"bytes=(\d+)-(\d+)", text) for text in headers) if found]
 
 
-def test_large_blob_of_a_far_source_is_read_in_ranges_side_by_side(lab, far):
-    """Every byte is asked for once, in parts that overlap in time, and the whole is right."""
+def test_large_blob_is_read_in_parallel_ranges(lab, far):
+    """Every byte is requested once, in overlapping requests, and the blob is right."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
     large = next(iter(content.blobs))
     lab.declare("app")
@@ -184,8 +184,8 @@ def test_large_blob_of_a_far_source_is_read_in_ranges_side_by_side(lab, far):
     [switches.no_ranges(), switches.shifted_ranges(), switches.headers(Content_Range=None), switches.headers(Content_Range="bytes 0-0/9")],
     ids=["ignored", "other bytes", "unsaid", "said wrongly"],
 )
-def test_source_that_gets_ranges_wrong_is_read_whole(switch, lab, far):
-    """Where the parts cannot be trusted the blob is read in one, and is right."""
+def test_source_with_wrong_ranges_is_read_whole(switch, lab, far):
+    """If ranges cannot be trusted, the blob is read in one request."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
     far.add(switch, method="GET", target="/blobs/")
     lab.declare("app")
@@ -196,8 +196,8 @@ def test_source_that_gets_ranges_wrong_is_read_whole(switch, lab, far):
     lab.assert_served("app", "1", content)
 
 
-def test_cut_range_goes_on_where_it_broke(lab, far):
-    """One part breaks: the rest of that part is asked for, and no other byte again."""
+def test_cut_range_is_resumed(lab, far):
+    """Only the rest of the broken range is requested again."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
     large = next(iter(content.blobs))
     far.add(switches.drop_body_after(300_000), method="GET", target=large, nth=2)
@@ -213,7 +213,7 @@ def test_cut_range_goes_on_where_it_broke(lab, far):
 
 @pytest.mark.row("DIG-04")
 def test_wrong_byte_in_a_range_is_never_committed(lab, far):
-    """Parts that fit together and are wrong all the same are found out by the whole."""
+    """The digest of the whole finds a wrong byte in a range."""
     content = lab.push("bad", "1", image(1, layers=1, layer_bytes=11 * MEBIBYTE))
     large = next(iter(content.blobs))
     far.add(switches.corrupt_byte(), method="GET", target=large, nth=3)
@@ -228,8 +228,8 @@ def test_wrong_byte_in_a_range_is_never_committed(lab, far):
 # --- nobody waits for nothing
 
 
-def test_copying_begins_before_the_plan_is_whole(lab):
-    """One tag's manifest is long in coming: the others are there before it is."""
+def test_copying_starts_before_the_plan_is_complete(lab):
+    """Other tags are copied while one manifest is slow."""
     first = lab.push("app", "1", image(1))
     last = lab.push("app", "2", image(2))
     held = Hold()
@@ -248,8 +248,8 @@ def test_copying_begins_before_the_plan_is_whole(lab):
     assert lab.served_manifest("app", "2") == last.raw
 
 
-def test_nothing_begins_where_the_number_of_changes_matters(lab):
-    """With --max-changes the whole plan comes first: over it, not a byte is sent."""
+def test_max_changes_waits_for_the_whole_plan(lab):
+    """With --max-changes nothing is sent before the plan is complete and within the limit."""
     for tag in "123":
         lab.push("app", tag, image(int(tag)))
     lab.declare("app")
@@ -260,8 +260,8 @@ def test_nothing_begins_where_the_number_of_changes_matters(lab):
     assert {one.method for one in lab.destination.seen} <= {"HEAD", "GET"}
 
 
-def test_at_least_is_waited_for(lab):
-    """Nothing of a mirror is copied before as many tags as it wants are known to be there; with fewer, nothing is."""
+def test_at_least_waits_for_enough_tags(lab):
+    """A mirror copies nothing before `at_least` tags are known; with fewer, nothing at all."""
     lab.push("app", "1", image(1))
     lab.push("app", "2", image(2))
     lab.source.add(Respond(404, {"errors": [{"code": "MANIFEST_UNKNOWN"}]}), target="/manifests/2$")
@@ -275,8 +275,8 @@ def test_at_least_is_waited_for(lab):
     assert lab.destination.requests("POST") == []
 
 
-def test_two_mirrors_that_write_one_reference_never_begin(lab):
-    """A conflict that only the whole plan shows is an error before anything of it is copied."""
+def test_two_mirrors_with_one_destination_copy_nothing(lab):
+    """A conflict that only the whole plan shows is an error before any copy."""
     lab.push("one/app", "1", image(1))
     lab.push("two/app", "1", image(2))
     mirrors = "".join(
@@ -294,8 +294,8 @@ def test_two_mirrors_that_write_one_reference_never_begin(lab):
     assert lab.destination.requests("POST") == []
 
 
-def test_who_waits_for_a_blob_takes_no_place(lab):
-    """One blob at a time for each image, and a base that is long on its way: the other image's own blob arrives meanwhile."""
+def test_waiting_for_a_blob_blocks_no_worker(lab):
+    """While an image waits for a shared blob, the other image's own blob is copied."""
     base = layer(("wait", lab.name), 200_000)
     images = [lab.push(f"app{number}", "1", image((lab.name, number), layers=1, shared=base)) for number in range(2)]
     held = Hold()
@@ -313,8 +313,8 @@ def test_who_waits_for_a_blob_takes_no_place(lab):
     assert Counter(one.status for one in lab.destination.recorded(f"POST .*{digest_of(base)}")) == {202: 1, 201: 1}
 
 
-def test_shared_blob_is_mounted_side_by_side(lab):
-    """Once a blob is there, nobody waits for another's mount of it."""
+def test_shared_blob_is_mounted_in_parallel(lab):
+    """Mounts of an uploaded blob do not wait for one another."""
     base = layer(("mounts", lab.name), 2000)
     for number in range(4):
         lab.push(f"app{number}", "1", image((lab.name, number), layers=0, shared=base))
@@ -332,7 +332,7 @@ def test_shared_blob_is_mounted_side_by_side(lab):
 
 
 def test_small_images_do_not_queue_behind_large_ones(lab):
-    """Large images leave a place free: a small one is copied while they fill all others."""
+    """Large images leave one worker free for small ones."""
     large = [lab.push(f"a{number}", "1", image((lab.name, number), contents=[layer((lab.name, number), 65 * MEBIBYTE)])) for number in range(2)]
     small = lab.push("b", "1", image((lab.name, "small")))
     held = Hold()
@@ -349,7 +349,7 @@ def test_small_images_do_not_queue_behind_large_ones(lab):
 
 
 def test_requests_to_a_registry_share_few_connections(lab):
-    """`connections` bounds each side, whatever the mirrors' concurrency, and connections are used again."""
+    """`connections` limits each side, and connections are reused."""
     for tag in range(6):
         lab.push("app", str(tag), image((lab.name, tag), layers=3))
     lab.declare("app", "concurrency: {images: 6, blobs: 4, queries: 6}")
@@ -363,8 +363,8 @@ def test_requests_to_a_registry_share_few_connections(lab):
         assert len(proxy.seen) > 20
 
 
-def test_token_of_one_repository_is_not_waited_for_by_another(lab):
-    """A token server that is slow about one repository holds up that repository alone."""
+def test_slow_token_delays_only_its_repository(lab):
+    """A token server that is slow for one repository delays only that one."""
     images = {part: lab.push(part, "1", image((lab.name, part))) for part in ("one", "two")}
     held = Hold()
     lab.destination.add(held, target=f"^/token.*{lab.name}%2Fone")
@@ -387,8 +387,8 @@ def test_token_of_one_repository_is_not_waited_for_by_another(lab):
 # --- few requests, nothing twice
 
 
-def test_new_repository_costs_two_questions_however_many_tags(lab):
-    """The first tag is asked for alone; where it is not, one list tells of all others."""
+def test_new_repository_costs_two_requests(lab):
+    """The first tag gets a HEAD; if it is missing, one tag list answers for all others."""
     for tag in range(5):
         lab.push("app", str(tag), image((lab.name, tag)))
     lab.declare("app", "referrers: false")
@@ -399,8 +399,8 @@ def test_new_repository_costs_two_questions_however_many_tags(lab):
     assert lab.destination.requests()[1].endswith("/tags/list")
 
 
-def test_tag_that_is_there_is_found_in_the_list(lab):
-    """Of a repository that lacks the first tag, what the list shows is asked for, and adopted."""
+def test_tag_in_the_list_is_adopted(lab):
+    """If the first tag is missing, tags in the list are checked and recorded."""
     content = lab.push("app", "1", image(1))
     lab.push("app", "2", image(2))
     lab.push_to_destination("app", "2", image(2))
@@ -414,7 +414,7 @@ def test_tag_that_is_there_is_found_in_the_list(lab):
 
 
 def test_manifests_are_fetched_once_in_a_run(lab):
-    """A child that two indexes share is asked for once, and the copy asks for none that the plan has read."""
+    """A child of two indexes is read once, and copying reuses manifests of the plan."""
     shared, own = image((lab.name, "shared")), image((lab.name, "own"))
     lab.push("app", "1", index(children=[shared]))
     lab.push("app", "2", index(children=[shared, own]))
