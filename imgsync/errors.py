@@ -1,34 +1,37 @@
 """
-Every error a user can meet, in one family.
+Every error that a user can see, in one class tree.
 
-ImgsyncError                    .hint: what to do next     .exit_code
-├── ConfigError                 .errors: each with file, line, path        exit 3
-├── InvalidReferenceError                                                        exit 3
-├── UnsafePlanError             the plan went past a brake                       exit 1
-├── RegistryError               .operation .reference .origin .status .code .retry_after_seconds
-│   ├── UnreachableError        transient
-│   ├── RateLimitedError        transient
-│   ├── AuthenticationError     401: who we are was not believed, or not said
-│   │   └── TokenRefusedError   transient: a new token may do
-│   ├── AccessDeniedError       403: who we are may not do this
-│   ├── NotFoundError           404
-│   ├── RejectedError           the registry said no in its own words
-│   │   ├── ImmutableTagError   a tag that the registry does not let move
-│   │   ├── QuotaSpentError     no room left for more blobs
-│   │   └── TooLargeError       smaller pieces may do
-│   ├── UnexpectedResponseError an answer that the protocol does not know
-│   └── InsecureError           TLS that cannot be trusted, or a lead we do not follow
-├── CredentialsError            a credential helper is missing, hangs or fails
-├── ContentMismatchError        bytes do not fit their digest or size
-├── UnsupportedContentError     content imgsync does not copy (schema 1, bombs)
-├── UntrustedError              an image that lacks what `require` asks for       refused
-├── NotOursError                a tag serves something else than imgsync pushed  refused
-├── StoppedError                a deadline or a signal cut the work short        exit 75
-│   └── BudgetSpentError        a registry's declared rate, or the pulls it allows, are used up
-├── RequeueError                the next run could not be started
-└── StateError                  the state directory; `LockedError` exits 75
+ImgsyncError                      .message  .hint (what to do next)  .exit_code  .transient
+├── ConfigError                   .errors: one FileError each                      exit 3
+├── UsageError                    a command line that makes no sense               exit 3
+├── InvalidReferenceError         text that is not an image reference              exit 3
+├── UnsafePlanError               the plan exceeds a safety limit
+├── RegistryError                 .operation .reference .origin .status .code .detail .retry_after_seconds
+│   ├── UnreachableError          no answer, or 5xx                                transient
+│   ├── RateLimitedError          429                                              transient
+│   ├── AuthenticationError       401: no credentials, or the wrong ones
+│   │   └── TokenRefusedError     401 to a body that cannot be repeated            transient
+│   ├── AccessDeniedError         403
+│   ├── NotFoundError             404
+│   ├── RejectedError             any other 4xx
+│   │   ├── ImmutableTagError     the registry does not let the tag change         refused
+│   │   ├── QuotaExceededError    no space left at the registry
+│   │   └── TooLargeError         413
+│   ├── UnexpectedResponseError   an answer outside the protocol
+│   └── InsecureError             untrusted TLS, or an untrusted redirect
+├── CredentialsError              a credential helper is missing, hangs or fails
+├── ContentMismatchError          bytes that do not match their digest or size
+├── UnsupportedContentError       content that imgsync does not copy
+├── PolicyViolationError          an image that does not satisfy `require`         refused
+├── UnmanagedTagError             a tag that imgsync did not push                  refused
+├── StoppedError                  a time limit or a signal stopped the run         exit 75
+│   └── LimitReachedError         a rate or pull limit stopped it                  exit 75
+├── RequeueError                  .operation .target .status .detail
+└── StateError                    the state cannot be used
+    └── LockedError               another run holds the state                      exit 75
 
-Errors carry strings and numbers only; this module imports nothing of ours.
+The exit code is 1 unless the tree says otherwise. "refused" means that the result is counted as refused, not as failed.
+Errors carry strings and numbers only. This module imports nothing from the package.
 """
 
 from __future__ import annotations
@@ -47,8 +50,8 @@ class ImgsyncError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        # Set by whoever has tried again as often as allowed, so that nobody above starts over.
-        self.tried_out = False
+        # Set after the last retry, so that no caller retries again.
+        self.retries_exhausted = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,7 +66,7 @@ class FileError:
     hint: str = ""
 
     def __str__(self) -> str:
-        """`FILE:LINE:COLUMN: PATH: what is wrong (hint)`, as design.md §2 wants it."""
+        """Return `FILE:LINE:COLUMN: PATH: MESSAGE (HINT)` (design.md §2)."""
         where = f"{self.file}:{self.line}:{self.column}"
         what = f"{self.path}: {self.message}" if self.path else self.message
         return f"{where}: {what} ({self.hint})" if self.hint else f"{where}: {what}"
@@ -80,7 +83,7 @@ class ConfigError(ImgsyncError):
 
 
 class UsageError(ImgsyncError):
-    """What was asked on the command line makes no sense."""
+    """A command line that makes no sense."""
 
     exit_code = 3
 
@@ -99,8 +102,8 @@ class RegistryError(ImgsyncError):
     """
     A registry answered with an error, or not at all.
 
-    `origin` is "source" or "destination"; `status` the HTTP status, None when there was no answer;
-    `code` and `detail` are the registry's own, made safe to print; `retry_after_seconds` is what it asked for, None when it did not.
+    `origin` is "source" or "destination". `status` is the HTTP status, None without an answer. `code` and `detail` come from the
+    registry, sanitized. `retry_after_seconds` is the registry's Retry-After, None without one.
     """
 
     retry_after_seconds: float | None = None
@@ -122,118 +125,122 @@ class RegistryError(ImgsyncError):
         self.status = status
         self.code = code
         self.detail = detail
-        said = " ".join(part for part in (str(status or ""), f"{code}:" if code and detail else code, detail) if part)
-        super().__init__(f"{operation} {reference} ({origin}): {said or 'no answer'}", hint=hint)
+        answer = " ".join(part for part in (str(status or ""), f"{code}:" if code and detail else code, detail) if part)
+        super().__init__(f"{operation} {reference} ({origin}): {answer or 'no answer'}", hint=hint)
 
 
 class UnreachableError(RegistryError):
-    """No answer, or one that says try later (5xx)."""
+    """No answer from the registry, or a 5xx."""
 
     transient = True
 
 
 class RateLimitedError(RegistryError):
-    """429; `in_turn` says that the registry serves others meanwhile, so that who comes again will have a turn."""
+    """
+    The registry answered 429.
+
+    `serves_other_requests` says that it still serves some requests, so waiting for a turn is worth it.
+    """
 
     transient = True
-    in_turn = False
+    serves_other_requests = False
 
 
 class AuthenticationError(RegistryError):
-    """401 after everything we have was tried."""
+    """The registry answered 401 to every available credential."""
 
 
 class TokenRefusedError(AuthenticationError):
-    """401 to a body that cannot be sent twice; begun anew with another token it may do."""
+    """A 401 to a body that cannot be repeated; a new upload with a new token may succeed."""
 
     transient = True
 
 
 class AccessDeniedError(RegistryError):
-    """403."""
+    """The registry answered 403."""
 
 
 class NotFoundError(RegistryError):
-    """404 where the thing must exist."""
+    """The registry answered 404."""
 
 
 class RejectedError(RegistryError):
-    """Any other 4xx: the registry's own code and message say why."""
+    """Any other 4xx, with the registry's code and message."""
 
 
 class ImmutableTagError(RejectedError):
-    """The registry lets nobody move this tag; refused rather than failed."""
+    """The registry does not let this tag change."""
 
 
-class QuotaSpentError(RejectedError):
-    """The registry has no room left for what is pushed there."""
+class QuotaExceededError(RejectedError):
+    """The registry has no space left for the image."""
 
 
 class TooLargeError(RejectedError):
-    """413: begun anew in smaller pieces it may do."""
+    """The registry answered 413; smaller chunks may succeed."""
 
 
 class UnexpectedResponseError(RegistryError):
-    """An answer outside the protocol: HTML instead of JSON, a redirect where none may be, a missing Location."""
+    """An answer outside the protocol, such as HTML or a missing Location."""
 
 
 class InsecureError(RegistryError):
-    """TLS that cannot be trusted, a redirect or token server that must not be followed."""
+    """Untrusted TLS, or an untrusted redirect or token server."""
 
 
 class ContentMismatchError(ImgsyncError):
-    """Bytes that do not fit the digest or size they were promised under."""
+    """Bytes that do not match their digest or size."""
 
     def __init__(self, what: str, *, expected: str, actual: str, origin: str = "source") -> None:
         self.expected = expected
         self.actual = actual
-        super().__init__(f"{what} ({origin}): expected {expected}, got {actual}", hint="the registry serves damaged or altered content; nothing was committed")
+        super().__init__(f"{what} ({origin}): expected {expected}, got {actual}", hint="the registry serves damaged or changed content; nothing was pushed")
 
 
 class CredentialsError(ImgsyncError):
-    """A login that is configured cannot be had: a helper that is missing, hangs or fails."""
+    """A configured credential helper is missing, hangs or fails."""
 
 
 class UnsupportedContentError(ImgsyncError):
-    """Content that imgsync refuses to copy, with the reason."""
+    """Content that imgsync does not copy."""
 
 
-class UntrustedError(ImgsyncError):
-    """An image that does not satisfy what is required of it, or of which that cannot be found out; it is not copied."""
+class PolicyViolationError(ImgsyncError):
+    """An image that does not satisfy `require`, or cannot be verified."""
 
 
-class NotOursError(ImgsyncError):
-    """A tag that was to be deleted is not, or not only, what imgsync pushed."""
+class UnmanagedTagError(ImgsyncError):
+    """A tag to delete that imgsync did not push, or that has other tags."""
 
 
 class StoppedError(ImgsyncError):
-    """The work was cut short by a deadline or a stop signal; running again continues."""
+    """A time limit or a signal stopped the run; the next run continues."""
 
     exit_code = 75
 
 
-class BudgetSpentError(StoppedError):
-    """The rate declared for a registry, or the pulls it allows, are used up for longer than is worth waiting; the rest is for the next run."""
+class LimitReachedError(StoppedError):
+    """A rate or pull limit would take too long to wait for; the next run continues."""
 
 
 class RequeueError(ImgsyncError):
     """
-    The next run could not be started, or nobody can say whether it was.
+    The next run could not be started, or the outcome is unknown.
 
-    `status` is the HTTP status, None when there was no answer (or no HTTP); `detail` is what came back, made safe to print.
+    `status` is the HTTP status, None without an HTTP answer. `detail` is the answer, sanitized.
     """
 
-    def __init__(self, operation: str, where: str, *, detail: str = "", status: int | None = None, hint: str = "") -> None:
+    def __init__(self, operation: str, target: str, *, detail: str = "", status: int | None = None, hint: str = "") -> None:
         self.operation = operation
-        self.where = where
+        self.target = target
         self.status = status
         self.detail = detail
-        said = " ".join(part for part in (str(status or ""), detail) if part)
-        super().__init__(f"{operation} {where}: {said or 'no answer'}", hint=hint)
+        answer = " ".join(part for part in (str(status or ""), detail) if part)
+        super().__init__(f"{operation} {target}: {answer or 'no answer'}", hint=hint)
 
 
 class StateError(ImgsyncError):
-    """The state directory cannot be used."""
+    """The state cannot be used."""
 
 
 class LockedError(StateError):

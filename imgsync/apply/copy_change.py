@@ -17,7 +17,7 @@ from imgsync.apply.report import Outcome, Result
 from imgsync.apply.time_limits import Forecast
 from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
-from imgsync.errors import BudgetSpentError, ImgsyncError, ImmutableTagError, NotFoundError, StoppedError, UntrustedError
+from imgsync.errors import ImgsyncError, ImmutableTagError, LimitReachedError, NotFoundError, PolicyViolationError, StoppedError
 from imgsync.logs.logger import Logger
 from imgsync.oci.spec.manifest import Descriptor, parse_platform
 from imgsync.oci.spec.reference import Reference
@@ -99,7 +99,7 @@ class ChangeRunner:
         client = self._registries.make_source_client(mirror, check=deadline.check)
         # Checked again, since a saved plan comes from a file that others may have changed.
         if problem := self._policy.find_problem(mirror, client, source.repository, job.source.digest):
-            raise UntrustedError(f"{REQUIRED}{problem}")
+            raise PolicyViolationError(f"{REQUIRED}{problem}")
         return self._copier.copy_image(
             job,
             source=client,
@@ -120,7 +120,7 @@ class ChangeRunner:
         return result
 
     def _result(self, error: ImgsyncError, mirror: Mirror) -> Result:
-        if isinstance(error, BudgetSpentError):
+        if isinstance(error, LimitReachedError):
             # The other registries of this run continue.
             self._stop.explain(error.message)
             return Result.REMAINING
@@ -129,7 +129,7 @@ class ChangeRunner:
         if isinstance(error, StoppedError) and self._limits.left_seconds(mirror.timeouts.run_seconds) == 0.0:
             self._stop.explain(_TIME_IS_UP)
             return Result.REMAINING
-        return Result.REFUSED if isinstance(error, ImmutableTagError | UntrustedError) else Result.FAILED
+        return Result.REFUSED if isinstance(error, ImmutableTagError | PolicyViolationError) else Result.FAILED
 
     def _make_record(self, change: Change, mirror: Mirror, copied: Copied) -> Record:
         return Record(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from imgsync.apply.report import Outcome, Result
 from imgsync.concurrency.workers import map_unordered
-from imgsync.errors import ImgsyncError, NotFoundError, NotOursError, RejectedError, StoppedError
+from imgsync.errors import ImgsyncError, NotFoundError, RejectedError, StoppedError, UnmanagedTagError
 from imgsync.oci.listing.distribution import list_tags
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import shorten_digest
@@ -69,7 +69,7 @@ def _delete(deleter: _TagDeleter, change: Change) -> Outcome:
         deleter.delete(change.destination.tag)
     except ImgsyncError as error:
         failure = error
-        result = Result.REMAINING if isinstance(error, StoppedError) else Result.REFUSED if isinstance(error, NotOursError) else Result.FAILED
+        result = Result.REMAINING if isinstance(error, StoppedError) else Result.REFUSED if isinstance(error, UnmanagedTagError) else Result.FAILED
     return Outcome(
         change,
         result,
@@ -98,7 +98,7 @@ class _TagDeleter:
         Delete *tag*; it may be gone already.
 
         Raises:
-            NotOursError: The tag has another digest than imgsync pushed, or cannot be deleted without others.
+            UnmanagedTagError: The tag has another digest than imgsync pushed, or cannot be deleted without others.
             RegistryError: The registry refuses, or fails.
         """
         if tag not in self._gone:
@@ -110,7 +110,7 @@ class _TagDeleter:
         if served is None:
             return
         if served.digest != digest:
-            raise NotOursError(
+            raise UnmanagedTagError(
                 f"{reference} serves {shorten_digest(served.digest)}, not {shorten_digest(digest)}, which imgsync pushed; it was not deleted",
                 hint=f"imgsync state remove {reference}, if imgsync no longer owns this tag",
             )
@@ -142,7 +142,7 @@ class _TagDeleter:
         Delete the doomed indexes that list *digest*, so that nothing needs it any longer.
 
         Raises:
-            NotOursError: A tag that stays has the same digest, or an index that lists it.
+            UnmanagedTagError: A tag that stays has the same digest, or an index that lists it.
         """
         tags = self._read_tags()
         users = tags.list_with_part(digest)
@@ -150,7 +150,7 @@ class _TagDeleter:
         kept = [tag for tag in users if self._doomed.get(tag) != tags.get_digest(tag)]
         if staying or kept:
             what = f"{', '.join(staying)} has the same digest" if staying else f"the index {', '.join(kept)} lists it"
-            raise NotOursError(
+            raise UnmanagedTagError(
                 f"{reference} cannot be deleted alone: this registry deletes by digest, and {what}",
                 hint="delete the tag at the registry, or `protect` it",
             )
@@ -162,7 +162,7 @@ class _TagDeleter:
         if self._tags is None:
             listed = list_tags(self._client, self._repository.path)
             if listed.warnings:
-                raise NotOursError(
+                raise UnmanagedTagError(
                     f"nothing in {self._repository} is deleted by digest, as not all of its tags are known: {listed.warnings[0]}",
                     hint="delete the tags at the registry, or `protect` them",
                 )

@@ -64,7 +64,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
         except RegistryError as error:
             failures += 1
             if not is_transient(error) or tries.count_failure(error):
-                error.tried_out = True
+                error.retries_exhausted = True
                 raise
             _pause(client, error, failures)
 

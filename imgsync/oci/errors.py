@@ -14,7 +14,7 @@ from imgsync.errors import (
     AuthenticationError,
     ImmutableTagError,
     NotFoundError,
-    QuotaSpentError,
+    QuotaExceededError,
     RateLimitedError,
     RegistryError,
     RejectedError,
@@ -76,7 +76,7 @@ def _choose_kind(status: int, words: str) -> type[RegistryError]:
     if status in _REFUSALS and "immutable" in words:
         return ImmutableTagError
     if 400 <= status < 600 and status not in {401, 429} and any(word in words for word in _QUOTA_WORDS):
-        return QuotaSpentError
+        return QuotaExceededError
     if status in _TRANSIENT:
         return UnreachableError
     special: dict[int, type[RegistryError]] = {401: AuthenticationError, 403: AccessDeniedError, 404: NotFoundError, 429: RateLimitedError}
@@ -99,7 +99,7 @@ def _read_message(body: bytes) -> tuple[str, str]:
 
 
 def _choose_hint(kind: type[RegistryError], code: str) -> str:
-    if kind is QuotaSpentError:
+    if kind is QuotaExceededError:
         return "the destination's quota is used up; raise it, or mirror less"
     if kind is ImmutableTagError:
         return "the registry does not allow this tag to be changed; exclude the tag, or allow changes in the registry"

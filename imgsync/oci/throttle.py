@@ -60,7 +60,7 @@ class Throttle:
     def note_error(self, error: RegistryError) -> None:
         """Pause all callers after a rate limit or Retry-After."""
         if isinstance(error, RateLimitedError):
-            error.in_turn = self._refusals < MAX_REFUSALS
+            error.serves_other_requests = self._refusals < MAX_REFUSALS
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
             self._rate_limit.block_for(self._pause_seconds() if error.retry_after_seconds is None else error.retry_after_seconds)
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from imgsync.errors import (
     InsecureError,
-    QuotaSpentError,
+    QuotaExceededError,
     RateLimitedError,
     RegistryError,
     RejectedError,
@@ -123,7 +123,7 @@ class UploadSession:
             yield
         except RejectedError as error:
             smaller = next((size for size in _CHUNK_SIZES if size < sent), None)
-            if error.status != 413 or smaller is None or isinstance(error, QuotaSpentError):
+            if error.status != 413 or smaller is None or isinstance(error, QuotaExceededError):
                 raise
             self.client.capabilities.learn_body_limit(smaller)
             raise self._operation.make_error(TooLargeError, error.detail, status=413, code=error.code) from error

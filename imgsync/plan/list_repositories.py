@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsync.config.model import Mirror
-from imgsync.errors import BudgetSpentError, ImgsyncError
+from imgsync.errors import ImgsyncError, LimitReachedError
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.listing.lister import Lister
 from imgsync.oci.listing.model import TagListing
@@ -58,7 +58,7 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
         try:
             listed = lister.repositories(namespace)
         except ImgsyncError as error:
-            later = isinstance(error, BudgetSpentError)
+            later = isinstance(error, LimitReachedError)
             if error.exit_code != 1 and not later:
                 raise
             errors.append(PlanError(mirror.name, whole, error.message, error.hint, later=later))

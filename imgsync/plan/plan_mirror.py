@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Mirror
-from imgsync.errors import BudgetSpentError, ImgsyncError
+from imgsync.errors import ImgsyncError, LimitReachedError
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
@@ -159,7 +159,7 @@ def _reference(selected: SelectedTags, tag: ListedTag) -> Reference:
 
 def _make_error(mirror: Mirror, reference: str, error: ImgsyncError) -> PlanError:
     """Return *error* as an error of the plan, or raise it."""
-    later = isinstance(error, BudgetSpentError)
+    later = isinstance(error, LimitReachedError)
     if error.exit_code != 1 and not later:
         raise error
     return PlanError(mirror.name, reference, error.message, error.hint, later=later)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from imgsync.concurrency.greenlets import run_both
 from imgsync.config.model import Mirror
-from imgsync.errors import BudgetSpentError
+from imgsync.errors import LimitReachedError
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.registry import Resolved
@@ -121,7 +121,7 @@ class TagPlanner:
         result.manifests = (tag.digest,)
         try:
             content = self._sources.read_content(tag)
-        except BudgetSpentError as error:
+        except LimitReachedError as error:
             return replace(change, reason=f"{change.reason}; size unknown: {error.message}")
         result.blobs = content.blobs
         result.manifests += content.manifests

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
-from imgsync.errors import BudgetSpentError, ImgsyncError, StoppedError, UsageError
+from imgsync.errors import ImgsyncError, LimitReachedError, StoppedError, UsageError
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.reference import Reference
@@ -120,7 +120,7 @@ class _Updater:
         try:
             found = client.resolve(change.destination)
         except ImgsyncError as error:
-            if isinstance(error, StoppedError) and not isinstance(error, BudgetSpentError):
+            if isinstance(error, StoppedError) and not isinstance(error, LimitReachedError):
                 return change  # Nothing is deleted after a stop: it is left for the next run.
             return replace(change, action=Action.REFUSE, reason=f"the state has no record of this tag; not deleted; {error.message}")
         if found is None:

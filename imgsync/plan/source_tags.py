@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from imgsync.config.model import Mirror
-from imgsync.errors import BudgetSpentError, NotFoundError
+from imgsync.errors import LimitReachedError, NotFoundError
 from imgsync.images.image import Image, pull_manifest, read_image, select_root
 from imgsync.images.referrers import Referrers
 from imgsync.oci.listing.model import ListedTag
@@ -160,7 +160,7 @@ class SourceTags:
             manifest = pull_manifest(self.client, reference, self._manifests)
         except NotFoundError:
             return None
-        except BudgetSpentError:
+        except LimitReachedError:
             # HEAD does not count as a pull.
             return self.client.resolve(reference)
         return Resolved(manifest.digest, manifest.media_type)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 from imgsync.concurrency.deadline import stream_chunks
-from imgsync.errors import ImgsyncError, QuotaSpentError, RegistryError, UnreachableError
+from imgsync.errors import ImgsyncError, QuotaExceededError, RegistryError, UnreachableError
 from imgsync.oci.registry import NO_SUCH_RANGE
 from imgsync.oci.spec.manifest import Descriptor
 from imgsync.oci.upload import UploadSession
@@ -23,7 +23,7 @@ class BlobSender:
         """Read blobs through *fan_out*."""
         self._fan_out = fan_out
         # By registry and project, which is the first component of a repository's path.
-        self._full_projects: dict[tuple[str, str], QuotaSpentError] = {}
+        self._full_projects: dict[tuple[str, str], QuotaExceededError] = {}
 
     def send(self, task: Task, blob: Descriptor, session: UploadSession, readers: Sequence[str]) -> None:
         """
@@ -36,7 +36,7 @@ class BlobSender:
             readers: Registries that will read the same blob.
 
         Raises:
-            QuotaSpentError: The project has no space left.
+            QuotaExceededError: The project has no space left.
             UnreachableError: The registry lost the session, as after a restart.
             ImgsyncError: Any other failure to read or to send.
         """
@@ -54,7 +54,7 @@ class BlobSender:
         except ImgsyncError as error:
             _count_bytes(task, -moved_bytes)
             session.cancel()
-            if isinstance(error, QuotaSpentError):
+            if isinstance(error, QuotaExceededError):
                 self._full_projects.setdefault(_project(task), error)
             if isinstance(error, RegistryError) and (error.code in _SESSION_LOST_CODES or error.status == NO_SUCH_RANGE):
                 raise _to_retryable(error) from error
@@ -65,7 +65,7 @@ class BlobSender:
         full = self._full_projects.get(_project(task))
         if full is not None:
             operation = task.destination.make_operation("push blob", task.repository.with_digest(blob.digest))
-            raise operation.make_error(QuotaSpentError, full.detail, status=full.status, code=full.code, hint=full.hint)
+            raise operation.make_error(QuotaExceededError, full.detail, status=full.status, code=full.code, hint=full.hint)
 
 
 def _project(task: Task) -> tuple[str, str]:

@@ -180,7 +180,7 @@ def test_wrong_bytes_in_a_resumed_download_are_never_committed(lab):
     ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
-    assert "the registry serves damaged or altered content; nothing was committed" in ran.json["outcomes"][0]["error"]
+    assert "the registry serves damaged or changed content; nothing was pushed" in ran.json["outcomes"][0]["error"]
     assert request(lab.destination_registry, "HEAD", f"/v2/m/{lab.name}/app/blobs/{digest_of(big)}")[0] == 404
     assert lab.served_manifest("app", "1") is None
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from imgsync.errors import BudgetSpentError
+from imgsync.errors import LimitReachedError
 from imgsync.text.units import format_duration
 
 _HEADER = re.compile(r"([0-9]{1,9})(?:\s*;\s*w=([0-9]{1,9}))?")
@@ -54,7 +54,7 @@ class PullLimit:
         Return when one pull may be made; `release` must follow. *check* may end the waiting.
 
         Raises:
-            BudgetSpentError: None is left.
+            LimitReachedError: None is left.
         """
         with self._changed:
             while not self._known and self._in_flight:
@@ -85,13 +85,13 @@ class PullLimit:
                 self._quota = PullQuota(remaining, int(limit[1]) if limit else None, int(said[2]) if said[2] else None)
             self._changed.notify_all()
 
-    def exhaust(self) -> BudgetSpentError:
+    def exhaust(self) -> LimitReachedError:
         """Note that the registry itself says that nothing is left, and return the error to raise."""
         with self._changed:
             known = self._quota or PullQuota(0)
             self._quota = PullQuota(0, known.limit, known.window_seconds)
             return self._spent()
 
-    def _spent(self) -> BudgetSpentError:
+    def _spent(self) -> LimitReachedError:
         hint = "what was copied stays; run again when the limit allows, or give credentials whose limit is higher"
-        return BudgetSpentError(f"the pull limit of {self._registry} is used up: {self._quota}", hint=hint)
+        return LimitReachedError(f"the pull limit of {self._registry} is used up: {self._quota}", hint=hint)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from imgsync.errors import BudgetSpentError
+from imgsync.errors import LimitReachedError
 from imgsync.oci.limits.pull_limit import PullLimit
 from imgsync.oci.limits.retry import MAX_WAIT_SECONDS
 from imgsync.text.units import format_timestamp
@@ -35,11 +35,11 @@ class RateLimit:
         Return when the next request may be sent, sleeping by *pause* until then.
 
         Raises:
-            BudgetSpentError: That is more than five minutes away.
+            LimitReachedError: That is more than five minutes away.
         """
         while (seconds := self._take()) > 0:
             if seconds > MAX_WAIT_SECONDS:
-                raise self._asked_to_wait() or BudgetSpentError(
+                raise self._asked_to_wait() or LimitReachedError(
                     f"the rate declared for {self._registry} is used up for the next {seconds / 60:.0f} minutes", hint=_HINT
                 )
             pause(seconds)
@@ -49,19 +49,19 @@ class RateLimit:
         Let nobody send before *seconds* have passed, as the registry asked.
 
         Raises:
-            BudgetSpentError: That is more than five minutes; then nobody sends at all until they have passed.
+            LimitReachedError: That is more than five minutes; then nobody sends at all until they have passed.
         """
         self._opens = max(self._opens, time.monotonic() + seconds)
         if error := self._asked_to_wait():
             raise error
 
-    def _asked_to_wait(self) -> BudgetSpentError | None:
+    def _asked_to_wait(self) -> LimitReachedError | None:
         """Return the error of who would have to wait too long until the registry may be asked again, None where that is not long."""
         seconds = self._opens - time.monotonic()
         if seconds <= MAX_WAIT_SECONDS:
             return None
         until = f"until {format_timestamp(datetime.now(UTC) + timedelta(seconds=seconds))}" if seconds < _A_YEAR else "for more than a year"
-        return BudgetSpentError(f"{self._registry} asks to be left alone {until}", hint=_HINT)
+        return LimitReachedError(f"{self._registry} asks to be left alone {until}", hint=_HINT)
 
     def _take(self) -> float:
         """Note a request and return 0, or return the seconds until one may be sent."""

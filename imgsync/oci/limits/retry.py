@@ -84,7 +84,7 @@ class AttemptCounter:
 
     def count_failure(self, error: BaseException | None) -> bool:
         """Count a failure, and return whether it was the last."""
-        if isinstance(error, RateLimitedError) and error.in_turn and self._refusals:
+        if isinstance(error, RateLimitedError) and error.serves_other_requests and self._refusals:
             self._refusals -= 1
             return False
         self._left -= 1
@@ -131,7 +131,7 @@ def retry_call(function: Callable[[], Result], retry_policy: RetryPolicy, *, ope
     try:
         return retrying(again)
     except ImgsyncError as error:
-        error.tried_out = True
+        error.retries_exhausted = True
         raise
 
 
@@ -149,7 +149,7 @@ def _pause_after(retry_policy: RetryPolicy, state: tenacity.RetryCallState, erro
         return error.retry_after_seconds
     import tenacity
 
-    if isinstance(error, RateLimitedError) and error.in_turn:
+    if isinstance(error, RateLimitedError) and error.serves_other_requests:
         # Its turn will come; that all ask less meanwhile is seen to where all ask.
         return tenacity.wait_random(0, retry_policy.interval_seconds)(state)
     return tenacity.wait_random_exponential(multiplier=retry_policy.interval_seconds, max=_LONGEST_PAUSE_SECONDS)(state)
@@ -159,4 +159,4 @@ def is_transient(error: BaseException) -> bool:
     """Return whether the same call may succeed within the time that is worth waiting."""
     if isinstance(error, RegistryError) and (error.retry_after_seconds or 0) > MAX_WAIT_SECONDS:
         return False
-    return isinstance(error, ImgsyncError) and error.transient and not error.tried_out
+    return isinstance(error, ImgsyncError) and error.transient and not error.retries_exhausted

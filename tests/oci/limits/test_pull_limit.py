@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from imgsync.errors import BudgetSpentError
+from imgsync.errors import LimitReachedError
 from imgsync.oci.limits.pull_limit import PullLimit, PullQuota
 from tests import switches
 from tests.support.images import image, index
@@ -128,7 +128,7 @@ def test_pulls_are_spent_with_those_in_flight():
     budget.acquire(nothing)
     budget.acquire(nothing)
 
-    with pytest.raises(BudgetSpentError) as caught:
+    with pytest.raises(LimitReachedError) as caught:
         budget.acquire(nothing)
 
     assert "the pull limit of docker.io is used up: 2 of 100 pulls left (per 6h00m)" in caught.value.message
@@ -145,7 +145,7 @@ def test_answer_that_was_overtaken_gives_back_nothing(known):
 
     budget.update({"ratelimit-remaining": "1"}, before=before)
 
-    with pytest.raises(BudgetSpentError):
+    with pytest.raises(LimitReachedError):
         budget.acquire(nothing)
     budget.update({"ratelimit-remaining": "100"}, before=budget.quota)
     budget.acquire(nothing)
