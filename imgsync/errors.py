@@ -66,7 +66,7 @@ class FileError:
     hint: str = ""
 
     def __str__(self) -> str:
-        """Return `FILE:LINE:COLUMN: PATH: MESSAGE (HINT)` (design.md §2)."""
+        """Return `FILE:LINE:COLUMN: PATH: MESSAGE (HINT)`."""
         where = f"{self.file}:{self.line}:{self.column}"
         what = f"{self.path}: {self.message}" if self.path else self.message
         return f"{where}: {what} ({self.hint})" if self.hint else f"{where}: {what}"

@@ -1,7 +1,7 @@
 """
 Carry out one change, and turn every error into an outcome.
 
-Nothing is written to the state here: the record is returned. Spec: design.md §3 exit codes, §4 report.
+Nothing is written to the state here: the record is returned. Spec: docs/reference/exit-codes.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ Delete a tag at a destination, and nothing else with it.
 
 If the registry can delete a tag, we do that. Other registries delete a manifest with all its tags. There we delete only if all tags of
 the digest are to be deleted, and no other tag has an index that lists it.
-Spec: design.md §2 `prune`; distribution-spec 1.1 "Content Management".
+Spec: docs/how-to/prune.md; distribution-spec 1.1 "Content Management".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The report of a run: one outcome per change. Spec: design.md §4, imgsync.report/v1."""
+"""The report of a run: one outcome per change."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 Apply a configuration: plan it, copy and delete, record and report the results.
 
 Workers return values; the state and the line of each image are written from here alone.
-Spec: design.md §3 exit codes, §4 report, §5 logs, §6 state.
+Spec: exit-codes.md, documents.md and logs.md in docs/reference/.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def cli() -> None:
 
 
 def run(argv: list[str]) -> int:
-    """Run the command line *argv* and return its exit code (design.md §3)."""
+    """Run the command line *argv* and return its exit code."""
     redaction = Redaction()
     try:
         result = cli.main(argv, prog_name="imgsync", standalone_mode=False, obj=redaction)

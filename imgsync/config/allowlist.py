@@ -1,4 +1,4 @@
-"""Check repository paths against allow-lists of prefixes (design.md §2 `allow`)."""
+"""Check repository paths against allow-lists of prefixes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load files into one configuration, or report all their errors (design.md §2)."""
+"""Load files into one configuration, or report all their errors."""
 
 from __future__ import annotations
 

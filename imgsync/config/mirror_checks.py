@@ -1,4 +1,4 @@
-"""Check declarations for errors that the schema cannot find (design.md §2)."""
+"""Check declarations for errors that the schema cannot find."""
 
 from __future__ import annotations
 

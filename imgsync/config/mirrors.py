@@ -1,4 +1,4 @@
-"""Build mirrors from valid documents of `mirrors.d` (design.md §2)."""
+"""Build mirrors from valid documents of `mirrors.d`."""
 
 from __future__ import annotations
 

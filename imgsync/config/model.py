@@ -115,7 +115,7 @@ class Mirror:
 
     @property
     def selection(self) -> str:
-        """The settings that shape an image's content, as the state records them (design.md §6)."""
+        """Return the settings that shape an image's content, as recorded."""
         platforms = "all" if self.platforms is None else ",".join(sorted(self.platforms))
         referrers = ("all" if self.referrers else "none") if isinstance(self.referrers, bool) else ",".join(sorted(self.referrers))
         return f"platforms={platforms};referrers={referrers}"

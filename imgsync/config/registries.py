@@ -1,4 +1,4 @@
-"""Read `registries.yaml`: credentials, TLS, limits and policy of registries (design.md §2)."""
+"""Read `registries.yaml`: credentials, TLS, limits and policy of registries."""
 
 from __future__ import annotations
 

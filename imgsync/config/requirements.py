@@ -1,4 +1,4 @@
-"""Read and check `require`, the policy of a mirror or the operator (design.md §2)."""
+"""Read and check `require`, the policy of a mirror or the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expand destination templates (design.md §2 `destinations`)."""
+"""Expand destination templates."""
 
 from __future__ import annotations
 

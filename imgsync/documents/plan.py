@@ -1,5 +1,5 @@
 """
-imgsync.plan/v1: a plan to review and apply (design.md §4).
+imgsync.plan/v1: a plan to review and apply.
 
 The document names the version and the declarations it was made for, and carries a checksum. A document that was edited, truncated or made
 for other declarations is refused, because it was not reviewed.

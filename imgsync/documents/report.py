@@ -1,4 +1,4 @@
-"""imgsync.report/v1: the result of an apply (design.md §4)."""
+"""imgsync.report/v1: the result of an apply."""
 
 from __future__ import annotations
 

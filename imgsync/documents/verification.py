@@ -1,4 +1,4 @@
-"""imgsync.verification/v1: the result of verify (design.md §3 `verify`)."""
+"""imgsync.verification/v1: the result of verify."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ Select the tags of a repository that a mirror declares.
 
 Pure: the caller passes the time and looks up creation dates.
 
-Spec: design.md §2, "A tag is selected when …".
+Spec: docs/reference/configuration.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ Check that a destination holds an image's content.
 
 Manifests and blobs are checked to exist, and on request the bytes of blobs.
 
-Each is asked for once. Spec: design.md §3 `verify`.
+Each is asked for once. Spec: docs/how-to/verify.md.
 """
 
 from __future__ import annotations

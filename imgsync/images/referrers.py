@@ -2,7 +2,7 @@
 Read the referrers of an image: signatures, attestations, SBOMs.
 
 They are found through the referrers API or the fallback tag, and through cosign's tags. An image without referrers costs one request: to the
-API, or for the list of tags. Spec: design.md §2 `referrers`; distribution-spec 1.1 "Listing Referrers".
+API, or for the list of tags. Spec: distribution-spec 1.1 "Listing Referrers".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 Set up structlog.
 
-Writes one JSON object per line, or readable lines on a terminal. Secrets are redacted here, in one place. Spec: design.md §5.
+Writes one JSON object per line, or readable lines on a terminal. Secrets are redacted here, in one place. Spec: docs/reference/logs.md.
 """
 
 from __future__ import annotations

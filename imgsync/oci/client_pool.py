@@ -1,7 +1,7 @@
 """
 HTTP clients of one endpoint, each for one caller.
 
-Source and destination never share a pool and no caller waits for a client, so copies cannot deadlock or starve. Spec: design.md §7.8.
+Source and destination never share a pool and no caller waits for a client, so copies cannot deadlock or starve.
 """
 
 from __future__ import annotations

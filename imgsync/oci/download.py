@@ -29,7 +29,7 @@ def download(client: RegistryClient, repository: Repository, descriptor: Descrip
     The byte at *end* is excluded.
 
     A broken download resumes with `Range`, or reads the blob from its beginning again if the registry ignores ranges. Tries are counted from zero after
-    each 64 KiB, or each quarter of a smaller blob. Spec: design.md §7.6.
+    each 64 KiB, or each quarter of a smaller blob.
 
     Raises:
         RegistryError: All tries failed.

@@ -1,7 +1,7 @@
 """
 Plan a whole configuration, without changing anything.
 
-An error concerns one mirror, repository or tag; the others are still planned. Spec: design.md §4.
+An error concerns one mirror, repository or tag; the others are still planned.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def count_requests(registries: Registries) -> Iterator[tuple[str, int]]:
 
 def estimate_requests(mirrors: Iterable[MirrorPlan]) -> Iterator[tuple[str, int]]:
     """
-    Yield each side and the most requests that applying needs (design.md §7.5).
+    Yield each side and the most requests that applying needs.
 
     The estimate assumes an empty destination. Source: one per manifest and blob. Destination: two per uploaded blob, one per mounted
     blob, one per manifest.

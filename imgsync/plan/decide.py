@@ -44,7 +44,7 @@ def decide(facts: Facts) -> tuple[Action, str]:
     """
     Return what to do, and the reason in words.
 
-    Spec: design.md §4 "Actions".
+    Spec: docs/explanation/plan-and-apply.md.
     """
     action, reason = _compare(facts)
     if facts.hold_reason and action in {Action.CREATE, Action.UPDATE} and facts.served != facts.desired:

@@ -1,4 +1,4 @@
-"""List the repositories of a mirror's source (design.md §2 `source`)."""
+"""List the repositories of a mirror's source."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
 Hold digests until they reach `min_age`.
 
-The age counts from when a digest was first seen. Spec: design.md §2 `min_age`.
+The age counts from when a digest was first seen. Spec: docs/how-to/minimum-age.md.
 """
 
 from __future__ import annotations

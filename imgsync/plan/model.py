@@ -1,4 +1,4 @@
-"""The plan as a value (design.md §4)."""
+"""The plan as a value."""
 
 from __future__ import annotations
 

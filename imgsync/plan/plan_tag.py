@@ -1,7 +1,7 @@
 """
 Plan one tag at every destination.
 
-Sends as few requests as possible: a record stands for the destination, a listing with digests for the source (design.md §6, §7.5).
+Sends as few requests as possible: a record stands for the destination, a listing with digests for the source.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 Find tags that imgsync pushed and no mirror selects.
 
 If anything is uncertain, nothing is deleted: after an error, when only some mirrors are planned, or when a mirror that does not prune may
-have written the tag. No network, no clock. Spec: design.md §2 `prune`.
+have written the tag. No network, no clock. Spec: docs/how-to/prune.md.
 """
 
 from __future__ import annotations

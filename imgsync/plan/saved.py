@@ -1,5 +1,5 @@
 """
-Update a saved plan before it is applied (design.md §4).
+Update a saved plan before it is applied.
 
 No new decisions: what was applied since is kept, what the declarations do not cover is refused, and moved tags are noted. The file may come
 from anybody, and its check detects damage, not forgery. So it cannot bypass `immutable`, `min_age` or `require`.

@@ -1,5 +1,5 @@
 """
-Select tags of one source repository (design.md §2 `tags`).
+Select tags of one source repository.
 
 Dates that a listing lacks are read from image configs.
 """

@@ -1,7 +1,7 @@
 """
 Read tags at the source: first the digest, then the content.
 
-Each step is optional, since a digest from a listing or a record makes it unnecessary. Spec: design.md §6, §7.5.
+Each step is optional, since a digest from a listing or a record makes it unnecessary.
 """
 
 from __future__ import annotations

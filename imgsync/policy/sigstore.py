@@ -2,7 +2,7 @@
 Check keyless signatures: a certificate names the signer.
 
 The `sigstore` library verifies them offline, with the trust root of `registries.yaml`. Only this module imports it.
-Spec: design.md §2 `require`; sigstore's bundle 0.3, as cosign keeps it in a referrer.
+Spec: docs/how-to/require-signatures.md; sigstore's bundle 0.3, as cosign keeps it in a referrer.
 """
 
 from __future__ import annotations

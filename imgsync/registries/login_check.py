@@ -3,7 +3,7 @@ Check credentials and permissions at each registry, without changing anything.
 
 To check pulling, we send a HEAD for a manifest. To check pushing, we send a chunk of an upload that was never started: without
 permission the registry denies it, with permission it does not know the upload.
-Spec: design.md §3 `login-check`; distribution-spec 1.1 end-3, end-5.
+Spec: distribution-spec 1.1 end-3, end-5.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 A plan as Markdown, for a pull or merge request.
 
-Errors and refusals come first, then each mirror, folded. Spec: design.md §3.
+Errors and refusals come first, then each mirror, folded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A plan as text for a terminal, by mirror. Spec: design.md §3."""
+"""A plan as text for a terminal, by mirror."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What earlier runs pushed: a cache. Losing it costs requests, never correctness (design.md §6)."""
+"""What earlier runs pushed: a cache. Losing it costs requests, never correctness."""
 
 from imgsync.state.open import open_state
 from imgsync.state.record import Record

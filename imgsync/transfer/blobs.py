@@ -1,7 +1,7 @@
 """
 Copy one blob to one destination repository: known there, mounted, or sent.
 
-Each blob is sent once per destination registry, however many images need it. Spec: design.md §7.3 to §7.6.
+Each blob is sent once per destination registry, however many images need it. Spec: docs/explanation/a-copy-on-the-wire.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 Copy one image: blobs, child manifests, referrers, and the tag last.
 
-Never decides whether to copy: the plan did. Spec: design.md §7.
+Never decides whether to copy: the plan did. Spec: docs/explanation/a-copy-on-the-wire.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 Read each blob once for all destinations that lack it.
 
-Bounds the memory that the reads of a run take together; `shared_read` has one read. Spec: design.md §7.4, §7.7.
+Bounds the memory that the reads of a run take together; `shared_read` has one read.
 """
 
 from __future__ import annotations

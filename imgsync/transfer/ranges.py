@@ -2,7 +2,6 @@
 Read ranges of a large blob in parallel from far sources.
 
 One connection over a long distance carries little. What is read ahead is bounded: a number of segments for the whole run.
-Spec: design.md §7.6, §7.7.
 """
 
 from __future__ import annotations

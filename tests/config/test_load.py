@@ -1,4 +1,4 @@
-"""Configuration: every fault at once, each with its place and the remedy (design.md §2)."""
+"""Configuration: every fault at once, each with its place and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tag selection (design.md §2 `tags`), globs and versions."""
+"""Tag selection, globs and versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state: a memory that may be lost, damaged or planted, and is never believed wrongly (design.md §6)."""
+"""The state: a memory that may be lost, damaged or planted, and is never believed wrongly."""
 
 from __future__ import annotations
 

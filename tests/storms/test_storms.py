@@ -1,7 +1,7 @@
 """
 Storms: any declarations, contents, faults and ends, one run after the other; then calm.
 
-The laws are design.md's: after the faults stop one `apply` makes it so, and the next one has nothing to do; at no moment did a destination serve a tag
+The laws: after the faults stop one `apply` makes it so, and the next one has nothing to do; at no moment did a destination serve a tag
 that was not whole, nor lose one that was needed; wrong bytes are nowhere; what the state says is true.
 """
 

@@ -1,8 +1,8 @@
 """
 Make Authorization headers: challenge → token → header.
 
-Spec: distribution "Token Authentication Specification"; design.md §2 `token_server`. Credentials go only to token servers that `trusted_hosts` or the
-operator allow.
+Credentials go only to token servers that `trusted_hosts` or the operator allow.
+Spec: distribution "Token Authentication Specification"; docs/reference/registries-yaml.md.
 """
 
 from __future__ import annotations

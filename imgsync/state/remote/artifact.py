@@ -2,7 +2,7 @@
 Push and pull a state as an OCI artifact: an image manifest with one layer.
 
 A pulled artifact is untrusted: its type and declared size are checked before the layer is downloaded, its digest afterwards.
-Spec: image-spec 1.1 "Guidelines for Artifact Usage"; design.md §6.
+Spec: image-spec 1.1 "Guidelines for Artifact Usage".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A state that travels: kept in a real registry, shared by runs that know nothing of each other, and never believed without a look (design.md §6)."""
+"""A state that travels: kept in a real registry, shared by runs that know nothing of each other, and never believed without a look."""
 
 from __future__ import annotations
 
