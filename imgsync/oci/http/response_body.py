@@ -87,11 +87,11 @@ class ResponseBody(httpx.SyncByteStream):
             self._parser.feed(data)
             if self._parser.is_complete:
                 self._finish()
-        elif self._parser.keep_alive:
-            raise httpx.RemoteProtocolError("the connection closed before the end of the body")
-        else:
+        elif self._parser.ends_with_connection:
             self._is_reusable = False
             self._finish()
+        else:
+            raise httpx.RemoteProtocolError("the connection closed before the end of the body")
 
     def _finish(self) -> None:
         if self._source is not None:

@@ -16,8 +16,16 @@ class ResponseParser:
     """
     What is known of one response so far; `feed` takes more bytes.
 
-    `content_length` is None unless the head states the length. `has_continue` says that the server asked for the request's body, `has_surplus` that bytes
-    followed that are not part of the response.
+    Attributes:
+        status: The status code.
+        headers: Names and values as they came, in order.
+        has_head: Whether status and headers are complete.
+        has_continue: Whether the server asked for the request's body.
+        content_length: The length of the body, if the head states it.
+        ends_with_connection: Whether nothing else marks the end of the body.
+        is_complete: Whether the end of the body came.
+        keep_alive: Whether the server keeps the connection open.
+        has_surplus: Whether bytes came that are not part of the response.
     """
 
     def __init__(self, method: str) -> None:
@@ -36,6 +44,7 @@ class ResponseParser:
         self.is_complete = False
         self.keep_alive = False
         self.content_length: int | None = None
+        self.ends_with_connection = False
 
     @property
     def has_body(self) -> bool:
@@ -59,7 +68,7 @@ class ResponseParser:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not self.has_head or self.has_body:
+            if not self.is_complete and (not self.has_head or self.has_body):
                 raise httpx.RemoteProtocolError(f"the response is not HTTP: {error}") from error
             self.has_surplus = True
         self._check_size(data, had_head=had_head, is_framing=len(self._pieces) == had_pieces)
@@ -85,10 +94,14 @@ class ResponseParser:
             return
         self.status = status
         self.has_head = True
-        self.keep_alive = self._parser.should_keep_alive()
+        self.keep_alive = self._parser.should_keep_alive() or (not self.has_body and self._is_persistent())
         named = {name.lower(): value for name, value in self.headers}
-        if b"transfer-encoding" not in named and named.get(b"content-length", b"").isdigit():
+        if b"transfer-encoding" in named:
+            self.ends_with_connection = named[b"transfer-encoding"].rpartition(b",")[2].strip().lower() != b"chunked"
+        elif named.get(b"content-length", b"").isdigit():
             self.content_length = int(named[b"content-length"])
+        else:
+            self.ends_with_connection = True
 
     def on_body(self, data: bytes) -> None:
         """Note a piece of the body."""
@@ -100,6 +113,10 @@ class ResponseParser:
     def on_message_complete(self) -> None:
         """Note the end of the response, unless it is an interim one."""
         self.is_complete = self.has_head
+
+    def _is_persistent(self) -> bool:
+        """Return whether the server keeps the connection after a response without a body: llhttp expects one if no length is given."""
+        return self._parser.get_http_version() == "1.1" and not any(name.lower() == b"connection" and b"close" in value.lower() for name, value in self.headers)
 
     def _check_size(self, data: bytes, *, had_head: bool, is_framing: bool) -> None:
         self._bytes_before_head += 0 if had_head else len(data)
