@@ -139,6 +139,6 @@ def test_answers_that_contradict_themselves_are_errors(lab):
     assert ran.code == 1
     errors = errors_by_repository(ran)
     assert set(errors) == {"both", "twice"}
-    assert all("the answer is not HTTP" in error for error in errors.values())
+    assert all("the response is not HTTP" in error for error in errors.values())
     assert [len(lab.source.requests(f"{lab.name}/{path}/tags/list")) for path in heads] == [2, 2]
     lab.assert_served("good", "1", good)
