@@ -1,4 +1,4 @@
-"""Build destinations, and merge and name the mirrors of a conversion."""
+"""Build destinations, and merge and name mirrors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SUFFIX_LENGTH = 7
 
 def build_destination(path: str, registry: str, target: str, *, tag: str = "{tag}") -> Destination:
     """
-    Return the destination that copies a repository to another path.
+    Return the destination that copies *path* to *target*.
 
     It uses templates where possible, so that mirrors of several repositories can share it.
 
@@ -35,7 +35,7 @@ def build_destination(path: str, registry: str, target: str, *, tag: str = "{tag
 
 
 def merge_mirrors(mirrors: Iterable[Mirror]) -> list[Mirror]:
-    """Merge mirrors that differ only in exact tags or only in repositories."""
+    """Merge mirrors that differ only in names or repositories."""
     repositories: dict[Mirror, list[str]] = {}
     first: dict[Mirror, Mirror] = {}
     for mirror in _merge_tags(mirrors):

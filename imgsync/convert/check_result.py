@@ -1,4 +1,4 @@
-"""Check that imgsync can load the converted files before they are written."""
+"""Check that imgsync can load the converted files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _check_mirrors(conversion: Conversion) -> list[FileError]:
 
 
 def _locate_in_input(error: FileError, conversion: Conversion, folder: str) -> FileError:
-    """Return *error* with the place in the input file that it comes from."""
+    """Return *error* with its place in the input file."""
     index = _INDEX.match(error.path)
     name = error.path.rpartition(".")[0]
     origin = conversion.mirrors[int(index[1])] if index is not None else next((one for one in conversion.mirrors if one.name == name), conversion.mirrors[0])

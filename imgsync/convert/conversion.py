@@ -59,7 +59,7 @@ class RegistryEntry:
 
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
-    """The destination that `skopeo sync` gets on its command line, and `--scoped`."""
+    """Options of the command line, only for `skopeo sync`."""
 
     destination: str = ""
     scoped: bool = False

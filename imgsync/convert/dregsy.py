@@ -1,5 +1,5 @@
 """
-Convert a dregsy file: `tasks` between two registries, with `mappings` of paths.
+Convert a dregsy file: `tasks` with `mappings` of paths.
 
 Sources: README.md, doc/design-image-matching.md and internal/pkg/sync of dregsy.
 """

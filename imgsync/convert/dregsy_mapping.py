@@ -1,4 +1,4 @@
-"""Convert one entry of dregsy's `mappings`: repositories, paths, platform and tags."""
+"""Convert an entry of dregsy's `mappings`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class MappingReader:
     """Reads one entry of `mappings`."""
 
     def __init__(self, mapping: Node, *, task: str, source: str, target: str) -> None:
-        """Take the name of the task, and the registries it copies between."""
+        """Set the task's name and its two registries."""
         self._mapping = mapping
         self._task = task
         self._source = source
         self._target = target
 
     def read_mirrors(self, name: str) -> list[Mirror]:
-        """Return the mirrors; "" names them after task and image."""
+        """Return the mirrors, called *name* if not empty."""
         self._mapping.check_keys(_KEYS)
         origin = self._mapping.require("from")
         if origin is None:
@@ -99,7 +99,7 @@ class MappingReader:
 
 
 def _replace_namespace(text: str, source: Source) -> str | None:
-    """Return the namespace that replaces the only one of *source*, else None."""
+    """Return the new namespace, None if imgsync cannot express it."""
     pattern, comma, replacement = text.partition(",")
     old = convert_to_name(f"^{pattern}$")
     new = replacement.strip("/")
@@ -127,7 +127,7 @@ def _replace_path(target: Node, text: str, path: str) -> str | None:
 
 
 def _expand_groups(replacement: str, found: Any) -> str:
-    """Return Go's *replacement* with the groups of *found*; unknown groups are empty."""
+    """Expand the groups in Go's *replacement*; unknown ones are empty."""
 
     def expand(mark: re.Match[str]) -> str:
         name = mark[1] or mark[2]

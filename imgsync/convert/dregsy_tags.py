@@ -42,7 +42,7 @@ class _Rules:
 
 
 def read_line_search(node: Node, pattern: str) -> str | None:
-    """Return *pattern* between `^` and `$`; report an error if invalid."""
+    """Anchor *pattern*; report an error if invalid."""
     # dregsy adds each of the two only where it is missing.
     search = f"{'' if pattern.startswith('^') else '^'}{pattern}{'' if pattern.endswith('$') else '$'}"
     try:

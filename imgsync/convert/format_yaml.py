@@ -1,4 +1,4 @@
-"""Format a conversion as YAML, without settings that equal their defaults."""
+"""Format a conversion as YAML, without default settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCHEMAS = {"mirror": "../schema/mirror.schema.json", "registries": "schema/regi
 
 
 class _Dumper(yaml.SafeDumper):
-    """Write lists of scalars on one line, and indent other lists."""
+    """Writes lists of scalars on one line."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - yaml's interface
         """Indent lists below their key."""

@@ -1,4 +1,4 @@
-"""The known formats, and which of them a file has."""
+"""The known formats, and their detection."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = tuple(one.NAME for one in (regsync, skopeo_sync, image_syncer, dregsy))
 
 def choose_format(nodes: list[Node], name: str) -> Format:
     """
-    Return the format called *name*, or detect it if *name* is "".
+    Return the format *name*, or detect it.
 
     Raises:
         UsageError: The format is unknown, or the files have different formats.

@@ -1,5 +1,5 @@
 """
-Evaluate the few Go templates that are common in regsync files.
+Evaluate the Go templates common in regsync files.
 
 All other templates are detected, and never guessed.
 """
@@ -39,7 +39,7 @@ def parse_call(text: str) -> Call | None:
 
 
 def fill_template(text: str, source: str) -> str | None:
-    """Replace references to the step's source; return None if others remain."""
+    """Fill in the source; None if other templates remain."""
     if len(text) > _MAX_LENGTH:
         return None
     is_known = True

@@ -1,5 +1,7 @@
 """
-Convert image-syncer files: `auth` and `images`, in one file or two, JSON or YAML.
+Convert image-syncer files: `auth` and `images`.
+
+Both are in one file or in two, JSON or YAML.
 
 Sources: README.md, pkg/utils/url.go and pkg/client/config.go of image-syncer.
 """
@@ -106,7 +108,7 @@ def _read_variable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Images:
-    """One side of a rule: a repository with tags, a digest or a search."""
+    """One side of a rule: a repository and a selection."""
 
     image: Reference
     tags: tuple[str, ...] = ()
@@ -156,7 +158,7 @@ class _RuleReader:
         return self._read_side(node, text)
 
     def _pair_tags(self, source: _Images, node: Node, target: _Images) -> list[tuple[TagFilter, Destination]]:
-        """Return tag filters with destinations, one pair per renamed tag."""
+        """Pair tag filters with destinations; each renamed tag alone."""
         if target.search or target.image.digest:
             node.report_error("a destination cannot have a digest or an expression")
             return []

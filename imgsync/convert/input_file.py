@@ -1,5 +1,5 @@
 """
-Read another tool's file into nodes that know their place.
+Read another tool's file into nodes with places.
 
 Values are read as those tools read them: a tag may be written `3.9`. A wrong type or an unknown key is an error.
 """
@@ -20,14 +20,14 @@ from imgsync.errors import ConfigError, FileError
 
 @dataclass(slots=True)
 class Diagnostics:
-    """Errors, which end the conversion, and remarks, which go with its result."""
+    """The errors and remarks of a conversion."""
 
     errors: list[FileError] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
 
 class KeyRemark(NamedTuple):
-    """A remark on a key that may stand in a file."""
+    """A remark on a key, if present."""
 
     message: str
     lost: bool = False
@@ -35,7 +35,7 @@ class KeyRemark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A part of the file: its value, its place, and where to report problems."""
+    """A part of the file, with its value and place."""
 
     document: Document
     path: Path
@@ -48,19 +48,19 @@ class Node:
         return self.document.error(self.path, "").line
 
     def get(self, name: str) -> Node | None:
-        """Return the node at the key *name*, None if missing or null."""
+        """Return the node at *name*, None if missing or null."""
         value = self.value.get(name) if isinstance(self.value, dict) else None
         return None if value is None else self._child(name, value)
 
     def require(self, name: str) -> Node | None:
-        """Return the node at the key *name*; report an error if missing."""
+        """Return the node at *name*; report an error if missing."""
         found = self.get(name)
         if found is None and isinstance(self.value, dict):
             self.report_error(f"'{name}' is required")
         return found
 
     def read_entries(self) -> list[tuple[str, Node]]:
-        """Return the keys and nodes of a mapping, null values included."""
+        """Return the entries of a mapping, including null values."""
         if not isinstance(self.value, dict):
             self.report_error("expected a mapping")
             return []
@@ -74,7 +74,7 @@ class Node:
         return [self._child(index, value) for index, value in enumerate(self.value)]
 
     def read_text(self) -> str:
-        """Return the text as written, even if YAML reads a number there."""
+        """Return the text as written, numbers too."""
         if isinstance(self.value, str):
             return self.value
         scalar = self.document.written.get(self.path)
@@ -84,12 +84,12 @@ class Node:
         return scalar.written
 
     def read_texts(self, name: str) -> tuple[str, ...]:
-        """Return the texts of the list at the key *name*."""
+        """Return the texts of the list at *name*."""
         found = self.get(name)
         return tuple(item.read_text() for item in found.read_items()) if found is not None else ()
 
     def read_bool(self, name: str) -> bool | None:
-        """Return the boolean at the key *name*, None if missing."""
+        """Return the boolean at *name*, None if missing."""
         found = self.get(name)
         if found is None:
             return None
@@ -107,7 +107,7 @@ class Node:
 
     def check_keys(self, names: Iterable[str], *, extensions: bool = False) -> None:
         """
-        Report an error for each key that is not in *names*.
+        Report an error for each unknown key.
 
         Args:
             names: The known keys.
@@ -122,7 +122,7 @@ class Node:
             self.diagnostics.errors.append(self.document.error(node.path, "unknown key", hint=hint, at_key=True))
 
     def remark_keys(self, remarks: Mapping[str, KeyRemark]) -> None:
-        """Add the remark for each key that is set and not false."""
+        """Add the remark of each key that is set."""
         for name, remark in remarks.items():
             found = self.get(name)
             if found is not None and found.value is not False:
@@ -134,7 +134,7 @@ class Node:
         self.diagnostics.remarks.append(Remark(place.file, place.line, place.column, format_path(self.path), message, hint, lost))
 
     def report_lost(self, message: str, *, hint: str = "") -> None:
-        """Remark that this node is not carried over, or changes its meaning."""
+        """Remark that this node is lost or changes meaning."""
         self.add_remark(message, hint=hint, lost=True)
 
     def report_note(self, message: str, *, hint: str = "") -> None:

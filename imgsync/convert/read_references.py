@@ -1,4 +1,4 @@
-"""Read image names, registries and platforms as other tools write them."""
+"""Read other tools' image names, registries and platforms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 
 
 def read_image(node: Node, text: str) -> Reference | None:
-    """Parse an image name as Docker does; report an error if invalid."""
+    """Parse an image name like Docker; report errors."""
     if _has_user(node, text):
         return None
     try:
@@ -28,7 +28,7 @@ def read_image(node: Node, text: str) -> Reference | None:
 
 
 def read_registry(node: Node, text: str) -> str:
-    """Parse a registry; report an error and return "" if invalid."""
+    """Parse a registry; report errors and return ""."""
     if _has_user(node, text):
         return ""
     try:
@@ -49,7 +49,7 @@ def read_location(node: Node, text: str) -> tuple[str, str] | None:
 
 
 def read_platforms(node: Node | None, names: Iterable[str]) -> tuple[str, ...] | None:
-    """Return the valid platforms, None for all; report the others as lost."""
+    """Return the valid platforms, None for all."""
     valid = []
     for name in names:
         if _PLATFORM.fullmatch(name):
@@ -60,7 +60,7 @@ def read_platforms(node: Node | None, names: Iterable[str]) -> tuple[str, ...] |
 
 
 def split_repositories(search: str) -> tuple[list[str], list[str]] | None:
-    """Return the namespaces and repositories that *search* finds, None if inexpressible."""
+    """Return the namespaces and repositories found, None if impossible."""
     globs = convert_to_globs(search, crossing=True)
     namespaces: list[str] = []
     repositories: list[str] = []
@@ -74,7 +74,7 @@ def split_repositories(search: str) -> tuple[list[str], list[str]] | None:
 
 
 def _has_user(node: Node, text: str) -> bool:
-    """Return whether a user stands before the host; report it as an error."""
+    """Return whether a user precedes the host; report errors."""
     # The message must not show the user, because a password may follow it.
     found = _USER.match(text) is not None
     if found:

@@ -22,14 +22,14 @@ _ANY_CHARACTER = ["\0"]
 
 
 def convert_to_name(search: str) -> str | None:
-    """Return the only text that *search* finds, None if there are several."""
+    """Return the only text that *search* finds, or None."""
     found = convert_to_globs(search, crossing=False)
     return found[0] if found is not None and len(found) == 1 and not set(found[0]) & set("*?[") else None
 
 
 def convert_to_globs(search: str, *, crossing: bool) -> tuple[str, ...] | None:
     """
-    Return globs that together match what *search* finds, None if impossible.
+    Return globs equivalent to *search*, None if impossible.
 
     Args:
         search: The expression.
@@ -59,7 +59,7 @@ class _UnsupportedError(Exception):
 
 
 class _GlobParser:
-    """Parses the part of regular expressions that globs can express."""
+    """Parses regular expressions that globs can express."""
 
     def __init__(self, *, crossing: bool) -> None:
         self._crossing = crossing
@@ -156,7 +156,7 @@ def _parse_escape(character: str) -> list[str]:
 
 
 def _find_group_end(pattern: str, position: int) -> int:
-    """Return the position of the `)` that closes the group at *position*."""
+    """Return where the group at *position* ends."""
     depth, end = 0, position
     while end < len(pattern):
         if pattern[end] == "\\":

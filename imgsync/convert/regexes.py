@@ -19,7 +19,7 @@ def anchor(pattern: str) -> str:
 
 
 def match_whole(search: str) -> str:
-    """Return an expression that matches each whole tag in which *search* is found."""
+    """Return an expression that matches whole tags containing *search*."""
     has_repeated_anchor = search.startswith("^") and search[1:2] in {"*", "+", "?", "{"}
     if len(split_alternatives(search)) > 1 or has_repeated_anchor:
         return f".*(?:{search}).*"
@@ -33,7 +33,12 @@ def drop_captures(pattern: str) -> str:
 
 
 def split_anchors(pattern: str) -> tuple[bool, str, bool]:
-    """Return whether *pattern* starts with `^`, its body, and whether it ends with `$`."""
+    """
+    Split *pattern* into anchors and body.
+
+    Returns:
+        Whether it starts with `^`, its body, and whether it ends with `$`.
+    """
     starts = pattern.startswith("^")
     ends = pattern.endswith("$") and not _is_escaped(pattern, len(pattern) - 1)
     return starts, pattern[starts : len(pattern) - ends], ends

@@ -23,7 +23,7 @@ def name_variable(registry: str, suffix: str) -> str:
 
 
 class RegistryCollector:
-    """The settings of each registry, merged from all places in a file."""
+    """The merged settings of each registry in a file."""
 
     def __init__(self) -> None:
         """Start without settings."""

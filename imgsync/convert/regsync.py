@@ -1,5 +1,5 @@
 """
-Convert a regsync file: `creds`, `defaults` and a list of `sync` steps.
+Convert a regsync file: `creds`, `defaults` and `sync`.
 
 Sources: cmd/regsync/config.go and root.go of regclient, https://regclient.org/usage/regsync/.
 """
@@ -89,7 +89,7 @@ class _StepReader:
         self._defaults = defaults
 
     def read_mirrors(self) -> list[Mirror]:
-        """Return the mirrors, several if one tag filter is not enough."""
+        """Return the mirrors of this step."""
         self._step.check_keys((*_SHARED_KEYS, *_FILTER_KEYS, *_STEP_KEYS))
         self._step.remark_keys(_SHARED_KEYS)
         kind, source, target = (self._step.require(name) for name in ("type", "source", "target"))
@@ -159,7 +159,7 @@ class _StepReader:
         return self._build_mirrors(base, read_tags(self._step))
 
     def _read_repos(self, registry: str) -> Source | None:
-        """Return what `repos` selects, None if that would be too much."""
+        """Return what `repos` selects, None if impossible."""
         repos = self._step.get("repos")
         if repos is None:
             return Source(registry, namespaces=("",))

@@ -1,5 +1,5 @@
 """
-Convert `creds` of regsync: logins, TLS and limits of each registry.
+Convert `creds` of regsync: logins, TLS and limits.
 
 Source: config/host.go of regclient.
 """

@@ -1,4 +1,4 @@
-"""Convert `tags` and `tagSets` of regsync: allowed and denied expressions, version ranges."""
+"""Convert `tags` and `tagSets` of regsync."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def read_search(node: Node) -> str:
 
 def read_denied(rules: Node, *, crossing: bool, items: str, block: str) -> tuple[str, ...]:
     """
-    Return the expressions in `deny` as globs; report those that globs cannot express.
+    Return the expressions in `deny` as globs.
+
+    Those that globs cannot express are reported as lost.
 
     Args:
         rules: The node that has `deny`.

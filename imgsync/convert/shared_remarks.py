@@ -14,5 +14,5 @@ LIMIT_PLATFORMS = "`platforms: [linux/amd64]` limits them"
 
 
 def report_digest(node: Node, image: Reference, target: str) -> None:
-    """Remark that an image given by digest cannot be mirrored."""
+    """Remark that imgsync does not mirror digests."""
     node.report_lost("imgsync mirrors tags, not digests; the image is skipped", hint=f"copy it once: imgsync copy {image.repository}@{image.digest} {target}")

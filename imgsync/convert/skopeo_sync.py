@@ -1,5 +1,5 @@
 """
-Convert the file of `skopeo sync --src yaml`: images by registry.
+Convert a file of `skopeo sync --src yaml`.
 
 skopeo gets the destination on its command line, so imgsync does too.
 Sources: cmd/skopeo/sync.go and docs/skopeo-sync.1.md of skopeo.
@@ -39,7 +39,7 @@ def is_format(value: dict[str, Any]) -> bool:
 
 def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:
     """
-    Convert a file of `skopeo sync`; report errors and remarks in the nodes.
+    Convert a file; report errors and remarks in the nodes.
 
     Raises:
         UsageError: The destination in *options* is invalid.

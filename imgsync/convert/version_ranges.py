@@ -1,5 +1,5 @@
 """
-Convert version ranges of other tools to npm's syntax, which imgsync uses.
+Convert other tools' version ranges to npm's syntax.
 
 Tools treat pre-releases in two ways. Masterminds/semver excludes them unless the range names one, as imgsync does.
 Others compare only by precedence: `2.0.0-rc.1` is less than `2.0.0`, so `<2` includes it.
@@ -57,7 +57,7 @@ class NpmRange:
 @dataclass(frozen=True, slots=True)
 class RangePart:
     """
-    A part of a range that compares pre-releases by precedence.
+    A part of a range by precedence.
 
     It selects the tags in `text`, pre-releases included, except those that match a glob of `exclude`,
     and also the tags that match a glob of `include`.
@@ -70,7 +70,7 @@ class RangePart:
 
 def parse_comparators(text: str) -> list[list[Comparator]]:
     """
-    Parse a range into alternatives, each a list of conditions.
+    Parse a range into alternatives of conditions.
 
     Raises:
         ValueError: The range is invalid.
@@ -166,7 +166,7 @@ def _expand_inequalities(group: list[Comparator]) -> list[list[Comparator]]:
 
 
 def _expand(one: Comparator, *, partial: str) -> list[Comparator]:
-    """Rewrite *one* with `>=`, `>`, `<`, `<=` and `=` over complete versions."""
+    """Rewrite *one* without `^`, `~` and partial versions."""
     low = Comparator(">=", one.release)
     if not one.numbers:
         return []

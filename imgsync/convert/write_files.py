@@ -1,4 +1,4 @@
-"""Write a conversion to a folder: all files or none, never overwriting."""
+"""Write all files of a conversion, or none."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _format_files(conversion: Conversion, folder: str) -> dict[Path, str]:
 
 
 def _write(texts: dict[Path, str], created: list[Path]) -> None:
-    """Write each text; add every file made on the way to *created*."""
+    """Write each text; add created files to *created*."""
     temporary_paths = []
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Create a new mirror repository: render its files, and write them without overwriting."""
+"""Create a new mirror repository; existing files are never overwritten."""

@@ -1,4 +1,4 @@
-"""Render the files of `imgsync init` from templates; this module writes nothing."""
+"""Render the files of `imgsync init`; write nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CI = {
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file of the new repository; `path` is relative to its folder."""
+    """A file; `path` is relative to the new repository."""
 
     path: str
     text: str
@@ -31,7 +31,7 @@ class NewFile:
 
 def render_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
     """
-    Return the files of a new mirror repository, most important first.
+    Return the files of a new repository, most important first.
 
     Args:
         destination: Where the example mirrors to, as REGISTRY/NAMESPACE.

@@ -13,7 +13,7 @@ from imgsync.init.render_files import NewFile
 
 @dataclass(frozen=True, slots=True)
 class WrittenFiles:
-    """The paths of created files, and of existing files, which were kept."""
+    """The paths of created and of kept files."""
 
     created: tuple[str, ...]
     kept: tuple[str, ...]

@@ -80,7 +80,7 @@ SEARCHES = [
 
 
 @pytest.mark.parametrize("pattern", SEARCHES)
-def test_skopeo_searches(pattern, tmp_path):
+def test_skopeo_searches_within_tags(pattern, tmp_path):
     """`images-by-tag-regex` fits a tag in which it is found."""
     expected = {tag for tag in TAGS if re.search(pattern, tag)}
 
@@ -88,7 +88,7 @@ def test_skopeo_searches(pattern, tmp_path):
 
 
 @pytest.mark.parametrize("pattern", SEARCHES)
-def test_image_syncer_searches(pattern, tmp_path):
+def test_image_syncer_searches_within_tags(pattern, tmp_path):
     """A pattern between slashes fits a tag in which it is found."""
     expected = {tag for tag in TAGS if re.search(pattern, tag)}
 
@@ -214,7 +214,7 @@ SKOPEO_RANGES = {
 
 
 @pytest.mark.parametrize("text", SKOPEO_RANGES)
-def test_skopeo_ranges(text, tmp_path):
+def test_skopeo_ranges_select_releases(text, tmp_path):
     """`images-by-semver` in the grammar of Masterminds/semver."""
     releases = {tag: tuple(int(part) for part in f"{tag.removeprefix('v')}.0.0".split(".")[:3]) for tag in TAGS if re.fullmatch(r"v?\d+(\.\d+){0,2}", tag)}
     expected = {tag for tag, version in releases.items() if SKOPEO_RANGES[text](version)}
@@ -274,7 +274,7 @@ def _dregsy(filters: list[str]) -> set[str]:
     ],
     ids=str,
 )
-def test_dregsy_filters(filters, tmp_path):
+def test_dregsy_filters_add_up(filters, tmp_path):
     """Exact tags, `semver:` and `regex:` add up, every `keep:` takes away, `keep: latest` counts versions."""
     text = f"tasks:\n  - {{name: a, source: {{registry: a.io}}, target: {{registry: d.io}}, mappings: [{{from: b, tags: {_quoted(filters)}}}]}}\n"
 
