@@ -1,4 +1,4 @@
-"""Record tags that already match at the destination, without copying."""
+"""Record tags that already match at the destination."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from imgsync.state import Record
 
 def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, context: PlanContext) -> Record | None:
     """
-    Return the record to write for the kept tag of *change*, if any.
+    Return the new record of a kept tag, if any.
 
-    None when *record*, the one there is, says the same; and when this run did not check the image against its policies, as a saved plan
+    There is none if *record*, the existing one, says the same, or if this run did not check the image against its policies: a saved plan
     proves nothing. A tag that imgsync did not push has no `applied_at`, so that it is never pruned.
     """
     if change.destination_digest is None or change.source_digest is None:

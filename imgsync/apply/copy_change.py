@@ -1,5 +1,5 @@
 """
-Carry out one change, and turn every error into an outcome.
+Carry out one change; turn errors into outcomes.
 
 Nothing is written to the state here: the record is returned. Spec: docs/reference/exit-codes.md.
 """
@@ -33,7 +33,7 @@ _TIME_IS_UP = "timeouts.run is over"
 
 @dataclass(frozen=True, slots=True)
 class ChangeTask:
-    """A change to carry out, and all registries that get the same image."""
+    """A change, and all registries of its image."""
 
     change: Change
     registries: frozenset[str]
@@ -41,7 +41,7 @@ class ChangeTask:
 
 @dataclass(frozen=True, slots=True)
 class FinishedChange:
-    """The outcome of a change, its record, and the digests seen at its destination."""
+    """An outcome, its record, and the digests seen."""
 
     outcome: Outcome
     record: Record | None
@@ -49,10 +49,10 @@ class FinishedChange:
 
 
 class ChangeRunner:
-    """Carries out changes, one call each, side by side; they share what was copied."""
+    """Carries out changes, one per call, from several greenlets."""
 
     def __init__(self, mirrors: Mapping[str, Mirror], context: PlanContext, *, options: RunOptions, listener: ProgressListener) -> None:
-        """Copy for *mirrors*, by name, with the registries and the state of *context*."""
+        """Copy for *mirrors*, by name."""
         self._mirrors = mirrors
         self._registries = registries = context.registries
         self._policy = context.policy
@@ -66,7 +66,7 @@ class ChangeRunner:
         self._copier = Copier(known_blobs, context.manifests, context.referrers, create_repository=registries.create_repository)
 
     def run(self, task: ChangeTask) -> FinishedChange | None:
-        """Copy one image; return None if there is no time left to start it."""
+        """Copy one image, or return None without time."""
         change = task.change
         mirror = self._mirrors[change.mirror]
         if not self._has_time(mirror, change):
@@ -110,7 +110,7 @@ class ChangeRunner:
         )
 
     def _explain(self, error: ImgsyncError, change: Change, mirror: Mirror) -> Result:
-        """Return the result that *error* leads to; add a hint or the reason of a stop where there is one."""
+        """Return the result of *error*; add its hint."""
         if isinstance(error, NotFoundError) and error.reference.endswith(f"@{change.source_digest}"):
             error.hint = error.hint or "the image was deleted at its source after the plan was made; make the plan again"
         result = self._result(error, mirror)
@@ -145,7 +145,7 @@ class ChangeRunner:
         )
 
     def _has_time(self, mirror: Mirror, change: Change) -> bool:
-        """Return whether to start an image of *mirror*, or leave it to the next run."""
+        """Return whether there is time for an image."""
         limits = self._limits
         whole, left = limits.limit_seconds(mirror.timeouts.run_seconds), limits.left_seconds(mirror.timeouts.run_seconds)
         if whole is None or left is None:
@@ -159,7 +159,7 @@ class ChangeRunner:
         return False
 
     def _start_deadline(self, mirror: Mirror, change: Change) -> Deadline:
-        """Return the deadline of a copy: the image's time limit, or what is left of the mirror's."""
+        """Start the time limit of an image."""
         limit, left = mirror.timeouts.image_seconds, self._limits.left_seconds(mirror.timeouts.run_seconds)
         if self._limits.run_seconds is None and left is not None and left < limit:
             return Deadline(left, stop=self._stop, what=str(change.source), hint=f"{_TIME_IS_UP}; the next run resumes")
@@ -168,7 +168,7 @@ class ChangeRunner:
 
 @dataclass(frozen=True, slots=True)
 class _CopyListener:
-    """Reports the bytes of one copy to the listener, and its blobs to the debug log."""
+    """Reports bytes to the listener and blobs to the log."""
 
     change: Change
     listener: ProgressListener

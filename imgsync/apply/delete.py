@@ -1,5 +1,5 @@
 """
-Delete a tag at a destination, and nothing else with it.
+Delete a tag at a destination, and nothing else.
 
 If the registry can delete a tag, we do that. Other registries delete a manifest with all its tags. There we delete only if all tags of
 the digest are to be deleted, and no other tag has an index that lists it.
@@ -29,7 +29,7 @@ _FORBIDDEN = "allow deletion at the registry, or delete the tag yourself; `imgsy
 
 @dataclass(frozen=True, slots=True)
 class _Tags:
-    """The tags of a repository: the digest of each, and the digests that its index lists."""
+    """The tags of a repository, with digests and parts."""
 
     by_name: Mapping[str, tuple[str, frozenset[str]]]
 
@@ -47,7 +47,7 @@ class _Tags:
 
 
 def delete_tags(changes: Iterable[Change], make_client: Callable[[Change], RegistryClient]) -> Iterator[Outcome]:
-    """Delete the tags of *changes*, repositories side by side, and yield the outcomes."""
+    """Delete the tags of *changes*, and yield the outcomes."""
     repositories: dict[Repository, list[Change]] = {}
     for change in changes:
         repositories.setdefault(change.destination.repository, []).append(change)
@@ -85,7 +85,7 @@ class _TagDeleter:
     """Deletes tags of one repository, one after the other."""
 
     def __init__(self, client: RegistryClient, repository: Repository, doomed: Mapping[str, str]) -> None:
-        """Prepare to delete in *repository* the tags *doomed*, each only with its digest."""
+        """Delete only the tags *doomed*, by their digests."""
         self._client = client
         self._repository = repository
         self._doomed = doomed
@@ -139,7 +139,7 @@ class _TagDeleter:
 
     def _delete_users(self, reference: Reference, digest: str) -> None:
         """
-        Delete the doomed indexes that list *digest*, so that nothing needs it any longer.
+        Delete the doomed indexes that list *digest*.
 
         Raises:
             UnmanagedTagError: A tag that stays has the same digest, or an index that lists it.

@@ -1,4 +1,4 @@
-"""What the next run needs to know about how this one ended."""
+"""Record what the next run needs to know."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNSUCCESSFUL = {Result.FAILED, Result.REFUSED, Result.REMAINING}
 
 
 def record_end(report: Report, config: Config, state: StateStore, *, requeues: int, log: Logger) -> None:
-    """Record what is left, which mirrors succeeded, and how many runs were requeued in a row."""
+    """Record what is left, the successes and the requeues."""
     left = list_left(report, state.remaining, sees_all=config.is_complete)
     try:
         state.record_run_end(remaining=left, successes=list_successes(report, config), requeues=requeues, moment=format_timestamp(datetime.now(UTC)))
@@ -42,7 +42,7 @@ def list_left(report: Report, before: Sequence[str], *, sees_all: bool) -> list[
 
 
 def list_successes(report: Report, config: Config) -> list[str]:
-    """Return the names of the mirrors of which everything is as declared."""
+    """Return the mirrors that are as declared."""
     unsuccessful = {outcome.change.mirror for outcome in report.outcomes if outcome.result in _UNSUCCESSFUL}
     unsuccessful.update(error.mirror for error in report.errors)
     return [mirror.name for mirror in config.mirrors if not mirror.suspend and mirror.name not in unsuccessful]

@@ -1,4 +1,4 @@
-"""The interface through which a run reports its progress while it happens."""
+"""The interface through which a run reports its progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ProgressListener(Protocol):
     """Receives the events of a run, from several greenlets."""
 
     def on_plan(self, plan: Plan) -> None:
-        """Receive the whole plan; some of its changes may be done already."""
+        """Receive the plan; some changes may be done already."""
 
     def on_start(self, change: Change) -> None:
         """Receive the start of a copy."""

@@ -1,4 +1,4 @@
-"""One log line per image: the canonical record of what a run did to it."""
+"""Log one line per image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _COPY_FIELDS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present"
 
 
 def log_outcome(outcome: Outcome, log: Logger) -> None:
-    """Log the result of a change that the run carried out."""
+    """Log the outcome of a change."""
     fields = _fields(outcome)
     if outcome.result is Result.COPIED:
         log.info("image.copied", **fields, digest=outcome.digest, crc32=outcome.crc32, **{name: getattr(outcome, name) for name in _COPY_FIELDS})
@@ -22,7 +22,7 @@ def log_outcome(outcome: Outcome, log: Logger) -> None:
 
 
 def log_unchanged(outcome: Outcome, log: Logger) -> None:
-    """Log a change that the plan decided not to carry out."""
+    """Log a change that needed no work."""
     fields = _fields(outcome)
     if outcome.result is Result.KEPT:
         log.debug("image.kept", **fields, digest=outcome.digest)

@@ -1,4 +1,4 @@
-"""Options of a run, as the apply room needs them."""
+"""The options of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imgsync.plan.safety import SafetyLimits
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a run may take, change and move; `fail_fast` ends it at the first failure."""
+    """The limits of a run; with `fail_fast`, a failure ends it."""
 
     time_limits: TimeLimits
     safety_limits: SafetyLimits

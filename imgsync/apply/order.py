@@ -1,4 +1,8 @@
-"""Order changes so that those left by the last run go first. Pure."""
+"""
+Order changes so that those left by the last run go first.
+
+Pure: no I/O.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +16,20 @@ Group = Sequence[Change]
 
 class ChangeOrder:
     """
-    Holds changes back until all those left by the last run are known.
+    Holds changes back until those left by the last run are known.
 
     While the plan is made, changes become ready one by one, in any order. One per run.
     """
 
     def __init__(self, left: Sequence[str]) -> None:
-        """Put the destinations *left* first, in this order; without any, hold nothing back."""
+        """Put the destinations *left* first, in this order."""
         self._place = {destination: number for number, destination in enumerate(left)}
         self._missing = set(left)
         self._holds = bool(left)
         self._held: list[Group] = []
 
     def add(self, group: Group) -> list[Group]:
-        """Add a group that is ready; return the groups that may start now."""
+        """Add a ready group; return the groups that may start now."""
         self._held.append(group)
         self._missing.difference_update(str(change.destination) for change in group)
         return [] if self._holds and self._missing else self.release()

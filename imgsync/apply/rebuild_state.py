@@ -1,4 +1,4 @@
-"""Rebuild the state from what the destinations serve, without copying."""
+"""Rebuild the state from the destinations, without copying."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imgsync.state import StateStore
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """The number of tags recorded, of tags left for apply, and of records removed."""
+    """How many tags were recorded and left, how many records removed."""
 
     recorded: int
     left: int
@@ -22,7 +22,7 @@ class Rebuilt:
 
 def rebuild_state(plan: Plan, config: Config, context: PlanContext) -> Rebuilt:
     """
-    Record the tags that *plan* found up to date; remove the records that it contradicts.
+    Record the tags that *plan* found up to date; remove contradicted records.
 
     The plan must come from asking the destinations, not the state.
 

@@ -1,5 +1,5 @@
 """
-Apply a configuration: plan it, copy and delete, record and report the results.
+Apply a configuration: plan it, copy, delete, and report the results.
 
 Workers return values; the state and the line of each image are written from here alone.
 Spec: exit-codes.md, documents.md and logs.md in docs/reference/.
@@ -90,7 +90,7 @@ class _Run:
         )
 
     def _limit_time(self) -> None:
-        """Schedule the end of the run: first start nothing more, then cancel early enough to write the report."""
+        """Schedule the end of the run."""
         limits = self._options.time_limits
         whole = limits.whole_seconds([mirror.timeouts.run_seconds for mirror in self._mirrors.values() if not mirror.suspend])
         if whole is None:
@@ -120,7 +120,7 @@ class _Run:
         return update_saved_plan(self._saved, self._config, self._context, on_pending=on_pending)
 
     def _unfinished_plan(self) -> Plan:
-        """Return the known part of a plan that a stop interrupted while a registry did not answer."""
+        """Return the known part of a plan that a stop interrupted."""
         errors = [
             PlanError(mirror.name, mirror.source.registry, f"stopped while planning: {self._stop.reason}", "run again for the rest", later=True)
             for mirror in self._mirrors.values()
@@ -132,7 +132,7 @@ class _Run:
         self._submit(self._order.add(changes))
 
     def _submit_rest(self, plan: Plan) -> None:
-        """Submit all that was not submitted while the plan was made."""
+        """Submit what was not submitted early."""
         groups: dict[tuple[str, Reference, str | None], list[Change]] = {}
         for change in plan.copies:
             if change.destination not in self._submitted:
@@ -162,7 +162,7 @@ class _Run:
         return self._runner.run(task)
 
     def _note_unchanged(self, plan: Plan) -> None:
-        """Settle the changes that need no work: kept, held and refused tags."""
+        """Settle the kept, held and refused tags."""
         for change in plan.changes:
             if change.action not in PENDING:
                 outcome = self._outcomes[change.destination] = self._unchanged_outcome(change)
@@ -187,7 +187,7 @@ class _Run:
             self._announce(finished.outcome)
 
     def _delete(self, plan: Plan) -> None:
-        """Delete pruned tags, once everything is copied; skip mirrors that are not as declared."""
+        """Delete pruned tags, except of unfinished mirrors."""
         incomplete = self._incomplete_mirrors(plan)
         ready: list[Change] = []
         for change in plan.deletions:
@@ -210,7 +210,7 @@ class _Run:
             self._announce(outcome)
 
     def _incomplete_mirrors(self, plan: Plan) -> set[str]:
-        """Return the mirrors with an error, or with an image that is neither copied nor refused."""
+        """Return the mirrors with an error or an unfinished image."""
         # An image that was not started, for lack of time, has no outcome.
         results = {destination: outcome.result for destination, outcome in self._outcomes.items()}
         incomplete = {change.mirror for change in plan.copies if results.get(change.destination) not in {Result.COPIED, Result.REFUSED}}

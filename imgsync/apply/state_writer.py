@@ -1,5 +1,5 @@
 """
-Write what a run does to the state, as it happens.
+Write the state during a run.
 
 A state that cannot be written does not fail the run: it only costs the next run requests.
 """
@@ -26,14 +26,14 @@ class StateWriter:
     """Writes the state of one run; errors become log lines."""
 
     def __init__(self, mirrors: Mapping[str, Mirror], context: PlanContext) -> None:
-        """Write to the state of *context* for *mirrors*, by name."""
+        """Write to the state of *context*."""
         self._mirrors = mirrors
         self._context = context
         self._state = context.state
         self._log = context.log
 
     def record(self, change: Change) -> Record | None:
-        """Return the record of the destination of *change*, if any."""
+        """Return the record of *change*, if any."""
         return self._state.get(str(change.destination))
 
     def mark_unconfirmed(self, changes: Iterable[Change]) -> None:
@@ -47,7 +47,7 @@ class StateWriter:
         self._put([record.tainted for record in known])
 
     def write_copies(self, finished: Sequence[FinishedChange]) -> None:
-        """Write the records of *finished* copies, and the blobs seen at their destinations."""
+        """Write records and blobs of *finished* copies."""
         self._put(
             [one.record for one in finished if one.record is not None],
             blobs=[_located_blobs(one) for one in finished if one.seen],
@@ -55,7 +55,7 @@ class StateWriter:
         )
 
     def write_unchanged(self, plan: Plan) -> None:
-        """Adopt the kept tags of *plan*, and record when held images were first seen."""
+        """Adopt kept tags; record first sights of held images."""
         kept = [change for change in plan.changes if change.action is Action.KEEP]
         adopted = [adopt_kept_tag(change, self.record(change), self._mirrors[change.mirror], context=self._context) for change in kept]
         # The minimum age counts from the first run that could have copied, so we take our clock, not the time in a saved plan.
@@ -78,7 +78,7 @@ class StateWriter:
         current: Sequence[Change] = (),
         held: Sequence[tuple[str, str, str]] = (),
     ) -> None:
-        """Write all in one transaction; *current* are changes whose destination now serves what the source does."""
+        """Write all in one transaction; *current* are changes now as at their source."""
         if not (records or blobs or current or held):
             return
         try:

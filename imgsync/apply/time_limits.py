@@ -1,4 +1,4 @@
-"""The time limit of a run, and whether another image still fits into it."""
+"""The time limit of a run, and a forecast for images."""
 
 from __future__ import annotations
 
@@ -30,30 +30,34 @@ class TimeLimits:
         return time.monotonic() - self.began
 
     def whole_seconds(self, mirrors: Sequence[float | None]) -> float | None:
-        """Return the limit of the whole run, given those of its *mirrors*; None for no limit."""
+        """Return the limit of the whole run, if any."""
         if self.run_seconds is not None:
             return self.run_seconds
         declared = [seconds for seconds in mirrors if seconds is not None]
         return max(declared) if declared and len(declared) == len(mirrors) else None
 
     def limit_seconds(self, mirror_seconds: float | None) -> float | None:
-        """Return the time limit for the images of a mirror that declares *mirror_seconds*."""
+        """Return the limit of a mirror, if any."""
         return mirror_seconds if self.run_seconds is None else self.run_seconds
 
     def left_seconds(self, mirror_seconds: float | None) -> float | None:
-        """Return the time until the images of such a mirror are cancelled; None for no limit."""
+        """Return the time until such a mirror is cancelled, if ever."""
         whole = self.limit_seconds(mirror_seconds)
         return None if whole is None else max(0.0, self.cancel_seconds(whole) - self.elapsed_seconds)
 
     def cancel_seconds(self, whole_seconds: float) -> float:
-        """Return when a run of *whole_seconds* cancels its copies: early enough to end in time."""
+        """Return when a run of *whole_seconds* cancels its copies."""
         if whole_seconds < _SHORTEST_SECONDS:
             # Nothing is copied, but the plan must find out what is left.
             return _SHORTEST_SECONDS
         return whole_seconds - min(_END_SECONDS, whole_seconds / 2)
 
     def close_seconds(self, whole_seconds: float) -> float:
-        """Return when a run of *whole_seconds* starts its last image: the grace period before it cancels, but not before half of that time."""
+        """
+        Return when a run of *whole_seconds* starts its last image.
+
+        That is the grace period before it cancels, but not before half of that time.
+        """
         if whole_seconds < _SHORTEST_SECONDS:
             return whole_seconds
         cancels = self.cancel_seconds(whole_seconds)
@@ -61,10 +65,10 @@ class TimeLimits:
 
 
 class Forecast:
-    """Estimates how long images take from those already copied. One per run."""
+    """Estimates how long images take. One per run."""
 
     def __init__(self) -> None:
-        """Begin without data: every image is expected to take no time."""
+        """Begin without data: estimate no time at all."""
         self._bytes = 0
         self._seconds = 0.0
         self._quickest: float | None = None
@@ -77,13 +81,13 @@ class Forecast:
             self._seconds += seconds
 
     def estimate_seconds(self, size_bytes: int) -> float:
-        """Return how long an image of *size_bytes* takes, at least as long as the quickest so far."""
+        """Return how long an image of *size_bytes* takes."""
         rate = self._bytes / self._seconds if self._seconds else 0.0
         return max(self._quickest or 0.0, size_bytes / rate if rate else 0.0)
 
     def has_time_for(self, size_bytes: int, *, left_seconds: float, whole_seconds: float) -> bool:
         """
-        Return whether to start an image with *left_seconds* of *whole_seconds* left.
+        Return whether to start an image of *size_bytes*.
 
         An image that takes longer than any run is started while there is any time left: its finished blobs stay at the destination,
         and the next run resumes from there.

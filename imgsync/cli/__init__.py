@@ -1,4 +1,4 @@
-"""The command line: the only package that prints, and that decides exit codes."""
+"""The command line: the only package that prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run `apply` and `copy`: apply the configuration, print, write the report files, requeue."""
+"""Run `apply` and `copy`: apply, print, write files, requeue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def run_apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None = None) -> int:
     """
-    Apply *config*, or the *saved* plan; print the report, and return the exit code.
+    Apply *config* or a *saved* plan, and return the exit code.
 
     Raises:
         UnsafePlanError: The plan exceeds `--max-changes` or `--max-bytes`.
@@ -92,6 +92,6 @@ def _log_end(session: Session, report: Report, *, exit_code: int) -> None:
 
 
 def _report_without_plan(config: Config, error: ImgsyncError) -> Report:
-    """Return the report of a run that *error* ended before it had a plan."""
+    """Return the report of a run without a plan."""
     errors = tuple(PlanError(mirror.name, mirror.source.registry, error.message, error.hint) for mirror in config.mirrors if not mirror.suspend)
     return Report(Plan(()).id, (), errors, created_at=format_timestamp(datetime.now(UTC)))

@@ -1,4 +1,4 @@
-"""Print configuration errors to stderr, and as annotations in GitHub Actions."""
+"""Print configuration errors."""
 
 from __future__ import annotations
 

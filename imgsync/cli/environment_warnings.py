@@ -1,4 +1,4 @@
-"""Warn about settings of the environment that are ignored or unsafe."""
+"""Warn about ignored or unsafe environment settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PROXY_VARIABLES = tuple(name for lower in ("https_proxy", "http_proxy", "all_pr
 
 
 def warn_of_environment(settings: RegistriesConfig, registries: Registries, log: Logger) -> None:
-    """Log a warning for each ignored variable and each exposed credential file."""
+    """Log ignored variables and exposed credential files."""
     if ignored := _find_ignored_proxy(settings):
         log.warning("proxy.ignored", reason=f"{ignored} is set but not used; name the proxy in registries.yaml, for each registry behind it (`proxy: URL`)")
     for path in registries.exposed_files:
@@ -22,7 +22,8 @@ def warn_of_environment(settings: RegistriesConfig, registries: Registries, log:
 
 
 def _find_ignored_proxy(settings: RegistriesConfig) -> str:
-    """Return the name of a proxy variable, unless the settings name a proxy: others may control the environment."""
+    """Return the name of an ignored proxy variable."""
+    # The variables are ignored, since others may control the environment.
     if any(entry.proxy for entry in settings.by_host.values()):
         return ""
     return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), "")

@@ -17,7 +17,7 @@ class LazyGroup(click.Group):
     """
 
     def __init__(self, *args: Any, commands_help: Mapping[str, str], **kwargs: Any) -> None:
-        """Set the names of the commands, each with a line of help."""
+        """Set the commands, each with a line of help."""
         super().__init__(*args, **kwargs)
         self._help = commands_help
 

@@ -19,7 +19,7 @@ REGISTRIES_HELP = "Registry settings file: credentials, TLS, allow-list. Default
 
 @dataclass(frozen=True, slots=True)
 class CommonOptions:
-    """The options of every command that uses registries; `state` is None if it needs none."""
+    """The options of every command that uses registries."""
 
     registries: str | None
     state: str | None
@@ -32,7 +32,7 @@ class CommonOptions:
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """The files that a run writes in addition to its output; None for none."""
+    """The paths of the report files; None for none."""
 
     html: str | None = None
     metrics: str | None = None
@@ -122,7 +122,7 @@ _RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def option(*names: str, **attributes: Any) -> Callable[[Function], Function]:
-    """Return the decorator of an option that IMGSYNC_NAME may also set."""
+    """Return the decorator of an option."""
     long = next(name for name in names if name.startswith("--")).partition("/")[0]
     return click.option(*names, envvar="IMGSYNC_" + long.lstrip("-").replace("-", "_").upper(), show_envvar=False, **attributes)
 
@@ -150,7 +150,7 @@ def run_options(function: Function) -> Function:
 
 
 def ignored_run_options(function: Function) -> Function:
-    """Accept the options of `run_options` and ignore them, so that commands can be exchanged in scripts."""
+    """Accept the options of `run_options` and ignore them."""
     for name, attributes in _RUN_OPTIONS:
         function = option(name, **attributes, hidden=True, expose_value=False)(function)
     return function
@@ -173,7 +173,7 @@ def apply_options(function: Function) -> Function:
 
 
 def output_option(*forms: str) -> Callable[[Function], Function]:
-    """Return the decorator that adds -o; the first of *forms* is the default."""
+    """Return the decorator that adds -o."""
     return option("-o", "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="Format of the result on stdout.")
 
 
@@ -199,7 +199,7 @@ def parse_apply_options(output: str, options: dict[str, Any]) -> ApplyOptions:
 
 
 def parse_common_options(options: dict[str, Any]) -> CommonOptions:
-    """Return the common options that click parsed; commands may lack some of them."""
+    """Return the common options."""
     return CommonOptions(
         registries=options.get("registries"),
         state=options["state"],

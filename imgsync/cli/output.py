@@ -29,7 +29,7 @@ def print_line(text: str) -> None:
 
 
 def print_table(text: str) -> None:
-    """Print the lines of *text* to stdout; on a terminal, colour the signs that they begin with."""
+    """Print *text* to stdout, its signs in colour."""
     cleaned = get_redaction().clean(text)
     has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     _write(_SIGNS.sub(_colour, cleaned) if has_colour else cleaned)
@@ -43,8 +43,9 @@ def print_json(document: Any) -> None:
 
 
 def _write(text: str) -> None:
-    """Write to stdout: a slow reader does not block the run, and a closed pipe is not an error."""
+    """Write to stdout; a closed pipe is not an error."""
     try:
+        # In a thread if the write would block: a slow reader must not stop the event loop.
         if "imgsync.concurrency.greenlets" in sys.modules:
             _write_without_blocking(text)
         else:

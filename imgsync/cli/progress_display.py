@@ -1,4 +1,4 @@
-"""Choose how progress is shown, and print the plan in between."""
+"""Show progress, and print the plan in between."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class ProgressDisplay(ProgressListener, Protocol):
     """Shows the progress of a run."""
 
     def pause(self) -> AbstractContextManager[None]:
-        """Show nothing within the block, so that something else can be printed."""
+        """Hide the display within the block."""
 
 
 def open_display(session: Session, *, heartbeat_seconds: float) -> AbstractContextManager[ProgressDisplay]:
-    """Show bars on a terminal, else a log line every *heartbeat_seconds*."""
+    """Show bars on a terminal, else log lines."""
     if session.common.progress and sys.stderr.isatty() and not os.environ.get("CI"):
         from rich.console import Console
 
@@ -38,10 +38,10 @@ def open_display(session: Session, *, heartbeat_seconds: float) -> AbstractConte
 
 
 class PlanPrinter:
-    """Prints the plan as soon as it is made; passes everything on to a display."""
+    """Prints the plan once it is made; passes on the rest."""
 
     def __init__(self, display: ProgressDisplay, config: Config, *, output: str, limits: SafetyLimits) -> None:
-        """Print the plan of *config*: as a table, and in the form *output* if it exceeds *limits*."""
+        """Print as a table, or if the plan exceeds *limits*."""
         self._display = display
         self._config = config
         self._output = output

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def write_report_files(session: Session, config: Config, report: Report, *, exit_code: int, files: ReportFiles) -> None:
-    """Write the report *files* that are asked for, and the CI step summary."""
+    """Write the requested report *files*, and the CI step summary."""
     add_step_summary(lambda: _markdown(report), log=session.log)
     if files.html:
         from imgsync.render.report_html import render_report_html
@@ -40,7 +40,7 @@ def _metrics(session: Session, config: Config, report: Report, *, exit_code: int
     from imgsync.render.metrics import render_metrics
 
     names = [mirror.name for mirror in config.mirrors]
-    # Of mirrors that are no longer declared nothing is told: they would seem to fail for ever.
+    # Without mirrors that are no longer declared: they would seem to fail forever.
     successes = {name: parse_timestamp(session.state.last_successes.get(name, "")) for name in names}
     return render_metrics(
         report,

@@ -17,7 +17,7 @@ from imgsync.state import StateStore
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """How to start the next run, and how many runs were requeued in a row so far."""
+    """How to start the next run, and the requeues so far."""
 
     target: Target
     so_far: int
@@ -25,7 +25,7 @@ class Requeue:
 
     def start_next_run(self, session: Session, config: Config, report: Report) -> int:
         """
-        Record the end of this run and start the next one; return the exit code.
+        Record the end of this run, and start the next one.
 
         The next run may start at once, so the state is recorded and published first. Work left that no run continues is a failure: exit 1.
         """

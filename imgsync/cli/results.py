@@ -23,7 +23,11 @@ _SUMMARY_BYTES = 900 << 10
 
 
 def print_plan(plan: Plan, document: Callable[[], dict[str, Any]], *, output: str, show_kept: bool = False, explain: bool = False) -> None:
-    """Print *plan* to stdout in the format *output*; *document* makes its JSON."""
+    """
+    Print *plan* to stdout in the format *output*.
+
+    Its JSON is made by *document*, when it is needed.
+    """
     if output == "json":
         print_json(document())
     elif output == "gitlab":
@@ -73,7 +77,7 @@ def print_verification(found: Verification, *, output: str, show_ok: bool) -> No
 
 
 def make_plan_document(plan: Plan, config: Config, *, explain: bool) -> dict[str, Any]:
-    """Return *plan* as JSON values, with secrets hidden and a checksum."""
+    """Return *plan* as JSON values without secrets."""
     from imgsync.documents.plan import encode_plan
 
     return encode_plan(plan, config, explain=explain, clean=get_redaction().clean_values)
@@ -94,7 +98,8 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
 
 
 def _check_saved(text: str, plan: Plan, config: Config, *, name: str) -> None:
-    """Check that *text* reads back as *plan*: hiding a password may have changed a reference, a digest or a key."""
+    """Check that *text* reads back as *plan*."""
+    # Hiding a password may have changed a reference, a digest or a key.
     from imgsync.documents.envelope import parse_document
     from imgsync.documents.plan import check_made_for, decode_plan
 
@@ -114,7 +119,7 @@ def _decision(change: Change) -> tuple[str | None, ...]:
 
 def write_file(path: str, text: str, *, private: bool = False) -> None:
     """
-    Write *text* to the file *path* atomically, with secrets hidden.
+    Write *text* to *path* atomically, without secrets.
 
     Args:
         path: May be a symlink, which stays one.
@@ -133,7 +138,9 @@ def write_file(path: str, text: str, *, private: bool = False) -> None:
 
 def check_writable(*paths: str | None) -> None:
     """
-    Check that files can be written at *paths*, before all the work is done.
+    Check that files can be written at *paths*.
+
+    Called first, so that an error does not surface when all the work is done.
 
     Raises:
         UsageError: One of them cannot.
@@ -155,7 +162,7 @@ def check_writable(*paths: str | None) -> None:
 
 
 def add_step_summary(markdown: Callable[[], str], *, log: Logger) -> None:
-    """Add *markdown* to the step summary in GitHub Actions; a failure is only logged."""
+    """Add *markdown* to the step summary; only log a failure."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return

@@ -1,4 +1,4 @@
-"""The resources of one run: log, registries, state and stop, opened and closed together."""
+"""The resources of one run: log, registries, state and stop."""
 
 from __future__ import annotations
 
@@ -57,7 +57,11 @@ class Session:
     publish_state: Callable[[], object]
 
     def make_context(self, *, refresh: bool, strict: bool = True) -> PlanContext:
-        """Return the context of a plan; unless *strict*, a destination that requires a login is not compared."""
+        """
+        Return the context of a plan.
+
+        Unless *strict*, a destination that requires a login is not compared.
+        """
         manifests = ManifestCache()
         referrers = ReferrerReader(manifests)
         return PlanContext(

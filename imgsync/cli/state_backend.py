@@ -1,4 +1,4 @@
-"""Open the state: in a directory, or in a registry with a directory as its cache."""
+"""Open the state, in a directory or in a registry."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _FIRST_PAUSE_SECONDS = 1.0
 
 
 def _publish_nothing() -> None:
-    """Do nothing: a state in a directory is already where others read it."""
+    """Do nothing: others read the directory itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenState:
-    """An open state; `publish` pushes it to its registry before the run ends."""
+    """An open state; `publish` pushes it to its registry."""
 
     store: StateStore
     publish: Callable[[], object] = _publish_nothing
@@ -87,7 +87,7 @@ def open_backend(
 
 
 def make_remote_state(reference: Reference, registries: Registries, store: StateStore, *, directory: str, log: Logger) -> RemoteState:
-    """Return the state at *reference*, synchronized with *store* in *directory*."""
+    """Return the state at *reference*, synchronized with *store*."""
     from imgsync.state.remote.sync import RemoteState
 
     # Without the stop's check: a run that was stopped must still push what it did.
@@ -99,7 +99,7 @@ def make_remote_state(reference: Reference, registries: Registries, store: State
 
 @contextmanager
 def _push_at_end(remote: RemoteState, log: Logger, *, read_only: bool) -> Iterator[None]:
-    """Push the state after the block; if the block failed, log a failed push and raise the block's error."""
+    """Push the state after the block, even on failure."""
     try:
         yield
     except ImgsyncError:

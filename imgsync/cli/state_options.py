@@ -1,4 +1,4 @@
-"""Options of the `imgsync state` commands, and the state that they open."""
+"""Options of the `imgsync state` commands."""
 
 from __future__ import annotations
 

@@ -54,7 +54,11 @@ def export_state(file: str, **options: Any) -> int:
 @registries_option
 @lock_option
 def import_state(file: str, **options: Any) -> int:
-    """Merge the JSON lines of `state export` into the state, all or none; the newer record of a destination wins."""
+    """
+    Merge the JSON lines of `state export` into the state.
+
+    All are merged, or none. Of two records of one destination, the newer one wins.
+    """
     from imgsync.errors import StateError
     from imgsync.state.jsonl import decode_lines
     from imgsync.state.merge import merge
@@ -82,7 +86,7 @@ def import_state(file: str, **options: Any) -> int:
 @lock_option
 @log_options
 def pull_state(reference: str, **options: Any) -> int:
-    """Merge the state that a registry keeps under a tag into the directory."""
+    """Merge the state in a registry into the directory."""
     with _open_remote(reference, parse_common_options(options)) as (remote, session):
         merged = remote.pull(check=session.stop.raise_if_requested)
     click.echo(f"{reference} does not exist yet; nothing was pulled." if merged is None else _format_merged("Pulled", merged))
@@ -91,13 +95,17 @@ def pull_state(reference: str, **options: Any) -> int:
 
 @click.command("push", short_help="Push the directory's state to a registry.")
 @click.argument("reference", metavar="HOST/REPO:TAG")
-@option("--force", is_flag=True, help="Replace what the tag holds, whatever it is, instead of merging.")
+@option("--force", is_flag=True, help="Replace what the tag holds instead of merging.")
 @directory_option
 @registries_option
 @lock_option
 @log_options
 def push_state(reference: str, *, force: bool, **options: Any) -> int:
-    """Push the directory's state to a tag of a registry, merged with what others pushed since it was pulled."""
+    """
+    Push the directory's state to a registry.
+
+    It is merged with what others pushed since it was pulled.
+    """
     with _open_remote(reference, parse_common_options(options)) as (remote, session):
         pushed = remote.push(force=force)
         count = len(session.state.snapshot().records)
@@ -110,7 +118,11 @@ def push_state(reference: str, *, force: bool, **options: Any) -> int:
 @config_options
 @run_options
 def rebuild_from_destinations(paths: tuple[str, ...], only: tuple[str, ...], **options: Any) -> int:
-    """Ask every destination what it serves, and record the tags that are as declared. Nothing is copied."""
+    """
+    Record the tags that the destinations serve as declared.
+
+    Nothing is copied.
+    """
     common = parse_common_options(options)
     from imgsync.apply.rebuild_state import rebuild_state
     from imgsync.cli.session import open_session
@@ -134,7 +146,7 @@ def rebuild_from_destinations(paths: tuple[str, ...], only: tuple[str, ...], **o
 
 @contextmanager
 def _open_remote(reference: str, common: CommonOptions) -> Iterator[tuple[RemoteState, Session]]:
-    """Open the state at *reference*, and a session with the directory that it is synchronized with."""
+    """Open the state at *reference*, and a session with its directory."""
     from imgsync.cli.state_backend import make_remote_state
     from imgsync.errors import UsageError
     from imgsync.state.remote.reference import is_remote, parse_remote

@@ -1,4 +1,4 @@
-"""The credentials used at a registry, and what they permit, as a value."""
+"""The credentials used at a registry, and what they permit."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Access:
     """
-    What one mirror may do at one registry: "pull" at its source, or "push" at a destination.
+    What one mirror may do at one registry.
 
-    It was tried on `repository`; without one, `allowed` is None. `found_in` says where the credentials come from, "" for anonymous.
-    `username` is "" also if it must not be shown.
+    `action` is "pull" at its source, or "push" at a destination. It was tried on `repository`; without one, `allowed` is None.
+    `found_in` says where the credentials come from, "" for anonymous. `username` is "" also if it must not be shown.
     """
 
     registry: str

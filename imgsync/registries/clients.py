@@ -1,4 +1,4 @@
-"""Make registry clients from the registry settings, and close their connections."""
+"""Make registry clients from the registry settings."""
 
 from __future__ import annotations
 
@@ -93,25 +93,25 @@ class Registries:
 
     @property
     def exposed_files(self) -> tuple[str, ...]:
-        """Return the auth files that other users of this machine can read or change."""
+        """Return the auth files that other users can read or change."""
         return self._keychain.exposed_files
 
     def count_requests(self, origin: str) -> dict[str, Counter[str]]:
-        """Return the requests sent as *origin*, by method, for each registry and each API URL."""
+        """Return the requests sent as *origin*, by registry and method."""
         registries = {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}
         return registries | {url: session.transport.requests for (_, side, url), session in self._apis.items() if side == origin}
 
     def get_pull_quota(self, registry: str) -> PullQuota | None:
-        """Return the pulls left at *registry*; None if it has no limit, or was not asked yet."""
+        """Return the pulls left at *registry*, if known."""
         rate_limit = self._rate_limits.get(registry)
         return None if rate_limit is None else rate_limit.pull_limit.quota
 
     def make_source_client(self, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
-        """Return a client of the mirror's source; *check* may raise to end its waiting."""
+        """Return a client of the source; *check* may end its waiting."""
         return self.make_client(mirror.source.registry, "source", self._make_retry_policy(mirror, check=check))
 
     def make_destination_client(self, registry: str, mirror: Mirror, *, check: Callable[[], None]) -> RegistryClient:
-        """Return a client of a destination of *mirror*; *check* may raise to end its waiting."""
+        """Return a client of a destination; *check* may end its waiting."""
         return self.make_client(registry, "destination", self._make_retry_policy(mirror, check=check))
 
     def make_client(self, registry: str, origin: str, retry_policy: RetryPolicy) -> RegistryClient:
@@ -127,12 +127,16 @@ class Registries:
         return RegistryClient(self._transports[key], retry_policy)
 
     def make_lister(self, client: RegistryClient) -> Lister:
-        """Return a lister of the registry of *client*, with the listing API that is declared or detected."""
+        """Return a lister for *client*, with the declared or detected API."""
         settings = self.settings.for_registry(client.registry)
         return Lister(client, settings.listing, lambda url: self.make_api(client, url), api_url=settings.listing_url)
 
     def make_api(self, client: RegistryClient, url: str) -> JsonApi:
-        """Return the listing API of the registry of *client*, at its declared URL, else at *url*, else on the registry's host."""
+        """
+        Return the listing API of the registry of *client*.
+
+        It is at the declared URL, else at *url*, else (for "") on the registry's host.
+        """
         declared = self.settings.for_registry(client.registry).listing_url
         at = (declared or url or client.transport.endpoint.url).rstrip("/")
         key = (client.registry, client.origin, at)
@@ -148,7 +152,9 @@ class Registries:
 
     def create_repository(self, client: RegistryClient, path: str) -> bool:
         """
-        Create the repository *path* (in Harbor: its project), if the settings allow it; return whether they do.
+        Create the repository *path*, if the settings allow it.
+
+        In Harbor, its project is created.
 
         Raises:
             RegistryError: The registry refuses, or is of a kind without an API for it.
@@ -216,7 +222,7 @@ class Registries:
 
 
 def _affordable_connections() -> int:
-    """Return how many concurrent requests per registry and side the limit of file descriptors allows, at least one."""
+    """Return the concurrent requests that file descriptors allow."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return sys.maxsize

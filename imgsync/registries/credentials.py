@@ -1,4 +1,4 @@
-"""Find the credentials of a registry: in registries.yaml, auth files, helpers or the cloud."""
+"""Find the credentials of a registry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imgsync.oci.endpoint import Credentials, CredentialSource, DeclaredCredenti
 
 
 def make_credential_source(registry: str, settings: RegistrySettings, keychain: Keychain, *, on_secret: Callable[[Iterable[str]], None]) -> CredentialSource:
-    """Return the declared credentials of *registry*, else those of *keychain*; pass secrets to *on_secret*."""
+    """Return the declared credentials of *registry*, else those of *keychain*."""
     if settings.credentials is None:
         return _KeychainSource(keychain, registry)
     username, password = settings.credentials.username, settings.credentials.password.reveal()
@@ -22,7 +22,7 @@ def make_credential_source(registry: str, settings: RegistrySettings, keychain: 
 
 
 def find_cloud_credentials(registry: str) -> Credentials | None:
-    """Return the credentials that this machine's cloud identity gives for *registry*, if any."""
+    """Return credentials from this machine's cloud identity, if any."""
     return Aws(registry, "source").log_in() if is_ecr(registry) and has_boto3() else None
 
 

@@ -1,5 +1,5 @@
 """
-Check credentials and permissions at each registry, without changing anything.
+Check credentials and permissions at each registry.
 
 To check pulling, we send a HEAD for a manifest. To check pushing, we send a chunk of an upload that was never started: without
 permission the registry denies it, with permission it does not know the upload.
@@ -25,7 +25,7 @@ _AT_ONCE = 8
 
 
 def check_logins(config: Config, registries: Registries, *, check: Callable[[], None]) -> tuple[Access, ...]:
-    """Return the access of each mirror at its source and destinations, tried on one repository each."""
+    """Return what each mirror may do at its source and destinations."""
     mirrors = [mirror for mirror in config.mirrors if not mirror.suspend]
     found = map_unordered(lambda mirror: tuple(_check_mirror(mirror, registries, check=check)), mirrors, limit=_AT_ONCE)
     return tuple(sorted((access for one in found for access in one), key=lambda one: (one.registry, one.side, one.mirror, one.repository)))
@@ -48,7 +48,7 @@ def _check_mirror(mirror: Mirror, registries: Registries, *, check: Callable[[],
 
 
 def _list_first(mirror: Mirror, registries: Registries, source: RegistryClient) -> list[tuple[str, str]]:
-    """Return the path of the first repository in the source's namespaces, and its path below the namespace, if any."""
+    """Return the first repository in the source's namespaces, if any."""
     lister = registries.make_lister(source)
     for namespace in mirror.source.namespaces:
         for one in lister.repositories(namespace).repositories[:1]:

@@ -1,4 +1,4 @@
-"""Start the next run when one had to stop: whether, by what, and how."""
+"""Start the next run when one had to stop."""
 
 from imgsync.requeue.loop_guard import DEFAULT_LIMIT, Decision, Progress, count_requeues, may_requeue
 from imgsync.requeue.model import NextRun

@@ -1,5 +1,5 @@
 """
-The request that starts a run at each CI service, and at a webhook.
+The request that starts a run, for each CI service.
 
 Spec: GitHub REST "Create a workflow dispatch event"; GitLab "Pipeline trigger tokens API"; Travis CI API v3 "Trigger builds".
 """
@@ -32,7 +32,7 @@ _VARIABLE_HINTS = {
 
 
 def make_github_post(environ: Mapping[str, str]) -> Post:
-    """Return the POST that dispatches the workflow of this run, on the same branch or tag."""
+    """Return the POST that dispatches this workflow on the same branch."""
     repository, workflow_ref, ref = _require(environ, "github", "GITHUB_REPOSITORY", "GITHUB_WORKFLOW_REF", "GITHUB_REF_NAME")
     token = _find_token(environ, "github", "GITHUB_TOKEN", "GH_TOKEN")
     workflow = _WORKFLOW.fullmatch(workflow_ref)
@@ -65,7 +65,7 @@ def make_github_post(environ: Mapping[str, str]) -> Post:
 
 
 def make_gitlab_post(environ: Mapping[str, str]) -> Post:
-    """Return the POST that triggers a pipeline of the same project, branch or tag."""
+    """Return the POST that triggers a pipeline of the same branch."""
     url, project, ref = _require(environ, "gitlab", "CI_API_V4_URL", "CI_PROJECT_ID", "CI_COMMIT_REF_NAME")
     token = _find_token(environ, "gitlab", "CI_JOB_TOKEN")
     return Post(
@@ -84,7 +84,7 @@ def make_gitlab_post(environ: Mapping[str, str]) -> Post:
 
 
 def make_travis_post(environ: Mapping[str, str]) -> Post:
-    """Return the POST that requests a build of the same branch; IMGSYNC_REQUEUE_URL may name an Enterprise API."""
+    """Return the POST that requests a build of the same branch."""
     slug, branch = _require(environ, "travis", "TRAVIS_REPO_SLUG", "TRAVIS_BRANCH")
     token = _find_token(environ, "travis", "TRAVIS_API_TOKEN")
     if environ.get("TRAVIS_PULL_REQUEST", "false") not in {"", "false"}:
@@ -152,7 +152,7 @@ SERVICES: Mapping[str, Callable[[Mapping[str, str]], Post]] = {"github": make_gi
 
 
 def _require(environ: Mapping[str, str], service: str, *names: str) -> tuple[str, ...]:
-    """Return the values of the variables *names*; one error lists all that are missing."""
+    """Return the values of the variables *names*."""
     missing = [name for name in names if not environ.get(name, "").strip()]
     if missing:
         raise UsageError(f"--requeue {service} needs {', '.join(missing)}", hint=_VARIABLE_HINTS[service])
@@ -173,7 +173,7 @@ def _find_token(environ: Mapping[str, str], service: str, *names: str) -> str:
 
 
 def _clean_token(token: str, name: str) -> str:
-    """Return *token* without surrounding whitespace; reject what cannot be in a header."""
+    """Return *token* without surrounding whitespace, if it is valid."""
     token = token.strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise UsageError(f"{name} contains characters that are invalid in a token", hint="set it again, without quotes or line breaks")
@@ -181,7 +181,7 @@ def _clean_token(token: str, name: str) -> str:
 
 
 def _check_url(url: str, name: str, *, login: bool = False) -> str:
-    """Return *url* without a trailing slash; unless *login*, it must be safe to send a token there."""
+    """Return *url* without a trailing slash, if a token may go there."""
     url = url.strip()
     try:
         parts = urlsplit(url)
@@ -200,7 +200,7 @@ def _check_url(url: str, name: str, *, login: bool = False) -> str:
 
 
 def _is_confidential(url: str) -> bool:
-    """Return whether nothing on the way can read a request: it uses TLS, or stays on this machine."""
+    """Return whether a request uses TLS or stays on this machine."""
     parts = urlsplit(url)
     if parts.scheme == "https" or parts.hostname == "localhost":
         return True

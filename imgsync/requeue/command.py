@@ -1,4 +1,4 @@
-"""Start the next run with a command: without a shell, and within a minute."""
+"""Start the next run with a command, without a shell."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _KNOWN = "TARGET is `github`, `gitlab`, `travis`, an http(s) URL, or a command w
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program, its arguments, which may contain secrets, and its environment."""
+    """A program with its arguments, which may contain secrets."""
 
     arguments: tuple[str, ...] = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
 
     @property
     def program(self) -> str:
-        """Return the name of the program, the only part that may be shown."""
+        """Return the program, the only part that may be shown."""
         return self.arguments[0]
 
 
@@ -78,7 +78,7 @@ def run_command(command: Command, next_run: NextRun, *, timeout_seconds: float =
 
 
 def _run(arguments: tuple[str, ...], environ: Mapping[str, str], timeout_seconds: float) -> int:
-    """Run *arguments* in a new session; return the exit code, negative for a signal."""
+    """Return the exit code of *arguments*, negative for a signal."""
     with subprocess.Popen(  # noqa: S603 - without a shell; the operator gave the command
         arguments, env=dict(environ), stdin=subprocess.DEVNULL, stdout=_STDERR, stderr=_STDERR, start_new_session=True
     ) as process:

@@ -1,4 +1,4 @@
-"""Decide whether to requeue: not endlessly, and not without progress. Pure."""
+"""Decide whether to requeue: not endlessly, not without progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a run achieved; any of it means that the next run can get further."""
+    """What a run achieved."""
 
     copied: int = 0
     deleted: int = 0
@@ -25,7 +25,7 @@ class Progress:
 
     @classmethod
     def of(cls, report: Report) -> Progress:
-        """Return the progress in *report*, with the blobs of unfinished images: they need not be sent again."""
+        """Return the progress in *report*."""
         return cls(
             copied=report.count(Result.COPIED),
             deleted=report.count(Result.DELETED),
@@ -41,7 +41,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether to start the next run, the reason in words, and its number in the row, from 1."""
+    """Whether to start the next run, why, and its number from 1."""
 
     allowed: bool
     reason: str
@@ -50,7 +50,9 @@ class Decision:
 
 def count_requeues(environ: Mapping[str, str], recorded: int) -> int:
     """
-    Return how many runs in a row were requeued: the maximum of the environment's number and the *recorded* one.
+    Return how many runs in a row were requeued.
+
+    This is the maximum of the number in the environment and the *recorded* one.
 
     An empty variable counts as not set, since workflows pass on an input even if it is empty.
 
@@ -69,7 +71,7 @@ def count_requeues(environ: Mapping[str, str], recorded: int) -> int:
 
 
 def may_requeue(so_far: int, *, limit: int, progress: Progress) -> Decision:
-    """Decide whether a run with work left may start the next one, after *so_far* requeued runs."""
+    """Decide whether to start the next run."""
     number = so_far + 1
     if limit <= 0:
         return Decision(False, "--requeue-limit is 0", number)

@@ -10,7 +10,7 @@ STARTING = "start the next run"
 
 @dataclass(frozen=True, slots=True)
 class NextRun:
-    """The next run: its number in the row, from 1, the changes left, and their plan."""
+    """The next run: its number from 1, the changes left, their plan."""
 
     number: int
     remaining: int

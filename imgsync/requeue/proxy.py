@@ -1,5 +1,5 @@
 """
-Find the proxy for a request to a CI service, in the environment.
+Find the proxy for a CI service, in the environment.
 
 Registries use only the proxies in registries.yaml. Here the environment decides, as it also names the service and the token.
 """
@@ -17,9 +17,9 @@ from imgsync.requeue.trigger import Post
 
 def add_proxy(post: Post, environ: Mapping[str, str]) -> Post:
     """
-    Return *post* with the proxy of `https_proxy`, `http_proxy` or `all_proxy`, unless `no_proxy` excludes its host.
+    Return *post* with the proxy that the environment names for it.
 
-    The names may be in upper case.
+    `https_proxy` (or `http_proxy`) or `all_proxy` names it, unless `no_proxy` excludes the host. Upper case works too.
 
     Raises:
         UsageError: The proxy has no http or https address.
@@ -43,13 +43,14 @@ def add_proxy(post: Post, environ: Mapping[str, str]) -> Post:
 
 
 def _first(environ: Mapping[str, str], *names: str) -> tuple[str, str]:
-    """Return the first of *names* that is not empty, lower case first, and its value."""
+    """Return the first variable that is not empty, and its value."""
     spelled = [spelling for name in names for spelling in (name, name.upper())]
     return next(((name, value) for name in spelled if (value := environ.get(name, "").strip())), ("", ""))
 
 
 def _excludes(entry: str, parts: SplitResult) -> bool:
-    """Return whether *entry* of `no_proxy` matches the host of *parts*: a host, domain, HOST:PORT, network or "*"."""
+    """Return whether *entry* of `no_proxy` matches the host of *parts*."""
+    # It is a host, a domain, HOST:PORT, a network, or "*".
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)

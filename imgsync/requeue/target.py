@@ -24,13 +24,13 @@ class Target:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets of the request; those of a command are unknown."""
+        """Return the secrets of the request."""
         return self.action.secrets if isinstance(self.action, Post) else ()
 
 
 def parse_target(text: str, environ: Mapping[str, str]) -> Target:
     """
-    Return the target that *text* names, with the variables that it needs.
+    Return the target that *text* names.
 
     Called before anything is copied, so that an error does not surface at the end of the run.
 

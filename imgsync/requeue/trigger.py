@@ -57,7 +57,7 @@ class Post:
 
 def send(post: Post, next_run: NextRun, *, sleep: Callable[[float], None] = time.sleep) -> None:
     """
-    Send *post* for *next_run*; retry twice where this cannot start two runs.
+    Send *post*; retry where this cannot start two runs.
 
     Each attempt waits at most 30 seconds for a byte.
 
@@ -76,7 +76,7 @@ def send(post: Post, next_run: NextRun, *, sleep: Callable[[float], None] = time
 
 
 class _NotAcceptedError(Exception):
-    """The service certainly did not accept the request; `error` is for the last attempt."""
+    """The service certainly did not accept the request."""
 
     def __init__(self, error: RequeueError, retry_after_seconds: float | None = None) -> None:
         super().__init__(error.message)
@@ -114,7 +114,7 @@ def _make_status_error(post: Post, response: httpx.Response) -> RequeueError:
 
 
 def _read_beginning(response: httpx.Response) -> str:
-    """Return the beginning of the response, as much as arrives in time."""
+    """Return the beginning of the response."""
     ends = time.monotonic() + REQUEST_SECONDS
     body = bytearray()
     # If the connection breaks, what was received still helps.
@@ -127,7 +127,7 @@ def _read_beginning(response: httpx.Response) -> str:
 
 
 def _quote(post: Post, text: str) -> str:
-    """Return untrusted *text* without secrets, on one line, at most 200 characters."""
+    """Return untrusted *text* on one short line, without secrets."""
     redaction = Redaction()
     redaction.hide(post.secrets)
     return sanitize_message(redaction.clean(text))[:_SHOWN_CHARACTERS]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_file: str | None, **options: Any) -> int:
-    """Plan, then copy missing and changed images by digest, and delete pruned tags."""
+    """Plan, then copy missing and changed images, and delete pruned tags."""
     common = parse_common_options(options)
     apply = parse_apply_options(output, options)
     from imgsync.cli.apply_run import run_apply
@@ -57,7 +57,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_fil
 
 
 def _read_plan(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
-    """Return the plan in the file *path*, and the part of *config* that it was made for."""
+    """Return the saved plan, and the part of *config* it covers."""
     from imgsync.documents.envelope import read_document
     from imgsync.documents.plan import check_compared, check_made_for, decode_plan
     from imgsync.errors import UsageError

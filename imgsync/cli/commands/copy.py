@@ -1,4 +1,4 @@
-"""`imgsync copy`: copy one image or repository, without a configuration."""
+"""`imgsync copy`: copy one image or repository."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from imgsync.cli.options import REGISTRIES_HELP, apply_options, option, output_o
 @apply_options
 @run_options
 def command(source: str, destination: str, platform: tuple[str, ...], output: str, **options: Any) -> int:
-    """Copy the image SOURCE to DESTINATION; without a tag, copy the whole repository."""
+    """
+    Copy the image SOURCE to DESTINATION.
+
+    Without a tag, the whole repository is copied.
+    """
     common = parse_common_options(options)
     apply = parse_apply_options(output, options)
     from imgsync.cli.apply_run import run_apply

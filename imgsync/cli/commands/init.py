@@ -15,7 +15,11 @@ from imgsync.cli.options import option
 @option("--destination", metavar="REGISTRY/NAMESPACE", default="registry.example.com/mirror", show_default=True, help="The destination in the example.")
 @option("--ci", type=click.Choice(["all", "github", "gitlab", "none"]), default="all", show_default=True, help="The CI systems to write pipelines for.")
 def command(directory: str, ci: str, destination: str, missing: bool) -> int:
-    """Create a mirror repository in DIR: mirrors.d, CI workflows, pre-commit. Existing files are never overwritten."""
+    """
+    Create a mirror repository in DIR: mirrors.d, CI workflows, pre-commit.
+
+    Existing files are never overwritten.
+    """
     from imgsync.init.render_files import CI, render_files
     from imgsync.init.write_files import write_files
 

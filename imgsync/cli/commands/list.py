@@ -1,4 +1,4 @@
-"""`imgsync list`: list the repositories or tags of a registry."""
+"""`imgsync list`: list repositories or tags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from imgsync.cli.output import print_json, print_line
 @output_option("table", "json")
 @run_options
 def command(what: str, output: str, **options: Any) -> int:
-    """List the repositories of a registry or namespace, or the tags of a repository, one per line."""
+    """List the repositories of a registry or namespace, or a repository's tags."""
     common = replace(parse_common_options(options), state=None)
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_registries

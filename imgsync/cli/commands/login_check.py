@@ -17,7 +17,11 @@ from imgsync.cli.options import DEFAULT_PATH, config_options, output_option, par
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
-    """Check which credentials are used at each registry, and whether they permit to pull or push. Nothing is changed."""
+    """
+    Check credentials and permissions at each registry.
+
+    Shows which credentials are used, and whether they permit to pull or push. Nothing is changed.
+    """
     common = replace(parse_common_options(options), state=None)
     from imgsync.cli.output import print_json, print_table
     from imgsync.cli.session import open_session

@@ -1,4 +1,4 @@
-"""`imgsync plan`: show what would change and why, without changing anything."""
+"""`imgsync plan`: show what would change, and why."""
 
 from __future__ import annotations
 

@@ -16,7 +16,11 @@ from imgsync.cli.options import option, output_option
 @option("--all", "show_kept", is_flag=True, help="Also show tags that are up to date.")
 @option("--explain", is_flag=True, help="Show what each filter kept and dropped, if `plan --out` saved the plan.")
 def command(file: str, output: str, show_kept: bool, explain: bool) -> int:
-    """Print a saved plan (`plan --out` or `-o json`), a report (`apply -o json`) or a verification (`verify -o json`)."""
+    """
+    Print a saved plan, report or verification.
+
+    FILE was written by `plan --out` or by `plan`, `apply` or `verify` with `-o json`.
+    """
     from imgsync.documents.envelope import read_document
     from imgsync.errors import UsageError
 

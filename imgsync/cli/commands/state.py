@@ -1,4 +1,4 @@
-"""`imgsync state`: inspect and edit the record of pushed images."""
+"""`imgsync state`: inspect and edit the state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imgsync.text.sanitize import sanitize_line
 
 @click.group("state")
 def command() -> None:
-    """Inspect, edit, move or rebuild the record of pushed images, kept by destination reference."""
+    """Inspect, edit, move or rebuild the record of pushed images."""
 
 
 @command.command("list", short_help="List the recorded destinations.")
@@ -63,7 +63,11 @@ def show_record(reference: str, output: str, **options: Any) -> int:
 @registries_option
 @lock_option
 def remove_records(references: tuple[str, ...], **options: Any) -> int:
-    """Remove the records of destinations; globs are allowed. Nothing is deleted there, and the next plan asks them again."""
+    """
+    Remove the records of destinations; globs are allowed.
+
+    Nothing is deleted at the destinations. The next plan asks them again.
+    """
     from imgsync.errors import StateError
     from imgsync.filters.globs import compile_glob
     from imgsync.text.units import format_count

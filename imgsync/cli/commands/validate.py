@@ -15,7 +15,7 @@ from imgsync.cli.options import DEFAULT_PATH, config_options, ignored_run_option
 @ignored_run_options
 @option("--show", is_flag=True, help="Print the configuration with its defaults; secrets are hidden.")
 def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...], show: bool) -> int:
-    """Check the configuration without a network, and print every error."""
+    """Check the configuration, and print every error."""
     from imgsync.config.load import load_config
     from imgsync.text.units import format_count
 

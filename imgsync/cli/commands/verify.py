@@ -1,4 +1,4 @@
-"""`imgsync verify`: check that the destinations serve what is declared."""
+"""`imgsync verify`: check the destinations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
-    """Check that every destination serves the declared manifests and blobs; exit 1 on drift. Nothing is changed."""
+    """
+    Check that every destination serves the declared manifests and blobs.
+
+    Exit 1 on drift. Nothing is changed.
+    """
     common = parse_common_options(options)
     from imgsync.cli.results import add_step_summary, print_verification
     from imgsync.cli.session import STOPPED_EXIT, open_session
