@@ -1,1 +1,1 @@
-"""Limits on requests: rate, concurrency, pulls, retries."""
+"""Limits on requests to a registry: rate, concurrency, pulls, retries."""

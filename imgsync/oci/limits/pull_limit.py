@@ -1,7 +1,7 @@
 """
-How many pulls a registry has left for us, as its `ratelimit-*` headers tell, and what may still be spent.
+Count the pulls that a registry still allows, from its `ratelimit-*` headers.
 
-A pull is a GET of a manifest; asking for its head is free. Spec: registry-facts: "Docker Hub", "Pull limits".
+A pull is a GET of a manifest; HEAD is free. Docker Hub sends the headers, most registries do not.
 """
 
 from __future__ import annotations
@@ -15,83 +15,97 @@ from imgsync.errors import LimitReachedError
 from imgsync.text.units import format_duration
 
 _HEADER = re.compile(r"([0-9]{1,9})(?:\s*;\s*w=([0-9]{1,9}))?")
-_SLICE_SECONDS = 0.25
+_CHECK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class PullQuota:
-    """What a registry last said: pulls left, of how many (None where it does not say), in how many seconds (likewise)."""
+    """The pulls that a registry still allows; None where it does not say."""
 
     remaining: int
     limit: int | None = None
     window_seconds: int | None = None
 
     def __str__(self) -> str:
-        """Return it for people."""
+        """Return for example `2 of 100 pulls left (per 6h00m)`."""
         of = f" of {self.limit}" if self.limit is not None else ""
         window = f" (per {format_duration(self.window_seconds)})" if self.window_seconds else ""
         return f"{self.remaining}{of} pulls left{window}"
 
 
 class PullLimit:
-    """The pulls left at one registry. Until its first answer tells whether they are counted at all, one pull goes alone."""
+    """
+    The pull limit of one registry, shared by all callers.
+
+    Until the first response shows whether there is a limit, pulls are sent one at a time.
+    """
 
     def __init__(self, registry: str) -> None:
-        """Begin knowing nothing of *registry*."""
+        """Start without knowing the limit of *registry*."""
         self._registry = registry
-        self._known = False
+        self._is_known = False
         self._quota: PullQuota | None = None
         self._in_flight = 0
         self._changed = threading.Condition()
 
     @property
     def quota(self) -> PullQuota | None:
-        """Return what is left, None where pulls are not counted."""
+        """Return what is left; None if pulls are not limited, or not yet known."""
         return self._quota
 
     def acquire(self, check: Callable[[], None]) -> None:
         """
-        Return when one pull may be made; `release` must follow. *check* may end the waiting.
+        Reserve one pull; `release` must follow.
+
+        Args:
+            check: Called while waiting; an error that it raises ends the wait.
 
         Raises:
-            LimitReachedError: None is left.
+            LimitReachedError: No pull is left.
         """
         with self._changed:
-            while not self._known and self._in_flight:
+            while not self._is_known and self._in_flight:
                 check()
-                self._changed.wait(_SLICE_SECONDS)
+                self._changed.wait(_CHECK_SECONDS)
             if self._quota is not None and self._quota.remaining - self._in_flight <= 0:
-                raise self._spent()
+                raise self._limit_reached()
             self._in_flight += 1
 
     def release(self) -> None:
-        """Note that a pull is over, well or not."""
+        """Note that a pull ended, with or without success."""
         with self._changed:
             self._in_flight -= 1
             self._changed.notify_all()
 
     def update(self, headers: Mapping[str, str], *, before: PullQuota | None) -> None:
-        """Take note of what an answer about a manifest says (header names in lower case); *before* is what was `quota` when it was asked for."""
-        said = _HEADER.match(headers.get("ratelimit-remaining", ""))
+        """
+        Update the quota from a response about a manifest.
+
+        Args:
+            headers: Its headers, names in lower case.
+            before: The quota when the request was sent.
+        """
+        found = _HEADER.match(headers.get("ratelimit-remaining", ""))
         with self._changed:
-            self._known = True
-            if said is not None:
+            self._is_known = True
+            if found is not None:
+                remaining = self._newest(int(found[1]), before)
                 limit = _HEADER.match(headers.get("ratelimit-limit", ""))
-                remaining = int(said[1])
-                # Answers overtake one another: what an older one says must not give back what is spent. More than was left before, though, is new.
-                anew = before is not None and remaining > before.remaining
-                if self._quota is not None and not anew:
-                    remaining = min(remaining, self._quota.remaining)
-                self._quota = PullQuota(remaining, int(limit[1]) if limit else None, int(said[2]) if said[2] else None)
+                self._quota = PullQuota(remaining, int(limit[1]) if limit else None, int(found[2]) if found[2] else None)
             self._changed.notify_all()
 
     def exhaust(self) -> LimitReachedError:
-        """Note that the registry itself says that nothing is left, and return the error to raise."""
+        """Note that the registry refused a pull; return the error to raise."""
         with self._changed:
             known = self._quota or PullQuota(0)
             self._quota = PullQuota(0, known.limit, known.window_seconds)
-            return self._spent()
+            return self._limit_reached()
 
-    def _spent(self) -> LimitReachedError:
-        hint = "what was copied stays; run again when the limit allows, or give credentials whose limit is higher"
+    def _newest(self, remaining: int, before: PullQuota | None) -> int:
+        """Return *remaining*, unless a response that was overtaken says it."""
+        is_new_window = before is not None and remaining > before.remaining
+        return remaining if self._quota is None or is_new_window else min(remaining, self._quota.remaining)
+
+    def _limit_reached(self) -> LimitReachedError:
+        hint = "finished copies are kept; run again when the limit resets, or use credentials with a higher limit"
         return LimitReachedError(f"the pull limit of {self._registry} is used up: {self._quota}", hint=hint)

@@ -1,4 +1,4 @@
-"""How fast a registry may be asked: a declared rate, pauses it asked for, and the pulls it has left for us. One per registry, shared by all."""
+"""Limit the rate of requests to one registry, and pause them after a 429."""
 
 from __future__ import annotations
 
@@ -13,62 +13,68 @@ from imgsync.oci.limits.pull_limit import PullLimit
 from imgsync.oci.limits.retry import MAX_WAIT_SECONDS
 from imgsync.text.units import format_timestamp
 
-_A_YEAR = 365 * 86400.0
-_HINT = "run again then; what was copied stays"
+_YEAR_SECONDS = 365 * 86400.0
+_HINT = "run again then; finished copies are kept"
 
 
 class RateLimit:
-    """At most so many requests in any stretch of so many seconds, and a gate that a 429 closes for every caller."""
+    """
+    The rate limit of one registry, shared by all callers.
+
+    It counts the requests of every window of the declared length: a token bucket would allow twice the rate in the first one.
+    """
 
     def __init__(self, registry: str, rate: tuple[int, float] | None) -> None:
-        """Begin with nothing sent to *registry*; *rate* is (requests, seconds), None no limit."""
+        """Allow *rate*, (requests, seconds), to *registry*; None is no limit."""
         self.pull_limit = PullLimit(registry)
         self._registry = registry
         self._rate = rate
-        # A bucket that begins full would let through twice the number in its first stretch: registries count each stretch.
         self._sent: deque[float] = deque(maxlen=rate[0] if rate else 0)
-        self._opens = 0.0
+        self._blocked_until = 0.0
         self._lock = threading.Lock()
 
     def wait(self, pause: Callable[[float], None]) -> None:
         """
-        Return when the next request may be sent, sleeping by *pause* until then.
+        Wait until the next request may be sent, and count it.
+
+        Args:
+            pause: Sleeps for a number of seconds.
 
         Raises:
-            LimitReachedError: That is more than five minutes away.
+            LimitReachedError: The wait would exceed five minutes.
         """
         while (seconds := self._take()) > 0:
             if seconds > MAX_WAIT_SECONDS:
-                raise self._asked_to_wait() or LimitReachedError(
-                    f"the rate declared for {self._registry} is used up for the next {seconds / 60:.0f} minutes", hint=_HINT
+                raise self._blocked_error() or LimitReachedError(
+                    f"the declared rate limit of {self._registry} is used up for the next {seconds / 60:.0f} minutes", hint=_HINT
                 )
             pause(seconds)
 
     def block_for(self, seconds: float) -> None:
         """
-        Let nobody send before *seconds* have passed, as the registry asked.
+        Send no request for *seconds*, because the registry asked for it.
 
         Raises:
-            LimitReachedError: That is more than five minutes; then nobody sends at all until they have passed.
+            LimitReachedError: That is more than five minutes.
         """
-        self._opens = max(self._opens, time.monotonic() + seconds)
-        if error := self._asked_to_wait():
+        self._blocked_until = max(self._blocked_until, time.monotonic() + seconds)
+        if error := self._blocked_error():
             raise error
 
-    def _asked_to_wait(self) -> LimitReachedError | None:
-        """Return the error of who would have to wait too long until the registry may be asked again, None where that is not long."""
-        seconds = self._opens - time.monotonic()
+    def _blocked_error(self) -> LimitReachedError | None:
+        """Return the error to raise if the registry blocks for more than five minutes."""
+        seconds = self._blocked_until - time.monotonic()
         if seconds <= MAX_WAIT_SECONDS:
             return None
-        until = f"until {format_timestamp(datetime.now(UTC) + timedelta(seconds=seconds))}" if seconds < _A_YEAR else "for more than a year"
-        return LimitReachedError(f"{self._registry} asks to be left alone {until}", hint=_HINT)
+        until = f"until {format_timestamp(datetime.now(UTC) + timedelta(seconds=seconds))}" if seconds < _YEAR_SECONDS else "for more than a year"
+        return LimitReachedError(f"{self._registry} accepts no requests {until}", hint=_HINT)
 
     def _take(self) -> float:
-        """Note a request and return 0, or return the seconds until one may be sent."""
+        """Count a request and return 0, or return the seconds to wait."""
         with self._lock:
             now = time.monotonic()
-            if now < self._opens:
-                return self._opens - now
+            if now < self._blocked_until:
+                return self._blocked_until - now
             if self._rate is None:
                 return 0.0
             requests, seconds = self._rate

@@ -1,4 +1,8 @@
-"""When to try again: the arithmetic is tenacity's, the policy ours. Only calls whose body can be sent again come here."""
+"""
+Retry calls after transient errors.
+
+tenacity computes the pauses. A call whose body cannot be sent again must not be retried here.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,17 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_LONGEST_PAUSE_SECONDS = 60.0
-# A registry that asks for more is left alone for this run.
+_MAX_PAUSE_SECONDS = 60.0
+# A registry that asks for a longer wait gets no more requests in this run.
 MAX_WAIT_SECONDS = 300.0
-_SLICE_SECONDS = 0.25
-# How often a registry may say 429, to one call or to all in a row, before that counts as a failure: half of all requests refused is borne.
+_CHECK_SECONDS = 0.25
+# So many 429 in a row, for one call or for all, are not failures yet: that tolerates a registry that refuses half of all requests.
 MAX_REFUSALS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class RetryDetails:
-    """One coming retry: what failed, the try that failed (from 1), and the pause before the next."""
+    """A retry that is about to happen; `attempt` is the failed one, from 1."""
 
     operation: str
     reference: str
@@ -33,7 +37,7 @@ class RetryDetails:
     error: ImgsyncError
 
 
-def _nothing() -> None:
+def _pass() -> None:
     return
 
 
@@ -44,18 +48,22 @@ def _ignore(_: RetryDetails) -> None:
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """
-    How long one caller bears with a registry.
+    How often and how long one caller retries.
 
-    `attempts` counts all tries (as `AttemptCounter` does), `interval_seconds` is the first pause (doubling, with jitter), `request_seconds` the
-    longest silence on a connection, `login` the tries of a token request; `check` is asked before each try and
-    during each pause, and raises to give up.
+    Attributes:
+        attempts: The number of attempts in all; `AttemptCounter` says which failures count.
+        interval_seconds: The first pause; it doubles each time, with jitter.
+        request_seconds: The longest silence on a connection.
+        login_attempts: The number of attempts to get a token.
+        check: Called before each attempt and during pauses; an error that it raises ends the call.
+        on_retry: Called before each pause.
     """
 
     attempts: int = 4
     interval_seconds: float = 4.0
     request_seconds: float = 30.0
     login_attempts: int = 2
-    check: Callable[[], None] = _nothing
+    check: Callable[[], None] = _pass
     on_retry: Callable[[RetryDetails], None] = _ignore
 
     def with_check(self, check: Callable[[], None]) -> RetryPolicy:
@@ -63,29 +71,29 @@ class RetryPolicy:
         return replace(self, check=check)
 
     def pause(self, seconds: float) -> None:
-        """Sleep *seconds*, asking `check` all the while."""
+        """Sleep for *seconds*; call `check` four times a second."""
         ends = time.monotonic() + seconds
         while (left := ends - time.monotonic()) > 0:
             self.check()
-            time.sleep(min(left, _SLICE_SECONDS))
+            time.sleep(min(left, _CHECK_SECONDS))
 
 
 class AttemptCounter:
     """
-    How often one call may still fail.
+    The attempts that one call has left.
 
-    A refusal for having asked too much (429) by a registry that serves others meanwhile is no failure: up to sixteen of them cost no try.
+    Up to 16 times, a 429 does not count if the registry serves other requests meanwhile.
     """
 
     def __init__(self, attempts: int) -> None:
-        """Begin with all *attempts* left."""
+        """Start with *attempts* left."""
         self._left = attempts
-        self._refusals = MAX_REFUSALS
+        self._free_refusals = MAX_REFUSALS
 
     def count_failure(self, error: BaseException | None) -> bool:
-        """Count a failure, and return whether it was the last."""
-        if isinstance(error, RateLimitedError) and error.serves_other_requests and self._refusals:
-            self._refusals -= 1
+        """Count a failure; return whether no attempt is left."""
+        if isinstance(error, RateLimitedError) and error.serves_other_requests and self._free_refusals:
+            self._free_refusals -= 1
             return False
         self._left -= 1
         return self._left <= 0
@@ -93,50 +101,64 @@ class AttemptCounter:
 
 def retry_call(function: Callable[[], Result], retry_policy: RetryPolicy, *, operation: str, reference: str, attempts: int | None = None) -> Result:
     """
-    Return `function()`, tried again after transient errors; a `Retry-After` of more than five minutes ends the trying.
+    Return `function()`, retried after transient errors.
+
+    Args:
+        function: What to call.
+        retry_policy: How often and how long to retry.
+        operation: Its name, for `on_retry`.
+        reference: What it is about, for `on_retry`.
+        attempts: The number of attempts, if not the policy's.
 
     Raises:
-        ImgsyncError: The last try's error, or one that is not transient at once.
+        ImgsyncError: The last error, or the first one that is not transient.
     """
     retry_policy.check()
     try:
-        # Nearly every call succeeds at once, and needs no arithmetic.
+        # Most calls succeed at once; they do not need tenacity.
         return function()
     except ImgsyncError as error:
-        failed = [error]
+        first_error = error
+    pending = [first_error]
 
-    def again() -> Result:
-        if failed:
-            raise failed.pop()
+    def call() -> Result:
+        if pending:
+            raise pending.pop()
         return function()
 
-    import tenacity
-
-    def before_sleep(state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, ImgsyncError):
-            pause = state.next_action.sleep if state.next_action else 0.0
-            retry_policy.on_retry(RetryDetails(operation, reference, state.attempt_number, pause, error))
-
-    tries = AttemptCounter(attempts or retry_policy.attempts)
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(is_transient),
-        stop=lambda state: tries.count_failure(state.outcome.exception() if state.outcome else None),
-        wait=lambda state: _pause_after(retry_policy, state, state.outcome.exception() if state.outcome else None),
-        sleep=retry_policy.pause,
-        before=lambda state: retry_policy.check() if state.attempt_number > 1 else None,
-        before_sleep=before_sleep,
-        reraise=True,
-    )
     try:
-        return retrying(again)
+        return _make_retrying(retry_policy, AttemptCounter(attempts or retry_policy.attempts), operation, reference)(call)
     except ImgsyncError as error:
         error.retries_exhausted = True
         raise
 
 
+def _make_retrying(retry_policy: RetryPolicy, counter: AttemptCounter, operation: str, reference: str) -> tenacity.Retrying:
+    import tenacity
+
+    def report(state: tenacity.RetryCallState) -> None:
+        error = _error_of(state)
+        if isinstance(error, ImgsyncError):
+            pause_seconds = state.next_action.sleep if state.next_action else 0.0
+            retry_policy.on_retry(RetryDetails(operation, reference, state.attempt_number, pause_seconds, error))
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_transient),
+        stop=lambda state: counter.count_failure(_error_of(state)),
+        wait=lambda state: _pause_after(retry_policy, state, _error_of(state)),
+        sleep=retry_policy.pause,
+        before=lambda state: retry_policy.check() if state.attempt_number > 1 else None,
+        before_sleep=report,
+        reraise=True,
+    )
+
+
+def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
 def compute_pause_seconds(retry_policy: RetryPolicy, error: ImgsyncError, *, attempt: int) -> float:
-    """Return how long to wait after try number *attempt* failed with *error*: as the registry says, else longer each time, with jitter."""
+    """Return the pause after attempt number *attempt*, from 1, failed with *error*."""
     import tenacity
 
     state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
@@ -150,13 +172,13 @@ def _pause_after(retry_policy: RetryPolicy, state: tenacity.RetryCallState, erro
     import tenacity
 
     if isinstance(error, RateLimitedError) and error.serves_other_requests:
-        # Its turn will come; that all ask less meanwhile is seen to where all ask.
+        # The pause need not grow: `AdaptiveLimit` already reduces the load.
         return tenacity.wait_random(0, retry_policy.interval_seconds)(state)
-    return tenacity.wait_random_exponential(multiplier=retry_policy.interval_seconds, max=_LONGEST_PAUSE_SECONDS)(state)
+    return tenacity.wait_random_exponential(multiplier=retry_policy.interval_seconds, max=_MAX_PAUSE_SECONDS)(state)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same call may succeed within the time that is worth waiting."""
+    """Return whether the same call may succeed within five minutes."""
     if isinstance(error, RegistryError) and (error.retry_after_seconds or 0) > MAX_WAIT_SECONDS:
         return False
     return isinstance(error, ImgsyncError) and error.transient and not error.retries_exhausted

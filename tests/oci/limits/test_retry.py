@@ -40,7 +40,7 @@ def test_registry_that_asks_for_years_is_left_at_once(status, retry_after, told,
 
     assert ran.code == 75, ran.stderr
     assert time.monotonic() - began < 40, "not a minute of it was waited"
-    assert f"{lab.source.host} asks to be left alone {told}" in ran.json["stopped"]
+    assert f"{lab.source.host} accepts no requests {told}" in ran.json["stopped"]
     assert (ran.json["summary"]["failed"], ran.json["summary"]["remaining"]) == (0, 3)
     assert len(lab.source.requests("/blobs/")) == 1
     assert lab.served_tags("app") == []
