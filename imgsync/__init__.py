@@ -1,3 +1,3 @@
-"""imgsync mirrors container images as declared in YAML: plan in a pull request, apply in CI."""
+"""Mirror container images as declared in YAML."""
 
 __version__ = "0.1.0"

@@ -41,7 +41,7 @@ from typing import ClassVar
 
 
 class ImgsyncError(Exception):
-    """An error with a message for the user, a hint and an exit code."""
+    """An error with a message, a hint and an exit code."""
 
     exit_code: ClassVar[int] = 1
     transient: ClassVar[bool] = False
@@ -151,7 +151,11 @@ class AuthenticationError(RegistryError):
 
 
 class TokenRefusedError(AuthenticationError):
-    """A 401 to a body that cannot be repeated; a new upload with a new token may succeed."""
+    """
+    A 401 to a body that cannot be repeated.
+
+    A new upload with a new token may succeed.
+    """
 
     transient = True
 
@@ -210,17 +214,17 @@ class PolicyViolationError(ImgsyncError):
 
 
 class UnmanagedTagError(ImgsyncError):
-    """A tag to delete that imgsync did not push, or that has other tags."""
+    """A tag to delete that does not serve only what imgsync pushed."""
 
 
 class StoppedError(ImgsyncError):
-    """A time limit or a signal stopped the run; the next run continues."""
+    """A time limit or a signal stopped the run."""
 
     exit_code = 75
 
 
 class LimitReachedError(StoppedError):
-    """A rate or pull limit would take too long to wait for; the next run continues."""
+    """Waiting for a rate or pull limit would take too long."""
 
 
 class RequeueError(ImgsyncError):

@@ -15,7 +15,7 @@ def is_allowed(prefixes: tuple[str, ...] | None, path: str) -> bool:
 
 
 def get_fixed_prefix(destination: Destination) -> str:
-    """Return the path up to the first template field, which all references share."""
+    """Return the path that all references of *destination* begin with."""
     literal = destination.repository.partition("{")[0]
     known = literal if "{" not in destination.repository else literal.rpartition("/")[0]
     return "/".join(part for part in f"{destination.registry}/{destination.namespace}/{known}".split("/") if part)

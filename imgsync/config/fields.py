@@ -32,7 +32,7 @@ class FieldReader:
         self.errors.append(self.document.error(path, message, hint=hint, at_key=at_key))
 
     def read_text(self, path: Parts, text: str | None) -> str | None:
-        """Return *text* with its variables filled in; None if one is unset, which is an error."""
+        """Fill in the variables of *text*; report an unset one."""
         if text is None:
             return None
         missing: list[str] = []
@@ -78,7 +78,7 @@ class FieldReader:
         return f"{registry}{slash}{rest}"
 
     def parse_reference(self, path: Parts, parse: Callable[[], str], *, at_key: bool = False) -> str | None:
-        """Return the result of *parse*; None if it raises, which is an error."""
+        """Return the result of *parse*, or report its error."""
         try:
             return parse()
         except InvalidReferenceError as error:

@@ -24,9 +24,9 @@ _PATH_HINT = "name a folder such as mirrors.d, or a file"
 
 def load_config(paths: Sequence[str], *, registries: str | None, environ: Mapping[str, str], only: Sequence[str] = ()) -> Config:
     """
-    Load the mirrors in *paths* (folders or files) and the settings in *registries*.
+    Load mirrors from *paths* and settings from *registries*.
 
-    *only* holds globs of mirror names; empty means all mirrors.
+    *paths* are folders or files. *only* holds globs of mirror names; empty means all mirrors.
 
     Raises:
         ConfigError: With every error of every file.
@@ -197,7 +197,11 @@ def _check_allowlist(mirror: Mirror, setting: str, paths: Iterable[str], prefixe
 
 
 def _find_collisions(mirrors: Iterable[Mirror]) -> list[FileError]:
-    """Return an error for each destination tag that two sources would write, as far as names show."""
+    """
+    Return an error for each destination tag with two sources.
+
+    Only mirrors that list tags by name are checked; the others need a plan.
+    """
     writers: dict[str, tuple[str, Mirror]] = {}
     errors: list[FileError] = []
     for mirror in mirrors:

@@ -73,7 +73,7 @@ class _FolderCheck:
 
 
 class _MirrorCheck:
-    """The check of one mirror, or of the defaults. Values may have any type."""
+    """Checks one mirror, or the defaults; values may have any type."""
 
     def __init__(self, document: Document, path: Path, entry: Mapping[str, Any], errors: list[FileError]) -> None:
         self._document = document
@@ -167,7 +167,7 @@ class _MirrorCheck:
 
 
 def iter_mirror_entries(document: Document) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Yield the path and value of each mirror in *document* that is a mapping."""
+    """Yield path and value of each well-formed mirror in *document*."""
     for index, entry in enumerate(_as_list(document.value.get("mirrors"))):
         if isinstance(entry, dict):
             yield ("mirrors", index), entry

@@ -14,7 +14,7 @@ from imgsync.filters.tags import TagFilter
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """How many images, tag lookups and blobs per image one mirror handles at once."""
+    """How much one mirror does at once; `blobs` is per image."""
 
     images: int = 4
     queries: int = 10
@@ -32,7 +32,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Attempts in total, the first pause between them, and attempts to log in."""
+    """Attempts in total, the first pause, and attempts to log in."""
 
     attempts: int = 4
     interval_seconds: float = 4.0
@@ -61,7 +61,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Deletion of deselected tags: the most per plan, and globs of tags to keep."""
+    """Limits on deletion: the most per plan, and tags to keep."""
 
     at_most: int = 20
     protect: tuple[str, ...] = ()
@@ -70,9 +70,9 @@ class Prune:
 @dataclass(frozen=True, slots=True)
 class Requirements:
     """
-    The policy that an image must satisfy; an empty one allows every image.
+    The policy that an image must satisfy.
 
-    One of `keys` and `identities` (names in registries.yaml) must have signed it. Every type in `artifacts` must refer to it.
+    An empty one allows every image. One of `keys` and `identities` (names in registries.yaml) must have signed it. Every type in `artifacts` must refer to it.
     Each of its media types must match a glob of `media_types`. `max_bytes` limits its compressed size.
     """
 
@@ -129,9 +129,9 @@ class Mirror:
 
 class Secret:
     """
-    A secret text: `repr`, `str` and `format` show `***`, and it cannot be pickled.
+    A text that `repr`, `str` and `format` show as `***`.
 
-    Not a dataclass, because `asdict` would expose its text.
+    It cannot be pickled. Not a dataclass, because `asdict` would expose its text.
     """
 
     __slots__ = ("_text",)
@@ -177,7 +177,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """TLS settings: on by default; CA bundle, client certificate and key are file paths."""
+    """TLS settings; `ca`, `cert` and `key` are file paths."""
 
     enabled: bool = True
     verify: bool = True
@@ -209,7 +209,7 @@ class RegistrySettings:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key to verify signatures with, and other repository prefixes they may name."""
+    """A public key, and further repository prefixes its signatures may name."""
 
     public: PublicKey
     signed_as: tuple[str, ...] = ()

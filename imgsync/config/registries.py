@@ -21,7 +21,7 @@ _PASSWORD_LIMIT = 64 << 10
 
 
 def read_registries(file: str, *, environ: Mapping[str, str]) -> tuple[RegistriesConfig, list[FileError]]:
-    """Read the settings in *file* and its errors, which show no value of `credentials`."""
+    """Read the settings in *file*, and its errors without credentials."""
     try:
         data = read_limited(file)
     except OSError as error:

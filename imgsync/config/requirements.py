@@ -30,9 +30,9 @@ def parse_requirements(entry: Mapping[str, Any]) -> Requirements:
 
 def check_requirements(entry: object) -> Iterator[tuple[Path, str, str]]:
     """
-    Yield the errors in *entry* that the schema cannot find: path, message, hint.
+    Yield the errors in *entry* that the schema cannot find.
 
-    *entry* may have any type.
+    Each is a path, a message and a hint. *entry* may have any type.
     """
     if not isinstance(entry, Mapping):
         return

@@ -39,7 +39,11 @@ def read_schema(name: str) -> str:
 
 
 def _check_pattern(_validator: object, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
-    """Yield an error if *pattern* does not match. In JSON Schema, `$` never matches before a final newline."""
+    """
+    Yield an error if *pattern* does not match.
+
+    In JSON Schema, `$` does not match before a final newline.
+    """
     if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
         yield ValidationError(f"this does not match {pattern}")
 
@@ -92,7 +96,7 @@ def _explain_unknown(document: Document, error: ValidationError, path: Path) -> 
 
 
 def _explain_branches(document: Document, error: ValidationError, path: Path, *, secret: bool) -> Iterator[FileError]:
-    """Yield the errors of the branch with a matching type, else of the expected types."""
+    """Yield the errors of the branch whose type matches, if any."""
     context = error.context or []
     own_depth = len(error.absolute_path)
     mistyped = {one.schema_path[0] for one in context if one.validator == "type" and len(one.absolute_path) == own_depth}

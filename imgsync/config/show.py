@@ -34,7 +34,7 @@ def _show_registries(registries: RegistriesConfig) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts text with control characters or CI commands in double quotes, with escapes."""
+    """Escapes control characters and CI commands."""
 
 
 _Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if sanitize_line(text) == text else '"'))

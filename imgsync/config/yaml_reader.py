@@ -35,7 +35,7 @@ _KINDS = {"int": "number", "float": "number", "bool": "boolean", "null": "null",
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """An unquoted scalar that YAML does not read as text: its source and its kind."""
+    """An unquoted scalar that YAML does not read as text."""
 
     written: str
     kind: str
@@ -43,7 +43,11 @@ class Scalar:
 
 @dataclass(slots=True)
 class Document:
-    """One YAML document: its value, and the 1-based line and column of each part."""
+    """
+    One YAML document: its value, and the place of each part.
+
+    Places are 1-based lines and columns.
+    """
 
     file: str
     value: Any
@@ -52,7 +56,7 @@ class Document:
     written: dict[Path, Scalar] = field(default_factory=dict)
 
     def error(self, path: Path, message: str, *, hint: str = "", at_key: bool = False) -> FileError:
-        """Return an error at the key or value of *path*, or at the nearest part above it."""
+        """Return an error at *path*, or at the nearest part above."""
         table = self.keys if at_key else self.places
         place = (
             table.get(path)
@@ -216,7 +220,7 @@ def _make_node(event: yaml.NodeEvent, place: Place, anchors: dict[str, _Node]) -
 
 
 class _Builder:
-    """Builds values from nodes, expanding aliases and merge keys up to the limit."""
+    """Builds values from nodes; expands aliases and merge keys."""
 
     def __init__(self, document: Document, errors: list[FileError]) -> None:
         self._document = document
@@ -274,7 +278,7 @@ class _Builder:
         return made
 
     def _merge(self, source: _Node, made: dict[str, Any], path: Path, depth: int) -> None:
-        """Add the keys of *source* that are missing in *made*, with their own places."""
+        """Add the keys of *source* that are missing in *made*."""
         self._count += 1
         if self._count > _NODE_LIMIT or depth > _DEPTH_LIMIT:
             raise _InvalidYamlError(source.place, _TOO_MUCH, "write the values out")

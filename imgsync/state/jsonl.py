@@ -1,8 +1,9 @@
 """
-Encode a state as JSON lines and decode it: a header, then a line per record and note.
+Encode and decode a state as JSON lines.
 
-The same content gives the same lines. The decoder treats its input as untrusted: it limits every length, checks every value and
-rejects damaged input as a whole. It skips unknown fields and unknown kinds of lines, and rejects another major version.
+A header comes first, then a line per record and note. The same content gives the same lines. The decoder treats its input as
+untrusted: it limits every length, checks every value and rejects damaged input as a whole. It skips unknown fields and unknown
+kinds of lines, and rejects another major version.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class DecodedState:
 
 @dataclass(frozen=True, slots=True)
 class _NoteFields:
-    """The JSON fields of one kind of note: its subject, in parts, and its text."""
+    """The JSON fields of one kind of note: subject and text."""
 
     subject: tuple[str, ...]
     text: str
@@ -60,7 +61,7 @@ _NOTES = {
 
 
 def encode_lines(snapshot: Snapshot, *, created_at: str) -> Iterator[bytes]:
-    """Yield the lines of *snapshot*, without entries that could not be decoded again."""
+    """Yield the lines of *snapshot*, without invalid entries."""
     records = [record for _, record in sorted(snapshot.records.items()) if _is_valid(record)]
     notes = list(_iter_note_lines(snapshot))
     yield _encode_line({"format": FORMAT, "created_at": created_at, "records": len(records), "lines": len(records) + len(notes)})
@@ -147,7 +148,7 @@ def _decode_header(raw: bytes) -> dict[str, int]:
 
 
 def _split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield line after line, with at most one line and one chunk in memory."""
+    """Yield line after line, with one chunk in memory."""
     rest, number, total = b"", 0, 0
     for chunk in chunks:
         total += len(chunk)
@@ -205,7 +206,7 @@ def _parses_with(parse: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 def _is_reference(text: str) -> bool:
-    """Return whether *text* is a full reference with a tag or a digest."""
+    """Return whether *text* has a registry and a tag or digest."""
     name, at, digest = text.partition("@")
     head, slash, last = name.rpartition("/")
     path, colon, tag = last.partition(":")

@@ -1,5 +1,5 @@
 """
-Merge two states record by record, so that no run loses another's work.
+Merge two states record by record.
 
 With a common base this is a three-way merge: a change or removal on one side wins. Without one, everything on either side stays.
 If both sides changed the same record, the newer one wins. Pure: no I/O.
@@ -21,7 +21,11 @@ REPOSITORIES_PER_BLOB = 4
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """A merged state, and how many of our records were added, replaced by newer ones, removed or kept."""
+    """
+    A merged state, and how it differs from ours.
+
+    The counts are of records: added, replaced by `newer` ones, removed, or kept as they were.
+    """
 
     snapshot: Snapshot
     added: int

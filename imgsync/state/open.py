@@ -63,7 +63,7 @@ def open_state(
     check: Callable[[], None] = _do_nothing,
 ) -> Iterator[StateStore]:
     """
-    Open the state in *directory*, locked against other runs, and close it afterwards.
+    Open and lock the state in *directory*; close it afterwards.
 
     A damaged state is moved aside with a warning, and the run starts with an empty one. `~` and `$` in *directory* are not expanded.
     With *read_only*, take no lock, create no directory, and read a copy. *check* is called while waiting for the lock; it raises to give up.
@@ -84,7 +84,7 @@ def open_state(
 
 
 def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_warning: Callable[[str], None], check: Callable[[], None]) -> bool:
-    """Create and lock the directory until *stack* ends; return False if it is not writable."""
+    """Create and lock the directory; return False if not writable."""
     lock = filelock.FileLock(path / "lock", mode=0o600)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_wa
 
 
 def _acquire(lock: filelock.BaseFileLock, timeout_seconds: float, check: Callable[[], None]) -> contextlib.AbstractContextManager[object]:
-    """Acquire *lock* by polling: a blocking call would stop all greenlets and signals."""
+    """Acquire *lock* by polling: blocking would stop all greenlets."""
     ends = time.monotonic() + timeout_seconds
     while True:
         try:
@@ -115,7 +115,7 @@ def _acquire(lock: filelock.BaseFileLock, timeout_seconds: float, check: Callabl
 
 
 def _open_checked(path: Path, thread: Thread, on_warning: Callable[[str], None]) -> diskcache.Cache | None:
-    """Open the database, a new one if it is damaged; None if it is not writable."""
+    """Open the database, or a new one; None if not writable."""
     try:
         with _new_database(path / _NEW) as new:
             try:
@@ -137,7 +137,7 @@ def _open_checked(path: Path, thread: Thread, on_warning: Callable[[str], None])
 
 
 def _open_copy(path: Path, stack: contextlib.ExitStack, thread: Thread, on_warning: Callable[[str], None]) -> StateStore:
-    """Open a copy, so that the state stays untouched and a running apply undisturbed."""
+    """Open a copy, so that the state stays untouched."""
     if not (path / DATABASE).is_file():
         return StateStore(None, thread, on_warning=on_warning)
     try:
@@ -168,7 +168,7 @@ def _copy(path: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _new_database(folder: Path) -> Iterator[Path]:
-    """Create *folder* with an empty database, as a pattern of ours; delete it afterwards."""
+    """Create *folder* with an empty database; delete it afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:

@@ -50,7 +50,7 @@ def check_directory(directory: Path) -> None:
 
 
 def find_network_filesystem(directory: Path) -> str:
-    """Return the network file system type of *directory*, or "" if local or unknown."""
+    """Return the type of a network file system, else ""."""
     try:
         device = directory.stat().st_dev
         lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -62,13 +62,17 @@ def find_network_filesystem(directory: Path) -> str:
 
 
 def list_database_files(directory: Path) -> list[Path]:
-    """Return the existing database files in *directory*, broken links included, main file first."""
+    """
+    Return the database files in *directory*, main file first.
+
+    Broken links are included.
+    """
     return [part for suffix in ("", "-wal", "-shm", "-journal") if os.path.lexists(part := directory / f"{DATABASE}{suffix}")]
 
 
 def check_files(directory: Path) -> None:
     """
-    Check that the database files in *directory* are regular files of this user.
+    Check that only this user can write the database files.
 
     Raises:
         DamagedError: A file is a link (SQLite would write to its target), a journal (it names files to delete) or empty,
@@ -86,9 +90,9 @@ def check_files(directory: Path) -> None:
 
 def check_database(path: Path, *, like: Path) -> None:
     """
-    Check that the database at *path* has the schema and settings of *like*.
+    Check the schema, settings and rows of a database.
 
-    Every row must be a plain value.
+    Schema and settings must equal those of *like*. Every row must be a plain value.
 
     Raises:
         DamagedError: It differs, or cannot be read.
@@ -104,7 +108,7 @@ def check_database(path: Path, *, like: Path) -> None:
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """Connect to the database at *path* without writing or running planted schema code."""
+    """Connect to *path* without writing or running its schema."""
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     connection.execute("pragma trusted_schema=off")
     connection.execute("pragma cell_size_check=on")
@@ -128,5 +132,9 @@ def _read_schema(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
 
 
 def _read_settings(connection: sqlite3.Connection) -> list[str]:
-    """Return the names of the settings, "" for one with an unsafe value: diskcache puts values into pragmas."""
+    """
+    Return the names of the settings, "" for unsafe values.
+
+    diskcache puts some values into pragmas.
+    """
     return sorted(str(name) if sound else "" for name, sound in connection.execute(_SETTINGS))

@@ -37,7 +37,7 @@ class Record:
 
     @property
     def is_confirmed(self) -> bool:
-        """Return whether the destination confirmed this content; False while a run changes it."""
+        """Return whether the destination confirmed this content."""
         return self.selection != _TAINTED
 
     @property
@@ -64,7 +64,7 @@ def to_document(record: Record) -> dict[str, object]:
 
 
 def decode(destination: str, text: object) -> Record | None:
-    """Decode the record stored under *destination*; None if damaged or of another version."""
+    """Decode the record stored under *destination*; None if invalid."""
     if not isinstance(text, str):
         return None
     try:
@@ -88,7 +88,7 @@ def encode_note(key: str, text: str) -> str:
 
 
 def decode_note(key: str, stored: object) -> str | None:
-    """Decode the note stored under *key*; None if damaged or from another key."""
+    """Decode the note stored under *key*; None if invalid."""
     check, _, text = stored.partition(" ") if isinstance(stored, str) else ("", "", "")
     return text if check == _checksum(key, text) else None
 

@@ -1,4 +1,4 @@
-"""A whole state as one value: what is exported, merged and kept in a registry."""
+"""A whole state as one value, to export and merge."""
 
 from __future__ import annotations
 

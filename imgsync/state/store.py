@@ -1,5 +1,5 @@
 """
-The open state: records by destination reference, and notes about blobs and runs.
+The open state: records, and notes about blobs and runs.
 
 Opening reads every record into memory, so lookups are free. Writes go in batches through one native thread: SQLite would
 block all greenlets, and diskcache opens one connection per greenlet.

@@ -1,1 +1,1 @@
-"""A state kept in a registry, as an OCI artifact that runs and machines share."""
+"""A state kept in a registry as an OCI artifact."""

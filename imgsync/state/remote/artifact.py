@@ -1,7 +1,8 @@
 """
-Push and pull a state as an OCI artifact: an image manifest with one layer.
+Push and pull a state as an OCI artifact.
 
-A pulled artifact is untrusted: its type and declared size are checked before the layer is downloaded, its digest afterwards.
+The artifact is an image manifest with one layer. A pulled artifact is untrusted: its type and declared size are checked before
+the layer is downloaded, its digest afterwards.
 Spec: image-spec 1.1 "Guidelines for Artifact Usage".
 """
 
@@ -35,7 +36,11 @@ _CONFIG = Descriptor(EMPTY_TYPE, compute_digest(_EMPTY), len(_EMPTY))
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A stored state: manifest digest, layer bytes, and the digests it was made from, latest first."""
+    """
+    A stored state.
+
+    `ancestors` are the digests of the artifacts it was made from, latest first.
+    """
 
     digest: str
     content: bytes
@@ -44,7 +49,7 @@ class Artifact:
 
 def pull_artifact(client: RegistryClient, reference: Reference) -> Artifact | None:
     """
-    Pull the state at *reference* and verify its digest; None if there is none.
+    Pull the state at *reference*, if there is one.
 
     Raises:
         StateError: It is not a state, too large or damaged.
@@ -98,7 +103,7 @@ def build_manifest(content: bytes, *, created_at: str, ancestors: Iterable[str])
 
 
 def unusable_state(reference: Reference, problem: str, *, hint: str = "") -> StateError:
-    """Return the error for a state that cannot be used, with a remedy."""
+    """Return the error for an unusable state, with a remedy."""
     remedy = f"replace it (imgsync state push --force {reference}), or delete the tag and run `imgsync state rebuild`; nothing was changed"
     return StateError(f"{reference} has no usable state: {problem}", hint=hint or remedy)
 

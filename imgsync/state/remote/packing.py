@@ -40,7 +40,7 @@ def unpack(content: bytes) -> DecodedState:
 
 
 def _inflate(content: bytes) -> Iterator[bytes]:
-    """Yield the decompressed *content* in pieces of at most 1 MiB, so the reader can stop early."""
+    """Yield the decompressed *content* in pieces of at most 1 MiB."""
     decompressor = zlib.decompressobj(_GZIP)
     data = content
     try:

@@ -25,7 +25,9 @@ def is_remote(place: str) -> bool:
 
 def parse_remote(text: str) -> Reference:
     """
-    Parse the reference of a state in a registry, with or without `oci://`.
+    Parse the reference of a state in a registry.
+
+    `oci://` may be missing.
 
     Raises:
         InvalidReferenceError: It is not a valid reference.
@@ -40,7 +42,7 @@ def parse_remote(text: str) -> Reference:
 
 
 def get_local_directory(reference: Reference) -> str:
-    """Return the directory that keeps a run's records until they are pushed to *reference*."""
+    """Return the directory for records not yet pushed to *reference*."""
     return str(Path(".imgsync") / f"state-{short_name(reference)}")
 
 

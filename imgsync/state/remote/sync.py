@@ -1,9 +1,9 @@
 """
-Sync a store with the state in a registry: pull and merge before a run, push after it.
+Sync a store with the state in a registry.
 
-Registries have no conditional push. So the tag is resolved right before and right after the push, and a concurrent writer's state is
-merged record by record. The artifact last seen is kept beside the store, as the base of the merge: without it, a record that was
-pruned elsewhere looks like one that is new here.
+Pull and merge before a run, push after it. Registries have no conditional push, so the tag is resolved right before and right
+after the push, and a concurrent writer's state is merged record by record. The artifact last seen is kept beside the store, as the
+base of the merge: without it, a record that was pruned elsewhere looks like one that is new here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class RemoteState:
 
     def pull(self, *, check: Callable[[], None]) -> MergeResult | None:
         """
-        Merge the registry's state into the store; None if there is none yet.
+        Merge the registry's state, if any, into the store.
 
         Args:
             check: Called while waiting; raises to give up.
@@ -113,7 +113,7 @@ class RemoteState:
         return merged
 
     def _put(self, ours: Snapshot, *, force: bool) -> bool:
-        """Push *ours* if the tag has not moved; return whether the tag is ours afterwards."""
+        """Push *ours* if the tag has not moved; return success."""
         created_at = format_timestamp(datetime.now(UTC))
         content = pack(ours, created_at=created_at)
         if len(content) > LAYER_LIMIT:
@@ -146,7 +146,7 @@ class RemoteState:
         return EMPTY if self._seen is None else self._read(self._seen).snapshot
 
     def _load_last_seen(self) -> Artifact | None:
-        """Load the artifact last seen at the reference; None if unknown or damaged."""
+        """Load the artifact last seen at the reference, if known."""
         digest, layer_digest, *ancestors = (*self._store.get_pulled(str(self._reference)).split(), "", "")
         try:
             if not layer_digest or self._path.stat().st_size > LAYER_LIMIT:
@@ -168,7 +168,7 @@ class RemoteState:
 
     @contextlib.contextmanager
     def _warn_if_unwritable(self) -> Iterator[None]:
-        """Turn a write error into a warning: the run has everything in memory."""
+        """Turn a write error into a warning."""
         try:
             yield
         except StateError as error:
@@ -178,7 +178,7 @@ class RemoteState:
 
     @contextlib.contextmanager
     def _wrap_errors(self, verb: str, *, hint: str) -> Iterator[None]:
-        """Raise a registry error as an error of the state, with its consequence."""
+        """Raise a registry error as an error of the state."""
         try:
             yield
         except (StateError, StoppedError):
@@ -194,7 +194,7 @@ class RemoteState:
 
 
 def _has_no_news(ours: Snapshot, theirs: Snapshot) -> bool:
-    """Return whether nothing changed but success times of the same day: not worth a push."""
+    """Return whether only success times of the same day changed."""
     days = [{mirror: moment.partition("T")[0] for mirror, moment in one.notes[SUCCESS].items()} for one in (ours, theirs)]
     notes = [{kind: found for kind, found in one.notes.items() if kind != SUCCESS} for one in (ours, theirs)]
     return ours.records == theirs.records and notes[0] == notes[1] and days[0] == days[1]
