@@ -1,4 +1,4 @@
-"""Referrers: signatures, attestations and SBOMs arrive with their image, so that a client following the specification finds them."""
+"""Signatures, attestations and SBOMs are copied with their image and can be found."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SBOM = "application/vnd.example.sbom.v1+json"
 
 @pytest.fixture
 def knowing():
-    """A registry that has the referrers API."""
+    """A registry with the referrers API."""
     with embedded_registry() as host, FaultProxy(host) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def knowing_too():
-    """Another registry that has the referrers API."""
+    """Another registry with the referrers API."""
     with embedded_registry() as host, FaultProxy(host) as proxy:
         yield proxy
 
@@ -37,7 +37,7 @@ def cosign_tag(content: Image, suffix: str = "sig") -> str:
 
 
 def signature(content: Image, *signers: str) -> Image:
-    """What cosign keeps under its tag: one layer per signature, each over the digest that was signed."""
+    """Return a cosign signature image: one layer per signed digest."""
     payloads = [
         to_json({"critical": {"image": {"docker-manifest-digest": content.digest}, "type": "cosign container image signature"}, "by": who}) for who in signers
     ]
@@ -55,13 +55,13 @@ def signature(content: Image, *signers: str) -> Image:
 
 
 def fallback_of(registry: object, repository: str, subject: Image) -> list[dict[str, object]]:
-    """What the fallback tag of *subject* names, as a client without the API reads it."""
+    """Return what the fallback tag of *subject* lists."""
     raw = pull_raw(registry, repository, subject.digest.replace(":", "-"))
     return [] if raw is None else json.loads(raw)["manifests"]
 
 
 def push_fallback(registry: object, repository: str, subject: Image, *referrers: Image) -> bytes:
-    """Maintain the fallback tag as a client must where there is no API; spaces tell its bytes from ours."""
+    """Update the fallback tag as a client must; its spaces mark it as not ours."""
     entries = [
         {"mediaType": one.media_type, "digest": one.digest, "size": len(one.raw), "artifactType": json.loads(one.raw).get("artifactType")} for one in referrers
     ]
@@ -72,7 +72,7 @@ def push_fallback(registry: object, repository: str, subject: Image, *referrers:
 
 
 def listed_by(registry: object, repository: str, subject: Image) -> list[dict[str, object]]:
-    """What the referrers API of *registry* names."""
+    """Return what the referrers API of *registry* lists."""
     status, headers, body = request(registry, "GET", f"/v2/{repository}/referrers/{subject.digest}")
     assert (status, headers["content-type"]) == (200, "application/vnd.oci.image.index.v1+json")
     return json.loads(body)["manifests"]
@@ -83,7 +83,7 @@ def named(entries: list[dict[str, object]]) -> set[object]:
 
 
 def seed(registry: object, repository: str, *, by_tag: bool) -> tuple[Image, Image, Image, Image]:
-    """Push an index, its SBOM, a signature of the SBOM, and cosign's signature of the index."""
+    """Push an index, its SBOM, a signature of the SBOM, and a cosign signature."""
     root = push(registry, repository, "1", index(repository))
     sbom = push(registry, repository, "", artifact("sbom", artifact_type=SBOM, subject=root))
     signed_sbom = push(registry, repository, "", artifact("signed", artifact_type="application/vnd.example.signature", subject=sbom))
@@ -95,8 +95,8 @@ def seed(registry: object, repository: str, *, by_tag: bool) -> tuple[Image, Ima
 
 @pytest.mark.parametrize("source_knows", [True, False], ids=["from the API", "from the fallback tag"])
 @pytest.mark.parametrize("destination_knows", [True, False], ids=["to the API", "to the fallback tag"])
-def test_everything_that_refers_to_an_image_arrives(source_knows, destination_knows, lab, knowing, knowing_too):
-    """An SBOM, the SBOM's own signature, and cosign's: all there, byte for byte, found through whatever the destination offers."""
+def test_all_referrers_arrive(source_knows, destination_knows, lab, knowing, knowing_too):
+    """SBOM, its signature and the cosign signature arrive byte for byte and can be found."""
     origin, target = knowing if source_knows else lab.source, knowing_too if destination_knows else lab.destination
     root, sbom, signed_sbom, signed = seed(origin, f"{lab.name}/app", by_tag=not source_knows)
     lab.workplace.trust_plain(origin, target)
@@ -119,7 +119,7 @@ def test_everything_that_refers_to_an_image_arrives(source_knows, destination_kn
 
 
 def test_tag_is_pushed_after_its_referrers(lab):
-    """Whoever pulls by the tag finds the signatures: they are there first."""
+    """A client that pulls the tag finds the signatures."""
     root, _, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
     lab.declare("app")
 
@@ -131,7 +131,7 @@ def test_tag_is_pushed_after_its_referrers(lab):
 
 
 def test_fallback_index_of_the_source_keeps_its_bytes(lab):
-    """Where the destination has none yet, the source's own index arrives, not one of ours."""
+    """If the destination has no fallback index, the source's one arrives unchanged."""
     root = lab.push("app", "1", image(1))
     sbom = lab.push("app", "", artifact(subject=root))
     raw = push_fallback(lab.source_registry, f"{lab.name}/app", root, sbom)
@@ -142,8 +142,8 @@ def test_fallback_index_of_the_source_keeps_its_bytes(lab):
     assert lab.served_manifest("app", root.digest.replace(":", "-")) == raw
 
 
-def test_referrers_of_the_destination_s_own_are_kept(lab):
-    """What somebody attached at the destination is named beside what arrives; nothing is lost."""
+def test_referrers_at_the_destination_are_kept(lab):
+    """Referrers that exist only at the destination stay listed."""
     root = image(1)
     for one in (lab.source_registry, lab.destination_registry):
         push(one, f"{'m/' if one is lab.destination_registry else ''}{lab.name}/app", "1", root)
@@ -162,7 +162,7 @@ def test_referrers_of_the_destination_s_own_are_kept(lab):
 
 @pytest.mark.row("DIG-17")
 def test_concurrent_writer_of_the_fallback_tag_loses_nothing(lab):
-    """Somebody writes the tag between our reading and our writing: in the end both are named."""
+    """If another client writes the tag meanwhile, both referrers are listed in the end."""
     root = lab.push("app", "1", image(1))
     sbom = lab.push("app", "", artifact("theirs", subject=root))
     push_fallback(lab.source_registry, f"{lab.name}/app", root, sbom)
@@ -182,8 +182,8 @@ def test_concurrent_writer_of_the_fallback_tag_loses_nothing(lab):
     assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == {sbom.digest, other.digest}
 
 
-def test_signature_that_would_be_lost_is_left_and_told(lab):
-    """The destination's own signature under cosign's tag is not overwritten; one that the source's contains is."""
+def test_signature_at_the_destination_is_not_overwritten(lab):
+    """A different cosign tag at the destination stays, with a warning, unless the source's contains it."""
     root = lab.push("app", "1", image(1))
     lab.push("app", cosign_tag(root), signature(root, "ada", "grace"))
     own = lab.push_to_destination("app", cosign_tag(root), signature(root, "us"))
@@ -202,7 +202,7 @@ def test_signature_that_would_be_lost_is_left_and_told(lab):
 
 @pytest.mark.parametrize(("wanted", "arrive"), [("false", set()), (f"[{SBOM}]", {"sbom"}), (f"[{SIGNATURE_LAYER}]", {"cosign"}), ("true", {"sbom", "cosign"})])
 def test_referrers_are_chosen_by_type(wanted, arrive, lab):
-    """False: none travel; a list: those of these artifact types, or with layers of these types."""
+    """`false` copies none; a list copies those artifact or layer types."""
     root, sbom, _, signed = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
     lab.declare("app", f"referrers: {wanted}")
 
@@ -213,8 +213,8 @@ def test_referrers_are_chosen_by_type(wanted, arrive, lab):
     assert lab.served_manifest("app", "1") == root.raw
 
 
-def test_tags_of_referrers_are_no_images(lab):
-    """They travel with what they belong to; one that belongs to nothing selected stays, unless it is named."""
+def test_referrer_tags_are_not_images(lab):
+    """They are copied with their image; a referrer of an unselected image is copied only if named."""
     root = lab.push("app", "1", image(1))
     lab.push("app", cosign_tag(root), signature(root, "ada"))
     stray = lab.push("app", cosign_tag(image(2)), signature(image(2), "ada"))
@@ -230,7 +230,7 @@ def test_tags_of_referrers_are_no_images(lab):
 
 
 def test_images_without_referrers_cost_one_request_per_registry(lab):
-    """The tags were listed, so one question whether there is an API is all; and nothing once the state knows."""
+    """With a tag list, one check for the API is enough; later runs need none."""
     for number in range(5):
         lab.push("app", str(number), image(number))
     lab.declare("app")
@@ -245,8 +245,8 @@ def test_images_without_referrers_cost_one_request_per_registry(lab):
     assert len(lab.source.requests("/referrers/")) == 0
 
 
-def test_images_without_referrers_cost_one_request_each_where_there_is_an_api(knowing, lab):
-    """One question per image, planning and copying together."""
+def test_referrers_api_costs_one_request_per_image(knowing, lab):
+    """Planning and copying together ask once per image."""
     for number in range(5):
         push(knowing, f"{lab.name}/app", str(number), image(number))
     lab.workplace.trust_plain(knowing, lab.destination)
@@ -260,7 +260,7 @@ def test_images_without_referrers_cost_one_request_each_where_there_is_an_api(kn
 
 
 def test_exact_names_cost_one_listing_per_repository(lab):
-    """Where no tags were listed, one list of them tells of all images of the repository; where none is given, the tags are asked for one by one."""
+    """One tag list answers for all images; without a list each tag is checked."""
     for number in range(3):
         root = lab.push("app", str(number), image(number))
     signed = lab.push("app", cosign_tag(root), signature(root, "ada"))
@@ -276,8 +276,8 @@ def test_exact_names_cost_one_listing_per_repository(lab):
     assert signed.raw
 
 
-def test_lost_state_adopts_images_whose_referrers_are_there(lab):
-    """Without a state, an image is copied again only if one of its referrers is missing at the destination."""
+def test_lost_state_adopts_images_with_all_referrers(lab):
+    """Without a state, only images with missing referrers are copied again."""
     seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -290,8 +290,8 @@ def test_lost_state_adopts_images_whose_referrers_are_there(lab):
 
 
 @pytest.mark.parametrize("refresh", [True, False], ids=["--refresh", "by the listing"])
-def test_late_signature_follows(refresh, lab):
-    """What was signed after it was mirrored: the next listing shows the tag, and nothing but the signature moves, once."""
+def test_late_signature_is_copied(refresh, lab):
+    """A signature made after mirroring is copied alone, once."""
     root = lab.push("app", "1", image(1))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -309,7 +309,7 @@ def test_late_signature_follows(refresh, lab):
 
 
 def test_changed_selection_copies_the_referrers(lab):
-    """`referrers: false` taken back: what refers to the images that are there follows."""
+    """After `referrers: false` is removed, the referrers are copied."""
     root, _, _, signed = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
     lab.declare("app", "referrers: false")
     assert lab.run("apply").code == 0
@@ -324,7 +324,7 @@ def test_changed_selection_copies_the_referrers(lab):
 
 @pytest.mark.row("DIG-17")
 def test_two_tags_of_one_digest_share_their_referrers(lab):
-    """Copied side by side, the fallback tag is written once."""
+    """Copied in parallel, the fallback tag is written once."""
     root, _, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
     for tag in ("2", "3", "4"):
         lab.push("app", tag, root)
@@ -336,8 +336,8 @@ def test_two_tags_of_one_digest_share_their_referrers(lab):
 
 
 @pytest.mark.row("DIG-17")
-def test_foreign_and_vanished_referrers_are_passed_over_and_told(lab):
-    """An index that names what refers to something else, or what is not there, is not believed."""
+def test_referrers_of_other_images_and_vanished_ones_are_skipped(lab):
+    """They are skipped with a warning."""
     root = lab.push("app", "1", image(1))
     other = lab.push("app", "", artifact("other", subject=image(2)))
     gone = artifact("gone", subject=root)
@@ -370,8 +370,8 @@ NOES = {str(code): switches.status(code) for code in (303, 400, 403, 405)} | {"h
 
 
 @pytest.mark.parametrize("answer", NOES.values(), ids=NOES)
-def test_every_no_of_the_api_leads_to_the_fallback_tag(answer, lab):
-    """Registries without the API say so in many ways."""
+def test_missing_api_falls_back_to_the_tag(answer, lab):
+    """Each way in which a registry lacks the API leads to the fallback tag."""
     root, _, _, signed = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
     lab.source.add(answer, target="/referrers/")
     lab.declare("app")
@@ -382,8 +382,8 @@ def test_every_no_of_the_api_leads_to_the_fallback_tag(answer, lab):
     assert lab.served_manifest("app", cosign_tag(root)) == signed.raw
 
 
-def test_fallback_tag_that_is_no_index_is_reported_and_left(lab):
-    """Somebody's image under that name is not overwritten; the error says what to do."""
+def test_fallback_tag_that_is_an_image_is_not_overwritten(lab):
+    """The error says what to do."""
     root, _, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
     squatter = lab.push_to_destination("app", root.digest.replace(":", "-"), image("squatter"))
     lab.declare("app")
@@ -396,8 +396,8 @@ def test_fallback_tag_that_is_no_index_is_reported_and_left(lab):
     assert lab.served_manifest("app", "1") is None
 
 
-def test_signature_of_one_platform_travels_with_it(lab):
-    """What refers to a child of an index is found by the tags that were listed; of a platform left out it stays."""
+def test_signature_of_one_platform_is_copied_with_it(lab):
+    """Referrers of an index's children are copied, except those of platforms left out."""
     root = lab.push("app", "1", index(1))
     kept, left = root.children
     for child in (root, kept, left):
@@ -411,7 +411,7 @@ def test_signature_of_one_platform_travels_with_it(lab):
 
 
 def test_large_referrer_counts_in_the_plan(lab):
-    """Bytes to move include those of what travels with the image; its own size does not."""
+    """The bytes to transfer include referrers; the image size does not."""
     root = lab.push("app", "1", image(1))
     big = layer("sbom", 200_000)
     manifest = {
@@ -433,8 +433,8 @@ def test_large_referrer_counts_in_the_plan(lab):
 
 
 @pytest.mark.parametrize("lost", ["/manifests/sha256-[0-9a-f]{64}$", "SBOM"], ids=["the fallback index", "what it names"])
-def test_referrer_that_was_not_to_be_had_is_looked_for_again(lost, lab):
-    """A referrer that the source names and, in one run, does not have: the image is copied, and the next run brings what is missing; then there is quiet."""
+def test_missing_referrer_is_copied_by_a_later_run(lost, lab):
+    """The image is copied without it; the next run copies it, and then nothing remains."""
     root, sbom, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
     lab.declare("app")
     lab.source.add(switches.status(404), method="GET|HEAD", target=lost.replace("SBOM", sbom.digest))
@@ -452,8 +452,8 @@ def test_referrer_that_was_not_to_be_had_is_looked_for_again(lost, lab):
 
 
 @pytest.mark.row("REG-15")
-def test_registry_that_shows_late_what_it_has_costs_no_image(lab):
-    """Nothing is asked for that was just written, but where it must be, it is waited for: the list of referrers is written once."""
+def test_eventually_consistent_registry_gets_every_image(lab):
+    """Nothing is read back after a write, except the list of referrers, which is written once."""
     root = lab.push("app", "1", image(1))
     sbom = lab.push("app", "", artifact("late", artifact_type=SBOM, subject=root))
     push_fallback(lab.source_registry, f"{lab.name}/app", root, sbom)

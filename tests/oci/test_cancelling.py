@@ -33,13 +33,13 @@ def transport_to(proxy: FaultProxy, connections: int) -> Transport:
 
 
 class Torn(BaseException):
-    """As gevent's GreenletExit: no Exception."""
+    """An exception like GreenletExit, which is not an Exception."""
 
 
 @pytest.mark.nightly
 @pytest.mark.row("RUN-02")
-def test_lanes_serve_on_after_any_number_of_cancelled_requests():
-    """Eight callers on four connections give up in mid-body, time and again: no place and no lane is lost, and the next requests are answered."""
+def test_connections_work_after_cancelled_requests():
+    """Eight callers give up in mid-body again and again; no place and no connection is lost."""
     times = effort(25, 400)
     with FaultProxy(None) as server, contextlib.closing(transport_to(server, 4)) as transport:
         server.add(Respond(200, b"x" * MEBIBYTE), target="/large")
@@ -63,8 +63,8 @@ def test_lanes_serve_on_after_any_number_of_cancelled_requests():
 
 
 @pytest.mark.row("RUN-02")
-def test_images_that_are_cut_leave_the_rest_its_connections(lab):
-    """More images than connections run out of time in mid-blob: they fail, and those behind them arrive over the same connections."""
+def test_timed_out_images_free_their_connections(lab):
+    """Images after them are copied over the same connections."""
     slow = [lab.push(f"a{number}", "1", image((lab.name, number), layers=1, layer_bytes=20_000)) for number in range(6)]
     good = [lab.push(f"z{number}", "1", image((lab.name, "z", number), layers=1)) for number in range(4)]
     for content in slow:

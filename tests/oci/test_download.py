@@ -16,7 +16,7 @@ from tests.switches.net import PresignedUrls, no_such_range
 @pytest.mark.parametrize("at", [0, 150_000, -1], ids=["first byte", "in the middle", "last byte"])
 @pytest.mark.parametrize("chunk_size", ["", "chunk_size: 64KiB"], ids=["one request", "pieces"])
 def test_one_wrong_bit_completes_no_upload(at, chunk_size, lab):
-    """Wherever the bit is: no upload of the blob is ever completed, so that not even a destination that checks nothing could keep it."""
+    """The upload of a wrong blob is never completed, wherever the bit is."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=300_000))
     blob = next(iter(content.blobs))
     lab.source.add(switches.corrupt_byte(at % len(content.blobs[blob])), method="GET", target=blob)
@@ -35,8 +35,8 @@ def test_one_wrong_bit_completes_no_upload(at, chunk_size, lab):
 
 @pytest.mark.row("DIG-05")
 @pytest.mark.parametrize("more", [1, 1 << 30], ids=["one byte", "a GiB"])
-def test_body_that_goes_on_behind_the_blob_is_refused(more, lab):
-    """A byte more or a GiB: it is left as soon as there is more than there may be, and the blob's last piece was not sent on."""
+def test_body_longer_than_the_blob_is_refused(more, lab):
+    """One byte or one GiB too many: reading stops, and the last piece is not sent."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=100_000))
     blob = next(iter(content.blobs))
     endless = Endless(start=content.blobs[blob], piece=b"x" * min(more, 1 << 16), most_bytes=more)
@@ -58,7 +58,7 @@ FRAMINGS = ["length", "chunked", "close"]
 @pytest.mark.row("DIG-06")
 @pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
 def test_short_body_is_resumed_or_fails_in_every_framing(times, lab):
-    """Cut after no byte, one, half, all but one; announced by length, in chunks, or by the connection's end: never taken for the whole."""
+    """Cut at any point, with a length, in chunks, or by closing: never taken for complete."""
     images = {}
     for number, (framing, cut) in enumerate((framing, cut) for framing in FRAMINGS for cut in (0, 1, 0.5, -1)):
         content = images[str(number)] = lab.push("app", str(number), image(("short", times, number), layers=1, layer_bytes=3000))
@@ -91,8 +91,8 @@ def test_short_body_is_resumed_or_fails_in_every_framing(times, lab):
 
 @pytest.mark.row("DIG-12")
 @pytest.mark.parametrize(("what", "label"), [("blob", "gzip"), ("blob", "x-gzip"), ("blob", "zstd"), ("manifest", "gzip"), ("manifest", "br")])
-def test_false_label_of_an_encoding(what, label, lab):
-    """A blob said to be encoded, as stores say of what is gzip by itself, is the blob as long as its length and digest are; a manifest is right or refused."""
+def test_wrong_content_encoding_is_ignored_for_blobs(what, label, lab):
+    """A blob is right if length and digest are; a manifest is right or refused."""
     content = lab.push("app", "1", image(1, layers=1))
     blob = next(iter(content.blobs))
     lab.source.add(switches.headers(Content_Encoding=label), method="GET", target=blob if what == "blob" else "/manifests/1$")
@@ -110,7 +110,7 @@ def test_false_label_of_an_encoding(what, label, lab):
 
 @pytest.mark.row("DIG-12")
 def test_compressed_blob_is_refused_and_compressed_manifest_unpacked(lab):
-    """We ask for everything as it is. A manifest that comes compressed all the same is unpacked and hashed; a blob is refused, and said why."""
+    """A manifest that comes compressed is unpacked and hashed; a blob is an error with the reason."""
     content = lab.push("app", "1", image(1, layers=1))
     other = lab.push("app", "2", image(2, layers=1))
     lab.source.add(switches.gzipped(), method="GET", target="/manifests/")
@@ -129,8 +129,8 @@ KIBIBYTE = 1 << 10
 
 
 @pytest.mark.row("NET-08")
-def test_download_cut_over_and_over_is_read_once(lab):
-    """Cut every 64 KiB it goes on at the byte reached, however often; no more is sent than there is, but for what a cut loses."""
+def test_download_cut_often_is_resumed_each_time(lab):
+    """Cut every 64 KiB, it sends few bytes twice."""
     big = layer(("cut", lab.name), 700 * KIBIBYTE)
     content = lab.push("app", "1", image(1, layers=0, shared=big))
     lab.source.add(switches.drop_body_after(64 * KIBIBYTE), method="GET", target=digest_of(big))
@@ -153,8 +153,8 @@ def test_download_cut_over_and_over_is_read_once(lab):
     [switches.no_ranges(), no_such_range(), switches.shifted_ranges(), switches.headers(Content_Range=None), switches.headers(Content_Range="bytes 0-0/9")],
     ids=["200", "416", "other bytes", "unsaid, or in parts", "said wrongly"],
 )
-def test_cut_download_goes_on_where_ranges_cannot_be_had(switch, lab):
-    """The registry ignores, refuses or mistakes the range: the blob is read from its beginning, and what is known already passed over."""
+def test_cut_download_restarts_without_ranges(switch, lab):
+    """If the range is ignored, refused or wrong, the blob is read again from the start."""
     big = layer(("ranges", lab.name), 200 * KIBIBYTE)
     content = lab.push("app", "1", image(1, layers=0, shared=big))
     lab.source.add(switch, method="GET", target=digest_of(big))
@@ -170,7 +170,7 @@ def test_cut_download_goes_on_where_ranges_cannot_be_had(switch, lab):
 
 @pytest.mark.row("NET-10")
 def test_wrong_bytes_in_a_resumed_download_are_never_committed(lab):
-    """The range is the right one and its bytes are not: the image fails, and the destination has neither blob nor tag."""
+    """The image fails; the destination has neither blob nor tag."""
     big = layer(("resumed", lab.name), 200 * KIBIBYTE)
     lab.push("app", "1", image(1, layers=0, shared=big))
     lab.source.add(switches.corrupt_byte(), method="GET", target=digest_of(big), nth=2)
@@ -187,8 +187,8 @@ def test_wrong_bytes_in_a_resumed_download_are_never_committed(lab):
 
 @pytest.mark.row("NET-11")
 @pytest.mark.parametrize("refusal", [403, 400, 401])
-def test_expired_address_of_a_blob_is_asked_for_anew(refusal, lab):
-    """Object storage cuts, then refuses its own signed address: the registry is asked for another, and the download goes on where it was."""
+def test_expired_presigned_url_is_requested_again(refusal, lab):
+    """The download continues where it was."""
     big = layer(("expired", lab.name), 200 * KIBIBYTE)
     content = lab.push("app", "1", image(1, layers=0, shared=big))
     lab.source.add(PresignedUrls(lab.other_host.host), method="GET", target=digest_of(big))
@@ -205,8 +205,8 @@ def test_expired_address_of_a_blob_is_asked_for_anew(refusal, lab):
 
 
 @pytest.mark.row("NET-11")
-def test_storage_that_goes_on_refusing_is_named(lab):
-    """The error says which host refused, and that it was the registry that sent us there; our login is not blamed."""
+def test_refusing_object_storage_is_named(lab):
+    """The error names that host and the registry that redirected there, and does not blame the login."""
     lab.push("app", "1", image(1, layers=1))
     lab.source.add(PresignedUrls(lab.other_host.host), method="GET", target="/blobs/")
     lab.other_host.add(Respond(403, b"<Error/>"))

@@ -20,8 +20,8 @@ MEBIBYTE = 1 << 20
 
 
 @pytest.mark.row("REG-19")
-def test_policy_s_words_are_told_and_obeyed(lab):
-    """A vulnerable image blocked, a registry that is read-only: the registry's own words, safe to print, one try, and the others go on."""
+def test_registry_policy_is_quoted_and_not_retried(lab):
+    """A blocked image or a read-only registry: its own words, one attempt, others continue."""
     words = {
         "blocked": Respond(412, {"errors": [{"code": "PROJECTPOLICYVIOLATION", "message": "current image with \x1b[31m3 vulnerabilities cannot be pulled"}]}),
         "frozen": Respond(403, {"errors": [{"code": "DENIED", "message": "The system is in read only mode.\r\nAny modification is prohibited."}]}),
@@ -64,8 +64,8 @@ BODIES = [
 
 @pytest.mark.row("REG-20")
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-def test_no_error_body_is_too_odd(body):
-    """Whatever stands in it, with whatever status: one error, short, on one line, printable; its code in capitals."""
+def test_any_error_body_gives_one_short_line(body):
+    """Printable, on one line, with the code in capitals."""
     for status in (100, 204, 302, 400, 401, 403, 404, 405, 409, 412, 413, 416, 418, 429, 451, 500, 503, 507, 599, 999):
         error = make_status_error(Operation("push", "r/x:1", "destination"), status, headers={"retry-after": "\xff"}, body=body)
         assert str(error).isprintable()
@@ -75,8 +75,8 @@ def test_no_error_body_is_too_odd(body):
 
 
 @pytest.mark.row("REG-20")
-def test_error_that_never_ends_is_read_no_further(lab):
-    """An error's words are read for 64 KiB; the rest is left to the registry."""
+def test_endless_error_body_is_read_to_its_limit(lab):
+    """64 KiB are read."""
     lab.push("app", "1", image(1))
     lab.source.add(endless_error(404), target="/tags/list")
     lab.declare("app")
@@ -90,8 +90,8 @@ def test_error_that_never_ends_is_read_no_further(lab):
 
 
 @pytest.mark.row("NET-16")
-def test_page_for_people_is_no_answer_on_any_route(lab):
-    """A portal's 200 in the place of each answer of a copy: an error of that image that says so; none is taken for success, nor asked for over and over."""
+def test_html_page_is_an_error_on_every_route(lab):
+    """A captive portal's 200 is neither success nor retried forever."""
     routes = {
         "tags": (lab.source, "GET", "/tags/list", "is this a registry?"),
         "manifest": (lab.source, "GET", "/manifests/", "the manifest is not valid JSON"),
@@ -120,8 +120,8 @@ def test_page_for_people_is_no_answer_on_any_route(lab):
 
 
 @given(st.text())
-def test_foreign_text_is_one_printable_line(text):
-    """No control character, no line break, no more than some hundred characters survive (an escape takes up to ten)."""
+def test_untrusted_text_is_one_printable_line(text):
+    """No control characters, at most some hundred characters."""
     shown = sanitize_message(text)
 
     assert shown.isprintable()

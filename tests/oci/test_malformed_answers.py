@@ -44,7 +44,7 @@ _URLS = [
 
 @pytest.fixture(scope="module")
 def victims(registry) -> list[str]:
-    """Repositories of one image each, of which the first has nothing to fear."""
+    """Push repositories of one image each; the first one is never attacked."""
     names = [f"runtime/r{number:02}" for number in range(30)]
     for repository in names:
         push(registry, repository, "1", image(repository, layers=1))
@@ -53,7 +53,7 @@ def victims(registry) -> list[str]:
 
 @pytest.fixture
 def mirrored(victims, lab):
-    """Apply a mirror of the first victims; return its errors by their repository, none of them of the first, and which were copied."""
+    """Apply a mirror of the first victims; return errors by repository, and what was copied."""
 
     def apply(count: int, **settings: object) -> dict[str, str]:
         lab.workplace.trust_plain(lab.source, lab.destination)
@@ -75,8 +75,8 @@ def mirrored(victims, lab):
 
 @pytest.mark.row("RUN-07")
 @pytest.mark.parametrize("where", ["redirect", "page", "upload", "realm"])
-def test_no_url_a_registry_names_is_a_traceback(where, lab, victims, mirrored):
-    """Location of a redirect, next page, upload session, token server: each that is no URL fails its own image with one clear error, and no other."""
+def test_invalid_url_fails_one_image(where, lab, victims, mirrored):
+    """In a redirect, a next page, an upload session or a token server."""
     for repository, url in zip(victims[1:], _URLS, strict=False):
         target = f"/{repository}/"
         if where == "redirect":
@@ -137,8 +137,8 @@ _AS_OTHERS = ("manifests/1", "POST blobs/uploads")
     "where",
     ["tags/list", "blobs/sha256", "PUT blobs/uploads", "PUT manifests/1", *(pytest.param(one, marks=pytest.mark.only_nightly) for one in _AS_OTHERS)],
 )
-def test_no_answer_a_registry_gives_is_a_traceback(where, lab, victims, mirrored):
-    """Heads and bodies that no honest server writes, at every kind of request: each fails its own image with one clear error, and no other."""
+def test_malformed_response_fails_one_image(where, lab, victims, mirrored):
+    """Malformed heads and bodies at each kind of request."""
     method, _, part = where.rpartition(" ")
     for repository, answer in zip(victims[1:], _ANSWERS, strict=False):
         proxy = lab.destination if method else lab.source

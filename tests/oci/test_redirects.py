@@ -18,8 +18,8 @@ from tests.switches.auth import UnlessHost
 
 @pytest.mark.row("AUTH-01")
 @pytest.mark.parametrize("where", ["other host", "other port", "other name"])
-def test_redirected_read_takes_nothing_along(where, lab, declare_login):
-    """Whoever the registry sends us to learns nothing of us: another address, another port of the same, or another name of the very same server."""
+def test_redirected_read_carries_no_credentials(where, lab, declare_login):
+    """To another address, another port, or another name of the same server."""
     content = lab.push("app", "1", image(1))
     with FaultProxy(lab.source_registry) as other_port:
         host = {"other host": lab.other_host.host, "other port": other_port.host, "other name": f"localhost:{lab.source.port}"}[where]
@@ -42,7 +42,7 @@ def test_redirected_read_takes_nothing_along(where, lab, declare_login):
 @pytest.mark.row("AUTH-01", "AUTH-21")
 @pytest.mark.parametrize("to", ["foreign", "own"])
 def test_redirected_api_gets_no_token(to, lab, declare_login):
-    """A header of an API's own (GitLab's PRIVATE-TOKEN) stays with the host it is for, and no cookie is kept even there."""
+    """API tokens stay with their host, and cookies are never kept."""
     lab.push("app", "1", image(1))
     listing = Respond(200, json.dumps([{"path": f"{lab.name}/app"}]).encode(), headers={"Set-Cookie": "session=cookie-SECRET; Path=/"})
     there = lab.other_host if to == "foreign" else lab.source
@@ -62,8 +62,8 @@ def test_redirected_api_gets_no_token(to, lab, declare_login):
 @pytest.mark.row("AUTH-02")
 @pytest.mark.parametrize("realm", ["its own", "the registry's"])
 @pytest.mark.parametrize("login", [True, False], ids=["with a login", "as nobody"])
-def test_challenge_of_whom_we_were_sent_to_is_not_answered(login, realm, lab, declare_login):
-    """A host that we were redirected to may not ask who we are: no token is asked for, no login is sent, and the error says who refused."""
+def test_challenge_after_a_redirect_is_not_answered(login, realm, lab, declare_login):
+    """No token is requested, no login is sent, and the error says who refused."""
     lab.push("app", "1", image(1))
     lab.other_host.add(challenge(f"{lab.other_host.url if realm == 'its own' else lab.source.url}/token"))
     for proxy in (lab.source, lab.other_host):
@@ -81,8 +81,8 @@ def test_challenge_of_whom_we_were_sent_to_is_not_answered(login, realm, lab, de
 
 @pytest.mark.row("AUTH-07")
 @pytest.mark.parametrize("lead", ["realm", "redirect", "Link", "API"])
-def test_nothing_goes_from_https_down_to_http(lead, lab, declare_login, secure):
-    """A registry over TLS that leads us to plain http, be it on its own host, is not followed: not for a token, a blob, a page or its API."""
+def test_https_never_redirects_to_http(lead, lab, declare_login, secure):
+    """Not for a token, a blob, a page or an API, even on the same host."""
     lab.push("app", "1", image(1))
     with secure(lab.source_registry) as proxy:
         down = lab.source.url
@@ -104,8 +104,8 @@ def test_nothing_goes_from_https_down_to_http(lead, lab, declare_login, secure):
 
 
 @pytest.mark.row("AUTH-22")
-def test_redirect_with_a_login_in_it_is_not_followed(lab):
-    """Nobody tells us who to be."""
+def test_redirect_with_a_login_is_not_followed(lab):
+    """A login in a redirect's URL is an error."""
     lab.push("app", "1", image(1))
     lab.source.add(switches.redirect(f"user:word-SECRET@{lab.other_host.host}"), method="GET", target="/blobs/")
     lab.declare("app", retry="{attempts: 1}")
@@ -115,8 +115,8 @@ def test_redirect_with_a_login_in_it_is_not_followed(lab):
 
 
 @pytest.mark.row("DOS-10")
-def test_redirects_without_an_end_are_followed_five_times(lab):
-    """A circle and a chain alike: six requests, one error."""
+def test_endless_redirects_are_followed_five_times(lab):
+    """Six requests, one error, for a loop and for a chain."""
     lab.push("app", "1", image(1))
     lab.source.add(switches.redirect(lab.source.host), method="GET", target="/tags/list")
     lab.declare("app")
@@ -129,8 +129,8 @@ def test_redirects_without_an_end_are_followed_five_times(lab):
 
 @pytest.mark.row("OUT-08")
 @pytest.mark.parametrize("fault", ["refused", "gone", "cut"])
-def test_presigned_addresses_are_never_told(fault, lab):
-    """The signature in a redirect's address is in no error, log line or document, however reading from it fails, at the most talkative level."""
+def test_presigned_urls_are_never_shown(fault, lab):
+    """The signature is in no error, log line or document, at any level."""
     lab.push("app", "1", image((lab.name, fault)))
     lab.workplace.trust_plain(lab.source, lab.destination)
     lab.workplace.mirror(
@@ -152,7 +152,7 @@ def test_presigned_addresses_are_never_told(fault, lab):
 
 @pytest.mark.row("REG-13")
 def test_redirected_write_is_never_followed(lab):
-    """Five ways to send a write elsewhere, on each route: an error of its image, nothing is sent there, and nothing looks like success."""
+    """On each route an error; nothing is sent there."""
     routes = {"begin": ("POST", "/blobs/uploads/"), "upload": ("PUT", "/blobs/uploads/"), "put": ("PUT", "/manifests/")}
     cases = [("put", code) for code in (301, 302, 303, 307, 308)] + list(product(("begin", "upload"), (302, 307)))
     for route, code in cases:

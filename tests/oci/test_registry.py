@@ -1,4 +1,4 @@
-"""How registries differ from the specification, each a named switch of the proxy, and that images arrive all the same, or why not."""
+"""Registries that differ from the specification, each by a switch of the proxy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def copied(ran, second_registry, name, content) -> None:
     ids=["no HEAD", "no digest header", "gzip", "HTML error"],
 )
 def test_quirks_of_a_source(switch, where, lab):
-    """No HEAD, no digest in a header, compressed manifests, pages for people: the image arrives byte for byte, and is kept the next time."""
+    """Without HEAD or digest headers, or with compressed manifests, the image arrives byte for byte."""
     content = lab.push("app", "1", index(1))
     lab.source.add(switch, **where)
     lab.declare("app")
@@ -63,7 +63,7 @@ def test_quirks_of_a_source(switch, where, lab):
     ids=["no HEAD", "no digest header", "no mount", "relative Location", "absurd chunks", "mount in HTML"],
 )
 def test_quirks_of_a_destination(switch, where, lab):
-    """What a destination lacks or says oddly keeps no image away."""
+    """Each difference of a destination still gets the image there."""
     content = lab.push("app", "1", image(1))
     lab.declare("app")
     lab.destination.add(switch, **where)
@@ -72,8 +72,8 @@ def test_quirks_of_a_destination(switch, where, lab):
 
 
 @pytest.mark.row("REG-09")
-def test_body_that_is_too_large_goes_in_chunks(lab):
-    """A proxy that takes 5 MiB at once: after its refusals the blob goes in pieces, and later blobs at once in such pieces."""
+def test_too_large_body_is_sent_in_chunks(lab):
+    """After refusals at 5 MiB, this and later blobs are sent in chunks."""
     content = lab.push("app", "1", image(1, layers=2, layer_bytes=9 * MEBIBYTE))
     lab.destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT|PATCH")
     lab.declare("app", "concurrency: {blobs: 1}")
@@ -86,8 +86,8 @@ def test_body_that_is_too_large_goes_in_chunks(lab):
 
 
 @pytest.mark.row("REG-07")
-def test_least_size_of_a_chunk_is_kept_to(lab):
-    """`OCI-Chunk-Min-Length` says what every chunk but the last must have."""
+def test_minimum_chunk_size_is_kept(lab):
+    """`OCI-Chunk-Min-Length` applies to every chunk but the last."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=12 * MEBIBYTE))
     lab.destination.add(switches.BodyLimit(8 * MEBIBYTE), method="PUT")
     lab.destination.add(switches.chunk_min_length(5 * MEBIBYTE), method="POST")
@@ -100,8 +100,8 @@ def test_least_size_of_a_chunk_is_kept_to(lab):
 
 
 @pytest.mark.row("REG-08")
-def test_lost_chunks_are_found_out(lab):
-    """A registry that keeps the first chunk alone says so in its Range: an error, never a blob of the wrong bytes."""
+def test_lost_chunks_are_detected(lab):
+    """A Range that shows only the first chunk is an error, never a wrong blob."""
     lab.push("app", "1", image(1, layers=1, layer_bytes=6 * MEBIBYTE))
     lab.destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT")
     lab.destination.add(switches.loses_chunks(), method="PATCH")
@@ -114,8 +114,8 @@ def test_lost_chunks_are_found_out(lab):
     assert lab.served_manifest("app", "1") is None
 
 
-def test_token_refused_between_chunks_costs_no_image(lab):
-    """A 401 in the middle of a chunked upload: begun anew, done."""
+def test_401_between_chunks_restarts_the_upload(lab):
+    """The upload starts again and succeeds."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=9 * MEBIBYTE))
     lab.destination.add(switches.BodyLimit(5 * MEBIBYTE), method="PUT|PATCH")
     lab.destination.add(switches.status(503), method="PATCH", nth=2)
@@ -126,7 +126,7 @@ def test_token_refused_between_chunks_costs_no_image(lab):
 
 @pytest.mark.row("AUTH-01")
 def test_blobs_in_object_storage_are_read_without_credentials(lab, password_registry):
-    """The presigned address gets its query byte for byte, and no credential."""
+    """The presigned URL is requested byte for byte, without credentials."""
     client = password_registry.client()
     content = push(password_registry, f"{lab.name}/app", "1", image(1), client=client)
     lab.push("app", "1", content)
@@ -146,7 +146,7 @@ def test_blobs_in_object_storage_are_read_without_credentials(lab, password_regi
 @pytest.mark.row("REG-18")
 @pytest.mark.parametrize("code", [400, 409, 412])
 def test_immutable_tag_is_refused_not_failed(code, lab):
-    """The registry's no is told with what to do, not tried again, and the others go on."""
+    """The refusal is reported with a hint and not retried; others continue."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(tag))
     refusal = lab.destination.add(switches.immutable_tag(code), method="PUT", target="/manifests/1$")
@@ -164,8 +164,8 @@ def test_immutable_tag_is_refused_not_failed(code, lab):
 
 @pytest.mark.row("REG-17")
 @pytest.mark.parametrize("code", [403, 413, 507])
-def test_spent_quota_says_so(code, lab):
-    """The registry's words and the remedy; no second try."""
+def test_exceeded_quota_is_reported(code, lab):
+    """The registry's words and a hint; no retry."""
     lab.push("app", "1", image(1, layers=1))
     lab.destination.add(switches.quota_spent(code), method="PUT", target="/uploads/")
     lab.declare("app", "concurrency: {blobs: 1}")
@@ -180,7 +180,7 @@ def test_spent_quota_says_so(code, lab):
 
 @pytest.mark.row("DIG-18")
 def test_schema_1_is_refused_by_name(lab):
-    """What no registry takes any more is not tried."""
+    """Schema 1 manifests are refused without an attempt to push them."""
     lab.push("app", "1", image(1))
     old = {"schemaVersion": 1, "name": f"{lab.name}/app", "tag": "1", "fsLayers": [], "history": [], "signatures": []}
     body = switches.Respond(200, old, headers={"Content-Type": "application/vnd.docker.distribution.manifest.v1+prettyjws"})
@@ -194,8 +194,8 @@ def test_schema_1_is_refused_by_name(lab):
     assert "push it again in a current format" in ran.json["errors"][0]["message"]
 
 
-def test_repository_that_must_be_made_first_names_the_remedy(lab):
-    """Without leave to make it, the error says how it is made and which setting would do it."""
+def test_missing_repository_names_the_setting(lab):
+    """Without permission to create it, the error says how to and which setting would."""
     lab.push("app", "1", image(1))
     lab.destination.add(switches.MissingRepository())
     lab.declare("app")
@@ -207,8 +207,8 @@ def test_repository_that_must_be_made_first_names_the_remedy(lab):
     assert f"`create_repositories: true` for {lab.destination.host}" in ran.json["outcomes"][0]["error"]
 
 
-def test_repository_is_made_in_ecr(lab):
-    """Where the operator allows it, each repository is made once, when a push is told that it is not there."""
+def test_repository_is_created_in_ecr(lab):
+    """If allowed, each repository is created once, after a push reports it missing."""
     contents = {path: lab.push(path, "1", image(path)) for path in ("app", "tool")}
     missing = lab.destination.add(switches.MissingRepository())
 
@@ -235,8 +235,8 @@ def test_repository_is_made_in_ecr(lab):
         lab.assert_served(path, "1", content)
 
 
-def test_project_is_made_in_harbor(lab):
-    """The project is made private, by the registry's own login, and the push goes on."""
+def test_project_is_created_in_harbor(lab):
+    """Private, with the registry's own login; the push continues."""
     content = lab.push("app", "1", image(1))
     missing = lab.destination.add(switches.MissingRepository("project m not found"), target="/v2/")
 
@@ -257,8 +257,8 @@ def test_project_is_made_in_harbor(lab):
     assert [json.loads(one.body) for one in made] == [{"project_name": "m", "metadata": {"public": "false"}}]
 
 
-def test_challenge_that_is_missing_is_asked_for_at_the_root(lab):
-    """A 401 that says nothing: what `GET /v2/` asks for is what is wanted."""
+def test_missing_challenge_is_read_from_the_root(lab):
+    """A 401 without a challenge: `GET /v2/` gives one."""
     content = lab.push("app", "1", image(1))
     with plain_client(lab.source_registry) as http:
         assert http.get("/v2/").status_code == 200
@@ -278,7 +278,7 @@ SAVED = "plan.json"
 @pytest.mark.row("DIG-01")
 @pytest.mark.parametrize("what", ["the image of a saved plan", "a child of an index"])
 def test_pinned_manifest_with_other_bytes_is_refused(what, lab):
-    """Asked for by digest, another manifest is refused though all it says of itself is true; the destination stays as it was."""
+    """Another manifest under a digest is refused; the destination stays as it was."""
     root = lab.push("app", "1", index(1))
     other = lab.push("app", "other", image(2))
     lab.declare("app", "tags: {names: ['1']}")
@@ -296,7 +296,7 @@ def test_pinned_manifest_with_other_bytes_is_refused(what, lab):
 
 @pytest.mark.row("DIG-02")
 def test_header_of_another_manifest_is_an_error(lab):
-    """`Docker-Content-Digest` is believed neither instead of the bytes nor beside them: where they differ nothing is copied."""
+    """If `Docker-Content-Digest` differs from the bytes, nothing is copied."""
     content = lab.push("app", "1", image(1))
     lab.source.add(switches.headers(Docker_Content_Digest=image(2).digest), method="GET", target="/manifests/1$")
     lab.declare("app")
@@ -308,8 +308,8 @@ def test_header_of_another_manifest_is_an_error(lab):
 
 
 @pytest.mark.row("DIG-03")
-def test_head_is_asked_with_the_types_that_get_is(lab):
-    """Registries convert for who does not say all that he takes: HEAD and GET of a manifest say the same, all of it."""
+def test_head_and_get_accept_the_same_types(lab):
+    """Registries convert manifests for clients that accept less."""
     lab.push("app", "1", index(1))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -323,8 +323,8 @@ def test_head_is_asked_with_the_types_that_get_is(lab):
 
 
 @pytest.mark.row("DIG-03")
-def test_what_head_tells_is_not_copied(lab):
-    """HEAD tells of one manifest, GET serves another: what is planned and copied is what was read, and it is told."""
+def test_manifest_of_get_is_copied_not_of_head(lab):
+    """The plan and the copy use what was read, and say so."""
     lab.push("app", "1", index(1))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -343,8 +343,8 @@ def test_what_head_tells_is_not_copied(lab):
 
 
 @pytest.mark.row("REG-12")
-def test_head_that_says_404_of_what_is_there_is_not_believed_of_a_source(lab):
-    """A GET answers for it, one request more for each tag; nothing looks as if it were gone."""
+def test_wrong_404_of_head_is_checked_by_get(lab):
+    """One more request per tag; nothing seems deleted."""
     lab.push("app", "1", image(1))
     lab.declare("app", "referrers: false")
     assert lab.run("apply").code == 0
@@ -359,8 +359,8 @@ def test_head_that_says_404_of_what_is_there_is_not_believed_of_a_source(lab):
 
 
 @pytest.mark.row("REG-26")
-def test_cache_that_does_not_have_it_yet_is_asked_again(lab):
-    """A caching source that answers 404 the first time has the image the second; where it stays at that, it is one clear error after a few questions."""
+def test_pull_through_cache_is_asked_again(lab):
+    """A first 404 is retried; a permanent one is one clear error."""
     content = lab.push("app", "1", index(1))
     lab.push("never", "1", image("never", layers=1))
     refusal = Respond(404, {"errors": [{"code": "BLOB_UNKNOWN", "message": "not cached"}]})
@@ -378,8 +378,8 @@ def test_cache_that_does_not_have_it_yet_is_asked_again(lab):
 
 
 @pytest.mark.row("REG-27")
-def test_registry_s_warning_is_told_once(lab):
-    """However often it is said; on one line, and nothing in it is obeyed."""
+def test_registry_warning_is_logged_once(lab):
+    """On one line, escaped."""
     lab.push("app", "1", image(1))
     lab.destination.add(warns('299 - "this registry is \xa0\x85going away"'))
     lab.destination.add(warns('110 cache "stale"'))

@@ -34,7 +34,7 @@ JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 @pytest.fixture(scope="session")
 def plain_bytes(registry: RegistryProcess, second_registry: RegistryProcess, tmp_path_factory: pytest.TempPathFactory) -> int:
-    """The memory of a run that copies one image and meets nobody who lies."""
+    """Return the memory of a run that copies one image normally."""
     place = Workplace(tmp_path_factory.mktemp("plain"))
     push(registry, "plain/app", "1", image("plain"))
     place.mirror("plain", source=f"{registry.host}/plain/app", destinations=[f"{second_registry.host}/m"])
@@ -47,7 +47,7 @@ def plain_bytes(registry: RegistryProcess, second_registry: RegistryProcess, tmp
 
 @pytest.fixture(scope="session")
 def growths() -> Iterator[list[int]]:
-    """What hostile registries made runs grow by, in bytes; the most is kept for the reliability page."""
+    """Collect the extra memory of runs, for the reliability page."""
     found: list[int] = []
     yield found
     if found:
@@ -57,7 +57,7 @@ def growths() -> Iterator[list[int]]:
 
 @pytest.fixture
 def assert_bounded(plain_bytes: int, growths: list[int]) -> Callable[..., None]:
-    """Assert that a run took no more memory than a plain one and a little, *besides* what it may well have taken."""
+    """Assert that a run used little more memory than a plain one, apart from *besides*."""
 
     def check(ran: Result, *, besides: int = 0) -> None:
         if not besides:
@@ -73,8 +73,8 @@ def assert_bounded(plain_bytes: int, growths: list[int]) -> Callable[..., None]:
     ["chunked", "close", "raw"],
     ids=["chunked", "to the connection's end", "a length of 8 GiB"],
 )
-def test_endless_manifest_is_left_at_four_mebibytes(framing, lab, assert_bounded):
-    """However its end is announced, a manifest is read to its limit, and the connection closed; the other image is planned."""
+def test_endless_manifest_is_read_to_four_mebibytes(framing, lab, assert_bounded):
+    """In every framing; then the connection is closed, and the other image is planned."""
     lab.push("app", "1", image(1))
     lab.push("app", "2", image(2))
     start = b'{"schemaVersion": 2, "x": "'
@@ -93,8 +93,8 @@ def test_endless_manifest_is_left_at_four_mebibytes(framing, lab, assert_bounded
 
 @pytest.mark.row("DOS-01")
 @pytest.mark.parametrize("filling", [b"{},", b"[],", b'"",', b"0,"], ids=["objects", "lists", "texts", "numbers"])
-def test_manifest_of_a_million_values_is_refused_unread(filling, lab, assert_bounded):
-    """Less than 4 MiB of text may be a hundred of values: they are counted before they are made."""
+def test_manifest_of_a_million_values_is_refused(filling, lab, assert_bounded):
+    """Values are counted before they are parsed."""
     lab.push("app", "1", image(1))
     raw = b'{"schemaVersion": 2, "layers": [], "x": [' + filling * (3_900_000 // len(filling)) + b"0]}"
     lab.source.add(Respond(200, raw, headers={"Content-Type": OCI["manifest"]}), method="GET", target="/manifests/1$")
@@ -119,7 +119,7 @@ BOMBS = {
 @pytest.mark.row("DOS-02")
 @pytest.mark.parametrize("where", BOMBS)
 def test_compression_bomb_is_not_unpacked(where, lab, assert_bounded):
-    """A few KiB that unpack to 60 MiB: wherever an answer is read, no more is unpacked than it may be long."""
+    """No response is unpacked beyond its limit."""
     lab.push("app", "1", image(1))
     settings = dict(BOMBS[where])
     if where == "token":
@@ -137,8 +137,8 @@ def test_compression_bomb_is_not_unpacked(where, lab, assert_bounded):
 
 
 @pytest.mark.row("DOS-02")
-def test_gzip_that_never_unpacks_to_a_byte_ends(lab, assert_bounded):
-    """What comes is counted, not only what it unpacks to: empty blocks of gzip could come for ever."""
+def test_gzip_of_empty_blocks_ends(lab, assert_bounded):
+    """The compressed bytes are limited too."""
     lab.push("app", "1", image(1))
     empty_blocks = b"\x00\x00\x00\xff\xff" * 10_000
     endless = Endless(start=b"\x1f\x8b\x08\0\0\0\0\0\0\xff", piece=empty_blocks, headers={"Content-Encoding": "gzip"})
@@ -153,8 +153,8 @@ def test_gzip_that_never_unpacks_to_a_byte_ends(lab, assert_bounded):
 
 
 @pytest.mark.row("DOS-04")
-def test_endless_page_of_tags_is_left_at_its_limit(lab, assert_bounded):
-    """A page of a listing may have 32 MiB; one that goes on is left there, and nothing of it is parsed."""
+def test_endless_page_of_tags_is_read_to_its_limit(lab, assert_bounded):
+    """A page may have 32 MiB; nothing of a longer one is parsed."""
     lab.push("app", "1", image(1))
     endless = lab.source.add(Endless(start=b'{"tags": ["', piece=b'aaaaaaaa","' * 6000), target="/tags/list")
     lab.declare("app")
@@ -173,7 +173,7 @@ def test_endless_page_of_tags_is_left_at_its_limit(lab, assert_bounded):
     ids=["one header of 200 KB", "5000 headers"],
 )
 def test_giant_head_is_one_clear_error(headers, lab, assert_bounded):
-    """What no registry sends is not asked for again: one request, one error."""
+    """One request, one error."""
     lab.push("app", "1", image(1))
     lab.source.add(Raw(JSON_HEAD + headers + b"Content-Length: 2\r\n\r\n{}"), target="/tags/list")
     lab.declare("app")
@@ -187,8 +187,8 @@ def test_giant_head_is_one_clear_error(headers, lab, assert_bounded):
 
 @pytest.mark.row("DOS-09")
 @pytest.mark.parametrize("status", [401, 404, 500])
-def test_endless_error_page_is_left(status, lab, assert_bounded):
-    """Of the words of an error 64 KiB are read; nobody hears it out."""
+def test_endless_error_page_is_read_to_its_limit(status, lab, assert_bounded):
+    """64 KiB are read."""
     lab.push("app", "1", image(1))
     challenge = {"WWW-Authenticate": 'Basic realm="x"'} if status == 401 else {}
     endless = lab.source.add(Endless(status, start=b"<html>", headers={"Content-Type": "text/html", **challenge}), target="/tags/list")
@@ -213,8 +213,8 @@ DEPTHS = {
 
 @pytest.mark.row("DOS-16")
 @pytest.mark.parametrize(("where", "opening"), [*((where, b"[") for where in DEPTHS), ("manifest", b'{"a":'), ("error", b'{"errors":[')])
-def test_nesting_without_an_end_is_one_error(where, opening, lab):
-    """Wherever JSON is read: what nests deeper than a reader can follow is no JSON, and the run says so instead of breaking."""
+def test_deeply_nested_json_is_one_error(where, opening, lab):
+    """Wherever JSON is read."""
     lab.push("app", "1", image(1))
     settings = dict(DEPTHS[where])
     if where == "token":

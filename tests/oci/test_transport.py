@@ -1,4 +1,4 @@
-"""What registries do wrong, and what must hold all the same: one clear error, the others go on, nothing half there."""
+"""Faulty registries: one clear error, other images continue, nothing is half there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def only_error(ran: Result) -> str:
 @pytest.mark.row("NET-08")
 @pytest.mark.row("DIG-06")
 def test_truncated_blob_is_resumed_with_range(lab):
-    """A cut download goes on at the byte reached."""
+    """A cut download continues at the byte reached."""
     big = b"0123456789" * 50000
     wanted = lab.push("app", "1", image(1, layers=0, shared=big))
     lab.declare("app")
@@ -47,7 +47,7 @@ def test_truncated_blob_is_resumed_with_range(lab):
 @pytest.mark.row("DIG-04")
 @pytest.mark.parametrize("what", ["blob", "manifest"])
 def test_wrong_bytes_are_never_committed(what, lab):
-    """Bytes that do not fit their digest end the image; the destination shows neither the tag nor the blob."""
+    """The image fails; the destination shows neither tag nor blob."""
     bad = lab.push("bad", "1", image(1, layers=1))
     lab.push("good", "1", image(2))
     lab.declare("bad good")
@@ -63,7 +63,7 @@ def test_wrong_bytes_are_never_committed(what, lab):
 
 
 def test_longer_body_is_refused(lab):
-    """A body longer than its descriptor is not cut to size and taken."""
+    """A body longer than its descriptor is not truncated and taken."""
     wanted = lab.push("app", "1", image(1, layers=1))
     lab.declare("app")
     layer = next(iter(wanted.blobs))
@@ -78,7 +78,7 @@ def test_longer_body_is_refused(lab):
 
 
 def test_manifest_over_four_mebibytes_is_refused(lab):
-    """A manifest over 4 MiB is an error of that image."""
+    """It is an error of that image."""
     lab.push("app", "1", image(1))
     lab.declare("app")
 
@@ -92,8 +92,8 @@ def test_manifest_over_four_mebibytes_is_refused(lab):
 
 @pytest.mark.row("REG-21")
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
-def test_source_refusal_is_one_error_and_the_others_go_on(status, lab):
-    """A repository that cannot be read is one error that names operation, reference, side and the registry's words."""
+def test_source_refusal_fails_one_repository(status, lab):
+    """The error names operation, reference, side and the registry's words."""
     lab.push("bad", "1", image(1))
     lab.push("good", "1", image(2))
     lab.declare("bad good")
@@ -111,7 +111,7 @@ def test_source_refusal_is_one_error_and_the_others_go_on(status, lab):
 
 
 def test_destination_refusal_leaves_no_tag(lab):
-    """A destination that refuses gets no second thought; its own words are the error."""
+    """A refusal is not retried; the registry's words are the error."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     body = json.dumps({"errors": [{"code": "DENIED", "message": "quota exceeded"}]}).encode()
@@ -126,8 +126,8 @@ def test_destination_refusal_leaves_no_tag(lab):
 
 
 @pytest.mark.row("NET-01")
-def test_throttled_requests_wait_as_told_and_succeed(lab):
-    """A 429 closes the registry for as long as it says, then the work goes on."""
+def test_throttled_requests_wait_and_succeed(lab):
+    """A 429 pauses the registry for as long as it says."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     lab.source.add(Respond(429, headers={"Retry-After": "1"}), method="GET", target="/blobs/", times=1)
@@ -140,8 +140,8 @@ def test_throttled_requests_wait_as_told_and_succeed(lab):
 
 @pytest.mark.row("NET-07")
 @pytest.mark.parametrize("side", ["source", "destination"])
-def test_server_errors_are_tried_again(side, lab, request):
-    """One 503 on any request of a copy costs a retry, not the image."""
+def test_server_errors_are_retried(side, lab, request):
+    """One 503 on any request costs a retry, not the image."""
     proxy = request.getfixturevalue(side)
     lab.push("app", "1", image(1))
     lab.declare("app")
@@ -154,8 +154,8 @@ def test_server_errors_are_tried_again(side, lab, request):
     assert ran.events("request.retried")
 
 
-def test_attempts_one_is_one_try(lab):
-    """`attempts: 1` is one try."""
+def test_attempts_one_means_no_retry(lab):
+    """`attempts: 1` is one attempt."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     path = lab.folder / "mirrors.d" / "a.yaml"
@@ -169,7 +169,7 @@ def test_attempts_one_is_one_try(lab):
 @pytest.mark.row("REG-16")
 @pytest.mark.row("ST-15")
 def test_lost_blob_is_sent_again(lab):
-    """What a record believes to be at the destination may be gone: the manifest's refusal is the cue to send it, once."""
+    """The refused manifest is the signal to send a recorded blob again, once."""
     wanted = lab.push("app", "1", image(1))
     lab.declare("app")
     body = json.dumps({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]}).encode()
@@ -182,7 +182,7 @@ def test_lost_blob_is_sent_again(lab):
 
 
 def test_unreachable_registry_is_one_clear_error(lab):
-    """A registry that does not answer is named, with what to check."""
+    """The error names the registry and what to check."""
     lab.write("mirrors.d/a.yaml", "version: 1\nmirrors:\n  - {name: a, source: '127.0.0.1:1/x/y', destinations: ['127.0.0.1:1/m'], retry: {attempts: 1}}\n")
     lab.write("registries.yaml", "version: 1\nregistries: {'127.0.0.1:1': {tls: false}}\n")
 
@@ -194,7 +194,7 @@ def test_unreachable_registry_is_one_clear_error(lab):
 
 @pytest.mark.row("AUTH-26")
 def test_plain_http_is_never_guessed(lab):
-    """TLS unless said otherwise; the error says how to say otherwise."""
+    """TLS is the default; the error names the setting for plain http."""
     registry = lab.source_registry
     lab.workplace.mirror("a", source=f"{registry}/{lab.name}/y", destinations=[f"{registry}/m"], retry={"attempts": 1})
 
@@ -205,8 +205,8 @@ def test_plain_http_is_never_guessed(lab):
 
 
 @pytest.mark.row("REG-21")
-def test_null_tags_are_an_empty_list_and_what_is_no_tag_is_left_out(lab):
-    """`tags: null` selects nothing, which at_least tells; a name that is no tag is a warning."""
+def test_null_tags_are_an_empty_list(lab):
+    """An invalid tag name is skipped with a warning."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     lab.source.add(Respond(200, b'{"tags": null}'), method="GET", target="/tags/list", times=1)
@@ -223,7 +223,7 @@ def test_null_tags_are_an_empty_list_and_what_is_no_tag_is_left_out(lab):
 
 @pytest.mark.row("NET-16")
 def test_html_instead_of_a_listing_is_an_error(lab):
-    """A captive portal's page is no listing."""
+    """A captive portal's page is not a listing."""
     lab.declare("app")
     lab.source.add(Respond(200, b"<html>hello</html>", headers={"Content-Type": "text/html"}), method="GET", target="/tags/list")
 
@@ -231,7 +231,7 @@ def test_html_instead_of_a_listing_is_an_error(lab):
 
 
 def test_endless_pages_are_an_error(lab):
-    """A Link that leads back is not followed for ever, and the part seen is not taken for the whole."""
+    """A Link that leads back ends the listing with an error."""
     lab.declare("app")
     page = f"/v2/{lab.name}/app/tags/list"
     lab.source.add(Respond(200, b'{"tags": ["1"]}', headers={"Link": f'<{page}>; rel="next"'}), method="GET", target="/tags/list")
@@ -240,8 +240,8 @@ def test_endless_pages_are_an_error(lab):
 
 
 @pytest.mark.row("AUTH-10")
-def test_next_page_on_another_host_is_not_asked(lab):
-    """A listing's next page on a foreign host is refused before anything is sent there."""
+def test_next_page_on_another_host_is_refused(lab):
+    """Nothing is sent there."""
     lab.declare("app")
     lab.source.add(Respond(200, b'{"tags": ["1"]}', headers={"Link": f'<http://{lab.destination.host}/v2/x>; rel="next"'}), method="GET", target="/tags/list")
 
@@ -251,7 +251,7 @@ def test_next_page_on_another_host_is_not_asked(lab):
 
 @pytest.mark.row("AUTH-01")
 def test_redirected_read_is_followed_without_credentials(lab):
-    """A redirect of a read to another host is followed, and no credential goes with it."""
+    """A read follows a redirect to another host without credentials."""
     wanted = lab.push("app", "1", image(1, layers=1))
     layer = next(iter(wanted.blobs))
     push(lab.destination_registry, f"{lab.name}/store", "1", wanted)
@@ -274,7 +274,7 @@ def test_redirected_read_is_followed_without_credentials(lab):
 
 @pytest.mark.row("REG-13")
 def test_redirected_write_is_refused(lab):
-    """A redirect of a write is an error: followed, it could look like success."""
+    """A redirected write is an error: followed, it could look like success."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     lab.destination.add(Respond(302, b"", headers={"Location": "/v2/"}), method="PUT", target="/manifests/")
@@ -287,7 +287,7 @@ def test_redirected_write_is_refused(lab):
 
 @pytest.mark.row("AUTH-08")
 def test_upload_to_another_host_is_refused(lab):
-    """An upload session on a foreign host gets no byte."""
+    """An upload session on another host gets no byte."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     lab.destination.add(switches.headers(Location="http://localhost:9/u"), method="POST", target="/uploads/")
@@ -300,7 +300,7 @@ def test_upload_to_another_host_is_refused(lab):
 
 @pytest.mark.row("REG-10")
 def test_mount_that_is_refused_becomes_an_upload(lab):
-    """A registry without mounts is asked for a plain session."""
+    """Without mounts, a plain session is started."""
     wanted = lab.push("app", "1", image(1))
     lab.declare("app")
     lab.destination.add(Respond(405), method="POST", target="mount=")
@@ -311,7 +311,7 @@ def test_mount_that_is_refused_becomes_an_upload(lab):
 
 @pytest.mark.row("REG-12")
 def test_head_without_digest_falls_back_to_get(lab):
-    """A registry that omits the digest of a HEAD is asked for the manifest, which is hashed."""
+    """The manifest is read and hashed."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -321,7 +321,7 @@ def test_head_without_digest_falls_back_to_get(lab):
 
 
 class Tokens:
-    """A registry that wants bearer tokens of its own token endpoint, made by faults of the proxy."""
+    """Makes a registry require bearer tokens of its own token endpoint."""
 
     def __init__(self, proxy: FaultProxy, *, realm_host: str = "", field: str = "token") -> None:
         self.proxy = proxy
@@ -337,8 +337,8 @@ class Tokens:
 
 
 @pytest.mark.parametrize("field", ["token", "access_token"])
-def test_token_is_asked_for_once_per_scope(field, lab):
-    """A token serves every request of its scope: not one is asked for per blob."""
+def test_token_is_requested_once_per_scope(field, lab):
+    """Not once per blob."""
     lab.push("app", "1", image(1, layers=5))
     lab.declare("app")
     tokens = Tokens(lab.source, field=field)
@@ -350,7 +350,7 @@ def test_token_is_asked_for_once_per_scope(field, lab):
 
 
 def test_docker_config_credentials_go_to_the_own_token_server(lab):
-    """Credentials of docker's config.json are used, at the registry's own host, and shown nowhere."""
+    """Credentials of config.json go to the registry's own host and are never shown."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     auth = base64.b64encode(b"me:password-SECRET").decode()
@@ -366,8 +366,8 @@ def test_docker_config_credentials_go_to_the_own_token_server(lab):
 
 
 @pytest.mark.row("AUTH-03")
-def test_credentials_never_go_to_a_foreign_token_server(lab):
-    """A realm elsewhere gets no credential; the error names the setting that would trust it."""
+def test_credentials_never_go_to_another_token_server(lab):
+    """The error names the setting that would allow it."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     path = lab.folder / "registries.yaml"
@@ -387,7 +387,7 @@ def test_credentials_never_go_to_a_foreign_token_server(lab):
 
 
 def test_wrong_password_is_one_clear_error(lab):
-    """A refused login says where the credentials came from, not what they are."""
+    """The error says where the credentials came from, not what they are."""
     lab.declare("app")
     path = lab.folder / "registries.yaml"
     path.write_text(
@@ -404,8 +404,8 @@ def test_wrong_password_is_one_clear_error(lab):
     assert "SECRET" not in ran.stdout + ran.stderr
 
 
-def test_first_signal_stops_in_good_order(lab):
-    """SIGTERM: nothing new begins, what runs gets its grace, exit 75; running again finishes."""
+def test_first_signal_stops_gracefully(lab):
+    """SIGTERM: nothing new starts, running copies get their grace, exit 75; a second run finishes."""
     for number in range(3):
         lab.push("app", str(number), image(number))
     lab.declare("app", "concurrency: {images: 1}")
@@ -428,8 +428,8 @@ def test_first_signal_stops_in_good_order(lab):
 
 
 @pytest.mark.row("GIT-08")
-def test_second_signal_cuts(lab):
-    """A second signal ends the process at once, exit 130, and the tag is not there."""
+def test_second_signal_ends_at_once(lab):
+    """Exit 130, and the tag is not there."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     held = Hold()
@@ -449,7 +449,7 @@ def test_second_signal_cuts(lab):
 
 
 def test_planning_and_listing_stop_in_time(lab):
-    """--run-timeout ends them too: exit 75, and it is said why."""
+    """--run-timeout ends them with 75 and the reason."""
     lab.push("app", "1", image(1))
     lab.source.add(switches.status(503))
     lab.declare("app", retry="{attempts: 20, interval: 1s}")
@@ -461,8 +461,8 @@ def test_planning_and_listing_stop_in_time(lab):
 
 
 @pytest.mark.row("DOS-14")
-def test_max_changes_does_nothing_beyond_it(lab):
-    """More changes than --max-changes: nothing is done, exit 1."""
+def test_more_than_max_changes_does_nothing(lab):
+    """Exit 1."""
     for number in range(2):
         lab.push("app", str(number), image(number))
     lab.declare("app")
@@ -475,7 +475,7 @@ def test_max_changes_does_nothing_beyond_it(lab):
 
 
 def test_two_sources_of_one_destination_are_an_error(lab):
-    """What names alone do not show, the plan does: neither of the two is written."""
+    """A conflict that only the plan shows writes neither."""
     lab.push("a/app", "1", image(1))
     lab.push("b/app", "1", image(2))
     lab.write(
@@ -493,7 +493,7 @@ def test_two_sources_of_one_destination_are_an_error(lab):
 
 
 def test_fail_fast_starts_nothing_after_a_failure(lab):
-    """With --fail-fast the first failure is the last image begun: exit 1, for running again would fail again."""
+    """With --fail-fast the first failure is the last image; exit 1."""
     for number in range(5):
         lab.push("app", str(number), image(number))
     lab.source.add(switches.status(500), target="/blobs/")
@@ -506,8 +506,8 @@ def test_fail_fast_starts_nothing_after_a_failure(lab):
 
 
 @pytest.mark.row("DOS-06")
-def test_image_that_takes_too_long_fails_and_the_others_go_on(lab):
-    """timeouts.image ends one image though bytes still trickle; the next ones are copied."""
+def test_slow_image_fails_alone(lab):
+    """timeouts.image ends it though bytes still arrive; the others are copied."""
     slow = lab.push("app", "1", image(1, layers=1, layer_bytes=1 << 20))
     lab.push("app", "2", image(2))
     lab.source.add(switches.trickle(1 << 10, seconds=0.1), target=_first_layer(slow))
@@ -521,8 +521,8 @@ def test_image_that_takes_too_long_fails_and_the_others_go_on(lab):
     assert lab.served_tags("app") == ["2"]
 
 
-def test_silent_registry_is_given_up(lab):
-    """No byte within timeouts.request is an error that says so; nothing waits for ever."""
+def test_silent_registry_times_out(lab):
+    """No byte within timeouts.request is an error that says so."""
     lab.push("app", "1", image(1))
     lab.source.add(switches.Hold(), target="/blobs/")
     lab.declare("app", "timeouts: {request: 1s}", retry="{attempts: 1}")
@@ -533,8 +533,8 @@ def test_silent_registry_is_given_up(lab):
     assert "no byte within the time allowed" in ran.events("image.failed")[0]["error"]
 
 
-def test_spent_rate_stops_in_good_order(lab):
-    """A rate that is used up for hours: what is copied stays, exit 75, the rest is for the next run."""
+def test_spent_rate_stops_gracefully(lab):
+    """If the rate is used up for hours, the rest waits for the next run; exit 75."""
     for number in range(4):
         lab.push("app", str(number), image(number))
     lab.declare("app", "concurrency: {images: 1, blobs: 1, queries: 1}")
@@ -549,8 +549,8 @@ def test_spent_rate_stops_in_good_order(lab):
     assert ran.json["summary"]["failed"] == 0
 
 
-def test_rate_holds_in_any_stretch(lab):
-    """Of 8 requests allowed a second no nine are sent within one, the first second included."""
+def test_rate_limit_holds_in_every_second(lab):
+    """With 8 requests per second, nine are never sent within one."""
     for number in range(10):
         lab.push("app", str(number), image(number))
     lab.declare("app")
@@ -574,8 +574,8 @@ def _passes(line: str, held: Hold) -> bool:
     return True
 
 
-def test_heartbeat_tells_how_far_an_apply_is(lab):
-    """Without a terminal a line is logged each heartbeat, with images and bytes."""
+def test_heartbeat_logs_progress(lab):
+    """Without a terminal, each heartbeat logs images and bytes."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=1 << 20))
     held = lab.source.add(Hold(after_bytes=1 << 16), target=_first_layer(content))
     lab.declare("app")
@@ -592,7 +592,7 @@ def test_heartbeat_tells_how_far_an_apply_is(lab):
 
 @pytest.mark.row("ST-10")
 def test_full_disk_under_the_state_stops_no_copy(lab):
-    """Records that cannot be written cost the next run requests, never this one its work; earlier records stay."""
+    """Records are lost, copies are not; earlier records stay."""
     lab.push("app", "0", image(0))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -614,8 +614,8 @@ def test_full_disk_under_the_state_stops_no_copy(lab):
 
 
 @pytest.mark.row("ST-12")
-def test_locked_state_is_told_and_exits_75(lab):
-    """A second run while the first holds the state does nothing and says to run it again."""
+def test_locked_state_exits_75(lab):
+    """A second run does nothing and says to run again."""
     lab.push("app", "1", image(1))
     held = lab.source.add(switches.Hold(), target="/blobs/")
     lab.declare("app")

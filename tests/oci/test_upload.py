@@ -25,7 +25,7 @@ from tests.switches.net import (
 @pytest.mark.parametrize("where", ["POST", "PATCH"])
 @pytest.mark.parametrize("login", ["", "user:word@"], ids=["plain", "with a login"])
 def test_upload_goes_to_no_other_host(where, login, lab, declare_login):
-    """A session, or the rest of one, on another host gets not a byte of the blob, nor of who we are; nothing is tagged."""
+    """A session on another host gets no byte of the blob and no credential; nothing is tagged."""
     lab.push("app", "1", image(1, layers=0, shared=bytes(100_000)))
     lab.destination.add(switches.headers(Location=f"http://{login}{lab.other_host.host}/v2/upload"), method=where, target="/uploads/")
     lab.destination.add(switches.require_authorization(BASIC, 'Basic realm="x"'))
@@ -39,8 +39,8 @@ def test_upload_goes_to_no_other_host(where, login, lab, declare_login):
 
 
 @pytest.mark.row("AUTH-08")
-def test_upload_location_that_is_no_url_is_an_error(lab):
-    """Whatever stands there: one error of that image alone, or a request to the registry itself, and never a crash."""
+def test_invalid_upload_location_fails_one_image(lab):
+    """Either an error of that image, or a request to the registry itself."""
     odd = [
         "http://[::1/u",
         "http://127.0.0.1:99999/u",
@@ -70,8 +70,8 @@ def test_upload_location_that_is_no_url_is_an_error(lab):
 @pytest.mark.parametrize(
     "said", ["http://127.0.0.1{port}{rest}", "http://127.0.0.1{rest}", "//127.0.0.1:80{rest}"], ids=["http", "without the port", "another port"]
 )
-def test_registry_behind_tls_that_names_itself_by_http(said, lab, declare_login, secure):
-    """The host is the registry's: path and query are taken, our own scheme and port kept, and nothing goes over http."""
+def test_http_location_of_a_tls_registry_stays_on_tls(said, lab, declare_login, secure):
+    """Path and query are used with our own scheme and port."""
     content = lab.push("app", "1", image(1))
     with secure(lab.destination_registry) as proxy:
         proxy.add(switches.location(lambda url: said.format(port=f":{lab.destination.port}", rest="/" + url.split("/", 3)[3])), method="POST")
@@ -99,8 +99,8 @@ MEBIBYTE = 1 << 20
     ],
     ids=["lost in the middle", "lost in the end", "part is lost"],
 )
-def test_lost_session_is_begun_anew(switch, method, lab):
-    """The registry forgets a session, or some of what it was sent: another one takes the blob, and none is left open."""
+def test_lost_session_is_restarted(switch, method, lab):
+    """Another session takes the blob, and none is left open."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=300_000))
     lab.destination.add(switch, method=method, target="/uploads/", nth=2)
     lab.declare("app", "referrers: false\nconcurrency: {blobs: 1}")
@@ -115,7 +115,7 @@ def test_lost_session_is_begun_anew(switch, method, lab):
 
 @pytest.mark.row("REG-01")
 def test_session_that_is_lost_each_time_is_one_clear_error(lab):
-    """As often as declared, and no more."""
+    """After as many attempts as declared."""
     lab.push("app", "1", image(1, layers=1))
     lab.destination.add(Respond(404, {"errors": [{"code": "BLOB_UPLOAD_UNKNOWN", "message": "gone"}]}), method="PUT", target="/uploads/")
     lab.declare("app", "referrers: false\nconcurrency: {blobs: 1}")
@@ -129,8 +129,8 @@ def test_session_that_is_lost_each_time_is_one_clear_error(lab):
 
 
 @pytest.mark.row("REG-02", "REG-28")
-def test_upload_that_breaks_is_sent_once_more(lab):
-    """At its first byte, in its middle, at its last, by a reset or an error: done, no more than twice the bytes sent, one session left at most."""
+def test_broken_upload_is_sent_again(lab):
+    """At most twice the bytes are sent, and at most one session is left."""
     size = MEBIBYTE
     breaks = {
         "first": switches.break_upload_after(1),
@@ -174,8 +174,8 @@ LOCATIONS = [
 
 
 @pytest.mark.row("REG-05")
-def test_location_comes_back_byte_for_byte(lab):
-    """Twelve forms that a Location may have: path and query are sent as they were given, the digest behind them."""
+def test_location_is_used_byte_for_byte(lab):
+    """Twelve forms of Location; the digest is appended."""
     content = lab.push("app", "1", image((lab.name, "locations"), layers=len(LOCATIONS) - 1))
     odd = lab.destination.add(OddLocations(lab.destination.host, LOCATIONS))
     lab.declare("app", "referrers: false\nconcurrency: {blobs: 1}")
@@ -190,8 +190,8 @@ def test_location_comes_back_byte_for_byte(lab):
 
 
 @pytest.mark.row("REG-06")
-def test_location_that_is_none_is_an_error_and_of_two_the_first_counts(lab):
-    """Missing or empty: the image fails. Given twice: the first is held to the rules, the second is never followed."""
+def test_missing_location_is_an_error_and_of_two_the_first_counts(lab):
+    """The second one is never followed."""
     faults = {
         "missing": switches.headers(Location=None),
         "empty": switches.headers(Location=""),
@@ -216,8 +216,8 @@ def test_location_that_is_none_is_an_error_and_of_two_the_first_counts(lab):
 
 
 @pytest.mark.row("REG-07")
-def test_absurd_least_chunk_is_one_clear_error(lab):
-    """Chunks of a terabyte at least where no more than a MiB is let through: nothing can be sent, which is said after a few requests."""
+def test_impossible_minimum_chunk_is_one_clear_error(lab):
+    """If the minimum exceeds what the registry accepts, the error comes after a few requests."""
     lab.push("app", "1", image(1, layers=0, shared=b"absurd" * MEBIBYTE))
     lab.destination.add(switches.BodyLimit(MEBIBYTE), method="PUT|PATCH")
     lab.destination.add(switches.chunk_min_length(10**12), method="POST")
@@ -232,8 +232,8 @@ def test_absurd_least_chunk_is_one_clear_error(lab):
 
 
 @pytest.mark.row("REG-08")
-def test_registry_that_drops_later_chunks_is_found_out(lab):
-    """Blobs go in one piece unless chunks are declared; a registry that drops them then is found out before the blob counts, and the setting is named."""
+def test_registry_that_drops_later_chunks_is_detected(lab):
+    """Before the blob counts; the error names the setting."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=300_000))
     lab.destination.add(switches.loses_chunks(), method="PATCH")
     lab.declare("app", "referrers: false")
@@ -254,8 +254,8 @@ def test_registry_that_drops_later_chunks_is_found_out(lab):
 
 
 @pytest.mark.row("NET-17")
-def test_answer_that_comes_before_the_upload_is_read_counts(lab):
-    """The registry says no and reads not a byte more, be it that it hangs up or that it does not: its words are the error, in no more than the time allowed."""
+def test_early_response_to_an_upload_counts(lab):
+    """A refusal before the body was read is the error, also if the registry stops reading."""
     early = {"hangs-up": EarlyAnswer(507, "no room left", reset=True), "stays": EarlyAnswer(507, "no room left", reset=False)}
     for path, switch in early.items():
         lab.push(path, "1", image(path, layers=0, shared=f"{path:16}".encode() * MEBIBYTE))
@@ -277,7 +277,7 @@ def test_answer_that_comes_before_the_upload_is_read_counts(lab):
 
 @pytest.mark.row("NET-18")
 def test_upload_waits_for_the_source_s_first_byte(lab):
-    """While a source is long in beginning, nothing is sent that a destination could grow tired of: one session, one upload."""
+    """One session and one upload, however slow the source starts."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=2 * MEBIBYTE))
     held = lab.source.add(Hold(after_bytes=0), method="GET", target=first_layer(content))
     lab.declare("app", "referrers: false\nconcurrency: {blobs: 1}")
@@ -297,8 +297,8 @@ def test_upload_waits_for_the_source_s_first_byte(lab):
 
 
 @pytest.mark.row("NET-19")
-def test_registry_may_take_its_time_to_put_a_blob_away(lab):
-    """All of a blob is sent, and the answer takes longer than any silence elsewhere may last: it is waited for, and nothing sent twice."""
+def test_slow_commit_of_a_blob_is_awaited(lab):
+    """The last response may take longer than any other, and nothing is sent twice."""
     content = lab.push("app", "1", image(1, layers=1))
     lab.destination.add(slow_to_commit(2.5), method="PUT", target="/uploads/", times=1)
     lab.declare("app", "timeouts: {request: 1s}\nreferrers: false")
@@ -313,7 +313,7 @@ def test_registry_may_take_its_time_to_put_a_blob_away(lab):
 
 @pytest.mark.row("NET-20")
 def test_upload_whose_answer_was_lost_is_not_sent_again(lab):
-    """The registry has the blob and we were not told: the next try asks for it first, and finds it."""
+    """The next attempt checks for the blob and finds it."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=MEBIBYTE))
     digest = first_layer(content)
     lab.destination.add(switches.reset(), method="PUT", target=digest.replace(":", "%3A"), times=1)

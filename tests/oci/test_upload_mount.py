@@ -14,7 +14,7 @@ from tests.switches import Respond
 
 @pytest.mark.row("REG-10", "REG-11")
 def test_mount_that_fails_becomes_one_upload(lab):
-    """Whatever a registry answers to a mount, the blob is uploaded, once; no session is left open."""
+    """Whatever the response, the blob is uploaded once, and no session is left open."""
     refusals = {"not-known": 404, "not-there": 405, "denied": 403, "unauthorized": 401, "broken": 500}
     contents = {}
     for path, code in refusals.items():
@@ -34,8 +34,8 @@ def test_mount_that_fails_becomes_one_upload(lab):
 
 
 @pytest.mark.row("REG-11")
-def test_mount_asks_for_leave_to_pull_there_and_does_without(lab):
-    """The token for a mount covers the repository that is mounted from; where that is refused the blob is sent."""
+def test_mount_requests_pull_for_the_other_repository(lab):
+    """If the token is refused, the blob is uploaded."""
     base = layer(("leave", lab.name), 20_000)
     contents = {path: lab.push(path, "1", image((lab.name, path), layers=1, shared=base)) for path in ("one", "two")}
     challenge = f'Bearer realm="{lab.destination.url}/token",service="x"'

@@ -1,4 +1,4 @@
-"""What counts as a signature, form by form: bytes as a registry might serve them, and why they do not count."""
+"""Which bytes count as a signature, and why others do not."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ PROD = key_of(signer())
 
 
 def repeated(payload: bytes) -> bytes:
-    """Say the digest twice, so that readers may take either."""
+    """Return JSON with the digest twice, so that readers may take either."""
     return payload.replace(b'"image":{', b'"image":{"docker-manifest-digest":"' + OTHER.encode() + b'",', 1)
 
 
 @pytest.mark.parametrize("kind", ["ecdsa", "rsa", "ed25519"])
 def test_signature_by_each_kind_of_key_counts(kind):
-    """Of simple signing and of a bundle."""
+    """For simple signing and for a bundle."""
     by = signer("prod", kind)
     good = simple(by, DIGEST, NAME)
 
@@ -48,7 +48,7 @@ def test_signature_by_each_kind_of_key_counts(kind):
 
 
 def test_signature_that_cosign_made_counts():
-    """One of a public image, as its registry serves it: what the other tests sign themselves has this very form."""
+    """A public image's signature, as its registry serves it; the other tests sign in this form."""
     pem = (
         b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE3CUlnwh825Z5wQAJV6TekEi6bCK2\n"
         b"YvAg7A+aeerM5hvc4CCCJFBae5AjnsjGHv4V/3xzssck6e51W+b0jU4qVw==\n-----END PUBLIC KEY-----\n"
@@ -80,8 +80,8 @@ def test_signature_that_cosign_made_counts():
         pytest.param(payload_of(DIGEST, "not a reference!"), "for another repository, not a reference!", id="no reference"),
     ],
 )
-def test_payload_that_says_another_thing_does_not_count(payload, reason):
-    """However well it is signed: what is said must be this digest, here, in a form that nobody can read differently."""
+def test_payload_with_another_claim_does_not_count(payload, reason):
+    """However well signed, it must name this digest in an unambiguous form."""
     signed = simple(signer(), DIGEST, NAME, payload=payload)
 
     assert find_payload_problem(signed.payload, signed.text, [PROD], WANTED).startswith(reason)
@@ -89,14 +89,14 @@ def test_payload_that_says_another_thing_does_not_count(payload, reason):
 
 @pytest.mark.row("SIG-05")
 @pytest.mark.parametrize("text", ["", "%%%", "AAAA", "MEUC", "é", base64.b64encode(b"\x30\x06\x02\x01\x01\x02\x01\x01").decode()])
-def test_text_that_is_no_signature_does_not_count(text):
-    """No base64, no signature, one of nothing: never a traceback."""
+def test_malformed_signature_does_not_count(text):
+    """Neither invalid base64 nor an empty signature causes a traceback."""
     assert find_payload_problem(payload_of(DIGEST, NAME), text, [PROD], WANTED) in {"damaged", "by another key or of other content"}
 
 
 @pytest.mark.row("SIG-05")
 def test_payload_is_not_read_before_its_signature_is_verified():
-    """Whatever a stranger says, it is not even looked at: the answer is the same for a claim that would fit and for one that is no JSON."""
+    """The reason is the same for a fitting claim and for invalid JSON."""
     other = signer("other")
     said = {
         find_payload_problem(signed.payload, signed.text, [PROD], WANTED) for signed in (simple(other, DIGEST, NAME), simple(other, DIGEST, NAME, payload=b"{"))
@@ -106,8 +106,8 @@ def test_payload_is_not_read_before_its_signature_is_verified():
 
 
 @pytest.mark.parametrize("kind", ["ecdsa", "rsa", "ed25519"])
-def test_one_altered_byte_is_enough(kind):
-    """In the payload, in the signature."""
+def test_one_altered_byte_invalidates(kind):
+    """In the payload or in the signature."""
     by = signer("prod", kind)
     good = simple(by, DIGEST, NAME)
     raw = bytearray(base64.b64decode(good.text))
@@ -128,8 +128,8 @@ VALUES = st.recursive(
 
 @pytest.mark.row("SIG-05")
 @given(payload=st.binary(max_size=64) | VALUES.map(to_json), envelope=VALUES)
-def test_no_bytes_crash_or_pass(payload, envelope):
-    """Whatever is signed, and whatever stands where a bundle belongs: a reason in words, never a traceback, never a yes."""
+def test_random_bytes_neither_crash_nor_pass(payload, envelope):
+    """Any bytes give a reason, never a traceback or a success."""
     signed = simple(signer(), DIGEST, NAME, payload=payload)
 
     assert find_payload_problem(payload, signed.text, [PROD], WANTED)
@@ -139,7 +139,7 @@ def test_no_bytes_crash_or_pass(payload, envelope):
 
 
 def altered(change: Callable[[dict], None]) -> bytes:
-    """Return a good bundle with one thing changed."""
+    """Return a good bundle with one change."""
     document = json.loads(bundle(signer(), statement(DIGEST)))
     change(document)
     return to_json(document)
@@ -179,13 +179,13 @@ def altered(change: Callable[[dict], None]) -> bytes:
         pytest.param(b'{"dsseEnvelope": ' * 60_000, "damaged", id="nested without end"),
     ],
 )
-def test_bundle_that_says_another_thing_does_not_count(raw, reason):
-    """One signature of cosign's, of this image, by the key: nothing else will do."""
+def test_bundle_with_another_claim_does_not_count(raw, reason):
+    """Only a cosign signature of this image by the key counts."""
     assert find_bundle_problem(raw, [PROD], WANTED).startswith(reason)
 
 
-def test_signature_may_stand_among_fifteen_others():
-    """Of other keys, in any order; more are not looked at."""
+def test_signature_among_fifteen_others_counts():
+    """Signatures of other keys, in any order; more than that are not read."""
     others = [{"sig": base64.b64encode(bytes(64)).decode()}] * 15
 
     among = altered(lambda one: one["dsseEnvelope"]["signatures"].extend(others))
@@ -208,15 +208,15 @@ def test_signature_may_stand_among_fifteen_others():
         ("index.docker.io/company/app", ("docker.io/company",), True),
     ],
 )
-def test_signature_says_of_which_repository_it_is(said, signed_as, counts):
-    """The source's own, or below what the operator allows to this key, by whole parts; one that names none is of the digest alone."""
+def test_signature_names_its_repository(said, signed_as, counts):
+    """The source's, or one below `signed_as`, by whole parts; without a name only the digest counts."""
     good = simple(signer(), DIGEST, said)
 
     assert (find_payload_problem(good.payload, good.text, [key_of(signer(), *signed_as)], WANTED) == "") is counts
 
 
-def test_what_one_key_may_say_another_may_not():
-    """`signed_as` is of the key that signed, not of whichever is trusted beside it."""
+def test_signed_as_belongs_to_one_key():
+    """`signed_as` is that of the key that signed."""
     good = simple(signer("other"), DIGEST, "ghcr.io/company/app")
     keys = [key_of(signer(), "ghcr.io/company"), key_of(signer("other"))]
 
@@ -225,20 +225,20 @@ def test_what_one_key_may_say_another_may_not():
 
 @pytest.fixture(scope="module")
 def sigstore() -> Sigstore:
-    """A sigstore that lives."""
+    """Return a sigstore deployment of the tests."""
     return Sigstore()
 
 
 @pytest.fixture
 def release(sigstore, tmp_path) -> SigningIdentity:
-    """Who is trusted to sign without a key."""
+    """Return the trusted identity."""
     root = tmp_path / "trusted_root.json"
     root.write_text(sigstore.trust_root)
     return SigningIdentity(IDENTITY, ISSUER, str(root), "")
 
 
-def test_identity_that_is_trusted_counts(sigstore, release):
-    """By the given trust root, with no question to anybody."""
+def test_trusted_identity_counts(sigstore, release):
+    """By the given trust root, without network."""
     assert find_identity_problem(sigstore.bundle(statement(DIGEST)), [release], WANTED) == ""
 
 
@@ -259,8 +259,8 @@ def test_identity_that_is_trusted_counts(sigstore, release):
     ],
     ids=lambda who: next(iter(who.values())).replace("\n", "-newline"),
 )
-def test_identity_that_is_nearly_the_trusted_one_does_not_count(sigstore, release, who):
-    """Identity and issuer are equal, letter by letter, or it is somebody else."""
+def test_similar_identity_does_not_count(sigstore, release, who):
+    """Identity and issuer must be equal, letter by letter."""
     assert find_identity_problem(sigstore.bundle(statement(DIGEST), **who), [release], WANTED).startswith("not verified")
 
 
@@ -284,6 +284,6 @@ def test_identity_that_is_nearly_the_trusted_one_does_not_count(sigstore, releas
         pytest.param(lambda one: b"\xff", "not verified", id="no JSON"),
     ],
 )
-def test_bundle_that_nobody_vouches_for_does_not_count(sigstore, release, make, reason):
-    """The chain, the certificate's log, the transparency log and its entry, the payload: each has to fit the others."""
+def test_bundle_with_a_mismatched_part_does_not_count(sigstore, release, make, reason):
+    """Chain, certificate log, transparency log, entry and payload must match."""
     assert find_identity_problem(make(sigstore), [release], WANTED).startswith(reason)

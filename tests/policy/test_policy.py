@@ -1,4 +1,4 @@
-"""`require`: what an image has to be and to have before it is copied, asked of its source with no more questions than that takes."""
+"""`require`: checked at the source before a copy, with few requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPDX = "application/spdx+json"
 
 @pytest.fixture
 def tags(lab) -> Callable[[], list[str]]:
-    """The tags that the destination has of the repository under test."""
+    """Return the destination's tags of the repository under test."""
 
     def listed() -> list[str]:
         answer = json.loads(request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/tags/list")[2])
@@ -34,7 +34,7 @@ def sign(registry: object, repository: str, content: Image, *, by: Signer | None
 
 
 def test_image_larger_than_allowed_is_refused_in_the_plan(lab, tags):
-    """Compressed, all of its platforms that are copied; the others go on."""
+    """The compressed size of all copied platforms counts; other images continue."""
     content = lab.push("app", "large", index((lab.name, 1), layer_bytes=3000))
     lab.push("app", "small", image((lab.name, 2), layers=1))
     lab.declare("app", "require: {max_size: 8KiB}")
@@ -53,7 +53,7 @@ def test_image_larger_than_allowed_is_refused_in_the_plan(lab, tags):
 
 
 def test_media_type_that_is_not_allowed_is_refused(lab, tags):
-    """Of each part of the image: what is no container image stays where it is."""
+    """Each part of the image must be of an allowed type."""
     lab.push("app", "image", index((lab.name, 1)))
     lab.push("app", "chart", artifact(lab.name, artifact_type="application/vnd.cncf.helm.chart.content.v1.tar+gzip"))
     lab.declare("app", "require: {media_types: ['application/vnd.oci.image.**', 'application/vnd.docker.**']}")
@@ -79,8 +79,8 @@ def test_media_type_that_is_not_allowed_is_refused(lab, tags):
     ],
     ids=["type", "word", "cosign tag", "attested"],
 )
-def test_what_has_to_refer_to_an_image_is_asked_for(lab, tags, wanted, make, tag):
-    """By the fallback tag or cosign's: an image that lacks it is refused, one that has it goes, and it with it."""
+def test_required_referrers_are_checked(lab, tags, wanted, make, tag):
+    """By the fallback tag or cosign's tag; an image without them is refused."""
     with_it = lab.push("app", "with", image((lab.name, 1), layers=1))
     lab.push("app", "without", image((lab.name, 2), layers=1))
     kept = lab.push("app", tag and sig_tag(with_it.digest, tag), make(with_it))
@@ -97,13 +97,13 @@ def test_what_has_to_refer_to_an_image_is_asked_for(lab, tags, wanted, make, tag
 
 @pytest.fixture
 def knowing():
-    """A source that has the referrers API."""
+    """A source with the referrers API."""
     with embedded_registry() as host, FaultProxy(host) as proxy:
         yield proxy
 
 
 def test_bundle_behind_the_referrers_api_is_a_signature(knowing, lab):
-    """As newer cosigns write it; it is found, it counts, and it arrives with its image. With no more questions than copying it takes anyway."""
+    """A bundle of a newer cosign counts, is copied with its image, and costs no extra request."""
     content = push(knowing.host, f"{lab.name}/app", "1", index((lab.name, 1)))
     push(knowing.host, f"{lab.name}/app", "", bundle_artifact(content, bundle(signer(), statement(content.digest))))
     other = push(knowing.host, f"{lab.name}/app", "2", image((lab.name, 2), layers=1))
@@ -131,8 +131,8 @@ def test_bundle_behind_the_referrers_api_is_a_signature(knowing, lab):
     assert lab.served_manifest("app", content.digest.replace(":", "-")) is not None
 
 
-def test_any_of_the_signers_will_do_and_all_of_the_demands(lab, tags):
-    """One signature of several is enough, two over the same words among them; what the operator asks stands beside it, whatever the mirror says."""
+def test_any_signer_and_all_requirements(lab, tags):
+    """One of several signers is enough; the operator's requirements apply as well."""
     trust = trusting(prod=signer(), old=signer("old"))
     content = lab.push("app", "1", image(lab.name, layers=1))
     reference = f"{lab.source.host}/{lab.name}/app"
@@ -155,8 +155,8 @@ def test_any_of_the_signers_will_do_and_all_of_the_demands(lab, tags):
 
 
 @pytest.mark.parametrize("immutable", ["[]", "['*']"], ids=["may move", "immutable"])
-def test_other_demands_are_asked_of_what_is_there(lab, tags, immutable):
-    """A tag that was mirrored is looked at again once more is required, or another key; once it was let through, it costs nothing."""
+def test_changed_requirements_are_checked_for_mirrored_tags(lab, tags, immutable):
+    """A mirrored tag is checked again after a change, and then costs nothing."""
     content = lab.push("app", "1", image(lab.name, layers=1))
     tagged = f"immutable: {immutable}\ntags: {{names: ['1']}}"
     lab.declare("app", tagged)
@@ -178,8 +178,8 @@ def test_other_demands_are_asked_of_what_is_there(lab, tags, immutable):
     assert "1" in tags()
 
 
-def test_refresh_and_verify_ask_again(lab):
-    """Whoever wants to know looks anew: a signature that is gone is told, as drift too."""
+def test_refresh_and_verify_check_again(lab):
+    """A signature that disappeared is reported, also as drift."""
     content = lab.push("app", "1", image(lab.name, layers=1))
     sign(lab.source_registry, f"{lab.name}/app", content)
     lab.declare("app", SIGNED, registries=trusting(prod=signer()))

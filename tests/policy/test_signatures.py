@@ -1,5 +1,6 @@
 """
-Only what the operator's signers vouch for is copied: verified by the digest that is copied, in the plan and again before the copy.
+
+Only images signed by the operator's signers are copied: checked in the plan and before the copy.
 
 Forms of signatures, one by one, are in tests/policy/test_cosign.py.
 """
@@ -28,12 +29,12 @@ NONE = "requirement not met: no signature by prod: none found"
 
 
 def trusting(**keys: Signer) -> str:
-    """The part of registries.yaml that names the public *keys*."""
+    """Return the part of registries.yaml with public *keys*."""
     return f"keys: {json.dumps({name: {'pem': one.pem} for name, one in keys.items()})}\n"
 
 
 def refused(result) -> list[str]:
-    """The reasons of what was refused, in the order of the report, or of the plan."""
+    """Return the reasons of refused changes, in their order."""
     document = result.json
     return [
         one.get("error") or one["reason"]
@@ -44,13 +45,13 @@ def refused(result) -> list[str]:
 
 @pytest.fixture
 def declared(lab) -> None:
-    """One mirror, of which every image has to be signed by the key prod."""
+    """Declare one mirror whose images must be signed by the key prod."""
     lab.declare("app", SIGNED, registries=trusting(prod=signer()))
 
 
 @pytest.fixture
 def sign(lab) -> Callable[..., None]:
-    """Push signatures of a digest, by default a good one, to the repository under test."""
+    """Push signatures of a digest, by default a good one."""
 
     def push_signatures(digest: str, *signatures: Signature) -> None:
         good = simple(signer(), digest, f"{lab.source.host}/{lab.name}/app")
@@ -61,13 +62,13 @@ def sign(lab) -> Callable[..., None]:
 
 @pytest.fixture
 def untouched(lab) -> Callable[[], bool]:
-    """Whether the destination holds nothing of the repository under test, as skopeo's own library would find it."""
+    """Return whether the destination lacks the repository under test."""
     return lambda: request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/tags/list")[0] == 404
 
 
 @pytest.mark.row("SIG-01")
-def test_what_was_verified_is_what_is_copied(lab, declared, sign):
-    """A tag that moves to an unsigned image once the signature was read changes nothing: all that follows is by the digest."""
+def test_verified_digest_is_copied(lab, declared, sign):
+    """A tag that moves to an unsigned image after the check changes nothing."""
     content = lab.push("app", "1", image((lab.name, "good")))
     sign(content.digest)
     evil = lab.push("app", "evil", image((lab.name, "evil")))
@@ -86,8 +87,8 @@ def test_what_was_verified_is_what_is_copied(lab, declared, sign):
 
 
 @pytest.mark.row("SIG-01")
-def test_saved_plan_vouches_for_nothing(lab, declared, sign, untouched):
-    """Who can write a plan file can have what is not signed neither copied nor remembered; what changes between plan and apply is noticed."""
+def test_saved_plan_does_not_replace_the_check(lab, declared, sign, untouched):
+    """An edited plan can neither copy nor record unsigned images."""
     content = lab.push("app", "1", image((lab.name, "good"), layers=1))
     sign(content.digest)
     evil = lab.push("other", "1", image((lab.name, "evil"), layers=1))
@@ -111,8 +112,8 @@ def test_saved_plan_vouches_for_nothing(lab, declared, sign, untouched):
 
 
 @pytest.mark.row("SIG-01")
-def test_saved_plan_that_says_keep_is_not_believed(lab, declared):
-    """What is there already, unsigned, is not remembered as let through because a file says so: the next plan finds it out."""
+def test_saved_keep_is_not_recorded_as_checked(lab, declared):
+    """The next plan finds the unsigned image."""
     evil = lab.push("app", "1", image((lab.name, "evil"), layers=1))
     lab.push_to_destination("app", "1", evil)
     assert lab.run("plan", "--out", "plan.json").code == 1
@@ -127,8 +128,8 @@ def test_saved_plan_that_says_keep_is_not_believed(lab, declared):
     assert refused(lab.run("plan", "-o", "json")) == [f"{NONE}; the destination keeps its image"]
 
 
-def test_no_state_lets_anything_pass(lab, declared, sign):
-    """A record that says the tag was seen, under these very demands, can keep imgsync from copying, never make it copy; and --refresh asks."""
+def test_state_does_not_replace_the_check(lab, declared, sign):
+    """A record can suppress a copy, never cause one; --refresh checks."""
     content = lab.push("app", "1", image((lab.name, 1), layers=1))
     sign(content.digest)
     assert lab.run("apply").code == 0
@@ -146,8 +147,8 @@ def test_no_state_lets_anything_pass(lab, declared, sign):
 
 
 @pytest.mark.row("SIG-02")
-def test_the_index_that_is_tagged_has_to_be_signed(lab, declared, sign, untouched):
-    """Signatures of its images say nothing of an index: whoever puts another one around them is refused."""
+def test_tagged_index_must_be_signed(lab, declared, sign, untouched):
+    """Signatures of its children do not cover another index around them."""
     content = lab.push("app", "1", index((lab.name, 1)))
     for child in content.children:
         sign(child.digest)
@@ -163,8 +164,8 @@ def test_the_index_that_is_tagged_has_to_be_signed(lab, declared, sign, untouche
 
 
 @pytest.mark.row("SIG-02")
-def test_signature_covers_the_index_that_platforms_are_taken_from(lab, sign):
-    """The new index is ours, what it names is named by digest in the one that was signed; a signature of the new one is nobody's to ask for."""
+def test_signature_of_the_source_index_covers_its_platforms(lab, sign):
+    """The reduced index needs no signature of its own."""
     content = lab.push("app", "1", index((lab.name, 1)))
     sign(content.digest)
     lab.declare("app", f"{SIGNED}\nplatforms: [linux/arm64]", registries=trusting(prod=signer()))
@@ -175,8 +176,8 @@ def test_signature_covers_the_index_that_platforms_are_taken_from(lab, sign):
 
 
 @pytest.mark.row("SIG-03")
-def test_verifiers_are_libraries_of_a_least_version(tmp_path, monkeypatch):
-    """No cryptography of our own: cryptography and sigstore from the first that are without known holes; an older sigstore is not asked."""
+def test_verifiers_have_minimum_versions(tmp_path, monkeypatch):
+    """cryptography and sigstore without known vulnerabilities; an older sigstore is not used."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert "cryptography>=46.0.5" in project["dependencies"]
     assert project["optional-dependencies"]["sigstore"] == ["sigstore>=4.2,<5"]
@@ -193,8 +194,8 @@ def test_verifiers_are_libraries_of_a_least_version(tmp_path, monkeypatch):
 
 
 @pytest.mark.row("SIG-04")
-def test_only_exactly_the_identity_is_believed(lab):
-    """By a trust root of the operator's, with no network but the source: one image of the identity itself, one of somebody named alike."""
+def test_only_the_exact_identity_counts(lab):
+    """With the operator's trust root and without network, a similar name is refused."""
     sigstore = Sigstore()
     (lab.folder / "root.json").write_text(sigstore.trust_root)
     for tag, who in (("good", IDENTITY), ("evil", IDENTITY.replace("company", "company-evil"))):
@@ -216,8 +217,8 @@ def test_only_exactly_the_identity_is_believed(lab):
 
 
 @pytest.mark.row("SIG-05")
-def test_what_a_stranger_writes_where_signatures_belong_is_refused_in_words(lab, declared, sign, untouched):
-    """Other keys, other digests, other repositories, rubbish, a huge payload, each told; nothing is copied and nothing crashes."""
+def test_untrusted_signatures_are_refused_with_a_reason(lab, declared, sign, untouched):
+    """Other keys, digests or repositories, garbage and huge payloads; nothing is copied."""
     content = lab.push("app", "1", image(lab.name, layers=1))
     own = digest_of(content.raw)
     other = simple(signer("other"), own, f"x/{lab.name}/app")
@@ -236,8 +237,8 @@ def test_what_a_stranger_writes_where_signatures_belong_is_refused_in_words(lab,
 
 @pytest.mark.row("SIG-06")
 @pytest.mark.parametrize("status", [404, 500])
-def test_signature_that_cannot_be_had_is_none(lab, declared, sign, status):
-    """Tried again, then refused with what came back; the other images go on."""
+def test_unreadable_signature_refuses_the_image(lab, declared, sign, status):
+    """It is retried, then refused with the response; other images continue."""
     for tag in ("1", "2"):
         content = lab.push("app", tag, image((lab.name, tag), layers=1))
         sign(content.digest)
@@ -257,8 +258,8 @@ def test_signature_that_cannot_be_had_is_none(lab, declared, sign, status):
 
 
 @pytest.mark.row("SIG-06")
-def test_altered_signature_vouches_for_nothing(lab, declared, sign, untouched):
-    """A byte of the payload flipped on its way, a list of tags that leaves the signature out: refused."""
+def test_altered_or_hidden_signature_refuses_the_image(lab, declared, sign, untouched):
+    """A flipped byte, or a tag list without the signature."""
     content = lab.push("app", "1", image(lab.name, layers=1))
     sign(content.digest)
     payload = json.loads(pull_raw(lab.source_registry, f"{lab.name}/app", sig_tag(content.digest)))["layers"][0]["digest"]
@@ -275,8 +276,8 @@ def test_altered_signature_vouches_for_nothing(lab, declared, sign, untouched):
 
 
 @pytest.mark.row("SIG-07")
-def test_signature_arrives_before_the_tag_and_is_good_at_the_destination(lab, declared, sign):
-    """Whoever verifies there finds what was verified here; what the tag was put on last is signed already."""
+def test_signature_arrives_before_the_tag(lab, declared, sign):
+    """It verifies at the destination as well."""
     content = lab.push("app", "1", image(lab.name, layers=1))
     sign(content.digest)
 
@@ -288,15 +289,15 @@ def test_signature_arrives_before_the_tag_and_is_good_at_the_destination(lab, de
 
 
 def simple_again(registry, name: str, content: Image) -> Signature:
-    """Return the signature as the source serves it."""
+    """Return the signature that the source serves."""
     layer = json.loads(pull_raw(registry, f"{name}/app", sig_tag(content.digest)))["layers"][0]
     payload = request(registry, "GET", f"/v2/{name}/app/blobs/{layer['digest']}")[2]
     return Signature(payload, layer["annotations"]["dev.cosignproject.cosign/signature"])
 
 
 @pytest.mark.row("SIG-08")
-def test_signature_of_the_same_image_elsewhere_needs_leave(lab, sign, untouched):
-    """A good signature that names another repository counts where the operator allows it to the key, and nowhere else."""
+def test_signature_for_another_repository_needs_signed_as(lab, sign, untouched):
+    """It counts only if the operator allows it for the key."""
     content = lab.push("app", "1", image(lab.name, layers=1))
     sign(content.digest, simple(signer(), content.digest, "ghcr.io/company/build"))
     lab.declare("app", SIGNED, registries=trusting(prod=signer()))

@@ -16,8 +16,8 @@ from tests.state.test_store import RECORD, Evil, execute, opened, remember
 
 @pytest.mark.row("ST-01")
 @pytest.mark.parametrize("value", [None, True, 1.5, ("a",), {"a": 1}, 2**70, "x" * (1 << 20) + "x"], ids=type)
-def test_nothing_is_stored_but_plain_values(value, tmp_path):
-    """What diskcache would pickle, or put into a file, is refused; so are keys that are no text."""
+def test_only_plain_values_are_stored(value, tmp_path):
+    """Values that diskcache would pickle or store as files are refused, and keys must be text."""
     with diskcache.Cache(str(tmp_path), disk=PlainDisk) as cache:
         with pytest.raises((StateError, OverflowError)):
             cache.set("key", value)
@@ -38,8 +38,8 @@ def test_nothing_is_stored_but_plain_values(value, tmp_path):
     ],
     ids=["pickled value", "pickled key", "file read as bytes", "file read as text", "file to delete"],
 )
-def test_planted_rows_do_nothing_though_the_look_before_missed_them(plant, tmp_path):
-    """The second wall: opened all the same, nothing is unpickled, no file is read or deleted, whatever is asked of the database."""
+def test_planted_rows_do_nothing_even_without_the_preflight(plant, tmp_path):
+    """Nothing is unpickled, and no file is read or deleted."""
     flag, victim = tmp_path / "flag", tmp_path / "victim"
     victim.write_text("precious")
     remember(tmp_path)
@@ -66,8 +66,8 @@ def test_planted_rows_do_nothing_though_the_look_before_missed_them(plant, tmp_p
 
 
 @pytest.mark.row("ST-03", "ST-04")
-def test_nothing_is_ever_culled_or_expires(tmp_path):
-    """Though the file says that it may hold a byte, and drops the oldest: every record stays, and the settings are ours again."""
+def test_records_are_never_culled(tmp_path):
+    """A planted size limit is reset, and every record stays."""
     remember(tmp_path)
     planted = {
         "size_limit": 1,

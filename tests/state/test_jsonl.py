@@ -1,4 +1,4 @@
-"""The state as JSON lines: everything comes back, two become one without a loss, and nothing damaged or hostile is taken in."""
+"""The state as JSON lines: read back whole, merged without loss, damaged input refused."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def raw_of(lines: Iterable[dict[str, object]]) -> bytes:
 @settings(deadline=None)
 @given(snapshots, st.integers(1, 500))
 def test_lines_hold_everything(snapshot, size):
-    """What is written is read again, however the bytes come cut."""
+    """What is written is read again, however the bytes are split."""
     assert read(written(snapshot), size) == snapshot
 
 
 @settings(deadline=None)
 @given(snapshots)
 def test_lines_depend_on_the_content_alone(snapshot):
-    """The same content gives the same bytes, also packed, in whatever order it was gathered."""
+    """Equal content gives equal bytes, packed or not."""
     turned = Snapshot(
         dict(reversed(list(snapshot.records.items()))), {kind: dict(reversed(list(notes.items()))) for kind, notes in reversed(list(snapshot.notes.items()))}
     )
@@ -102,7 +102,7 @@ def test_lines_depend_on_the_content_alone(snapshot):
 @settings(deadline=None)
 @given(snapshots, snapshots)
 def test_merge_loses_no_record_and_keeps_the_newer(ours, theirs):
-    """Without a common past every destination stays; of two records the one applied later, ours when they are equal."""
+    """Without a common base every destination stays; the later record wins, ours on a tie."""
     merged = merge(ours, theirs)
 
     assert merged.snapshot.records.keys() == ours.records.keys() | theirs.records.keys()
@@ -117,7 +117,7 @@ def test_merge_loses_no_record_and_keeps_the_newer(ours, theirs):
 @settings(deadline=None)
 @given(snapshots, snapshots)
 def test_merge_of_notes(ours, theirs):
-    """The earliest first sight, the latest success, every repository of a blob up to four, ours first."""
+    """Earliest first sight, latest success, up to four repositories of a blob, ours first."""
     merged = merge(ours, theirs).snapshot.notes
 
     for kind, choose in ((SEEN, min), (SUCCESS, max)):
@@ -133,8 +133,8 @@ def test_merge_of_notes(ours, theirs):
 
 @settings(deadline=None)
 @given(snapshots, snapshots, snapshots)
-def test_merge_is_settled_where_one_side_changed_nothing(ours, theirs, base):
-    """A side that is as it was gives way whole, so that what the other pruned does not come back; merging again changes nothing."""
+def test_merge_takes_the_side_that_changed(ours, theirs, base):
+    """If one side is unchanged, the other wins, including its deletions; merging again changes nothing."""
     assert merge(ours, ours).snapshot == ours
     assert merge(ours, base, base).snapshot == ours
     assert merge(base, theirs, base).snapshot == theirs
@@ -146,7 +146,7 @@ def test_merge_is_settled_where_one_side_changed_nothing(ours, theirs, base):
 @settings(deadline=None)
 @given(snapshots, snapshots, snapshots)
 def test_merge_loses_nothing_that_one_side_alone_wrote(ours, theirs, base):
-    """What is new or changed on one side since the common past is there, whatever the other forgot."""
+    """Changes of one side since the common base stay."""
     merged = merge(ours, theirs, base).snapshot.records
 
     for one, other in ((ours, theirs), (theirs, ours)):
@@ -173,8 +173,8 @@ ALL = range(len(KINDS) + 1)
 
 
 @pytest.mark.parametrize("number", ALL)
-def test_unknown_fields_are_passed_over(number):
-    """A later minor version may say more on any line; what we know of it counts."""
+def test_unknown_fields_are_ignored(number):
+    """A later minor version may add fields to any line."""
     lines = lines_of(FULL)
     lines[0] |= {"written_by": "imgsync 9"}
     lines[number + 1] |= {"later": {"deep": [1, None]}, "__class__": "os.system"}
@@ -182,8 +182,8 @@ def test_unknown_fields_are_passed_over(number):
     assert read(raw_of(lines)) == FULL
 
 
-def test_unknown_kinds_are_passed_over_and_counted():
-    """So are kinds of lines."""
+def test_unknown_kinds_are_ignored_and_counted():
+    """Lines of unknown kinds are counted."""
     lines = [*lines_of(FULL), {"kind": "later", "about": 1}, {"kind": "pulled", "about": "x"}]
     lines[0]["lines"] = 9
 
@@ -222,7 +222,7 @@ def test_unknown_kinds_are_passed_over_and_counted():
     ids=str,
 )
 def test_damaged_values_name_their_line(number, change):
-    """One wrong value is enough to believe none; the message says on which line it is."""
+    """One wrong value refuses the whole file; the error shows the line."""
     lines = lines_of(FULL)
     lines[number] |= change
 
@@ -246,8 +246,8 @@ def test_damaged_values_name_their_line(number, change):
     ],
     ids=str,
 )
-def test_records_with_a_true_check_still_need_the_right_shape(change):
-    """Whoever can reckon the check cannot plant what is no reference, moment or size; what a damaged state holds is not written either."""
+def test_records_with_a_valid_checksum_are_still_validated(change):
+    """References, times and sizes are checked, for reading and for writing."""
     planted = replace(RECORD, **change)
     assert lines_of(Snapshot({planted.destination: planted}))[0]["records"] == 0
     from imgsync.state.record import to_document
@@ -283,7 +283,7 @@ def altered() -> Iterator[object]:
 
 @pytest.mark.parametrize(("raw", "message"), list(altered()))
 def test_altered_lines_are_an_error(raw, message):
-    """Cut, continued, of another version or of another kind: an error that says where, and nothing is taken in."""
+    """Truncated, extended, or other versions: an error with the place, and nothing is imported."""
     with pytest.raises(StateError, match=message):
         read(raw)
 
@@ -291,8 +291,8 @@ def test_altered_lines_are_an_error(raw, message):
 @pytest.mark.parametrize(
     ("limit", "value", "message"), [("LINE_LIMIT", 100, "is longer"), ("LINES_LIMIT", 3, "more than 3 lines"), ("BYTES_LIMIT", 500, "larger than")]
 )
-def test_too_much_is_refused_while_it_is_read(limit, value, message, monkeypatch):
-    """A line, a count, a total beyond its limit ends the reading at once."""
+def test_input_over_a_limit_is_refused_while_reading(limit, value, message, monkeypatch):
+    """Reading stops at the limit of a line, a count or the total."""
     monkeypatch.setattr(limits, limit, value)
     came: list[bytes] = []
 
@@ -307,8 +307,8 @@ def test_too_much_is_refused_while_it_is_read(limit, value, message, monkeypatch
     assert len(came) < 10
 
 
-def test_bomb_is_refused_without_being_inflated():
-    """A layer of 128 KiB that inflates to 128 MiB costs no more memory than a line may have."""
+def test_compression_bomb_is_refused_early():
+    """128 KiB that inflate to 128 MiB use no more memory than one line may."""
     import tracemalloc
 
     bomb = _bomb()
@@ -342,13 +342,13 @@ def _bomb() -> bytes:
     ids=["empty", "no gzip", "no checksum", "cut", "followed", "wrong checksum"],
 )
 def test_damaged_gzip_is_an_error(content, message):
-    """Whatever is no whole gzip is no state."""
+    """Incomplete or damaged gzip is refused."""
     with pytest.raises(StateError, match=message):
         unpack(content)
 
 
-def test_store_becomes_what_it_is_told(tmp_path: Path):
-    """A snapshot put into a store is what the next one finds, and what it does not hold is gone; where it was pulled from does not travel."""
+def test_store_takes_over_a_snapshot(tmp_path: Path):
+    """The store holds exactly the snapshot; where it was pulled from is not part of it."""
 
     def opened():
         return open_state(str(tmp_path / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=pytest.fail)

@@ -17,8 +17,8 @@ from tests.switches import Hold
 
 
 @pytest.mark.row("GIT-09")
-def test_of_two_applies_one_waits_for_its_turn(origin, lab):
-    """The second finds the state locked: exit 75 with what to do, and it pushes nothing; the first is not disturbed."""
+def test_second_apply_finds_the_state_locked(origin, lab):
+    """It exits with 75 and a hint, and pushes nothing; the first is not disturbed."""
     held = Hold()
     lab.source.add(held, method="GET", target="/blobs/", times=1)
     first = lab.start("apply", "-o", "json")
@@ -36,8 +36,8 @@ def test_of_two_applies_one_waits_for_its_turn(origin, lab):
 
 
 @pytest.mark.row("RUN-05")
-def test_foreign_lock_on_the_state_holds_nobody_up(lab, state):
-    """Another process locks the database while a record is to be written: copying goes on, signs of life come, and the record is there in the end."""
+def test_locked_database_does_not_stop_copying(lab, state):
+    """If another process locks the database, copying continues and the record is written later."""
     for tag in "123456":
         lab.push("app", tag, image((lab.name, tag)))
     lab.declare("app", "concurrency: {images: 1}\nreferrers: false")
@@ -65,8 +65,8 @@ def test_foreign_lock_on_the_state_holds_nobody_up(lab, state):
 
 @pytest.mark.row("RUN-12")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_waiting_for_the_lock_does_not_stop_the_loop(number, lab):
-    """While another run holds the state a signal is heard at once, and ends the waiting: exit 75, nothing was begun."""
+def test_signal_ends_waiting_for_the_lock(number, lab):
+    """A signal ends the wait at once: exit 75, nothing was started."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     folder = lab.folder / ".imgsync" / "state"
@@ -85,8 +85,8 @@ def test_waiting_for_the_lock_does_not_stop_the_loop(number, lab):
 
 
 @pytest.mark.row("ST-08", "ST-12")
-def test_of_many_at_once_one_runs(lab):
-    """The others end with 75 and do nothing; so the database never has two that write, which SQLite's log would not stand."""
+def test_one_of_many_runs_gets_the_state(lab):
+    """The others exit with 75, so that the database has one writer."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     held = Hold()
@@ -105,8 +105,8 @@ def test_of_many_at_once_one_runs(lab):
 
 
 @pytest.mark.row("ST-09")
-def test_network_file_system_is_told(tmp_path, monkeypatch):
-    """A lock may not hold there: the warning says so, and where to keep the state instead; it is used all the same, as a wrong one costs requests alone."""
+def test_network_file_system_is_a_warning(tmp_path, monkeypatch):
+    """The warning says that locks may fail there; the state is used."""
     device = tmp_path.stat().st_dev
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/x rw\n36 35 {os.major(device)}:{os.minor(device)} / {tmp_path} rw shared:1 - nfs4 server:/home rw\n")

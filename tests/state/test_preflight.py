@@ -16,8 +16,8 @@ from tests.state.test_store import RECORD, execute, opened, remember
 
 @pytest.mark.row("GIT-07")
 @pytest.mark.parametrize("planting", ["update Cache set mode = 4, value = ?", "no database"])
-def test_a_poisoned_cache_costs_questions_and_nothing_else(planting, lab, origin):
-    """A state that a CI cache brings, and that somebody wrote into: nothing in it runs, it is set aside with a warning, and nothing is copied twice."""
+def test_poisoned_cache_costs_only_requests(planting, lab, origin):
+    """A manipulated state from a CI cache is moved aside with a warning; nothing of it runs."""
     assert lab.run("apply").code == 0
     state = lab.folder / ".imgsync/state"
     if planting == "no database":
@@ -38,7 +38,7 @@ def test_a_poisoned_cache_costs_questions_and_nothing_else(planting, lab, origin
 
 
 class _Evil:
-    """Unpickled, it leaves a file."""
+    """A value that creates a file when it is unpickled."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -50,8 +50,8 @@ class _Evil:
 @pytest.mark.row("ST-02", "ST-13")
 @pytest.mark.parametrize("part", ["lock", "cache.db", "cache.db-wal", "cache.db-shm", "cache.db-journal"])
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
-def test_links_in_the_state_lead_nowhere(link, part, tmp_path):
-    """A file of ours that is a link to another would have SQLite write into that: it is set aside, or not used, and the other is as it was."""
+def test_links_in_the_state_are_not_followed(link, part, tmp_path):
+    """A state whose file is a link is moved aside or not used; the link's target stays as it was."""
     remember(tmp_path)
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious" * 4096)
@@ -71,8 +71,8 @@ def test_links_in_the_state_lead_nowhere(link, part, tmp_path):
 
 @pytest.mark.row("ST-13")
 @pytest.mark.parametrize("mode", [0o666, 0o620])
-def test_database_that_others_may_write_is_set_aside(mode, tmp_path):
-    """The directory may be ours alone to write, and the file not."""
+def test_database_that_others_may_write_is_moved_aside(mode, tmp_path):
+    """Even if the directory is private."""
     remember(tmp_path)
     (tmp_path / "state" / "cache.db").chmod(mode)
     warnings: list[str] = []
@@ -84,8 +84,8 @@ def test_database_that_others_may_write_is_set_aside(mode, tmp_path):
 
 @pytest.mark.row("ST-03")
 @pytest.mark.parametrize("value", ["wal; attach '/x' as y", "off -- ", None, 1.5, b"wal"])
-def test_planted_value_of_a_setting_becomes_no_pragma(value, tmp_path):
-    """diskcache makes SQL of them, before ours replace them."""
+def test_planted_setting_is_not_run_as_sql(value, tmp_path):
+    """diskcache would put the setting into a PRAGMA."""
     remember(tmp_path)
     execute(tmp_path, ("update Settings set value = ? where key = 'sqlite_journal_mode'", (value,)))
     warnings: list[str] = []

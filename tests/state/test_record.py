@@ -13,8 +13,8 @@ from tests.state.test_store import DIGEST, RECORD, execute, opened, remember
 
 
 @pytest.mark.row("ST-05")
-def test_every_flipped_byte_of_a_record_and_of_a_note_is_found(tmp_path):
-    """Each byte, each of its bits: what was not written is not believed, be it no text any more; the others are, and the next run is told."""
+def test_every_flipped_bit_is_found(tmp_path):
+    """A damaged record or note is dropped with a warning; the others stay."""
     record, note, about = encode(RECORD).encode(), encode_note(f"seen s.io/app {DIGEST}", "2026-01-01T00:00:00Z").encode(), f"seen s.io/app {DIGEST}"
     for raw, read in ((record, lambda text: decode(RECORD.destination, text)), (note, lambda text: decode_note(about, text))):
         assert read(raw.decode()) is not None
@@ -35,8 +35,8 @@ def test_every_flipped_byte_of_a_record_and_of_a_note_is_found(tmp_path):
 @pytest.mark.parametrize(
     "change", [{"digest": "sha256:" + "b" * 64}, {"source_digest": "sha256:" + "b" * 64}, {"selection": "x"}, {"destination": "r.io/m/app:2"}]
 )
-def test_record_counts_only_where_and_as_it_was_written(change, tmp_path):
-    """Its check binds registry, repository, tag, digests and settings: a record that was moved or altered is none."""
+def test_record_is_bound_to_its_place(change, tmp_path):
+    """A record that was moved or altered does not count."""
     text = encode(RECORD)
     altered = replace(RECORD, **change)
     document = json.loads(text) | {key: value for key, value in to_document(altered).items() if key not in {"check", "v"}}
@@ -46,8 +46,8 @@ def test_record_counts_only_where_and_as_it_was_written(change, tmp_path):
 
 
 @pytest.mark.row("ST-18")
-def test_state_of_a_later_version_costs_requests_alone(tmp_path):
-    """Records of a version that we do not know are dropped, kinds that we do not know are passed over and kept, another schema is moved aside."""
+def test_state_of_a_later_version_costs_only_requests(tmp_path):
+    """Records of unknown versions are dropped, unknown kinds are kept, another schema is moved aside."""
     remember(tmp_path)
     later = json.dumps(json.loads(encode(RECORD)) | {"v": 2})
     execute(tmp_path, ("update Cache set value = ?", (later,)))

@@ -22,8 +22,8 @@ ONE_TAG = "tags: {names: ['1']}"
 
 @pytest.mark.row("ST-15")
 @pytest.mark.parametrize("how", ["killed", "answer lost"])
-def test_tag_that_moved_and_moves_back_is_not_taken_for_what_it_was(how, lab):
-    """The registry took the new image and we never heard of it; what is remembered of the old one must not count when the source goes back to it."""
+def test_tag_that_moves_back_after_a_lost_answer_is_pushed(how, lab):
+    """The destination has the new image without our knowledge; the old record must not count."""
     old = lab.push("app", "1", image("old"))
     lab.declare("app", ONE_TAG, retry="{attempts: 1, interval: 0s}")
     assert lab.run("apply").code == 0
@@ -47,8 +47,8 @@ def test_tag_that_moved_and_moves_back_is_not_taken_for_what_it_was(how, lab):
 
 
 @pytest.mark.row("ST-15")
-def test_deletion_that_was_cut_short_is_not_taken_for_undone(lab):
-    """Killed when the registry had deleted a tag and we did not know: selected again, the tag is brought again."""
+def test_tag_deleted_without_our_knowledge_is_pushed_again(lab):
+    """The run was killed after the deletion; when the tag is selected again it is pushed."""
     wanted = lab.push("app", "1", image(1))
     lab.push("app", "2", image(2))
     lab.declare("app", "tags: {names: ['1', '2']}\nprune: true")
@@ -72,8 +72,8 @@ def test_deletion_that_was_cut_short_is_not_taken_for_undone(lab):
 
 
 @pytest.mark.row("ST-15")
-def test_what_was_collected_at_the_destination_is_brought_again(lab):
-    """Blobs that the state says to be there are gone: the registry's refusal is the cue, one run puts all right, and the next has nothing to do."""
+def test_garbage_collected_blobs_are_pushed_again(lab):
+    """The refused manifest is the signal; one run repairs all, and the next has nothing to do."""
     shared = b"shared " * 500
     lab.push("app", "1", image(1, layers=1, shared=shared))
     lab.declare("app")
@@ -93,13 +93,13 @@ def test_what_was_collected_at_the_destination_is_brought_again(lab):
 
 @pytest.fixture
 def folder(workplace) -> Path:
-    """Return the folder that `opened` opens the workplace's state in."""
+    """Return the folder of the state for `opened`."""
     return workplace.folder / ".imgsync"
 
 
 @pytest.mark.row("ST-16")
-def test_forged_records_leave_every_tag_whole(lab, folder):
-    """A state that lies well, checks and all: what it says to be there may be left out, but what is pushed is complete; --refresh believes nothing."""
+def test_forged_records_push_no_incomplete_image(lab, folder):
+    """A forged record may suppress a copy, but every pushed image is complete; --refresh repairs."""
     wanted = lab.push("app", "1", image(1))
     pushed = lab.push("app", "2", image(2))
     lab.declare("app")
@@ -127,7 +127,7 @@ def test_forged_records_leave_every_tag_whole(lab, folder):
 
 @pytest.mark.row("ST-17")
 def test_state_of_last_week_converges(lab):
-    """A cache that brings back an older state: what it lacks is found at the destination, what moved since is brought in line; the next run asks nothing."""
+    """Missing records are found at the destination, moved tags are updated, the next run is quiet."""
     lab.push("app", "1", image("old"))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -150,7 +150,7 @@ def test_state_of_last_week_converges(lab):
 @pytest.mark.row("ST-19")
 @pytest.mark.parametrize("years", [-1, 1])
 def test_clock_that_jumped_changes_no_plan(years, lab, folder):
-    """Records of a year ago or of next year are as good as today's: nothing is asked, nothing copied, nothing forgotten."""
+    """Records dated a year ago or next year count as usual."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     assert lab.run("apply").code == 0

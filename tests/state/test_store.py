@@ -1,4 +1,4 @@
-"""The state: a memory that may be lost, damaged or planted, and is never believed wrongly."""
+"""The state is a cache that may be lost, damaged or planted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECORD = Record("r.io/m/app:1", DIGEST, "0123abcd", 10, "application/x", "s.io/a
 
 @cache
 def thread() -> NativeThread:
-    """One for all: each holds descriptors."""
+    """Return one thread for all; each holds descriptors."""
     return NativeThread()
 
 
@@ -49,8 +49,8 @@ def execute(folder: Path, *statements: tuple) -> None:
     connection.close()
 
 
-def test_record_in_doubt_is_no_longer_sure():
-    """It still tells what was pushed, and comes back as one in doubt; nothing that a run was told of is."""
+def test_unconfirmed_record_stays_unconfirmed():
+    """It still shows what was pushed, also after reopening."""
     doubted = RECORD.tainted
 
     assert [one.is_confirmed for one in (RECORD, replace(RECORD, selection=""), replace(RECORD, selection="zzz"), doubted)] == [True, True, True, False]
@@ -58,8 +58,8 @@ def test_record_in_doubt_is_no_longer_sure():
     assert decode(doubted.destination, encode(doubted)) == doubted
 
 
-def test_record_is_stored_as_it_always_was():
-    """To the letter, so that the next version reads what this one wrote: fields by name, the version, and a check of eight bytes."""
+def test_stored_format_does_not_change():
+    """Field names, version and the checksum of eight bytes, to the letter."""
     digest = f"sha256:{'a' * 64}"
 
     assert encode(replace(RECORD, digest=digest, source_digest=digest)) == (
@@ -83,15 +83,15 @@ def test_record_is_stored_as_it_always_was():
     ],
     ids=str,
 )
-def test_record_of_another_shape_is_none_though_its_check_fits(planted):
-    """Whoever wrote it knew how; digests become parts of addresses, and sizes are added up."""
+def test_record_with_wrong_fields_is_dropped(planted):
+    """Even with a matching checksum: digests become parts of URLs."""
     document = to_document(replace(RECORD, **planted))
 
     assert from_document(RECORD.destination, document) is None
 
 
-def test_records_come_back_as_they_were(tmp_path):
-    """What was put is there after closing, by reference and by prefix; removing forgets."""
+def test_records_are_read_back(tmp_path):
+    """By reference and by prefix, after closing; removed ones are gone."""
     other = replace(RECORD, destination="r.io/m/app:2")
     remember(tmp_path, RECORD, other)
 
@@ -103,8 +103,8 @@ def test_records_come_back_as_they_were(tmp_path):
         assert state.get(RECORD.destination) is None
 
 
-def test_blobs_are_remembered_where_they_were_seen_last(tmp_path):
-    """At most four repositories per blob, the latest first."""
+def test_blobs_are_recorded_in_up_to_four_repositories(tmp_path):
+    """The latest first."""
     with opened(tmp_path) as state:
         for path in ("a", "b", "c", "d", "e", "b"):
             state.put(blobs=[("r.io", path, [DIGEST])])
@@ -114,7 +114,7 @@ def test_blobs_are_remembered_where_they_were_seen_last(tmp_path):
 
 
 @pytest.mark.row("ST-07")
-def test_the_one_file_is_whole_after_closing(tmp_path):
+def test_one_file_is_complete_after_closing(tmp_path):
     """Only cache.db needs to be kept between runs."""
     remember(tmp_path)
     for extra in ("cache.db-wal", "cache.db-shm", "lock"):
@@ -126,8 +126,8 @@ def test_the_one_file_is_whole_after_closing(tmp_path):
 
 @pytest.mark.row("ST-05")
 @pytest.mark.parametrize("position", range(0, 200, 7))
-def test_a_flipped_bit_is_never_believed(position):
-    """A record that is not what was written is no record."""
+def test_flipped_bit_drops_the_record(position):
+    """A record with a flipped bit is dropped."""
     text = encode(RECORD)
     flipped = text[:position] + chr(ord(text[position]) ^ 1) + text[position + 1 :]
 
@@ -136,8 +136,8 @@ def test_a_flipped_bit_is_never_believed(position):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"check": 1}', "[" * 100_000, 5, b"x", json.dumps({"v": 2, "check": ""})])
-def test_foreign_values_are_no_records(text):
-    """Whatever stands where a record should is dropped."""
+def test_other_values_are_not_records(text):
+    """Any other value in a record's place is dropped."""
     assert decode(RECORD.destination, text) is None
 
 
@@ -177,8 +177,8 @@ class Evil:
     ],
     ids=["pickled value", "pickled key", "file read", "file delete", "trigger", "setting", "expiry", "view", "no settings"],
 )
-def test_planted_databases_are_set_aside(plant, tmp_path):
-    """Nothing planted is executed, no file it names is touched; the state begins anew with a warning."""
+def test_planted_databases_are_moved_aside(plant, tmp_path):
+    """Nothing planted is executed, no file is touched, and a new state begins with a warning."""
     remember(tmp_path)
     flag, victim = tmp_path / "flag", tmp_path / "victim"
     victim.write_text("precious")
@@ -198,8 +198,8 @@ def test_planted_databases_are_set_aside(plant, tmp_path):
 
 @pytest.mark.row("ST-06")
 @pytest.mark.parametrize("content", [b"", b"garbage" * 1000, "half", "zeroed"])
-def test_broken_files_are_set_aside(content, tmp_path):
-    """A database that is no longer whole costs requests, not correctness."""
+def test_broken_files_are_moved_aside(content, tmp_path):
+    """A damaged database costs requests, not correctness."""
     remember(tmp_path)
     path = tmp_path / "state" / "cache.db"
     whole = path.read_bytes()
@@ -212,7 +212,7 @@ def test_broken_files_are_set_aside(content, tmp_path):
 
 
 @pytest.mark.row("ST-12")
-def test_a_second_run_is_locked_out(tmp_path):
+def test_second_run_is_locked_out(tmp_path):
     """Two runs never share a state; reading it is allowed."""
     remember(tmp_path)
     with opened(tmp_path), pytest.raises(LockedError, match="locked by another run"), opened(tmp_path):
@@ -244,7 +244,7 @@ def test_directories_that_others_may_write_are_refused(tmp_path):
 
 
 @pytest.mark.row("ST-13")
-def test_the_directory_is_ours_alone(tmp_path):
+def test_directory_and_database_are_private(tmp_path):
     """Directory 0700, database 0600."""
     remember(tmp_path)
 
@@ -253,8 +253,8 @@ def test_the_directory_is_ours_alone(tmp_path):
 
 
 @pytest.mark.row("ST-11")
-def test_state_that_cannot_be_written_is_read_all_the_same(tmp_path, monkeypatch):
-    """A read-only file system: what is remembered still counts, what is new is forgotten, a warning says so."""
+def test_read_only_state_is_still_read(tmp_path, monkeypatch):
+    """Records still count, new ones are dropped, a warning says so."""
     remember(tmp_path)
 
     def refuse(*_: object, **__: object) -> None:
@@ -286,8 +286,8 @@ with opened(Path(sys.argv[1])) as state:
 """
 
 
-def test_a_killed_run_loses_no_record_it_was_told_of(tmp_path):
-    """SIGKILL in the middle of writing: whatever put() returned from is there, and the lock is free."""
+def test_killed_run_loses_no_confirmed_record(tmp_path):
+    """After SIGKILL every record that put() returned from is there, and the lock is free."""
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=os.environ)
     for _ in range(40):
         last = int(writer.stdout.readline())

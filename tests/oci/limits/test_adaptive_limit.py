@@ -1,4 +1,4 @@
-"""The limit that follows a registry's complaints, and the pulls that are left."""
+"""The adaptive limit follows a registry's 429 responses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.wire import plain_answer
 
 
 def nothing() -> None:
-    """Nothing ends the waiting."""
+    """Do not end the waiting."""
 
 
-def test_complaints_halve_and_quiet_grows_back():
-    """One complaint per round counts; the limit recovers one by one, never above what is declared, never below one."""
+def test_429_halves_the_limit_and_success_restores_it():
+    """One 429 per round counts; the limit stays between one and the declared value."""
     limit = AdaptiveLimit(16)
     with contextlib.ExitStack() as places:
         slots = [places.enter_context(limit.slot(nothing)) for _ in range(16)]
@@ -39,7 +39,7 @@ def test_complaints_halve_and_quiet_grows_back():
 
 
 def test_waiting_for_a_place_can_be_ended():
-    """Who waits is asked whether to go on."""
+    """The caller is asked whether to continue."""
     limit = AdaptiveLimit(1)
 
     def give_up() -> None:
@@ -50,7 +50,7 @@ def test_waiting_for_a_place_can_be_ended():
 
 
 class Crowded(switches.Switch):
-    """Answers 429 to whatever comes while so many requests are being answered."""
+    """Answers 429 while a number of requests is being answered."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -74,8 +74,8 @@ class Crowded(switches.Switch):
 
 
 @pytest.mark.row("NET-01")
-def test_crowded_registry_is_asked_less_at_once(lab):
-    """Everything arrives, and most requests are answered: who asks as much as ever is told no nine times in ten."""
+def test_crowded_registry_gets_fewer_parallel_requests(lab):
+    """Everything arrives, and most requests succeed."""
     crowded = lab.destination.add(Crowded(2))
     for number in range(12):
         lab.push("app", str(number), image(number))
@@ -88,8 +88,8 @@ def test_crowded_registry_is_asked_less_at_once(lab):
     assert 0 < crowded.refused < len(lab.destination.seen) * 2 / 3
 
 
-def test_repository_that_is_always_refused_is_not_asked_for_ever(lab):
-    """429 to one repository alone, while others are served: it is asked some times more than tries are declared, then it fails; the others are copied."""
+def test_repository_that_always_gets_429_fails_alone(lab):
+    """It is retried some times more than declared; the others are copied."""
     content = lab.push("app", "1", image(1))
     lab.source.add(switches.status(429, retry_after="0"), target=f"{lab.name}/never/")
     # One after the other: what the registry serves is known before it refuses.

@@ -1,4 +1,4 @@
-"""Good manners: pull limits are read, shown and obeyed; a registry that is asked too much at once is asked less."""
+"""Pull limits of Docker Hub are read, shown and obeyed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.wire import plain_answer
 
 
 class LimitsPulls(switches.Switch):
-    """Counts GETs of manifests as pulls, as Docker Hub does: tells what is left on heads too, and refuses when nothing is."""
+    """Counts GETs of manifests as pulls, as Docker Hub does, and refuses when none are left."""
 
     def __init__(self, left: int, *, tells: bool = True) -> None:
         self.left = left
@@ -40,14 +40,14 @@ class LimitsPulls(switches.Switch):
 
 @pytest.fixture
 def limited(source):
-    """The source counts pulls; three are left."""
+    """Give the source a pull limit of three."""
     return source.add(LimitsPulls(3), target="/manifests/")
 
 
 @pytest.mark.row("NET-04")
 @pytest.mark.parametrize("tells", [True, False], ids=["headers", "refusal alone"])
-def test_spent_pulls_stop_their_registry_in_good_order(tells, lab, limited):
-    """What can be copied is, the rest waits for the next run (exit 75), other registries are not concerned; and the next run goes on."""
+def test_spent_pulls_stop_only_their_registry(tells, lab, limited):
+    """The rest waits for the next run (exit 75); other registries continue."""
     limited.tells = tells
     for number in range(6):
         lab.push("app", str(number), image(number))
@@ -74,8 +74,8 @@ def test_spent_pulls_stop_their_registry_in_good_order(tells, lab, limited):
     assert (again.json["summary"]["copied"], again.json["summary"]["kept"]) == (3, 4)
 
 
-def test_plan_shows_what_applying_costs_and_what_is_left(lab, limited):
-    """Every manifest of what is pending is a pull; kept tags cost none."""
+def test_plan_shows_pulls_needed_and_left(lab, limited):
+    """Each manifest of a pending change is a pull; kept tags cost none."""
     limited.left = 50
     lab.push("app", "1", index(1))
     lab.push("app", "2", image(2))
@@ -92,8 +92,8 @@ def test_plan_shows_what_applying_costs_and_what_is_left(lab, limited):
     assert limited.left == left, "an unchanged tag costs its head alone"
 
 
-def test_plan_without_pulls_left_still_says_what_would_change(lab, limited):
-    """Digests are free; only sizes stay unknown, and the plan says why."""
+def test_plan_without_pulls_left_lists_changes(lab, limited):
+    """Digests cost no pull; sizes stay unknown, and the plan says why."""
     limited.left = 0
     lab.source.add(LimitsPulls(0), method="HEAD", target="/manifests/")
     lab.push("app", "1", image(1))
@@ -107,12 +107,12 @@ def test_plan_without_pulls_left_still_says_what_would_change(lab, limited):
 
 
 def nothing() -> None:
-    """Nothing ends the waiting."""
+    """Do not end the waiting."""
 
 
 @pytest.mark.parametrize("headers", [{}, {"ratelimit-remaining": "junk"}, {"ratelimit-remaining": ""}, {"ratelimit-limit": "100;w=21600"}])
-def test_what_says_nothing_limits_nothing(headers):
-    """No header, no limit."""
+def test_missing_header_means_no_limit(headers):
+    """Without the header there is no limit."""
     budget = PullLimit("docker.io")
     budget.update(headers, before=None)
 
@@ -121,8 +121,8 @@ def test_what_says_nothing_limits_nothing(headers):
     assert budget.quota is None
 
 
-def test_pulls_are_spent_with_those_in_flight():
-    """Two left: two may go, also before their answers came."""
+def test_pulls_in_flight_count():
+    """With two left, two may start before either is answered."""
     budget = PullLimit("docker.io")
     budget.update({"ratelimit-remaining": "2;w=21600", "ratelimit-limit": "100;w=21600"}, before=None)
     budget.acquire(nothing)
@@ -135,8 +135,8 @@ def test_pulls_are_spent_with_those_in_flight():
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown when asked"])
-def test_answer_that_was_overtaken_gives_back_nothing(known):
-    """It says no more than was left when it was asked for, though nothing else is in flight any more; who says more has a new window."""
+def test_late_response_does_not_raise_the_limit(known):
+    """An older, higher count is ignored unless it shows a new window."""
     budget = PullLimit("docker.io")
     if known:
         budget.update({"ratelimit-remaining": "2"}, before=None)

@@ -1,4 +1,4 @@
-"""Retries and Retry-After."""
+"""Retries and `Retry-After`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.switches import Respond
         (429, "Fri, 31 Dec 9999 23:59:59 GMT", "for more than a year"),
     ],
 )
-def test_registry_that_asks_for_years_is_left_at_once(status, retry_after, told, lab):
-    """Over five minutes nobody waits: the registry is asked nothing more in this run, which ends in good order and says until when."""
+def test_retry_after_of_years_ends_the_registry(status, retry_after, told, lab):
+    """Over five minutes the registry gets no more requests in this run, which says until when."""
     for number in range(3):
         lab.push("app", str(number), image(number))
     lab.source.add(switches.status(status, retry_after=retry_after), method="GET", target="/blobs/")
@@ -47,8 +47,8 @@ def test_registry_that_asks_for_years_is_left_at_once(status, retry_after, told,
 
 
 @pytest.mark.row("DOS-11")
-def test_token_server_that_asks_for_hours_is_not_waited_for(lab):
-    """Nor is one that gives tokens: it is asked once, and its refusal is the error."""
+def test_token_server_with_long_retry_after_is_an_error(lab):
+    """It is asked once."""
     lab.push("app", "1", image(1))
     lab.source.add(switches.status(429, retry_after="7200", error="TOOMANYREQUESTS"), target="^/token")
     lab.source.add(Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{lab.source.url}/token",service="x"'}), target="^/v2/")
@@ -64,8 +64,8 @@ SECOND = 1_000_000_000
 
 
 @pytest.mark.row("NET-01")
-def test_429_holds_every_lane(lab):
-    """One request is told to come again in two seconds: nobody else asks either until then, and everything arrives."""
+def test_429_pauses_all_connections(lab):
+    """No request is sent for the two seconds, and everything arrives."""
     for number in range(8):
         lab.push("app", str(number), image((lab.name, number)))
     lab.source.add(switches.status(429, retry_after="2"), target="/manifests/", nth=2)
@@ -84,7 +84,7 @@ def test_429_holds_every_lane(lab):
 
 @pytest.mark.row("NET-03", "NET-06")
 def test_throttled_source_fails_alone(lab):
-    """A source that says 429 and no more is asked as often as declared; its images are listed as failed, those of others are there."""
+    """A source with a bare 429 is retried as declared; images of others are copied."""
     lab.push("throttled", "1", image(1))
     good = lab.push("good", "1", image(2))
     lab.source.add(switches.status(429, retry_after="soon"))
@@ -109,8 +109,8 @@ def test_throttled_source_fails_alone(lab):
 
 
 @pytest.mark.row("NET-05")
-def test_fifty_callers_ask_for_a_token_one_at_a_time():
-    """One asks, is told to come again, asks again; the others wait for what it gets."""
+def test_fifty_callers_request_one_token():
+    """One requests and retries; the others wait for its result."""
     operation = Operation("pull", "registry.example/app", "source")
     entered = threading.Semaphore(0)
     running, most, asked = 0, 0, 0
@@ -149,15 +149,15 @@ def test_fifty_callers_ask_for_a_token_one_at_a_time():
 
 
 class Nobody:
-    """No login for anything."""
+    """A keychain without logins."""
 
     def find(self, path: str, *, renew: bool = False) -> None:
         return None
 
 
 @pytest.mark.row("NET-05")
-def test_throttled_token_server_is_asked_again(lab):
-    """A token server that says 429 costs a request more, whoever waits for the token."""
+def test_throttled_token_server_is_retried(lab):
+    """A 429 of the token server costs one more request."""
     for number in range(4):
         lab.push("app", str(number), image((lab.name, number)))
     lab.source.add(switches.status(429, retry_after="0"), target="^/token", times=1)
@@ -175,8 +175,8 @@ def test_throttled_token_server_is_asked_again(lab):
 
 
 @pytest.mark.row("NET-07")
-def test_every_status_that_may_pass_is_tried_again(lab):
-    """Seven errors in a row, a different one each time, to one question and to one push: with enough attempts the image arrives."""
+def test_every_transient_status_is_retried(lab):
+    """Seven different errors in a row, for a read and a push."""
     content = lab.push("app", "1", image(1))
     for number, code in enumerate((500, 502, 503, 504, 408, 499, 522, 520), 1):
         lab.source.add(switches.status(code), target="/tags/list", nth=number)
@@ -215,14 +215,14 @@ def test_every_status_that_may_pass_is_tried_again(lab):
     ],
 )
 def test_retry_after(text, seconds):
-    """Seconds or a date in any of its three forms; what is past or neither says nothing."""
+    """Seconds, or a date in one of three formats; past or malformed values are ignored."""
     assert parse_retry_after(text, now=10.0) == seconds
 
 
 @pytest.mark.row("NET-03")
 @pytest.mark.parametrize("said", ["", "soon", "-1", "1e9", "9" * 30, "Thu, 01 Jan 1970 00:00:01 GMT", "999999999999", "300"])
 def test_pauses_after_429_are_bounded(said):
-    """What cannot be meant is as if nothing was said: longer each time, by chance, up to a minute. What is said is obeyed up to five."""
+    """Random, doubling pauses up to a minute; a plausible Retry-After counts up to five minutes."""
     error = make_status_error(Operation("pull", "r/x:1", "source"), 429, headers={"retry-after": said}, body=b"")
     pauses = [compute_pause_seconds(RetryPolicy(), error, attempt=number) for number in range(1, 9) for _ in range(20)]
 

@@ -1,4 +1,4 @@
-"""A state that travels: kept in a real registry, shared by runs that know nothing of each other, and never believed without a look."""
+"""A state in a registry, shared by runs on different machines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOMENT = "2026-01-01T00:00:00Z"
 
 @pytest.fixture
 def keeper(second_registry) -> FaultProxy:
-    """A proxy before the registry that keeps the state, apart from the destination's."""
+    """A proxy before the registry that holds the state."""
     with FaultProxy(second_registry) as proxy:
         yield proxy
 
@@ -44,7 +44,7 @@ def place(keeper, lab) -> str:
 
 @pytest.fixture
 def sites(lab, keeper) -> Callable[..., Workplace]:
-    """Make a clean folder that declares a mirror of the repository *name*/app with these tags."""
+    """Return a function that makes a folder with a mirror of NAME/app."""
 
     def make(folder: str, tags: list[str] | None = None, **settings: object) -> Workplace:
         site = Workplace(lab.folder / folder)
@@ -75,7 +75,7 @@ def apply(site: Workplace, place: str, *arguments: str) -> Result:
 
 
 def contents(site: Workplace) -> dict[Path, bytes]:
-    """All that a run leaves in its folder, but for what SQLite puts beside a database whenever it is read."""
+    """Return the files of the state, without those of SQLite's log."""
     return {path: path.read_bytes() for path in (site.folder / ".imgsync").rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm"))}
 
 
@@ -93,13 +93,13 @@ def layer_of(place: str) -> bytes:
 
 
 def kept_records(place: str) -> dict[str, dict[str, object]]:
-    """What the registry's state holds, by the tag of the destination."""
+    """Return the records of the state in the registry, by tag."""
     lines = [json.loads(line) for line in gzip.decompress(layer_of(place)).splitlines()]
     return {line["destination"].rpartition(":")[2]: line for line in lines if line.get("kind") == "record"}
 
 
 def planted(layer: bytes, *, artifact_type: str = ARTIFACT_TYPE, layer_type: str = LAYER_TYPE, size: int | None = None, digest: str = "") -> Image:
-    """An artifact as somebody else might make it."""
+    """Return a state artifact as an attacker might make it."""
     entry = {"mediaType": layer_type, "digest": digest or digest_of(layer), "size": len(layer) if size is None else size}
     config = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(b"{}"), "size": 2}
     document = {"schemaVersion": 2, "mediaType": OCI["manifest"], "artifactType": artifact_type, "config": config, "layers": [entry]}
@@ -117,8 +117,8 @@ def packed(*lines: dict[str, object], header: dict[str, object] | None = None) -
     return gzip.compress(b"".join(json.dumps(line).encode() + b"\n" for line in (first, *lines)), mtime=0)
 
 
-def test_second_folder_asks_the_destination_nothing(sites, lab, place, keeper):
-    """Two clean folders with one state in a registry: what the first pushed, the second knows; a state that did not change is not pushed again."""
+def test_second_folder_knows_what_the_first_pushed(sites, lab, place, keeper):
+    """It sends the destination no request, and an unchanged state is not pushed again."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     first = apply(sites("one"), place)
@@ -140,8 +140,8 @@ def test_second_folder_asks_the_destination_nothing(sites, lab, place, keeper):
     assert keeper.requests() == [f"HEAD /v2/{lab.name}/state/manifests/main"], "unchanged here and there: one question"
 
 
-def test_artifact_is_one_that_other_tools_read(sites, lab, place):
-    """skopeo copies and inspects it: a manifest with its own type, the empty config, one gzipped layer of lines of JSON."""
+def test_artifact_is_readable_by_other_tools(sites, lab, place):
+    """skopeo copies it: its own type, the empty config, one gzipped layer of JSON lines."""
     lab.push("app", "1", image(1))
     assert apply(sites("one", ["1"]), place).code == 0
 
@@ -169,7 +169,7 @@ def test_artifact_is_one_that_other_tools_read(sites, lab, place):
 
 @pytest.mark.row("GIT-09")
 def test_two_runs_at_once_lose_no_record(sites, lab, place):
-    """While one run copies another pushes the state: the first merges it, and what both wrote is there."""
+    """A run that finds another state at its end merges it."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     slow = sites("slow", ["1"])
@@ -197,21 +197,21 @@ class SharedState:
 
 @pytest.fixture
 def shared(lab, place, keeper) -> SharedState:
-    """The state that two runs push."""
+    """Return the state that two runs push."""
     return SharedState(keeper, place, place.replace(keeper.host, lab.destination_registry.host))
 
 
 @pytest.fixture
 def other(sites, lab) -> Workplace:
-    """Somebody else, who mirrors another tag."""
+    """Return another folder that mirrors another tag."""
     site = sites("other", ["2"])
     site.trust_plain(lab.source, lab.destination, lab.destination_registry)
     return site
 
 
 @pytest.mark.parametrize("look", ["before the push", "after the push"])
-def test_push_of_somebody_else_is_noticed(look, lab, sites, shared, other):
-    """The tag is looked at right before the push and right after it; whoever put something else there meanwhile is merged, and loses nothing."""
+def test_concurrent_push_is_merged(look, lab, sites, shared, other):
+    """The tag is checked before and after the push; what another run pushed meanwhile is merged."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     assert run(other, "apply").code == 0
@@ -229,8 +229,8 @@ def test_push_of_somebody_else_is_noticed(look, lab, sites, shared, other):
     assert kept_records(shared.unwatched).keys() == {"1", "2"}
 
 
-def test_record_that_was_overwritten_unseen_comes_back(lab, sites, shared, other):
-    """No registry can push on a condition: what somebody overwrote between look and push is put there again by the next run of who lost it."""
+def test_overwritten_record_is_pushed_by_the_next_run(lab, sites, shared, other):
+    """Registries have no conditional push; a lost record is pushed again by its owner."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     held = shared.proxy.add(switches.Hold(), method="PUT", target="/manifests/main")
@@ -250,7 +250,7 @@ def test_record_that_was_overwritten_unseen_comes_back(lab, sites, shared, other
 
 
 def test_record_pruned_elsewhere_does_not_come_back(sites, lab, place):
-    """A folder that knows a record which another removed from the shared state gives it up; one that it wrote itself meanwhile stays."""
+    """A record that another run removed is dropped, unless this folder wrote it since."""
     for tag in ("1", "2", "3"):
         lab.push("app", tag, image(int(tag)))
     one = sites("one", ["1", "2"])
@@ -266,7 +266,7 @@ def test_record_pruned_elsewhere_does_not_come_back(sites, lab, place):
 
 
 def test_plan_writes_nothing(sites, lab, place, keeper):
-    """A plan reads the state in memory: no request to its registry but GET and HEAD, no directory."""
+    """A plan reads the state in memory: only GET and HEAD, no directory."""
     lab.push("app", "1", image(1))
     assert apply(sites("one", ["1"]), place).code == 0
     keeper.forget()
@@ -279,8 +279,8 @@ def test_plan_writes_nothing(sites, lab, place, keeper):
     assert not (site.folder / ".imgsync").exists()
 
 
-def test_plan_pushes_nothing_that_is_left(sites, lab, place, keeper):
-    """What an earlier run could not push counts in a plan, which pushes it no more than anything else and leaves the directory as it is."""
+def test_plan_does_not_push_a_kept_state(sites, lab, place, keeper):
+    """A plan uses a state that an earlier run could not push, and leaves it as it is."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     assert apply(sites("other", ["1"]), place).code == 0
@@ -301,8 +301,8 @@ def test_plan_pushes_nothing_that_is_left(sites, lab, place, keeper):
 
 
 @pytest.mark.parametrize("command", [("list",), ("login-check",)], ids=" ".join)
-def test_who_needs_no_state_asks_for_none(command, sites, lab, place, keeper):
-    """A command without need of a state leaves its registry alone."""
+def test_commands_without_a_state_do_not_read_it(command, sites, lab, place, keeper):
+    """They send the state's registry no request."""
     lab.push("app", "1", image(1))
     arguments = ("list", f"{lab.source_registry}/{lab.name}/app") if command == ("list",) else command
     site = sites("one", ["1"])
@@ -335,8 +335,8 @@ def bombs() -> list[object]:
 
 
 @pytest.mark.parametrize(("content", "message"), bombs())
-def test_what_is_no_sound_state_stops_the_run_before_anything_is_copied(content, message, sites, lab, place, keeper):
-    """Foreign, huge, a bomb, cut, altered or of a later version: exit 1, what is wrong and what to do, nothing read or sent beyond it."""
+def test_unsound_state_stops_the_run_before_copying(content, message, sites, lab, place, keeper):
+    """Huge, damaged, altered or newer artifacts: exit 1 with what to do, and nothing else is requested."""
     lab.push("app", "1", image(1))
     plant(place, content)
     keeper.forget()
@@ -354,8 +354,8 @@ def test_what_is_no_sound_state_stops_the_run_before_anything_is_copied(content,
         assert keeper.requests("/blobs/") == [], "what says to be too large is not asked for"
 
 
-def test_altered_bytes_are_no_state(sites, lab, place, keeper):
-    """A layer whose bytes are not those of its digest is refused, as is one that is gone."""
+def test_layer_with_wrong_digest_is_refused(sites, lab, place, keeper):
+    """A layer that does not match its digest, or is missing, is refused."""
     lab.push("app", "1", image(1))
     assert apply(sites("one", ["1"]), place).code == 0
     keeper.add(switches.corrupt_byte(20), method="GET", target="/blobs/", nth=1)
@@ -370,8 +370,8 @@ def test_altered_bytes_are_no_state(sites, lab, place, keeper):
     assert "has no usable state" in gone.stderr
 
 
-def test_unknown_fields_and_kinds_do_no_harm(sites, lab, place):
-    """What a later version says more is passed over, with a warning for lines of unknown kinds; what is known counts."""
+def test_unknown_fields_and_kinds_are_ignored(sites, lab, place):
+    """Unknown kinds of lines cause a warning; known ones count."""
     lab.push("app", "1", image(1))
     site = sites("one", ["1"])
     assert apply(site, place).code == 0
@@ -390,7 +390,7 @@ def test_unknown_fields_and_kinds_do_no_harm(sites, lab, place):
 
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_refused_push_keeps_the_directory(status, sites, lab, place, keeper):
-    """The images are there but the state cannot be pushed: exit 1, the message names the directory; the next run merges it and pushes."""
+    """Exit 1 names the local directory; the next run merges and pushes it."""
     lab.push("app", "1", image(1))
     site = sites("one", ["1"])
     keeper.add(switches.status(status, retry_after="0", error="DENIED"), method="PUT|POST")
@@ -410,8 +410,8 @@ def test_refused_push_keeps_the_directory(status, sites, lab, place, keeper):
     assert kept_records(place).keys() == {"1"}
 
 
-def test_kept_directory_is_pushed_by_hand(sites, lab, place, keeper):
-    """The command of the hint does what it says."""
+def test_command_of_the_hint_pushes_the_kept_directory(sites, lab, place, keeper):
+    """The command in the hint works."""
     lab.push("app", "1", image(1))
     site = sites("one", ["1"])
     keeper.add(switches.status(403), method="PUT")
@@ -428,7 +428,7 @@ def test_kept_directory_is_pushed_by_hand(sites, lab, place, keeper):
 
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_unreachable_state_stops_the_run(status, sites, lab, place, keeper):
-    """A registry that does not give the state out is no first run: exit 1 before anything is copied."""
+    """An unreachable state is not a first run: exit 1 before any copy."""
     lab.push("app", "1", image(1))
     keeper.add(switches.status(status, retry_after="0", error="DENIED"))
 
@@ -441,8 +441,8 @@ def test_unreachable_state_stops_the_run(status, sites, lab, place, keeper):
 
 
 @pytest.mark.parametrize("made", [True, False], ids=["made", "not made"])
-def test_repository_of_the_state_is_made_where_that_is_allowed(made, sites, lab, place, keeper):
-    """A registry that wants repositories made first gets it made as for any push; without leave the error tells of it."""
+def test_repository_of_the_state_is_created_if_allowed(made, sites, lab, place, keeper):
+    """As for any push; otherwise the error names the setting."""
     lab.push("app", "1", image(1))
     missing = keeper.add(switches.MissingRepository(), target="/v2/")
 
@@ -463,8 +463,8 @@ def test_repository_of_the_state_is_made_where_that_is_allowed(made, sites, lab,
     assert manifest_of(place) if made else "the repository does not exist there" in ran.stderr
 
 
-def test_failed_run_pushes_what_it_did(sites, lab, place):
-    """One image fails: the others are in the state."""
+def test_failed_run_pushes_its_records(sites, lab, place):
+    """The images that were copied are in the state."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     lab.source.add(switches.status(403), target=f"/blobs/{next(iter(image(2).all_blobs))}")
@@ -475,8 +475,8 @@ def test_failed_run_pushes_what_it_did(sites, lab, place):
     assert kept_records(place).keys() == {"1"}
 
 
-def test_refused_plan_pushes_what_was_left(sites, lab, place, keeper):
-    """A run that ends with an error pushes all the same, here what an earlier one could not."""
+def test_refused_plan_pushes_a_kept_state(sites, lab, place, keeper):
+    """A run that ends with an error still pushes what an earlier run could not."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     keeper.add(switches.status(403), method="POST")
@@ -490,8 +490,8 @@ def test_refused_plan_pushes_what_was_left(sites, lab, place, keeper):
     assert kept_records(place).keys() == {"1"}
 
 
-def test_stopped_run_pushes_what_it_did(sites, lab, place):
-    """A first signal ends the run in good order: what was pushed until then is in the state, exit 75."""
+def test_stopped_run_pushes_its_records(sites, lab, place):
+    """After a first signal the state holds what was pushed; exit 75."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     lab.source.add(switches.Hold(), method="GET", target=f"/blobs/{next(iter(image(2).all_blobs))}")
@@ -505,7 +505,7 @@ def test_stopped_run_pushes_what_it_did(sites, lab, place):
     assert kept_records(place).keys() == {"1"}
 
 
-def test_run_out_of_time_pushes_what_it_did(sites, lab, place):
+def test_run_out_of_time_pushes_its_records(sites, lab, place):
     """So does a run whose time is up."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
@@ -517,8 +517,8 @@ def test_run_out_of_time_pushes_what_it_did(sites, lab, place):
     assert kept_records(place).keys() == {"1"}
 
 
-def test_copy_keeps_its_state_there_too(sites, lab, place):
-    """`copy` with a state in a registry: the second copy, from another folder, asks the destination nothing."""
+def test_copy_uses_a_state_in_a_registry(sites, lab, place):
+    """A second `copy` from another folder sends the destination no request."""
     lab.push("app", "1", image(1))
     arguments = ("copy", f"{lab.source}/{lab.name}/app:1", f"{lab.destination}/c/{lab.name}:1", "--state", f"oci://{place}")
     assert run(sites("one"), *arguments).code == 0
@@ -529,8 +529,8 @@ def test_copy_keeps_its_state_there_too(sites, lab, place):
     assert lab.destination.seen == []
 
 
-def test_pull_and_push_go_with_a_directory(sites, lab, place):
-    """`state push` and `state pull` move a directory's records; a second push that saw another's merges it."""
+def test_state_pull_and_push_move_a_directory(sites, lab, place):
+    """A second push merges what another one pushed."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
     one, two, three = sites("one", ["1"]), sites("two", ["2"]), sites("three")
@@ -549,7 +549,7 @@ def test_pull_and_push_go_with_a_directory(sites, lab, place):
 
 
 def test_export_and_import_move_a_state(sites, lab):
-    """What is exported, to a file for us alone or to stdout, is what another folder imports; the second time nothing is new."""
+    """From a private file or stdout; a second import changes nothing."""
     lab.push("app", "1", image(1))
     one, two = sites("one", ["1"]), sites("two", ["1"])
     assert run(one, "apply").code == 0
@@ -568,7 +568,7 @@ def test_export_and_import_move_a_state(sites, lab):
 
 
 def test_export_replaces_no_device(sites):
-    """A path that is no file is left as it is, with the way to write to stdout; so is one in a folder that is not there."""
+    """A device, and a path in a missing folder, is an error that says how to use stdout."""
     site = sites("one")
     (site.folder / "folder").mkdir()
 
@@ -579,8 +579,8 @@ def test_export_replaces_no_device(sites):
     assert Path("/dev/null").is_char_device()
 
 
-def test_damaged_import_takes_nothing_in(sites, lab):
-    """A file that was cut, or that is not there, is an error with a way out, and nothing of it is taken in."""
+def test_damaged_import_changes_nothing(sites, lab):
+    """A truncated or missing file is an error with a hint."""
     lab.push("app", "1", image(1))
     one, two = sites("one", ["1"]), sites("two")
     assert run(one, "apply").code == 0
@@ -596,8 +596,8 @@ def test_damaged_import_takes_nothing_in(sites, lab):
     assert not (two.folder / ".imgsync").exists()
 
 
-def test_rebuild_remembers_what_the_destinations_serve(sites, lab):
-    """A lost or wrong state is made anew by asking: what is as declared is adopted, what is contradicted forgotten, nothing is copied."""
+def test_rebuild_records_what_the_destinations_serve(sites, lab):
+    """Matching tags are recorded, contradicted records dropped, nothing is copied."""
     for tag in ("1", "2", "3"):
         lab.push("app", tag, image(int(tag)))
     site = sites("one", ["1", "2", "3"])
@@ -624,7 +624,7 @@ def test_rebuild_remembers_what_the_destinations_serve(sites, lab):
 
 
 def test_rebuild_makes_a_state_in_a_registry(sites, lab, place):
-    """With the tag deleted, `state rebuild` fills a new one from the destinations."""
+    """With the tag deleted, `state rebuild` makes a new state from the destinations."""
     lab.push("app", "1", image(1))
     assert run(sites("one", ["1"]), "apply").code == 0
 
@@ -649,8 +649,8 @@ def test_rebuild_makes_a_state_in_a_registry(sites, lab, place):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_places_that_are_none(arguments, message, sites):
-    """A place that cannot be meant is a fault of usage, with what to write instead."""
+def test_invalid_places_are_usage_errors(arguments, message, sites):
+    """The error says what to write instead."""
     ran = run(sites("one"), *arguments)
 
     assert ran.code == 3
@@ -659,8 +659,8 @@ def test_places_that_are_none(arguments, message, sites):
 
 
 @pytest.mark.row("ST-14")
-def test_logins_are_used_and_never_kept(sites, lab, password_registry):
-    """The state's registry gets the login that registries.yaml has for it; neither log, state nor artifact shows it."""
+def test_logins_are_used_and_not_stored(sites, lab, password_registry):
+    """The state's registry gets its login; log, state and artifact do not show it."""
     lab.push("app", "1", image(1))
     site = sites("one", ["1"])
     place = f"{password_registry}/{lab.name}/state:main"
@@ -677,8 +677,8 @@ def test_logins_are_used_and_never_kept(sites, lab, password_registry):
     assert run(site, "apply", "--state", f"oci://{place}", env={"STATE_PASSWORD": "wrong-SECRET"}).code == 1
 
 
-def test_broken_directory_beside_the_state_is_no_loss(sites, lab, place):
-    """A local directory that was damaged is set aside, and all is pulled anew."""
+def test_damaged_local_directory_is_pulled_again(sites, lab, place):
+    """A damaged local directory is moved aside, and the state is pulled again."""
     lab.push("app", "1", image(1))
     site = sites("one", ["1"])
     assert apply(site, place).code == 0
