@@ -216,7 +216,7 @@ def declare_login(lab: Lab, authority: trustme.CA) -> Callable[..., None]:
 @pytest.fixture
 def origin(lab: Lab) -> Callable[..., None]:
     """Declare one mirror of one repository with tags 1 and 2, and give the images."""
-    lab.workplace.trust_plain(lab.source, lab.destination)
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
     for tag in "12":
         lab.push("app", tag, image((lab.name, tag)))
 

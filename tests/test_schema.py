@@ -51,7 +51,7 @@ def test_examples_and_defaults_fit_their_schema(name):
 
 
 def test_the_shipped_examples_are_valid():
-    """mirrors.d of this repository loads, with the example of the trust."""
+    """mirrors.d of this repository loads, with the example of the registry settings."""
     config = load_config([str(ROOT / "mirrors.d")], registries=str(ROOT / "registries.example.yaml"), environ={})
 
     assert {mirror.name for mirror in config.mirrors} == {"kubernetes", "nginx-alpine", "monitoring"}

@@ -430,7 +430,7 @@ def test_registry_that_forbids_deletion_is_one_clear_error(lab, keeping_registry
     """The error quotes the registry and says what to do; exit code 1, and the tag stays."""
     lab.push("app", "1", image(1))
     lab.push("app", "2", image(2))
-    lab.workplace.trust_plain(lab.source_registry, keeping_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, keeping_registry)
     settings = {"source": f"{lab.source_registry}/{lab.name}/app", "destinations": [f"{keeping_registry}/m"], "prune": True}
     lab.workplace.mirror("a", **settings)
     assert lab.run("apply").code == 0
@@ -508,7 +508,7 @@ def test_delete_scope_is_requested_for_deletions_only(lab, token_registry, token
     lab.push("app", "1", image(1))
     lab.push("app", "2", image(2))
     with FaultProxy(token_registry) as proxy:
-        lab.workplace.trust_plain(lab.source_registry, proxy, settings={proxy.host: {"credentials": {"username": LOGIN[0], "password": LOGIN[1]}}})
+        lab.workplace.allow_plain_http(lab.source_registry, proxy, settings={proxy.host: {"credentials": {"username": LOGIN[0], "password": LOGIN[1]}}})
         settings = {"source": f"{lab.source_registry}/{lab.name}/app", "destinations": [f"{proxy}/m"], "prune": True}
         lab.workplace.mirror("a", **settings)
         assert lab.run("apply").code == 0

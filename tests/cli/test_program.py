@@ -140,7 +140,7 @@ sys.exit(cli.run(sys.argv[1:]))
 @pytest.mark.row("CFG-08")
 def test_a_bug_where_credentials_are_handled_tells_none(password_registry, workplace):
     """Exit 70 and a traceback to report, without the values of variables, and with the secret hidden in its text."""
-    workplace.trust_plain(password_registry, settings={password_registry.host: {"credentials": {"username": "robot", "password": "it's\\x-SECRET"}}})
+    workplace.allow_plain_http(password_registry, settings={password_registry.host: {"credentials": {"username": "robot", "password": "it's\\x-SECRET"}}})
     workplace.mirror("a", source=f"{password_registry}/x", destinations=[f"{password_registry}/m"])
 
     done = subprocess.run(

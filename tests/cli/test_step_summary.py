@@ -72,7 +72,7 @@ def test_a_summary_that_cannot_be_written_is_a_warning(command, place, declared,
 
 def test_no_secret_is_in_the_summary(declared, lab):
     """Not even one that a registry says back."""
-    lab.workplace.trust_plain(lab.source, settings={lab.source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
+    lab.workplace.allow_plain_http(lab.source, settings={lab.source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
     lab.source.add(switches.Respond(401, {"errors": []}, headers={"WWW-Authenticate": 'Basic realm="x"'}), times=1)
     lab.source.add(switches.Echo(403))
     summary = lab.folder / "summary.md"

@@ -30,7 +30,7 @@ def liar(workplace) -> FaultProxy:
                 json.dumps({"version": 1, "mirrors": [{"name": name[0], "source": source, "destinations": [f"{proxy}/m"], "retry": {"attempts": 1}}]}),
                 f"mirrors.d/{name}.yaml",
             )
-        workplace.trust_plain(proxy)
+        workplace.allow_plain_http(proxy)
         yield proxy
 
 

@@ -72,7 +72,7 @@ def test_large_layers_side_by_side_leave_the_loop_free(lab):
     repositories = [f"{lab.name}/large{number}" for number in range(10)]
     for repository in repositories:
         push(lab.source_registry, repository, "1", image(repository, layers=1, layer_bytes=64 * MEBIBYTE))
-    lab.workplace.trust_plain(lab.source_registry, lab.destination_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, lab.destination_registry)
     declared = {"registry": lab.source_registry.host, "repositories": repositories}
     lab.workplace.mirror("a", source=declared, destinations=[f"{lab.destination_registry}/m"], concurrency={"images": 10})
 

@@ -26,7 +26,7 @@ def test_allow_matches_whole_parts(prefixes, wanted, allowed):
 
 def test_allow_refuses_what_the_operator_did_not(tmp_path):
     """A mirror outside of `allow` is a fault that names the rule."""
-    found = faults_of(tmp_path, GOOD, trust="version: 1\nallow: {sources: [quay.io], destinations: [r.example.com/other]}\n")
+    found = faults_of(tmp_path, GOOD, registry_settings="version: 1\nallow: {sources: [quay.io], destinations: [r.example.com/other]}\n")
 
     assert len(found) == 2
     assert "registry.k8s.io/pause is not allowed by registries.yaml (allowed: quay.io;" in found[0] + found[1]
@@ -36,10 +36,10 @@ def test_allow_refuses_what_the_operator_did_not(tmp_path):
 @pytest.mark.parametrize("command", ["plan", "apply", "verify"])
 def test_what_the_operator_does_not_allow_is_refused_before_anybody_is_asked(command, lab):
     """Exit 3, the rule, and whose it is to change; neither registry hears of it."""
-    lab.workplace.trust_plain(lab.source, lab.destination)
-    trust = json.loads((lab.folder / "registries.yaml").read_text())
-    trust["allow"] = {"sources": [f"{lab.source}/public"], "destinations": [f"{lab.destination}/mirror"]}
-    (lab.folder / "registries.yaml").write_text(json.dumps(trust))
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
+    registry_settings = json.loads((lab.folder / "registries.yaml").read_text())
+    registry_settings["allow"] = {"sources": [f"{lab.source}/public"], "destinations": [f"{lab.destination}/mirror"]}
+    (lab.folder / "registries.yaml").write_text(json.dumps(registry_settings))
     lab.workplace.mirror(
         "a", source=f"{lab.source}/publicity/x", destinations=[f"{lab.destination}/mirror/prod", f"{lab.destination}/production", "127.0.0.1:9/mirror"]
     )
@@ -77,6 +77,6 @@ def test_allowed_is_what_a_destination_can_never_leave(destination, allowed, tmp
     """Not the template's words but the part that is the same for every image has to be below an allowed prefix, by whole parts, of exactly that host."""
     text = json.dumps(declared(destination={"registry": "r.io"} | destination))
 
-    faults = faults_of(tmp_path, text, trust="version: 1\nallow: {destinations: [r.io/mirror]}\n")
+    faults = faults_of(tmp_path, text, registry_settings="version: 1\nallow: {destinations: [r.io/mirror]}\n")
 
     assert (faults == []) is allowed, faults

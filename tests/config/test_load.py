@@ -98,14 +98,14 @@ def test_every_fault_says_what_where_and_what_to_do(text, expected, tmp_path):
 
 
 def test_all_faults_of_all_files_are_told_at_once(tmp_path):
-    """What the schema says and what it cannot say come together, for every file and the trust."""
+    """What the schema says and what it cannot say come together, for every file and the registry settings."""
     (tmp_path / "one.yaml").write_text(mirror("tags: {semvr: x, regex: ['(']}"))
     (tmp_path / "two.yml").write_text(GOOD)
     (tmp_path / ".hidden.yaml").write_text("nonsense")
-    (tmp_path / "trust").write_text("version: 1\nregistries: {r.io: {rat: 1}}\n")
+    (tmp_path / "registry_settings").write_text("version: 1\nregistries: {r.io: {rat: 1}}\n")
 
     with pytest.raises(ConfigError) as caught:
-        load_config([str(tmp_path)], registries=str(tmp_path / "trust"), environ={})
+        load_config([str(tmp_path)], registries=str(tmp_path / "registry_settings"), environ={})
 
     assert [fault.path for fault in caught.value.errors] == ["mirrors[0].tags.semvr", "mirrors[0].tags.regex[0]", "registries.r.io.rat", "mirrors[0].name"]
 
@@ -163,9 +163,9 @@ def test_configuration_is_whole_unless_a_file_beside_was_left_out(tmp_path):
     assert whole("a.yaml")
     assert not whole("a.yaml", only=["a"])
     (tmp_path / "compose.yaml").unlink()
-    (tmp_path / "registries.yaml").rename(tmp_path / "trust")
+    (tmp_path / "registries.yaml").rename(tmp_path / "registry_settings")
     (tmp_path / "b.yml").write_text(GOOD.replace("name: a", "name: b"))
-    (tmp_path / "registries.yaml").symlink_to(tmp_path / "trust")
+    (tmp_path / "registries.yaml").symlink_to(tmp_path / "registry_settings")
     assert not whole("a.yaml")
     assert whole("a.yaml", "b.yml")
 

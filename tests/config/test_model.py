@@ -28,15 +28,22 @@ SECRET = Secret("canary-SECRET")
 @pytest.mark.row("CFG-08")
 def test_a_secret_cannot_be_written_down():
     """No way that Python has of showing or saving a value shows or saves a secret, on its own or within what holds it."""
-    trust = RegistrySettings(credentials=Login("me", SECRET))
+    registry_settings = RegistrySettings(credentials=Login("me", SECRET))
 
     shown = [f"{one} {one!r} {one:>20} {one!s} {'%s %r' % (one, one)}" for one in (SECRET,)]  # noqa: UP031 - one of the ways
-    shown += [repr(trust), str(asdict(trust)), json.dumps(asdict(trust), default=str), str(copy.deepcopy(trust)), yaml.dump([repr(trust)]), repr([SECRET])]
+    shown += [
+        repr(registry_settings),
+        str(asdict(registry_settings)),
+        json.dumps(asdict(registry_settings), default=str),
+        str(copy.deepcopy(registry_settings)),
+        yaml.dump([repr(registry_settings)]),
+        repr([SECRET]),
+    ]
     for how in (pickle.dumps, marshal.dumps, json.dumps, yaml.safe_dump, lambda value: yaml.dump(value, Dumper=yaml.Dumper)):
         with pytest.raises((TypeError, ValueError, yaml.YAMLError)):
             shown.append(str(how(SECRET)))
     with pytest.raises(TypeError):
-        pickle.dumps(trust)
+        pickle.dumps(registry_settings)
 
     assert secrets_in(" ".join(shown)) == []
     assert not hasattr(SECRET, "__dict__")

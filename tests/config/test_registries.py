@@ -47,14 +47,14 @@ def test_variables_and_files_fill_in_credentials(tmp_path):
         f"  b.io: {{credentials: {{username: 'robot$x', password: {{file: {tmp_path}/secret}}}}, rate: 200/6h}}\n"
     )
 
-    trust = load_registries(str(path), {"WHO": "me"})
+    registry_settings = load_registries(str(path), {"WHO": "me"})
 
-    login = trust.for_registry("a.io").credentials
+    login = registry_settings.for_registry("a.io").credentials
     assert (login.username, login.password.reveal()) == ("me", "${x}-fall back")
-    assert trust.for_registry("b.io").credentials.username == "robot$x"
-    assert trust.for_registry("b.io").credentials.password.reveal() == "from file"
-    assert trust.for_registry("b.io").rate == (200, 21600.0)
-    assert trust.for_registry("c.io").tls.enabled
+    assert registry_settings.for_registry("b.io").credentials.username == "robot$x"
+    assert registry_settings.for_registry("b.io").credentials.password.reveal() == "from file"
+    assert registry_settings.for_registry("b.io").rate == (200, 21600.0)
+    assert registry_settings.for_registry("c.io").tls.enabled
 
 
 def test_unset_variables_are_faults_with_their_place(tmp_path):
@@ -102,9 +102,9 @@ def test_login_in_an_address_is_refused_and_not_repeated(where, lab):
 def test_a_registry_is_trusted_in_one_way(tmp_path):
     """Two entries of one registry in registries.yaml are a fault too, also when they are written differently."""
     text = "version: 1\nregistries:\n  r.io: {tls: true}\n  r.io: {tls: false}\n"
-    assert "duplicate key 'r.io'" in faults_of(tmp_path, mirror(), trust=text)[0]
+    assert "duplicate key 'r.io'" in faults_of(tmp_path, mirror(), registry_settings=text)[0]
     text = "version: 1\nregistries:\n  R.io: {credentials: {username: u, password: p}}\n  r.io: {tls: false}\n"
-    assert faults_of(tmp_path, mirror(), trust=text) != []
+    assert faults_of(tmp_path, mirror(), registry_settings=text) != []
 
 
 @pytest.mark.row("CFG-03")
@@ -112,7 +112,7 @@ def test_a_registry_is_trusted_in_one_way(tmp_path):
 @pytest.mark.parametrize("setting", ["tls: {ca: NAME}", "tls: {cert: NAME}", "credentials: {username: u, password: {file: NAME}}"])
 def test_a_file_that_cannot_be_is_a_fault(setting, name, tmp_path):
     """In registries.yaml too."""
-    faults = faults_of(tmp_path, mirror(), trust=f"version: 1\nregistries:\n  r.io: {{{setting.replace('NAME', json.dumps(name))}}}\n")
+    faults = faults_of(tmp_path, mirror(), registry_settings=f"version: 1\nregistries:\n  r.io: {{{setting.replace('NAME', json.dumps(name))}}}\n")
 
     assert len(faults) == 1
     assert "no such file" in faults[0] or "cannot read the password file" in faults[0]
@@ -120,9 +120,9 @@ def test_a_file_that_cannot_be_is_a_fault(setting, name, tmp_path):
 
 @pytest.mark.row("CFG-10", "GIT-03")
 def test_a_registries_file_among_the_declarations_is_no_trust(lab):
-    """A pull request that adds `mirrors.d/registries.yaml` adds faults: the trust is where the operator keeps it, and nobody is asked."""
+    """A pull request that adds `mirrors.d/registries.yaml` adds faults: the registry settings are where the operator keeps it, and nobody is asked."""
     lab.workplace.mirror("a", source=f"{lab.source}/x", destinations=[f"{lab.destination}/m"])
-    lab.workplace.trust_plain(lab.source, lab.destination)
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
     (lab.folder / "registries.yaml").rename(lab.folder / "mirrors.d/registries.yaml")
 
     ran = lab.run("plan")

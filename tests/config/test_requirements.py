@@ -23,10 +23,10 @@ NAMED = {"keys": {"prod": {"pem": signer().pem}}}
 MIRROR = {"name": "a", "source": "quay.io/company/app", "destinations": ["r.example.com/m"]}
 
 
-def loaded(folder: Path, trust: dict, *documents: dict, environ: dict[str, str] | None = None):
+def loaded(folder: Path, registry_settings: dict, *documents: dict, environ: dict[str, str] | None = None):
     """The configuration of these declarations, or the faults as users see them, without names of folders and places."""
     registries = folder / "registries"
-    registries.write_text(json.dumps({"version": 1} | trust))
+    registries.write_text(json.dumps({"version": 1} | registry_settings))
     parts = [folder / f"{number}.yaml" for number, _ in enumerate(documents)]
     for path, document in zip(parts, documents, strict=True):
         path.write_text(json.dumps({"version": 1} | document))
@@ -67,7 +67,7 @@ def test_fault_of_a_demand_names_its_place_and_the_remedy(tmp_path, require, exp
 
 
 @pytest.mark.parametrize(
-    ("trust", "expected"),
+    ("registry_settings", "expected"),
     [
         ({"keys": {"prod": {"file": "no-such.pub"}}}, "keys.prod.file: cannot read the key: No such file or directory"),
         ({"keys": {"prod": {}}}, "keys.prod: expected either `file` or `pem` (name the file that cosign wrote: `{file: cosign.pub}`)"),
@@ -92,9 +92,9 @@ def test_fault_of_a_demand_names_its_place_and_the_remedy(tmp_path, require, exp
         ({"identities": {"ci": {"identity": "me", "issuer": "x", "trust_root": "none"}}}, "identities.ci.trust_root: cannot read the trust root"),
     ],
 )
-def test_fault_of_a_signer_names_its_place_and_the_remedy(tmp_path, trust, expected):
+def test_fault_of_a_signer_names_its_place_and_the_remedy(tmp_path, registry_settings, expected):
     """A key that is none is told at once; the text of a private one is not repeated."""
-    faults = loaded(tmp_path, trust, {"mirrors": [MIRROR]})
+    faults = loaded(tmp_path, registry_settings, {"mirrors": [MIRROR]})
 
     assert len(faults) == 1
     assert expected in faults[0]
@@ -117,7 +117,7 @@ def test_mirror_adds_to_the_defaults_and_show_tells_all(tmp_path):
     (tmp_path / "prod.pub").write_text(signer().pem)
     (tmp_path / "root.json").write_text(Sigstore().trust_root)
     person = {"identity": IDENTITY, "issuer": ISSUER, "trust_root": str(tmp_path / "root.json")}
-    trust = {
+    registry_settings = {
         "keys": {"prod": {"file": str(tmp_path / "prod.pub"), "signed_as": ["docker.io/company"]}, "old": {"pem": "${OLD}"}},
         "identities": {"ci": person},
         "require": {"quay.io": {"artifacts": ["sbom"]}},
@@ -125,7 +125,7 @@ def test_mirror_adds_to_the_defaults_and_show_tells_all(tmp_path):
     defaults = {"require": {"signatures": {"keys": ["prod", "old"]}, "max_size": "2GiB"}}
     own = {"require": {"max_size": "512MiB", "media_types": ["application/**"]}}
 
-    config = loaded(tmp_path, trust, {"defaults": defaults, "mirrors": [MIRROR | own]}, environ={"OLD": signer("old").pem})
+    config = loaded(tmp_path, registry_settings, {"defaults": defaults, "mirrors": [MIRROR | own]}, environ={"OLD": signer("old").pem})
 
     assert config.mirrors[0].require == Requirements(keys=("prod", "old"), media_types=("application/**",), max_bytes=512 << 20)
     assert config.registries.require == {"quay.io": Requirements(artifacts=("sbom",))}
@@ -138,9 +138,9 @@ def test_mirror_adds_to_the_defaults_and_show_tells_all(tmp_path):
     assert again.registries == config.registries
 
 
-def gate(folder: Path, trust: dict) -> ImagePolicy:
+def gate(folder: Path, registry_settings: dict) -> ImagePolicy:
     registries = folder / "registries.yaml"
-    registries.write_text(json.dumps({"version": 1} | trust))
+    registries.write_text(json.dumps({"version": 1} | registry_settings))
     found, faults = read_registries(str(registries), environ={})
     assert faults == []
     cache = ManifestCache()
@@ -173,9 +173,9 @@ def test_operator_asks_of_what_is_below_a_prefix(tmp_path, prefix, path, covers)
     assert asked == ((own, Requirements(artifacts=("sbom",))) if covers else (own,))
 
 
-def selection(folder: Path, trust: dict, require: Requirements) -> str:
+def selection(folder: Path, registry_settings: dict, require: Requirements) -> str:
     mirror = Mirror("a", Source("quay.io", repositories=("company/app",)), (), require=require)
-    return gate(folder, trust).describe_settings(mirror, Repository("quay.io", "company/app"))
+    return gate(folder, registry_settings).describe_settings(mirror, Repository("quay.io", "company/app"))
 
 
 def named(by: Signer, **more: object) -> dict:

@@ -99,7 +99,7 @@ def test_a_key_given_twice_is_a_fault_with_both_places(text, expected, tmp_path)
 def test_a_language_tag_is_one_fault(value, file, tmp_path):
     """Nothing is constructed, in neither kind of file; the fault says where, and to write the value without it."""
     text = f"version: 1\nx: {value}\n"
-    faults = faults_of(tmp_path, mirror() if file == "registries" else text, trust=text if file == "registries" else "version: 1\n")
+    faults = faults_of(tmp_path, mirror() if file == "registries" else text, registry_settings=text if file == "registries" else "version: 1\n")
 
     assert len(faults) == 1
     assert "is not allowed (write the value without a tag)" in faults[0]
@@ -109,7 +109,7 @@ def test_a_language_tag_is_one_fault(value, file, tmp_path):
 @pytest.mark.row("CFG-03")
 def test_several_documents_are_one_configuration_and_one_trust(tmp_path):
     """mirrors.d takes several in a file, and every fault in them; registries.yaml is one document."""
-    found = faults_of(tmp_path, f"{mirror('a: 1')}---\n{mirror('b: 2')}", trust="version: 1\n---\nversion: 1\n")
+    found = faults_of(tmp_path, f"{mirror('a: 1')}---\n{mirror('b: 2')}", registry_settings="version: 1\n---\nversion: 1\n")
 
     assert [fault.split(": ")[1] for fault in found if "unknown" in fault] == ["mirrors[0].a", "mirrors[0].b"]
     assert any("only one document is allowed here" in fault for fault in found)
@@ -118,7 +118,7 @@ def test_several_documents_are_one_configuration_and_one_trust(tmp_path):
 @pytest.fixture
 def links(lab: Lab) -> Path:
     """A folder of declarations, beside it what a pull request would like to read."""
-    lab.workplace.trust_plain(lab.source, lab.destination)
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
     lab.workplace.mirror("a", source=f"{lab.source}/x", destinations=[f"{lab.destination}/m"])
     (lab.folder / "secret.yaml").write_text("version: canary-SECRET\ncanary-SECRET: 1\n")
     return lab.folder / "mirrors.d"

@@ -47,14 +47,14 @@ def test_example_becomes_what_is_expected(case, imgsync):
 
 @every_case
 def test_output_folder_holds_what_validates(case, lab):
-    """With --output the trust stands beside the mirrors, as expected, and `imgsync validate` has nothing against the mirrors."""
+    """With --output the registry settings stand beside the mirrors, as expected, and `imgsync validate` has nothing against the mirrors."""
     result = lab.run("convert", *_files(case), *CASES[case][1], "--output", "out")
-    trust, expected = lab.folder / "out" / "registries.yaml", EXAMPLES / f"{case}.registries.yaml"
+    registry_settings, expected = lab.folder / "out" / "registries.yaml", EXAMPLES / f"{case}.registries.yaml"
 
     assert result.code == 0
     assert (lab.folder / "out" / "mirrors.d" / f"{CASES[case][2]}.yaml").read_text() == (EXAMPLES / f"{case}.expected.yaml").read_text()
-    assert trust.exists() == expected.exists()
-    assert not trust.exists() or trust.read_text() == expected.read_text()
+    assert registry_settings.exists() == expected.exists()
+    assert not registry_settings.exists() or registry_settings.read_text() == expected.read_text()
     assert lab.run("validate", "out/mirrors.d").code == 0
     assert sorted(path.name for path in (lab.folder / "out").rglob(".*")) == []
 

@@ -297,10 +297,10 @@ def test_credentials_become_variables_and_are_shown_nowhere(case, ran, lab):
     result = ran("convert", "peer.yml", *options, "--output", "out")
     faulty = ran("convert", "faulty.yml", *options)
 
-    trust = (lab.folder / "out" / "registries.yaml").read_text()
-    assert "${A_IO_USERNAME}" in trust
-    assert "${A_IO_PASSWORD}" in trust
+    registry_settings = (lab.folder / "out" / "registries.yaml").read_text()
+    assert "${A_IO_USERNAME}" in registry_settings
+    assert "${A_IO_PASSWORD}" in registry_settings
     assert faulty.code == 3
-    everything = result.stdout + result.stderr + trust + faulty.stdout + faulty.stderr
+    everything = result.stdout + result.stderr + registry_settings + faulty.stdout + faulty.stderr
     assert secrets_in(everything) == []
     assert encoded not in everything

@@ -208,9 +208,9 @@ class Scene:
         return {"TMPDIR": str(self.folder / "tmp")}
 
     def declare(self) -> None:
-        """Write the mirrors and the trust."""
+        """Write the mirrors and the registry settings."""
         login = {"credentials": {"username": _LOGIN[0], "password": _LOGIN[1]}}
-        self.workplace.trust_plain(self.source, *self.proxies, settings={self.proxies[0].host: login})
+        self.workplace.allow_plain_http(self.source, *self.proxies, settings={self.proxies[0].host: login})
         settings = {"concurrency": {"images": IMAGES_AT_ONCE, "blobs": BLOBS_AT_ONCE, "queries": 4}, "retry": {"attempts": 3, "interval": "0s"}}
         first, second = (f"{proxy}/{self.space}" for proxy in self.proxies)
         repositories = [f"{_SOURCE}/{name}" for name in ("one", "two", "three", "multi")]

@@ -45,13 +45,13 @@ def test_started_program_is_waited_for(lab):
 
 
 def test_files_are_written_where_the_program_looks(workplace):
-    """Mirrors go to mirrors.d, the trust to registries.yaml, dedented."""
+    """Mirrors go to mirrors.d, the registry settings to registries.yaml, dedented."""
     mirror = workplace.mirror("a", source="h/x", destinations=["h/y"], tags={"names": ["1"]})
     plain = workplace.mirror_file("    version: 1\n    mirrors: []\n")
-    trust = workplace.trust_plain("127.0.0.1:5", settings={"127.0.0.1:5": {"rate": "1/s"}})
+    registry_settings = workplace.allow_plain_http("127.0.0.1:5", settings={"127.0.0.1:5": {"rate": "1/s"}})
 
     assert json.loads(mirror.read_text())["mirrors"] == [{"name": "a", "source": "h/x", "destinations": ["h/y"], "tags": {"names": ["1"]}}]
     assert plain.read_text() == "version: 1\nmirrors: []\n"
-    assert json.loads(trust.read_text())["registries"] == {"127.0.0.1:5": {"tls": False, "rate": "1/s"}}
+    assert json.loads(registry_settings.read_text())["registries"] == {"127.0.0.1:5": {"tls": False, "rate": "1/s"}}
     assert [path.parent.name for path in (mirror, plain)] == ["mirrors.d", "mirrors.d"]
-    assert trust == workplace.folder / "registries.yaml"
+    assert registry_settings == workplace.folder / "registries.yaml"

@@ -99,7 +99,7 @@ def test_all_referrers_arrive(source_knows, destination_knows, lab, knowing, kno
     """SBOM, its signature and the cosign signature arrive byte for byte and can be found."""
     origin, target = knowing if source_knows else lab.source, knowing_too if destination_knows else lab.destination
     root, sbom, signed_sbom, signed = seed(origin, f"{lab.name}/app", by_tag=not source_knows)
-    lab.workplace.trust_plain(origin, target)
+    lab.workplace.allow_plain_http(origin, target)
     lab.workplace.mirror("a", source=f"{origin}/{lab.name}/app", destinations=[f"{target}/m"])
 
     ran = lab.run("apply", "-o", "json")
@@ -249,7 +249,7 @@ def test_referrers_api_costs_one_request_per_image(knowing, lab):
     """Planning and copying together ask once per image."""
     for number in range(5):
         push(knowing, f"{lab.name}/app", str(number), image(number))
-    lab.workplace.trust_plain(knowing, lab.destination)
+    lab.workplace.allow_plain_http(knowing, lab.destination)
     lab.workplace.mirror("a", source=f"{knowing}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
     knowing.forget()
 

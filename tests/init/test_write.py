@@ -123,15 +123,15 @@ def test_one_ci_system_alone_can_be_had(ci, workplace):
     ids=["a port and a deep namespace", "a namespace of Docker Hub"],
 )
 def test_the_example_goes_where_it_is_told(destination, credentials_of, allowed, workplace):
-    """`--destination` fills in the example and the trust, and both are valid as they are."""
+    """`--destination` fills in the example and the registry settings, and both are valid as they are."""
     assert workplace.run("init", "--destination", destination).code == 0
 
     shown = workplace.run("validate", "--show")
-    trust = yaml.safe_load((workplace.folder / "registries.yaml").read_text(encoding="utf-8"))
+    registry_settings = yaml.safe_load((workplace.folder / "registries.yaml").read_text(encoding="utf-8"))
     assert shown.code == 0, shown.stderr
     assert yaml.safe_load((workplace.folder / "mirrors.d/example.yaml").read_text(encoding="utf-8"))["mirrors"][0]["destinations"] == [destination]
-    assert list(trust["registries"]) == [credentials_of]
-    assert trust["allow"]["destinations"] == [allowed]
+    assert list(registry_settings["registries"]) == [credentials_of]
+    assert registry_settings["allow"]["destinations"] == [allowed]
 
 
 @pytest.mark.parametrize("destination", ["registry.example.com", "mirror/images", "https://registry.example.com/m", 'a.io/x"]}'])

@@ -30,7 +30,7 @@ class _Direct:
 
 def declare_load(workplace, source, destination, repositories: int, **settings: object) -> None:
     """Declare one mirror of all that a quick registry holds."""
-    workplace.trust_plain(source, destination)
+    workplace.allow_plain_http(source, destination)
     declared = {"registry": source.host, "repositories": names(repositories)}
     workplace.mirror("load", source=declared, destinations=[f"{destination.host}/m"], **({"referrers": False} | settings))
 

@@ -56,7 +56,7 @@ def mirrored(victims, lab):
     """Apply a mirror of the first victims; return errors by repository, and what was copied."""
 
     def apply(count: int, **settings: object) -> dict[str, str]:
-        lab.workplace.trust_plain(lab.source, lab.destination)
+        lab.workplace.allow_plain_http(lab.source, lab.destination)
         declared = {"registry": lab.source.host, "repositories": victims[:count]}
         settings = {"retry": {"attempts": 1, "interval": "0s"}, "concurrency": {"images": 8}, "referrers": False} | settings
         lab.workplace.mirror("a", source=declared, destinations=[f"{lab.destination}/{lab.name}"], **settings)

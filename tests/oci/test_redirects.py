@@ -132,7 +132,7 @@ def test_endless_redirects_are_followed_five_times(lab):
 def test_presigned_urls_are_never_shown(fault, lab):
     """The signature is in no error, log line or document, at any level."""
     lab.push("app", "1", image((lab.name, fault)))
-    lab.workplace.trust_plain(lab.source, lab.destination)
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
     lab.workplace.mirror(
         "a", source=f"{lab.source}/{lab.name}/app", destinations=[f"{lab.destination}/m"], retry={"attempts": 2, "interval": "0s"}, referrers=False
     )

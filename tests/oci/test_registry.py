@@ -133,7 +133,7 @@ def test_blobs_in_object_storage_are_read_without_credentials(lab, password_regi
     with FaultProxy(password_registry) as source:
         source.add(switches.to_object_storage(lab.other_host.host), method="GET", target="/blobs/")
         credentials = {"username": password_registry.login[0], "password": password_registry.login[1]}
-        lab.workplace.trust_plain(source, lab.destination, settings={source.host: {"credentials": credentials}})
+        lab.workplace.allow_plain_http(source, lab.destination, settings={source.host: {"credentials": credentials}})
         lab.workplace.mirror("a", source=f"{source}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
         copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)
@@ -219,7 +219,7 @@ def test_repository_is_created_in_ecr(lab):
 
     with Making({}) as api:
         settings = {lab.destination.host: {"listing": {"kind": "ecr", "url": api.url}, "create_repositories": True}}
-        lab.workplace.trust_plain(lab.source, lab.destination, settings=settings)
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings=settings)
         lab.workplace.mirror(
             "a", source={"registry": lab.source.host, "repositories": [f"{lab.name}/app", f"{lab.name}/tool"]}, destinations=[f"{lab.destination}/m"]
         )
@@ -248,7 +248,7 @@ def test_project_is_created_in_harbor(lab):
             return plain_answer(201)
 
     lab.destination.add(Projects())
-    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.destination.host: {"create_repositories": True}})
+    lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.destination.host: {"create_repositories": True}})
     lab.workplace.mirror("a", source=f"{lab.source}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
     copied(lab.run("apply", "-o", "json"), lab.destination_registry, lab.name, content)

@@ -38,7 +38,7 @@ def plain_bytes(registry: RegistryProcess, second_registry: RegistryProcess, tmp
     place = Workplace(tmp_path_factory.mktemp("plain"))
     push(registry, "plain/app", "1", image("plain"))
     place.mirror("plain", source=f"{registry.host}/plain/app", destinations=[f"{second_registry.host}/m"])
-    place.trust_plain(registry, second_registry)
+    place.allow_plain_http(registry, second_registry)
     ran = place.run("apply")
     assert ran.code == 0, ran.stderr
     assert ran.peak_bytes > 20 * MEBIBYTE, "it is measured"

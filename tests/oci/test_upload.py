@@ -237,8 +237,8 @@ def test_registry_that_drops_later_chunks_is_detected(lab):
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=300_000))
     lab.destination.add(switches.loses_chunks(), method="PATCH")
     lab.declare("app", "referrers: false")
-    trust = f"version: 1\nregistries:\n  {lab.source}: {{tls: false}}\n  {lab.destination}: {{tls: false"
-    lab.write("registries.yaml", f"{trust}, chunk_size: 128KiB}}\n")
+    registry_settings = f"version: 1\nregistries:\n  {lab.source}: {{tls: false}}\n  {lab.destination}: {{tls: false"
+    lab.write("registries.yaml", f"{registry_settings}, chunk_size: 128KiB}}\n")
 
     ran = lab.run("apply", "-o", "json")
 
@@ -246,7 +246,7 @@ def test_registry_that_drops_later_chunks_is_detected(lab):
     assert "the registry reports 1 bytes after 131072 were sent" in ran.json["outcomes"][0]["error"]
     assert "remove chunk_size from registries.yaml" in ran.json["outcomes"][0]["error"]
     assert lab.served_tags("app") == []
-    lab.write("registries.yaml", f"{trust}}}\n")
+    lab.write("registries.yaml", f"{registry_settings}}}\n")
     lab.destination.forget()
     assert lab.run("apply").code == 0
     assert lab.destination.requests("PATCH") == []

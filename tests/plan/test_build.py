@@ -11,7 +11,7 @@ from tests.support.images import image
 @pytest.mark.parametrize("command", ["plan", "apply"])
 def test_two_sources_of_one_destination_are_a_configuration_error(command, lab):
     """Exit 3 with both sources and their places, and no request."""
-    lab.workplace.trust_plain(lab.source, lab.destination)
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
     for mirror in "ab":
         lab.workplace.mirror(
             mirror,
@@ -33,7 +33,7 @@ def test_two_sources_of_one_destination_are_a_configuration_error(command, lab):
 @pytest.mark.row("OUT-05")
 def test_collision_found_by_listing_copies_neither(lab):
     """Both changes are refused, each naming the other mirror; other images continue."""
-    lab.workplace.trust_plain(lab.source, lab.destination)
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
     for mirror in "ab":
         lab.push(f"{mirror}/x", "1", image((lab.name, mirror)))
         lab.workplace.mirror(

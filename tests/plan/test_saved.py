@@ -107,7 +107,7 @@ def test_unwritable_plan_file_fails_before_any_request(place, two_tags, lab):
 @pytest.mark.row("GIT-06")
 def test_no_secret_is_saved(two_tags, lab):
     """A saved plan holds no secret, even if a registry repeats one."""
-    lab.workplace.trust_plain(lab.source, settings={lab.source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
+    lab.workplace.allow_plain_http(lab.source, settings={lab.source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
     lab.source.add(switches.Respond(401, {"errors": []}, headers={"WWW-Authenticate": 'Basic realm="x"'}), times=1)
     lab.source.add(switches.Echo(403))
 
@@ -123,7 +123,7 @@ def test_plan_with_a_password_in_a_digest_is_not_saved(two_tags, lab):
     """Redacting it would make the plan useless, so the error says why."""
     password = two_tags["1"].digest[10:20]
     settings = {lab.source.host: {"credentials": {"username": "me", "password": password}}}
-    lab.workplace.trust_plain(lab.source, lab.destination, settings=settings)
+    lab.workplace.allow_plain_http(lab.source, lab.destination, settings=settings)
 
     ran = lab.run("plan", "--out", SAVED)
 
@@ -279,7 +279,7 @@ def test_deletions_are_applied_once(two_tags, lab):
 @pytest.fixture
 def two_mirrors(lab):
     """Declare two mirrors of one image each, in files of their own."""
-    lab.workplace.trust_plain(lab.source, lab.destination)
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
     for mirror in "ab":
         lab.push(mirror, "1", image((lab.name, mirror), layers=1))
         lab.workplace.mirror(mirror, source=f"{lab.source}/{lab.name}/{mirror}", destinations=[f"{lab.destination}/m"])
@@ -394,6 +394,6 @@ def test_plan_for_another_configuration_is_refused(two_mirrors, lab):
 
     file.rename(lab.folder / "mirrors.d" / "renamed.yml")
     (lab.folder / "mirrors.d" / "renamed.yml").write_text(f"# a comment\n\n{json.dumps(json.loads(before))}\n")
-    lab.workplace.trust_plain(lab.source, lab.destination, "another.example")
+    lab.workplace.allow_plain_http(lab.source, lab.destination, "another.example")
     ran = lab.run("apply", "--plan", SAVED, "-o", "json")
     assert (ran.code, ran.json["summary"]["copied"]) == (0, 2)

@@ -91,8 +91,8 @@ def test_current_allow_list_applies_to_a_saved_plan(origin, lab, forge):
     """A plan made before `allow` was narrowed is refused."""
 
     def narrowed(_document: object) -> None:
-        trust = json.loads((lab.folder / "registries.yaml").read_text())
-        (lab.folder / "registries.yaml").write_text(json.dumps(trust | {"allow": {"destinations": [f"{lab.destination}/other"]}}))
+        registry_settings = json.loads((lab.folder / "registries.yaml").read_text())
+        (lab.folder / "registries.yaml").write_text(json.dumps(registry_settings | {"allow": {"destinations": [f"{lab.destination}/other"]}}))
 
     ran = forge(narrowed)
 

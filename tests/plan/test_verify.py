@@ -244,7 +244,7 @@ def test_verify_needs_only_pull(lab, token_registry, token_server):
     """A login with pull alone is enough."""
     lab.push("app", "1", image("scope"))
     login = {"credentials": dict(zip(("username", "password"), LOGIN, strict=True)), "token_server": token_server.realm.removesuffix("/token")}
-    lab.workplace.trust_plain(lab.source_registry, token_registry, settings={token_registry.host: login})
+    lab.workplace.allow_plain_http(lab.source_registry, token_registry, settings={token_registry.host: login})
     lab.workplace.mirror("a", source=f"{lab.source_registry.host}/{lab.name}/app", destinations=[f"{token_registry.host}/m"])
     ran = lab.run("apply")
     assert ran.code == 0, ran.stderr

@@ -108,7 +108,7 @@ def test_bundle_behind_the_referrers_api_is_a_signature(knowing, lab):
     push(knowing.host, f"{lab.name}/app", "", bundle_artifact(content, bundle(signer(), statement(content.digest))))
     other = push(knowing.host, f"{lab.name}/app", "2", image((lab.name, 2), layers=1))
     knowing.add(switches.status(503), target=f"/referrers/{other.digest}")
-    lab.workplace.trust_plain(knowing, lab.destination_registry)
+    lab.workplace.allow_plain_http(knowing, lab.destination_registry)
     file = lab.folder / "registries.yaml"
     lab.workplace.mirror("a", source=f"{knowing.host}/{lab.name}/app", destinations=[f"{lab.destination_registry.host}/m"], tags={"names": ["1"]})
     knowing.forget()
@@ -133,19 +133,19 @@ def test_bundle_behind_the_referrers_api_is_a_signature(knowing, lab):
 
 def test_any_signer_and_all_requirements(lab, tags):
     """One of several signers is enough; the operator's requirements apply as well."""
-    trust = trusting(prod=signer(), old=signer("old"))
+    registry_settings = trusting(prod=signer(), old=signer("old"))
     content = lab.push("app", "1", image(lab.name, layers=1))
     reference = f"{lab.source.host}/{lab.name}/app"
     both = signature_image(*(simple(signer(who), content.digest, reference) for who in ("other", "old")))
     lab.push("app", sig_tag(content.digest), both)
-    lab.declare("app", "require: {signatures: {keys: [prod, old]}}", registries=f"{trust}require: {{'{lab.source.host}': {{artifacts: [sbom]}}}}\n")
+    lab.declare("app", "require: {signatures: {keys: [prod, old]}}", registries=f"{registry_settings}require: {{'{lab.source.host}': {{artifacts: [sbom]}}}}\n")
     lacking = lab.run("plan", "-o", "json")
     # The mirror's own demand can be dropped by a pull request; the operator's cannot.
-    lab.declare("app", registries=f"{trust}require: {{'{lab.source.host}/{lab.name}': {{signatures: {{keys: [prod]}}}}}}\n")
+    lab.declare("app", registries=f"{registry_settings}require: {{'{lab.source.host}/{lab.name}': {{signatures: {{keys: [prod]}}}}}}\n")
     dropped = lab.run("apply", "-o", "json")
     copied = lab.run("copy", f"{lab.source.host}/{lab.name}/app:1", f"{json.loads(dropped.stdout)['outcomes'][0]['destination']}", "-o", "json")
     assert tags() == []
-    lab.declare("app", "require: {signatures: {keys: [prod, old]}}", registries=trust)
+    lab.declare("app", "require: {signatures: {keys: [prod, old]}}", registries=registry_settings)
 
     assert refused(lacking) == ["requirement not met: no referrer of type sbom"]
     assert refused(dropped) == ["requirement not met: no signature by prod: of 2 found, 2 by another key or of other content"]

@@ -55,7 +55,7 @@ def _drained(masters: list[int]) -> list[str]:
 @pytest.fixture
 def declared(lab):
     lab.push("app", "1", image(lab.name))
-    lab.workplace.trust_plain(lab.source_registry, lab.destination_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, lab.destination_registry)
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.destination_registry}/m"])
     return f"{lab.name}/app:1"
 

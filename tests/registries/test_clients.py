@@ -71,11 +71,15 @@ def test_equal_tls_settings_share_one_context(monkeypatch):
     made = []
     original = module.make_tls_context
     monkeypatch.setattr(module, "make_tls_context", lambda **settings: made.append(settings) or original(**settings))
-    trust = RegistriesConfig(by_host={f"r{n}.example": RegistrySettings() for n in range(4)} | {"own.example": RegistrySettings(tls=Tls(verify=False))})
+    registry_settings = RegistriesConfig(
+        by_host={f"r{n}.example": RegistrySettings() for n in range(4)} | {"own.example": RegistrySettings(tls=Tls(verify=False))}
+    )
     with Registries(
-        trust, environ={}, pushes=True, on_retry=lambda _: None, on_secret=lambda _: None, on_warning=pytest.fail, on_registry_warning=print
+        registry_settings, environ={}, pushes=True, on_retry=lambda _: None, on_secret=lambda _: None, on_warning=pytest.fail, on_registry_warning=print
     ) as opened:
-        endpoints = [opened.make_client(host, side, RetryPolicy()).transport.endpoint for host in trust.by_host for side in ("source", "destination")]
+        endpoints = [
+            opened.make_client(host, side, RetryPolicy()).transport.endpoint for host in registry_settings.by_host for side in ("source", "destination")
+        ]
         contexts = {id(endpoint.tls_context()) for endpoint in endpoints for _ in range(64)}
 
     assert len(contexts) == 2

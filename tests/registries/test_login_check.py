@@ -27,7 +27,7 @@ def test_good_logins_are_shown_and_nothing_changes(lab, password_registry):
     before = held(lab.destination_registry)
     lab.source.forget()
     settings = {password_registry.host: {"credentials": {"username": USER, "password": PASSWORD}}}
-    lab.workplace.trust_plain(lab.source, lab.destination, password_registry, settings=settings)
+    lab.workplace.allow_plain_http(lab.source, lab.destination, password_registry, settings=settings)
     declare(lab.workplace, f"{lab.source}/{lab.name}/app", f"{lab.destination}/m", f"{password_registry.host}/m")
 
     ran = lab.run("login-check", "-o", "json")
@@ -51,7 +51,7 @@ def test_wrong_password_and_missing_login_fail(lab, password_registry):
     """Each row says which credentials were refused or where they were looked for; exit 1."""
     lab.push("app", "1", image(1))
     settings = {password_registry.host: {"credentials": {"username": USER, "password": "wrong-SECRET"}}}
-    lab.workplace.trust_plain(lab.source_registry, password_registry, settings=settings)
+    lab.workplace.allow_plain_http(lab.source_registry, password_registry, settings=settings)
     declare(lab.workplace, f"{lab.source_registry}/{lab.name}/app", f"{password_registry.host}/m")
 
     ran = lab.run("login-check", "-o", "json")
@@ -61,7 +61,7 @@ def test_wrong_password_and_missing_login_fail(lab, password_registry):
     assert (refused["reachable"], refused["allowed"]) == (True, False)
     assert "from registries.yaml were refused" in refused["hint"]
     assert "wrong-SECRET" not in ran.stdout + ran.stderr
-    lab.workplace.trust_plain(lab.source_registry, password_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, password_registry)
     assert "no credentials for" in lab.run("login-check").stdout
 
 
@@ -72,7 +72,7 @@ def test_login_that_may_pull_but_not_push(lab, token_registry, token_server):
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     (lab.folder / "docker" / "config.json").write_text(json.dumps({"auths": {token_registry.host: {"auth": auth}}}))
     token_server.grants = {"pull"}
-    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, token_registry)
     declare(lab.workplace, f"{lab.source_registry}/{lab.name}/app", f"{token_registry.host}/m")
 
     ran = lab.run("login-check", "-o", "json")
@@ -87,7 +87,7 @@ def test_unreachable_and_read_only_registries(lab):
     """An unreachable registry and a read-only one are shown differently."""
     lab.push("app", "1", image(1))
     lab.destination.add(switches.status(405), method="PATCH")
-    lab.workplace.trust_plain(lab.source_registry, lab.destination, "127.0.0.1:1")
+    lab.workplace.allow_plain_http(lab.source_registry, lab.destination, "127.0.0.1:1")
     declare(lab.workplace, f"{lab.source_registry}/{lab.name}/app", f"{lab.destination}/m", "127.0.0.1:1/m", retry={"attempts": 1})
 
     ran = lab.run("login-check", "-o", "json")
@@ -102,7 +102,7 @@ def test_unreachable_and_read_only_registries(lab):
 def test_namespaces_are_tried_on_their_first_repository(lab):
     """A namespace is listed and one of its repositories is tried."""
     lab.push("app", "1", image(1))
-    lab.workplace.trust_plain(lab.source, lab.destination)
+    lab.workplace.allow_plain_http(lab.source, lab.destination)
     lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
     ran = lab.run("login-check", "-o", "json")

@@ -71,7 +71,7 @@ class Storm:
         self.namespace = f"storm-{next(self._numbers)}"
         place = Workplace(self._folder / self.namespace)
         place.folder.mkdir()
-        place.trust_plain(source, destination)
+        place.allow_plain_http(source, destination)
         place.mirror(
             "a",
             source=f"{source}/{self.reference.repository}",

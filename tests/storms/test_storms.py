@@ -59,7 +59,7 @@ class Sea:
         self.proxies = {side: ends.enter_context(FaultProxy(store.host)) for side, store in (("source", source), *self.destinations.items())}
         self.watches = {side: Watch(store, side=side) for side, store in self.destinations.items()}
         self.workplace = Workplace(folder)
-        self.workplace.trust_plain(*(proxy.host for proxy in self.proxies.values()))
+        self.workplace.allow_plain_http(*(proxy.host for proxy in self.proxies.values()))
         self.state = folder / ".imgsync" / "state"
         self._earlier = folder / "earlier"
         self.calm()

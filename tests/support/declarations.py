@@ -8,12 +8,12 @@ from imgsync.config.load import load_config
 from imgsync.errors import ConfigError
 
 
-def faults_of(folder: Path, text: str | bytes, *, trust: str = "", environ: dict[str, str] | None = None) -> list[str]:
+def faults_of(folder: Path, text: str | bytes, *, registry_settings: str = "", environ: dict[str, str] | None = None) -> list[str]:
     """The faults of one file, as users see them, without the file's name."""
     path = folder / "a.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     registries = folder / "registries"
-    registries.write_text(trust or "version: 1\n")
+    registries.write_text(registry_settings or "version: 1\n")
     try:
         load_config([str(path)], registries=str(registries), environ=environ or {})
     except ConfigError as error:

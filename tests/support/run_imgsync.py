@@ -88,10 +88,10 @@ class Workplace:
         return self._write(name, text)
 
     def registries_file(self, text: str, name: str = "registries.yaml") -> Path:
-        """Write *text*, dedented, as the trust; return its path. The name given by default is found by itself."""
+        """Write *text*, dedented, as the registry settings; return its path. The name given by default is found by itself."""
         return self._write(name, text)
 
-    def trust_plain(self, *registries: Host | str, settings: Mapping[str, Mapping[str, object]] | None = None) -> Path:
+    def allow_plain_http(self, *registries: Host | str, settings: Mapping[str, Mapping[str, object]] | None = None) -> Path:
         """Write registries.yaml that speaks plain http to *registries*; *settings* adds more for a host."""
         hosts = [registry if isinstance(registry, str) else registry.host for registry in registries]
         entries = {host: {"tls": False} | dict((settings or {}).get(host, {})) for host in hosts}

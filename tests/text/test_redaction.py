@@ -117,7 +117,7 @@ def test_a_secret_that_is_cut_off_is_hidden_too(lab):
     with FaultProxy(lab.destination_registry) as proxy:
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), nth=1)
         proxy.add(EchoAcross(400, limit=300, shown=24))
-        lab.workplace.trust_plain(
+        lab.workplace.allow_plain_http(
             lab.source_registry, proxy, settings={proxy.host: {"credentials": {"username": "robot", "password": "a-long-password-SECRET"}}}
         )
         lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
@@ -141,7 +141,7 @@ def test_no_secret_is_in_what_a_pull_request_shows(lab, password_registry):
     """Plan, comment, step summary and saved plan of a run that logs in hold no credential in any form, also where registries say it back."""
     lab.push("app", "1", image(lab.name))
     with FaultProxy(password_registry) as proxy:
-        lab.workplace.trust_plain(lab.source_registry, proxy, settings={proxy.host: _LOGIN})
+        lab.workplace.allow_plain_http(lab.source_registry, proxy, settings={proxy.host: _LOGIN})
         lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
         # Only once it has logged in is there something to say back.
         proxy.add(switches.Echo(403), target="/manifests/", nth=tuple(range(2, 9)))

@@ -31,7 +31,7 @@ def _seen(workplace) -> str:
 def test_password_registry_as_destination(lab, password_registry):
     """Basic credentials are sent when asked for; the image arrives; the password shows nowhere."""
     content = lab.push("app", "1", image())
-    lab.workplace.trust_plain(lab.source_registry, password_registry, settings={password_registry.host: _login(password_registry.host)})
+    lab.workplace.allow_plain_http(lab.source_registry, password_registry, settings={password_registry.host: _login(password_registry.host)})
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
 
     ran = lab.run("apply", "--log-level", "debug", "-o", "json")
@@ -45,7 +45,7 @@ def test_password_registry_as_destination(lab, password_registry):
 def test_wrong_password_is_named_by_side_and_origin(side, lab, password_registry):
     """A refused login is one error that says which registry refused which file's credentials, and copies nothing."""
     lab.push("app", "1", image())
-    lab.workplace.trust_plain(lab.source_registry, password_registry, settings={password_registry.host: _login(password_registry.host, "wrong-SECRET")})
+    lab.workplace.allow_plain_http(lab.source_registry, password_registry, settings={password_registry.host: _login(password_registry.host, "wrong-SECRET")})
     one, other = (password_registry, lab.source_registry) if side == "source" else (lab.source_registry, password_registry)
     lab.workplace.mirror("a", source=f"{one}/{lab.name}/app", destinations=[f"{other}/m"])
 
@@ -65,7 +65,7 @@ def test_password_from_a_variable_and_from_a_file(lab, password_registry):
     (lab.folder / "secret").write_text(PASSWORD + "\n")
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
     for password in ("${REGISTRY_PASSWORD}", {"file": str(lab.folder / "secret")}):
-        lab.workplace.trust_plain(
+        lab.workplace.allow_plain_http(
             lab.source_registry, password_registry, settings={password_registry.host: {"credentials": {"username": USER, "password": password}}}
         )
 
@@ -82,7 +82,7 @@ def test_token_registry_on_both_sides(token_registry, token_server, lab):
     """Source and destination behind one token server: pull for the one, push for the other, few tokens, nothing leaks."""
     content = push(token_registry, f"{lab.name}/app", "1", image(layers=4), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     token_server.reset()
-    lab.workplace.trust_plain(token_registry, settings={token_registry.host: _login(token_registry.host)})
+    lab.workplace.allow_plain_http(token_registry, settings={token_registry.host: _login(token_registry.host)})
     lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
     ran = lab.run("apply", "--log-level", "debug", "-o", "json")
@@ -106,7 +106,7 @@ def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, la
     content = push(token_registry, f"{lab.name}/app", "1", image(), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     token_server.reset()
     token_server.expires_in_seconds = 0
-    lab.workplace.trust_plain(token_registry, settings={token_registry.host: _login(token_registry.host)})
+    lab.workplace.allow_plain_http(token_registry, settings={token_registry.host: _login(token_registry.host)})
     lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
     ran = lab.run("apply", "-o", "json")
@@ -123,7 +123,7 @@ def test_token_refused_in_the_middle_is_replaced(times, lab, token_registry, tok
     with FaultProxy(token_registry) as proxy:
         challenge = f'Bearer realm="{token_server.auth.realm}",service="{token_server.auth.service}",scope="repository:m/{lab.name}/app:pull,push"'
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": challenge}), method="PUT", target="/blobs/", times=times)
-        lab.workplace.trust_plain(lab.source_registry, proxy, settings={proxy.host: _login(proxy.host)})
+        lab.workplace.allow_plain_http(lab.source_registry, proxy, settings={proxy.host: _login(proxy.host)})
         lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 3, "interval": "0s"})
 
         ran = lab.run("apply", "-o", "json")
@@ -140,7 +140,7 @@ def test_token_refused_in_the_middle_is_replaced(times, lab, token_registry, tok
 def test_token_server_that_refuses_is_one_clear_error(token_registry, token_server, lab):
     """The error names the token server's status, and hints at the credentials."""
     token_server.needs_login = True
-    lab.workplace.trust_plain(token_registry)
+    lab.workplace.allow_plain_http(token_registry)
     lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"], retry={"attempts": 1})
 
     ran = lab.run("plan", "-o", "json")
@@ -198,7 +198,7 @@ def test_identity_token_is_exchanged(post, lab, token_registry, token_server):
     lab.push("app", "1", image())
     secret = "identity-token-SECRET" if post else PASSWORD
     token_server.identity_token = secret if post else None
-    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, token_registry)
     auth = base64.b64encode(f"{USER}:".encode()).decode()
     _docker_config(lab.workplace, {"auths": {token_registry.host: {"auth": auth, "identitytoken": secret}}})
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
@@ -216,7 +216,7 @@ def test_azure_s_name_makes_the_password_an_identity_token(lab, token_registry, 
     lab.push("app", "1", image())
     token_server.identity_token = "azure-refresh-SECRET"
     credentials = {"username": "00000000-0000-0000-0000-000000000000", "password": "azure-refresh-SECRET"}
-    lab.workplace.trust_plain(lab.source_registry, token_registry, settings={token_registry.host: {"credentials": credentials}})
+    lab.workplace.allow_plain_http(lab.source_registry, token_registry, settings={token_registry.host: {"credentials": credentials}})
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
     ran = lab.run("apply", "--log-level", "debug")
@@ -230,7 +230,7 @@ def test_registry_token_is_sent_as_it_is(lab, token_registry, token_server):
     """A ready bearer token of docker's config.json needs no token server."""
     lab.push("app", "1", image())
     ready = token_server.issue([f"repository:m/{lab.name}/app:pull,push"])
-    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, token_registry)
     _docker_config(lab.workplace, {"auths": {token_registry.host: {"registrytoken": ready}}})
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
@@ -246,7 +246,7 @@ def test_login_of_a_helper(lab, token_registry, token_server):
     for number in range(3):
         lab.push("app", str(number), image(number))
     token_server.needs_login = True
-    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, token_registry)
     _docker_config(lab.workplace, {"credHelpers": {token_registry.host: "test"}})
     environ = _helper(lab.workplace, f'echo \'{{"Username":"{USER}","Secret":"{PASSWORD}"}}\'')
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
@@ -261,7 +261,7 @@ def test_login_of_a_helper(lab, token_registry, token_server):
 def test_helper_that_fails_is_one_clear_error_per_registry(lab, token_registry, token_server):
     """The error names registry, side and helper, never what it printed; other mirrors go on."""
     lab.push("app", "1", image())
-    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, token_registry)
     _docker_config(lab.workplace, {"credHelpers": {token_registry.host: "test"}})
     environ = _helper(lab.workplace, "echo SECRET; exit 1")
     lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{lab.source_registry}/m"])
@@ -279,7 +279,7 @@ def test_helper_that_fails_is_one_clear_error_per_registry(lab, token_registry, 
 def test_missing_store_lets_public_registries_be_read(token_registry, token_server, lab):
     """A credsStore that this machine lacks is a warning: whoever lets anybody in is still read."""
     push(token_registry, f"{lab.name}/app", "1", image(), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
-    lab.workplace.trust_plain(token_registry)
+    lab.workplace.allow_plain_http(token_registry)
     _docker_config(lab.workplace, {"credsStore": "desktop"})
     lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
@@ -297,7 +297,7 @@ def test_login_by_path_in_containers_auth_file(lab, token_registry, token_server
     token_server.needs_login = True
     good, bad = (base64.b64encode(f"{USER}:{password}".encode()).decode() for password in (PASSWORD, "wrong"))
     path = lab.workplace._write("auth.json", json.dumps({"auths": {token_registry.host: {"auth": bad}, f"{token_registry.host}/m/{lab.name}": {"auth": good}}}))
-    lab.workplace.trust_plain(lab.source_registry, token_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, token_registry)
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
     ran = lab.run("apply", env={"REGISTRY_AUTH_FILE": str(path)})
@@ -310,7 +310,7 @@ def test_anonymous_tokens_need_no_credentials(token_registry, token_server, lab)
     """Where the token server gives tokens to anybody, nothing need be configured."""
     push(token_registry, f"{lab.name}/app", "1", image(), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     token_server.reset()
-    lab.workplace.trust_plain(token_registry)
+    lab.workplace.allow_plain_http(token_registry)
     lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"])
 
     assert lab.run("apply").code == 0
@@ -321,7 +321,7 @@ def test_anonymous_tokens_need_no_credentials(token_registry, token_server, lab)
 def test_proxy_that_is_declared_is_gone_through(lab):
     """Every request to that registry goes through it, and to no other; the environment's proxies are not used, which is said."""
     content = lab.push("app", "1", image())
-    lab.workplace.trust_plain(lab.source_registry, lab.destination_registry, settings={lab.source_registry.host: {"proxy": lab.source.url}})
+    lab.workplace.allow_plain_http(lab.source_registry, lab.destination_registry, settings={lab.source_registry.host: {"proxy": lab.source.url}})
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.destination_registry}/m"])
 
     ran = lab.run("apply", env={"HTTPS_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"})
@@ -337,7 +337,7 @@ def test_proxy_that_is_declared_is_gone_through(lab):
 def test_proxies_of_the_environment_are_not_used(lab):
     """A variable that asks for one is answered by a warning that says where to name it."""
     lab.push("app", "1", image())
-    lab.workplace.trust_plain(lab.source_registry, lab.destination_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, lab.destination_registry)
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.destination_registry}/m"])
 
     ran = lab.run("apply", env={"HTTP_PROXY": lab.source.url, "ALL_PROXY": lab.source.url})
@@ -350,7 +350,7 @@ def test_proxies_of_the_environment_are_not_used(lab):
 @pytest.mark.row("AUTH-26")
 def test_tls_is_verified(lab, tls_registry):
     """A certificate of an authority nobody named is refused; the error says which setting names it."""
-    lab.workplace.trust_plain(lab.source_registry)
+    lab.workplace.allow_plain_http(lab.source_registry)
     lab.workplace.mirror("a", source=f"{tls_registry}/{lab.name}/app", destinations=[f"{lab.source_registry}/m"], retry={"attempts": 1})
 
     ran = lab.run("plan", "-o", "json")
@@ -366,7 +366,7 @@ def test_tls_registry_is_reached_as_told(tls, lab, tls_registry):
     """With its authority named, or with verification switched off in so many words, the copy works."""
     content = push(tls_registry, f"{lab.name}/app", "1", image(), client=tls_registry.client())
     setting = {"ca": str(tls_registry.ca)} if tls == "ca" else {"verify": False}
-    lab.workplace.trust_plain(lab.source_registry, settings={})
+    lab.workplace.allow_plain_http(lab.source_registry, settings={})
     lab.workplace.registries_file(json.dumps({"version": 1, "registries": {lab.source_registry.host: {"tls": False}, tls_registry.host: {"tls": setting}}}))
     lab.workplace.mirror("a", source=f"{tls_registry}/{lab.name}/app", destinations=[f"{lab.source_registry}/m"])
 
@@ -401,7 +401,7 @@ def test_echoed_authorization_is_not_shown(lab, token_registry, token_server):
     lab.push("app", "1", image())
     with FaultProxy(token_registry) as proxy:
         proxy.add(switches.Echo(400), method="POST")
-        lab.workplace.trust_plain(
+        lab.workplace.allow_plain_http(
             lab.source_registry, proxy, settings={proxy.host: {**_login(proxy.host), "token_server": token_server.auth.realm.rpartition("/")[0]}}
         )
         lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
@@ -420,7 +420,7 @@ def test_credentials_in_a_location_or_error_are_not_shown(lab):
     with FaultProxy(lab.destination_registry) as proxy:
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), nth=1)
         proxy.add(switches.Respond(400, {"errors": [{"code": "DENIED", "message": f"bad password {PASSWORD} for you"}]}), method="POST")
-        lab.workplace.trust_plain(lab.source_registry, proxy, settings={proxy.host: _login(proxy.host)})
+        lab.workplace.allow_plain_http(lab.source_registry, proxy, settings={proxy.host: _login(proxy.host)})
         lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{proxy}/m"], retry={"attempts": 1})
 
         ran = lab.run("apply", "-o", "json", "--log-level", "debug")
@@ -433,7 +433,7 @@ def test_credentials_in_a_location_or_error_are_not_shown(lab):
 def test_plan_without_a_login_is_made_though_not_compared(lab, password_registry):
     """A fork's pull request has no login: its plan says what is new and what it did not look at, and is not to be applied."""
     lab.push("app", "1", image())
-    lab.workplace.trust_plain(lab.source_registry, password_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, password_registry)
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
 
     ran = lab.run("plan", "-o", "json", "--out", "plan.json")
@@ -450,7 +450,7 @@ def test_plan_without_a_login_is_made_though_not_compared(lab, password_registry
 def test_apply_without_a_login_is_an_error(lab, password_registry):
     """What may not even look does not push: apply takes nothing for absent that it was not allowed to see."""
     lab.push("app", "1", image())
-    lab.workplace.trust_plain(lab.source_registry, password_registry)
+    lab.workplace.allow_plain_http(lab.source_registry, password_registry)
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
 
     ran = lab.run("apply", "-o", "json")
@@ -474,7 +474,7 @@ def test_each_request_bears_the_token_of_its_own_repository(token_registry, toke
     token_server.reset()
     with FaultProxy(token_registry) as proxy:
         server = token_server.realm.removesuffix("/token")
-        lab.workplace.trust_plain(
+        lab.workplace.allow_plain_http(
             proxy, settings={proxy.host: {"token_server": server, "credentials": dict(zip(("username", "password"), LOGIN, strict=True))}}
         )
         lab.workplace.mirror("a", source={"registry": proxy.host, "repositories": [f"{lab.name}/one", f"{lab.name}/two"]}, destinations=[f"{proxy}/m"])
@@ -505,7 +505,7 @@ def test_what_only_looks_asks_for_no_right_to_push(lab, token_registry, token_se
     lab.push("app", "1", image(lab.name))
     lab.push("app", "2", image((lab.name, 2)))
     with FaultProxy(token_registry) as proxy:
-        lab.workplace.trust_plain(lab.source_registry, proxy, settings={proxy.host: _LOGIN})
+        lab.workplace.allow_plain_http(lab.source_registry, proxy, settings={proxy.host: _LOGIN})
         settings = {"source": f"{lab.source_registry}/{lab.name}/app", "destinations": [f"{proxy}/m"], "prune": True}
         lab.workplace.mirror("a", **settings)
         state = f"oci://{proxy}/{lab.name}/state:1"
@@ -529,7 +529,7 @@ def test_what_only_looks_asks_for_no_right_to_push(lab, token_registry, token_se
 def test_a_login_is_not_shown_to_who_does_not_ask(command, lab):
     """Where anybody may pull, no credential leaves the machine, however many are configured."""
     lab.push("app", "1", image(lab.name))
-    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: _LOGIN, lab.destination.host: _LOGIN})
+    lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: _LOGIN, lab.destination.host: _LOGIN})
     lab.workplace.mirror("a", source=f"{lab.source}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
     ran = lab.run(command)

@@ -18,7 +18,7 @@ def test_login_of_a_proxy_shows_nowhere(lab):
     login = base64.b64encode(b"me:proxy word-SECRET").decode()
     lab.source.add(Respond(403, {"errors": [{"code": "DENIED", "message": f"you sent {login}, that is proxy word-SECRET or proxy%20word-SECRET"}]}))
     proxy = lab.source.url.replace("://", "://me:proxy%20word-SECRET@")
-    lab.workplace.trust_plain(lab.source_registry, settings={lab.source_registry.host: {"proxy": proxy}})
+    lab.workplace.allow_plain_http(lab.source_registry, settings={lab.source_registry.host: {"proxy": proxy}})
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=["127.0.0.1:1/m"], retry={"attempts": 1})
 
     message = error_of(lab.run("plan", "-o", "json", "--log-level", "debug"))

@@ -148,8 +148,8 @@ def test_named_port_is_all_that_is_trusted(dialled):
 def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialled):
     """An API elsewhere is a lead like any other, unless it is the operator who says where it is."""
     url = "https://inside.example"
-    trust = RegistriesConfig({"public.example": RegistrySettings(listing="gitlab", listing_url=url if named else None)})
-    with Registries(trust, environ={}, pushes=False, on_retry=print, on_secret=print, on_warning=print, on_registry_warning=print) as registries:
+    registry_settings = RegistriesConfig({"public.example": RegistrySettings(listing="gitlab", listing_url=url if named else None)})
+    with Registries(registry_settings, environ={}, pushes=False, on_retry=print, on_secret=print, on_warning=print, on_registry_warning=print) as registries:
         client = registries.make_client("public.example", "source", RetryPolicy(attempts=1, interval_seconds=0, request_seconds=5))
         api = registries.make_api(client, "" if named else url)
 

@@ -27,23 +27,23 @@ TOKEN = "listing-SECRET"
 class Setting:
     """A listing API at work: what registries.yaml says of the source, the proxies its listings came to, the environment it needs."""
 
-    trust: dict[str, object]
+    registry_settings: dict[str, object]
     apis: tuple[FaultProxy, ...]
     environ: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @contextmanager
-def elsewhere(kind: str, api: object, **trust: object) -> Iterator[Setting]:
+def elsewhere(kind: str, api: object, **registry_settings: object) -> Iterator[Setting]:
     """An API on a host of its own, which the operator named."""
     with FaultProxy(None) as proxy:
         proxy.add(api)
-        yield Setting({"listing": {"kind": kind, "url": proxy.url}} | trust, (proxy,))
+        yield Setting({"listing": {"kind": kind, "url": proxy.url}} | registry_settings, (proxy,))
 
 
-def here(kind: str, source: FaultProxy, api: object, **trust: object):
+def here(kind: str, source: FaultProxy, api: object, **registry_settings: object):
     """An API on the registry's own host."""
     source.add(api)
-    return nullcontext(Setting({"listing": kind} | trust, ()))
+    return nullcontext(Setting({"listing": kind} | registry_settings, ()))
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def test_namespace_is_listed_copied_and_thrifty(kind, lab):
     """Every page is read, everything arrives; a second plan asks for listings alone where those carry digests."""
     held = held_by(lab.source_registry, lab.name, nested=kind not in ONE_LEVEL)
     with DIALECTS[kind](lab.source, held) as setting:
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
         lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
         ran = lab.run("apply", "-o", "json", env=setting.environ)
@@ -115,7 +115,7 @@ def test_moved_tag_is_seen_in_the_listing(kind, lab):
     """The digest that a listing carries tells that a tag moved."""
     held = held_by(lab.source_registry, lab.name, nested=kind not in ONE_LEVEL)
     with DIALECTS[kind](lab.source, held) as setting:
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
         lab.workplace.mirror("a", source=f"{lab.source.host}/{lab.name}/tool", destinations=[f"{lab.destination}/m"])
         assert lab.run("apply", env=setting.environ).code == 0
         moved = held[f"{lab.name}/tool"]["1"] = lab.push("tool", "1", image("moved"))
@@ -131,7 +131,7 @@ def test_dates_come_from_the_listing(kind, lab):
     """max_age goes by what the listing says; no image is read for it."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     with DIALECTS[kind](lab.source, held) as setting:
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
         lab.workplace.mirror(
             "a", source=f"{lab.source.host}/{lab.name}/tool", destinations=[f"{lab.destination}/m"], tags={"max_age": "7300d"}, referrers=False
         )
@@ -146,7 +146,7 @@ def test_hub_is_logged_in_once_by_the_registry_s_credentials(lab):
     """An access token gets a bearer token; neither it nor what it got shows, and other hosts see nothing of them."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     with elsewhere("dockerhub", DockerHubApi(held, login=("someone", TOKEN)), credentials=CREDENTIALS) as setting:
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
         lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
         lab.workplace.mirror("b", source={"registry": lab.source.host, "repositories": [f"{lab.name}/app"]}, destinations=[f"{lab.destination}/n"])
 
@@ -162,7 +162,7 @@ def test_ghcr_without_a_token_names_the_remedy_and_lists_tags_all_the_same(lab):
     """GitHub lists packages to nobody; tags of named repositories come from tags/list."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     with elsewhere("ghcr", GhcrApi(held, token=TOKEN)) as setting:
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
         lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
         lab.workplace.mirror("b", source={"registry": lab.source.host, "repositories": [f"{lab.name}/tool"]}, destinations=[f"{lab.destination}/n"])
 
@@ -179,7 +179,7 @@ def test_quay_s_api_refusing_falls_back_to_tags_list_and_says_so(lab):
     """A private repository that the API hides from robots is listed by the registry itself."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     lab.source.add(QuayApi(held, token="an OAuth token we do not have"))
-    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": "quay"}})
+    lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: {"listing": "quay"}})
     lab.workplace.mirror("a", source=f"{lab.source.host}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
     ran = lab.run("plan", "-o", "json")
@@ -193,7 +193,7 @@ def test_list_goes_on_to_the_namespace_where_tags_are_refused(lab):
     """Some registries answer 401 for what they do not have; it may be a namespace all the same."""
     lab.push("app", "1", image(1))
     lab.source.add(switches.status(401), target=f"/v2/{lab.name}/tags/list")
-    lab.workplace.trust_plain(lab.source)
+    lab.workplace.allow_plain_http(lab.source)
 
     assert lab.run("list", f"{lab.source.host}/{lab.name}").stdout.split() == [f"{lab.source.host}/{lab.name}/app"]
 
@@ -207,7 +207,7 @@ def test_harbor_is_recognised_by_how_it_asks_for_tokens(lab, token_registry):
             switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{source.url}/service/token",service="harbor-registry"'}), target="_catalog"
         )
         source.add(switches.Respond(200, {"token": "anonymous"}), target="/service/token")
-        lab.workplace.trust_plain(source, lab.destination)
+        lab.workplace.allow_plain_http(source, lab.destination)
         lab.workplace.mirror("a", source={"registry": source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
         shown = lab.run("plan")
@@ -224,7 +224,7 @@ def test_credentials_stay_away_from_an_api_that_the_registry_alone_named(lab):
     lab.source.add(
         switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{lab.other_host.url}/jwt/auth",service="container_registry"'}), target="/v2/"
     )
-    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": "gitlab", "credentials": CREDENTIALS}})
+    lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: {"listing": "gitlab", "credentials": CREDENTIALS}})
     lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
     ran = lab.run("plan", "-o", "json")
@@ -251,7 +251,7 @@ def test_listing_that_lies_is_a_clear_error(document, says, lab):
     with elsewhere("dockerhub", api) as setting:
         setting.apis[0].add(_Document(api, document))
         setting.apis[0]._rules.reverse()
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
         lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
         ran = lab.run("plan", "-o", "json")
@@ -276,7 +276,7 @@ def test_listing_that_changes_while_it_is_read_is_told(lab):
     api = DockerHubApi({})
     with FaultProxy(None) as proxy:
         proxy.add(_Document(api, {"count": 3, "next": None, "results": [{"name": "1", "digest": content.digest}, {"name": "1", "digest": content.digest}]}))
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
         lab.workplace.mirror("a", source=f"{lab.source.host}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
 
         ran = lab.run("plan", "-o", "json")
@@ -294,7 +294,7 @@ def test_pages_that_are_known_to_come_are_asked_for_ahead(kind, lab):
     with DIALECTS[kind](lab.source, held) as setting:
         api = setting.apis[0] if setting.apis else lab.source
         api.add_first(slow, target="[?&]page=2(&|$)")
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
         lab.workplace.mirror("a", source=f"{lab.source.host}/{lab.name}/app", tags={"exclude": ["t[2-9]"]}, destinations=[f"{lab.destination}/m"])
 
         running = lab.start("plan", "-o", "json", "--explain")
@@ -313,7 +313,7 @@ def test_html_instead_of_an_api_is_a_clear_error(lab):
     """A page for people, as from a proxy that wants a login."""
     with FaultProxy(None) as proxy:
         proxy.add(switches.html())
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
         lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
         ran = lab.run("plan", "-o", "json")
@@ -328,7 +328,7 @@ def test_names_that_are_none_are_left_out_of_any_listing(lab):
     good = lab.push("app", "1", image(1))
     held = {f"{lab.name}/app": {"1": good, "bad tag": good, "../../x": good}, f"{lab.name}/UPPER": {}, f"{lab.name}/../up": {}}
     with elsewhere("dockerhub", DockerHubApi(held)) as setting:
-        lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: setting.trust})
+        lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
         lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
         ran = lab.run("apply", "-o", "json")
@@ -379,7 +379,7 @@ def test_list_command_uses_every_api(lab):
     """`imgsync list` shows what a namespace of such a registry holds."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     with elsewhere("dockerhub", DockerHubApi(held)) as setting:
-        lab.workplace.trust_plain(lab.source, settings={lab.source.host: setting.trust})
+        lab.workplace.allow_plain_http(lab.source, settings={lab.source.host: setting.registry_settings})
 
         assert lab.run("list", f"{lab.source.host}/{lab.name}").stdout.split() == [f"{lab.source.host}/{path}" for path in sorted(held)]
         assert lab.run("list", f"{lab.source.host}/{lab.name}/app").stdout.split() == ["1", "2", "latest", "multi", "v1.0"]
@@ -402,7 +402,7 @@ def test_namespace_behind_cross_host_redirects(lab):
     held = held_by(lab.source_registry, lab.name, nested=True)
     lab.source.add(_Archeio(lab.other_host.host))
     lab.other_host.add(GcrListing(lab.source_registry), method="GET", target="tags/list")
-    lab.workplace.trust_plain(lab.source, lab.destination, settings={lab.source.host: {"listing": "gcr", "credentials": CREDENTIALS}})
+    lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: {"listing": "gcr", "credentials": CREDENTIALS}})
     lab.workplace.mirror("a", source={"registry": lab.source.host, "namespaces": [lab.name]}, destinations=[f"{lab.destination}/m"])
 
     ran = lab.run("apply", "-o", "json")

@@ -50,7 +50,7 @@ def sites(lab, keeper) -> Callable[..., Workplace]:
         site = Workplace(lab.folder / folder)
         site.folder.mkdir(exist_ok=True)
         # A registry that fails is asked twice, and at once: that is what its tests are about.
-        site.trust_plain(lab.source, lab.destination, keeper)
+        site.allow_plain_http(lab.source, lab.destination, keeper)
         site.mirror(
             "a",
             source={"registry": lab.source.host, "repositories": [f"{lab.name}/app"]},
@@ -205,7 +205,7 @@ def shared(lab, place, keeper) -> SharedState:
 def other(sites, lab) -> Workplace:
     """Return another folder that mirrors another tag."""
     site = sites("other", ["2"])
-    site.trust_plain(lab.source, lab.destination, lab.destination_registry)
+    site.allow_plain_http(lab.source, lab.destination, lab.destination_registry)
     return site
 
 
@@ -306,7 +306,7 @@ def test_commands_without_a_state_do_not_read_it(command, sites, lab, place, kee
     lab.push("app", "1", image(1))
     arguments = ("list", f"{lab.source_registry}/{lab.name}/app") if command == ("list",) else command
     site = sites("one", ["1"])
-    site.trust_plain(lab.source_registry, *json.loads((site.folder / "registries.yaml").read_text())["registries"])
+    site.allow_plain_http(lab.source_registry, *json.loads((site.folder / "registries.yaml").read_text())["registries"])
 
     assert run(site, *arguments, "--state", f"oci://{place}").code == 0
 
@@ -455,7 +455,7 @@ def test_repository_of_the_state_is_created_if_allowed(made, sites, lab, place, 
 
     keeper.add(Projects())
     site = sites("one", ["1"])
-    site.trust_plain(lab.source, lab.destination, keeper, settings={keeper.host: {"create_repositories": made}})
+    site.allow_plain_http(lab.source, lab.destination, keeper, settings={keeper.host: {"create_repositories": made}})
 
     ran = apply(site, place)
 
@@ -665,7 +665,7 @@ def test_logins_are_used_and_not_stored(sites, lab, password_registry):
     site = sites("one", ["1"])
     place = f"{password_registry}/{lab.name}/state:main"
     credentials = {"username": LOGIN[0], "password": "${STATE_PASSWORD}"}
-    site.trust_plain(lab.source, lab.destination, password_registry, settings={password_registry.host: {"credentials": credentials}})
+    site.allow_plain_http(lab.source, lab.destination, password_registry, settings={password_registry.host: {"credentials": credentials}})
     secret = {"STATE_PASSWORD": LOGIN[1]}
 
     ran = run(site, "apply", "--state", f"oci://{place}", "--log-level", "debug", env=secret)
