@@ -1,4 +1,4 @@
-"""The whole loop in a git repository of its own: proposed, planned, merged, applied, drifted, verified, repaired, pruned, on machines that begin clean."""
+"""The GitOps loop in a real git repository, each job on a clean clone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", 
 
 @dataclass(frozen=True)
 class Origin:
-    """The repository that everybody clones, and what runs on a clone that is as clean as a CI job's."""
+    """The repository that jobs clone, and its registries."""
 
     folder: Path
     programs: Path
@@ -46,7 +46,7 @@ class Origin:
         self.git("merge", "--quiet", "--no-ff", "--message", f"Merge {branch}", branch)
 
     def job(self, name: str, *, ref: str = "main") -> tuple[subprocess.CompletedProcess[str], Path]:
-        """Run the script of one job of the generated workflow on a new clone; return what it came to, and the clone."""
+        """Run one job's script on a new clone; return its result and the clone."""
         clone = self.folder.parent / f"clone-{len(list(self.folder.parent.glob('clone-*')))}"
         self.git("clone", "--quiet", "--branch", ref, str(self.folder), str(clone), folder=self.folder.parent)
         if ref != "main":
@@ -62,7 +62,7 @@ class Origin:
 
 @pytest.fixture
 def origin(lab: Lab) -> Origin:
-    """A new mirror repository, as `imgsync init` makes it, with registries of ours in it."""
+    """Make a mirror repository with `imgsync init`."""
     assert lab.run("init", "origin").code == 0
     folder = lab.folder / "origin"
     programs = program(lab.folder / "programs", "imgsync", f'#!/bin/sh\nexec "{sys.executable}" -m imgsync "$@"\n')
@@ -83,8 +83,8 @@ def origin(lab: Lab) -> Origin:
     return found
 
 
-def test_the_whole_loop(origin, lab):
-    """Branch, plan, merge, apply, drift, verify, repair, prune; each job on a clean clone, the state carried through a registry."""
+def test_gitops_loop(origin, lab):
+    """Branch, plan, merge, apply, drift, verify, repair, prune; the state is in a registry."""
     images = {tag: lab.push("app", tag, image(number)) for number, tag in enumerate(("1.0", "2.0"), start=1)}
     first, _ = origin.job("apply/Apply")
     assert first.returncode == 0, first.stderr
@@ -130,7 +130,7 @@ def test_the_whole_loop(origin, lab):
 
 
 def test_reviewed_plan_is_what_is_applied(origin, lab):
-    """A plan saved on one machine is applied on another as it was reviewed, though the source moved on meanwhile, and says so."""
+    """A plan saved on one machine is applied on another, though the source moved."""
     reviewed = lab.push("app", "1.0", image(1))
     first, clone = origin.job("plan/Plan", ref="main")
     assert first.returncode == 0, first.stderr
@@ -148,6 +148,6 @@ def test_reviewed_plan_is_what_is_applied(origin, lab):
 
 
 def at(origin: Origin, clone: Path) -> dict[str, object]:
-    """What runs a command in *clone* with the state in its registry."""
+    """Return arguments to run a command in *clone* with the shared state."""
     env = {"PATH": f"{origin.programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(clone / "home"), "IMGSYNC_STATE": origin.state, "TZ": "UTC"}
     return {"cwd": clone, "env": env}

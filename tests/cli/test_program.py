@@ -1,4 +1,4 @@
-"""The program as users meet it: help, usage, exit codes, the README, the demo."""
+"""Help, usage, exit codes, the README, the demo."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def run(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProce
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["nonsense"], ["plan", "--nonsense"], ["plan", "-o", "xml"], ["apply", "--grace", "soon"], []])
 def test_usage_errors_exit_three(arguments, tmp_path):
-    """Wrong usage is 3, never click's 2, which means pending changes."""
+    """Wrong usage exits with 3, not with click's 2, which means pending changes."""
     done = run(*arguments, cwd=tmp_path)
 
     assert done.returncode == 3
     assert done.stdout == ""
 
 
-def test_a_missing_folder_is_a_fault(tmp_path):
-    """Without mirrors.d there is nothing to do, and that is said."""
+def test_missing_folder_is_an_error(tmp_path):
+    """Without mirrors.d there is nothing to do."""
     done = run("plan", cwd=tmp_path)
 
     assert done.returncode == 3
     assert "mirrors.d:1:1: no such file or folder" in done.stderr
 
 
-def test_faults_are_annotations_in_github_actions(tmp_path):
-    """GitHub shows each fault beside its line."""
+def test_errors_are_annotations_in_github_actions(tmp_path):
+    """GitHub shows each error beside its line."""
     (tmp_path / "mirrors.d").mkdir()
     (tmp_path / "mirrors.d" / "a.yaml").write_text("version: 2\n")
 
@@ -51,7 +51,7 @@ def test_faults_are_annotations_in_github_actions(tmp_path):
     assert "1 error in 1 file\n" in done.stderr
 
 
-def test_variables_stand_for_options(tmp_path):
+def test_options_have_environment_variables(tmp_path):
     """Every option has its IMGSYNC_ variable."""
     (tmp_path / "mirrors.d").mkdir()
     (tmp_path / "mirrors.d" / "a.yaml").write_text("version: 1\nmirrors: [{name: a, source: r.io/x, destinations: [r.io/m]}]\n")
@@ -61,7 +61,7 @@ def test_variables_stand_for_options(tmp_path):
 
 
 def test_common_options_are_common(tmp_path):
-    """What plan and apply are told, validate can be told too."""
+    """`validate` accepts the common options of plan and apply."""
     (tmp_path / "mirrors.d").mkdir()
     (tmp_path / "mirrors.d" / "a.yaml").write_text("version: 1\nmirrors: [{name: a, source: r.io/x, destinations: [r.io/m]}]\n")
     common = ["--state", "s", "--log-level", "debug", "--log-format", "json", "--no-progress", "--run-timeout", "5m", "--only", "a"]
@@ -72,8 +72,8 @@ def test_common_options_are_common(tmp_path):
         assert all(option in shown for option in common if option.startswith("--") and (option != "--only" or command in {"plan", "apply"}))
 
 
-def test_a_closed_pipe_is_no_error(tmp_path):
-    """`imgsync schema | head -1` ends in silence."""
+def test_closed_pipe_is_not_an_error(tmp_path):
+    """`imgsync schema | head -1` ends silently."""
     done = subprocess.run(f"{sys.executable} -m imgsync schema | head -1", shell=True, capture_output=True, text=True, check=False, cwd=tmp_path)
 
     assert done.stdout == "{\n"
@@ -81,15 +81,15 @@ def test_a_closed_pipe_is_no_error(tmp_path):
 
 
 def test_readme_shows_the_help_as_it_is(tmp_path):
-    """The README's block of --help is what the program prints."""
+    """The README's --help block is what the program prints."""
     block = re.search(r"```text\n(Usage: imgsync .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
     assert block is not None
     assert block.group(1) == run("--help", cwd=tmp_path, COLUMNS="80").stdout
 
 
-def test_demo_shows_the_main_job(tmp_path):
-    """The demo runs by itself, checks each of its steps, and leaves nothing behind."""
+def test_demo_runs_and_leaves_nothing(tmp_path):
+    """It checks each of its steps."""
     done = run("demo", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
@@ -114,8 +114,8 @@ def test_demo_shows_the_main_job(tmp_path):
     ],
     ids=" ".join,
 )
-def test_place_where_nothing_can_be_is_an_error(arguments, place, lab):
-    """Whatever the operating system says of a name: what, where, and never a traceback."""
+def test_impossible_path_is_an_error(arguments, place, lab):
+    """The operating system's reason, never a traceback."""
     lab.declare("app")
 
     ran = lab.run(*(argument.replace("PLACE", place) for argument in arguments))
@@ -138,8 +138,8 @@ sys.exit(cli.run(sys.argv[1:]))
 
 
 @pytest.mark.row("CFG-08")
-def test_a_bug_where_credentials_are_handled_tells_none(password_registry, workplace):
-    """Exit 70 and a traceback to report, without the values of variables, and with the secret hidden in its text."""
+def test_bug_in_credential_code_shows_no_secret(password_registry, workplace):
+    """Exit 70 with a traceback, without values of variables."""
     workplace.allow_plain_http(password_registry, settings={password_registry.host: {"credentials": {"username": "robot", "password": "it's\\x-SECRET"}}})
     workplace.mirror("a", source=f"{password_registry}/x", destinations=[f"{password_registry}/m"])
 
@@ -161,7 +161,7 @@ def test_a_bug_where_credentials_are_handled_tells_none(password_registry, workp
 
 @pytest.mark.row("CFG-09")
 def test_no_option_takes_a_secret():
-    """What is on a command line is seen by every process of the machine: no command has an option or an argument for a password or a token."""
+    """Command lines are visible to every process of the machine."""
     names: set[str] = set()
 
     def look(command: click.Command, context: click.Context) -> None:

@@ -1,4 +1,4 @@
-"""The files that a run writes: metrics, an HTML page, JUnit; also when it fails or is cut, whole or not at all."""
+"""Report files: metrics, HTML, JUnit; written whole, also after a failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = ("--metrics", "run.prom", "--report", "run.html", "--junit", "run.xml")
 
 @pytest.fixture
 def metrics(tmp_path):
-    """Return the samples of a family in the metrics file: labels' values, sorted by name, and the value."""
+    """Return the samples of a family, sorted by label values."""
 
     def read(family):
         families = {one.name: one for one in text_string_to_metric_families((tmp_path / "run.prom").read_text())}
@@ -30,15 +30,15 @@ def metrics(tmp_path):
 
 
 def whole(folder):
-    """Return whether the three files are there, whole, with nothing beside them."""
+    """Return whether the three files are complete, with nothing beside them."""
     strict_parse((folder / "run.html").read_text())
     ET.parse(folder / "run.xml")
     list(text_string_to_metric_families((folder / "run.prom").read_text()))
     return sorted(path.name for path in folder.iterdir() if "run." in path.name) == ["run.html", "run.prom", "run.xml"]
 
 
-def test_metrics_tell_what_was_done(lab, metrics):
-    """Images by result, bytes, seconds, requests per registry as the registries counted them, throttles, the last success."""
+def test_metrics_show_the_run(lab, metrics):
+    """Images by result, bytes, seconds, requests, throttling, last success."""
     contents = [lab.push("app", tag, image(f"metrics {tag}")) for tag in "12"]
     lab.declare("app")
     lab.source.add(status(429, retry_after="0"), target="/blobs/", nth=1)
@@ -61,7 +61,7 @@ def test_metrics_tell_what_was_done(lab, metrics):
 
 
 def test_last_success_outlives_a_run_that_fails(lab, metrics):
-    """It comes from the state; of mirrors that are no longer declared nothing is told. The other files tell of the failure."""
+    """It comes from the state, for declared mirrors; the other files show the failure."""
     lab.push("app", "1", image("fails"))
     lab.declare("app")
     long_ago = "2026-01-02T03:04:05Z"
@@ -80,8 +80,8 @@ def test_last_success_outlives_a_run_that_fails(lab, metrics):
     assert ET.parse(lab.folder / "run.xml").getroot().attrib["failures"] == "1"
 
 
-def test_run_that_is_cut_writes_its_files(lab, metrics):
-    """Also one whose registry hangs for ever."""
+def test_cancelled_run_writes_its_files(lab, metrics):
+    """Also if its registry hangs."""
     lab.push("app", "1", image("hangs"))
     lab.declare("app")
     lab.source.add(Hold(), method="GET", target="/blobs/")
@@ -94,8 +94,8 @@ def test_run_that_is_cut_writes_its_files(lab, metrics):
     assert metrics("imgsync_mirror_last_success_timestamp_seconds") == {}
 
 
-def test_run_that_a_brake_stops_writes_its_files(lab, metrics):
-    """Nothing was done, and nobody takes the files of the run before for this one's."""
+def test_run_over_a_safety_limit_writes_its_files(lab, metrics):
+    """So that older files are not taken for this run's."""
     lab.push("app", "1", image("brake"))
     lab.declare("app")
 
@@ -111,8 +111,8 @@ def test_run_that_a_brake_stops_writes_its_files(lab, metrics):
 
 @pytest.mark.parametrize("option", ["--metrics", "--report", "--junit"])
 @pytest.mark.parametrize("where", ["missing/file", "folder", "file/below"], ids=["no folder", "a folder", "below a file"])
-def test_what_cannot_be_written_is_told_before_anybody_is_asked(option, where, lab):
-    """Exit 3, the path is named, and no registry has heard of us."""
+def test_unwritable_report_file_fails_before_any_request(option, where, lab):
+    """Exit 3 with the path."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     (lab.folder / "folder").mkdir()
@@ -125,8 +125,8 @@ def test_what_cannot_be_written_is_told_before_anybody_is_asked(option, where, l
     assert (lab.source.seen, lab.destination.seen) == ([], [])
 
 
-def test_others_may_read_what_is_written_for_them(lab):
-    """Collectors and sites read as somebody else: the umask says who may. A file that was there is replaced, not written into."""
+def test_report_files_follow_the_umask(lab):
+    """Collectors run as another user; an old file is replaced, not overwritten."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     old = lab.folder / "run.prom"
@@ -146,7 +146,7 @@ def test_others_may_read_what_is_written_for_them(lab):
 
 
 def test_report_as_markdown(lab):
-    """stdout is the report alone, and renders to what was done."""
+    """stdout is the report alone."""
     lab.push("app", "1", image("markdown"))
     lab.declare("app")
 

@@ -1,4 +1,4 @@
-"""What GitHub Actions shows of a step, and what goes to stdout and stderr beside it."""
+"""GitHub's step summary, stdout and stderr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def declared(lab):
 
 
 def test_plan_and_apply_add_to_the_summary(declared, lab):
-    """As Markdown, behind what is there, each what its -o markdown prints; without the variable nothing is written."""
+    """Markdown is appended; without the variable nothing is written."""
     summary = lab.folder / "summary.md"
     summary.write_text("what another program wrote\n")
     env = {"GITHUB_STEP_SUMMARY": str(summary)}
@@ -37,16 +37,16 @@ def test_plan_and_apply_add_to_the_summary(declared, lab):
     assert sorted(path.name for path in lab.folder.iterdir()) == before
 
 
-def test_a_saved_report_shows_as_its_summary(declared, lab):
-    """What `show` makes of the document is what the run itself said."""
+def test_show_prints_the_same_as_the_summary(declared, lab):
+    """For a saved report."""
     summary = lab.folder / "summary.md"
     (lab.folder / "report.json").write_text(lab.run("apply", "-o", "json", env={"GITHUB_STEP_SUMMARY": str(summary)}).stdout)
 
     assert lab.run("show", "report.json", "-o", "markdown").stdout == summary.read_text()
 
 
-def test_a_full_summary_is_left_as_it_is(declared, lab):
-    """GitHub drops a summary of more than 1 MiB as a whole: what would make it so is left out, and that is logged."""
+def test_full_summary_is_not_exceeded(declared, lab):
+    """GitHub drops summaries over 1 MiB; the rest is left out and logged."""
     summary = lab.folder / "summary.md"
     summary.write_bytes(b"x" * (900 << 10))
 
@@ -60,8 +60,8 @@ def test_a_full_summary_is_left_as_it_is(declared, lab):
 
 @pytest.mark.parametrize("place", [".", "missing/summary.md"])
 @pytest.mark.parametrize("command", ["plan", "apply"])
-def test_a_summary_that_cannot_be_written_is_a_warning(command, place, declared, imgsync):
-    """A line of the log like any other, and no failure."""
+def test_unwritable_summary_is_a_warning(command, place, declared, imgsync):
+    """The run does not fail."""
     ran = imgsync(command, "-o", "json", env={"GITHUB_STEP_SUMMARY": place})
 
     assert ran.code == 0
@@ -71,7 +71,7 @@ def test_a_summary_that_cannot_be_written_is_a_warning(command, place, declared,
 
 
 def test_no_secret_is_in_the_summary(declared, lab):
-    """Not even one that a registry says back."""
+    """Even if a registry repeats one."""
     lab.workplace.allow_plain_http(lab.source, settings={lab.source.host: {"credentials": {"username": "me", "password": "echoed-SECRET"}}})
     lab.source.add(switches.Respond(401, {"errors": []}, headers={"WWW-Authenticate": 'Basic realm="x"'}), times=1)
     lab.source.add(switches.Echo(403))
@@ -85,7 +85,7 @@ def test_no_secret_is_in_the_summary(declared, lab):
 
 @pytest.mark.parametrize("form", ["table", "json", "markdown", "gitlab"])
 def test_stdout_is_the_form_and_nothing_else(form, declared, imgsync):
-    """Also when the plan is saved, which the log tells: off a terminal stderr is lines of JSON."""
+    """stderr is JSON lines off a terminal."""
     ran = imgsync("plan", "-o", form, "--out", "plan.json")
 
     assert ran.code == 0

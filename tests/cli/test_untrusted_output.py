@@ -13,7 +13,7 @@ from tests.support.hostile_text import COMMANDS, EVIL, obeyed
 
 @pytest.fixture
 def liar(workplace) -> FaultProxy:
-    """A registry that says nothing but evil, in its bodies and in its heads."""
+    """Serve escapes and commands in bodies and headers."""
     with FaultProxy(None) as proxy:
         heads = {"Content-Type": "x/##vso[x]", "Docker-Content-Digest": "::add-mask::a", "Warning": "##[add-mask]a \xe9"}
         said = {"errors": [{"code": f"DENIED{EVIL}", "message": EVIL, "detail": {"why": EVIL}}]}
@@ -50,8 +50,8 @@ def liar(workplace) -> FaultProxy:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_registry_that_talks_to_terminals_and_runners_is_not_obeyed(arguments, code, liar, imgsync):
-    """Its words are told, escaped: stdout and stderr hold no control character, no direction and no command, whatever the command and the form."""
+def test_hostile_registry_text_is_escaped(arguments, code, liar, imgsync):
+    """On stdout and stderr, for every command and form."""
     ran = imgsync(*(argument.replace("LIAR", liar.host) for argument in arguments), env={"GITHUB_ACTIONS": "true"})
 
     # JSON on stdout keeps what is not ASCII as it is: it is data for programs.
@@ -63,8 +63,8 @@ def test_a_registry_that_talks_to_terminals_and_runners_is_not_obeyed(arguments,
 
 
 @pytest.mark.row("OUT-02")
-def test_a_bug_s_traceback_is_not_obeyed(liar, imgsync, monkeypatch, capfd):
-    """A traceback may hold foreign text of many lines; none begins with a command."""
+def test_traceback_contains_no_command(liar, imgsync, monkeypatch, capfd):
+    """No line of it is a command for a runner."""
     import imgsync.cli as cli
     from imgsync.config import load
 
@@ -80,8 +80,8 @@ def test_a_bug_s_traceback_is_not_obeyed(liar, imgsync, monkeypatch, capfd):
 
 
 @pytest.mark.row("OUT-02")
-def test_shown_configuration_is_not_obeyed(lab):
-    """`validate --show` prints YAML that says what was declared, and no description in it is a command or an escape."""
+def test_shown_configuration_contains_no_command(lab):
+    """`validate --show` escapes descriptions."""
     import yaml
 
     description = f"{'x ' * 120}{EVIL}{'y' * 200}\u202e::add-mask::a\n\n::add-mask::a"

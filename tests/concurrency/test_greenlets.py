@@ -19,8 +19,8 @@ MEBIBYTE = 1 << 20
 
 
 @pytest.mark.row("RUN-02")
-def test_nothing_of_ours_kills_a_greenlet():
-    """No gevent.Timeout, no kill, no throw: only threads that have nothing left to do are ended."""
+def test_source_kills_no_greenlet():
+    """No gevent.Timeout, kill or throw; only idle threads are ended."""
     found = []
     for path in sorted((ROOT / "imgsync").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -38,8 +38,8 @@ def test_nothing_of_ours_kills_a_greenlet():
 
 
 @pytest.mark.row("RUN-04")
-def test_streams_as_fast_as_memory_starve_nobody():
-    """Ten streams that never wait, each hashed: a heartbeat beats between their pieces, all the time."""
+def test_fast_streams_starve_no_greenlet():
+    """A heartbeat runs between the pieces of ten streams."""
     told = run_patched("""
         import hashlib, time
         import gevent
@@ -67,8 +67,8 @@ def test_streams_as_fast_as_memory_starve_nobody():
 @pytest.mark.timeout(1800)
 @pytest.mark.only_nightly
 @pytest.mark.row("RUN-04")
-def test_large_layers_side_by_side_leave_the_loop_free(lab):
-    """Ten images of a layer of 64 MiB each, as fast as two real registries on the same machine go: the loop comes round all the time."""
+def test_large_layers_leave_the_loop_free(lab):
+    """Ten images with a 64 MiB layer each are copied at full speed."""
     repositories = [f"{lab.name}/large{number}" for number in range(10)]
     for repository in repositories:
         push(lab.source_registry, repository, "1", image(repository, layers=1, layer_bytes=64 * MEBIBYTE))
@@ -86,8 +86,8 @@ def test_large_layers_side_by_side_leave_the_loop_free(lab):
 
 
 @pytest.mark.row("RUN-13")
-def test_nothing_that_needs_patched_sockets_is_made_by_importing():
-    """Every module of ours imported: no client, no TLS context, no socket exists yet, so none can be of the unpatched kind."""
+def test_importing_creates_no_socket():
+    """No client, TLS context or socket exists before the patch."""
     told = run_patched("""
         import gc, importlib, pkgutil, socket, ssl
         import imgsync
@@ -108,7 +108,7 @@ def test_nothing_that_needs_patched_sockets_is_made_by_importing():
 
 @pytest.mark.row("RUN-13")
 def test_unpatched_program_refuses_to_work():
-    """Whoever comes in by another door is told so at once, rather than served one thing after the other."""
+    """It fails at once instead of running sequentially."""
     from imgsync.concurrency.workers import Workers
 
     with pytest.raises(RuntimeError, match="not patched by gevent"):

@@ -14,8 +14,8 @@ from tests.switches import Hold
 
 
 @pytest.mark.row("GIT-08")
-def test_a_cancelled_job_ends_in_good_order(lab, origin):
-    """An interrupt, as CI sends it first: within the grace and long before the kill it ends, with 75 and a report; the next run does the rest."""
+def test_cancelled_ci_job_stops_gracefully(lab, origin):
+    """Within the grace period: exit 75 and a report; the next run does the rest."""
     held = Hold()
     lab.source.add(held, method="GET", target="/blobs/")
     process = lab.start("apply", "-o", "json", "--grace", "1s")
@@ -36,7 +36,7 @@ def test_a_cancelled_job_ends_in_good_order(lab, origin):
 
 @pytest.fixture
 def streaming(lab):
-    """Eight images whose layers are long on their way; return a switch that tells when all eight have begun."""
+    """Start eight slow downloads; return a function that waits until all have begun."""
     for number in range(8):
         lab.push("app", str(number), image((lab.name, number), layers=1, layer_bytes=200_000))
     lab.declare("app", "concurrency: {images: 8}\nreferrers: false")
@@ -47,7 +47,7 @@ def streaming(lab):
 @pytest.mark.row("RUN-08", "RUN-09")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_signal_under_load_ends_the_run_within_its_grace(number, streaming, lab, state):
-    """Eight streams under way: nothing new, a second of grace, then all is brought to its end, told and remembered (exit 75); running again finishes."""
+    """Nothing new starts, everything is reported and recorded (exit 75); a second run finishes."""
     process = lab.start("apply", "-o", "json", "--grace", "1s")
     streaming()
     process.send_signal(number)
@@ -71,7 +71,7 @@ def test_signal_under_load_ends_the_run_within_its_grace(number, streaming, lab,
 
 @pytest.mark.row("RUN-09", "RUN-10")
 def test_second_signal_under_load_ends_at_once_and_leaves_nothing_behind(streaming, lab, state):
-    """Exit 130 before any cleaning up: no lock stays, the state is sound, no file is left half written, and running again finishes."""
+    """Exit 130; no lock and no half-written file is left; a second run finishes."""
     process = lab.start("apply", "-o", "json", "--grace", "10m", "--report", "report.html")
     streaming()
     process.send_signal(signal.SIGINT)

@@ -58,7 +58,7 @@ def test_stop_is_cancelled_after_its_grace():
 
 
 def test_deadline_says_what_took_too_long_and_what_to_do():
-    """The limit and its setting."""
+    """The error shows the limit and its setting."""
     deadline = Deadline(0.0, what="r.io/app:1")
 
     time.sleep(0.001)

@@ -8,8 +8,8 @@ from tests.support.patched import run_patched
 
 
 @pytest.mark.row("RUN-03")
-def test_ten_thousand_items_cost_no_more_each_than_a_few():
-    """So many greenlets as there are places, however much waits; and the last items go as quickly as the first."""
+def test_cost_per_item_is_constant():
+    """There are as many greenlets as places, and the last items are as fast as the first."""
     told = run_patched("""
         import gc, time
         import gevent

@@ -20,12 +20,12 @@ GOOD = HEAD + "    source: registry.k8s.io/pause\n    destinations: [r.example.c
     [(None, "x.io/a", True), ((), "x.io/a", False), (("x.io/a",), "x.io/a/b", True), (("x.io/a",), "x.io/ab", False), (("x.io",), "x.io.evil.net/a", False)],
 )
 def test_allow_matches_whole_parts(prefixes, wanted, allowed):
-    """An allowed prefix ends at a part's end."""
+    """An allowed prefix ends at a path part."""
     assert is_allowed(prefixes, wanted) is allowed
 
 
-def test_allow_refuses_what_the_operator_did_not(tmp_path):
-    """A mirror outside of `allow` is a fault that names the rule."""
+def test_mirror_outside_allow_is_an_error(tmp_path):
+    """The error names the rule."""
     found = faults_of(tmp_path, GOOD, registry_settings="version: 1\nallow: {sources: [quay.io], destinations: [r.example.com/other]}\n")
 
     assert len(found) == 2
@@ -34,8 +34,8 @@ def test_allow_refuses_what_the_operator_did_not(tmp_path):
 
 @pytest.mark.row("CFG-11", "GIT-03")
 @pytest.mark.parametrize("command", ["plan", "apply", "verify"])
-def test_what_the_operator_does_not_allow_is_refused_before_anybody_is_asked(command, lab):
-    """Exit 3, the rule, and whose it is to change; neither registry hears of it."""
+def test_disallowed_mirror_is_refused_before_any_request(command, lab):
+    """Exit 3 with the rule and who can change it."""
     lab.workplace.allow_plain_http(lab.source, lab.destination)
     registry_settings = json.loads((lab.folder / "registries.yaml").read_text())
     registry_settings["allow"] = {"sources": [f"{lab.source}/public"], "destinations": [f"{lab.destination}/mirror"]}
@@ -73,8 +73,8 @@ def test_what_the_operator_does_not_allow_is_refused_before_anybody_is_asked(com
     ],
     ids=str,
 )
-def test_allowed_is_what_a_destination_can_never_leave(destination, allowed, tmp_path):
-    """Not the template's words but the part that is the same for every image has to be below an allowed prefix, by whole parts, of exactly that host."""
+def test_fixed_part_of_a_template_must_be_allowed(destination, allowed, tmp_path):
+    """The part that is equal for every image must be below an allowed prefix."""
     text = json.dumps(declared(destination={"registry": "r.io"} | destination))
 
     faults = faults_of(tmp_path, text, registry_settings="version: 1\nallow: {destinations: [r.io/mirror]}\n")

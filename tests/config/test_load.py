@@ -1,4 +1,4 @@
-"""Configuration: every fault at once, each with its place and the remedy."""
+"""Configuration: all errors at once, each with its place and a remedy."""
 
 from __future__ import annotations
 
@@ -90,15 +90,15 @@ def mirror(settings_text: str) -> str:
         ('a: "x\n', "invalid YAML"),
     ],
 )
-def test_every_fault_says_what_where_and_what_to_do(text, expected, tmp_path):
-    """One fault, in the user's words, at its place."""
+def test_every_error_has_place_and_remedy(text, expected, tmp_path):
+    """One error, in the user's words."""
     found = faults_of(tmp_path, text)
 
     assert any(expected in fault for fault in found), found
 
 
-def test_all_faults_of_all_files_are_told_at_once(tmp_path):
-    """What the schema says and what it cannot say come together, for every file and the registry settings."""
+def test_all_errors_of_all_files_are_reported_at_once(tmp_path):
+    """From the schema and beyond it, of declarations and registries.yaml."""
     (tmp_path / "one.yaml").write_text(mirror("tags: {semvr: x, regex: ['(']}"))
     (tmp_path / "two.yml").write_text(GOOD)
     (tmp_path / ".hidden.yaml").write_text("nonsense")
@@ -112,13 +112,13 @@ def test_all_faults_of_all_files_are_told_at_once(tmp_path):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=200), st.text(alphabet="version: 1\nmirrors[]{}-&*a<!|>'\"#%@`,?\t", max_size=120).map(str.encode)))
-def test_no_bytes_make_anything_but_faults(tmp_path, data):
-    """Whatever a file holds, the outcome is a configuration or faults, never another error."""
+def test_any_bytes_give_a_configuration_or_errors(tmp_path, data):
+    """Never another exception."""
     faults_of(tmp_path, data)
 
 
 def test_defaults_reach_every_mirror_of_the_folder(tmp_path):
-    """`defaults` stand once and are overridden setting by setting."""
+    """`defaults` are overridden setting by setting."""
     (tmp_path / "a.yaml").write_text("version: 1\ndefaults: {platforms: [linux/amd64], concurrency: {images: 7, blobs: 2}}\n")
     (tmp_path / "b.yaml").write_text(mirror("concurrency: {blobs: 5}"))
 
@@ -131,8 +131,8 @@ def test_defaults_reach_every_mirror_of_the_folder(tmp_path):
         load_config([str(tmp_path)], registries=None, environ={})
 
 
-def test_gates_are_inherited_and_shown_as_declared(tmp_path):
-    """`min_age`, `immutable` and `prune` of the defaults hold for every mirror that says nothing else; `validate --show` says them in its words."""
+def test_policies_are_inherited_and_shown(tmp_path):
+    """`min_age`, `immutable` and `prune` of the defaults apply; `validate --show` prints them."""
     gates = "tags: {min_age: {age: 3d, except: ['1.*']}}, immutable: ['v*'], prune: {protect: [latest]}"
     (tmp_path / "a.yaml").write_text(f"version: 1\ndefaults: {{{gates}}}\n")
     (tmp_path / "b.yaml").write_text(
@@ -151,8 +151,8 @@ def test_gates_are_inherited_and_shown_as_declared(tmp_path):
     assert [one["prune"] for one in shown] == [{"at_most": 20, "protect": ["latest"]}, False, {"at_most": 20, "protect": []}]
 
 
-def test_configuration_is_whole_unless_a_file_beside_was_left_out(tmp_path):
-    """What prunes has to know: a file that is named alone among others that declare mirrors is a part, and so is what --only leaves."""
+def test_configuration_is_partial_if_a_file_is_left_out(tmp_path):
+    """Pruning needs to know; --only makes it partial as well."""
     (tmp_path / "a.yaml").write_text(GOOD)
     (tmp_path / "registries.yaml").write_text("version: 1\n")
     (tmp_path / "compose.yaml").write_text("services: {}\n")
@@ -171,7 +171,7 @@ def test_configuration_is_whole_unless_a_file_beside_was_left_out(tmp_path):
 
 
 def test_several_documents_and_merge_keys_are_read(tmp_path):
-    """Several documents in a file, and merge keys within the budget, are as good as written out."""
+    """Several documents in a file, and merge keys within the limit."""
     path = tmp_path / "a.yaml"
     path.write_text(
         GOOD + "---\n" + "version: 1\nmirrors:\n  - &b {name: b, source: r.io/x, destinations: [r.io/b]}\n  - {<<: *b, name: c, destinations: [r.io/c]}\n"
@@ -180,8 +180,8 @@ def test_several_documents_and_merge_keys_are_read(tmp_path):
     assert [one.name for one in load_config([str(path)], registries=None, environ={}).mirrors] == ["a", "b", "c"]
 
 
-def test_two_sources_for_one_reference_are_a_fault(tmp_path):
-    """Where names alone show it, a collision needs no network."""
+def test_two_sources_of_one_destination_are_an_error_of_the_configuration(tmp_path):
+    """If names alone show it, without network."""
     text = "version: 1\nmirrors:\n" + "".join(
         f"  - {{name: {name}, source: {name}.io/x, tags: {{names: ['1']}}, destinations: [r.io/m]}}\n" for name in ("a", "b")
     )
@@ -190,7 +190,7 @@ def test_two_sources_for_one_reference_are_a_fault(tmp_path):
 
 
 def test_only_chooses_mirrors_by_glob(tmp_path):
-    """--only takes names by glob; one that fits nothing is a usage error."""
+    """--only selects names; a glob without a match is a usage error."""
     (tmp_path / "a.yaml").write_text(GOOD)
 
     assert len(load_config([str(tmp_path)], registries=None, environ={}, only=["a*"]).mirrors) == 1

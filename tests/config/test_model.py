@@ -15,8 +15,8 @@ from imgsync.config.model import Login, RegistrySettings, Secret
 from tests.support.canary import secrets_in
 
 
-def test_secrets_do_not_show():
-    """A secret's text appears in none of the ways that values are shown."""
+def test_secrets_are_hidden_in_every_form():
+    """In none of the ways that values are printed."""
     secret = Secret("hunter22")
 
     assert "hunter22" not in f"{secret} {secret!r} {secret:>20} %s" % secret
@@ -26,8 +26,8 @@ SECRET = Secret("canary-SECRET")
 
 
 @pytest.mark.row("CFG-08")
-def test_a_secret_cannot_be_written_down():
-    """No way that Python has of showing or saving a value shows or saves a secret, on its own or within what holds it."""
+def test_secret_cannot_be_serialised():
+    """Neither alone nor inside another value."""
     registry_settings = RegistrySettings(credentials=Login("me", SECRET))
 
     shown = [f"{one} {one!r} {one:>20} {one!s} {'%s %r' % (one, one)}" for one in (SECRET,)]  # noqa: UP031 - one of the ways

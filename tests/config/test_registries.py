@@ -1,4 +1,4 @@
-"""registries.yaml: credentials, and what a declaration cannot change."""
+"""registries.yaml: credentials and settings that declarations cannot change."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def trust_faults(folder: Path, text: str, environ: dict[str, str] | None = None)
     return str(caught.value).replace(f"{folder}/", "")
 
 
-def test_credentials_of_empty_variables_are_none(tmp_path):
-    """`${NAME:-}` for both lets a run without secrets be nobody, or whoever docker knows; one alone is a login all the same."""
+def test_credentials_of_empty_variables_are_anonymous(tmp_path):
+    """Empty user and password mean anonymous or docker's login; one alone is a login."""
     text = (
         "version: 1\nregistries:\n"
         "  a.io: {credentials: {username: '${WHO:-}', password: '${PASS:-}'}}\n"
@@ -38,7 +38,7 @@ def test_credentials_of_empty_variables_are_none(tmp_path):
 
 
 def test_variables_and_files_fill_in_credentials(tmp_path):
-    """`${VAR}`, a default, a literal `$${`, and a password file without its last newline."""
+    """`${VAR}`, defaults, a literal `$${`, and a password file without its last newline."""
     (tmp_path / "secret").write_text("from file\n")
     path = tmp_path / "registries.yaml"
     path.write_text(
@@ -57,8 +57,8 @@ def test_variables_and_files_fill_in_credentials(tmp_path):
     assert registry_settings.for_registry("c.io").tls.enabled
 
 
-def test_unset_variables_are_faults_with_their_place(tmp_path):
-    """An unset variable without a default is named, with the one that was perhaps meant."""
+def test_unset_variables_are_errors(tmp_path):
+    """With the place and a similar name."""
     text = "version: 1\nregistries:\n  a.io: {credentials: {username: me, password: '${PASWORD}'}}\n"
 
     assert trust_faults(tmp_path, text, {"PASSWORD": "x"}) == (
@@ -69,8 +69,8 @@ def test_unset_variables_are_faults_with_their_place(tmp_path):
 @pytest.mark.parametrize(
     "entry", ["{username: me, password: 12345678}", "{username: [SECRET], password: SECRET}", "{username: me, password: {fil: SECRET}}", "SECRET"]
 )
-def test_faults_never_show_credentials(entry, tmp_path):
-    """A fault about credentials says where, not what."""
+def test_errors_never_show_credentials(entry, tmp_path):
+    """An error shows the place, not the value."""
     said = trust_faults(tmp_path, f"version: 1\nregistries:\n  a.io: {{credentials: {entry}}}\n")
 
     assert "SECRET" not in said
@@ -79,8 +79,8 @@ def test_faults_never_show_credentials(entry, tmp_path):
 
 @pytest.mark.row("AUTH-22")
 @pytest.mark.parametrize("where", ["source", "destination", "source.registry", "registries.yaml", "proxy", "token_server", "listing", "copy", "list", "state"])
-def test_login_in_an_address_is_refused_and_not_repeated(where, lab):
-    """Wherever somebody writes https://USER:PASSWORD@HOST: an error that says where, and does not say it again (the canary listens)."""
+def test_login_in_a_url_is_refused_and_not_repeated(where, lab):
+    """Wherever https://USER:PASSWORD@HOST is written; the error shows the place."""
     url = "https://user:word-SECRET@registry.example"
     plain = url.removeprefix("https://")
     setting = {"proxy": f"socks5://{plain}", "token_server": url, "listing": {"kind": "gitlab", "url": url}}
@@ -99,8 +99,8 @@ def test_login_in_an_address_is_refused_and_not_repeated(where, lab):
 
 
 @pytest.mark.row("CFG-02")
-def test_a_registry_is_trusted_in_one_way(tmp_path):
-    """Two entries of one registry in registries.yaml are a fault too, also when they are written differently."""
+def test_registry_with_two_entries_is_an_error(tmp_path):
+    """Also when they are written differently."""
     text = "version: 1\nregistries:\n  r.io: {tls: true}\n  r.io: {tls: false}\n"
     assert "duplicate key 'r.io'" in faults_of(tmp_path, mirror(), registry_settings=text)[0]
     text = "version: 1\nregistries:\n  R.io: {credentials: {username: u, password: p}}\n  r.io: {tls: false}\n"
@@ -110,7 +110,7 @@ def test_a_registry_is_trusted_in_one_way(tmp_path):
 @pytest.mark.row("CFG-03")
 @pytest.mark.parametrize("name", ["\x00", "a" * 5000, "/no/such/file"])
 @pytest.mark.parametrize("setting", ["tls: {ca: NAME}", "tls: {cert: NAME}", "credentials: {username: u, password: {file: NAME}}"])
-def test_a_file_that_cannot_be_is_a_fault(setting, name, tmp_path):
+def test_impossible_file_name_is_an_error(setting, name, tmp_path):
     """In registries.yaml too."""
     faults = faults_of(tmp_path, mirror(), registry_settings=f"version: 1\nregistries:\n  r.io: {{{setting.replace('NAME', json.dumps(name))}}}\n")
 
@@ -119,8 +119,8 @@ def test_a_file_that_cannot_be_is_a_fault(setting, name, tmp_path):
 
 
 @pytest.mark.row("CFG-10", "GIT-03")
-def test_a_registries_file_among_the_declarations_is_no_trust(lab):
-    """A pull request that adds `mirrors.d/registries.yaml` adds faults: the registry settings are where the operator keeps it, and nobody is asked."""
+def test_registries_file_among_the_declarations_is_an_error(lab):
+    """Registry settings come only from the operator's file; no request is sent."""
     lab.workplace.mirror("a", source=f"{lab.source}/x", destinations=[f"{lab.destination}/m"])
     lab.workplace.allow_plain_http(lab.source, lab.destination)
     (lab.folder / "registries.yaml").rename(lab.folder / "mirrors.d/registries.yaml")

@@ -1,4 +1,4 @@
-"""`require`, `keys` and `identities` as they are written: every fault with its place and the remedy, and what they come to."""
+"""`require`, `keys` and `identities`: errors, merging and `--show`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIRROR = {"name": "a", "source": "quay.io/company/app", "destinations": ["r.exam
 
 
 def loaded(folder: Path, registry_settings: dict, *documents: dict, environ: dict[str, str] | None = None):
-    """The configuration of these declarations, or the faults as users see them, without names of folders and places."""
+    """Return the configuration, or its errors without names of folders."""
     registries = folder / "registries"
     registries.write_text(json.dumps({"version": 1} | registry_settings))
     parts = [folder / f"{number}.yaml" for number, _ in enumerate(documents)]
@@ -59,8 +59,8 @@ def loaded(folder: Path, registry_settings: dict, *documents: dict, environ: dic
         ("signed", "mirrors[0].require: expected a mapping, got text"),
     ],
 )
-def test_fault_of_a_demand_names_its_place_and_the_remedy(tmp_path, require, expected):
-    """In validate, with no network: a misspelt name is not found out when nothing is copied any more."""
+def test_error_of_a_requirement_has_place_and_remedy(tmp_path, require, expected):
+    """In `validate`, without network."""
     (fault,) = loaded(tmp_path, NAMED, {"mirrors": [MIRROR | {"require": require}]})
 
     assert expected in fault
@@ -92,8 +92,8 @@ def test_fault_of_a_demand_names_its_place_and_the_remedy(tmp_path, require, exp
         ({"identities": {"ci": {"identity": "me", "issuer": "x", "trust_root": "none"}}}, "identities.ci.trust_root: cannot read the trust root"),
     ],
 )
-def test_fault_of_a_signer_names_its_place_and_the_remedy(tmp_path, registry_settings, expected):
-    """A key that is none is told at once; the text of a private one is not repeated."""
+def test_error_of_a_signer_has_place_and_remedy(tmp_path, registry_settings, expected):
+    """The text of a private key is not repeated."""
     faults = loaded(tmp_path, registry_settings, {"mirrors": [MIRROR]})
 
     assert len(faults) == 1
@@ -102,8 +102,8 @@ def test_fault_of_a_signer_names_its_place_and_the_remedy(tmp_path, registry_set
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "rubbish", '{"mediaType": "application/json"}'])
-def test_file_that_is_no_trust_root_is_a_fault(tmp_path, text):
-    """Before anything is asked."""
+def test_invalid_trust_root_is_an_error(tmp_path, text):
+    """Before any request."""
     (tmp_path / "root.json").write_text(text)
     person = {"identity": IDENTITY, "issuer": ISSUER, "trust_root": str(tmp_path / "root.json")}
 
@@ -112,8 +112,8 @@ def test_file_that_is_no_trust_root_is_a_fault(tmp_path, text):
     assert fault.startswith("identities.ci.trust_root: not a sigstore trust root")
 
 
-def test_mirror_adds_to_the_defaults_and_show_tells_all(tmp_path):
-    """What a folder asks of all no mirror loses by asking for more; what --show prints means the same when it is read again."""
+def test_mirror_adds_to_the_default_requirements(tmp_path):
+    """What `--show` prints means the same when it is read again."""
     (tmp_path / "prod.pub").write_text(signer().pem)
     (tmp_path / "root.json").write_text(Sigstore().trust_root)
     person = {"identity": IDENTITY, "issuer": ISSUER, "trust_root": str(tmp_path / "root.json")}
@@ -162,8 +162,8 @@ def gate(folder: Path, registry_settings: dict) -> ImagePolicy:
         ("docker.io/nginx", "docker.io/nginxinc/nginx", False),
     ],
 )
-def test_operator_asks_of_what_is_below_a_prefix(tmp_path, prefix, path, covers):
-    """By whole parts, and however Docker Hub's own images are written; beside what the mirror asks itself, not in its place."""
+def test_operator_requires_below_a_prefix(tmp_path, prefix, path, covers):
+    """By whole parts, in addition to the mirror's requirements."""
     registry, _, rest = path.partition("/")
     own = Requirements(max_bytes=1 << 30)
     mirror = Mirror("a", Source(registry, repositories=(rest,)), (), require=own)
@@ -182,8 +182,8 @@ def named(by: Signer, **more: object) -> dict:
     return {"keys": {"prod": {"pem": by.pem} | more}}
 
 
-def test_other_demands_are_another_selection(tmp_path):
-    """Another key of the same name, more that it may sign, another limit, the operator's say; the same is the same, and nothing asked is as ever."""
+def test_changed_requirements_change_the_fingerprint(tmp_path):
+    """Another key, limit or operator's rule; equal ones do not."""
     (tmp_path / "root.json").write_text(Sigstore().trust_root)
     signed = Requirements(keys=("prod",))
     found = [
@@ -201,8 +201,8 @@ def test_other_demands_are_another_selection(tmp_path):
     assert selection(tmp_path, {"require": {"ghcr.io": {"max_size": "1KiB"}}}, Requirements()) == found[0]
 
 
-def test_nothing_required_knows_no_key():
-    """An empty gate asks for nothing."""
+def test_empty_requirements_need_no_key():
+    """Nothing is required."""
     cache = ManifestCache()
     empty = ImagePolicy(RegistriesConfig(), cache, ReferrerReader(cache))
 

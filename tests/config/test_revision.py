@@ -1,4 +1,4 @@
-"""`plan --changed-since`: only what a pull request changes is planned; git is asked for objects, and runs nothing."""
+"""`plan --changed-since`: plans only mirrors that a pull request changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.run_imgsync import Result, Workplace
 
 
 class Repository:
-    """A git repository in the workplace, with nothing of the developer's own settings."""
+    """A git repository in the workplace, without the developer's settings."""
 
     def __init__(self, workplace: Workplace) -> None:
         self._workplace = workplace
@@ -34,7 +34,7 @@ class Repository:
         return done.stdout.strip()
 
     def declare(self, *names: str, file: str = "mirrors.d/a.yaml", **settings: object) -> None:
-        """Write *file* with suspended mirrors: they are planned without a request."""
+        """Write *file* with suspended mirrors, which cost no request."""
         entries = [{"name": name, "suspend": True, "source": f"s.example/{name}", "destinations": ["r.example/m"], **settings} for name in names]
         self.write(file, json.dumps({"version": 1, "mirrors": entries}))
 
@@ -58,7 +58,7 @@ def repository(workplace) -> Repository:
 
 @pytest.fixture
 def planned(imgsync) -> Callable[..., Sequence[str]]:
-    """Plan by what changed since a commit; give the names of the mirrors that are in it."""
+    """Plan what changed since a commit; return the mirrors' names."""
 
     def plan(commit: str, *paths: str | Path, **options: Any) -> list[str]:
         ran = imgsync("plan", *paths, "--changed-since", commit, "-o", "json", **options)
@@ -76,8 +76,8 @@ def refused(ran: Result) -> str:
     return ran.stderr
 
 
-def test_what_differs_is_planned(repository, planned, imgsync):
-    """New mirrors and changed ones; not those that moved to another file or are written otherwise; of deleted ones nothing is said."""
+def test_changed_mirrors_are_planned(repository, planned, imgsync):
+    """New and changed mirrors, not moved or reformatted ones."""
     repository.declare("same", "changed", "deleted")
     repository.declare("moved", file="mirrors.d/b.yaml")
     repository.commit()
@@ -97,7 +97,7 @@ def test_what_differs_is_planned(repository, planned, imgsync):
 
 
 def test_defaults_change_every_mirror_that_has_them(repository, planned):
-    """Not one that says otherwise itself."""
+    """Except mirrors that override the setting."""
     repository.write("mirrors.d/0.yaml", '{"version": 1, "defaults": {"immutable": ["v*"]}}')
     repository.declare("by-default")
     repository.declare("by-itself", file="mirrors.d/b.yaml", immutable=["x*"])
@@ -107,8 +107,8 @@ def test_defaults_change_every_mirror_that_has_them(repository, planned):
     assert planned("HEAD") == ["by-default"]
 
 
-def test_nothing_changed_is_nothing_planned(repository, planned, lab):
-    """An empty plan, exit 0, and it can be applied."""
+def test_no_change_gives_an_empty_plan(repository, planned, lab):
+    """Exit 0, and it can be applied."""
     repository.declare("a")
     commit = repository.commit()
 
@@ -117,8 +117,8 @@ def test_nothing_changed_is_nothing_planned(repository, planned, lab):
     assert lab.run("apply", "--plan", "plan.json").code == 0
 
 
-def test_it_is_the_commit_that_is_named(repository, planned):
-    """A branch, a tag, a commit, one before another; where there was no such folder everything is new."""
+def test_any_name_of_a_commit_works(repository, planned):
+    """Branch, tag, commit, parent; without the folder everything is new."""
     empty = repository.commit()
     repository.declare("a")
     first = repository.commit()
@@ -131,8 +131,8 @@ def test_it_is_the_commit_that_is_named(repository, planned):
     assert planned(empty) == ["a", "b"]
 
 
-def test_paths_are_taken_as_they_are_named(repository, planned):
-    """From a subfolder, by a whole path, with dots, through a link, a single file, the top itself, one thing twice."""
+def test_any_form_of_a_path_works(repository, planned):
+    """From a subfolder, absolute, with dots, through a link, a single file, twice."""
     repository.declare("a")
     repository.declare("nested", file="mirrors.d/deeper/x.yaml")
     repository.declare("hidden", file="mirrors.d/.x.yaml")
@@ -154,8 +154,8 @@ def test_paths_are_taken_as_they_are_named(repository, planned):
     assert planned("HEAD", ".") == []
 
 
-def test_an_invalid_past_changes_everything(repository, imgsync):
-    """A pull request that mends what is broken can be planned: every mirror counts as changed, and the log says why."""
+def test_invalid_old_configuration_changes_every_mirror(repository, imgsync):
+    """A pull request that repairs it can be planned; the log says why."""
     repository.write("mirrors.d/a.yaml", "version: 1\nmirrors: nonsense\n")
     repository.commit()
     repository.declare("a", "b")
@@ -170,8 +170,8 @@ def test_an_invalid_past_changes_everything(repository, imgsync):
 
 
 @pytest.mark.parametrize("ref", ["nonsense", "a" * 40, "-x", "--output=x", "", "HEAD..HEAD", "^HEAD", "HEAD:mirrors.d", ":mirrors.d/a.yaml", "HEAD@{9}"])
-def test_a_commit_that_is_not_there_is_told(ref, repository, imgsync):
-    """Exit 3 with how to get it; nothing of it is taken for an option of git."""
+def test_missing_commit_is_an_error(ref, repository, imgsync):
+    """Exit 3 with a remedy; it is never an option of git."""
     repository.declare("a")
     repository.commit()
 
@@ -182,8 +182,8 @@ def test_a_commit_that_is_not_there_is_told(ref, repository, imgsync):
     assert not (repository.folder / "x").exists()
 
 
-def test_a_shallow_clone_is_told_to_fetch(repository, lab):
-    """What CI did not fetch is not there."""
+def test_shallow_clone_is_an_error_with_a_remedy(repository, lab):
+    """What CI did not fetch is missing."""
     repository.declare("a")
     first = repository.commit()
     repository.declare("a", "b")
@@ -195,7 +195,7 @@ def test_a_shallow_clone_is_told_to_fetch(repository, lab):
         assert "hint: fetch it first" in refused(lab.run("plan", "--changed-since", ref, cwd=clone))
 
 
-def test_outside_of_a_repository_is_told(lab):
+def test_folder_outside_a_repository_is_an_error(lab):
     """There is nothing to compare with."""
     lab.workplace.mirror("a", source="s.example/a", destinations=["r.example/m"], suspend=True)
 
@@ -205,8 +205,8 @@ def test_outside_of_a_repository_is_told(lab):
     assert "git failed: fatal: not a git repository" in said
 
 
-def test_a_path_outside_of_the_repository_is_told(repository, imgsync, tmp_path_factory):
-    """Also one that a link leads to."""
+def test_path_outside_the_repository_is_an_error(repository, imgsync, tmp_path_factory):
+    """Also through a link."""
     repository.commit()
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     repository.declare("a", file=str(elsewhere / "a.yaml"))
@@ -216,8 +216,8 @@ def test_a_path_outside_of_the_repository_is_told(repository, imgsync, tmp_path_
         assert f"{path} is outside the git repository" in refused(imgsync("plan", path, "--changed-since", "HEAD"))
 
 
-def test_without_git_it_is_told(repository, lab):
-    """Rather than a traceback, or a plan of everything."""
+def test_missing_git_is_an_error(repository, lab):
+    """Neither a traceback nor a plan of everything."""
     repository.declare("a")
     repository.commit()
     (lab.folder / "empty").mkdir()
@@ -228,8 +228,8 @@ def test_without_git_it_is_told(repository, lab):
 
 
 @pytest.mark.row("GIT-02")
-def test_nothing_that_the_repository_configures_is_run(repository, lab):
-    """Hooks, filters, a file-system monitor, a pager, a transport for what a partial clone lacks: none of them, however the plan ends."""
+def test_repository_configuration_runs_nothing(repository, lab):
+    """Hooks, filters, a file-system monitor, a pager, or a transport."""
     repository.declare("a")
     repository.write("mirrors.d/.gitattributes", "* filter=evil diff=evil\n")
     repository.commit()

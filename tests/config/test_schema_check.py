@@ -16,7 +16,7 @@ from tests.support.faults import FaultProxy
 
 
 def every_text(schema: dict[str, object], part: dict[str, object], *, within: str = "") -> list[str]:
-    """Every place of the schema where a text may stand, as paths."""
+    """Return the paths of the schema's texts."""
     if "$ref" in part:
         return every_text(schema, schema["$defs"][part["$ref"].rpartition("/")[2]], within=within)  # type: ignore[index,union-attr]
     found = [within] if part.get("type") == "string" else []
@@ -36,7 +36,7 @@ TEXTS = every_text(SCHEMA, SCHEMA)
 
 
 def put(path: str, value: object) -> dict[str, object]:
-    """A declaration that has *value* at *path*, and is whole otherwise."""
+    """Return a valid declaration with *value* at *path*."""
     document: dict[str, object] = {"version": 1, "mirrors": [{"name": "a", "source": "s.io/x", "destinations": ["r.io/m"]}]}
     parts = [part for text in path.replace("[0]", ".0").split(".") for part in [int(text) if text.isdigit() else text]]
     here: object = document
@@ -52,7 +52,7 @@ def put(path: str, value: object) -> dict[str, object]:
 @pytest.mark.row("CFG-04", "GIT-02")
 @pytest.mark.parametrize("path", TEXTS)
 def test_no_text_of_mirrors_d_reads_the_environment(path, tmp_path):
-    """`${CANARY}` in any field is a fault that shows it as it is written; its value appears nowhere."""
+    """`${CANARY}` in any field is an error that does not show its value."""
     faults = faults_of(tmp_path, json.dumps(put(path, "${CANARY}")), environ={"CANARY": "canary-SECRET"})
 
     assert any("variables are not supported in mirrors.d (move what varies, such as credentials, to registries.yaml)" in fault for fault in faults), faults
@@ -71,8 +71,8 @@ _NUMBERS = ["mirrors[0].tags.newest", "mirrors[0].prune.at_most", "mirrors[0].co
 @pytest.mark.row("CFG-03")
 @pytest.mark.nightly
 @pytest.mark.parametrize("path", [path for path in TEXTS if path.startswith("mirrors") or NIGHTLY] + _NUMBERS)
-def test_no_value_anywhere_is_more_than_a_fault(path, tmp_path):
-    """Whatever stands at a place of a declaration, it is taken or there is a fault in words; nobody can cause a traceback."""
+def test_any_value_is_accepted_or_an_error(path, tmp_path):
+    """Never a traceback."""
     for odd in (*_ODD, *(_ODDER if NIGHTLY else ())):
         faults = faults_of(tmp_path, json.dumps(put(path, odd)))
         if path.endswith((".name", "platforms[0]", "interval")) and isinstance(odd, str) and odd.endswith("\n"):
@@ -80,8 +80,8 @@ def test_no_value_anywhere_is_more_than_a_fault(path, tmp_path):
 
 
 @pytest.mark.row("CFG-04", "CFG-10", "GIT-02", "GIT-03")
-def test_mirrors_d_says_nothing_but_what_is_wanted():
-    """Its schema, whole: no setting that names a program, a path, a variable, an address, a credential or how TLS is spoken, and nothing unknown is let in."""
+def test_mirrors_d_has_no_dangerous_setting():
+    """No program, path, variable, URL, credential or TLS setting, and no unknown key."""
     names: set[str] = set()
 
     def look(part: object) -> None:
@@ -123,8 +123,8 @@ _OF_SOURCES = {"tls": False, "proxy": "http://p", "ca": "/x", "insecure": True, 
     ],
     ids=lambda value: json.dumps(value)[-70:],
 )
-def test_a_declaration_cannot_change_who_is_trusted(document, tmp_path):
-    """Whatever of registries.yaml is written into mirrors.d is an unknown setting there."""
+def test_declaration_cannot_set_registry_settings(document, tmp_path):
+    """They are unknown settings in mirrors.d."""
     faults = faults_of(tmp_path, json.dumps(document))
 
     assert len(faults) == 1
@@ -144,14 +144,14 @@ def test_a_declaration_cannot_change_who_is_trusted(document, tmp_path):
         (mirror(before="defalts: {}\n"), "defalts", "defaults"),
     ],
 )
-def test_a_typo_is_a_fault_that_says_what_was_meant(text, path, meant, tmp_path):
-    """At every level; nothing is passed over."""
+def test_typo_is_an_error_with_a_suggestion(text, path, meant, tmp_path):
+    """At every level."""
     assert any(f"{path}: unknown setting (did you mean '{meant}'?)" in fault for fault in faults_of(tmp_path, text))
 
 
 @pytest.mark.row("CFG-06")
-def test_a_schema_elsewhere_is_never_fetched(monkeypatch, tmp_path):
-    """A `$ref` in a declaration is an unknown setting; one in a schema, which only we ship, asks nobody either."""
+def test_remote_schema_is_never_fetched(monkeypatch, tmp_path):
+    """Neither for a `$ref` in a declaration nor for one in a schema."""
     with FaultProxy(None) as elsewhere:
         elsewhere.add(switches.Respond(200, {"type": "object"}))
         url = f"{elsewhere.url}/evil.json"

@@ -12,7 +12,7 @@ GOOD = HEAD + "    source: registry.k8s.io/pause\n    destinations: [r.example.c
 
 
 def test_show_fills_in_defaults_and_hides_secrets(tmp_path):
-    """`validate --show` prints what is used, and no credential."""
+    """`validate --show` prints effective settings without credentials."""
     (tmp_path / "a.yaml").write_text(GOOD)
     (tmp_path / "t").write_text("version: 1\nregistries: {r.example.com: {credentials: {username: SECRETUSER, password: SECRETPASS}}}\n")
 

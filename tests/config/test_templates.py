@@ -34,7 +34,7 @@ def test_repository_templates(template, expected):
 
 
 def test_templates_cannot_leave_the_grammar():
-    """What a template makes is a repository path and a tag, or an error."""
+    """The result is a valid repository path and tag, or an error."""
     with pytest.raises(InvalidReferenceError, match="not a valid repository path"):
         expand_repository(Destination("x.io", "ns", "../{name}"), "a", relative="a", registry="r.io")
     with pytest.raises(InvalidReferenceError, match="not a valid tag"):
@@ -45,8 +45,8 @@ PATHS = ["a/../../b", "a/%2e%2e/b", "a?b", "a#b", "a/./b", "a\nb", "a b", "ａ/b
 
 
 @pytest.mark.row("AUTH-13")
-def test_path_that_is_none_is_a_fault(lab):
-    """No place of a declaration takes what could lead out of its path: each is a fault with its place, before any request."""
+def test_invalid_path_in_a_declaration_is_an_error(lab):
+    """With its place, before any request."""
     odd = [*PATHS, "a//b", "/a", "a/"]
     mirrors = [
         {"name": "a", "source": {"registry": "127.0.0.1:1", "repositories": odd, "namespaces": odd}, "destinations": ["127.0.0.1:1/m"]},
@@ -64,8 +64,8 @@ def test_path_that_is_none_is_a_fault(lab):
 
 @pytest.mark.row("AUTH-13")
 @pytest.mark.parametrize("path", PATHS)
-def test_template_makes_no_path_that_is_none(path):
-    """What a template comes to is read by the same grammar as what was written."""
+def test_template_makes_no_invalid_path(path):
+    """The result is checked by the same grammar."""
     with pytest.raises(InvalidReferenceError, match="not a valid repository path"):
         expand_repository(Destination("r.io", "m", path), "app", relative="app", registry="s.io")
 
@@ -76,7 +76,7 @@ def test_template_makes_no_path_that_is_none(path):
 )
 @pytest.mark.parametrize("setting", ["repository", "tag"])
 def test_templates_have_no_functions(template, setting, tmp_path):
-    """Fields by name and no more: no attribute, index, conversion, width or expression; what is no field is text, and no reference comes of it."""
+    """Named fields only: no attribute, index, conversion or expression."""
     text = json.dumps(declared(destination={"registry": "r.io", setting: template}))
 
     (fault,) = faults_of(tmp_path, text)
@@ -94,8 +94,8 @@ def test_templates_have_no_functions(template, setting, tmp_path):
     path=st.lists(st.sampled_from(["..", ".", "a", "prod", "x", "%2e%2e", "", "\n", "A", "?", "#"]), min_size=1, max_size=4).map("/".join),
     tag=st.sampled_from(["1", "-1", "../1", "1\n", "a/b", "a:b", ""]),
 )
-def test_no_name_leads_a_template_out_of_what_is_allowed(namespace, template, path, tag):
-    """What a template makes of a registry's name is below the part that was checked against `allow`, by the grammar, or it is refused."""
+def test_template_stays_below_its_allowed_part(namespace, template, path, tag):
+    """For any repository name of a registry."""
     destination = Destination("r.io", namespace, template)
     try:
         written = f"r.io/{expand_repository(destination, path, relative=path, registry='s.io:5000')}:{expand_tag(destination, tag)}"

@@ -20,7 +20,7 @@ from tests.support.lab import Lab
 
 @pytest.mark.parametrize("bomb", ["alias", "merge"])
 def test_yaml_that_expands_is_refused_before_it_expands(bomb, tmp_path):
-    """What expands without end is refused before it expands."""
+    """Aliases and merge keys are counted first."""
     if bomb == "alias":
         text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
     else:
@@ -42,8 +42,8 @@ TRAPS = [
 
 @pytest.mark.row("CFG-01")
 @pytest.mark.parametrize("text", TRAPS)
-def test_a_tag_is_what_was_written_or_a_fault(text, tmp_path):
-    """In quotes it is exactly that tag; without, where YAML means something else by it, a fault shows what was written; never another tag."""
+def test_tag_is_read_as_written_or_is_an_error(text, tmp_path):
+    """Quoted it is that tag; unquoted YAML types are errors that show the text."""
     quoted = mirror(f"tags: {{names: ['{text}'], include: ['{text}']}}")
     if is_tag(text):
         assert faults_of(tmp_path, quoted) == []
@@ -63,7 +63,7 @@ def test_a_tag_is_what_was_written_or_a_fault(text, tmp_path):
 
 @pytest.mark.row("CFG-01")
 def test_tags_that_look_like_numbers_are_mirrored_verbatim(lab):
-    """`1.10`, `010`, `1_000` arrive under exactly these names, as the listing or the declaration has them."""
+    """`1.10`, `010` and `1_000` keep their names."""
     tags = ["1.10", "010", "1_000", "on", "null", "1e3"]
     for tag in tags:
         lab.push("app", tag, image(lab.name))
@@ -85,8 +85,8 @@ def test_tags_that_look_like_numbers_are_mirrored_verbatim(lab):
         (mirror(before="on: 1\ntrue: 2\n"), "a.yaml:2:1: on: unknown setting"),
     ],
 )
-def test_a_key_given_twice_is_a_fault_with_both_places(text, expected, tmp_path):
-    """However it is written; and `on` and `true` are two keys, neither of which is known."""
+def test_duplicate_key_is_an_error_with_both_places(text, expected, tmp_path):
+    """`on` and `true` are two unknown keys."""
     assert any(expected in fault for fault in faults_of(tmp_path, text)), faults_of(tmp_path, text)
 
 
@@ -96,8 +96,8 @@ def test_a_key_given_twice_is_a_fault_with_both_places(text, expected, tmp_path)
     ["!!python/object/apply:os.system [id]", "!!python/name:os.system a", "!!python/module:os", "!include /etc/passwd", "!ENV x", "!!binary eA==", "!!set {a}"],
 )
 @pytest.mark.parametrize("file", ["mirrors", "registries"])
-def test_a_language_tag_is_one_fault(value, file, tmp_path):
-    """Nothing is constructed, in neither kind of file; the fault says where, and to write the value without it."""
+def test_yaml_tag_is_one_error(value, file, tmp_path):
+    """In both kinds of file; the hint says to remove it."""
     text = f"version: 1\nx: {value}\n"
     faults = faults_of(tmp_path, mirror() if file == "registries" else text, registry_settings=text if file == "registries" else "version: 1\n")
 
@@ -107,8 +107,8 @@ def test_a_language_tag_is_one_fault(value, file, tmp_path):
 
 
 @pytest.mark.row("CFG-03")
-def test_several_documents_are_one_configuration_and_one_trust(tmp_path):
-    """mirrors.d takes several in a file, and every fault in them; registries.yaml is one document."""
+def test_several_documents_only_in_mirrors_d(tmp_path):
+    """registries.yaml is one document."""
     found = faults_of(tmp_path, f"{mirror('a: 1')}---\n{mirror('b: 2')}", registry_settings="version: 1\n---\nversion: 1\n")
 
     assert [fault.split(": ")[1] for fault in found if "unknown" in fault] == ["mirrors[0].a", "mirrors[0].b"]
@@ -117,7 +117,7 @@ def test_several_documents_are_one_configuration_and_one_trust(tmp_path):
 
 @pytest.fixture
 def links(lab: Lab) -> Path:
-    """A folder of declarations, beside it what a pull request would like to read."""
+    """Return a folder of declarations beside a secret file."""
     lab.workplace.allow_plain_http(lab.source, lab.destination)
     lab.workplace.mirror("a", source=f"{lab.source}/x", destinations=[f"{lab.destination}/m"])
     (lab.folder / "secret.yaml").write_text("version: canary-SECRET\ncanary-SECRET: 1\n")
@@ -137,8 +137,8 @@ def links(lab: Lab) -> Path:
         ("pipe", "not a regular file"),
     ],
 )
-def test_a_link_in_the_declarations_reads_nothing_elsewhere(target, said, links):
-    """One that leads out of the folder, to a device, a pipe, to nothing or to itself is a fault; nothing of what it names is read or shown."""
+def test_link_out_of_the_folder_is_an_error(target, said, links):
+    """Also to a device, a pipe, nothing or itself; the target is not read."""
     os.mkfifo(links / "pipe")
     (links / "evil.yaml").symlink_to(target)
 
@@ -151,8 +151,8 @@ def test_a_link_in_the_declarations_reads_nothing_elsewhere(target, said, links)
 
 
 @pytest.mark.row("CFG-05")
-def test_a_pipe_that_is_called_a_declaration_does_not_hang(links, imgsync):
-    """It is a fault at once, and so is a file without end that the operator names; a link within the folder, as Kubernetes mounts them, is fine."""
+def test_pipe_as_a_declaration_is_an_error(links, imgsync):
+    """So is an endless file; a link within the folder works, as in Kubernetes."""
     (links / "..data").mkdir()
     (links / "a.yaml").rename(links / "..data/a.yaml")
     (links / "a.yaml").symlink_to("..data/a.yaml")
@@ -168,8 +168,8 @@ def test_a_pipe_that_is_called_a_declaration_does_not_hang(links, imgsync):
 
 
 @pytest.mark.row("CFG-05")
-def test_nothing_is_included(tmp_path):
-    """There is no include, whatever it is called."""
+def test_includes_do_not_exist(tmp_path):
+    """Whatever they are called."""
     for key in ("include", "$include", "<<", "extends", "import"):
         assert faults_of(tmp_path, mirror(before=f"{key}: /proc/self/environ\n")) != []
 
@@ -205,8 +205,8 @@ YAML_BOMBS = {
 
 @pytest.mark.row("DOS-12")
 @pytest.mark.parametrize(("text", "expected"), YAML_BOMBS.values(), ids=YAML_BOMBS)
-def test_yaml_bombs_are_faults_in_no_time(text, expected, tmp_path):
-    """Counted before it is built: what expands, nests or goes on without an end is a fault, as soon as the file is read."""
+def test_yaml_bombs_are_errors_at_once(text, expected, tmp_path):
+    """Expanding, nested or endless input is refused quickly."""
     began = time.process_time()
 
     found = faults_of(tmp_path, text)

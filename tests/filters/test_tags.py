@@ -44,27 +44,27 @@ def select(tag_filter: TagFilter, tags: list[str] | None = None, dates: dict[str
     ],
 )
 def test_filters(tag_filter, expected):
-    """Each step selects, trims or adds as declared."""
+    """Each step selects, trims or adds tags."""
     assert select(tag_filter) == expected
 
 
-def test_max_age_drops_what_is_old_or_undated():
-    """Only tags known to be young enough pass."""
+def test_max_age_drops_old_and_undated_tags():
+    """Only tags with a recent date pass."""
     dates = {"latest": NOW - timedelta(days=1), "edge": NOW - timedelta(days=100)}
 
     assert select(TagFilter(max_age_seconds=90 * 86400.0), dates=dates) == ["latest"]
 
 
 def test_newest_without_versions_goes_by_date():
-    """Tags that are no versions are ordered by creation time, behind those that are."""
+    """Tags that are not versions are ordered by date, after versions."""
     dates = {"a": NOW, "b": NOW - timedelta(days=1), "c": NOW - timedelta(days=2)}
 
     assert select(TagFilter(newest=2), ["a", "b", "c"], dates) == ["a", "b"]
     assert select(TagFilter(newest=2), ["a", "b", "1.0"], dates) == ["1.0", "a"]
 
 
-def test_dates_are_asked_only_where_they_decide():
-    """No date is looked up for a tag that other steps settled."""
+def test_dates_are_looked_up_only_when_needed():
+    """Not for tags that other steps decide."""
     asked: list[str] = []
 
     def created_at(tags):
@@ -77,8 +77,8 @@ def test_dates_are_asked_only_where_they_decide():
     assert asked == ["v2.0.0"]
 
 
-def test_steps_tell_what_each_left_and_dropped():
-    """`--explain` shows the pipeline step by step."""
+def test_steps_list_what_each_kept_and_dropped():
+    """`--explain` shows them."""
     steps = select_tags(TAGS, TagFilter(semver=(">=1.10 <2",), exclude=("*.0",), names=("edge",)), created_at=lambda tags: {}, now=NOW).steps
 
     assert [(step.name, step.left) for step in steps] == [("listed", 8), ("semver", 2), ("exclude", 1), ("names", 2)]
@@ -94,7 +94,7 @@ def test_names_alone_need_no_listing():
 
 @given(st.lists(st.sampled_from(TAGS)), st.integers(1, 5), st.booleans())
 def test_selection_is_part_of_the_listing_and_sorted(tags, newest, prereleases):
-    """Whatever is selected was listed, once, in natural order; the order of the listing does not matter."""
+    """Selected tags are listed, unique and in natural order."""
     tag_filter = TagFilter(semver=("*",), newest=newest, prereleases=prereleases, names=("edge",))
 
     found = select(tag_filter, tags)
@@ -113,13 +113,13 @@ def test_selection_is_part_of_the_listing_and_sorted(tags, newest, prereleases):
     ],
 )  # fmt: skip
 def test_globs(glob, text, fits):
-    """Globs match whole texts; a star stays within a part."""
+    """Globs match whole texts; a star stays within a path part."""
     assert compile_glob(glob).fullmatch(text) is fits
 
 
 @pytest.mark.row("DOS-13")
 def test_globs_and_expressions_run_in_linear_time():
-    """Patterns that hold a backtracking engine for hours match at once."""
+    """Also with patterns that stall backtracking engines."""
     assert not compile_glob("*a" * 30 + "b").fullmatch("a" * 128)
     assert select(TagFilter(regex=("(a+)+b",)), ["a" * 128]) == []
 
@@ -139,14 +139,14 @@ def test_globs_and_expressions_run_in_linear_time():
     ],
 )
 def test_versions(text, version):
-    """Tags are versions when they follow the grammar, missing parts being 0."""
+    """Missing parts of a version are 0."""
     found = parse_version(text)
 
     assert (None if found is None else str(found)) == version
 
 
 @pytest.mark.parametrize("text", ["", "a b", ">=1 <", "=>1"])
-def test_malformed_ranges_are_told(text):
+def test_malformed_ranges_are_errors(text):
     """The error quotes the text and gives an example."""
     with pytest.raises(ValueError, match=re.escape(f"invalid version range {text!r}; write one such as")):
         parse_range(text)

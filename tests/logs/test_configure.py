@@ -26,8 +26,8 @@ def logged_with(form: str, **fields: object) -> str:
 @pytest.mark.parametrize("form", ["json", "console"])
 @settings(max_examples=effort(20, 1000), deadline=None)
 @given(hostile)
-def test_no_field_is_obeyed_in_a_log(form, text):
-    """A field is one line's, on a terminal too; as JSON it is exactly what was said."""
+def test_log_fields_contain_no_command(form, text):
+    """A field stays on its line; as JSON it is unchanged."""
     shown = logged_with(form, reference=text, error=f"denied: {text}", nested=[text, {"detail": text}])
 
     assert obeyed(shown) == []
@@ -43,8 +43,8 @@ def logged(form: str = "json", *, level: str = "debug", secrets: tuple[str, ...]
     return stream.getvalue()
 
 
-def test_log_lines_are_json_with_the_promised_head():
-    """timestamp (UTC, RFC 3339), level and event come first, then the fields in their order."""
+def test_log_lines_are_json_with_fixed_first_fields():
+    """timestamp (UTC, RFC 3339), level and event come first."""
     line = json.loads(logged(mirror="a", seconds=1.5, error=None))
 
     assert list(line) == ["timestamp", "level", "event", "mirror", "seconds", "error"]
@@ -53,20 +53,20 @@ def test_log_lines_are_json_with_the_promised_head():
 
 
 def test_log_level_is_a_threshold():
-    """What is below it is not written."""
+    """Lower levels are not written."""
     assert logged(level="warning") == ""
 
 
 @pytest.mark.row("OUT-07")
 @given(st.text())
 def test_no_field_breaks_a_log_line(text):
-    """Whatever a registry says, a line stays one line, of JSON or for people."""
+    """A line stays one line, of JSON or of text."""
     assert json.loads(logged(error=text))["error"] == text
     assert logged(error=text).count("\n") == 1
     assert len(logged("console", error=text).splitlines()) == 1
 
 
 @pytest.mark.parametrize("secret", ["hunter2!", 'quo"te', "info"])
-def test_secrets_show_in_no_line_of_the_log(secret):
-    """Whatever is logged; the names of its fields stay."""
+def test_log_hides_secrets(secret):
+    """Field names stay."""
     assert json.loads(logged(secrets=(secret,), error=f"denied: {secret}"))["error"] == "denied: ***"

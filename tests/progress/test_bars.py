@@ -1,4 +1,4 @@
-"""On a terminal: bars and colour for people, on stderr; off it neither."""
+"""Progress bars and colour on a terminal, on stderr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ESCAPE = "\x1b["
 
 
 def on_terminal(workplace, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Run imgsync with stdout and stderr on terminals of their own; return its exit code and what each saw."""
+    """Run imgsync on two terminals; return exit code, stdout and stderr."""
     ends = [pty.openpty() for _ in range(2)]
     process = subprocess.Popen(
         [sys.executable, "-m", "imgsync", *arguments],
@@ -36,7 +36,7 @@ def on_terminal(workplace, *arguments: str, **environ: str) -> tuple[int, str, s
 
 
 def _drained(masters: list[int]) -> list[str]:
-    """Read all side by side to their ends: whichever is not read would fill up, and the program wait for ever."""
+    """Read all terminals to their ends in parallel, so that none fills up."""
     texts = dict.fromkeys(masters, b"")
     waiting = set(masters)
     while waiting:
@@ -61,7 +61,7 @@ def declared(lab):
 
 
 def test_bars_on_stderr_and_the_result_on_stdout(declared, workplace):
-    """The result has colour on its signs and no bar; the bars come and go on stderr, no log line among them."""
+    """The result has coloured signs; bars appear and vanish on stderr."""
     code, out, err = on_terminal(workplace, "apply")
 
     assert code == 0
@@ -71,7 +71,7 @@ def test_bars_on_stderr_and_the_result_on_stdout(declared, workplace):
     assert "image.copied" not in err
 
 
-def test_log_lines_stand_above_the_bars_when_asked_for(declared, workplace):
+def test_log_lines_are_printed_above_the_bars(declared, workplace):
     """Each begins a line of its own."""
     _, _, err = on_terminal(workplace, "apply", "--log-level", "info", "--log-format", "json")
 
@@ -81,8 +81,8 @@ def test_log_lines_stand_above_the_bars_when_asked_for(declared, workplace):
 
 
 @pytest.mark.parametrize("off", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_no_colour_when_told_so(off, declared, workplace):
-    """NO_COLOR and a dumb terminal get plain text."""
+def test_no_color_switches_colours_off(off, declared, workplace):
+    """So does a dumb terminal."""
     _, out, _ = on_terminal(workplace, "plan", **off)
 
     assert _ESCAPE not in out
@@ -90,16 +90,16 @@ def test_no_colour_when_told_so(off, declared, workplace):
 
 
 @pytest.mark.parametrize("quiet", [("apply", "--no-progress"), ("apply",)], ids=["--no-progress", "CI"])
-def test_no_bars_when_told_so(quiet, declared, workplace):
-    """--no-progress and CI switch the bars off."""
+def test_no_progress_switches_bars_off(quiet, declared, workplace):
+    """So does CI."""
     code, _, err = on_terminal(workplace, *quiet, **({"CI": "true"} if len(quiet) == 1 else {}))
 
     assert code == 0
     assert "━" not in err
 
 
-def test_who_saves_a_plan_is_told_how_to_apply_it(declared, workplace):
-    """On stderr, in a line that can be pasted, whatever the file is called."""
+def test_saving_a_plan_prints_the_apply_command(declared, workplace):
+    """On stderr, quoted for a shell."""
     code, out, err = on_terminal(workplace, "plan", "--out", "my plan.json")
 
     assert code == 0

@@ -1,4 +1,4 @@
-"""What is hidden during an import, and what a short run leaves unimported."""
+"""Hidden modules, and what a short run does not import."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from imgsync.system.lazy_import import hide_modules
 from tests.support.images import image
 
 
-def test_hidden_module_is_not_found_and_can_be_had_afterwards():
-    """Within the block the import fails as if it were not installed; behind it, it works."""
+def test_hidden_module_is_importable_afterwards():
+    """Within the block the import fails."""
     sys.modules.pop("colorsys", None)
 
     with hide_modules("colorsys"), pytest.raises(ImportError):
@@ -23,16 +23,16 @@ def test_hidden_module_is_not_found_and_can_be_had_afterwards():
     assert colorsys.rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0.0)
 
 
-def test_module_that_is_loaded_already_stays():
-    """Who has it keeps it."""
+def test_loaded_module_is_not_hidden():
+    """It stays importable."""
     with hide_modules("json"):
         import json
 
     assert json.loads("1") == 1
 
 
-def test_run_that_has_nothing_to_copy_imports_no_more_than_it_needs(lab):
-    """An unchanged tag: no copy engine, no colours, no command line of httpx, no AWS, no ranges of versions, no proxies."""
+def test_run_without_changes_imports_little(lab):
+    """No copy engine, colours, AWS library, version ranges or proxies."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     assert lab.run("apply").code == 0

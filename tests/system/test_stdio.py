@@ -15,14 +15,14 @@ from tests.switches import Hold, Respond
 
 
 def narrow(process) -> None:
-    """Let the pipes that a process writes to hold a page each, so that they are full soon."""
+    """Shrink the pipes of a process to one page."""
     for pipe in (process.stdout, process.stderr):
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
 
 
 @pytest.fixture
 def many_tags(lab):
-    """Forty tags of one image, and a hold on the first blob; return what waits until all have arrived at a registry."""
+    """Push forty tags, hold the first blob; return a function that waits for all."""
     content = lab.push("app", "a-tag-that-makes-lines-long-00", image(lab.name))
     with plain_client(lab.source_registry) as client:
         for number in range(40):
@@ -38,8 +38,8 @@ def many_tags(lab):
 
 
 @pytest.mark.row("RUN-11")
-def test_log_that_nobody_reads_holds_nothing_up(many_tags, lab):
-    """The pipe of the log is full from the first lines on: all is copied all the same, and once somebody reads, no line is missing."""
+def test_unread_log_does_not_stop_copying(many_tags, lab):
+    """With a full pipe everything is copied, and later no line is missing."""
     process = lab.start("apply", "-o", "json", "--log-level", "debug")
     narrow(process)
     lab.source.clear()
@@ -52,8 +52,8 @@ def test_log_that_nobody_reads_holds_nothing_up(many_tags, lab):
 
 
 @pytest.mark.row("RUN-11")
-def test_plan_that_nobody_reads_holds_nothing_up(many_tags, lab):
-    """`apply | less`: the plan's table fills the pipe and waits there; meanwhile all is copied."""
+def test_unread_plan_does_not_stop_copying(many_tags, lab):
+    """`apply | less`: the table waits while everything is copied."""
     process = lab.start("apply")
     narrow(process)
     assert any("plan.built" in line for line in process.stderr)
@@ -68,8 +68,8 @@ def test_plan_that_nobody_reads_holds_nothing_up(many_tags, lab):
 
 
 @pytest.mark.row("RUN-10", "RUN-11")
-def test_report_that_nobody_reads_does_not_make_it_deaf(many_tags, lab):
-    """All is done and the report waits to be read: a second signal ends the program as at any other time."""
+def test_second_signal_ends_an_unread_report(many_tags, lab):
+    """Even if the report waits to be read."""
     process = lab.start("apply", "-o", "json")
     narrow(process)
     lab.source.clear()
@@ -85,8 +85,8 @@ def test_report_that_nobody_reads_does_not_make_it_deaf(many_tags, lab):
 
 @pytest.mark.row("RUN-11")
 @pytest.mark.parametrize("pipe", ["stdout", "stderr"])
-def test_reader_that_went_away_changes_nothing(pipe, many_tags, lab):
-    """`apply | head`: all is copied but what failed, and the exit code says that something did."""
+def test_closed_stdout_changes_neither_copies_nor_exit_code(pipe, many_tags, lab):
+    """`apply | head` copies the same and exits with the same code."""
     lab.destination.add(Respond(403), method="PUT", target="/manifests/.*-00$")
     process = lab.start("apply", "-o", "json")
     getattr(process, pipe).close()

@@ -1,4 +1,4 @@
-"""Secrets hidden by value: in every form they may be written in, wholly, and nothing else."""
+"""Secrets are hidden by value, in every written form, completely."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("secret", [*AWKWARD, "abcd"])
 def test_secret_is_hidden_wholly_in_each_form(secret, form):
-    """No letter of it stays, and none around it goes."""
+    """No letter of it stays, and the text around it does."""
     redaction = Redaction()
     redaction.hide([secret])
     written, cleaned = form(secret)
@@ -57,8 +57,8 @@ def test_secret_is_hidden_wholly_in_each_form(secret, form):
 
 
 @pytest.mark.row("CFG-08")
-def test_secret_within_a_secret_leaves_nothing_of_the_longer():
-    """Whichever was named first, and however often they come."""
+def test_secret_within_a_longer_secret_is_hidden():
+    """In either order of registration."""
     for secrets in (["pass", "password"], ["password", "pass"]):
         redaction = Redaction()
         for secret in secrets:
@@ -68,8 +68,8 @@ def test_secret_within_a_secret_leaves_nothing_of_the_longer():
         assert redact_bytes(b"password pass password", secrets) == b"*** *** ***"
 
 
-def test_three_letters_are_not_looked_for():
-    """They would blank out half of every line; four are."""
+def test_secrets_of_three_letters_are_not_hidden():
+    """They would hide half of every line; four letters are hidden."""
     redaction = Redaction()
     redaction.hide(["abc", "", "wxyz"])
 
@@ -78,8 +78,8 @@ def test_three_letters_are_not_looked_for():
 
 
 @pytest.mark.row("CFG-08")
-def test_document_is_cleaned_to_its_leaves():
-    """Texts in objects and lists; keys are ours, and numbers are no text."""
+def test_document_is_redacted_to_its_leaves():
+    """Texts in objects and lists, but not keys and numbers."""
     redaction = Redaction()
     document = {"info": ["an info-SECRET", ("info-SECRET", 5, None, True)], "info-SECRET": {"x": "y"}}
     assert redaction.clean_values(document) is document
@@ -91,8 +91,8 @@ def test_document_is_cleaned_to_its_leaves():
 
 
 @pytest.mark.row("CFG-08")
-def test_words_of_a_registry_are_concealed_as_it_was_sent_them_and_as_json():
-    """Before they are cut; whatever bytes are around them."""
+def test_registry_text_is_redacted_raw_and_as_json():
+    """Before it is cut, among any bytes."""
     body = b'\xff{"a":"tok/en-SECRET","b":"tok\\/en-SECRET"}\x00 other-SECRET'
 
     assert redact_bytes(body, {"tok/en-SECRET", "other-SECRET"}) == b'\xff{"a":"***","b":"***"}\x00 ***'
@@ -101,7 +101,7 @@ def test_words_of_a_registry_are_concealed_as_it_was_sent_them_and_as_json():
 
 @pytest.mark.row("CFG-08", "GIT-06")
 @pytest.mark.parametrize("secret", AWKWARD)
-def test_a_secret_is_hidden_in_foreign_text_that_was_made_safe(secret):
+def test_secret_is_hidden_in_sanitised_text(secret):
     """As errors and terminals show it."""
     redaction = Redaction()
     redaction.hide([secret])
@@ -111,8 +111,8 @@ def test_a_secret_is_hidden_in_foreign_text_that_was_made_safe(secret):
 
 
 @pytest.mark.row("CFG-08")
-def test_a_secret_that_is_cut_off_is_hidden_too(lab):
-    """A registry's long words are cut; when the cut goes through the header that it echoes, the rest does not show."""
+def test_truncated_secret_is_hidden(lab):
+    """If a registry's text is cut within an echoed header."""
     lab.push("app", "1", image())
     with FaultProxy(lab.destination_registry) as proxy:
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), nth=1)
@@ -137,8 +137,8 @@ SAVED = "plan.json"
 
 
 @pytest.mark.row("GIT-06")
-def test_no_secret_is_in_what_a_pull_request_shows(lab, password_registry):
-    """Plan, comment, step summary and saved plan of a run that logs in hold no credential in any form, also where registries say it back."""
+def test_pull_request_shows_no_secret(lab, password_registry):
+    """Plan, comment, summary and saved plan, even if a registry repeats one."""
     lab.push("app", "1", image(lab.name))
     with FaultProxy(password_registry) as proxy:
         lab.workplace.allow_plain_http(lab.source_registry, proxy, settings={proxy.host: _LOGIN})

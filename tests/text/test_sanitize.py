@@ -1,4 +1,4 @@
-"""Foreign text that nobody obeys: what cannot be seen is escaped, and what a runner of CI would take for a command."""
+"""Untrusted text is shown on one line, escaped, and runs no CI command."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from imgsync.text.sanitize import sanitize_json, sanitize_line, sanitize_lines, 
 
 
 @pytest.mark.row("OUT-01")
-def test_what_will_never_be_a_character_is_escaped():
-    """The last two of every plane, and thirty-two more; their neighbours are let be where they can be seen."""
+def test_noncharacters_are_escaped():
+    """The last two of every plane and thirty-two more."""
     for code in [plane << 16 | last for plane in range(17) for last in range(0xFFFA, 0x10000)] + list(range(0xFDC8, 0xFDF8)):
         never = code & 0xFFFF in {0xFFFE, 0xFFFF} or 0xFDD0 <= code <= 0xFDEF
         if never or unicodedata.category(chr(code)) not in {"Cc", "Cf", "Co", "Cs"}:
@@ -43,17 +43,17 @@ def test_what_will_never_be_a_character_is_escaped():
     ],
 )
 def test_text_shows_what_it_is(text, shown):
-    """On one line, whatever it would do to a terminal or a runner; letters of all languages are left alone."""
+    """Control characters are escaped, letters of all languages are not."""
     assert sanitize_line(text) == shown
 
 
-def test_each_line_is_one_of_its_own():
-    """What stands at its beginning counts there."""
+def test_each_line_is_sanitised():
+    """A command at the beginning of any line is escaped."""
     assert sanitize_lines("a\n::error::x\n b") == "a\n\\x3a:error::x\n b"
 
 
 def test_json_says_the_same():
-    """No runner finds a command in it."""
+    """The JSON is equal, and a runner finds no command in it."""
     text = json.dumps({"error": "##[error]x ::y", "a": "b#c"})
 
     assert "##[" not in sanitize_json(text)
@@ -62,7 +62,7 @@ def test_json_says_the_same():
 
 
 @given(st.text())
-def test_safe_text_obeys_no_terminal(text):
+def test_sanitised_text_has_no_control_characters(text):
     """No control, no direction override, no line break."""
     shown = sanitize_short(text)
 

@@ -1,4 +1,4 @@
-"""`imgsync show`: what was saved again, in any form, with nothing but the file."""
+"""`imgsync show`: prints a saved document in any form."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def compact(document: object) -> str:
 
 @pytest.fixture
 def saved(lab) -> Callable[[str], Path]:
-    """Save one of the documents, in a folder that holds nothing else."""
+    """Save one of the documents in an empty folder."""
     return lambda kind: lab.write(f"{kind}.json", to_json(DOCUMENTS[kind], indented=True))
 
 
@@ -81,8 +81,8 @@ def saved(lab) -> Callable[[str], Path]:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_was_saved_is_shown_as_it_was(kind, arguments, shown, saved, lab):
-    """Each form is what it would have been then; no configuration, no state, nothing on stderr."""
+def test_saved_document_is_shown_as_it_was(kind, arguments, shown, saved, lab):
+    """In each form, without configuration or state."""
     saved(kind)
 
     ran = lab.run("show", f"{kind}.json", *arguments)
@@ -100,8 +100,8 @@ def test_what_was_saved_is_shown_as_it_was(kind, arguments, shown, saved, lab):
         ("verification", "table, json, markdown", ("gitlab", "html", "junit")),
     ],
 )
-def test_forms_that_there_are_not_are_told(kind, forms, others, saved, imgsync):
-    """Exit 3, and which forms there are."""
+def test_unknown_form_is_an_error(kind, forms, others, saved, imgsync):
+    """Exit 3 with the forms that exist."""
     saved(kind)
 
     for form in others:
@@ -130,8 +130,8 @@ def without(document: dict[str, Any], name: str) -> str:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_damaged_file_is_told(text, said, lab):
-    """Exit 3 and one error, in whatever form it was to be shown."""
+def test_damaged_file_is_an_error(text, said, lab):
+    """Exit 3 and one error, in any form."""
     lab.write("file.json", text)
 
     ran = lab.run("show", "file.json", "-o", "json")
@@ -141,8 +141,8 @@ def test_a_damaged_file_is_told(text, said, lab):
     assert said in ran.stderr
 
 
-def test_a_file_that_cannot_be_read_is_told(lab):
-    """A missing one, a folder."""
+def test_unreadable_file_is_an_error(lab):
+    """A missing file, a folder."""
     (lab.folder / "folder").mkdir()
 
     for name, why in (("missing.json", "No such file or directory"), ("folder", "Is a directory")):

@@ -18,7 +18,7 @@ from tests.support.outcomes import error_of
 @pytest.mark.row("AUTH-14")
 @pytest.mark.parametrize("where", ["registries.yaml", "docker/config.json"])
 def test_login_is_for_one_host_and_port(where, lab):
-    """A registry whose name only begins, ends or sounds like some that we have a login for is asked as nobody."""
+    """A registry with a similar name gets no login."""
     lab.source.add(WANTS_LOGIN)
     others = [f"localhost:{lab.source.port - 1}", f"localhost.example.com:{lab.source.port}", f"ocalhost:{lab.source.port}", f"x.localhost:{lab.source.port}"]
     hosts = [lab.source.host, "localhost", *others]
@@ -40,8 +40,8 @@ def test_login_is_for_one_host_and_port(where, lab):
 @pytest.mark.parametrize(
     "host", ["\u212aube.io", "kube.io.", "kube.io:443", "kube.io.evil.net", "notkube.io", "kube.io@evil.net", "user@kube.io", "kube.io\u200b"]
 )
-def test_name_that_looks_alike_is_another(host):
-    """No key of an auth file is for kube.io but its own name; and as a registry's name none of the odd ones is taken."""
+def test_similar_name_is_another_registry(host):
+    """Only the exact key of an auth file counts, and odd registry names are refused."""
     file = AuthFile("f", {host: {"auth": BASIC[6:]}})
 
     assert file.find_login("kube.io", "a") is None
@@ -53,7 +53,7 @@ def test_name_that_looks_alike_is_another(host):
 @pytest.mark.row("AUTH-20")
 @pytest.mark.parametrize("by_variable", [False, True], ids=["in HOME", "by NETRC"])
 def test_netrc_is_not_read(by_variable, lab):
-    """What other programs keep there is not for registries: who is in no file of ours is nobody."""
+    """Logins in .netrc are not used for registries."""
     text = f"machine 127.0.0.1 login me password netrc-SECRET\nmachine {lab.source.host} login me password netrc-SECRET\n"
     file = lab.write("elsewhere" if by_variable else "home/.netrc", text)
     file.chmod(0o600)
@@ -68,8 +68,8 @@ def test_netrc_is_not_read(by_variable, lab):
 
 @pytest.mark.row("AUTH-24")
 @pytest.mark.parametrize("damage", ["cut", "quoted", "no object"])
-def test_damaged_auth_file_is_told_without_its_text(damage, lab):
-    """File and line, not what is in it; the run goes on as nobody. (A file that everybody may read is told of, whole or not.)"""
+def test_damaged_auth_file_is_reported_without_its_text(damage, lab):
+    """The warning shows file and line; the run continues anonymously."""
     whole = json.dumps({"auths": {lab.source.host: {"auth": BASIC[6:], "password": PASSWORD}}}, indent=1)
     text = {"cut": whole[: whole.index(PASSWORD) + len(PASSWORD)], "quoted": whole.replace(f'"{PASSWORD}"', PASSWORD), "no object": f'["{PASSWORD}"]'}[damage]
     file = lab.write("docker/config.json", text)
@@ -84,8 +84,8 @@ def test_damaged_auth_file_is_told_without_its_text(damage, lab):
 
 @pytest.mark.row("AUTH-24")
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o602])
-def test_auth_file_that_everybody_may_read_is_told_of(mode, lab):
-    """Logins that every user of the machine could read, or change, are used; a warning says how to keep them to ourselves."""
+def test_world_readable_auth_file_is_a_warning(mode, lab):
+    """Its logins are used; the warning says how to protect them."""
     file = lab.write("docker/config.json", json.dumps({"auths": {lab.source.host: {"auth": BASIC[6:]}}}))
     file.chmod(mode)
     lab.declare("app", retry="{attempts: 1}")
@@ -122,14 +122,14 @@ def files_of(folder: Path, document: object, **environ: str) -> tuple[AuthFile, 
     ],
 )
 def test_docker_credentials(auths, registry, expected, tmp_path):
-    """The exact host counts, however docker wrote it down."""
+    """The exact host counts, in every form that docker writes."""
     found = files_of(tmp_path, {"auths": auths})[-1].find_login(registry, "team/app")
 
     assert (found and (found.username, found.password)) == expected
     assert found is None or found.password not in repr(found)
 
 
-def test_identity_tokens_are_told_from_passwords(tmp_path):
+def test_identity_tokens_differ_from_passwords(tmp_path):
     """An identity token is exchanged, not sent as a password."""
     found = files_of(tmp_path, {"auths": {"r.io": {"auth": auth("me:"), "identitytoken": "refresh"}}})[-1].find_login("r.io", "a")
 
@@ -142,7 +142,7 @@ def test_identity_tokens_are_told_from_passwords(tmp_path):
     ("path", "user"), [("ns/user/image", "image"), ("ns/user/other", "user"), ("ns/userland", "ns"), ("ns", "ns"), ("else", "host"), ("", "host")]
 )
 def test_longest_path_prefix_wins(path, user):
-    """By whole parts of the path, whatever the order in the file."""
+    """By whole path parts, whatever the order in the file."""
     keys = {"r.io/ns": "ns", "r.io": "host", "r.io/ns/user/image": "image", "r.io/ns/user": "user"}
     file = AuthFile("f", {key: {"auth": auth(f"{name}:x")} for key, name in keys.items()})
 
@@ -152,8 +152,8 @@ def test_longest_path_prefix_wins(path, user):
     assert found.username == user
 
 
-def test_files_count_in_their_order(tmp_path):
-    """REGISTRY_AUTH_FILE, else containers' places; then DOCKER_AUTH_CONFIG; then docker's own file."""
+def test_files_are_read_in_their_order(tmp_path):
+    """REGISTRY_AUTH_FILE or the containers' places, DOCKER_AUTH_CONFIG, then docker's own file."""
     for name in ("one.json", "run/containers/auth.json", "xdg/containers/auth.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(json.dumps({"auths": {"r.io": {"auth": auth(f"{name}:x")}}}))
@@ -181,8 +181,8 @@ def test_files_count_in_their_order(tmp_path):
     ],
     ids=["text", "line 3", "list", "auths", "deep", "string"],
 )
-def test_damaged_files_are_told_by_place_without_their_text(text, where, tmp_path):
-    """The warning names file and line, never what is in it; the others still count."""
+def test_damaged_files_are_skipped_with_their_place(text, where, tmp_path):
+    """The warning shows file and line, never the text; other files still count."""
     *_, file = files_of(tmp_path, text)
 
     assert file.find_login("quay.io", "a") is None

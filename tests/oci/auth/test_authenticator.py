@@ -1,4 +1,4 @@
-"""Who we are to real registries: passwords, tokens, TLS; and that no secret shows anywhere."""
+"""Logins at real registries: passwords, tokens, TLS; no secret is shown."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _login(host: str, password: str = PASSWORD, **more: object) -> dict[str, obj
 
 
 def _seen(workplace) -> str:
-    """Everything imgsync left behind in its folder, but the file that holds the secret by right."""
+    """Return everything in imgsync's folder, except the file with the secret."""
     files = [path for path in (workplace.folder / ".imgsync").rglob("*") if path.is_file()]
     return "".join(path.read_bytes().decode("latin-1") for path in files)
 
 
 def test_password_registry_as_destination(lab, password_registry):
-    """Basic credentials are sent when asked for; the image arrives; the password shows nowhere."""
+    """Basic credentials are sent when asked for; the password is never shown."""
     content = lab.push("app", "1", image())
     lab.workplace.allow_plain_http(lab.source_registry, password_registry, settings={password_registry.host: _login(password_registry.host)})
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
@@ -43,7 +43,7 @@ def test_password_registry_as_destination(lab, password_registry):
 
 @pytest.mark.parametrize("side", ["source", "destination"])
 def test_wrong_password_is_named_by_side_and_origin(side, lab, password_registry):
-    """A refused login is one error that says which registry refused which file's credentials, and copies nothing."""
+    """The error names the registry and the file of the refused credentials; nothing is copied."""
     lab.push("app", "1", image())
     lab.workplace.allow_plain_http(lab.source_registry, password_registry, settings={password_registry.host: _login(password_registry.host, "wrong-SECRET")})
     one, other = (password_registry, lab.source_registry) if side == "source" else (lab.source_registry, password_registry)
@@ -60,7 +60,7 @@ def test_wrong_password_is_named_by_side_and_origin(side, lab, password_registry
 
 
 def test_password_from_a_variable_and_from_a_file(lab, password_registry):
-    """`${VAR}` and `{file: …}` are read; neither shows in what validate prints."""
+    """`${VAR}` and `{file: …}` are read; `validate` shows neither."""
     lab.push("app", "1", image())
     (lab.folder / "secret").write_text(PASSWORD + "\n")
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
@@ -79,7 +79,7 @@ def test_password_from_a_variable_and_from_a_file(lab, password_registry):
 
 @pytest.mark.row("AUTH-15")
 def test_token_registry_on_both_sides(token_registry, token_server, lab):
-    """Source and destination behind one token server: pull for the one, push for the other, few tokens, nothing leaks."""
+    """Pull tokens for the source, push tokens for the destination, few requests, no leak."""
     content = push(token_registry, f"{lab.name}/app", "1", image(layers=4), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     token_server.reset()
     lab.workplace.allow_plain_http(token_registry, settings={token_registry.host: _login(token_registry.host)})
@@ -101,8 +101,8 @@ def test_token_registry_on_both_sides(token_registry, token_server, lab):
 
 @pytest.mark.row("AUTH-16")
 @pytest.mark.row("REG-04")
-def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, lab):
-    """A token whose life is over before it is used again is replaced, not refused."""
+def test_expired_tokens_are_replaced(token_registry, token_server, lab):
+    """A token that expired before its next use is requested again."""
     content = push(token_registry, f"{lab.name}/app", "1", image(), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     token_server.reset()
     token_server.expires_in_seconds = 0
@@ -117,8 +117,8 @@ def test_short_lived_tokens_are_asked_for_again(token_registry, token_server, la
 
 @pytest.mark.row("REG-04")
 @pytest.mark.parametrize("times", [1, 9], ids=["once", "always"])
-def test_token_refused_in_the_middle_is_replaced(times, lab, token_registry, token_server):
-    """A blob's PUT that is answered 401 is begun anew with a new token; when that never helps, the error says who refused whom."""
+def test_token_refused_during_an_upload_is_replaced(times, lab, token_registry, token_server):
+    """The blob's PUT is repeated with a new token; if that fails, the error says who refused."""
     content = lab.push("app", "1", image(layers=1))
     with FaultProxy(token_registry) as proxy:
         challenge = f'Bearer realm="{token_server.auth.realm}",service="{token_server.auth.service}",scope="repository:m/{lab.name}/app:pull,push"'
@@ -138,7 +138,7 @@ def test_token_refused_in_the_middle_is_replaced(times, lab, token_registry, tok
 
 
 def test_token_server_that_refuses_is_one_clear_error(token_registry, token_server, lab):
-    """The error names the token server's status, and hints at the credentials."""
+    """The error shows the token server's status and hints at the credentials."""
     token_server.needs_login = True
     lab.workplace.allow_plain_http(token_registry)
     lab.workplace.mirror("a", source=f"{token_registry}/{lab.name}/app", destinations=[f"{token_registry}/m"], retry={"attempts": 1})
@@ -164,8 +164,8 @@ def test_token_server_that_refuses_is_one_clear_error(token_registry, token_serv
     ],
     ids=["500", "HTML", "empty", "two lines", "no text", "404", "endless"],
 )
-def test_token_server_s_bad_answers_are_clear_errors(answer, says, lab):
-    """Each names the registry and what is wrong; nothing of the answer is taken for a token."""
+def test_malformed_token_responses_are_clear_errors(answer, says, lab):
+    """Each error names the registry and the problem."""
     lab.push("app", "1", image())
     lab.source.add(answer, target="/token")
     lab.source.add(switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{lab.source.url}/token",service="x"'}), target="/v2/")
@@ -194,7 +194,7 @@ def _helper(workplace, body: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("post", [True, False], ids=["by POST", "server knows no POST"])
 def test_identity_token_is_exchanged(post, lab, token_registry, token_server):
-    """What docker login left as identitytoken gets tokens by POST, or where the server has none, by GET; it shows nowhere."""
+    """By POST, or by GET if the server has no POST; it is never shown."""
     lab.push("app", "1", image())
     secret = "identity-token-SECRET" if post else PASSWORD
     token_server.identity_token = secret if post else None
@@ -211,8 +211,8 @@ def test_identity_token_is_exchanged(post, lab, token_registry, token_server):
     assert secret not in ran.stdout + ran.stderr + _seen(lab.workplace)
 
 
-def test_azure_s_name_makes_the_password_an_identity_token(lab, token_registry, token_server):
-    """The user of zeros with a refresh token as its password, as Azure's tools leave it, is exchanged by POST."""
+def test_azure_s_user_name_marks_an_identity_token(lab, token_registry, token_server):
+    """The user of zeros means that the password is a refresh token."""
     lab.push("app", "1", image())
     token_server.identity_token = "azure-refresh-SECRET"
     credentials = {"username": "00000000-0000-0000-0000-000000000000", "password": "azure-refresh-SECRET"}
@@ -226,8 +226,8 @@ def test_azure_s_name_makes_the_password_an_identity_token(lab, token_registry, 
     assert "azure-refresh-SECRET" not in ran.stdout + ran.stderr + _seen(lab.workplace)
 
 
-def test_registry_token_is_sent_as_it_is(lab, token_registry, token_server):
-    """A ready bearer token of docker's config.json needs no token server."""
+def test_registry_token_is_sent_unchanged(lab, token_registry, token_server):
+    """A bearer token in config.json needs no token server."""
     lab.push("app", "1", image())
     ready = token_server.issue([f"repository:m/{lab.name}/app:pull,push"])
     lab.workplace.allow_plain_http(lab.source_registry, token_registry)
@@ -241,8 +241,8 @@ def test_registry_token_is_sent_as_it_is(lab, token_registry, token_server):
     assert ready not in ran.stdout + ran.stderr
 
 
-def test_login_of_a_helper(lab, token_registry, token_server):
-    """The helper for this registry is asked once, however many requests need a token; its secret shows nowhere."""
+def test_credential_helper_is_run_once(lab, token_registry, token_server):
+    """However many requests need a token; its secret is never shown."""
     for number in range(3):
         lab.push("app", str(number), image(number))
     token_server.needs_login = True
@@ -258,8 +258,8 @@ def test_login_of_a_helper(lab, token_registry, token_server):
     assert PASSWORD not in ran.stdout + ran.stderr + _seen(lab.workplace)
 
 
-def test_helper_that_fails_is_one_clear_error_per_registry(lab, token_registry, token_server):
-    """The error names registry, side and helper, never what it printed; other mirrors go on."""
+def test_failing_helper_is_one_clear_error_per_registry(lab, token_registry, token_server):
+    """The error names registry, side and helper, not its output; other mirrors continue."""
     lab.push("app", "1", image())
     lab.workplace.allow_plain_http(lab.source_registry, token_registry)
     _docker_config(lab.workplace, {"credHelpers": {token_registry.host: "test"}})
@@ -276,8 +276,8 @@ def test_helper_that_fails_is_one_clear_error_per_registry(lab, token_registry, 
     assert "SECRET" not in ran.stdout + ran.stderr
 
 
-def test_missing_store_lets_public_registries_be_read(token_registry, token_server, lab):
-    """A credsStore that this machine lacks is a warning: whoever lets anybody in is still read."""
+def test_missing_store_is_a_warning(token_registry, token_server, lab):
+    """Public registries are still read."""
     push(token_registry, f"{lab.name}/app", "1", image(), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     lab.workplace.allow_plain_http(token_registry)
     _docker_config(lab.workplace, {"credsStore": "desktop"})
@@ -292,7 +292,7 @@ def test_missing_store_lets_public_registries_be_read(token_registry, token_serv
 
 
 def test_login_by_path_in_containers_auth_file(lab, token_registry, token_server):
-    """REGISTRY_AUTH_FILE counts, and of its keys the longest that leads to the repository."""
+    """In REGISTRY_AUTH_FILE the longest matching key counts."""
     content = lab.push("app", "1", image())
     token_server.needs_login = True
     good, bad = (base64.b64encode(f"{USER}:{password}".encode()).decode() for password in (PASSWORD, "wrong"))
@@ -307,7 +307,7 @@ def test_login_by_path_in_containers_auth_file(lab, token_registry, token_server
 
 
 def test_anonymous_tokens_need_no_credentials(token_registry, token_server, lab):
-    """Where the token server gives tokens to anybody, nothing need be configured."""
+    """Without configuration, anonymous tokens are used."""
     push(token_registry, f"{lab.name}/app", "1", image(), client=token_registry.client(f"repository:{lab.name}/app:pull,push"))
     token_server.reset()
     lab.workplace.allow_plain_http(token_registry)
@@ -318,8 +318,8 @@ def test_anonymous_tokens_need_no_credentials(token_registry, token_server, lab)
 
 
 @pytest.mark.row("AUTH-19")
-def test_proxy_that_is_declared_is_gone_through(lab):
-    """Every request to that registry goes through it, and to no other; the environment's proxies are not used, which is said."""
+def test_declared_proxy_is_used(lab):
+    """For all requests to that registry and no other; the environment's proxies are not used."""
     content = lab.push("app", "1", image())
     lab.workplace.allow_plain_http(lab.source_registry, lab.destination_registry, settings={lab.source_registry.host: {"proxy": lab.source.url}})
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.destination_registry}/m"])
@@ -335,7 +335,7 @@ def test_proxy_that_is_declared_is_gone_through(lab):
 
 @pytest.mark.row("AUTH-19")
 def test_proxies_of_the_environment_are_not_used(lab):
-    """A variable that asks for one is answered by a warning that says where to name it."""
+    """A warning says where to declare a proxy."""
     lab.push("app", "1", image())
     lab.workplace.allow_plain_http(lab.source_registry, lab.destination_registry)
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.destination_registry}/m"])
@@ -349,7 +349,7 @@ def test_proxies_of_the_environment_are_not_used(lab):
 
 @pytest.mark.row("AUTH-26")
 def test_tls_is_verified(lab, tls_registry):
-    """A certificate of an authority nobody named is refused; the error says which setting names it."""
+    """A certificate of an unknown authority is refused; the error names the setting."""
     lab.workplace.allow_plain_http(lab.source_registry)
     lab.workplace.mirror("a", source=f"{tls_registry}/{lab.name}/app", destinations=[f"{lab.source_registry}/m"], retry={"attempts": 1})
 
@@ -362,8 +362,8 @@ def test_tls_is_verified(lab, tls_registry):
 
 
 @pytest.mark.parametrize("tls", ["ca", "unverified"])
-def test_tls_registry_is_reached_as_told(tls, lab, tls_registry):
-    """With its authority named, or with verification switched off in so many words, the copy works."""
+def test_tls_settings_reach_the_registry(tls, lab, tls_registry):
+    """With its authority declared, or with verification switched off."""
     content = push(tls_registry, f"{lab.name}/app", "1", image(), client=tls_registry.client())
     setting = {"ca": str(tls_registry.ca)} if tls == "ca" else {"verify": False}
     lab.workplace.allow_plain_http(lab.source_registry, settings={})
@@ -377,7 +377,7 @@ def test_tls_registry_is_reached_as_told(tls, lab, tls_registry):
 
 
 def test_client_certificate(lab, authority):
-    """A registry that lets in only clients with a certificate is told ours."""
+    """A registry that requires a client certificate gets ours."""
     folder = lab.folder / "mutual"
     folder.mkdir()
     files = tls_files(folder, authority, client_authority=authority)
@@ -397,7 +397,7 @@ def test_client_certificate(lab, authority):
 
 
 def test_echoed_authorization_is_not_shown(lab, token_registry, token_server):
-    """A registry that answers with the very header it was sent does not get it printed, be it a token or a password."""
+    """A registry that repeats our token or password does not get it printed."""
     lab.push("app", "1", image())
     with FaultProxy(token_registry) as proxy:
         proxy.add(switches.Echo(400), method="POST")
@@ -415,7 +415,7 @@ def test_echoed_authorization_is_not_shown(lab, token_registry, token_server):
 
 
 def test_credentials_in_a_location_or_error_are_not_shown(lab):
-    """A registry that echoes our credentials in its own words does not get them printed."""
+    """Credentials in a registry's own words are hidden."""
     lab.push("app", "1", image())
     with FaultProxy(lab.destination_registry) as proxy:
         proxy.add(switches.Respond(401, headers={"WWW-Authenticate": 'Basic realm="x"'}), nth=1)
@@ -430,8 +430,8 @@ def test_credentials_in_a_location_or_error_are_not_shown(lab):
 
 
 @pytest.mark.row("GIT-01")
-def test_plan_without_a_login_is_made_though_not_compared(lab, password_registry):
-    """A fork's pull request has no login: its plan says what is new and what it did not look at, and is not to be applied."""
+def test_plan_without_a_login_is_not_compared(lab, password_registry):
+    """It lists what it could not compare, and cannot be applied."""
     lab.push("app", "1", image())
     lab.workplace.allow_plain_http(lab.source_registry, password_registry)
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
@@ -448,7 +448,7 @@ def test_plan_without_a_login_is_made_though_not_compared(lab, password_registry
 
 
 def test_apply_without_a_login_is_an_error(lab, password_registry):
-    """What may not even look does not push: apply takes nothing for absent that it was not allowed to see."""
+    """A destination that cannot be read does not count as empty."""
     lab.push("app", "1", image())
     lab.workplace.allow_plain_http(lab.source_registry, password_registry)
     lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{password_registry}/m"])
@@ -461,14 +461,14 @@ def test_apply_without_a_login_is_an_error(lab, password_registry):
 
 
 def scopes_of(authorization: str) -> list[str]:
-    """Return what a token of the suite's token server grants."""
+    """Return the scopes of a token."""
     claims = authorization.split(".")[1]
     return [f"{one['name']}:{','.join(one['actions'])}" for one in json.loads(base64.urlsafe_b64decode(claims + "=="))["access"]]
 
 
 @pytest.mark.row("AUTH-15")
-def test_each_request_bears_the_token_of_its_own_repository(token_registry, token_server, lab):
-    """A token serves the repository and the side that it was asked for, and no other; nothing asks for more than it needs."""
+def test_each_request_has_the_token_of_its_repository(token_registry, token_server, lab):
+    """Tokens have the rights that the side needs, and no more."""
     for path in ("one", "two"):
         push(token_registry, f"{lab.name}/{path}", "1", image(path), client=token_registry.client(f"repository:{lab.name}/{path}:pull,push"))
     token_server.reset()
@@ -500,8 +500,8 @@ _LOGIN = {"credentials": {"username": LOGIN[0], "password": LOGIN[1]}}
 
 
 @pytest.mark.row("GIT-01")
-def test_what_only_looks_asks_for_no_right_to_push(lab, token_registry, token_server):
-    """plan, verify, list and a state in a registry ask for tokens to pull, with a login that may push and a mirror that prunes."""
+def test_reading_commands_request_only_pull(lab, token_registry, token_server):
+    """plan, verify, list and the state in a registry, though the login may push."""
     lab.push("app", "1", image(lab.name))
     lab.push("app", "2", image((lab.name, 2)))
     with FaultProxy(token_registry) as proxy:
@@ -526,8 +526,8 @@ def test_what_only_looks_asks_for_no_right_to_push(lab, token_registry, token_se
 
 @pytest.mark.row("GIT-01")
 @pytest.mark.parametrize("command", ["plan", "verify"])
-def test_a_login_is_not_shown_to_who_does_not_ask(command, lab):
-    """Where anybody may pull, no credential leaves the machine, however many are configured."""
+def test_credentials_are_sent_only_when_required(command, lab):
+    """A public registry gets no credentials, however many are configured."""
     lab.push("app", "1", image(lab.name))
     lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: _LOGIN, lab.destination.host: _LOGIN})
     lab.workplace.mirror("a", source=f"{lab.source}/{lab.name}/app", destinations=[f"{lab.destination}/m"])

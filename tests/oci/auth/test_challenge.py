@@ -21,8 +21,8 @@ from tests.switches import Respond
 
 @pytest.mark.row("AUTH-03", "AUTH-17")
 @pytest.mark.parametrize("kind", ["password", "identity token", "docker's file"])
-def test_foreign_token_server_gets_nothing(kind, lab, declare_login):
-    """A realm on another host is not even asked, whatever we hold; the error names it, and the setting that would trust it."""
+def test_token_server_on_another_host_gets_no_request(kind, lab, declare_login):
+    """The error names it and the setting that would allow it."""
     lab.push("app", "1", image(1))
     lab.source.add(challenge(f"{lab.other_host.url}/token"), target="^/v2/")
     declare_login()
@@ -60,8 +60,8 @@ def test_foreign_token_server_gets_nothing(kind, lab, declare_login):
         "http://127.0.0.1\\\\@127.0.0.2/token",
     ],
 )
-def test_realm_that_no_token_server_has_is_refused(realm, lab):
-    """The metadata service in any spelling, a login or a fragment, no http, no URL at all: one error at once, and nothing is dialled."""
+def test_impossible_realm_is_refused(realm, lab):
+    """Metadata services, logins, fragments, no http, no URL: one error, no connection."""
     lab.push("app", "1", image(1))
     header = f'Bearer realm="{realm}",service="x"'.encode().decode("unicode_escape").encode()
     lab.source.add(
@@ -78,7 +78,7 @@ def test_realm_that_no_token_server_has_is_refused(realm, lab):
 @pytest.mark.row("AUTH-06")
 @pytest.mark.parametrize("login", [True, False], ids=["with a login", "as nobody"])
 def test_token_server_that_redirects_is_not_followed(login, lab, declare_login):
-    """What another host answers is no token: one request, one error, whoever we are."""
+    """One request, one error, with and without a login."""
     lab.push("app", "1", image(1))
     lab.other_host.add(Respond(200, {"token": "theirs"}))
     lab.source.add(switches.redirect(lab.other_host.host, code=302), target="^/token")
@@ -94,8 +94,8 @@ def test_token_server_that_redirects_is_not_followed(login, lab, declare_login):
 
 
 @pytest.mark.row("AUTH-18")
-def test_challenge_adds_nothing_to_the_question(lab):
-    """What the challenge calls service is one value of the query, whatever is in it; what is asked for is ours, not what the challenge wants."""
+def test_challenge_cannot_inject_parameters(lab):
+    """`service` is one encoded value, and the scopes are our own."""
     lab.push("app", "1", image(1))
     wants = 'Bearer realm="{}/token?x=1",service="a&client_id=evil#&scope=registry:catalog:*",scope="repository:other:delete",scope="y"'
     lab.source.add(Respond(200, {"token": "THE-SECRET"}), target="^/token")
@@ -123,8 +123,8 @@ def test_challenge_adds_nothing_to_the_question(lab):
     ],
     ids=["spaces", "words", "escapes", "commas", "quotes", "tail", "empty parts"],
 )
-def test_challenge_is_read_in_no_time(header):
-    """No head of a registry's holds its reader up, whatever stands in it."""
+def test_challenge_is_parsed_in_linear_time(header):
+    """Whatever is in the header."""
     began = time.process_time()
 
     parse_challenges([header])
@@ -150,12 +150,12 @@ def test_challenge_is_read_in_no_time(header):
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )
 def test_challenges_are_read_by_their_grammar(header, expected):
-    """Several challenges, quoted commas and escapes, any case."""
+    """Several challenges, quoted commas, escapes, any case."""
     assert [(one.scheme, dict(one.parameters)) for one in parse_challenges([header])] == expected
 
 
-def test_challenge_is_read_for_sixteen_kibibytes():
-    """What stands behind them might as well not be there; values are to be kept as they are."""
+def test_challenge_is_read_to_sixteen_kibibytes():
+    """The rest is ignored; values are kept as they are."""
     behind = ', Basic realm="late"'
     room = (16 << 10) - len('Bearer realm="r",filler=""') - len(behind)
 
@@ -169,6 +169,6 @@ def test_challenge_is_read_for_sixteen_kibibytes():
 
 @given(st.text(max_size=200))
 def test_no_header_breaks_the_challenge_parser(header):
-    """Whatever a registry sends, parsing ends, and schemes are lower-case tokens."""
+    """Parsing ends for any header, and schemes are lower-case tokens."""
     laws.headers(header.encode())
     laws.headers(f"Bearer {header}".encode())

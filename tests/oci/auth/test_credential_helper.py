@@ -31,8 +31,8 @@ from tests.support.canary import secrets_in
     ],
     ids=["hangs", "leaves its session", "closes its output", "floods", "floods and ends", "HTML", "reads nothing", "is killed"],
 )
-def test_helper_cannot_hold_us_up(body, says, tmp_path, monkeypatch):
-    """Whatever a credential helper does: an error within its time and a second or two, in little memory, and nothing of its session is left."""
+def test_misbehaving_helper_is_ended_in_time(body, says, tmp_path, monkeypatch):
+    """With little memory, and no process of its session is left."""
     program = tmp_path / "docker-credential-test"
     program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{body}\n")
     program.chmod(0o755)
@@ -54,7 +54,7 @@ def test_helper_cannot_hold_us_up(body, says, tmp_path, monkeypatch):
 
 
 def lives(session: int) -> bool:
-    """Return whether a process of a session runs, or will; those that only wait for their parent's notice do not."""
+    """Return whether a process of the session is running; zombies do not count."""
     stats = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
     return any(int(fields[3]) == session and fields[0] not in "ZX" for fields in stats)
 
@@ -73,8 +73,8 @@ def helper(tmp_path, monkeypatch):
     return install
 
 
-def test_helper_is_asked_as_the_protocol_says(helper, tmp_path):
-    """`get` with the server on stdin; Docker Hub by the name docker gave it."""
+def test_helper_is_run_by_the_protocol(helper, tmp_path):
+    """`get` with the server on stdin; Docker Hub by docker's name for it."""
     helper(f'read server; echo "$1 $server" >> {tmp_path}/asked; echo \'{{"ServerURL":"x","Username":"me","Secret":"s3cret"}}\'')
 
     assert ask_helper("test", "r.io:5000") == Credentials("me", "s3cret", "docker-credential-test", renewable=True)
@@ -84,7 +84,7 @@ def test_helper_is_asked_as_the_protocol_says(helper, tmp_path):
 
 
 def test_helper_may_give_an_identity_token_or_know_nothing(helper):
-    """`<token>` as username marks an identity token; "credentials not found" is no error."""
+    """`<token>` marks an identity token; "credentials not found" is not an error."""
     helper('echo \'{"Username":"<token>","Secret":"refresh"}\'')
     assert ask_helper("test", "r.io").identity_token
     helper("echo credentials not found in native keychain; exit 1")
@@ -104,8 +104,8 @@ def test_helper_may_give_an_identity_token_or_know_nothing(helper):
     ],
     ids=["hangs", "garbage", "wrong types", "fails"],
 )
-def test_helper_that_misbehaves_is_an_error_without_its_words(body, message, helper):
-    """What it printed is not repeated: it may be a secret."""
+def test_failing_helper_is_an_error_without_its_output(body, message, helper):
+    """Its output may be a secret."""
     helper(body)
 
     with pytest.raises(CredentialsError, match=message) as caught:
@@ -116,6 +116,6 @@ def test_helper_that_misbehaves_is_an_error_without_its_words(body, message, hel
 @pytest.mark.row("AUTH-23")
 @pytest.mark.parametrize("name", ["missing-one", "../../bin/sh", "a b", ""])
 def test_helper_that_is_missing_or_misnamed_is_an_error(name):
-    """A name is a name, never a path."""
+    """A helper's name is never a path."""
     with pytest.raises(CredentialsError):
         ask_helper(name, "r.io")

@@ -1,4 +1,4 @@
-"""Who we are: files and helpers in their order, asked only when needed; whatever is wrong with them is said, never quoted."""
+"""Credentials from files and helpers, in their order, read when needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def keychain(
 
 
 def test_own_helper_then_file_then_store():
-    """A registry's own helper decides; the file's login comes before the helper for all; without any, the next file is asked."""
+    """The registry's helper, then the file's login, then the store, then the next file."""
     first = AuthFile("first", {"file.io": {"auth": auth("file:x")}, "own.io": {"auth": auth("no:x")}}, default_helper="all", helpers={"own.io": "own"})
     second = AuthFile("second", {"other.io": {"auth": auth("second:x")}})
     asked: list[tuple[str, str]] = []
@@ -45,8 +45,8 @@ def test_own_helper_then_file_then_store():
     assert chain.places == ("first", "docker-credential-all", "second")
 
 
-def test_helpers_are_asked_once_and_again_when_told():
-    """However many need the answer; a refused login is asked for anew."""
+def test_helpers_run_once_until_a_login_is_refused():
+    """A refused login is read again."""
     asked: list[tuple[str, str]] = []
     chain = keychain(AuthFile("f", default_helper="all"), helpers={"all": "me"}, asked=asked)
 
@@ -57,8 +57,8 @@ def test_helpers_are_asked_once_and_again_when_told():
     assert len(asked) == 2
 
 
-def test_broken_store_means_nobody_and_a_broken_own_helper_is_an_error():
-    """A helper for everything that fails is told once, and public registries still work; the one named for this registry must work."""
+def test_broken_store_is_anonymous_and_a_broken_own_helper_is_an_error():
+    """A broken store is one warning; a registry's own helper must work."""
     broken = CredentialsError("the credential helper docker-credential-x is not installed")
     warnings: list[str] = []
     chain = keychain(AuthFile("f", default_helper="x", helpers={"own.io": "x"}), helpers={"x": broken}, warnings=warnings)

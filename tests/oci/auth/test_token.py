@@ -1,4 +1,4 @@
-"""Tokens: how one is asked for, what an answer holds, and until when it is used."""
+"""Tokens: the request, the response, and the lifetime."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TODAY = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 class Stopped(dt.datetime):
-    """A clock on the wall at which it is TODAY, and stays so."""
+    """A wall clock that stays at TODAY."""
 
     @classmethod
     def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
@@ -31,13 +31,13 @@ class Stopped(dt.datetime):
 
 @pytest.fixture
 def now(monkeypatch):
-    """Both clocks stand still."""
+    """Stop both clocks."""
     monkeypatch.setattr(token_module.time, "monotonic", lambda: NOW)
     monkeypatch.setattr(token_module, "dt", SimpleNamespace(datetime=Stopped, UTC=dt.UTC))
 
 
 def life(**said: object) -> float:
-    """Return for how many seconds a token of an answer that says so is used."""
+    """Return for how many seconds a token of such a response is used."""
     token = parse_token(json.dumps({"token": "t", **said}).encode(), ["repository:app:pull"], login=None, operation=OPERATION)
     return token.ends - NOW
 
@@ -65,12 +65,12 @@ def issued(**ago: float) -> str:
     ],
 )
 def test_four_fifths_of_a_token_s_life_are_used(now, said, seconds):
-    """An hour's at most; what says no life has a minute's."""
+    """Of one hour at most."""
     assert life(expires_in=said) == pytest.approx(seconds)
 
 
-def test_token_without_a_word_of_its_life_has_a_minute(now):
-    """As the specification has it."""
+def test_token_without_a_lifetime_has_a_minute(now):
+    """As the specification says."""
     assert life() == pytest.approx(48)
 
 
@@ -85,25 +85,25 @@ def test_token_without_a_word_of_its_life_has_a_minute(now):
         ({"seconds": -100}, 240),
     ],
 )
-def test_token_that_was_issued_before_is_used_so_much_shorter(now, ago, seconds):
-    """Unless the clocks differ: a token from the future, or one that has been on its way for minutes, is as old as it came."""
+def test_age_of_a_token_shortens_its_use(now, ago, seconds):
+    """Unless the clocks differ, as for a token from the future."""
     assert life(expires_in=300, issued_at=issued(**ago)) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("said", ["2026-01-01T00:00:00", "soon", "", 5, None, "9999-99-99T00:00:00Z"])
-def test_moment_that_is_none_says_nothing(now, said):
-    """It is as if it was issued now."""
+def test_invalid_issue_time_is_ignored(now, said):
+    """The token counts as issued now."""
     assert life(expires_in=300, issued_at=said) == pytest.approx(240)
 
 
-def test_age_that_leaves_nothing_is_of_another_clock(now):
-    """It was just given to us: it is used for all of its life."""
+def test_token_older_than_its_lifetime_is_used(now):
+    """The clocks differ, so it is used for its whole lifetime."""
     assert life(expires_in=60, issued_at=issued(seconds=60)) == pytest.approx(48)
     assert life(expires_in=60, issued_at=issued(seconds=200)) == pytest.approx(48)
 
 
-def test_token_is_for_whom_and_what_it_was_asked_for():
-    """Whatever else the answer says."""
+def test_token_keeps_its_requested_scope():
+    """Whatever else the response says."""
     login = Credentials("user", "pass", found_in="a test")
 
     token = parse_token(b'{"token":"","access_token":"abc","scope":"registry:catalog:*"}', ["repository:app:pull"], login=login, operation=OPERATION)
@@ -117,8 +117,8 @@ def test_token_is_for_whom_and_what_it_was_asked_for():
     "body",
     [b"", b"[]", b'"abc"', b"{}", b'{"token":""}', b'{"token":7}', b'{"token":"a\\nb"}', b'{"token":"\xc3\xa9"}', b"[" * 100_000, b'{"token":["a"]}', b"\xff"],
 )
-def test_answer_without_a_token_is_an_error(body):
-    """What cannot stand in a header is none, and none of the answer is repeated."""
+def test_response_without_a_token_is_an_error(body):
+    """A token must fit into a header; the response is not repeated."""
     with pytest.raises(UnexpectedResponseError) as caught:
         parse_token(body, [], login=None, operation=OPERATION)
 
@@ -136,15 +136,15 @@ def test_answer_without_a_token_is_an_error(body):
         ("https://a.io/token", "a&scope=y/#", "https://a.io/token?service=a%26scope%3Dy%2F%23&scope=repository%3Aapp%3Apull&scope=x"),
     ],
 )
-def test_token_is_asked_for_by_our_own_scopes(realm, service, url):
-    """The service is told back, encoded, where the challenge names one."""
+def test_token_request_has_our_own_scopes(realm, service, url):
+    """And the challenge's `service`, encoded."""
     challenge = Challenge("bearer", {"realm": realm, "service": service, "scope": "registry:catalog:*"})
 
     assert make_token_url(challenge, ["repository:app:pull", "x"]) == url
 
 
 def test_identity_token_is_exchanged_by_a_form():
-    """As OAuth2 has it."""
+    """As OAuth2 defines it."""
     challenge = Challenge("bearer", {"realm": "https://a.io/token", "service": "r.io"})
 
     form = make_refresh_form(challenge, ["repository:app:pull", "x"], Credentials("", "s&cret", found_in="a test"))
@@ -175,8 +175,8 @@ def test_identity_token_is_exchanged_by_a_form():
     ids=str,
 )
 @pytest.mark.parametrize("field", ["token", "access_token"])
-def test_life_of_a_token_is_what_can_be_true(field, more, least, most):
-    """However long it is said to live: a minute where nothing sensible is said, an hour at most, four fifths of it used."""
+def test_lifetime_of_a_token_is_bounded(field, more, least, most):
+    """A minute if it is implausible, an hour at most, four fifths of it used."""
     operation = Operation("get a token for", "r.io/a", "source")
 
     token = parse_token(json.dumps({field: "text", **more}).encode(), ["a"], login=None, operation=operation)
@@ -186,8 +186,8 @@ def test_life_of_a_token_is_what_can_be_true(field, more, least, most):
 
 
 @pytest.mark.row("AUTH-16")
-def test_token_that_was_old_when_it_came_is_used_all_the_same():
-    """A clock that is minutes behind must not make each request ask for a token of its own."""
+def test_token_that_arrives_old_is_still_used():
+    """A clock that is minutes behind must not cost a token per request."""
     issued = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=200)).isoformat()
     operation = Operation("get a token for", "r.io/a", "source")
 

@@ -1,4 +1,4 @@
-"""The HTTP client on the wire: real sockets, and a server that does what a script says. What goes out is read byte for byte."""
+"""The HTTP client over real sockets, byte for byte."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Server:
-    """Each connection gets the next script; `heads` are the requests' heads as they came."""
+    """Runs one script per connection; `heads` are the requests' heads."""
 
     def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -66,7 +66,7 @@ class Server:
         return head
 
     def answering(self, *answers: bytes, body: int = 0) -> Script:
-        """Read a head (and so many bytes of body) for each answer, and give it."""
+        """Read a head (and a body) for each answer, and send it."""
 
         def script(connection: socket.socket) -> None:
             for answer in answers:
@@ -110,8 +110,8 @@ def body_of(answer: httpx.Response) -> bytes:
     return b"".join(answer.iter_raw())
 
 
-def test_one_connection_serves_request_after_request(serving):
-    """A connection whose answer was read to its end is used again; the head is what was asked to be sent, and no more."""
+def test_connection_is_reused(serving):
+    """After a complete response; the head is what was to be sent."""
     server, client = serving(lambda server: server.answering(OK, OK))
 
     bodies = [body_of(client.send(get(server, f"/v2/{number}"))) for number in range(2)]
@@ -120,8 +120,8 @@ def test_one_connection_serves_request_after_request(serving):
     assert server.heads == [b"GET /v2/%d HTTP/1.1\r\nHost: registry\r\nAccept: */*\r\n\r\n" % number for number in range(2)]
 
 
-def test_post_without_a_body_says_so(serving):
-    """`Content-Length: 0` where a body could be: registries answer 411 without."""
+def test_post_without_a_body_has_a_length(serving):
+    """Registries answer 411 without `Content-Length: 0`."""
     server, client = serving(lambda server: server.answering(OK))
 
     client.send(Request("POST", server.origin, "registry", "/u", ()))
@@ -131,7 +131,7 @@ def test_post_without_a_body_says_so(serving):
 
 @pytest.mark.row("NET-12")
 def test_idle_connection_that_was_closed_is_replaced(serving):
-    """A server may close what lies idle: the next request goes out on a new connection, and nobody notices."""
+    """The next request uses a new connection."""
     server, client = serving(lambda server: server.answering(OK), lambda server: server.answering(OK))
 
     bodies = [body_of(client.send(get(server))) for _ in range(2)]
@@ -140,7 +140,7 @@ def test_idle_connection_that_was_closed_is_replaced(serving):
 
 
 def test_streamed_body_is_never_sent_twice(serving):
-    """A body that can be had once is not begun again when the connection breaks under it."""
+    """A body that can be read once is not started again."""
     server, client = serving(lambda server: lambda connection: server.head(connection) and None)
 
     with pytest.raises(httpx.TransportError):
@@ -150,8 +150,8 @@ def test_streamed_body_is_never_sent_twice(serving):
 
 
 @pytest.mark.parametrize(("pieces", "length"), [([b"abc"], 4), ([b"abc", b"de"], 4), ([b"abcde"], 4)], ids=["too short", "too long", "too long at once"])
-def test_body_that_is_not_as_long_as_said_is_an_error(pieces, length, serving):
-    """Content-Length is a promise."""
+def test_body_of_another_length_is_an_error(pieces, length, serving):
+    """The body must have its Content-Length."""
     server, client = serving(lambda server: lambda connection: server.head(connection) and None)
 
     with pytest.raises((httpx.LocalProtocolError, httpx.ReadError)):
@@ -169,7 +169,7 @@ def test_body_that_is_not_as_long_as_said_is_an_error(pieces, length, serving):
     ids=["chunked", "after an interim answer", "to the connection's end", "of known length"],
 )
 def test_bodies_are_read_in_every_framing(answer, serving):
-    """However the server says where its body ends, it is read whole."""
+    """By length, in chunks, or until the connection closes."""
     server, client = serving(lambda server: server.answering(answer))
 
     assert body_of(client.send(get(server))) == b"abcde"
@@ -187,8 +187,8 @@ def test_bodies_are_read_in_every_framing(answer, serving):
     ],
     ids=["cut", "cut between chunks", "no chunk", "no HTTP", "endless head", "nothing"],
 )
-def test_broken_answers_are_errors(answer, serving):
-    """What is not an answer, or not all of one, is never taken for one."""
+def test_broken_responses_are_errors(answer, serving):
+    """A malformed or incomplete response is never used."""
     server, client = serving(lambda server: server.answering(answer))
 
     with pytest.raises(httpx.RemoteProtocolError):
@@ -196,8 +196,8 @@ def test_broken_answers_are_errors(answer, serving):
 
 
 @pytest.mark.row("NET-13")
-def test_what_follows_an_answer_unasked_belongs_to_nobody(serving):
-    """Bytes behind an answer are not taken for the next one: the connection is left."""
+def test_bytes_after_a_response_close_the_connection(serving):
+    """They are not taken for the next response."""
     lie = OK + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nlie"
     server, client = serving(lambda server: server.answering(lie), lambda server: server.answering(OK))
 
@@ -208,7 +208,7 @@ def test_what_follows_an_answer_unasked_belongs_to_nobody(serving):
 
 @pytest.fixture
 def many_descriptors() -> Iterator[None]:
-    """Have more than 1,024 files open, so that later sockets get higher descriptors."""
+    """Open more than 1,024 files, so that later sockets have higher descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)), hard))
     opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
@@ -219,8 +219,8 @@ def many_descriptors() -> Iterator[None]:
 
 
 @pytest.mark.row("NET-13")
-def test_descriptor_above_1023_hides_no_bytes_of_an_idle_connection(many_descriptors, serving):
-    """`select` cannot watch such a descriptor: bytes that come while it is idle would be taken for the next answer."""
+def test_idle_connection_above_descriptor_1023_is_watched(many_descriptors, serving):
+    """`select` cannot watch it, and would miss bytes that arrive."""
     lying = threading.Event()
 
     def lie(server: Server) -> Script:
@@ -246,7 +246,7 @@ def test_descriptor_above_1023_hides_no_bytes_of_an_idle_connection(many_descrip
 
 @pytest.mark.parametrize("header", [("X", "a\r\nY: b"), ("X", "a\nb"), ("X\r\n", "a"), ("X", "\0")])
 def test_line_break_in_a_header_is_never_sent(header, serving):
-    """No header can smuggle in another, or a request."""
+    """A header cannot smuggle in another header or request."""
     server, client = serving(lambda server: lambda connection: connection.recv(1) and None)
 
     with pytest.raises(httpx.LocalProtocolError):
@@ -254,8 +254,8 @@ def test_line_break_in_a_header_is_never_sent(header, serving):
 
 
 @pytest.mark.row("NET-17")
-def test_answer_before_the_end_of_the_body_ends_the_sending(serving):
-    """A server that refuses while the body is being sent is heard; the rest is kept."""
+def test_early_response_ends_sending(serving):
+    """A refusal during the body is read, and the rest is not sent."""
     refused = threading.Event()
 
     def refuse(server: Server) -> Script:
@@ -285,8 +285,8 @@ def test_answer_before_the_end_of_the_body_ends_the_sending(serving):
     assert sent < 100
 
 
-def test_refusal_before_the_body_costs_nothing_of_it(serving):
-    """Asked first, a server that does not want the body gets none: whoever has the body can send it elsewhere, or again."""
+def test_refusal_before_the_body_leaves_it_unread(serving):
+    """The body can be sent elsewhere."""
     refuse = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
     server, client = serving(lambda server: server.answering(refuse), lambda server: server.answering(OK))
     body = iter([b"abc"])
@@ -301,8 +301,8 @@ def test_refusal_before_the_body_costs_nothing_of_it(serving):
     assert body_of(client.send(get(server))) == b"ok"
 
 
-def test_body_that_was_announced_alone_survives_a_closed_connection(serving, monkeypatch):
-    """The idle connection breaks at the announcement: the body was not touched, so it goes out on another."""
+def test_announced_body_survives_a_closed_connection(serving, monkeypatch):
+    """The body was not touched, so it is sent on another connection."""
     # The server's end is closed, and we have not heard of it yet.
     monkeypatch.setattr(connection_module.Connection, "is_usable", property(lambda _: True))
     server, client = serving(lambda server: server.answering(OK), lambda server: server.answering(OK, body=6))
@@ -314,8 +314,8 @@ def test_body_that_was_announced_alone_survives_a_closed_connection(serving, mon
     assert answer.status_code == 200
 
 
-def test_body_goes_out_when_the_server_asks_for_it(serving):
-    """100 Continue is the cue."""
+def test_body_is_sent_after_100_continue(serving):
+    """The interim response starts the body."""
     got: list[bytes] = []
 
     def script(server: Server) -> Script:
@@ -334,16 +334,16 @@ def test_body_goes_out_when_the_server_asks_for_it(serving):
     assert (answer.status_code, got, BODY_UNSENT in answer.extensions) == (200, [b"abcdef"], False)
 
 
-def test_server_that_does_not_know_the_question_gets_the_body_all_the_same(serving, monkeypatch):
-    """Who says nothing is not waited for."""
+def test_server_without_100_continue_gets_the_body(serving, monkeypatch):
+    """After a short wait."""
     monkeypatch.setattr(connection_module, "_CONTINUE_SECONDS", 0.01)
     server, client = serving(lambda server: server.answering(OK, body=6))
 
     assert client.send(put(server, [b"abc", b"def"], 6, expect_continue=True)).status_code == 200
 
 
-def test_silence_is_what_times_out(serving):
-    """A server that says nothing for as long as is allowed is left; one that goes on slowly is not, however long it takes in all."""
+def test_only_silence_times_out(serving):
+    """A slow response is read, however long it takes in total."""
     silent = threading.Event()
     content = b"".join(bytes([byte]) * 4096 for byte in b"abcdef")
 
@@ -377,8 +377,8 @@ def test_silence_is_what_times_out(serving):
 
 @pytest.mark.row("DOS-06", "DOS-07")
 @pytest.mark.parametrize("what", ["head", "body", "chunked body", "request"])
-def test_dribbling_is_no_better_than_silence(what, serving):
-    """A byte now and then is never silent: what does not move a KiB a second while it is waited for is left all the same, be it taken or given."""
+def test_slow_drip_times_out(what, serving):
+    """Below 1 KiB per second of waiting the connection is closed, in both directions."""
     over = threading.Event()
     starts = {"head": b"HTTP/1.1 200 OK\r\nX: ", "body": b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", "request": b""}
     piece = b"1\r\na\r\n" if what == "chunked body" else b"a"
@@ -415,7 +415,7 @@ def test_dribbling_is_no_better_than_silence(what, serving):
 @pytest.mark.row("DOS-05")
 @pytest.mark.parametrize("what", ["trailer", "chunk extension", "interim answers"])
 def test_endless_framing_is_an_error(what, serving):
-    """What stands around a body is as bounded as a head, wherever it stands."""
+    """Chunk extensions, trailers and interim responses are limited like a head."""
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     start, piece = {
         "trailer": (chunked + b"0\r\nX: ", b"x" * 4096),
@@ -445,8 +445,8 @@ def test_endless_framing_is_an_error(what, serving):
     assert sent < 32 << 20
 
 
-def test_connection_opened_ahead_is_the_one_that_is_used(serving):
-    """What was dialled ahead of need serves the first request."""
+def test_preconnected_connection_is_used(serving):
+    """It serves the first request."""
     server, client = serving(lambda server: server.answering(OK))
 
     client.connect(server.origin, 5)
@@ -454,8 +454,8 @@ def test_connection_opened_ahead_is_the_one_that_is_used(serving):
     assert body_of(client.send(get(server))) == b"ok"
 
 
-def test_tls_is_spoken_and_checked(serving, authority: trustme.CA):
-    """Over TLS the same; a certificate that is not trusted ends it before anything is sent."""
+def test_tls_certificate_is_verified(serving, authority: trustme.CA):
+    """An untrusted certificate ends the connection before a request."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -465,8 +465,8 @@ def test_tls_is_spoken_and_checked(serving, authority: trustme.CA):
     assert [body_of(client.send(get(server))) for _ in range(2)] == [b"ok", b"ok"]
 
 
-def test_tls_connection_opened_ahead_is_the_one_that_is_used(serving, authority: trustme.CA):
-    """The session tickets that TLS 1.3 sends after the handshake are not an answer."""
+def test_preconnected_tls_connection_is_used(serving, authority: trustme.CA):
+    """TLS 1.3 session tickets are not a response."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -479,8 +479,8 @@ def test_tls_connection_opened_ahead_is_the_one_that_is_used(serving, authority:
     assert body_of(client.send(get(server))) == b"ok"
 
 
-def test_certificate_nobody_trusts_ends_it(serving, authority: trustme.CA):
-    """No byte of a request goes to whom the certificate does not prove."""
+def test_untrusted_certificate_gets_no_byte(serving, authority: trustme.CA):
+    """No byte of a request is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     server, client = serving(tls=context)
@@ -499,8 +499,8 @@ def _handshake(server: Server, context: ssl.SSLContext) -> None:
 
 
 @pytest.mark.row("NET-17")
-def test_answer_of_a_server_that_reads_no_further_counts(serving):
-    """It says no and keeps the connection open: the piece that does not go out any more is given up, and the answer read."""
+def test_response_of_a_server_that_stops_reading_counts(serving):
+    """Sending ends, and the response is read."""
     answered = threading.Event()
 
     def script(server: Server) -> Script:
@@ -523,8 +523,8 @@ def test_answer_of_a_server_that_reads_no_further_counts(serving):
 
 @pytest.mark.row("NET-18", "NET-12")
 @pytest.mark.parametrize("noticed", [True, False], ids=["seen", "not seen yet"])
-def test_connection_that_is_closed_while_the_body_is_waited_for_costs_nothing(noticed, serving, monkeypatch):
-    """Its first piece is long in coming, and meanwhile the server closes what lies idle: the body goes out on another, whole."""
+def test_connection_closed_before_the_body_is_replaced(noticed, serving, monkeypatch):
+    """The body is sent whole on another connection."""
     if not noticed:
         monkeypatch.setattr(connection_module.Connection, "is_usable", property(lambda _: True))
     closed = threading.Event()
@@ -561,8 +561,8 @@ def test_connection_that_is_closed_while_the_body_is_waited_for_costs_nothing(no
 
 
 @pytest.mark.row("NET-19")
-def test_answer_may_take_longer_than_any_other_silence(serving):
-    """Only before the answer's head: `response_timeout_seconds` is for a server that has much to do, and for nothing else."""
+def test_response_timeout_applies_before_the_head(serving):
+    """`response_timeout_seconds` applies only there."""
     done = threading.Event()
 
     def script(server: Server) -> Script:

@@ -18,8 +18,8 @@ MEBIBYTE = 1 << 20
 
 
 @pytest.mark.row("DOS-06")
-def test_dribbling_source_costs_its_image_alone(lab):
-    """A manifest and a blob that come byte by byte, never silent for long: both are given up, and the others are copied."""
+def test_dripping_source_fails_its_image_alone(lab):
+    """A manifest and a blob that arrive byte by byte are given up; others are copied."""
     for number in range(3):
         lab.push("app", str(number), image(number, layers=1))
     blob = json.loads(image(1, layers=1).raw)["layers"][0]["digest"]
@@ -41,8 +41,8 @@ def test_dribbling_source_costs_its_image_alone(lab):
 
 
 @pytest.mark.row("DOS-06")
-def test_blob_that_began_to_dribble_goes_on_elsewhere(lab):
-    """The connection that dribbles is left, and the download goes on from the byte it had reached."""
+def test_dripping_download_is_resumed(lab):
+    """On another connection, at the byte reached."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=100_000))
     blob = json.loads(content.raw)["layers"][0]["digest"]
     half = content.blobs[blob][:50_000]
@@ -59,7 +59,7 @@ def test_blob_that_began_to_dribble_goes_on_elsewhere(lab):
 
 @pytest.mark.row("DOS-07")
 def test_destination_that_stops_reading_is_given_up(lab):
-    """Its window closed, it takes no byte more: the upload is given up after timeouts.request, and the other image is copied."""
+    """After timeouts.request; the other image is copied."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=16 * MEBIBYTE))
     lab.push("app", "2", image(2))
     blob = json.loads(content.raw)["layers"][0]["digest"].replace(":", "%3A")
@@ -80,7 +80,7 @@ def test_destination_that_stops_reading_is_given_up(lab):
 @pytest.mark.row("DOS-08")
 @pytest.mark.parametrize("after_bytes", [0, 70_000], ids=["after the head", "in the middle"])
 def test_stalled_download_is_resumed(after_bytes, lab):
-    """A CDN that stalls is left after timeouts.request, and asked for the rest."""
+    """After timeouts.request the rest is requested."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=200_000))
     blob = json.loads(content.raw)["layers"][0]["digest"]
     lab.source.add(Hold(after_bytes=after_bytes), method="GET", target=blob, times=1)
@@ -94,8 +94,8 @@ def test_stalled_download_is_resumed(after_bytes, lab):
 
 
 @pytest.mark.row("NET-12")
-def test_connections_that_close_after_each_answer_cost_nothing(lab):
-    """Neither side says that it will close, and both do: no image is lost, and no request is counted as failed."""
+def test_connections_closed_after_each_response_cost_nothing(lab):
+    """No image is lost, and no request counts as failed."""
     contents = [lab.push("app", str(number), image((lab.name, number))) for number in range(3)]
     for proxy in (lab.source, lab.destination):
         proxy.add(close_after_each())
@@ -105,8 +105,8 @@ def test_connections_that_close_after_each_answer_cost_nothing(lab):
 
 
 @pytest.mark.row("NET-13")
-def test_bytes_after_an_answer_belong_to_nobody(lab):
-    """What follows an answer is not taken for the next one."""
+def test_bytes_after_a_response_are_not_used(lab):
+    """They are not taken for the next response."""
     contents = [lab.push("app", str(number), image((lab.name, number))) for number in range(3)]
     lab.source.add(glued(), method="GET")
     lab.declare("app", "concurrency: {images: 1, blobs: 1, queries: 1}")
@@ -115,7 +115,7 @@ def test_bytes_after_an_answer_belong_to_nobody(lab):
 
 
 def assert_copied_at_first(imgsync, second_registry, repository, contents):
-    """One `apply` serves each of *contents* under its number, and no request had to be tried again."""
+    """Assert that one `apply` copies *contents* without a retry."""
     ran = imgsync("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
@@ -125,8 +125,8 @@ def assert_copied_at_first(imgsync, second_registry, repository, contents):
 
 
 @pytest.mark.row("NET-14")
-def test_answers_that_contradict_themselves_are_errors(lab):
-    """Two lengths, or a length and chunks: nobody guesses which is meant; it is tried as often as declared, and the others go on."""
+def test_contradicting_lengths_are_errors(lab):
+    """Two lengths, or a length and chunks: retried as declared, others continue."""
     good = lab.push("good", "1", image(1))
     heads = {"both": b"Content-Length: 5\r\nTransfer-Encoding: chunked", "twice": b"Content-Length: 5\r\nContent-Length: 6"}
     for path, head in heads.items():

@@ -12,8 +12,8 @@ from tests.switches import Respond
 
 
 @pytest.mark.row("AUTH-22")
-def test_login_of_a_proxy_shows_nowhere(lab):
-    """A proxy's login is sent to the proxy, and what it or the registry says of it is not repeated."""
+def test_login_of_a_proxy_is_never_shown(lab):
+    """Only the proxy gets it."""
     lab.push("app", "1", image(1))
     login = base64.b64encode(b"me:proxy word-SECRET").decode()
     lab.source.add(Respond(403, {"errors": [{"code": "DENIED", "message": f"you sent {login}, that is proxy word-SECRET or proxy%20word-SECRET"}]}))

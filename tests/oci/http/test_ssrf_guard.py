@@ -1,4 +1,4 @@
-"""Where connections may go: what a name server answers is faked, for loopback has no public addresses."""
+"""Where connections may go; name servers are faked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = {
 
 @pytest.fixture
 def dialled(monkeypatch):
-    """What was dialled in the end; names resolve as NAMES says, addresses to themselves."""
+    """Record what was dialled; names resolve as NAMES says."""
     addresses: list[str] = []
 
     numbers = socket.getaddrinfo
@@ -75,7 +75,7 @@ def dialled(monkeypatch):
     ],
 )
 def test_public_registry_leads_to_no_private_address(host, dialled):
-    """Neither by name nor by number, not even when one of several addresses is public; nothing is dialled."""
+    """Neither by name nor by number, even if one of several addresses is public."""
     backend = SsrfGuard([("public.example", 443)])
 
     with pytest.raises(ForbiddenAddressError, match=f"^{re.escape(host)} is at "):
@@ -85,7 +85,7 @@ def test_public_registry_leads_to_no_private_address(host, dialled):
 
 @pytest.mark.row("AUTH-05")
 def test_public_registry_leads_to_its_public_blobs(dialled, monkeypatch):
-    """The address that was checked is the one dialled: a second answer of the name server moves nothing, and a third is checked like the first."""
+    """The checked address is the one dialled; a later lookup is checked again."""
     guard = SsrfGuard([("public.example", 443)])
     guard.connect("cdn.example", 443)
     monkeypatch.setitem(NAMES, "cdn.example", ["127.0.0.1"])
@@ -100,8 +100,8 @@ def test_public_registry_leads_to_its_public_blobs(dialled, monkeypatch):
 
 @pytest.mark.row("AUTH-05")
 @pytest.mark.parametrize("addresses", [["93.184.216.34", "127.0.0.1"], ["127.0.0.1"]], ids=["one of two", "all of them later"])
-def test_private_address_of_its_own_opens_no_way_for_a_public_registry(addresses, dialled, monkeypatch):
-    """Its own name server adds a private address, at once or later: it counts as public all the same, for the addresses are its to choose."""
+def test_registry_that_adds_a_private_address_stays_public(addresses, dialled, monkeypatch):
+    """Its own name server chooses the addresses."""
     guard = SsrfGuard([("public.example", 443)])
     guard.connect("public.example", 443)
     dialled.clear()
@@ -117,8 +117,8 @@ def test_private_address_of_its_own_opens_no_way_for_a_public_registry(addresses
 
 @pytest.mark.row("AUTH-04")
 @pytest.mark.parametrize("host", ["169.254.169.254", "metadata.example", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"])
-def test_nobody_leads_to_where_machines_are_told_who_they_are(host, dialled):
-    """A private registry may lead to private addresses, but to no cloud's metadata; one that lives there is spoken to."""
+def test_metadata_services_are_never_reached(host, dialled):
+    """Except by a registry that itself has such an address."""
     with pytest.raises(ForbiddenAddressError, match="cloud metadata service"):
         SsrfGuard([("private.example", 443)]).connect(host, 80)
     assert dialled == []
@@ -127,16 +127,16 @@ def test_nobody_leads_to_where_machines_are_told_who_they_are(host, dialled):
     assert dialled == ["169.254.7.7"]
 
 
-def test_private_registry_leads_where_it_likes(dialled):
-    """A registry that is itself private, and whatever the operator named beside it, is not guarded."""
+def test_private_registry_is_not_guarded(dialled):
+    """Neither are hosts that the operator declared."""
     SsrfGuard([("private.example", 443)]).connect("inside.example", 443)
     SsrfGuard([("public.example", 443), ("inside.example", 8443)]).connect("inside.example", 8443)
 
     assert dialled == ["10.0.0.5", "10.0.0.5"]
 
 
-def test_named_port_is_all_that_is_trusted(dialled):
-    """Another port of a private token server that was named is another host."""
+def test_declared_port_is_the_only_trusted_one(dialled):
+    """Another port of a declared token server is another host."""
     backend = SsrfGuard([("public.example", 443), ("inside.example", 8443)])
 
     with pytest.raises(ForbiddenAddressError):
@@ -145,8 +145,8 @@ def test_named_port_is_all_that_is_trusted(dialled):
 
 @pytest.mark.row("AUTH-04")
 @pytest.mark.parametrize("named", [False, True], ids=["by the registry", "by the operator"])
-def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialled):
-    """An API elsewhere is a lead like any other, unless it is the operator who says where it is."""
+def test_api_of_a_public_registry_is_not_private(named, dialled):
+    """Unless the operator declares its address."""
     url = "https://inside.example"
     registry_settings = RegistriesConfig({"public.example": RegistrySettings(listing="gitlab", listing_url=url if named else None)})
     with Registries(registry_settings, environ={}, pushes=False, on_retry=print, on_secret=print, on_warning=print, on_registry_warning=print) as registries:
@@ -162,7 +162,7 @@ def test_api_that_a_public_registry_names_is_at_no_private_address(named, dialle
 
 @pytest.mark.row("NET-15")
 def test_dead_address_of_several_costs_five_seconds_once(monkeypatch):
-    """Of two addresses the first is dead: it gets five seconds and no more, and the next connection begins with the one that answered."""
+    """The next connection starts with the address that answered."""
     dialled: list[tuple[str, float]] = []
 
     def connect(address, seconds):
@@ -182,8 +182,8 @@ def test_dead_address_of_several_costs_five_seconds_once(monkeypatch):
 
 
 @pytest.mark.row("NET-15")
-def test_name_that_does_not_resolve_is_told(monkeypatch):
-    """What the name server says is in the error."""
+def test_unresolvable_name_is_an_error(monkeypatch):
+    """It quotes the name server."""
 
     def resolve(*_, **__):
         raise socket.gaierror(-2, "Name or service not known")
@@ -196,7 +196,7 @@ def test_name_that_does_not_resolve_is_told(monkeypatch):
 
 @pytest.fixture
 def sockets(monkeypatch):
-    """Three addresses of each name, all of which refuse; `[0]` is the time, `[1]` the names asked, `[2]` what was dialled and for how long."""
+    """Give each name three refusing addresses; record time, lookups and dials."""
     told: tuple[list[float], list[str], list[tuple[str, float]]] = ([0.0], [], [])
     clock, asked, dialled = told
 
@@ -216,7 +216,7 @@ def sockets(monkeypatch):
 
 @pytest.mark.row("NET-15")
 def test_every_address_is_tried_before_a_host_is_given_up(sockets):
-    """One after the other, without a limit of the caller's for five seconds each; then the name is asked for anew."""
+    """One after the other; then the name is looked up again."""
     _, asked, dialled = sockets
     guard = SsrfGuard([("three.example", 443)])
 
@@ -230,7 +230,7 @@ def test_every_address_is_tried_before_a_host_is_given_up(sockets):
 
 @pytest.mark.row("NET-15")
 def test_address_that_answers_comes_first_from_then_on(sockets, monkeypatch):
-    """The others stay behind it, in their order."""
+    """The others keep their order."""
     _, _, dialled = sockets
     refuse = socket.create_connection
     monkeypatch.setattr(socket, "create_connection", lambda address, seconds: object() if address[0].endswith(".3") else refuse(address, seconds))
@@ -246,8 +246,8 @@ def test_address_that_answers_comes_first_from_then_on(sockets, monkeypatch):
 
 
 @pytest.mark.row("NET-15")
-def test_single_address_may_take_its_time(dialled, monkeypatch):
-    """There is none to try instead."""
+def test_single_address_has_the_whole_timeout(dialled, monkeypatch):
+    """There is no other to try."""
     limits = []
     monkeypatch.setattr(socket, "create_connection", lambda _, seconds: limits.append(seconds))
 
@@ -259,7 +259,7 @@ def test_single_address_may_take_its_time(dialled, monkeypatch):
 
 @pytest.mark.row("AUTH-05")
 def test_addresses_are_kept_for_half_a_minute(sockets, monkeypatch):
-    """Then whoever connects asks again."""
+    """Then the name is looked up again."""
     clock, asked, _ = sockets
     monkeypatch.setattr(socket, "create_connection", lambda *_: object())
     guard = SsrfGuard([("three.example", 443)])
@@ -274,8 +274,8 @@ def test_addresses_are_kept_for_half_a_minute(sockets, monkeypatch):
 
 
 @pytest.mark.row("NET-15")
-def test_lookup_that_failed_is_tried_by_whoever_comes_later(sockets, monkeypatch):
-    """It is an answer for those alone who waited for it."""
+def test_failed_lookup_is_not_cached(sockets, monkeypatch):
+    """Only callers that waited for it share the failure."""
     clock, asked, _ = sockets
 
     def fail(host, *_, **__):
@@ -296,8 +296,8 @@ def test_lookup_that_failed_is_tried_by_whoever_comes_later(sockets, monkeypatch
 
 @pytest.mark.row("RUN-07")
 @pytest.mark.parametrize("host", ["a..b", "x" * 200 + ".example", "\udcff.example"])
-def test_name_that_no_name_server_can_be_asked_for_is_an_error(host):
-    """Of its first hundred letters."""
+def test_impossible_name_is_an_error(host):
+    """It shows the first hundred letters."""
     with pytest.raises(httpx.ConnectError) as caught:
         SsrfGuard([(host, 443)]).connect(host, 443)
 
@@ -310,8 +310,8 @@ def test_name_that_no_name_server_can_be_asked_for_is_an_error(host):
     [(("a.example", 443), ("public.example", 443)), (("z.example", 443), ("public.example", 443)), (("public.example", 443), ("public.example", 8443))],
     ids=["sorts before", "sorts behind", "another port"],
 )
-def test_only_the_registry_s_own_addresses_make_it_a_public_one(own, leads, dialled, monkeypatch):
-    """A private registry stays one, whomever it leads to."""
+def test_registry_is_public_by_its_own_addresses(own, leads, dialled, monkeypatch):
+    """A private registry stays private, wherever it leads."""
     monkeypatch.setitem(NAMES, own[0], ["10.0.0.9"])
     guard = SsrfGuard([own])
     monkeypatch.setitem(NAMES, leads[0], ["93.184.216.34"] if leads[0] != own[0] else ["10.0.0.9"])
@@ -323,8 +323,8 @@ def test_only_the_registry_s_own_addresses_make_it_a_public_one(own, leads, dial
 
 
 @pytest.mark.row("AUTH-04")
-def test_refusal_names_the_address_that_is_refused(dialled, monkeypatch):
-    """The first of them."""
+def test_refusal_shows_the_address(dialled, monkeypatch):
+    """The first refused one."""
     monkeypatch.setitem(NAMES, "cdn.example", ["93.184.216.35", "10.0.0.7", "10.0.0.8"])
     with pytest.raises(ForbiddenAddressError, match=r"private address 10\.0\.0\.7, "):
         SsrfGuard([("public.example", 443)]).connect("cdn.example", 443)
@@ -335,8 +335,8 @@ def test_refusal_names_the_address_that_is_refused(dialled, monkeypatch):
 
 
 @pytest.mark.row("AUTH-04")
-def test_address_within_an_address_is_read_to_its_last_bit(dialled):
-    """`64:ff9b::/96` holds an IPv4 address: one that differs in its last bit from a metadata server's is another."""
+def test_embedded_ipv4_address_is_read_whole(dialled):
+    """`64:ff9b::/96` holds an IPv4 address; its last bit counts."""
     SsrfGuard([("private.example", 443)]).connect("64:ff9b::6464:64c9", 443)  # 100.100.100.201
     with pytest.raises(ForbiddenAddressError, match="cloud metadata service"):
         SsrfGuard([("private.example", 443)]).connect("64:ff9b::6464:64c8", 443)
@@ -344,8 +344,8 @@ def test_address_within_an_address_is_read_to_its_last_bit(dialled):
 
 @pytest.mark.row("RUN-15")
 @pytest.mark.parametrize("fails", [False, True], ids=["answers", "fails"])
-def test_name_is_looked_up_once_for_all_lanes(fails, monkeypatch):
-    """64 connections wanted at once, one lookup; what it comes to, an address or none, is for all who waited."""
+def test_parallel_connections_share_one_lookup(fails, monkeypatch):
+    """64 connections wait for one lookup and its result."""
     slow, waiting, asked = threading.Event(), threading.Semaphore(0), []
     with FaultProxy(None) as server:
 

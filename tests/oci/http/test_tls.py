@@ -17,8 +17,8 @@ from tests.support.tunnel import Tunnel
 
 @pytest.mark.row("AUTH-25")
 @pytest.mark.parametrize("proxied", [False, True], ids=["straight", "through a proxy"])
-def test_keys_of_tls_are_not_written(proxied, lab, declare_login, secure):
-    """SSLKEYLOGFILE would have the keys to every login written to a file: it is not obeyed, and that is said."""
+def test_sslkeylogfile_is_ignored(proxied, lab, declare_login, secure):
+    """TLS keys are not written, and a warning says so."""
     lab.push("app", "1", image(1))
     with secure(lab.source_registry) as proxy, Tunnel() as tunnel:
         declare_login(of=proxy, **({"proxy": tunnel.url} if proxied else {}))
@@ -34,8 +34,8 @@ def test_keys_of_tls_are_not_written(proxied, lab, declare_login, secure):
 
 @pytest.mark.row("AUTH-26")
 @pytest.mark.parametrize("answers", ["plain http", "nothing", "TLS that is not trusted"])
-def test_no_way_back_to_plain_http(answers, lab, secure):
-    """A registry that is to be spoken to over TLS and does not speak it, is not there, or is not trusted gets no request at all."""
+def test_tls_never_falls_back_to_plain_http(answers, lab, secure):
+    """A registry without working TLS gets no request."""
     lab.push("app", "1", image(1))
     other = secure(lab.source_registry)
     host = {"plain http": lab.source_registry.host, "nothing": "127.0.0.1:1", "TLS that is not trusted": other.host}[answers]
@@ -50,8 +50,8 @@ def test_no_way_back_to_plain_http(answers, lab, secure):
 
 
 @pytest.mark.row("NET-16")
-def test_certificate_that_expires_in_the_middle_of_a_run(lab, authority):
-    """New connections are refused with the reason, what is there stays, and no tag shows half an image."""
+def test_certificate_that_expires_during_a_run(lab, authority):
+    """New connections fail with the reason; no tag shows half an image."""
     for number in range(2):
         lab.push("app", str(number), image((lab.name, number), layers=1))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -80,7 +80,7 @@ def test_certificate_that_expires_in_the_middle_of_a_run(lab, authority):
 
 
 class Expiring(switches.Switch):
-    """From an answer on, have new connections shown a certificate of yesterday."""
+    """From one response on, shows yesterday's certificate to new connections."""
 
     def __init__(self, authority: trustme.CA, context: ssl.SSLContext) -> None:
         self._authority = authority

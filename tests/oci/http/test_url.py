@@ -1,4 +1,4 @@
-"""URLs taken apart: what is dialled, what the Host header says, what is asked for, and what of it nobody may see."""
+"""URLs: parsed strictly, joined, and shown without credentials."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from imgsync.oci.http.url import find_url_secrets, has_credentials, join_url, or
         ("https://r.io/a\tb", ("https", "r.io", 443), "r.io", "/a%09b"),
     ],
 )
-def test_url_is_taken_apart(url, origin, host, target):
-    """The scheme's own port where none is named; what is printable ASCII in its path goes out to the letter, all else encoded."""
+def test_url_is_parsed(url, origin, host, target):
+    """The scheme's port is the default; printable ASCII in the path stays as it is."""
     assert parse_url(url) == (origin, host, target)
     assert origin_of(url) == origin
 
@@ -48,14 +48,14 @@ def test_url_is_taken_apart(url, origin, host, target):
         "https://[::1/",
     ],
 )
-def test_what_cannot_be_asked_for_is_an_error(url):
-    """Never a host that others would read differently, a port that is none, or another scheme."""
+def test_url_that_cannot_be_requested_is_an_error(url):
+    """Ambiguous hosts, invalid ports and other schemes."""
     with pytest.raises(httpx.InvalidURL):
         parse_url(url)
 
 
-def test_error_shows_the_beginning_of_a_host_alone():
-    """A hundred letters of whatever stands there."""
+def test_error_shows_the_beginning_of_a_host():
+    """A hundred letters."""
     with pytest.raises(httpx.InvalidURL) as caught:
         parse_url(f"https://{'^' * 5000}/")
 
@@ -73,14 +73,14 @@ def test_error_shows_the_beginning_of_a_host_alone():
         ("http://s3.io/b", "http://s3.io/b"),
     ],
 )
-def test_what_a_registry_says_is_meant_from_where_it_was_asked(said, url):
-    """Relative or whole, the scheme in small letters, so that whoever compares it does not miss it."""
+def test_relative_url_is_joined_to_its_request(said, url):
+    """The scheme is in lower case, so that comparisons work."""
     assert join_url("https://r.io/v2/tags", said) == url
 
 
 @pytest.mark.parametrize("said", ["https://[::1", "ftp://r.io/", "https://r^io/", "javascript:alert(1)"])
-def test_what_a_registry_says_may_be_no_url(said):
-    """One kind of error, whichever way it is none."""
+def test_invalid_relative_url_is_one_kind_of_error(said):
+    """In whichever way it is invalid."""
     with pytest.raises(httpx.InvalidURL):
         join_url("https://r.io/v2/tags", said)
 
@@ -97,6 +97,6 @@ def test_what_a_registry_says_may_be_no_url(said):
     ],
 )
 def test_login_in_a_url_is_found(url, has, hidden):
-    """The password in each form it may be written in; a user alone is no secret."""
+    """The password in each form; a user alone is not a secret."""
     assert has_credentials(url) is has
     assert find_url_secrets(url) == hidden

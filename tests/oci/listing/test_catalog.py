@@ -10,8 +10,8 @@ from tests.switches import Respond
 
 
 @pytest.mark.row("OUT-04", "OUT-06")
-def test_catalog_that_climbs_writes_nowhere_but_below_the_namespace(lab):
-    """Names like `../../prod/x` are not asked for, nothing is written for them at the destination, and no file is named by a registry."""
+def test_catalog_with_dotdot_stays_below_the_namespace(lab):
+    """Names like `../../prod/x` are not requested, and nothing is written for them."""
     lab.push("app", "1", image(lab.name))
     evil = [f"{lab.name}/../../prod/x", "../../prod/x", f"{lab.name}/%2e%2e/x", f"/{lab.name}/x", f"{lab.name}/app/../../x", "/etc/passwd"]
     lab.source.add(switches.Respond(200, {"repositories": [f"{lab.name}/app", *evil]}), target="_catalog")
@@ -29,8 +29,8 @@ def test_catalog_that_climbs_writes_nowhere_but_below_the_namespace(lab):
 
 
 @pytest.mark.row("REG-21")
-def test_repository_of_a_catalog_that_is_empty_is_empty(lab):
-    """A repository that was listed and knows no tags, be it by null, an empty list or 404, is no error; one that was named is (by 404)."""
+def test_listed_repository_without_tags_is_empty(lab):
+    """By null, an empty list or 404; for a declared repository 404 is an error."""
     lab.push("app", "1", image(1))
     for path in ("null", "none", "unknown"):
         lab.push(path, "1", image(path))

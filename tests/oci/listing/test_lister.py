@@ -32,13 +32,13 @@ from imgsync.oci.listing.model import ListedTag, TagListing
     ],
 )
 def test_known_hosts_have_a_known_api(registry, kind):
-    """By the whole host, or a suffix with its dot; nothing that only looks alike."""
+    """By the whole host or a suffix with its dot."""
     assert find_kind_by_host(registry) == kind
 
 
 @pytest.mark.parametrize("kind", ["auto", "dockerhub"])
-def test_api_out_of_reach_is_left_unless_it_was_declared(kind, monkeypatch):
-    """`auto` goes on by tags/list, with a warning, and does not wait for the API again; a declared API is an error."""
+def test_unreachable_api_falls_back_unless_declared(kind, monkeypatch):
+    """`auto` continues with tags/list and a warning; a declared API is an error."""
     asked = []
 
     class Broken:

@@ -1,4 +1,4 @@
-"""Listings: what each listing API costs in requests, and what it must not be trusted with."""
+"""Listings: their cost in requests, and untrusted content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.switches import Respond
 
 @pytest.fixture
 def google(lab):
-    """The source answers listings as Google's registries do."""
+    """Make the source answer listings as Google's registries do."""
     lab.source.add(GcrListing(lab.source_registry), method="GET", target="tags/list")
     return lab.source
 
@@ -28,7 +28,7 @@ def _trust_listing(write, source, destination, kind):
 
 
 def test_google_namespace_is_walked_and_copied(lab, google):
-    """Every repository below a namespace is found by the folders that listings name, repositories that are folders too."""
+    """Repositories are found by the folders in listings."""
     wanted = {f"{lab.name}/one": image(1), f"{lab.name}/one/below": image(2), f"{lab.name}/deep/er/two": index(3)}
     for repository, content in wanted.items():
         push(lab.source_registry, repository, "1", content)
@@ -44,7 +44,7 @@ def test_google_namespace_is_walked_and_copied(lab, google):
 
 
 def test_second_plan_of_a_google_source_costs_one_request_per_listing(lab, google):
-    """The listing carries digests: no manifest is asked for, and the destination is left alone."""
+    """The listing has digests, so no manifest is requested."""
     for repository in ("one", "two"):
         for number in range(3):
             lab.push(repository, str(number), image((repository, number)))
@@ -60,8 +60,8 @@ def test_second_plan_of_a_google_source_costs_one_request_per_listing(lab, googl
     assert lab.destination.seen == []
 
 
-def test_google_s_untagged_manifests_are_no_images(lab, google):
-    """The children of an index are listed without tags; only tags are mirrored."""
+def test_google_s_untagged_manifests_are_not_mirrored(lab, google):
+    """Only tags are mirrored."""
     lab.push("app", "1", index(1))
     lab.declare("app")
 
@@ -71,7 +71,7 @@ def test_google_s_untagged_manifests_are_no_images(lab, google):
 
 
 def test_moved_tag_of_a_google_source_is_updated(lab, google):
-    """The listing's digest tells that a tag moved."""
+    """The listing's digest shows that a tag moved."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -85,7 +85,7 @@ def test_moved_tag_of_a_google_source_is_updated(lab, google):
 
 @pytest.mark.parametrize("artifact_registry", [False, True], ids=["gcr", "artifact registry"])
 def test_max_age_goes_by_the_listing_s_dates(artifact_registry, lab):
-    """A date of the listing decides; where the time of creation is unknown ("0") that of the upload does, and never 1970."""
+    """The upload time replaces an unknown creation time ("0"), never 1970."""
     lab.push("app", "old", image(1, created="2001-01-01T00:00:00Z"))
     lab.push("app", "new", image(2, created="2026-01-01T00:00:00Z"))
     lab.source.add(GcrListing(lab.source_registry, artifact_registry=artifact_registry), method="GET", target="tags/list")
@@ -100,7 +100,7 @@ def test_max_age_goes_by_the_listing_s_dates(artifact_registry, lab):
 
 @pytest.mark.row("REG-22")
 def test_catalog_and_tags_are_read_page_by_page(lab):
-    """Links are followed to the end: what is on the second page is mirrored too."""
+    """Links are followed to the last page."""
     for repository in ("one", "two"):
         for number in range(5):
             lab.push(repository, f"{number}", image(1))
@@ -115,7 +115,7 @@ def test_catalog_and_tags_are_read_page_by_page(lab):
 
 
 class _SmallPages(switches.Switch):
-    """Serves listings two entries a page, whatever was asked for; the next page by `Link`, as the specification says."""
+    """Serves listings two entries a page, with `Link`."""
 
     def request(self, request):
         return dataclasses.replace(request, target=f"{request.path}?n=1000")
@@ -130,7 +130,7 @@ class _SmallPages(switches.Switch):
 
 
 def test_names_alone_need_no_listing(lab):
-    """Exact tags of exact repositories are asked for as such."""
+    """Exact tags of exact repositories are requested directly."""
     lab.push("app", "1", image(1))
     lab.declare("app", "tags: {names: ['1']}\nreferrers: false")
 
@@ -140,7 +140,7 @@ def test_names_alone_need_no_listing(lab):
 
 @pytest.mark.row("DOS-14")
 def test_at_least_and_at_most_stop_their_mirror_alone(lab):
-    """A selection outside its bounds is an error of its mirror: nothing of it is applied, the others are."""
+    """A selection outside its limits is an error of that mirror; others are applied."""
     for number in range(3):
         lab.push("many", str(number), image(number))
     lab.push("one", "1", image(1))
@@ -164,7 +164,7 @@ def test_at_least_and_at_most_stop_their_mirror_alone(lab):
 
 
 def test_auto_falls_back_to_google_s_listing_and_says_so(lab, google):
-    """A registry that refuses its catalog but answers like Google's registries is listed that way, and the plan says so."""
+    """A registry without a catalog that answers like Google's is listed that way."""
     lab.push("one", "1", image(1))
     google.add(switches.status(404), target="_catalog")
     lab.declare("", namespaces=f"[{lab.name}]")
@@ -176,8 +176,8 @@ def test_auto_falls_back_to_google_s_listing_and_says_so(lab, google):
     assert "1 to create" in ran.stdout
 
 
-def test_registry_that_no_api_lists_names_the_remedy(lab):
-    """No catalog and no other listing: an error of the mirror that says to name the repositories."""
+def test_registry_without_a_listing_names_the_remedy(lab):
+    """The error says to declare the repositories."""
     lab.push("one", "1", image(1))
     lab.source.add(switches.status(401), target="_catalog")
     lab.declare("", namespaces=f"[{lab.name}]")
@@ -190,8 +190,8 @@ def test_registry_that_no_api_lists_names_the_remedy(lab):
 
 
 @pytest.mark.row("AUTH-13")
-def test_catalog_names_that_are_no_paths_are_left_out_with_a_warning(lab):
-    """What would climb out of a namespace, or cannot be a repository, is never asked for."""
+def test_invalid_catalog_names_are_skipped_with_a_warning(lab):
+    """Names outside the namespace or the grammar are never requested."""
     lab.push("app", "1", image(1))
     evil = [f"{lab.name}/app", f"{lab.name}/../../etc/passwd", f"{lab.name}//double", f"{lab.name}/UPPER", f"{lab.name}/\x1b[31mred", 5, None]
     lab.source.add(switches.Respond(200, {"repositories": evil}), target="_catalog")
@@ -207,8 +207,8 @@ def test_catalog_names_that_are_no_paths_are_left_out_with_a_warning(lab):
 
 @pytest.mark.parametrize("body", [{"errors": []}, {}, {"name": "x"}], ids=str)
 @pytest.mark.parametrize("listing", ["_catalog", "tags/list"])
-def test_answer_that_is_no_listing_is_an_error_not_an_empty_mirror(listing, body, lab):
-    """200 with some other document is not taken for an empty listing."""
+def test_other_document_is_not_an_empty_listing(listing, body, lab):
+    """200 with another document is an error."""
     lab.push("app", "1", image(1))
     lab.source.add(switches.Respond(200, body), target=listing)
     lab.declare("", "tags: {at_least: 0}", namespaces=f"[{lab.name}]")
@@ -220,7 +220,7 @@ def test_answer_that_is_no_listing_is_an_error_not_an_empty_mirror(listing, body
 
 
 def test_dates_come_from_the_image_where_the_listing_has_none(lab):
-    """max_age and newest go by the config's `created`, for an index by its first image's; what has none that can be believed is too old."""
+    """The config's `created`, of an index's first image; without one the tag is too old."""
     created = {"old": "2001-01-01T00:00:00Z", "new": "2026-01-01T00:00:00Z", "newer": "2026-02-01T00:00:00.5+01:00", "reproducible": "1970-01-01T00:00:00Z"}
     for tag, moment in created.items():
         lab.push("app", tag, image(tag, created=moment))
@@ -235,8 +235,8 @@ def test_dates_come_from_the_image_where_the_listing_has_none(lab):
     assert selected("{newest: 1, exclude: [index]}") == ["newer"]
 
 
-def test_explain_tells_what_each_step_left_and_dropped(lab):
-    """One line per step that was declared, in its order."""
+def test_explain_shows_each_step(lab):
+    """One line per declared step, in order."""
     for tag in ("1.0.0", "1.1.0-rc.1", "1.1.0", "2.0.0", "latest"):
         lab.push("app", tag, image(tag))
     lab.declare("app", "tags: {semver: '>=1', exclude: ['2*'], newest: 1}")
@@ -254,7 +254,7 @@ def test_explain_tells_what_each_step_left_and_dropped(lab):
 
 @pytest.mark.row("AUTH-10", "AUTH-22")
 def test_next_page_elsewhere_fails_the_listing(lab, declare_login):
-    """A page on another host, under another name, with a login, or at no address at all is not asked for, and what was seen is not taken for all."""
+    """A page on another host or with a login is not requested, and the listing fails."""
     links = [
         f"{lab.other_host.url}/v2/x",
         f"//{lab.other_host.host}/v2/x",
@@ -282,8 +282,8 @@ def test_next_page_elsewhere_fails_the_listing(lab, declare_login):
 
 
 @pytest.mark.row("REG-24")
-def test_order_and_repetition_of_a_listing_mean_nothing(lab):
-    """Tags come as they like, twice or in both cases: each that there is, once, and the same plan each time."""
+def test_order_and_repetition_of_a_listing_do_not_matter(lab):
+    """The plan is the same each time."""
     for tag in ("v1", "V1", "a", "b"):
         lab.push("app", tag, image(tag))
     plans = []

@@ -28,8 +28,8 @@ ENDLESS_PAGES: dict[str, tuple[Callable[[int], list[str]], Callable[[int], str],
 @pytest.mark.row("DOS-03")
 @pytest.mark.parametrize(("names", "cursor", "most"), ENDLESS_PAGES.values(), ids=ENDLESS_PAGES)
 @pytest.mark.parametrize("field", ["tags", "repositories"])
-def test_listing_without_an_end_fails(field, names, cursor, most, lab):
-    """A listing that leads on for ever is an error after a hundred pages with nothing new; what was seen of it is never taken for the whole."""
+def test_endless_listing_fails(field, names, cursor, most, lab):
+    """After a hundred pages with nothing new; it never counts as complete."""
     lab.push("app", "0", image(1))
     pages = lab.source.add(Pages(names, cursor=cursor, field=field), target="/tags/list" if field == "tags" else "_catalog")
     lab.declare("app" if field == "tags" else "", namespaces="[]" if field == "tags" else f"[{lab.name}]")
@@ -42,8 +42,8 @@ def test_listing_without_an_end_fails(field, names, cursor, most, lab):
 
 
 @pytest.mark.row("DOS-03")
-def test_api_s_pages_that_come_again_fail(lab):
-    """So are those of a registry's own API: rows that were seen before, whatever cursor leads to them, end the listing."""
+def test_repeated_api_pages_fail(lab):
+    """Repeated rows end the listing, whatever the cursor."""
     served = itertools.count()
 
     class Quay(switches.Switch):
@@ -62,8 +62,8 @@ def test_api_s_pages_that_come_again_fail(lab):
 
 
 @pytest.mark.row("DOS-03")
-def test_more_than_a_million_names_are_no_listing():
-    """Names that are ever new are counted; a listing of more than a million is an error, not a million of them."""
+def test_more_than_a_million_names_are_an_error():
+    """Names are counted."""
     names = NameCollector(Operation("list tags of", "r.io/a", "source"), lambda _: True)
 
     assert names.add([str(number) for number in range(1_000_000)])
@@ -74,7 +74,7 @@ def test_more_than_a_million_names_are_no_listing():
 @pytest.mark.row("DOS-03")
 @pytest.mark.only_nightly
 def test_million_names_of_a_registry_are_an_error(lab):
-    """The same through everything: a registry that lists ever new tags is left after a million."""
+    """The same for the whole program."""
     lab.push("app", "1", image(1))
     pages = lab.source.add(Pages(lambda page: [f"{page}-{number}" for number in range(10_000)]), target="/tags/list")
     lab.declare("app")

@@ -1,4 +1,4 @@
-"""Every listing API, in the shapes recorded from the real registries: found, paged, copied, and thrifty the second time."""
+"""Every listing API, in shapes recorded from real registries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOKEN = "listing-SECRET"
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A listing API at work: what registries.yaml says of the source, the proxies its listings came to, the environment it needs."""
+    """A listing API: its settings, proxies and environment."""
 
     registry_settings: dict[str, object]
     apis: tuple[FaultProxy, ...]
@@ -34,14 +34,14 @@ class Setting:
 
 @contextmanager
 def elsewhere(kind: str, api: object, **registry_settings: object) -> Iterator[Setting]:
-    """An API on a host of its own, which the operator named."""
+    """Serve an API on a host of its own, declared by the operator."""
     with FaultProxy(None) as proxy:
         proxy.add(api)
         yield Setting({"listing": {"kind": kind, "url": proxy.url}} | registry_settings, (proxy,))
 
 
 def here(kind: str, source: FaultProxy, api: object, **registry_settings: object):
-    """An API on the registry's own host."""
+    """Serve an API on the registry's own host."""
     source.add(api)
     return nullcontext(Setting({"listing": kind} | registry_settings, ()))
 
@@ -70,7 +70,7 @@ ONE_LEVEL = {"dockerhub"}
 
 
 def held_by(registry: object, name: str, *, nested: bool) -> dict[str, dict[str, Image]]:
-    """Push a few repositories; more rows than one page of the recorded APIs holds."""
+    """Push repositories with more rows than one page holds."""
     held = {
         f"{name}/app": {"1": image(1), "2": image(2), "latest": image(2), "multi": index(3), "v1.0": image(4)},
         f"{name}/tool": {"1": image(5)},
@@ -83,8 +83,8 @@ def held_by(registry: object, name: str, *, nested: bool) -> dict[str, dict[str,
 
 
 @pytest.mark.parametrize("kind", DIALECTS)
-def test_namespace_is_listed_copied_and_thrifty(kind, lab):
-    """Every page is read, everything arrives; a second plan asks for listings alone where those carry digests."""
+def test_namespace_is_listed_and_copied(kind, lab):
+    """Every page is read; a second plan needs only listings if they have digests."""
     held = held_by(lab.source_registry, lab.name, nested=kind not in ONE_LEVEL)
     with DIALECTS[kind](lab.source, held) as setting:
         lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
@@ -112,7 +112,7 @@ def test_namespace_is_listed_copied_and_thrifty(kind, lab):
 
 @pytest.mark.parametrize("kind", sorted(set(DIALECTS) - WITHOUT_DIGESTS))
 def test_moved_tag_is_seen_in_the_listing(kind, lab):
-    """The digest that a listing carries tells that a tag moved."""
+    """The listing's digest shows that a tag moved."""
     held = held_by(lab.source_registry, lab.name, nested=kind not in ONE_LEVEL)
     with DIALECTS[kind](lab.source, held) as setting:
         lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
@@ -128,7 +128,7 @@ def test_moved_tag_is_seen_in_the_listing(kind, lab):
 
 @pytest.mark.parametrize("kind", sorted(set(DIALECTS) - WITHOUT_DIGESTS - {"gcr"}))
 def test_dates_come_from_the_listing(kind, lab):
-    """max_age goes by what the listing says; no image is read for it."""
+    """max_age uses the listing, and no image is read."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     with DIALECTS[kind](lab.source, held) as setting:
         lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
@@ -142,8 +142,8 @@ def test_dates_come_from_the_listing(kind, lab):
         assert lab.source.requests("blobs") == []
 
 
-def test_hub_is_logged_in_once_by_the_registry_s_credentials(lab):
-    """An access token gets a bearer token; neither it nor what it got shows, and other hosts see nothing of them."""
+def test_hub_login_uses_the_registry_s_credentials(lab):
+    """Once, for a bearer token; neither is shown or sent elsewhere."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     with elsewhere("dockerhub", DockerHubApi(held, login=("someone", TOKEN)), credentials=CREDENTIALS) as setting:
         lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
@@ -158,8 +158,8 @@ def test_hub_is_logged_in_once_by_the_registry_s_credentials(lab):
         assert "hub-api-token" not in ran.stdout + ran.stderr + lab.source.everything()
 
 
-def test_ghcr_without_a_token_names_the_remedy_and_lists_tags_all_the_same(lab):
-    """GitHub lists packages to nobody; tags of named repositories come from tags/list."""
+def test_ghcr_without_a_token_lists_named_repositories(lab):
+    """Packages need a token, as the error says; tags come from tags/list."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     with elsewhere("ghcr", GhcrApi(held, token=TOKEN)) as setting:
         lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: setting.registry_settings})
@@ -175,8 +175,8 @@ def test_ghcr_without_a_token_names_the_remedy_and_lists_tags_all_the_same(lab):
         assert setting.apis[0].seen == []
 
 
-def test_quay_s_api_refusing_falls_back_to_tags_list_and_says_so(lab):
-    """A private repository that the API hides from robots is listed by the registry itself."""
+def test_refusing_quay_api_falls_back_to_tags_list(lab):
+    """With a note in the plan."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     lab.source.add(QuayApi(held, token="an OAuth token we do not have"))
     lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: {"listing": "quay"}})
@@ -189,8 +189,8 @@ def test_quay_s_api_refusing_falls_back_to_tags_list_and_says_so(lab):
     assert "come from tags/list, without digests" in ran.events("listing.incomplete")[0]["reason"]
 
 
-def test_list_goes_on_to_the_namespace_where_tags_are_refused(lab):
-    """Some registries answer 401 for what they do not have; it may be a namespace all the same."""
+def test_list_tries_the_namespace_after_a_401(lab):
+    """Some registries answer 401 for a missing repository."""
     lab.push("app", "1", image(1))
     lab.source.add(switches.status(401), target=f"/v2/{lab.name}/tags/list")
     lab.workplace.allow_plain_http(lab.source)
@@ -198,8 +198,8 @@ def test_list_goes_on_to_the_namespace_where_tags_are_refused(lab):
     assert lab.run("list", f"{lab.source.host}/{lab.name}").stdout.split() == [f"{lab.source.host}/{lab.name}/app"]
 
 
-def test_harbor_is_recognised_by_how_it_asks_for_tokens(lab, token_registry):
-    """`auto` chooses by what the registry answers, and the plan says what it chose."""
+def test_harbor_is_recognised_by_its_challenge(lab, token_registry):
+    """The plan says what `auto` chose."""
     held = held_by(lab.source_registry, lab.name, nested=True)
     with FaultProxy(lab.source_registry) as source:
         source.add(HarborApi(held))
@@ -218,8 +218,8 @@ def test_harbor_is_recognised_by_how_it_asks_for_tokens(lab, token_registry):
 
 
 @pytest.mark.row("AUTH-03")
-def test_credentials_stay_away_from_an_api_that_the_registry_alone_named(lab):
-    """GitLab's API is where its tokens come from; a foreign realm gets no credentials unless the operator named that host."""
+def test_credentials_are_not_sent_to_an_undeclared_api(lab):
+    """A realm on another host gets none unless the operator declared it."""
     lab.push("app", "1", image(1))
     lab.source.add(
         switches.Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{lab.other_host.url}/jwt/auth",service="container_registry"'}), target="/v2/"
@@ -244,8 +244,8 @@ def test_credentials_stay_away_from_an_api_that_the_registry_alone_named(lab):
     ],
     ids=["foreign", "loop", "null", "list"],
 )
-def test_listing_that_lies_is_a_clear_error(document, says, lab):
-    """A next page elsewhere, pages without end, an answer of another shape: never a part taken for the whole."""
+def test_hostile_listing_is_a_clear_error(document, says, lab):
+    """Another host, endless pages or another shape never count as a whole listing."""
     lab.push("app", "1", image(1))
     api = DockerHubApi({})
     with elsewhere("dockerhub", api) as setting:
@@ -270,8 +270,8 @@ class _Document(switches.Switch):
         return self.answered
 
 
-def test_listing_that_changes_while_it_is_read_is_told(lab):
-    """Fewer rows than the API itself counts: a tag may have slipped between two pages, which is said."""
+def test_listing_that_changes_meanwhile_is_a_warning(lab):
+    """Fewer rows than the API counts: a tag may be missing."""
     content = lab.push("app", "1", image(1))
     api = DockerHubApi({})
     with FaultProxy(None) as proxy:
@@ -286,8 +286,8 @@ def test_listing_that_changes_while_it_is_read_is_told(lab):
 
 
 @pytest.mark.parametrize("kind", ["dockerhub", "harbor"])
-def test_pages_that_are_known_to_come_are_asked_for_ahead(kind, lab):
-    """The first page tells how many there are: the third is asked for though the second is long in coming, and all tags are found."""
+def test_later_pages_are_prefetched(kind, lab):
+    """The third page is requested while the second is slow."""
     held = {f"{lab.name}/app": {f"t{number}": image((lab.name, number)) for number in range(1, 8)}}
     lab.push("app", "t1", held[f"{lab.name}/app"]["t1"])
     slow = Hold()
@@ -310,7 +310,7 @@ def test_pages_that_are_known_to_come_are_asked_for_ahead(kind, lab):
 
 
 def test_html_instead_of_an_api_is_a_clear_error(lab):
-    """A page for people, as from a proxy that wants a login."""
+    """An HTML page, as of a proxy's login."""
     with FaultProxy(None) as proxy:
         proxy.add(switches.html())
         lab.workplace.allow_plain_http(lab.source, lab.destination, settings={lab.source.host: {"listing": {"kind": "dockerhub", "url": proxy.url}}})
@@ -323,8 +323,8 @@ def test_html_instead_of_an_api_is_a_clear_error(lab):
         assert "name them: `source: {repositories: [...]}`" in ran.json["errors"][0]["message"]
 
 
-def test_names_that_are_none_are_left_out_of_any_listing(lab):
-    """What an API calls a repository or a tag is asked for only if it can be one."""
+def test_invalid_names_are_skipped_in_every_listing(lab):
+    """Only valid names are requested."""
     good = lab.push("app", "1", image(1))
     held = {f"{lab.name}/app": {"1": good, "bad tag": good, "../../x": good}, f"{lab.name}/UPPER": {}, f"{lab.name}/../up": {}}
     with elsewhere("dockerhub", DockerHubApi(held)) as setting:
@@ -340,8 +340,8 @@ def test_names_that_are_none_are_left_out_of_any_listing(lab):
 
 
 @pytest.mark.row("REG-22")
-def test_tags_list_cut_off_without_a_word_is_read_on(lab):
-    """A page that looks full and links nowhere: what comes behind its last name is asked for."""
+def test_full_page_without_a_link_is_continued(lab):
+    """The names after its last one are requested."""
     root = lab.push("app", "t000", image(1))
     for number in range(1, 120):
         push_tag(lab.source_registry, f"{lab.name}/app", f"t{number:03}", root)
@@ -361,7 +361,7 @@ def push_tag(registry, repository, tag, content):
 
 
 class _Cut(switches.Switch):
-    """Serves tags sorted, so many at once from behind `last`, and never a Link."""
+    """Serves sorted tags after `last`, without a Link."""
 
     def __init__(self, size):
         self.size = size
@@ -376,7 +376,7 @@ class _Cut(switches.Switch):
 
 
 def test_list_command_uses_every_api(lab):
-    """`imgsync list` shows what a namespace of such a registry holds."""
+    """`imgsync list` shows the content of a namespace."""
     held = held_by(lab.source_registry, lab.name, nested=False)
     with elsewhere("dockerhub", DockerHubApi(held)) as setting:
         lab.workplace.allow_plain_http(lab.source, settings={lab.source.host: setting.registry_settings})
@@ -386,7 +386,7 @@ def test_list_command_uses_every_api(lab):
 
 
 class _Archeio(switches.Switch):
-    """registry.k8s.io: everything but `/v2/` is at another host, and the redirect forgets the query."""
+    """Acts as registry.k8s.io: redirects all but `/v2/` to another host, without the query."""
 
     def __init__(self, host):
         self.host = host
@@ -398,7 +398,7 @@ class _Archeio(switches.Switch):
 
 
 def test_namespace_behind_cross_host_redirects(lab):
-    """The walk follows each redirect to the host that holds the content, where our credentials are not shown; the second plan is listings alone."""
+    """Redirects are followed without credentials; a second plan needs only listings."""
     held = held_by(lab.source_registry, lab.name, nested=True)
     lab.source.add(_Archeio(lab.other_host.host))
     lab.other_host.add(GcrListing(lab.source_registry), method="GET", target="tags/list")

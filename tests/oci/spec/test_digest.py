@@ -28,8 +28,8 @@ DIGESTS = [
 
 @pytest.mark.row("AUTH-12")
 @pytest.mark.parametrize("where", ["layer", "child"])
-def test_digest_that_is_a_path_is_refused(where, lab):
-    """What is no digest by every character is an error of that image before it is part of any address; not one request is made for it."""
+def test_malformed_digest_is_refused_before_any_request(where, lab):
+    """It is an error of that image before it becomes part of a URL."""
     content = lab.push("app", "0", image(1, layers=1))
     raws = []
     for number, text in enumerate(DIGESTS):
@@ -59,8 +59,8 @@ def test_digest_that_is_a_path_is_refused(where, lab):
 
 @pytest.mark.row("DIG-04", "DIG-05", "DIG-06")
 @given(st.lists(st.binary(max_size=50), max_size=8), st.binary(min_size=1, max_size=4))
-def test_verified_bytes_are_whole_or_never_end(chunks, extra):
-    """Right bytes pass unchanged; wrong ones raise before the last of them is out."""
+def test_verified_bytes_are_whole_or_raise(chunks, extra):
+    """Wrong bytes raise before the last piece is passed on."""
     content = b"".join(chunks)
 
     assert b"".join(verify_chunks(chunks, DigestVerifier(digest(content), len(content), "x"))) == content
@@ -72,16 +72,16 @@ def test_verified_bytes_are_whole_or_never_end(chunks, extra):
 
 
 @pytest.mark.parametrize(("pieces", "actual"), [([b"ab"], "2 bytes"), ([b"abcd"], "more"), ([b"abd"], f"{digest(b'abd')}")], ids=["short", "long", "other"])
-def test_wrong_bytes_are_told_by_what_is_wrong_with_them(pieces, actual):
-    """Too few, too many, or others."""
+def test_error_says_how_the_bytes_differ(pieces, actual):
+    """Too few, too many, or different."""
     with pytest.raises(ContentMismatchError) as caught:
         list(verify_chunks(pieces, DigestVerifier(digest(b"abc"), 3, "the blob")))
 
     assert (caught.value.expected, caught.value.actual) == (digest(b"abc") if actual.startswith("sha256") else "3 bytes", actual)
 
 
-def test_what_came_behind_the_end_is_counted():
-    """By whoever takes in bytes without asking first."""
+def test_bytes_after_the_end_are_counted():
+    """The error shows how many came."""
     running = DigestVerifier(digest(b"abc"), 3, "the blob")
     running.update(b"abcd")
 
@@ -92,8 +92,8 @@ def test_what_came_behind_the_end_is_counted():
 
 
 @pytest.mark.row("AUTH-12")
-def test_what_is_no_digest_is_shown_as_far_as_one_goes():
-    """As many letters as the longest digest has."""
+def test_invalid_digest_is_shown_shortened():
+    """As long as the longest digest."""
     longest = f"sha512:{'a' * 128}"
     assert require_digest(longest) == longest
 
@@ -103,8 +103,8 @@ def test_what_is_no_digest_is_shown_as_far_as_one_goes():
     assert str(caught.value) == f"'{longest}' is not a sha256 or sha512 digest"
 
 
-def test_sha512_is_a_digest_like_another():
-    """Both algorithms of the specification are verified."""
+def test_sha512_is_verified():
+    """Like sha256."""
     content = b"x"
 
     assert is_digest(compute_digest(content, like="sha512:"))

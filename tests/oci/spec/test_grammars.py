@@ -43,8 +43,8 @@ def takes(parse: Callable[[str], object], text: str) -> bool:
 
 @pytest.mark.row("DIG-10")
 @pytest.mark.parametrize("grammar", GRAMMARS)
-def test_grammars_end_where_they_end(grammar):
-    """No line break behind, no digit or letter of another script in place of one, takes the place of what the grammar says."""
+def test_grammars_match_whole_ascii_text(grammar):
+    """Neither a trailing line break nor a digit of another script passes."""
     parse, good = GRAMMARS[grammar]
     assert takes(parse, good)
     # Arabic and full-width digits, the superscript two; a Kelvin sign, a long s, a Cyrillic a.
@@ -68,8 +68,8 @@ def test_grammars_end_where_they_end(grammar):
 
 
 @pytest.mark.row("DIG-10")
-def test_source_of_the_client_has_no_such_traps():
-    """No pattern over foreign text says `\\d` or `\\w`, which are Unicode's; none is matched by its beginning; digits are read in one place, ASCII alone."""
+def test_patterns_of_the_client_are_ascii():
+    r"""No `\d` or `\w` over untrusted text, no match of a beginning, one place that reads digits."""
     traps = re.compile(r"\\[dDwW]|re\.match\(|\.is(?:digit|decimal|numeric)\(")
     found = [
         f"{path.name}:{number}: {line.strip()}"
@@ -83,8 +83,8 @@ def test_source_of_the_client_has_no_such_traps():
 
 
 @pytest.mark.row("DIG-10")
-def test_digit_of_unicode_alone_breaks_nothing(lab):
-    """A registry's count in a superscript digit, which Python's `isdigit` takes and `int` does not, counts as not said."""
+def test_unicode_digit_is_ignored(lab):
+    """A superscript digit passes `isdigit` but not `int`."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=100_000))
     lab.declare("app")
     lab.write("registries.yaml", f"version: 1\nregistries:\n  {lab.source.host}: {{tls: false}}\n  {lab.destination.host}: {{tls: false, chunk_size: 64KiB}}\n")

@@ -1,4 +1,4 @@
-"""References: as people write them, what they are refused for, and what is said then."""
+"""References: their grammar, defaults and errors."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.support.images import digest_of as digest
         ("quay.io/a__b/c-d.e", "quay.io/a__b/c-d.e"),
     ],
 )
-def test_references_as_docker_s_users_write_them(text, expected):
-    """Docker Hub is the default, `library/` its default namespace; what is written out stays as it is."""
+def test_docker_s_short_references(text, expected):
+    """Docker Hub and `library/` are the defaults."""
     assert str(parse_reference(text)) == expected
 
 
@@ -38,7 +38,7 @@ def test_references_as_docker_s_users_write_them(text, expected):
     "text",
     ["", ":", "a:", "A", "quay.io/A", "quay.io/a:b:c", "quay.io/../a", "quay.io/a/../b", "quay.io//a", "quay.io/a/", "quay.io/a@sha256:x"],
 )
-def test_what_breaks_the_grammar_is_refused(text):
+def test_invalid_references_are_refused(text):
     """Each is one clear error."""
     with pytest.raises(InvalidReferenceError):
         parse_reference(text)
@@ -49,13 +49,13 @@ def test_what_breaks_the_grammar_is_refused(text):
     ["https://quay.io/a", "user:pw@quay.io/a", "quay.io/a\n", "quay.io/a:b\n", "quay.io/a%2f", "quay.io:99999/a", "quаy.io/a"],
     ids=["scheme", "user", "newline in path", "newline in tag", "escape", "port", "cyrillic"],
 )
-def test_what_would_mean_something_else_to_others_is_refused(text):
-    """URLs, user info, line breaks, escapes, letters that only look like ASCII."""
+def test_ambiguous_references_are_refused(text):
+    """URLs, user info, line breaks, escapes, look-alike letters."""
     with pytest.raises(InvalidReferenceError):
         parse_reference(text)
 
 
-def test_names_have_their_limits():
+def test_length_of_names_is_limited():
     """255 characters of path, 128 of tag."""
     assert parse_reference(f"quay.io/{'a' * 255}:{'b' * 128}").tag == "b" * 128
     for text in (f"quay.io/{'a' * 256}", f"quay.io/a:{'b' * 129}"):
@@ -64,8 +64,8 @@ def test_names_have_their_limits():
 
 
 @given(st.text(alphabet=string.ascii_letters + string.digits + "./:@_-[]\n é", max_size=60))
-def test_references_come_back_as_they_were(text):
-    """What is accepted prints as something that is accepted and means the same."""
+def test_printed_reference_is_read_back(text):
+    """It means the same."""
     laws.references(text.encode())
 
 
@@ -82,7 +82,7 @@ def test_references_come_back_as_they_were(text):
         ("localhost", "localhost"),
     ],
 )
-def test_registries_as_they_may_be_written(text, name):
+def test_valid_and_invalid_registries(text, name):
     """A host of at most 255 letters, a port of at most 65535."""
     assert parse_registry(text) == name
 
@@ -111,8 +111,8 @@ def test_registries_as_they_may_be_written(text, name):
         (parse_reference, "f" * 64, "is an image's identifier, not a name", f"NAME@sha256:{'f' * 64}"),
     ],
 )
-def test_what_is_refused_is_told_how_it_would_do(parse, text, message, hint):
-    """What is wrong, in the words of whoever wrote it, and what to write instead."""
+def test_error_shows_the_problem_and_the_remedy(parse, text, message, hint):
+    """In the user's words."""
     with pytest.raises(InvalidReferenceError) as caught:
         parse(text)
 
@@ -120,14 +120,14 @@ def test_what_is_refused_is_told_how_it_would_do(parse, text, message, hint):
     assert hint in caught.value.hint
 
 
-def test_host_in_upper_case_is_a_mistake_and_no_repository():
-    """`Quay/app` is meant for a registry, and is not looked for at Docker Hub."""
+def test_host_in_upper_case_is_an_error():
+    """`Quay/app` is not looked up at Docker Hub."""
     with pytest.raises(InvalidReferenceError, match="'Quay' is no registry name"):
         parse_reference("Quay/app")
     assert parse_reference("zquay/app").repository == Repository("docker.io", "zquay/app")
 
 
-def test_name_of_a_reference_is_its_digest_before_its_tag():
+def test_digest_of_a_reference_precedes_its_tag():
     """A digest decides, wherever it comes from."""
     repository = Repository("r.io", "a")
 
@@ -136,8 +136,8 @@ def test_name_of_a_reference_is_its_digest_before_its_tag():
     assert [one.name for one in (repository.with_name("1"), Reference(repository, "1", digest(b"")), Reference(repository))] == ["1", digest(b""), ""]
 
 
-def test_an_identifier_is_no_name():
-    """64 hex digits alone are an image's identifier; the hint says how a digest is written."""
+def test_image_identifier_is_not_a_name():
+    """64 hex digits are an image ID; the hint shows how a digest is written."""
     with pytest.raises(InvalidReferenceError, match="is an image's identifier") as caught:
         parse_reference("a" * 64)
     assert caught.value.hint.endswith(f"NAME@sha256:{'a' * 64}")
