@@ -1,4 +1,4 @@
-"""The entry point: patch sockets for gevent first, if the command uses the network."""
+"""Start the command line; patch sockets before any other import."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from imgsync.system.lazy_import import replace_modules
 _WITHOUT_NETWORK = {"convert", "init", "schema", "show", "validate", "-h", "--help", "--version"}
 
 
-def _patch() -> None:
-    # gevent searches all installed distributions for plugins, about twenty times. That took a third of a short run, and we need none.
-    nothing = types.ModuleType("importlib.metadata")
-    nothing.entry_points = lambda **_: ()  # type: ignore[attr-defined]
-    with replace_modules({nothing.__name__: nothing}):
+def _patch_sockets() -> None:
+    # gevent searches all installed packages for plugins about twenty times, a third of a short run. We use none of them.
+    without_plugins = types.ModuleType("importlib.metadata")
+    without_plugins.entry_points = lambda **_: ()  # type: ignore[attr-defined]
+    with replace_modules({without_plugins.__name__: without_plugins}):
         from gevent import monkey
 
         monkey.patch_all()
@@ -23,7 +23,7 @@ def _patch() -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     if sys.argv[1:] and sys.argv[1] not in _WITHOUT_NETWORK:
-        _patch()
+        _patch_sockets()
     from imgsync.cli import run
 
     sys.exit(run(sys.argv[1:]))

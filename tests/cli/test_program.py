@@ -125,8 +125,8 @@ def test_impossible_path_is_an_error(arguments, place, lab):
 
 _BUG = """
 import sys
-from imgsync.__main__ import _patch
-_patch()
+from imgsync.__main__ import _patch_sockets
+_patch_sockets()
 from imgsync import cli
 from imgsync.oci.auth import authenticator as auth
 def broken(login):

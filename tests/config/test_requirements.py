@@ -87,7 +87,7 @@ def test_error_of_a_requirement_has_place_and_remedy(tmp_path, require, expected
             {"require": {"docker.io/x": {"max_size": "1GiB"}, "index.docker.io/x/": {"max_size": "2GiB"}}},
             "require.index.docker.io/x/: duplicate prefix docker.io/x (keep one)",
         ),
-        ({"require": {"Quay": {"max_size": "1GiB"}}}, "'Quay' is no registry name"),
+        ({"require": {"Quay": {"max_size": "1GiB"}}}, "'Quay' is not a registry name"),
         ({"identities": {"ci": {"identity": "me", "issuer": "x"}}}, "identities.ci: missing required setting 'trust_root'"),
         ({"identities": {"ci": {"identity": "me", "issuer": "x", "trust_root": "none"}}}, "identities.ci.trust_root: cannot read the trust root"),
     ],

@@ -257,7 +257,7 @@ class Scene:
 
     def run_code(self, code: str, *arguments: str) -> Result:
         """Run an apply that is really started anew, with *code* before the program's own."""
-        door = "from imgsync import __main__ as door\ndoor._patch()\n"
+        door = "from imgsync import __main__ as door\ndoor._patch_sockets()\n"
         command = [sys.executable, "-c", f"{door}{code}\ndoor.main()", "apply", "-o", "json", *arguments]
         environment = self.workplace.environment(self.environment | {"PYTHONPATH": str(ROOT)})
         process = subprocess.Popen(

@@ -391,7 +391,7 @@ def test_fallback_tag_that_is_an_image_is_not_overwritten(lab):
     ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
-    assert "holds something that is no index" in ran.json["outcomes"][0]["error"]
+    assert "the referrers' fallback tag is not an index" in ran.json["outcomes"][0]["error"]
     assert lab.served_manifest("app", root.digest.replace(":", "-")) == squatter.raw
     assert lab.served_manifest("app", "1") is None
 

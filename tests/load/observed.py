@@ -23,9 +23,9 @@ _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 def main(path: str, rounds: int, arguments: list[str]) -> None:
     """Run, watch, and exit with the last round's code."""
-    from imgsync.__main__ import _patch
+    from imgsync.__main__ import _patch_sockets
 
-    _patch()
+    _patch_sockets()
     import gevent
 
     began = time.monotonic()

@@ -141,7 +141,7 @@ def serve(descriptor: int) -> None:
 def _import_all() -> None:
     from imgsync import __main__ as door
 
-    door._patch()
+    door._patch_sockets()
     import imgsync
 
     for module in pkgutil.walk_packages(imgsync.__path__, "imgsync."):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[2]
-_PATCHED = "from imgsync.__main__ import _patch; _patch()\nimport json, sys\n"
+_PATCHED = "from imgsync.__main__ import _patch_sockets; _patch_sockets()\nimport json, sys\n"
 
 
 def run_patched(script: str, *arguments: object, timeout: float = 60) -> Any:

@@ -104,8 +104,8 @@ def test_full_pipe_is_not_writable_whatever_its_descriptor():
     code = """
 import fcntl, os, resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
-from imgsync.__main__ import _patch
-_patch()
+from imgsync.__main__ import _patch_sockets
+_patch_sockets()
 from imgsync.concurrency.writable import is_writable
 reader, writer = os.pipe()
 high = fcntl.fcntl(writer, fcntl.F_DUPFD, 2000)

@@ -1,1 +1,1 @@
-"""References, digests, manifests and referrers as the specifications define them."""
+"""References, digests, manifests and referrers as the OCI specifications define them."""

@@ -91,24 +91,24 @@ def test_valid_and_invalid_registries(text, name):
 @pytest.mark.parametrize(
     ("parse", "text", "message", "hint"),
     [
-        (parse_registry, "r.io:65536", "'r.io:65536' is no registry name", "write HOST or HOST:PORT in lower case, such as registry.internal:5000"),
-        (parse_registry, "r.io:99999", "'r.io:99999' is no registry name", "write HOST or HOST:PORT"),
-        (parse_registry, f"{'a' * 253}.io", "is no registry name", "write HOST or HOST:PORT"),
-        (parse_registry, "[::g]", "'[::g]' is no registry name", ""),
-        (parse_registry, "[1:2]", "'[1:2]' is no registry name", ""),
-        (parse_registry, "R.io", "'R.io' is no registry name", ""),
-        (parse_registry, "r.io.", "'r.io.' is no registry name", ""),
+        (parse_registry, "r.io:65536", "'r.io:65536' is not a registry name", "write HOST or HOST:PORT in lower case, such as registry.internal:5000"),
+        (parse_registry, "r.io:99999", "'r.io:99999' is not a registry name", "write HOST or HOST:PORT"),
+        (parse_registry, f"{'a' * 253}.io", "is not a registry name", "write HOST or HOST:PORT"),
+        (parse_registry, "[::g]", "'[::g]' is not a registry name", ""),
+        (parse_registry, "[1:2]", "'[1:2]' is not a registry name", ""),
+        (parse_registry, "R.io", "'R.io' is not a registry name", ""),
+        (parse_registry, "r.io.", "'r.io.' is not a registry name", ""),
         (parse_registry, "https://r.io", "'r.io' is written as a URL", "write the registry as HOST or HOST:PORT, without a scheme"),
-        (parse_registry, "user@r.io", "a registry name holds no user or password", "credentials belong in registries.yaml"),
-        (parse_repository_path, "App", "'App' is no repository path", "repository paths are lower case"),
-        (parse_repository_path, "a b", "'a b' is no repository path", "paths are lower-case words joined by '/', '.', '_' or '-'"),
-        (parse_repository, "nginx", "'nginx' names no registry", "write it whole, such as docker.io/library/nginx"),
-        (parse_repository, "bitnami/nginx", "'bitnami/nginx' names no registry", "write it whole, such as docker.io/bitnami/nginx"),
-        (parse_repository, "zzz/nginx", "'zzz/nginx' names no registry", "such as docker.io/zzz/nginx"),
-        (parse_repository, "r.io", "'r.io' names no registry", "such as docker.io/library/r.io"),
-        (parse_reference, f"r.io/a@sha256:{'x' * 200}", f"'sha256:{'x' * 93}' is no digest", "write sha256: and 64 lower-case hex digits"),
-        (parse_reference, "r.io/a:%", "'%' is no tag", "tags are up to 128 letters"),
-        (parse_reference, "f" * 64, "is an image's identifier, not a name", f"NAME@sha256:{'f' * 64}"),
+        (parse_registry, "user@r.io", "a registry name must not contain a user or password", "credentials belong in registries.yaml"),
+        (parse_repository_path, "App", "'App' is not a repository path", "repository paths are lower case"),
+        (parse_repository_path, "a b", "'a b' is not a repository path", "paths are lower-case words joined by '/', '.', '_' or '-'"),
+        (parse_repository, "nginx", "'nginx' has no registry", "write it in full, such as docker.io/library/nginx"),
+        (parse_repository, "bitnami/nginx", "'bitnami/nginx' has no registry", "write it in full, such as docker.io/bitnami/nginx"),
+        (parse_repository, "zzz/nginx", "'zzz/nginx' has no registry", "such as docker.io/zzz/nginx"),
+        (parse_repository, "r.io", "'r.io' has no registry", "such as docker.io/library/r.io"),
+        (parse_reference, f"r.io/a@sha256:{'x' * 200}", f"'sha256:{'x' * 93}' is not a digest", "write sha256: and 64 lower-case hex digits"),
+        (parse_reference, "r.io/a:%", "'%' is not a tag", "tags are up to 128 letters"),
+        (parse_reference, "f" * 64, "is an image ID, not a name", f"NAME@sha256:{'f' * 64}"),
     ],
 )
 def test_error_shows_the_problem_and_the_remedy(parse, text, message, hint):
@@ -122,7 +122,7 @@ def test_error_shows_the_problem_and_the_remedy(parse, text, message, hint):
 
 def test_host_in_upper_case_is_an_error():
     """`Quay/app` is not looked up at Docker Hub."""
-    with pytest.raises(InvalidReferenceError, match="'Quay' is no registry name"):
+    with pytest.raises(InvalidReferenceError, match="'Quay' is not a registry name"):
         parse_reference("Quay/app")
     assert parse_reference("zquay/app").repository == Repository("docker.io", "zquay/app")
 
@@ -138,7 +138,7 @@ def test_digest_of_a_reference_precedes_its_tag():
 
 def test_image_identifier_is_not_a_name():
     """64 hex digits are an image ID; the hint shows how a digest is written."""
-    with pytest.raises(InvalidReferenceError, match="is an image's identifier") as caught:
+    with pytest.raises(InvalidReferenceError, match="is an image ID") as caught:
         parse_reference("a" * 64)
     assert caught.value.hint.endswith(f"NAME@sha256:{'a' * 64}")
     assert str(parse_reference("a" * 63)) == f"docker.io/library/{'a' * 63}"
