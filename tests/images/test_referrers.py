@@ -357,7 +357,7 @@ def test_referrers_of_other_images_and_vanished_ones_are_skipped(lab):
     ran = lab.run("apply")
 
     assert ran.code == 0, ran.stderr
-    assert [event["reason"].partition(" (")[0].split(" is said")[0] for event in ran.events("referrers.incomplete")] == [f"{_source_of(ran)}@{other.digest}"]
+    assert [event["reason"].partition(" (")[0].split(" is listed")[0] for event in ran.events("referrers.incomplete")] == [f"{_source_of(ran)}@{other.digest}"]
     assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == {good.digest}
     assert gone.digest not in ran.stdout
 

@@ -38,7 +38,9 @@ class AdaptiveLimit:
     @contextlib.contextmanager
     def slot(self, check: Callable[[], None]) -> Iterator[int]:
         """
-        Wait for a free slot and hold it; yield its generation for `decrease`.
+        Wait for a free slot and hold it.
+
+        Yields the generation to pass to `decrease`.
 
         Args:
             check: Called while waiting; an error that it raises ends the wait.

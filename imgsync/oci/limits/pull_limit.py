@@ -2,6 +2,7 @@
 Count the pulls that a registry still allows, from its `ratelimit-*` headers.
 
 A pull is a GET of a manifest; HEAD is free. Docker Hub sends the headers, most registries do not.
+Spec: https://docs.docker.com/docker-hub/usage/pulls/.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _CHECK_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class PullQuota:
-    """The pulls that a registry still allows; None where it does not say."""
+    """The pulls that a registry still allows; None means unknown."""
 
     remaining: int
     limit: int | None = None
@@ -50,7 +51,7 @@ class PullLimit:
 
     @property
     def quota(self) -> PullQuota | None:
-        """Return what is left; None if pulls are not limited, or not yet known."""
+        """Return the pulls left; None if unlimited or not yet known."""
         return self._quota
 
     def acquire(self, check: Callable[[], None]) -> None:
@@ -68,7 +69,7 @@ class PullLimit:
                 check()
                 self._changed.wait(_CHECK_SECONDS)
             if self._quota is not None and self._quota.remaining - self._in_flight <= 0:
-                raise self._limit_reached()
+                raise self._make_error()
             self._in_flight += 1
 
     def release(self) -> None:
@@ -89,7 +90,7 @@ class PullLimit:
         with self._changed:
             self._is_known = True
             if found is not None:
-                remaining = self._newest(int(found[1]), before)
+                remaining = self._choose_remaining(int(found[1]), before)
                 limit = _HEADER.match(headers.get("ratelimit-limit", ""))
                 self._quota = PullQuota(remaining, int(limit[1]) if limit else None, int(found[2]) if found[2] else None)
             self._changed.notify_all()
@@ -99,13 +100,14 @@ class PullLimit:
         with self._changed:
             known = self._quota or PullQuota(0)
             self._quota = PullQuota(0, known.limit, known.window_seconds)
-            return self._limit_reached()
+            return self._make_error()
 
-    def _newest(self, remaining: int, before: PullQuota | None) -> int:
-        """Return *remaining*, unless a response that was overtaken says it."""
+    def _choose_remaining(self, remaining: int, before: PullQuota | None) -> int:
+        """Return the pulls left, ignoring responses that arrive out of order."""
+        # An older response must not raise the number; more pulls than when the request was sent mean a new window.
         is_new_window = before is not None and remaining > before.remaining
         return remaining if self._quota is None or is_new_window else min(remaining, self._quota.remaining)
 
-    def _limit_reached(self) -> LimitReachedError:
+    def _make_error(self) -> LimitReachedError:
         hint = "finished copies are kept; run again when the limit resets, or use credentials with a higher limit"
         return LimitReachedError(f"the pull limit of {self._registry} is used up: {self._quota}", hint=hint)

@@ -1,4 +1,4 @@
-"""Limit the rate of requests to one registry, and pause them after a 429."""
+"""Limit the request rate of one registry; pause after a 429."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RateLimit:
     """
 
     def __init__(self, registry: str, rate: tuple[int, float] | None) -> None:
-        """Allow *rate*, (requests, seconds), to *registry*; None is no limit."""
+        """Allow *rate*, (requests, seconds), to *registry*; None means no limit."""
         self.pull_limit = PullLimit(registry)
         self._registry = registry
         self._rate = rate
@@ -45,7 +45,7 @@ class RateLimit:
         """
         while (seconds := self._take()) > 0:
             if seconds > MAX_WAIT_SECONDS:
-                raise self._blocked_error() or LimitReachedError(
+                raise self._make_blocked_error() or LimitReachedError(
                     f"the declared rate limit of {self._registry} is used up for the next {seconds / 60:.0f} minutes", hint=_HINT
                 )
             pause(seconds)
@@ -58,11 +58,11 @@ class RateLimit:
             LimitReachedError: That is more than five minutes.
         """
         self._blocked_until = max(self._blocked_until, time.monotonic() + seconds)
-        if error := self._blocked_error():
+        if error := self._make_blocked_error():
             raise error
 
-    def _blocked_error(self) -> LimitReachedError | None:
-        """Return the error to raise if the registry blocks for more than five minutes."""
+    def _make_blocked_error(self) -> LimitReachedError | None:
+        """Return an error if the registry blocks for over five minutes."""
         seconds = self._blocked_until - time.monotonic()
         if seconds <= MAX_WAIT_SECONDS:
             return None

@@ -22,13 +22,13 @@ _MAX_PAUSE_SECONDS = 60.0
 # A registry that asks for a longer wait gets no more requests in this run.
 MAX_WAIT_SECONDS = 300.0
 _CHECK_SECONDS = 0.25
-# So many 429 in a row, for one call or for all, are not failures yet: that tolerates a registry that refuses half of all requests.
+# The first 16 responses of 429, for one call or for all in a row, are not failures. So a registry may refuse half of all requests.
 MAX_REFUSALS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class RetryDetails:
-    """A retry that is about to happen; `attempt` is the failed one, from 1."""
+    """A coming retry; `attempt` is the failed one, from 1."""
 
     operation: str
     reference: str
@@ -37,11 +37,11 @@ class RetryDetails:
     error: ImgsyncError
 
 
-def _pass() -> None:
+def _never_stop() -> None:
     return
 
 
-def _ignore(_: RetryDetails) -> None:
+def _ignore_retry(_: RetryDetails) -> None:
     return
 
 
@@ -63,8 +63,8 @@ class RetryPolicy:
     interval_seconds: float = 4.0
     request_seconds: float = 30.0
     login_attempts: int = 2
-    check: Callable[[], None] = _pass
-    on_retry: Callable[[RetryDetails], None] = _ignore
+    check: Callable[[], None] = _never_stop
+    on_retry: Callable[[RetryDetails], None] = _ignore_retry
 
     def with_check(self, check: Callable[[], None]) -> RetryPolicy:
         """Return the same policy with another *check*."""
@@ -137,15 +137,15 @@ def _make_retrying(retry_policy: RetryPolicy, counter: AttemptCounter, operation
     import tenacity
 
     def report(state: tenacity.RetryCallState) -> None:
-        error = _error_of(state)
+        error = _get_error(state)
         if isinstance(error, ImgsyncError):
             pause_seconds = state.next_action.sleep if state.next_action else 0.0
             retry_policy.on_retry(RetryDetails(operation, reference, state.attempt_number, pause_seconds, error))
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
-        stop=lambda state: counter.count_failure(_error_of(state)),
-        wait=lambda state: _pause_after(retry_policy, state, _error_of(state)),
+        stop=lambda state: counter.count_failure(_get_error(state)),
+        wait=lambda state: _compute_pause(retry_policy, state, _get_error(state)),
         sleep=retry_policy.pause,
         before=lambda state: retry_policy.check() if state.attempt_number > 1 else None,
         before_sleep=report,
@@ -153,7 +153,7 @@ def _make_retrying(retry_policy: RetryPolicy, counter: AttemptCounter, operation
     )
 
 
-def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
+def _get_error(state: tenacity.RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
 
 
@@ -163,10 +163,10 @@ def compute_pause_seconds(retry_policy: RetryPolicy, error: ImgsyncError, *, att
 
     state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
     state.attempt_number = attempt
-    return _pause_after(retry_policy, state, error)
+    return _compute_pause(retry_policy, state, error)
 
 
-def _pause_after(retry_policy: RetryPolicy, state: tenacity.RetryCallState, error: BaseException | None) -> float:
+def _compute_pause(retry_policy: RetryPolicy, state: tenacity.RetryCallState, error: BaseException | None) -> float:
     if isinstance(error, RegistryError) and error.retry_after_seconds is not None:
         return error.retry_after_seconds
     import tenacity
