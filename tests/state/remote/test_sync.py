@@ -460,7 +460,7 @@ def test_repository_of_the_state_is_created_if_allowed(made, sites, lab, place, 
     ran = apply(site, place)
 
     assert ran.code == (0 if made else 1), ran.stderr
-    assert manifest_of(place) if made else "the repository does not exist there" in ran.stderr
+    assert manifest_of(place) if made else "the repository does not exist, or this account cannot see it" in ran.stderr
 
 
 def test_failed_run_pushes_its_records(sites, lab, place):
