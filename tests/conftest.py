@@ -1,4 +1,4 @@
-"""Fixtures: real registries, proxies before them, and the program as a process in a workplace of its own."""
+"""Fixtures: real registries, proxies before them, and the lab."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MEMORY_BYTES = 4 << 30
 
 
 def pytest_configure() -> None:
-    """Have what tests write in memory, where there is enough of it that programs may be started from: registries' files are half of the time on a disk."""
+    """Use /dev/shm for temporary files; on a disk the suite takes half as long again."""
     if "TMPDIR" in os.environ or not _MEMORY.is_dir():
         return
     system = os.statvfs(_MEMORY)
@@ -49,7 +49,7 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: some tests wait for what takes its time."""
+    """Return one more than there are cores: some tests wait."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -71,35 +71,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _no_credential_shows() -> Iterator[None]:
-    """No test ends well in which a credential showed, whatever it asserts itself."""
+    """Fail every test that printed, stored or sent a credential."""
     yield
     assert CANARY.leaks() == []
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
-    """The registry that tests use as a source; plain http, nobody is asked who they are."""
+    """The source registry, over plain http, without logins."""
     with running_registry(tmp_path_factory.mktemp("source")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def second_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
-    """The registry that tests use as a destination."""
+    """The destination registry."""
     with running_registry(tmp_path_factory.mktemp("destination")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def keeping_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
-    """A destination that deletes nothing, as docker-registry does by default; the others delete by digest, and by no tag."""
+    """A registry that refuses deletions, the default of docker-registry."""
     with running_registry(tmp_path_factory.mktemp("keeping"), deletes=False) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def password_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
-    """A registry that lets in `registry_process.LOGIN` alone (basic authentication)."""
+    """A registry that requires `registry_process.LOGIN`."""
     with running_registry(tmp_path_factory.mktemp("password"), htpasswd=True) as running:
         yield running
 
@@ -112,27 +112,27 @@ def _token_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenSer
 
 @pytest.fixture
 def token_server(_token_server: TokenServer) -> TokenServer:
-    """The token server of `token_registry`, with nothing remembered and nothing set."""
+    """The token server of `token_registry`, reset."""
     _token_server.reset()
     return _token_server
 
 
 @pytest.fixture(scope="session")
 def token_registry(tmp_path_factory: pytest.TempPathFactory, _token_server: TokenServer) -> Iterator[RegistryProcess]:
-    """A registry that wants bearer tokens of `token_server`."""
+    """A registry that requires bearer tokens of `token_server`."""
     with running_registry(tmp_path_factory.mktemp("token-registry"), token=_token_server.auth) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """A certificate authority that nobody trusts unless told to."""
+    """A certificate authority that is not trusted by default."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
 def tls_registry(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[RegistryProcess]:
-    """A registry over TLS, its certificate of `authority`."""
+    """A registry over TLS with a certificate of `authority`."""
     folder = tmp_path_factory.mktemp("tls-registry")
     with running_registry(folder, tls=tls_files(folder, authority)) as running:
         yield running
@@ -140,28 +140,28 @@ def tls_registry(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA
 
 @pytest.fixture
 def source(registry: RegistryProcess) -> Iterator[FaultProxy]:
-    """A proxy before the source: it records, and lies when told to."""
+    """A proxy before the source: records requests, injects faults."""
     with FaultProxy(registry) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def destination(second_registry: RegistryProcess) -> Iterator[FaultProxy]:
-    """A proxy before the destination: it records, and lies when told to."""
+    """A proxy before the destination: records requests, injects faults."""
     with FaultProxy(second_registry) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def other_host(registry: RegistryProcess) -> Iterator[FaultProxy]:
-    """Another host (127.0.0.2) that serves what the source holds and records all it is sent: no credential may ever be among it (`tests.support.canary`)."""
+    """A proxy at 127.0.0.2 that must never get a credential."""
     with FaultProxy(registry, address="127.0.0.2") as proxy:
         yield proxy
 
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
-    """A folder to run imgsync in, with nothing of the developer's own."""
+    """An empty folder to run imgsync in."""
     return Workplace(tmp_path)
 
 
@@ -173,7 +173,7 @@ def lab(request: pytest.FixtureRequest, workplace: Workplace) -> Lab:
 
 @pytest.fixture
 def imgsync(workplace: Workplace) -> Callable[..., Result]:
-    """Run imgsync to its end; a traceback is never what a test wants."""
+    """Run imgsync to its end; a traceback fails the test."""
 
     def run(*arguments: str | Path, env: dict[str, str] | None = None, **options: object) -> Result:
         result = workplace.run(*arguments, env=env, **options)  # type: ignore[arg-type]
@@ -185,7 +185,7 @@ def imgsync(workplace: Workplace) -> Callable[..., Result]:
 
 @pytest.fixture
 def secure(authority: trustme.CA) -> Iterator[Secure]:
-    """Put a proxy that speaks TLS before a registry; its certificate is of `authority`."""
+    """Return a function that puts a TLS proxy before a registry."""
     with ExitStack() as ends:
 
         def before(registry: RegistryProcess | None) -> FaultProxy:
@@ -198,7 +198,7 @@ def secure(authority: trustme.CA) -> Iterator[Secure]:
 
 @pytest.fixture
 def declare_login(lab: Lab, authority: trustme.CA) -> Callable[..., None]:
-    """Declare a mirror of NAME/app, a login for its source (or its destination), and TLS where a proxy speaks it."""
+    """Return a function that declares a mirror of NAME/app with a login."""
     ca = lab.folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca))
 
@@ -215,7 +215,7 @@ def declare_login(lab: Lab, authority: trustme.CA) -> Callable[..., None]:
 
 @pytest.fixture
 def origin(lab: Lab) -> Callable[..., None]:
-    """Declare one mirror of one repository with tags 1 and 2, and give the images."""
+    """Push tags 1 and 2 and declare their mirror; return a function to declare it again."""
     lab.workplace.allow_plain_http(lab.source, lab.destination)
     for tag in "12":
         lab.push("app", tag, image((lab.name, tag)))
@@ -229,6 +229,6 @@ def origin(lab: Lab) -> Callable[..., None]:
 
 @pytest.fixture
 def state(workplace):
-    """Open the state of the workplace, between runs; a warning fails."""
+    """Return a function that opens the state; a warning fails."""
     folder = str(workplace.folder / ".imgsync" / "state")
     return lambda: open_state(folder, thread=NativeThread(), lock_timeout_seconds=0, on_warning=pytest.fail)

@@ -1,4 +1,4 @@
-"""What others use this repository by: `uses:`, pre-commit; and its own workflows."""
+"""The GitHub action, the pre-commit hooks, and our own workflows."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
 @pytest.mark.parametrize("check", [linters.yaml_is_tidy, linters.fits("vendor.github-actions"), linters.is_secure, linters.shell_is_sound])
-def test_the_action_is_sound(check):
-    """GitHub's schema, zizmor and ShellCheck find nothing wrong with action.yml."""
+def test_action_passes_its_linters(check):
+    """GitHub's schema, zizmor and ShellCheck."""
     check(ACTION)
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
-def test_our_own_workflows_are_sound(file):
-    """The same for what runs here."""
+def test_workflows_pass_their_linters(file):
+    """The same for our own workflows."""
     for check in (linters.yaml_is_tidy, linters.fits("vendor.github-workflows"), linters.is_secure, linters.shell_is_sound):
         check(file)
 
 
-def test_pre_commit_takes_our_hooks():
-    """Others can name this repository in their .pre-commit-config.yaml."""
+def test_pre_commit_accepts_our_hooks():
+    """Others can use this repository in .pre-commit-config.yaml."""
     linters.tool("pre-commit", "validate-manifest", ROOT / ".pre-commit-hooks.yaml")
     linters.tool("pre-commit", "validate-config", ROOT / ".pre-commit-config.yaml")
 
 
 def run_action(folder: Path, imgsync: str, **inputs: str):
-    """Run the action's last step with a stand-in for the installed program; return what it came to and its outputs."""
+    """Run the action's last step with a stand-in program; return result and outputs."""
     installed = folder / "runner-temp/imgsync/bin"
     installed.mkdir(parents=True)
     program(installed, "imgsync", imgsync)
@@ -47,8 +47,8 @@ def run_action(folder: Path, imgsync: str, **inputs: str):
     return done, dict(line.split("=", 1) for line in outputs)
 
 
-def test_the_action_hands_its_inputs_on(tmp_path):
-    """Arguments are split at blanks and line ends; nothing in them is run."""
+def test_action_passes_its_inputs_on(tmp_path):
+    """Arguments are split at white space, and nothing in them is run."""
     done, outputs = run_action(
         tmp_path,
         '#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n',
@@ -63,8 +63,8 @@ def test_the_action_hands_its_inputs_on(tmp_path):
 
 
 @pytest.mark.parametrize(("code", "becomes"), [(0, 0), (1, 1), (2, 0), (3, 3), (70, 70), (75, 0)])
-def test_the_action_fails_when_imgsync_failed(code, becomes, tmp_path):
-    """Pending changes and work that is left fail no step; the output tells them."""
+def test_action_fails_if_imgsync_failed(code, becomes, tmp_path):
+    """Pending changes and remaining work are outputs, not failures."""
     done, outputs = run_action(tmp_path, f"#!/bin/sh\nexit {code}\n")
 
     assert done.returncode == becomes
@@ -72,8 +72,8 @@ def test_the_action_fails_when_imgsync_failed(code, becomes, tmp_path):
     assert ("::warning" in done.stdout) == (code == 75)
 
 
-def test_the_action_tells_of_the_plan(tmp_path):
-    """Changes, id and file of a plan are outputs, when it failed too."""
+def test_action_outputs_the_plan(tmp_path):
+    """Changes, id and file, also after a failure."""
     plan = json.dumps({"id": "7f3c9a1e", "summary": {"create": 2, "update": 1, "keep": 40, "hold": 1, "refuse": 1, "delete": 3, "error": 0}})
 
     done, outputs = run_action(tmp_path, f"#!/bin/sh\necho '{plan}' > \"$IMGSYNC_OUT\"\nexit 1\n")

@@ -17,7 +17,7 @@ MODULES = sorted((ROOT / "imgsync").rglob("*.py"))
 
 
 def test_imports_keep_the_contract():
-    """import-linter finds nothing that points up."""
+    """import-linter finds no violation."""
     done = subprocess.run([str(Path(sys.executable).with_name("lint-imports")), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
@@ -94,7 +94,7 @@ def test_the_package_itself_imports_nothing():
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
-def test_nobody_prints_but_the_command_line():
+def test_only_the_command_line_prints():
     """stdout belongs to imgsync/cli."""
     found = [
         str(path)
@@ -112,7 +112,7 @@ _MAY_KILL = {"imgsync/concurrency/native_thread.py", "imgsync/oci/auth/credentia
 
 
 def _forbidden(tree: ast.AST, *, file: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and the name of what kills greenlets, or has diskcache try for ever (its `retry`, which `cache[key] = value` means too)."""
+    """Yield line and name of calls that kill greenlets or let diskcache retry forever."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute) and node.func.attr in _KILLING and file not in _MAY_KILL and ast.unparse(node.func.value) != "os":
@@ -123,8 +123,8 @@ def _forbidden(tree: ast.AST, *, file: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, "cache[key] = value"
 
 
-def test_nobody_kills_greenlets_or_has_diskcache_try_for_ever():
-    """Nor by any other name than ruff knows."""
+def test_no_greenlet_is_killed_and_no_retry_is_endless():
+    """Under names that ruff does not know."""
     found = [
         (path.name, place)
         for path in (ROOT / "imgsync").rglob("*.py")
@@ -169,8 +169,8 @@ del cache["key"]
 _HEAD = "import os\nimport subprocess\n\nimport gevent\nimport yaml\n\n"
 
 
-def test_what_must_never_be_there_is_refused():
-    """Each planted line, wherever in the program, is refused by the project's own lint configuration, or by the check above."""
+def test_forbidden_lines_are_refused():
+    """By the project's lint configuration or by the check above."""
     text = _HEAD + "\n".join(_PLANTED) + "\n"
     ruff = [str(Path(sys.executable).with_name("ruff")), "check", "--no-cache", "--output-format", "json", "--stdin-filename"]
     own = {"S102", "S307", "S506", "S602", "S605", "TID251"}

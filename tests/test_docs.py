@@ -1,4 +1,4 @@
-"""The documentation: its YAML is what the schemas allow, its links lead somewhere, its commands are commands, and the site can be built."""
+"""The documentation: valid YAML, working links, real commands, a site that builds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OF_OTHERS = {"performance.md", "0003-use-maintained-libraries.md"}
 
 
 def blocks(kind: str) -> list[object]:
-    """Return the blocks of *kind* in all pages, as parameters of a test."""
+    """Return the blocks of *kind* in all pages, as parameters."""
     return [
         pytest.param(block, id=f"{page.name}-{number}")
         for page in PAGES
@@ -40,7 +40,7 @@ def blocks(kind: str) -> list[object]:
 
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_yaml_of_the_documentation_is_valid(block):
-    """Every block is a whole file of one of the two kinds; mirrors can be loaded, expressions and templates included."""
+    """Every block is a whole valid file."""
     document = yaml.safe_load(block)
     kind = "mirror" if "mirrors" in document else "registries"
     schema = json.loads((ROOT / "schema" / f"{kind}.schema.json").read_text(encoding="utf-8"))
@@ -51,19 +51,19 @@ def test_yaml_of_the_documentation_is_valid(block):
 
 
 @pytest.mark.parametrize("block", blocks("yml"))
-def test_yaml_of_others_is_yaml(block):
-    """Workflows, manifests and rules can be read; so can what is a part of one."""
+def test_yaml_of_other_tools_is_readable(block):
+    """Workflows, manifests and rules, also in parts."""
     yaml.safe_load(block)
 
 
 @pytest.mark.parametrize("block", blocks("sh"))
-def test_scripts_are_sound(block):
-    """ShellCheck has nothing to say."""
+def test_scripts_pass_shellcheck(block):
+    """ShellCheck finds nothing."""
     linters.tool("shellcheck", "--shell", "sh", "-", input=block)
 
 
-def test_the_travis_file_is_what_travis_takes(tmp_path):
-    """The page's .travis.yml fits Travis CI's schema."""
+def test_travis_file_fits_its_schema(tmp_path):
+    """Travis CI's own schema."""
     (block,) = [text for kind, text in FENCE.findall((ROOT / "docs" / "how-to" / "travis.md").read_text(encoding="utf-8")) if kind == "yml"]
     (tmp_path / ".travis.yml").write_text(block, encoding="utf-8")
 
@@ -71,8 +71,8 @@ def test_the_travis_file_is_what_travis_takes(tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
-    """A relative link names a file, and its anchor a heading of it."""
+def test_relative_links_and_anchors_exist(page):
+    """A file, and a heading of it."""
     for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
         path, _, anchor = target.partition("#")
         file = page.parent / path if path else page
@@ -83,7 +83,7 @@ def test_links_lead_somewhere(page):
 
 
 def shell_commands(line: str) -> Iterator[list[str]]:
-    """Yield the words of each command of imgsync in a line of shell."""
+    """Yield the words of each imgsync command in a shell line."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words: list[str] = []
@@ -99,7 +99,7 @@ def shell_commands(line: str) -> Iterator[list[str]]:
 
 
 def commands_of(page: Path) -> Iterator[list[str]]:
-    """Yield every command of imgsync that *page* shows: in consoles, scripts and pipelines, and within its sentences."""
+    """Yield every imgsync command of *page*."""
     text = page.read_text(encoding="utf-8")
     for kind, block in FENCE.findall(text):
         for line in block.splitlines():
@@ -114,7 +114,7 @@ def commands_of(page: Path) -> Iterator[list[str]]:
 
 
 def check(words: list[str]) -> None:
-    """Let click read *words* as a command line; what is left out in a sentence may be missing."""
+    """Let click parse *words*; words that a sentence leaves out may be missing."""
     names: tuple[str, ...] = ()
     while words and (*names, words[0]) in COMMANDS:
         names = (*names, words.pop(0))
@@ -126,8 +126,8 @@ def check(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in OF_OTHERS], ids=lambda page: page.name)
-def test_commands_are_what_the_program_takes(page, monkeypatch):
-    """Every command that a page shows exists, with the options and the values that it is given."""
+def test_commands_in_the_documentation_are_valid(page, monkeypatch):
+    """With their options and values."""
     for name in [name for name in os.environ if name.startswith("IMGSYNC_")]:
         monkeypatch.delenv(name)
     for words in commands_of(page):
@@ -142,15 +142,15 @@ OWN = [page for page in PAGES if page.parent.name in {"how-to", "reference", "ex
 
 @pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
 def test_options_named_in_sentences_exist(page):
-    """An option that stands by itself is one of imgsync's."""
+    """An option that stands alone is one of imgsync's."""
     known = {option for context in COMMANDS.values() for parameter in context.command.get_params(context) for option in parameter.opts}
     named = set(re.findall(r"`(--[a-z-]+)", FENCE.sub("", page.read_text(encoding="utf-8"))))
 
     assert named <= known
 
 
-def test_the_site_is_whole_and_needs_no_other_host(tmp_path):
-    """It is built without a warning, every page in its navigation, every link right; scripts, styles, fonts and images come with it."""
+def test_site_builds_and_is_self_contained(tmp_path):
+    """No warning, all pages in the navigation, no external script, style or font."""
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
         cwd=ROOT,

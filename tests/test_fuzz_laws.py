@@ -1,4 +1,4 @@
-"""Every parser of foreign input keeps its law: on the corpus, where every finding stays, and on what becomes of it by cutting, joining and altering."""
+"""Parsers of untrusted input keep their laws on the corpus and on variations of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARTS = re.compile(rb"[A-Za-z0-9]+|\s+|.", re.DOTALL)
 
 @st.composite
 def altered(draw: st.DrawFn, law: str) -> bytes:
-    """Return an input of the corpus with a few of its parts taken away, doubled, exchanged or broken."""
+    """Return an input of the corpus with random changes."""
     parts = PARTS.findall(draw(st.sampled_from(SEEDS[law])).read_bytes())
     for _ in range(draw(st.integers(0, 4))):
         place = draw(st.integers(0, max(0, len(parts) - 1)))
@@ -41,15 +41,15 @@ def altered(draw: st.DrawFn, law: str) -> bytes:
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=f"{law}-{path.name}") for law, paths in SEEDS.items() for path in paths])
-def test_corpus(path: Path):
-    """What once broke a law breaks it no more."""
+def test_corpus_keeps_its_laws(path: Path):
+    """Findings of earlier fuzzing stay fixed."""
     LAWS[path.parent.name](path.read_bytes())
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("law", LAWS)
-def test_law(law: str):
-    """A value with its properties, or an error of ours; nothing else, whatever comes."""
+def test_random_inputs_keep_their_laws(law: str):
+    """A valid value or one of our errors, nothing else."""
 
     @settings(max_examples=effort(40, 5000), deadline=None, suppress_health_check=list(HealthCheck), derandomize=effort(1, 0) == 1)
     @given(altered(law) | st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
@@ -61,6 +61,6 @@ def test_law(law: str):
 
 
 def test_every_law_has_a_corpus():
-    """A law without inputs would be looked for from nothing, an input without a law never be read."""
+    """And every corpus belongs to a law."""
     assert {path.name for path in CORPUS.iterdir()} == set(LAWS)
     assert all(SEEDS.values())

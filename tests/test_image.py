@@ -1,4 +1,4 @@
-"""The container image, as far as it can be checked without Docker: its file, and its steps done by hand."""
+"""The container image, checked without Docker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def instructions() -> list[tuple[str, str]]:
-    """Return the Dockerfile's instructions and their arguments, lines that go on joined."""
+    """Return the Dockerfile's instructions with joined lines."""
     text = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     return [(words[0], words[1]) for line in text.splitlines() if (words := line.split(None, 1))]
 
@@ -27,12 +27,12 @@ def last(name: str) -> str:
 
 
 def copied_into_the_build() -> list[str]:
-    """Return what the first stage takes from the repository."""
+    """Return what the first stage copies from the repository."""
     return [source for name, argument in instructions() if name == "COPY" and not argument.startswith("--from") for source in argument.split()[:-1]]
 
 
-def test_the_dockerfile_is_sound():
-    """Hadolint finds nothing; nobody is root at the end; signals reach imgsync itself."""
+def test_dockerfile_passes_hadolint():
+    """It ends as non-root, and signals reach imgsync."""
     linters.dockerfile_is_sound(ROOT / "Dockerfile")
 
     assert last("USER") == "65532:65532"
@@ -41,8 +41,8 @@ def test_the_dockerfile_is_sound():
     assert last("STOPSIGNAL") == "SIGTERM"
 
 
-def test_labels_say_what_the_image_is():
-    """Each label of the image specification that a release fills in has its build argument."""
+def test_image_labels_have_build_arguments():
+    """Each label that a release fills in."""
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', last("LABEL")))
     arguments = {argument.partition("=")[0] for name, argument in instructions() if name == "ARG"}
 
@@ -50,16 +50,16 @@ def test_labels_say_what_the_image_is():
     assert arguments == {"VERSION", "REVISION", "CREATED", "SOURCE"}
 
 
-def test_the_build_sees_what_it_copies_and_no_more():
-    """`.dockerignore` lets in exactly what is copied."""
+def test_dockerignore_allows_exactly_what_is_copied():
+    """Nothing else is in the build context."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
     assert lines[0] == "*"
     assert sorted(line.removeprefix("!") for line in lines if line.startswith("!")) == sorted(name.removeprefix("./") for name in copied_into_the_build())
 
 
-def test_what_is_copied_is_enough(tmp_path):
-    """Installed from the copied files alone, imgsync starts, and `init` has its templates and schemas."""
+def test_copied_files_are_enough(tmp_path):
+    """Installed from them, imgsync starts and `init` finds its templates."""
     build = tmp_path / "build"
     build.mkdir()
     for name in copied_into_the_build():

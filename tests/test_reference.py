@@ -1,4 +1,4 @@
-"""The reference says what the program does: its generated parts are new, and what is written by hand leaves nothing out."""
+"""The reference pages are up to date and complete."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ ERRORS = (PlanError("a", "s.io/x", "spent", later=True),)
 
 
 @pytest.mark.parametrize(("page", "wanted"), [pytest.param(*one, id=one[0].name) for one in pages()])
-def test_generated_parts_are_what_the_generator_gives(page, wanted):
-    """A page that differs was not made anew: `make docs` does it."""
+def test_generated_parts_are_up_to_date(page, wanted):
+    """`make docs` regenerates them."""
     assert page.read_text(encoding="utf-8") == wanted
 
 
-def test_commands_are_told_as_help_tells_them(workplace):
-    """What the page shows of a command is what the program prints in 100 columns."""
+def test_command_pages_show_the_help(workplace):
+    """In 100 columns."""
     done = workplace.run("state", "push", "--help", env={"COLUMNS": "100"})
 
     assert f"```text\n{done.stdout}```\n" in (REFERENCE / "commands.md").read_text(encoding="utf-8")
 
 
 def rows(text: str) -> Iterator[tuple[set[str], str]]:
-    """Yield the words in code of the first cell of each table row, and the whole row."""
+    """Yield the code words of each row's first cell, and the row."""
     for line in text.splitlines():
         if line.startswith("| `"):
             yield set(re.findall(r"`([^`]+)`", line.split(" | ")[0])), line
 
 
 def logged() -> Iterator[tuple[str, set[str]]]:
-    """Yield every event that the code logs, and the fields that it names there; a name put together ends where the first variable begins."""
+    """Yield every event that the code logs, with its fields."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"debug", "info", "warning", "error"} and node.args:
@@ -70,7 +70,7 @@ def names_of(node: ast.expr) -> Iterator[str]:
 
 
 def test_every_event_is_described_with_its_fields():
-    """Logs are API: the page has each event of the code, and no other, with the fields that are named where it is logged."""
+    """The page lists each event of the code and no other."""
     described = {event: set(re.findall(r"`([^`]+)`", row)) for events, row in rows((REFERENCE / "logs.md").read_text(encoding="utf-8")) for event in events}
     common = {"mirror", "source", "destination"}
     events = dict.fromkeys(described, False)
@@ -85,7 +85,7 @@ def test_every_event_is_described_with_its_fields():
 
 
 def paths(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of every field of a document; those of items of a list once."""
+    """Yield the path of every field; those of list items once."""
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield from paths(inner, f"{path}.{name}".removeprefix("."))
@@ -97,7 +97,7 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 def documents() -> dict[str, Any]:
-    """Return one of each kind of document, with all its fields."""
+    """Return one of each kind of document, with all fields."""
     notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, notes=("n",), steps=(FilterStep("s.io/app", "semver", 1, ("2",)),))
     plan = plans.of_each_action()
     whole = plans.plan(*plan.changes, errors=(*plan.errors, *ERRORS), mirrors=(notes,), requests=plan.requests, applying=plan.requests, pulls=plan.pulls)
@@ -114,7 +114,7 @@ def documents() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", documents())
 def test_every_field_of_a_document_is_described(name):
-    """Documents are API: the page has each field, and no other."""
+    """The page lists each field and no other."""
     section = (REFERENCE / "documents.md").read_text(encoding="utf-8").partition(f"\n## {name}\n")[2].partition("\n## ")[0]
     described = {field for fields, _ in rows(section) for field in fields}
 
@@ -122,7 +122,7 @@ def test_every_field_of_a_document_is_described(name):
 
 
 def test_exit_codes_are_those_of_the_program():
-    """The page has each code, and no other."""
+    """The page lists each code and no other."""
     page = (REFERENCE / "exit-codes.md").read_text(encoding="utf-8").partition("## By command")[0]
     codes = {0, 1, cli._USAGE_EXIT, cli._BUG_EXIT, plan_command._PENDING_EXIT, session.STOPPED_EXIT, session.CANCELLED_EXIT}
 
@@ -130,7 +130,7 @@ def test_exit_codes_are_those_of_the_program():
 
 
 def test_exit_codes_named_elsewhere_exist():
-    """A page names no code that is not among them."""
+    """Other pages name only existing codes."""
     known = {int(code) for code in re.findall(r"^\| (\d+) \|", (REFERENCE / "exit-codes.md").read_text(encoding="utf-8"), re.MULTILINE)}
     for page in (REFERENCE.parent).rglob("*.md"):
         named = {int(code) for code in re.findall(r"(?:exit codes?|[Cc]ode) (\d+)", page.read_text(encoding="utf-8"))}

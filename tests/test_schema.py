@@ -1,4 +1,4 @@
-"""The schemas are strict, described, shipped, and the examples fit them."""
+"""The schemas are strict, described and shipped, and the examples fit them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def objects(schema: object, path: str = ""):
 
 @pytest.mark.parametrize("name", ["mirror", "registries"])
 def test_schemas_are_strict_and_described(name):
-    """Every object refuses unknown keys, every setting has a description and an example, every default fits."""
+    """Unknown keys are refused; every setting has a description and an example."""
     schema = json.loads(read_schema(name))
     Draft202012Validator.check_schema(schema)
     for path, part in objects(schema):
@@ -42,7 +42,7 @@ def test_schemas_are_strict_and_described(name):
 
 @pytest.mark.parametrize("name", ["mirror", "registries"])
 def test_examples_and_defaults_fit_their_schema(name):
-    """What the schema shows is valid by itself."""
+    """Examples and defaults in the schema are valid."""
     schema = json.loads(read_schema(name))
     for path, part in objects(schema):
         for example in [*part.get("examples", ()), *([part["default"]] if "default" in part else [])] if isinstance(part.get("examples", []), list) else ():
@@ -50,8 +50,8 @@ def test_examples_and_defaults_fit_their_schema(name):
             assert not errors, f"{path}: {errors[0].message}"
 
 
-def test_the_shipped_examples_are_valid():
-    """mirrors.d of this repository loads, with the example of the registry settings."""
+def test_shipped_examples_are_valid():
+    """mirrors.d loads with the example of the registry settings."""
     config = load_config([str(ROOT / "mirrors.d")], registries=str(ROOT / "registries.example.yaml"), environ={})
 
     assert {mirror.name for mirror in config.mirrors} == {"kubernetes", "nginx-alpine", "monitoring"}

@@ -1,4 +1,4 @@
-"""What ships is what was looked at: locked by hash, built with least rights, and said so."""
+"""Releases use locked, hashed dependencies and jobs with minimal rights."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _ENTRY = re.compile(r"^(?P<requirement>[^#\s-].*?)(?P<hashes>( \\\n {4}--hash=sh
 
 
 def locked(path: Path) -> dict[str, Requirement]:
-    """Return what a lock names, each without its hashes."""
+    """Return the packages of a lock, without hashes."""
     found = [Requirement(entry["requirement"]) for entry in _ENTRY.finditer(path.read_text(encoding="utf-8"))]
     return {canonicalize_name(requirement.name): requirement for requirement in found}
 
 
 def wanted(group: str) -> list[Requirement]:
-    """Return what pyproject.toml asks for: of the project itself (""), or of a dependency group."""
+    """Return the requirements of pyproject.toml: of the project (""), or of a group."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     if not group:
         return [Requirement(text) for text in document["project"]["dependencies"]]
@@ -38,14 +38,14 @@ def wanted(group: str) -> list[Requirement]:
     return [one for line in lines for one in (wanted(line["include-group"]) if isinstance(line, dict) else [Requirement(line)])]
 
 
-def test_every_lock_is_looked_at():
-    """None was added that nobody checks."""
+def test_every_lock_is_tested():
+    """Each file in lock/ is checked here."""
     assert [path.name for path in LOCKS] == ["build.txt", "release.txt", "runtime.txt"]
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
 def test_each_line_is_one_version_with_its_hashes(path):
-    """And nothing else: no index, no file, no address."""
+    """No index, file or URL."""
     text = path.read_text(encoding="utf-8")
     entries = list(_ENTRY.finditer(text))
 
@@ -59,8 +59,8 @@ def test_each_line_is_one_version_with_its_hashes(path):
 
 
 @pytest.mark.parametrize(("path", "group"), [("build.txt", "build"), ("release.txt", "release"), ("runtime.txt", "")])
-def test_the_lock_is_in_step(path, group):
-    """Each thing asked for is there in a version that is allowed; `make lock` makes it so."""
+def test_lock_is_up_to_date(path, group):
+    """Each requirement is locked in an allowed version; `make lock` updates it."""
     there = locked(ROOT / "lock" / path)
 
     for requirement in wanted(group):
@@ -68,8 +68,8 @@ def test_the_lock_is_in_step(path, group):
         assert requirement.specifier.contains(version), f"{requirement} but {version} is locked: make lock"
 
 
-def test_what_the_libraries_need_is_locked_too():
-    """All that imgsync's libraries bring with them here is in the lock."""
+def test_transitive_dependencies_are_locked():
+    """Everything that is installed for imgsync's libraries."""
     there = locked(ROOT / "lock" / "runtime.txt")
     seen: set[str] = set()
     left = [canonicalize_name(requirement.name) for requirement in wanted("")]
@@ -86,7 +86,7 @@ def test_what_the_libraries_need_is_locked_too():
 
 
 def pip_installs() -> Iterator[str]:
-    """Yield each command by which the image and the action install something."""
+    """Yield each command that installs something."""
     for name, argument in instructions():
         if name == "RUN":
             yield from (command for command in re.split(r"&&", argument) if " install " in command and "pip" in command)
@@ -95,7 +95,7 @@ def pip_installs() -> Iterator[str]:
 
 
 def test_image_and_action_install_by_hash_alone():
-    """Or from the folder that is being built, with nothing from anywhere."""
+    """Or from the folder that is being built."""
     commands = list(pip_installs())
 
     assert len(commands) == 5
@@ -110,7 +110,7 @@ def jobs() -> Iterator[tuple[Path, str, dict[str, Any]]]:
 
 
 def test_jobs_have_the_least_rights():
-    """A workflow has none, each job the few it states; what a pull request runs may read alone."""
+    """Workflows have none, jobs few, pull requests read-only ones."""
     for path in WORKFLOWS:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert document["permissions"] == {}
@@ -128,14 +128,14 @@ def test_jobs_have_the_least_rights():
 
 
 def test_every_action_is_pinned():
-    """By the hash of a commit, with the version it is for who reads."""
+    """By commit hash, with the version as a comment."""
     for path in [*WORKFLOWS, ROOT / "action.yml"]:
         uses = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if "uses: " in line]
         assert all(re.fullmatch(r"(- )?uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in uses), uses
 
 
 def test_nothing_is_published_that_was_not_tested():
-    """Tests, the audit and the build come first; provenance and bill of materials go with what is published."""
+    """Tests, audit and build come first; provenance and SBOM are published too."""
     release = {name: job for path, name, job in jobs() if path.stem == "release"}
     runs = [step.get("run", "") for step in release["build"]["steps"]]
 
@@ -146,8 +146,8 @@ def test_nothing_is_published_that_was_not_tested():
     assert sum("attest-build-provenance" in step.get("uses", "") for job in release.values() for step in job["steps"]) == 2
 
 
-def test_what_is_accepted_is_explained():
-    """Each advisory that the audit passes over stands in SECURITY.md, with why."""
+def test_accepted_advisories_are_explained():
+    """SECURITY.md explains each."""
     accepted = re.search(r"^ACCEPTED := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     rows = re.findall(r"^\| (CVE-\d+-\d+) \|", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -155,8 +155,8 @@ def test_what_is_accepted_is_explained():
     assert accepted[1].split() == rows
 
 
-def test_dependabot_is_told_rightly():
-    """Its own schema, and zizmor."""
+def test_dependabot_configuration_is_valid():
+    """By its schema and zizmor."""
     file = ROOT / ".github/dependabot.yml"
     linters.fits("vendor.dependabot")(file)
     linters.is_secure(file)

@@ -1,4 +1,4 @@
-"""docs/threat-model.md and the tests agree: every row is there, each names tests that exist and name it back."""
+"""docs/threat-model.md and the tests name each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TEST = re.compile(r"`(tests/[a-z_/]+\.py)::(test_\w+)`")
 
 
 def _table() -> dict[str, list[str]]:
-    """Return the cells after the first of each row of the page, by the row's name."""
+    """Return the cells of each row of the page, by its name."""
     found: dict[str, list[str]] = {}
     for line in _PAGE.read_text(encoding="utf-8").splitlines():
         if re.match(r"\| [A-Z]+-\d\d \|", line):
@@ -29,7 +29,7 @@ def _table() -> dict[str, list[str]]:
 
 
 def _marked() -> dict[str, set[tuple[str, str]]]:
-    """Return which tests (file, function) name each row with `@pytest.mark.row`."""
+    """Return which tests name each row with `@pytest.mark.row`."""
     found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
@@ -52,15 +52,15 @@ TABLE = _table()
 MARKED = _marked()
 
 
-def test_every_row_is_there_and_no_other():
-    """In the page, in order; and no test names a row that is not."""
+def test_page_has_every_row_in_order():
+    """And no test names an unknown row."""
     assert list(TABLE) == _ROWS
     assert set(MARKED) <= set(_ROWS)
 
 
 @pytest.mark.parametrize("row", _ROWS)
 def test_row_and_its_tests_name_each_other(row: str):
-    """What imgsync does is said, and the tests of the page are those that carry the mark; or the row says why it cannot apply."""
+    """A row lists exactly its marked tests, or says why it does not apply."""
     threat, weight, does, tests = TABLE[row]
 
     assert threat
@@ -75,7 +75,7 @@ def test_row_and_its_tests_name_each_other(row: str):
 
 
 def test_every_advisory_of_others_is_answered_by_rows():
-    """Each once, with rows of the map."""
+    """Each once, with existing rows."""
     section = _PAGE.read_text(encoding="utf-8").partition("\n## Advisories of other tools\n")[2]
     answered = {
         cells[1]: cells[4]

@@ -1,4 +1,4 @@
-"""The tutorial does what it says: its commands, on the files it shows, print what it shows."""
+"""The tutorial's commands print what it shows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def squeezed(text: str) -> str:
 
 
 def shows(output: str, line: str) -> bool:
-    """Return whether *output* has *line*, in which … stands for anything."""
+    """Return whether *output* has *line*, in which … stands for any text."""
     return re.search(".*".join(map(re.escape, squeezed(line).split("…"))), squeezed(output)) is not None
 
 
-def test_the_tutorial_works(lab):
-    """Every step of it, one after the other, with our own registries in place of those it names."""
+def test_tutorial_works(lab):
+    """Every step in order, with our own registries."""
     for tag in ("3.8", "3.9", "3.10"):
         push(lab.source_registry, "pause", tag, index(f"tutorial {tag}"))
 

@@ -1,4 +1,4 @@
-"""Files as their tools' own documentation shows them, and what they come to: text for text, valid, and meaning what was converted."""
+"""Examples of other tools' documentation, and their converted form."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _files(case: str) -> list[str]:
 
 
 @every_case
-def test_example_becomes_what_is_expected(case, imgsync):
-    """stdout is the mirrors.d document to the letter, and nothing else; no secret of the file shows anywhere."""
+def test_example_is_converted_as_expected(case, imgsync):
+    """stdout is the expected mirrors.d document; no secret is shown."""
     result = imgsync("convert", *_files(case), *CASES[case][1])
 
     assert result.stdout == (EXAMPLES / f"{case}.expected.yaml").read_text(encoding="utf-8")
@@ -46,8 +46,8 @@ def test_example_becomes_what_is_expected(case, imgsync):
 
 
 @every_case
-def test_output_folder_holds_what_validates(case, lab):
-    """With --output the registry settings stand beside the mirrors, as expected, and `imgsync validate` has nothing against the mirrors."""
+def test_output_folder_is_valid(case, lab):
+    """--output writes registry settings beside the mirrors, and `imgsync validate` accepts them."""
     result = lab.run("convert", *_files(case), *CASES[case][1], "--output", "out")
     registry_settings, expected = lab.folder / "out" / "registries.yaml", EXAMPLES / f"{case}.registries.yaml"
 
@@ -60,8 +60,8 @@ def test_output_folder_holds_what_validates(case, lab):
 
 
 @every_case
-def test_expected_trust_fits_its_schema(case):
-    """What is written as registries.yaml is one."""
+def test_expected_registry_settings_fit_their_schema(case):
+    """Every written registries.yaml is valid."""
     file = EXAMPLES / f"{case}.registries.yaml"
     if file.exists():
         documents, faults = parse_documents(file.read_bytes(), file=file.name)
@@ -71,8 +71,8 @@ def test_expected_trust_fits_its_schema(case):
 
 
 @every_case
-def test_text_says_what_was_converted(case, tmp_path):
-    """Our own loader reads from the text the very mirrors that were written."""
+def test_written_mirrors_are_read_back(case, tmp_path):
+    """Our loader reads the same mirrors."""
     options = ConvertOptions("my-registry.local.lan/repo", scoped="--scoped" in CASES[case][1]) if "skopeo" in case else ConvertOptions()
     converted = convert_files(_files(case), options=options)
     file = tmp_path / "mirrors.yaml"

@@ -1,4 +1,4 @@
-"""Other tools' YAML is laxer than ours: what they read well is read well, and each part knows its line."""
+"""Reading other tools' YAML, which is laxer than ours."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ sync:
 """
 
 
-def test_tags_are_what_was_written_whatever_yaml_sees_in_them(tmp_path):
-    """Numbers, words that mean true, dates; also through an alias and a merge key."""
+def test_tags_are_read_as_written(tmp_path):
+    """Numbers, booleans, dates; also through an alias and a merge key."""
     file = tmp_path / "peer.yml"
     file.write_text(MERGED, encoding="utf-8")
 
@@ -46,7 +46,7 @@ def test_tags_are_what_was_written_whatever_yaml_sees_in_them(tmp_path):
 
 
 def test_remark_on_a_merged_part_names_the_line_where_it_was_written(tmp_path):
-    """Of a merged mapping the part itself, not the place that merges it."""
+    """The line of the part, not of the merge."""
     file = tmp_path / "peer.yml"
     file.write_text(MERGED.replace("    allow:\n", "    deny: ['\\d+']\n    allow:\n"), encoding="utf-8")
 
@@ -57,7 +57,7 @@ def test_remark_on_a_merged_part_names_the_line_where_it_was_written(tmp_path):
 
 @pytest.mark.parametrize("text", ['{\n\t"images": {\n\t\t"a.io/b:1":\t"d.io/b"\n\t}\n}\n', '\ufeff{"images": {"a.io/b:1": "d.io\\/b"}}'])
 def test_json_is_read_with_its_tabs_and_escapes(text, tmp_path):
-    """JSON may be indented with tabs, which YAML forbids."""
+    """YAML forbids tabs."""
     file = tmp_path / "peer.json"
     file.write_text(text, encoding="utf-8")
 
@@ -66,8 +66,8 @@ def test_json_is_read_with_its_tabs_and_escapes(text, tmp_path):
     assert [str(mirror.destinations[0].registry) for mirror in found] == ["d.io"]
 
 
-def test_many_rules_for_one_repository_are_named_in_time(tmp_path):
-    """Names are counted on, not searched for anew."""
+def test_many_rules_for_one_repository_are_named_fast(tmp_path):
+    """Names are numbered without searching."""
     file = tmp_path / "peer.yml"
     file.write_text("images:\n" + "".join(f"  a.io/b:{number}: d.io/b:x{number}\n" for number in range(2000)), encoding="utf-8")
 
@@ -77,8 +77,8 @@ def test_many_rules_for_one_repository_are_named_in_time(tmp_path):
     assert names[-1] == "b-2000"
 
 
-def test_rules_that_differ_in_tags_or_repositories_alone_are_told_as_one(tmp_path):
-    """A line for each tag, as such files have them, becomes one mirror; every tag, and renamed tags, stay by themselves."""
+def test_similar_rules_become_one_mirror(tmp_path):
+    """Rules that differ in tags alone; renamed tags stay separate."""
     file = tmp_path / "peer.yml"
     rules = ["a.io/x/b:1: d.io/y/b", "a.io/x/b: d.io/y/b", "a.io/x/b:2: d.io/y/b", "a.io/x/b:3: d.io/y/b:three", "a.io/x/c:1,2: d.io/y/c"]
     file.write_text("images:\n" + "".join(f"  {rule}\n" for rule in rules), encoding="utf-8")
@@ -124,8 +124,8 @@ def _parts(value, path=()):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(EXAMPLES), st.integers(min_value=0), st.sampled_from(JUNK))
-def test_anything_in_place_of_anything_is_converted_or_told(tmp_path, example, number, junk):
-    """Whatever stands in a file, there are mirrors or faults, never a traceback."""
+def test_any_input_gives_mirrors_or_errors(tmp_path, example, number, junk):
+    """Never a traceback."""
     document = yaml.safe_load(example.read_text(encoding="utf-8").replace("\t", " "))
     paths = list(_parts(document))[1:]
     *above, last = paths[number % len(paths)]

@@ -1,4 +1,4 @@
-"""Expressions told as globs and as whole-tag expressions fit exactly what searching for them finds."""
+"""Converted expressions match exactly what the original finds."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _PATHS = st.lists(st.text(alphabet="ab1", min_size=1, max_size=2), min_size=1, m
 
 @settings(deadline=None)
 @given(_SEARCHES, st.lists(_TAGS, max_size=30))
-def test_whole_match_fits_what_is_found(search, tags):
-    """Our expressions fit whole tags; theirs are searched for."""
+def test_whole_match_equals_search(search, tags):
+    """Our expressions match whole tags; theirs search."""
     whole = compile_expression(match_whole(search))
 
     assert [whole.fullmatch(tag) is not None for tag in tags] == [re.search(search, tag) is not None for tag in tags]
@@ -31,8 +31,8 @@ def test_whole_match_fits_what_is_found(search, tags):
 
 @settings(deadline=None)
 @given(_SEARCHES, st.lists(_TAGS, max_size=30))
-def test_globs_fit_what_is_found(search, tags):
-    """Where globs are given at all, they say the same."""
+def test_globs_equal_search(search, tags):
+    """If a glob is produced, it matches the same."""
     found = convert_to_globs(search, crossing=False)
     if found is not None:
         compiled = [compile_glob(text) for text in found]
@@ -42,7 +42,7 @@ def test_globs_fit_what_is_found(search, tags):
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "1", "/", ".*", "(a|b)", ".+", "(.+)", "[ab]"]), max_size=5).map("".join), st.lists(_PATHS, max_size=30))
-def test_globs_over_paths_fit_what_is_found(pattern, paths):
+def test_path_globs_equal_search(pattern, paths):
     """`.*` crosses slashes, and so does `**`."""
     found = convert_to_globs(anchor(pattern), crossing=True)
     if found is not None:
@@ -53,8 +53,8 @@ def test_globs_over_paths_fit_what_is_found(pattern, paths):
 
 @settings(deadline=None)
 @given(_PATTERNS.filter(bool), st.lists(_TAGS, max_size=20))
-def test_pattern_without_groups_fits_the_same(pattern, tags):
-    """Groups are forgotten, nothing else changes."""
+def test_pattern_without_groups_matches_the_same(pattern, tags):
+    """Only the groups are removed."""
     before, after = compile_expression(pattern), compile_expression(drop_captures(f"({pattern})"))
 
     assert after.groups == 0
@@ -78,28 +78,28 @@ def test_pattern_without_groups_fits_the_same(pattern, tags):
     ],
 )
 def test_repositories_are_named_or_below_a_namespace(pattern, expected):
-    """What is neither a path nor a whole namespace is no source: it would be more than was asked for."""
+    """Anything else would match more than the original."""
     assert split_repositories(anchor(pattern)) == expected
 
 
 @pytest.mark.parametrize(
     ("search", "expected"), [("^latest$", "latest"), (r"^v1\.2$", "v1.2"), ("^1.2$", None), ("latest", None), ("^a|b$", None), ("^[a]$", None)]
 )
-def test_plain_name_is_the_only_one_found(search, expected):
-    """A dot that is any character is no dot."""
+def test_plain_name_matches_only_itself(search, expected):
+    """A dot that means any character is not a plain dot."""
     assert convert_to_name(search) == expected
 
 
 @pytest.mark.parametrize("search", ["^*$", "^?a", "^+b$", "^$", "", "^", "$", "^a|", "|"])
-def test_odd_anchors_are_searched_for_as_they_stand(search):
-    """A repeated anchor, an empty alternative: whatever RE2 finds, our expression fits."""
+def test_odd_anchors_match_as_in_re2(search):
+    """Repeated anchors and empty alternatives."""
     whole, theirs = compile_expression(match_whole(search)), compile_expression(search)
 
     for tag in ("a", "b", "ab", "1"):
         assert (whole.fullmatch(tag) is not None) == (theirs.search(tag) is not None), tag
 
 
-def test_nested_groups_are_given_up_in_time():
-    """Neither deep nesting nor many alternatives cost more than a moment."""
+def test_nested_groups_are_refused_fast():
+    """Also many alternatives."""
     assert convert_to_globs(f"^{'(' * 900}a{')' * 900}$", crossing=False) is None
     assert convert_to_globs("^" + "(a|b)" * 40 + "$", crossing=False) is None

@@ -1,4 +1,4 @@
-"""What is said about a file on stderr, line by line, and how many are lost."""
+"""Remarks of `convert` on stderr, and the count of losses."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ LOST = {
 
 @pytest.fixture
 def ran(tmp_path, monkeypatch, capsys):
-    """Run the command line within this process, which is what a hundred small files have time for."""
+    """Run the command line within this process, which is faster."""
     monkeypatch.chdir(tmp_path)
     for variable in ("IMGSYNC_DESTINATION", "IMGSYNC_FROM", "IMGSYNC_OUTPUT", "IMGSYNC_SCOPED", "GITHUB_ACTIONS"):
         monkeypatch.delenv(variable, raising=False)
@@ -84,8 +84,8 @@ def _lines(stderr: str) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("case", LOST)
-def test_what_is_lost_is_said_with_its_line(case, ran, lab):
-    """The rest is written, the line is named, the last line counts."""
+def test_losses_are_remarked_with_their_line(case, ran, lab):
+    """The rest is written, and the last line counts."""
     text, expected = LOST[case]
     lab.write("peer.yml", text)
 
@@ -100,8 +100,8 @@ def test_what_is_lost_is_said_with_its_line(case, ran, lab):
 
 
 @pytest.mark.parametrize("text", [REGSYNC, REGSYNC + "    interval: 60m\n    fastCheck: true\n", "images:\n  a.io/b: d.io/b\n", DREGSY])
-def test_what_is_not_lost_is_not_counted(text, ran, lab):
-    """What a CI's schedule says, or what imgsync does anyhow, is not counted as lost."""
+def test_irrelevant_settings_are_not_counted(text, ran, lab):
+    """Schedules, and what imgsync does anyway."""
     lab.write("peer.yml", text)
 
     result = ran("convert", "peer.yml")
@@ -142,8 +142,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_not_understood_gives_faults_and_no_output(case, ran, lab):
-    """Every fault with its place, exit code 3, nothing on stdout and nothing written."""
+def test_unknown_settings_are_errors_without_output(case, ran, lab):
+    """Each with its place, exit 3."""
     text, expected = WRONG[case]
     lab.write("peer.yml", text)
 
@@ -155,8 +155,8 @@ def test_what_is_not_understood_gives_faults_and_no_output(case, ran, lab):
     assert not (lab.folder / "out").exists()
 
 
-def test_file_that_is_not_understood_prints_nothing(ran, lab):
-    """Without --output too: no half of a document that somebody pipes into a file."""
+def test_invalid_file_prints_nothing(ran, lab):
+    """Without --output too."""
     lab.write("peer.yml", REGSYNC + "    tag: {}\n")
 
     result = ran("convert", "peer.yml")
@@ -165,8 +165,8 @@ def test_file_that_is_not_understood_prints_nothing(ran, lab):
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"\x00", b"a: &a {<<: *a}\nsync: []\n", b"[" * 5000, b"sync: [" + b"{a: b}," * 10 + b"]"])
-def test_hostile_files_are_faults(data, ran, tmp_path):
-    """Bytes that are no text, endless merges, deep nesting: a message, never a traceback."""
+def test_hostile_files_are_errors(data, ran, tmp_path):
+    """Binary data, endless merges, deep nesting: never a traceback."""
     (tmp_path / "peer.yml").write_bytes(data)
 
     result = ran("convert", "peer.yml")
@@ -175,8 +175,8 @@ def test_hostile_files_are_faults(data, ran, tmp_path):
     assert result.stdout == ""
 
 
-def test_all_faults_are_told_at_once(ran, lab):
-    """Two typing errors, two lines."""
+def test_all_errors_are_shown_at_once(ran, lab):
+    """Two mistakes, two lines."""
     lab.write("peer.yml", REGSYNC + "    tag: {}\n    platfrom: linux/amd64\n")
 
     result = ran("convert", "peer.yml")
@@ -185,8 +185,8 @@ def test_all_faults_are_told_at_once(ran, lab):
     assert "did you mean 'platform'?" in result.stderr
 
 
-def test_missing_file_is_told(ran):
-    """No file, exit code 3."""
+def test_missing_input_file_is_an_error(ran):
+    """Exit 3."""
     result = ran("convert", "nowhere.yml")
 
     assert result.code == 3
@@ -194,8 +194,8 @@ def test_missing_file_is_told(ran):
 
 
 @pytest.mark.parametrize("existing", ["out/mirrors.d/regsync.yaml", "out/registries.yaml"])
-def test_existing_files_are_never_written_over(existing, ran, lab):
-    """Either one stops both; what was there stays, and nothing is beside it."""
+def test_existing_files_are_never_overwritten(existing, ran, lab):
+    """One existing file stops both."""
     lab.write("peer.yml", "creds: [{registry: a.io, tls: disabled}]\n" + REGSYNC.replace("version: 1\n", ""))
     lab.write(existing, "mine\n")
 
@@ -206,8 +206,8 @@ def test_existing_files_are_never_written_over(existing, ran, lab):
     assert [path.read_text() for path in (lab.folder / "out").rglob("*") if path.is_file()] == ["mine\n"]
 
 
-def test_folder_that_cannot_be_made_is_told(ran, lab):
-    """A file stands where the folder should be."""
+def test_impossible_output_folder_is_an_error(ran, lab):
+    """If a file is in its place."""
     lab.write("peer.yml", REGSYNC)
     lab.write("out", "a file\n")
 
@@ -217,8 +217,8 @@ def test_folder_that_cannot_be_made_is_told(ran, lab):
     assert "cannot be written" in result.stderr
 
 
-def test_skopeo_wants_to_know_where_to(ran, lab):
-    """Its file does not say it: a name that no registry has stands in, and is remarked on, unless the command line says it; the others say it themselves."""
+def test_skopeo_needs_a_destination(ran, lab):
+    """A placeholder with a remark, unless the option gives it."""
     lab.write("peer.yml", "a.io:\n  images: {b: []}\n")
     lab.write("other.yml", REGSYNC)
 
@@ -232,13 +232,13 @@ def test_skopeo_wants_to_know_where_to(ran, lab):
     assert ran("convert", "other.yml", "--destination", "b.io").code == 3
 
 
-def test_every_format_can_be_named():
-    """The command line, which imports nothing, knows the names by heart."""
+def test_option_lists_every_format():
+    """Without importing the converters."""
     assert convert._FORMATS == NAMES
 
 
-def test_format_can_be_insisted_on(ran, lab):
-    """--from reads the file as that format, whatever it looks like."""
+def test_format_can_be_forced(ran, lab):
+    """By --from."""
     lab.write("peer.yml", DREGSY)
 
     result = ran("convert", "peer.yml", "--from", "regsync")
@@ -247,8 +247,8 @@ def test_format_can_be_insisted_on(ran, lab):
     assert "tasks: unknown key" in result.stderr
 
 
-def test_several_files_are_for_image_syncer(ran, lab):
-    """Its logins and images belong together; two files of another tool do not."""
+def test_several_files_only_for_image_syncer(ran, lab):
+    """Its logins and images belong together."""
     lab.write("a.yml", REGSYNC)
     lab.write("b.yml", DREGSY)
 
@@ -274,7 +274,7 @@ URLS = {
 
 @pytest.mark.parametrize("case", URLS)
 def test_password_in_a_url_is_refused_and_not_shown(case, ran, lab):
-    """The fixture looks for secrets in what was printed."""
+    """The fixture searches the output for secrets."""
     lab.write("peer.yml", URLS[case])
 
     result = ran("convert", "peer.yml")
@@ -284,8 +284,8 @@ def test_password_in_a_url_is_refused_and_not_shown(case, ran, lab):
 
 
 @pytest.mark.parametrize("case", LOGINS)
-def test_credentials_become_variables_and_are_shown_nowhere(case, ran, lab):
-    """Neither as they stand in the file, nor decoded, on stdout, on stderr or in what is written; a fault elsewhere shows none either."""
+def test_credentials_become_variables(case, ran, lab):
+    """They are shown nowhere, also after an error elsewhere."""
     options = ["--destination", "d.io"] if case == "skopeo" else []
     encoded = base64.b64encode(b"user-SECRET:word-SECRET").decode()
     lab.write("peer.yml", LOGINS[case])

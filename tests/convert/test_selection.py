@@ -1,4 +1,4 @@
-"""The tags that a converted filter selects are those that the tool's own rule selects; the rules are written here anew, from their sources."""
+"""Converted filters select the same tags as the original tool's rule."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TAGS = [*_PLAIN, *_NUMBERED]
 
 
 def _converted(tmp_path, text: str, **options: str) -> set[str]:
-    """Return the tags that the mirrors of the one repository in *text* select together."""
+    """Return the tags that the mirrors of the one repository select."""
     file = tmp_path / "peer.yml"
     file.write_text(text, encoding="utf-8")
     mirrors = convert_files([str(file)], options=ConvertOptions(**options)).mirrors
@@ -81,7 +81,7 @@ SEARCHES = [
 
 @pytest.mark.parametrize("pattern", SEARCHES)
 def test_skopeo_searches_within_tags(pattern, tmp_path):
-    """`images-by-tag-regex` fits a tag in which it is found."""
+    """`images-by-tag-regex` matches anywhere in a tag."""
     expected = {tag for tag in TAGS if re.search(pattern, tag)}
 
     assert _converted(tmp_path, f"a.io:\n  images-by-tag-regex:\n    b: '{pattern}'\n", destination="d.io") == expected
@@ -89,7 +89,7 @@ def test_skopeo_searches_within_tags(pattern, tmp_path):
 
 @pytest.mark.parametrize("pattern", SEARCHES)
 def test_image_syncer_searches_within_tags(pattern, tmp_path):
-    """A pattern between slashes fits a tag in which it is found."""
+    """A pattern between slashes matches anywhere in a tag."""
     expected = {tag for tag in TAGS if re.search(pattern, tag)}
 
     assert _converted(tmp_path, f"images:\n  'a.io/b:/{pattern}/': d.io/b\n") == expected
@@ -104,7 +104,7 @@ DENIED = [[], [".*-rc.*"], [r".*-alpine(3\.19)?", "v.*"], ["a|v1"], [r"[0-9]\.[0
 @pytest.mark.parametrize("denied", DENIED, ids=str)
 @pytest.mark.parametrize("allowed", ALLOWED, ids=str)
 def test_regsync_allows_and_denies(allowed, denied, tmp_path):
-    """A tag that fits one allowed expression and none denied, each between `^` and `$`: `a|b` is `^a` or `b$`."""
+    """Each expression stands between `^` and `$`: `a|b` is `^a` or `b$`."""
 
     def fits(tag: str, patterns: list[str]) -> bool:
         return any(re.search(f"^{pattern}$", tag) for pattern in patterns)
@@ -116,7 +116,7 @@ def test_regsync_allows_and_denies(allowed, denied, tmp_path):
 
 
 def _precedence(text: str, *, short: bool) -> tuple[object, ...] | None:
-    """Return the place of a version among versions, pre-releases before their release; None when it is none."""
+    """Return the precedence of a version, or None."""
     numbers, dash, _ = text.removeprefix("v").partition("-")
     parts = numbers.split(".")
     if not all(part.isdigit() for part in parts) or len(parts) > 3 or (dash and not short and len(parts) < 3):
@@ -169,7 +169,7 @@ def _regsync_range(text: str, tag: str) -> bool:
 )
 @pytest.mark.parametrize("denied", [[], [".*-alpine.*"]], ids=str)
 def test_regsync_counts_prereleases_by_precedence(ranges, denied, tmp_path):
-    """`2.0.0-rc.1` is less than `2.0.0` to regsync, and its ranges leave no pre-release out for being one."""
+    """`2.0.0-rc.1` is less than `2.0.0`, and ranges include pre-releases."""
     expected = {tag for tag in TAGS if any(_regsync_range(text, tag) for text in ranges) and not any(re.search(f"^{one}$", tag) for one in denied)}
 
     tags = f"{{semverRange: {_quoted(ranges)}, deny: {_quoted(denied)}}}"
@@ -177,7 +177,7 @@ def test_regsync_counts_prereleases_by_precedence(ranges, denied, tmp_path):
 
 
 def test_regsync_sets_add_up(tmp_path):
-    """A tag is wanted when one of the sets, or `tags`, wants it."""
+    """A tag is selected if one of the sets, or `tags`, selects it."""
     text = """
 sync:
   - type: repository
@@ -275,14 +275,14 @@ def _dregsy(filters: list[str]) -> set[str]:
     ids=str,
 )
 def test_dregsy_filters_add_up(filters, tmp_path):
-    """Exact tags, `semver:` and `regex:` add up, every `keep:` takes away, `keep: latest` counts versions."""
+    """Tags, `semver:` and `regex:` add, `keep:` removes, `keep: latest` counts versions."""
     text = f"tasks:\n  - {{name: a, source: {{registry: a.io}}, target: {{registry: d.io}}, mappings: [{{from: b, tags: {_quoted(filters)}}}]}}\n"
 
     assert _converted(tmp_path, text) == _dregsy(filters)
 
 
-def test_regsync_step_whose_selection_cannot_be_said_is_left_out(tmp_path):
-    """Rather nothing than every tag."""
+def test_inexpressible_regsync_step_is_left_out(tmp_path):
+    """Nothing is safer than every tag."""
     text = """
 sync:
   - {type: repository, source: a.io/left-out, target: d.io/b, tags: {semverRange: ['>=1.0.0-rc1']}}

@@ -1,4 +1,4 @@
-"""skopeo itself says what it would copy; the converted file plans the same."""
+"""The converted file plans what `skopeo sync --dry-run` lists."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.support.images import image
 
 
 @pytest.mark.parametrize("scoped", [False, True])
-def test_plan_copies_what_skopeo_would(lab, scoped):
-    """Every image from and to, by exact tags, all tags and a search; below whole source paths where the registry's name allows it."""
+def test_plan_equals_skopeo_s_dry_run(lab, scoped):
+    """Exact tags, all tags and a search, with source and destination."""
     for repository, tags in {"all": ("1", "2", "latest"), "some": ("1.0", "2.0", "3.0"), "deep/er/found": ("v1", "v1-alpine", "v2", "av1")}.items():
         for tag in tags:
             lab.push(repository, tag, image((repository, tag)))

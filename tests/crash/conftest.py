@@ -1,4 +1,4 @@
-"""What crashes happen in: one source for all, and a scene for each test."""
+"""Fixtures of crash tests: one source for all, a scene for each test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.registry_process import RegistryProcess
 
 @pytest.fixture(scope="session")
 def world(registry: RegistryProcess, second_registry: RegistryProcess, keeping_registry: RegistryProcess, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Give the world, once it was copied undisturbed, which tells how many requests that takes."""
+    """Return the source, after one undisturbed copy that counts its requests."""
     made = World(registry, (second_registry, keeping_registry))
     with scene(made, tmp_path_factory.mktemp("reference")) as reference:
         counted = reference.count_requests()
@@ -27,7 +27,7 @@ def world(registry: RegistryProcess, second_registry: RegistryProcess, keeping_r
 
 @pytest.fixture
 def new_scene(world: World, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
-    """Make scenes, one at a time: some tests go through hundreds, and each listens on three ports."""
+    """Return a function that makes scenes, one at a time; each has three ports."""
     with ExitStack() as stack:
 
         def make(**options: bool) -> Scene:

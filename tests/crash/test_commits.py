@@ -1,4 +1,4 @@
-"""Killed around each write of the state, and while a state is made: the program is really started anew, with a hook that ends it there."""
+"""Runs killed at each write of the state, and while a state is created."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _EVERY = [(number, when) for number in range(1, 13) for when in ("before", "with
 
 @pytest.mark.nightly
 def test_killed_around_each_write_of_the_state(new_scene):
-    """What was told to be copied is remembered, what is remembered is true, and the run after finishes."""
+    """Reported copies are recorded, records are true, and the next run finishes."""
     for number, (write, when) in enumerate(_EVERY if NIGHTLY else [(3, "within")]):
         scene = new_scene(remembered=number % 2 == 0)
         ran = scene.run_code(_HOOK.format(number=write, when=when))
@@ -94,8 +94,8 @@ for text in sys.argv[2:]:
 
 
 @pytest.mark.nightly
-def test_killed_while_a_state_is_made(tmp_path):
-    """Whatever SQLite was at: the next run begins as if nothing had been, sets nothing aside, and leaves nothing about."""
+def test_killed_while_a_state_is_created(tmp_path):
+    """The next run starts cleanly, moves nothing aside and leaves nothing behind."""
     every = range(1, 140)
     steps = list(every if NIGHTLY else random.Random("making").sample(every[:90], 6))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""The disk under the state: full, not to be written, damaged. Copying goes on, nothing wrong is believed, and in the end all is as if nothing had been."""
+"""A full, read-only or damaged disk under the state costs requests only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PAGE = 4096
 
 @pytest.fixture
 def small_disk() -> Iterator[Callable[[Path, int], bool]]:
-    """Mount a disk of so many bytes at a folder and return True; return False where only root may and we are not."""
+    """Mount a small disk and return True; return False without root."""
     with contextlib.ExitStack() as stack:
 
         def mount(folder: Path, size_bytes: int) -> bool:
@@ -45,8 +45,8 @@ def remount(folder: Path, options: str) -> None:
 @pytest.mark.row("ST-10")
 @pytest.mark.nightly
 @pytest.mark.parametrize("size", range(4, 404, 8) if NIGHTLY else (276,))
-def test_full_disk_under_the_state_costs_requests_alone(size, new_scene, small_disk):
-    """From the first byte or in the middle of a run: every image is copied, what is remembered is true; with space again all is as if nothing had been."""
+def test_full_disk_costs_only_requests(size, new_scene, small_disk):
+    """Every image is copied and records are true; with space again all is as before."""
     scene = new_scene()
     scene.is_disturbed = True
     has_disk = small_disk(scene.state.parent, size * _KIB)
@@ -66,8 +66,8 @@ def test_full_disk_under_the_state_costs_requests_alone(size, new_scene, small_d
 
 @pytest.mark.row("ST-10", "ST-11")
 @pytest.mark.parametrize("how", ["read-only", "full"])
-def test_state_that_cannot_be_written_still_counts(how, new_scene, small_disk):
-    """On a read-only or a full file system: what is remembered excuses the destinations from every question, a warning says that nothing new is."""
+def test_unwritable_state_still_counts(how, new_scene, small_disk):
+    """Existing records save requests; a warning says that nothing new is recorded."""
     scene = new_scene()
     has_disk = small_disk(scene.state.parent, 1 << 20)
     scene.converge()
@@ -95,7 +95,7 @@ def test_state_that_cannot_be_written_still_counts(how, new_scene, small_disk):
 
 
 def fill(path: Path) -> None:
-    """Leave no byte on the disk."""
+    """Fill the disk to its last byte."""
     with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(_KIB))
@@ -123,8 +123,8 @@ def no_header(path: Path) -> None:
 
 
 @pytest.mark.row("ST-06")
-def test_damaged_state_costs_requests_alone(new_scene):
-    """Truncated, emptied, overwritten, a page of zeros: set aside with a warning; no image is copied again, and the run after asks nothing."""
+def test_damaged_state_costs_only_requests(new_scene):
+    """It is moved aside with a warning; no image is copied again."""
     scene = new_scene()
     scene.converge()
     scene.is_disturbed = True
@@ -140,7 +140,7 @@ def test_damaged_state_costs_requests_alone(new_scene):
 
 
 def believed(folder: Path) -> tuple[dict[str, object], list[str]]:
-    """Return all that is believed of the state in *folder*, and the warnings."""
+    """Return the records that are believed, and the warnings."""
     warnings: list[str] = []
     with opened(folder, warnings) as state:
         snapshot = state.snapshot()
@@ -150,7 +150,7 @@ def believed(folder: Path) -> tuple[dict[str, object], list[str]]:
 
 @pytest.fixture
 def image_of(tmp_path) -> Callable[[Path], Path]:
-    """Copy a state, to do to the copy what must not be done to it; return the folder that it lies in."""
+    """Copy a state, to damage the copy; return its folder."""
 
     def copied(state: Path) -> Path:
         folder = tmp_path / "image"
@@ -164,7 +164,7 @@ def image_of(tmp_path) -> Callable[[Path], Path]:
 @pytest.mark.row("ST-05", "ST-06")
 @pytest.mark.nightly
 def test_no_damaged_byte_is_ever_believed(new_scene, image_of):
-    """Flipped bytes, pages of zeros or of garbage, anywhere: what is still believed is what was written; what is not is told."""
+    """Believed records are those that were written; others are reported."""
     scene = new_scene()
     scene.converge()
     true, _ = believed(image_of(scene.state))
@@ -193,8 +193,8 @@ def test_no_damaged_byte_is_ever_believed(new_scene, image_of):
 
 @pytest.mark.row("ST-06", "ST-07")
 @pytest.mark.nightly
-def test_power_failure_at_any_instant_leaves_a_beginning(new_scene, image_of, world):
-    """Of what was written last the end may be missing, or be nonsense: the state opens without a complaint, and holds a beginning of what was put there."""
+def test_power_failure_leaves_a_prefix(new_scene, image_of, world):
+    """The state opens without a warning and holds a prefix of what was written."""
     tried = 0
     chooser = random.Random("power")
     for _ in range(effort(1, 12)):

@@ -1,4 +1,4 @@
-"""A run that is killed, wherever: nothing is half there, nothing remembered is untrue, and the next run finishes what is left and no more."""
+"""Killed runs leave nothing half done, and the next run finishes the rest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAMED = (
 
 
 def kill_at(scene: Scene, step: Step) -> bool:
-    """Kill a run there; hold the state and the destinations to the laws; return whether there was still something to kill."""
+    """Kill a run at a step; check the laws; return whether it was still running."""
     scene.settle()
     ran = scene.start(at=step).end()
     scene.hear(ran)
@@ -38,7 +38,7 @@ def kill_at(scene: Scene, step: Step) -> bool:
 
 
 def resent_bytes(scene: Scene, kills: int) -> int:
-    """Return how many bytes were sent again, no more than what could be on its way at each kill."""
+    """Return the bytes sent again, at most those in flight at each kill."""
     bound = kills * IMAGES_AT_ONCE * BLOBS_AT_ONCE * len(scene.world.targets) * scene.world.largest_blob_bytes
     more = scene.resent_bytes()
     assert more <= bound, f"{more} bytes were sent again after {kills} kills"
@@ -48,7 +48,7 @@ def resent_bytes(scene: Scene, kills: int) -> int:
 @pytest.mark.row("ST-14")
 @pytest.mark.nightly
 def test_killed_at_random_instants(world, new_scene):
-    """Again and again in one place: each time the laws hold, in the end all is there, and no more was sent than what was on its way."""
+    """Again and again: the laws hold, and in the end everything is there."""
     chooser = random.Random("SIGKILL")
     wanted, done, resent = effort(12, 520), 0, 0
     while done < wanted:
@@ -70,7 +70,7 @@ def test_killed_at_random_instants(world, new_scene):
 @pytest.mark.nightly
 @pytest.mark.parametrize("remembered", [True, False], ids=["with a state", "without"])
 def test_killed_at_named_steps(remembered, new_scene):
-    """Before the registry hears of it, when it did what it is asked and we do not know, when we were told: for each kind of request."""
+    """Before, during and after the registry's handling of each kind of request."""
     scene = new_scene(remembered=remembered)
     kills = sum(kill_at(scene, step) for step in _NAMED[not remembered :: effort(2, 1)])
     # How far a run got beside what it was killed at differs from time to time: the last may have nothing left to come to.
@@ -81,7 +81,7 @@ def test_killed_at_named_steps(remembered, new_scene):
 
 @pytest.mark.only_nightly
 def test_killed_at_every_request(world, new_scene):
-    """The same for every single request of a copy."""
+    """The same for every request of a copy."""
     done = 0
     for number in range(1, world.requests + 1):
         for when in ("arrives", "answered", "told"):

@@ -1,4 +1,4 @@
-"""A run that is asked to stop ends in good order, wherever; one that is stopped and let go on survives."""
+"""Signals at any step: stopped runs end gracefully, paused runs survive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MARGIN_SECONDS = 15
 
 @pytest.mark.nightly
 def test_first_signal_at_any_step(world, new_scene):
-    """Exit 75 with work left, 0 without; the reports are whole and true, the state too; the next run finishes."""
+    """Exit 75 with work left, 0 without; reports and state are complete; the next run finishes."""
     chooser = random.Random("SIGTERM")
     slowest = 0.0
     for number in range(effort(2, 120)):
@@ -76,8 +76,8 @@ def test_second_signal_at_any_step(world, new_scene):
 
 
 @pytest.mark.nightly
-def test_stopped_and_let_go_on(world, new_scene):
-    """SIGSTOP in the middle of a copy, SIGCONT a while later: the run goes on and finishes as if nothing had been."""
+def test_paused_run_continues(world, new_scene):
+    """SIGSTOP during a copy, SIGCONT later."""
     chooser = random.Random("SIGSTOP")
     for seconds in [effort(1, 3)] * effort(1, 10):
         scene = new_scene(remembered=True)

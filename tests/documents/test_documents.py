@@ -1,4 +1,4 @@
-"""Documents and their values, both ways: what is read is what was written, and what was written by somebody else is not read."""
+"""Documents: written and read back; anything else is refused."""
 
 from __future__ import annotations
 
@@ -53,33 +53,33 @@ def canonical(document: object) -> bytes:
 
 
 def sealed(document: dict[str, Any]) -> bytes:
-    """Return *document* as somebody would write it who knows how ids and checks are made."""
+    """Return *document* with a matching id and checksum."""
     document["id"] = hashlib.sha256(canonical(document["changes"])).hexdigest()[:8]
     document["check"] = hashlib.sha256(canonical({key: value for key, value in document.items() if key != "check"})).hexdigest()
     return json.dumps(document).encode()
 
 
 def told(some: Plan) -> Plan:
-    """Return *some* as its document tells of it: hints are behind the messages."""
+    """Return *some* as its document holds it, with hints behind messages."""
     return replace(some, errors=tuple(replace(error, message=append_hint(error.message, error.hint), hint="") for error in some.errors))
 
 
 @given(readable, st.booleans())
-def test_a_plan_that_was_saved_is_the_same_plan(some, indented):
-    """Whatever is in it, and however it was written."""
+def test_saved_plan_is_read_back(some, indented):
+    """Whatever is in it, indented or not."""
     assert read(written(some, indented=indented)) == told(some)
 
 
 @given(readable)
-def test_the_id_is_that_of_the_changes_as_they_are_printed(some):
-    """Whoever has the document can tell it, by SHA-256 alone."""
+def test_plan_id_is_the_sha256_of_its_changes(some):
+    """As printed in the document."""
     document = json.loads(written(some))
 
     assert document["id"] == hashlib.sha256(canonical(document["changes"])).hexdigest()[:8] == some.id
 
 
-def test_the_id_fits_also_where_a_secret_is_hidden():
-    """A reason that held a password is a plan without it, and can be applied."""
+def test_plan_id_fits_a_redacted_plan():
+    """A plan whose reason held a password can be applied."""
     redaction = Redaction()
     redaction.hide(["hunter2!"])
     some = plan(change(reason="size unknown: hunter2! was refused"))
@@ -91,8 +91,8 @@ def test_the_id_fits_also_where_a_secret_is_hidden():
 
 
 @given(st.data(), readable)
-def test_no_edit_of_a_byte_makes_another_plan(data, some):
-    """It is refused, or says the same as before."""
+def test_random_edits_are_refused_or_change_nothing(data, some):
+    """An edited plan is refused, or reads the same."""
     before = bytearray(written(some, indented=data.draw(st.booleans())))
     before[data.draw(st.integers(0, len(before) - 1))] = data.draw(st.integers(0, 255))
 
@@ -105,8 +105,8 @@ def test_no_edit_of_a_byte_makes_another_plan(data, some):
 
 @pytest.mark.row("GIT-04")
 @pytest.mark.parametrize("indented", [False, True])
-def test_no_place_can_be_edited(indented):
-    """At every byte: what is read afterwards is refused, or says all that it said before."""
+def test_edit_of_any_byte_is_refused_or_changes_nothing(indented):
+    """At every byte of a document."""
     before = written(of_each_action(), indented=indented)
     for position in range(len(before)):
         edited = bytearray(before)
@@ -118,8 +118,8 @@ def test_no_place_can_be_edited(indented):
         assert json.loads(edited) == json.loads(before), position
 
 
-def test_the_id_is_checked_by_itself():
-    """Changes that were edited do not fit it, whatever the check says."""
+def test_plan_id_is_checked_apart_from_the_checksum():
+    """Edited changes do not fit it."""
     document = copy.deepcopy(DOCUMENT)
     document["changes"][0]["source_digest"] = OTHER
     known = document["id"]
@@ -131,8 +131,8 @@ def test_the_id_is_checked_by_itself():
         read(json.dumps(document).encode())
 
 
-def test_a_plan_that_is_cut_short_is_none():
-    """At whichever byte, but for the white space at its end."""
+def test_truncated_plan_is_refused():
+    """At any byte, except trailing white space."""
     data = written(of_each_action())
 
     for length in range(len(data)):
@@ -159,8 +159,8 @@ def test_a_plan_that_is_cut_short_is_none():
     ],
     ids=lambda data: repr(data[:30]),
 )
-def test_what_is_no_plan_is_told_so(data):
-    """One error with what to do, for whatever a file may hold."""
+def test_other_file_is_one_error(data):
+    """With a hint, for any content."""
     with pytest.raises(UsageError) as caught:
         read(data)
 
@@ -168,7 +168,7 @@ def test_what_is_no_plan_is_told_so(data):
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the way to each value inside of *value*."""
+    """Yield the path of each value inside *value*."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, one in items:
         yield (*path, key)
@@ -191,8 +191,8 @@ DOCUMENT = json.loads(written(replace(of_each_action(), requests=(("source", 9),
 
 
 @pytest.mark.parametrize("new", [None, True, 7, 1.5, "text", [], {}, 1e400, 10**400], ids=lambda new: repr(new)[:20])
-def test_a_field_of_another_kind_is_refused(new):
-    """Also by a check and an id that fit: nothing is taken for what it is not."""
+def test_field_of_another_type_is_refused(new):
+    """Even with a matching id and checksum."""
     tried = 0
     for path in places(DOCUMENT):
         old, name = at(DOCUMENT, path), path[-1]
@@ -210,8 +210,8 @@ def test_a_field_of_another_kind_is_refused(new):
     ("name", "value"),
     [("action", "explode"), ("source_digest", "sha256:abc"), ("destination_digest", "latest"), ("size_bytes", -1)],
 )
-def test_a_change_that_makes_no_sense_is_refused(name, value):
-    """Right kind, wrong value."""
+def test_change_with_a_wrong_value_is_refused(name, value):
+    """The right type is not enough."""
     document = copy.deepcopy(DOCUMENT)
     document["changes"][0][name] = value
 
@@ -219,8 +219,8 @@ def test_a_change_that_makes_no_sense_is_refused(name, value):
         read(sealed(document))
 
 
-def test_a_field_that_is_missing_is_refused():
-    """Of those that every plan has, at any depth."""
+def test_missing_field_is_refused():
+    """At any depth."""
     for path in places(DOCUMENT):
         is_counted = len(path) > 1 and path[0] in {"requests", "applying", "declarations"}
         if isinstance(path[-1], int) or is_counted or path[0] == "pulls" or path[-1] in {"suspended", "notes", "steps", "later", "id", "check"}:
@@ -233,8 +233,8 @@ def test_a_field_that_is_missing_is_refused():
             read(sealed(document))
 
 
-def test_fields_of_a_later_version_are_passed_over():
-    """Additive within v1: an object may say more, and the plan is the same, its id the document's."""
+def test_unknown_fields_of_a_plan_are_ignored():
+    """Version 1 allows additions."""
     document = copy.deepcopy(DOCUMENT)
     for path in [(), *places(DOCUMENT)]:
         if isinstance(at(document, path), dict) and path[:1] not in {("declarations",), ("requests",), ("applying",)}:
@@ -255,8 +255,8 @@ def test_fields_of_a_later_version_are_passed_over():
         (lambda document: document["declarations"].pop("b"), "added: b"),
     ],
 )
-def test_a_plan_made_for_something_else_says_what_differs(edit: Callable[[dict[str, Any]], object], said):
-    """Another version of imgsync, a mirror that is another, gone or new."""
+def test_plan_made_for_something_else_names_the_difference(edit: Callable[[dict[str, Any]], object], said):
+    """Another version of imgsync, or a changed, removed or new mirror."""
     document = copy.deepcopy(DOCUMENT)
     edit(document)
 
@@ -265,8 +265,8 @@ def test_a_plan_made_for_something_else_says_what_differs(edit: Callable[[dict[s
 
 
 @given(st.builds(replace, reports, outcomes=st.lists(st.builds(replace, outcomes, change=readable_changes), max_size=9).map(tuple)))
-def test_a_report_that_was_saved_says_the_same(some):
-    """Everything that the document has comes back; hints are behind the errors."""
+def test_saved_report_is_read_back(some):
+    """With hints behind the errors."""
     document = json.loads(to_json(encode_report(some), indented=False))
 
     assert json.loads(to_json(encode_report(decode_report(document, name="report.json")), indented=False)) == document
@@ -295,7 +295,7 @@ def test_plan_with_malformed_reference_is_refused(text, field):
 
 
 @given(st.lists(st.builds(Finding, st.sampled_from(Condition), st.text(), st.text(), st.none() | st.text(), st.text(), st.none() | st.text(), st.text())))
-def test_a_verification_that_was_saved_is_the_same(findings):
+def test_saved_verification_is_read_back(findings):
     """Finding by finding."""
     some = Verification(tuple(findings), (), 5, "2026-11-23T09:00:00Z", 1.5)
 
@@ -303,7 +303,7 @@ def test_a_verification_that_was_saved_is_the_same(findings):
 
 
 def test_damaged_reports_and_verifications_are_refused():
-    """A field that is missing or of another kind, at any depth, is an error and no traceback."""
+    """A missing field or another type is an error, not a traceback."""
     finding = Finding(Condition.OK, "a", "s", None, "d", None, "r")
     for document, reader in (
         (encode_report(report()), decode_report),
@@ -322,8 +322,8 @@ def test_damaged_reports_and_verifications_are_refused():
         assert refused > 30
 
 
-def test_half_a_character_can_be_written_and_read():
-    """A file's name may be no UTF-8: its plan is still JSON, and the same when read."""
+def test_surrogate_in_a_file_name_is_kept():
+    """A file name that is not UTF-8 still gives valid JSON."""
     some = plan(change(), mirrors=(replace(of_each_action().mirrors[0], file="mirrors.d/\udcff.yaml"),))
 
     assert read(written(some)) == some
@@ -333,8 +333,8 @@ def test_half_a_character_can_be_written_and_read():
 DIGEST = "sha256:" + "a" * 64
 
 
-def test_documents_are_indented_for_people_alone():
-    """One line for pipes; the same content either way."""
+def test_documents_are_indented_only_for_terminals():
+    """Pipes get one line with the same content."""
     document = encode_plan(plan(change()), Config((), RegistriesConfig()), explain=False)
 
     assert "\n" not in to_json(document, indented=False)

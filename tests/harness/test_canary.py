@@ -1,4 +1,4 @@
-"""The canary sings: a credential that shows anywhere is found, in whatever form; what holds none is let be."""
+"""The canary finds credentials in any form, and nothing else."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ def _basic(user: str, password: str) -> str:
     ],
 )
 def test_every_form_of_a_credential_is_found(said):
-    """As it is, percent-encoded, in base64 wherever it begins there, among bytes that are no text."""
+    """Plain, percent-encoded, in base64 at any offset, among binary data."""
     assert secrets_in(said)
 
 
 def test_tokens_of_the_token_server_are_found(token_server):
-    """Each begins alike."""
+    """All have the same beginning."""
     assert secrets_in(f"Bearer {token_server.issue(['repository:a:pull'])}")
 
 
-def test_text_without_a_credential_is_let_be():
+def test_text_without_a_credential_is_accepted():
     """The word alone, a digest, a name in base64."""
     assert secrets_in(f"AWS_SECRET_ACCESS_KEY secret sha256:{'a' * 64} {_basic('robot', '')}") == []
 
 
 @pytest.fixture
 def leaking(lab):
-    """Declare a mirror of a tag that is spelt like a secret."""
+    """Declare a mirror of a tag that looks like a secret."""
     lab.push("app", TAG, image(1))
     lab.declare("app", "concurrency: {images: 1}")
 
 
-def test_what_a_run_prints_and_leaves_is_searched(leaking, lab):
-    """Standard output, the log, the state, a plan and a report: each that holds the planted secret is named, and no input is."""
+def test_output_and_files_of_a_run_are_searched(leaking, lab):
+    """stdout, log, state, plan and report; inputs are not."""
     (lab.folder / "input.txt").write_text("input-SECRET")
     lab.run("plan", "--out", "plan.json")
     lab.run("apply", "--report", "report.html")
@@ -75,8 +75,8 @@ def test_what_a_run_prints_and_leaves_is_searched(leaking, lab):
 
 
 @pytest.mark.parametrize("read", ["in part", "not at all"])
-def test_what_nobody_read_is_searched(read, leaking, lab):
-    """A run whose output the test reads itself, or leaves lying, and that is killed."""
+def test_unread_output_is_searched(read, leaking, lab):
+    """Also of a killed run."""
     process = lab.start("plan", "--log-level", "debug")
     if read == "in part":
         assert process.stdout.readline()
@@ -88,8 +88,8 @@ def test_what_nobody_read_is_searched(read, leaking, lab):
     assert any(leak.startswith("stdout of plan") for leak in CANARY.leaks())
 
 
-def test_scripts_are_watched(tmp_path):
-    """Whatever else runs the program is watched too: what it prints and what it writes, not what was there."""
+def test_output_and_files_of_scripts_are_searched(tmp_path):
+    """Only files that they wrote."""
     (tmp_path / "input").write_text("input-SECRET")
     (tmp_path / "changed").write_text("input-SECRET")
     script = f"echo more >> changed; echo {_basic('me', 'output-SECRET')} > made; echo printed-SECRET >&2"
@@ -102,8 +102,8 @@ def test_scripts_are_watched(tmp_path):
 
 
 @pytest.mark.parametrize("header", ["authorization", "cookie", "x-other"])
-def test_foreign_host_is_searched(header, lab):
-    """A host at another address is a stranger: neither a secret, in a path or a header, nor any login is for it; what was forgotten counts too."""
+def test_requests_to_another_host_are_searched(header, lab):
+    """No secret and no login may be in a path or header, even after `forget`."""
     httpx.get(f"{lab.other_host.url}/v2/", headers={header: "a-SECRET" if header == "x-other" else "anything"}, trust_env=False)
     lab.other_host.forget()
     httpx.get(f"{lab.other_host.url}/v2/{_basic('me', 'path-SECRET')}", trust_env=False)
@@ -115,7 +115,7 @@ def test_foreign_host_is_searched(header, lab):
 
 @pytest.mark.parametrize("where", ["registries.yaml", "docker/config.json"])
 def test_password_of_another_host_is_searched_for(where, lab):
-    """What is declared for one registry is for no other, be it at the same address."""
+    """A password of one registry may not be sent to another at the same address."""
     lab.declare("app")
     password = "not shaped like the others"
     if where == "registries.yaml":

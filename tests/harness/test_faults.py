@@ -1,4 +1,4 @@
-"""Each switch of the proxy does what its name says, seen by a plain HTTP client; and without one it forwards faithfully."""
+"""The fault proxy: each switch works, and without one it forwards faithfully."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ CONTENT = BLOB.blobs[LAYER]
 
 @pytest.fixture
 def stored(lab) -> str:
-    """A repository of the real registry that holds `BLOB` as tag 1; its name."""
+    """Push `BLOB` as tag 1; return the repository's name."""
     push(lab.source_registry, lab.name, "1", BLOB)
     return lab.name
 
 
 @pytest.fixture
 def client(source) -> Iterator[httpx.Client]:
-    """A client of the proxy."""
+    """Return a client of the proxy."""
     with plain_client(source) as http:
         yield http
 
 
 @pytest.fixture
 def layer(stored, client) -> Callable[..., httpx.Response]:
-    """Ask the proxy for the layer."""
+    """Request the layer from the proxy."""
     return lambda **headers: client.get(f"/v2/{stored}/blobs/{LAYER}", headers=headers)
 
 
@@ -47,7 +47,7 @@ def _broken(layer: Callable[..., httpx.Response]) -> str:
 
 
 def test_without_a_switch_everything_is_forwarded(lab):
-    """An image pushed through the proxy, both ways of it, is the image; its sessions stay on the proxy."""
+    """Pushes and pulls arrive unchanged; sessions stay on the proxy."""
     content = push(lab.source, lab.name, "1", image())
 
     assert_served(lab.source_registry, lab.name, "1", content)
@@ -55,7 +55,7 @@ def test_without_a_switch_everything_is_forwarded(lab):
 
 
 def test_requests_are_recorded_with_bytes_and_times(source, stored, client, layer):
-    """A record holds method, target, headers, status and the bytes each way, and ends after it began."""
+    """Method, target, headers, status, bytes each way, beginning and end."""
     layer(Range="bytes=10-19")
     client.post(f"/v2/{stored}/blobs/uploads/?a=b", content=b"12345")
 
@@ -65,8 +65,8 @@ def test_requests_are_recorded_with_bytes_and_times(source, stored, client, laye
     assert got.began < got.ended < posted.began < posted.ended
 
 
-def test_switches_apply_where_they_are_told(source, stored, client):
-    """A switch is scoped by method, target, and the count of the requests that match."""
+def test_switches_apply_by_method_target_and_count(source, stored, client):
+    """Only to matching requests."""
     source.add(switches.status(500), method="GET", target="/manifests/1$", nth=2)
     source.add(switches.status(503), method="HEAD", target="/manifests/", times=1)
 
@@ -76,8 +76,8 @@ def test_switches_apply_where_they_are_told(source, stored, client):
     assert [ask(method) for method in ("GET", "HEAD", "GET", "HEAD", "GET")] == [200, 503, 500, 200, 200]
 
 
-def test_forget_and_clear(source, client):
-    """`forget` drops what was recorded, `clear` what was switched."""
+def test_forget_drops_records_and_clear_drops_switches(source, client):
+    """Each alone."""
     source.add(switches.status(500))
     client.get("/v2/")
     source.forget()
@@ -88,8 +88,8 @@ def test_forget_and_clear(source, client):
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 429, 500, 503])
-def test_status(code, source, client):
-    """The registry is not asked; the error is of the specification's form."""
+def test_status_answers_for_the_registry(code, source, client):
+    """The error has the specification's form."""
     source.add(switches.status(code, error="DENIED", retry_after="7", headers={"X-Extra": "1"}))
 
     answer = client.get("/v2/")
@@ -97,22 +97,22 @@ def test_status(code, source, client):
     assert (answer.status_code, answer.json()["errors"][0]["code"], answer.headers["retry-after"], answer.headers["x-extra"]) == (code, "DENIED", "7", "1")
 
 
-def test_html(source, client):
-    """A page instead of JSON."""
+def test_html_answers_with_a_page(source, client):
+    """Instead of JSON."""
     source.add(switches.html())
 
     assert client.get("/v2/").headers["content-type"].startswith("text/html")
 
 
-def test_tags_null(source, client):
-    """Null where a list belongs."""
+def test_tags_null_answers_null(source, client):
+    """Instead of a list."""
     source.add(switches.tags_null("a"), target="tags/list")
 
     assert client.get("/v2/a/tags/list").json() == {"name": "a", "tags": None}
 
 
-def test_huge_manifest(source, client):
-    """A manifest over 4 MiB whose digest is right."""
+def test_huge_manifest_has_the_right_digest(source, client):
+    """Over 4 MiB."""
     source.add(switches.huge_manifest(), target="/manifests/")
 
     answer = client.get("/v2/a/manifests/1")
@@ -121,8 +121,8 @@ def test_huge_manifest(source, client):
     assert answer.headers["docker-content-digest"] == digest_of(answer.content)
 
 
-def test_require_authorization(source, client):
-    """Who does not say the word gets the challenge; who does, the registry."""
+def test_require_authorization_challenges(source, client):
+    """Without the right header the challenge comes, with it the registry's answer."""
     source.add(switches.require_authorization("Bearer x", 'Bearer realm="y"'))
 
     refused = client.get("/v2/")
@@ -132,8 +132,8 @@ def test_require_authorization(source, client):
 
 
 @pytest.mark.parametrize("framing", [None, "length", "chunked"])
-def test_drop_body_after(framing, source, layer):
-    """A body that is cut inside its framing is seen as broken, at exactly that byte."""
+def test_drop_body_after_cuts_at_the_byte(framing, source, layer):
+    """The client sees a broken body."""
     source.add(switches.drop_body_after(20_000, framing=framing), target="/blobs/", times=1)
 
     assert _broken(layer) == "RemoteProtocolError"
@@ -142,29 +142,29 @@ def test_drop_body_after(framing, source, layer):
 
 
 def test_drop_body_after_close_delimited(source, layer):
-    """A body that ends with its connection looks whole though it is cut."""
+    """The cut body looks complete."""
     source.add(switches.drop_body_after(20_000, framing="close"), target="/blobs/")
 
     assert layer().content == CONTENT[:20_000]
 
 
 def test_drop_body_after_with_reset(source, layer):
-    """A reset in the middle is another error than an end."""
+    """The client sees a reset."""
     source.add(switches.drop_body_after(20_000, reset=True), target="/blobs/")
 
     assert _broken(layer) == "ReadError"
 
 
-def test_reset(source, layer):
-    """No answer at all, but a reset."""
+def test_reset_gives_no_answer(source, layer):
+    """The connection is reset."""
     source.add(switches.reset(), target="/blobs/")
 
     assert _broken(layer) == "ReadError"
 
 
 @pytest.mark.parametrize("framing", ["chunked", "close"])
-def test_reframe(framing, source, layer):
-    """The body is the same, its length unsaid."""
+def test_reframe_hides_the_length(framing, source, layer):
+    """The body is the same."""
     source.add(switches.reframe(framing), target="/blobs/")
 
     answer = layer()
@@ -173,8 +173,8 @@ def test_reframe(framing, source, layer):
     assert "content-length" not in answer.headers
 
 
-def test_corrupt_byte(source, layer):
-    """One byte differs, and no other."""
+def test_corrupt_byte_changes_one_byte(source, layer):
+    """And no other."""
     source.add(switches.corrupt_byte(54_321), target="/blobs/")
 
     got = layer().content
@@ -182,15 +182,15 @@ def test_corrupt_byte(source, layer):
     assert [at for at, (one, other) in enumerate(zip(got, CONTENT, strict=True)) if one != other] == [54_321]
 
 
-def test_extra_bytes(source, layer):
-    """More comes than there is."""
+def test_extra_bytes_appends_bytes(source, layer):
+    """More than announced."""
     source.add(switches.extra_bytes(b"!"), target="/blobs/")
 
     assert layer().content == CONTENT + b"!"
 
 
-def test_headers(source, layer):
-    """Headers are set and removed, the others stay."""
+def test_headers_are_set_and_removed(source, layer):
+    """Others stay."""
     source.add(switches.headers(Docker_Content_Digest=None, Link="<x>"), target="/blobs/")
 
     answer = layer()
@@ -199,8 +199,8 @@ def test_headers(source, layer):
     assert (answer.headers["link"], answer.headers["content-length"]) == ("<x>", str(len(CONTENT)))
 
 
-def test_locations(lab, client):
-    """An upload's Location is changed as told: relative, elsewhere, by another scheme, gone."""
+def test_locations_are_changed(lab, client):
+    """Relative, on another host, with another scheme, missing."""
     uploads = f"/v2/{lab.name}/blobs/uploads/"
     honest = client.post(uploads).headers["location"]
     lab.source.add(switches.relative_location(), method="POST", nth=1)
@@ -220,8 +220,8 @@ def test_locations(lab, client):
     assert gone is None
 
 
-def test_redirect_to_a_foreign_host_that_records(lab, layer):
-    """A redirect leads to another host, which serves the same and remembers what it was sent."""
+def test_redirect_leads_to_another_host(lab, layer):
+    """It serves the same and records requests."""
     lab.source.add(switches.redirect(lab.other_host.host), target="/blobs/")
 
     answer = layer()
@@ -234,16 +234,16 @@ def test_redirect_to_a_foreign_host_that_records(lab, layer):
     assert "CANARY" not in lab.source.everything()
 
 
-def test_refuse_mount(lab, stored, client):
-    """A mount that the registry would grant is answered with a session."""
+def test_refuse_mount_starts_a_session(lab, stored, client):
+    """Though the registry would mount."""
     target = f"/v2/{stored}-other/blobs/uploads/?mount={LAYER}&from={stored}"
     lab.source.add(switches.refuse_mount(), method="POST", nth=2)
 
     assert [client.post(target).status_code for _ in range(2)] == [201, 202]
 
 
-def test_no_ranges(source, layer):
-    """A Range is not heard."""
+def test_no_ranges_ignores_range(source, layer):
+    """The whole body is sent."""
     source.add(switches.no_ranges(), target="/blobs/")
 
     answer = layer(Range="bytes=5-")
@@ -251,8 +251,8 @@ def test_no_ranges(source, layer):
     assert (answer.status_code, answer.content) == (200, CONTENT)
 
 
-def test_break_upload_after(lab, client):
-    """An upload breaks at that byte, and the registry has no blob."""
+def test_break_upload_after_loses_the_blob(lab, client):
+    """The upload breaks at that byte."""
     begun = client.post(f"/v2/{lab.name}/blobs/uploads/").headers["location"]
     lab.source.add(switches.break_upload_after(50_000), method="PUT")
 
@@ -263,7 +263,7 @@ def test_break_upload_after(lab, client):
 
 
 def test_early_answer_comes_before_the_body_is_read(source):
-    """The answer is there while the client has sent no more than its head."""
+    """After the head alone."""
     source.add(switches.status(401, early=True), method="PUT")
 
     with socket.create_connection(("127.0.0.1", source.port), timeout=10) as sock:
@@ -271,8 +271,8 @@ def test_early_answer_comes_before_the_body_is_read(source):
         assert sock.recv(1000).startswith(b"HTTP/1.1 401 Unauthorized\r\n")
 
 
-def test_hold_before_the_registry_is_asked(lab, stored, layer):
-    """A held request has not come to the registry; released, it is answered."""
+def test_hold_stops_before_the_registry(lab, stored, layer):
+    """Released, the request is answered."""
     held = lab.source.add(switches.Hold(), target="/blobs/")
     mark = lab.source_registry.mark()
     answers: list[httpx.Response] = []
@@ -288,7 +288,7 @@ def test_hold_before_the_registry_is_asked(lab, stored, layer):
 
 
 def test_hold_in_the_body(source, stored, client):
-    """Bytes up to the hold arrive, and the rest when it is released: nothing is gathered up on the way."""
+    """Bytes before the hold arrive, the rest after the release."""
     held = source.add(switches.Hold(after_bytes=30_000), target="/blobs/")
 
     with client.stream("GET", f"/v2/{stored}/blobs/{LAYER}") as answer:
@@ -305,7 +305,7 @@ def test_hold_in_the_body(source, stored, client):
 
 
 def test_uploads_are_streamed(lab, client):
-    """An upload's first bytes are sent on to the registry while the client still holds back the last."""
+    """The first bytes are forwarded before the last ones are sent."""
     sent_on = threading.Event()
 
     class Watch(switches.Switch):
@@ -332,7 +332,7 @@ def test_uploads_are_streamed(lab, client):
 
 
 def test_chunked_uploads_are_forwarded(lab, client):
-    """A body of unsaid length comes through as well."""
+    """Bodies without a length work."""
     begun = client.post(f"/v2/{lab.name}/blobs/uploads/").headers["location"]
 
     done = client.put(f"{begun}&digest={LAYER}", content=iter((CONTENT[:10], CONTENT[10:])))
@@ -342,15 +342,15 @@ def test_chunked_uploads_are_forwarded(lab, client):
     assert lab.source_registry.get(f"{lab.name}/blobs/{LAYER}").content == CONTENT
 
 
-def test_a_proxy_before_nothing_answers_404_and_records():
-    """What is not switched does not exist; what came is remembered."""
+def test_proxy_without_a_registry_answers_404():
+    """Requests are recorded."""
     with FaultProxy(None) as nobody:
         assert httpx.get(nobody.url + "/v2/", trust_env=False).status_code == 404
         assert nobody.requests() == ["GET /v2/"]
 
 
-def test_a_closed_proxy_refuses_connections():
-    """After its block nothing listens, and what was held is let go."""
+def test_closed_proxy_refuses_connections():
+    """Held requests are released."""
     with FaultProxy(None) as proxy:
         held = proxy.add(switches.Hold())
 
@@ -369,7 +369,7 @@ def test_a_closed_proxy_refuses_connections():
 
 
 def test_raw_answer_is_sent_as_it_is():
-    """Status line and all; then the connection ends."""
+    """With its status line; then the connection ends."""
     with FaultProxy(None) as proxy:
         proxy.add(switches.Raw(b"HTTP/1.1 200 Fine\r\nA: 1\r\n", b"A: 2\r\n\r\nbody"))
         with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
@@ -380,7 +380,7 @@ def test_raw_answer_is_sent_as_it_is():
 
 
 def test_chance_hits_the_same_requests_for_the_same_seed():
-    """About as often as it says, whatever else runs."""
+    """About as often as declared."""
 
     def statuses(seed: int) -> list[int]:
         with FaultProxy(None) as proxy, httpx.Client() as client:

@@ -1,4 +1,4 @@
-"""The listing in Google's form tells what the real registry behind it holds."""
+"""Listings in Google's form show what the real registry holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def _listing(source, path: str) -> dict:
 
 
 def test_listing_holds_children_digests_sizes_and_dates(lab):
-    """One answer: the folders below, each manifest with its tags, those without included."""
+    """Folders below, and each manifest with its tags."""
     one = lab.push("app", "1", image(1))
     lab.push("app", "latest", one)
     two = lab.push("app", "2", index(2))
@@ -35,7 +35,7 @@ def test_listing_holds_children_digests_sizes_and_dates(lab):
 
 
 def test_root_and_folders_have_children_and_no_tags(lab):
-    """The root lists the first names of all paths, a folder those below it, an unknown path is 404."""
+    """An unknown path is 404."""
     lab.push("app", "1", image(1))
     lab.source.add(GcrListing(lab.source_registry), method="GET")
 
@@ -45,7 +45,7 @@ def test_root_and_folders_have_children_and_no_tags(lab):
 
 
 def test_artifact_registry_knows_neither_size_nor_creation(lab):
-    """Both are the text 0, and only the upload has a date."""
+    """Both are the text 0; only the upload has a date."""
     one = push(lab.source_registry, lab.name, "1", image(1))
     lab.source.add(GcrListing(lab.source_registry, artifact_registry=True), method="GET")
 
@@ -54,8 +54,8 @@ def test_artifact_registry_knows_neither_size_nor_creation(lab):
     assert (entry["imageSizeBytes"], entry["timeCreatedMs"], entry["timeUploadedMs"]) == ("0", "0", "1767225600000")
 
 
-def test_other_requests_go_through(lab):
-    """Manifests come from the registry itself."""
+def test_other_requests_reach_the_registry(lab):
+    """Manifests come from the registry."""
     one = push(lab.source_registry, lab.name, "1", image(1))
     lab.source.add(GcrListing(lab.source_registry), method="GET")
 

@@ -1,4 +1,4 @@
-"""The harness's registries are what tests take them for."""
+"""The test registries work as assumed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.witness import assert_served, raw_manifest
     "content", [image(), image(kind=DOCKER), index(), index(nested=True), artifact()], ids=["image", "docker", "index", "nested", "artifact"]
 )
 def test_what_is_pushed_is_served(content, lab):
-    """The witness finds every byte of a pushed image."""
+    """The witness finds every byte."""
     push(lab.source_registry, lab.name, "1", content)
 
     assert_served(lab.source_registry, lab.name, "1", content)
 
 
-def test_witness_sees_another_image(lab):
-    """The witness is not content with an image that is not the one."""
+def test_witness_rejects_another_image(lab):
+    """A different image fails."""
     push(lab.source_registry, lab.name, "1", image(1))
 
     with pytest.raises(AssertionError):
@@ -31,21 +31,21 @@ def test_witness_sees_another_image(lab):
 
 
 def test_images_are_the_same_each_time():
-    """An image is made of its parameters and nothing else."""
+    """They depend on their parameters alone."""
     assert image(7).digest == image(7).digest
     assert image(7).digest != image(8).digest
     assert not set(image(7).all_blobs) & set(image(8).all_blobs)
 
 
 def test_shared_base_images_share_one_layer():
-    """They have one blob in common, and it is the first layer."""
+    """The first one."""
     one, two = shared_base_images(2)
 
     assert set(one.blobs) & set(two.blobs) == {next(iter(one.blobs))}
 
 
-def test_access_log_tells_every_request(lab):
-    """`requests` holds method, target and status of what was asked since the mark, before it is read."""
+def test_access_log_has_every_request(lab):
+    """`requests` returns method, target and status since the mark."""
     push(lab.source_registry, lab.name, "1", image())
     mark = lab.source_registry.mark()
 
@@ -58,8 +58,8 @@ def test_access_log_tells_every_request(lab):
     ]
 
 
-def test_tags_and_deletion(lab):
-    """Tags come and go."""
+def test_tags_are_listed_and_deleted(lab):
+    """Tags appear and vanish."""
     content = push(lab.source_registry, lab.name, "1", image())
     assert (lab.source_registry.tags(lab.name), lab.source_registry.digest(lab.name, "1")) == (["1"], content.digest)
 
@@ -69,7 +69,7 @@ def test_tags_and_deletion(lab):
 
 
 def test_registry_stops_with_its_block(tmp_path):
-    """No process is left behind."""
+    """No process is left."""
     with running_registry(tmp_path) as running:
         pid = running.pid
         assert httpx.get(running.url + "/v2/", trust_env=False).status_code == 200
@@ -79,7 +79,7 @@ def test_registry_stops_with_its_block(tmp_path):
 
 
 def test_password_registry_lets_in_its_login_alone(password_registry, lab):
-    """Without a login 401 with a Basic challenge; with it everything works, for the witness too."""
+    """401 with a Basic challenge otherwise."""
     url = password_registry.url + "/v2/"
 
     refused = httpx.get(url, trust_env=False)
@@ -92,7 +92,7 @@ def test_password_registry_lets_in_its_login_alone(password_registry, lab):
 
 
 def test_token_registry_verifies_its_server_s_tokens(token_registry, token_server, lab):
-    """The challenge names realm, service and scope; a token for the scope opens, one for another does not."""
+    """A token for another scope is refused."""
     push(token_registry, lab.name, "1", image(), client=token_registry.client(f"repository:{lab.name}:pull,push"))
     target = f"{token_registry.url}/v2/{lab.name}/manifests/1"
 
@@ -106,8 +106,8 @@ def test_token_registry_verifies_its_server_s_tokens(token_registry, token_serve
     assert [(one.scopes, one.service, one.login) for one in token_server.requests] == [((f"repository:{lab.name}:pull",), "registry.harness", LOGIN)]
 
 
-def test_token_server_s_settings(token_server):
-    """It names the token as told, says nothing of its life when told so, refuses when told so, and knows a wrong password."""
+def test_token_server_settings(token_server):
+    """Name of the token, lifetime, refusals, wrong passwords."""
     token_server.field, token_server.expires_in_seconds = "access_token", None
     named = httpx.get(token_server.realm, trust_env=False)
     wrong = httpx.get(token_server.realm, auth=("robot", "wrong"), trust_env=False)
@@ -121,7 +121,7 @@ def test_token_server_s_settings(token_server):
 
 
 def test_tls_registry_is_trusted_by_its_authority_alone(tls_registry, lab):
-    """Without the authority the handshake fails; with it everything works."""
+    """Without the authority the handshake fails."""
     with pytest.raises(httpx.ConnectError):
         httpx.get(tls_registry.url + "/v2/", trust_env=False)
 

@@ -1,4 +1,4 @@
-"""The program runs in surroundings of its own, and what it did is told whole."""
+"""The program runs in an environment of its own, fully observed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 from tests.support.run_imgsync import Result, finish
 
 
-def test_surroundings_hold_nothing_of_the_developer(workplace, monkeypatch):
-    """No docker login, no proxy, no IMGSYNC_ variable comes from outside; what a test sets does."""
+def test_environment_has_nothing_of_the_developer(workplace, monkeypatch):
+    """No docker login, proxy or IMGSYNC_ variable."""
     for variable in ("HTTPS_PROXY", "http_proxy", "IMGSYNC_STATE", "DOCKER_CONFIG"):
         monkeypatch.setenv(variable, "from-outside")
 
@@ -21,7 +21,7 @@ def test_surroundings_hold_nothing_of_the_developer(workplace, monkeypatch):
 
 
 def test_result_reads_json_and_every_log_line():
-    """stdout is one document, stderr lines of JSON, found by event."""
+    """stdout is one document, stderr JSON lines."""
     result = Result(0, '{"a": 1}\n', '{"event": "x"}\n{"event": "y", "n": 2}\n')
 
     assert result.json == {"a": 1}
@@ -29,7 +29,7 @@ def test_result_reads_json_and_every_log_line():
 
 
 def test_program_runs_to_its_end(imgsync):
-    """Code, stdout and stderr are those of the installed program."""
+    """Exit code, stdout and stderr are those of the program."""
     result = imgsync("schema")
 
     assert result.code == 0
@@ -37,7 +37,7 @@ def test_program_runs_to_its_end(imgsync):
 
 
 def test_started_program_is_waited_for(lab):
-    """What was started is finished, by this very Python."""
+    """By `finish`, with this Python."""
     process = lab.start("--version")
 
     assert process.args[0] == sys.executable
@@ -45,7 +45,7 @@ def test_started_program_is_waited_for(lab):
 
 
 def test_files_are_written_where_the_program_looks(workplace):
-    """Mirrors go to mirrors.d, the registry settings to registries.yaml, dedented."""
+    """mirrors.d and registries.yaml, dedented."""
     mirror = workplace.mirror("a", source="h/x", destinations=["h/y"], tags={"names": ["1"]})
     plain = workplace.mirror_file("    version: 1\n    mirrors: []\n")
     registry_settings = workplace.allow_plain_http("127.0.0.1:5", settings={"127.0.0.1:5": {"rate": "1/s"}})

@@ -1,4 +1,4 @@
-"""The switches of the transport's faults do what their names say, seen by a plain HTTP client."""
+"""The transport switches do what their names say."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.switches.net import EarlyAnswer, HalfAnswer, Lagging, close_after_eac
 
 @pytest.fixture
 def stored(lab):
-    """A repository of the real registry that holds an image as tag 1; its path."""
+    """Push an image as tag 1; return the repository."""
     lab.push("app", "1", image(1))
     return f"/v2/{lab.name}/app"
 
 
-def test_half_an_answer_is_cut_after_the_registry_did_what_was_asked(source, stored):
-    """In the middle of the body, or of the head where there is no body."""
+def test_half_answer_cuts_after_the_registry_acted(source, stored):
+    """In the body, or in the head without a body."""
     source.add(HalfAnswer())
     with plain_client(source) as http:
         with pytest.raises(httpx.RemoteProtocolError):
@@ -32,8 +32,8 @@ def test_half_an_answer_is_cut_after_the_registry_did_what_was_asked(source, sto
     assert [one.status for one in source.seen] == [200, 200, 202]
 
 
-def test_reset_unheard_never_comes_to_the_registry(lab, stored):
-    """The connection breaks, and the registry has seen nothing."""
+def test_reset_unheard_never_reaches_the_registry(lab, stored):
+    """The connection breaks."""
     mark = lab.source_registry.mark()
     lab.source.add(reset_unheard())
 
@@ -45,7 +45,7 @@ def test_reset_unheard_never_comes_to_the_registry(lab, stored):
 
 @pytest.mark.parametrize("reset", [True, False], ids=["hangs up", "stays"])
 def test_early_answer_reads_nothing_of_the_body(reset, source):
-    """The words are there while the body is still to come; the connection is reset, or stays until it is released."""
+    """The connection is reset, or stays until released."""
     early = source.add(EarlyAnswer(507, "full", reset=reset))
     assert isinstance(early, EarlyAnswer)
     with plain_client(source) as http:
@@ -57,8 +57,8 @@ def test_early_answer_reads_nothing_of_the_body(reset, source):
     assert [one.bytes_up for one in source.seen] == [0]
 
 
-def test_lagging_shows_late_what_was_put(lab, stored):
-    """Right after a push the manifest is not known through the proxy, though the registry has it."""
+def test_lagging_hides_a_new_manifest(lab, stored):
+    """Though the registry has it."""
     lab.source.add(Lagging(60))
     content = image(1)
 
@@ -70,7 +70,7 @@ def test_lagging_shows_late_what_was_put(lab, stored):
 
 
 def test_connections_close_after_each_answer(source, stored):
-    """Whole answers, none of which says so; ranges are refused when told to."""
+    """Without announcing it; ranges can be refused."""
     source.add(close_after_each())
     source.add(no_such_range(), target="/blobs/")
     status, headers, body = request(source, "GET", f"{stored}/tags/list")

@@ -1,4 +1,4 @@
-"""The storms' watch sees what it is there to see, on a registry's disk and in memory; what it watches is what is served."""
+"""The watch of the storms sees incomplete images, on disk and in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.switches.storms import DeletesTags, Watch
 
 @pytest.fixture(params=["gullible", "real"])
 def watched(request, second_registry):
-    """A proxy before a registry, its store and the watch between them."""
+    """Return a proxy, the registry's store, and the watch between them."""
     with GullibleRegistry() as gullible:
         store = gullible if request.param == "gullible" else DiskStore(second_registry)
         with FaultProxy(store.host) as proxy:
@@ -20,8 +20,8 @@ def watched(request, second_registry):
             yield proxy, store, watch
 
 
-def test_watch_is_content_with_whole_images(watched, lab):
-    """An image pushed bottom up, a tag that moves, an index."""
+def test_watch_accepts_whole_images(watched, lab):
+    """Pushed bottom up, a moved tag, an index."""
     proxy, store, watch = watched
 
     for content in (image(1), image(2), index(3)):
@@ -31,8 +31,8 @@ def test_watch_is_content_with_whole_images(watched, lab):
     assert watch.changes >= 3
 
 
-def test_watch_sees_half_an_image(watched, lab):
-    """A tag above content that is not there, at the very moment that it appears."""
+def test_watch_detects_an_incomplete_image(watched, lab):
+    """At the moment its tag appears."""
     proxy, store, watch = watched
     whole = push(proxy, lab.name, "1", index(1))
     lost = whole.children[0]
@@ -48,8 +48,8 @@ def test_watch_sees_half_an_image(watched, lab):
     assert [lack for lack in missing(store, lab.name, whole.digest) if lost.digest in lack]
 
 
-def test_watch_sees_what_was_needed_go_and_what_was_fixed_move(watched, lab):
-    """A deletion of a tag that is selected; an immutable tag that names something else."""
+def test_watch_detects_lost_and_moved_tags(watched, lab):
+    """A deleted selected tag, a moved immutable tag."""
     proxy, store, watch = watched
     watch.needed = {(lab.name, "2")}
     watch.fixed = lambda tag: tag == "1"
@@ -67,8 +67,8 @@ def test_watch_sees_what_was_needed_go_and_what_was_fixed_move(watched, lab):
     assert pull_raw(proxy, lab.name, "2") is None
 
 
-def test_gullible_registry_believes_wrong_bytes_and_the_watch_does_not(lab):
-    """What a blob's digest says is not what it holds."""
+def test_watch_detects_wrong_bytes(lab):
+    """The gullible registry accepts them."""
     content = image(1)
     with GullibleRegistry() as store, FaultProxy(store.host) as proxy:
         watch = proxy.add(Watch(store, side="first"))

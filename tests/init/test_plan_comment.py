@@ -1,4 +1,4 @@
-"""The generated workflow that posts plans: it believes nothing that a pull request's own run says about itself."""
+"""The generated workflow that posts plans trusts nothing of a pull request's run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def comment(number: int, body: str, login: str = "github-actions[bot]") -> dict[
 
 @pytest.fixture
 def post(lab: Lab) -> Callable[..., tuple[subprocess.CompletedProcess[str], list[Any]]]:
-    """Run the workflow's script for a run that left *text* in plan.md; return what it came to, and each change it asked GitHub for."""
+    """Run the workflow's script for *text* in plan.md; return its result and GitHub requests."""
     assert lab.workplace.run("init", "new").code == 0
     script = script_of(lab.folder / "new/.github/workflows/mirror-comment.yml", "comment/Post the plan")
 
@@ -87,8 +87,8 @@ def post(lab: Lab) -> Callable[..., tuple[subprocess.CompletedProcess[str], list
     return run
 
 
-def test_a_plan_becomes_a_comment(post):
-    """The text is posted, as it is, on the pull request of that head."""
+def test_plan_becomes_a_comment(post):
+    """The text is posted unchanged on the pull request of that head."""
     text = f"{MARKER}\n### imgsync plan: 1 to create, {'é' * 1000}\n"
 
     done, changes = post(text, pulls=[pull_request(3)], comments=[comment(1, f"{MARKER}\nnot ours", "somebody"), comment(2, "LGTM")])
@@ -97,8 +97,8 @@ def test_a_plan_becomes_a_comment(post):
     assert changes == [["POST", "repos/us/mirrors/issues/3/comments", {"body": text}]]
 
 
-def test_the_comment_is_sticky(post):
-    """The next plan takes the place of the last one, found by its marker and its author."""
+def test_comment_is_updated(post):
+    """The next plan replaces the last one, found by marker and author."""
     done, changes = post(f"{MARKER}\nnew\n", pulls=[pull_request(3)], comments=[comment(1, f"{MARKER}\nforged", "somebody"), comment(2, f"{MARKER}\nold")])
 
     assert done.returncode == 0, done.stderr
@@ -109,15 +109,15 @@ def test_the_comment_is_sticky(post):
     "pulls", [[], [pull_request(3, sha="b" * 40)], [pull_request(3, repository="other/mirrors")]], ids=["none", "moved on", "another fork's"]
 )
 def test_only_the_pull_request_of_that_head_is_commented(pulls, post):
-    """A pull request with another head gets no comment from this run."""
+    """A pull request with another head gets no comment."""
     done, changes = post(f"{MARKER}\nnew\n", pulls=pulls)
 
     assert done.returncode == 0, done.stderr
     assert changes == []
 
 
-def test_a_run_without_a_plan_is_fine(post):
-    """Nothing to post is no failure."""
+def test_run_without_a_plan_succeeds(post):
+    """Without a plan nothing is posted."""
     done, changes = post(None, pulls=[pull_request(3)])
 
     assert done.returncode == 0, done.stderr
@@ -137,8 +137,8 @@ def test_a_run_without_a_plan_is_fine(post):
     ids=["no marker", "too long", "much too long", "too large an archive", "a file elsewhere", "empty"],
 )
 @pytest.mark.row("OUT-03", "GIT-01")
-def test_what_is_no_plan_is_refused(text, options, post):
-    """What has another form than a plan is not posted, and the job fails."""
+def test_other_text_is_refused(text, options, post):
+    """Text that is not a plan is not posted, and the job fails."""
     done, changes = post(text, pulls=[pull_request(3)], **options)
 
     assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""`imgsync init`: what it writes is valid to everybody who will read it, works as it is, and never replaces anything."""
+"""`imgsync init`: its files are valid, work, and replace nothing."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ COMMENT = ".github/workflows/mirror-comment.yml"
 
 
 def fits_its_modeline(file: Path) -> None:
-    """The file fits the schema that its first line names to editors, and that schema is there."""
+    """Assert that the file fits the schema named in its first line."""
     named = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", file.read_text(encoding="utf-8").splitlines()[0])
     assert named is not None
     linters.tool("check-jsonschema", "--schemafile", file.parent / named.group(1), file)
 
 
 def is_a_pre_commit_config(file: Path) -> None:
-    """pre-commit takes the file, and its hook asks for this version."""
+    """Assert that pre-commit accepts the file and its hook has this version."""
     linters.tool("pre-commit", "validate-config", file)
     (hook,) = yaml.safe_load(file.read_text(encoding="utf-8"))["repos"][0]["hooks"]
     assert hook["additional_dependencies"] == [f"imgsync-mirror=={imgsync.__version__}"]
 
 
 def asks_for_this_version(file: Path) -> None:
-    """The one requirement is this version."""
+    """Assert that the one requirement is this version."""
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     assert [str(Requirement(line)) for line in lines] == [f"imgsync-mirror=={imgsync.__version__}"]
 
 
 def ignores_what_runs_leave(file: Path) -> None:
-    """Git passes over what runs leave behind, and over nothing that was generated."""
+    """Assert that git ignores what runs leave, and no generated file."""
 
     def git(*arguments: str) -> list[str]:
         return subprocess.run(["git", *arguments], cwd=file.parent, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -56,7 +56,7 @@ def ignores_what_runs_leave(file: Path) -> None:
 
 
 def links_lead_somewhere(file: Path) -> None:
-    """Each relative link names a file."""
+    """Assert that each relative link names a file."""
     for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", file.read_text(encoding="utf-8")):
         assert (file.parent / target).exists(), target
 
@@ -84,27 +84,27 @@ def files_in(folder: Path) -> set[str]:
 
 @pytest.fixture
 def mirror_repository(workplace: Workplace) -> Path:
-    """A new mirror repository with everything in it."""
+    """Make a mirror repository with every generated file."""
     done = workplace.run("init", "new")
     assert done.code == 0, done.stderr
     return workplace.folder / "new"
 
 
 def test_each_generated_file_is_covered_by_a_check(mirror_repository):
-    """What is generated and what is checked below are the same files."""
+    """The generated files and the checked files are the same."""
     assert files_in(mirror_repository) == set(CHECKS)
 
 
 @pytest.mark.parametrize("path", CHECKS)
-def test_each_generated_file_pleases_its_own_ecosystem(path, mirror_repository):
-    """Linters and schemas of those who will read the file find nothing wrong with it."""
+def test_each_generated_file_passes_its_linters(path, mirror_repository):
+    """Linters and schemas of its ecosystem accept it."""
     for check in CHECKS[path]:
         check(mirror_repository / path)
 
 
 @pytest.mark.parametrize("ci", ["github", "gitlab", "none"])
-def test_one_ci_system_alone_can_be_had(ci, workplace):
-    """Only its files are written, and the README still reads well."""
+def test_one_ci_system_can_be_chosen(ci, workplace):
+    """Only its files are written, and the README fits."""
     done = workplace.run("init", "new", "--ci", ci)
 
     assert done.code == 0, done.stderr
@@ -122,8 +122,8 @@ def test_one_ci_system_alone_can_be_had(ci, workplace):
     ],
     ids=["a port and a deep namespace", "a namespace of Docker Hub"],
 )
-def test_the_example_goes_where_it_is_told(destination, credentials_of, allowed, workplace):
-    """`--destination` fills in the example and the registry settings, and both are valid as they are."""
+def test_destination_option_fills_in_the_example(destination, credentials_of, allowed, workplace):
+    """The example and the registry settings are valid."""
     assert workplace.run("init", "--destination", destination).code == 0
 
     shown = workplace.run("validate", "--show")
@@ -135,8 +135,8 @@ def test_the_example_goes_where_it_is_told(destination, credentials_of, allowed,
 
 
 @pytest.mark.parametrize("destination", ["registry.example.com", "mirror/images", "https://registry.example.com/m", 'a.io/x"]}'])
-def test_a_destination_that_is_none_is_told(destination, workplace):
-    """Nothing is written, and the error names what was given."""
+def test_invalid_destination_is_an_error(destination, workplace):
+    """Nothing is written."""
     done = workplace.run("init", "new", "--destination", destination)
 
     assert done.code == 3
@@ -145,8 +145,8 @@ def test_a_destination_that_is_none_is_told(destination, workplace):
     assert files_in(workplace.folder) == set()
 
 
-def test_it_says_what_it_made_and_what_comes_next(workplace):
-    """Every file is listed, then the commands to go on with; they work."""
+def test_output_lists_files_and_next_commands(workplace):
+    """The commands work."""
     done = workplace.run("init", "new")
 
     assert set(re.findall(r"^  (\S+)$", done.stdout.partition("Next:")[0], re.MULTILINE)) == set(CHECKS)
@@ -155,8 +155,8 @@ def test_it_says_what_it_made_and_what_comes_next(workplace):
     assert checked.stdout == "1 file, 1 mirror, 1 destination: all good.\n"
 
 
-def test_nothing_is_written_where_a_file_is_in_the_way(workplace):
-    """One that is there already, be it a link that leads nowhere, stops everything before it begins, and is named."""
+def test_existing_file_stops_everything(workplace):
+    """Even a dangling link; the error names it."""
     (workplace.folder / "README.md").symlink_to("nowhere")
 
     done = workplace.run("init")
@@ -169,7 +169,7 @@ def test_nothing_is_written_where_a_file_is_in_the_way(workplace):
 
 
 def test_missing_writes_only_what_is_absent(workplace):
-    """`--missing` leaves what is there as it is, says so, and may be repeated."""
+    """`--missing` keeps existing files, says so, and can be repeated."""
     (workplace.folder / "README.md").write_text("ours\n")
 
     first = workplace.run("init", "--missing")
@@ -183,8 +183,8 @@ def test_missing_writes_only_what_is_absent(workplace):
     assert files_in(workplace.folder) == set(CHECKS)
 
 
-def test_a_folder_that_cannot_be_is_told(workplace):
-    """A file where the folder should be is an error, not a traceback."""
+def test_impossible_folder_is_an_error(workplace):
+    """A file in its place gives no traceback."""
     (workplace.folder / "new").write_text("")
 
     done = workplace.run("init", "new/below")
@@ -194,8 +194,8 @@ def test_a_folder_that_cannot_be_is_told(workplace):
 
 
 @pytest.mark.row("GIT-01")
-def test_the_plan_job_has_no_credentials_that_push(mirror_repository):
-    """What runs for a pull request knows the secrets for pulling alone, may write nothing, and nothing runs with more for its code."""
+def test_plan_job_has_no_credentials_that_push(mirror_repository):
+    """A pull request's job has pull secrets only and no write permission."""
     workflow = yaml.load((mirror_repository / MIRROR).read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
 
     assert set(re.findall(r"secrets\.(\w+)", json.dumps(workflow["jobs"]["plan"]))) == {"REGISTRY_PULL_USERNAME", "REGISTRY_PULL_PASSWORD"}
@@ -209,7 +209,7 @@ def test_the_plan_job_has_no_credentials_that_push(mirror_repository):
 
 
 def test_jobs_outlive_their_run_timeout(mirror_repository):
-    """imgsync stops in good order before CI would end it."""
+    """imgsync stops before CI would end the job."""
     jobs = yaml.safe_load((mirror_repository / MIRROR).read_text(encoding="utf-8"))["jobs"]
     pipeline = yaml.safe_load((mirror_repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
 
@@ -222,7 +222,7 @@ def test_jobs_outlive_their_run_timeout(mirror_repository):
 
 @pytest.mark.row("GIT-09")
 def test_two_applies_never_run_at_once(mirror_repository):
-    """Both systems queue what writes, and never cancel it."""
+    """Both CI systems queue writing jobs and never cancel them."""
     jobs = yaml.safe_load((mirror_repository / MIRROR).read_text(encoding="utf-8"))["jobs"]
     pipeline = yaml.safe_load((mirror_repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
 
@@ -232,8 +232,8 @@ def test_two_applies_never_run_at_once(mirror_repository):
     assert {job["stage"] for job in pipeline.values() if "stage" in job} == set(pipeline["stages"])
 
 
-def test_a_declaration_with_faults_becomes_the_comment(mirror_repository, tmp_path):
-    """Where nothing can be planned, the comment and the step summary say what is wrong, and the job fails as imgsync did."""
+def test_invalid_declaration_becomes_the_comment(mirror_repository, tmp_path):
+    """The comment and the summary show the errors, and the job fails."""
     (mirror_repository / "mirrors.d/example.yaml").write_text("version: 1\nmirrors: [{name: a, sauce: r.io/x}]\n")
     programs = program(tmp_path / "programs", "imgsync", f'#!/bin/sh\nexec "{sys.executable}" -m imgsync "$@"\n')
 
@@ -248,8 +248,8 @@ def test_a_declaration_with_faults_becomes_the_comment(mirror_repository, tmp_pa
 
 
 @pytest.mark.parametrize(("code", "becomes"), [(0, 0), (1, 1), (3, 3), (75, 0)])
-def test_work_that_is_left_does_not_fail_the_apply_job(code, becomes, mirror_repository, tmp_path):
-    """75 ends the job well, with a notice; every other code is the job's own."""
+def test_exit_75_does_not_fail_the_apply_job(code, becomes, mirror_repository, tmp_path):
+    """It is a notice; other exit codes are the job's."""
     programs = program(tmp_path / "programs", "imgsync", f'#!/bin/sh\necho "$@" "$IMGSYNC_REQUEUED"\nexit {code}\n')
 
     done = script_of(mirror_repository / MIRROR, "apply/Apply").run(mirror_repository, env={"IMGSYNC_REQUEUED": "2"}, programs=programs)
@@ -262,7 +262,7 @@ def test_work_that_is_left_does_not_fail_the_apply_job(code, becomes, mirror_rep
 
 @pytest.mark.row("GIT-01")
 def test_gitlab_plans_without_the_credentials_that_push(mirror_repository, tmp_path):
-    """Project variables come before a job's own in GitLab, so the script puts the login for pulling in their place; a plan's exit code is the job's."""
+    """The script replaces the project's login by the one that may only pull."""
     programs = program(
         tmp_path / "programs",
         "imgsync",
@@ -280,15 +280,15 @@ def test_gitlab_plans_without_the_credentials_that_push(mirror_repository, tmp_p
 
 
 def jobs_of(workplace: Workplace) -> dict[str, dict[str, Any]]:
-    """Every GitHub workflow that `imgsync init` makes, by the name of its file."""
+    """Return the workflows that `imgsync init` makes, by file name."""
     assert workplace.run("init", "new").code == 0
     files = (workplace.folder / "new/.github/workflows").glob("*.yml")
     return {file.name: yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) for file in files}
 
 
 @pytest.mark.row("GIT-01", "GIT-07")
-def test_a_pull_request_s_jobs_can_write_nothing(workplace):
-    """No workflow runs a pull request's files with the repository's rights, hands it a secret that pushes, or saves what main reads."""
+def test_pull_request_jobs_can_write_nothing(workplace):
+    """Neither with the repository's rights, nor by a push secret, nor into main's cache."""
     workflows = jobs_of(workplace)
 
     assert set(workflows) == {"mirror.yml", "mirror-comment.yml"}

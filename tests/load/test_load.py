@@ -1,4 +1,4 @@
-"""Loads: many tags, many images, many rounds, and registries that refuse half of what they are asked. Time and memory stay bounded, nothing leaks."""
+"""Load tests: time and memory stay bounded, nothing leaks."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class _Direct:
 
 
 def declare_load(workplace, source, destination, repositories: int, **settings: object) -> None:
-    """Declare one mirror of all that a quick registry holds."""
+    """Declare one mirror of everything that a quick registry holds."""
     workplace.allow_plain_http(source, destination)
     declared = {"registry": source.host, "repositories": names(repositories)}
     workplace.mirror("load", source=declared, destinations=[f"{destination.host}/m"], **({"referrers": False} | settings))
 
 
 def expected(repositories: int, tags: int, *, moved: int = 0, generation: int = 0) -> dict[str, dict[str, str]]:
-    """Return what the destination's tags have to name once all is mirrored, the first *moved* tags being of another *generation*."""
+    """Return what the destination's tags must name, the first *moved* ones newer."""
     held = QuickRegistry(repositories, tags)
     for _ in range(generation):
         held._control("/-/move", {"tags": str(moved)})
@@ -46,8 +46,8 @@ def expected(repositories: int, tags: int, *, moved: int = 0, generation: int = 
 @_LONG
 @pytest.mark.nightly
 @pytest.mark.parametrize("kept", [False, pytest.param(True, marks=pytest.mark.only_nightly)], ids=["all new", "all kept"])
-def test_a_hundred_thousand_tags_are_planned(kept, workplace):
-    """None or all of them there already: one request for each at the source, next to none at the destination, bounded memory."""
+def test_plan_of_a_hundred_thousand_tags(kept, workplace):
+    """One source request per tag, few destination requests, bounded memory."""
     repositories, tags = effort(4, 100), effort(100, 1000)
     count = repositories * tags
     with quick_registry(repositories, tags) as source, quick_registry() as destination:
@@ -74,7 +74,7 @@ def test_a_hundred_thousand_tags_are_planned(kept, workplace):
 
 
 def remember(workplace, source, destination, repositories: int, tags: int) -> None:
-    """Write the state of a run that mirrored all."""
+    """Write the state of a run that mirrored everything."""
     with open_state(str(workplace.folder / ".imgsync" / "state"), thread=_Direct(), lock_timeout_seconds=0, on_warning=pytest.fail) as state:
         for name, named in expected(repositories, tags).items():
             state.put(
@@ -98,8 +98,8 @@ def remember(workplace, source, destination, repositories: int, tags: int) -> No
 @_LONG
 @pytest.mark.nightly
 @pytest.mark.row("RUN-04")
-def test_ten_thousand_images_are_applied(workplace):
-    """Memory and descriptors stay where they were after the first tenth, no greenlet is left, every tag names what it should, and a second run does nothing."""
+def test_apply_of_ten_thousand_images(workplace):
+    """Memory and descriptors stay level, no greenlet is left, a second run does nothing."""
     repositories, tags = effort(6, 100), effort(25, 100)
     count = repositories * tags
     with quick_registry(repositories, tags) as source, quick_registry() as destination:
@@ -134,7 +134,7 @@ def test_ten_thousand_images_are_applied(workplace):
 @_LONG
 @pytest.mark.nightly
 def test_rounds_of_moving_tags_leak_nothing(workplace):
-    """One long-living process applies time and again while half of the tags move: late rounds have the memory, descriptors and greenlets of early ones."""
+    """Repeated applies in one process need no more memory, descriptors or greenlets."""
     repositories, tags, moved = effort(4, 10), effort(6, 20), effort(3, 10)
     rounds = effort(5, 120)
     with quick_registry(repositories, tags) as source, quick_registry() as destination:
@@ -176,8 +176,8 @@ def test_rounds_of_moving_tags_leak_nothing(workplace):
 @_LONG
 @pytest.mark.nightly
 @pytest.mark.parametrize("side", ["destination", pytest.param("source", marks=pytest.mark.only_nightly)])
-def test_registry_that_refuses_half_of_all_requests_gets_everything(side, workplace):
-    """429 to every second request at random, `Retry-After: 0`: all arrives in no more than five times the requests of a calm run, no blob is stored twice."""
+def test_registry_that_answers_429_to_half_of_all_requests(side, workplace):
+    """Everything arrives with at most five times the requests; no blob is stored twice."""
     repositories, tags = effort(6, 20), effort(10, 25)
     asked = {}
     for share in (0.0, 0.5):
@@ -207,8 +207,8 @@ def test_registry_that_refuses_half_of_all_requests_gets_everything(side, workpl
 
 @_LONG
 @pytest.mark.nightly
-def test_registries_that_fail_a_fifth_of_all_requests_get_everything(workplace):
-    """Failed, unheard, half answered, told to wait, given wrong bytes, on both sides: in a few runs all is there, by at most twice a calm run's requests."""
+def test_registries_that_fail_a_fifth_of_all_requests(workplace):
+    """Everything arrives in a few runs, with at most twice the requests."""
     repositories, tags = effort(3, 20), effort(10, 50)
     asked = {}
     for chance in (0.0, 0.054):  # of four faults each, so 20 % in all
@@ -245,8 +245,8 @@ def test_registries_that_fail_a_fifth_of_all_requests_get_everything(workplace):
 @pytest.mark.timeout(3600)
 @pytest.mark.only_nightly
 @pytest.mark.parametrize("after", [None, "1"], ids=["bare", "Retry-After: 1"])
-def test_real_registry_behind_random_refusals_gets_everything(after, lab):
-    """The same with Debian's registry, with default retry policy, and where it is not said when to come again."""
+def test_real_registry_behind_random_429s(after, lab):
+    """The same with docker-registry, the default retry policy and without Retry-After."""
     images = {str(number): lab.push("app", str(number), image((lab.name, number), layers=1)) for number in range(12)}
     refusing = lab.destination.add(TooMany(after), chance=0.5, seed=7)
     lab.declare("app", "referrers: false", retry="{attempts: 4, interval: 4s}")

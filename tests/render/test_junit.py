@@ -1,4 +1,4 @@
-"""A report as JUnit's XML."""
+"""A report as JUnit XML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.plans import report, reports
 
 
 def test_each_reference_is_a_case_of_its_mirror():
-    """Failures and refusals fail, errors err, what is left or held is skipped, all else passes."""
+    """Refusals fail, errors are errors, what is left or held is skipped, the rest passes."""
     root = ET.fromstring(render_report_junit(report()))
     cases = {case.get("name"): [child.tag for child in case] for case in root.iter("testcase")}
 
@@ -41,16 +41,16 @@ def test_each_reference_is_a_case_of_its_mirror():
     assert root[0].get("timestamp") == "2026-11-23T09:00:00Z"
 
 
-def test_what_is_left_for_later_is_skipped():
-    """An error that another run mends by itself fails no pipeline's tests."""
+def test_transient_error_is_skipped():
+    """An error that another run repairs fails no pipeline."""
     root = ET.fromstring(render_report_junit(Report("abcd1234", (), (PlanError("a", "s.io/x", "the pulls are spent", later=True),))))
 
     assert (root.get("errors"), root.get("skipped")) == ("0", "1")
 
 
 @given(reports)
-def test_whatever_registries_say_the_document_is_whole(some: Report):
-    """It parses; every outcome and every error is one case; the counts are those of the cases."""
+def test_document_is_whole_for_any_text(some: Report):
+    """It parses; each outcome and error is one case, and the counts fit."""
     root = ET.fromstring(render_report_junit(some).encode())
 
     assert len(list(root.iter("testcase"))) == len(some.outcomes) + len(some.errors) == int(root.get("tests"))

@@ -1,4 +1,4 @@
-"""The metrics of a run: what Prometheus reads, named as its rules ask."""
+"""The metrics of a run, named as Prometheus recommends."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def values(family) -> dict[tuple[str, ...], float]:
     return {tuple(sample.labels[name] for name in sorted(sample.labels)): sample.value for sample in family.samples}
 
 
-def test_every_mirror_has_every_result():
-    """Also those of which nothing came, with zeroes, so that no alert waits for a series that never was."""
+def test_every_mirror_has_every_result_with_zeroes():
+    """So that no alert waits for a missing series."""
     found = families(report())
 
     assert values(found["imgsync_images"]) == {
@@ -45,8 +45,8 @@ def test_every_mirror_has_every_result():
     assert values(found["imgsync_plan_errors"]) == {("a",): 0.0, ("b",): 1.0, ("idle",): 0.0}
 
 
-def test_registries_and_the_run_are_told():
-    """Requests per registry, side and method; throttles, also none; how it ended and when it last went well."""
+def test_metrics_of_registries_and_the_run():
+    """Requests per registry, side and method; throttling; exit code and last success."""
     found = families(report())
 
     assert values(found["imgsync_registry_requests"]) == {
@@ -63,8 +63,8 @@ def test_registries_and_the_run_are_told():
     assert [sample.labels["version"] for sample in found["imgsync_build_info"].samples] == [__version__]
 
 
-def test_names_keep_the_rules():
-    """One prefix, gauges without `_total`, units last and in base units, help for each, and no timestamps (the textfile collector refuses them)."""
+def test_metric_names_follow_the_rules():
+    """One prefix, base units last, help for each, no `_total` gauges, no timestamps."""
     text = render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
 
     for family in text_string_to_metric_families(text):
@@ -78,8 +78,8 @@ def test_names_keep_the_rules():
     assert text.endswith("\n")
 
 
-def test_runs_do_not_mix():
-    """Nothing of the process itself, and nothing of a run before."""
+def test_metrics_hold_one_run_only():
+    """Neither the process's own metrics nor those of an earlier run."""
     assert render_metrics(report(), mirrors=("x",), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0).count('mirror="x"') == 12
     assert 'mirror="x"' not in render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
     assert "process_" not in render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
@@ -87,7 +87,7 @@ def test_runs_do_not_mix():
 
 @given(reports)
 def test_sums_are_those_of_the_report(some: Report):
-    """Whatever mirrors are called, the file parses and its numbers add up."""
+    """For any names the file parses and its numbers add up."""
     found = families(some)
 
     assert sum(values(found["imgsync_images"]).values()) == len(some.outcomes)

@@ -1,4 +1,4 @@
-"""A plan as a comment: what is wrong first, never too long, and no name obeys."""
+"""A plan as a comment: problems first, limited in length, harmless."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LEFT_OUT = re.compile(r"… and (?:([0-9]+) more changes?)?.*? left out; `imgsyn
 
 
 def assert_inert(markdown: str, *, allowed: set[str] = ALLOWED) -> None:
-    """No element but ours, no attribute but ours, and nothing outside of code that a site would link, mention or draw."""
+    """Assert that only our elements and attributes are there, and no link outside of code."""
     page = render_markdown(markdown)
     told = " ".join(page.prose)
 
@@ -53,8 +53,8 @@ def assert_inert(markdown: str, *, allowed: set[str] = ALLOWED) -> None:
     assert not re.search(r"@|#|(?:https?|ftp):/|www\.|evil|[a-z]!\d|GH-|:[a-z]+:|\$|\b[0-9a-f]{7,40}\b|\x1b", told.replace("[!CAUTION]", ""))
 
 
-def test_comment_reads_as_it_should():
-    """Marker, sums, pulls, refusals, errors, deletes, then each mirror, open where something is wrong."""
+def test_comment_has_its_parts_in_order():
+    """Marker, sums, pulls, refusals, errors, deletions, then each mirror."""
     assert render_plan_markdown(of_each_action()) == EXPECTED.replace("PLAN", of_each_action().id)
 
 
@@ -103,8 +103,8 @@ planned `2026-11-23T09:00:00Z` in 1.8s by imgsync 0.1.0
 """
 
 
-def test_unchanged_plan_is_said_in_one_line():
-    """Nothing to unfold where nothing would change."""
+def test_unchanged_plan_is_one_line():
+    """Nothing to unfold."""
     shown = render_plan_markdown(plan(change(Action.KEEP, "1"), change(Action.KEEP, "2")))
 
     assert "— no changes\n" in shown
@@ -114,7 +114,7 @@ def test_unchanged_plan_is_said_in_one_line():
 
 
 def test_plan_read_from_a_file_needs_no_notes():
-    """Changes of a mirror that nothing is known of are shown under its name."""
+    """Changes of an unknown mirror are shown under its name."""
     shown = render_plan_markdown(plan(change(mirror="unknown"), mirrors=()))
 
     assert "<b><code>unknown</code></b> · 1 create" in shown
@@ -124,16 +124,16 @@ def test_plan_read_from_a_file_needs_no_notes():
 @pytest.mark.row("OUT-03")
 @given(plans, st.booleans(), st.booleans())
 @example(plan(*(change(reason=trap, source=f"s.io/{trap}", destination=trap) for trap in TRAPS), errors=(PlanError("a", *TRAPS[:3]),)), True, True)
-def test_no_name_obeys(some: Plan, explain: bool, show_kept: bool):
-    """Whatever registries and files say, the comment holds our elements only, and no mention, link, image or reference."""
+def test_hostile_names_in_a_report_are_inert(some: Plan, explain: bool, show_kept: bool):
+    """Only our elements, no mention, link, image or reference."""
     assert_inert(render_plan_markdown(some, explain=explain, show_kept=show_kept))
 
 
 @given(hostile)
 @example("0 ::add-mask::x")
 @settings(deadline=None)
-def test_texts_come_through_as_they_are(text: str):
-    """In a paragraph and in a cell a reader sees every word, spaces aside; in a cell it stays in its cell."""
+def test_texts_are_readable(text: str):
+    """Every word is shown; in a table it stays in its cell."""
     from imgsync.text.sanitize import sanitize_short
 
     words = sanitize_short(text).split()
@@ -152,8 +152,8 @@ def html_words(words: list[str]) -> list[str]:
 
 
 @given(plans, st.integers(1_000, 20_000), st.booleans())
-def test_no_plan_is_too_long_and_none_loses_count(some: Plan, limit: int, show_kept: bool):
-    """In characters and in UTF-16 units; each change is either shown or counted as left out; what is opened is closed."""
+def test_plan_fits_its_limit_and_counts_the_rest(some: Plan, limit: int, show_kept: bool):
+    """In characters and UTF-16 units; opened elements are closed."""
     shown = render_plan_markdown(some, limit=limit, show_kept=show_kept)
 
     assert len(shown.encode("utf-16-le")) // 2 <= limit
@@ -166,7 +166,7 @@ def test_no_plan_is_too_long_and_none_loses_count(some: Plan, limit: int, show_k
 
 
 def test_least_important_is_left_out_first():
-    """Kept go before creates, creates before updates, deletes, errors; refused stay to the last."""
+    """Kept tags first, then creates, updates, deletions, errors; refusals last."""
     many = [change(action, str(number)) for action in Action for number in range(100)]
     some = plan(*many, errors=tuple(PlanError("a", f"s.io/x{number}", "401") for number in range(100)))
     kinds = {"refuse": "> - `", "error": "- `s.io/x", "delete": "| - ", "update": "| ~ ", "hold": "| ? ", "create": "| + ", "keep": "| = "}
@@ -180,8 +180,8 @@ def test_least_important_is_left_out_first():
     assert shown == [100] * 7
 
 
-def test_what_is_left_out_is_counted_where_it_is_missed():
-    """At the end, and in the table that lost rows."""
+def test_left_out_rows_are_counted_in_their_table():
+    """And at the end."""
     shown = render_plan_markdown(plan(*(change(tag=str(number)) for number in range(500))), limit=5_000)
     rows = shown.count("| + create")
 
@@ -189,8 +189,8 @@ def test_what_is_left_out_is_counted_where_it_is_missed():
     assert shown.endswith(f"\n… and {500 - rows} more changes were left out; `imgsync show plan.json` shows all.\n")
 
 
-def test_huge_plans_are_rendered_at_once():
-    """20,000 changes take no longer than their identity does, and a second."""
+def test_huge_plans_are_rendered_fast():
+    """20,000 changes take about a second."""
     huge = plan(*(change(tag=str(number), mirror=f"m{number % 50}") for number in range(20_000)), mirrors=())
     began = time.process_time()
     _ = huge.id
@@ -202,8 +202,8 @@ def test_huge_plans_are_rendered_at_once():
     assert 50_000 < len(shown) <= 60_000
 
 
-def test_filters_are_explained_when_asked():
-    """Each step with what it left and dropped."""
+def test_filters_are_explained_on_request():
+    """Each step with what it kept and dropped."""
     from imgsync.plan.model import FilterStep
 
     notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, steps=(FilterStep("s.io/app", "semver", 2, tuple(f"v{n}" for n in range(25))),))
@@ -214,13 +214,13 @@ def test_filters_are_explained_when_asked():
     assert "semver" not in render_plan_markdown(plan(change(), mirrors=(notes,)))
 
 
-def test_a_page_needs_some_room():
-    """A limit that even the sums would break is the caller's mistake."""
+def test_too_small_limit_of_a_report_is_a_programming_error():
+    """A limit below the sums raises."""
     with pytest.raises(ValueError, match="at least 1000"):
         render_plan_markdown(plan(), limit=999)
 
 
-def test_gitlab_gets_three_numbers():
-    """What its widget requires, and nothing else."""
+def test_gitlab_widget_gets_three_numbers():
+    """And nothing else."""
     assert render_gitlab_summary(of_each_action()) == {"create": 1, "update": 1, "delete": 1}
     assert render_gitlab_summary(plan(mirrors=(NOTES,))) == {"create": 0, "update": 0, "delete": 0}

@@ -1,4 +1,4 @@
-"""What is printed: log lines are data, tables fit their readers, secrets and control characters show nowhere."""
+"""A plan as a table for terminals."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def table(some: Plan, *, show_kept: bool = False, explain: bool = False) -> str:
     return render_plan_table(some, show_kept=show_kept, explain=explain)
 
 
-def test_table_shows_what_would_change_and_why():
-    """Sign, short name, action, size and reason; kept tags as a count; a sum."""
+def test_table_shows_changes_and_reasons():
+    """Sign, name, action, size and reason; kept tags as a count; a sum."""
     shown = table(plan(change(), change(Action.UPDATE, "2", reason="source moved a → b"), change(Action.KEEP, "3")))
 
     assert "a   s.io → r.io/m   mirrors.d/a.yaml:3" in shown
@@ -35,19 +35,19 @@ def test_table_shows_what_would_change_and_why():
     assert "app:3" not in shown
 
 
-def test_table_names_destinations_that_the_heading_does_not_tell():
-    """Another repository or tag at the destination is written out."""
+def test_table_shows_renamed_destinations():
+    """Another repository or tag is written out."""
     assert "app:1 → r.io/other:1" in table(plan(change(destination="r.io/other")))
 
 
 def test_table_of_an_unchanged_plan_is_one_line():
-    """Nothing to do, what it cost to know."""
+    """With its cost in requests."""
     assert table(plan(change(Action.KEEP))) == "No changes. 1 tag up to date (0 destination requests, 4 source requests, 0.0s).\n"
     assert "app:1" in table(plan(change(Action.KEEP)), show_kept=True)
 
 
 def test_table_shows_errors_refusals_and_suspended_mirrors():
-    """Errors with their hint, refusals with their reason; what is suspended is said to be."""
+    """Errors with hints, refusals with reasons."""
     error = PlanError("a", "s.io/x", "list tags of s.io/x (source): 401 \x1b[31m", "log in")
     shown = table(plan(change(Action.REFUSE, reason="tag is declared immutable: a → b"), errors=(error,)))
 
@@ -58,8 +58,8 @@ def test_table_shows_errors_refusals_and_suspended_mirrors():
     assert "suspended: nothing is planned" in table(plan(suspended=True))
 
 
-def test_table_folds_what_is_long():
-    """More than 50 lines of one action in one mirror show the first 20 and how many more there are; --all folds nothing."""
+def test_table_folds_long_lists():
+    """More than 50 lines of an action show 20 and a count; --all shows all."""
     creates = [change(tag=str(number)) for number in range(51)]
     updates = [change(Action.UPDATE, f"u{number}") for number in range(50)]
     shown = table(plan(*creates, *updates))
@@ -71,8 +71,8 @@ def test_table_folds_what_is_long():
     assert table(plan(*creates, *updates), show_kept=True).count("  + app:") == 51
 
 
-def test_table_sets_deletes_apart():
-    """Under a heading of their own at the mirror's end, in lines of the same form."""
+def test_table_lists_deletions_last():
+    """Under a heading of their own."""
     delete = change(Action.DELETE, "old", reason="no longer selected; pushed by imgsync on 2026-03-02")
     lines = table(plan(delete, change())).splitlines()
 
@@ -83,8 +83,8 @@ def test_table_sets_deletes_apart():
     assert "1 to create, 0 to update, 1 to delete, 0 up to date." in lines[-2]
 
 
-def test_table_says_how_long_held_ones_wait():
-    """The moment is in the reason, the time left beside it; a moment that is gone asks for the next run."""
+def test_table_shows_how_long_changes_are_held():
+    """A time in the past says to run again."""
     reason = "first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d"
     held = replace(plan(change(Action.HOLD, reason=reason)), created_at="2026-11-24T04:00:00Z")
 
@@ -94,8 +94,8 @@ def test_table_says_how_long_held_ones_wait():
     assert "1 on hold" in table(held)
 
 
-def test_table_shows_changes_of_mirrors_it_has_no_notes_of():
-    """A plan read from a file may lack them; nothing of it is passed over."""
+def test_table_shows_changes_of_unknown_mirrors():
+    """A plan from a file may lack notes."""
     shown = table(Plan((change(),), (PlanError("b", "s.io/x", "401"),)))
 
     assert "a\n  + app:1 → r.io/m/app:1   create" in shown

@@ -1,4 +1,4 @@
-"""A report as a page: whole, inert, on its own, and told in the order of what matters."""
+"""A report as one HTML page: complete, self-contained, harmless."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LAYOUT = {"html", "head", "meta", "title", "style", "body", "header", "main", "
 _ELEMENTS = {*_LAYOUT, "p", "time", "dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "code"}
 
 
-def test_page_tells_what_failed_first():
-    """Then what could not be planned, is left, refused, deleted, held and copied; kept tags are a number."""
+def test_page_lists_failures_first():
+    """Then plan errors, remaining, refused, deleted, held and copied; kept as a number."""
     page = render_report_html(report())
 
     assert re.findall('<h2 id="[^"]*">([^<]*)<', page) == [
@@ -41,7 +41,7 @@ def test_page_tells_what_failed_first():
 
 
 def test_page_of_a_good_run_is_short():
-    """It says that nothing failed, and has no empty tables or charts."""
+    """Without empty tables or charts."""
     page = render_report_html(Report("abcd1234", (Outcome(change(Action.KEEP), Result.KEPT),)))
 
     assert '<p class="verdict good">Nothing failed</p>' in page
@@ -49,8 +49,8 @@ def test_page_of_a_good_run_is_short():
     assert "<svg" not in page
 
 
-def test_page_needs_nothing_else():
-    """No script, no address, and a policy that forbids both; it says its language and fits a phone."""
+def test_page_is_self_contained():
+    """No script, no URL, and a policy that forbids both."""
     page = render_report_html(report())
 
     assert "default-src 'none'; style-src 'unsafe-inline'" in page
@@ -61,7 +61,7 @@ def test_page_needs_nothing_else():
 
 
 def test_tables_have_headings_for_every_column():
-    """Each row has as many cells as there are column headings, and each cell names its own."""
+    """Each cell names its heading."""
     for table in re.findall("<table.*?</table>", render_report_html(report()), re.DOTALL):
         headings = re.findall('<th role="columnheader" scope="col"[^>]*>([^<]+)</th>', table)
         for row in re.findall('<tr role="row">(.*?)</tr>', table.partition("<tbody")[2], re.DOTALL):
@@ -71,8 +71,8 @@ def test_tables_have_headings_for_every_column():
 @pytest.mark.row("OUT-03")
 @given(reports)
 @example(Report("\ufdd0\ufffe", (), notes=("\U0001ffff", "\udc80")))
-def test_no_name_obeys(some: Report):
-    """Whatever registries say, the page parses without a fault, and has our elements and attributes only."""
+def test_hostile_names_in_a_report_are_inert(some: Report):
+    """The page parses and has only our elements and attributes."""
     page = render_report_html(some)
     strict_parse(page)
     seen = Rendered(page)
@@ -85,14 +85,14 @@ def test_no_name_obeys(some: Report):
 
 @given(reports)
 def test_every_outcome_but_the_kept_has_a_row(some: Report):
-    """Nothing is lost on the way."""
+    """No other outcome is lost."""
     rows = render_report_html(some).count('<tr role="row"><td')
 
     assert rows == len(some.outcomes) - some.count("kept") + len(some.errors)
 
 
 def test_huge_reports_are_cut_and_counted():
-    """Two thousand rows of a kind; the rest as a number; kept ones as a number alone."""
+    """Two thousand rows of a kind; the rest is a number."""
     copied = [Outcome(change(tag=str(number)), Result.COPIED, digest=DIGEST, bytes_copied=1 + number) for number in range(2_500)]
     kept = [Outcome(change(Action.KEEP, f"k{number}"), Result.KEPT) for number in range(20_000)]
 
@@ -104,7 +104,7 @@ def test_huge_reports_are_cut_and_counted():
 
 
 def test_charts_show_the_largest_and_the_sum_of_the_rest():
-    """Ten bars, then one for all others; the longest is the whole width."""
+    """Ten bars and one for all others."""
     copied = [Outcome(change(tag=str(number)), Result.COPIED, bytes_copied=100 - number) for number in range(15)]
 
     page = render_report_html(Report("abcd1234", tuple(copied)))

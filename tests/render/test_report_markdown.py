@@ -1,4 +1,4 @@
-"""A report as a comment: what failed first, never too long, and no name obeys."""
+"""A report as a comment: failures first, limited in length, harmless."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.render.test_plan_markdown import assert_inert
 from tests.support.plans import DIGEST, change, report, reports
 
 
-def test_comment_tells_what_failed_first():
-    """Marker and sums, what to do next, then failures, errors, the rest; what was copied is folded."""
+def test_comment_lists_failures_first():
+    """Marker, sums, next step, failures, errors; copies are folded."""
     shown = render_report_markdown(report())
     order = [
         "<!-- imgsync-report -->\n### imgsync apply `abcd1234` — 1 failed, 1 remaining, 1 refused, 1 deleted, 1 held, 1 copied, 1 kept, 1 could not be planned",
@@ -40,21 +40,21 @@ def test_comment_tells_what_failed_first():
     assert "app:2" not in shown
 
 
-def test_a_run_with_nothing_to_do_says_so():
+def test_report_without_changes_is_two_lines():
     """One heading, one line."""
     assert "— nothing to do\n" in render_report_markdown(Report("abcd1234", ()))
 
 
 @pytest.mark.row("OUT-03")
 @given(reports)
-def test_no_name_obeys(some: Report):
-    """Whatever registries say, the comment holds our elements only, and no mention, link, image or reference."""
+def test_hostile_names_in_a_report_are_inert(some: Report):
+    """Only our elements, no mention, link, image or reference."""
     assert_inert(render_report_markdown(some))
 
 
 @given(reports, st.integers(1_000, 20_000))
-def test_no_report_is_too_long_and_none_loses_count(some: Report, limit: int):
-    """In characters and in UTF-16 units; each outcome but the kept is shown or counted as left out."""
+def test_report_fits_its_limit_and_counts_the_rest(some: Report, limit: int):
+    """In characters and UTF-16 units."""
     shown = render_report_markdown(some, limit=limit)
     lines = shown.split("\n")
     rows = sum(line.startswith(("| `", "|  |")) for line in lines) + len(re.findall(r"^> - (?!…)", shown, re.MULTILINE))
@@ -67,7 +67,7 @@ def test_no_report_is_too_long_and_none_loses_count(some: Report, limit: int):
 
 
 def test_copied_ones_are_left_out_first():
-    """A failure is the last to go."""
+    """Failures are left out last."""
     copied = [Outcome(change(tag=str(number)), Result.COPIED, digest=DIGEST) for number in range(500)]
     failed = [Outcome(change(Action.UPDATE, f"f{number}"), Result.FAILED, error="507") for number in range(20)]
 
@@ -79,7 +79,7 @@ def test_copied_ones_are_left_out_first():
     assert f"… and {500 - rows} more outcomes were left out" in shown
 
 
-def test_a_page_needs_some_room():
-    """A limit that even the sums would break is the caller's mistake."""
+def test_too_small_limit_of_a_report_is_a_programming_error():
+    """A limit below the sums raises."""
     with pytest.raises(ValueError, match="at least 1000"):
         render_report_markdown(report(), limit=999)

@@ -15,8 +15,8 @@ def change(action: Action = Action.CREATE, tag: str = "1", *, destination: str =
     return Change(action, "a", reference(f"s.io/app:{tag}"), DIGEST, reference(f"{destination}:{tag}"), None, "x/y", 1 << 20, reason)
 
 
-def test_report_says_what_failed_first_and_what_is_left():
-    """Failures with their hint, then the sums; the document carries the plan's errors too."""
+def test_report_lists_failures_and_remaining_work():
+    """Failures with hints, then sums; the document has the plan's errors too."""
     failed = Outcome(change(), Result.FAILED, error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4)
     copied = Outcome(change(tag="2"), Result.COPIED, digest=DIGEST, crc32="00c0ffee", bytes_copied=5, blobs_copied=1)
     report = Report("abcd1234", (failed, copied, Outcome(change(tag="3"), Result.REMAINING)), (PlanError("a", "s.io/x", "no", "why"),), 1.5, "interrupted")
@@ -33,8 +33,8 @@ def test_report_says_what_failed_first_and_what_is_left():
     assert document["errors"] == [{"mirror": "a", "reference": "s.io/x", "message": "no (why)"}]
 
 
-def test_report_tells_of_moved_tags_and_counts_what_was_deleted_and_held():
-    """Notes in lines of their own; deleted and held in the sum where there are some, also when nothing was copied."""
+def test_report_shows_moved_tags_and_counts_deleted_and_held():
+    """Also when nothing was copied."""
     outcomes = (
         Outcome(change(), Result.COPIED, digest=DIGEST),
         Outcome(change(Action.DELETE, "2"), Result.DELETED),

@@ -35,7 +35,7 @@ from tests.support.plans import RESULTS, hostile
 
 
 def every_field(text: str) -> dict[str, object]:
-    """Return a value of each kind that is rendered, with *text* wherever it has any."""
+    """Return values of each rendered kind, with *text* in every field."""
     reference = Reference(Repository(text, text), text)
     changes = tuple(Change(action, text, reference, text, reference, text, text, 1, text) for action in Action)
     unplanned = (PlanError(text, text, text, text), PlanError("a", text, text, text, later=True))
@@ -66,8 +66,8 @@ _FORMS: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 @pytest.mark.row("OUT-01", "OUT-02")
 @pytest.mark.parametrize("form", _FORMS)
-def test_no_text_is_obeyed_in_any_form(form):
-    """Whatever registries, files' names and documents say, no terminal and no runner obeys a line of any table, page or list of faults."""
+def test_no_form_contains_escapes_or_commands(form):
+    """For untrusted text in any field."""
     kind, rendered = _FORMS[form]
 
     assert {text: bad for text in TEXTS if (bad := obeyed(rendered(every_field(text)[kind])))} == {}
@@ -75,8 +75,8 @@ def test_no_text_is_obeyed_in_any_form(form):
 
 @pytest.mark.row("OUT-02")
 @pytest.mark.parametrize("text", TEXTS)
-def test_an_annotation_is_one_command_of_ours(text):
-    """Each fault is one `::error` of GitHub's, whatever is in it: no property, no second command and no line comes of its text."""
+def test_annotation_is_one_command(text):
+    """Its text adds no property, command or line."""
     (line,) = render_annotations((FileError(text, 1, 1, text, text, text),))
 
     properties, _, message = line.removeprefix("::error ").partition("::")
@@ -91,8 +91,8 @@ def test_an_annotation_is_one_command_of_ours(text):
 @pytest.mark.parametrize("indented", [True, False])
 @settings(max_examples=effort(20, 1000), deadline=None)
 @given(st.recursive(hostile, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(hostile, inner, max_size=3), max_leaves=5))
-def test_no_document_is_obeyed_by_a_runner(indented, document):
-    """JSON on stdout says exactly what it holds, and no line of it is a command."""
+def test_json_contains_no_command(indented, document):
+    """No line of it is a command, and its content is unchanged."""
     text = to_json(document, indented=indented)
 
     assert json.loads(text) == json.loads(json.dumps(document))

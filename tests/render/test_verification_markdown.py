@@ -1,4 +1,4 @@
-"""A verification as Markdown: what its table says is there too."""
+"""A verification as Markdown."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from imgsync.plan.model import PlanError
 from imgsync.render.verification_markdown import render_verification_markdown
 
 
-def test_error_tells_what_to_do():
-    """The hint stands behind the error, as in the table and in a plan's comment."""
+def test_error_has_its_hint():
+    """As in the table and in a plan's comment."""
     found = Verification((), errors=(PlanError("a", "r.io/x", "401", "log in"),))
 
     assert "- `r.io/x` (mirror `a`): 401; hint: log in\n" in render_verification_markdown(found)

@@ -1,4 +1,4 @@
-"""`apply --requeue`: the next run is started when it would get further, once, and never else."""
+"""`apply --requeue` starts the next run once, and only if it can make progress."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TOKEN = "requeue-token-SECRET"
 
 @pytest.fixture
 def service():
-    """A service that takes every request."""
+    """A service that accepts every request."""
     with CiService().running() as running:
         yield running
 
 
 @pytest.fixture
 def rate(lab):
-    """Declare four images, with a rate of the source's that is enough for some of them, and return how to set another."""
+    """Declare four images with a rate limit; return a function that sets another."""
     for tag in "1234":
         lab.push("app", tag, image(f"requeue {tag}"))
     lab.declare("app", "concurrency: {images: 1, blobs: 1, queries: 1}")
@@ -42,7 +42,7 @@ def rate(lab):
 
 @pytest.fixture
 def requeues(workplace):
-    """Return how many requeues in a row the state remembers; set them with a number."""
+    """Return, or set, the number of requeues in a row in the state."""
 
     def ask(number=None):
         with open_state(str(workplace.folder / ".imgsync" / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=print) as store:
@@ -57,8 +57,8 @@ def left(ran):
     return ran.json["summary"]["remaining"] + len(ran.json["errors"])
 
 
-def test_next_run_is_asked_for_once_and_counted(rate, service, imgsync, requeues):
-    """Work left and progress made: one request that says how much is left, exit still 75; each run counts on, one that is done begins anew."""
+def test_next_run_is_started_once_and_counted(rate, service, imgsync, requeues):
+    """One request with the remaining count, exit 75; a finished run resets the counter."""
     first = imgsync("apply", "-o", "json", "--requeue", f"{service.url}/hook", env={"IMGSYNC_REQUEUE_TOKEN": TOKEN})
 
     assert first.code == 75, first.stderr
@@ -82,8 +82,8 @@ def test_next_run_is_asked_for_once_and_counted(rate, service, imgsync, requeues
     assert requeues() == 0
 
 
-def test_state_is_where_the_next_run_looks_before_that_is_started(rate, lab):
-    """A state in a registry is pushed first: the run that is started must not begin from an older one."""
+def test_state_is_pushed_before_the_next_run_is_started(rate, lab):
+    """The next run must not use an older state."""
     tag = f"{lab.destination}/{lab.name}/state:main"
     tags = f"http://{lab.destination_registry}/v2/{lab.name}/state/tags/list"
     look = lab.write("look.py", f"import json, urllib.request\nassert json.load(urllib.request.urlopen('{tags}'))['tags'] == ['main']\n")
@@ -95,16 +95,16 @@ def test_state_is_where_the_next_run_looks_before_that_is_started(rate, lab):
     assert len(ran.events("state.pushed")) == 1
 
 
-def test_what_the_environment_says_counts_when_it_is_more(rate, service, imgsync):
-    """IMGSYNC_REQUEUED goes on where the state was lost."""
+def test_larger_count_of_the_environment_wins(rate, service, imgsync):
+    """IMGSYNC_REQUEUED counts if the state was lost."""
     ran = imgsync("apply", "--requeue", f"{service.url}/hook", env={"IMGSYNC_REQUEUED": "7"})
 
     assert ran.code == 75, ran.stderr
     assert json.loads(service.asked[0].body)["requeued"] == 8
 
 
-def test_github_is_told_which_requeue_it_is(rate, service, imgsync):
-    """The dispatch passes the count on as the workflow's input."""
+def test_github_input_has_the_count(rate, service, imgsync):
+    """The dispatch passes it on."""
     environment = {
         "GITHUB_API_URL": service.url,
         "GITHUB_REPOSITORY": "k8sxio/mirrors",
@@ -124,7 +124,7 @@ def test_github_is_told_which_requeue_it_is(rate, service, imgsync):
 
 
 def test_failed_run_is_not_requeued(lab, service):
-    """Nothing is left, something failed: exit 1, nobody is asked."""
+    """Nothing is left and something failed: exit 1, no request."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     lab.source.add(status(403), target="/blobs/")
@@ -136,7 +136,7 @@ def test_failed_run_is_not_requeued(lab, service):
 
 
 def test_locked_run_is_not_requeued(lab, service):
-    """The run that holds the state goes on by itself."""
+    """The run that holds the state continues."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     held = lab.source.add(Hold(), target="/blobs/")
@@ -151,8 +151,8 @@ def test_locked_run_is_not_requeued(lab, service):
     assert finish(first).code == 0
 
 
-def test_run_that_somebody_stopped_is_not_requeued(lab, service, requeues):
-    """A signal means that it shall not go on: exit 75, the log says so, nobody is asked, and the next run counts from the beginning."""
+def test_stopped_run_is_not_requeued(lab, service, requeues):
+    """After a signal: exit 75, a log line, no request, and the counter is reset."""
     for tag in "12":
         lab.push("app", tag, image(tag))
     lab.declare("app", "concurrency: {images: 1}")
@@ -180,8 +180,8 @@ def test_run_that_somebody_stopped_is_not_requeued(lab, service, requeues):
     [("10/6h", 2, "2", "the limit is 2"), ("10/6h", 0, "0", "--requeue-limit is 0"), ("2/6h", 0, "20", "copied and deleted nothing")],
     ids=["limit reached", "limit 0", "no progress"],
 )
-def test_run_that_may_not_be_requeued_fails_and_says_why(limit, remembered, allowed, says, rate, service, imgsync, requeues):
-    """Never without end: exit 1 where the chain breaks, so that somebody looks."""
+def test_requeue_limit_fails_the_run_with_the_reason(limit, remembered, allowed, says, rate, service, imgsync, requeues):
+    """Exit 1 at the end of the chain."""
     rate(limit)
     requeues(remembered)
 
@@ -196,7 +196,7 @@ def test_run_that_may_not_be_requeued_fails_and_says_why(limit, remembered, allo
 
 
 def test_service_that_refuses_fails_the_run(rate, service, imgsync, requeues):
-    """Exit 1 and one line that says who refused what; no secret of the address or the header is shown."""
+    """Exit 1 and one line without secrets."""
     service.answer(403, b'{"message": "no, requeue-token-SECRET may not"}')
 
     ran = imgsync("apply", "--requeue", f"{service.url}/hook?key=query-key-SECRET", env={"IMGSYNC_REQUEUE_TOKEN": TOKEN})
@@ -221,8 +221,8 @@ def test_service_that_refuses_fails_the_run(rate, service, imgsync, requeues):
     ],
     ids=["github", "gitlab", "travis", "command", "login in the open", "count"],
 )
-def test_what_is_missing_is_told_before_anybody_is_asked(target, environment, says, rate, lab):
-    """Exit 3, and no registry has heard of us."""
+def test_missing_settings_fail_before_any_request(target, environment, says, rate, lab):
+    """Exit 3."""
     ran = lab.run("apply", "--requeue", target, env=environment)
 
     assert ran.code == 3, ran.stderr
@@ -230,8 +230,8 @@ def test_what_is_missing_is_told_before_anybody_is_asked(target, environment, sa
     assert (lab.source.seen, lab.destination.seen) == ([], [])
 
 
-def test_command_is_told_how_it_stands(rate, lab):
-    """A command of one's own gets the count, what is left and the plan's id, and cannot write into the report."""
+def test_command_gets_count_remaining_and_plan_id(rate, lab):
+    """It cannot write into the report."""
     script = lab.folder / "next.sh"
     script.write_text('#!/bin/sh\necho said\necho "$IMGSYNC_REQUEUED $IMGSYNC_REMAINING $IMGSYNC_PLAN_ID $1" > told\n', encoding="utf-8")
     script.chmod(0o755)

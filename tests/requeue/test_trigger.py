@@ -1,4 +1,4 @@
-"""The next run: who is asked, with what; what is refused before anything is copied; what an error says, and what it never says."""
+"""Starting the next run: requests, early errors, and no secret in messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOKEN = "requeue/token+1-SECRET"
 
 @pytest.fixture
 def service() -> Iterator[CiService]:
-    """A service that takes every request."""
+    """A service that accepts every request."""
     with CiService().running() as running:
         yield running
 
@@ -61,14 +61,14 @@ ACCEPTS = {"github": 204, "gitlab": 201, "travis": 202}
 
 
 def start(text: str, environ: dict[str, str], *, sleeps: list[float] | None = None) -> list[str]:
-    """Start the next run; return the secrets that were told of."""
+    """Start the next run; return the secrets that were registered."""
     told: list[str] = []
     start_next(parse_target(text, environ), NEXT, on_secret=told.extend, sleep=(sleeps if sleeps is not None else []).append)
     return told
 
 
 def refused(text: str, environ: dict[str, str], *, sleeps: list[float] | None = None) -> RequeueError:
-    """Return the error of a start that must fail; it shows no secret, wherever it is looked at."""
+    """Return the error of a start that must fail, without secrets."""
     with pytest.raises(RequeueError) as raised:
         start(text, environ, sleeps=sleeps)
     error = raised.value
@@ -84,8 +84,8 @@ def only(service: CiService) -> Asked:
 # What is sent.
 
 
-def test_github_is_asked_to_dispatch_this_workflow_on_this_branch(service):
-    """Path, headers and body are those of "Create a workflow dispatch event"."""
+def test_github_dispatches_this_workflow_on_this_branch(service):
+    """Path, headers and body of "Create a workflow dispatch event"."""
     start("github", github_environment(service.url))
 
     asked = only(service)
@@ -97,8 +97,8 @@ def test_github_is_asked_to_dispatch_this_workflow_on_this_branch(service):
     assert json.loads(asked.body) == {"ref": "feature/x", "inputs": {"requeued": "3"}}
 
 
-def test_gitlab_is_asked_to_trigger_a_pipeline_of_this_project(service):
-    """Path and form are those of the pipeline triggers API."""
+def test_gitlab_triggers_a_pipeline_of_this_project(service):
+    """Path and form of the pipeline triggers API."""
     service.answer(201, b"{}")
 
     start("gitlab", gitlab_environment(service.url))
@@ -109,8 +109,8 @@ def test_gitlab_is_asked_to_trigger_a_pipeline_of_this_project(service):
     assert parse_qs(asked.body.decode()) == {"token": [TOKEN], "ref": ["main"], "variables[IMGSYNC_REQUEUED]": ["3"]}
 
 
-def test_travis_is_asked_for_a_build_of_this_branch(service):
-    """The slug is one segment of the path; the variable is added to those of .travis.yml, and replaces none."""
+def test_travis_builds_this_branch(service):
+    """The slug is one path segment; the variable is added to those of .travis.yml."""
     service.answer(202, b"{}")
 
     start("travis", travis_environment(f"{service.url}/api/"))
@@ -125,8 +125,8 @@ def test_travis_is_asked_for_a_build_of_this_branch(service):
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_a_webhook_gets_one_versioned_document(service, status):
-    """Any 2xx is success; path and query go out as they were given."""
+def test_webhook_gets_one_versioned_document(service, status):
+    """Any 2xx is success; path and query are unchanged."""
     service.answer(status)
 
     start(f"{service.url}/hooks/a%2Fb?job=mirror#top", {"IMGSYNC_REQUEUE_TOKEN": TOKEN})
@@ -138,8 +138,8 @@ def test_a_webhook_gets_one_versioned_document(service, status):
     assert json.loads(asked.body) == {"format": "imgsync.requeue/v1", "plan_id": "0123abcd", "remaining": 17, "requeued": 3}
 
 
-def test_a_webhook_without_token_gets_none(service):
-    """CI tokens that lie around in the environment are not for webhooks."""
+def test_webhook_gets_no_ci_token(service):
+    """Tokens in the environment are not for webhooks."""
     start(service.url, {"GITHUB_TOKEN": TOKEN, "CI_JOB_TOKEN": TOKEN})
 
     asked = only(service)
@@ -147,8 +147,8 @@ def test_a_webhook_without_token_gets_none(service):
     assert secrets_in(str(asked)) == []
 
 
-def test_a_login_in_the_address_goes_as_basic(service):
-    """It is taken out of the address, and told of as secret."""
+def test_login_in_a_webhook_url_is_sent_as_basic(service):
+    """It is removed from the URL and registered as a secret."""
     told = start(service.url.replace("://", "://me:p%40ss-SECRET@"), {})
 
     assert only(service).headers["authorization"] == f"Basic {base64.b64encode(b'me:p@ss-SECRET').decode()}"
@@ -156,8 +156,8 @@ def test_a_login_in_the_address_goes_as_basic(service):
 
 
 @pytest.mark.parametrize("status", [200, 204])
-def test_both_of_githubs_successes_count(service, status):
-    """Newer versions of its API answer 200 with the run's details."""
+def test_both_of_github_s_success_codes_count(service, status):
+    """Newer API versions answer 200."""
     service.answer(status, b"{}" if status == 200 else b"")
 
     start("github", github_environment(service.url))
@@ -173,8 +173,8 @@ def test_both_of_githubs_successes_count(service, status):
         ("travis", ["IMGSYNC_REQUEUE_TOKEN", "TRAVIS_API_TOKEN"]),
     ],
 )
-def test_the_first_token_there_is_counts(service, text, names):
-    """IMGSYNC_REQUEUE_TOKEN before the service's own; a line end that came along is none of it; the secret is told of before it is used."""
+def test_first_available_token_is_used(service, text, names):
+    """IMGSYNC_REQUEUE_TOKEN first; line ends are removed; it is registered as a secret before use."""
     service.answer(ACCEPTS[text])
     environ = ENVIRONMENTS[text](service.url)
     for left in range(len(names)):
@@ -206,8 +206,8 @@ def test_the_first_token_there_is_counts(service, text, names):
         ("travis", "TRAVIS_API_TOKEN"),
     ],
 )
-def test_a_missing_variable_is_named(text, missing):
-    """An empty one is missing too; the hint says how to get it."""
+def test_missing_variable_is_named(text, missing):
+    """Also an empty one; the hint says how to get it."""
     environ = ENVIRONMENTS[text]("https://ci.example") | {missing: ""}
 
     with pytest.raises(UsageError, match=missing) as raised:
@@ -218,7 +218,7 @@ def test_a_missing_variable_is_named(text, missing):
 
 
 def test_all_missing_variables_are_named_at_once():
-    """Nobody finds them one by one."""
+    """In one error."""
     with pytest.raises(UsageError, match="GITHUB_REPOSITORY, GITHUB_WORKFLOW_REF, GITHUB_REF_NAME"):
         parse_target("github", {})
 
@@ -252,8 +252,8 @@ def test_all_missing_variables_are_named_at_once():
         pytest.param("travis", travis_environment("https://ci.example", TRAVIS_PULL_REQUEST="7"), "pull request", id="travis pull request"),
     ],
 )
-def test_what_cannot_work_is_refused_at_once(text, environ, says):
-    """Exit code 3, before the run; no secret in it."""
+def test_impossible_target_is_refused_before_the_run(text, environ, says):
+    """Exit 3, without a secret."""
     with pytest.raises(UsageError, match=says) as raised:
         parse_target(text, environ)
 
@@ -266,8 +266,8 @@ def test_what_cannot_work_is_refused_at_once(text, environ, says):
 
 @pytest.mark.parametrize("text", ENVIRONMENTS)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-def test_a_refusal_tells_where_and_what(service, text, status):
-    """Status and the service's own words, once asked; not the token, however the service repeats it."""
+def test_refusal_shows_status_and_words(service, text, status):
+    """Of one request, without the token."""
     echoed = f'{{"message": "no, {TOKEN}", "again": "{TOKEN.replace("/", chr(92) + "/")}"}}'
     service.answer(status, echoed.encode())
 
@@ -289,8 +289,8 @@ def test_a_refusal_tells_where_and_what(service, text, status):
         ("travis", 403, "push access"),
     ],
 )
-def test_the_hint_says_what_to_do(service, text, status, says):
-    """Each service's usual reasons are known."""
+def test_refusal_has_a_hint(service, text, status, says):
+    """For each service's usual reasons."""
     service.answer(status)
 
     assert says in refused(text, ENVIRONMENTS[text](service.url)).hint
@@ -298,8 +298,8 @@ def test_the_hint_says_what_to_do(service, text, status, says):
 
 @pytest.mark.parametrize("text", ENVIRONMENTS)
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_a_service_that_fell_over_is_not_asked_again(service, text, status):
-    """Two runs might go on from here, each starting the next; somebody has to look."""
+def test_5xx_is_not_retried(service, text, status):
+    """The next run may have been started already."""
     service.answer(status, b"\x1b[31m oops \r\n" + b"x" * 500)
     sleeps: list[float] = []
 
@@ -312,8 +312,8 @@ def test_a_service_that_fell_over_is_not_asked_again(service, text, status):
 
 
 @pytest.mark.parametrize("text", ENVIRONMENTS)
-def test_a_dropped_connection_is_not_tried_again(service, text):
-    """The request was sent: it may have been taken."""
+def test_dropped_connection_is_not_retried(service, text):
+    """The request may have been accepted."""
     service.answers = [None]
     sleeps: list[float] = []
 
@@ -324,8 +324,8 @@ def test_a_dropped_connection_is_not_tried_again(service, text):
     assert "check before you start it by hand" in error.hint
 
 
-def test_too_many_requests_is_tried_again(service):
-    """429 says that nothing was done; the service's own pause is kept, up to half a minute."""
+def test_429_is_retried(service):
+    """After the service's own pause, up to half a minute."""
     service.answers = [(429, {"Retry-After": "5"}, b""), (429, {"Retry-After": "900"}, b""), (204, {}, b"")]
     sleeps: list[float] = []
 
@@ -334,8 +334,8 @@ def test_too_many_requests_is_tried_again(service):
     assert (len(service.asked), sleeps) == (3, [5.0, 30.0])
 
 
-def test_trying_again_ends(service):
-    """Three times, then the error."""
+def test_retries_end(service):
+    """After three attempts."""
     service.answer(429, b"slow down")
     sleeps: list[float] = []
 
@@ -344,8 +344,8 @@ def test_trying_again_ends(service):
     assert (len(service.asked), len(sleeps), error.status) == (3, 2, 429)
 
 
-def test_nobody_there_is_tried_again():
-    """Nothing was sent, so nothing can be started twice."""
+def test_refused_connection_is_retried():
+    """Nothing was sent, so nothing can start twice."""
     with CiService().running() as gone:
         url = gone.url
     sleeps: list[float] = []
@@ -357,8 +357,8 @@ def test_nobody_there_is_tried_again():
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirects_are_not_followed(service, status):
-    """The token would go along; the error says to name the right address."""
+def test_redirect_of_a_service_is_not_followed(service, status):
+    """The error says to use the right URL."""
     with CiService().running() as elsewhere:
         service.answer(status, Location=f"{elsewhere.url}/there?token={TOKEN}")
 
@@ -370,8 +370,8 @@ def test_redirects_are_not_followed(service, status):
     assert str(error).startswith(f"start the next run by POST {service.url}/hook: {status}")
 
 
-def test_an_untrusted_certificate_is_refused_until_its_authority_is_named(tmp_path, monkeypatch):
-    """TLS is verified; SSL_CERT_FILE names who else is trusted."""
+def test_untrusted_certificate_is_refused_without_ssl_cert_file(tmp_path, monkeypatch):
+    """SSL_CERT_FILE adds an authority."""
     authority = trustme.CA()
     certificate, root = tmp_path / "server.pem", tmp_path / "root.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
@@ -390,8 +390,8 @@ def test_an_untrusted_certificate_is_refused_until_its_authority_is_named(tmp_pa
 # The way there.
 
 
-def test_the_environments_proxy_is_asked(service):
-    """HTTPS_PROXY is what runners behind a proxy set for such calls; its login is shown to the proxy alone."""
+def test_https_proxy_is_used(service):
+    """Its login is shown to the proxy alone."""
     environ = {"HTTPS_PROXY": service.url.replace("://", "://me:proxy-SECRET@")}
 
     error = refused("https://ci.invalid/hook", environ)
@@ -401,8 +401,8 @@ def test_the_environments_proxy_is_asked(service):
     assert "the proxy refuses" in str(error)
 
 
-def test_a_plain_address_goes_through_http_proxy(service):
-    """Lower case counts first; the whole address is what such a proxy is asked for."""
+def test_http_url_goes_through_http_proxy(service):
+    """The lower-case variable counts first; the proxy gets the whole URL."""
     start("http://ci.invalid/hook", {"http_proxy": service.url, "HTTP_PROXY": "http://127.0.0.1:1"})
 
     assert only(service).path == "http://ci.invalid/hook"
@@ -422,15 +422,15 @@ def test_a_plain_address_goes_through_http_proxy(service):
         ("10.0.0.0/8", True),
     ],
 )
-def test_no_proxy_spares_hosts(spared, proxied):
-    """By name, by domain, with a port, or everybody."""
+def test_no_proxy_excludes_hosts(spared, proxied):
+    """By name, domain, port, or all."""
     target = parse_target("https://ci.example/x", {"https_proxy": "proxy.example:3128", "NO_PROXY": spared})
 
     assert target.action.proxy == ("http://proxy.example:3128" if proxied else None)
 
 
-def test_no_proxy_spares_networks():
-    """As runners in clusters are set up."""
+def test_no_proxy_excludes_networks():
+    """As in clusters."""
     target = parse_target("https://10.1.2.3/x", {"https_proxy": "http://proxy.example:3128", "NO_PROXY": "10.0.0.0/8"})
 
     assert target.action.proxy is None
@@ -441,7 +441,7 @@ def test_no_proxy_spares_networks():
 
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[[str], Path]:
-    """Write an executable shell script, in a folder whose name holds a space."""
+    """Write an executable shell script into a folder with a space in its name."""
 
     def write(text: str) -> Path:
         path = tmp_path / "a folder" / "restart.sh"
@@ -453,8 +453,8 @@ def script(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def test_a_command_is_told_of_the_next_run_and_leaves_stdout_alone(script, capfd, tmp_path):
-    """Words are split as a shell does, and nothing in them is expanded; what it prints goes to stderr."""
+def test_command_gets_variables_and_its_output_goes_to_stderr(script, capfd, tmp_path):
+    """Words are split as by a shell, without expansion."""
     path = script('echo "$IMGSYNC_REQUEUED $IMGSYNC_REMAINING $IMGSYNC_PLAN_ID $MORE"; for word; do echo "<$word>"; done; echo oops >&2')
 
     start(f"'{path}' 'two words' $HOME `id` *; #x", {"PATH": "/usr/bin:/bin", "MORE": "more", "IMGSYNC_REQUEUED": "2"})
@@ -465,8 +465,8 @@ def test_a_command_is_told_of_the_next_run_and_leaves_stdout_alone(script, capfd
 
 
 @pytest.mark.parametrize(("ends", "says"), [("exit 3", "failed with exit code 3"), ("kill -TERM $$", "killed by signal 15")])
-def test_a_command_that_fails_is_an_error(script, ends, says):
-    """Its arguments may hold secrets, and are not shown."""
+def test_failing_command_is_an_error(script, ends, says):
+    """Its arguments are not shown."""
     path = script(ends)
 
     error = refused(f"'{path}' --token argument-SECRET", {"PATH": "/usr/bin:/bin"})
@@ -475,8 +475,8 @@ def test_a_command_that_fails_is_an_error(script, ends, says):
     assert error.exit_code == 1
 
 
-def test_a_program_that_went_away_is_an_error(script):
-    """It was there when the run began."""
+def test_removed_program_is_an_error(script):
+    """It existed when the run began."""
     path = script("exit 0")
     target = parse_target(f"'{path}'", {})
     path.unlink()
@@ -485,15 +485,15 @@ def test_a_program_that_went_away_is_an_error(script):
         start_next(target, NEXT, on_secret=lambda _: None)
 
 
-def test_a_program_is_looked_for_in_the_path(script):
-    """That of the environment it gets, which is the run's own."""
+def test_program_is_found_in_the_path(script):
+    """Of the run's environment."""
     path = script("exit 0")
 
     start("restart.sh", {"PATH": f"{path.parent}:/usr/bin:/bin"})
 
 
-def test_a_command_that_does_not_end_is_ended_with_all_it_started(script, tmp_path):
-    """No child of it lives on."""
+def test_hanging_command_is_ended_with_its_children(script, tmp_path):
+    """No child is left."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     # Whoever runs holds its writing end open.
@@ -512,8 +512,8 @@ def test_a_command_that_does_not_end_is_ended_with_all_it_started(script, tmp_pa
         os.close(end)
 
 
-def test_it_works_in_a_patched_process(service, tmp_path):
-    """The program runs under gevent; command and request do the same there."""
+def test_trigger_works_under_gevent(service, tmp_path):
+    """Commands and requests do the same there."""
     code = f"""
     from gevent import monkey
     monkey.patch_all()
@@ -546,8 +546,8 @@ def test_it_works_in_a_patched_process(service, tmp_path):
         pytest.param(0, 0, Progress(copied=1), False, "--requeue-limit is 0", id="none allowed"),
     ],
 )
-def test_the_guard(so_far, limit, progress, allowed, says):
-    """Not past the limit, not after a run that got nowhere; the reason is in words."""
+def test_loop_guard_stops_the_chain(so_far, limit, progress, allowed, says):
+    """At the limit, or after a run without progress; with a reason."""
     decision = may_requeue(so_far, limit=limit, progress=progress)
 
     assert (decision.allowed, decision.number) == (allowed, so_far + 1)
@@ -555,14 +555,14 @@ def test_the_guard(so_far, limit, progress, allowed, says):
 
 
 @pytest.mark.parametrize(("text", "remembered", "expected"), [(None, 0, 0), ("", 4, 4), (" 7\n", 4, 7), ("3", 4, 4), ("0", 0, 0), ("000000012", 0, 12)])
-def test_what_is_more_counts(text, remembered, expected):
-    """What the environment says, or what the state remembers; an empty variable says nothing."""
+def test_larger_requeue_count_wins(text, remembered, expected):
+    """Of the environment and the state."""
     assert count_requeues({} if text is None else {"IMGSYNC_REQUEUED": text}, remembered) == expected
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "two", "١", "0x3", "1e3", "9" * 400, "${{ inputs.requeued }}"])
-def test_what_is_no_number_is_an_error(text):
-    """It says so, in few words."""
+def test_invalid_requeue_count_is_an_error(text):
+    """In a short message."""
     with pytest.raises(UsageError, match="which is not a number of requeues") as raised:
         count_requeues({"IMGSYNC_REQUEUED": text}, 0)
 
@@ -570,7 +570,7 @@ def test_what_is_no_number_is_an_error(text):
 
 
 def test_progress_is_read_from_the_report():
-    """Images that were cut short count by what they sent."""
+    """Cancelled images count by the bytes they sent."""
     change = SimpleNamespace()
     report = Report(
         "x",

@@ -1,4 +1,4 @@
-"""A fault at every request: a run is recorded, then each kind of fault is laid at each of its requests, on either side, and the run must come through it."""
+"""Every kind of fault at every request of a run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MORE_REQUESTS = 8
 
 @dataclass(frozen=True)
 class Reference:
-    """What is mirrored, with which tags and referrers, and how many requests that takes on each side."""
+    """What is mirrored, and how many requests each side needs."""
 
     repository: str
     tags: dict[str, Image]
@@ -49,14 +49,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class Run:
-    """One run in a place of its own: its result, and the requests that each side saw of it."""
+    """The result of one run, and the requests of each side."""
 
     result: Result
     seen: dict[str, list[Recorded]]
 
 
 class Storm:
-    """Mirrors the reference to a namespace of the destination that is new each time, through two proxies."""
+    """Mirrors the reference to a new namespace each time, through two proxies."""
 
     def __init__(self, folder: Path, source: FaultProxy, destination: FaultProxy, reference: Reference) -> None:
         self.sides = {"source": source, "destination": destination}
@@ -66,7 +66,7 @@ class Storm:
         self.namespace = ""
 
     def begin(self) -> Workplace:
-        """Return a place that knows nothing, whose destination is a new namespace."""
+        """Return an empty workplace with a new destination namespace."""
         source, destination = self.sides.values()
         self.namespace = f"storm-{next(self._numbers)}"
         place = Workplace(self._folder / self.namespace)
@@ -83,13 +83,13 @@ class Storm:
         return place
 
     def calm(self) -> None:
-        """Take every fault away; whoever asks for a token gets one."""
+        """Remove every fault; every token request is granted."""
         for proxy in self.sides.values():
             proxy.clear()
             proxy.add(Respond(200, {"token": "storm-SECRET", "expires_in": 300}), target="^/token")
 
     def apply(self, place: Workplace) -> Run:
-        """Apply once."""
+        """Run `apply` once."""
         for proxy in self.sides.values():
             proxy.forget()
         result = place.run("apply", "-o", "json")
@@ -98,7 +98,7 @@ class Storm:
 
 @pytest.fixture(scope="module")
 def storm(registry, second_registry, tmp_path_factory) -> Iterator[Storm]:
-    """Images that share a layer, an index and what refers to it, mirrored once without a fault."""
+    """Mirror images with a shared layer, an index and referrers, without faults."""
     repository = "every-request/app"
     base = layer("every request")
     root = index("every request")
@@ -117,7 +117,7 @@ def storm(registry, second_registry, tmp_path_factory) -> Iterator[Storm]:
 
 
 def assert_never_half(registry: object, storm: Storm, *, whole: bool) -> None:
-    """What the destination names is there to its last byte; *whole*: and it is all that was to come."""
+    """Assert that served tags are complete; *whole*: and nothing is missing."""
     path = f"/v2/{storm.namespace}/app"
     with plain_client(registry) as http:
         answer = http.get(f"{path}/tags/list")
@@ -145,7 +145,7 @@ def assert_never_half(registry: object, storm: Storm, *, whole: bool) -> None:
 @pytest.mark.timeout(effort(120, 3600))
 @pytest.mark.parametrize("kind", KINDS)
 def test_fault_at_every_request(kind, storm, second_registry):
-    """Whatever breaks, and wherever: with two attempts the run comes through all the same, nothing is half there, and few requests are made more."""
+    """With two attempts the run succeeds, nothing is half there, few requests are added."""
     places = [(side, number) for side, requests in storm.reference.requests.items() for number in range(1, requests + 1)]
     chosen = places if NIGHTLY else random.Random(f"storm {kind}").sample(places, 1)
     most, total = 0, sum(storm.reference.requests.values())

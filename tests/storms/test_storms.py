@@ -46,10 +46,10 @@ Value = TypeVar("Value")
 
 
 class Sea:
-    """The registries of one storm with the proxies and the watch before them, a workplace, and what is declared at the moment."""
+    """The registries of one storm, their proxies, and the current declaration."""
 
     def __init__(self, storm: Storm, source: Store, first: Store, second: Store, *, folder: Path, ends: ExitStack) -> None:
-        """Have nothing mirrored yet."""
+        """Start with nothing mirrored."""
         self._storm = storm
         self.source = source
         self.destinations = {"first": first, "second": second}
@@ -65,7 +65,7 @@ class Sea:
         self.calm()
 
     def calm(self) -> None:
-        """Take every fault away once what a run sent has come to its end, and keep watching."""
+        """Remove every fault after the run's requests ended; keep watching."""
         for side, proxy in self.proxies.items():
             proxy.settle()
             proxy.clear()
@@ -76,7 +76,7 @@ class Sea:
                 proxy.add(DeletesTags(self.destinations[side]))
 
     def declare(self, told: Declaration) -> None:
-        """Write the declaration, and tell the watches what it needs."""
+        """Write the declaration, and register what it needs with the watches."""
         hosts = (self.proxies["first"].host, self.proxies["second"].host)
         self.workplace.mirror_file(json.dumps(told.document(self.proxies["source"].host, hosts, self.namespace)))
         wanted = self.wanted(told)
@@ -85,7 +85,7 @@ class Sea:
             watch.fixed = told.fixed
 
     def wanted(self, told: Declaration) -> dict[tuple[str, str, str], Image]:
-        """Return what *told* selects of what the source holds: by side, destination repository and tag."""
+        """Return what *told* selects: by side, repository and tag."""
         by_digest = {content.digest: content for content in IMAGES.values()}
         sides = ("first", "second") if told.second else ("first",)
         return {
@@ -97,7 +97,7 @@ class Sea:
         }
 
     def move(self, moves: tuple[tuple[str, str, str | None], ...]) -> None:
-        """Let tags of the source name other images, or vanish."""
+        """Move or remove tags of the source."""
         for repository, tag, name in moves:
             if name is None:
                 self.source.untag(repository, tag)
@@ -105,7 +105,7 @@ class Sea:
                 self.source.tag(repository, tag, IMAGES[name].digest)
 
     def run(self, run: Run) -> None:
-        """Run `apply` under the run's faults until it ends, by itself or not, and see to the state."""
+        """Run `apply` with the run's faults and its end."""
         self._keep_earlier()
         self.declare(run.declaration)
         blow = None
@@ -124,7 +124,7 @@ class Sea:
         self._spoil(run.state)
 
     def apply(self, *options: str) -> Result:
-        """Run `apply` in calm weather."""
+        """Run `apply` without faults."""
         for proxy in self.proxies.values():
             proxy.forget()
         result = self.workplace.run("apply", "-o", "json", *options)
@@ -132,11 +132,11 @@ class Sea:
         return result
 
     def writes(self) -> list[str]:
-        """Return the requests that a destination was written by since the last `apply` began."""
+        """Return the writing requests since the last `apply` began."""
         return [str(one) for side in self.destinations for one in self.proxies[side].seen if one.method in _WRITES]
 
     def records(self) -> dict[tuple[str, str, str], Record]:
-        """Return what the state says, by side, repository and tag."""
+        """Return the records by side, repository and tag."""
         sides = {proxy.host: side for side, proxy in self.proxies.items()}
         found = {}
         with open_state(str(self.state), thread=_ThisThread(), lock_timeout_seconds=5, on_warning=lambda _: None, read_only=True) as state:
@@ -147,7 +147,7 @@ class Sea:
         return found
 
     def tamper(self, number: int) -> None:
-        """Let the first destination have one tag less, as if somebody had deleted it."""
+        """Delete one tag of the first destination."""
         store = self.destinations["first"]
         tags = sorted((f"{self.namespace}/{repository}", tag) for repository in REPOSITORIES for tag in store.tags(f"{self.namespace}/{repository}"))
         if tags:
@@ -156,7 +156,7 @@ class Sea:
             self.watches["first"].forget(*gone)
 
     def _check(self, result: Result, *, killed: bool) -> None:
-        """See that a run ended as runs may, and that nothing it did was wrong at any moment."""
+        """Assert that a run ended properly and did nothing wrong."""
         assert "Traceback" not in result.stderr, result.stderr
         if not killed:
             assert result.code in {0, 1, 75}, (result.code, result.stderr)
@@ -164,7 +164,7 @@ class Sea:
         assert violations == [], (violations, result.stderr)
 
     def check_records(self, told: Declaration | None = None) -> None:
-        """See that what the state says of a destination is so; of what *told* wants alone, if it is given."""
+        """Assert that the records are true, of *told* alone if given."""
         wanted = None if told is None else self.wanted(told)
         for (side, repository, tag), one in self.records().items():
             if not one.is_confirmed or (wanted is not None and (side, repository, tag) not in wanted):
@@ -201,7 +201,7 @@ class _ThisThread:
 
 
 def weather(sea: Sea, storm: Storm) -> None:
-    """Sail through *storm*, and look that everything is as it must be afterwards."""
+    """Run a *storm* and check the result."""
     sea.move(storm.held)
     for run in storm.runs:
         sea.move(run.moves)
@@ -228,7 +228,7 @@ def weather(sea: Sea, storm: Storm) -> None:
 
 
 def check_made_so(sea: Sea, told: Declaration, before: Mapping[tuple[str, str], Mapping[str, str]], last: Result) -> None:
-    """Look at every destination: all that is wanted is served as the source has it, and what was not done could not be."""
+    """Assert that each destination serves what is selected."""
     excused = {"copied", "kept", "deleted"}
     for outcome in last.json["outcomes"]:
         if outcome["result"] in excused:
@@ -259,7 +259,7 @@ def _repositories(sea: Sea) -> set[str]:
 
 
 def fill(source: Store, *, fallback: bool) -> None:
-    """Have all images and their referrers in the source, without a tag but those that hold referrers where there is no API for them."""
+    """Push all images and referrers to the source, without tags."""
     for repository in REPOSITORIES:
         for content in (*IMAGES.values(), *REFERRERS.values()):
             source.hold(repository, content)
@@ -271,7 +271,7 @@ def fill(source: Store, *, fallback: bool) -> None:
 
 @contextmanager
 def on_gullible_registries(storm: Storm) -> Iterator[Sea]:
-    """Give a sea whose every registry believes what it is told: what keeps it whole is imgsync."""
+    """Return a sea whose registries accept anything."""
     with ExitStack() as ends:
         source = ends.enter_context(GullibleRegistry(has_referrers=storm.has_referrers))
         fill(source, fallback=not storm.has_referrers)
@@ -281,7 +281,7 @@ def on_gullible_registries(storm: Storm) -> Iterator[Sea]:
 
 
 class _Filled:
-    """Registries of Debian's that are there for many storms: filled once, their tags taken away again."""
+    """Real registries for many storms: filled once, tags removed each time."""
 
     def __init__(self, source: RegistryProcess, destination: RegistryProcess) -> None:
         self._source = DiskStore(source)
@@ -290,7 +290,7 @@ class _Filled:
 
     @contextmanager
     def sea(self, storm: Storm) -> Iterator[Sea]:
-        """Give a sea between them."""
+        """Return a sea between them."""
         with ExitStack() as ends:
             second = ends.enter_context(GullibleRegistry(deletes_tags=storm.deletes_tags))
             folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="storm-")))
@@ -303,12 +303,12 @@ class _Filled:
 
 @pytest.fixture(scope="module")
 def filled(registry: RegistryProcess, second_registry: RegistryProcess) -> _Filled:
-    """Debian's registries, filled."""
+    """Return filled real registries."""
     return _Filled(registry, second_registry)
 
 
 def many(kind: str, sea: Callable[[Storm], Any], shard: int) -> None:
-    """Sail through many storms between registries of a *kind*, the same ones for the same *shard* and seed."""
+    """Run many storms between registries of a *kind*, reproducible by seed."""
     seen = 0
 
     @seed(SEED * 1000 + len(_EXAMPLES) * shard + list(_EXAMPLES).index(kind))
@@ -339,7 +339,7 @@ def many(kind: str, sea: Callable[[Storm], Any], shard: int) -> None:
 @pytest.mark.timeout(effort(600, 8 * 3600))
 @pytest.mark.parametrize("shard", range(_SHARDS))
 def test_storms_between_gullible_registries(shard: int):
-    """Where registries believe everything, imgsync alone keeps every law."""
+    """If registries accept anything, imgsync alone keeps the laws."""
     many("gullible", on_gullible_registries, shard)
 
 
@@ -347,5 +347,5 @@ def test_storms_between_gullible_registries(shard: int):
 @pytest.mark.timeout(effort(600, 8 * 3600))
 @pytest.mark.parametrize("shard", range(_SHARDS))
 def test_storms_between_real_registries(shard: int, filled: _Filled):
-    """So it does between registries that check."""
+    """The same with registries that verify."""
     many("real", filled.sea, shard)

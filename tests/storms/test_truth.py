@@ -1,4 +1,4 @@
-"""What the state says of a tag that was deleted stays true when a run ends, or an answer is lost, before that is noted."""
+"""Records of deleted tags stay true after a lost answer."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def store(second_registry):
 
 
 @pytest.mark.parametrize("how", ["killed", "answer lost"])
-def test_tag_that_was_pruned_and_is_wanted_again(how, lab, store):
-    """A deletion that nobody could note does not leave a record that says the tag is there."""
+def test_pruned_tag_that_is_selected_again(how, lab, store):
+    """A deletion that was not recorded leaves no record of the tag."""
     lab.push("app", "1", OLD)
     lab.push("app", "2", NEW)
     deletes = DeletesTags(store)
