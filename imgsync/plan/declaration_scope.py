@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Mirror
-from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.globs import compile_glob
 from imgsync.filters.tags import has_only_names
-from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.reference import Reference
+from imgsync.plan.destinations import find_reference
 from imgsync.plan.list_repositories import strip_namespace
 from imgsync.plan.model import COPIES, Action, Change
 from imgsync.plan.prune import is_prunable
@@ -49,12 +49,10 @@ class DeclarationScope:
 
     def _list_targets(self, source: Reference) -> Iterator[Reference]:
         """Yield the destinations of *source*."""
-        path = source.repository.path
-        for relative in self._list_relative_paths(path):
+        for relative in self._list_relative_paths(source.repository.path):
             for destination in self._mirror.destinations:
                 try:
-                    target = expand_repository(destination, path, relative=relative, registry=source.repository.registry)
-                    yield Repository(destination.registry, target).with_tag(expand_tag(destination, source.tag))
+                    yield find_reference(destination, source.repository, relative, source.tag)
                 except InvalidReferenceError:
                     continue
 

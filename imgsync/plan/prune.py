@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Config, Mirror
-from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.spec.digest import is_digest
-from imgsync.oci.spec.reference import Reference, Repository, parse_reference
+from imgsync.oci.spec.reference import Reference, parse_reference
+from imgsync.plan.destinations import find_reference
 from imgsync.plan.mirror_plan import MirrorPlan, make_mirror_error
 from imgsync.plan.model import Action, Change
 from imgsync.state import Record, StateStore
@@ -64,11 +64,9 @@ def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
         for found in one.selected:
             source = found.repository.repository
             for destination in one.mirror.destinations:
-                path = expand_repository(destination, source.path, relative=found.repository.relative, registry=source.registry)
-                target = Repository(destination.registry, path)
                 for tag in {*(tag.name for tag in found.tags), *one.mirror.tags.names}:
                     if not is_digest(tag) or "{" not in destination.tag:
-                        yield str(target.with_tag(expand_tag(destination, tag)))
+                        yield str(find_reference(destination, source, found.repository.relative, tag))
 
 
 def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str]) -> Mapping[str, tuple[Change, ...]]:

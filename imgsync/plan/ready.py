@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from imgsync.config.model import Destination, Mirror
-from imgsync.config.templates import expand_repository
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Repository
+from imgsync.plan.destinations import find_repository
 from imgsync.plan.mirror_plan import SelectedTags
 from imgsync.plan.model import PENDING, Change
 
@@ -77,10 +77,9 @@ class ReadyChanges:
     def _note_writer(self, destination: Destination, found: SelectedTags) -> None:
         source = found.repository.repository
         try:
-            path = expand_repository(destination, source.path, relative=found.repository.relative, registry=source.registry)
+            target = find_repository(destination, source, found.repository.relative)
         except InvalidReferenceError:
             return
-        target = Repository(destination.registry, path)
         several = len(found.tags) > 1 and "{tag}" not in destination.tag
         # A second writer may be the same repository by another mirror: only the whole plan can tell.
         self._writers[target] = None if several or target in self._writers else source

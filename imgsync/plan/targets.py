@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from imgsync.config.model import Destination, Mirror
-from imgsync.config.templates import expand_repository, expand_tag
 from imgsync.images.referrers import Referrers, count_missing
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
+from imgsync.plan.destinations import find_reference
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.state import Record
 
@@ -48,8 +48,7 @@ class Targets:
 
     def find(self, destination: Destination, found: SourceRepository, tag: str) -> Target:
         """Return where *tag* goes at *destination*, with its record."""
-        path = expand_repository(destination, found.repository.path, relative=found.relative, registry=found.repository.registry)
-        reference = Repository(destination.registry, path).with_tag(expand_tag(destination, tag))
+        reference = find_reference(destination, found.repository, found.relative, tag)
         record = self._state.get(str(reference))
         return Target(reference, record if record is not None and record.is_confirmed else None)
 
