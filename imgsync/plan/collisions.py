@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from imgsync.oci.spec.reference import Reference
@@ -16,17 +16,19 @@ def reject_collisions(mirrors: Sequence[MirrorPlan]) -> None:
 
     Such changes become errors; repetitions of one change are dropped.
     """
-    writers: dict[Reference, list[Change]] = defaultdict(list)
+    counts = Counter(change.destination for one in mirrors for change in one.changes)
+    shared: dict[Reference, list[Change]] = defaultdict(list)
     for one in mirrors:
         for change in one.changes:
-            writers[change.destination].append(change)
+            if counts[change.destination] > 1:
+                shared[change.destination].append(change)
     for one in mirrors:
-        one.changes = [change for change in one.changes if _is_kept(change, one, writers)]
+        one.changes = [change for change in one.changes if counts[change.destination] == 1 or _is_kept(change, one, shared)]
 
 
-def _is_kept(change: Change, result: MirrorPlan, writers: Mapping[Reference, Sequence[Change]]) -> bool:
+def _is_kept(change: Change, result: MirrorPlan, shared: Mapping[Reference, Sequence[Change]]) -> bool:
     """Return whether *change* stays; report a collision in *result*."""
-    rivals = writers[change.destination]
+    rivals = shared[change.destination]
     others = sorted({str(rival.source) for rival in rivals} - {str(change.source)})
     if not others:
         return rivals[0] is change
