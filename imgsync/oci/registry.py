@@ -203,8 +203,7 @@ class RegistryClient:
         """
         operation, scopes = self.make_operation("push manifest", reference), make_scopes(reference.repository.path, "pull,push")
         target = f"/v2/{reference.repository.path}/manifests/{reference.name}"
-        headers = {"Content-Type": manifest.media_type}
-        request = RegistryRequest(operation, "PUT", target, scopes, frozenset({200, 201, 202, 204}), headers, body=manifest.raw)
+        request = RegistryRequest(operation, "PUT", target, scopes, frozenset({200, 201, 202, 204}), {"Content-Type": manifest.media_type}, body=manifest.raw)
         response = self.send(request)
         stored = response.headers.get("docker-content-digest", "")
         if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
