@@ -61,10 +61,13 @@ from imgsync.oci.listing.model import ListingApi
 from imgsync.oci.listing.quay import Quay
 from imgsync.oci.listing.tag_names import list_tags_in_one_page
 from imgsync.oci.responses import read_body
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest, is_digest
-from imgsync.oci.spec.manifest import Descriptor, parse_manifest, parse_platform, select_platforms
+from imgsync.oci.spec.manifest import parse_manifest
+from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Repository, is_repository_path, is_tag, parse_reference, parse_registry, parse_repository
 from imgsync.oci.spec.referrers import add_referrers
+from imgsync.oci.spec.select_platforms import select_platforms
 from imgsync.oci.upload import begin_upload
 from imgsync.render.gitlab_widget import render_gitlab_summary
 from imgsync.render.junit import render_report_junit

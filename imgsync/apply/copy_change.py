@@ -19,7 +19,8 @@ from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError, ImmutableTagError, LimitReachedError, NotFoundError, PolicyViolationError, StoppedError
 from imgsync.logs.logger import Logger
-from imgsync.oci.spec.manifest import Descriptor, parse_platform
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.decide import REQUIRED

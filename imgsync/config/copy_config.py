@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
 from imgsync.errors import UsageError
 from imgsync.filters.tags import TagFilter
-from imgsync.oci.spec.manifest import parse_platform
+from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, parse_reference
 
 _NAME = "copy"

@@ -17,8 +17,9 @@ from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ContentMismatchError, NotFoundError
 from imgsync.oci.download import download
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
-from imgsync.oci.spec.manifest import Descriptor, Manifest
+from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
 
 _NODE_LIMIT = 10_000

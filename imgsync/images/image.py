@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.manifest import Descriptor, Manifest, Platform, select_platforms
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.manifest import Manifest
+from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.select_platforms import select_platforms
 
 _DEPTH_LIMIT = 4
 _NODE_LIMIT = 10_000

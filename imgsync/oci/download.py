@@ -9,7 +9,7 @@ from imgsync.errors import RegistryError, UnexpectedResponseError, UnreachableEr
 from imgsync.oci.limits.retry import AttemptCounter, RetryDetails, compute_pause_seconds, is_transient
 from imgsync.oci.messages import StreamedResponse
 from imgsync.oci.registry import NO_SUCH_RANGE, RegistryClient
-from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
 from imgsync.text.units import parse_integer
 

@@ -18,8 +18,10 @@ from imgsync.oci.errors import Operation, make_status_error
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.link_header import find_next_page
 from imgsync.oci.messages import DEFAULT_LIMIT_BYTES, RegistryRequest, RegistryResponse, StreamedResponse
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import is_digest
-from imgsync.oci.spec.manifest import ACCEPT, MANIFEST_LIMIT, OCI_INDEX, Descriptor, Manifest, parse_manifest
+from imgsync.oci.spec.manifest import MANIFEST_LIMIT, Manifest, parse_manifest
+from imgsync.oci.spec.media_types import ACCEPT, OCI_INDEX
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.transport import Transport
 

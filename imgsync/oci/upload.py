@@ -27,7 +27,7 @@ from imgsync.oci.http.url import has_credentials, origin_of, parse_url
 from imgsync.oci.messages import RegistryRequest, RegistryResponse, StreamedResponse
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.responses import resolve_url
-from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
 from imgsync.text.units import parse_integer
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from imgsync.config.model import Mirror
 from imgsync.oci.listing.model import ListedTag
-from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.model import Change, FilterStep, PlanError

@@ -14,8 +14,8 @@ from imgsync.errors import LimitReachedError
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.registry import Resolved
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import shorten_digest
-from imgsync.oci.spec.manifest import Descriptor
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.list_repositories import SourceRepository

@@ -18,8 +18,9 @@ from imgsync.images.image import ManifestCache, pull_manifest
 from imgsync.oci.listing.lister import Lister
 from imgsync.oci.listing.model import ListedTag, TagListing
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest, is_digest
-from imgsync.oci.spec.manifest import Descriptor, Manifest
+from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.plan.context import PlanContext

@@ -15,7 +15,9 @@ from imgsync.images.image import Image, pull_manifest, read_image, select_root
 from imgsync.images.referrers import Referrers
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.registry import Resolved
-from imgsync.oci.spec.manifest import Descriptor, Manifest, parse_platform
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.manifest import Manifest
+from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
 

@@ -13,7 +13,7 @@ from imgsync.concurrency.stop import Stop
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import ImgsyncError, StoppedError
-from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext

@@ -12,8 +12,9 @@ from imgsync.filters.globs import compile_glob
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, select_root
 from imgsync.images.referrers import Referrer, ReferrerReader
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest
-from imgsync.oci.spec.manifest import Descriptor, parse_platform
+from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import read_annotated_layers
 from imgsync.policy.cosign import BUNDLE, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, SignedImage, find_bundle_problem, find_payload_problem

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError, TooLargeError
 from imgsync.oci.limits.retry import retry_call
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.upload import UploadSession, begin_upload
 from imgsync.transfer.create_repository import RepositoryCreator
 from imgsync.transfer.fan_out import FanOut

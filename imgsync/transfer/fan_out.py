@@ -10,8 +10,8 @@ import contextlib
 from collections.abc import Generator, Iterable, Iterator
 
 from imgsync.concurrency.greenlets import spawn
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
-from imgsync.oci.spec.manifest import Descriptor
 from imgsync.transfer.model import Task
 from imgsync.transfer.ranges import RangeReader
 from imgsync.transfer.shared_read import SharedRead

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from imgsync.concurrency.workers import Workers
 from imgsync.images.image import Image
 from imgsync.images.referrers import ReferrerReader, Referrers
-from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.transfer.blobs import BlobCopier
 from imgsync.transfer.model import Task
 

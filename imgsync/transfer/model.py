@@ -8,7 +8,9 @@ from typing import Literal, Protocol
 
 from imgsync.concurrency.deadline import Deadline
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.manifest import Descriptor, Manifest, Platform
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.manifest import Manifest
+from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from imgsync.concurrency.greenlets import Event, Semaphore, spawn
 from imgsync.oci.download import WrongRangeError, download
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
 
 _SEGMENT_BYTES = 2 << 20

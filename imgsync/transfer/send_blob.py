@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from imgsync.concurrency.deadline import stream_chunks
 from imgsync.errors import ImgsyncError, QuotaExceededError, RegistryError, UnreachableError
 from imgsync.oci.registry import NO_SUCH_RANGE
-from imgsync.oci.spec.manifest import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.upload import UploadSession
 from imgsync.transfer.fan_out import FanOut
 from imgsync.transfer.model import Task

@@ -15,7 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
-from imgsync.oci.spec.manifest import OCI_INDEX, Descriptor, Manifest, dump_json, parse_manifest
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.manifest import Manifest, parse_manifest
+from imgsync.oci.spec.media_types import OCI_INDEX
+from imgsync.oci.spec.strict_json import dump_json
 
 _COSIGN = ("sig", "att", "sbom")
 # Annotations in which cosign writes the type of an attestation: on a bundle, and on a layer of an `.att` tag.

@@ -16,8 +16,10 @@ from imgsync.errors import ContentMismatchError, NotFoundError, RegistryError, S
 from imgsync.oci.download import download
 from imgsync.oci.limits.retry import retry_call
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import DigestVerifier, compute_digest, is_digest, verify_chunks
-from imgsync.oci.spec.manifest import OCI_MANIFEST, Descriptor, Manifest, parse_manifest
+from imgsync.oci.spec.manifest import Manifest, parse_manifest
+from imgsync.oci.spec.media_types import OCI_MANIFEST
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.upload import begin_upload
 from imgsync.text.units import format_bytes

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from fuzz import laws
 from imgsync.errors import UnsupportedContentError
-from imgsync.oci.spec.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse_manifest, parse_platform, select_platforms
+from imgsync.oci.spec.manifest import parse_manifest
+from imgsync.oci.spec.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from imgsync.oci.spec.platform import parse_platform
+from imgsync.oci.spec.select_platforms import select_platforms
 from tests.support.images import DOCKER, OCI, Image, digest_of, image, index, to_json, with_layer
 from tests.support.images import digest_of as digest
 from tests.support.outcomes import only_error

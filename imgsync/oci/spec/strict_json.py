@@ -1,0 +1,77 @@
+"""
+Parse JSON only if all parsers read it alike.
+
+What we check must be what a container runtime runs (CVE-2021-41190).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from imgsync.errors import UnsupportedContentError
+
+# Each parsed value takes about a hundred bytes. A manifest with more values than this is an attack on memory, not an image.
+_VALUE_LIMIT = 100_000
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """
+    Parse a JSON object that all parsers read alike.
+
+    Raises:
+        UnsupportedContentError: Not UTF-8, not an object, a repeated key, NaN or infinity.
+    """
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > _VALUE_LIMIT:
+        raise UnsupportedContentError(f"the manifest has more than {_VALUE_LIMIT:,} values")
+    try:
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_build_object, parse_constant=_refuse_constant, parse_float=_parse_float)
+    except (ValueError, RecursionError) as error:
+        raise UnsupportedContentError("the manifest is not valid JSON") from error
+    if not isinstance(document, dict):
+        raise UnsupportedContentError("the manifest is not a JSON object")
+    return document
+
+
+def check_keys(entry: dict[str, Any], known: frozenset[str]) -> None:
+    """
+    Refuse keys that differ from *known* ones only by case.
+
+    Raises:
+        UnsupportedContentError: There is such a key.
+    """
+    # Go's JSON parser ignores the case of keys (golang/go#14750), ours does not.
+    if entry.keys() <= known:
+        return
+    folded = {key.casefold(): key for key in known}
+    for key in entry:
+        if folded.get(key.casefold(), key) != key:
+            raise UnsupportedContentError(f"the manifest has ambiguous keys: {key[:40]!a} for {folded[key.casefold()]!r}")
+
+
+def dump_json(document: object) -> bytes:
+    """
+    Return *document* as compact JSON, always the same bytes.
+
+    Half of a surrogate pair stays an escape, since UTF-8 cannot encode it.
+    """
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) != len(pairs):
+        raise UnsupportedContentError("the manifest has ambiguous keys: one occurs twice")
+    return built
+
+
+def _refuse_constant(constant: str) -> None:
+    raise UnsupportedContentError(f"the manifest contains {constant}")
+
+
+def _parse_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        _refuse_constant(text[:40])
+    return number
