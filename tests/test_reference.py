@@ -16,7 +16,7 @@ from imgsync.apply.report import Report
 from imgsync.cli import session
 from imgsync.cli.commands import plan as plan_command
 from imgsync.config.model import Config, RegistriesConfig
-from imgsync.documents.access import access_document
+from imgsync.documents.access import encode_access
 from imgsync.documents.plan import encode_plan
 from imgsync.documents.report import encode_report
 from imgsync.documents.verification import encode_verification
@@ -108,7 +108,7 @@ def documents() -> dict[str, Any]:
         "imgsync.plan/v1": planned,
         "imgsync.report/v1": encode_report(Report(report.plan_id, report.outcomes, (*report.errors, *ERRORS))),
         "imgsync.verification/v1": encode_verification(Verification((finding,), ERRORS)),
-        "imgsync.access/v1": access_document([Access("r.io", "source", "a", "pull")]),
+        "imgsync.access/v1": encode_access([Access("r.io", "source", "a", "pull")]),
     }
 
 

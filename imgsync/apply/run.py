@@ -102,7 +102,7 @@ class _Run:
 
     def _plan_and_submit(self) -> None:
         # With safety limits, nothing may begin before the sum of all changes is known.
-        early = None if self._options.safety_limits.any else self._submit_early
+        early = None if self._options.safety_limits.is_set else self._submit_early
         plan = self._make_plan(early)
         log_plan(plan, self._log)
         self._listener.on_plan(plan)

@@ -51,7 +51,7 @@ class PlanPrinter:
 
     def on_plan(self, plan: Plan) -> None:
         """Print *plan*, unless stdout is for the report alone."""
-        if self._output == "table" or self._limits.problem(plan):
+        if self._output == "table" or self._limits.find_problem(plan):
             with self._display.pause(), self._command.scope(cleanup=False):
                 print_plan(plan, lambda: make_plan_document(plan, self._config, explain=False), output=self._output)
         self._display.on_plan(plan)

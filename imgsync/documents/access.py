@@ -11,6 +11,6 @@ from imgsync.registries.access import Access
 _FORMAT = "imgsync.access/v1"
 
 
-def access_document(found: Sequence[Access]) -> dict[str, Any]:
+def encode_access(found: Sequence[Access]) -> dict[str, Any]:
     """Return *found* as the fields of imgsync.access/v1; empty texts are null."""
     return {"format": _FORMAT, "access": [{name: value if value != "" else None for name, value in asdict(one).items()} for one in found]}

@@ -63,7 +63,7 @@ class ContentChecker:
         found: dict[str, Manifest | None] = {}
         level = [digest]
         while level and len(found) < _NODE_LIMIT:
-            pulled = map_unordered(lambda one: (one, self._manifest(client, repository, one)), level, limit=limit)
+            pulled = map_unordered(lambda one: (one, self._get_manifest(client, repository, one)), level, limit=limit)
             found.update(pulled)
             named = (child.digest for one in level if (manifest := found[one]) is not None for child in manifest.children)
             level = [one for one in dict.fromkeys(named) if one not in found]
@@ -104,7 +104,7 @@ class ContentChecker:
             self._flights.run(("bytes", *key), read)
         return self._problems[key]
 
-    def _manifest(self, client: RegistryClient, repository: Repository, digest: str) -> Manifest | None:
+    def _get_manifest(self, client: RegistryClient, repository: Repository, digest: str) -> Manifest | None:
         key = (repository, digest)
 
         def pull() -> None:
@@ -120,9 +120,9 @@ class ContentChecker:
     def _has_blob(self, client: RegistryClient, repository: Repository, blob: Descriptor) -> bool:
         key = (repository, blob.digest)
 
-        def ask() -> None:
+        def check() -> None:
             self._blobs[key] = client.has_blob(repository, blob)
 
         while key not in self._blobs:
-            self._flights.run(("blob", *key), ask)
+            self._flights.run(("blob", *key), check)
         return self._blobs[key]

@@ -133,10 +133,10 @@ class ReferrerReader:
         search = _Search(client, repository, None if types is True else frozenset(types), limit, follow=follow)
         search.waiting.extend((subject, subject == digest) for subject in (digest, *parts) if subject)
         while search.waiting:
-            subject, ask = search.waiting.popleft()
+            subject, query = search.waiting.popleft()
             if subject not in search.seen:
                 search.seen.add(subject)
-                self._gather(search, subject, self._find(client, repository, subject, ask=ask))
+                self._gather(search, subject, self._find(client, repository, subject, query=query))
         if search.seen & self._incomplete_subjects.get(repository, set()):
             self._incomplete_images.add((repository, digest))
         return Referrers(tuple(search.found), tuple(search.indexes), tuple(search.warnings))
@@ -171,17 +171,17 @@ class ReferrerReader:
         if search.follow:
             search.waiting.append((digest, not tag))
 
-    def _find(self, client: RegistryClient, repository: Repository, subject: str, *, ask: bool) -> _Named:
+    def _find(self, client: RegistryClient, repository: Repository, subject: str, *, query: bool) -> _Named:
         """
         Return the referrers listed for *subject*.
 
-        Without *ask*, only known tags are used.
+        Without *query*, only known tags are used.
         """
         key = (repository, subject)
         if key not in self._named:
-            listed = client.list_referrers(repository, subject) if ask else None
-            has_api = listed is not None or (not ask and bool(client.capabilities.has_referrers))
-            tags = self._list_tags(client, repository) if ask else self._tags.get(repository) or {}
+            listed = client.list_referrers(repository, subject) if query else None
+            has_api = listed is not None or (not query and bool(client.capabilities.has_referrers))
+            tags = self._list_tags(client, repository) if query else self._tags.get(repository) or {}
             index = None if has_api else self._pull_fallback_index(client, repository, subject, tags)
             self._named[key] = _Named(
                 digests=tuple(one.digest for one in (listed or (index.children if index is not None else ()))),

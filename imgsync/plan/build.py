@@ -52,7 +52,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
         context.log.info("prune.skipped", reason=not_pruned)
     uncompared = context.destination_tags.uncompared
     return Plan(
-        changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_sort_key)),
+        changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_make_sort_key)),
         errors=tuple(error for one in mirrors for error in one.errors),
         mirrors=tuple(_make_notes(one, uncompared) for one in mirrors),
         transfer_bytes=sum_transfer_bytes(mirrors, context.state),
@@ -78,7 +78,7 @@ def _plan_mirrors(planner: MirrorPlanner, mirrors: list[MirrorPlan], *, partial:
                 one.errors.append(PlanError(one.mirror.name, one.mirror.source.registry, error.message, "run again for the rest", later=True))
 
 
-def _sort_key(change: Change) -> tuple[object, ...]:
+def _make_sort_key(change: Change) -> tuple[object, ...]:
     return _ORDER.index(change.action), make_natural_key(str(change.source)), make_natural_key(str(change.destination))
 
 

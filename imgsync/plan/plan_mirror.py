@@ -103,7 +103,7 @@ class MirrorPlanner:
             try:
                 return some, tag, planner.plan(some.repository, tag)
             except ImgsyncError as error:
-                return some, tag, _make_error(mirror, str(_reference(some, tag)), error)
+                return some, tag, _make_error(mirror, str(_make_reference(some, tag)), error)
 
         return map_unordered(look_up, ((some, tag) for some in selected for tag in some.tags), limit=mirror.concurrency.queries)
 
@@ -120,7 +120,7 @@ class MirrorPlanner:
         if isinstance(outcome, PlanError):
             result.errors.append(outcome)
             return True
-        reference = _reference(selected, tag)
+        reference = _make_reference(selected, tag)
         if not outcome.exists:
             if selected.certain:
                 self._log.warning("tag.vanished", mirror=result.mirror.name, source=str(reference), reason="listed, but not found when read")
@@ -153,7 +153,7 @@ def _list_notes(mirror: Mirror) -> list[str]:
     return notes
 
 
-def _reference(selected: SelectedTags, tag: ListedTag) -> Reference:
+def _make_reference(selected: SelectedTags, tag: ListedTag) -> Reference:
     return selected.repository.repository.with_name(tag.name)
 
 

@@ -88,7 +88,7 @@ class TagPlanner:
         try:
             result.changes += [self._plan_target(tag, target, result) for target in targets]
         except TagMoved as moved:
-            tag = tag.moved_to(moved.manifest)
+            tag = tag.move_to(moved.manifest)
             result.moved = f"{source} was {shorten_digest(resolved.digest)} when resolved and {shorten_digest(tag.digest)} when read; the latter is planned"
             result.changes += [self._plan_target(tag, target, result) for target in targets]
 

@@ -17,11 +17,11 @@ class SafetyLimits:
     size_bytes: int | None = None
 
     @property
-    def any(self) -> bool:
+    def is_set(self) -> bool:
         """Return whether there is any limit."""
         return self.changes is not None or self.size_bytes is not None
 
-    def problem(self, plan: Plan) -> str:
+    def find_problem(self, plan: Plan) -> str:
         """Return which limit *plan* exceeds, or ""."""
         if self.changes is not None and len(plan.pending) > self.changes:
             return f"the plan has {len(plan.pending)} changes, more than --max-changes {self.changes}"
@@ -36,5 +36,5 @@ class SafetyLimits:
         Raises:
             UnsafePlanError: It exceeds one.
         """
-        if problem := self.problem(plan):
+        if problem := self.find_problem(plan):
             raise UnsafePlanError(f"{problem}; nothing was done", hint="review the plan, then raise the limit")

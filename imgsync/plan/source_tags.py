@@ -46,7 +46,7 @@ class SourceTag:
         """Return the digest that the tag names."""
         return self.resolved.digest
 
-    def moved_to(self, manifest: Manifest) -> SourceTag:
+    def move_to(self, manifest: Manifest) -> SourceTag:
         """Return the same tag, naming *manifest*."""
         return replace(self, listed=replace(self.listed, digest=manifest.digest), resolved=Resolved(manifest.digest, manifest.media_type))
 

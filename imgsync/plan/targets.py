@@ -56,7 +56,7 @@ class Targets:
         """Return *target* with the digest it serves."""
         if target.record is not None and not self._context.refresh:
             return replace(target, served=target.record.digest)
-        client = self._client(target.repository)
+        client = self._make_client(target.repository)
         served = self._context.destination_tags.resolve(client, target.reference)
         client.transport.open_ahead(self._requests_to_come)
         return replace(target, served=served)
@@ -79,15 +79,15 @@ class Targets:
 
     def count_missing_referrers(self, target: Target, referrers: Referrers) -> int:
         """Return how many of *referrers* the destination lacks."""
-        return count_missing(self._client(target.repository), target.repository, referrers) if referrers else 0
+        return count_missing(self._make_client(target.repository), target.repository, referrers) if referrers else 0
 
     def count_missing_content(self, target: Target, digest: str) -> int:
         """Return how many manifests and blobs of *digest* are missing."""
         repository = target.repository
-        content = self._context.content.find_missing(self._client(repository), target.reference, digest, limit=self._mirror.concurrency.blobs)
+        content = self._context.content.find_missing(self._make_client(repository), target.reference, digest, limit=self._mirror.concurrency.blobs)
         for missing in content.missing:
             self._state.forget_blob(repository.registry, repository.path, missing)
         return len(content.missing)
 
-    def _client(self, repository: Repository) -> RegistryClient:
+    def _make_client(self, repository: Repository) -> RegistryClient:
         return self._context.registries.make_destination_client(repository.registry, self._mirror, check=self._context.stop.raise_if_requested)

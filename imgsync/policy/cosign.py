@@ -160,14 +160,14 @@ def _encode_pre_authentication(kind: str, payload: bytes) -> bytes:
 
 
 def _parse(raw: bytes) -> Mapping[str, Any]:
-    def unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # With duplicate keys, readers disagree about what was signed.
         if len({key for key, _ in pairs}) != len(pairs):
             _reject_damaged()
         return dict(pairs)
 
     try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=unambiguous)
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=reject_duplicates)
     except (ValueError, RecursionError):
         document = None
     return document if isinstance(document, dict) else _reject_damaged()

@@ -26,7 +26,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.cli.output import print_json, print_table
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
-    from imgsync.documents.access import access_document
+    from imgsync.documents.access import encode_access
     from imgsync.registries.login_check import check_logins
     from imgsync.render.access_table import render_access_table
 
@@ -35,7 +35,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
         session.stop_in_time()
         found = check_logins(config, session.registries, check=session.stop.raise_if_requested)
     if output == "json":
-        print_json(access_document(found))
+        print_json(encode_access(found))
     else:
         print_table(render_access_table(found))
     return 1 if any(access.allowed is False for access in found) else 0
