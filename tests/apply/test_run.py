@@ -291,7 +291,7 @@ def test_copy_by_digest_pins_the_source(lab):
     assert missing.code == 1
     assert "404" in missing.json["errors"][0]["message"]
     assert tagless.code == 3
-    assert "needs a tag" in tagless.stderr
+    assert "needs a destination with a tag" in tagless.stderr
 
 
 def test_copy_copies_a_whole_repository(lab):
