@@ -136,13 +136,18 @@ class _Updater:
             # The report already says that the run stopped, or that no pulls are left.
             return ""
         except ImgsyncError as error:
-            return self._warn("tag.unknown", change, f"{change.source} could not be checked for a move ({error.message}); applying {saved} as reviewed")
+            note = f"{change.source} could not be checked for a move ({error.message}); applying {saved} as reviewed"
+            self._log.warning("tag.unknown", mirror=change.mirror, source=str(change.source), reason=note)
+            return note
         if found is None:
-            return self._warn("tag.vanished", change, f"{change.source} is gone since the plan was made; applying {saved} as reviewed")
+            note = f"{change.source} is gone since the plan was made; applying {saved} as reviewed"
+            self._log.warning("tag.vanished", mirror=change.mirror, source=str(change.source), reason=note)
+            return note
         if found.digest == change.source_digest:
             return ""
-        moved = f"{saved} → {shorten_digest(found.digest)}"
-        return self._warn("tag.moved", change, f"{change.source} moved since the plan was made, {moved}; applying {saved} as reviewed")
+        note = f"{change.source} moved since the plan was made, {saved} → {shorten_digest(found.digest)}; applying {saved} as reviewed"
+        self._log.warning("tag.moved", mirror=change.mirror, source=str(change.source), reason=note)
+        return note
 
     def _update_kept(self, change: Change, record: Record | None) -> Change:
         reason = change.reason
@@ -172,7 +177,3 @@ class _Updater:
         """Return whether *record* was pushed after the plan was made."""
         pushed_at = parse_timestamp(record.applied_at)
         return pushed_at is not None and self._saved_at is not None and pushed_at > self._saved_at
-
-    def _warn(self, event: str, change: Change, note: str) -> str:
-        self._log.warning(event, mirror=change.mirror, source=str(change.source), reason=note)
-        return note
