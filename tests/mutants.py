@@ -47,7 +47,7 @@ _SECONDS = 120.0
 
 
 def mutants(path: Path) -> Iterator[MutationSpec]:
-    """Yield what is to be put into the module at *path*, relative to the working folder."""
+    """Yield the mutations of the module at *path*."""
     lines = path.read_text(encoding="utf-8").splitlines()
     with use_db(":memory:", mode=WorkDB.Mode.create) as found:
         init([path], found, {})
@@ -74,7 +74,7 @@ def _is_annotation(line: str) -> bool:
 
 
 def try_all(module: str) -> bool:
-    """Put each mutant into *module* of the tree in the working folder; say which lived; return whether few enough did."""
+    """Try each mutation of *module*; print survivors; return whether few survived."""
     path = Path("imgsync") / f"{module}.py"
     files = " ".join(f"tests/{name}.py" for name in TESTS[module])
     command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {files}"
@@ -96,7 +96,7 @@ def try_all(module: str) -> bool:
 
 
 def main(modules: Sequence[str]) -> int:
-    """Try *modules*, all where none is named, in a copy of the tree."""
+    """Try *modules*, or all, in a copy of the tree."""
     if unknown := set(modules) - set(TESTS):
         print(f"no tests are named for {', '.join(sorted(unknown))}; there are {', '.join(TESTS)}", file=sys.stderr)
         return 3

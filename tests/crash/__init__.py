@@ -1,1 +1,1 @@
-"""Runs that are killed, cut and starved at any step, and what must be true right after, and after the next run."""
+"""Runs killed, stopped or without disk space at any step."""

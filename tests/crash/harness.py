@@ -51,7 +51,7 @@ _spaces = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be at one tag of a destination: which registry (0 or 1), its repository below the scene's, and what was there before."""
+    """One desired tag: registry, repository, and what was there before."""
 
     target: int
     repository: str
@@ -61,7 +61,7 @@ class Wanted:
 
 
 class World:
-    """The source: images that share a layer, a tag that moved, an index with children and an SBOM, one image for two registries."""
+    """The source: shared layers, a moved tag, an index with SBOM, two registries."""
 
     def __init__(self, source: RegistryProcess, targets: Sequence[RegistryProcess]) -> None:
         """Push it all to *source*; it is copied to *targets*."""
@@ -111,7 +111,7 @@ def fallback_tag(subject: Image) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A moment of a run: its request *number* of those *of* some kind (see `AtStep`)."""
+    """A moment of a run: request *number* among those *of* a kind."""
 
     when: When
     number: int = 1
@@ -120,7 +120,7 @@ class Step:
 
 
 class Running:
-    """A run that was started, and the sure way to signal it: no other process ever gets its signal."""
+    """A started run that can be signalled safely."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         """Hold on to *process*."""
@@ -158,7 +158,7 @@ class Running:
 
 
 class Watched(FaultProxy):
-    """A proxy that knows every upload of a blob since the beginning, whatever is forgotten."""
+    """A proxy that counts every blob upload from the beginning."""
 
     def __init__(self, upstream: RegistryProcess) -> None:
         """Listen before *upstream*."""
@@ -178,7 +178,7 @@ class Watched(FaultProxy):
 
 @dataclass
 class Scene:
-    """One folder that mirrors the world to a place of its own, and what has come of it so far."""
+    """A folder that mirrors the world to its own namespace, and its history."""
 
     world: World
     folder: Path
@@ -219,7 +219,7 @@ class Scene:
         (self.folder / "tmp").mkdir()
 
     def prepare(self, *, remembered: bool) -> None:
-        """Put what was before at the destinations; *remembered*: as an earlier run would have, that kept its state."""
+        """Push what was there before; *remembered*: with records of it."""
         records = []
         for wanted in self.world.wanted:
             if wanted.before is not None:
@@ -256,7 +256,7 @@ class Scene:
         return result
 
     def run_code(self, code: str, *arguments: str) -> Result:
-        """Run an apply that is really started anew, with *code* before the program's own."""
+        """Run an apply in a new process, with *code* before the program's."""
         door = "from imgsync import __main__ as door\ndoor._patch_sockets()\n"
         command = [sys.executable, "-c", f"{door}{code}\ndoor.main()", "apply", "-o", "json", *arguments]
         environment = self.workplace.environment(self.environment | {"PYTHONPATH": str(ROOT)})
@@ -268,14 +268,14 @@ class Scene:
         return result
 
     def settle(self) -> None:
-        """Wait until whatever ended runs have sent has come to its end at the proxies, and take every switch for runs away."""
+        """Wait for the requests of ended runs, and remove all switches."""
         for proxy in (self.source, *self.proxies):
             proxy.clear()
             proxy.settle()
         self.proxies[0].add(require_authorization(f"Basic {base64.b64encode(':'.join(_LOGIN).encode()).decode()}", 'Basic realm="crash"'))
 
     def hear(self, result: Result) -> None:
-        """Believe what a run said, to hold it to it: every line that a kill left whole."""
+        """Collect the reported copies of a run, from whole lines only."""
         assert secrets_in(result.stdout + result.stderr) == []
         for line in result.stderr.splitlines():
             with contextlib.suppress(json.JSONDecodeError):
@@ -285,14 +285,14 @@ class Scene:
                     self._told[said["destination"]] = said["digest"]
 
     def check(self, *, done: bool = False) -> None:
-        """Assert the laws: tags old or new and complete, the state sound and true, nothing held, nothing secret, nothing left about."""
+        """Assert the laws for tags, state, locks, secrets and leftovers."""
         self.settle()
         served = self._served(done=done)
         self._check_state(served)
         self._check_files(done=done)
 
     def converge(self) -> None:
-        """One run finishes, no finished blob is sent again, and the run after that has nothing to do and asks no destination anything."""
+        """Assert that one run finishes everything, and the next has nothing to do."""
         ran = self.run()
         assert ran.code == 0, ran.stderr
         summary = ran.json["summary"]
@@ -307,7 +307,7 @@ class Scene:
         self._check_files(done=True)
 
     def resent_bytes(self) -> int:
-        """Return how many bytes of blobs were sent in all, beyond each blob once per registry; no finished blob went twice to one repository."""
+        """Return the bytes of blobs that were sent again."""
         more = 0
         for proxy in self.proxies:
             finished = Counter((one.path.partition("/blobs/")[0], _digest(one.target)) for one in proxy.uploads if one.status == 201)
@@ -317,7 +317,7 @@ class Scene:
         return more
 
     def records(self) -> Mapping[str, Record]:
-        """Return the records of the state as they are on the disk now."""
+        """Return the records on the disk."""
         return self._snapshot().records
 
     @contextlib.contextmanager
@@ -375,7 +375,7 @@ class Scene:
                 assert secrets_in(path.read_bytes().decode("latin-1")) == [], path
 
     def _served(self, *, done: bool) -> dict[str, str]:
-        """Return the digest of each tag at the destinations, each looked through to its last byte."""
+        """Return the digest of each tag, after reading everything below it."""
         served = {}
         known = {(one.target, one.repository, one.tag): one for one in self.world.wanted}
         for target, repository in sorted({(one.target, one.repository) for one in self.world.wanted}):
@@ -397,7 +397,7 @@ class Scene:
         return served
 
     def _complete(self, client: httpx.Client, target: int, path: str, reference: str) -> str:
-        """Return the digest of what *reference* names, once everything below it was read and its digests recomputed."""
+        """Return the digest of *reference* after verifying everything below it."""
         answer = client.get(f"/v2/{path}/manifests/{reference}", headers={"Accept": ANY_MANIFEST})
         assert answer.status_code == 200, f"{path} lacks {reference}"
         digest = digest_of(answer.content)

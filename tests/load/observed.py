@@ -1,10 +1,10 @@
 """
-The program in a process that watches itself: memory, descriptors and greenlets while it runs, and the worst gap of a heartbeat in its loop.
+Run imgsync repeatedly in one process that measures itself.
 
     python -m tests.load.observed FILE ROUNDS ARGUMENT...
 
-runs imgsync with the arguments so many times, one after the other in the same process, and appends a line of JSON to FILE twice a second, at the
-end of each round. Between rounds it waits for a line on stdin.
+It appends a line of JSON to FILE twice a second and at the end of each round: memory, descriptors, greenlets and the longest gap of a heartbeat.
+Between rounds it waits for a line on stdin.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """
-A registry for loads: in memory, one process, some thousand requests a second, so that the program is what is measured.
+A fast registry in memory for load tests.
 
     python -m tests.load.quick_registry [REPOSITORIES TAGS]
 
-prints its port. It holds `load/rNNNN`, each with so many tags of small images that are made when they are asked for, and whatever is pushed to it.
-As a registry it checks digests, and refuses manifests whose content is missing. Beside that, for the harness: `POST /-/refuse?share=0.5&seed=1` makes
-it answer 429 to that share of all requests (`&after=SECONDS` with Retry-After), `POST /-/move?tags=N` moves the first N tags of each repository it holds
-of its own, `GET /-/told` gives its counters, and `GET /-/tags` what every tag pushed to it names.
+It prints its port, serves `load/rNNNN` with generated small images, and accepts pushes. It checks digests and refuses incomplete manifests. For the tests:
+`POST /-/refuse?share=0.5&seed=1` answers 429 to that share of requests (`&after=SECONDS` adds Retry-After), `POST /-/move?tags=N` moves the first N tags
+of each generated repository, `GET /-/told` returns its counters, and `GET /-/tags` the pushed tags.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ class Refusal(Exception):
 
 
 class QuickRegistry:
-    """What is held: own images by number and generation, and what was pushed."""
+    """Generated images by number and generation, and pushed content."""
 
     def __init__(self, repositories: int, tags: int) -> None:
-        """Hold so many repositories of so many tags, of the first generation."""
+        """Serve generated repositories and tags of the first generation."""
         self._repositories = repositories
         self._tags = tags
         self._generations: Counter[int] = Counter()
@@ -115,7 +114,7 @@ class QuickRegistry:
         return 200, {"Content-Type": found[0], "Docker-Content-Digest": rest}, found[1]
 
     def _make(self, name: str, number: int) -> str:
-        """Make the image behind a tag: a config, a layer of its own, and one that its repository shares; return its digest."""
+        """Make a tag's image, which shares a layer with its repository."""
         seed = f"{name} {number} {self._generations[number]}"
         blobs = [json.dumps({"architecture": "amd64", "os": "linux", "seed": seed}).encode(), seed.encode() * 40, f"base {name}".encode() * 100]
         described = [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": self._keep(blob), "size": len(blob)} for blob in blobs]

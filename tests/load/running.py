@@ -1,4 +1,4 @@
-"""What the loads run: quick registries as processes, and the program that watches itself."""
+"""Start quick registries and the self-measuring program."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Quick:
         return json.loads(body)
 
     def counts(self) -> dict[str, int]:
-        """Return how many requests came, by method, how many were `refused`, and how many `blobs` were stored."""
+        """Return requests by method, `refused`, and stored `blobs`."""
         return dict(self.tell("told"))
 
     def asked(self) -> int:
@@ -45,7 +45,7 @@ class Quick:
 
 @contextmanager
 def quick_registry(repositories: int = 0, tags: int = 0) -> Iterator[Quick]:
-    """Give a registry that holds so many repositories (`load/rNNNN`) of so many tags each."""
+    """Start a registry with generated repositories and tags."""
     command = [sys.executable, "-m", "tests.load.quick_registry", str(repositories), str(tags)]
     with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -62,7 +62,7 @@ def names(repositories: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run of the program: its exit code, the report it printed, how it was while it ran, and what was left after it."""
+    """One run: exit code, report, measurements, and the values at its end."""
 
     code: int
     report: Any
@@ -81,10 +81,10 @@ class Round:
 
 
 class Observed:
-    """The program in a process that watches itself, for one run after another."""
+    """The self-measuring program, for one run after another."""
 
     def __init__(self, workplace: Workplace, rounds: int, *arguments: str) -> None:
-        """Start the first of so many *rounds* of `imgsync ARGUMENT…` in *workplace*; it prints its report as JSON."""
+        """Start the first round of `imgsync ARGUMENT…` in *workplace*."""
         self._file = workplace.folder / "observed.jsonl"
         self._out = (workplace.folder / "observed.out").open("w+")
         self._told = 0
@@ -119,7 +119,7 @@ class Observed:
         return Round(int(samples[-1]["code"]), report, tuple(samples[:-1]), samples[-1])
 
     def _lines(self, timeout: float) -> list[str]:
-        """Return the lines that were added up to the end of a round."""
+        """Return the lines up to the end of a round."""
         ends = time.monotonic() + timeout
         while True:
             ended = self._process.poll() is not None

@@ -16,7 +16,7 @@ from tests.switches.net import PresignedUrls, no_such_range
 @pytest.mark.parametrize("at", [0, 150_000, -1], ids=["first byte", "in the middle", "last byte"])
 @pytest.mark.parametrize("chunk_size", ["", "chunk_size: 64KiB"], ids=["one request", "pieces"])
 def test_one_wrong_bit_completes_no_upload(at, chunk_size, lab):
-    """The upload of a wrong blob is never completed, wherever the bit is."""
+    """The upload of a wrong blob never completes, at any position of the bit."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=300_000))
     blob = next(iter(content.blobs))
     lab.source.add(switches.corrupt_byte(at % len(content.blobs[blob])), method="GET", target=blob)

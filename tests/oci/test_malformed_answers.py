@@ -53,7 +53,7 @@ def victims(registry) -> list[str]:
 
 @pytest.fixture
 def mirrored(victims, lab):
-    """Apply a mirror of the first victims; return errors by repository, and what was copied."""
+    """Apply a mirror of the first victims; return errors and copies."""
 
     def apply(count: int, **settings: object) -> dict[str, str]:
         lab.workplace.allow_plain_http(lab.source, lab.destination)

@@ -214,7 +214,7 @@ DEPTHS = {
 @pytest.mark.row("DOS-16")
 @pytest.mark.parametrize(("where", "opening"), [*((where, b"[") for where in DEPTHS), ("manifest", b'{"a":'), ("error", b'{"errors":[')])
 def test_deeply_nested_json_is_one_error(where, opening, lab):
-    """Wherever JSON is read."""
+    """At each place that reads JSON."""
     lab.push("app", "1", image(1))
     settings = dict(DEPTHS[where])
     if where == "token":

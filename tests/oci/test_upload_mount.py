@@ -14,7 +14,7 @@ from tests.switches import Respond
 
 @pytest.mark.row("REG-10", "REG-11")
 def test_mount_that_fails_becomes_one_upload(lab):
-    """Whatever the response, the blob is uploaded once, and no session is left open."""
+    """For any response the blob is uploaded once, and no session is left open."""
     refusals = {"not-known": 404, "not-there": 405, "denied": 403, "unauthorized": 401, "broken": 500}
     contents = {}
     for path, code in refusals.items():

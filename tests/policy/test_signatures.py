@@ -1,8 +1,7 @@
 """
+Only images signed by the operator's signers are copied.
 
-Only images signed by the operator's signers are copied: checked in the plan and before the copy.
-
-Forms of signatures, one by one, are in tests/policy/test_cosign.py.
+They are checked in the plan and before the copy. tests/policy/test_cosign.py has the forms of signatures, one by one.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Storms of faults: one at each place, many at random; afterwards everything must be as declared."""
+"""Storms: random faults, after which everything must be as declared."""

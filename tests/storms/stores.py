@@ -1,4 +1,4 @@
-"""Registries whose content a storm changes and looks at behind their backs: Debian's, on its disk, and one in memory that believes all it is told."""
+"""Registries whose storage a storm can read and change directly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAME = r"/v2/(?P<name>.+)"
 
 
 class Store(Protocol):
-    """What a registry holds, seen and changed without a request: at one moment, nothing between."""
+    """A registry's content, read and changed without requests, atomically."""
 
     @property
     def host(self) -> str:
@@ -52,7 +52,7 @@ class Store(Protocol):
 
 
 class DiskStore:
-    """Debian's docker-registry, by the files it serves from. It refuses wrong digests and manifests whose content is missing."""
+    """docker-registry by its files; it refuses incomplete manifests."""
 
     def __init__(self, registry: RegistryProcess) -> None:
         """Look at the files of *registry*."""
@@ -112,9 +112,9 @@ class _Repository:
 
 class GullibleRegistry(Listener):
     """
-    A registry in memory that believes whatever it is told: blobs under any digest, manifests of content that it has not.
+    A registry in memory that accepts any digest and any manifest.
 
-    So nothing but the client keeps wrong bytes and half images out of it.
+    So only the client keeps wrong bytes and incomplete images out of it.
     """
 
     def __init__(self, *, deletes_tags: bool = True, has_referrers: bool = True) -> None:
@@ -271,7 +271,7 @@ class GullibleRegistry(Listener):
 
 
 def missing(store: Store, repository: str, digest: str) -> Iterator[str]:
-    """Yield all that *digest*, a manifest, lacks to be whole in *repository*: what is not there, or has other bytes."""
+    """Yield what the manifest *digest* lacks, or has with other bytes."""
     raw = store.manifest(repository, digest)
     if raw is None:
         yield f"{repository}@{digest} is not there"
@@ -291,7 +291,7 @@ def missing(store: Store, repository: str, digest: str) -> Iterator[str]:
 
 
 def _linked(path: Path) -> str:
-    """Return what a link of docker-registry's names. It empties the file to write the same anew, when another request names the same: that is waited out."""
+    """Return the digest of a link file; wait while docker-registry rewrites it."""
     for _ in range(1000):
         text = path.read_text()
         if text:

@@ -1,4 +1,4 @@
-"""What a storm is made of: declarations, what the source holds and how it changes, faults on every side, and how runs end."""
+"""Generated storms: declarations, content, faults, ends of runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Moves = tuple[tuple[str, str, str | None], ...]
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What one run is told to mirror, and how."""
+    """What one run mirrors, and how."""
 
     repositories: tuple[str, ...]
     tags: str
@@ -90,12 +90,12 @@ class Declaration:
         return {"version": 1, "mirrors": [{key: value for key, value in mirror.items() if value not in ({}, [])}]}
 
     def expected(self, content: Image) -> Image | None:
-        """Return what must be served for *content*, None where it is an index of fewer platforms, of which only the children are known."""
+        """Return the served manifest, or None for an index with fewer platforms."""
         cut = self.amd64_alone and any(child.platform != "linux/amd64" for child in content.children)
         return None if cut else content
 
     def is_served(self, content: Image, raw: bytes) -> bool:
-        """Return whether *raw*, a manifest at the destination, is what must be served for *content*."""
+        """Return whether *raw* is what must be served for *content*."""
         whole = self.expected(content)
         if whole is not None:
             return raw == whole.raw
@@ -106,7 +106,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A switch by name, on one side ("source", "first", "second"), where it applies, and when: at some requests, or by chance with a seed."""
+    """A switch on one side, with its target, and when it applies."""
 
     side: str
     switch: str
@@ -138,7 +138,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run in a storm: tags that move (None: vanish) before it, what it is told, the faults, its end, and what becomes of the state after it."""
+    """One run: moved tags, its declaration, faults, its end, the state afterwards."""
 
     moves: Moves
     declaration: Declaration
@@ -150,7 +150,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What the source holds at first, the runs under faults, and the last declaration, for a calm sea."""
+    """The first content, the runs with faults, and the last declaration."""
 
     held: tuple[tuple[str, str, str], ...]
     runs: tuple[Run, ...]
@@ -247,7 +247,7 @@ def faults(draw: st.DrawFn, *, lies: bool) -> Fault:
 
 @st.composite
 def declarations(draw: st.DrawFn, *, prune: bool) -> Declaration:
-    """Return what a run is told."""
+    """Return a generated declaration."""
     return Declaration(
         repositories=tuple(sorted(draw(st.sets(st.sampled_from(REPOSITORIES), min_size=1)))),
         tags=draw(st.sampled_from(tuple(FILTERS))),
@@ -266,7 +266,7 @@ _images = st.sampled_from(tuple(IMAGES))
 
 @st.composite
 def tag_moves(draw: st.DrawFn, held: tuple[tuple[str, str, str], ...]) -> Moves:
-    """Return one to four tags, mostly some that are *held* at first, each with the image that it names from now on, None for none."""
+    """Return one to four tags with their new image, or None."""
     found: list[tuple[str, str, str | None]] = []
     for _ in range(draw(st.integers(1, 4))):
         repository, tag = draw(st.sampled_from([one[:2] for one in held]) | st.tuples(st.sampled_from(REPOSITORIES), st.sampled_from(TAGS)))

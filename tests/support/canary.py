@@ -1,10 +1,9 @@
 """
-The canary: no credential of any test shows in what the program prints or leaves behind, nor in what a foreign host is sent.
+Search all output of the tests for credentials.
 
-Every password and token of the suite holds SECRET with a hyphen, but for the login of the real registries and what the token server signs. So a
-few short marks, in each form that a text may give them, find them all, and finding them costs next to nothing: all that every run printed, and
-every file that it wrote, is searched when it ends. What proxies were sent is searched for the passwords of other hosts than theirs.
-`tests/conftest.py` ends each test with `CANARY.leaks()`.
+Every password and token of the suite contains SECRET with a hyphen, except the login of the real registries and the tokens that the token server signs.
+So a few short marks, in each encoding, find them all. What every run printed and every file that it wrote is searched when it ends; requests that proxies
+recorded are searched for the passwords of other hosts. `tests/conftest.py` ends each test with `CANARY.leaks()`.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _INPUT_LIMIT = 1 << 20
 
 
 def _encoded(text: str) -> Iterator[bytes]:
-    """Yield what of *text* is the same in base64 whatever stands around it, for each of the three places where it may begin."""
+    """Yield the base64 of *text* for each of three offsets, without its neighbours."""
     for before in range(3):
         code = base64.b64encode(b"\0" * before + text.encode())
         yield code[-(-before * 8 // 6) : (before + len(text.encode())) * 8 // 6]
@@ -49,7 +48,7 @@ _MARKS = (_SIGNED, *chain.from_iterable((text.encode(), *_encoded(text)) for tex
 
 
 def secrets_in(said: str | bytes) -> list[str]:
-    """Return the surroundings of every credential that *said* shows: as it is, percent-encoded, or in base64, as in a Basic header."""
+    """Return the surroundings of every credential in *said*, in any encoding."""
     data = said.encode("utf-8", "surrogateescape") if isinstance(said, str) else said
     return [data[max(0, at - _CONTEXT) : at + _CONTEXT].decode("latin-1") for mark in _MARKS if (at := data.find(mark)) >= 0]
 
@@ -94,7 +93,7 @@ class Canary:
         self._hosts.append(host)
 
     def received(self, host: Recorder) -> None:
-        """Search what *host* was sent so far: one that is not on 127.0.0.1 is a stranger to all, any other to what is another's."""
+        """Search what *host* received: a host other than 127.0.0.1 may get no credential."""
         sent = host.everything()
         if not host.host.startswith("127.0.0.1:"):
             self._found += [f"the foreign host {host.host} was sent {leak!r}" for leak in (*secrets_in(sent), *_WHO.findall(sent))]
@@ -105,7 +104,7 @@ class Canary:
                 self._found.append(f"{host.host} was sent the password of {', '.join(sorted(owners))}: {password!r}")
 
     def given(self, folder: Path, environ: Mapping[str, str]) -> None:
-        """Take note of whose the passwords are that a run in *folder* can read."""
+        """Record whose passwords a run in *folder* can read."""
         for file in (folder / "registries.yaml", folder / "docker" / "config.json", folder / "auth.json"):
             text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() and file.stat().st_size < _INPUT_LIMIT else ""
             if "credentials" in text or '"auths"' in text:
@@ -113,7 +112,7 @@ class Canary:
                     self._note(json.loads(text) if text.startswith("{") else yaml.load(text, Loader=yaml.CSafeLoader), environ)
 
     def leaks(self) -> list[str]:
-        """Return where credentials showed since this was last asked, and begin anew."""
+        """Return the leaks since the last call, and start again."""
         for run in self._runs:
             run.look()
         for host in self._hosts:
@@ -143,7 +142,7 @@ CANARY = Canary()
 
 
 class Watch:
-    """What is in some folders by now, which a test wrote and which may hold what it likes; `look` searches all that was written since."""
+    """Remembers the files of some folders; `look` searches files written since."""
 
     def __init__(self, *folders: Path) -> None:
         """Look at *folders*, and all below them."""
@@ -170,7 +169,7 @@ class Watch:
 
 
 def run_watched(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run *command*, which runs the program in some way, to its end; all that it prints, and every file that it writes below *cwd*, is searched."""
+    """Run *command* to its end; search its output and its files below *cwd*."""
     watch, who = Watch(cwd), " ".join(command)
     done = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False, timeout=60)
     watch.look(who)
@@ -179,7 +178,7 @@ def run_watched(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) ->
 
 
 class Watched(Forked):
-    """A run of the program of which all that it prints, and every file that it writes below *folder*, is searched when it ends."""
+    """A run whose output and files below *folder* are searched when it ends."""
 
     def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], folder: Path) -> None:
         """Start it."""
@@ -199,7 +198,7 @@ class Watched(Forked):
         return out, err
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end, and look at once at what it left: what is written later is the test's."""
+        """Wait for the end and search at once; later files belong to the test."""
         code = super().wait(timeout)
         self._look_at_files()
         return code
@@ -238,7 +237,7 @@ class _Heard(io.FileIO):
         return data
 
     def rest(self) -> bytes:
-        """Return what nobody read, without waiting for more."""
+        """Return the unread output without waiting."""
         if self.closed:
             return b""
         os.set_blocking(self.fileno(), False)

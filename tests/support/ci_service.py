@@ -1,4 +1,4 @@
-"""A service on loopback that is asked to start a run: it records every request, and answers what it is told to."""
+"""A CI service on loopback: records requests, gives prepared answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request: method, path with query as it was sent, headers by name in lower case, body."""
+    """One request: method, path with query, lower-case headers, body."""
 
     method: str
     path: str
@@ -25,7 +25,11 @@ class Asked:
 
 @dataclass
 class CiService:
-    """`url` is where it is; `asked` what it was asked. `answers` are given in turn, the last for ever: status, headers, body; None drops the connection."""
+    """
+    A service at `url` that records requests in `asked`.
+
+    `answers` (status, headers, body) are given in turn, the last one forever. None drops the connection.
+    """
 
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
@@ -37,7 +41,7 @@ class CiService:
 
     @contextmanager
     def running(self, certificate: Path | None = None) -> Iterator[CiService]:
-        """Serve until the block ends; over TLS with *certificate*, a PEM file with its key."""
+        """Serve until the block ends; with *certificate* (a PEM file) over TLS."""
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         server.daemon_threads = True
         if certificate is not None:

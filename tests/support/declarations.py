@@ -9,7 +9,7 @@ from imgsync.errors import ConfigError
 
 
 def faults_of(folder: Path, text: str | bytes, *, registry_settings: str = "", environ: dict[str, str] | None = None) -> list[str]:
-    """The faults of one file, as users see them, without the file's name."""
+    """Return the errors of one file, as users see them."""
     path = folder / "a.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     registries = folder / "registries"

@@ -1,4 +1,4 @@
-"""How hard the tests look: little in the suite that everybody runs, much at night."""
+"""How thorough the tests are: quick by default, thorough at night."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ NIGHTLY = os.environ.get("IMGSYNC_TEST_EFFORT", "") == "nightly"
 
 
 def effort(quick: int, nightly: int) -> int:
-    """Return how many times to try: *quick* in the normal suite, *nightly* at night."""
+    """Return *quick* in the normal suite, *nightly* at night."""
     return nightly if NIGHTLY else quick

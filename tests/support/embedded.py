@@ -1,4 +1,4 @@
-"""Our own embedded registry as a process: it has the referrers API, which Debian's registry has not."""
+"""The embedded registry as a process; it has the referrers API."""
 
 from __future__ import annotations
 

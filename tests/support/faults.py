@@ -1,7 +1,7 @@
 """
-A proxy before a real registry that forwards faithfully, records everything, and lies only where a switch says so.
+A proxy before a real registry that records everything and injects faults.
 
-The client's Host header goes on to the registry as it is, so that the registry's own absolute Locations lead back here.
+Without a switch it forwards faithfully. The client's Host header is forwarded unchanged, so that the registry's absolute Locations lead back here.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Recorded:
 
 @dataclass(slots=True)
 class _Rule:
-    """A switch and where it applies; `seen` counts the requests that matched, `chance` decides of each whether it does."""
+    """A switch and where it applies; `seen` counts matching requests."""
 
     switch: Switch
     method: re.Pattern[str]
@@ -87,7 +87,7 @@ class _Rule:
 
 
 class FaultProxy(Listener):
-    """A listener on loopback before a registry (what reads as HOST:PORT), or before nothing: then all not switched is answered 404."""
+    """A proxy before *upstream* (HOST:PORT); without one it answers 404."""
 
     def __init__(self, upstream: object, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         """Listen at once; connections are answered when the block is entered."""
@@ -107,7 +107,7 @@ class FaultProxy(Listener):
         return f"{'https' if self._tls else 'http'}://{self.host}"
 
     def __exit__(self, *_: object) -> None:
-        """Stop answering; what is held is let go, what is open is closed."""
+        """Stop answering; release held requests and close connections."""
         self.clear()
         super().__exit__()
         for connection in list(self._open):
@@ -125,11 +125,10 @@ class FaultProxy(Listener):
         seed: int = 0,
     ) -> Switch:
         """
-        Apply *switch* to requests whose method fits and whose target (path and query) holds a match.
+        Apply *switch* to matching requests; return it.
 
-        `nth` picks the matching requests it applies to, counted from 1; `times` the first so many; `chance` (0 to 1) some at random, the
-        same ones for the same *seed*; else it applies to all.
-        Of several that apply, each has its say, the first added first. Returns the switch.
+        Method and target (path and query, searched) must match. `nth` picks the matching requests, counted from 1; `times` the first ones; `chance` (0 to 1)
+        random ones, the same for the same *seed*. Otherwise it applies to all. Several switches apply in the order they were added.
         """
         chosen = frozenset(range(1, times + 1)) if times is not None else None
         if nth is not None:
@@ -138,7 +137,7 @@ class FaultProxy(Listener):
         return switch
 
     def add_first(self, switch: Switch, *, target: str) -> None:
-        """Apply *switch* before all that were added so far, some of which may answer in the registry's place."""
+        """Apply *switch* before those that were added earlier."""
         self.add(switch, target=target)
         self._rules.insert(0, self._rules.pop())
 
@@ -150,7 +149,7 @@ class FaultProxy(Listener):
                 rule.switch.release()
 
     def settle(self) -> None:
-        """Wait until all that whoever is gone has sent came to its end here, and so at the registry."""
+        """Wait until all requests of ended clients were handled."""
         ends = time.monotonic() + _GONE_SECONDS
         while self._open:
             assert time.monotonic() < ends, "a connection of somebody who is gone stays open"
@@ -162,20 +161,20 @@ class FaultProxy(Listener):
         return list(self._requests)
 
     def recorded(self, pattern: str = "", *, query: bool = True) -> list[Recorded]:
-        """Return the requests whose `METHOD target` begins with, or holds, a match of *pattern*."""
+        """Return the requests whose `METHOD target` matches *pattern*."""
         return [one for one in self._requests if re.search(pattern, f"{one.method} {one.target if query else one.path}")]
 
     def requests(self, pattern: str = "") -> list[str]:
-        """Return, as `METHOD /path` without the query, the requests in which *pattern* is found, in the order they came."""
+        """Return matching requests as `METHOD /path`, in their order."""
         return [f"{one.method} {one.path}" for one in self.recorded(pattern, query=False)]
 
     def forget(self) -> None:
-        """Forget what was recorded so far, once it was searched for other hosts' credentials."""
+        """Drop the recorded requests, after searching them for credentials."""
         CANARY.received(self)
         self._requests = []
 
     def everything(self) -> str:
-        """Return all that was received, heads and the beginnings of bodies, to search for what must not be in it."""
+        """Return all received heads and beginnings of bodies."""
         return "\n".join(f"{one.method} {one.target} {one.headers} {one.body.decode('latin-1')}" for one in self._requests)
 
     def _serve(self, sock: socket.socket) -> None:
@@ -225,7 +224,7 @@ class FaultProxy(Listener):
         return answer.framing not in {"close", "raw"} and (answer.header("connection") or "").lower() != "close"
 
     def _answer(self, request: Request, body: _Recorder, switches: list[Switch], ends: contextlib.ExitStack) -> Answer:
-        """Return the switches' own answer, or what the registry says to the request as they changed it."""
+        """Return the switches' answer, or the registry's."""
         for switch in switches:
             changed_or_answered = switch.request(request)
             if isinstance(changed_or_answered, Answer):

@@ -1,9 +1,9 @@
 """
-imgsync as a process that begins where its imports are done.
+Start imgsync by forking a process that has done its imports.
 
-Most of what a short run takes is importing, and the suite runs the program some thousands of times. So a process that has imported everything,
-and has done nothing else, forks one for each run: own pid, own files, own environment, the program's own code from its first line on.
-What a start itself does is tested by `tests/cli/test_program.py` and `tests/system/test_lazy_import.py`, which start the program anew.
+Most of a short run is importing, and the suite runs the program thousands of times. So a process that has imported everything, and done nothing else,
+forks one for each run, with its own pid, files and environment.
+`tests/cli/test_program.py` and `tests/system/test_lazy_import.py` test real starts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PROGRAM = "from tests.support.forked import serve; serve(0)"
 
 
 class Forked(subprocess.Popen[str]):
-    """A run of imgsync, for whoever knows Popen; its parent is a process of ours, which tells how it ended."""
+    """A run of imgsync with Popen's interface; its parent is the forking process."""
 
     def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
         """Start imgsync with *arguments* in *cwd*, with *env* as its whole environment."""
@@ -82,7 +82,7 @@ class Forked(subprocess.Popen[str]):
 
 @cache
 def _server() -> Any:
-    """Return the socket to the process that forks; it ends when nobody holds the other end any more."""
+    """Return the socket to the forking process, which ends with its last client."""
     ours, theirs = _socket_pair()
     root = Path(__file__).parents[2]
     kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START", "IMGSYNC_TEST_SHAKEN") if name in os.environ}
@@ -103,7 +103,7 @@ def _send(to: Any, message: object, descriptors: list[int]) -> None:
 
 
 def serve(descriptor: int) -> None:
-    """Import everything, then fork a run for each message on the socket *descriptor*, until nobody is left to send one."""
+    """Import everything, then fork a run for each message on *descriptor*."""
     _import_all()
     # What gevent patched is for the runs: a hub that lived here would be in all of them.
     from gevent.monkey import get_original

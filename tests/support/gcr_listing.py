@@ -1,4 +1,4 @@
-"""Google's `tags/list`: children, and every manifest with its digest, size, dates and tags, of what a real registry holds."""
+"""Google's `tags/list` over the content of a real registry."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class GcrListing(Switch):
         return {"child": children, "manifest": manifests, "name": path, "tags": tags}
 
     def _describe(self, http: httpx.Client, path: str, reference: str, manifests: dict[str, Any], *, tagged: bool) -> None:
-        """Note a manifest, and untagged below it the children of an index, which Google lists too."""
+        """Add a manifest, and the children of an index without tags."""
         answer = http.get(f"/v2/{path}/manifests/{reference}", headers={"Accept": ANY_MANIFEST})
         digest, document = answer.headers["docker-content-digest"], answer.json()
         entry = manifests.setdefault(digest, self._entry(http, path, answer.headers["content-type"], document))
@@ -85,7 +85,7 @@ def _tags(http: httpx.Client, path: str) -> list[str]:
 
 
 def _created_ms(http: httpx.Client, path: str, document: dict[str, Any]) -> str:
-    """Return when the image says it was created; 0, as Google has it, for an index or what does not say."""
+    """Return the image's creation time; 0 for an index or if unknown."""
     if "config" not in document:
         return "0"
     created = http.get(f"/v2/{path}/blobs/{document['config']['digest']}").json().get("created")

@@ -16,7 +16,11 @@ TEXTS = (EVIL, *COMMANDS, *(f"  {command}" for command in COMMANDS))
 
 
 def obeyed(text: str) -> list[str]:
-    """Return what in *text* a terminal or a CI runner would obey: escapes, directions, and commands (GitHub's `##[` anywhere, as its runner reads it)."""
+    """
+    Return what a terminal or a CI runner would obey in *text*.
+
+    Escapes, text directions and commands; GitHub's runner reads `##[` anywhere in a line.
+    """
     unseen = {character for character in text if character != "\n" and unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"}}
     lines = [line for line in text.split("\n") if line.lstrip().startswith("::")]
     return [*map(repr, sorted(unseen)), *lines, *re.findall(r"##\w*\[[^\]]*", text)]

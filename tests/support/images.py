@@ -1,4 +1,4 @@
-"""Tiny, deterministic, real images, and a plain way to push them: no line of imgsync is involved."""
+"""Small deterministic real images, pushed without imgsync."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ANY_MANIFEST = ", ".join(kind[part] for kind in (OCI, DOCKER) for part in ("inde
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What one tag names: the root manifest's bytes, its own blobs by digest, and the images an index names."""
+    """An image: the root manifest, its blobs by digest, and its children."""
 
     raw: bytes
     media_type: str
@@ -57,12 +57,12 @@ class Image:
 
     @property
     def all_blobs(self) -> dict[str, bytes]:
-        """Return every blob of the image and of all below it, by digest."""
+        """Return every blob of the image and its children, by digest."""
         return {digest: content for part in self.parts for digest, content in part.blobs.items()}
 
     @property
     def parts(self) -> tuple[Image, ...]:
-        """Return everything with a manifest, each once, children before parents, the root last."""
+        """Return every manifest once, children first, the root last."""
         found = {part.digest: part for child in self.children for part in child.parts}
         return (*found.values(), self)
 
@@ -89,7 +89,7 @@ def to_json(document: object) -> bytes:
 
 @functools.cache
 def layer(seed: object, size_bytes: int = 1024) -> bytes:
-    """Return a gzipped tar with one file of *size_bytes* that does not compress; the blob is a little larger than that."""
+    """Return a gzipped tar with one incompressible file of *size_bytes*."""
     source = random.Random(f"layer {seed}")
     # In pieces: one number of so many bits is more than Python makes at once.
     content = b"".join(source.randbytes(min(_PIECE, size_bytes - begin)) for begin in range(0, size_bytes, _PIECE))
@@ -114,9 +114,9 @@ def image(
     contents: Sequence[bytes] = (),
 ) -> Image:
     """
-    Return an image of so many layers, on top of the blob *shared*, or of these *contents*.
+    Return an image of new layers, on top of the blob *shared*, or of *contents*.
 
-    Another *seed* is another image with no other blob in common.
+    Images with different seeds share no other blob.
     """
     contents = list(contents) or [layer((seed, platform, number), layer_bytes) for number in range(layers)]
     contents[:0] = [] if shared is None else [shared]
@@ -150,7 +150,11 @@ def index(
     created: str = "2026-01-01T00:00:00Z",
     annotations: Mapping[str, str] | None = None,
 ) -> Image:
-    """Return an index of one image per platform (`arm64`, `linux/arm64/v8`), or of *children*; *nested* puts another index around it."""
+    """
+    Return an index of one image per platform, or of *children*.
+
+    Platforms are written `arm64` or `linux/arm64/v8`; *nested* puts another index around it.
+    """
     full = [platform if "/" in platform else f"linux/{platform}" for platform in platforms]
     made = tuple(children) or tuple(image(seed, platform=platform, kind=kind, layer_bytes=layer_bytes, created=created) for platform in full)
     document = {"schemaVersion": 2, "mediaType": kind["index"], "manifests": [_entry(child) for child in made]}
@@ -159,7 +163,7 @@ def index(
 
 
 def artifact(seed: object = 1, *, artifact_type: str = "application/vnd.example.sbom.v1+json", subject: Image | None = None) -> Image:
-    """Return an OCI artifact: an empty config and one blob of its own type, with a subject if one is given."""
+    """Return an OCI artifact with one blob, and a subject if given."""
     content = to_json({"artifact": str(seed)})
     manifest = {
         "schemaVersion": 2,
@@ -172,13 +176,13 @@ def artifact(seed: object = 1, *, artifact_type: str = "application/vnd.example.
 
 
 def shared_base_images(count: int, *, seed: object = 1, layer_bytes: int = 1024) -> tuple[Image, ...]:
-    """Return *count* images that share their first layer and differ in the second and the config."""
+    """Return *count* images that share only their first layer."""
     base = layer(("base", seed), layer_bytes)
     return tuple(image((seed, number), layers=1, shared=base, layer_bytes=layer_bytes) for number in range(count))
 
 
 def push(registry: object, repository: str, tag: str, content: Image, *, client: httpx.Client | None = None) -> Image:
-    """Push *content* to *registry* (its host, or anything that reads as such), by digest alone when *tag* is empty; return it."""
+    """Push *content* to *registry* and return it; without a *tag* by digest."""
     with client or plain_client(registry) as http:
         for digest, blob in content.all_blobs.items():
             begun = http.post(f"/v2/{repository}/blobs/uploads/")
@@ -192,7 +196,7 @@ def push(registry: object, repository: str, tag: str, content: Image, *, client:
 
 
 def pull_raw(registry: object, repository: str, reference: str) -> bytes | None:
-    """Return the bytes of a manifest by tag or digest, None when the registry has none."""
+    """Return a manifest by tag or digest, or None if it is missing."""
     status, _, body = request(registry, "GET", f"/v2/{repository}/manifests/{reference}", headers={"Accept": ANY_MANIFEST})
     if status not in {200, 404}:
         raise AssertionError(f"{registry}/{repository} does not say whether it has {reference}: {status} {body!r}")
@@ -202,14 +206,14 @@ def pull_raw(registry: object, repository: str, reference: str) -> bytes | None:
 def request(
     registry: object, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Return status, headers and body of one plain HTTP request; redirects are not followed."""
+    """Send one plain HTTP request; return status, headers and body."""
     with plain_client(registry) as http:
         answer = http.request(method, target, headers=dict(headers or {}), content=body)
     return answer.status_code, answer.headers, answer.content
 
 
 def plain_client(registry: object) -> httpx.Client:
-    """Return an HTTP client for a registry on loopback, without TLS or login; the caller closes it."""
+    """Return an HTTP client for a loopback registry; the caller closes it."""
     # No TLS context for who speaks plain http: making one takes longer than most tests' requests together.
     return httpx.Client(base_url=f"http://{registry}", trust_env=False, timeout=30, verify=False)
 

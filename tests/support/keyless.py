@@ -99,7 +99,11 @@ class Sigstore:
         return json.dumps(document)
 
     def bundle(self, payload: bytes, *, identity: str = IDENTITY, issuer: str = ISSUER, kind: str = IN_TOTO, logged: bytes | None = None) -> bytes:
-        """Return a bundle over *payload* by whom *issuer* calls *identity*; *logged* is another payload, which the transparency log has an entry of."""
+        """
+        Return a bundle over *payload* signed by *identity*.
+
+        *issuer* confirmed the identity; *logged* is another payload for the transparency log's entry.
+        """
         key = _key()
         certificate = self._certificate(key, identity, issuer)
         signature = _sign(key, _pre_authentication(kind, payload))
@@ -176,12 +180,12 @@ class Sigstore:
 
 
 def changed(raw: bytes, **parts: object) -> bytes:
-    """Return the bundle *raw* with these of its parts put in the place of its own."""
+    """Return the bundle *raw* with some parts replaced."""
     return to_json(json.loads(raw) | parts)
 
 
 def another_ca(sigstore: Sigstore) -> Sigstore:
-    """Return one with the same logs and another CA, which nobody trusts."""
+    """Return a deployment with the same logs and an untrusted CA."""
     return replace(sigstore, ca=_key())
 
 

@@ -1,4 +1,4 @@
-"""The laboratory of a test: two registries, a proxy before each, and a folder for imgsync."""
+"""The lab: two registries, a proxy before each, a folder for imgsync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The linters and schemas of other ecosystems, each as a check that a file passes."""
+"""Linters and schemas of other ecosystems, as checks of a file."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def dockerfile_is_sound(file: Path) -> None:
 
 
 def shell_is_sound(file: Path) -> None:
-    """ShellCheck has nothing to say about any script in the file, and no script holds an expression that could inject code into it."""
+    """Assert that scripts pass ShellCheck and contain no injectable expression."""
     scripts = list(gitlab_scripts(file) if file.name == ".gitlab-ci.yml" else github_scripts(file))
     assert scripts
     for script in scripts:

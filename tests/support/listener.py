@@ -1,4 +1,4 @@
-"""What every server of the tests is at its bottom: a socket on loopback, and a thread for each connection."""
+"""Base of all test servers: a loopback socket, a thread per connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Listener(abc.ABC):
-    """Listens from its making on; connections are answered, by `_serve`, while the block lasts. Reads as HOST:PORT."""
+    """Listens from the start and answers within its block; prints as HOST:PORT."""
 
     def __init__(self, address: str = "127.0.0.1") -> None:
         """Take a free port of *address*."""
@@ -28,7 +28,7 @@ class Listener(abc.ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Answer nobody any more."""
+        """Stop answering."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -44,4 +44,4 @@ class Listener(abc.ABC):
 
     @abc.abstractmethod
     def _serve(self, sock: socket.socket) -> None:
-        """Answer whoever is at *sock* until one of both has enough, in a thread of its own."""
+        """Answer the client at *sock* in a thread of its own."""

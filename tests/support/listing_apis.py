@@ -23,12 +23,16 @@ Held = Mapping[str, Mapping[str, Image]]
 
 
 class RecordedApi(Switch):
-    """Answers what `routes` know in the registry's place, lets the rest through. `held` is what the registry holds: path → tag → image."""
+    """
+    Answers the requests of `routes`, forwards others.
+
+    `held` is the content of the registry: path → tag → image.
+    """
 
     page_size = 2
 
     def __init__(self, held: Held, *, authorization: tuple[str, str] | None = None) -> None:
-        """Tell of *held*; with *authorization* (header, value) only to who brings that."""
+        """Serve *held*, with *authorization* (header, value) only to requests that have it."""
         self.held = held
         self.authorization = authorization
         self.routes: list[tuple[str, Callable[..., Answer]]] = []
@@ -46,7 +50,7 @@ class RecordedApi(Switch):
         return request
 
     def page(self, rows: list[Any], query: Mapping[str, str]) -> tuple[list[Any], bool]:
-        """Return the rows of the page that *query* asks for, and whether there are more."""
+        """Return the rows of the requested page, and whether more follow."""
         begin = (int(query.get("page", "1")) - 1) * self.page_size
         return rows[begin : begin + self.page_size], begin + self.page_size < len(rows)
 
@@ -60,10 +64,10 @@ class RecordedApi(Switch):
 
 
 class DockerHubApi(RecordedApi):
-    """hub.docker.com: repositories and tags of a namespace, `next` naming Hub itself whoever was asked; logins by user and token."""
+    """hub.docker.com: repositories, tags and logins; `next` always names Hub itself."""
 
     def __init__(self, held: Held, *, login: tuple[str, str] | None = None) -> None:
-        """Tell of *held*; with *login* (user, secret) only to who logged in so."""
+        """Serve *held*, with *login* (user, secret) only to its tokens."""
         super().__init__(held, authorization=None if login is None else ("authorization", "Bearer hub-api-token"))
         self.login = login
         self.logins: list[dict[str, str]] = []
@@ -108,10 +112,10 @@ class DockerHubApi(RecordedApi):
 
 
 class QuayApi(RecordedApi):
-    """Quay: `next_page` is a word of its own, `has_additional` says whether there are more tags."""
+    """Quay: pages by `next_page`, tags by `has_additional`."""
 
     def __init__(self, held: Held, *, token: str | None = None) -> None:
-        """Tell of *held*; with *token* only to who brings it."""
+        """Serve *held*, with *token* only to requests that have it."""
         super().__init__(held, authorization=None if token is None else ("authorization", f"Bearer {token}"))
         self.routes = [(r"/api/v1/repository", self._repositories), (r"/api/v1/repository/(.+)/tag/", self._tags)]
 
@@ -148,10 +152,10 @@ class QuayApi(RecordedApi):
 
 
 class HarborApi(RecordedApi):
-    """Harbor: projects, repositories, artifacts; a repository's slashes are encoded twice; `X-Total-Count` and `Link`."""
+    """Harbor: projects, repositories (slashes encoded twice), artifacts, `X-Total-Count`, `Link`."""
 
     def __init__(self, held: Held, *, authorization: tuple[str, str] | None = None) -> None:
-        """Tell of *held*."""
+        """Serve *held*."""
         super().__init__(held, authorization=authorization)
         self.projects = {path.partition("/")[0] for path in held}
         self.routes = [
@@ -196,7 +200,11 @@ class GitLabApi(RecordedApi):
     """GitLab: registry repositories of a group, or of a project; `X-Next-Page`."""
 
     def __init__(self, held: Held, *, token: str | None = None) -> None:
-        """Tell of *held*; with *token* only to who brings it. A namespace with a slash is a project, any other a group."""
+        """
+        Serve *held*, with *token* only to requests that have it.
+
+        A namespace with a slash is a project, any other a group.
+        """
         super().__init__(held, authorization=None if token is None else ("private-token", token))
         self.routes = [(r"/api/v4/(groups|projects)/([^/]+)/registry/repositories", self._repositories)]
 
@@ -211,10 +219,10 @@ class GitLabApi(RecordedApi):
 
 
 class GhcrApi(RecordedApi):
-    """api.github.com: packages and their versions, of an organisation or a user; `Link` names GitHub itself whoever was asked."""
+    """api.github.com: packages and versions; `Link` always names GitHub itself."""
 
     def __init__(self, held: Held, *, token: str, users: frozenset[str] = frozenset()) -> None:
-        """Tell of *held* to who brings *token*; owners in *users* are no organisations."""
+        """Serve *held* to requests with *token*; *users* are not organisations."""
         super().__init__(held, authorization=("authorization", f"Bearer {token}"))
         self.users = users
         self.routes = [(r"/(orgs|users)/([^/]+)/packages", self._packages), (r"/(orgs|users)/([^/]+)/packages/container/([^/]+)/versions", self._versions)]
@@ -244,12 +252,16 @@ class GhcrApi(RecordedApi):
 
 
 class EcrApi:
-    """Amazon's API for ECR, a server of its own while the block lasts: JSON 1.1, the call in `X-Amz-Target`; `calls` are what it was asked."""
+    """
+    Amazon's API for ECR, JSON 1.1, as a server of its own.
+
+    It serves within its block and records its `calls`.
+    """
 
     page_size = 2
 
     def __init__(self, held: Held) -> None:
-        """Tell of *held*; what is made is added to `made`."""
+        """Serve *held*; record created repositories in `made`."""
         self.held = held
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.made: list[str] = []
@@ -310,7 +322,7 @@ def _ecr_handler(api: EcrApi) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the base class names it
-            """Say nothing: `calls` tells."""
+            """Print nothing; see `calls`."""
 
     return Handler
 

@@ -24,5 +24,5 @@ Secure = Callable[..., FaultProxy]
 
 
 def challenge(realm: str, *, service: str = "registry") -> Respond:
-    """Answer that a token is wanted, of the server *realm*."""
+    """Return a 401 that names the token server *realm*."""
     return Respond(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}",service="{service}"'})

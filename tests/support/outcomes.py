@@ -6,7 +6,7 @@ from tests.support.run_imgsync import Result
 
 
 def error_of(ran: Result) -> str:
-    """Return the one error of a plan or an apply, which ended as failures do."""
+    """Return the one error of a failed plan or apply."""
     assert ran.code == 1, ran.stderr
     errors = [one["message"] for one in ran.json["errors"]] + [one["error"] for one in ran.json.get("outcomes", []) if one["error"]]
     assert len(errors) == 1, errors
@@ -32,6 +32,6 @@ def only_plan_error(ran: Result) -> str:
 
 
 def errors_by_repository(ran) -> dict[str, str]:
-    """Return what a report says went wrong, by the repository's last word: of images, and of what could not be planned."""
+    """Return the errors of images and of planning, by repository."""
     found = {outcome["source"].rpartition(":")[0].rpartition("/")[2]: outcome["error"] for outcome in ran.json["outcomes"] if outcome["error"]}
     return found | {error["reference"].rpartition("/")[2].partition(":")[0]: error["message"] for error in ran.json["errors"]}

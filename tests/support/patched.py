@@ -1,4 +1,4 @@
-"""A piece of Python in a process of its own, its sockets patched as the program's are: for what only shows under gevent."""
+"""Run a script in a process whose sockets gevent has patched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATCHED = "from imgsync.__main__ import _patch_sockets; _patch_sockets()\nimpor
 
 
 def run_patched(script: str, *arguments: object, timeout: float = 60) -> Any:
-    """Run *script*, which finds *arguments* in `sys.argv[1:]`, and return the JSON it prints."""
+    """Run *script* with *arguments*; return the JSON that it prints."""
     command = [sys.executable, "-c", _PATCHED + textwrap.dedent(script), *map(str, arguments)]
     environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Plans and reports to render: small ones made by hand, and hostile ones that hypothesis makes."""
+"""Plans and reports to render: small ones and generated hostile ones."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ hostile = st.lists(st.sampled_from(TRAPS) | st.text(max_size=20) | st.sampled_fr
 
 
 def reference(text: str) -> Reference:
-    """Return the reference *text*; what is not one, such as a trap, stays as it is in a field that is shown."""
+    """Return the reference *text*; invalid text is kept for display."""
     try:
         found = parse_reference(text)
     except InvalidReferenceError:
@@ -102,7 +102,7 @@ def plan(*changes: Change, errors: tuple[PlanError, ...] = (), mirrors: tuple[Mi
 
 
 def of_each_action() -> Plan:
-    """Return a plan that holds each action once, an error, and a suspended mirror."""
+    """Return a plan with each action, an error and a suspended mirror."""
     return plan(
         change(Action.CREATE, "1"),
         change(Action.UPDATE, "2", reason="source moved 7031c1b28338 → 9001185023b6"),

@@ -1,4 +1,4 @@
-"""A real registry, Debian's docker-registry, as a process on a loopback port: started, watched by its access log, stopped."""
+"""Debian's docker-registry as a process, observed by its access log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO_PURGE = "maintenance: {uploadpurging: {enabled: false}}"
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One request as the registry's access log tells it; `target` is path and query."""
+    """One request of the access log; `target` is path and query."""
 
     method: str
     target: str
@@ -49,7 +49,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The server's certificate and key as PEM files, the CA to trust it by, and a CA whose clients alone are let in."""
+    """PEM files: certificate, key, authority, and the authority of clients."""
 
     certificate: Path
     key: Path
@@ -59,7 +59,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class TokenAuth:
-    """Where tokens come from: realm, service, issuer, the root certificate, and how the harness makes its own."""
+    """Token settings: realm, service, issuer, root certificate, and how to sign."""
 
     realm: str
     service: str
@@ -69,7 +69,7 @@ class TokenAuth:
 
 
 class RegistryProcess:
-    """One running registry. `host` is HOST:PORT as a reference wants it; `requests()` what it was asked."""
+    """One running registry at `host` (HOST:PORT), with its `requests()`."""
 
     def __init__(self, folder: Path, *, htpasswd: bool = False, tls: Tls | None = None, token: TokenAuth | None = None, deletes: bool = True) -> None:
         """Prepare a registry that keeps everything in *folder*; `start` starts it."""
@@ -127,7 +127,7 @@ class RegistryProcess:
         self._ends.close()
 
     def client(self, scope: str = "") -> httpx.Client:
-        """Return a plain HTTP client that may do what *scope* says; the caller closes it."""
+        """Return an HTTP client with the *scope*; the caller closes it."""
         headers = {"Authorization": f"Bearer {self._token.issue(scope)}"} if self._token else {}
         return httpx.Client(base_url=self.url, auth=self.login, headers=headers, verify=self._verify(), trust_env=False, timeout=30)
 
@@ -146,7 +146,7 @@ class RegistryProcess:
         return context
 
     def get(self, path: str, *, accept: str = "*/*") -> httpx.Response:
-        """Return the answer to one GET of */v2/path*, with the scope it takes."""
+        """Send one GET of */v2/path* with the scope that it needs."""
         repository = re.sub(r"/(manifests|blobs|tags)/.*", "", path)
         with self.client(f"repository:{repository}:pull") as client:
             return client.get(f"/v2/{path}", headers={"Accept": accept})
@@ -162,7 +162,7 @@ class RegistryProcess:
         return answer.headers["docker-content-digest"] if answer.status_code == 200 else None
 
     def digests(self, tags: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
-        """Return the digest that each tag, (repository, tag), names, None for none; of a registry that lets in anybody."""
+        """Return the digest of each (repository, tag), or None; without logins."""
         with self.client() as client:
             answers = {(one, tag): client.head(f"/v2/{one}/manifests/{tag}", headers={"Accept": ANY_MANIFEST}) for one, tag in tags}
         return {key: answer.headers["docker-content-digest"] if answer.status_code == 200 else None for key, answer in answers.items()}
@@ -174,12 +174,12 @@ class RegistryProcess:
         assert answer.status_code == 202, answer.text
 
     def mark(self) -> int:
-        """Return a mark; `requests(since=mark)` tells what came after it."""
+        """Return a mark for `requests(since=mark)`."""
         self._settle()
         return self._log.stat().st_size
 
     def requests(self, since: int = 0, *, prefix: str = "") -> tuple[Logged, ...]:
-        """Return what was asked since a mark, of targets that begin with *prefix* (`/v2/name/`), in the order the answers ended."""
+        """Return the requests since a mark, whose target begins with *prefix*."""
         self._settle()
         text = self._log_since(since)
         found = [Logged(line["method"], line["target"], int(line["status"])) for line in _LINE.finditer(text)]
@@ -191,7 +191,7 @@ class RegistryProcess:
         return sum(int(line["bytes"]) for line in _LINE.finditer(self._log_since(since)))
 
     def _verify(self) -> ssl.SSLContext | bool:
-        """Return how to trust this registry; no context where it speaks plain http, since making one takes long."""
+        """Return the TLS context, or False for plain http, which is faster."""
         return self.trust() if self._tls else False
 
     def _log_since(self, offset: int) -> str:
@@ -200,7 +200,7 @@ class RegistryProcess:
             return file.read().decode(errors="replace")
 
     def _settle(self) -> None:
-        """Wait until the log holds all that was answered: a request of our own must have come into it."""
+        """Wait until a request of ours is in the log, after all others."""
         path = f"/v2/harness-settle/{uuid.uuid4().hex}"
         before = self._log.stat().st_size
         httpx.get(self.url + path, verify=self._verify(), trust_env=False)
@@ -249,7 +249,7 @@ class RegistryProcess:
 
 
 def tls_files(folder: Path, authority: trustme.CA, *, host: str = "127.0.0.1", client_authority: trustme.CA | None = None) -> Tls:
-    """Write a certificate for *host*, its key and the authority into *folder*; return where they are."""
+    """Write certificate, key and authority for *host*; return their paths."""
     files = Tls(folder / "server.pem", folder / "server-key.pem", folder / "ca.pem", folder / "client-ca.pem" if client_authority else None)
     issued = authority.issue_cert(host)
     files.certificate.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
@@ -288,7 +288,7 @@ def running_registry(
 
 
 def require_programs() -> None:
-    """End the test session with the line that installs what is missing: a skipped test proves nothing."""
+    """End the session if a program is missing: a skipped test proves nothing."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         pytest.exit(f"{' and '.join(missing)} missing; run: apt-get install {' '.join(PROGRAMS)}", returncode=4)

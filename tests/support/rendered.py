@@ -1,4 +1,4 @@
-"""What a site makes of Markdown or HTML: which elements there are, and the text outside of code, where sites look for what to link."""
+"""Markdown and HTML as a site renders them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NAMESPACE = "{http://www.w3.org/1999/xhtml}"
 
 
 class Rendered:
-    """The elements of a page, their attributes, and its text within and outside of code."""
+    """A page's elements, attributes, and text inside and outside of code."""
 
     def __init__(self, html: str) -> None:
         self.html = html
@@ -38,11 +38,11 @@ class Rendered:
 
 
 def render_markdown(text: str) -> Rendered:
-    """Return *text* as a site with tables, strikethrough, HTML and bare addresses made links (with and without a scheme) shows it."""
+    """Render *text* with tables, strikethrough, HTML and links of bare URLs."""
     parser = MarkdownIt("commonmark", {"html": True, "linkify": True}).enable(["table", "strikethrough", "linkify"])
     return Rendered(f"<!doctype html><body>{parser.render(text)}")
 
 
 def strict_parse(html: str) -> None:
-    """Parse *html*, raising what a browser would mend: unclosed or misplaced elements, bad entities, duplicate attributes."""
+    """Parse *html*; raise for everything that a browser would repair."""
     html5lib.HTMLParser(strict=True).parse(html)

@@ -1,4 +1,4 @@
-"""The program as a process: clean surroundings, what it printed, its exit code."""
+"""imgsync as a process, in a clean environment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a finished run came to; `peak_bytes` is the most memory it had, what it shares with the process it was forked from included."""
+    """A finished run; `peak_bytes` is its most memory, with shared pages."""
 
     code: int
     stdout: str
@@ -41,7 +41,7 @@ class Result:
 
     @property
     def logs(self) -> list[dict[str, Any]]:
-        """Return stderr as the JSON lines it must be, no line left out."""
+        """Return stderr as JSON lines, each of which must parse."""
         return [json.loads(line) for line in self.stderr.splitlines()]
 
     def events(self, name: str) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """A folder to run imgsync in, with nothing of the developer's own: no docker login, no proxy, no IMGSYNC_ variable."""
+    """A folder to run imgsync in, without the developer's settings."""
 
     folder: Path
 
@@ -84,22 +84,22 @@ class Workplace:
         return Watched([str(argument) for argument in arguments], cwd=cwd or self.folder, env=self.environment(env), folder=self.folder)
 
     def mirror_file(self, text: str, name: str = "mirrors.d/mirror.yaml") -> Path:
-        """Write *text*, dedented, as a file of the desired state; return its path."""
+        """Write *text*, dedented, as a file of declarations; return its path."""
         return self._write(name, text)
 
     def registries_file(self, text: str, name: str = "registries.yaml") -> Path:
-        """Write *text*, dedented, as the registry settings; return its path. The name given by default is found by itself."""
+        """Write *text*, dedented, as registries.yaml; return its path."""
         return self._write(name, text)
 
     def allow_plain_http(self, *registries: Host | str, settings: Mapping[str, Mapping[str, object]] | None = None) -> Path:
-        """Write registries.yaml that speaks plain http to *registries*; *settings* adds more for a host."""
+        """Write registries.yaml with plain http for *registries* and extra *settings*."""
         hosts = [registry if isinstance(registry, str) else registry.host for registry in registries]
         entries = {host: {"tls": False} | dict((settings or {}).get(host, {})) for host in hosts}
         # JSON is YAML.
         return self._write("registries.yaml", json.dumps({"version": 1, "registries": entries}))
 
     def mirror(self, name: str, *, source: object, destinations: Iterable[object], **settings: object) -> Path:
-        """Write a file that declares one mirror; *settings* are its other keys (`tags={…}`, `retry={…}`)."""
+        """Write a declaration of one mirror with *settings*."""
         declared = {"name": name, "source": source, "destinations": list(destinations)} | settings
         return self._write(f"mirrors.d/{name}.yaml", json.dumps({"version": 1, "mirrors": [declared]}, indent=1))
 
@@ -111,7 +111,7 @@ class Workplace:
 
 
 def finish(process: subprocess.Popen[str], timeout: float = 30) -> Result:
-    """Return what a started process came to; it is killed when it does not end in time."""
+    """Wait for a started process, kill it after *timeout*; return its result."""
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:

@@ -1,8 +1,7 @@
 """
-Another order of events: pauses at random where the program and its registries wait for one another.
+Add random pauses where the program and its registries wait.
 
-A test that passes by the order in which things happen to happen fails in one of so many runs, mostly on a machine that is slower than the
-author's. With these pauses it fails soon. `make test-shaken` sets IMGSYNC_TEST_SHAKEN; without it nothing here does anything.
+A test that passes only by luck in the order of events then fails soon. `make test-shaken` sets IMGSYNC_TEST_SHAKEN; without it nothing here acts.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _REQUEST_SECONDS = 0.02
 
 
 def hold_up() -> None:
-    """Make whoever waits for a server of the tests wait a little longer, now and then."""
+    """Make a client of a test server wait a little longer, sometimes."""
     if _SHAKEN:
         _pause(_ANSWER_SECONDS)
 

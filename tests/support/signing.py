@@ -24,7 +24,7 @@ IN_TOTO = "application/vnd.in-toto+json"
 
 @dataclass(frozen=True)
 class Signer:
-    """Somebody with a key pair."""
+    """A key pair that signs."""
 
     private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -39,7 +39,7 @@ class Signer:
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def sign(self, data: bytes) -> bytes:
-        """Return a signature over *data*, as cosign makes one with a key of this kind."""
+        """Return a signature over *data*, as cosign makes it."""
         if isinstance(self.private, ec.EllipticCurvePrivateKey):
             return self.private.sign(data, ec.ECDSA(SHA256()))
         if isinstance(self.private, rsa.RSAPrivateKey):
@@ -49,7 +49,11 @@ class Signer:
 
 @functools.cache
 def signer(name: str = "prod", kind: str = "ecdsa") -> Signer:
-    """Return the signer of this name, made once; *kind* is ecdsa, rsa, ed25519, or a curve or key that is not verified: p384, rsa1024."""
+    """
+    Return the signer of this name, made once.
+
+    *kind* is ecdsa, rsa, ed25519, or a kind that is not accepted: p384, rsa1024.
+    """
     made = {
         "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
         "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
@@ -62,20 +66,24 @@ def signer(name: str = "prod", kind: str = "ecdsa") -> Signer:
 
 @dataclass(frozen=True)
 class Signature:
-    """One layer of a cosign tag: the payload, and the text beside it."""
+    """One layer of a cosign tag: payload and annotations."""
 
     payload: bytes
     text: str
 
 
 def payload_of(digest: str, reference: str, *, kind: str = "cosign container image signature") -> bytes:
-    """Return the payload of simple signing, byte for byte as cosign writes it."""
+    """Return a payload of simple signing, as cosign writes it."""
     critical = {"identity": {"docker-reference": reference}, "image": {"docker-manifest-digest": digest}, "type": kind}
     return to_json({"critical": critical, "optional": None})
 
 
 def simple(by: Signer, digest: str, reference: str, *, payload: bytes | None = None, over: bytes | None = None) -> Signature:
-    """Return a signature of *digest* by *by*; *payload* is another one, *over* is what is really signed."""
+    """
+    Return a signature of *digest* by *by*.
+
+    *payload* replaces the payload; *over* is what is really signed.
+    """
     payload = payload_of(digest, reference) if payload is None else payload
     return Signature(payload, base64.b64encode(by.sign(payload if over is None else over)).decode())
 
@@ -101,7 +109,7 @@ def statement(digest: str, *, predicate: str = SIGNED, kind: str = "https://in-t
 
 
 def bundle(by: Signer, payload: bytes, *, kind: str = IN_TOTO, over: bytes | None = None) -> bytes:
-    """Return a bundle with *payload* in a DSSE envelope, signed by a key; *over* is what is really signed."""
+    """Return a bundle with *payload* in a DSSE envelope; *over* is signed."""
     signed = b"DSSEv1 %d %b %d %b" % (len(kind), kind.encode(), len(payload), payload) if over is None else over
     envelope = {
         "payload": base64.b64encode(payload).decode(),

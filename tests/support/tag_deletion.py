@@ -1,4 +1,4 @@
-"""A registry that deletes by tag, as most do and docker-registry does not: the tag is gone, and what it named stays."""
+"""A registry that deletes by tag, unlike docker-registry."""
 
 from __future__ import annotations
 

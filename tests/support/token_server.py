@@ -1,4 +1,4 @@
-"""A bearer token server for a real registry: it signs what the registry verifies, and remembers who asked for what."""
+"""A bearer token server for a real registry; records its requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ISSUER = "harness"
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """One request for a token: its scopes, its service, the login that came with it, None for nobody; the identity token of a POST."""
+    """One token request: scopes, service, login, and identity token of a POST."""
 
     scopes: tuple[str, ...]
     service: str
@@ -39,11 +39,10 @@ class TokenRequest:
 
 class TokenServer:
     """
-    A token server on loopback; `requests` tells what it was asked.
+    A token server on loopback; `requests` are its requests.
 
-    Set `refuses` to a status to have it refuse, `field` to the name under which the token is given, `expires_in_seconds` to
-    the life it promises (None: it says nothing), `needs_login` to give nothing to nobody. A POST is answered 404 unless
-    `identity_token` is set, which it then must bring. `grants`, if set, are the only actions that its tokens allow.
+    `refuses` is a status to refuse with, `field` the key of the token, `expires_in_seconds` the announced lifetime (None: not announced). `needs_login`
+    refuses anonymous requests. A POST is answered 404 unless `identity_token` is set, which it must then contain. `grants` limits the actions of its tokens.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -141,7 +140,7 @@ def _handler(tokens: TokenServer) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the base class names it
-            """Say nothing: `requests` tells."""
+            """Print nothing; see `requests`."""
 
     return Handler
 

@@ -1,4 +1,4 @@
-"""A proxy that knows CONNECT and nothing else: what goes through it, it cannot read."""
+"""A proxy that only supports CONNECT."""
 
 from __future__ import annotations
 

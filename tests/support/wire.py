@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand: heads read and written as they are, bodies streamed piece by piece, so that a proxy can also lie."""
+"""HTTP/1.1 by hand, piece by piece, so that a proxy can lie."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class CutError(Exception):
-    """Raised out of a body to end the connection in the middle: with a reset, or as if all was said."""
+    """Raised in a body to end the connection, with a reset or normally."""
 
     def __init__(self, *, reset: bool) -> None:
         super().__init__("cut")
@@ -45,10 +45,10 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    A response: head and body. `framing` says how the body ends for the reader: by its "length", "chunked" or "close".
+    A response: head and body.
 
-    With "length" the `Content-Length` in `headers` is sent as it stands, true or not. With "raw" the body is the whole response,
-    its head included, byte for byte as a liar wants it.
+    `framing` is how the body ends: "length", "chunked" or "close". With "length" the `Content-Length` in `headers` is sent as it is, right or wrong. With "raw"
+    the body is the whole response with its head.
     """
 
     status: int
@@ -72,7 +72,7 @@ def first(headers: Headers, name: str) -> str | None:
 
 
 def changed(headers: Headers, changes: dict[str, str | None]) -> Headers:
-    """Return *headers* with those of *changes* replaced, added, or removed where the value is None."""
+    """Return *headers* with *changes*; None removes a header."""
     lowered = {name.lower() for name in changes}
     kept = tuple((name, value) for name, value in headers if name.lower() not in lowered)
     return kept + tuple((name, value) for name, value in changes.items() if value is not None)
@@ -102,7 +102,7 @@ class Connection:
         return Request(method, rest.rpartition(" ")[0], _headers(lines[1:]))
 
     def read_answer(self, method: str) -> Answer:
-        """Return the response to a request with *method*; its body is read from the socket when iterated."""
+        """Return the response to a *method* request; its body is read lazily."""
         lines = self._read_head()
         status = int(lines[0].split(" ")[1])
         headers = _headers(lines[1:])
@@ -116,7 +116,7 @@ class Connection:
         return Answer(status, headers, lambda: self.exactly(int(length)), "length")
 
     def body_of(self, request: Request) -> Iterator[bytes]:
-        """Yield a request's body as it arrives; a client that waits to be told to send it is told so when it is wanted."""
+        """Yield a request's body; send 100 Continue when it is first needed."""
         if (request.header("expect") or "").lower() == "100-continue":
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if (request.header("transfer-encoding") or "").lower() == "chunked":
@@ -153,10 +153,10 @@ class Connection:
 
     def send_answer(self, answer: Answer, *, head_only: bool, on_bytes: Callable[[int], None], on_end: Callable[[], None]) -> None:
         """
-        Send a response; *on_bytes* is told each piece of body, *on_end* that all is said: before whoever reads it can know.
+        Send a response, calling *on_bytes* for each piece and *on_end* before its end.
 
         Raises:
-            CutError: The body wants the connection cut here; what it gave before is sent.
+            CutError: The body cuts the connection here; the bytes before were sent.
         """
         reason = HTTPStatus(answer.status).phrase if answer.status in set(HTTPStatus) else "Unknown"
         length = answer.header("content-length") or ""
@@ -182,7 +182,7 @@ class Connection:
         self.sock.sendall(content)
 
     def close(self, *, reset: bool = False) -> None:
-        """Close the connection; with a reset the other side sees an error instead of an end."""
+        """Close the connection; a reset is an error for the other side."""
         try:
             if reset:
                 # Linger on with zero seconds: the kernel sends RST instead of FIN.

@@ -1,4 +1,4 @@
-"""An independent witness of what a registry serves: skopeo reads the manifest, plain HTTP every byte below it."""
+"""Check what a registry serves, with skopeo and plain HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.registry_process import RegistryProcess
 
 
 def raw_manifest(registry: RegistryProcess, repository: str, tag: str) -> bytes:
-    """Return the bytes of the manifest that the tag names, as skopeo reads them."""
+    """Return the manifest of a tag, as skopeo reads it."""
     credentials = ["--creds", ":".join(registry.login)] if registry.login else []
     command = ["skopeo", "inspect", "--raw", "--tls-verify=false", *credentials, f"docker://{registry.host}/{repository}:{tag}"]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
@@ -18,7 +18,7 @@ def raw_manifest(registry: RegistryProcess, repository: str, tag: str) -> bytes:
 
 
 def assert_served(registry: RegistryProcess, repository: str, tag: str, image: Image) -> None:
-    """Assert that the tag names *image*, byte for byte: its root, all manifests below it, and every blob."""
+    """Assert that the tag serves *image* completely, byte for byte."""
     assert raw_manifest(registry, repository, tag) == image.raw
     for part in image.parts:
         answer = registry.get(f"{repository}/manifests/{part.digest}", accept=part.media_type)

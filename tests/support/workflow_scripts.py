@@ -1,4 +1,4 @@
-"""The scripts of CI workflows, taken out of them and run as CI would run them."""
+"""Run the scripts of CI workflows as CI would."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.canary import run_watched
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script: where it is from, its text, and the variables that its step sets (expressions as they are written)."""
+    """A script: its place, text, and the variables of its step."""
 
     name: str
     text: str
@@ -68,7 +68,7 @@ def script_of(file: Path, name: str) -> Script:
 
 
 def program(folder: Path, name: str, text: str) -> Path:
-    """Write a program *name* that stands in for another, and return the folder to put on PATH."""
+    """Write a stand-in program *name*; return the folder for PATH."""
     folder.mkdir(exist_ok=True)
     file = folder / name
     file.write_text(text, encoding="utf-8")

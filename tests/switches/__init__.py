@@ -1,4 +1,4 @@
-"""The faults a proxy can be told to commit, each a named switch. One is added with `proxy.add(switch, method=…, target=…, nth=…)`."""
+"""Faults of the proxy: `proxy.add(switch, method=…, target=…, nth=…)`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _MANIFEST_LIMIT = 4 << 20
 
 
 class Switch:
-    """A switch that changes nothing. `early` answers before the request's body is read."""
+    """A switch that changes nothing; `early` answers before the body is read."""
 
     early = False
 
     def request(self, request: Request) -> Request | Answer:
-        """Return the request as it goes on, or the answer that stands in for the registry's."""
+        """Return the request to forward, or an answer in its place."""
         return request
 
     def upload(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Return the request's body as it goes on."""
+        """Return the request's body to forward."""
         return pieces
 
     def answer(self, request: Request, answer: Answer) -> Answer:
@@ -38,7 +38,7 @@ class Respond(Switch):
     """Answer in the registry's place."""
 
     def __init__(self, status: int, body: bytes | str | dict[str, object] = b"", *, headers: dict[str, str] | None = None, early: bool = False) -> None:
-        """Answer with *status*, a body (a dict becomes JSON) and *headers*; early: before the request's body was read."""
+        """Answer *status* with a body (a dict becomes JSON) and *headers*."""
         raw = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
         self._answer = plain_answer(status, raw, headers)
         self.early = early
@@ -62,10 +62,10 @@ class Echo(Switch):
 
 
 class Raw(Switch):
-    """Answer with bytes as they are, the status line included, and close: for heads that no honest server writes."""
+    """Answer raw bytes, status line included, and close."""
 
     def __init__(self, *pieces: bytes, status: int = 200) -> None:
-        """Send *pieces* one after another; *status* is what the record says of the answer."""
+        """Send *pieces* in turn; *status* is for the record."""
         self._answer = Answer(status, body=lambda: iter(pieces), framing="raw")
 
     def request(self, request: Request) -> Request | Answer:
@@ -74,7 +74,7 @@ class Raw(Switch):
 
 
 class Hold(Switch):
-    """Hold requests until released: before they go on, or in the answer's body after so many bytes."""
+    """Hold requests, or answers after some bytes, until released."""
 
     def __init__(self, after_bytes: int | None = None) -> None:
         """Hold the request, or with *after_bytes* its answer."""
@@ -118,7 +118,7 @@ class Hold(Switch):
 
 
 class Distance(Switch):
-    """Answer no sooner than after so many seconds, as a registry on another continent does."""
+    """Delay answers, as a distant registry would."""
 
     def __init__(self, seconds: float = 0.03) -> None:
         """Be *seconds* away, there and back."""
@@ -172,7 +172,7 @@ class _Change(Switch):
 
 
 def status(code: int, *, retry_after: str | None = None, error: str = "", headers: dict[str, str] | None = None, early: bool = False) -> Switch:
-    """Answer *code*, with an error body of the distribution spec when *error* names one, and Retry-After in seconds or as a date."""
+    """Answer *code*, with an error of the specification and Retry-After."""
     body: dict[str, object] = {"errors": [{"code": error, "message": f"the harness says {error}"}]} if error else {}
     extra = {"Retry-After": retry_after} if retry_after is not None else {}
     return Respond(code, body, headers={**extra, **(headers or {})}, early=early)
@@ -201,7 +201,7 @@ def huge_manifest(media_type: str = "application/vnd.oci.image.index.v1+json") -
 
 
 def redirect(host: str, *, scheme: str = "http", code: int = 307, target: str | None = None) -> Switch:
-    """Send the client to *host*, by default for the same path and query."""
+    """Redirect to *host*, by default with the same path and query."""
     return _Change(request=lambda request: plain_answer(code, headers={"Location": f"{scheme}://{host}{target if target is not None else request.target}"}))
 
 
@@ -212,9 +212,9 @@ def reset() -> Switch:
 
 def drop_body_after(size: int, *, framing: str | None = None, reset: bool = False) -> Switch:
     """
-    End the connection after so many bytes of the answer's body.
+    Cut the answer's body after some bytes.
 
-    *framing* makes the answer one of known "length", "chunked" or "close": cut there, the last looks whole to who reads no digests.
+    *framing* makes the answer "length", "chunked" or "close"; with "close" it looks complete.
     """
 
     def cut(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -243,7 +243,7 @@ def corrupt_byte(at: int = 0) -> Switch:
 
 
 def trickle(size: int, *, seconds: float) -> Switch:
-    """Send the answer's body in pieces of *size* bytes with a pause of *seconds* after each."""
+    """Send the body in pieces of *size* bytes, pausing *seconds* after each."""
 
     def slowly(pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
@@ -255,12 +255,12 @@ def trickle(size: int, *, seconds: float) -> Switch:
 
 
 def extra_bytes(extra: bytes = b"more", *, framing: str = "chunked") -> Switch:
-    """Send more body than there is, in a framing that lets it through."""
+    """Send more body than there is, in a framing that allows it."""
     return _Body(lambda pieces: itertools.chain(pieces, (extra,)), framing=framing)
 
 
 def break_upload_after(size: int) -> Switch:
-    """Break the connection with a reset after so many bytes of the request's body went on."""
+    """Reset the connection after some bytes of the request's body."""
 
     def cut(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield from _cut_at(pieces, size)
@@ -285,7 +285,7 @@ def relative_location() -> Switch:
 
 
 def refuse_mount() -> Switch:
-    """Let the registry open an upload session where a mount was asked for: 202 instead of 201."""
+    """Answer a mount with an upload session: 202 instead of 201."""
     return _Change(request=lambda request: replace(request, target=request.path) if "mount=" in request.target else request)
 
 
@@ -341,7 +341,7 @@ def chunk_min_length(size: int) -> Switch:
 
 
 class BodyLimit(Switch):
-    """Refuse a request's body over so many bytes, as a proxy before a registry does; early: before it was read."""
+    """Refuse larger request bodies, as a proxy before a registry does."""
 
     early = True
 
@@ -356,7 +356,7 @@ class BodyLimit(Switch):
 
 
 def loses_chunks() -> Switch:
-    """Say to have less than was sent, as registries do that keep the first chunk alone."""
+    """Report only the first chunk in Range."""
     return headers(Range="0-0")
 
 
@@ -367,13 +367,13 @@ def immutable_tag(code: int = 400) -> Switch:
 
 
 def quota_spent(code: int = 403) -> Switch:
-    """Refuse for want of space."""
+    """Refuse because a quota is exceeded."""
     message = "adding 1.0 MiB of storage resource, which when updated to current usage of 9 MiB will exceed the configured upper limit of 10.0 MiB."
     return Respond(code, {"errors": [{"code": "DENIED", "message": message}]})
 
 
 def to_object_storage(host: str) -> Switch:
-    """Send whoever reads a blob to a presigned address on another host."""
+    """Redirect blob reads to a presigned URL on another host."""
     return _Change(request=lambda request: plain_answer(307, headers={"Location": f"http://{host}{request.path}?X-Amz-Signature=abc%2Fdef&X-Amz-Expires=60"}))
 
 
@@ -397,7 +397,7 @@ def _raise_reset(_request: Request, _answer: Answer) -> Answer:
 
 
 def _cut_at(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Yield exactly *size* bytes; what is left of a piece is dropped with it."""
+    """Yield exactly *size* bytes."""
     while size > 0:
         piece = next(pieces, None)
         if piece is None:

@@ -1,4 +1,4 @@
-"""Switches about who we are, and where a registry may send us."""
+"""Switches about credentials and redirects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.switches import Switch
 
 
 class UnlessHost(Switch):
-    """Apply another switch to all requests but those whose Host header begins with a name: one server then plays two hosts."""
+    """Apply a switch except for one Host: one server acts as two."""
 
     def __init__(self, name: str, switch: Switch) -> None:
         """Apply *switch* but where the host is *name*."""

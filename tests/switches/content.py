@@ -1,4 +1,4 @@
-"""Switches that lie about content, or send more of it than anybody could hold."""
+"""Switches that answer with wrong or endless content."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MEBIBYTE = 1 << 20
 
 
 def manifest_of(content: Image) -> Respond:
-    """Answer another manifest than was asked for, true in itself: its own bytes, type and digest."""
+    """Answer with another valid manifest."""
     return Respond(200, content.raw, headers={"Content-Type": content.media_type, "Docker-Content-Digest": content.digest})
 
 
 class Flipping(Switch):
-    """A tag that moves with every request: the answers are those of *contents* in turn, HEAD and GET alike."""
+    """A tag that moves with every request through *contents*."""
 
     def __init__(self, *contents: Image) -> None:
         """Answer the first of *contents* first."""
@@ -51,7 +51,11 @@ class Endless(Switch):
         most_bytes: int = 256 * _MEBIBYTE,
         pause_seconds: float = 0,
     ) -> None:
-        """Answer *status* with *start*, then *piece* over and over, *pause_seconds* apart; *framing* may be "raw": then the head is part of *start*."""
+        """
+        Answer *status* with *start*, then *piece* forever, *pause_seconds* apart.
+
+        With the *framing* "raw" the head is part of *start*.
+        """
         self.sent = 0
         self._answer = Answer(status, self._headers(headers or {}, framing), self._body, framing)
         self._start = start
@@ -79,14 +83,14 @@ class Endless(Switch):
 
 
 def bomb(size_bytes: int, *, status: int = 200, headers: dict[str, str] | None = None, start: bytes = b'"') -> Respond:
-    """Answer a few KiB of gzip that unpack to *size_bytes* of *start* and spaces."""
+    """Answer with gzip that unpacks to *size_bytes*."""
     packer = zlib.compressobj(9, wbits=31)
     packed = packer.compress(start) + b"".join(packer.compress(b" " * _MEBIBYTE) for _ in range(size_bytes // _MEBIBYTE)) + packer.flush()
     return Respond(status, packed, headers={"Content-Encoding": "gzip", **(headers or {})})
 
 
 class Pages(Switch):
-    """A listing page by page without an end: *names* are given the number of the page, from 0, *cursor* names the next one."""
+    """An endless listing; *names* and *cursor* depend on the page number."""
 
     def __init__(self, names: Callable[[int], Sequence[str]], *, cursor: Callable[[int], str] = str, field: str = "tags") -> None:
         """List what *names* returns as *field*."""
@@ -106,11 +110,11 @@ class Unlike(Switch):
     """Answer HEAD as if the tag named another content than GET serves."""
 
     def __init__(self, content: Image) -> None:
-        """Let HEAD tell of *content*."""
+        """Let HEAD describe *content*."""
         self._content = content
 
     def answer(self, request: Request, answer: Answer) -> Answer:
-        """Change what HEAD tells."""
+        """Change the answer of HEAD."""
         if request.method != "HEAD" or answer.status != 200:
             return answer
         return replace(answer.with_headers(Docker_Content_Digest=self._content.digest, Content_Type=self._content.media_type), body=lambda: iter(()))

@@ -1,4 +1,4 @@
-"""Faults of the transport and quirks of registries, beside those of the package: answers that are lost, cut or out of place, uploads that go astray."""
+"""Faults of the transport: lost, cut, late or misplaced answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.switches import Switch, _Body, _Change
 
 
 def reset_unheard() -> Switch:
-    """Break the connection with a reset before the request has come to the registry."""
+    """Reset the connection before the registry gets the request."""
 
     def cut(_request: Request) -> Request:
         raise CutError(reset=True)
@@ -33,7 +33,7 @@ def close_after_each() -> Switch:
 
 
 class HalfAnswer(Switch):
-    """Let the registry do what was asked, and end the connection in the middle of its answer: of the body, or where there is none of the head."""
+    """Let the registry act, then cut its answer in the middle."""
 
     def answer(self, request: Request, answer: Answer) -> Answer:
         """Cut it."""
@@ -49,7 +49,7 @@ class HalfAnswer(Switch):
 
 
 class EarlyAnswer(Switch):
-    """Answer an upload before its body was read, and read none of it: then reset the connection, or keep it open until the client has gone."""
+    """Answer an upload without reading its body, then reset or wait."""
 
     early = True
 
@@ -77,7 +77,7 @@ class EarlyAnswer(Switch):
 
 
 class PresignedUrls(Switch):
-    """Send whoever reads a blob to an address on another host, each time to a new one, as object storage signs them."""
+    """Redirect blob reads to a new presigned URL each time."""
 
     def __init__(self, host: str) -> None:
         """Send to *host*."""
@@ -90,17 +90,17 @@ class PresignedUrls(Switch):
 
 
 def no_such_range() -> Switch:
-    """Answer 416 to whoever asks for a range."""
+    """Answer every range with 416."""
     return _Change(request=lambda request: plain_answer(416) if request.header("range") else request)
 
 
 def glued(extra: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Switch:
-    """Send more after the answer, in one piece with the last of its body, outside of its Content-Length."""
+    """Send extra bytes right after the answer."""
     return _Body(lambda pieces: iter((b"".join(pieces) + extra,)))
 
 
 def slow_to_commit(seconds: float) -> Switch:
-    """Have the registry do what was asked, and tell so only after so many seconds."""
+    """Delay the registry's answer by some seconds."""
 
     def late(_request: Request, answer: Answer) -> Answer:
         time.sleep(seconds)
@@ -164,7 +164,7 @@ class StoresNothing(Switch):
 
 
 class Lagging(Switch):
-    """Serve a manifest only so long after it was put, as registries do that write in one place and read in another."""
+    """Serve a new manifest only after some time."""
 
     def __init__(self, seconds: float) -> None:
         """Lag by *seconds*."""

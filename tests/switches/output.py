@@ -1,4 +1,4 @@
-"""Switches for what is printed: registries whose words are made to get a secret past whoever hides it."""
+"""Switches that echo secrets in awkward ways."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tests.switches import Switch
 
 
 class EchoAcross(Switch):
-    """Answer an error that says the Authorization header it was sent, so that *shown* characters of it come before the place *limit* of the message."""
+    """Echo the Authorization header so that *limit* cuts through it."""
 
     def __init__(self, status: int, *, limit: int, shown: int) -> None:
-        """Answer *status*; whoever cuts the message at *limit* leaves *shown* characters of the header's value."""
+        """Answer *status*; *shown* characters lie before *limit*."""
         self._status = status
         self._filling = limit - shown
 

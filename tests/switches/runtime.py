@@ -1,4 +1,4 @@
-"""Switches for what happens inside the program: answers that are held when all is done, heads that no parser likes."""
+"""Switches that hold answers or refuse at random."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.switches import Hold, Switch
 
 
 class HoldAnswer(Hold):
-    """Let requests go on and be carried out, and hold their answers, heads included, until released."""
+    """Forward requests, and hold their answers until released."""
 
     def request(self, request: Request) -> Request | Answer:
         """Let it go on."""
@@ -22,7 +22,7 @@ class HoldAnswer(Hold):
 
 
 class TooMany(Switch):
-    """Answer 429, with Retry-After where *retry_after* is given; add it with `chance` and `seed`. `refused` counts them."""
+    """Answer 429, optionally with Retry-After; `refused` counts them."""
 
     def __init__(self, retry_after: str | None = None) -> None:
         """Begin with none refused."""

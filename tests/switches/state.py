@@ -1,4 +1,4 @@
-"""Switches that stop or disturb the program itself at a named step of a run, for the tests of crashes."""
+"""Switches that stop the program at a named step."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ When = Literal["arrives", "answered", "told", "after"]
 
 class AtStep(Switch):
     """
-    Act once at one request of those that come to the proxies it is added to, counted together from 1; *of* (a pattern of `METHOD target`) says which count.
+    Act once, at one of the requests that its proxies get.
 
-    The action runs where the request is served, so that nothing of it goes on meanwhile; with "after" it runs beside, *delay* seconds later.
-    Add it first: a switch before it may answer in the registry's place.
+    *of* (a pattern of `METHOD target`) says which requests count, from 1. The action blocks the request; with "after" it runs *delay* seconds later. Add it
+    first: an earlier switch may answer in the registry's place.
     """
 
     def __init__(self, number: int, when: When, action: Callable[[], None], *, of: str = "", delay: float = 0) -> None:
@@ -36,7 +36,7 @@ class AtStep(Switch):
         self._mine = threading.local()
 
     def request(self, request: Request) -> Request | Answer:
-        """Count, and act where it is to be before the registry hears of it."""
+        """Count, and act before the registry gets the request."""
         with self._lock:
             counts = self._of.search(f"{request.method} {request.target}") is not None
             self.count += counts

@@ -1,4 +1,4 @@
-"""Switches of the storms: a watch that misses nothing, a blow at a request, tags deleted on a registry's disk."""
+"""Switches of the storms: a watch, a signal, deletion by tag."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Watch(Switch):
 
 
 class Blow(Switch):
-    """Send a signal to a process when a request comes, or when it was answered and the answer is held in hand; once."""
+    """Signal a process once, at a request or before its answer."""
 
     def __init__(self, number: signal.Signals, *, answered: bool) -> None:
         """Send the signal *number*, to `pid` once it is known."""
@@ -101,7 +101,7 @@ class Blow(Switch):
 
 
 class DeletesTags(Switch):
-    """Delete a tag in the registry's place, on its disk, as most registries do and docker-registry does not."""
+    """Delete tags on the registry's disk, as most registries can."""
 
     def __init__(self, store: Store) -> None:
         """Delete from *store*."""
