@@ -336,7 +336,7 @@ def test_refused_plans_make_no_request(two_tags, lab, saved):
         "cut": (whole[: len(whole) // 2], "truncated"),
         "a report": ('{"format": "imgsync.report/v1"}', "is imgsync.report/v1, not imgsync.plan/v1"),
         "v2": (edited(lambda document: document.update(format="imgsync.plan/v2")), "another version, imgsync.plan/v2"),
-        "another imgsync": (edited(lambda document: document.update(imgsync="0.0.1")), f"made by imgsync 0.0.1, this is {program.__version__}"),
+        "another imgsync": (edited(lambda document: document.update(imgsync="0.0.1")), f"made by imgsync 0.0.1, not {program.__version__}"),
         "elsewhere": (edited(change(destination=f"{lab.destination}/other/app:1")), "does not declare"),
     }
     for case, (text, said) in cases.items():
