@@ -22,7 +22,11 @@ _CONNECTION_LIMIT = 2
 
 
 class HttpClient:
-    """An HTTP client for one request at a time that keeps two connections."""
+    """
+    An HTTP client that keeps its last two connections.
+
+    It sends one request at a time.
+    """
 
     def __init__(self, make_context: Callable[[], ssl.SSLContext], guard: SsrfGuard) -> None:
         """Connect through *guard*; call *make_context* once TLS is needed."""
@@ -67,7 +71,7 @@ class HttpClient:
         return None
 
     def _try_kept(self, kept: Connection, request: Request) -> httpx.Response | None:
-        """Send on a kept connection; return None if the server had closed it already."""
+        """Send on a kept connection; return None if it was closed."""
         try:
             return self._exchange(kept, request)
         except (httpx.NetworkError, httpx.RemoteProtocolError):
@@ -107,7 +111,8 @@ class HttpClient:
 
 
 def _prefetch_body(request: Request) -> Request:
-    """Read the first piece of a streamed body before a connection is chosen: meanwhile, the server may close an idle one."""
+    """Read the first piece of a streamed body."""
+    # Before a connection is chosen: the server may close an idle one meanwhile.
     if request.body is None or isinstance(request.body, bytes) or request.expect_continue:
         return request
     return replace(request, body=PrefetchedBody(request.body))

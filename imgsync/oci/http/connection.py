@@ -1,4 +1,4 @@
-"""One connection and the exchange on it: send a request, read the response."""
+"""Send a request and read its response on one connection."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Connection:
         return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self.body_started else {BODY_UNSENT: True})
 
     def receive(self, size: int) -> bytes:
-        """Return up to *size* bytes of a body; none at the end of the stream."""
+        """Return up to *size* bytes; none at the end."""
         return self._socket.receive(size)
 
     def finish(self, *, is_reusable: bool) -> None:
@@ -88,7 +88,7 @@ class Connection:
         parser.feed(data)
 
     def _is_rejected(self, request: Request, parser: ResponseParser) -> bool:
-        """Send the head alone; return whether the server answered without asking for the body."""
+        """Send the head alone; return whether the response came already."""
         self._socket.send_all(format_head(request))
         self._socket.set_timeout(_CONTINUE_SECONDS)
         try:
@@ -103,7 +103,7 @@ class Connection:
         return parser.has_head
 
     def _send(self, request: Request, parser: ResponseParser) -> bool:
-        """Send head and body; return False if the server answered before it had the whole body."""
+        """Send head and body; return whether the whole body was sent."""
         self.body_started = True
         try:
             return self._send_pieces(request, parser)
@@ -132,7 +132,7 @@ class Connection:
         return True
 
     def _send_first(self, head: bytes, piece: bytes) -> int:
-        """Send *head* and the first *piece* of the body; return the length of the piece."""
+        """Send *head* and the first *piece*; return the length of *piece*."""
         if len(piece) <= _SMALL_BYTES:
             self._socket.send_all(head + piece)
         else:
@@ -141,7 +141,7 @@ class Connection:
         return len(piece)
 
     def _is_answered(self, parser: ResponseParser) -> bool:
-        """Return whether the head of the response came before the end of the body."""
+        """Return whether the response came before the end of the body."""
         # Over TLS, the input may be a session ticket; reading it would block.
         if self._socket.is_encrypted or not self._socket.has_input():
             return False

@@ -1,4 +1,4 @@
-"""One HTTP request, the bytes of its head, and a body that can be replayed."""
+"""Describe one HTTP request and format its head."""
 
 from __future__ import annotations
 
@@ -58,7 +58,11 @@ class Request:
 
 
 class PrefetchedBody:
-    """A streamed body whose first piece is read; replayable until the second is taken."""
+    """
+    A streamed body whose first piece is already read.
+
+    It is replayable until the second piece is taken.
+    """
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         """Read the first of *pieces*, however long that takes."""

@@ -19,7 +19,7 @@ class BodySource(Protocol):
     """The connection that a body is read from."""
 
     def receive(self, size: int) -> bytes:
-        """Return up to *size* bytes; none at the end of the stream."""
+        """Return up to *size* bytes; none at the end."""
 
     def finish(self, *, is_reusable: bool) -> None:
         """End the exchange; close the connection unless it is reusable."""
@@ -29,12 +29,16 @@ class BodySource(Protocol):
 
 
 class ResponseBody(httpx.SyncByteStream):
-    """A response body that can be read once; closing it early closes the connection."""
+    """
+    A response body that can be read once.
+
+    Closing it before its end closes the connection.
+    """
 
     _large_open = 0
 
     def __init__(self, source: BodySource, parser: ResponseParser, *, is_reusable: bool) -> None:
-        """Read what *parser* announced from *source*; `is_reusable` applies if the body is read to its end."""
+        """Read from *source* what *parser* announced."""
         self._source: BodySource | None = source
         self._parser = parser
         self._is_reusable = is_reusable
@@ -81,7 +85,7 @@ class ResponseBody(httpx.SyncByteStream):
             ResponseBody._large_open -= is_large
 
     def _read_more(self, source: BodySource) -> None:
-        """Parse more of a body that is chunked or ends with the connection."""
+        """Parse more of a body of unknown length."""
         data = source.receive(RECEIVE_BYTES)
         if data:
             self._parser.feed(data)

@@ -115,7 +115,8 @@ class ResponseParser:
         self.is_complete = self.has_head
 
     def _is_persistent(self) -> bool:
-        """Return whether the server keeps the connection after a response without a body: llhttp expects one if no length is given."""
+        """Return whether the headers keep the connection open."""
+        # Without a length, llhttp expects a body until the connection ends, also after HEAD.
         return self._parser.get_http_version() == "1.1" and not any(name.lower() == b"connection" and b"close" in value.lower() for name, value in self.headers)
 
     def _check_size(self, data: bytes, *, had_head: bool, is_framing: bool) -> None:

@@ -1,5 +1,5 @@
 """
-Keep a server at a public address from sending the client to a private one.
+Stop public servers from sending the client to private addresses.
 
 Names are resolved once, each address is checked, and the checked address is used to connect. So DNS rebinding cannot move the connection.
 """
@@ -36,7 +36,9 @@ class SsrfGuard:
 
     def connect(self, host: str, port: int, timeout_seconds: float | None = None) -> socket.socket:
         """
-        Connect to *host*; try its addresses in turn, the last good one first.
+        Connect to one of the addresses of *host*.
+
+        They are tried in turn, the one that worked last time first.
 
         Args:
             host: A name or an address.

@@ -53,7 +53,7 @@ class TimedSocket:
             raise httpx.WriteError(str(error)) from error
 
     def restart_rate(self, limit_seconds: float) -> None:
-        """Measure the rate anew, over *limit_seconds* of waiting."""
+        """Measure the rate from now, over *limit_seconds* of waiting."""
         self._limit_seconds = limit_seconds
         self._waited_seconds = 0.0
         self._moved_bytes = 0
@@ -105,7 +105,7 @@ class TimedSocket:
 
     def discard_input(self) -> bool:
         """
-        Return whether anything but TLS messages waits to be read; read some of it.
+        Read TLS messages; return whether anything else waits to be read.
 
         Servers send session tickets after a TLS 1.3 handshake.
         """

@@ -64,7 +64,7 @@ def has_credentials(url: str) -> bool:
 
 
 def find_url_secrets(url: str) -> tuple[str, ...]:
-    """Return the password in a URL in each form it may be written."""
+    """Return the password of a URL in all its spellings."""
     written = urlsplit(url).netloc.rpartition("@")[0]
     _, _, password = written.partition(":")
     return (password, unquote(password), unquote(written)) if password else ()
