@@ -230,16 +230,16 @@ def test_a_reviewed_image_that_is_gone_fails_alone(lab, two_tags):
 
 @pytest.mark.row("DOS-14")
 @pytest.mark.row("GIT-10")
-@pytest.mark.parametrize("brake", [("--max-changes", "1"), ("--max-bytes", "10B")], ids=lambda brake: brake[0])
-def test_safety_limits_apply_to_saved_plans(brake, two_tags, lab):
+@pytest.mark.parametrize("limit", [("--max-changes", "1"), ("--max-bytes", "10B")], ids=lambda limit: limit[0])
+def test_safety_limits_apply_to_saved_plans(limit, two_tags, lab):
     """A saved plan over a limit does not start."""
     lab.run("plan", "--out", SAVED)
     lab.destination.forget()
 
-    ran = lab.run("apply", "--plan", SAVED, *brake)
+    ran = lab.run("apply", "--plan", SAVED, *limit)
 
     assert ran.code == 1
-    assert f"more than {brake[0]}" in ran.stderr
+    assert f"more than {limit[0]}" in ran.stderr
     assert lab.destination.seen == []
 
 
