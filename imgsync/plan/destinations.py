@@ -12,7 +12,9 @@ from imgsync.oci.spec.reference import Reference, Repository
 @functools.lru_cache(maxsize=4096)
 def find_repository(destination: Destination, source: Repository, relative: str) -> Repository:
     """
-    Return the repository of *source* at *destination*, one value for all of its tags.
+    Return the repository of *source* at *destination*.
+
+    All of its tags share this value.
 
     Raises:
         InvalidReferenceError: The template results in an invalid path.
