@@ -22,7 +22,7 @@ def command(what: str, output: str, **options: Any) -> int:
     common = replace(parse_common_options(options), state=None)
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_registries
-    from imgsync.plan.names import list_names
+    from imgsync.plan.list_names import list_names
 
     with open_session(load_registries(common.registries, os.environ), common, read_only=True) as session:
         session.stop_in_time()

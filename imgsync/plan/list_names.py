@@ -13,14 +13,14 @@ from imgsync.registries.clients import Registries
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """Names of "repositories" or "tags", in natural order."""
+class NameList:
+    """NameList of "repositories" or "tags", in natural order."""
 
     kind: str
     names: tuple[str, ...]
 
 
-def list_names(text: str, registries: Registries, *, check: Callable[[], None]) -> Names:
+def list_names(text: str, registries: Registries, *, check: Callable[[], None]) -> NameList:
     """
     Return the tags or repositories below *text*.
 
@@ -45,9 +45,9 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
             # Some registries answer 401 or 403 for what does not exist.
             listing = None
         if listing is not None and listing.tags:
-            return Names("tags", tuple(sorted((tag.name for tag in listing.tags), key=make_natural_key)))
+            return NameList("tags", tuple(sorted((tag.name for tag in listing.tags), key=make_natural_key)))
     found = lister.repositories(path)
     names = tuple(sorted((f"{registry}/{one.path}" for one in found.repositories), key=make_natural_key))
     if path and not names:
         raise client.make_operation("list", f"{registry}/{path}").make_error(NotFoundError, "neither a repository with tags nor a namespace with repositories")
-    return Names("repositories", names)
+    return NameList("repositories", names)
