@@ -349,7 +349,7 @@ def test_registry_without_deletion_by_tag_deletes_the_digest(lab, mirrored, reme
 
 
 def test_digest_that_another_tag_shares_is_not_deleted(lab, mirrored, remembered):
-    """The deletion is refused with the other tag's name and exit code 1, whoever pushed that tag."""
+    """The deletion is refused with the other tag's name and exit code 1."""
     same = image("same")
     mirrored(v1=same, v2=same, v3=image(3), v4=image(4))
     lab.push_to_destination("app", "theirs", image(3))
@@ -451,7 +451,7 @@ def test_registry_that_forbids_deletion_is_one_clear_error(lab, keeping_registry
     [(401, "no credentials for"), (403, "check the permissions of the account"), (404, "allow deletion at the registry"), (500, "500")],
 )
 def test_deletion_without_effect_is_an_error_and_is_retried(status, says, lab, mirrored, remembered):
-    """A tag that is still served was not deleted, whatever the answer; the next run tries again."""
+    """A tag that is still served was not deleted; the next run tries again."""
     mirrored(v1=image(1), v2=image(2))
     lab.destination.add(Respond(status, {"errors": [{"code": "X", "message": "no"}]}), method="DELETE")
     lab.declare("app", only("1"))

@@ -24,7 +24,7 @@ def liar(workplace) -> FaultProxy:
         proxy.add(switches.Respond(200, {"repositories": repositories}, headers=heads), target="_catalog")
         # No server writes escapes into a head, this one does.
         proxy.add(switches.Raw(b"HTTP/1.1 200 \x1b[31m\r\nDocker-Content-Digest: \x1b]0;pwned\x07\r\nContent-Length: 0\r\n\r\n"), target="/listed/manifests/")
-        # A file's name is whatever a pull request says, too.
+        # A pull request chooses file names, too.
         for name, source in (("a\n::add-mask::a\x1b[31m##vso[x]", f"{proxy}/refused/app"), ("b", f"{proxy}/listed")):
             workplace.mirror_file(
                 json.dumps({"version": 1, "mirrors": [{"name": name[0], "source": source, "destinations": [f"{proxy}/m"], "retry": {"attempts": 1}}]}),

@@ -80,7 +80,7 @@ def test_errors_never_show_credentials(entry, tmp_path):
 @pytest.mark.row("AUTH-22")
 @pytest.mark.parametrize("where", ["source", "destination", "source.registry", "registries.yaml", "proxy", "token_server", "listing", "copy", "list", "state"])
 def test_login_in_a_url_is_refused_and_not_repeated(where, lab):
-    """Wherever https://USER:PASSWORD@HOST is written; the error shows the place."""
+    """The error for https://USER:PASSWORD@HOST shows the place only."""
     url = "https://user:word-SECRET@registry.example"
     plain = url.removeprefix("https://")
     setting = {"proxy": f"socks5://{plain}", "token_server": url, "listing": {"kind": "gitlab", "url": url}}

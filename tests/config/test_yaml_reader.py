@@ -169,7 +169,7 @@ def test_pipe_as_a_declaration_is_an_error(links, imgsync):
 
 @pytest.mark.row("CFG-05")
 def test_includes_do_not_exist(tmp_path):
-    """Whatever they are called."""
+    """No include syntax is supported."""
     for key in ("include", "$include", "<<", "extends", "import"):
         assert faults_of(tmp_path, mirror(before=f"{key}: /proc/self/environ\n")) != []
 

@@ -88,7 +88,7 @@ class World:
                 push(source, f"{_SOURCE}/{wanted.repository}", wanted.tag, wanted.image)
         push(source, f"{_SOURCE}/multi", "", self.sbom)
         self._push_fallback()
-        # How many requests a run makes that nobody disturbs; known once one was made.
+        # The number of requests of an undisturbed run, known after the first one.
         self.requests = 0
 
     @property

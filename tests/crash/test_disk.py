@@ -186,7 +186,7 @@ def test_no_damaged_byte_is_ever_believed(new_scene, image_of):
                 file.write(chooser.choice([bytes(_PAGE), chooser.randbytes(_PAGE)]))
         found, warnings = believed(folder)
         assert found.items() <= true.items()
-        # A note whose kind was damaged looks like one of a later version, of which nobody is told.
+        # A note with a damaged kind looks like one of a later version, which causes no warning.
         assert len(found) >= len(true) - 1 or warnings
     figures.record("damaged states opened", tries, note="a byte flipped, a page zeroed or overwritten; damaged records used: 0")
 

@@ -66,7 +66,7 @@ def told(some: Plan) -> Plan:
 
 @given(readable, st.booleans())
 def test_saved_plan_is_read_back(some, indented):
-    """Whatever is in it, indented or not."""
+    """With any content, indented or not."""
     assert read(written(some, indented=indented)) == told(some)
 
 

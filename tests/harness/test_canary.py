@@ -14,7 +14,7 @@ from tests.support.images import image
 from tests.support.registry_process import LOGIN
 from tests.support.run_imgsync import finish
 
-# A tag is told everywhere: in the plan, in logs, in the state.
+# A tag is shown everywhere: in the plan, in logs, in the state.
 TAG = "1-SECRET"
 
 

@@ -17,7 +17,7 @@ from tests.switches.content import Endless, bomb
 MEBIBYTE = 1 << 20
 
 
-# More than a plain run, whatever a registry sends.
+# The extra memory that a registry's answers may cost.
 GROWTH = 32 * MEBIBYTE
 
 

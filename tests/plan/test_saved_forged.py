@@ -72,7 +72,7 @@ def test_forged_plan_changes_only_what_is_declared(origin, lab):
 
 @pytest.mark.row("GIT-05", "GIT-04")
 def test_plan_of_other_declarations_is_refused(origin, lab):
-    """A plan made for a branch's declarations is refused on main, whatever its checksum."""
+    """A plan made for a branch's declarations is refused on main."""
     origin(tags={"names": ["1"]}, platforms=["linux/amd64"])
     assert lab.run("plan", "--out", SAVED).code == 0
     origin(tags={"names": ["1"]})
@@ -133,7 +133,7 @@ def test_forged_plan_does_not_end_min_age(lab, origin, forge):
 
 @pytest.mark.row("GIT-05")
 def test_forged_plan_moves_no_immutable_tag(lab, origin, forge):
-    """A mirrored immutable tag stays, whatever date the plan has."""
+    """A mirrored immutable tag stays, with any date of the plan."""
     origin(immutable=["*"])
     assert lab.run("apply").code == 0
     before = lab.served_manifest("app", "1")

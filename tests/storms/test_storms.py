@@ -85,7 +85,7 @@ class Sea:
             watch.fixed = told.fixed
 
     def wanted(self, told: Declaration) -> dict[tuple[str, str, str], Image]:
-        """Return what *told* selects: by side, repository and tag."""
+        """Return what a declaration selects: by side, repository and tag."""
         by_digest = {content.digest: content for content in IMAGES.values()}
         sides = ("first", "second") if told.second else ("first",)
         return {
@@ -164,7 +164,7 @@ class Sea:
         assert violations == [], (violations, result.stderr)
 
     def check_records(self, told: Declaration | None = None) -> None:
-        """Assert that the records are true, of *told* alone if given."""
+        """Assert that the records are true, of one declaration alone if given."""
         wanted = None if told is None else self.wanted(told)
         for (side, repository, tag), one in self.records().items():
             if not one.is_confirmed or (wanted is not None and (side, repository, tag) not in wanted):

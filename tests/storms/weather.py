@@ -163,7 +163,7 @@ class Storm:
 
 
 CHANGES_A_TAG = "/manifests/[^:]+$"
-# By name: hypothesis prints what it found, and whoever reads it can build it.
+# By name: hypothesis prints its example, which can then be built by hand.
 SWITCHES: Mapping[str, Callable[[], Switch]] = {
     "429": lambda: switches.status(429, retry_after="0", error="TOOMANYREQUESTS"),
     "500": lambda: switches.status(500),
@@ -225,7 +225,7 @@ _DESTINATION = (
     (_ANYWHERE, (".*", "PUT", "POST", "HEAD"), ("", "/manifests/", "/blobs/", "/uploads/")),
     (("upload cut", "late upload cut", "session lost", "too large", "quota", "chunks lost"), ("PUT", "PUT|PATCH"), ("/uploads/",)),
     (("tag immutable", "quota", "upload cut", "404"), ("PUT",), ("/manifests/",)),
-    # Done, and the answer lost: nobody can say what is there.
+    # Done, and the answer lost: the result is unknown.
     (("reset",), ("PUT", "DELETE"), (CHANGES_A_TAG,)),
     (("no mount", "relative", "no location", "foreign location", "chunks", "quota"), ("POST",), ("/uploads/",)),
     (("cut", "garbage", "wrong byte", "no digest"), ("GET", "HEAD"), ("/manifests/", "/tags/", "/referrers/")),

@@ -31,7 +31,7 @@ from tests.support.registry_process import LOGIN
 # As every token of `tests.support.token_server` begins: {"typ":"JWT".
 _SIGNED = b"eyJ0eXAiOiJKV1Qi"
 _CONTEXT = 30
-# Headers by which somebody says who they are.
+# Headers with credentials.
 _WHO = re.compile(r"'(authorization|proxy-authorization|cookie|private-token|x-amz-security-token)'")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _INPUT_LIMIT = 1 << 20

@@ -47,7 +47,7 @@ class CiService:
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
-            # Shaken hands in the thread of the request, where a client that goes away disturbs nobody.
+            # TLS handshakes happen in the request's thread, where a lost client disturbs no other.
             server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

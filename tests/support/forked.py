@@ -69,7 +69,7 @@ class Forked(subprocess.Popen[str]):
             return 0, 0
         told = os.read(self._status, 8)
         os.close(self._status)
-        # Nothing told: who waits for it was killed too.
+        # Nothing to report: the waiting process was killed too.
         status, peak_kib = struct.unpack("ii", told) if told else (signal.SIGKILL, 0)
         self.peak_bytes = peak_kib << 10
         return self.pid, status

@@ -91,7 +91,7 @@ def to_json(document: object) -> bytes:
 def layer(seed: object, size_bytes: int = 1024) -> bytes:
     """Return a gzipped tar with one incompressible file of *size_bytes*."""
     source = random.Random(f"layer {seed}")
-    # In pieces: one number of so many bits is more than Python makes at once.
+    # In pieces: Python cannot make one number of that many bits at once.
     content = b"".join(source.randbytes(min(_PIECE, size_bytes - begin)) for begin in range(0, size_bytes, _PIECE))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

@@ -11,7 +11,7 @@ from typing import Literal
 from tests.support.wire import Answer, Request, plain_answer
 from tests.switches import Switch
 
-# When request *number* arrives; when the registry did what it asks and its client does not know; when the client was told; some time after it arrived.
+# When request *number* arrives; when the registry acted and its client does not know it; when the client got the answer; some time after it arrived.
 When = Literal["arrives", "answered", "told", "after"]
 
 
@@ -49,7 +49,7 @@ class AtStep(Switch):
 
     def answer(self, request: Request, answer: Answer) -> Answer:
         """Act where it is to be after the registry did it."""
-        # Of an answer without a body nobody can say when it was read.
+        # It is unknown when an answer without a body was read.
         if self._is_the_one("answered") or (self._is_the_one("told") and request.method == "HEAD"):
             self._action()
         elif self._is_the_one("told"):

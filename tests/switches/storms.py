@@ -26,7 +26,7 @@ class Watch(Switch):
         """Watch *store*; *side* names it in what is found."""
         self._store = store
         self._side = side
-        # What a run may delete, and which tags must not move: set anew for each.
+        # What a run may delete, and which tags must not move: set for each run.
         self.needed: Collection[tuple[str, str]] = ()
         self.fixed: Callable[[str], bool] = lambda _: False
         self._known: dict[tuple[str, str], str] = {}

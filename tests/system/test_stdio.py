@@ -1,4 +1,4 @@
-"""Pipes that nobody reads, or that were closed."""
+"""Pipes that are not read, or closed."""
 
 from __future__ import annotations
 

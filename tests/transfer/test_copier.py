@@ -225,7 +225,7 @@ def test_wrong_byte_in_a_range_is_never_committed(lab, far):
     assert request(lab.destination_registry, "HEAD", f"/v2/m/{lab.name}/bad/blobs/{large}")[0] == 404
 
 
-# --- nobody waits for nothing
+# --- waiting
 
 
 def test_copying_starts_before_the_plan_is_complete(lab):
@@ -428,7 +428,7 @@ def test_manifests_are_fetched_once_in_a_run(lab):
 
 
 def test_killed_run_sends_no_finished_blob_again(lab):
-    """SIGKILL between two blobs: the next run finds the first by the POST that would mount it, and sends the second alone."""
+    """The next run finds it by the mount request, and sends only the other blob."""
     content = lab.push("app", "1", image(1, layers=2, layer_bytes=50_000))
     held = Hold()
     lab.destination.add(held, method="PUT", target="/uploads/", nth=2)
@@ -451,8 +451,8 @@ def test_killed_run_sends_no_finished_blob_again(lab):
 
 @pytest.mark.row("REG-14")
 @pytest.mark.row("DIG-20")
-def test_registry_that_lies_about_mounts_gets_the_blobs_sent(lab):
-    """It says 201 to every mount and has nothing: when it refuses the manifest, it gets the bytes."""
+def test_registry_with_false_mounts_gets_the_blobs(lab):
+    """It answers 201 to mounts and has nothing; after it refuses the manifest, blobs are sent."""
     content = lab.push("app", "1", image(1, layers=2))
     lab.destination.add(switches.mounts_what_it_has_not(), method="POST")
     lab.declare("app")
@@ -465,8 +465,8 @@ def test_registry_that_lies_about_mounts_gets_the_blobs_sent(lab):
     assert len(lab.destination.requests("PUT .*/blobs/uploads/")) == 3, "each once"
 
 
-def test_declared_chunk_size_is_kept_to_from_the_first_blob(lab):
-    """`chunk_size` in registries.yaml: no request holds more, none is refused first, and the bytes are right."""
+def test_declared_chunk_size_is_used_from_the_first_blob(lab):
+    """No request is larger, and none is refused first."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
     lab.destination.add(switches.BodyLimit(2 * MEBIBYTE), method="PUT|PATCH")
     lab.declare("app")
@@ -489,7 +489,7 @@ def _shown(imgsync) -> object:
 
 
 def test_destination_that_closes_after_each_chunk_gets_them_all(lab):
-    """`Connection: close` on every PATCH costs connections, not the image."""
+    """`Connection: close` costs connections, not the image."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
     lab.destination.add(switches.headers(Connection="close"), method="PATCH")
     lab.declare("app")
@@ -503,7 +503,7 @@ def test_destination_that_closes_after_each_chunk_gets_them_all(lab):
 
 @pytest.mark.row("REG-04")
 def test_token_refused_between_chunks_does_not_restart_the_upload(lab):
-    """A 401 in mid-upload: another token, the same chunk; nothing is read or sent twice."""
+    """The same chunk is sent with a new token, and nothing is read twice."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=5 * MEBIBYTE))
     large = next(iter(content.blobs))
     challenge = f'Bearer realm="http://{lab.destination.host}/token",service="x"'
@@ -524,8 +524,8 @@ def test_token_refused_between_chunks_does_not_restart_the_upload(lab):
 
 
 @pytest.mark.row("REG-09")
-def test_large_body_that_is_not_wanted_is_not_sent(lab):
-    """A body of tens of MiB is announced first: refused as too large, it goes in pieces, and the source is read once."""
+def test_large_body_is_announced_first(lab):
+    """Refused as too large, it is sent in chunks, and the source is read once."""
     content = lab.push("app", "1", image(1, layers=1, layer_bytes=33 * MEBIBYTE))
     large = next(iter(content.blobs))
     lab.destination.add(switches.BodyLimit(20 * MEBIBYTE), method="PUT|PATCH")

@@ -61,7 +61,7 @@ def test_blob_missing_in_its_last_repository_is_missing():
 
 
 def test_recorded_blob_is_in_its_repository_without_being_seen():
-    """A record excuses copying, but others do not mount side by side before this run saw the blob."""
+    """A record saves the copy, but parallel mounts wait until this run saw the blob."""
     known = KnownBlobs(records)
 
     assert known.is_in(REPOSITORY, DIGEST)
@@ -80,7 +80,7 @@ def test_repositories_seen_in_this_run_come_before_recorded_ones():
 
 
 def test_blob_is_delivered_once_per_registry_then_once_per_repository():
-    """Who comes while it arrives waits; once it is there, others mount it side by side."""
+    """Others wait while it arrives, then mount it in parallel."""
     blob = KnownBlobs(no_records).at(REGISTRY, DIGEST)
     may_end, ended = Event(), Event()
     delivered: list[str] = []

@@ -16,8 +16,8 @@ from tests.switches.net import (
 
 
 @pytest.mark.row("DIG-16")
-def test_index_without_one_of_its_children_leaves_the_tag_alone(lab):
-    """A child that the source has not is an error of that tag, which goes on serving what it did; the others are copied."""
+def test_index_with_a_missing_child_leaves_the_tag_unchanged(lab):
+    """The tag serves its old image; others are copied."""
     before = lab.push("app", "1", index(1))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -34,8 +34,8 @@ def test_index_without_one_of_its_children_leaves_the_tag_alone(lab):
 
 
 @pytest.mark.row("REG-16")
-def test_blob_that_is_collected_before_the_manifest_is_sent_again(lab):
-    """The registry's own collector takes a blob right before the manifest comes: it refuses, gets that blob, and takes the manifest."""
+def test_blob_collected_before_the_manifest_is_sent_again(lab):
+    """The refused manifest is the signal."""
     content = lab.push("app", "1", image(1, layers=2))
     gone = first_layer(content)
     collector = Behind(lab.destination_registry, f"m/{lab.name}/app")
@@ -52,8 +52,8 @@ def test_blob_that_is_collected_before_the_manifest_is_sent_again(lab):
 
 
 @pytest.mark.row("REG-18")
-def test_immutable_tag_that_is_right_already_is_fine(lab):
-    """Registries refuse the push of an immutable tag though it is the same: one that is there is not pushed, one whose answer was lost counts as done."""
+def test_immutable_tag_with_the_right_digest_is_done(lab):
+    """It is not pushed; a push whose answer was lost counts as done."""
     there = lab.push("app", "there", image("there"))
     lost = lab.push("app", "lost", image("lost"))
     lab.push_to_destination("app", "there", there)

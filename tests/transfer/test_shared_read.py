@@ -52,7 +52,7 @@ def test_registry_that_is_not_expected_reads_alone():
 
 
 def test_read_without_consumers_ends_and_is_forgotten():
-    """Nothing is read for nobody."""
+    """A read that no consumer needs stops."""
     ended = []
     shared = shared_read("one", on_end=lambda: ended.append(True))
     shared.leave("one")
@@ -62,8 +62,8 @@ def test_read_without_consumers_ends_and_is_forgotten():
     assert (shared.has_ended, shared.held_bytes, bool(ended)) == (True, 0, True)
 
 
-def test_finished_read_is_dropped_for_those_who_have_not_come():
-    """Their memory is free again; who has joined keeps it."""
+def test_finished_read_is_freed_for_later_consumers():
+    """Consumers that joined keep its bytes."""
     shared = shared_read("one", "two")
     consumer = shared.join("one")
     shared.run(source)

@@ -142,7 +142,7 @@ def test_identity_tokens_differ_from_passwords(tmp_path):
     ("path", "user"), [("ns/user/image", "image"), ("ns/user/other", "user"), ("ns/userland", "ns"), ("ns", "ns"), ("else", "host"), ("", "host")]
 )
 def test_longest_path_prefix_wins(path, user):
-    """By whole path parts, whatever the order in the file."""
+    """By whole path parts, in any order of the file."""
     keys = {"r.io/ns": "ns", "r.io": "host", "r.io/ns/user/image": "image", "r.io/ns/user": "user"}
     file = AuthFile("f", {key: {"auth": auth(f"{name}:x")} for key, name in keys.items()})
 

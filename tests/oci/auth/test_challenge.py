@@ -124,7 +124,7 @@ def test_challenge_cannot_inject_parameters(lab):
     ids=["spaces", "words", "escapes", "commas", "quotes", "tail", "empty parts"],
 )
 def test_challenge_is_parsed_in_linear_time(header):
-    """Whatever is in the header."""
+    """For any header."""
     began = time.process_time()
 
     parse_challenges([header])

@@ -103,7 +103,7 @@ def test_token_older_than_its_lifetime_is_used(now):
 
 
 def test_token_keeps_its_requested_scope():
-    """Whatever else the response says."""
+    """Other fields of the response do not change it."""
     login = Credentials("user", "pass", found_in="a test")
 
     token = parse_token(b'{"token":"","access_token":"abc","scope":"registry:catalog:*"}', ["repository:app:pull"], login=login, operation=OPERATION)

@@ -47,7 +47,7 @@ class Server:
                 if self._tls is not None:
                     connection = self._tls.wrap_socket(connection, server_side=True)
                 script(connection)
-            except BaseException as error:  # noqa: BLE001 - told by `end`
+            except BaseException as error:  # noqa: BLE001 - raised by `end`
                 self.errors.append(error)
             finally:
                 connection.close()
@@ -297,7 +297,7 @@ def test_refusal_before_the_body_leaves_it_unread(serving):
     assert BODY_UNSENT in first.extensions
     assert list(body) == [b"abc"]
     assert b"Expect: 100-continue\r\n" in server.heads[0]
-    # Whoever was told of a body waits for it: that connection serves nothing more.
+    # The server waits for the announced body: that connection serves nothing more.
     assert body_of(client.send(get(server))) == b"ok"
 
 

@@ -247,7 +247,7 @@ def test_address_that_answers_comes_first_from_then_on(sockets, monkeypatch):
 
 @pytest.mark.row("NET-15")
 def test_single_address_has_the_whole_timeout(dialled, monkeypatch):
-    """There is no other to try."""
+    """It is the only one to try."""
     limits = []
     monkeypatch.setattr(socket, "create_connection", lambda _, seconds: limits.append(seconds))
 
@@ -311,7 +311,7 @@ def test_impossible_name_is_an_error(host):
     ids=["sorts before", "sorts behind", "another port"],
 )
 def test_registry_is_public_by_its_own_addresses(own, leads, dialled, monkeypatch):
-    """A private registry stays private, wherever it leads."""
+    """A private registry stays private, even if it leads to public hosts."""
     monkeypatch.setitem(NAMES, own[0], ["10.0.0.9"])
     guard = SsrfGuard([own])
     monkeypatch.setitem(NAMES, leads[0], ["93.184.216.34"] if leads[0] != own[0] else ["10.0.0.9"])

@@ -112,7 +112,7 @@ def nothing() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"ratelimit-remaining": "junk"}, {"ratelimit-remaining": ""}, {"ratelimit-limit": "100;w=21600"}])
 def test_missing_header_means_no_limit(headers):
-    """Without the header there is no limit."""
+    """Without the header pulls are unlimited."""
     budget = PullLimit("docker.io")
     budget.update(headers, before=None)
 

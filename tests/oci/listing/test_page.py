@@ -43,7 +43,7 @@ def test_endless_listing_fails(field, names, cursor, most, lab):
 
 @pytest.mark.row("DOS-03")
 def test_repeated_api_pages_fail(lab):
-    """Repeated rows end the listing, whatever the cursor."""
+    """Repeated rows end the listing, with any cursor."""
     served = itertools.count()
 
     class Quay(switches.Switch):

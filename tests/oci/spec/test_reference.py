@@ -128,7 +128,7 @@ def test_host_in_upper_case_is_an_error():
 
 
 def test_digest_of_a_reference_precedes_its_tag():
-    """A digest decides, wherever it comes from."""
+    """A digest decides, inside or beside the reference."""
     repository = Repository("r.io", "a")
 
     assert repository.with_name("1.2") == Reference(repository, tag="1.2")
