@@ -118,7 +118,7 @@ class SourceTags:
         Raises:
             TagMoved: The tag names another manifest.
         """
-        # Some registries return another digest for HEAD than for GET, so a digest known only from HEAD is read by tag.
+        # HEAD may return another digest than GET (distribution-spec#207), so a digest known only from HEAD is read by tag.
         by_tag = tag.listed.digest is None and self._manifests.get(tag.digest) is None
         root = pull_manifest(self.client, tag.reference if by_tag else tag.repository.with_digest(tag.digest), self._manifests)
         if root.digest != tag.digest:
