@@ -301,7 +301,7 @@ def test_our_client_refuses_what_urllib3_reads(answer, reason, server):
             b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
             204,
             b"",
-            "a 204 has no body, whatever is announced (RFC 9112, 6.3)",
+            "a 204 never has a body (RFC 9112, 6.3)",
             id="chunked 204",
         ),
         pytest.param(
