@@ -39,7 +39,7 @@ _MEMORY_BYTES = 4 << 30
 
 
 def pytest_configure() -> None:
-    """Use /dev/shm for temporary files; on a disk the suite takes half as long again."""
+    """Use /dev/shm for temporary files, which is faster."""
     if "TMPDIR" in os.environ or not _MEMORY.is_dir():
         return
     system = os.statvfs(_MEMORY)
@@ -54,7 +54,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that use a real registry; leave the long ones to the night."""
+    """Mark tests that use a registry; leave long ones to the night."""
     for item in items:
         if _REGISTRIES & set(getattr(item, "fixturenames", ())):
             item.add_marker("registry")
@@ -215,7 +215,7 @@ def declare_login(lab: Lab, authority: trustme.CA) -> Callable[..., None]:
 
 @pytest.fixture
 def origin(lab: Lab) -> Callable[..., None]:
-    """Push tags 1 and 2 and declare their mirror; return a function to declare it again."""
+    """Push tags 1 and 2; return a function to declare their mirror."""
     lab.workplace.allow_plain_http(lab.source, lab.destination)
     for tag in "12":
         lab.push("app", tag, image((lab.name, tag)))

@@ -36,7 +36,7 @@ def test_pre_commit_accepts_our_hooks():
 
 
 def run_action(folder: Path, imgsync: str, **inputs: str):
-    """Run the action's last step with a stand-in program; return result and outputs."""
+    """Run the action's last step with a stand-in; return its outputs."""
     installed = folder / "runner-temp/imgsync/bin"
     installed.mkdir(parents=True)
     program(installed, "imgsync", imgsync)

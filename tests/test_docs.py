@@ -114,7 +114,7 @@ def commands_of(page: Path) -> Iterator[list[str]]:
 
 
 def check(words: list[str]) -> None:
-    """Let click parse *words*; words that a sentence leaves out may be missing."""
+    """Let click parse *words*; a sentence may leave some out."""
     names: tuple[str, ...] = ()
     while words and (*names, words[0]) in COMMANDS:
         names = (*names, words.pop(0))

@@ -30,7 +30,7 @@ def locked(path: Path) -> dict[str, Requirement]:
 
 
 def wanted(group: str) -> list[Requirement]:
-    """Return the requirements of pyproject.toml: of the project (""), or of a group."""
+    """Return the requirements of the project ("") or of a group."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     if not group:
         return [Requirement(text) for text in document["project"]["dependencies"]]

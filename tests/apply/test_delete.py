@@ -43,7 +43,7 @@ def mirrored(lab):
 
 @pytest.fixture
 def remembered(workplace):
-    """Return the destination tags in the state, and those that the last run left."""
+    """Return the recorded destination tags and those that were left."""
 
     def read():
         thread = NativeThread()

@@ -26,7 +26,7 @@ def state(workplace):
 
 @pytest.fixture
 def stop_at(lab):
-    """Run an apply and stop it once *held* is reached; then release *held*."""
+    """Run an apply, stop it at *held*, then release *held*."""
 
     def stop(held, *arguments):
         process = lab.start("apply", "-o", "json", *arguments)

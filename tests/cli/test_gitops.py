@@ -46,7 +46,7 @@ class Origin:
         self.git("merge", "--quiet", "--no-ff", "--message", f"Merge {branch}", branch)
 
     def job(self, name: str, *, ref: str = "main") -> tuple[subprocess.CompletedProcess[str], Path]:
-        """Run one job's script on a new clone; return its result and the clone."""
+        """Run one job's script on a new clone; return result and clone."""
         clone = self.folder.parent / f"clone-{len(list(self.folder.parent.glob('clone-*')))}"
         self.git("clone", "--quiet", "--branch", ref, str(self.folder), str(clone), folder=self.folder.parent)
         if ref != "main":

@@ -36,7 +36,7 @@ def test_cancelled_ci_job_stops_gracefully(lab, origin):
 
 @pytest.fixture
 def streaming(lab):
-    """Start eight slow downloads; return a function that waits until all have begun."""
+    """Start eight slow downloads; return a function that awaits their beginning."""
     for number in range(8):
         lab.push("app", str(number), image((lab.name, number), layers=1, layer_bytes=200_000))
     lab.declare("app", "concurrency: {images: 8}\nreferrers: false")

@@ -27,7 +27,7 @@ def world(registry: RegistryProcess, second_registry: RegistryProcess, keeping_r
 
 @pytest.fixture
 def new_scene(world: World, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
-    """Return a function that makes scenes, one at a time; each has three ports."""
+    """Return a function that makes scenes, one at a time."""
     with ExitStack() as stack:
 
         def make(**options: bool) -> Scene:

@@ -61,7 +61,7 @@ class Wanted:
 
 
 class World:
-    """The source: shared layers, a moved tag, an index with SBOM, two registries."""
+    """The source: shared layers, a moved tag, an index, an SBOM."""
 
     def __init__(self, source: RegistryProcess, targets: Sequence[RegistryProcess]) -> None:
         """Push it all to *source*; it is copied to *targets*."""
@@ -178,7 +178,7 @@ class Watched(FaultProxy):
 
 @dataclass
 class Scene:
-    """A folder that mirrors the world to its own namespace, and its history."""
+    """A folder that mirrors the world, and its history."""
 
     world: World
     folder: Path
@@ -292,7 +292,7 @@ class Scene:
         self._check_files(done=done)
 
     def converge(self) -> None:
-        """Assert that one run finishes everything, and the next has nothing to do."""
+        """Assert that one run finishes, and the next has nothing to do."""
         ran = self.run()
         assert ran.code == 0, ran.stderr
         summary = ran.json["summary"]

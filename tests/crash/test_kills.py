@@ -28,7 +28,7 @@ _NAMED = (
 
 
 def kill_at(scene: Scene, step: Step) -> bool:
-    """Kill a run at a step; check the laws; return whether it was still running."""
+    """Kill a run at a step; return whether it was still running."""
     scene.settle()
     ran = scene.start(at=step).end()
     scene.hear(ran)
@@ -38,7 +38,7 @@ def kill_at(scene: Scene, step: Step) -> bool:
 
 
 def resent_bytes(scene: Scene, kills: int) -> int:
-    """Return the bytes sent again, at most those in flight at each kill."""
+    """Return the bytes sent again, at most those in flight."""
     bound = kills * IMAGES_AT_ONCE * BLOBS_AT_ONCE * len(scene.world.targets) * scene.world.largest_blob_bytes
     more = scene.resent_bytes()
     assert more <= bound, f"{more} bytes were sent again after {kills} kills"

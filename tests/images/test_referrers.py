@@ -61,7 +61,7 @@ def fallback_of(registry: object, repository: str, subject: Image) -> list[dict[
 
 
 def push_fallback(registry: object, repository: str, subject: Image, *referrers: Image) -> bytes:
-    """Update the fallback tag as a client must; its spaces mark it as not ours."""
+    """Update the fallback tag as a client must, with extra spaces."""
     entries = [
         {"mediaType": one.media_type, "digest": one.digest, "size": len(one.raw), "artifactType": json.loads(one.raw).get("artifactType")} for one in referrers
     ]
@@ -83,7 +83,7 @@ def named(entries: list[dict[str, object]]) -> set[object]:
 
 
 def seed(registry: object, repository: str, *, by_tag: bool) -> tuple[Image, Image, Image, Image]:
-    """Push an index, its SBOM, a signature of the SBOM, and a cosign signature."""
+    """Push an index, its SBOM, and signatures of both."""
     root = push(registry, repository, "1", index(repository))
     sbom = push(registry, repository, "", artifact("sbom", artifact_type=SBOM, subject=root))
     signed_sbom = push(registry, repository, "", artifact("signed", artifact_type="application/vnd.example.signature", subject=sbom))

@@ -54,7 +54,7 @@ def comment(number: int, body: str, login: str = "github-actions[bot]") -> dict[
 
 @pytest.fixture
 def post(lab: Lab) -> Callable[..., tuple[subprocess.CompletedProcess[str], list[Any]]]:
-    """Run the workflow's script for *text* in plan.md; return its result and GitHub requests."""
+    """Run the workflow's script for *text*; return its result and requests."""
     assert lab.workplace.run("init", "new").code == 0
     script = script_of(lab.folder / "new/.github/workflows/mirror-comment.yml", "comment/Post the plan")
 

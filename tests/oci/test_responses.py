@@ -57,7 +57,7 @@ def growths() -> Iterator[list[int]]:
 
 @pytest.fixture
 def assert_bounded(plain_bytes: int, growths: list[int]) -> Callable[..., None]:
-    """Assert that a run used little more memory than a plain one, apart from *besides*."""
+    """Assert that a run used little more memory, apart from *besides*."""
 
     def check(ran: Result, *, besides: int = 0) -> None:
         if not besides:

@@ -210,7 +210,7 @@ def test_wrong_first_sight_holds_no_longer_than_min_age(moment, lab, remembered,
 
 @pytest.fixture
 def moved(lab):
-    """Mirror an immutable tag, then move it at the source; *digests* puts digests into the listing."""
+    """Mirror an immutable tag, then move it; *digests* extends the listing."""
 
     def prepare(*, digests: bool):
         if digests:

@@ -43,7 +43,7 @@ def saved(workplace) -> Callable[[], dict[str, Any]]:
 
 @pytest.fixture
 def two_tags(lab):
-    """Declare two tags of one repository, not yet mirrored; return the images by tag."""
+    """Declare two tags of one repository; return their images."""
     found = {tag: lab.push("app", tag, image((lab.name, tag), layers=1)) for tag in ("1", "2")}
     lab.declare("app")
     return found

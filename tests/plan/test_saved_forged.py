@@ -17,7 +17,7 @@ SAVED = "plan.json"
 
 @pytest.fixture
 def forge(lab) -> Callable[..., Any]:
-    """Save a plan, edit it with a matching id and checksum, and apply it."""
+    """Save a plan, edit it with a matching checksum, apply it."""
 
     def forged(edit: Callable[[dict[str, Any]], object], *arguments: str) -> Any:
         assert lab.run("plan", "--out", SAVED).code in {0, 1}

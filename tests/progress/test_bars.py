@@ -36,7 +36,7 @@ def on_terminal(workplace, *arguments: str, **environ: str) -> tuple[int, str, s
 
 
 def _drained(masters: list[int]) -> list[str]:
-    """Read all terminals to their ends in parallel, so that none fills up."""
+    """Read all terminals in parallel, so that none fills up."""
     texts = dict.fromkeys(masters, b"")
     waiting = set(masters)
     while waiting:

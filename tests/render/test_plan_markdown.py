@@ -43,7 +43,7 @@ LEFT_OUT = re.compile(r"… and (?:([0-9]+) more changes?)?.*? left out; `imgsyn
 
 
 def assert_inert(markdown: str, *, allowed: set[str] = ALLOWED) -> None:
-    """Assert that only our elements and attributes are there, and no link outside of code."""
+    """Assert that only our elements are there, and no outside link."""
     page = render_markdown(markdown)
     told = " ".join(page.prose)
 

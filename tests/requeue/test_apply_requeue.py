@@ -27,7 +27,7 @@ def service():
 
 @pytest.fixture
 def rate(lab):
-    """Declare four images with a rate limit; return a function that sets another."""
+    """Declare four images with a rate limit; return a setter."""
     for tag in "1234":
         lab.push("app", tag, image(f"requeue {tag}"))
     lab.declare("app", "concurrency: {images: 1, blobs: 1, queries: 1}")
@@ -42,7 +42,7 @@ def rate(lab):
 
 @pytest.fixture
 def requeues(workplace):
-    """Return, or set, the number of requeues in a row in the state."""
+    """Return, or set, the recorded number of requeues in a row."""
 
     def ask(number=None):
         with open_state(str(workplace.folder / ".imgsync" / "state"), thread=NativeThread(), lock_timeout_seconds=0, on_warning=print) as store:

@@ -441,7 +441,7 @@ def test_no_proxy_excludes_networks():
 
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[[str], Path]:
-    """Write an executable shell script into a folder with a space in its name."""
+    """Write a shell script into a folder with a space."""
 
     def write(text: str) -> Path:
         path = tmp_path / "a folder" / "restart.sh"

@@ -123,11 +123,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """
-    A signal at the n-th request of a side, before the registry has it or when it did it; no signal without a number.
-
-    With *at_a_tag* those requests alone count that push or delete a tag.
-    """
+    """A signal at the n-th request of a side, or none."""
 
     number: signal.Signals | None = None
     side: str = "first"

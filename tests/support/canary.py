@@ -38,7 +38,7 @@ _INPUT_LIMIT = 1 << 20
 
 
 def _encoded(text: str) -> Iterator[bytes]:
-    """Yield the base64 of *text* for each of three offsets, without its neighbours."""
+    """Yield the base64 of *text* for each of three offsets."""
     for before in range(3):
         code = base64.b64encode(b"\0" * before + text.encode())
         yield code[-(-before * 8 // 6) : (before + len(text.encode())) * 8 // 6]
@@ -93,7 +93,7 @@ class Canary:
         self._hosts.append(host)
 
     def received(self, host: Recorder) -> None:
-        """Search what *host* received: a host other than 127.0.0.1 may get no credential."""
+        """Search what *host* received for credentials of other hosts."""
         sent = host.everything()
         if not host.host.startswith("127.0.0.1:"):
             self._found += [f"the foreign host {host.host} was sent {leak!r}" for leak in (*secrets_in(sent), *_WHO.findall(sent))]
@@ -169,7 +169,7 @@ class Watch:
 
 
 def run_watched(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run *command* to its end; search its output and its files below *cwd*."""
+    """Run *command* to its end; search its output and files."""
     watch, who = Watch(cwd), " ".join(command)
     done = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False, timeout=60)
     watch.look(who)
@@ -178,7 +178,7 @@ def run_watched(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) ->
 
 
 class Watched(Forked):
-    """A run whose output and files below *folder* are searched when it ends."""
+    """A run whose output and files are searched when it ends."""
 
     def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], folder: Path) -> None:
         """Start it."""
@@ -198,7 +198,7 @@ class Watched(Forked):
         return out, err
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end and search at once; later files belong to the test."""
+        """Wait for the end, and search before the test writes more."""
         code = super().wait(timeout)
         self._look_at_files()
         return code

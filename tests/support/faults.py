@@ -29,11 +29,7 @@ _GONE_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Recorded:
-    """
-    One request as it went through: method, target (path and query), headers by lower-case name, bytes each way, status.
-
-    `began` and `ended` are monotonic nanoseconds, comparable between proxies; `ended` is None while it runs.
-    """
+    """One request: method, target, lower-case headers, bytes each way, status."""
 
     method: str
     target: str

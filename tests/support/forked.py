@@ -36,7 +36,7 @@ _PROGRAM = "from tests.support.forked import serve; serve(0)"
 
 
 class Forked(subprocess.Popen[str]):
-    """A run of imgsync with Popen's interface; its parent is the forking process."""
+    """A forked run of imgsync with Popen's interface."""
 
     def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
         """Start imgsync with *arguments* in *cwd*, with *env* as its whole environment."""
@@ -82,7 +82,7 @@ class Forked(subprocess.Popen[str]):
 
 @cache
 def _server() -> Any:
-    """Return the socket to the forking process, which ends with its last client."""
+    """Return the socket to the forking process."""
     ours, theirs = _socket_pair()
     root = Path(__file__).parents[2]
     kept = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_START", "IMGSYNC_TEST_SHAKEN") if name in os.environ}

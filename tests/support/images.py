@@ -114,7 +114,7 @@ def image(
     contents: Sequence[bytes] = (),
 ) -> Image:
     """
-    Return an image of new layers, on top of the blob *shared*, or of *contents*.
+    Return an image of new layers, on top of *shared*, or of *contents*.
 
     Images with different seeds share no other blob.
     """
@@ -196,7 +196,7 @@ def push(registry: object, repository: str, tag: str, content: Image, *, client:
 
 
 def pull_raw(registry: object, repository: str, reference: str) -> bytes | None:
-    """Return a manifest by tag or digest, or None if it is missing."""
+    """Return a manifest by tag or digest, or None."""
     status, _, body = request(registry, "GET", f"/v2/{repository}/manifests/{reference}", headers={"Accept": ANY_MANIFEST})
     if status not in {200, 404}:
         raise AssertionError(f"{registry}/{repository} does not say whether it has {reference}: {status} {body!r}")

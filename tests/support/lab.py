@@ -21,7 +21,7 @@ from tests.support.witness import assert_served
 @dataclass(frozen=True)
 class Lab:
     """
-    What a test of the whole program needs, made when it is first used.
+    Everything for a test of the whole program, made when first used.
 
     Repositories of the source are named without the prefix `lab.name`. The destination serves them below `m/`.
     """

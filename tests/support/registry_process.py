@@ -200,7 +200,7 @@ class RegistryProcess:
             return file.read().decode(errors="replace")
 
     def _settle(self) -> None:
-        """Wait until a request of ours is in the log, after all others."""
+        """Wait until a request of ours is in the log."""
         path = f"/v2/harness-settle/{uuid.uuid4().hex}"
         before = self._log.stat().st_size
         httpx.get(self.url + path, verify=self._verify(), trust_env=False)
@@ -270,12 +270,7 @@ def running_registry(
     clients_certificate: tuple[Path, Path] | None = None,
     deletes: bool = True,
 ) -> Iterator[RegistryProcess]:
-    """
-    Give a running registry and stop it in the end; ends the whole test session when the program is missing.
-
-    *clients_certificate* (certificate, key) is what the harness itself shows to a registry with a `client_ca`. Where it *deletes* at all, it
-    deletes by digest alone.
-    """
+    """Run a registry within the block; without the program the session ends."""
     require_programs()
     folder.mkdir(parents=True, exist_ok=True)
     registry = RegistryProcess(folder, htpasswd=htpasswd, tls=tls, token=token, deletes=deletes)
@@ -288,7 +283,7 @@ def running_registry(
 
 
 def require_programs() -> None:
-    """End the session if a program is missing: a skipped test proves nothing."""
+    """End the session if a program is missing, rather than skip tests."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         pytest.exit(f"{' and '.join(missing)} missing; run: apt-get install {' '.join(PROGRAMS)}", returncode=4)

@@ -26,11 +26,7 @@ def hold_up() -> None:
 
 
 def shake_program() -> None:
-    """
-    Let this process's requests and greenlets begin later than they would; in half of all runs, take registries to be far away.
-
-    Before the program's command line runs, once it is imported.
-    """
+    """Delay this process's requests and greenlets at random."""
     if not _SHAKEN:
         return
     import gevent

@@ -9,11 +9,7 @@ from tests.switches import Switch
 
 
 class TagDeletion(Switch):
-    """
-    Answer the deletion of a tag in the registry's place, and know nothing of that tag until it is pushed again.
-
-    Added to a proxy: `proxy.add(TagDeletion())`. Listings go on to name the tag.
-    """
+    """Answer tag deletions, and hide the tag until it is pushed again."""
 
     def __init__(self) -> None:
         """Begin with nothing deleted."""

@@ -13,7 +13,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class CutError(Exception):
-    """Raised in a body to end the connection, with a reset or normally."""
+    """Raised in a body to end the connection."""
 
     def __init__(self, *, reset: bool) -> None:
         super().__init__("cut")
@@ -153,7 +153,9 @@ class Connection:
 
     def send_answer(self, answer: Answer, *, head_only: bool, on_bytes: Callable[[int], None], on_end: Callable[[], None]) -> None:
         """
-        Send a response, calling *on_bytes* for each piece and *on_end* before its end.
+        Send a response; report each piece and the end.
+
+        *on_bytes* gets each piece of body; *on_end* is called before the client can see the end.
 
         Raises:
             CutError: The body cuts the connection here; the bytes before were sent.

@@ -23,11 +23,7 @@ class Script:
     env: Mapping[str, str]
 
     def run(self, folder: Path, *, env: Mapping[str, str], programs: Path) -> subprocess.CompletedProcess[str]:
-        """
-        Run the script in *folder* as GitHub's and GitLab's runners do (bash, ending at the first error, pipes included).
-
-        *env* is the whole environment but for PATH, HOME and the files a runner gives; *programs* comes first on PATH.
-        """
+        """Run the script in *folder* as CI runners do, with `bash -eo pipefail`."""
         temporary = folder / "runner-temp"
         temporary.mkdir(exist_ok=True)
         own = {

@@ -34,11 +34,7 @@ class Flipping(Switch):
 
 
 class Endless(Switch):
-    """
-    A body that never ends, until the client closes, or *most_bytes* of it are sent, which no client should ever take.
-
-    `sent` counts what went out in all, heads of chunks left aside.
-    """
+    """A body without an end, until the client closes or *most_bytes*."""
 
     def __init__(
         self,

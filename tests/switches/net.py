@@ -110,11 +110,7 @@ def slow_to_commit(seconds: float) -> Switch:
 
 
 class OddLocations(Switch):
-    """
-    Name upload sessions by Locations of other forms than the registry's own, one after the other, and find the session again by what is sent to.
-
-    Each form is (Location, the path and query that it must come to); `{host}` in the first stands for the proxy, `{base}` for the folder of the POST.
-    """
+    """Name upload sessions by unusual Locations in turn, and find them again."""
 
     def __init__(self, host: str, forms: Sequence[tuple[str, str]]) -> None:
         """Give *forms* in turn, on *host*."""

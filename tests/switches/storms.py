@@ -16,11 +16,7 @@ _REFERENCE = re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<name>[^/]+)")
 
 
 class Watch(Switch):
-    """
-    Look at the registry behind after each request that changed a tag or took a manifest away, before the client has the answer.
-
-    A tag changes by such requests alone, so nothing is missed. What is found is kept in `violations`.
-    """
+    """Check the registry after each write, before the client has the answer."""
 
     def __init__(self, store: Store, *, side: str) -> None:
         """Watch *store*; *side* names it in what is found."""

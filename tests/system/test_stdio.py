@@ -22,7 +22,7 @@ def narrow(process) -> None:
 
 @pytest.fixture
 def many_tags(lab):
-    """Push forty tags, hold the first blob; return a function that waits for all."""
+    """Push forty tags, hold a blob; return a function that waits."""
     content = lab.push("app", "a-tag-that-makes-lines-long-00", image(lab.name))
     with plain_client(lab.source_registry) as client:
         for number in range(40):

@@ -54,7 +54,7 @@ def test_misbehaving_helper_is_ended_in_time(body, says, tmp_path, monkeypatch):
 
 
 def lives(session: int) -> bool:
-    """Return whether a process of the session is running; zombies do not count."""
+    """Return whether a process of the session runs; zombies do not count."""
     stats = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
     return any(int(fields[3]) == session and fields[0] not in "ZX" for fields in stats)
 

@@ -37,7 +37,7 @@ def now(monkeypatch):
 
 
 def life(**said: object) -> float:
-    """Return for how many seconds a token of such a response is used."""
+    """Return for how many seconds such a token is used."""
     token = parse_token(json.dumps({"token": "t", **said}).encode(), ["repository:app:pull"], login=None, operation=OPERATION)
     return token.ends - NOW
 

@@ -15,7 +15,7 @@ from tests.support.wire import plain_answer
 
 
 class LimitsPulls(switches.Switch):
-    """Counts GETs of manifests as pulls, as Docker Hub does, and refuses when none are left."""
+    """Counts GETs of manifests as pulls, as Docker Hub does."""
 
     def __init__(self, left: int, *, tells: bool = True) -> None:
         self.left = left

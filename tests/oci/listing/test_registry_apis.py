@@ -34,7 +34,7 @@ class Setting:
 
 @contextmanager
 def elsewhere(kind: str, api: object, **registry_settings: object) -> Iterator[Setting]:
-    """Serve an API on a host of its own, declared by the operator."""
+    """Serve an API on a declared host of its own."""
     with FaultProxy(None) as proxy:
         proxy.add(api)
         yield Setting({"listing": {"kind": kind, "url": proxy.url}} | registry_settings, (proxy,))
@@ -386,7 +386,7 @@ def test_list_command_uses_every_api(lab):
 
 
 class _Archeio(switches.Switch):
-    """Acts as registry.k8s.io: redirects all but `/v2/` to another host, without the query."""
+    """Acts as registry.k8s.io: redirects all but `/v2/` to another host."""
 
     def __init__(self, host):
         self.host = host

@@ -188,7 +188,7 @@ def test_two_runs_at_once_lose_no_record(sites, lab, place):
 
 @dataclass(frozen=True)
 class SharedState:
-    """A state in a registry: its proxy, and its place with and without it."""
+    """A state in a registry: proxy, place, place without the proxy."""
 
     proxy: FaultProxy
     place: str
