@@ -123,7 +123,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A signal at the n-th request of a side, or none."""
+    """
+    A signal at the n-th request of a side, or none.
+
+    It comes before the registry gets the request, or after the registry acted. With *at_a_tag* only requests that push or delete a tag count.
+    """
 
     number: signal.Signals | None = None
     side: str = "first"

@@ -29,7 +29,11 @@ _GONE_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Recorded:
-    """One request: method, target, lower-case headers, bytes each way, status."""
+    """
+    One request: method, target, lower-case headers, bytes each way, status.
+
+    `began` and `ended` are monotonic nanoseconds, comparable between proxies; `ended` is None while it runs.
+    """
 
     method: str
     target: str

@@ -270,7 +270,11 @@ def running_registry(
     clients_certificate: tuple[Path, Path] | None = None,
     deletes: bool = True,
 ) -> Iterator[RegistryProcess]:
-    """Run a registry within the block; without the program the session ends."""
+    """
+    Run a registry within the block; without the program the session ends.
+
+    *clients_certificate* (certificate, key) is what the tests show to a registry with a `client_ca`. If it *deletes*, then by digest only.
+    """
     require_programs()
     folder.mkdir(parents=True, exist_ok=True)
     registry = RegistryProcess(folder, htpasswd=htpasswd, tls=tls, token=token, deletes=deletes)

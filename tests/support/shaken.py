@@ -26,7 +26,11 @@ def hold_up() -> None:
 
 
 def shake_program() -> None:
-    """Delay this process's requests and greenlets at random."""
+    """
+    Delay this process's requests and greenlets at random.
+
+    In half of all runs registries seem far away. Call it after the program was imported, before its command line runs.
+    """
     if not _SHAKEN:
         return
     import gevent

@@ -9,7 +9,11 @@ from tests.switches import Switch
 
 
 class TagDeletion(Switch):
-    """Answer tag deletions, and hide the tag until it is pushed again."""
+    """
+    Answer tag deletions, and hide the tag until it is pushed again.
+
+    Use it with `proxy.add(TagDeletion())`. Listings still contain the tag.
+    """
 
     def __init__(self) -> None:
         """Begin with nothing deleted."""

@@ -13,7 +13,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class CutError(Exception):
-    """Raised in a body to end the connection."""
+    """Raised in a body to end the connection, with or without a reset."""
 
     def __init__(self, *, reset: bool) -> None:
         super().__init__("cut")

@@ -23,7 +23,11 @@ class Script:
     env: Mapping[str, str]
 
     def run(self, folder: Path, *, env: Mapping[str, str], programs: Path) -> subprocess.CompletedProcess[str]:
-        """Run the script in *folder* as CI runners do, with `bash -eo pipefail`."""
+        """
+        Run the script in *folder* as CI runners do, with `bash -eo pipefail`.
+
+        *env* is the whole environment except PATH, HOME and the files of a runner; *programs* comes first on PATH.
+        """
         temporary = folder / "runner-temp"
         temporary.mkdir(exist_ok=True)
         own = {

@@ -34,7 +34,11 @@ class Flipping(Switch):
 
 
 class Endless(Switch):
-    """A body without an end, until the client closes or *most_bytes*."""
+    """
+    A body without an end, until the client closes or *most_bytes*.
+
+    No client should read that much. `sent` counts the bytes sent, without heads of chunks.
+    """
 
     def __init__(
         self,

@@ -110,7 +110,11 @@ def slow_to_commit(seconds: float) -> Switch:
 
 
 class OddLocations(Switch):
-    """Name upload sessions by unusual Locations in turn, and find them again."""
+    """
+    Name upload sessions by unusual Locations in turn, and find them again.
+
+    Each form is (Location, path and query that must come back); `{host}` stands for the proxy, `{base}` for the folder of the POST.
+    """
 
     def __init__(self, host: str, forms: Sequence[tuple[str, str]]) -> None:
         """Give *forms* in turn, on *host*."""

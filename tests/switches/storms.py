@@ -16,7 +16,11 @@ _REFERENCE = re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<name>[^/]+)")
 
 
 class Watch(Switch):
-    """Check the registry after each write, before the client has the answer."""
+    """
+    Check the registry after each write, before the client has the answer.
+
+    Tags change by such requests only, so that nothing is missed. Findings are kept in `violations`.
+    """
 
     def __init__(self, store: Store, *, side: str) -> None:
         """Watch *store*; *side* names it in what is found."""
