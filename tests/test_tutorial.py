@@ -22,7 +22,7 @@ def shows(output: str, line: str) -> bool:
     return re.search(".*".join(map(re.escape, squeezed(line).split("…"))), squeezed(output)) is not None
 
 
-def test_tutorial_works(lab):
+def test_tutorial_works_step_by_step(lab):
     """Every step in order, with our own registries."""
     for tag in ("3.8", "3.9", "3.10"):
         push(lab.source_registry, "pause", tag, index(f"tutorial {tag}"))

@@ -78,7 +78,7 @@ class StateWriter:
         current: Sequence[Change] = (),
         held: Sequence[tuple[str, str, str]] = (),
     ) -> None:
-        """Write all in one transaction; *current* are changes now as at their source."""
+        """Write all in one transaction; *current* changes match their source."""
         if not (records or blobs or current or held):
             return
         try:

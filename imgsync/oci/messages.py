@@ -56,6 +56,11 @@ class RegistryResponse:
     body: bytes
     url: str
 
+    @property
+    def media_type(self) -> str | None:
+        """Return the media type of the body, None if the response names none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip() or None
+
 
 @dataclass(frozen=True, slots=True)
 class StreamedResponse:

@@ -129,7 +129,7 @@ class RegistryClient:
         # Old registries omit the digest on HEAD (registry.redhat.io: regclient/regclient#363).
         digest = response.headers.get("docker-content-digest", "")
         if response.status == 200 and is_digest(digest):
-            return Resolved(digest, _read_media_type(response))
+            return Resolved(digest, response.media_type)
         try:
             manifest = self.pull_manifest(reference)
         except NotFoundError:
@@ -151,7 +151,7 @@ class RegistryClient:
         response = self.send(request)
         header = response.headers.get("docker-content-digest", "")
         claimed = header if is_digest(header) else ""
-        manifest = parse_manifest(response.body, content_type=_read_media_type(response) or "", algorithm=reference.digest or claimed or "sha256:")
+        manifest = parse_manifest(response.body, content_type=response.media_type or "", algorithm=reference.digest or claimed or "sha256:")
         for expected in (reference.digest, claimed):
             if expected and expected.partition(":")[0] == manifest.digest.partition(":")[0] and expected != manifest.digest:
                 raise ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=manifest.digest, origin=self.origin)
@@ -179,7 +179,7 @@ class RegistryClient:
             accept_statuses = {200} | _NO_REFERRERS | _MAYBE_NO_REFERRERS if not found else {200}
             scopes, headers = make_scopes(repository.path, "pull"), {"Accept": OCI_INDEX}
             response = self.send(RegistryRequest(operation, "GET", target, scopes, frozenset(accept_statuses), headers, limit_bytes=MANIFEST_LIMIT))
-            if response.status != 200 or _read_media_type(response) != OCI_INDEX:
+            if response.status != 200 or response.media_type != OCI_INDEX:
                 if self.capabilities.has_referrers is None and response.status not in _MAYBE_NO_REFERRERS:
                     self.capabilities.learn_referrers(supported=False)
                 return None
@@ -346,7 +346,3 @@ class RegistryClient:
             limit_bytes=limit or DEFAULT_LIMIT_BYTES,
             counts_as_pull=method == "GET",
         )
-
-
-def _read_media_type(response: RegistryResponse) -> str | None:
-    return response.headers.get("content-type", "").partition(";")[0].strip() or None

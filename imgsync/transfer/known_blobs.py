@@ -83,7 +83,7 @@ class BlobAtRegistry:
 
     def deliver_once(self, path: str, deliver: Callable[[], object]) -> bool:
         """
-        Run *deliver* and return True, or await the running delivery and return False.
+        Run *deliver*, or await the running delivery; return whether it ran.
 
         One delivery per registry until it is PRESENT. From then on one per repository, because those only mount it.
         """

@@ -83,7 +83,7 @@ def origin(lab: Lab) -> Origin:
     return found
 
 
-def test_gitops_loop(origin, lab):
+def test_gitops_loop_from_branch_to_prune(origin, lab):
     """Branch, plan, merge, apply, drift, verify, repair, prune; the state is in a registry."""
     images = {tag: lab.push("app", tag, image(number)) for number, tag in enumerate(("1.0", "2.0"), start=1)}
     first, _ = origin.job("apply/Apply")

@@ -28,7 +28,7 @@ from tests.support.effort import effort
         ("{registry}/{name}", "ns/r.io_5000/c"),
     ],
 )
-def test_repository_templates(template, expected):
+def test_repository_templates_have_all_fields(template, expected):
     """Each field of a destination's template."""
     assert expand_repository(Destination("x.io", "ns", template), "a/b/c", relative="c", registry="r.io:5000") == expected
 

@@ -43,7 +43,7 @@ def select(tag_filter: TagFilter, tags: list[str] | None = None, dates: dict[str
         (TagFilter(names=("v1.9.0",), exclude=("v1.9.*",)), ["1.10.1-alpine", "edge", "latest", "v1.9.0", "v1.10.0", "v1.10.1", "v1.11.0-rc.1", "v2.0.0"]),
     ],
 )
-def test_filters(tag_filter, expected):
+def test_filters_select_trim_and_add(tag_filter, expected):
     """Each step selects, trims or adds tags."""
     assert select(tag_filter) == expected
 
@@ -112,7 +112,7 @@ def test_selection_is_part_of_the_listing_and_sorted(tags, newest, prereleases):
         ("a.b", "axb", False), ("*", "", True), ("é*", "éa", True),
     ],
 )  # fmt: skip
-def test_globs(glob, text, fits):
+def test_globs_match_whole_texts(glob, text, fits):
     """Globs match whole texts; a star stays within a path part."""
     assert compile_glob(glob).fullmatch(text) is fits
 
@@ -138,7 +138,7 @@ def test_globs_and_expressions_run_in_linear_time():
         ("1.2.3\n", None),
     ],
 )
-def test_versions(text, version):
+def test_versions_fill_missing_parts(text, version):
     """Missing parts of a version are 0."""
     found = parse_version(text)
 

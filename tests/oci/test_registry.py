@@ -191,7 +191,7 @@ def test_schema_1_is_refused_by_name(lab):
 
     assert ran.code == 1
     assert "Docker schema 1" in ran.json["errors"][0]["message"]
-    assert "push it again in a current format" in ran.json["errors"][0]["message"]
+    assert "ask its publisher to push it in a current format" in ran.json["errors"][0]["message"]
 
 
 def test_missing_repository_names_the_setting(lab):

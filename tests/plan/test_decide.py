@@ -38,7 +38,7 @@ OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
         ),
     ],
 )
-def test_decisions(facts, action, reason):
+def test_decisions_follow_the_table(facts, action, reason):
     """Each row of the table gives its action and reason."""
     assert decide(facts) == (action, reason)
 

@@ -334,7 +334,7 @@ def test_429_is_retried(service):
     assert (len(service.asked), sleeps) == (3, [5.0, 30.0])
 
 
-def test_retries_end(service):
+def test_retries_end_after_three_attempts(service):
     """After three attempts."""
     service.answer(429, b"slow down")
     sleeps: list[float] = []

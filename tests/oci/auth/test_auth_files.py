@@ -121,7 +121,7 @@ def files_of(folder: Path, document: object, **environ: str) -> tuple[AuthFile, 
         ({"quay.io": "text"}, "quay.io", None),
     ],
 )
-def test_docker_credentials(auths, registry, expected, tmp_path):
+def test_docker_credentials_match_the_exact_host(auths, registry, expected, tmp_path):
     """The exact host counts, in every form that docker writes."""
     found = files_of(tmp_path, {"auths": auths})[-1].find_login(registry, "team/app")
 

@@ -376,7 +376,7 @@ def test_tls_settings_reach_the_registry(tls, lab, tls_registry):
     assert_served(lab.source_registry, f"m/{lab.name}/app", "1", content)
 
 
-def test_client_certificate(lab, authority):
+def test_client_certificate_is_sent(lab, authority):
     """A registry that requires a client certificate gets ours."""
     folder = lab.folder / "mutual"
     folder.mkdir()

@@ -214,7 +214,7 @@ def test_every_transient_status_is_retried(lab):
         ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", None),
     ],
 )
-def test_retry_after(text, seconds):
+def test_retry_after_is_parsed(text, seconds):
     """Seconds, or a date in one of three formats; past or malformed values are ignored."""
     assert parse_retry_after(text, now=10.0) == seconds
 
