@@ -58,7 +58,7 @@ class RegistryResponse:
 
     @property
     def media_type(self) -> str | None:
-        """Return the media type of the body, None if the response names none."""
+        """Return the media type of the body, None if unnamed."""
         return self.headers.get("content-type", "").partition(";")[0].strip() or None
 
 
