@@ -19,7 +19,7 @@ from imgsync.documents.plan import check_made_for, decode_plan, encode_plan
 from imgsync.documents.report import decode_report, encode_report
 from imgsync.documents.verification import decode_verification, encode_verification
 from imgsync.errors import UsageError
-from imgsync.oci.spec.reference import TAG, Reference, Repository
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Plan
 from imgsync.text.redaction import Redaction
@@ -30,9 +30,11 @@ digests = st.sampled_from((None, DIGEST, OTHER))
 repositories = st.builds(
     Repository,
     registry=st.sampled_from(("s.io", "r.io:5000", "localhost", "[::1]:5000", "single-label")),
-    path=st.sampled_from(("app", "library/app", "a__b/c.d-e/f")) | st.from_regex(r"[a-z0-9]+(/[a-z0-9]+)*", fullmatch=True),
+    path=st.sampled_from(("app", "library/app", "a__b/c.d-e/f")) | st.from_regex(r"[a-z0-9]{1,9}(/[a-z0-9]{1,9}){0,3}", fullmatch=True),
 )
-references = st.builds(Reference, repository=repositories, tag=st.from_regex(TAG, fullmatch=True), digest=st.sampled_from(("", DIGEST)))
+references = st.builds(
+    Reference, repository=repositories, tag=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,9}", fullmatch=True), digest=st.sampled_from(("", DIGEST))
+)
 readable_changes = st.builds(replace, changes, source=references, destination=references, source_digest=digests, destination_digest=digests)
 readable = st.builds(replace, plans, changes=st.lists(readable_changes, max_size=9).map(tuple))
 
