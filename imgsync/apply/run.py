@@ -1,7 +1,7 @@
 """
 Apply a configuration: plan it, copy, delete, and report the results.
 
-Workers return values; the state and the line of each image are written from here alone.
+Workers return values; the state and the log line of each image are written from here alone.
 Spec: exit-codes.md, documents.md and logs.md in docs/reference/.
 """
 
@@ -204,7 +204,7 @@ class _Run:
         from imgsync.apply.delete import delete_tags
 
         self._state.mark_unconfirmed(changes)
-        for outcome in delete_tags(changes, self._destination):
+        for outcome in delete_tags(changes, self._make_client):
             if outcome.result is Result.DELETED:
                 self._state.remove(outcome.change)
             self._announce(outcome)
@@ -221,7 +221,7 @@ class _Run:
         log_outcome(outcome, self._log)
         self._listener.on_finish(outcome)
 
-    def _destination(self, change: Change) -> RegistryClient:
+    def _make_client(self, change: Change) -> RegistryClient:
         return self._context.registries.make_destination_client(_registry(change), self._mirrors[change.mirror], check=self._stop.raise_if_requested)
 
 

@@ -56,7 +56,7 @@ class TimeLimits:
         """
         Return when a run of *whole_seconds* starts its last image.
 
-        That is the grace period before it cancels, but not before half of that time.
+        The grace period before it cancels, but at the earliest half-way to that moment.
         """
         if whole_seconds < _SHORTEST_SECONDS:
             return whole_seconds

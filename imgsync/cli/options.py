@@ -105,7 +105,7 @@ _RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "type": click.Choice(["debug", "info", "warning", "error"]),
             "default": None,
-            "help": "Lowest level of the log on stderr. Default: warning on a terminal, which shows bars and a report, else info.",
+            "help": "Lowest level of the log on stderr. Default: warning on a terminal, info elsewhere.",
         },
     ),
     ("--lock-timeout", {"type": Duration(), "default": "0s", "show_default": True, "help": LOCK_TIMEOUT_HELP}),

@@ -57,7 +57,7 @@ def run_demo(directory: str | None, *, echo: Callable[[str], None]) -> int:
         walkthrough.repeat()
         walkthrough.move_tag()
         echo("\nShown: validate, plan, apply; a second plan that was empty and sent the destination no request;")
-        echo("a moved tag, of which only the new blobs were copied. Next: write a mirrors.d/ of your own, see README.md.")
+        echo("a moved tag, of which only the new blobs were copied. Next: imgsync init DIR creates a mirror repository.")
     return 0
 
 

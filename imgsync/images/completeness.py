@@ -26,7 +26,7 @@ _NODE_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class HeldContent:
+class ContentCheck:
     """The blobs of one image, and the digests missing."""
 
     blobs: tuple[Descriptor, ...]
@@ -40,11 +40,11 @@ class ContentChecker:
         """Start with nothing checked."""
         self._manifests: dict[tuple[Repository, str], Manifest | None] = {}
         self._blobs: dict[tuple[Repository, str], bool] = {}
-        self._held: dict[Reference, HeldContent] = {}
+        self._held: dict[Reference, ContentCheck] = {}
         self._problems: dict[tuple[str, str], str] = {}
         self._flights: SingleFlight[tuple[str, object, str]] = SingleFlight()
 
-    def find_missing(self, client: RegistryClient, reference: Reference, digest: str, *, limit: int) -> HeldContent:
+    def check_content(self, client: RegistryClient, reference: Reference, digest: str, *, limit: int) -> ContentCheck:
         """
         Return what the destination holds of an image.
 
@@ -71,12 +71,12 @@ class ContentChecker:
         blobs = {blob.digest: blob for manifest in found.values() if manifest is not None for blob in manifest.blobs if not blob.is_external}
         present = dict(map_unordered(lambda one: (one.digest, self._has_blob(client, repository, one)), blobs.values(), limit=limit))
         gone = [one for one, manifest in found.items() if manifest is None]
-        held = HeldContent(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_present in present.items() if not is_present)))
+        held = ContentCheck(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_present in present.items() if not is_present)))
         self._held[reference] = held
         return held
 
-    def get(self, reference: Reference) -> HeldContent | None:
-        """Return what `find_missing` found for *reference*, if anything."""
+    def get(self, reference: Reference) -> ContentCheck | None:
+        """Return what `check_content` found for *reference*, if anything."""
         return self._held.get(reference)
 
     def verify_blob(self, client: RegistryClient, repository: Repository, blob: Descriptor, *, deadline: Deadline, on_bytes: Callable[[int], None]) -> str:

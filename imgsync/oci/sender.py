@@ -11,18 +11,19 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import imgsync
-from imgsync.errors import InsecureError, UnexpectedResponseError
+from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.client_pool import CONNECT_SECONDS
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.client import HttpClient
 from imgsync.oci.http.request import Request
-from imgsync.oci.http.url import Origin, has_credentials, parse_url
+from imgsync.oci.http.url import Origin, parse_url
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.messages import RegistryRequest
-from imgsync.oci.responses import HTTP_ERRORS, drain, read_headers, resolve_url, translate_error
+from imgsync.oci.redirects import check_redirect
+from imgsync.oci.responses import HTTP_ERRORS, drain, read_headers, translate_error
 
 if TYPE_CHECKING:
     from imgsync.oci.http.proxy_client import ProxyHttpClient
@@ -65,7 +66,7 @@ class Sender:
             if not location:
                 return response, url
             drain(response)
-            url = _redirect_target(request, url, location)
+            url = check_redirect(request, url, location)
         raise request.operation.make_error(UnexpectedResponseError, f"more than {_REDIRECT_LIMIT} redirects")
 
     def send_once(
@@ -120,15 +121,3 @@ class Sender:
             if target.startswith("/") and target.isascii() and target.isprintable() and " " not in target and "#" not in target:
                 return self.origin, self._host, self._path + target
         return parse_url(url)
-
-
-def _redirect_target(request: RegistryRequest, url: str, location: str) -> str:
-    """Return the redirect target, if it is safe."""
-    if request.method not in {"GET", "HEAD"}:
-        raise request.operation.make_error(UnexpectedResponseError, "the registry redirects a write; only redirects of reads are followed")
-    target = resolve_url(location, base=url, operation=request.operation)
-    if has_credentials(target) or (target.startswith("http:") and url.startswith("https:")):
-        raise request.operation.make_error(
-            InsecureError, "the registry redirects to an unsafe URL", hint="redirects must stay on https and contain no credentials"
-        )
-    return target

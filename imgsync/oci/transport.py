@@ -22,7 +22,7 @@ from imgsync.oci.http.client import HttpClient
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy, retry_call
 from imgsync.oci.messages import RegistryRequest, RegistryResponse, StreamedResponse
-from imgsync.oci.refusal import make_refusal
+from imgsync.oci.refused_response import make_refusal
 from imgsync.oci.responses import iterate_chunks, read_body, read_headers, read_warnings
 from imgsync.oci.sender import Sender
 from imgsync.oci.throttle import Throttle

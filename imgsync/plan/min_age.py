@@ -39,6 +39,7 @@ class MinimumAge:
         until = since + self._age
         if until <= self._now:
             return ""
-        # Absolute times: a later plan must have the same reasons, and so the same id.
+        # Absolute times: once the digest is recorded, a later plan has the same reasons, and so the same id.
         first = "first seen now" if seen is None else f"first seen {format_timestamp(since)}"
+        # `render/plan_summary.py` reads the time after "until".
         return f"{first}, held by min_age {format_declared_duration(self._age.total_seconds())} until {format_timestamp(until)}"

@@ -81,7 +81,7 @@ class ReadyChanges:
         except InvalidReferenceError:
             return
         several = len(found.tags) > 1 and "{tag}" not in destination.tag
-        # A second writer may be the same repository by another mirror: only the whole plan can tell.
+        # Two mirrors may write the same repository: hold both until the whole plan is known.
         self._writers[target] = None if several or target in self._writers else source
 
     def _release(self, changes: Sequence[Change]) -> None:

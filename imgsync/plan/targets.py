@@ -84,7 +84,7 @@ class Targets:
     def count_missing_content(self, target: Target, digest: str) -> int:
         """Return how many manifests and blobs of *digest* are missing."""
         repository = target.repository
-        content = self._context.content.find_missing(self._make_client(repository), target.reference, digest, limit=self._mirror.concurrency.blobs)
+        content = self._context.content.check_content(self._make_client(repository), target.reference, digest, limit=self._mirror.concurrency.blobs)
         for missing in content.missing:
             self._state.forget_blob(repository.registry, repository.path, missing)
         return len(content.missing)

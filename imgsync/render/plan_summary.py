@@ -10,6 +10,7 @@ from imgsync.text.units import format_count, format_duration
 
 _PHRASES = {"create": "to create", "update": "to update", "delete": "to delete", "hold": "on hold", "refuse": "refused"}
 _ALWAYS_SHOWN = ("create", "update")
+# In the reasons of held changes, as `plan/min_age.py` writes them.
 _UNTIL = re.compile(r"\buntil (\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:Z|\+00:00))")
 
 

@@ -30,7 +30,7 @@ class FanOut:
         """Begin with no reads."""
         self._ranges = RangeReader()
         self._reads: dict[str, SharedRead] = {}
-        # Registries that a read was too late for: not expected again until they come.
+        # Registries that joined a read too late. New reads do not wait for them until they ask.
         self._late_registries: set[str] = set()
 
     def prefetch(self, task: Task, blob: Descriptor, others: Iterable[str]) -> None:

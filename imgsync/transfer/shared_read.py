@@ -88,7 +88,7 @@ class SharedRead:
         self._on_late = on_late
         self._consumers = {registry: Consumer() for registry in expected}
         self._chunks: deque[bytes] = deque()
-        # Offsets in the blob of the first byte kept, and behind the last.
+        # Offsets in the blob: of the first byte kept, and one past the last.
         self._base = 0
         self._end = 0
         self._grown = Event()
@@ -178,7 +178,7 @@ class SharedRead:
         self._end += len(piece)
         self._grown.set()
 
-    def _detach_slowest(self, coming: bytes) -> None:
+    def _detach_slowest(self, next_piece: bytes) -> None:
         """Detach consumers that are a whole buffer behind."""
         self._stalled_seconds = 0.0
         for registry, consumer in list(self._consumers.items()):
@@ -186,8 +186,8 @@ class SharedRead:
                 if consumer.state is ConsumerState.EXPECTED:
                     self._on_late(registry)
                 else:
-                    # It must not miss the piece that waits to be kept.
-                    consumer.rest = deque([*self._chunks, coming]), self._verifier.copy()
+                    # `next_piece` was read, but is not in `_chunks` yet.
+                    consumer.rest = deque([*self._chunks, next_piece]), self._verifier.copy()
                 self._remove(registry, ConsumerState.DETACHED)
 
     def _remove(self, registry: str, state: ConsumerState) -> None:

@@ -24,7 +24,7 @@ _PENDING_EXIT = 2
 @option("--all", "show_kept", is_flag=True, help="Also show tags that are up to date.")
 @option("--explain", is_flag=True, help="Show what each filter kept and dropped.")
 @option("--out", metavar="FILE", default=None, help="Save the plan for `apply --plan`.")
-@option("--changed-since", metavar="GITREF", default=None, help="Only mirrors whose declaration differs from that at this commit.")
+@option("--changed-since", metavar="GITREF", default=None, help="Only mirrors that changed since this commit.")
 @refresh_option
 @option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending.")
 @config_options

@@ -22,7 +22,7 @@ def is_trusted_host(registry: str, own_host: str, host: str) -> bool:
     """
     Return whether *host* may receive the credentials of *registry*.
 
-    It may if it is *own_host*, at which the registry is reached, or on the same site, or half of a known pair.
+    It may if it is *own_host* (where the registry is reached), shares its registrable domain, or is a known pair with *registry*.
     """
     return own_host == host or is_same_site(own_host, host) or (registry, host) in _KNOWN_PAIRS
 

@@ -22,7 +22,8 @@ _MAX_PAUSE_SECONDS = 60.0
 # A registry that asks for a longer wait gets no more requests in this run.
 MAX_WAIT_SECONDS = 300.0
 _CHECK_SECONDS = 0.25
-# The first 16 responses of 429, for one call or for all in a row, are not failures. So a registry may refuse half of all requests.
+# 429 does not count as a failed attempt for the first 16 times per call, nor up to 16 times in a row per registry:
+# a registry that refuses half of all requests must not fail images.
 MAX_REFUSALS = 16
 
 
@@ -60,6 +61,7 @@ class RetryPolicy:
     """
 
     attempts: int = 4
+    # The defaults are for callers without a mirror; mirrors set theirs (config/model.py).
     interval_seconds: float = 4.0
     request_seconds: float = 30.0
     login_attempts: int = 2
