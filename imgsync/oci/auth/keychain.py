@@ -28,7 +28,7 @@ class _Answer:
 
 
 class Keychain:
-    """The credentials of one run; answers of helpers are cached for ten minutes."""
+    """The credentials of one run; helpers' answers are cached ten minutes."""
 
     def __init__(
         self,
