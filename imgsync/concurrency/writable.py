@@ -9,19 +9,13 @@ from __future__ import annotations
 import os
 import select
 import stat
-from typing import Protocol
 
 import gevent.monkey
 
+from imgsync.system.stdio import Stream
+
 # Not gevent's own `poll`, which runs other greenlets, nor `select`, which cannot see descriptors from 1,024 on.
 _poll = gevent.monkey.get_original("select", "poll")
-
-
-class Stream(Protocol):
-    """A stream that may have a file descriptor."""
-
-    def fileno(self) -> int:
-        """Return the file descriptor."""
 
 
 def is_writable(stream: Stream, size_bytes: int) -> bool:
