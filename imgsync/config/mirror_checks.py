@@ -95,6 +95,7 @@ class _MirrorCheck:
         self._each(at, tags, "include", compile_glob)
         self._each(at, tags, "exclude", compile_glob)
         self._each(at, tags, "regex", compile_expression)
+        self._each(at, tags, "exclude_regex", compile_expression)
         self._each(at, tags, "extract", _compile_extract)
         self._each(at, tags, "semver", parse_range)
         self._each((*at, "min_age"), _as_mapping(tags.get("min_age")), "except", compile_glob)

@@ -98,6 +98,7 @@ def _build_tag_filter(tags: Mapping[str, Any]) -> TagFilter:
         semver=as_tuple("semver"),
         extract=as_tuple("extract"),
         exclude=as_tuple("exclude"),
+        exclude_regex=as_tuple("exclude_regex"),
         prereleases=tags.get("prereleases", False),
         newest=tags.get("newest"),
         newest_per=tags.get("newest_per"),

@@ -83,7 +83,8 @@ def _build_tags(tags: TagFilter) -> dict[str, Any]:
         if len(lists.get(name, ())) == 1:
             lists[name] = lists[name][0]
     rest = {"prereleases": tags.prereleases, "newest": tags.newest, "at_least": tags.at_least}
-    return lists | _build_lists(("exclude", tags.exclude)) | _drop_defaults(rest, {"prereleases": False, "newest": None, "at_least": 1})
+    excluded = _build_lists(("exclude", tags.exclude), ("exclude_regex", tags.exclude_regex))
+    return lists | excluded | _drop_defaults(rest, {"prereleases": False, "newest": None, "at_least": 1})
 
 
 def _build_destination(destination: Destination) -> str | dict[str, Any]:

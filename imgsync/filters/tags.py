@@ -33,6 +33,7 @@ class TagFilter:
     semver: tuple[str, ...] = ()
     extract: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    exclude_regex: tuple[str, ...] = ()
     prereleases: bool = False
     newest: int | None = None
     newest_per: str | None = None
@@ -102,7 +103,7 @@ def select_tags(tags: Iterable[str], tag_filter: TagFilter, *, created_at: Creat
 
 
 def _has_filters(tag_filter: TagFilter) -> bool:
-    patterns = (tag_filter.include, tag_filter.regex, tag_filter.semver, tag_filter.extract, tag_filter.exclude)
+    patterns = (tag_filter.include, tag_filter.regex, tag_filter.semver, tag_filter.extract, tag_filter.exclude, tag_filter.exclude_regex)
     return any(patterns) or tag_filter.newest is not None or tag_filter.newest_per is not None or tag_filter.max_age_seconds is not None
 
 
@@ -111,13 +112,14 @@ def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedA
     left = listed
     versions = _Versions(tag_filter.extract)
     ranges = [parse_range(text) for text in tag_filter.semver]
-    is_excluded = _make_glob_test(tag_filter.exclude)
+    is_excluded, is_excluded_by_regex = _make_glob_test(tag_filter.exclude), _make_regex_test(tag_filter.exclude_regex)
     tests: list[tuple[str, bool, Callable[[str], bool]]] = [
         ("include", bool(tag_filter.include), _make_glob_test(tag_filter.include)),
         ("regex", bool(tag_filter.regex), _make_regex_test(tag_filter.regex)),
         ("extract", bool(tag_filter.extract), lambda tag: versions.extract_text(tag) is not None),
         ("semver", bool(ranges), lambda tag: versions.is_within(tag, ranges, prereleases=tag_filter.prereleases)),
         ("exclude", bool(tag_filter.exclude), lambda tag: not is_excluded(tag)),
+        ("exclude_regex", bool(tag_filter.exclude_regex), lambda tag: not is_excluded_by_regex(tag)),
     ]
     for name, is_set, passes in tests:
         if is_set:

@@ -40,6 +40,7 @@ def mirror(settings_text: str) -> str:
             mirror("tags: {names: [1:30]}"),
             "a.yaml:6:20: mirrors[0].tags.names[0]: expected text, got the number 1:30 (image tags are text: write '1:30' in quotes)",
         ),
+        (mirror("tags: {exclude_regex: ['a(?=b)']}"), "a.yaml:6:28: mirrors[0].tags.exclude_regex[0]: invalid RE2 expression"),
         (mirror("tags: {regex: ['(']}"), "a.yaml:6:20: mirrors[0].tags.regex[0]: invalid RE2 expression '(': missing ): ("),
         (mirror("tags: {include: ['[a']}"), "a.yaml:6:22: mirrors[0].tags.include[0]: '[a' has a '[' that is not closed"),
         (mirror("tags: {at_least: 5, at_most: 2}"), "a.yaml:6:34: mirrors[0].tags.at_most: at_most 2 is less than at_least 5"),

@@ -98,7 +98,22 @@ def test_mirrors_d_has_no_dangerous_setting():
     look(SCHEMA)
     assert names == {
         *("version", "defaults", "mirrors", "name", "description", "suspend", "source", "registry", "namespaces", "repositories", "exclude", "tags", "names"),
-        *("include", "regex", "semver", "extract", "prereleases", "newest", "newest_per", "max_age", "min_age", "age", "except", "at_least", "at_most"),
+        *(
+            "include",
+            "regex",
+            "exclude_regex",
+            "semver",
+            "extract",
+            "prereleases",
+            "newest",
+            "newest_per",
+            "max_age",
+            "min_age",
+            "age",
+            "except",
+            "at_least",
+            "at_most",
+        ),
         *("platforms", "referrers", "destinations", "namespace", "repository", "tag", "immutable", "prune", "protect", "concurrency", "images", "queries"),
         *("blobs", "timeouts", "request", "image", "run", "retry", "attempts", "interval", "login"),
         # Names of what registries.yaml holds, and what to ask for beyond it.

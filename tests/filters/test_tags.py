@@ -30,6 +30,8 @@ def select(tag_filter: TagFilter, tags: list[str] | None = None, dates: dict[str
         (TagFilter(names=("latest", "gone")), ["latest"]),
         (TagFilter(include=("v1.*",)), ["v1.9.0", "v1.10.0", "v1.10.1", "v1.11.0-rc.1"]),
         (TagFilter(include=("v1.*",), exclude=("*-rc.*",)), ["v1.9.0", "v1.10.0", "v1.10.1"]),
+        (TagFilter(include=("v1.*",), exclude_regex=(r".*-rc\.?\d+", r"v1\.9")), ["v1.9.0", "v1.10.0", "v1.10.1"]),
+        (TagFilter(names=("edge",), exclude_regex=(r"v.*", "edge")), ["1.10.1-alpine", "edge", "latest"]),
         (TagFilter(regex=(r"v\d+\.\d+\.\d+",)), ["v1.9.0", "v1.10.0", "v1.10.1", "v2.0.0"]),
         (TagFilter(semver=(">=1.10 <2",)), ["v1.10.0", "v1.10.1"]),
         (TagFilter(semver=(">=1.10 <2",), prereleases=True), ["1.10.1-alpine", "v1.10.0", "v1.10.1", "v1.11.0-rc.1"]),
