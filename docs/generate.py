@@ -34,7 +34,7 @@ _PART = re.compile(r"(<!-- begin: ([\w.-]+) -->\n).*?(<!-- end: \2 -->)", re.DOT
 _WIDTH = 98
 # What a pattern means, for people; a text by another pattern is a text.
 _PATTERNS = {
-    "^[0-9]{1,9}(s|m|h|d)$": "duration",
+    r"^([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|µs|μs|ms|s|m|h|d)){1,8}$": "duration",
     "^[1-9][0-9]{0,8}/([1-9][0-9]{0,5})?(s|m|h|d)$": "rate",
     "^[1-9][0-9]{0,11}(KiB|MiB|GiB)$": "size",
     "^[1-9][0-9]{0,11}(KiB|MiB|GiB|TiB)$": "size",

@@ -60,7 +60,7 @@ class ApplyOptions:
 
 
 class Duration(click.ParamType[Any]):
-    """A duration such as 90s, 15m or 6h, parsed to seconds."""
+    """A duration such as 90s, 15m or 1h30m, parsed to seconds."""
 
     name = "DURATION"
 

@@ -20,10 +20,10 @@ from imgsync.text.sanitize import sanitize_message
 
 _TYPES = {"string": "text", "integer": "a whole number", "boolean": "true or false", "array": "a list", "object": "a mapping"}
 # What a pattern stands for, by its end; of two that fit, the first.
-_PATTERN_KINDS = {"/([1-9][0-9]{0,5})?(s|m|h|d)$": "rate", "(s|m|h|d)$": "duration", "iB)$": "size", "://": "URL"}
+_PATTERN_KINDS = {"/([1-9][0-9]{0,5})?(s|m|h|d)$": "rate", "ms|s|m|h|d)){1,8}$": "duration", "iB)$": "size", "://": "URL"}
 _KIND_HINTS = {
     "rate": "such as 10/s, 100/m, 200/6h",
-    "duration": "such as 30s, 15m, 6h, 90d",
+    "duration": "such as 30s, 15m, 6h, 90d, 1h30m",
     "size": "such as 512KiB, 64MiB",
     "URL": "such as https://host.internal:8443",
 }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
+_DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ns|us|µs|μs|ms|s|m|h|d)")
+_MAX_DURATION_PARTS = 8
+_NANOSECONDS = {"d": 86400 * 10**9, "h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})?(s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB|TiB)")
@@ -23,22 +25,38 @@ def parse_integer(text: str, *, digits: int = 15) -> int | None:
 
 def parse_duration(text: str) -> float:
     """
-    Return a duration (`90s`, `15m`, `6h`, `90d`) in seconds.
+    Return a duration (`90s`, `15m`, `90d`, `1h30m`, `500ms`) in seconds.
+
+    The units are those of Go, and `d` for 24 hours.
 
     Raises:
         ValueError: *text* is not a duration.
     """
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ValueError(f"invalid duration {text!r}; write a number and a unit, such as 90s, 15m, 6h or 90d")
-    return float(int(found.group(1)) * _SECONDS[found.group(2)])
+    position = total = 0
+    for _ in range(_MAX_DURATION_PARTS):
+        found = _DURATION_PART.match(text, position)
+        if found is None:
+            break
+        whole, _, fraction = found[1].partition(".")
+        unit = _NANOSECONDS[found[2].replace("µ", "u").replace("μ", "u")]
+        total += int(whole) * unit + int(fraction or 0) * unit // 10 ** len(fraction)
+        position = found.end()
+    if not text or position < len(text):
+        raise ValueError(f"invalid duration {text!r}; write numbers with units, such as 90s, 15m, 6h, 90d, 1h30m or 500ms")
+    return total / 10**9
 
 
 def format_declared_duration(seconds: float) -> str:
-    """Return *seconds* as written in a mirror file: `90s`, `15m`, `3d`."""
-    whole = round(seconds)
-    unit = next((unit for unit in ("d", "h", "m") if whole and whole % _SECONDS[unit] == 0), "s")
-    return f"{whole // _SECONDS[unit]}{unit}"
+    """Return *seconds* as written in a mirror file: `90s`, `15m`, `3d`, `500ms`."""
+    rest = int(seconds) * 10**9 + round(seconds % 1 * 10**9)
+    unit = next((unit for unit, size in _NANOSECONDS.items() if rest and rest % size == 0), "s")
+    if rest // _NANOSECONDS[unit] < 10**9:
+        return f"{rest // _NANOSECONDS[unit]}{unit}"
+    parts = []
+    for unit, size in _NANOSECONDS.items():
+        count, rest = divmod(rest, size)
+        parts.append(f"{count}{unit}" if count else "")
+    return "".join(parts)
 
 
 def parse_size(text: str) -> int:
