@@ -20,7 +20,7 @@ def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, con
     if change.destination_digest is None or change.source_digest is None:
         return None
     known = record if record is not None and record.digest == change.destination_digest else None
-    read = context.manifests.get(change.destination_digest)
+    read = context.manifests.get(change.destination_digest, change.source.repository)
     crc32 = read.crc32 if read is not None else known.crc32 if known is not None else ""
     source = change.source.repository
     selection = context.policy.describe_settings(mirror, source)

@@ -12,6 +12,7 @@ from imgsync.config.model import Requirements, SigningIdentity, SigningKey
 from imgsync.config.public_keys import parse_public_key
 from imgsync.config.requirements import check_requirements, find_sigstore_problem, parse_requirements, suggest_signer
 from imgsync.config.yaml_reader import Path as Parts
+from imgsync.oci.spec.media_types import normalize_media_type
 
 _KEY_LIMIT = 64 << 10
 _TRUST_ROOT_LIMIT = 4 << 20
@@ -74,7 +75,7 @@ def _read_trust_root(fields: FieldReader, path: Parts, file: str) -> str | None:
         return None
     except (ValueError, RecursionError):
         root = None
-    if not isinstance(root, dict) or not str(root.get("mediaType")).startswith(_TRUST_ROOT):
+    if not isinstance(root, dict) or not normalize_media_type(str(root.get("mediaType"))).startswith(_TRUST_ROOT):
         fields.add_error(path, "not a sigstore trust root", "create it with `cosign trusted-root create`, or ask the operator of the sigstore instance")
         return None
     return hashlib.sha256(raw).hexdigest()

@@ -32,17 +32,19 @@ class ManifestCache:
         """Keep at most *limit_bytes*, dropping the oldest first."""
         self._limit = limit_bytes
         self._held = 0
-        self._manifests: OrderedDict[str, Manifest] = OrderedDict()
+        self._manifests: OrderedDict[tuple[str, Repository | None], Manifest] = OrderedDict()
 
-    def get(self, digest: str) -> Manifest | None:
-        """Return the manifest *digest* if it is cached."""
-        return self._manifests.get(digest)
+    def get(self, digest: str, repository: Repository) -> Manifest | None:
+        """Return the manifest *digest* of *repository* if it is cached."""
+        return self._manifests.get((digest, None)) or self._manifests.get((digest, repository))
 
-    def add(self, manifest: Manifest) -> None:
-        """Add *manifest*."""
-        if manifest.digest in self._manifests:
+    def add(self, manifest: Manifest, repository: Repository) -> None:
+        """Add *manifest* as *repository* serves it."""
+        # A manifest that does not declare its type has the type that the repository named, which no other one has to believe.
+        key = (manifest.digest, None if manifest.declared_type else repository)
+        if key in self._manifests:
             return
-        self._manifests[manifest.digest] = manifest
+        self._manifests[key] = manifest
         self._held += manifest.size_bytes
         while self._held > self._limit and self._manifests:
             _, oldest = self._manifests.popitem(last=False)
@@ -63,17 +65,19 @@ class Image:
         return sum(blob.size_bytes for blob in self.blobs)
 
 
-def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestCache) -> Manifest:
+def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestCache, *, described_as: str = "") -> Manifest:
     """
     Return the manifest of *reference*; a digest may come from the cache.
+
+    *described_as* is its type in the index that lists it, used if neither the manifest nor the registry names one.
 
     Raises:
         ImgsyncError: As `RegistryClient.pull_manifest`.
     """
-    known = cache.get(reference.digest) if reference.digest else None
+    known = cache.get(reference.digest, reference.repository) if reference.digest else None
     if known is None:
-        known = client.pull_manifest(reference)
-        cache.add(known)
+        known = client.pull_manifest(reference, described_as=described_as)
+        cache.add(known, reference.repository)
     return known
 
 
@@ -98,11 +102,13 @@ def read_image(client: RegistryClient, repository: Repository, root: Manifest, *
     level = [root]
     held = root.size_bytes
     for _ in range(_DEPTH_LIMIT):
-        unread = list(dict.fromkeys(child.digest for manifest in level for child in manifest.children if child.digest not in seen))
+        unread = {child.digest: child.media_type for manifest in level for child in manifest.children if child.digest not in seen}
         if len(seen) + len(unread) > _NODE_LIMIT:
             raise UnsupportedContentError(f"the image has more than {_NODE_LIMIT} manifests")
         level = []
-        for manifest in map_unordered(lambda digest: pull_manifest(client, repository.with_digest(digest), cache), unread, limit=limit):
+        for manifest in map_unordered(
+            lambda child: pull_manifest(client, repository.with_digest(child[0]), cache, described_as=child[1]), unread.items(), limit=limit
+        ):
             level.append(manifest)
             held += manifest.size_bytes
             if held > _MANIFEST_BYTES:

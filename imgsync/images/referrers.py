@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from imgsync.errors import NotFoundError, UnsupportedContentError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
 from imgsync.oci.listing.tag_names import list_tags_in_one_page
+from imgsync.oci.referrers_api import list_referrers
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Manifest
+from imgsync.oci.spec.media_types import normalize_media_type
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import format_fallback_tag, is_referrers_tag, list_artifact_types, list_cosign_tags
 
@@ -130,7 +132,7 @@ class ReferrerReader:
         """
         if types is False:
             return Referrers()
-        search = _Search(client, repository, None if types is True else frozenset(types), limit, follow=follow)
+        search = _Search(client, repository, None if types is True else frozenset(map(normalize_media_type, types)), limit, follow=follow)
         search.waiting.extend((subject, subject == digest) for subject in (digest, *parts) if subject)
         while search.waiting:
             subject, query = search.waiting.popleft()
@@ -179,7 +181,7 @@ class ReferrerReader:
         """
         key = (repository, subject)
         if key not in self._named:
-            listed = client.list_referrers(repository, subject) if query else None
+            listed = list_referrers(client, repository, subject) if query else None
             has_api = listed is not None or (not query and bool(client.capabilities.has_referrers))
             tags = self._list_tags(client, repository) if query else self._tags.get(repository) or {}
             index = None if has_api else self._pull_fallback_index(client, repository, subject, tags)
@@ -261,7 +263,7 @@ def count_missing(client: RegistryClient, repository: Repository, referrers: Ref
 
 
 def _list_referrers_at(client: RegistryClient, repository: Repository, subject: str) -> set[str]:
-    listed = client.list_referrers(repository, subject)
+    listed = list_referrers(client, repository, subject)
     if listed is None:
         try:
             listed = client.pull_manifest(repository.with_tag(format_fallback_tag(subject))).children

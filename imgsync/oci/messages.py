@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from imgsync.oci.errors import Operation
+from imgsync.oci.spec.media_types import normalize_media_type
 
 # The limit for responses that should be short, and for the text of errors.
 DEFAULT_LIMIT_BYTES = 64 << 10
@@ -59,7 +60,7 @@ class RegistryResponse:
     @property
     def media_type(self) -> str | None:
         """Return the media type of the body, None if unnamed."""
-        return self.headers.get("content-type", "").partition(";")[0].strip() or None
+        return normalize_media_type(self.headers.get("content-type", "")) or None
 
 
 @dataclass(frozen=True, slots=True)

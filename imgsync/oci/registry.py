@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from imgsync.errors import ContentMismatchError, NotFoundError, UnexpectedResponseError
+from imgsync.errors import ContentMismatchError, NotFoundError, RejectedError, UnexpectedResponseError
 from imgsync.oci.auth.challenge import Challenge, parse_challenges
 from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.capabilities import Capabilities
@@ -21,17 +21,13 @@ from imgsync.oci.messages import DEFAULT_LIMIT_BYTES, RegistryRequest, RegistryR
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.manifest import MANIFEST_LIMIT, Manifest, parse_manifest
-from imgsync.oci.spec.media_types import ACCEPT, OCI_INDEX
+from imgsync.oci.spec.media_types import ACCEPT, read_manifest_type
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.transport import Transport
 
 NO_SUCH_RANGE = 416
 # Some registries refuse HEAD: google/go-containerregistry#1691.
 _NO_HEAD = {400, 403, 405, 406, 501}
-# Registries without the referrers API respond with any of these (GHCR with 303: Azure/acr#891). 401 and 403 may concern one repository only.
-_MAYBE_NO_REFERRERS = {401, 403}
-_NO_REFERRERS = {303, 400, 404, 405, 406, 410, 501}
-_REFERRERS_LIMIT = 1000
 _CREATED = 201
 _DELETED = frozenset({200, 202, 204})
 _NO_TAG_DELETE = frozenset({400, 405, 501})
@@ -129,16 +125,18 @@ class RegistryClient:
         # Old registries omit the digest on HEAD (registry.redhat.io: regclient/regclient#363).
         digest = response.headers.get("docker-content-digest", "")
         if response.status == 200 and is_digest(digest):
-            return Resolved(digest, response.media_type)
+            return Resolved(digest, read_manifest_type(response.media_type or "") or None)
         try:
             manifest = self.pull_manifest(reference)
         except NotFoundError:
             return None
         return Resolved(manifest.digest, manifest.media_type, manifest)
 
-    def pull_manifest(self, reference: Reference) -> Manifest:
+    def pull_manifest(self, reference: Reference, *, described_as: str = "") -> Manifest:
         """
         Return the manifest, checked against its digests.
+
+        *described_as* is its media type if neither the manifest nor the response names one.
 
         Raises:
             NotFoundError: The manifest does not exist.
@@ -151,44 +149,12 @@ class RegistryClient:
         response = self.send(request)
         header = response.headers.get("docker-content-digest", "")
         claimed = header if is_digest(header) else ""
-        manifest = parse_manifest(response.body, content_type=response.media_type or "", algorithm=reference.digest or claimed or "sha256:")
+        content_type = read_manifest_type(response.media_type or "") or described_as
+        manifest = parse_manifest(response.body, content_type=content_type, algorithm=reference.digest or claimed or "sha256:")
         for expected in (reference.digest, claimed):
             if expected and expected.partition(":")[0] == manifest.digest.partition(":")[0] and expected != manifest.digest:
                 raise ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=manifest.digest, origin=self.origin)
         return manifest
-
-    def list_referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
-        """
-        Return the referrers of *digest*, None without that API.
-
-        Raises:
-            RegistryError: The registry fails, or there are more than 1000 referrers.
-
-        Spec: "Listing Referrers" (end-12a).
-        """
-        with self.capabilities.probe_referrers():
-            return self._list_referrers(repository, digest)
-
-    def _list_referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
-        if self.capabilities.has_referrers is False:
-            return None
-        operation = self.make_operation("list referrers of", repository.with_digest(digest))
-        found: list[Descriptor] = []
-        target: str | None = f"/v2/{repository.path}/referrers/{digest}"
-        while target is not None:
-            accept_statuses = {200} | _NO_REFERRERS | _MAYBE_NO_REFERRERS if not found else {200}
-            scopes, headers = make_scopes(repository.path, "pull"), {"Accept": OCI_INDEX}
-            response = self.send(RegistryRequest(operation, "GET", target, scopes, frozenset(accept_statuses), headers, limit_bytes=MANIFEST_LIMIT))
-            if response.status != 200 or response.media_type != OCI_INDEX:
-                if self.capabilities.has_referrers is None and response.status not in _MAYBE_NO_REFERRERS:
-                    self.capabilities.learn_referrers(supported=False)
-                return None
-            self.capabilities.learn_referrers(supported=True)
-            found += parse_manifest(response.body, content_type=OCI_INDEX).children
-            target = find_next_page(response, operation)
-            if len(found) > _REFERRERS_LIMIT or (target is not None and not found):
-                raise operation.make_error(UnexpectedResponseError, f"there are more than {_REFERRERS_LIMIT} referrers, or the list never ends")
-        return tuple(found)
 
     def push_manifest(self, reference: Reference, manifest: Manifest) -> bool:
         """
@@ -205,8 +171,13 @@ class RegistryClient:
         """
         operation, scopes = self.make_operation("push manifest", reference), make_scopes(reference.repository.path, "pull,push")
         target = f"/v2/{reference.repository.path}/manifests/{reference.name}"
-        request = RegistryRequest(operation, "PUT", target, scopes, frozenset({200, 201, 202, 204}), {"Content-Type": manifest.media_type}, body=manifest.raw)
-        response = self.send(request)
+        request = RegistryRequest(operation, "PUT", target, scopes, frozenset({200, 201, 202, 204}), {"Content-Type": manifest.content_type}, body=manifest.raw)
+        try:
+            response = self.send(request)
+        except RejectedError as error:
+            if not error.code.endswith("_UNKNOWN"):
+                error.hint = error.hint or f"it was pushed as {manifest.content_type}; check which manifest types the registry accepts"
+            raise
         stored = response.headers.get("docker-content-digest", "")
         if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
             raise ContentMismatchError(f"push manifest {reference}", expected=manifest.digest, actual=stored, origin=self.origin)

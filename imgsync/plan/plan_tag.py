@@ -16,7 +16,7 @@ from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.registry import Resolved
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import shorten_digest
-from imgsync.oci.spec.reference import Reference
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.model import PENDING, Change
@@ -83,7 +83,7 @@ class TagPlanner:
         if resolved is None:
             result.exists = False
             return
-        targets = [self._drop_damaged_record(target, result) for target in targets]
+        targets = [self._drop_damaged_record(target, source.repository, result) for target in targets]
         tag = SourceTag(source, listed, resolved, is_immutable, result.warnings)
         try:
             result.changes += [self._plan_target(tag, target, result) for target in targets]
@@ -107,8 +107,8 @@ class TagPlanner:
         found = look_up()
         return found, self._sources.resolve(source, listed, pull=not may_hold and all(target.served is None for target in found))
 
-    def _drop_damaged_record(self, target: Target, result: TagPlan) -> Target:
-        if not self._targets.is_damaged(target):
+    def _drop_damaged_record(self, target: Target, source: Repository, result: TagPlan) -> Target:
+        if not self._targets.is_damaged(target, source):
             return target
         result.dropped.append(str(target.reference))
         return self._targets.look_up(Target(target.reference, None))

@@ -17,6 +17,7 @@ from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.registry import Resolved
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest
+from imgsync.oci.spec.media_types import read_manifest_type
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
@@ -108,7 +109,7 @@ class SourceTags:
             pull: Pull the manifest at once, because the plan will need it.
         """
         if listed.digest is not None:
-            return Resolved(listed.digest, listed.media_type)
+            return Resolved(listed.digest, read_manifest_type(listed.media_type or "") or None)
         return self._pull(reference) if pull else self._resolve(reference)
 
     def read_root(self, tag: SourceTag) -> Manifest:
@@ -119,7 +120,7 @@ class SourceTags:
             TagMoved: The tag names another manifest.
         """
         # HEAD may return another digest than GET (distribution-spec#207), so a digest known only from HEAD is read by tag.
-        by_tag = tag.listed.digest is None and self._manifests.get(tag.digest) is None
+        by_tag = tag.listed.digest is None and self._manifests.get(tag.digest, tag.repository) is None
         root = pull_manifest(self.client, tag.reference if by_tag else tag.repository.with_digest(tag.digest), self._manifests)
         if root.digest != tag.digest:
             raise TagMoved(root)
@@ -154,7 +155,7 @@ class SourceTags:
     def _resolve(self, reference: Reference) -> Resolved | None:
         found = self.client.resolve(reference)
         if found is not None and found.manifest is not None:
-            self._manifests.add(found.manifest)
+            self._manifests.add(found.manifest, reference.repository)
         return found
 
     def _pull(self, reference: Reference) -> Resolved | None:

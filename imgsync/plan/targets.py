@@ -61,10 +61,10 @@ class Targets:
         client.transport.open_ahead(self._requests_to_come)
         return replace(target, served=served)
 
-    def is_damaged(self, target: Target) -> bool:
-        """Return whether the manifest contradicts the record's crc32."""
+    def is_damaged(self, target: Target, source: Repository) -> bool:
+        """Return whether the manifest in *source* contradicts the record's crc32."""
         record = target.record
-        read = self._context.manifests.get(record.digest) if record is not None and record.crc32 else None
+        read = self._context.manifests.get(record.digest, source) if record is not None and record.crc32 else None
         return record is not None and read is not None and read.crc32 != record.crc32
 
     def is_uncompared(self, target: Target) -> bool:

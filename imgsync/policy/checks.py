@@ -89,7 +89,7 @@ class Checks:
         return read_image(self._client, self._signed.repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
 
     def _find_other_types(self, allowed: Iterable[str]) -> Iterator[str]:
-        globs = [compile_glob(text) for text in allowed]
+        globs = [compile_glob(text.lower()) for text in allowed]
         manifests = {part.media_type for part in (self._image.root, *self._image.below)}
         for media_type in sorted(manifests | {blob.media_type for blob in self._image.blobs}):
             if not any(glob.fullmatch(media_type) for glob in globs):

@@ -118,6 +118,31 @@ def test_all_referrers_arrive(source_knows, destination_knows, lab, knowing, kno
             assert request(target, "GET", f"/v2/m/{lab.name}/app/blobs/{digest}")[2] == content
 
 
+@pytest.mark.parametrize("served_as", ["application/vnd.OCI.image.index.v1+JSON; charset=utf-8", "application/json", None])
+def test_referrers_api_is_known_by_any_fitting_type(served_as, lab, knowing):
+    """Neither letter case, nor parameters, nor a generic type hide the referrers."""
+    root, sbom, _, _ = seed(knowing, f"{lab.name}/app", by_tag=False)
+    knowing.add(switches.headers(Content_Type=served_as), target="/referrers/")
+    lab.workplace.allow_plain_http(knowing, lab.destination)
+    lab.workplace.mirror("a", source=f"{knowing}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
+
+    assert lab.run("apply").code == 0
+
+    assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == {sbom.digest}
+
+
+@pytest.mark.parametrize("body", [{"errors": []}, {"manifests": "none"}, "<html></html>"])
+def test_any_other_document_is_no_referrers_api(body, lab):
+    """The fallback tag answers then."""
+    root, sbom, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)
+    lab.source.add(switches.Respond(200, body, headers={"Content-Type": "application/json"}), target="/referrers/")
+    lab.declare("app")
+
+    assert lab.run("apply").code == 0
+
+    assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == {sbom.digest}
+
+
 def test_tag_is_pushed_after_its_referrers(lab):
     """A client that pulls the tag finds the signatures."""
     root, _, _, _ = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)

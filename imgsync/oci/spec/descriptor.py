@@ -11,7 +11,7 @@ from typing import Any
 
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.digest import require_digest
-from imgsync.oci.spec.media_types import INDEX_TYPES
+from imgsync.oci.spec.media_types import INDEX_TYPES, normalize_media_type
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.strict_json import check_keys
 
@@ -66,7 +66,7 @@ def parse_descriptor(entry: object) -> Descriptor:
     if not isinstance(entry, dict):
         raise UnsupportedContentError("the manifest has a descriptor that is not an object")
     check_keys(entry, _KEYS)
-    media_type = str(entry.get("mediaType", ""))
+    media_type = normalize_media_type(str(entry.get("mediaType", "")))
     return Descriptor(
         media_type=media_type,
         digest=require_digest(entry.get("digest")),

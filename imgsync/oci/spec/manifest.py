@@ -16,7 +16,15 @@ from typing import Any
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.descriptor import Descriptor, parse_descriptor, parse_descriptors
 from imgsync.oci.spec.digest import compute_digest
-from imgsync.oci.spec.media_types import DOCKER_SCHEMA_1_PREFIX, IMAGE_TYPES, INDEX_TYPES, OCI_INDEX, OCI_MANIFEST
+from imgsync.oci.spec.media_types import (
+    DOCKER_SCHEMA_1_PREFIX,
+    IMAGE_TYPES,
+    INDEX_TYPES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    normalize_media_type,
+    read_manifest_type,
+)
 from imgsync.oci.spec.strict_json import check_keys, parse_object
 
 MANIFEST_LIMIT = 4 << 20
@@ -32,7 +40,7 @@ class Manifest:
     A manifest: its exact bytes and their meaning.
 
     `children` are the manifests of an index. `blobs` are config and layers. `subject` is the manifest that it refers to.
-    `artifact_type` falls back to the media type of the config.
+    `artifact_type` falls back to the media type of the config. `declared_type` is the `mediaType` in the document, as written there.
     """
 
     raw: bytes = field(repr=False)
@@ -43,6 +51,12 @@ class Manifest:
     config: Descriptor | None = None
     subject: Descriptor | None = None
     artifact_type: str = ""
+    declared_type: str = ""
+
+    @property
+    def content_type(self) -> str:
+        """Return the `Content-Type` to push: exactly what the document declares."""
+        return self.declared_type or self.media_type
 
     @property
     def size_bytes(self) -> int:
@@ -82,8 +96,8 @@ def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha2
         raise UnsupportedContentError(f"the manifest is larger than {MANIFEST_LIMIT >> 20} MiB")
     document = parse_object(raw)
     check_keys(document, _KEYS)
-    served_as = content_type.partition(";")[0].strip().lower()
-    media_type = _read_media_type(document, served_as)
+    served_as, declared = read_manifest_type(content_type), _read_declared_type(document)
+    media_type = normalize_media_type(declared) or served_as
     _check_kind(document, media_type, served_as)
     config = _parse_optional(document, "config")
     layers = parse_descriptors(document, "layers") + parse_descriptors(document, "blobs")
@@ -101,7 +115,8 @@ def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha2
         blobs=_drop_duplicates((config, *layers) if config else layers),
         config=config,
         subject=_parse_optional(document, "subject"),
-        artifact_type=artifact_type if isinstance(artifact_type, str) else "",
+        artifact_type=normalize_media_type(artifact_type) if isinstance(artifact_type, str) else "",
+        declared_type=declared,
     )
 
 
@@ -109,8 +124,8 @@ def _drop_duplicates(descriptors: Sequence[Descriptor]) -> tuple[Descriptor, ...
     return tuple({descriptor.digest: descriptor for descriptor in descriptors}.values())
 
 
-def _read_media_type(document: dict[str, Any], served_as: str) -> str:
-    media_type = document.get("mediaType") or served_as
+def _read_declared_type(document: dict[str, Any]) -> str:
+    media_type = document.get("mediaType") or ""
     # It becomes a header when the manifest is pushed.
     if not isinstance(media_type, str) or not (media_type.isascii() and media_type.isprintable()):
         raise UnsupportedContentError("the manifest's mediaType is not text")

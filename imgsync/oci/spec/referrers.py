@@ -17,7 +17,7 @@ from typing import Any
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest, parse_manifest
-from imgsync.oci.spec.media_types import OCI_INDEX
+from imgsync.oci.spec.media_types import OCI_INDEX, normalize_media_type
 from imgsync.oci.spec.strict_json import dump_json
 
 _COSIGN = ("sig", "att", "sbom")
@@ -55,19 +55,22 @@ def read_annotated_layers(manifest: Manifest) -> tuple[tuple[Descriptor, Mapping
     """
     blobs = {blob.digest: blob for blob in manifest.blobs}
     layers = json.loads(manifest.raw).get("layers") or ()
-    return tuple((replace(blobs[layer["digest"]], media_type=str(layer.get("mediaType", ""))), _keep_strings(layer.get("annotations"))) for layer in layers)
+    return tuple(
+        (replace(blobs[layer["digest"]], media_type=normalize_media_type(str(layer.get("mediaType", "")))), _keep_strings(layer.get("annotations")))
+        for layer in layers
+    )
 
 
 def list_artifact_types(manifest: Manifest) -> frozenset[str]:
     """
     Return every type that a configuration may use for this referrer.
 
-    These are its artifact type, the media types of its layers, and the predicate types of its attestations.
+    All are normalized: its artifact type, the media types of its layers, and the predicate types of its attestations.
     """
     types = {manifest.artifact_type, *(blob.media_type for blob in manifest.blobs)}
     if b"redicateType" in manifest.raw:
         annotations = [_keep_strings(json.loads(manifest.raw).get("annotations")), *(layer for _, layer in read_annotated_layers(manifest))]
-        types |= {one[name] for one in annotations for name in _PREDICATES if name in one}
+        types |= {normalize_media_type(one[name]) for one in annotations for name in _PREDICATES if name in one}
     return frozenset(types)
 
 

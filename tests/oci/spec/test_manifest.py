@@ -76,6 +76,24 @@ def test_media_type_is_the_manifest_s_own_then_the_header_s():
     assert parse_manifest(json.dumps({"manifests": []}).encode()).media_type == OCI_INDEX
 
 
+@pytest.mark.parametrize("generic", ["application/json", "text/plain; charset=utf-8", "application/octet-stream", "application/vnd.evil+json", ""])
+def test_generic_content_type_says_nothing(generic):
+    """The document decides; its shape, if it declares no type."""
+    assert parse_manifest(b'{"layers": []}', content_type=generic).content_type == OCI_MANIFEST
+    assert parse_manifest(b'{"manifests": []}', content_type=generic).content_type == OCI_INDEX
+    assert parse_manifest(image(1, kind=DOCKER).raw, content_type=generic).content_type == DOCKER_MANIFEST
+
+
+def test_letter_case_and_parameters_of_a_media_type_do_not_matter():
+    """What is pushed is the declared type, as written."""
+    odd = "application/vnd.OCI.image.Manifest.v1+JSON"
+    parsed = parse_manifest(to_json({"mediaType": odd, "artifactType": "Application/X", "layers": [{**_DESCRIPTOR, "mediaType": "X/Y; q=1"}]}))
+
+    assert (parsed.media_type, parsed.content_type) == (OCI_MANIFEST, odd)
+    assert (parsed.artifact_type, parsed.blobs[0].media_type) == ("application/x", "x/y")
+    assert parse_manifest(b'{"layers": []}', content_type=DOCKER_MANIFEST.upper()).content_type == DOCKER_MANIFEST
+
+
 def test_platforms_are_selected_deterministically():
     """Equal input gives equal bytes; children, their order and attestations are kept."""
     whole = parse_manifest(index(3).raw)
