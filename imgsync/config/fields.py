@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
+from imgsync.config.allowlist import parse_prefix
 from imgsync.config.yaml_reader import Document
 from imgsync.config.yaml_reader import Path as Parts
 from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import has_credentials, parse_url
-from imgsync.oci.spec.reference import parse_registry
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
 
@@ -71,11 +71,14 @@ class FieldReader:
             return None
         return url
 
-    def read_prefix(self, path: Parts, text: str, *, at_key: bool = False) -> str:
-        """Return the repository prefix *text* with its registry name normalized."""
-        host, slash, rest = text.rstrip("/").partition("/")
-        registry = self.parse_reference(path, partial(parse_registry, host), at_key=at_key)
-        return f"{registry}{slash}{rest}"
+    def read_prefix(self, path: Parts, text: str, *, at_key: bool = False) -> str | None:
+        """Return the prefix *text* in its normal form, or report that it can match nothing."""
+        return self.parse_reference(path, partial(parse_prefix, text), at_key=at_key)
+
+    def read_prefixes(self, path: Parts, texts: Iterable[str]) -> tuple[str, ...]:
+        """Return the valid prefixes in the list at *path*; report the others."""
+        found = (self.read_prefix((*path, index), text) for index, text in enumerate(texts))
+        return tuple(prefix for prefix in found if prefix is not None)
 
     def parse_reference(self, path: Parts, parse: Callable[[], str], *, at_key: bool = False) -> str | None:
         """Return the result of *parse*, or report its error."""

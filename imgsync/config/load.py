@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -87,10 +88,11 @@ def load_registries(registries: str | None, environ: Mapping[str, str]) -> Regis
 
 
 def _read_registries(registries: str | None, environ: Mapping[str, str]) -> tuple[RegistriesConfig, list[FileError]]:
-    named = registries or environ.get("IMGSYNC_REGISTRIES")
-    if named:
+    named = environ.get("IMGSYNC_REGISTRIES") or None if registries is None else registries
+    if named is not None:
         return read_registries(named, environ=environ)
-    return read_registries(_DEFAULT_FILE, environ=environ) if Path(_DEFAULT_FILE).exists() else (RegistriesConfig(), [])
+    # A link to a missing file is an error: without the file, nothing would be required.
+    return read_registries(_DEFAULT_FILE, environ=environ) if os.path.lexists(_DEFAULT_FILE) else (RegistriesConfig(), [])
 
 
 def _list_files(paths: Sequence[str], errors: list[FileError]) -> list[str]:

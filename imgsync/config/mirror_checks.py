@@ -10,7 +10,7 @@ from imgsync.config import templates
 from imgsync.config.requirements import check_requirements
 from imgsync.config.yaml_reader import Document, Path
 from imgsync.errors import FileError, InvalidReferenceError
-from imgsync.filters.globs import compile_expression, compile_glob
+from imgsync.filters.globs import check_repository_glob, check_tag_glob, compile_expression
 from imgsync.filters.versions import parse_range
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_registry, parse_repository, parse_repository_path
 from imgsync.text.units import parse_duration
@@ -92,15 +92,15 @@ class _MirrorCheck:
         tags = _as_mapping(self._entry.get("tags"))
         at: Path = ("tags",)
         self._each(at, tags, "names", _check_tag)
-        self._each(at, tags, "include", compile_glob)
-        self._each(at, tags, "exclude", compile_glob)
+        self._each(at, tags, "include", check_tag_glob)
+        self._each(at, tags, "exclude", check_tag_glob)
         self._each(at, tags, "regex", compile_expression)
         self._each(at, tags, "exclude_regex", compile_expression)
         self._each(at, tags, "extract", _compile_extract)
         self._each(at, tags, "semver", parse_range)
-        self._each((*at, "min_age"), _as_mapping(tags.get("min_age")), "except", compile_glob)
-        self._each((), self._entry, "immutable", compile_glob)
-        self._each(("prune",), _as_mapping(self._entry.get("prune")), "protect", compile_glob)
+        self._each((*at, "min_age"), _as_mapping(tags.get("min_age")), "except", check_tag_glob)
+        self._each((), self._entry, "immutable", check_tag_glob)
+        self._each(("prune",), _as_mapping(self._entry.get("prune")), "protect", check_tag_glob)
         self._each(at, tags, "max_age", _check_age)
         self._each(at, tags, "min_age", _check_age)
         self._each((*at, "min_age"), _as_mapping(tags.get("min_age")), "age", _check_age)
@@ -122,7 +122,7 @@ class _MirrorCheck:
         for index, text in enumerate(_as_list(entry.get("repositories"))):
             if isinstance(text, str):
                 self._try((*path, "repositories", index), partial(parse_repository_path, text, registry=registry))
-        self._each(("source",), entry, "exclude", compile_glob)
+        self._each(("source",), entry, "exclude", check_repository_glob)
         if not entry.get("namespaces") and not entry.get("repositories"):
             self._add_error(path, "expected namespaces or repositories", 'for the whole registry write `namespaces: [""]`')
 

@@ -55,7 +55,10 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
     for name, entry in (value.get("registries") or {}).items():
         path: Parts = ("registries", name)
         host = fields.parse_reference(path, partial(parse_registry, name), at_key=True)
-        if host is not None:
+        if host in by_host:
+            # Otherwise the last one would silently replace the first, with its credentials and TLS.
+            fields.add_error(path, f"duplicate registry {host}", "keep one", at_key=True)
+        elif host is not None:
             by_host[host] = _read_registry(fields, path, entry or {})
     allow = value.get("allow") or {}
     keys = value.get("keys") or {}
@@ -77,14 +80,13 @@ def _read_require(fields: FieldReader, entries: Mapping[str, Any], signers: Mapp
         if prefix in by_prefix:
             # Otherwise the last one would silently replace the first.
             fields.add_error(("require", text), f"duplicate prefix {prefix}", "keep one", at_key=True)
-        by_prefix[prefix] = requirements
+        elif prefix is not None:
+            by_prefix[prefix] = requirements
     return by_prefix
 
 
 def _read_prefixes(fields: FieldReader, allow: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    if name not in allow:
-        return None
-    return tuple(fields.read_prefix(("allow", name, index), text) for index, text in enumerate(allow[name]))
+    return fields.read_prefixes(("allow", name), allow[name]) if name in allow else None
 
 
 def _read_registry(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -> RegistrySettings:

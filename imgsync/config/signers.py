@@ -21,7 +21,7 @@ _TRUST_ROOT = "application/vnd.dev.sigstore.trustedroot"
 
 def read_key(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -> SigningKey | None:
     """Read one entry of `keys`; None if it has an error."""
-    signed_as = tuple(fields.read_prefix((*path, "signed_as", index), text) for index, text in enumerate(entry.get("signed_as") or ()))
+    signed_as = fields.read_prefixes((*path, "signed_as"), entry.get("signed_as") or ())
     if ("file" in entry) == ("pem" in entry):
         fields.add_error(path, "expected either `file` or `pem`", "name the file that cosign wrote: `{file: cosign.pub}`")
         return None
@@ -52,11 +52,13 @@ def read_identity(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) ->
 
 def read_operator_requirements(
     fields: FieldReader, prefix: str, entry: Mapping[str, Any], signers: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, Requirements]:
-    """Read one entry of the operator's `require`: its prefix and requirements."""
+) -> tuple[str | None, Requirements]:
+    """Read one entry of the operator's `require`: its prefix, None if invalid, and requirements."""
     path: Parts = ("require", prefix)
     for inner, message, hint in check_requirements(entry):
         fields.add_error((*path, *inner), message, hint)
+    if not entry:
+        fields.add_error(path, "expected at least one requirement", "such as `signatures: {keys: [NAME]}`; remove the prefix if nothing is required")
     requirements = parse_requirements(entry)
     for setting, known in signers.items():
         for index, name in enumerate(getattr(requirements, setting)):

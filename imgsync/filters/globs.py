@@ -7,7 +7,16 @@ Not `fnmatch`: there `*` crosses `/`, and its backtracking engine can need minut
 from __future__ import annotations
 
 import re
+import string
 from typing import Any
+
+# `a/**/b` matches `a/b` too.
+_TOKENS = re.compile(r"(?<![^/])\*\*/|\*\*|\[.[^]]*\]|.", re.DOTALL)
+_WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_TAG_START = f"{string.ascii_letters}{string.digits}_"
+_TAG_CHARACTERS = f"{_TAG_START}.-"
+_PATH_START = f"{string.ascii_lowercase}{string.digits}"
+_PATH_CHARACTERS = f"{_PATH_START}._-/"
 
 
 def compile_expression(text: str) -> Any:
@@ -37,7 +46,10 @@ class Glob:
     def __init__(self, text: str) -> None:
         """Compile *text*; raises as `compile_glob` does."""
         self.text = text
-        translated = _translate(text)
+        try:
+            translated = _translate(text)
+        except ValueError as error:
+            raise ValueError(f"{text!r} has a '[' that is not closed") from error
         try:
             self._pattern = compile_expression(translated)
         except ValueError as error:
@@ -64,24 +76,54 @@ def compile_glob(text: str) -> Glob:
     return Glob(text)
 
 
+def check_tag_glob(text: str) -> None:
+    """
+    Check that *text* is a glob that some tag matches.
+
+    Raises:
+        ValueError: It is not a glob, or no tag matches it.
+    """
+    compile_glob(text)
+    tokens = _split(text)
+    if not (_is_possible(tokens[0], _TAG_START) and all(_is_possible(token, _TAG_CHARACTERS) for token in tokens)):
+        raise ValueError(f"{text!r} matches no tag; tags have letters, digits, '_', '.' and '-' and begin with a letter, a digit or '_'")
+
+
+def check_repository_glob(text: str) -> None:
+    """
+    Check that *text* is a glob that some repository path matches.
+
+    Raises:
+        ValueError: It is not a glob, or no path matches it.
+    """
+    compile_glob(text)
+    tokens = _split(text)
+    is_split_well = "//" not in text and _is_possible(tokens[0], _PATH_START) and _is_possible(tokens[-1], _PATH_START)
+    if not (is_split_well and all(_is_possible(token, _PATH_CHARACTERS) for token in tokens)):
+        raise ValueError(f"{text!r} matches no repository; paths are lower-case words joined by '/', '.', '_' or '-', without registry, tag or digest")
+
+
+def _is_possible(token: str, characters: str) -> bool:
+    """Return whether *token* matches something made of *characters*."""
+    if token[0] == "[":
+        return any(Glob(token).fullmatch(character) for character in characters)
+    return token[0] in "*?" or token in characters
+
+
+def _split(text: str) -> list[str]:
+    """Split a glob into wildcards, sets and single characters."""
+    return _TOKENS.findall(text)
+
+
 def _translate(text: str) -> str:
-    parts = []
-    position = 0
-    while position < len(text):
-        if text.startswith("**", position):
-            # `a/**/b` matches `a/b` too.
-            slash = text.startswith("**/", position) and (position == 0 or text[position - 1] == "/")
-            parts.append("(?:.*/)?" if slash else ".*")
-            position += 3 if slash else 2
-        elif text[position] == "[":
-            end = text.find("]", position + 2)
-            if end < 0:
-                raise ValueError(f"{text!r} has a '[' that is not closed")
-            inner = text[position + 1 : end]
-            negated = inner[:1] in {"!", "^"}
-            parts.append(f"[{'^/' if negated else ''}{re.escape(inner[negated:]).replace(chr(92) + '-', '-')}]")
-            position = end + 1
-        else:
-            parts.append({"*": "[^/]*", "?": "[^/]"}.get(text[position], re.escape(text[position])))
-            position += 1
-    return "".join(parts)
+    return "".join(map(_translate_token, _split(text)))
+
+
+def _translate_token(token: str) -> str:
+    if token == "[":
+        raise ValueError("a '[' is not closed")
+    if token[0] == "[":
+        inner = token[1:-1]
+        negated = inner[:1] in {"!", "^"}
+        return f"[{'^/' if negated else ''}{re.escape(inner[negated:]).replace(chr(92) + '-', '-')}]"
+    return _WILDCARDS.get(token) or re.escape(token)

@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict
 
 from imgsync.concurrency.single_flight import SingleFlight
-from imgsync.config.allowlist import is_allowed
+from imgsync.config.allowlist import is_required_below
 from imgsync.config.model import Mirror, RegistriesConfig, Requirements
 from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.images.image import ManifestCache
@@ -20,8 +20,6 @@ from imgsync.images.referrers import ReferrerReader
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Repository
 
-_DOCKER_HUB = "docker.io/"
-_OFFICIAL = "docker.io/library/"
 _Key = tuple[str, Repository, str]
 
 
@@ -39,7 +37,7 @@ class ImagePolicy:
 
     def list_requirements(self, mirror: Mirror, repository: Repository) -> tuple[Requirements, ...]:
         """Return all requirements for images of *mirror* from *repository*."""
-        from_operator = (require for prefix, require in self._config.require.items() if _is_below(repository, prefix))
+        from_operator = (require for prefix, require in self._config.require.items() if is_required_below(prefix, str(repository)))
         return tuple(filter(None, dict.fromkeys((mirror.require, *from_operator))))
 
     def describe_settings(self, mirror: Mirror, repository: Repository) -> str:
@@ -106,9 +104,3 @@ class ImagePolicy:
         ]
         return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16]
 
-
-def _is_below(repository: Repository, prefix: str) -> bool:
-    """Return whether *prefix* covers *repository*; `docker.io/nginx` covers docker.io/library/nginx."""
-    path = str(repository)
-    short = _DOCKER_HUB + path.removeprefix(_OFFICIAL) if path.startswith(_OFFICIAL) else path
-    return is_allowed((prefix,), path) or is_allowed((prefix,), short)

@@ -8,6 +8,7 @@ import pytest
 
 from imgsync.config.load import is_allowed
 from tests.support.declarations import declared, faults_of
+from tests.support.signing import signer
 
 HEAD = "version: 1\nmirrors:\n  - name: a\n"
 
@@ -80,3 +81,48 @@ def test_fixed_part_of_a_template_must_be_allowed(destination, allowed, tmp_path
     faults = faults_of(tmp_path, text, registry_settings="version: 1\nallow: {destinations: [r.io/mirror]}\n")
 
     assert (faults == []) is allowed, faults
+
+
+@pytest.mark.row("CFG-11", "SIG-01")
+@pytest.mark.parametrize("setting", ["allow", "require", "signed_as"])
+@pytest.mark.parametrize(
+    ("prefix", "remedy"),
+    [
+        ("r.io/company/*", "write r.io/company"),
+        ("r.io/company/**", "write r.io/company"),
+        ("r.io/Company", "write r.io/company"),
+        ("r.io/company//app", "write r.io/company/app"),
+        ("r.io/./company", "write r.io/company"),
+        ("r.io/../company", "write r.io/company"),
+        ("r.io/company/app:v1", "write r.io/company/app"),
+        (f"r.io/company/app@sha256:{'0' * 64}", "write r.io/company/app"),
+        ("r.io/company/{app}", "write r.io/company"),
+        ("r.io/comp\u0430ny", "write r.io"),
+        ("r.io/company ", "write r.io"),
+        ("r.io//", "write r.io"),
+        ("r.io/${NAME}", "write r.io"),
+        ("*.io/company", "HOST"),
+        ("https://r.io/company", "HOST"),
+        ("R.io/company", "lower case"),
+        ("user@r.io/company", "credentials belong"),
+        ("/company", "HOST"),
+    ],
+)
+def test_prefix_that_matches_nothing_is_an_error(setting, prefix, remedy, tmp_path):
+    """Each list of prefixes has the same grammar, and the error says what to write."""
+    settings = {
+        "allow": {"allow": {"sources": ["s.io", prefix]}},
+        "require": {"require": {prefix: {"max_size": "1GiB"}}},
+        "signed_as": {"keys": {"prod": {"pem": signer().pem, "signed_as": [prefix]}}},
+    }
+
+    (fault,) = faults_of(tmp_path, json.dumps(declared()), registry_settings=json.dumps({"version": 1} | settings[setting]))
+
+    assert fault.startswith("registries:1:")
+    assert remedy in fault
+
+
+@pytest.mark.parametrize("prefix", ["r.io", "r.io/", "r.io/company", "r.io/company/", "r.io:5000/a/b-c__d", "[::1]:5000/a", "index.docker.io/library"])
+def test_slash_at_the_end_of_a_prefix_is_ignored(prefix, tmp_path):
+    """One slash, as people write a folder."""
+    assert faults_of(tmp_path, json.dumps(declared()), registry_settings=json.dumps({"version": 1, "require": {prefix: {"max_size": "1GiB"}}})) == []
