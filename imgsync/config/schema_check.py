@@ -14,21 +14,23 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 
-from imgsync.config.yaml_reader import Document, Path
+from imgsync.config.yaml_reader import Document, Path, Scalar
 from imgsync.errors import FileError
 from imgsync.text.sanitize import sanitize_message
 
 _TYPES = {"string": "text", "integer": "a whole number", "boolean": "true or false", "array": "a list", "object": "a mapping"}
 # What a pattern stands for, by its end; of two that fit, the first.
 _PATTERN_KINDS = {"/([1-9][0-9]{0,5})?(s|m|h|d)$": "rate", "ms|s|m|h|d)){1,8}$": "duration", "iB)$": "size", "://": "URL"}
+_RATE_FORM = "write requests per s, m, h or d"
 _KIND_HINTS = {
-    "rate": "such as 10/s, 100/m, 200/6h",
+    "rate": f"{_RATE_FORM}, such as 10/s, 100/m, 200/6h",
     "duration": "such as 30s, 15m, 6h, 90d, 1h30m",
     "size": "such as 512KiB, 64MiB",
     "URL": "such as https://host.internal:8443",
 }
 _TAG_LISTS = {"names", "include", "exclude"}
 _SHOWN_CHARACTERS = 60
+_LOGIN = re.compile(r"//[^/\s]*@")
 _FOLDER = pathlib.Path(__file__).parents[1] / "schema"
 
 
@@ -83,7 +85,7 @@ def _explain(document: Document, error: ValidationError, *, secret: bool) -> Ite
     elif error.validator == "type":
         yield _wrong_type(document, path, [error.validator_value], error.instance, secret=secret, example=_example(_schema_of(error)))
     else:
-        yield document.error(path, _describe(error, secret=secret), hint=_hint(error))
+        yield document.error(path, _describe(error, document.written.get(path), secret=secret), hint=_hint(error))
 
 
 def _explain_unknown(document: Document, error: ValidationError, path: Path) -> Iterator[FileError]:
@@ -141,8 +143,9 @@ def _with_article(kind: str) -> str:
     return kind if kind == "null" else f"a {kind}"
 
 
-def _describe(error: ValidationError, *, secret: bool) -> str:
-    shown = _shorten(error.instance)
+def _describe(error: ValidationError, scalar: Scalar | None, *, secret: bool) -> str:
+    # As written: numbers of unusual forms are read as another value.
+    shown = _shorten(scalar.written if scalar else error.instance)
     value = "" if secret else f" '{shown}'" if isinstance(error.instance, str) else f" {shown}"
     got = f", got{value}" if value else ""
     limit = error.validator_value
@@ -166,7 +169,10 @@ def _hint(error: ValidationError) -> str:
     if error.validator != "pattern":
         return ""
     schema = _schema_of(error)
-    return _example(schema) or _KIND_HINTS.get(_pattern_kind(str(error.validator_value)), str(schema.get("description", "")))
+    kind = _pattern_kind(str(error.validator_value))
+    if example := _example(schema):
+        return f"{_RATE_FORM}, {example}" if kind == "rate" else example
+    return _KIND_HINTS.get(kind, str(schema.get("description", "")))
 
 
 def _example(schema: Any) -> str:
@@ -175,7 +181,7 @@ def _example(schema: Any) -> str:
 
 
 def _shorten(value: object) -> str:
-    text = sanitize_message(str(value))
+    text = _LOGIN.sub("//***@", sanitize_message(str(value)))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 

@@ -30,6 +30,8 @@ _NODE_LIMIT = 50_000
 _DOCUMENT_LIMIT = 1000
 _TOO_MUCH = f"aliases expand to more than {_NODE_LIMIT:,} values"
 _SPLIT = "split it into several files"
+_QUOTE = "put a value that begins with this character in quotes"
+_CREDENTIAL_SETTINGS = {"username", "password", "file"}
 _KINDS = {"int": "number", "float": "number", "bool": "boolean", "null": "null", "timestamp": "date"}
 
 
@@ -84,11 +86,20 @@ class _InvalidYamlError(Exception):
 
 
 def format_path(path: Path) -> str:
-    """Format *path* like `mirrors[2].tags.semver`, without a login before a host name."""
+    """Format *path* like `mirrors[2].tags.semver`, without secrets."""
     text = ""
-    for part in path:
+    for part in _cut_before_secret(path):
         text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{sanitize_message(part.rpartition('@')[2])}"
     return text
+
+
+def _cut_before_secret(path: Path) -> Path:
+    """Return *path* up to the first unknown name below `credentials`."""
+    # Without quotes, a password such as {x} is a mapping with x for a key.
+    if "credentials" not in path:
+        return path
+    begins = path.index("credentials") + 1
+    return next((path[:end] for end in range(begins, len(path)) if path[end] not in _CREDENTIAL_SETTINGS), path)
 
 
 def read_limited(file: str) -> bytes:
@@ -194,8 +205,9 @@ def _parse_events(text: str) -> Iterator[yaml.Event]:
         if "nesting depth" in (error.problem or ""):
             # The parser looks ahead and reaches its own limit before ours.
             raise _InvalidYamlError(place, _TOO_DEEP) from error
-        # Without the parser's excerpt of the line, which may contain a password.
-        raise _InvalidYamlError(place, f"invalid YAML: {sanitize_message(error.problem or 'cannot be parsed')}") from error
+        # Without the parser's excerpt of the line and what it quotes, which may be a password.
+        problem = (error.problem or "cannot be parsed").partition("'")[0].rstrip()
+        raise _InvalidYamlError(place, f"invalid YAML: {sanitize_message(problem)}") from error
     except yaml.reader.ReaderError as error:
         raise _InvalidYamlError((text.count("\n", 0, error.position) + 1, 1), "the file contains a control character", "remove it") from error
     except (yaml.YAMLError, RecursionError) as error:
@@ -205,11 +217,12 @@ def _parse_events(text: str) -> Iterator[yaml.Event]:
 def _make_node(event: yaml.NodeEvent, place: Place, anchors: dict[str, _Node]) -> _Node:
     if isinstance(event, yaml.AliasEvent):
         if event.anchor not in anchors:
-            raise _InvalidYamlError(place, f"undefined alias *{sanitize_message(event.anchor or '')}", "define its anchor before it")
+            # Not quoted, nor is the tag below: without quotes, a password may be read as one.
+            raise _InvalidYamlError(place, "undefined alias (*)", f"define its anchor before it, or {_QUOTE}")
         return anchors[event.anchor]
     tag = getattr(event, "tag", None)
     if tag is not None and tag not in {"!", "tag:yaml.org,2002:str"}:
-        raise _InvalidYamlError(place, f"the YAML tag {sanitize_message(tag)} is not allowed", "write the value without a tag")
+        raise _InvalidYamlError(place, "a YAML tag (!) is not allowed", f"write the value without a tag, or {_QUOTE}")
     if isinstance(event, yaml.ScalarEvent):
         node = _Node("scalar", place, event.value, plain=event.implicit[0] and tag is None)
     else:
@@ -265,7 +278,7 @@ class _Builder:
                         key.place[0],
                         key.place[1],
                         format_path((*path, name)),
-                        f"duplicate key '{sanitize_message(name)}'",
+                        f"duplicate key '{sanitize_message(name)}'" if _cut_before_secret((*path, name)) == (*path, name) else "duplicate key",
                         f"first at line {line}, column {column}; keep one",
                     )
                 )

@@ -119,11 +119,11 @@ def _translate(text: str) -> str:
     return "".join(map(_translate_token, _split(text)))
 
 
-def _translate_token(token: str) -> str:
-    if token == "[":
+def _translate_token(part: str) -> str:
+    if part == "[":
         raise ValueError("a '[' is not closed")
-    if token[0] == "[":
-        inner = token[1:-1]
+    if part[0] == "[":
+        inner = part[1:-1]
         negated = inner[:1] in {"!", "^"}
         return f"[{'^/' if negated else ''}{re.escape(inner[negated:]).replace(chr(92) + '-', '-')}]"
-    return _WILDCARDS.get(token) or re.escape(token)
+    return _WILDCARDS.get(part) or re.escape(part)

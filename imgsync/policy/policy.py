@@ -103,4 +103,3 @@ class ImagePolicy:
             for require in required
         ]
         return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16]
-

@@ -66,13 +66,29 @@ def test_unset_variables_are_errors(tmp_path):
     )
 
 
+# Passwords without the quotes that YAML needs for them.
+_UNQUOTED = [
+    *("!SECRET", "!h!SECRET x", "!<SECRET> x", "*SECRET", "&SECRET", "%SECRET", "@SECRET", "'SECRET"),
+    *("{SECRET}", "{SECRET: {a: b}}", "{SECRET, SECRET}", "[SECRET]"),
+]
+
+
+@pytest.mark.row("CFG-08")
 @pytest.mark.parametrize(
-    "entry", ["{username: me, password: 12345678}", "{username: [SECRET], password: SECRET}", "{username: me, password: {fil: SECRET}}", "SECRET"]
+    "entry",
+    [
+        "{username: me, password: 12345678}",
+        "{username: [SECRET], password: SECRET}",
+        "{username: me, password: {fil: SECRET}}",
+        "SECRET",
+        *(f"{{username: me, password: {written}}}" for written in _UNQUOTED),
+    ],
 )
 def test_errors_never_show_credentials(entry, tmp_path):
     """An error shows the place, not the value."""
     said = trust_faults(tmp_path, f"version: 1\nregistries:\n  a.io: {{credentials: {entry}}}\n")
 
+    assert "registries.yaml:3:" in said or "registries.yaml:4:" in said
     assert "SECRET" not in said
     assert "12345678" not in said
 
@@ -105,6 +121,29 @@ def test_registry_with_two_entries_is_an_error(tmp_path):
     assert "duplicate key 'r.io'" in faults_of(tmp_path, mirror(), registry_settings=text)[0]
     text = "version: 1\nregistries:\n  R.io: {credentials: {username: u, password: p}}\n  r.io: {tls: false}\n"
     assert faults_of(tmp_path, mirror(), registry_settings=text) != []
+
+
+@pytest.mark.parametrize("other", ["index.docker.io", "registry-1.docker.io"])
+def test_registry_under_two_names_is_an_error(other, tmp_path):
+    """The second entry would replace the login and TLS settings of the first."""
+    (fault,) = faults_of(tmp_path, mirror(), registry_settings=f"version: 1\nregistries:\n  docker.io: {{rate: 1/s}}\n  {other}: {{rate: 9/s}}\n")
+
+    assert fault == f"registries:4:3: registries.{other}: duplicate registry docker.io (keep one)"
+
+
+@pytest.mark.row("CFG-11")
+def test_link_to_missing_settings_is_an_error(lab):
+    """Without the file, no allow-list and no requirement would hold."""
+    lab.declare("app")
+    (lab.folder / "registries.yaml").unlink()
+    (lab.folder / "registries.yaml").symlink_to("secrets/registries.yaml")
+
+    for arguments in (["plan"], ["plan", "--registries", ""], ["list", lab.source.host]):
+        ran = lab.run(*arguments)
+
+        assert ran.code == 3
+        assert "cannot be read: " in ran.stderr
+    assert lab.source.seen == []
 
 
 @pytest.mark.row("CFG-03")

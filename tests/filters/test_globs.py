@@ -32,7 +32,9 @@ def test_expression_that_re2_refuses_is_an_error(pattern, tmp_path):
 
 
 @pytest.mark.row("CFG-11")
-@pytest.mark.parametrize("setting", ["tags: {{include: {}}}", "tags: {{exclude: {}}}", "immutable: {}", "prune: {{protect: {}}}", "tags: {{min_age: {{age: 1d, except: {}}}}}"])
+@pytest.mark.parametrize(
+    "setting", ["tags: {{include: {}}}", "tags: {{exclude: {}}}", "immutable: {}", "prune: {{protect: {}}}", "tags: {{min_age: {{age: 1d, except: {}}}}}"]
+)
 @pytest.mark.parametrize("glob", ["release/*", "v1 *", "*:v1", "v1@*", "-rc*", ".*", "[/]", "v\u0661*", "{tag}"])
 def test_glob_that_matches_no_tag_is_an_error(setting, glob, tmp_path):
     """An exclusion or a protection that can never hold would be ignored without a word."""
