@@ -16,7 +16,9 @@ _OFFICIAL = "docker.io/library/"
 
 def parse_prefix(text: str) -> str:
     """
-    Parse `HOST[:PORT][/PATH]`, a prefix of image names, with at most one slash at its end.
+    Parse a prefix of image names, `HOST[:PORT][/PATH]`.
+
+    One slash at its end is ignored.
 
     Raises:
         InvalidReferenceError: No image name can begin with *text*.
@@ -38,7 +40,7 @@ def is_allowed(prefixes: tuple[str, ...] | None, path: str) -> bool:
 
 
 def is_required_below(prefix: str, path: str) -> bool:
-    """Return whether requirements for *prefix* cover *path*, in Docker Hub's short form too."""
+    """Return whether *prefix* covers *path*, also in Docker Hub's short form."""
     # docker.io/nginx means docker.io/library/nginx to its users, and an organization may have the same name: require of both.
     short = _DOCKER_HUB + path.removeprefix(_OFFICIAL) if path.startswith(_OFFICIAL) else path
     return is_allowed((prefix,), path) or is_allowed((prefix,), short)

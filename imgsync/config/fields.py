@@ -72,7 +72,7 @@ class FieldReader:
         return url
 
     def read_prefix(self, path: Parts, text: str, *, at_key: bool = False) -> str | None:
-        """Return the prefix *text* in its normal form, or report that it can match nothing."""
+        """Return the normal form of the prefix *text*, or report its error."""
         return self.parse_reference(path, partial(parse_prefix, text), at_key=at_key)
 
     def read_prefixes(self, path: Parts, texts: Iterable[str]) -> tuple[str, ...]:

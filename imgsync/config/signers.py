@@ -53,7 +53,7 @@ def read_identity(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) ->
 def read_operator_requirements(
     fields: FieldReader, prefix: str, entry: Mapping[str, Any], signers: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str | None, Requirements]:
-    """Read one entry of the operator's `require`: its prefix, None if invalid, and requirements."""
+    """Read one entry of the operator's `require`; an invalid prefix is None."""
     path: Parts = ("require", prefix)
     for inner, message, hint in check_requirements(entry):
         fields.add_error((*path, *inner), message, hint)
