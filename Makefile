@@ -13,7 +13,7 @@ ACCEPTED := CVE-2025-69872
 # Time for each target of `make fuzz`.
 SECONDS ?= 600
 
-.PHONY: help setup lint test test-registry test-shaken test-nightly fuzz mutants bench docs lock build audit image demo clean
+.PHONY: help setup lint test test-registry try-registry test-shaken test-nightly fuzz mutants bench docs lock build audit image demo clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ test: $(READY) tools ## Run all tests; install what they need
 
 test-registry: $(READY) tools ## Run only the tests against real registries
 	$(BIN)/python -m pytest --numprocesses auto -m registry
+
+try-registry: $(READY) tools ## Try the main job with the registry at REGISTRY (HOST:PORT, plain http)
+	$(BIN)/python -m tests.try_registry $(REGISTRY)
 
 test-shaken: $(READY) tools ## Run all tests with random pauses, to find tests that pass by chance
 	IMGSYNC_TEST_SHAKEN=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
