@@ -106,6 +106,7 @@ def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha2
         raise UnsupportedContentError(f"the index lists {len(children)} manifests; the limit is {_CHILD_LIMIT}")
     if config is None and document.keys().isdisjoint({"layers", "blobs", "manifests"}):
         raise UnsupportedContentError("the document is not an image manifest or an index")
+    _check_schema_version(document)
     artifact_type = document.get("artifactType") or (config.media_type if config is not None else "")
     return Manifest(
         raw=raw,
@@ -144,6 +145,14 @@ def _check_kind(document: dict[str, Any], media_type: str, served_as: str) -> No
     for name in (media_type, served_as):
         if name in (IMAGE_TYPES if is_index else INDEX_TYPES):
             raise UnsupportedContentError(f"the manifest has the type {name}, but it is {'an index' if is_index else 'not an index'}")
+
+
+def _check_schema_version(document: dict[str, Any]) -> None:
+    version = document.get("schemaVersion")
+    # Artifact manifests, which the OCI dropped before 1.1, have none. Registries answer an unclear 400 or 500 to any other version.
+    if version != 2 and not (version is None and "blobs" in document):
+        found = f"schemaVersion {str(version)[:40]!a}" if version is not None else "no schemaVersion"
+        raise UnsupportedContentError(f"the manifest has {found}, not 2", hint="registries refuse it; ask its publisher to push the image again")
 
 
 def _parse_optional(document: dict[str, Any], key: str) -> Descriptor | None:

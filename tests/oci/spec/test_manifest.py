@@ -68,12 +68,12 @@ def test_any_json_is_a_manifest_or_refused(document):
 
 def test_media_type_is_the_manifest_s_own_then_the_header_s():
     """Without both, the shape decides."""
-    bare = json.dumps({"layers": []}).encode()
+    bare = to_json({"schemaVersion": 2, "layers": []})
 
     assert parse_manifest(bare, content_type=f"{DOCKER_MANIFEST}; charset=utf-8").media_type == DOCKER_MANIFEST
-    assert parse_manifest(json.dumps({"mediaType": OCI_MANIFEST, "layers": []}).encode(), content_type=DOCKER_MANIFEST).media_type == OCI_MANIFEST
+    assert parse_manifest(to_json({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": []}), content_type=DOCKER_MANIFEST).media_type == OCI_MANIFEST
     assert parse_manifest(bare).media_type == OCI_MANIFEST
-    assert parse_manifest(json.dumps({"manifests": []}).encode()).media_type == OCI_INDEX
+    assert parse_manifest(to_json({"schemaVersion": 2, "manifests": []})).media_type == OCI_INDEX
 
 
 @pytest.mark.parametrize("generic", ["application/json", "text/plain; charset=utf-8", "application/octet-stream", "application/vnd.evil+json", ""])
@@ -194,6 +194,19 @@ def test_mismatched_media_type_is_refused(document, said, served_as):
     """Document, header and shape must agree."""
     with pytest.raises(UnsupportedContentError, match="the manifest has the type"):
         parse_manifest(to_json(json.loads(document) | ({"mediaType": said} if said else {})), content_type=served_as)
+
+
+@pytest.mark.parametrize("version", [None, 0, 3, "2"], ids=repr)
+@pytest.mark.parametrize("content", [image(1), index(1)], ids=["image", "index"])
+def test_other_schema_version_is_refused(content, version):
+    """Registries answer it with an unclear error; artifact manifests have none."""
+    document = json.loads(content.raw) | {"schemaVersion": version}
+    if version is None:
+        del document["schemaVersion"]
+
+    with pytest.raises(UnsupportedContentError, match=r"the manifest has (schemaVersion|no schemaVersion)"):
+        parse_manifest(to_json(document))
+    assert parse_manifest(to_json({"mediaType": "application/vnd.oci.artifact.manifest.v1+json", "blobs": [DESCRIPTOR]})).blobs
 
 
 @pytest.mark.row("DIG-07", "DIG-08")
