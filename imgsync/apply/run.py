@@ -21,6 +21,7 @@ from imgsync.apply.state_writer import StateWriter
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.workers import Workers
 from imgsync.config.model import Config
+from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.build import build_plan
@@ -47,7 +48,7 @@ def apply_config(config: Config, context: PlanContext, *, options: RunOptions, l
 
     Raises:
         UnsafePlanError: The plan exceeds the safety limits; nothing was done.
-        ImgsyncError: The plan cannot be made; copies that had begun were finished.
+        ImgsyncError: The plan cannot be made, and no copy had begun.
     """
     return _Run(config, context, options=options, listener=listener, saved=saved).run()
 
@@ -69,6 +70,7 @@ class _Run:
         self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=at_once, stop=self._stop)
         self._runner: ChangeRunner | None = None
         self._plan: Plan | None = None
+        self._planning_error: ImgsyncError | None = None
         self._submitted: dict[Reference, Change] = {}
         self._outcomes: dict[Reference, Outcome] = {}
 
@@ -103,7 +105,14 @@ class _Run:
     def _plan_and_submit(self) -> None:
         # With safety limits, nothing may begin before the sum of all changes is known.
         early = None if self._options.safety_limits.is_set else self._submit_early
-        plan = self._make_plan(early)
+        try:
+            plan = self._make_plan(early)
+        except ImgsyncError as error:
+            if not self._submitted:
+                raise
+            # What began is finished and reported, with the error.
+            self._planning_error = error
+            return
         log_plan(plan, self._log)
         self._listener.on_plan(plan)
         self._options.safety_limits.raise_if_unsafe(plan)
@@ -113,19 +122,20 @@ class _Run:
 
     def _make_plan(self, on_pending: OnPending | None) -> Plan:
         if self._saved is None:
-            return build_plan(self._config, self._context, on_pending=on_pending, partial=True)
+            return build_plan(self._config, self._context, on_pending=on_pending)
         # Imported now: most runs have no saved plan.
         from imgsync.plan.saved import update_saved_plan
 
         return update_saved_plan(self._saved, self._config, self._context, on_pending=on_pending)
 
     def _unfinished_plan(self) -> Plan:
-        """Return the known part of a plan that a stop interrupted."""
-        errors = [
-            PlanError(mirror.name, mirror.source.registry, f"stopped while planning: {self._stop.reason}", "run again for the rest", later=True)
-            for mirror in self._mirrors.values()
-            if not mirror.suspend
-        ]
+        """Return what is known of a plan that was not finished."""
+        error = self._planning_error
+        if error is None:
+            error = StoppedError(f"stopped while planning: {self._stop.reason}", hint="run again for the rest")
+        later = isinstance(error, StoppedError)
+        mirrors = [mirror for mirror in self._mirrors.values() if not mirror.suspend]
+        errors = (PlanError(mirror.name, mirror.source.registry, error.message, error.hint, later=later) for mirror in mirrors)
         return Plan(tuple(self._submitted.values()), errors=tuple(errors))
 
     def _submit_early(self, changes: Group) -> None:

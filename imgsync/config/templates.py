@@ -17,9 +17,13 @@ def check_repository_template(text: str) -> None:
     Check that *text* is a valid repository template.
 
     Raises:
-        ValueError: It has an unknown field, or a brace is not closed.
+        ValueError: It has an unknown field, a brace is not closed, or no result is valid.
     """
     _check(text, _REPOSITORY_FIELDS)
+    filled = "/".join(part for part in text.format(**dict.fromkeys(_REPOSITORY_FIELDS, "x")).split("/") if part)
+    # Empty is fine below a `namespace`.
+    if filled and not is_repository_path(filled):
+        raise ValueError(f"invalid template {text!r}: {filled!r} is not a repository path")
 
 
 def check_tag_template(text: str) -> None:
@@ -27,9 +31,12 @@ def check_tag_template(text: str) -> None:
     Check that *text* is a valid tag template.
 
     Raises:
-        ValueError: It has an unknown field, or a brace is not closed.
+        ValueError: It has an unknown field, a brace is not closed, or no result is valid.
     """
     _check(text, _TAG_FIELDS)
+    filled = text.format(tag="x")
+    if not is_tag(filled):
+        raise ValueError(f"invalid template {text!r}: {filled!r} is not a tag")
 
 
 def expand_repository(destination: Destination, path: str, *, relative: str, registry: str) -> str:

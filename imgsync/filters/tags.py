@@ -78,7 +78,8 @@ def select_tags(tags: Iterable[str], tag_filter: TagFilter, *, created_at: Creat
 
         tag_filter: What the mirror declares.
 
-        created_at: Looks up creation dates; called only for tags whose date decides. A tag without a date fails `max_age`.
+        created_at: Looks up creation dates; called only for tags whose date decides. A tag without a date fails `max_age`; one that is left out
+            could not be read and is not selected.
 
         now: The time that `max_age` counts back from.
 
@@ -141,7 +142,8 @@ def _keep_newest(tags: list[str], tag_filter: TagFilter, versions: _Versions, *,
     lines: dict[object, list[str]] = defaultdict(list)
     undated = [tag for tag in tags if versions.parse(tag) is None]
     dates = created_at(undated) if undated else {}
-    for tag in tags:
+    unreadable = {tag for tag in undated if tag not in dates}
+    for tag in (one for one in tags if one not in unreadable):
         lines[_find_release_line(versions.parse(tag), tag_filter.newest_per)].append(tag)
 
     def rank(tag: str) -> tuple[object, ...]:

@@ -28,25 +28,23 @@ _MIRRORS_AT_ONCE = 4
 _ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 
 
-def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | None = None, partial: bool = False) -> Plan:
+def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | None = None) -> Plan:
     """
     Plan the changes that *config* requires.
+
+    If stopped, the plan has what is known so far, and an error for each unfinished mirror.
 
     Args:
         config: The declared mirrors.
         context: What planning reads from.
         on_pending: Called with pending changes as soon as they are certain; each of them is also in the plan.
-        partial: If stopped, return what is planned so far, with an error for each unfinished mirror. Implied by *on_pending*.
-
-    Raises:
-        StoppedError: A stop was requested, and a partial plan is not of use.
     """
     began = time.monotonic()
     # Earlier requests, such as those for a remote state, do not belong to the plan.
     before = Counter(dict(count_requests(context.registries)))
     ready = ReadyChanges(config.mirrors, on_pending)
     mirrors = [MirrorPlan(mirror) for mirror in config.mirrors]
-    _plan_mirrors(MirrorPlanner(context, ready), mirrors, partial=partial or on_pending is not None)
+    _plan_mirrors(MirrorPlanner(context, ready), mirrors)
     reject_collisions(mirrors)
     if not_pruned := prune(config, mirrors, context.state):
         context.log.info("prune.skipped", reason=not_pruned)
@@ -66,13 +64,11 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     )
 
 
-def _plan_mirrors(planner: MirrorPlanner, mirrors: list[MirrorPlan], *, partial: bool) -> None:
+def _plan_mirrors(planner: MirrorPlanner, mirrors: list[MirrorPlan]) -> None:
     try:
         for _ in map_unordered(planner.plan, mirrors, limit=_MIRRORS_AT_ONCE):
             pass
     except StoppedError as error:
-        if not partial:
-            raise
         for one in mirrors:
             if not one.whole:
                 one.errors.append(PlanError(one.mirror.name, one.mirror.source.registry, error.message, "run again for the rest", later=True))

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsync.config.model import Mirror
-from imgsync.errors import ImgsyncError, LimitReachedError
+from imgsync.errors import ImgsyncError
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.listing.lister import Lister
 from imgsync.oci.listing.model import TagListing
 from imgsync.oci.spec.reference import Repository
 from imgsync.plan.model import PlanError
+from imgsync.plan.plan_error import make_plan_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,7 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
         try:
             listed = lister.repositories(namespace)
         except ImgsyncError as error:
-            later = isinstance(error, LimitReachedError)
-            if error.exit_code != 1 and not later:
-                raise
-            errors.append(PlanError(mirror.name, whole, error.message, error.hint, later=later))
+            errors.append(make_plan_error(mirror, whole, error))
             continue
         if lister.kind == "auto" or not listed.repositories:
             notes.append(f"listed repositories of {whole} through {listed.kind}{'' if listed.repositories else ': none found'}")

@@ -17,7 +17,7 @@ class SelectedTags:
     """
     The selected tags of one repository.
 
-    `certain` says that a listing contains them.
+    `certain` says that a listing contains them. `errors` are about tags whose date decides and cannot be read.
     """
 
     repository: SourceRepository
@@ -25,6 +25,7 @@ class SelectedTags:
     certain: bool
     steps: tuple[FilterStep, ...]
     warnings: tuple[str, ...] = ()
+    errors: tuple[PlanError, ...] = ()
 
 
 @dataclass(slots=True)
@@ -50,8 +51,3 @@ class MirrorPlan:
     pushes: int = 0
     whole: bool = False
     incomplete: bool = False
-
-
-def make_mirror_error(mirror: Mirror, message: str, hint: str) -> PlanError:
-    """Return an error about *mirror* as a whole."""
-    return PlanError(mirror.name, mirror.source.registry, message, hint)

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Mirror
-from imgsync.errors import ImgsyncError, LimitReachedError
+from imgsync.errors import ImgsyncError
 from imgsync.oci.listing.model import ListedTag
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.list_repositories import SourceRepository, list_source_repositories
-from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags, make_mirror_error
+from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
 from imgsync.plan.model import PENDING, Change, PlanError
+from imgsync.plan.plan_error import make_mirror_error, make_plan_error
 from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.ready import ReadyChanges
 from imgsync.plan.select_tags import select_repository_tags
@@ -35,6 +36,14 @@ class MirrorPlanner:
         """Plan the mirror of *result* into it."""
         mirror = result.mirror
         try:
+            self._plan(mirror, result)
+        except ImgsyncError as error:
+            # Such as a credential helper that fails: the other mirrors are still planned.
+            result.errors.append(make_plan_error(mirror, mirror.source.registry, error))
+        result.whole = True
+
+    def _plan(self, mirror: Mirror, result: MirrorPlan) -> None:
+        try:
             if not mirror.suspend:
                 result.notes += _list_notes(mirror)
                 self._select(mirror, result)
@@ -42,7 +51,6 @@ class MirrorPlanner:
             self._ready.add_selection(mirror, result.selected)
         if not mirror.suspend:
             self._plan_tags(mirror, result)
-        result.whole = True
 
     def _select(self, mirror: Mirror, result: MirrorPlan) -> None:
         client = self._registries.make_source_client(mirror, check=self._check)
@@ -56,13 +64,14 @@ class MirrorPlanner:
             try:
                 return select_repository_tags(mirror, repository, client, lister, context=self._context)
             except ImgsyncError as error:
-                return _make_error(mirror, str(repository.repository), error)
+                return make_plan_error(mirror, str(repository.repository), error)
 
         for outcome in map_unordered(select, found.repositories, limit=mirror.concurrency.queries):
             if isinstance(outcome, PlanError):
                 result.errors.append(outcome)
             else:
                 result.selected.append(outcome)
+                result.errors += outcome.errors
                 self._warn(result, outcome.warnings)
 
     def _warn(self, result: MirrorPlan, warnings: Iterable[str]) -> None:
@@ -77,7 +86,8 @@ class MirrorPlanner:
             result.errors.append(make_mirror_error(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
             return
         planner = self._open_planner(mirror, count)
-        found = 0
+        # A tag that fails exists, so `at_least` counts it.
+        found = sum(len(one.errors) for one in result.selected)
         held: list[Sequence[Change]] = []
         for selected, tag, outcome in self._look_up(mirror, planner, result.selected):
             found += self._add_tag(result, selected, tag, outcome)
@@ -103,7 +113,7 @@ class MirrorPlanner:
             try:
                 return some, tag, planner.plan(some.repository, tag)
             except ImgsyncError as error:
-                return some, tag, _make_error(mirror, str(_make_reference(some, tag)), error)
+                return some, tag, make_plan_error(mirror, str(_make_reference(some, tag)), error)
 
         return map_unordered(look_up, ((some, tag) for some in selected for tag in some.tags), limit=mirror.concurrency.queries)
 
@@ -155,11 +165,3 @@ def _list_notes(mirror: Mirror) -> list[str]:
 
 def _make_reference(selected: SelectedTags, tag: ListedTag) -> Reference:
     return selected.repository.repository.with_name(tag.name)
-
-
-def _make_error(mirror: Mirror, reference: str, error: ImgsyncError) -> PlanError:
-    """Return *error* as an error of the plan, or raise it."""
-    later = isinstance(error, LimitReachedError)
-    if error.exit_code != 1 and not later:
-        raise error
-    return PlanError(mirror.name, reference, error.message, error.hint, later=later)

@@ -7,17 +7,18 @@ have written the tag. No network, no clock. Spec: docs/how-to/prune.md.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.globs import compile_glob
-from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Reference, parse_reference
 from imgsync.plan.destinations import find_reference
-from imgsync.plan.mirror_plan import MirrorPlan, make_mirror_error
+from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change
+from imgsync.plan.plan_error import make_mirror_error
 from imgsync.state import Record, StateStore
 from imgsync.text.units import format_count
 
@@ -65,7 +66,8 @@ def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
             source = found.repository.repository
             for destination in one.mirror.destinations:
                 for tag in {*(tag.name for tag in found.tags), *one.mirror.tags.names}:
-                    if not is_digest(tag) or "{" not in destination.tag:
+                    # What cannot be written there was never pushed.
+                    with contextlib.suppress(InvalidReferenceError):
                         yield str(find_reference(destination, source, found.repository.relative, tag))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.images import image
+from tests.switches import status
 
 
 @pytest.mark.row("OUT-05")
@@ -49,3 +52,30 @@ def test_collision_found_by_listing_copies_neither(lab):
     said = " ".join(error["message"] for error in ran.json["errors"])
     assert f"{lab.name}/a/x:1" in said
     assert f"{lab.name}/b/x:1" in said
+
+
+@pytest.mark.parametrize("command", ["plan", "verify"])
+def test_stopped_plan_is_printed(command, lab):
+    """What is known so far is printed, with an error for the rest; exit 75."""
+    lab.push("app", "1", image(1))
+    lab.source.add(status(503), target="/tags/list")
+    lab.declare("app", retry="{attempts: 9, interval: 20s}")
+
+    ran = lab.run(command, "-o", "json", "--run-timeout", "1s")
+
+    assert ran.code == 75, ran.stderr
+    assert [error["later"] for error in ran.json["errors"]] == [True]
+
+
+def test_error_of_one_mirror_leaves_the_others(lab):
+    """Even one that is not about a repository, such as a credential helper that fails."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    lab.write("docker/config.json", json.dumps({"credHelpers": {lab.other_host.host: "missing"}}))
+    lab.workplace.mirror("b", source=f"{lab.other_host.host}/x", destinations=[f"{lab.destination.host}/b"])
+
+    ran = lab.run("apply", "-o", "json", env={"DOCKER_CONFIG": str(lab.folder / "docker")})
+
+    assert ran.code == 1, ran.stderr
+    assert [error["mirror"] for error in ran.json["errors"]] == ["b"]
+    assert lab.served_tags("app") == ["1"]

@@ -16,21 +16,21 @@ from imgsync.errors import UnsupportedContentError
 _VALUE_LIMIT = 100_000
 
 
-def parse_object(raw: bytes) -> dict[str, Any]:
+def parse_object(raw: bytes, *, what: str = "manifest") -> dict[str, Any]:
     """
-    Parse a JSON object that all parsers read alike.
+    Parse a JSON object that all parsers read alike; errors call it *what*.
 
     Raises:
         UnsupportedContentError: Not UTF-8, not an object, a repeated key, NaN or infinity.
     """
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > _VALUE_LIMIT:
-        raise UnsupportedContentError(f"the manifest has more than {_VALUE_LIMIT:,} values")
+        raise UnsupportedContentError(f"the {what} has more than {_VALUE_LIMIT:,} values")
     try:
         document = json.loads(raw.decode("utf-8"), object_pairs_hook=_build_object, parse_constant=_refuse_constant, parse_float=_parse_float)
     except (ValueError, RecursionError) as error:
-        raise UnsupportedContentError("the manifest is not valid JSON") from error
+        raise UnsupportedContentError(f"the {what} is not valid JSON") from error
     if not isinstance(document, dict):
-        raise UnsupportedContentError("the manifest is not a JSON object")
+        raise UnsupportedContentError(f"the {what} is not a JSON object")
     return document
 
 
