@@ -18,7 +18,9 @@ _VALUE_LIMIT = 100_000
 
 def parse_object(raw: bytes, *, what: str = "manifest") -> dict[str, Any]:
     """
-    Parse a JSON object that all parsers read alike; errors call it *what*.
+    Parse a JSON object that all parsers read alike.
+
+    Errors call it *what*.
 
     Raises:
         UnsupportedContentError: Not UTF-8, not an object, a repeated key, NaN or infinity.
