@@ -72,6 +72,14 @@ class _FolderCheck:
                 self.errors.append(document.error(path, "variables are not supported in mirrors.d", hint=hint))
 
 
+_PATH_PATTERNS: dict[str, Callable[[str], object]] = {
+    "include": check_repository_glob,
+    "regex": compile_expression,
+    "exclude": check_repository_glob,
+    "exclude_regex": compile_expression,
+}
+
+
 class _MirrorCheck:
     """Checks one mirror, or the defaults; values may have any type."""
 
@@ -122,7 +130,10 @@ class _MirrorCheck:
         for index, text in enumerate(_as_list(entry.get("repositories"))):
             if isinstance(text, str):
                 self._try((*path, "repositories", index), partial(parse_repository_path, text, registry=registry))
-        self._each(("source",), entry, "exclude", check_repository_glob)
+        for name, check in _PATH_PATTERNS.items():
+            self._each(("source",), entry, name, check)
+            if name in {"include", "regex"} and entry.get(name) and not entry.get("namespaces"):
+                self._add_error((*path, name), f"{name} without namespaces selects nothing", 'to search the whole registry, write `namespaces: [""]`')
         if not entry.get("namespaces") and not entry.get("repositories"):
             self._add_error(path, "expected namespaces or repositories", 'for the whole registry write `namespaces: [""]`')
 

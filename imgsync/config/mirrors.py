@@ -39,7 +39,8 @@ def _build_source(entry: str | Mapping[str, Any]) -> Source:
         return Source(found.registry, repositories=(found.path,))
     registry = parse_registry(entry["registry"])
     paths = (parse_repository_path(text, registry=registry) for text in entry.get("repositories") or ())
-    return Source(registry, tuple(entry.get("namespaces") or ()), tuple(dict.fromkeys(paths)), tuple(entry.get("exclude") or ()))
+    lists = {name: tuple(entry.get(name) or ()) for name in ("namespaces", "include", "regex", "exclude", "exclude_regex")}
+    return Source(registry, repositories=tuple(dict.fromkeys(paths)), **lists)
 
 
 def _build_destination(entry: str | Mapping[str, Any]) -> Destination:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import NoReturn, Self
 
 from imgsync.config.public_keys import PublicKey
+from imgsync.filters.repositories import RepositoryFilter
 from imgsync.filters.tags import TagFilter
 
 
@@ -41,12 +42,23 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where images come from: namespaces to list, repositories, globs to exclude."""
+    """
+    Where images come from: namespaces to list, repositories, patterns of paths.
+
+    `include` and `regex` select among the repositories below `namespaces`. `exclude` and `exclude_regex` apply to all.
+    """
 
     registry: str
     namespaces: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    regex: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    exclude_regex: tuple[str, ...] = ()
+
+    def compile_filter(self) -> RepositoryFilter:
+        """Return the patterns, compiled."""
+        return RepositoryFilter(include=self.include, regex=self.regex, exclude=self.exclude, exclude_regex=self.exclude_regex)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,9 +72,10 @@ def _build_mirror(mirror: Mirror) -> dict[str, Any]:
 
 
 def _build_source(source: Source) -> str | dict[str, Any]:
-    if len(source.repositories) == 1 and not source.namespaces and not source.exclude:
+    if source == Source(source.registry, repositories=source.repositories[:1]):
         return f"{source.registry}/{source.repositories[0]}"
-    return {"registry": source.registry} | _build_lists(("namespaces", source.namespaces), ("repositories", source.repositories), ("exclude", source.exclude))
+    names = ("namespaces", "repositories", "include", "regex", "exclude", "exclude_regex")
+    return {"registry": source.registry} | _build_lists(*((name, getattr(source, name)) for name in names))
 
 
 def _build_tags(tags: TagFilter) -> dict[str, Any]:

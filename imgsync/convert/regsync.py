@@ -179,7 +179,7 @@ class _StepReader:
             if allow is not None and allow.value:
                 return None
             namespaces = [""]
-        return Source(registry, tuple(namespaces), tuple(repositories), read_denied(repos, crossing=True, items="repositories", block="source"))
+        return Source(registry, tuple(namespaces), tuple(repositories), exclude=read_denied(repos, crossing=True, items="repositories", block="source"))
 
     def _build_repository(self, origin: Reference, destination: Destination, filters: list[TagFilter]) -> list[Mirror]:
         path = origin.repository.path

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Mirror
 from imgsync.errors import InvalidReferenceError
-from imgsync.filters.globs import compile_glob
 from imgsync.filters.tags import has_only_names
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.destinations import find_reference
@@ -26,7 +25,7 @@ class DeclarationScope:
     def __init__(self, mirror: Mirror) -> None:
         """Compile the patterns of *mirror*."""
         self._mirror = mirror
-        self._excluded = [compile_glob(text) for text in mirror.source.exclude]
+        self._paths = mirror.source.compile_filter()
         self._names = frozenset(mirror.tags.names) if has_only_names(mirror.tags) else None
 
     def includes(self, change: Change) -> bool:
@@ -45,7 +44,7 @@ class DeclarationScope:
     def _is_selectable(self, source: Reference) -> bool:
         path = source.repository.path
         named = bool(source.tag) and not source.digest and (self._names is None or source.tag in self._names)
-        return named and not any(glob.fullmatch(path) for glob in self._excluded)
+        return named and not self._paths.is_excluded(path)
 
     def _list_targets(self, source: Reference) -> Iterator[Reference]:
         """Yield the destinations of *source*."""
@@ -60,6 +59,6 @@ class DeclarationScope:
         """Yield *path* relative to each declaration that covers it."""
         if path in self._mirror.source.repositories:
             yield path
-        for namespace in self._mirror.source.namespaces:
+        for namespace in self._mirror.source.namespaces if self._paths.includes(path) else ():
             if not namespace or path.startswith(f"{namespace}/"):
                 yield strip_namespace(path, namespace)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError
-from imgsync.filters.globs import compile_glob
 from imgsync.oci.listing.lister import Lister
 from imgsync.oci.listing.model import TagListing
 from imgsync.oci.spec.reference import Repository
@@ -52,7 +51,7 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
     errors: list[PlanError] = []
     notes: list[str] = []
     warnings: list[str] = []
-    excluded = [compile_glob(text) for text in mirror.source.exclude]
+    paths = mirror.source.compile_filter()
     for namespace in mirror.source.namespaces:
         check()
         whole = f"{mirror.source.registry}/{namespace}".rstrip("/")
@@ -67,9 +66,10 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
         below = {
             one.path: SourceRepository(Repository(mirror.source.registry, one.path), strip_namespace(one.path, namespace), one.tags)
             for one in listed.repositories
+            if paths.includes(one.path)
         }
         found = {**below, **{path: _add_listing(one, below.get(path)) for path, one in found.items()}}
-    kept = [found[path] for path in sorted(found) if not any(glob.fullmatch(path) for glob in excluded)]
+    kept = [found[path] for path in sorted(found) if not paths.is_excluded(path)]
     return ListedRepositories(tuple(kept), tuple(errors), tuple(notes), tuple(warnings))
 
 

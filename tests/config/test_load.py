@@ -23,6 +23,10 @@ def mirror(settings_text: str) -> str:
     return GOOD + "".join(f"    {line}\n" for line in settings_text.splitlines())
 
 
+def source(text: str) -> str:
+    return GOOD.replace("registry.k8s.io/pause", text)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -40,6 +44,9 @@ def mirror(settings_text: str) -> str:
             mirror("tags: {names: [1:30]}"),
             "a.yaml:6:20: mirrors[0].tags.names[0]: expected text, got the number 1:30 (image tags are text: write '1:30' in quotes)",
         ),
+        (source("{registry: r.io, namespaces: [''], regex: ['(']}"), "mirrors[0].source.regex[0]: invalid RE2 expression"),
+        (source("{registry: r.io, namespaces: [''], exclude_regex: ['(']}"), "mirrors[0].source.exclude_regex[0]: invalid RE2 expression"),
+        (source("{registry: r.io, repositories: [x], include: ['y*']}"), "mirrors[0].source.include: include without namespaces selects nothing"),
         (mirror("tags: {exclude_regex: ['a(?=b)']}"), "a.yaml:6:28: mirrors[0].tags.exclude_regex[0]: invalid RE2 expression"),
         (mirror("tags: {regex: ['(']}"), "a.yaml:6:20: mirrors[0].tags.regex[0]: invalid RE2 expression '(': missing ): ("),
         (mirror("tags: {include: ['[a']}"), "a.yaml:6:22: mirrors[0].tags.include[0]: '[a' has a '[' that is not closed"),

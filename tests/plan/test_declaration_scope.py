@@ -15,6 +15,9 @@ MIRROR = Mirror(
     Source("s.io", namespaces=("team",), repositories=("app",), exclude=("team/secret*",)),
     (Destination("r.io", "m"), Destination("o.io", "", "x/{relative}", "{tag}-copy")),
 )
+SELECTING = Mirror(
+    "a", Source("s.io", namespaces=("",), repositories=("exact",), include=("team/*",), regex=(".*[a-z]",), exclude_regex=(".*-old",)), (Destination("r.io"),)
+)
 EVERYTHING = Mirror("a", Source("s.io", namespaces=("",)), (Destination("r.io", "m", "{flat}"),))
 NAMED = Mirror("a", Source("s.io", repositories=("app",)), (Destination("r.io", "m"),), tags=TagFilter(names=("1",)))
 PRUNING = Mirror("a", Source("s.io", repositories=("app",)), (Destination("r.io", "m"),), prune=Prune(protect=("latest",)))
@@ -33,6 +36,14 @@ def test_declared_changes_are_covered(action):
     assert covers(MIRROR, "s.io/team/one/two:1", "o.io/x/one/two:1-copy", action)
     assert covers(EVERYTHING, "s.io/one/two:1", "r.io/m/one_two:1", action)
     assert covers(NAMED, "s.io/app:1", "r.io/m/app:1", action)
+    assert covers(SELECTING, "s.io/exact:1", "r.io/exact:1", action)
+    assert covers(SELECTING, "s.io/team/app:1", "r.io/team/app:1", action)
+
+
+@pytest.mark.parametrize("path", ["other/app", "team/deep/app", "team/app2", "team/app-old", "exact-old"])
+def test_repositories_that_a_pattern_rejects_are_not_covered(path):
+    """`include`, `regex` and `exclude_regex` of the source."""
+    assert not covers(SELECTING, f"s.io/{path}:1", f"r.io/{path}:1")
 
 
 @pytest.mark.parametrize(
