@@ -6,7 +6,7 @@ ImgsyncError                      .message  .hint (what to do next)  .exit_code 
 ├── UsageError                    a command line that makes no sense               exit 3
 ├── InvalidReferenceError         text that is not an image reference              exit 3
 ├── UnsafePlanError               the plan exceeds a safety limit
-├── RegistryError                 .operation .reference .origin .status .code .detail .retry_after_seconds
+├── RegistryError                 .operation .reference .origin .status .code .codes .detail .retry_after_seconds
 │   ├── UnreachableError          no answer, or 5xx                                transient
 │   ├── RateLimitedError          429                                              transient
 │   ├── AuthenticationError       401: no credentials, or the wrong ones
@@ -103,9 +103,10 @@ class RegistryError(ImgsyncError):
     A registry answered with an error, or not at all.
 
     `origin` is "source" or "destination". `status` is the HTTP status, None without an answer. `code` and `detail` come from the
-    registry, sanitized. `retry_after_seconds` is the registry's Retry-After, None without one.
+    registry, sanitized; `codes` are all codes that it named, `code` first. `retry_after_seconds` is the registry's Retry-After, None without one.
     """
 
+    codes: tuple[str, ...] = ()
     retry_after_seconds: float | None = None
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
-import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,13 +21,45 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from imgsync.text.sanitize import sanitize_message
-from imgsync.text.units import parse_integer
+from imgsync.oci.error_body import ErrorBody, read_error_body
 
 _TRANSIENT = {408, 425, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 _REFUSALS = {400, 403, 405, 409, 412}
 # A full quota has many statuses (Harbor: 403, goharbor/harbor#17390), so it is recognised by its text.
 _QUOTA_WORDS = ("quota", "exceed the configured upper limit")
+# Servers in front of a registry send these as pages; the status says enough.
+_PAGE_IS_USUAL = {401, 413, 429}
+_SECONDS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
+# GitHub and Docker Hub send the time since 1970, others the seconds.
+_RESETS = ("x-ratelimit-reset", "ratelimit-reset")
+# From September 2001 to the year 2286, in seconds since 1970. As a duration, it would be more than thirty years.
+_FIRST_MOMENT, _LAST_MOMENT = 1e9, 1e10
+_HINTS: dict[type[RegistryError], str] = {
+    QuotaExceededError: "the destination's quota is used up; raise it, or mirror less",
+    ImmutableTagError: "the registry does not allow this tag to be changed; exclude the tag, or allow changes in the registry",
+    AccessDeniedError: "the credentials are valid but do not allow this; check the permissions of the account on this repository",
+    NotFoundError: "the repository does not exist, or this account cannot see it",
+    RateLimitedError: "lower `rate` or `concurrency` for this registry, or log in for a higher limit",
+}
+# The status that distribution gives to each code.
+_STATUSES = {
+    "UNAUTHORIZED": 401,
+    "DENIED": 403,
+    "TOOMANYREQUESTS": 429,
+    "BLOB_UNKNOWN": 404,
+    "MANIFEST_UNKNOWN": 404,
+    "NAME_UNKNOWN": 404,
+    "BLOB_UPLOAD_UNKNOWN": 404,
+    "BLOB_UPLOAD_INVALID": 404,
+    "MANIFEST_BLOB_UNKNOWN": 400,
+    "MANIFEST_INVALID": 400,
+    "MANIFEST_UNVERIFIED": 400,
+    "DIGEST_INVALID": 400,
+    "SIZE_INVALID": 400,
+    "NAME_INVALID": 400,
+    "TAG_INVALID": 400,
+    "UNSUPPORTED": 405,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +77,43 @@ class Operation:
 
 def make_status_error(operation: Operation, status: int, *, headers: Mapping[str, str], body: bytes) -> RegistryError:
     """Return the error for *status* and *body*."""
-    code, detail = _read_message(body)
-    kind = _choose_kind(status, f"{code} {detail}".lower())
-    error = operation.make_error(kind, detail, status=status, code=code, hint=_choose_hint(kind, code))
+    said = read_error_body(body)
+    kind = _choose_kind(_find_meant_status(status, said), f"{' '.join(said.codes)} {said.detail}".lower())
+    error = operation.make_error(kind, said.detail, status=status, code=said.code, hint=_choose_hint(kind, status, said))
+    error.codes = said.codes
     if error.transient:
-        error.retry_after_seconds = parse_retry_after(headers.get("retry-after", ""), now=time.time())
+        error.retry_after_seconds = find_retry_after(headers, now=time.time())
     return error
 
 
+def find_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Return the seconds to wait by `Retry-After`, else until the limit is reset."""
+    for name in ("retry-after", *_RESETS):
+        seconds = parse_retry_after(headers.get(name, ""), now=now)
+        if seconds is not None:
+            return seconds
+    return None
+
+
 def parse_retry_after(text: str, *, now: float) -> float | None:
-    """Return the seconds of `Retry-After`, None if malformed."""
+    """
+    Return the seconds of `Retry-After`, None if malformed or past.
+
+    Spec: RFC 9110 10.2.3. Docker Hub sends the time since 1970 in its place.
+    """
     text = text.strip()
-    seconds = parse_integer(text)
-    if seconds is not None:
-        return float(seconds)
+    if (found := _SECONDS.fullmatch(text)) is not None:
+        seconds = float(found[0])
+        if seconds < _FIRST_MOMENT:
+            return seconds
+        moment_seconds = seconds / 1000 if _FIRST_MOMENT * 1000 <= seconds < _LAST_MOMENT * 1000 else seconds
+        return _later(moment_seconds, now) if moment_seconds < _LAST_MOMENT else seconds
     moment = parse_http_date(text)
-    return None if moment is None else max(0.0, moment.timestamp() - now) or None
+    return None if moment is None else _later(moment.timestamp(), now)
+
+
+def _later(moment_seconds: float, now: float) -> float | None:
+    return max(0.0, moment_seconds - now) or None
 
 
 def parse_http_date(text: str) -> dt.datetime | None:
@@ -85,28 +138,17 @@ def _choose_kind(status: int, words: str) -> type[RegistryError]:
     return RejectedError if 400 <= status < 600 else UnexpectedResponseError
 
 
-def _read_message(body: bytes) -> tuple[str, str]:
-    try:
-        errors = json.loads(body)["errors"]
-        first = errors[0]
-        detail = first.get("message") or ""
-        more = first.get("detail")
-        text = f"{detail} {json.dumps(more) if more and not isinstance(more, str) else more or ''}"
-        return sanitize_message(str(first.get("code") or "")).upper(), sanitize_message(text)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        text = body[:2000].decode("utf-8", "replace").strip()
-        return "", "" if text.startswith("<") else sanitize_message(text)
+def _find_meant_status(status: int, said: ErrorBody) -> int:
+    """Return the status of the error that says most."""
+    if "TOOMANYREQUESTS" in said.codes and (status in _REFUSALS or status >= 500):
+        return 429
+    # distribution takes the status of its first error, which may be an unexpected one: google/go-containerregistry#709.
+    return _STATUSES.get(said.code, status) if said.is_late and status not in {401, 429} else status
 
 
-def _choose_hint(kind: type[RegistryError], code: str) -> str:
-    if kind is QuotaExceededError:
-        return "the destination's quota is used up; raise it, or mirror less"
-    if kind is ImmutableTagError:
-        return "the registry does not allow this tag to be changed; exclude the tag, or allow changes in the registry"
-    if kind is AccessDeniedError:
-        return "the credentials are valid but do not allow this; check the permissions of the account on this repository"
-    if kind is NotFoundError and code == "NAME_UNKNOWN":
-        return "the repository does not exist, or this account cannot see it"
-    if kind is RateLimitedError:
-        return "lower `rate` or `concurrency` for this registry, or log in for a higher limit"
-    return ""
+def _choose_hint(kind: type[RegistryError], status: int, said: ErrorBody) -> str:
+    if said.is_page and status not in _PAGE_IS_USUAL:
+        return "a proxy, a firewall or a login page may have answered; check the registry's name and the network path"
+    if kind is NotFoundError and said.code != "NAME_UNKNOWN":
+        return ""
+    return _HINTS.get(kind, "")

@@ -46,13 +46,13 @@ def sanitize_json(text: str) -> str:
     return _BRACKET_COMMAND.sub(r"\\u0023", text) if "##" in text else text
 
 
-def sanitize_message(text: str) -> str:
+def sanitize_message(text: str, *, limit: int = _MESSAGE_LIMIT) -> str:
     """
-    Return a message on one line, cut to 300 characters before escaping.
+    Return a message on one line, cut to *limit* characters before escaping.
 
     For text that becomes part of an error. Runner commands stay; the output escapes them.
     """
-    return _escape(" ".join(text.split())[:_MESSAGE_LIMIT], lambda character: not character.isprintable())
+    return _escape(" ".join(text.split())[:limit], lambda character: not character.isprintable())
 
 
 def _escape(text: str, must_escape: Callable[[str], bool]) -> str:

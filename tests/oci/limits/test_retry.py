@@ -10,7 +10,7 @@ import pytest
 
 from imgsync.oci.auth.authenticator import Authenticator, TokenResponse
 from imgsync.oci.endpoint import Endpoint
-from imgsync.oci.errors import Operation, make_status_error, parse_retry_after
+from imgsync.oci.errors import Operation, find_retry_after, make_status_error, parse_retry_after
 from imgsync.oci.limits.retry import RetryPolicy, compute_pause_seconds, is_transient
 from tests import switches
 from tests.support.images import image
@@ -196,6 +196,8 @@ def test_every_transient_status_is_retried(lab):
     ("text", "seconds"),
     [
         ("7", 7.0),
+        ("1.5", 1.5),
+        ("999999999", 999999999.0),
         (" 0 ", 0.0),
         ("Thu, 01 Jan 1970 00:01:40 GMT", 90.0),
         ("Thursday, 01-Jan-70 00:01:40 GMT", 90.0),
@@ -217,6 +219,28 @@ def test_every_transient_status_is_retried(lab):
 def test_retry_after_is_parsed(text, seconds):
     """Seconds, or a date in one of three formats; past or malformed values are ignored."""
     assert parse_retry_after(text, now=10.0) == seconds
+
+
+@pytest.mark.row("NET-02")
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "1790000005"}, 5.0),
+        ({"retry-after": "1790000005.5"}, 5.5),
+        ({"retry-after": "1790000005000"}, 5.0),
+        ({"retry-after": "1789999999"}, None),
+        ({"retry-after": "9" * 15}, float("9" * 15)),
+        ({"x-ratelimit-reset": "1790000007"}, 7.0),
+        ({"ratelimit-reset": "30"}, 30.0),
+        ({"retry-after": "3", "x-ratelimit-reset": "1790000007"}, 3.0),
+        ({"retry-after": "soon", "x-ratelimit-reset": "1790000007"}, 7.0),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_time_since_1970_is_a_moment(headers, seconds):
+    """In Retry-After as Docker Hub sends it, and in the headers that name when a limit is reset."""
+    assert find_retry_after(headers, now=1790000000.0) == seconds
 
 
 @pytest.mark.row("NET-03")
