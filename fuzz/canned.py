@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from imgsync.errors import StoppedError
+from imgsync.listing.json_api import ApiSession, JsonApi
 from imgsync.oci.endpoint import Credentials, DeclaredCredentials, Endpoint
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.request import Request
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy
-from imgsync.oci.listing.json_api import ApiSession, JsonApi
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
 

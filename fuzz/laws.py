@@ -37,6 +37,17 @@ from imgsync.documents.plan import decode_plan
 from imgsync.documents.report import decode_report, encode_report
 from imgsync.documents.verification import decode_verification, encode_verification
 from imgsync.errors import ConfigError, CredentialsError, ImgsyncError, InvalidReferenceError, StateError, UnsupportedContentError, UsageError
+from imgsync.listing.catalog import Catalog
+from imgsync.listing.dockerhub import URL as HUB
+from imgsync.listing.dockerhub import DockerHub
+from imgsync.listing.gcr import Gcr
+from imgsync.listing.ghcr import URL as GITHUB
+from imgsync.listing.ghcr import Ghcr
+from imgsync.listing.gitlab import GitLab
+from imgsync.listing.harbor import Harbor
+from imgsync.listing.json_fields import parse_timestamp
+from imgsync.listing.model import ListingApi
+from imgsync.listing.quay import Quay
 from imgsync.oci.auth import auth_files
 from imgsync.oci.auth import credential_helper as helper
 from imgsync.oci.auth.challenge import parse_challenges
@@ -48,18 +59,6 @@ from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.response_parser import ResponseParser
 from imgsync.oci.http.url import parse_url
 from imgsync.oci.limits.pull_limit import PullLimit
-from imgsync.oci.listing.catalog import Catalog
-from imgsync.oci.listing.dockerhub import URL as HUB
-from imgsync.oci.listing.dockerhub import DockerHub
-from imgsync.oci.listing.gcr import Gcr
-from imgsync.oci.listing.ghcr import URL as GITHUB
-from imgsync.oci.listing.ghcr import Ghcr
-from imgsync.oci.listing.gitlab import GitLab
-from imgsync.oci.listing.harbor import Harbor
-from imgsync.oci.listing.json_fields import parse_timestamp
-from imgsync.oci.listing.model import ListingApi
-from imgsync.oci.listing.quay import Quay
-from imgsync.oci.listing.tag_names import list_tags_in_one_page
 from imgsync.oci.responses import read_body
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest, is_digest
@@ -68,6 +67,7 @@ from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Repository, is_repository_path, is_tag, parse_reference, parse_registry, parse_repository
 from imgsync.oci.spec.referrers import add_referrers
 from imgsync.oci.spec.select_platforms import select_platforms
+from imgsync.oci.tag_names import list_tags_in_one_page
 from imgsync.oci.upload import begin_upload
 from imgsync.render.gitlab_widget import render_gitlab_summary
 from imgsync.render.junit import render_report_junit

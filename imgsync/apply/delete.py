@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from imgsync.apply.report import Outcome, Result
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ImgsyncError, NotFoundError, RejectedError, StoppedError, UnmanagedTagError
-from imgsync.oci.listing.distribution import list_tags
+from imgsync.listing.distribution import list_tags
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.manifest import Manifest

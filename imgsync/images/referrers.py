@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from imgsync.errors import NotFoundError, UnsupportedContentError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
-from imgsync.oci.listing.tag_names import list_tags_in_one_page
 from imgsync.oci.referrers_api import list_referrers
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.media_types import normalize_media_type
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import format_fallback_tag, is_referrers_tag, list_artifact_types, list_cosign_tags
+from imgsync.oci.tag_names import list_tags_in_one_page
 
 _LIMIT = 1000
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError
-from imgsync.oci.listing.tag_names import list_tags_in_one_page
 from imgsync.oci.registry import RegistryClient, Resolved
 from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.tag_names import list_tags_in_one_page
 
 
 class DestinationTags:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError
-from imgsync.oci.listing.lister import Lister
-from imgsync.oci.listing.model import TagListing
+from imgsync.listing.lister import Lister
+from imgsync.listing.model import TagListing
 from imgsync.oci.spec.reference import Repository
 from imgsync.plan.model import PlanError
 from imgsync.plan.plan_error import make_plan_error

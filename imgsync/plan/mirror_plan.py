@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from imgsync.config.model import Mirror
-from imgsync.oci.listing.model import ListedTag
+from imgsync.listing.model import ListedTag
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.list_repositories import SourceRepository

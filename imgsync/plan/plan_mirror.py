@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError
-from imgsync.oci.listing.model import ListedTag
+from imgsync.listing.model import ListedTag
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.list_repositories import SourceRepository, list_source_repositories

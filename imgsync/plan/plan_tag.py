@@ -12,7 +12,7 @@ from imgsync.concurrency.greenlets import run_both
 from imgsync.config.model import Mirror
 from imgsync.errors import LimitReachedError
 from imgsync.filters.globs import compile_glob
-from imgsync.oci.listing.model import ListedTag
+from imgsync.listing.model import ListedTag
 from imgsync.oci.registry import Resolved
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import shorten_digest

@@ -5,8 +5,8 @@ from __future__ import annotations
 from imgsync.config.model import Mirror
 from imgsync.errors import NotFoundError
 from imgsync.filters.tags import has_only_names, select_tags
-from imgsync.oci.listing.lister import Lister
-from imgsync.oci.listing.model import ListedTag, TagListing
+from imgsync.listing.lister import Lister
+from imgsync.listing.model import ListedTag, TagListing
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Repository

@@ -13,7 +13,7 @@ from imgsync.config.model import Mirror
 from imgsync.errors import LimitReachedError, NotFoundError
 from imgsync.images.image import Image, pull_manifest, read_image, select_root
 from imgsync.images.referrers import Referrers
-from imgsync.oci.listing.model import ListedTag
+from imgsync.listing.model import ListedTag
 from imgsync.oci.registry import Resolved
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest

@@ -13,7 +13,7 @@ from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Mirror
 from imgsync.errors import ContentMismatchError, ImgsyncError, NotFoundError, RejectedError, UnexpectedResponseError, UnreachableError, UnsupportedContentError
 from imgsync.images.image import ManifestCache, pull_manifest
-from imgsync.oci.listing.model import TagListing
+from imgsync.listing.model import TagListing
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest

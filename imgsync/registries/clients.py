@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from imgsync.config.model import Mirror, RegistriesConfig, Tls
 from imgsync.errors import RejectedError
+from imgsync.listing.json_api import ApiSession, JsonApi
+from imgsync.listing.lister import Lister, find_kind_by_host
 from imgsync.oci.auth.auth_files import load_auth_files
 from imgsync.oci.auth.aws import Aws
 from imgsync.oci.auth.credential_helper import ask_helper
@@ -22,8 +24,6 @@ from imgsync.oci.http.url import find_url_secrets
 from imgsync.oci.limits.pull_limit import PullQuota
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryDetails, RetryPolicy
-from imgsync.oci.listing.json_api import ApiSession, JsonApi
-from imgsync.oci.listing.lister import Lister, find_kind_by_host
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
 from imgsync.registries.credentials import find_cloud_credentials, make_credential_source
@@ -167,7 +167,7 @@ class Registries:
             Aws(client.registry, client.origin, settings.listing_url).create_repository(path)
         elif kind in {None, "harbor"}:
             # Imported now: few registries are Harbor.
-            from imgsync.oci.listing.harbor import Harbor
+            from imgsync.listing.harbor import Harbor
 
             Harbor(self.make_api(client, "")).create_project(path)
         else:

@@ -15,10 +15,10 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
+from imgsync.listing.distribution import list_tags
+from imgsync.listing.json_api import ApiOpener
+from imgsync.listing.model import ListingApi, RepositoryListing, TagListing
 from imgsync.oci.auth.aws import PUBLIC_ECR, is_ecr
-from imgsync.oci.listing.distribution import list_tags
-from imgsync.oci.listing.json_api import ApiOpener
-from imgsync.oci.listing.model import ListingApi, RepositoryListing, TagListing
 from imgsync.oci.registry import RegistryClient
 
 KINDS = ("auto", "catalog", "gcr", "dockerhub", "quay", "harbor", "gitlab", "ghcr", "ecr")
@@ -138,6 +138,6 @@ class Lister:
 
     def _make_api(self, kind: str) -> ListingApi:
         # Imported late, because listing by tags/list needs none of them.
-        from imgsync.oci.listing.registry_apis import make_listing_api
+        from imgsync.listing.registry_apis import make_listing_api
 
         return make_listing_api(kind, self._client, self._open_api, api_url=self._api_url)

@@ -11,8 +11,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from imgsync.errors import UnexpectedResponseError
-from imgsync.oci.listing.distribution import list_tags
-from imgsync.oci.listing.model import ListedRepository, RepositoryListing, TagListing
+from imgsync.listing.distribution import list_tags
+from imgsync.listing.model import ListedRepository, RepositoryListing, TagListing
 from imgsync.oci.registry import RegistryClient
 
 _NODE_LIMIT = 100_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from imgsync.errors import UnexpectedResponseError
+from imgsync.listing.model import ListedRepository, ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.model import ListedRepository, ListedTag, RepositoryListing, TagListing
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag
 from imgsync.text.sanitize import sanitize_message

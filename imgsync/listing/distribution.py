@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from imgsync.listing.collectors import NameCollector
+from imgsync.listing.model import ListedTag, TagListing
+from imgsync.listing.page import read_pages
 from imgsync.oci.auth.scopes import make_scopes
-from imgsync.oci.listing.collectors import NameCollector
-from imgsync.oci.listing.model import ListedTag, TagListing
-from imgsync.oci.listing.page import read_pages
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imgsync.oci.listing.collectors import NameCollector
-from imgsync.oci.listing.distribution import list_tags
-from imgsync.oci.listing.model import ListedRepository, RepositoryListing, TagListing
-from imgsync.oci.listing.page import read_pages
+from imgsync.listing.collectors import NameCollector
+from imgsync.listing.distribution import list_tags
+from imgsync.listing.model import ListedRepository, RepositoryListing, TagListing
+from imgsync.listing.page import read_pages
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import is_repository_path
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from imgsync.errors import UnreachableError
-from imgsync.oci.listing import lister as module
-from imgsync.oci.listing.lister import Lister, find_kind_by_host
-from imgsync.oci.listing.model import ListedTag, TagListing
+from imgsync.listing import lister as module
+from imgsync.listing.lister import Lister, find_kind_by_host
+from imgsync.listing.model import ListedTag, TagListing
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from imgsync.errors import CredentialsError, InsecureError, UnexpectedResponseError
+from imgsync.listing.prefetch import prefetch_pages
 from imgsync.oci.auth.trusted_hosts import is_trusted_host
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.link_header import find_next_link
-from imgsync.oci.listing.prefetch import prefetch_pages
 from imgsync.oci.messages import RegistryRequest
 from imgsync.oci.responses import resolve_url
 from imgsync.oci.transport import Transport

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from imgsync.errors import InsecureError
+from imgsync.listing import dockerhub, ghcr
+from imgsync.listing.catalog import Catalog
+from imgsync.listing.dockerhub import DockerHub
+from imgsync.listing.ecr import Ecr
+from imgsync.listing.gcr import Gcr
+from imgsync.listing.ghcr import Ghcr
+from imgsync.listing.gitlab import GitLab
+from imgsync.listing.harbor import Harbor
+from imgsync.listing.json_api import ApiOpener
+from imgsync.listing.model import ListingApi
+from imgsync.listing.quay import Quay
 from imgsync.oci.auth.aws import Aws
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import has_credentials, parse_url
-from imgsync.oci.listing import dockerhub, ghcr
-from imgsync.oci.listing.catalog import Catalog
-from imgsync.oci.listing.dockerhub import DockerHub
-from imgsync.oci.listing.ecr import Ecr
-from imgsync.oci.listing.gcr import Gcr
-from imgsync.oci.listing.ghcr import Ghcr
-from imgsync.oci.listing.gitlab import GitLab
-from imgsync.oci.listing.harbor import Harbor
-from imgsync.oci.listing.json_api import ApiOpener
-from imgsync.oci.listing.model import ListingApi
-from imgsync.oci.listing.quay import Quay
 from imgsync.oci.registry import RegistryClient
 
 

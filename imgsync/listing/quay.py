@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import quote
 
 from imgsync.errors import UnexpectedResponseError
+from imgsync.listing.collectors import RepositoryCollector, TagCollector
+from imgsync.listing.json_api import ApiPage, JsonApi
+from imgsync.listing.json_fields import parse_timestamp, read_rows, read_text
+from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.collectors import RepositoryCollector, TagCollector
-from imgsync.oci.listing.json_api import ApiPage, JsonApi
-from imgsync.oci.listing.json_fields import parse_timestamp, read_rows, read_text
-from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 
 _PAGE_SIZE = 100
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from imgsync.errors import NotFoundError, UnexpectedResponseError
+from imgsync.listing.collectors import RepositoryCollector
+from imgsync.listing.distribution import list_tags
+from imgsync.listing.json_api import ApiPage, JsonApi
+from imgsync.listing.json_fields import read_rows, read_text
+from imgsync.listing.model import RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.collectors import RepositoryCollector
-from imgsync.oci.listing.distribution import list_tags
-from imgsync.oci.listing.json_api import ApiPage, JsonApi
-from imgsync.oci.listing.json_fields import read_rows, read_text
-from imgsync.oci.listing.model import RepositoryListing, TagListing
 from imgsync.oci.registry import RegistryClient
 from imgsync.text.units import parse_integer
 

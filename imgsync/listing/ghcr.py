@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 from imgsync.errors import AuthenticationError, NotFoundError, UnexpectedResponseError
+from imgsync.listing.collectors import RepositoryCollector, TagCollector
+from imgsync.listing.distribution import list_tags
+from imgsync.listing.json_api import ApiPage, JsonApi
+from imgsync.listing.json_fields import parse_timestamp, read_rows, read_text
+from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.collectors import RepositoryCollector, TagCollector
-from imgsync.oci.listing.distribution import list_tags
-from imgsync.oci.listing.json_api import ApiPage, JsonApi
-from imgsync.oci.listing.json_fields import parse_timestamp, read_rows, read_text
-from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.registry import RegistryClient
 
 URL = "https://api.github.com"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgsync.errors import UnexpectedResponseError
+from imgsync.listing.collectors import RepositoryCollector, TagCollector
+from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.auth.aws import Aws
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.collectors import RepositoryCollector, TagCollector
-from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 
 _PAGE_SIZE = 1000
 

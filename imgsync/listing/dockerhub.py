@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from imgsync.errors import AuthenticationError, UnexpectedResponseError
+from imgsync.listing.collectors import RepositoryCollector, TagCollector
+from imgsync.listing.json_api import ApiPage, JsonApi, number_further_pages
+from imgsync.listing.json_fields import parse_timestamp, read_count, read_rows, read_text
+from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.collectors import RepositoryCollector, TagCollector
-from imgsync.oci.listing.json_api import ApiPage, JsonApi, number_further_pages
-from imgsync.oci.listing.json_fields import parse_timestamp, read_count, read_rows, read_text
-from imgsync.oci.listing.model import ListedTag, RepositoryListing, TagListing
 
 URL = "https://hub.docker.com"
 _HOST = "hub.docker.com"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from imgsync.errors import UnexpectedResponseError
+from imgsync.listing.collectors import NameCollector
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.collectors import NameCollector
 from tests import switches
 from tests.support.images import image, to_json
 from tests.support.outcomes import only_plan_error

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from imgsync.errors import UnexpectedResponseError
+from imgsync.listing.collectors import NameCollector
 from imgsync.oci.errors import Operation
-from imgsync.oci.listing.collectors import NameCollector
 from imgsync.oci.registry import RegistryClient
 
 _PAGE_LIMIT = 10_000
