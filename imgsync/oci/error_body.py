@@ -1,5 +1,5 @@
 """
-Read the body of an error response, in every shape that registries send.
+Read the body of an error response in any shape.
 
 Shapes: the specification's list of errors, one error without the list, OAuth errors, errors of listing APIs, and web pages of proxies.
 """

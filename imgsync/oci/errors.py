@@ -87,7 +87,7 @@ def make_status_error(operation: Operation, status: int, *, headers: Mapping[str
 
 
 def find_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Return the seconds to wait by `Retry-After`, else until the limit is reset."""
+    """Return the seconds to wait, by `Retry-After` or a reset time."""
     for name in ("retry-after", *_RESETS):
         seconds = parse_retry_after(headers.get(name, ""), now=now)
         if seconds is not None:

@@ -48,7 +48,7 @@ def sanitize_json(text: str) -> str:
 
 def sanitize_message(text: str, *, limit: int = _MESSAGE_LIMIT) -> str:
     """
-    Return a message on one line, cut to *limit* characters before escaping.
+    Return one line, cut to *limit* characters before escaping.
 
     For text that becomes part of an error. Runner commands stay; the output escapes them.
     """
