@@ -104,7 +104,7 @@ def _read_entries(body: bytes) -> Iterable[_Entry]:
 
 
 def _find_errors(document: Any) -> list[Any]:
-    """Return the errors in *document*: a list of them, or the only one."""
+    """Return the errors in *document*, at least one."""
     if isinstance(document, dict):
         for inner in (document.get("errors"), document.get("error")):
             if isinstance(inner, dict | list) and inner:
