@@ -11,7 +11,7 @@ from imgsync.config.requirements import check_requirements
 from imgsync.config.yaml_reader import Document, Path
 from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.filters.globs import check_repository_glob, check_tag_glob, compile_expression
-from imgsync.filters.versions import parse_range
+from imgsync.filters.ranges import parse_range
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_registry, parse_repository, parse_repository_path
 from imgsync.text.units import parse_duration
 

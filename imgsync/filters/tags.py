@@ -12,13 +12,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from imgsync.filters.globs import compile_expression, compile_glob
-from imgsync.filters.versions import VersionRange, make_natural_key, parse_range, parse_version
-
-if TYPE_CHECKING:
-    from semantic_version import Version
+from imgsync.filters.ranges import VersionRange
+from imgsync.filters.versions import SemVer, make_natural_key, parse_version
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -112,13 +109,13 @@ def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedA
     """Yield each configured step and the tags left after it."""
     left = listed
     versions = _Versions(tag_filter.extract)
-    ranges = [parse_range(text) for text in tag_filter.semver]
+    ranges = VersionRange(tag_filter.semver)
     is_excluded, is_excluded_by_regex = _make_glob_test(tag_filter.exclude), _make_regex_test(tag_filter.exclude_regex)
     tests: list[tuple[str, bool, Callable[[str], bool]]] = [
         ("include", bool(tag_filter.include), _make_glob_test(tag_filter.include)),
         ("regex", bool(tag_filter.regex), _make_regex_test(tag_filter.regex)),
         ("extract", bool(tag_filter.extract), lambda tag: versions.extract_text(tag) is not None),
-        ("semver", bool(ranges), lambda tag: versions.is_within(tag, ranges, prereleases=tag_filter.prereleases)),
+        ("semver", bool(tag_filter.semver), lambda tag: versions.is_within(tag, ranges, prereleases=tag_filter.prereleases)),
         ("exclude", bool(tag_filter.exclude), lambda tag: not is_excluded(tag)),
         ("exclude_regex", bool(tag_filter.exclude_regex), lambda tag: not is_excluded_by_regex(tag)),
     ]
@@ -149,18 +146,18 @@ def _keep_newest(tags: list[str], tag_filter: TagFilter, versions: _Versions, *,
     def rank(tag: str) -> tuple[object, ...]:
         version = versions.parse(tag)
         if version is not None:
-            return 1, version.precedence_key, make_natural_key(tag)
+            return 1, version.precedence, make_natural_key(tag)
         return 0, dates.get(tag) or _NEVER, make_natural_key(tag)
 
     return [tag for line in lines.values() for tag in sorted(line, key=rank, reverse=True)[:count]]
 
 
-def _find_release_line(version: Version | None, newest_per: str | None) -> object:
+def _find_release_line(version: SemVer | None, newest_per: str | None) -> object:
     if newest_per is None:
         return None
     if version is None:
         return "no version"
-    return version.major if newest_per == "major" else (version.major, version.minor)
+    return version.release[: 1 if newest_per == "major" else 2]
 
 
 class _Versions:
@@ -168,7 +165,7 @@ class _Versions:
 
     def __init__(self, extract: Sequence[str]) -> None:
         self._extract = [compile_expression(text) for text in extract]
-        self._known: dict[str, Version | None] = {}
+        self._known: dict[str, SemVer | None] = {}
 
     def extract_text(self, tag: str) -> str | None:
         if not self._extract:
@@ -179,15 +176,15 @@ class _Versions:
                 return str(found.group(1) or "") if pattern.groups else tag
         return None
 
-    def parse(self, tag: str) -> Version | None:
+    def parse(self, tag: str) -> SemVer | None:
         if tag not in self._known:
             text = self.extract_text(tag)
             self._known[tag] = None if text is None else parse_version(text)
         return self._known[tag]
 
-    def is_within(self, tag: str, ranges: Sequence[VersionRange], *, prereleases: bool) -> bool:
+    def is_within(self, tag: str, ranges: VersionRange, *, prereleases: bool) -> bool:
         version = self.parse(tag)
-        return version is not None and any(one.allows(version, prereleases=prereleases) for one in ranges)
+        return version is not None and ranges.allows(version, prereleases=prereleases)
 
 
 def _make_glob_test(texts: Sequence[str]) -> Callable[[str], bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from imgsync.filters.globs import compile_glob
 from imgsync.filters.tags import TagFilter, has_only_names, select_tags
-from imgsync.filters.versions import make_natural_key, parse_range, parse_version
+from imgsync.filters.versions import make_natural_key, parse_version
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 TAGS = ["latest", "v1.9.0", "v1.10.0", "v1.10.1", "v1.11.0-rc.1", "v2.0.0", "1.10.1-alpine", "edge"]
@@ -132,8 +131,10 @@ def test_globs_and_expressions_run_in_linear_time():
         ("v1.2.3", "1.2.3"),
         ("1.27", "1.27.0"),
         ("3", "3.0.0"),
-        ("1.2.3-rc.1+build", "1.2.3-rc.1+build"),
-        ("01.2", None),
+        ("1.2.3-rc.1+build", "1.2.3-rc.1"),
+        ("1.2.3rc1", "1.2.3-rc1"),
+        ("2025.02.03", "2025.2.3"),
+        ("1234567", None),
         ("1.2.3.4", None),
         ("latest", None),
         ("١.٢", None),
@@ -145,10 +146,3 @@ def test_versions_fill_missing_parts(text, version):
     found = parse_version(text)
 
     assert (None if found is None else str(found)) == version
-
-
-@pytest.mark.parametrize("text", ["", "a b", ">=1 <", "=>1"])
-def test_malformed_ranges_are_errors(text):
-    """The error quotes the text and gives an example."""
-    with pytest.raises(ValueError, match=re.escape(f"invalid version range {text!r}; write one such as")):
-        parse_range(text)

@@ -1,0 +1,25 @@
+"""Recognize commit hashes in tags, also those of digits only."""
+
+from __future__ import annotations
+
+import re
+
+# git shortens hashes to seven digits or more; SHA-256 has 64.
+_HASH = re.compile(r"[0-9a-fA-F]{7,64}")
+_DATE = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:[0-9]{2}){0,3}")
+_SEPARATOR = re.compile(r"[-_+]")
+
+
+def is_hash(text: str) -> bool:
+    """Return whether *text* is a commit hash; `20250131` is a date."""
+    return _HASH.fullmatch(text) is not None and _DATE.fullmatch(text) is None
+
+
+def split_parts(tag: str) -> list[str]:
+    """Return the parts of *tag* between `-`, `_` and `+`."""
+    return _SEPARATOR.split(tag)
+
+
+def starts_with_hash(tag: str) -> bool:
+    """Return whether the first part of *tag* is a hash."""
+    return is_hash(_SEPARATOR.split(tag, maxsplit=1)[0])
