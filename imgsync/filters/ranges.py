@@ -1,7 +1,7 @@
 """
-Version ranges as npm writes them: `>=1.29 <2`, `^1.3 || ~2.1`, `1.x`, `1.2 - 1.4`.
+Version ranges as npm writes them.
 
-A range becomes a few sorted intervals, so a lookup takes the same time with one alternative and with thousands.
+`>=1.29 <2`, `^1.3 || ~2.1`, `1.x` and `1.2 - 1.4` are ranges. A range becomes a few sorted intervals, so a lookup takes the same time with one alternative and with thousands.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Condition:
     partial: _Partial
 
     def find_interval(self, *, prereleases: bool) -> tuple[_Place, _Place]:
-        """Return the versions that meet this condition, as npm expands it."""
+        """Return the versions that meet this condition."""
         partial, version = self.partial, self.partial.version
         if not partial.numbers:
             return (_START, _START) if self.operator in {"<", ">"} else (_START, _END)
@@ -86,7 +86,7 @@ class _Hyphen:
 
 
 class VersionRange:
-    """One or more version ranges; a version must be in one of them."""
+    """One or more version ranges; one of them is enough."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         """Parse *texts*; raises as `parse_range` does."""

@@ -42,7 +42,7 @@ class SemVer:
 
 def parse_version(text: str) -> SemVer | None:
     """
-    Parse a semantic version such as `v1.2`; None if it is not one.
+    Parse a semantic version such as `v1.2`; None for anything else.
 
     A leading `v` is ignored; missing numbers are 0; `2025.02.03` is 2025.2.3. `1.2.3.4` and commit hashes are not versions.
     """
