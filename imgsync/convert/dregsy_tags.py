@@ -22,7 +22,6 @@ from imgsync.oci.spec.reference import is_tag
 _LATEST = re.compile(r"keep:\s+latest\s+([0-9]{1,9})")
 # dregsy reads `1.36` and `1.36.0-musl` as versions, but not `1.36-musl`.
 _VERSION = r"(v?\d+(?:\.\d+){0,2}|v?\d+\.\d+\.\d+-.+)"
-_LOOSE_VERSIONS = "dregsy also counts 2024.01 (leading zero) as a version, imgsync does not"
 _WRITE_EXCLUDE = "write globs into `exclude` of `tags`"
 
 
@@ -32,6 +31,7 @@ class _Rules:
 
     names: list[str] = field(default_factory=list)
     filters: list[TagFilter] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)
     regex: list[str] = field(default_factory=list)
     keep: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
@@ -66,7 +66,8 @@ def read_tags(mapping: Node) -> list[TagFilter]:
     rules = _Rules()
     for node in tags.read_items():
         _read_rule(node, rules)
-    filters = list(rules.filters)
+    filters = [TagFilter(semver=tuple(rules.ranges), extract=(_VERSION,), prereleases=True)] if rules.ranges else []
+    filters += rules.filters
     if rules.regex:
         filters.append(TagFilter(regex=tuple(rules.regex)))
     if not filters and not rules.names:
@@ -101,16 +102,12 @@ def _read_rule(node: Node, rules: _Rules) -> None:
 
 def _read_range(node: Node, text: str, rules: _Rules) -> None:
     try:
-        parts = convert_by_precedence(text.strip(), allow_short=False, partial="any")
+        found = convert_by_precedence(text.strip(), partial="any")
     except ValueError as error:
         node.report_lost(f"{error}; its tags are skipped")
         rules.has_skipped = True
         return
-    node.report_note(_LOOSE_VERSIONS)
-    for part in parts:
-        rules.filters.append(TagFilter(semver=(part.text,), extract=(_VERSION,), exclude=part.exclude, prereleases=True))
-        if part.include:
-            rules.filters.append(TagFilter(include=part.include))
+    rules.ranges.append(found)
 
 
 def _read_regex(node: Node, text: str, rules: _Rules) -> None:
@@ -164,11 +161,6 @@ def _apply_limit(filters: list[TagFilter], rules: _Rules) -> list[TagFilter]:
         rules.latest.report_lost("dregsy counts exact tags among the latest; imgsync adds them")
     if len(filters) == 1 and filters[0].semver:
         return [replace(filters[0], newest=rules.limit)]
-    versions = [one for one in filters if one.semver]
-    if not filters:
-        return []
-    if len(versions) == 1 and all(one.include for one in filters if one is not versions[0]):
-        rules.latest.report_lost("pre-releases at the upper end of the range are skipped, because the limit counts all tags")
-        return [replace(versions[0], newest=rules.limit)]
-    rules.latest.report_lost("the limit counts each part of the selection, and drops tags that are not versions first")
-    return [replace(one, newest=rules.limit) for one in filters]
+    if filters:
+        rules.latest.report_lost("the limit counts each part of the selection, and drops tags that are not versions first")
+    return [replace(one, newest=rules.limit, prereleases=True) for one in filters]

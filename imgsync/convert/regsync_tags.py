@@ -14,7 +14,7 @@ from imgsync.filters.tags import TagFilter, has_only_names, select_tags
 
 # The tag under which cosign stores the signature of an image.
 SIGNATURE_TAG = f"sha256-{'0' * 64}.sig"
-_LOOSE_VERSIONS = "regsync also counts 2024.01 (leading zero) and 1.2.3.4 as versions, imgsync does not"
+_LOOSE_VERSIONS = "regsync also counts 1.2.3.4 as a version in a range, imgsync does not"
 
 
 def read_tags(step: Node) -> list[TagFilter]:
@@ -88,21 +88,16 @@ def _read_set(node: Node) -> list[TagFilter]:
     base = TagFilter(regex=tuple(match_whole(search) for search in allowed), exclude=denied)
     if ranges is None or not ranges.value:
         return [base]
-    filters = [one for item in ranges.read_items() for one in _read_range(item, base)]
-    if filters:
-        ranges.report_note(_LOOSE_VERSIONS)
-    return filters
+    found = [text for item in ranges.read_items() if (text := _read_range(item)) is not None]
+    if not found:
+        return []
+    ranges.report_note(_LOOSE_VERSIONS)
+    return [replace(base, semver=tuple(found), prereleases=True)]
 
 
-def _read_range(node: Node, base: TagFilter) -> list[TagFilter]:
+def _read_range(node: Node) -> str | None:
     try:
-        parts = convert_by_precedence(node.read_text(), allow_short=True, partial="zero")
+        return convert_by_precedence(node.read_text(), partial="zero")
     except ValueError as error:
         node.report_lost(f"{error}; its tags are skipped")
-        return []
-    filters = []
-    for part in parts:
-        filters.append(replace(base, semver=(part.text,), prereleases=True, exclude=(*base.exclude, *part.exclude)))
-        if part.include:
-            filters.append(replace(base, include=part.include))
-    return filters
+        return None

@@ -29,7 +29,6 @@ _IMAGE_KEYS = ("images", "images-by-tag-regex", "images-by-semver")
 # RFC 6761: no host ever has a name in `.invalid`.
 _PLACEHOLDER = "registry.invalid/mirror"
 _KEYS = (*_IMAGE_KEYS, "credentials", "tls-verify", "cert-dir")
-_LOOSE_VERSIONS = "skopeo also counts 2024.01 (leading zero) as a version, imgsync does not"
 
 
 def is_format(value: dict[str, Any]) -> bool:
@@ -138,9 +137,8 @@ class _RegistryReader:
         except ValueError as error:
             node.report_error(str(error))
             return None
-        if found.names_prereleases:
-            node.report_lost("imgsync compares a pre-release like its release, so it selects more pre-releases")
-        node.report_note(_LOOSE_VERSIONS)
+        if found.is_mixed:
+            node.report_lost("one alternative names a pre-release, so imgsync selects pre-releases in all of them")
         return TagFilter(semver=(found.text,), prereleases=found.names_prereleases)
 
     def _read_settings(self) -> None:

@@ -1,7 +1,7 @@
 """
 Convert other tools' version ranges to npm's syntax.
 
-Tools treat pre-releases in two ways. Masterminds/semver excludes them unless the range names one, as imgsync does.
+Tools treat pre-releases in two ways. Masterminds/semver excludes them unless the range names one, as npm does.
 Others compare only by precedence: `2.0.0-rc.1` is less than `2.0.0`, so `<2` includes it.
 """
 
@@ -40,32 +40,24 @@ class Comparator:
 
     def __str__(self) -> str:
         """Return the condition in npm's syntax."""
-        version = ".".join(str(number) for number in self.numbers)
         if not self.numbers:
             return "*"
+        # npm knows no pre-release of `1.31`.
+        version = ".".join(str(number) for number in (self.release if self.prerelease else self.numbers))
         return f"{'' if self.operator == '=' else self.operator}{version}{self.prerelease}"
 
 
 @dataclass(frozen=True, slots=True)
 class NpmRange:
-    """A range in npm's syntax, and whether it names a pre-release."""
+    """
+    A range in npm's syntax, and whether it names a pre-release.
+
+    `is_mixed` says that some alternatives name one and others do not.
+    """
 
     text: str
     names_prereleases: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RangePart:
-    """
-    A part of a range by precedence.
-
-    It selects the tags in `text`, pre-releases included, except those that match a glob of `exclude`,
-    and also the tags that match a glob of `include`.
-    """
-
-    text: str
-    exclude: tuple[str, ...]
-    include: tuple[str, ...]
+    is_mixed: bool
 
 
 def parse_comparators(text: str) -> list[list[Comparator]]:
@@ -92,41 +84,30 @@ def convert_masterminds(text: str) -> NpmRange:
     # Masterminds reads `~0.0.0` as "any version".
     any_version = Comparator("~", (0, 0, 0))
     converted = " || ".join(" ".join(">=0.0.0" if one == any_version else str(one) for one in group) for group in groups)
-    return NpmRange(converted, any(one.prerelease for group in groups for one in group))
+    naming = [any(one.prerelease for one in group) for group in groups]
+    return NpmRange(converted, any(naming), any(naming) and not all(naming))
 
 
-def convert_by_precedence(text: str, *, allow_short: bool, partial: str) -> list[RangePart]:
+def convert_by_precedence(text: str, *, partial: str) -> str:
     """
     Convert a range that compares pre-releases by precedence.
 
+    In npm's syntax, conditions with three numbers and `prereleases: true` mean the same.
+
     Args:
         text: The range.
-        allow_short: Whether `2.0-rc`, with less than three numbers, is a version.
         partial: The meaning of a missing number: "zero", or "any" as in `1.x`.
 
-    Returns:
-        The parts whose union is the range.
-
     Raises:
-        ValueError: The range is invalid, or names a pre-release, which imgsync cannot compare with others.
+        ValueError: The range is invalid.
     """
-    return [_convert_group(group, text, allow_short=allow_short, partial=partial) for group in parse_comparators(text)]
+    return " || ".join(_convert_group(group, text, partial=partial) for group in parse_comparators(text))
 
 
-def _convert_group(group: list[Comparator], text: str, *, allow_short: bool, partial: str) -> RangePart:
-    if any(one.prerelease for one in group):
-        raise ValueError(f"{text!r} names a pre-release")
+def _convert_group(group: list[Comparator], text: str, *, partial: str) -> str:
     if any(len(one.numbers) > 3 for one in group):
         raise ValueError(f"{text!r} has a version with more than three parts")
-    plain = [found for one in group for found in _expand(one, partial=partial)]
-    # imgsync counts a pre-release like its release. So those just below the lower bound are excluded, and those just below the upper bound added.
-    lower = [one.release for one in plain if one.operator in {">=", "="}]
-    upper = [one.release for one in plain if one.operator == "<" and _allows_prereleases(one.release, plain)]
-    return RangePart(
-        " ".join(str(one) for one in plain) or "*",
-        tuple(glob for release in lower for glob in _format_prerelease_globs(release, allow_short=allow_short)),
-        tuple(glob for release in upper for glob in _format_prerelease_globs(release, allow_short=allow_short)),
-    )
+    return " ".join(str(found) for one in group for found in _expand(one, partial=partial)) or "*"
 
 
 def _parse_alternative(text: str, whole: str) -> list[Comparator]:
@@ -167,13 +148,13 @@ def _expand_inequalities(group: list[Comparator]) -> list[list[Comparator]]:
 
 def _expand(one: Comparator, *, partial: str) -> list[Comparator]:
     """Rewrite *one* without `^`, `~` and partial versions."""
-    low = Comparator(">=", one.release)
+    low = Comparator(">=", one.release, one.prerelease)
     if not one.numbers:
         return []
     if one.operator in {"^", "~"}:
         return [low, Comparator("<", _compute_upper_bound(one))]
-    if partial == "zero" or len(one.numbers) == 3:
-        return [Comparator(one.operator, one.release)]
+    if partial == "zero" or len(one.numbers) == 3 or one.prerelease:
+        return [Comparator(one.operator, one.release, one.prerelease)]
     above = Comparator("<", _increment_last(one.numbers))
     return {
         "=": [low, above],
@@ -193,19 +174,3 @@ def _compute_upper_bound(one: Comparator) -> Release:
 
 def _increment_last(numbers: tuple[int, ...]) -> tuple[int, ...]:
     return (*numbers[:-1], numbers[-1] + 1, 0, 0)[:3]
-
-
-def _allows_prereleases(release: Release, group: list[Comparator]) -> bool:
-    """Return whether the pre-releases of *release* meet every condition."""
-    tests = {">=": lambda bound: release > bound, ">": lambda bound: release > bound, "<": lambda bound: release <= bound, "<=": lambda bound: release <= bound}
-    return all(one.operator in tests and tests[one.operator](one.release) for one in group)
-
-
-def _format_prerelease_globs(release: Release, *, allow_short: bool) -> list[str]:
-    major, minor, patch = release
-    versions = [f"{major}.{minor}.{patch}"]
-    if allow_short and patch == 0:
-        versions.append(f"{major}.{minor}")
-    if allow_short and patch == 0 and minor == 0:
-        versions.append(f"{major}")
-    return [f"{v}{version}-*" for version in versions for v in ("", "v")]

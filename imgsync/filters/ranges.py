@@ -1,7 +1,8 @@
 """
 Version ranges as npm writes them.
 
-`>=1.29 <2`, `^1.3 || ~2.1`, `1.x` and `1.2 - 1.4` are ranges. A range becomes a few sorted intervals, so a lookup takes the same time with one alternative and with thousands.
+`>=1.29 <2`, `^1.3 || ~2.1`, `1.x` and `1.2 - 1.4` are ranges. A range becomes a few sorted intervals, so a lookup takes the same time
+with one alternative and with thousands.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ LOST = {
     "a backup": (REGSYNC + "    backup: old\n", {6: "does not back up"}),
     "hooks": (REGSYNC + "    hooks: {pre: {type: script, params: [x]}}\n", {6: "does not run hooks"}),
     "a denial that no glob says": (REGSYNC + "    tags:\n      deny:\n        - '\\d+'\n        - 'rc.*'\n", {8: "globs cannot express this"}),
-    "a range with a pre-release": (
-        REGSYNC + "    tags: {semverRange: ['>=1.0.0-rc1']}\n  - {source: b, target: c.io/b, type: image}\n",
-        {6: "names a pre-release"},
+    "a range of four numbers": (
+        REGSYNC + "    tags: {semverRange: ['>=1.0.0.1']}\n  - {source: b, target: c.io/b, type: image}\n",
+        {6: "more than three parts"},
     ),
-    "a range with a pre-release, besides another": (
-        REGSYNC + "    tags:\n      semverRange:\n        - '>=1.0.0-rc1'\n        - '>=2.0.0'\n",
-        {8: "names a pre-release"},
+    "a range of four numbers, besides another": (
+        REGSYNC + "    tags:\n      semverRange:\n        - '>=1.0.0.1'\n        - '>=2.0.0'\n",
+        {8: "more than three parts"},
     ),
     "a variable": (REGSYNC + "  - source: b\n    target: '{{env \"X\"}}/b'\n    type: image\n", {7: "does not support templates"}),
     "a directory": (REGSYNC + "  - source: b\n    target: ocidir://b\n    type: image\n", {7: "only between registries"}),

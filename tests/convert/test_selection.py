@@ -117,12 +117,14 @@ def test_regsync_allows_and_denies(allowed, denied, tmp_path):
 
 def _precedence(text: str, *, short: bool) -> tuple[object, ...] | None:
     """Return the precedence of a version, or None."""
-    numbers, dash, _ = text.removeprefix("v").partition("-")
+    numbers, dash, identifiers = text.removeprefix("v").partition("-")
     parts = numbers.split(".")
     if not all(part.isdigit() for part in parts) or len(parts) > 3 or (dash and not short and len(parts) < 3):
         return None
     padded = [int(part) for part in parts] + [0] * (3 - len(parts))
-    return (*padded, 0 if dash else 1)
+    if not dash:
+        return (*padded, 1)
+    return (*padded, 0, *((0, int(one), "") if one.isdigit() else (1, 0, one) for one in identifiers.split(".")))
 
 
 _BOUND = re.compile(r"(>=|<=|>|<|\^|~|=)?(.+)")
@@ -135,7 +137,7 @@ def _regsync_range(text: str, tag: str) -> bool:
     for part in text.split():
         operator, bound_text = _BOUND.fullmatch(part).groups()
         bound = _precedence(bound_text, short=True)
-        major, minor, patch, _ = bound
+        major, minor, patch = bound[:3]
         above = (major + 1, 0, 0, 1) if major else (0, minor + 1, 0, 1) if minor else (0, 0, patch + 1, 1)
         tests = {
             ">=": version >= bound,
@@ -164,6 +166,8 @@ def _regsync_range(text: str, tag: str) -> bool:
         ["<1"],
         [">=1.0.0 <1.2.0", ">=2.0.0 <3.0.0"],
         [">1.0 <1.0.0"],
+        [">=2.0.0-rc.1"],
+        [">=1.2.0-alpha <2.0.0-rc.1"],
     ],
     ids=str,
 )
@@ -285,7 +289,7 @@ def test_inexpressible_regsync_step_is_left_out(tmp_path):
     """Nothing is safer than every tag."""
     text = """
 sync:
-  - {type: repository, source: a.io/left-out, target: d.io/b, tags: {semverRange: ['>=1.0.0-rc1']}}
+  - {type: repository, source: a.io/left-out, target: d.io/b, tags: {semverRange: ['>=1.0.0.1']}}
   - {type: repository, source: a.io/b, target: d.io/b, tags: {allow: [edge]}}
 """
 
