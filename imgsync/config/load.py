@@ -18,6 +18,8 @@ from imgsync.config.yaml_reader import Document, parse_documents, read_limited
 from imgsync.errors import ConfigError, FileError, InvalidReferenceError, UsageError
 from imgsync.filters.globs import compile_glob
 from imgsync.filters.tags import has_only_names
+from imgsync.oci.spec.digest import is_digest
+from imgsync.oci.spec.reference import Repository
 
 _DEFAULT_FILE = "registries.yaml"
 _PATH_HINT = "name a folder such as mirrors.d, or a file"
@@ -41,6 +43,7 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
         errors += _check_allowlists(mirrors, settings)
         # Keys that could not be read are reported already.
         errors += find_unknown_signers(mirrors, settings) if has_valid_registries else ()
+        errors += [_make_pin_error(mirror) for mirror in mirrors if _has_pins_without_tag(mirror)]
         errors += _find_collisions(mirrors)
     elif not errors:
         errors.append(FileError(files[0], 1, 1, "mirrors", "no mirror declared", "see the examples in the README"))
@@ -198,6 +201,17 @@ def _check_allowlist(mirror: Mirror, setting: str, paths: Iterable[str], prefixe
     return [FileError(mirror.file, mirror.line, 1, f"{mirror.name}.{setting}", f"{path} is not allowed by registries.yaml", hint) for path in refused]
 
 
+def _has_pins_without_tag(mirror: Mirror) -> bool:
+    """Return whether a digest is named without a tag to push."""
+    return any(map(is_digest, mirror.tags.names)) and any("{" in destination.tag for destination in mirror.destinations)
+
+
+def _make_pin_error(mirror: Mirror) -> FileError:
+    digest = next(filter(is_digest, mirror.tags.names))
+    hint = f"write it after the tag to push: TAG@{digest[:19]}…; or give each destination a `tag`"
+    return FileError(mirror.file, mirror.line, 1, f"{mirror.name}.tags.names", f"the digest {digest} has no tag", hint)
+
+
 def _find_collisions(mirrors: Iterable[Mirror]) -> list[FileError]:
     """
     Return an error for each destination tag with two sources.
@@ -207,7 +221,7 @@ def _find_collisions(mirrors: Iterable[Mirror]) -> list[FileError]:
     writers: dict[str, tuple[str, Mirror]] = {}
     errors: list[FileError] = []
     for mirror in mirrors:
-        if mirror.suspend or not has_only_names(mirror.tags):
+        if mirror.suspend or not has_only_names(mirror.tags) or _has_pins_without_tag(mirror):
             continue
         for source, reference in _iter_named_references(mirror, errors):
             first, other = writers.setdefault(reference, (source, mirror))
@@ -222,7 +236,8 @@ def _iter_named_references(mirror: Mirror, errors: list[FileError]) -> Iterable[
         for path in mirror.source.repositories:
             try:
                 target = f"{destination.registry}/{expand_repository(destination, path, relative=path, registry=mirror.source.registry)}"
-                for tag in mirror.tags.names:
-                    yield f"{mirror.source.registry}/{path}:{tag}", f"{target}:{expand_tag(destination, tag)}"
+                for name in mirror.tags.names:
+                    source = Repository(mirror.source.registry, path).with_name(name)
+                    yield str(source), f"{target}:{expand_tag(destination, source.tag or source.digest)}"
             except InvalidReferenceError as error:
                 errors.append(FileError(mirror.file, mirror.line, 1, f"{mirror.name}.destinations", error.message, error.hint))

@@ -12,7 +12,7 @@ from imgsync.config.yaml_reader import Document, Path
 from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.filters.globs import check_repository_glob, check_tag_glob, compile_expression
 from imgsync.filters.ranges import parse_range
-from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_registry, parse_repository, parse_repository_path
+from imgsync.oci.spec.reference import is_exact_name, is_repository_path, parse_registry, parse_repository, parse_repository_path
 from imgsync.text.units import parse_duration
 
 _MAX_AGE_SECONDS = 100 * 366 * 86400.0
@@ -99,7 +99,7 @@ class _MirrorCheck:
         """Check the settings of this entry, apart from the defaults."""
         tags = _as_mapping(self._entry.get("tags"))
         at: Path = ("tags",)
-        self._each(at, tags, "names", _check_tag)
+        self._each(at, tags, "names", _check_exact_name)
         self._each(at, tags, "include", check_tag_glob)
         self._each(at, tags, "exclude", check_tag_glob)
         self._each(at, tags, "regex", compile_expression)
@@ -201,9 +201,9 @@ def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _check_tag(text: str) -> None:
-    if not is_tag(text):
-        raise ValueError(f"invalid tag {text!r}; a tag has up to 128 letters, digits, '_', '.' and '-'")
+def _check_exact_name(text: str) -> None:
+    if not is_exact_name(text):
+        raise ValueError(f"invalid tag {text!r}; a tag has up to 128 letters, digits, '_', '.' and '-', and a digest may follow it: TAG@sha256:…")
 
 
 def _check_age(text: str) -> None:

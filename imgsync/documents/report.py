@@ -68,6 +68,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "attempts": outcome.attempts,
         "error": append_hint(outcome.error, outcome.hint) if outcome.error else None,
         "reason": change.reason,
+        **({"held_until": change.held_until} if change.held_until else {}),
     }
 
 
@@ -85,6 +86,7 @@ def _decode_outcome(entry: Mapping[str, Any]) -> Outcome:
         media_type=None,
         size_bytes=None,
         reason=decode_field(entry, "reason", str, default=""),
+        held_until=decode_field(entry, "held_until", str | None, default=None),
     )
     return Outcome(
         change,

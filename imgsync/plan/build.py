@@ -91,5 +91,6 @@ def _make_notes(one: MirrorPlan, uncompared: Collection[str]) -> MirrorNotes:
         line=mirror.line,
         suspended=mirror.suspend,
         notes=tuple(one.notes),
-        steps=tuple(step for selected in sorted(one.selected, key=lambda some: some.repository.repository) for step in selected.steps),
+        steps=one.steps,
+        pruning_skipped=one.pruning_skipped,
     )

@@ -37,13 +37,16 @@ class DeclarationScope:
             # Its repository may no longer be declared.
             below = tuple(get_fixed_prefix(one) for one in self._mirror.destinations)
             return is_allowed(below, str(destination.repository)) and is_prunable(self._mirror, destination)
-        if change.action in COPIES and change.source_digest is None:
+        if change.action in COPIES and (change.source_digest is None or source.digest not in {"", change.source_digest}):
             return False
         return self._is_selectable(source) and destination in self._list_targets(source)
 
     def _is_selectable(self, source: Reference) -> bool:
         path = source.repository.path
-        named = bool(source.tag) and not source.digest and (self._names is None or source.tag in self._names)
+        if source.digest:
+            named = f"{source.tag}@{source.digest}".lstrip("@") in self._mirror.tags.names
+        else:
+            named = bool(source.tag) and (self._names is None or source.tag in self._names)
         return named and not self._paths.is_excluded(path)
 
     def _list_targets(self, source: Reference) -> Iterator[Reference]:
@@ -51,7 +54,7 @@ class DeclarationScope:
         for relative in self._list_relative_paths(source.repository.path):
             for destination in self._mirror.destinations:
                 try:
-                    yield find_reference(destination, source.repository, relative, source.tag)
+                    yield find_reference(destination, source.repository, relative, source.tag or source.digest)
                 except InvalidReferenceError:
                     continue
 

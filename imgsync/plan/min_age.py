@@ -6,6 +6,7 @@ The age counts from when a digest was first seen. Spec: docs/how-to/minimum-age.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from imgsync.filters.globs import compile_glob
@@ -13,6 +14,14 @@ from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference
 from imgsync.state import StateStore
 from imgsync.text.units import format_declared_duration, format_timestamp, parse_timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a digest must wait, and until when, None if unknown."""
+
+    reason: str
+    until: str | None = None
 
 
 class MinimumAge:
@@ -29,17 +38,18 @@ class MinimumAge:
         self._state = state
         self._now = now
 
-    def explain_hold(self, source: Reference, digest: str) -> str:
-        """Return why *digest* of *source* must wait, or ""."""
-        if self._age is None or any(glob.fullmatch(source.name) for glob in self._exceptions):
-            return ""
+    def find_hold(self, source: Reference, digest: str) -> Hold | None:
+        """Return why and how long *digest* of *source* must wait."""
+        if self._age is None or any(glob.fullmatch(source.tag or source.digest) for glob in self._exceptions):
+            return None
         seen = parse_timestamp(self._state.get_first_seen(str(source.repository), digest))
         # A time in the future came from a wrong clock, and must not hold the digest longer.
         since = self._now if seen is None else min(seen, self._now)
         until = since + self._age
         if until <= self._now:
-            return ""
-        # Absolute times: once the digest is recorded, a later plan has the same reasons, and so the same id.
-        first = "first seen now" if seen is None else f"first seen {format_timestamp(since)}"
-        # `render/plan_summary.py` reads the time after "until".
-        return f"{first}, held by min_age {format_declared_duration(self._age.total_seconds())} until {format_timestamp(until)}"
+            return None
+        # The same reason in every plan, and so the same id: a digest that no apply has seen yet has no time.
+        held_by = f"held by min_age {format_declared_duration(self._age.total_seconds())}"
+        if seen is None:
+            return Hold(f"first seen now, {held_by}")
+        return Hold(f"first seen {format_timestamp(since)}, {held_by} until {format_timestamp(until)}", format_timestamp(until))

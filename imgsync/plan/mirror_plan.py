@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from imgsync.config.model import Mirror
 from imgsync.listing.model import ListedTag
 from imgsync.oci.spec.descriptor import Descriptor
-from imgsync.oci.spec.reference import Reference
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.model import Change, FilterStep, PlanError
 
@@ -17,7 +18,8 @@ class SelectedTags:
     """
     The selected tags of one repository.
 
-    `certain` says that a listing contains them. `errors` are about tags whose date decides and cannot be read.
+    `certain` says that a listing contains them. `errors` are about tags whose date decides and cannot be read, `missing` are exact
+    names that a listing lacks.
     """
 
     repository: SourceRepository
@@ -26,6 +28,7 @@ class SelectedTags:
     steps: tuple[FilterStep, ...]
     warnings: tuple[str, ...] = ()
     errors: tuple[PlanError, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -39,6 +42,8 @@ class MirrorPlan:
         pushes: Number of manifests that copying pushes.
         whole: Planning of the mirror has finished.
         incomplete: A listing skipped something that may exist.
+        pruning_skipped: Why nothing of this mirror is pruned.
+        missing: Exact names that do not exist, by repository of a namespace.
     """
 
     mirror: Mirror
@@ -51,3 +56,20 @@ class MirrorPlan:
     pushes: int = 0
     whole: bool = False
     incomplete: bool = False
+    pruning_skipped: str = ""
+    missing: dict[Repository, list[str]] = field(default_factory=dict)
+
+    def add_missing(self, repository: Repository, names: Iterable[str]) -> None:
+        """Add *names* that *repository* does not have."""
+        self.missing.setdefault(repository, []).extend(names)
+
+    @property
+    def steps(self) -> tuple[FilterStep, ...]:
+        """Return what each filter step kept, and which names are missing."""
+        found: list[FilterStep] = []
+        for selected in sorted(self.selected, key=lambda one: one.repository.repository):
+            repository = selected.repository.repository
+            names = self.missing.get(repository)
+            found += selected.steps
+            found += [FilterStep(str(repository), "names not found", len(selected.tags), tuple(names))] if names else []
+        return tuple(found)

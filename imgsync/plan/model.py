@@ -28,6 +28,8 @@ class Action(StrEnum):
         return {"create": "+", "update": "~", "keep": "=", "hold": "?", "refuse": "!", "delete": "-"}[self.value]
 
 
+# Fields that older documents lack.
+_OPTIONAL = frozenset({"held_until"})
 COPIES = frozenset({Action.CREATE, Action.UPDATE})
 PENDING = COPIES | {Action.DELETE}
 
@@ -49,11 +51,12 @@ class Change:
     media_type: str | None
     size_bytes: int | None
     reason: str
+    held_until: str | None = None
 
     @property
     def document(self) -> dict[str, Any]:
         """Return the fields of the change in JSON."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: value for name in self.__slots__ if (value := getattr(self, name)) or name not in _OPTIONAL}
         return fields | {"action": self.action.value, "source": str(self.source), "destination": str(self.destination)}
 
 
@@ -84,7 +87,11 @@ class FilterStep:
 
 @dataclass(frozen=True, slots=True)
 class MirrorNotes:
-    """What a reader should know about one mirror."""
+    """
+    What a reader should know about one mirror.
+
+    `pruning_skipped` says why nothing is pruned, "" if pruning was planned or not declared.
+    """
 
     mirror: str
     source: str
@@ -94,6 +101,7 @@ class MirrorNotes:
     suspended: bool = False
     notes: tuple[str, ...] = ()
     steps: tuple[FilterStep, ...] = ()
+    pruning_skipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)

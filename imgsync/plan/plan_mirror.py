@@ -16,7 +16,8 @@ from imgsync.plan.model import PENDING, Change, PlanError
 from imgsync.plan.plan_error import make_mirror_error, make_plan_error
 from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.ready import ReadyChanges
-from imgsync.plan.select_tags import select_repository_tags
+from imgsync.plan.select_tags import is_named_exactly, select_repository_tags
+from imgsync.text.units import format_count
 
 _FROZEN = {"k8s.gcr.io": "k8s.gcr.io has been frozen since April 2023; mirror from registry.k8s.io instead"}
 
@@ -72,6 +73,7 @@ class MirrorPlanner:
             else:
                 result.selected.append(outcome)
                 result.errors += outcome.errors
+                result.add_missing(outcome.repository.repository, outcome.missing)
                 self._warn(result, outcome.warnings)
 
     def _warn(self, result: MirrorPlan, warnings: Iterable[str]) -> None:
@@ -98,6 +100,7 @@ class MirrorPlanner:
                 held.clear()
         if found < at_least:
             self._discard(result, found)
+        self._warn_of_missing_names(result)
 
     def _open_planner(self, mirror: Mirror, count: int) -> TagPlanner:
         """Return a planner for *count* tags, with connections opened early."""
@@ -132,8 +135,7 @@ class MirrorPlanner:
             return True
         reference = _make_reference(selected, tag)
         if not outcome.exists:
-            if selected.certain:
-                self._log.warning("tag.vanished", mirror=result.mirror.name, source=str(reference), reason="listed, but not found when read")
+            self._add_missing(result, selected, tag, reference)
             return False
         self._log_tag(result.mirror, reference, outcome)
         result.changes += outcome.changes
@@ -143,6 +145,24 @@ class MirrorPlanner:
                 result.manifests.update(outcome.manifests)
                 result.pushes += len(outcome.manifests)
         return True
+
+    def _add_missing(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, reference: Reference) -> None:
+        repository = selected.repository.repository
+        if tag.name not in result.mirror.tags.names:
+            self._log.warning("tag.vanished", mirror=result.mirror.name, source=str(reference), reason="listed, but not found when read")
+        elif is_named_exactly(result.mirror, repository):
+            hint = f"`imgsync list {repository}` shows the tags there"
+            result.errors.append(PlanError(result.mirror.name, str(reference), "does not exist at the source", hint))
+        else:
+            result.add_missing(repository, [tag.name])
+
+    def _warn_of_missing_names(self, result: MirrorPlan) -> None:
+        """Log each exact name that repositories of a namespace lack."""
+        for name in result.mirror.tags.names:
+            lacking = sorted(repository for repository, names in result.missing.items() if name in names)
+            if lacking:
+                count = f"{len(lacking)} of {format_count(len(result.selected), 'repository', 'repositories')}"
+                self._log.warning("tag.missing", mirror=result.mirror.name, reason=f"{name} does not exist in {count}, such as {lacking[0]}")
 
     def _log_tag(self, mirror: Mirror, reference: Reference, outcome: TagPlan) -> None:
         for destination in outcome.dropped:

@@ -65,11 +65,11 @@ class TagPlanner:
         """
         self._check()
         source = found.repository.with_name(listed.name)
-        is_immutable = any(glob.fullmatch(listed.name) for glob in self._immutable)
+        is_immutable = any(glob.fullmatch(source.tag) for glob in self._immutable)
         result = TagPlan()
         pending: list[Target] = []
         for destination in self._mirror.destinations:
-            target = self._targets.find(destination, found, listed.name)
+            target = self._targets.find(destination, found, source.tag or source.digest)
             if is_immutable and self._planner.is_settled(target, source.repository, listed.digest):
                 result.changes.append(self._planner.keep(source, target))
             else:

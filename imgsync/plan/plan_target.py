@@ -62,7 +62,8 @@ class TargetPlanner:
 
     def _make_change(self, tag: SourceTag, target: Target) -> Change:
         desired = self._find_desired_digest(tag, target.record)
-        action, reason = decide(self._collect_facts(tag, target, desired))
+        hold = self._minimum_age.find_hold(tag.reference, tag.digest)
+        action, reason = decide(self._collect_facts(tag, target, desired, hold_reason=hold.reason if hold else ""))
         current = target.record if target.record is not None and target.record.digest == desired else None
         return Change(
             action=action,
@@ -74,6 +75,7 @@ class TargetPlanner:
             media_type=tag.resolved.media_type or (current.media_type or None if current else None),
             size_bytes=current.size_bytes or None if current else None,
             reason=reason,
+            held_until=hold.until if hold and action is Action.HOLD else None,
         )
 
     def _find_desired_digest(self, tag: SourceTag, record: Record | None) -> str:
@@ -82,7 +84,7 @@ class TargetPlanner:
             return record.digest
         return tag.digest if self._mirror.platforms is None else self._sources.read_root(tag).digest
 
-    def _collect_facts(self, tag: SourceTag, target: Target, desired: str) -> Facts:
+    def _collect_facts(self, tag: SourceTag, target: Target, desired: str, *, hold_reason: str) -> Facts:
         has_record = target.record is not None and not self._refresh
         has_same_settings = target.record is not None and self._has_same_settings(target.record, tag.repository)
         return Facts(
@@ -93,7 +95,7 @@ class TargetPlanner:
             has_other_settings=has_record and not has_same_settings,
             missing_referrers=self._count_missing_referrers(tag, target, desired, is_recorded=has_record and has_same_settings),
             missing_content=self._targets.count_missing_content(target, desired) if self._refresh and target.served == desired else 0,
-            hold_reason=self._minimum_age.explain_hold(tag.reference, tag.digest),
+            hold_reason=hold_reason,
             is_uncompared=self._targets.is_uncompared(target),
         )
 

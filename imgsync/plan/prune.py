@@ -32,6 +32,7 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> s
     if uncertain:
         for one in pruning:
             one.notes.append(f"nothing is pruned: {uncertain}")
+            one.pruning_skipped = uncertain
         return uncertain
     found = plan_deletions(config.mirrors, state.iter_records(), selected=set(_list_selected(mirrors)))
     for one in pruning:
@@ -65,10 +66,11 @@ def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
         for found in one.selected:
             source = found.repository.repository
             for destination in one.mirror.destinations:
-                for tag in {*(tag.name for tag in found.tags), *one.mirror.tags.names}:
+                for name in {*(tag.name for tag in found.tags), *one.mirror.tags.names}:
+                    reference = source.with_name(name)
                     # What cannot be written there was never pushed.
                     with contextlib.suppress(InvalidReferenceError):
-                        yield str(find_reference(destination, source, found.repository.relative, tag))
+                        yield str(find_reference(destination, source, found.repository.relative, reference.tag or reference.digest))
 
 
 def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str]) -> Mapping[str, tuple[Change, ...]]:

@@ -162,8 +162,8 @@ class _Updater:
             since = ", and was mirrored since the plan was made" if self._is_newer(record) else ""
             moved = f"{shorten_digest(record.source_digest)} → {shorten_digest(change.source_digest or '')}"
             return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable{since}: {moved}")
-        reason = self._minimum_ages[change.mirror].explain_hold(change.source, change.source_digest or "")
-        return replace(change, action=Action.HOLD, reason=reason) if reason else change
+        hold = self._minimum_ages[change.mirror].find_hold(change.source, change.source_digest or "")
+        return change if hold is None else replace(change, action=Action.HOLD, reason=hold.reason, held_until=hold.until)
 
     def _is_immutable(self, change: Change) -> bool:
         return any(glob.fullmatch(change.source.tag) for glob in self._immutable[change.mirror])

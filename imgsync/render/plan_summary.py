@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 
 from imgsync.plan.model import Action, Change, Plan, PullCost
@@ -10,8 +9,6 @@ from imgsync.text.units import format_count, format_duration
 
 _PHRASES = {"create": "to create", "update": "to update", "delete": "to delete", "hold": "on hold", "refuse": "refused"}
 _ALWAYS_SHOWN = ("create", "update")
-# In the reasons of held changes, as `plan/min_age.py` writes them.
-_UNTIL = re.compile(r"\buntil (\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:Z|\+00:00))")
 
 
 def format_counts(plan: Plan) -> list[str]:
@@ -50,23 +47,10 @@ def format_pulls(cost: PullCost) -> str:
     return f"apply needs {cost.pulls}; {cost.remaining}{of}{window} are left"
 
 
-def _format_time_left(reason: str, *, now: str) -> str:
-    """
-    Return how long an image is still held.
-
-    Args:
-        reason: The reason of the change; may say "until TIME".
-
-        now: RFC 3339; "" if unknown.
-
-    Returns:
-        "" if either time is unknown.
-    """
-    found = _UNTIL.search(reason)
-    if found is None or not now:
-        return ""
+def _format_time_left(until: str, *, now: str) -> str:
+    """Return the time from *now* to *until* (RFC 3339), "" if unknown."""
     try:
-        seconds = (datetime.fromisoformat(found[1]) - datetime.fromisoformat(now)).total_seconds()
+        seconds = (datetime.fromisoformat(until) - datetime.fromisoformat(now)).total_seconds()
     except (TypeError, ValueError):
         return ""
     return f"{format_duration(seconds)} left" if seconds > 0 else "ready at the next run"
@@ -74,5 +58,5 @@ def _format_time_left(reason: str, *, now: str) -> str:
 
 def describe_reason(change: Change, *, now: str) -> str:
     """Return the reason of *change*, with the time left if held."""
-    left = _format_time_left(change.reason, now=now) if change.action is Action.HOLD else ""
+    left = _format_time_left(change.held_until, now=now) if change.held_until and now else ""
     return f"{change.reason} ({left})" if left else change.reason

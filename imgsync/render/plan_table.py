@@ -25,7 +25,8 @@ def render_plan_table(plan: Plan, *, show_kept: bool, explain: bool) -> str:
 def _render_lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
     for section in group_by_mirror(plan):
         notes = section.notes
-        if not (notes.suspended or section.errors or explain or show_kept or any(change.action is not Action.KEEP for change in section.changes)):
+        is_quiet = not (notes.suspended or notes.pruning_skipped or section.errors or explain or show_kept)
+        if is_quiet and all(change.action is Action.KEEP for change in section.changes):
             continue
         yield _render_heading(section)
         if notes.suspended:

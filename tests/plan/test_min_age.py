@@ -57,17 +57,21 @@ YOUNG, OLD = timedelta(hours=71), timedelta(hours=73)
 
 @pytest.mark.row("GIT-11")
 def test_young_digest_is_held_and_nothing_of_it_is_copied(lab, first_seen):
-    """The plan says until when; `apply` reads and sends nothing of it, and exits with 0."""
+    """Every plan has the same id; `apply` reads and sends nothing of it, and exits with 0."""
     content = lab.push("app", "1", image(1))
     lab.declare("app", "tags: {min_age: 3d}")
 
-    plan = lab.run("plan", "-o", "json")
+    plan, again = (lab.run("plan", "-o", "json") for _ in range(2))
     ran = lab.run("apply", "-o", "json")
+    later = lab.run("plan", "-o", "json")
 
     assert plan.code == 0
+    assert plan.json["id"] == again.json["id"], "a digest that was not seen yet has no time"
     assert actions(plan.json) == {"1": "hold"}
     assert plan.json["summary"] == plan.json["summary"] | {"hold": 1, "create": 0, "transfer_bytes": 0}
-    until = plan.json["changes"][0]["reason"].partition("held by min_age 3d until ")[2].partition(";")[0]
+    assert plan.json["changes"][0]["reason"] == "first seen now, held by min_age 3d; not at the destination"
+    until = later.json["changes"][0]["held_until"]
+    assert f"held by min_age 3d until {until}; not at the destination" in later.json["changes"][0]["reason"]
     assert abs(parse_timestamp(until) - datetime.now(UTC) - timedelta(days=3)) < timedelta(minutes=2)
     assert ran.code == 0, ran.stderr
     assert actions(ran.json) == {"1": "hold"}

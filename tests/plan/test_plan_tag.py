@@ -41,4 +41,4 @@ def test_vanished_tag_is_skipped_with_a_warning(lab):
     assert lab.served_tags("app") == ["a"]
     lab.declare("app", "tags: {names: [b]}")
     ran = lab.run("apply", "-o", "json")
-    assert "fewer than at_least: 1" in only_error(ran)
+    assert "does not exist at the source" in only_error(ran)

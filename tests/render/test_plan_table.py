@@ -86,12 +86,20 @@ def test_table_lists_deletions_last():
 def test_table_shows_how_long_changes_are_held():
     """A time in the past says to run again."""
     reason = "first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d"
-    held = replace(plan(change(Action.HOLD, reason=reason)), created_at="2026-11-24T04:00:00Z")
+    held = replace(plan(replace(change(Action.HOLD, reason=reason), held_until="2026-11-26T09:00:00Z")), created_at="2026-11-24T04:00:00Z")
 
     assert f"  ? app:1   hold        1.0 MiB   {reason} (2d05h left)\n" in table(held)
     assert "(ready at the next run)" in table(replace(held, created_at="2026-11-27T00:00:00Z"))
     assert f"{reason}\n" in table(replace(held, created_at=""))
     assert "1 on hold" in table(held)
+
+
+def test_table_shows_skipped_pruning():
+    """Also where nothing else is to show."""
+    kept = plan(change(Action.KEEP), notes=("nothing is pruned: a listing was incomplete",), pruning_skipped="a listing was incomplete")
+
+    assert "    note: nothing is pruned: a listing was incomplete\n" in table(kept)
+    assert "No changes." in table(kept)
 
 
 def test_table_shows_changes_of_unknown_mirrors():

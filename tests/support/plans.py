@@ -106,7 +106,7 @@ def of_each_action() -> Plan:
     return plan(
         change(Action.CREATE, "1"),
         change(Action.UPDATE, "2", reason="source moved 7031c1b28338 → 9001185023b6"),
-        change(Action.HOLD, "3", reason="first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d"),
+        change(Action.HOLD, "3", reason="first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d", held_until="2026-11-26T09:00:00Z"),
         change(Action.REFUSE, "4", reason="tag is declared immutable: 7031c1b28338 → 9001185023b6"),
         change(Action.DELETE, "5", reason="no longer selected; pushed by imgsync on 2026-03-02", source_digest=None, size_bytes=None),
         change(Action.KEEP, "6", reason="same digest"),
@@ -184,7 +184,9 @@ def report() -> Report:
     found = (
         Outcome(change(tag="1"), Result.COPIED, digest=DIGEST, bytes_copied=5 << 20, blobs_copied=3, blobs_mounted=1, blobs_present=2, seconds=1.5),
         Outcome(change(Action.KEEP, "2"), Result.KEPT),
-        Outcome(change(Action.HOLD, "3", reason="first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d"), Result.HELD),
+        Outcome(
+            change(Action.HOLD, "3", reason="first seen 6h ago, held until 2026-11-26T09:00:00Z by min_age 3d", held_until="2026-11-26T09:00:00Z"), Result.HELD
+        ),
         Outcome(change(Action.REFUSE, "4"), Result.REFUSED, error="tag is declared immutable"),
         Outcome(change(Action.DELETE, "5", reason="no longer selected"), Result.DELETED),
         Outcome(change(tag="6"), Result.FAILED, error="push blob r.io/m/app (destination): 507", hint="free some space", attempts=4),

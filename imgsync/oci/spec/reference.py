@@ -20,6 +20,7 @@ REPOSITORY_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[([0-9a-f:.]+)\])(?::[0-9]{{1,5}})?")
 _NAME_LIMIT = 255
+_SHOWN_DIGEST = 19
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
 
@@ -44,8 +45,9 @@ class Repository:
         return Reference(self, digest=digest)
 
     def with_name(self, name: str) -> Reference:
-        """Return the reference of *name*, a digest or a tag."""
-        return self.with_digest(name) if is_digest(name) else self.with_tag(name)
+        """Return the reference of *name*: a tag, a digest, or TAG@DIGEST."""
+        tag, _, digest = name.partition("@")
+        return Reference(self, tag=tag, digest=digest) if digest or not is_digest(name) else self.with_digest(name)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,6 +73,17 @@ class Reference:
 def is_tag(text: str) -> bool:
     """Return whether *text* is a valid tag."""
     return TAG.fullmatch(text) is not None
+
+
+def is_exact_name(text: str) -> bool:
+    """Return whether *text* is a tag, a digest, or TAG@DIGEST."""
+    tag, at, digest = text.partition("@")
+    return is_digest(text) or (is_tag(tag) and (not at or is_digest(digest)))
+
+
+def is_pin(name: str) -> bool:
+    """Return whether the exact name *name* has a digest."""
+    return ":" in name
 
 
 def is_repository_path(text: str) -> bool:
@@ -113,8 +126,7 @@ def parse_repository_path(text: str, *, registry: str = "") -> str:
         text = f"library/{text}"
     if is_repository_path(text):
         return text
-    hint = "repository paths are lower case" if is_repository_path(text.lower()) else "paths are lower-case words joined by '/', '.', '_' or '-'"
-    raise InvalidReferenceError(f"{text!r} is not a repository path", hint=hint)
+    raise InvalidReferenceError(f"{text!r} is not a repository path", hint=_explain_path(text))
 
 
 def parse_repository(text: str) -> Repository:
@@ -154,6 +166,16 @@ def parse_reference(text: str) -> Reference:
     if not _is_registry_like(path.partition("/")[0]) or "/" not in path:
         path = f"{_DOCKER_HUB}/{path}"
     return Reference(parse_repository(path), tag=tag, digest=digest)
+
+
+def _explain_path(text: str) -> str:
+    """Return a hint about *text*, which is not a repository path."""
+    path, at, digest = text.partition("@")
+    path, colon, tag = path.partition(":")
+    if is_repository_path(path) and (at or colon):
+        name = f"{tag or 'TAG'}@{digest[:_SHOWN_DIGEST]}…" if at else tag
+        return f'write {path}, and name the {"tag and the digest" if at else "tag"}: `tags: {{names: ["{name}"]}}`'
+    return "repository paths are lower case" if is_repository_path(text.lower()) else "paths are lower-case words joined by '/', '.', '_' or '-'"
 
 
 def _is_ipv6(text: str) -> bool:
