@@ -112,7 +112,7 @@ class Canned:
         return Transport(endpoint, RateLimit(endpoint.registry, None), on_warning=lambda _: None, new_client=lambda: self._http)
 
 
-def _no_context() -> None:  # type: ignore[misc]
+def _no_context(_: object) -> None:  # type: ignore[misc]
     raise AssertionError("no connection is opened, so no TLS context is needed")
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from imgsync.errors import RegistryError, TokenRefusedError
 from imgsync.oci.auth.authenticator import Authenticator, TokenResponse
@@ -19,9 +18,6 @@ from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.messages import DEFAULT_LIMIT_BYTES, RegistryRequest
 from imgsync.oci.responses import HTTP_ERRORS, drain, read_body, read_headers, translate_error
 from imgsync.oci.sender import USER_AGENT, Sender
-
-if TYPE_CHECKING:
-    from imgsync.oci.http.proxy_client import ProxyHttpClient
 
 _TOKEN_SECONDS = 30.0
 _EXPECTATION_FAILED = 417
@@ -37,7 +33,7 @@ class AuthFlow:
         self._pool = pool
         self.authenticator = Authenticator(sender.endpoint, self._ask_token_server)
 
-    def send(self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
+    def send(self, client: HttpClient, request: RegistryRequest, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         """
         Send *request* authorised; return the response and its URL.
 
@@ -65,16 +61,14 @@ class AuthFlow:
         header = self.authenticator.make_header(request.scopes, operation=request.operation, retry_policy=retry_policy)
         return self._sender.send(client, request, header, retry_policy=retry_policy)
 
-    def _learn_challenge(
-        self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, response: httpx.Response, sent: str | None, retry_policy: RetryPolicy
-    ) -> bool:
+    def _learn_challenge(self, client: HttpClient, request: RegistryRequest, response: httpx.Response, sent: str | None, retry_policy: RetryPolicy) -> bool:
         """Note the challenge of a 401; return whether sending again can help."""
         challenges = response.headers.get_list("www-authenticate")
         if not any(challenges) and self.authenticator.challenge is None:
             challenges = self._fetch_root_challenge(client, request.operation, retry_policy)
         return self.authenticator.learn_challenge(challenges, request.scopes, sent=sent, operation=request.operation)
 
-    def _fetch_root_challenge(self, client: HttpClient | ProxyHttpClient, operation: Operation, retry_policy: RetryPolicy) -> list[str]:
+    def _fetch_root_challenge(self, client: HttpClient, operation: Operation, retry_policy: RetryPolicy) -> list[str]:
         """Return the challenges of `GET /v2/`."""
         # gcr.io sends some 401s without a challenge.
         request = RegistryRequest(operation, "GET", "/v2/")
@@ -82,12 +76,13 @@ class AuthFlow:
         drain(response)
         return response.headers.get_list("www-authenticate") if response.status_code == 401 else []
 
-    def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str], form: bytes | None) -> TokenResponse:
+    def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str], form: bytes | None, check: Callable[[], None]) -> TokenResponse:
         """Send one request to a token server; redirects are not followed."""
         own = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
         try:
             origin, host, target = parse_url(url)
-            request = Request("POST" if form else "GET", origin, host, target, tuple({**own, **headers}.items()), form, timeout_seconds=_TOKEN_SECONDS)
+            sent = tuple({**own, **headers}.items())
+            request = Request("POST" if form else "GET", origin, host, target, sent, form, timeout_seconds=_TOKEN_SECONDS, check=check)
             # On another client than the waiting request, so that tokens of several repositories are fetched in parallel.
             with self._pool.borrow() as client, contextlib.closing(client.send(request)) as response:
                 body = read_body(response, DEFAULT_LIMIT_BYTES, operation=operation)

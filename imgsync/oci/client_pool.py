@@ -9,16 +9,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.proxy import parse_proxy
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.url import Origin, origin_of
 from imgsync.oci.responses import HTTP_ERRORS
-
-if TYPE_CHECKING:
-    from imgsync.oci.http.proxy_client import ProxyHttpClient
 
 CONNECT_SECONDS = 10.0
 
@@ -26,11 +23,11 @@ CONNECT_SECONDS = 10.0
 class ClientPool:
     """Keeps idle HTTP clients and makes new ones."""
 
-    def __init__(self, origin: Origin, new_client: Callable[[], HttpClient | ProxyHttpClient]) -> None:
+    def __init__(self, origin: Origin, new_client: Callable[[], HttpClient]) -> None:
         """Start empty; `open_ahead` connects to *origin*."""
         self._origin = origin
         self._new_client = new_client
-        self._idle: list[HttpClient | ProxyHttpClient] = []
+        self._idle: list[HttpClient] = []
         self._opening = 0
 
     @property
@@ -39,7 +36,7 @@ class ClientPool:
         return len(self._idle)
 
     @contextlib.contextmanager
-    def borrow(self) -> Iterator[HttpClient | ProxyHttpClient]:
+    def borrow(self) -> Iterator[HttpClient]:
         """Give one client until the block ends."""
         # Last in, first out: warm connections are reused, so few are open.
         client = self._idle.pop() if self._idle else self._new_client()
@@ -81,18 +78,11 @@ class ClientPool:
             self._opening -= 1
 
 
-def make_client_factory(endpoint: Endpoint) -> Callable[[], HttpClient | ProxyHttpClient]:
+def make_client_factory(endpoint: Endpoint) -> Callable[[], HttpClient]:
     """Return a function that makes HTTP clients for *endpoint*."""
-    if endpoint.proxy is not None:
-        return _make_proxy_factory(endpoint, endpoint.proxy)
     own = [origin_of(endpoint.discovered_by or endpoint.url)[1:]]
     if endpoint.token_server:
         own.append(origin_of(endpoint.token_server)[1:])
-    guard = SsrfGuard(own)
-    return lambda: HttpClient(endpoint.tls_context, guard)
-
-
-def _make_proxy_factory(endpoint: Endpoint, proxy: str) -> Callable[[], HttpClient | ProxyHttpClient]:
-    from imgsync.oci.http.proxy_client import ProxyHttpClient
-
-    return lambda: ProxyHttpClient(endpoint.tls_context(), proxy)
+    proxy = None if endpoint.proxy is None else parse_proxy(endpoint.proxy)
+    guard = SsrfGuard(own, resolver=endpoint.resolver, proxy=None if proxy is None else proxy.origin[1:])
+    return lambda: HttpClient(endpoint.tls_context, guard, proxy)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from imgsync.oci.http.resolver import Resolver
+from imgsync.oci.http.url import Origin
+
 # Docker Hub serves the API of docker.io under another name.
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
 
@@ -71,7 +74,7 @@ class Endpoint:
     Args:
         registry: The registry's name.
         origin: "source" or "destination".
-        tls_context: Returns the TLS settings; called when TLS is first needed.
+        tls_context: Returns how to trust the server at an origin; called when TLS is first needed.
         credentials: Finds the credentials for the registry.
         plain_http: Whether the registry is reached by http; TLS is then needed after a redirect only.
         connections: The most requests at once.
@@ -81,11 +84,12 @@ class Endpoint:
         pushes: Whether the run may push here. Reads then use the token that the push will need.
         base_url: The URL of another API of the registry; "" for the registry itself.
         discovered_by: The registry's URL if only its responses name `base_url`, which is then as little trusted as a redirect.
+        resolver: Resolves names, for all registries of the run.
     """
 
     registry: str
     origin: str
-    tls_context: Callable[[], ssl.SSLContext] = field(repr=False)
+    tls_context: Callable[[Origin], ssl.SSLContext] = field(repr=False)
     credentials: CredentialSource
     plain_http: bool = False
     connections: int = 32
@@ -95,8 +99,14 @@ class Endpoint:
     pushes: bool = False
     base_url: str = ""
     discovered_by: str = ""
+    resolver: Resolver = field(default_factory=Resolver, repr=False)
 
     @property
     def url(self) -> str:
         """Return the base URL without a trailing slash."""
-        return self.base_url.rstrip("/") or f"{'http' if self.plain_http else 'https'}://{_API_HOSTS.get(self.registry, self.registry)}"
+        return self.base_url.rstrip("/") or make_base_url(self.registry, plain_http=self.plain_http)
+
+
+def make_base_url(registry: str, *, plain_http: bool) -> str:
+    """Return the URL of the API of *registry*, without a trailing slash."""
+    return f"{'http' if plain_http else 'https'}://{_API_HOSTS.get(registry, registry)}"

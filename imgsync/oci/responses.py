@@ -7,10 +7,10 @@ import re
 import zlib
 from collections.abc import Iterator
 
-from imgsync.errors import InsecureError, RegistryError, UnexpectedResponseError, UnreachableError
+from imgsync.errors import InsecureError, RegistryError, RejectedError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.errors import ForbiddenAddressError, HeadTooLargeError, StalledError
+from imgsync.oci.http.errors import ForbiddenAddressError, HeadTooLargeError, ProxyRefusedError, ProxyUnreachableError, StalledError
 from imgsync.oci.http.url import join_url
 from imgsync.text.sanitize import sanitize_message
 from imgsync.text.units import parse_integer
@@ -26,7 +26,7 @@ _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] 
         ("CERTIFICATE_VERIFY_FAILED",),
         InsecureError,
         "the registry's TLS certificate is not trusted: {text}",
-        "set its CA in registries.yaml (`tls: {ca: FILE}`)",
+        "set its CA in registries.yaml, for exactly this host (`HOST: {tls: {ca: FILE}}`)",
     ),
     (
         ("WRONG_VERSION_NUMBER", "record layer failure"),
@@ -35,10 +35,16 @@ _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] 
         "if it uses plain http, set `tls: false` in registries.yaml",
     ),
 )
+# Before the texts, which blame the registry.
+_PROXY_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
+    (ProxyRefusedError, RejectedError, "the proxy {text}", "check `proxy` in registries.yaml, with its login: http://USER:PASSWORD@HOST:PORT"),
+    (ProxyUnreachableError, UnreachableError, "no way through the proxy {text}", "check `proxy` in registries.yaml, and the network path to it"),
+)
 _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
     (ForbiddenAddressError, InsecureError, "refused to connect: {text}", "nothing was sent there"),
     (HeadTooLargeError, UnexpectedResponseError, "{text}", ""),
     (StalledError, UnreachableError, "{text}", "raise timeouts.request if the network is that slow"),
+    (httpx.ConnectTimeout, UnreachableError, "cannot connect: {text}", "check the registry's name, port and network path"),
     (httpx.TimeoutException, UnreachableError, "no byte within the time allowed", "raise timeouts.request if the registry is slow"),
     (httpx.ConnectError, UnreachableError, "cannot connect: {text}", "check the registry's name, port and network path"),
     (httpx.InvalidURL, UnexpectedResponseError, "the registry sent an invalid URL", "nothing was sent there"),
@@ -135,6 +141,9 @@ def resolve_url(reference: str, *, base: str, operation: Operation) -> str:
 def translate_error(operation: Operation, error: Exception) -> RegistryError:
     """Return our error for one of `HTTP_ERRORS`."""
     text = str(error)
+    for http_error, kind, message, hint in _PROXY_TYPES:
+        if isinstance(error, http_error):
+            return operation.make_error(kind, message.format(text=sanitize_message(text)), hint=hint)
     for needles, kind, message, hint in _KNOWN_TEXTS:
         if any(needle in text for needle in needles):
             return operation.make_error(kind, message.format(text=sanitize_message(text)), hint=hint)

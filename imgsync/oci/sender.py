@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import imgsync
 from imgsync.errors import UnexpectedResponseError
@@ -24,9 +23,6 @@ from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.messages import RegistryRequest
 from imgsync.oci.redirects import check_redirect
 from imgsync.oci.responses import HTTP_ERRORS, drain, read_headers, translate_error
-
-if TYPE_CHECKING:
-    from imgsync.oci.http.proxy_client import ProxyHttpClient
 
 USER_AGENT = f"imgsync/{imgsync.__version__}"
 _REDIRECT_LIMIT = 5
@@ -48,9 +44,7 @@ class Sender:
         self._pull_limit = rate_limit.pull_limit
         self._capabilities = capabilities
 
-    def send(
-        self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, authorization: str | None, *, retry_policy: RetryPolicy
-    ) -> tuple[httpx.Response, str]:
+    def send(self, client: HttpClient, request: RegistryRequest, authorization: str | None, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         """
         Send *request*, follow redirects, and return the response and its URL.
 
@@ -69,12 +63,10 @@ class Sender:
             url = check_redirect(request, url, location)
         raise request.operation.make_error(UnexpectedResponseError, f"more than {_REDIRECT_LIMIT} redirects")
 
-    def send_once(
-        self, client: HttpClient | ProxyHttpClient, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy
-    ) -> httpx.Response:
+    def send_once(self, client: HttpClient, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy) -> httpx.Response:
         """Send *request* to *url* and return any response."""
         self._rate_limit.wait(retry_policy.pause)
-        http_request = self._build(request, url, authorization, request_seconds=retry_policy.request_seconds)
+        http_request = self._build(request, url, authorization, retry_policy=retry_policy)
         quota = self._pull_limit.quota
         started = time.monotonic()
         try:
@@ -87,7 +79,8 @@ class Sender:
             self._pull_limit.update(read_headers(response), before=quota)
         return response
 
-    def _build(self, request: RegistryRequest, url: str, authorization: str | None, *, request_seconds: float) -> Request:
+    def _build(self, request: RegistryRequest, url: str, authorization: str | None, *, retry_policy: RetryPolicy) -> Request:
+        request_seconds = retry_policy.request_seconds
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **request.headers}
         try:
             origin, host, target = self._split_url(url)
@@ -110,6 +103,7 @@ class Sender:
             timeout_seconds=request_seconds,
             connect_timeout_seconds=min(CONNECT_SECONDS, request_seconds),
             response_timeout_seconds=request_seconds * (_COMMIT_FACTOR if request.closes_upload else 1),
+            check=retry_policy.check,
         )
 
     def _split_url(self, url: str) -> tuple[Origin, str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from imgsync.errors import ImgsyncError, RegistryError
 from imgsync.oci.auth.challenge import Challenge
@@ -27,9 +26,6 @@ from imgsync.oci.responses import iterate_chunks, read_body, read_headers, read_
 from imgsync.oci.sender import Sender
 from imgsync.oci.throttle import Throttle
 
-if TYPE_CHECKING:
-    from imgsync.oci.http.proxy_client import ProxyHttpClient
-
 
 class Transport:
     """Sends requests to one registry as source or destination, within its limits."""
@@ -40,7 +36,7 @@ class Transport:
         rate_limit: RateLimit,
         *,
         on_warning: Callable[[str], None],
-        new_client: Callable[[], HttpClient | ProxyHttpClient] | None = None,
+        new_client: Callable[[], HttpClient] | None = None,
     ) -> None:
         """
         Open no connection yet.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +10,7 @@ from dataclasses import replace
 from typing import Self
 from urllib.parse import urlsplit
 
-from imgsync.config.model import Mirror, RegistriesConfig, Tls
+from imgsync.config.model import Mirror, RegistriesConfig
 from imgsync.errors import RejectedError
 from imgsync.listing.json_api import ApiSession, JsonApi
 from imgsync.listing.lister import Lister, find_kind_by_host
@@ -20,6 +19,7 @@ from imgsync.oci.auth.aws import Aws
 from imgsync.oci.auth.credential_helper import ask_helper
 from imgsync.oci.auth.keychain import Keychain
 from imgsync.oci.endpoint import Endpoint
+from imgsync.oci.http.resolver import Resolver
 from imgsync.oci.http.url import find_url_secrets
 from imgsync.oci.limits.pull_limit import PullQuota
 from imgsync.oci.limits.rate_limit import RateLimit
@@ -74,7 +74,8 @@ class Registries:
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiSession] = {}
         self._rate_limits: dict[str, RateLimit] = {}
-        self._tls_contexts = TlsContexts()
+        self._tls_contexts = TlsContexts(settings)
+        self._resolver = Resolver()
         for warning in self._keychain.warnings:
             on_warning(warning)
 
@@ -201,7 +202,8 @@ class Registries:
         return Endpoint(
             registry=registry,
             origin=origin,
-            tls_context=self._prepare_context(settings.tls, registry),
+            tls_context=self._tls_contexts.make_finder(registry),
+            resolver=self._resolver,
             plain_http=not settings.tls.enabled,
             credentials=make_credential_source(registry, settings, self._keychain, on_secret=self._on_secret),
             connections=min(settings.connections, _affordable_connections()),
@@ -213,12 +215,6 @@ class Registries:
 
     def _get_rate_limit(self, registry: str) -> RateLimit:
         return self._rate_limits.setdefault(registry, RateLimit(registry, self.settings.for_registry(registry).rate))
-
-    def _prepare_context(self, tls: Tls, registry: str) -> Callable[[], ssl.SSLContext]:
-        if tls.enabled:
-            # Made at once, so that an unusable file is an error before the first request.
-            self._tls_contexts.get(tls, registry)
-        return lambda: self._tls_contexts.get(tls, registry)
 
 
 def _affordable_connections() -> int:

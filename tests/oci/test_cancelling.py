@@ -26,7 +26,7 @@ MEBIBYTE = 1 << 20
 def transport_to(proxy: FaultProxy, connections: int) -> Transport:
     nobody = DeclaredCredentials(Credentials("", ""))
     return Transport(
-        Endpoint(proxy.host, "source", lambda: pytest.fail("no TLS here"), nobody, plain_http=True, connections=connections),
+        Endpoint(proxy.host, "source", lambda _: pytest.fail("no TLS here"), nobody, plain_http=True, connections=connections),
         RateLimit(proxy.host, None),
         on_warning=pytest.fail,
     )

@@ -65,6 +65,7 @@ def test_copies_within_one_registry_do_not_deadlock(lab):
 def test_equal_tls_settings_share_one_context(monkeypatch):
     """One context for each set of TLS settings."""
     from imgsync.config.model import RegistriesConfig, RegistrySettings
+    from imgsync.oci.http.url import origin_of
     from imgsync.registries import tls_contexts as module
     from imgsync.registries.clients import Registries
 
@@ -80,7 +81,7 @@ def test_equal_tls_settings_share_one_context(monkeypatch):
         endpoints = [
             opened.make_client(host, side, RetryPolicy()).transport.endpoint for host in registry_settings.by_host for side in ("source", "destination")
         ]
-        contexts = {id(endpoint.tls_context()) for endpoint in endpoints for _ in range(64)}
+        contexts = {id(endpoint.tls_context(origin_of(endpoint.url))) for endpoint in endpoints for _ in range(64)}
 
     assert len(contexts) == 2
     assert len(made) == 2

@@ -39,8 +39,8 @@ class TokenResponse:
     body: bytes
 
 
-# (operation, URL, headers, form to POST or None to GET) -> response. One try, no redirects.
-AskTokenServer = Callable[[Operation, str, Mapping[str, str], bytes | None], TokenResponse]
+# (operation, URL, headers, form to POST or None to GET, check of the wait) -> response. One try, no redirects.
+AskTokenServer = Callable[[Operation, str, Mapping[str, str], bytes | None, Callable[[], None]], TokenResponse]
 
 
 class Authenticator:
@@ -166,7 +166,7 @@ class Authenticator:
         fetch = Operation("get a token for", operation.reference, operation.origin)
 
         def exchange() -> TokenResponse:
-            return self._exchange(fetch, challenge, scopes, login)
+            return self._exchange(fetch, challenge, scopes, login, check=retry_policy.check)
 
         response = retry_call(exchange, retry_policy, operation=fetch.name, reference=fetch.reference, attempts=retry_policy.login_attempts)
         if response.status == 401 and login is not None and login.renewable:
@@ -179,14 +179,16 @@ class Authenticator:
             raise self.explain(error, scopes)
         return parse_token(response.body, scopes, login=login, operation=fetch)
 
-    def _exchange(self, operation: Operation, challenge: Challenge, scopes: Sequence[str], login: Credentials | None) -> TokenResponse:
+    def _exchange(
+        self, operation: Operation, challenge: Challenge, scopes: Sequence[str], login: Credentials | None, *, check: Callable[[], None]
+    ) -> TokenResponse:
         """Ask the token server, by POST for identity tokens, else by GET."""
         if login is not None and (login.identity_token or login.username == _AZURE_USER):
-            response = self._ask(operation, challenge.parameters["realm"], {}, make_refresh_form(challenge, scopes, login))
+            response = self._ask(operation, challenge.parameters["realm"], {}, make_refresh_form(challenge, scopes, login), check)
             if response.status not in _NO_POST:
                 return response
         headers = {} if login is None else {"Authorization": _format_basic(login)}
-        return self._ask(operation, make_token_url(challenge, scopes), headers, None)
+        return self._ask(operation, make_token_url(challenge, scopes), headers, None, check)
 
     def _check_realm(self, realm: str, login: Credentials | None, *, operation: Operation) -> None:
         """Refuse a token server that must not receive *login*."""

@@ -7,13 +7,12 @@ docs/decisions/0005 has the measurements.
 
 from __future__ import annotations
 
-import socket
-import ssl
-from collections.abc import Callable
 from dataclasses import replace
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.connection import Connection
+from imgsync.oci.http.connector import Connector, FindContext
+from imgsync.oci.http.proxy import Proxy
 from imgsync.oci.http.request import PrefetchedBody, Request
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.url import Origin
@@ -28,10 +27,14 @@ class HttpClient:
     It sends one request at a time.
     """
 
-    def __init__(self, make_context: Callable[[], ssl.SSLContext], guard: SsrfGuard) -> None:
-        """Connect through *guard*; call *make_context* once TLS is needed."""
-        self._make_context = make_context
-        self._guard = guard
+    def __init__(self, find_context: FindContext, guard: SsrfGuard, proxy: Proxy | None = None) -> None:
+        """
+        Connect through *guard*, and *proxy* if there is one.
+
+        *find_context* is called with the origin of a server once TLS is needed.
+        """
+        self._connector = Connector(find_context, guard, proxy)
+        self._proxy = proxy
         self._connections: dict[Origin, Connection] = {}
 
     def send(self, request: Request) -> httpx.Response:
@@ -42,11 +45,9 @@ class HttpClient:
             httpx.TransportError: The server did not answer in time, or not in HTTP.
         """
         request = _prefetch_body(request)
-        kept = self._take_kept(request.origin)
-        response = self._try_kept(kept, request) if kept is not None else None
-        if response is None:
-            response = self._exchange(self._open(request.origin, request.connect_timeout_seconds), request)
-        return response
+        if self._proxy is not None and request.origin[0] == "http":
+            return self._proxy.check_response(self._send(self._proxy.make_absolute(request)))
+        return self._send(request)
 
     def connect(self, origin: Origin, timeout_seconds: float) -> None:
         """
@@ -56,12 +57,24 @@ class HttpClient:
             httpx.TransportError: It does not answer.
         """
         if origin not in self._connections:
-            self._keep(origin, self._open(origin, timeout_seconds))
+            self._keep(origin, self._connector.open(origin, connect_seconds=timeout_seconds, timeout_seconds=timeout_seconds))
 
     def close(self) -> None:
         """Close all connections."""
         while self._connections:
             self._connections.popitem()[1].close()
+
+    def _send(self, request: Request) -> httpx.Response:
+        kept = self._take_kept(request.origin)
+        response = self._try_kept(kept, request) if kept is not None else None
+        if response is None:
+            response = self._exchange(self._open(request), request)
+        return response
+
+    def _open(self, request: Request) -> Connection:
+        return self._connector.open(
+            request.origin, connect_seconds=request.connect_timeout_seconds, timeout_seconds=request.timeout_seconds, check=request.check
+        )
 
     def _take_kept(self, origin: Origin) -> Connection | None:
         kept = self._connections.pop(origin, None)
@@ -93,21 +106,6 @@ class HttpClient:
         self._connections[origin] = connection
         while len(self._connections) > _CONNECTION_LIMIT:
             self._connections.pop(next(iter(self._connections))).close()
-
-    def _open(self, origin: Origin, timeout_seconds: float) -> Connection:
-        scheme, host, port = origin
-        connected = self._guard.connect(host, port, timeout_seconds)
-        try:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if scheme == "https":
-                connected = self._make_context().wrap_socket(connected, server_hostname=host)
-        except TimeoutError as error:
-            connected.close()
-            raise httpx.ConnectTimeout("the TLS handshake timed out") from error
-        except (OSError, ValueError) as error:
-            connected.close()
-            raise httpx.ConnectError(str(error)) from error
-        return Connection(connected)
 
 
 def _prefetch_body(request: Request) -> Request:

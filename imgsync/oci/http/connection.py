@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.errors import StalledError
 from imgsync.oci.http.request import BODY_UNSENT, Request, format_head
 from imgsync.oci.http.response_body import RECEIVE_BYTES, ResponseBody
 from imgsync.oci.http.response_parser import ResponseParser
+from imgsync.oci.http.stream import Stream
 from imgsync.oci.http.timed_socket import TimedSocket
 
 # Up to this size, the head and the first piece of a body go out together.
@@ -23,9 +21,9 @@ class Connection:
     `body_started` says whether any of the request's body was taken, `response_started` whether any byte of the response came.
     """
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: TimedSocket) -> None:
         """Take over *connected*, idle."""
-        self._socket = TimedSocket(connected)
+        self._socket = connected
         self._is_idle = True
         self.body_started = False
         self.response_started = False
@@ -50,18 +48,21 @@ class Connection:
         self.body_started = False
         self.response_started = False
         parser = ResponseParser(request.method)
-        self._socket.set_timeout(request.timeout_seconds)
-        self._socket.restart_rate(request.timeout_seconds)
+        self._socket.set_check(request.check)
+        self._socket.require_rate(request.timeout_seconds)
         is_sent = False if request.expect_continue and self._is_rejected(request, parser) else self._send(request, parser)
-        self._socket.restart_rate(request.timeout_seconds)
         self._read_head(request, parser)
-        self._socket.restart_rate(request.timeout_seconds)
+        self._socket.require_rate(request.timeout_seconds)
         body = ResponseBody(self, parser, is_reusable=is_sent and parser.keep_alive)
         return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self.body_started else {BODY_UNSENT: True})
 
     def receive(self, size: int) -> bytes:
         """Return up to *size* bytes; none at the end."""
         return self._socket.receive(size)
+
+    def detach(self) -> Stream:
+        """Return the stream below, for another use."""
+        return self._socket.detach()
 
     def finish(self, *, is_reusable: bool) -> None:
         """End the exchange; close the connection unless it is reusable."""
@@ -71,17 +72,14 @@ class Connection:
             self.close()
 
     def _read_head(self, request: Request, parser: ResponseParser) -> None:
-        is_patient = request.response_timeout_seconds > request.timeout_seconds
-        if is_patient:
-            self._socket.set_timeout(request.response_timeout_seconds)
+        longest_seconds = max(request.response_timeout_seconds, request.timeout_seconds)
+        # Neither a dripping head nor interim responses make it longer.
+        self._socket.limit_total(silence_seconds=longest_seconds, total_seconds=longest_seconds + request.timeout_seconds)
         while not parser.has_head:
             self._feed(parser)
-        if is_patient:
-            self._socket.set_timeout(request.timeout_seconds)
 
     def _feed(self, parser: ResponseParser) -> None:
-        # A server may take its time for the first byte; from then on, the minimum rate applies.
-        data = self._socket.receive(RECEIVE_BYTES, is_measured=self.response_started)
+        data = self._socket.receive(RECEIVE_BYTES)
         if not data:
             raise httpx.RemoteProtocolError("the server closed the connection without a response")
         self.response_started = True
@@ -90,16 +88,14 @@ class Connection:
     def _is_rejected(self, request: Request, parser: ResponseParser) -> bool:
         """Send the head alone; return whether the response came already."""
         self._socket.send_all(format_head(request))
-        self._socket.set_timeout(_CONTINUE_SECONDS)
+        self._socket.limit_total(silence_seconds=_CONTINUE_SECONDS, total_seconds=_CONTINUE_SECONDS)
         try:
             while not (parser.has_head or parser.has_continue):
                 self._feed(parser)
-        except StalledError:
-            raise
         except httpx.ReadTimeout:
             # A server that does not know the header stays silent and waits for the body.
             pass
-        self._socket.set_timeout(request.timeout_seconds)
+        self._socket.require_rate(request.timeout_seconds)
         return parser.has_head
 
     def _send(self, request: Request, parser: ResponseParser) -> bool:

@@ -9,6 +9,14 @@ class ForbiddenAddressError(httpx.ConnectError):
     """A host resolves to an address that the SSRF guard forbids."""
 
 
+class ProxyRefusedError(httpx.ProxyError):
+    """The proxy forbids the connection, or requires another login."""
+
+
+class ProxyUnreachableError(httpx.ProxyError):
+    """The proxy, or the server behind it, does not answer."""
+
+
 class HeadTooLargeError(httpx.RemoteProtocolError):
     """The response head, a trailer or the chunk framing is too large."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import Origin
+from imgsync.oci.http.wait_limit import never_end
 
 # Extension of a response that came before any of the request's body was sent.
 BODY_UNSENT = "imgsync.body_unsent"
-_METHODS_WITHOUT_BODY = {"GET", "HEAD", "DELETE"}
+_METHODS_WITHOUT_BODY = {"CONNECT", "DELETE", "GET", "HEAD"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Request:
         timeout_seconds: The longest silence.
         connect_timeout_seconds: The longest time to connect.
         response_timeout_seconds: The longest silence before the response, if longer than `timeout_seconds`.
+        check: Called about four times a second while waiting; an error that it raises ends the request.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Request:
     timeout_seconds: float = 30.0
     connect_timeout_seconds: float = 10.0
     response_timeout_seconds: float = 0.0
+    check: Callable[[], None] = field(default=never_end, repr=False)
 
     @property
     def content_length(self) -> int:

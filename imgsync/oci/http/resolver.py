@@ -7,22 +7,52 @@ import threading
 import time
 
 from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.wait_limit import TICK_SECONDS, WaitLimit
 
 # Dozens of connections to one host are opened at the same time.
 _KEEP_SECONDS = 30.0
-# When a lookup ended, and its addresses or its error.
-_Lookup = tuple[float, list[str] | httpx.ConnectError]
+
+
+class _Lookup:
+    """One lookup of a name, running or ended."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._ended = 0.0
+        self.done = threading.Event()
+        self.addresses: list[str] = []
+        self.error: str | None = None
+        # The system's resolver cannot be interrupted, so nobody waits for it without a limit.
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def is_stale(self, arrived: float) -> bool:
+        """Return whether a caller that *arrived* then needs a newer one."""
+        return self.done.is_set() and arrived - self._ended > (_KEEP_SECONDS if self.error is None else 0.0)
+
+    def _run(self) -> None:
+        try:
+            self.addresses = _resolve(self._host, self._port)
+        except httpx.ConnectError as error:
+            self.error = str(error)
+        self._ended = time.monotonic()
+        self.done.set()
 
 
 class Resolver:
-    """Resolves host names and keeps the addresses for 30 seconds."""
+    """
+    Resolves host names and keeps the addresses for 30 seconds.
+
+    `public_hosts` are the hosts that ever had a public address, for `SsrfGuard`.
+    """
 
     def __init__(self) -> None:
         """Start empty."""
+        self.public_hosts: set[str] = set()
         self._lookups: dict[tuple[str, int], _Lookup] = {}
-        self._locks: dict[tuple[str, int], threading.Lock] = {}
+        self._lock = threading.Lock()
 
-    def resolve(self, host: str, port: int) -> list[str]:
+    def resolve(self, host: str, port: int, limit: WaitLimit) -> list[str]:
         """
         Return the addresses of *host*; the caller may reorder them.
 
@@ -30,28 +60,26 @@ class Resolver:
 
         Raises:
             httpx.ConnectError: The name cannot be resolved.
+            httpx.ConnectTimeout: The name server did not answer within *limit*.
         """
         arrived = time.monotonic()
-        with self._locks.setdefault((host, port), threading.Lock()):
-            known = self._lookups.get((host, port))
-            if known is None or arrived - known[0] > (0.0 if isinstance(known[1], httpx.ConnectError) else _KEEP_SECONDS):
-                known = self._lookups[host, port] = _look_up(host, port)
-        if isinstance(known[1], httpx.ConnectError):
+        with self._lock:
+            lookup = self._lookups.get((host, port))
+            if lookup is None or lookup.is_stale(arrived):
+                lookup = self._lookups[host, port] = _Lookup(host, port)
+        while not lookup.done.wait(TICK_SECONDS):
+            try:
+                limit.raise_if_over()
+            except TimeoutError as error:
+                raise httpx.ConnectTimeout(f"{host} was not resolved in time") from error
+        if lookup.error is not None:
             # A new error for each caller: one that is raised again and again collects tracebacks.
-            raise httpx.ConnectError(str(known[1]))
-        return known[1]
+            raise httpx.ConnectError(lookup.error)
+        return lookup.addresses
 
     def forget(self, host: str, port: int) -> None:
         """Resolve *host* again next time."""
         self._lookups.pop((host, port), None)
-
-
-def _look_up(host: str, port: int) -> _Lookup:
-    try:
-        found: list[str] | httpx.ConnectError = _resolve(host, port)
-    except httpx.ConnectError as error:
-        found = error
-    return time.monotonic(), found
 
 
 def _resolve(host: str, port: int) -> list[str]:

@@ -31,7 +31,7 @@ class ResponseParser:
     def __init__(self, method: str) -> None:
         """Expect the response to a request of *method*."""
         self._parser = httptools.HttpResponseParser(self)
-        self._is_head_request = method == "HEAD"
+        self._method = method
         self._bytes_before_head = 0
         self._bytes_between_pieces = 0
         self._header_bytes = 0
@@ -49,7 +49,11 @@ class ResponseParser:
     @property
     def has_body(self) -> bool:
         """Return whether a body may follow the head."""
-        return not self._is_head_request and self.status not in _NO_BODY
+        return self._method != "HEAD" and self.status not in _NO_BODY and not self._opens_tunnel
+
+    @property
+    def _opens_tunnel(self) -> bool:
+        return self._method == "CONNECT" and 200 <= self.status < 300
 
     def take_pieces(self) -> list[bytes]:
         """Return the pieces of the body that came since the last call."""
@@ -94,7 +98,7 @@ class ResponseParser:
             return
         self.status = status
         self.has_head = True
-        self.keep_alive = self._parser.should_keep_alive() or (not self.has_body and self._is_persistent())
+        self.keep_alive = self._opens_tunnel or self._parser.should_keep_alive() or (not self.has_body and self._is_persistent())
         named = {name.lower(): value for name, value in self.headers}
         if b"transfer-encoding" in named:
             self.ends_with_connection = named[b"transfer-encoding"].rpartition(b",")[2].strip().lower() != b"chunked"

@@ -1,15 +1,15 @@
-"""A socket that raises httpx's errors and detects stalled peers."""
+"""A stream that raises httpx's errors and detects stalled peers."""
 
 from __future__ import annotations
 
-import socket
-import ssl
+import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.errors import StalledError
+from imgsync.oci.http.stream import Stream
+from imgsync.oci.http.wait_limit import TICK_SECONDS, never_end
 
 # Below 1 KiB/s we treat the peer as stalled.
 _MINIMUM_BYTES_PER_SECOND = 1 << 10
@@ -18,69 +18,78 @@ _TIMED_OUT = "no data within the timeout"
 
 class TimedSocket:
     """
-    A connected socket with a timeout for silence and a minimum rate.
+    A stream with a limit for silence, and one for slowness.
 
-    A slow drip never trips a read timeout. So the time spent waiting is added up, and each timeout's worth of it must have moved 1 KiB/s.
+    A slow drip never trips a timeout. So either the whole wait is limited (`limit_total`), or the time spent waiting is added up, and
+    each timeout's worth of it must have moved 1 KiB/s (`require_rate`).
     """
 
-    __slots__ = ("_limit_seconds", "_moved_bytes", "_socket", "_waited_seconds", "is_encrypted")
+    __slots__ = ("_check", "_ends", "_moved_bytes", "_next_check", "_rate_seconds", "_silence_seconds", "_stream", "_waited_seconds", "is_encrypted")
 
-    def __init__(self, connected: socket.socket) -> None:
-        """Take over *connected*."""
-        self._socket: socket.socket | None = connected
-        self._limit_seconds = 0.0
+    def __init__(self, stream: Stream) -> None:
+        """Take over *stream*."""
+        self._stream: Stream | None = stream
+        self._check = never_end
+        self._next_check = 0.0
+        self._silence_seconds = 0.0
+        self._ends = self._rate_seconds = math.inf
         self._waited_seconds = 0.0
         self._moved_bytes = 0
-        self.is_encrypted = isinstance(connected, ssl.SSLSocket)
+        self.is_encrypted = stream.is_encrypted
 
     @property
     def is_open(self) -> bool:
         """Return whether `close` was not called yet."""
-        return self._socket is not None
+        return self._stream is not None
 
     def close(self) -> None:
         """Close the socket, once."""
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.close()
-            self._socket = None
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
-    def set_timeout(self, seconds: float) -> None:
-        """Set the longest silence in *seconds*."""
-        try:
-            self._require_open().settimeout(seconds)
-        except OSError as error:
-            raise httpx.WriteError(str(error)) from error
+    def detach(self) -> Stream:
+        """Return the stream, no longer limited."""
+        stream, self._stream = self._require_open(), None
+        return stream
 
-    def restart_rate(self, limit_seconds: float) -> None:
-        """Measure the rate from now, over *limit_seconds* of waiting."""
-        self._limit_seconds = limit_seconds
+    def set_check(self, check: Callable[[], None]) -> None:
+        """Call *check* about four times a second; its error ends the wait."""
+        self._check = check
+
+    def require_rate(self, timeout_seconds: float) -> None:
+        """Limit silence to *timeout_seconds*, and measure the rate from now."""
+        self._silence_seconds = self._rate_seconds = timeout_seconds
+        self._ends = math.inf
         self._waited_seconds = 0.0
         self._moved_bytes = 0
 
-    def receive(self, size: int, *, is_measured: bool = True) -> bytes:
+    def limit_total(self, *, silence_seconds: float, total_seconds: float) -> None:
+        """Limit silence, and the time from now on, whatever rate."""
+        self._silence_seconds = silence_seconds
+        self._rate_seconds = math.inf
+        self._ends = time.monotonic() + total_seconds
+
+    def receive(self, size: int) -> bytes:
         """
         Return up to *size* bytes; none at the end of the stream.
-
-        Args:
-            size: The most bytes to return.
-            is_measured: Whether the time counts for the minimum rate.
 
         Raises:
             httpx.ReadTimeout: No byte came in time, or too few.
             httpx.ReadError: The connection broke.
         """
-        try:
-            if not is_measured:
-                return self._require_open().recv(size)
-            began = time.monotonic()
-            data = self._require_open().recv(size)
-        except TimeoutError as error:
-            raise httpx.ReadTimeout(_TIMED_OUT) from error
-        except OSError as error:
-            raise httpx.ReadError(str(error)) from error
-        self._measure(began, len(data))
-        return data
+        stream = self._require_open()
+        began = time.monotonic()
+        while True:
+            try:
+                data = stream.receive(size)
+            except TimeoutError as error:
+                self._hold_on(began, httpx.ReadTimeout, error)
+            except OSError as error:
+                raise httpx.ReadError(str(error)) from error
+            else:
+                self._measure(began, len(data))
+                return data
 
     def send_all(self, data: bytes) -> None:
         """
@@ -91,7 +100,6 @@ class TimedSocket:
             httpx.WriteError: The connection broke.
             StalledError: The peer takes the bytes too slowly.
         """
-        # Piece by piece: `sendall` would apply the timeout to the whole.
         sent = self._send(data)
         if sent < len(data):
             view = memoryview(data)
@@ -100,61 +108,52 @@ class TimedSocket:
 
     def has_input(self) -> bool:
         """Return whether bytes, an end or an error wait to be read."""
-        # Unlike `select`, a read sees descriptors above 1023. gevent's `poll` does too, but costs twice as much.
-        return self._is_ready(_peek)
+        return self._require_open().has_input()
 
     def discard_input(self) -> bool:
-        """
-        Read TLS messages; return whether anything else waits to be read.
-
-        Servers send session tickets after a TLS 1.3 handshake.
-        """
-        return self.has_input() and (not self.is_encrypted or self._is_ready(_read_byte))
-
-    def _is_ready(self, read: Callable[[socket.socket], bytes]) -> bool:
-        """Return whether *read* returns or fails at once."""
-        connected = self._require_open()
-        timeout = connected.gettimeout()
-        connected.settimeout(0)
-        try:
-            read(connected)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False
-        except OSError:
-            return True
-        finally:
-            connected.settimeout(timeout)
-        return True
+        """Read TLS messages; return whether anything else waits to be read."""
+        return self._require_open().discard_input()
 
     def _send(self, data: bytes | memoryview) -> int:
-        try:
-            began = time.monotonic()
-            sent = self._require_open().send(data)
-        except TimeoutError as error:
-            raise httpx.WriteTimeout(_TIMED_OUT) from error
-        except OSError as error:
-            raise httpx.WriteError(str(error)) from error
-        self._measure(began, sent)
-        return sent
+        stream = self._require_open()
+        began = time.monotonic()
+        while True:
+            try:
+                sent = stream.send(data)
+            except TimeoutError as error:
+                self._hold_on(began, httpx.WriteTimeout, error)
+            except OSError as error:
+                raise httpx.WriteError(str(error)) from error
+            else:
+                self._measure(began, sent)
+                return sent
+
+    def _hold_on(self, began: float, kind: type[httpx.TimeoutException], cause: TimeoutError) -> None:
+        """Return if the wait that *began* may continue."""
+        self._check()
+        now = time.monotonic()
+        if now - began >= self._silence_seconds:
+            raise kind(_TIMED_OUT) from cause
+        self._raise_if_late(now)
 
     def _measure(self, began: float, moved_bytes: int) -> None:
-        self._waited_seconds += time.monotonic() - began
+        now = time.monotonic()
+        if now >= self._next_check:
+            self._next_check = now + TICK_SECONDS
+            self._check()
+        self._raise_if_late(now)
+        self._waited_seconds += now - began
         self._moved_bytes += moved_bytes
-        if self._waited_seconds > self._limit_seconds:
+        if self._waited_seconds > self._rate_seconds:
             if self._moved_bytes < _MINIMUM_BYTES_PER_SECOND * self._waited_seconds:
                 raise StalledError(f"less than {_MINIMUM_BYTES_PER_SECOND >> 10} KiB/s over {self._waited_seconds:.0f} seconds")
             self._waited_seconds, self._moved_bytes = 0.0, 0
 
-    def _require_open(self) -> socket.socket:
-        if self._socket is None:
+    def _raise_if_late(self, now: float) -> None:
+        if now > self._ends:
+            raise StalledError("the head of the response did not arrive in time")
+
+    def _require_open(self) -> Stream:
+        if self._stream is None:
             raise httpx.ReadError("the connection is closed")
-        return self._socket
-
-
-def _peek(connected: socket.socket) -> bytes:
-    # The method of the base class reads below TLS.
-    return socket.socket.recv(connected, 1, socket.MSG_PEEK)
-
-
-def _read_byte(connected: socket.socket) -> bytes:
-    return connected.recv(1)
+        return self._stream

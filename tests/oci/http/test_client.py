@@ -90,7 +90,7 @@ def serving() -> Iterator[Callable[..., tuple[Server, HttpClient]]]:
 
         def start(*make: Callable[[Server], Script], tls: ssl.SSLContext | None = None, trust: ssl.SSLContext | None = None) -> tuple[Server, HttpClient]:
             server = Server(*(lambda connection, one=one: one(server)(connection) for one in make), tls=tls)
-            client = HttpClient(lambda: trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.origin[2])]))
+            client = HttpClient(lambda _: trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.origin[2])]))
             ends.callback(server.end)
             ends.callback(client.close)
             return server, client
@@ -241,7 +241,7 @@ def test_idle_connection_above_descriptor_1023_is_watched(many_descriptors, serv
 
     server, client = serving(lie, lambda server: server.answering(OK))
     assert body_of(client.send(get(server))) == b"ok"
-    kept = client._connections[server.origin]._socket._socket
+    kept = client._connections[server.origin]._socket._stream.socket
     lying.set()
     kept.recv(1, socket.MSG_PEEK)
 
@@ -479,7 +479,7 @@ def test_preconnected_tls_connection_is_used(serving, authority: trustme.CA):
     server, client = serving(lambda server: server.answering(OK), tls=context, trust=trust)
 
     client.connect(server.origin, 5)
-    select.select([client._connections[server.origin]._socket._socket], [], [], 5)
+    select.select([client._connections[server.origin]._socket._stream.socket], [], [], 5)
 
     assert body_of(client.send(get(server))) == b"ok"
 
@@ -558,7 +558,7 @@ def test_connection_closed_before_the_body_is_replaced(noticed, serving, monkeyp
         closed.set()
         # The server's second script begins only once the first connection is closed.
         with contextlib.suppress(OSError):
-            select.select([client._connections[server.origin]._socket._socket], [], [], 10)
+            select.select([client._connections[server.origin]._socket._stream.socket], [], [], 10)
         yield b"abc"
 
     assert body_of(client.send(put(server, pieces(), 3))) == b"ok"

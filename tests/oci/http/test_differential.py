@@ -86,7 +86,7 @@ def server() -> Iterator[RawServer]:
 
 
 def read_with_ours(server: RawServer, method: str, count: int) -> list[Outcome]:
-    client = HttpClient(lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.port)]))
+    client = HttpClient(lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SsrfGuard([("127.0.0.1", server.port)]))
     with contextlib.closing(client):
         return [_ours(client, Request(method, ("http", "127.0.0.1", server.port), "registry", "/", (), timeout_seconds=5)) for _ in range(count)]
 

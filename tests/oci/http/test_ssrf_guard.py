@@ -13,8 +13,10 @@ import pytest
 from imgsync.config.model import RegistriesConfig, RegistrySettings
 from imgsync.errors import InsecureError
 from imgsync.oci.http import resolver as resolver_module
+from imgsync.oci.http import ssrf_guard as guard_module
 from imgsync.oci.http.errors import ForbiddenAddressError
 from imgsync.oci.http.ssrf_guard import SsrfGuard
+from imgsync.oci.http.wait_limit import limit_wait, never_end
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.registries.clients import Registries
 from tests.support.faults import FaultProxy
@@ -43,11 +45,11 @@ def dialled(monkeypatch):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in NAMES[host]]
 
     def connect(address, *_):
-        addresses.append(address[0])
+        addresses.append(address)
         return object()
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(guard_module, "connect", connect)
     return addresses
 
 
@@ -165,20 +167,20 @@ def test_dead_address_of_several_costs_five_seconds_once(monkeypatch):
     """The next connection starts with the address that answered."""
     dialled: list[tuple[str, float]] = []
 
-    def connect(address, seconds):
-        dialled.append((address[0], seconds))
-        if address[0] == "10.0.0.1":
+    def connect(address, _, limit):
+        dialled.append((address, round(limit.left_seconds)))
+        if address == "10.0.0.1":
             raise TimeoutError
         return object()
 
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: [(2, 1, 6, "", (one, port)) for one in ("10.0.0.1", "10.0.0.2")])
-    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(guard_module, "connect", connect)
     guard = SsrfGuard([("two.example", 443)])
 
     guard.connect("two.example", 443, 10.0)
     guard.connect("two.example", 443, 10.0)
 
-    assert dialled == [("10.0.0.1", 5.0), ("10.0.0.2", 5.0), ("10.0.0.2", 5.0)]
+    assert dialled == [("10.0.0.1", 5), ("10.0.0.2", 5), ("10.0.0.2", 5)]
 
 
 @pytest.mark.row("NET-15")
@@ -204,13 +206,13 @@ def sockets(monkeypatch):
         asked.append(host)
         return [(2, 1, 6, "", (one, port)) for one in ("93.184.216.1", "93.184.216.2", "93.184.216.3")]
 
-    def refuse(address, seconds):
-        dialled.append((address[0], seconds))
+    def refuse(address, _, limit):
+        dialled.append((address, limit.left_seconds))
         raise ConnectionRefusedError(111, "Connection refused")
 
     monkeypatch.setattr(resolver_module.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(guard_module, "connect", refuse)
     return told
 
 
@@ -232,11 +234,11 @@ def test_every_address_is_tried_before_a_host_is_given_up(sockets):
 def test_address_that_answers_comes_first_from_then_on(sockets, monkeypatch):
     """The others keep their order."""
     _, _, dialled = sockets
-    refuse = socket.create_connection
-    monkeypatch.setattr(socket, "create_connection", lambda address, seconds: object() if address[0].endswith(".3") else refuse(address, seconds))
+    refuse = guard_module.connect
+    monkeypatch.setattr(guard_module, "connect", lambda address, *more: object() if address.endswith(".3") else refuse(address, *more))
     guard = SsrfGuard([("three.example", 443)])
     guard.connect("three.example", 443, 2.0)
-    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(guard_module, "connect", refuse)
     dialled.clear()
 
     with pytest.raises(httpx.ConnectError):
@@ -249,19 +251,19 @@ def test_address_that_answers_comes_first_from_then_on(sockets, monkeypatch):
 def test_single_address_has_the_whole_timeout(dialled, monkeypatch):
     """It is the only one to try."""
     limits = []
-    monkeypatch.setattr(socket, "create_connection", lambda _, seconds: limits.append(seconds))
+    monkeypatch.setattr(guard_module, "connect", lambda *more: limits.append(round(more[-1].left_seconds)))
 
-    SsrfGuard([("public.example", 443)]).connect("public.example", 443, 10.0)
+    SsrfGuard([("public.example", 443)]).connect("public.example", 443, 8.0)
     SsrfGuard([("public.example", 443)]).connect("public.example", 443)
 
-    assert limits == [10.0, None]
+    assert limits == [8, 10]
 
 
 @pytest.mark.row("AUTH-05")
 def test_addresses_are_kept_for_half_a_minute(sockets, monkeypatch):
     """Then the name is looked up again."""
     clock, asked, _ = sockets
-    monkeypatch.setattr(socket, "create_connection", lambda *_: object())
+    monkeypatch.setattr(guard_module, "connect", lambda *_: object())
     guard = SsrfGuard([("three.example", 443)])
 
     lookups = []
@@ -289,7 +291,7 @@ def test_failed_lookup_is_not_cached(sockets, monkeypatch):
     for moment in (0.0, 0.0, 0.5):
         clock[0] = moment
         with pytest.raises(httpx.ConnectError, match="Temporary failure"):
-            guard._resolver.resolve("gone.example", 443)
+            guard._resolver.resolve("gone.example", 443, limit_wait(10, never_end))
 
     assert asked == ["gone.example"] * 2
 
@@ -358,7 +360,7 @@ def test_parallel_connections_share_one_lookup(fails, monkeypatch):
                 raise OSError("no such name")
             return [(2, 1, 6, "", ("127.0.0.1", port))]
 
-        monkeypatch.setattr("imgsync.oci.http.ssrf_guard.socket.getaddrinfo", look_up)
+        monkeypatch.setattr("imgsync.oci.http.resolver.socket.getaddrinfo", look_up)
         guard = SsrfGuard([("registry.example", server.port)])
 
         def dial() -> str:

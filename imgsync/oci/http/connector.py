@@ -1,0 +1,90 @@
+"""Open a connection: TCP, a proxy's tunnel if there is one, TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+
+from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.connection import Connection
+from imgsync.oci.http.errors import ForbiddenAddressError, ProxyUnreachableError
+from imgsync.oci.http.nested_tls import NestedTlsStream
+from imgsync.oci.http.proxy import Proxy
+from imgsync.oci.http.ssrf_guard import SsrfGuard
+from imgsync.oci.http.stream import PlainStream, Stream, TlsStream
+from imgsync.oci.http.timed_socket import TimedSocket
+from imgsync.oci.http.url import Origin
+from imgsync.oci.http.wait_limit import WaitLimit, limit_wait, never_end
+
+# Scheme, host and port of a server -> how to trust it.
+FindContext = Callable[[Origin], ssl.SSLContext]
+
+
+class Connector:
+    """Opens the connections of one client."""
+
+    def __init__(self, find_context: FindContext, guard: SsrfGuard, proxy: Proxy | None = None) -> None:
+        """Connect through *guard*, which knows the address of *proxy*."""
+        self._find_context = find_context
+        self._guard = guard
+        self._proxy = proxy
+
+    def open(self, origin: Origin, *, connect_seconds: float, timeout_seconds: float, check: Callable[[], None] = never_end) -> Connection:
+        """
+        Return a new connection to *origin*.
+
+        Args:
+            origin: The server.
+            connect_seconds: The time for the name server, and for each address.
+            timeout_seconds: The time for all that follows: a proxy's tunnel, and TLS.
+            check: Called while waiting; an error that it raises ends the wait.
+
+        Raises:
+            httpx.TransportError: The server or the proxy did not answer in time, refuses, or is not trusted.
+        """
+        stream: Stream = PlainStream(self._connect(origin, connect_seconds, check))
+        limit = limit_wait(timeout_seconds, check)
+        try:
+            if self._proxy is not None:
+                stream = self._pass_proxy(self._proxy, stream, origin, limit)
+            if origin[0] == "https":
+                stream = self._encrypt(stream, origin, limit)
+        except BaseException:
+            stream.close()
+            raise
+        return Connection(TimedSocket(stream))
+
+    def _connect(self, origin: Origin, seconds: float, check: Callable[[], None]) -> socket.socket:
+        try:
+            return self._guard.connect(*origin[1:], seconds, check=check)
+        except ForbiddenAddressError:
+            raise
+        except httpx.TransportError as error:
+            if self._proxy is None:
+                raise
+            raise ProxyUnreachableError(f"{self._proxy.name}: {error}") from error
+
+    def _pass_proxy(self, proxy: Proxy, stream: Stream, origin: Origin, limit: WaitLimit) -> Stream:
+        if proxy.origin[0] == "https":
+            try:
+                stream = self._encrypt(stream, proxy.origin, limit)
+            except httpx.TransportError as error:
+                raise ProxyUnreachableError(f"{proxy.name}: {error}") from error
+        return proxy.open_tunnel(stream, origin, limit) if origin[0] == "https" else stream
+
+    def _encrypt(self, stream: Stream, origin: Origin, limit: WaitLimit) -> Stream:
+        _, host, port = origin
+        context = self._find_context(origin)
+        try:
+            encrypted = TlsStream(stream.socket, context, host) if isinstance(stream, PlainStream) else NestedTlsStream(stream, context, host)
+            try:
+                encrypted.shake_hands(limit)
+            except BaseException:
+                encrypted.close()
+                raise
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("the TLS handshake timed out") from error
+        except (OSError, ValueError) as error:
+            raise httpx.ConnectError(f"{host}:{port}: {error}") from error
+        return encrypted

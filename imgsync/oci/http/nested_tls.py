@@ -1,0 +1,101 @@
+"""TLS inside a tunnel that is itself encrypted, through an https proxy."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from imgsync.oci.http.stream import Stream, repeat
+from imgsync.oci.http.wait_limit import WaitLimit
+
+Result = TypeVar("Result")
+
+_RECORD_BYTES = 32 << 10
+
+
+class NestedTlsStream:
+    """A stream with TLS over another stream."""
+
+    is_encrypted = True
+
+    def __init__(self, outer: Stream, context: ssl.SSLContext, host: str) -> None:
+        """Take over *outer*; call `shake_hands` before all else."""
+        self._outer = outer
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._unsent = b""
+
+    def shake_hands(self, limit: WaitLimit) -> None:
+        """
+        Do the TLS handshake.
+
+        Raises:
+            TimeoutError: It took longer than *limit*.
+            ssl.SSLError: The server is not trusted, or does not speak TLS.
+        """
+        repeat(partial(self._run, self._tls.do_handshake), limit)
+        repeat(self._flush, limit)
+
+    def receive(self, size: int) -> bytes:
+        """Return up to *size* bytes; none at the end."""
+        try:
+            return self._run(partial(self._tls.read, size))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Return how many bytes of *data* were taken."""
+        # What an earlier call took goes out first, so memory stays bounded.
+        self._flush()
+        taken = self._tls.write(data)
+        # The bytes are taken; the next call sends the rest.
+        with suppress(TimeoutError):
+            self._flush()
+        return taken
+
+    def has_input(self) -> bool:
+        """Return whether bytes, an end or an error wait to be read."""
+        return bool(self._incoming.pending or self._tls.pending()) or self._outer.has_input()
+
+    def discard_input(self) -> bool:
+        """Read TLS messages; return whether anything else waits to be read."""
+        if not self.has_input():
+            return False
+        try:
+            self.receive(1)
+        except TimeoutError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def close(self) -> None:
+        """Close the stream below."""
+        self._outer.close()
+
+    def _run(self, step: Callable[[], Result]) -> Result:
+        """Do *step*; read once from the stream below if TLS needs more."""
+        self._flush()
+        try:
+            return step()
+        except ssl.SSLWantReadError:
+            self._flush()
+            data = self._outer.receive(_RECORD_BYTES)
+            if data:
+                self._incoming.write(data)
+            else:
+                self._incoming.write_eof()
+        try:
+            return step()
+        except ssl.SSLWantReadError as error:
+            raise TimeoutError("TLS needs more bytes") from error
+
+    def _flush(self) -> None:
+        """Send what TLS has written, or raise TimeoutError."""
+        while self._unsent or self._outgoing.pending:
+            self._unsent = self._unsent or self._outgoing.read()
+            self._unsent = self._unsent[self._outer.send(self._unsent) :]

@@ -1,0 +1,49 @@
+"""Bound a wait by a moment, and by a check that may end it sooner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# The longest time between two checks.
+TICK_SECONDS = 0.25
+
+
+def never_end() -> None:
+    """Let a wait continue."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitLimit:
+    """
+    When a wait ends at the latest.
+
+    Attributes:
+        ends: A moment of the monotonic clock.
+        check: Called about four times a second; an error that it raises ends the wait.
+    """
+
+    ends: float
+    check: Callable[[], None] = never_end
+
+    @property
+    def left_seconds(self) -> float:
+        """Return the time that is left, at least 0."""
+        return max(0.0, self.ends - time.monotonic())
+
+    def raise_if_over(self) -> None:
+        """
+        Return while time is left.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        self.check()
+        if time.monotonic() >= self.ends:
+            raise TimeoutError("the time is over")
+
+
+def limit_wait(seconds: float, check: Callable[[], None]) -> WaitLimit:
+    """Return the limit of a wait that begins now."""
+    return WaitLimit(time.monotonic() + seconds, check)
