@@ -1,10 +1,11 @@
-"""Start the command line; patch sockets before any other import."""
+"""Start the command line: handle signals and patch sockets before other imports."""
 
 from __future__ import annotations
 
 import sys
 import types
 
+from imgsync.system.early_signals import end_at_signal
 from imgsync.system.lazy_import import replace_modules
 
 _WITHOUT_NETWORK = {"convert", "init", "schema", "show", "validate", "-h", "--help", "--version"}
@@ -22,6 +23,7 @@ def _patch_sockets() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    end_at_signal()
     if sys.argv[1:] and sys.argv[1] not in _WITHOUT_NETWORK:
         _patch_sockets()
     from imgsync.cli import run

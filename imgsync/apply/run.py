@@ -18,6 +18,7 @@ from imgsync.apply.options import RunOptions
 from imgsync.apply.order import ChangeOrder, Group
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.apply.state_writer import StateWriter
+from imgsync.concurrency.deadline import Deadline
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.workers import Workers
 from imgsync.config.model import Config
@@ -214,7 +215,7 @@ class _Run:
         from imgsync.apply.delete import delete_tags
 
         self._state.mark_unconfirmed(changes)
-        for outcome in delete_tags(changes, self._make_client):
+        for outcome in delete_tags(changes, self._make_client, check=self._stop.raise_if_requested):
             if outcome.result is Result.DELETED:
                 self._state.remove(outcome.change)
             self._announce(outcome)
@@ -232,7 +233,9 @@ class _Run:
         self._listener.on_finish(outcome)
 
     def _make_client(self, change: Change) -> RegistryClient:
-        return self._context.registries.make_destination_client(_registry(change), self._mirrors[change.mirror], check=self._stop.raise_if_requested)
+        # A deletion that has begun gets the grace period, as a copy does.
+        check = Deadline(None, stop=self._stop).check
+        return self._context.registries.make_destination_client(_registry(change), self._mirrors[change.mirror], check=check)
 
 
 def _registry(change: Change) -> str:

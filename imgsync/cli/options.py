@@ -13,6 +13,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_PATH = "mirrors.d"
 DEFAULT_STATE = ".imgsync/state"
 STATE_HELP = "Where to store the record of pushed images: a directory, or HOST/REPO:TAG in a registry."
+RUN_TIMEOUT_HELP = "Stop gracefully after this time and exit 75."
 LOCK_TIMEOUT_HELP = "How long to wait if another run has locked the state."
 REGISTRIES_HELP = "Registry settings file: credentials, TLS, allow-list. Default: registries.yaml, if it exists."
 
@@ -94,7 +95,7 @@ class Size(click.ParamType[Any]):
 
 
 _RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--run-timeout", {"type": Duration(), "default": None, "help": "Stop gracefully after this time and exit 75."}),
+    ("--run-timeout", {"type": Duration(), "default": None, "help": RUN_TIMEOUT_HELP}),
     ("--no-progress", {"is_flag": True, "help": "Do not show progress bars."}),
     (
         "--log-format",

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from imgsync.cli.environment_warnings import warn_of_environment
 from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import get_redaction
 from imgsync.cli.state_backend import open_backend
+from imgsync.concurrency.abandon import abandon_if_overdue
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.concurrency.signals import handle_signals
@@ -36,6 +37,9 @@ from imgsync.state import StateStore
 STOPPED_EXIT = 75
 CANCELLED_EXIT = 130
 _GRACE_SECONDS = 5.0
+_TIME_IS_UP = "the run's time is up"
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +82,21 @@ class Session:
             destination_tags=DestinationTags(strict=strict),
         )
 
+    def finish(self, work: Callable[[], Result]) -> Result:
+        """
+        Return `work()`, which changes nothing, within `--run-timeout`.
+
+        Raises:
+            StoppedError: It did not end after a stop, not even after its grace period.
+        """
+        self.stop_in_time()
+        return abandon_if_overdue(work, self.stop)
+
     def stop_in_time(self) -> None:
         """Request a stop when the time of `--run-timeout` is up."""
         if self.common.run_seconds is not None:
-            spawn_later(self.common.run_seconds, lambda: self.stop.request("the run's time is up", grace_seconds=0.0))
+            left_seconds = max(0.0, self.began + self.common.run_seconds - time.monotonic())
+            spawn_later(left_seconds, lambda: self.stop.request(_TIME_IS_UP, grace_seconds=0.0))
 
 
 @contextlib.contextmanager
@@ -108,13 +123,28 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
             backend = open_backend(
                 common.state, registries, thread=thread, lock_timeout_seconds=common.lock_timeout_seconds, log=log, stop=stop, read_only=read_only
             )
+            is_opened = _limit_opening(stop, common.run_seconds)
             with backend as opened:
+                is_opened()
                 yield Session(registries, opened.store, log, stop, common, throttles, began, opened.publish)
     finally:
         # Before the signals are restored: a slow reader of stderr must not make the process deaf to Ctrl-C.
         stream.wait_until_drained()
         restore_signals()
         thread.close()
+
+
+def _limit_opening(stop: Stop, seconds: float | None) -> Callable[[], None]:
+    """Stop after *seconds* unless the returned function was called before."""
+    waiting = [True]
+
+    def end() -> None:
+        if waiting:
+            stop.request(_TIME_IS_UP, grace_seconds=0.0)
+
+    if seconds is not None:
+        spawn_later(seconds, end)
+    return waiting.clear
 
 
 def _configure_log(settings: RegistriesConfig, common: CommonOptions, stream: LogStream) -> Logger:

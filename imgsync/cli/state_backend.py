@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imgsync.concurrency.abandon import abandon_if_overdue
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.concurrency.stop import Stop
 from imgsync.errors import ImgsyncError
@@ -81,17 +82,24 @@ def open_backend(
     directory = get_local_directory(reference)
     with open_directory(directory) as store:
         remote = make_remote_state(reference, registries, store, directory=directory, log=log)
-        remote.pull(check=stop.raise_if_requested)
+        abandon_if_overdue(lambda: remote.pull(check=stop.raise_if_requested), stop)
         with _push_at_end(remote, log, read_only=read_only):
             yield OpenState(store, remote.push)
 
 
-def make_remote_state(reference: Reference, registries: Registries, store: StateStore, *, directory: str, log: Logger) -> RemoteState:
-    """Return the state at *reference*, synchronized with *store*."""
+def make_remote_state(
+    reference: Reference, registries: Registries, store: StateStore, *, directory: str, log: Logger, check: Callable[[], None] | None = None
+) -> RemoteState:
+    """
+    Return the state at *reference*, synchronized with *store*.
+
+    *check* may end its waiting. By default nothing does: a run that was stopped must still push what it did.
+    """
     from imgsync.state.remote.sync import RemoteState
 
-    # Without the stop's check: a run that was stopped must still push what it did.
     retry_policy = RetryPolicy(interval_seconds=_FIRST_PAUSE_SECONDS, on_retry=registries.on_retry)
+    if check is not None:
+        retry_policy = retry_policy.with_check(check)
     client = registries.make_client(reference.repository.registry, "destination", retry_policy)
     path = reference.repository.path
     return RemoteState(client, reference, store, directory=directory, make_repository=lambda: registries.create_repository(client, path), log=log)

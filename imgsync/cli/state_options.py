@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_STATE, LOCK_TIMEOUT_HELP, REGISTRIES_HELP, STATE_HELP, CommonOptions, Duration, option
+from imgsync.cli.options import DEFAULT_STATE, LOCK_TIMEOUT_HELP, REGISTRIES_HELP, RUN_TIMEOUT_HELP, STATE_HELP, CommonOptions, Duration, option
 
 if TYPE_CHECKING:
     from imgsync.cli.session import Session
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 state_option = option("--state", metavar="DIR|oci://REF", default=DEFAULT_STATE, show_default=True, help=STATE_HELP)
 directory_option = option("--state", metavar="DIR", default=DEFAULT_STATE, show_default=True, help="The directory with the record of pushed images.")
 registries_option = option("--registries", metavar="FILE", help=REGISTRIES_HELP)
+run_timeout_option = option("--run-timeout", type=Duration(), default=None, help=RUN_TIMEOUT_HELP)
 lock_option = option("--lock-timeout", type=Duration(), default="0s", show_default=True, help=LOCK_TIMEOUT_HELP)
 
 

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsync.cli.options import DEFAULT_PATH, CommonOptions, config_options, option, parse_common_options, paths_argument, run_options
-from imgsync.cli.state_options import directory_option, lock_option, log_options, open_state_session, open_store, registries_option, state_option
+from imgsync.cli.state_options import (
+    directory_option,
+    lock_option,
+    log_options,
+    open_state_session,
+    open_store,
+    registries_option,
+    run_timeout_option,
+    state_option,
+)
 from imgsync.text.units import format_count
 
 if TYPE_CHECKING:
@@ -84,11 +93,12 @@ def import_state(file: str, **options: Any) -> int:
 @directory_option
 @registries_option
 @lock_option
+@run_timeout_option
 @log_options
 def pull_state(reference: str, **options: Any) -> int:
     """Merge the state in a registry into the directory."""
     with _open_remote(reference, parse_common_options(options)) as (remote, session):
-        merged = remote.pull(check=session.stop.raise_if_requested)
+        merged = session.finish(lambda: remote.pull(check=session.stop.raise_if_requested))
     click.echo(f"{reference} does not exist yet; nothing was pulled." if merged is None else _format_merged("Pulled", merged))
     return 0
 
@@ -99,6 +109,7 @@ def pull_state(reference: str, **options: Any) -> int:
 @directory_option
 @registries_option
 @lock_option
+@run_timeout_option
 @log_options
 def push_state(reference: str, *, force: bool, **options: Any) -> int:
     """
@@ -107,6 +118,7 @@ def push_state(reference: str, *, force: bool, **options: Any) -> int:
     It is merged with what others pushed since it was pulled.
     """
     with _open_remote(reference, parse_common_options(options)) as (remote, session):
+        session.stop_in_time()
         pushed = remote.push(force=force)
         count = len(session.state.snapshot().records)
     click.echo(f"Pushed {format_count(count, 'record')}." if pushed else f"{reference} has all {format_count(count, 'record')} already.")
@@ -132,10 +144,9 @@ def rebuild_from_destinations(paths: tuple[str, ...], only: tuple[str, ...], **o
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=False) as session:
-        session.stop_in_time()
         _check_persistent(session.state, common)
         context = session.make_context(refresh=True)
-        plan = build_plan(config, context)
+        plan = session.finish(lambda: build_plan(config, context))
         log_plan(plan, session.log)
         rebuilt = rebuild_state(plan, config, context)
     click.echo(f"Recorded {format_count(rebuilt.recorded, 'tag')}; {rebuilt.left} left for apply.")
@@ -148,6 +159,7 @@ def rebuild_from_destinations(paths: tuple[str, ...], only: tuple[str, ...], **o
 def _open_remote(reference: str, common: CommonOptions) -> Iterator[tuple[RemoteState, Session]]:
     """Open the state at *reference*, and a session with its directory."""
     from imgsync.cli.state_backend import make_remote_state
+    from imgsync.concurrency.deadline import Deadline
     from imgsync.errors import UsageError
     from imgsync.state.remote.reference import is_remote, parse_remote
 
@@ -157,7 +169,8 @@ def _open_remote(reference: str, common: CommonOptions) -> Iterator[tuple[Remote
         raise UsageError(f"the state {directory} is itself in a registry", hint="name a directory with --state DIR; between registries, pull and then push")
     with open_state_session(common, read_only=False) as session:
         _check_persistent(session.state, common)
-        yield make_remote_state(parsed, session.registries, session.state, directory=directory, log=session.log), session
+        check = Deadline(None, stop=session.stop).check
+        yield make_remote_state(parsed, session.registries, session.state, directory=directory, log=session.log, check=check), session
 
 
 def _check_persistent(store: StateStore, common: CommonOptions) -> None:

@@ -7,25 +7,31 @@ from collections.abc import Callable
 
 import gevent
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 def handle_signals(first: Callable[[], None], later: Callable[[], None]) -> Callable[[], None]:
     """
     Call *first* at the first SIGINT or SIGTERM, *later* at others.
 
     Returns:
-        A function that restores the signal handling of before.
+        A function that restores the signal handling of before. After a first signal, the next one still calls *later*.
     """
     seen = 0
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def handle() -> None:
         nonlocal seen
         seen += 1
         (first if seen == 1 else later)()
 
-    watchers = [gevent.signal_handler(number, handle) for number in (signal.SIGINT, signal.SIGTERM)]
+    watchers = [gevent.signal_handler(number, handle) for number in _SIGNALS]
 
     def undo() -> None:
         for watcher in watchers:
             watcher.cancel()
+        # libev leaves the default action, which the kernel drops for process 1.
+        for number, handler in before.items():
+            signal.signal(number, (handler or signal.SIG_DFL) if not seen else lambda *_: later())
 
     return undo

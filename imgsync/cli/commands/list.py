@@ -25,8 +25,7 @@ def command(what: str, output: str, **options: Any) -> int:
     from imgsync.plan.list_names import list_names
 
     with open_session(load_registries(common.registries, os.environ), common, read_only=True) as session:
-        session.stop_in_time()
-        found = list_names(what, session.registries, check=session.stop.raise_if_requested)
+        found = session.finish(lambda: list_names(what, session.registries, check=session.stop.raise_if_requested))
     if output == "json":
         print_json({found.kind: list(found.names)})
     else:

@@ -32,8 +32,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
-        session.stop_in_time()
-        found = check_logins(config, session.registries, check=session.stop.raise_if_requested)
+        found = session.finish(lambda: check_logins(config, session.registries, check=session.stop.raise_if_requested))
     if output == "json":
         print_json(encode_access(found))
     else:

@@ -49,9 +49,8 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     with open_session(config.registries, common, read_only=True) as session:
         for reason in unread:
             session.log.warning("declarations.unread", reason=reason)
-        session.stop_in_time()
         # A pull request from a fork has no credentials, but its plan is still useful.
-        plan = build_plan(config, session.make_context(refresh=options["refresh"], strict=False))
+        plan = session.finish(lambda: build_plan(config, session.make_context(refresh=options["refresh"], strict=False)))
         log_plan(plan, session.log)
     if options["out"]:
         save_plan(plan, config, options["out"])

@@ -34,8 +34,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
-        session.stop_in_time()
-        found = verify(config, session.make_context(refresh=True), deep=options["deep"])
+        found = session.finish(lambda: verify(config, session.make_context(refresh=True), deep=options["deep"]))
         session.log.info("verify.finished", ok=len(found.findings) - len(found.drift), drift=len(found.drift), error=len(found.errors), seconds=found.seconds)
     print_verification(found, output=output, show_ok=options["show_ok"])
     add_step_summary(lambda: _markdown(found), log=session.log)

@@ -75,7 +75,7 @@ def _parse(address: str) -> _Address:
 def _is_global(address: _Address) -> bool:
     # Multicast and reserved addresses count as global in `ipaddress`.
     unusual = address.is_multicast or address.is_reserved or address.is_unspecified
-    return address.is_global and not unusual and not any(address in network for network in _NOT_PUBLIC)
+    return address.is_global and not unusual and address not in _METADATA and not any(address in network for network in _NOT_PUBLIC)
 
 
 def _find_embedded(address: _Address) -> tuple[ipaddress.IPv4Address, ...]:
