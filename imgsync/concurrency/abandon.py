@@ -18,9 +18,9 @@ _POLL_SECONDS = 0.25
 
 def abandon_if_overdue(function: Callable[[], Result], stop: Stop) -> Result:
     """
-    Return the result of *function*, unless it still runs after the grace period.
+    Return the result of *function*; give up after the grace period.
 
-    Requests end by themselves then. A program or library that imgsync waits for may not.
+    Requests end without help then. A program or library that imgsync waits for may not.
 
     Raises:
         StoppedError: It was abandoned; what it does from then on is lost.

@@ -20,7 +20,7 @@ _HTTPS_PORT = 443
 
 
 class TlsContexts:
-    """The TLS contexts of one run; each is made once, in tens of milliseconds."""
+    """The TLS contexts of one run, each made once."""
 
     def __init__(self, settings: RegistriesConfig) -> None:
         """Begin without any."""

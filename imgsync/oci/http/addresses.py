@@ -95,7 +95,11 @@ def _find_embedded(address: _Address) -> tuple[ipaddress.IPv4Address, ...]:
 
 
 def _read_rfc6052(number: int) -> tuple[ipaddress.IPv4Address, ...]:
-    """Return what prefixes of 48, 56 and 64 bits embed. Spec: RFC 6052, 2.2."""
+    """
+    Return what prefixes of 48, 56 and 64 bits embed.
+
+    Spec: RFC 6052, section 2.2.
+    """
     bits = f"{number:0128b}"
     # Bits 64 to 71 are not part of the address.
     without = bits[:64] + bits[72:]

@@ -63,7 +63,7 @@ class Proxy:
 
     def open_tunnel(self, stream: Stream, origin: Origin, limit: WaitLimit) -> Stream:
         """
-        Ask the proxy at *stream* for a tunnel to *origin*, and return it.
+        Return a tunnel to *origin* through the proxy at *stream*.
 
         Raises:
             ProxyRefusedError: The proxy forbids it, or requires another login.

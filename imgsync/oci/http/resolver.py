@@ -23,7 +23,7 @@ class _Lookup:
         self.done = threading.Event()
         self.addresses: list[str] = []
         self.error: str | None = None
-        # The system's resolver cannot be interrupted, so nobody waits for it without a limit.
+        # Apart from the callers: the system's resolver cannot be interrupted, and their wait has a limit.
         threading.Thread(target=self._run, daemon=True).start()
 
     def is_stale(self, arrived: float) -> bool:

@@ -44,7 +44,7 @@ class SsrfGuard:
 
     def connect(self, host: str, port: int, timeout_seconds: float = _CONNECT_SECONDS, *, check: Callable[[], None] = never_end) -> socket.socket:
         """
-        Connect to one of the addresses of *host*, or to the proxy for it.
+        Connect to one of the addresses of *host*, or to the proxy.
 
         They are tried in turn, the one that worked last time first.
 
@@ -83,7 +83,7 @@ class SsrfGuard:
         raise last
 
     def _find_addresses(self, host: Host, limit: WaitLimit) -> list[str]:
-        """Return the addresses of *host*; behind a proxy none, unless it is written as one."""
+        """Return the known addresses of *host*; a proxy resolves names itself."""
         if self._proxy is None:
             return self._resolver.resolve(*host, limit)
         literal = find_literal(host[0])

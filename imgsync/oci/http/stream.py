@@ -130,7 +130,7 @@ class TlsStream:
             self.socket.close()
 
     def _run(self, step: Callable[[], Result]) -> Result:
-        """Repeat *step* until TLS has what it needs, a quarter of a second at most."""
+        """Repeat *step* until TLS has the bytes that it needs."""
         ends = 0.0
         while True:
             try:
@@ -180,7 +180,7 @@ def wait_until_ready(connected: socket.socket, event: int) -> None:
 
 
 def has_raw_input(connected: socket.socket) -> bool:
-    """Return whether bytes, an end or an error wait at a socket, below TLS."""
+    """Return whether bytes, an end or an error wait below TLS."""
     # Unlike `select`, a read sees descriptors above 1023. gevent's `poll` does too, but costs twice as much.
     timeout = connected.gettimeout()
     connected.settimeout(0)

@@ -1,4 +1,4 @@
-"""Bound a wait by a moment, and by a check that may end it sooner."""
+"""Bound a wait by a moment and a check."""
 
 from __future__ import annotations
 
