@@ -254,11 +254,11 @@ def count_missing(client: RegistryClient, repository: Repository, referrers: Ref
     missing = 0
     for subject in dict.fromkeys(one.subject for one in referrers.found if not one.tag):
         named = _list_referrers_at(client, repository, subject)
-        missing += sum(1 for one in referrers.found if one.subject == subject and not one.tag and one.root.digest not in named)
+        missing += sum(1 for one in referrers.found if one.subject == subject and not one.tag and not any(map(one.root.matches, named)))
     for one in referrers.found:
         if one.tag:
             found = client.resolve(repository.with_tag(one.tag))
-            missing += found is None or found.digest != one.root.digest
+            missing += found is None or not one.root.matches(found.digest)
     return missing
 
 

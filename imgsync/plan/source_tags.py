@@ -122,9 +122,10 @@ class SourceTags:
         # HEAD may return another digest than GET (distribution-spec#207), so a digest known only from HEAD is read by tag.
         by_tag = tag.listed.digest is None and self._manifests.get(tag.digest, tag.repository) is None
         root = pull_manifest(self.client, tag.reference if by_tag else tag.repository.with_digest(tag.digest), self._manifests)
-        if root.digest != tag.digest:
+        if not root.matches(tag.digest):
             raise TagMoved(root)
-        return select_root(root, self._platforms)
+        # HEAD may name a digest of another algorithm than GET.
+        return select_root(replace(root, digest=tag.digest), self._platforms)
 
     def read_content(self, tag: SourceTag) -> TagContent:
         """

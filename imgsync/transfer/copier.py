@@ -96,7 +96,7 @@ class Copier:
         """Push everything once, the tag last."""
         referrers = ImageBlobs(self._blobs, self._referrers, task, image, subject).copy()
         self._push_parts(task, image)
-        tag_moves = task.job.destination_digest != image.root.digest
+        tag_moves = task.job.destination_digest is None or not image.root.matches(task.job.destination_digest)
         if referrers:
             # After the manifest they refer to, and before the tag: who pulls by tag finds the signatures.
             if tag_moves:
@@ -123,5 +123,5 @@ class Copier:
         except ImmutableTagError:
             # Registries refuse the same manifest too, as when our push arrived and only its response was lost.
             served = task.destination.resolve(task.job.destination)
-            if served is None or served.digest != root.digest:
+            if served is None or not root.matches(served.digest):
                 raise

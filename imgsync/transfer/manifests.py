@@ -141,7 +141,7 @@ class ManifestPusher:
         reference = task.repository.with_tag(referrer.tag)
         served = task.destination.resolve(reference)
         if served is not None:
-            if served.digest == referrer.root.digest:
+            if referrer.root.matches(served.digest):
                 return
             current = served.manifest or task.destination.pull_manifest(reference)
             if not {blob.digest for blob in current.blobs if blob != current.config} <= {blob.digest for blob in referrer.root.blobs}:

@@ -18,6 +18,7 @@ from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest, parse_manifest
 from imgsync.oci.spec.media_types import OCI_INDEX, normalize_media_type
+from imgsync.oci.spec.reference import is_tag
 from imgsync.oci.spec.strict_json import dump_json
 
 _COSIGN = ("sig", "att", "sbom")
@@ -38,8 +39,9 @@ def format_fallback_tag(digest: str) -> str:
 
 def list_cosign_tags(digest: str) -> tuple[str, ...]:
     """Return cosign's tags for signatures, attestations and SBOMs of *digest*."""
-    name = digest.replace(":", "-")
-    return tuple(f"{name}.{suffix}" for suffix in _COSIGN)
+    tags = (f"{digest.replace(':', '-')}.{suffix}" for suffix in _COSIGN)
+    # The name of a sha512 digest is too long for a tag.
+    return tuple(tag for tag in tags if is_tag(tag))
 
 
 def is_referrers_tag(tag: str) -> bool:
@@ -87,7 +89,7 @@ def add_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, so
     if current is not None and not current.is_index:
         raise UnsupportedContentError("the referrers' fallback tag is not an index", hint="delete that tag at the destination, or set `referrers: false`")
     listed = {child.digest for child in current.children} if current is not None else set()
-    missing = [referrer for referrer in referrers if referrer.digest not in listed]
+    missing = [referrer for referrer in referrers if not any(map(referrer.matches, listed))]
     if not missing:
         return None
     if current is None and source is not None and {child.digest for child in source.children} == {one.digest for one in referrers}:
