@@ -164,7 +164,7 @@ class _TagDeleter:
             what = f"{', '.join(staying)} has the same digest" if staying else f"the index {', '.join(kept)} lists it"
             raise UnmanagedTagError(
                 f"{reference} cannot be deleted alone: this registry deletes by digest, and {what}",
-                hint="delete the tag at the registry, or `protect` it",
+                hint="`protect` it; deleting the digest would delete the other tags as well",
             )
         for tag in users:
             self.delete(tag)
@@ -176,7 +176,7 @@ class _TagDeleter:
             if listed.warnings:
                 raise UnmanagedTagError(
                     f"nothing in {self._repository} is deleted by digest, as not all of its tags are known: {listed.warnings[0]}",
-                    hint="delete the tags at the registry, or `protect` them",
+                    hint="run again when the listing is complete, or `protect` the tags",
                 )
             names = [tag.name for tag in listed.tags]
             self._tags = _Tags(dict(found for found in map_unordered(self._read_tag, names, limit=_AT_ONCE) if found is not None))

@@ -51,7 +51,7 @@ class StateWriter:
         self._put(
             [one.record for one in finished if one.record is not None],
             blobs=[_located_blobs(one) for one in finished if one.seen],
-            current=[one.outcome.change for one in finished if one.record is not None],
+            current=[one.outcome.change for one in finished if one.record is not None and one.record.is_confirmed],
         )
 
     def write_unchanged(self, plan: Plan) -> None:

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from imgsync.concurrency.deadline import Deadline
 from imgsync.concurrency.workers import map_unordered
-from imgsync.errors import ImmutableTagError, RegistryError
+from imgsync.errors import ImgsyncError, ImmutableTagError, RegistryError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, select_root
-from imgsync.images.referrers import ReferrerReader
+from imgsync.images.referrer_errors import is_final, is_part_missing
+from imgsync.images.referrers import ReferrerReader, Referrers
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.transfer.blobs import BlobCopier
@@ -22,7 +23,7 @@ from imgsync.transfer.known_blobs import KnownBlobs
 from imgsync.transfer.manifests import ManifestPusher
 from imgsync.transfer.model import Copied, CopyListener, Job, Progress, Task
 
-_PART_MISSING_CODES = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"}
+_TRIES = 2
 
 
 class Copier:
@@ -53,7 +54,7 @@ class Copier:
         Copy one image and return what the destination serves now.
 
         Raises:
-            ImgsyncError: The copy failed; the tag is unchanged.
+            ImgsyncError: The copy failed; the tag is unchanged. If only referrers failed for good, the error is in the result.
         """
         deadline.check()
         pulled = pull_manifest(source, job.source, self._cache)
@@ -61,30 +62,26 @@ class Copier:
         image = read_image(source, job.source.repository, root, cache=self._cache, limit=job.blobs_at_once)
         # An index reduced to some platforms has a new digest; referrers of the original do not apply to it.
         subject = root.digest if root.digest == pulled.digest else ""
-        self._push_until_complete(Task(job, source, destination, deadline, progress, listener), image, subject)
-        return Copied(root, image.size_bytes)
+        error = self._push_until_complete(Task(job, source, destination, deadline, progress, listener), image, subject)
+        return Copied(root, image.size_bytes, error)
 
-    def _push_until_complete(self, task: Task, image: Image, subject: str) -> None:
-        """Push *image*, again if parts are missing, last without mounting."""
+    def _push_until_complete(self, task: Task, image: Image, subject: str) -> ImgsyncError | None:
+        """
+        Push *image*, again if parts are missing, last without mounting.
+
+        Returns why not all of its referrers were copied, if so.
+        """
         # Blobs may be garbage-collected between our look and the push of the manifest.
-        if self._is_push_complete(task, image, subject):
-            return
-        if self._is_push_complete(task, image, subject):
-            return
+        for _ in range(_TRIES):
+            try:
+                return self._push(task, image, subject)
+            except RegistryError as error:
+                if not is_part_missing(error):
+                    raise
+                self._forget(task, image)
+                task.progress.attempts += 1
         # The registry claims to have what it does not have: send every blob.
-        self._push(replace(task, may_mount=False), image, subject)
-
-    def _is_push_complete(self, task: Task, image: Image, subject: str) -> bool:
-        """Push *image*; return False if the registry misses a part of it."""
-        try:
-            self._push(task, image, subject)
-        except RegistryError as error:
-            if error.code not in _PART_MISSING_CODES:
-                raise
-            self._forget(task, image)
-            task.progress.attempts += 1
-            return False
-        return True
+        return self._push(replace(task, may_mount=False), image, subject)
 
     def _forget(self, task: Task, image: Image) -> None:
         """Forget what the destination repository was believed to hold."""
@@ -92,19 +89,32 @@ class Copier:
             self._known.mark_missing(task.repository, digest)
         self._manifests.forget(task.repository)
 
-    def _push(self, task: Task, image: Image, subject: str) -> None:
-        """Push everything once, the tag last."""
-        referrers = ImageBlobs(self._blobs, self._referrers, task, image, subject).copy()
+    def _push(self, task: Task, image: Image, subject: str) -> ImgsyncError | None:
+        """Push everything once, the tag last; return why referrers are missing."""
+        blobs = ImageBlobs(self._blobs, self._referrers, task, image, subject)
+        referrers = blobs.copy()
         self._push_parts(task, image)
         tag_moves = task.job.destination_digest is None or not image.root.matches(task.job.destination_digest)
+        error = blobs.error
         if referrers:
             # After the manifest they refer to, and before the tag: who pulls by tag finds the signatures.
-            if tag_moves:
-                self._manifests.push(task, image.root)
-            self._manifests.attach(task, referrers)
+            error = self._push_referrers(task, image.root if tag_moves else None, referrers) or error
         if tag_moves:
             task.deadline.check()
             self._push_tag(task, image.root)
+        return error
+
+    def _push_referrers(self, task: Task, root: Manifest | None, referrers: Referrers) -> ImgsyncError | None:
+        """Push *root* by digest and *referrers*; return a final error."""
+        try:
+            if root is not None:
+                self._manifests.push(task, root)
+            self._manifests.attach(task, referrers)
+        except ImgsyncError as error:
+            if not is_final(error) or (task.may_mount and is_part_missing(error)):
+                raise
+            return error
+        return None
 
     def _push_parts(self, task: Task, image: Image) -> None:
         """Push the manifests below the root, children before parents, siblings in parallel."""
