@@ -1,5 +1,5 @@
 """
-List referrers by the fallback tag, where a registry has no referrers API.
+List referrers by the fallback tag, without the referrers API.
 
 Spec: distribution-spec 1.1, "Pushing Manifests with Subject".
 """
@@ -67,7 +67,8 @@ class FallbackIndexes:
         raise operation.make_error(RejectedError, "another client keeps overwriting this tag", hint="run again when that client has ended")
 
     def _find_gone(self, task: Task, index: Manifest | None, pushed: Sequence[Manifest]) -> set[str]:
-        """Return what *index* lists but the destination lacks: docker-registry refuses an index that names it."""
+        """Return what *index* lists but the destination lacks."""
+        # docker-registry refuses an index that lists what is missing.
         others = [child.digest for child in index.children if not any(one.matches(child.digest) for one in pushed)] if index is not None else []
 
         def find(digest: str) -> str:
