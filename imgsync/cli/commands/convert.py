@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from imgsync.cli.options import option
-from imgsync.cli.output import get_redaction, print_line
+from imgsync.cli.output import print_line, print_note, print_text
 
 _FORMATS = ("regsync", "skopeo-sync", "image-syncer", "dregsy")
 
@@ -40,15 +40,15 @@ def command(files: tuple[str, ...], source_format: str | None, destination: str,
     found = convert_files(files, source_format=source_format or "", options=ConvertOptions(destination, scoped))
     written = write_files(found, output) if output is not None else ()
     for remark in found.remarks:
-        click.echo(get_redaction().clean(sanitize_short(str(remark))), err=True)
+        print_note(sanitize_short(str(remark)))
     registries = format_registries(found)
     if written:
         for path in written:
             print_line(path)
     else:
-        click.echo(format_mirrors(found), nl=False)
+        print_text(format_mirrors(found))
         if registries:
-            click.echo(f"registries.yaml must contain (--output DIR writes it):\n{registries}", nl=False, err=True)
+            print_note(f"registries.yaml must contain (--output DIR writes it):\n{registries}".removesuffix("\n"))
     if found.lost_lines:
-        click.echo(f"{format_count(found.lost_lines, 'line')} not carried over, see above.", err=True)
+        print_note(f"{format_count(found.lost_lines, 'line')} not carried over, see above.")
     return 0
