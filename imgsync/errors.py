@@ -6,7 +6,6 @@ ImgsyncError                      .message  .hint (what to do next)  .exit_code 
 ├── UsageError                    a command line that makes no sense               exit 3
 ├── InvalidReferenceError         text that is not an image reference              exit 3
 ├── UnsafePlanError               the plan exceeds a safety limit
-├── OutputError                   a file that was asked for cannot be written
 ├── RegistryError                 .operation .reference .origin .status .code .codes .detail .retry_after_seconds
 │   ├── UnreachableError          no answer, or 5xx                                transient
 │   ├── RateLimitedError          429                                              transient
@@ -23,7 +22,6 @@ ImgsyncError                      .message  .hint (what to do next)  .exit_code 
 ├── CredentialsError              a credential helper is missing, hangs or fails
 ├── ContentMismatchError          bytes that do not match their digest or size
 ├── UnsupportedContentError       content that imgsync does not copy
-├── ReferrersError                the image was copied, but not all of its referrers
 ├── PolicyViolationError          an image that does not satisfy `require`         refused
 ├── UnmanagedTagError             a tag that imgsync did not push                  refused
 ├── StoppedError                  a time limit or a signal stopped the run         exit 75
@@ -100,20 +98,18 @@ class UnsafePlanError(ImgsyncError):
     """The plan exceeds a safety limit; nothing was done."""
 
 
-class OutputError(ImgsyncError):
-    """A file that a command was asked for cannot be written."""
-
-
 class RegistryError(ImgsyncError):
     """
     A registry answered with an error, or not at all.
 
     `origin` is "source" or "destination". `status` is the HTTP status, None without an answer. `code` and `detail` come from the
-    registry, sanitized; `codes` are all codes that it named, `code` first. `retry_after_seconds` is the registry's Retry-After, None without one.
+    registry, sanitized; `codes` are all codes that it named, `code` first, and `digests` all digests. `retry_after_seconds` is the registry's
+    Retry-After, None without one.
     """
 
     codes: tuple[str, ...] = ()
     retry_after_seconds: float | None = None
+    digests: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -214,10 +210,6 @@ class CredentialsError(ImgsyncError):
 
 class UnsupportedContentError(ImgsyncError):
     """Content that imgsync does not copy."""
-
-
-class ReferrersError(ImgsyncError):
-    """The image was copied, but not all of its referrers."""
 
 
 class PolicyViolationError(ImgsyncError):

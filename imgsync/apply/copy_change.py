@@ -17,8 +17,9 @@ from imgsync.apply.report import Outcome, Result
 from imgsync.apply.time_limits import Forecast
 from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
-from imgsync.errors import ImgsyncError, ImmutableTagError, LimitReachedError, NotFoundError, PolicyViolationError, ReferrersError, StoppedError
+from imgsync.errors import ImgsyncError, ImmutableTagError, LimitReachedError, NotFoundError, PolicyViolationError, StoppedError
 from imgsync.logs.logger import Logger
+from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference
@@ -27,7 +28,7 @@ from imgsync.plan.decide import REQUIRED
 from imgsync.plan.model import Change
 from imgsync.state import Record
 from imgsync.text.units import format_duration, format_timestamp
-from imgsync.transfer import Copied, Copier, Job, KnownBlobs, Progress
+from imgsync.transfer import Copied, Copier, Job, KnownBlobs, Progress, Recorded
 
 _TIME_IS_UP = "timeouts.run is over"
 
@@ -42,11 +43,17 @@ class ChangeTask:
 
 @dataclass(frozen=True, slots=True)
 class FinishedChange:
-    """An outcome, its record, and the digests seen."""
+    """
+    An outcome, its record, and digests at the destination.
+
+    The source gave those `seen`; others were `found` there, or are `missing` despite a record.
+    """
 
     outcome: Outcome
     record: Record | None
     seen: Sequence[str]
+    found: Sequence[str] = ()
+    missing: Sequence[str] = ()
 
 
 class ChangeRunner:
@@ -55,6 +62,7 @@ class ChangeRunner:
     def __init__(self, mirrors: Mapping[str, Mirror], context: PlanContext, *, options: RunOptions, listener: ProgressListener) -> None:
         """Copy for *mirrors*, by name."""
         self._mirrors = mirrors
+        self._context = context
         self._registries = registries = context.registries
         self._policy = context.policy
         self._log = context.log
@@ -63,7 +71,7 @@ class ChangeRunner:
         self._limits = options.time_limits
         self._fail_fast = options.fail_fast
         self._forecast = Forecast()
-        known_blobs = KnownBlobs(context.state.find_blob_repositories)
+        known_blobs = KnownBlobs(Recorded(context.state.find_blob_repositories, context.state.find_blob_sources))
         self._copier = Copier(known_blobs, context.manifests, context.referrers, create_repository=registries.create_repository)
 
     def run(self, task: ChangeTask) -> FinishedChange | None:
@@ -79,19 +87,14 @@ class ChangeRunner:
             copied = self._copy(task, mirror, self._start_deadline(mirror, change), progress)
         except ImgsyncError as error:
             result = self._explain(error, change, mirror)
-            return FinishedChange(_outcome(change, result, progress, began, error=error), None, progress.confirmed_digests)
+            return _finish(_outcome(change, result, progress, began, error=error), None, progress)
         self._forecast.learn(progress.bytes_copied, time.monotonic() - began)
-        record = self._make_record(change, mirror, copied)
-        if copied.error is None:
-            return FinishedChange(_outcome(change, Result.COPIED, progress, began, copied=copied), record, progress.confirmed_digests)
-        failure = ReferrersError(f"the image is at the destination, but not all of its referrers: {copied.error.message}", hint=copied.error.hint)
-        result = self._explain(failure, change, mirror)
-        # Unconfirmed, so that the next run looks for the referrers.
-        return FinishedChange(_outcome(change, result, progress, began, copied=copied, error=failure), record.tainted, progress.confirmed_digests)
+        return _finish(_outcome(change, Result.COPIED, progress, began, copied=copied), self._make_record(change, mirror, copied), progress)
 
     def _copy(self, task: ChangeTask, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
         change = task.change
         source, destination = change.source, change.destination
+        client = self._registries.make_destination_client(destination.repository.registry, mirror, check=deadline.check)
         job = Job(
             source=Reference(source.repository, digest=change.source_digest or ""),
             destination=destination,
@@ -100,19 +103,36 @@ class ChangeRunner:
             referrers=mirror.referrers,
             destination_digest=change.destination_digest,
             registries=task.registries,
+            asks=self._is_state_outdated(change, client),
         )
-        client = self._registries.make_source_client(mirror, check=deadline.check)
+        reader = self._registries.make_source_client(mirror, check=deadline.check)
         # Checked again, since a saved plan comes from a file that others may have changed.
-        if problem := self._policy.find_problem(mirror, client, source.repository, job.source.digest):
+        if problem := self._policy.find_problem(mirror, reader, source.repository, job.source.digest):
             raise PolicyViolationError(f"{REQUIRED}{problem}")
         return self._copier.copy_image(
             job,
-            source=client,
-            destination=self._registries.make_destination_client(destination.repository.registry, mirror, check=deadline.check),
+            source=reader,
+            destination=client,
             deadline=deadline,
             progress=progress,
             listener=_CopyListener(change, self._listener, self._log),
         )
+
+    def _is_state_outdated(self, change: Change, destination: RegistryClient) -> bool:
+        """
+        Return whether the destination differs from what the state says about it.
+
+        Then it is asked for blobs: those that are there are not sent again, and those that are gone are sent. A tag that moves costs one
+        HEAD for this; a new tag in a repository that the state knows, or in a new one, costs nothing.
+        """
+        repository, state = change.destination.repository, self._context.state
+        if self._context.refresh or state.was_interrupted:
+            return True
+        record = state.get(str(change.destination))
+        if record is not None:
+            served = destination.resolve(change.destination) if record.digest == change.destination_digest else None
+            return served is None or served.digest != record.digest
+        return self._context.destination_tags.has_tags(repository) and not state.has_blobs_of(repository.registry, repository.path)
 
     def _explain(self, error: ImgsyncError, change: Change, mirror: Mirror) -> Result:
         """Return the result of *error*; add its hint."""
@@ -190,6 +210,10 @@ class _CopyListener:
 
     def on_warning(self, reason: str) -> None:
         self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=str(self.change.destination), reason=reason)
+
+
+def _finish(outcome: Outcome, record: Record | None, progress: Progress) -> FinishedChange:
+    return FinishedChange(outcome, record, progress.confirmed_digests, progress.found_digests, progress.missing_digests)
 
 
 def _outcome(change: Change, result: Result, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:

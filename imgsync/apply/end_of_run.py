@@ -20,7 +20,13 @@ def record_end(report: Report, config: Config, state: StateStore, *, requeues: i
     """Record what is left, the successes and the requeues."""
     left = list_left(report, state.remaining, sees_all=config.is_complete)
     try:
-        state.record_run_end(remaining=left, successes=list_successes(report, config), requeues=requeues, moment=format_timestamp(datetime.now(UTC)))
+        state.record_run_end(
+            remaining=left,
+            successes=list_successes(report, config),
+            requeues=requeues,
+            moment=format_timestamp(datetime.now(UTC)),
+            covers_all=config.is_complete and not report.errors,
+        )
     except StateError as error:
         log.warning("state.degraded", reason=error.message)
 

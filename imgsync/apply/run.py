@@ -162,6 +162,7 @@ class _Run:
         from imgsync.apply.copy_change import ChangeRunner, ChangeTask
 
         if self._runner is None:
+            self._state.begin_copies()
             self._runner = ChangeRunner(self._mirrors, self._context, options=self._options, listener=self._listener)
         registries = frozenset(_registry(change) for change in group)
         for change in group:

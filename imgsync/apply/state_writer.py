@@ -6,7 +6,7 @@ A state that cannot be written does not fail the run: it only costs the next run
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from imgsync.config.model import Mirror
 from imgsync.errors import StateError
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Action, Change, Plan
-from imgsync.state import Record
+from imgsync.state import Record, SeenBlobs
 from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
@@ -36,6 +36,13 @@ class StateWriter:
         """Return the record of *change*, if any."""
         return self._state.get(str(change.destination))
 
+    def begin_copies(self) -> None:
+        """Note that copies begin, in case this run is killed."""
+        try:
+            self._state.begin_copies()
+        except StateError as error:
+            self._log.warning("state.degraded", reason=error.message)
+
     def mark_unconfirmed(self, changes: Iterable[Change]) -> None:
         """
         Mark the records of *changes* unconfirmed until the registry answers.
@@ -50,8 +57,9 @@ class StateWriter:
         """Write records and blobs of *finished* copies."""
         self._put(
             [one.record for one in finished if one.record is not None],
-            blobs=[_located_blobs(one) for one in finished if one.seen],
-            current=[one.outcome.change for one in finished if one.record is not None and one.record.is_confirmed],
+            blobs=[blobs for one in finished for blobs in _locate_blobs(one)],
+            lost=[_locate_missing(one) for one in finished if one.missing],
+            current=[one.outcome.change for one in finished if one.record is not None],
         )
 
     def write_unchanged(self, plan: Plan) -> None:
@@ -74,20 +82,30 @@ class StateWriter:
         self,
         records: Sequence[Record],
         *,
-        blobs: Sequence[tuple[str, str, Sequence[str]]] = (),
+        blobs: Sequence[SeenBlobs] = (),
+        lost: Sequence[tuple[str, str, Sequence[str]]] = (),
         current: Sequence[Change] = (),
         held: Sequence[tuple[str, str, str]] = (),
     ) -> None:
         """Write all in one transaction; *current* changes match their source."""
-        if not (records or blobs or current or held):
+        if not (records or blobs or lost or current or held):
             return
         try:
             referrers = [one for change in current for one in summarize_referrers(change, self._mirrors[change.mirror], context=self._context)]
-            self._state.put(records, blobs=blobs, referrers=referrers, seen=held)
+            self._state.put(records, blobs=blobs, lost=lost, referrers=referrers, seen=held)
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
 
 
-def _located_blobs(finished: FinishedChange) -> tuple[str, str, Sequence[str]]:
+def _locate_blobs(finished: FinishedChange) -> Iterator[SeenBlobs]:
+    change = finished.outcome.change
+    repository = change.destination.repository
+    if finished.seen:
+        yield SeenBlobs(repository.registry, repository.path, change.source.repository.registry, finished.seen)
+    if finished.found:
+        yield SeenBlobs(repository.registry, repository.path, "", finished.found)
+
+
+def _locate_missing(finished: FinishedChange) -> tuple[str, str, Sequence[str]]:
     repository = finished.outcome.change.destination.repository
-    return repository.registry, repository.path, finished.seen
+    return repository.registry, repository.path, finished.missing

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from imgsync.errors import ContentMismatchError, NotFoundError, RejectedError, UnexpectedResponseError
-from imgsync.oci.auth.challenge import Challenge, choose_challenge, parse_challenges
+from imgsync.oci.auth.challenge import Challenge, parse_challenges
 from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.errors import Operation, make_status_error
@@ -103,7 +103,8 @@ class RegistryClient:
         # Anonymous: the credentials are not checked here.
         request = RegistryRequest(self.make_operation("reach", self.registry), "GET", "/v2/", accept_statuses=frozenset({200, 401}), auth_headers={})
         response = self.send(request)
-        return choose_challenge(parse_challenges([response.headers.get("www-authenticate", "")])) if response.status == 401 else None
+        challenges = parse_challenges([response.headers.get("www-authenticate", "")]) if response.status == 401 else ()
+        return next((one for one in challenges if one.scheme == "bearer"), next(iter(challenges), None))
 
     def resolve(self, reference: Reference) -> Resolved | None:
         """
@@ -151,7 +152,7 @@ class RegistryClient:
         content_type = read_manifest_type(response.media_type or "") or described_as
         manifest = parse_manifest(response.body, content_type=content_type, algorithm=reference.digest or claimed or "sha256:")
         for expected in (reference.digest, claimed):
-            if expected and not manifest.matches(expected):
+            if expected and expected.partition(":")[0] == manifest.digest.partition(":")[0] and expected != manifest.digest:
                 raise ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=manifest.digest, origin=self.origin)
         return manifest
 
@@ -178,7 +179,7 @@ class RegistryClient:
                 error.hint = error.hint or f"it was pushed as {manifest.content_type}; check which manifest types the registry accepts"
             raise
         stored = response.headers.get("docker-content-digest", "")
-        if is_digest(stored) and not manifest.matches(stored):
+        if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
             raise ContentMismatchError(f"push manifest {reference}", expected=manifest.digest, actual=stored, origin=self.origin)
         if response.status != _CREATED and not is_digest(stored) and not self._is_served(reference, manifest):
             raise request.operation.make_error(
@@ -188,7 +189,7 @@ class RegistryClient:
 
     def _is_served(self, reference: Reference, manifest: Manifest) -> bool:
         found = self.resolve(reference)
-        return found is not None and manifest.matches(found.digest)
+        return found is not None and found.digest == manifest.digest
 
     def open_blob(
         self, repository: Repository, blob: Descriptor, *, offset: int = 0, end: int | None = None

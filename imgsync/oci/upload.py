@@ -35,17 +35,24 @@ from imgsync.text.units import parse_integer
 _CHUNK_SIZES = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
 # From this size on, waiting for "100 Continue" costs little compared with the body.
 _EXPECT_CONTINUE_BYTES = 32 << 20
+# Stands for a mount that was never sent, because the token for both repositories was refused.
+_NO_TOKEN = 401
 
 
 @dataclass(slots=True)
 class UploadSession:
-    """An upload of one blob; chunks but the last have `min_chunk_bytes`."""
+    """
+    An upload of one blob; chunks but the last have `min_chunk_bytes`.
+
+    `mount_status` is the HTTP status of a refused mount, 0 if none was tried.
+    """
 
     client: RegistryClient
     repository: Repository
     descriptor: Descriptor
     location: str
     min_chunk_bytes: int = 0
+    mount_status: int = 0
 
     def put(self, chunks: Iterable[bytes]) -> None:
         """
@@ -154,6 +161,7 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
     Raises:
         RegistryError: The registry starts no upload.
     """
+    refused = 0
     query = f"?mount={quote(descriptor.digest, safe=':')}&from={quote(mount_from, safe='/')}" if mount_from else ""
     try:
         response = _open_session(client, repository, descriptor, query=query, mount_from=mount_from)
@@ -164,11 +172,13 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
         if not query or (isinstance(error, UnreachableError) and error.status is None):
             raise
         response = _open_session(client, repository, descriptor, query="", mount_from="")
+        refused = error.status or _NO_TOKEN
     if response.status == 201:
         return None
     operation = client.make_operation("begin upload of blob", repository.with_digest(descriptor.digest))
     location = _resolve_location(client, operation, response.headers.get("location", ""), base=response.url, status=response.status)
-    return UploadSession(client, repository, descriptor, location, parse_integer(response.headers.get("oci-chunk-min-length", "")) or 0)
+    min_chunk_bytes = parse_integer(response.headers.get("oci-chunk-min-length", "")) or 0
+    return UploadSession(client, repository, descriptor, location, min_chunk_bytes, mount_status=refused or (response.status if query else 0))
 
 
 def _open_session(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, query: str, mount_from: str) -> RegistryResponse:

@@ -45,6 +45,10 @@ class DestinationTags:
             self.uncompared.add(client.registry)
             return None
 
+    def has_tags(self, repository: Repository) -> bool:
+        """Return whether the repository turned out to have a tag already."""
+        return self._has_first.get(repository, False) or bool(self._tags.get(repository))
+
     def _resolve(self, client: RegistryClient, reference: Reference) -> str | None:
         repository = reference.repository
         found: Resolved | None = None

@@ -23,13 +23,12 @@ class Target:
     """
     One destination of a tag: its record and served digest.
 
-    An unconfirmed record counts as none. `own_digest` is what the destination calls `served`, if it uses another algorithm.
+    An unconfirmed record counts as none.
     """
 
     reference: Reference
     record: Record | None
     served: str | None = None
-    own_digest: str = ""
 
     @property
     def repository(self) -> Repository:
@@ -85,8 +84,7 @@ class Targets:
     def count_missing_content(self, target: Target, digest: str) -> int:
         """Return how many manifests and blobs of *digest* are missing."""
         repository = target.repository
-        client, limit = self._make_client(repository), self._mirror.concurrency.blobs
-        content = self._context.content.check_content(client, target.reference, target.own_digest or digest, limit=limit)
+        content = self._context.content.check_content(self._make_client(repository), target.reference, digest, limit=self._mirror.concurrency.blobs)
         for missing in content.missing:
             self._state.forget_blob(repository.registry, repository.path, missing)
         return len(content.missing)

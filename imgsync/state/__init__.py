@@ -3,6 +3,6 @@
 from imgsync.state.open import open_state
 from imgsync.state.record import Record
 from imgsync.state.snapshot import Snapshot
-from imgsync.state.store import StateStore
+from imgsync.state.store import SeenBlobs, StateStore
 
-__all__ = ["Record", "Snapshot", "StateStore", "open_state"]
+__all__ = ["Record", "SeenBlobs", "Snapshot", "StateStore", "open_state"]

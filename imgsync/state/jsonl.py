@@ -17,6 +17,7 @@ from functools import lru_cache
 from imgsync.errors import InvalidReferenceError, StateError
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_registry, parse_repository
+from imgsync.state.blob_note import BlobNote, parse_blob_note
 from imgsync.state.record import FIELDS, Record, from_document, to_document
 from imgsync.state.snapshot import BLOB, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
 
@@ -48,10 +49,11 @@ class _NoteFields:
 
     subject: tuple[str, ...]
     text: str
+    optional: frozenset[str] = frozenset()
 
 
 _NOTES = {
-    BLOB: _NoteFields(("registry", "digest"), "repositories"),
+    BLOB: _NoteFields(("registry", "digest"), "repositories", frozenset({"sources"})),
     REFERRERS: _NoteFields(("repository", "digest"), "tags"),
     SEEN: _NoteFields(("repository", "digest"), "moment"),
     REMAINING: _NoteFields(("destination",), "order"),
@@ -124,16 +126,27 @@ class _Decoder:
         fields = _NOTES[kind]
         if not _is_valid_note(fields, line):
             raise StateError(f"line {number} is not a valid note of kind {kind}")
-        self.notes[kind][_subject(fields, line)] = str(line[fields.text])
+        self.notes[kind][_subject(fields, line)] = _join_sources(line) if kind == BLOB else str(line[fields.text])
 
 
 def _iter_note_lines(snapshot: Snapshot) -> Iterator[Mapping[str, object]]:
     for kind, fields in _NOTES.items():
         for subject, text in sorted(snapshot.notes[kind].items()):
             parts = subject.split(" ")
-            line = {"kind": kind, **dict(zip(fields.subject, parts, strict=False)), fields.text: text}
+            content = _split_sources(text) if kind == BLOB else {fields.text: text}
+            line = {"kind": kind, **dict(zip(fields.subject, parts, strict=False)), **content}
             if len(parts) == len(fields.subject) and _is_valid_note(fields, line):
                 yield line
+
+
+def _split_sources(text: str) -> Mapping[str, str]:
+    # A field of its own: older versions read the others and skip it.
+    note = parse_blob_note(text)
+    return {"repositories": " ".join(note.repositories)} | ({"sources": " ".join(note.sources)} if note.sources else {})
+
+
+def _join_sources(line: Mapping[str, object]) -> str:
+    return str(BlobNote(tuple(str(line["repositories"]).split()), tuple(str(line.get("sources", "")).split())))
 
 
 def _decode_header(raw: bytes) -> dict[str, int]:
@@ -185,7 +198,8 @@ def _subject(fields: _NoteFields, line: Mapping[str, object]) -> str:
 
 
 def _is_valid_note(fields: _NoteFields, line: Mapping[str, object]) -> bool:
-    return all(isinstance(value := line.get(name), str) and _VALIDATORS[name](value) for name in (*fields.subject, fields.text))
+    names = (*fields.subject, fields.text, *fields.optional.intersection(line))
+    return all(isinstance(value := line.get(name), str) and _VALIDATORS[name](value) for name in names)
 
 
 def _is_valid(record: Record) -> bool:
@@ -218,9 +232,10 @@ def _is_moment(text: str) -> bool:
 
 
 # Many tags share a few repositories.
+_is_registry = lru_cache(maxsize=1024)(_parses_with(parse_registry))
 _is_repository = lru_cache(maxsize=4096)(_parses_with(parse_repository))
 _VALIDATORS: Mapping[str, Callable[[str], bool]] = {
-    "registry": _parses_with(parse_registry),
+    "registry": _is_registry,
     "repository": _is_repository,
     "repositories": lambda text: all(is_repository_path(path) for path in text.split(" ")),
     "destination": _is_reference,
@@ -228,6 +243,7 @@ _VALIDATORS: Mapping[str, Callable[[str], bool]] = {
     "moment": _is_moment,
     "mirror": lambda text: _NAME.fullmatch(text) is not None,
     "name": lambda text: _NAME.fullmatch(text) is not None,
+    "sources": lambda text: all(map(_is_registry, text.split(" "))),
     "order": lambda text: text.isascii() and text.isdecimal() and len(text) < 20,
     "tags": lambda text: _PRINTABLE.fullmatch(text) is not None,
     "value": lambda text: _NAME.fullmatch(text) is not None,

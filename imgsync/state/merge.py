@@ -7,16 +7,15 @@ If both sides changed the same record, the newer one wins. Pure: no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from imgsync.state.blob_note import join_texts
 from imgsync.state.record import Record
 from imgsync.state.snapshot import BLOB, EMPTY, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
 
 Value = TypeVar("Value")
-
-REPOSITORIES_PER_BLOB = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def merge(ours: Snapshot, theirs: Snapshot, base: Snapshot = EMPTY) -> MergeResu
     records = _three_way(ours.records, theirs.records, base.records, _pick_newer)
     our_queue, their_queue, base_queue = ours.notes[REMAINING], theirs.notes[REMAINING], base.notes[REMAINING]
     notes = {
-        BLOB: _three_way(ours.notes[BLOB], theirs.notes[BLOB], base.notes[BLOB], _join_repositories),
+        BLOB: _three_way(ours.notes[BLOB], theirs.notes[BLOB], base.notes[BLOB], join_texts),
         REFERRERS: _three_way(ours.notes[REFERRERS], theirs.notes[REFERRERS], base.notes[REFERRERS], _pick_ours),
         SEEN: _three_way(ours.notes[SEEN], theirs.notes[SEEN], base.notes[SEEN], min),
         # A queue: two of them cannot be merged without losing the order.
@@ -58,11 +57,6 @@ def merge(ours: Snapshot, theirs: Snapshot, base: Snapshot = EMPTY) -> MergeResu
     known = ours.records.keys() & records.keys()
     newer = sum(records[destination] != ours.records[destination] for destination in known)
     return MergeResult(Snapshot(records, notes), len(records) - len(known), newer, len(ours.records) - len(known), len(known) - newer)
-
-
-def keep_latest(repositories: Iterable[str]) -> tuple[str, ...]:
-    """Return the first four distinct *repositories*, which come latest first."""
-    return tuple(dict.fromkeys(repositories))[:REPOSITORIES_PER_BLOB]
 
 
 def _three_way(ours: Mapping[str, Value], theirs: Mapping[str, Value], base: Mapping[str, Value], resolve: Callable[[Value, Value], Value]) -> dict[str, Value]:
@@ -83,10 +77,6 @@ def _three_way(ours: Mapping[str, Value], theirs: Mapping[str, Value], base: Map
 
 def _pick_newer(ours: Record, theirs: Record) -> Record:
     return theirs if theirs.applied_at > ours.applied_at else ours
-
-
-def _join_repositories(ours: str, theirs: str) -> str:
-    return " ".join(keep_latest((*ours.split(), *theirs.split())))
 
 
 def _pick_ours(ours: str, theirs: str) -> str:  # noqa: ARG001 - the signature of every resolver

@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import diskcache
 
 from imgsync.errors import StateError
-from imgsync.state.merge import keep_latest
+from imgsync.state.blob_note import BlobNote, parse_blob_note
 from imgsync.state.record import Record, decode, decode_note, encode, encode_note
 from imgsync.state.snapshot import KINDS, Snapshot
 from imgsync.text.units import format_count, parse_timestamp
@@ -24,10 +25,25 @@ Result = TypeVar("Result")
 
 # Keys: a record has its destination reference, which contains no space; a note has its kind, a space and its subject.
 _BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN = KINDS
+_BEGUN = "begun"
 # The artifact last pulled from each reference. It describes this directory only, so it is never exported.
 _PULLED = "pulled"
 # Raised for a full, read-only or failing disk. UnicodeError: SQLite may quote damaged text in its message.
 STORAGE_ERRORS = (sqlite3.Error, diskcache.Timeout, OSError, UnicodeError)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBlobs:
+    """
+    Digests seen in one destination repository.
+
+    `source` is the registry that gave them, "" if unknown.
+    """
+
+    registry: str
+    repository: str
+    source: str
+    digests: Sequence[str]
 
 
 class Thread(Protocol):
@@ -51,6 +67,10 @@ class StateStore:
         self._thread = thread
         self._records: dict[str, Record] = {}
         self._notes: dict[str, dict[str, str]] = {kind: {} for kind in (*KINDS, _PULLED)}
+        # Whether an earlier run began to copy and never ended: blobs may be where no record says so.
+        self.was_interrupted = False
+        # Made when first needed: few runs ask.
+        self._blob_repositories: set[tuple[str, str]] | None = None
         if cache is not None:
             self._load(on_warning)
 
@@ -68,7 +88,8 @@ class StateStore:
         self,
         records: Sequence[Record] = (),
         *,
-        blobs: Iterable[tuple[str, str, Sequence[str]]] = (),
+        blobs: Iterable[SeenBlobs] = (),
+        lost: Iterable[tuple[str, str, Sequence[str]]] = (),
         referrers: Iterable[tuple[str, str, str]] = (),
         seen: Iterable[tuple[str, str, str]] = (),
     ) -> None:
@@ -78,7 +99,9 @@ class StateStore:
         Args:
             records: What was pushed or adopted.
 
-            blobs: (registry, repository path, digests) of blobs and manifests seen there.
+            blobs: Blobs and manifests seen at a destination.
+
+            lost: (registry, repository path, digests) of those that are no longer there.
 
             referrers: (destination repository, digest, tags): the referrer tags at the source when the image was copied.
 
@@ -89,10 +112,15 @@ class StateStore:
         """
         self._records.update((record.destination, record) for record in records)
         values: dict[str, str | None] = {record.destination: encode(record) for record in records}
-        for registry, repository, digests in blobs:
+        for registry, repository, digests in lost:
             for digest in digests:
-                known = self._notes[_BLOB].get(f"{registry} {digest}", "")
-                self._note(values, _BLOB, f"{registry} {digest}", " ".join(keep_latest((repository, *known.split()))))
+                self.forget_blob(registry, repository, digest)
+                values[f"{_BLOB} {registry} {digest}"] = self._notes[_BLOB].get(f"{registry} {digest}")
+        for seen_there in blobs:
+            for digest in seen_there.digests:
+                known = self.find_blob(seen_there.registry, digest)
+                note = BlobNote((seen_there.repository,), (seen_there.source,) if seen_there.source else ()).join(known)
+                self._note(values, _BLOB, f"{seen_there.registry} {digest}", str(note))
         for repository, digest, tags in referrers:
             if self._notes[_REFERRERS].get(f"{repository} {digest}", "") != tags:
                 self._note(values, _REFERRERS, f"{repository} {digest}", tags)
@@ -103,7 +131,19 @@ class StateStore:
                 self._note(values, _SEEN, f"{repository} {digest}", moment)
         self._write(values)
 
-    def record_run_end(self, *, remaining: Iterable[str], successes: Iterable[str], requeues: int, moment: str) -> None:
+    def begin_copies(self) -> None:
+        """
+        Note that copies begin; `record_run_end` removes the note.
+
+        Raises:
+            StateError: The state cannot be written.
+        """
+        values: dict[str, str | None] = {}
+        self.was_interrupted = _BEGUN in self._notes[_RUN]
+        self._note(values, _RUN, _BEGUN, "1")
+        self._write(values)
+
+    def record_run_end(self, *, remaining: Iterable[str], successes: Iterable[str], requeues: int, moment: str, covers_all: bool = True) -> None:
         """
         Store how a run ended.
 
@@ -116,6 +156,8 @@ class StateStore:
 
             moment: When the run ended (RFC 3339).
 
+            covers_all: Whether the run covered every mirror, and with them what an interrupted run left.
+
         Raises:
             StateError: The state cannot be written.
         """
@@ -127,6 +169,9 @@ class StateStore:
             self._note(values, _SUCCESS, mirror, moment)
         if self.requeues != requeues:
             self._note(values, _RUN, "requeues", str(requeues))
+        if covers_all or not self.was_interrupted:
+            self._notes[_RUN].pop(_BEGUN, None)
+            values[f"{_RUN} {_BEGUN}"] = None
         self._write(values)
 
     @property
@@ -151,9 +196,9 @@ class StateStore:
 
     def forget_blob(self, registry: str, repository: str, digest: str) -> None:
         """Forget for this run that *repository* has the blob: it is missing."""
-        known = self._notes[_BLOB].get(f"{registry} {digest}", "").split()
-        if repository in known:
-            self._notes[_BLOB][f"{registry} {digest}"] = " ".join(path for path in known if path != repository)
+        known = self.find_blob(registry, digest)
+        if repository in known.repositories:
+            self._notes[_BLOB][f"{registry} {digest}"] = str(known.without(repository))
 
     def _note(self, values: dict[str, str | None], kind: str, about: str, text: str) -> None:
         self._notes[kind][about] = values[f"{kind} {about}"] = text
@@ -191,6 +236,7 @@ class StateStore:
                     values[f"{kind} {about}"] = snapshot.notes[kind].get(about)
             self._notes[kind] = dict(snapshot.notes[kind])
         self._records = dict(snapshot.records)
+        self._blob_repositories = None
         self._write(values)
 
     def get_pulled(self, reference: str) -> str:
@@ -210,9 +256,25 @@ class StateStore:
         self._note(values, _PULLED, reference, digests)
         self._write(values)
 
+    def find_blob(self, registry: str, digest: str) -> BlobNote:
+        """Return where *registry* has the blob, and which sources gave it."""
+        return parse_blob_note(self._notes[_BLOB].get(f"{registry} {digest}", ""))
+
     def find_blob_repositories(self, registry: str, digest: str) -> tuple[str, ...]:
         """Return up to four repository paths with the blob, latest first."""
-        return tuple(self._notes[_BLOB].get(f"{registry} {digest}", "").split())
+        return self.find_blob(registry, digest).repositories
+
+    def find_blob_sources(self, registry: str, digest: str) -> tuple[str, ...]:
+        """Return up to four source registries that gave the blob."""
+        return self.find_blob(registry, digest).sources
+
+    def has_blobs_of(self, registry: str, repository: str) -> bool:
+        """Return whether earlier runs recorded any blob of the repository."""
+        if self._blob_repositories is None:
+            self._blob_repositories = {
+                (about.partition(" ")[0], path) for about, text in self._notes[_BLOB].items() for path in parse_blob_note(text).repositories
+            }
+        return (registry, repository) in self._blob_repositories
 
     def get_referrer_tags(self, repository: str, digest: str) -> str:
         """Return the referrer tags stored when *digest* was last copied to *repository*."""

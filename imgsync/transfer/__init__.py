@@ -1,7 +1,7 @@
 """Copy images: blobs first, then manifests, the tag last."""
 
 from imgsync.transfer.copier import Copier
-from imgsync.transfer.known_blobs import KnownBlobs
+from imgsync.transfer.known_blobs import KnownBlobs, Recorded
 from imgsync.transfer.model import Copied, CopyListener, Job, Progress
 
-__all__ = ["Copied", "Copier", "CopyListener", "Job", "KnownBlobs", "Progress"]
+__all__ = ["Copied", "Copier", "CopyListener", "Job", "KnownBlobs", "Progress", "Recorded"]

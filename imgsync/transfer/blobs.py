@@ -1,5 +1,5 @@
 """
-Copy one blob to one destination repository: known there, mounted, or sent.
+Copy one blob to one destination repository: present, mounted, or sent.
 
 Each blob is sent once per destination registry, however many images need it. Spec: docs/explanation/a-copy-on-the-wire.md.
 """
@@ -18,6 +18,8 @@ from imgsync.transfer.create_repository import RepositoryCreator
 from imgsync.transfer.fan_out import FanOut
 from imgsync.transfer.known_blobs import BlobAtRegistry, BlobState, KnownBlobs
 from imgsync.transfer.model import Task
+from imgsync.transfer.mounts import Mounts, is_present
+from imgsync.transfer.repair import Need
 from imgsync.transfer.send_blob import BlobSender
 
 
@@ -28,6 +30,7 @@ class BlobCopier:
         """Mount from where *known* says; create missing repositories with *create_repository*."""
         self._known = known
         self._repositories = RepositoryCreator(create_repository)
+        self._mounts = Mounts()
         self._fan_out = FanOut()
         self._sender = BlobSender(self._fan_out)
 
@@ -39,14 +42,16 @@ class BlobCopier:
             ImgsyncError: It cannot be read, or not be pushed.
         """
         place = self._place(task, blob)
+        task.repair.add_blob(blob.digest)
         try:
-            while not place.is_in(task.repository.path):
+            while not _is_there(task, blob, place):
                 if place.deliver_once(task.repository.path, lambda: self._deliver(task, blob, place)):
                     return
                 task.deadline.check()
+            task.repair.note_believed(blob.digest)
             _report_present(task, blob)
         finally:
-            self._fan_out.leave(task.repository.registry, blob.digest)
+            self._fan_out.leave(task, blob)
 
     def is_arriving(self, task: Task, blob: Descriptor) -> bool:
         """Return whether another copy delivers the blob to the registry now."""
@@ -64,49 +69,72 @@ class BlobCopier:
         """Mount or send the blob, with the destination's retries."""
         attempts = itertools.count(1)
 
-        def attempt() -> bool:
-            task.progress.attempts = max(task.progress.attempts, next(attempts))
-            while True:
-                try:
-                    return self._mount_or_send(task, blob, place)
-                except TooLargeError:
-                    # The session now knows a smaller limit; try it at once, as long as there are smaller ones.
-                    task.deadline.check()
+        def attempt() -> None:
+            number = next(attempts)
+            task.progress.attempts = max(task.progress.attempts, number)
+            # After an error only the answer may be lost: ask before sending the blob again.
+            while not self._is_delivered(task, blob, place, asks=number > 1):
+                task.deadline.check()
 
-        if retry_call(attempt, task.destination.retry_policy, operation="copy blob", reference=str(task.repository.with_digest(blob.digest))):
-            place.mark_present(task.repository.path)
-            task.progress.confirmed_digests.append(blob.digest)
+        retry_call(attempt, task.destination.retry_policy, operation="copy blob", reference=str(task.repository.with_digest(blob.digest)))
 
-    def _mount_or_send(self, task: Task, blob: Descriptor, place: BlobAtRegistry) -> bool:
-        """Mount or send the blob; return False if the source lacks it."""
-        # The source serves external layers only if someone pushed them there.
-        if blob.is_external and not task.source.has_blob(task.job.source.repository, blob):
+    def _is_delivered(self, task: Task, blob: Descriptor, place: BlobAtRegistry, *, asks: bool) -> bool:
+        """Deliver the blob; return False to try again with a smaller body."""
+        try:
+            self._mount_or_send(task, blob, place, asks=asks)
+        except TooLargeError:
+            # The client now knows a smaller limit; try it at once, as long as there are smaller ones.
             return False
-        # Without another place to mount from, name the repository itself: it answers 201 if an interrupted run left the blob there.
-        mount_from = next(iter(place.repositories), task.repository.path)
-        is_elsewhere = mount_from != task.repository.path
-        # Registries that have the blob in some repository mount it.
-        readers = [registry for registry in task.job.registries if not self._known.at(registry, blob.digest).repositories]
-        if not is_elsewhere:
-            self._fan_out.prefetch(task, blob, readers)
-        session = self._begin_upload(task, blob, mount_from if task.may_mount else "")
-        if session is not None:
-            self._sender.send(task, blob, session, readers)
-            _report_copied(task, blob)
-        elif is_elsewhere:
-            _report_mounted(task, blob, mount_from)
-        else:
-            _report_present(task, blob)
         return True
 
-    def _begin_upload(self, task: Task, blob: Descriptor, mount_from: str) -> UploadSession | None:
+    def _mount_or_send(self, task: Task, blob: Descriptor, place: BlobAtRegistry, *, asks: bool) -> None:
+        """Find, mount or send the blob."""
+        # The source serves external layers only if someone pushed them there.
+        if blob.is_external and not task.source.has_blob(task.job.source.repository, blob):
+            return
+        need = task.repair.need(blob.digest)
+        if (need is Need.ASK or (asks and need is Need.COPY)) and is_present(task.destination, task.repository, blob):
+            task.progress.found_digests.append(blob.digest)
+            place.mark_present(task.repository.path)
+            _report_present(task, blob)
+            return
+        # Never from the repository itself, to find what an interrupted run left there: distribution rewrites the blob's link, and
+        # refuses a manifest that another run pushes meanwhile. `docs/explanation/a-copy-on-the-wire.md` has the numbers.
+        mount_from = "" if need is Need.SEND else self._mounts.choose(task, blob, place)
+        # Registries that have the blob in some repository mount it.
+        readers = [registry for registry in task.job.registries if not self._known.at(registry, blob.digest).repositories]
+        if not mount_from:
+            self._fan_out.prefetch(task, blob, readers)
+        session = self._begin_upload(task, blob, place, mount_from)
+        if session is not None:
+            self._sender.send(task, blob, session, readers)
+            place.mark_given(task.job.source.repository.registry)
+            _report_copied(task, blob)
+        else:
+            task.repair.note_mounted(blob.digest)
+            _report_mounted(task, blob, mount_from)
+        task.progress.confirmed_digests.append(blob.digest)
+        place.mark_present(task.repository.path)
+
+    def _begin_upload(self, task: Task, blob: Descriptor, place: BlobAtRegistry, mount_from: str) -> UploadSession | None:
         """Return an upload session, or None once the blob is mounted."""
         try:
-            return begin_upload(task.destination, task.repository, blob, mount_from=mount_from)
+            session = begin_upload(task.destination, task.repository, blob, mount_from=mount_from)
         except (NotFoundError, AccessDeniedError, AuthenticationError) as error:
             # Registries answer 403 or 401 too for a repository that does not exist.
             self._repositories.create(task, error)
-        return begin_upload(task.destination, task.repository, blob, mount_from=mount_from)
+            session = begin_upload(task.destination, task.repository, blob, mount_from=mount_from)
+        if session is None:
+            self._mounts.learn_success(task, mount_from)
+        elif mount_from:
+            self._mounts.learn_refusal(task, blob, place, mount_from, session.mount_status)
+        return session
+
+
+def _is_there(task: Task, blob: Descriptor, place: BlobAtRegistry) -> bool:
+    """Return whether the repository should hold the blob."""
+    path = task.repository.path
+    return place.is_in(path) if task.repair.need(blob.digest) is Need.COPY else place.is_seen_in(path)
 
 
 def _report_copied(task: Task, blob: Descriptor) -> None:

@@ -6,24 +6,23 @@ Never decides whether to copy: the plan did. Spec: docs/explanation/a-copy-on-th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection
 
 from imgsync.concurrency.deadline import Deadline
 from imgsync.concurrency.workers import map_unordered
-from imgsync.errors import ImgsyncError, ImmutableTagError, RegistryError
+from imgsync.errors import RegistryError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, select_root
-from imgsync.images.referrer_errors import is_final, is_part_missing
-from imgsync.images.referrers import ReferrerReader, Referrers
+from imgsync.images.referrers import ReferrerReader
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.manifest import Manifest
 from imgsync.transfer.blobs import BlobCopier
 from imgsync.transfer.image_blobs import ImageBlobs
 from imgsync.transfer.known_blobs import KnownBlobs
 from imgsync.transfer.manifests import ManifestPusher
 from imgsync.transfer.model import Copied, CopyListener, Job, Progress, Task
+from imgsync.transfer.repair import Repair
 
-_TRIES = 2
+# Even with `retry.attempts: 1`: to bring what is missing is not to try the same again.
+_LEAST_ATTEMPTS = 3
 
 
 class Copier:
@@ -54,7 +53,7 @@ class Copier:
         Copy one image and return what the destination serves now.
 
         Raises:
-            ImgsyncError: The copy failed; the tag is unchanged. If only referrers failed for good, the error is in the result.
+            ImgsyncError: The copy failed; the tag is unchanged.
         """
         deadline.check()
         pulled = pull_manifest(source, job.source, self._cache)
@@ -62,59 +61,47 @@ class Copier:
         image = read_image(source, job.source.repository, root, cache=self._cache, limit=job.blobs_at_once)
         # An index reduced to some platforms has a new digest; referrers of the original do not apply to it.
         subject = root.digest if root.digest == pulled.digest else ""
-        error = self._push_until_complete(Task(job, source, destination, deadline, progress, listener), image, subject)
-        return Copied(root, image.size_bytes, error)
+        self._push_until_complete(Task(job, source, destination, deadline, progress, listener, Repair(asks=job.asks)), image, subject)
+        return Copied(root, image.size_bytes)
 
-    def _push_until_complete(self, task: Task, image: Image, subject: str) -> ImgsyncError | None:
-        """
-        Push *image*, again if parts are missing, last without mounting.
-
-        Returns why not all of its referrers were copied, if so.
-        """
-        # Blobs may be garbage-collected between our look and the push of the manifest.
-        for _ in range(_TRIES):
+    def _push_until_complete(self, task: Task, image: Image, subject: str) -> None:
+        """Push *image*; bring parts again that the destination turns out to lack."""
+        retry_policy = task.destination.retry_policy
+        for repairs_left in reversed(range(max(_LEAST_ATTEMPTS, retry_policy.attempts))):
+            task.repair.begin_attempt()
             try:
-                return self._push(task, image, subject)
+                self._push(task, image, subject)
             except RegistryError as error:
-                if not is_part_missing(error):
+                again = task.repair.plan(error) if repairs_left else None
+                if again is None:
                     raise
-                self._forget(task, image)
-                task.progress.attempts += 1
-        # The registry claims to have what it does not have: send every blob.
-        return self._push(replace(task, may_mount=False), image, subject)
+            else:
+                return
+            self._forget(task, again)
+            task.progress.attempts += 1
+            # A registry of several nodes may see late what another node took.
+            retry_policy.pause(retry_policy.interval_seconds)
 
-    def _forget(self, task: Task, image: Image) -> None:
-        """Forget what the destination repository was believed to hold."""
-        for digest in (*task.progress.confirmed_digests, *(blob.digest for blob in image.blobs), *(part.digest for part in image.below)):
+    def _forget(self, task: Task, digests: Collection[str]) -> None:
+        """Forget that the destination repository holds *digests*."""
+        for digest in digests:
             self._known.mark_missing(task.repository, digest)
-        self._manifests.forget(task.repository)
+        task.progress.missing_digests.extend(digests)
+        self._manifests.forget(task.repository, digests)
 
-    def _push(self, task: Task, image: Image, subject: str) -> ImgsyncError | None:
-        """Push everything once, the tag last; return why referrers are missing."""
-        blobs = ImageBlobs(self._blobs, self._referrers, task, image, subject)
-        referrers = blobs.copy()
+    def _push(self, task: Task, image: Image, subject: str) -> None:
+        """Push everything once, the tag last."""
+        referrers = ImageBlobs(self._blobs, self._referrers, task, image, subject).copy()
         self._push_parts(task, image)
-        tag_moves = task.job.destination_digest is None or not image.root.matches(task.job.destination_digest)
-        error = blobs.error
+        tag_moves = task.job.destination_digest != image.root.digest
         if referrers:
             # After the manifest they refer to, and before the tag: who pulls by tag finds the signatures.
-            error = self._push_referrers(task, image.root if tag_moves else None, referrers) or error
+            if tag_moves:
+                self._manifests.push(task, image.root)
+            self._manifests.attach(task, referrers)
         if tag_moves:
             task.deadline.check()
-            self._push_tag(task, image.root)
-        return error
-
-    def _push_referrers(self, task: Task, root: Manifest | None, referrers: Referrers) -> ImgsyncError | None:
-        """Push *root* by digest and *referrers*; return a final error."""
-        try:
-            if root is not None:
-                self._manifests.push(task, root)
-            self._manifests.attach(task, referrers)
-        except ImgsyncError as error:
-            if not is_final(error) or (task.may_mount and is_part_missing(error)):
-                raise
-            return error
-        return None
+            self._manifests.push_tag(task, image.root)
 
     def _push_parts(self, task: Task, image: Image) -> None:
         """Push the manifests below the root, children before parents, siblings in parallel."""
@@ -125,13 +112,3 @@ class Copier:
                 pass
             for part in ready:
                 del left[part.digest]
-
-    def _push_tag(self, task: Task, root: Manifest) -> None:
-        """Push *root* by tag."""
-        try:
-            task.destination.push_manifest(task.job.destination, root)
-        except ImmutableTagError:
-            # Registries refuse the same manifest too, as when our push arrived and only its response was lost.
-            served = task.destination.resolve(task.job.destination)
-            if served is None or not root.matches(served.digest):
-                raise

@@ -29,13 +29,14 @@ class FanOut:
     def __init__(self) -> None:
         """Begin with no reads."""
         self._ranges = RangeReader()
-        self._reads: dict[str, SharedRead] = {}
+        # By source registry too: what one source serves must not stand for another that only names the digest.
+        self._reads: dict[tuple[str, str], SharedRead] = {}
         # Registries that joined a read too late. New reads do not wait for them until they ask.
         self._late_registries: set[str] = set()
 
     def prefetch(self, task: Task, blob: Descriptor, others: Iterable[str]) -> None:
         """Start reading a small blob of a far source early."""
-        if task.source.capabilities.is_far and blob.size_bytes <= _PREFETCH_BYTES and blob.digest not in self._reads:
+        if task.source.capabilities.is_far and blob.size_bytes <= _PREFETCH_BYTES and _key(task, blob) not in self._reads:
             self._start(task, blob, self._consumers(task, others))
 
     def read(self, task: Task, blob: Descriptor, others: Iterable[str]) -> Generator[bytes, None, None]:
@@ -54,9 +55,9 @@ class FanOut:
         registry = task.repository.registry
         self._late_registries.discard(registry)
         consumers = self._consumers(task, others)
-        if len(consumers) > 1 and blob.digest not in self._reads:
+        if len(consumers) > 1 and _key(task, blob) not in self._reads:
             self._start(task, blob, consumers)
-        shared = self._reads.get(blob.digest)
+        shared = self._reads.get(_key(task, blob))
         consumer = shared.join(registry) if shared is not None else None
         if shared is None or consumer is None:
             yield from self._read_alone(task, blob, _new_verifier(task, blob))
@@ -71,11 +72,11 @@ class FanOut:
                 yield pending.popleft()
             yield from self._read_alone(task, blob, verifier)
 
-    def leave(self, registry: str, digest: str) -> None:
-        """Note that *registry* has the blob, or will not get it."""
-        shared = self._reads.get(digest)
+    def leave(self, task: Task, blob: Descriptor) -> None:
+        """Note that the destination has the blob, or will not get it."""
+        shared = self._reads.get(_key(task, blob))
         if shared is not None:
-            shared.leave(registry)
+            shared.leave(task.repository.registry)
 
     def _consumers(self, task: Task, others: Iterable[str]) -> set[str]:
         return {other for other in others if other not in self._late_registries} | {task.repository.registry}
@@ -93,10 +94,10 @@ class FanOut:
             _new_verifier(task, blob),
             consumers,
             bound_bytes,
-            on_end=lambda: self._forget(blob.digest, shared),
+            on_end=lambda: self._forget(_key(task, blob), shared),
             on_late=self._late_registries.add,
         )
-        self._reads[blob.digest] = shared
+        self._reads[_key(task, blob)] = shared
         # The read outlives this task if others need it: it ends when it has no consumer any more.
         source = task.source.with_check(shared.raise_if_unused)
 
@@ -105,10 +106,10 @@ class FanOut:
 
         spawn(lambda: shared.run(open_source))
 
-    def _forget(self, digest: str, ended: SharedRead) -> None:
+    def _forget(self, key: tuple[str, str], ended: SharedRead) -> None:
         # By then another read of the same blob may have started.
-        if self._reads.get(digest) is ended:
-            del self._reads[digest]
+        if self._reads.get(key) is ended:
+            del self._reads[key]
 
     def _make_room(self) -> None:
         """Drop the oldest finished reads whose consumers have not come."""
@@ -119,6 +120,10 @@ class FanOut:
             if shared.has_ended:
                 held_bytes -= shared.held_bytes
                 shared.drop_expected()
+
+
+def _key(task: Task, blob: Descriptor) -> tuple[str, str]:
+    return task.job.source.repository.registry, blob.digest
 
 
 def _new_verifier(task: Task, blob: Descriptor) -> DigestVerifier:

@@ -8,6 +8,7 @@ The state of a blob is kept here and nowhere else, once per destination registry
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from imgsync.concurrency.single_flight import SingleFlight
@@ -15,6 +16,20 @@ from imgsync.oci.spec.reference import Repository
 
 _Flights = SingleFlight[tuple[str, str, str]]
 _NONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """
+    What earlier runs recorded, by destination registry and digest.
+
+    Args:
+        repositories: Returns the paths of repositories with the blob.
+        sources: Returns the source registries that gave it.
+    """
+
+    repositories: Callable[[str, str], tuple[str, ...]]
+    sources: Callable[[str, str], tuple[str, ...]]
 
 
 class BlobState(Enum):
@@ -29,7 +44,7 @@ class BlobState(Enum):
     ```
 
     Records of earlier runs are not a state: they excuse copying to the repositories they name, and say where to mount
-    from, until `mark_missing` contradicts them.
+    from and which source registries gave the blob, until `mark_missing` contradicts them.
     """
 
     MISSING = auto()
@@ -45,15 +60,16 @@ class BlobState(Enum):
 class BlobAtRegistry:
     """One blob (or manifest) at one destination registry."""
 
-    __slots__ = ("_contradicted", "_flights", "_key", "_recorded", "_seen")
+    __slots__ = ("_contradicted", "_flights", "_key", "_recorded", "_seen", "_sources")
 
-    def __init__(self, registry: str, digest: str, *, recorded: Callable[[str, str], tuple[str, ...]], flights: _Flights) -> None:
+    def __init__(self, registry: str, digest: str, *, recorded: Recorded, flights: _Flights) -> None:
         """Begin with what earlier runs *recorded*."""
         self._key = (registry, digest)
         self._recorded = recorded
         self._flights = flights
         self._seen: dict[str, None] = {}
         self._contradicted = _NONE
+        self._sources = _NONE
 
     @property
     def state(self) -> BlobState:
@@ -65,12 +81,24 @@ class BlobAtRegistry:
     @property
     def repositories(self) -> list[str]:
         """Return paths of repositories that should hold it, confirmed ones first."""
-        recorded = self._recorded(*self._key)
+        recorded = self._recorded.repositories(*self._key)
         return [*self._seen, *(path for path in recorded if path not in self._seen and path not in self._contradicted)]
 
     def is_in(self, path: str) -> bool:
         """Return whether the repository at *path* should hold it."""
         return path in self._seen or path in self.repositories
+
+    def is_seen_in(self, path: str) -> bool:
+        """Return whether this run saw it in the repository at *path*."""
+        return path in self._seen
+
+    def was_given_by(self, source: str) -> bool:
+        """Return whether the *source* registry has shown that it has it."""
+        return source in self._sources or source in self._recorded.sources(*self._key)
+
+    def mark_given(self, source: str) -> None:
+        """Note that the *source* registry has it."""
+        self._sources |= {source}
 
     def mark_present(self, path: str) -> None:
         """Note that the repository at *path* holds it."""
@@ -97,13 +125,8 @@ class BlobAtRegistry:
 class KnownBlobs:
     """All blobs and manifests of a run, by destination registry and digest."""
 
-    def __init__(self, recorded: Callable[[str, str], tuple[str, ...]]) -> None:
-        """
-        Begin with what earlier runs recorded.
-
-        Args:
-            recorded: Returns the repository paths recorded for a registry and a digest.
-        """
+    def __init__(self, recorded: Recorded) -> None:
+        """Begin with what earlier runs *recorded*."""
         self._recorded = recorded
         self._flights: _Flights = SingleFlight()
         self._blobs: dict[tuple[str, str], BlobAtRegistry] = {}

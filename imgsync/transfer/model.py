@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from imgsync.concurrency.deadline import Deadline
-from imgsync.errors import ImgsyncError
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
+
+if TYPE_CHECKING:
+    from imgsync.transfer.repair import Repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Job:
 
     `source` is by digest, `destination` by tag; `platforms` of None copies all. `destination_digest` is what the tag names
     now: that digest is not pushed again, only its referrers are. `registries` are all that get this image now, this
-    destination's included: they share one read of the source.
+    destination's included: they share one read of the source. With `asks` no record of blobs counts: the destination is asked.
     """
 
     source: Reference
@@ -32,6 +34,7 @@ class Job:
     referrers: Sequence[str] | bool = False
     destination_digest: str | None = None
     registries: frozenset[str] = frozenset()
+    asks: bool = False
 
 
 @dataclass(slots=True)
@@ -44,7 +47,11 @@ class Progress:
     blobs_present: int = 0
     attempts: int = 1
     confirmed_digests: list[str] = field(default_factory=list)
-    """Blobs and manifests that the destination repository took or showed."""
+    """Blobs and manifests that the destination repository took."""
+    found_digests: list[str] = field(default_factory=list)
+    """Blobs that it turned out to have; who gave them is unknown."""
+    missing_digests: list[str] = field(default_factory=list)
+    """Those that were recorded, and that it turned out to lack."""
 
 
 class CopyListener(Protocol):
@@ -62,15 +69,10 @@ class CopyListener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """
-    The root manifest as pushed, and the compressed size of the image.
-
-    `error` says why not all referrers were copied.
-    """
+    """The root manifest as pushed, and the compressed size of the image."""
 
     root: Manifest
     size_bytes: int
-    error: ImgsyncError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Task:
     """
     A job with its clients, time limit and progress.
 
-    Every step of the copy gets it. Without `may_mount` every blob is sent, even if the destination claims to have it.
+    Every step of the copy gets it. `repair` says what each part needs.
     """
 
     job: Job
@@ -87,7 +89,7 @@ class Task:
     deadline: Deadline
     progress: Progress
     listener: CopyListener
-    may_mount: bool = True
+    repair: Repair
 
     @property
     def repository(self) -> Repository:

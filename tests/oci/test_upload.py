@@ -291,7 +291,8 @@ def test_upload_waits_for_the_source_s_first_byte(lab):
     assert ran.code == 0, ran.stderr
     digest = first_layer(content)
     puts = lab.destination.recorded(f"^PUT .*digest={digest.replace(':', '%3A')}")
-    assert len(lab.destination.recorded(f"^POST .*{digest}")) == len(puts) == 1
+    assert len(puts) == 1
+    assert len(lab.destination.recorded("^POST ")) == len(content.all_blobs)
     assert puts[0].began > released
     lab.assert_served("app", "1", content)
 
@@ -324,5 +325,5 @@ def test_upload_whose_answer_was_lost_is_not_sent_again(lab):
 
     assert ran.code == 0, ran.stderr
     assert len(lab.destination.recorded(f"^PUT .*digest={digest.replace(':', '%3A')}")) == 1
-    assert [one.status for one in lab.destination.recorded(f"^POST .*{digest}")] == [202, 201]
+    assert [one.status for one in lab.destination.recorded(f"^HEAD .*/blobs/{digest}")] == [200]
     lab.assert_served("app", "1", content)

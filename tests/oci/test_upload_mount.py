@@ -39,7 +39,7 @@ def test_mount_requests_pull_for_the_other_repository(lab):
     base = layer(("leave", lab.name), 20_000)
     contents = {path: lab.push(path, "1", image((lab.name, path), layers=1, shared=base)) for path in ("one", "two")}
     challenge = f'Bearer realm="{lab.destination.url}/token",service="x"'
-    lab.destination.add(Respond(401, headers={"WWW-Authenticate": challenge}), method="POST", target=f"mount={digest_of(base)}&from=m/{lab.name}/", nth=(2, 3))
+    lab.destination.add(Respond(401, headers={"WWW-Authenticate": challenge}), method="POST", target=f"mount={digest_of(base)}&from=m/{lab.name}/", nth=(1, 2))
     lab.destination.add(Respond(200, {"token": "net-SECRET", "expires_in": 300}), target="^/token")
     lab.destination.add(switches.require_authorization("Bearer net-SECRET", challenge), target="^/v2/")
     lab.declare("one two", "referrers: false\nconcurrency: {images: 1, blobs: 1}")

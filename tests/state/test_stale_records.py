@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from imgsync.state import SeenBlobs
 from imgsync.text.units import format_timestamp
 from tests.crash.harness import Running
 from tests.state.test_store import RECORD, execute, opened
@@ -113,7 +114,7 @@ def test_forged_records_push_no_incomplete_image(lab, folder):
             source_digest=wanted.digest,
             selection="platforms=all;referrers=all",
         )
-        state.put([lie], blobs=[(lab.destination.host, f"m/{lab.name}/app", [*pushed.all_blobs, *wanted.all_blobs])])
+        state.put([lie], blobs=[SeenBlobs(lab.destination.host, f"m/{lab.name}/app", lab.source.host, [*pushed.all_blobs, *wanted.all_blobs])])
 
     assert lab.run("apply", "-o", "json").json["summary"]["copied"] == 1
     assert lab.served_tags("app") == ["2"], "what the state forges is not looked for, and nothing half is put there"

@@ -19,7 +19,7 @@ import pytest
 
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.errors import LockedError, StateError
-from imgsync.state import Record, open_state
+from imgsync.state import Record, SeenBlobs, open_state
 from imgsync.state.record import decode, encode, from_document, to_document
 
 DIGEST = "sha256:" + "a" * 64
@@ -107,7 +107,7 @@ def test_blobs_are_recorded_in_up_to_four_repositories(tmp_path):
     """The latest first."""
     with opened(tmp_path) as state:
         for path in ("a", "b", "c", "d", "e", "b"):
-            state.put(blobs=[("r.io", path, [DIGEST])])
+            state.put(blobs=[SeenBlobs("r.io", path, "", [DIGEST])])
     with opened(tmp_path) as state:
         assert state.find_blob_repositories("r.io", DIGEST) == ("b", "e", "d", "c")
         assert state.find_blob_repositories("other.io", DIGEST) == ()

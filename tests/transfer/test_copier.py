@@ -299,7 +299,7 @@ def test_waiting_for_a_blob_blocks_no_worker(lab):
     base = layer(("wait", lab.name), 200_000)
     images = [lab.push(f"app{number}", "1", image((lab.name, number), layers=1, shared=base)) for number in range(2)]
     held = Hold()
-    lab.destination.add(held, method="POST", target=digest_of(base), nth=1)
+    lab.destination.add(held, method="PUT", target=digest_of(base).replace(":", "%3A"), nth=1)
     lab.declare("app0 app1", "concurrency: {blobs: 1}\nreferrers: false")
 
     running = lab.start("apply", "-o", "json")
@@ -310,7 +310,8 @@ def test_waiting_for_a_blob_blocks_no_worker(lab):
     ran = finish(running)
 
     assert ran.code == 0, ran.stderr
-    assert Counter(one.status for one in lab.destination.recorded(f"POST .*{digest_of(base)}")) == {202: 1, 201: 1}
+    assert [one.status for one in lab.destination.recorded(f"POST .*{digest_of(base)}")] == [201]
+    assert len(stored_blobs(lab.destination)) == len({digest for content in images for digest in content.all_blobs})
 
 
 def test_shared_blob_is_mounted_in_parallel(lab):
@@ -320,7 +321,7 @@ def test_shared_blob_is_mounted_in_parallel(lab):
         lab.push(f"app{number}", "1", image((lab.name, number), layers=0, shared=base))
     held = Hold()
     lab.declare([f"app{number}" for number in range(4)], "referrers: false")
-    lab.destination.add(held, method="POST", target=f"mount={digest_of(base)}&from=m/{lab.name}/app", nth=(2, 3, 4))
+    lab.destination.add(held, method="POST", target=f"mount={digest_of(base)}&from=m/{lab.name}/app", nth=(1, 2, 3))
 
     running = lab.start("apply", "-o", "json")
     for _ in range(3):
@@ -517,7 +518,7 @@ def test_token_refused_between_chunks_does_not_restart_the_upload(lab):
 
     assert ran.code == 0, ran.stderr
     assert blob_reads(lab.source, large) == 1
-    assert len(lab.destination.recorded(f"POST .*{large}")) == 1
+    assert len(lab.destination.recorded("POST")) == len(content.all_blobs)
     assert [one.status for one in lab.destination.recorded("PATCH")] == [202, 401, 202, 202]
     assert ran.json["outcomes"][0]["attempts"] == 1
     lab.assert_served("app", "1", content)

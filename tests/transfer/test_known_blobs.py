@@ -6,19 +6,23 @@ import pytest
 
 from imgsync.concurrency.greenlets import Event, spawn
 from imgsync.oci.spec.reference import Repository
-from imgsync.transfer.known_blobs import BlobState, KnownBlobs
+from imgsync.transfer.known_blobs import BlobState, KnownBlobs, Recorded
 
 DIGEST = f"sha256:{'1' * 64}"
 REGISTRY = "registry.example"
 REPOSITORY = Repository(REGISTRY, "team/app")
 
 
-def no_records(_registry: str, _digest: str) -> tuple[str, ...]:
+def _none(_registry: str, _digest: str) -> tuple[str, ...]:
     return ()
 
 
-def records(registry: str, digest: str) -> tuple[str, ...]:
+def _repositories(registry: str, digest: str) -> tuple[str, ...]:
     return ("team/old", "team/app") if (registry, digest) == (REGISTRY, DIGEST) else ()
+
+
+no_records = Recorded(_none, _none)
+records = Recorded(_repositories, lambda *_: ("source.example",))
 
 
 def test_delivered_blob_is_missing_then_arriving_then_present():
@@ -104,3 +108,12 @@ def test_blob_is_delivered_once_per_registry_then_once_per_repository():
     assert ended.wait(5)
     assert delivered == ["team/one", "team/two"]
     assert blob.state is BlobState.PRESENT
+
+
+def test_source_is_known_from_records_and_from_this_run():
+    """Only a registry that gave the blob, now or before, may have it mounted."""
+    blob = KnownBlobs(records).at(REGISTRY, DIGEST)
+
+    blob.mark_given("other.example")
+
+    assert [blob.was_given_by(source) for source in ("source.example", "other.example", "evil.example")] == [True, True, False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from imgsync.cli.options import option
-from imgsync.cli.output import print_line, print_note, print_text
+from imgsync.cli.output import get_redaction, print_line
 
 _FORMATS = ("regsync", "skopeo-sync", "image-syncer", "dregsy")
 
@@ -40,15 +40,15 @@ def command(files: tuple[str, ...], source_format: str | None, destination: str,
     found = convert_files(files, source_format=source_format or "", options=ConvertOptions(destination, scoped))
     written = write_files(found, output) if output is not None else ()
     for remark in found.remarks:
-        print_note(sanitize_short(str(remark)))
+        click.echo(get_redaction().clean(sanitize_short(str(remark))), err=True)
     registries = format_registries(found)
     if written:
         for path in written:
             print_line(path)
     else:
-        print_text(format_mirrors(found))
+        click.echo(format_mirrors(found), nl=False)
         if registries:
-            print_note(f"registries.yaml must contain (--output DIR writes it):\n{registries}".removesuffix("\n"))
+            click.echo(f"registries.yaml must contain (--output DIR writes it):\n{registries}", nl=False, err=True)
     if found.lost_lines:
-        print_note(f"{format_count(found.lost_lines, 'line')} not carried over, see above.")
+        click.echo(f"{format_count(found.lost_lines, 'line')} not carried over, see above.", err=True)
     return 0

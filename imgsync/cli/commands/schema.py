@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from imgsync.cli.output import print_text
-
 
 @click.command("schema")
 @click.argument("name", type=click.Choice(["mirror", "registries"]), default="mirror")
@@ -13,5 +11,5 @@ def command(name: str) -> int:
     """Print the JSON schema of mirrors.d files, or of registries.yaml."""
     from imgsync.config.schema_check import read_schema
 
-    print_text(read_schema(name))
+    click.echo(read_schema(name), nl=False)
     return 0

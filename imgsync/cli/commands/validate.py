@@ -7,7 +7,6 @@ import os
 import click
 
 from imgsync.cli.options import DEFAULT_PATH, config_options, ignored_run_options, option, paths_argument
-from imgsync.cli.output import print_line, print_text
 
 
 @click.command("validate")
@@ -24,9 +23,9 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
     if show:
         from imgsync.config.show import show_config
 
-        print_text(show_config(config))
+        click.echo(show_config(config), nl=False)
         return 0
     targets = {target for mirror in config.mirrors for target in mirror.destinations}
     counts = (format_count(len(config.files), "file"), format_count(len(config.mirrors), "mirror"), format_count(len(targets), "destination"))
-    print_line(f"{', '.join(counts)}: all good.")
+    click.echo(f"{', '.join(counts)}: all good.")
     return 0
