@@ -6,6 +6,8 @@ ImgsyncError                      .message  .hint (what to do next)  .exit_code 
 ├── UsageError                    a command line that makes no sense               exit 3
 ├── InvalidReferenceError         text that is not an image reference              exit 3
 ├── UnsafePlanError               the plan exceeds a safety limit
+├── OutputError                   a file that was asked for cannot be written
+├── SelectionError                the filters do not determine which tags to select
 ├── RegistryError                 .operation .reference .origin .status .code .codes .detail .retry_after_seconds
 │   ├── UnreachableError          no answer, or 5xx                                transient
 │   ├── RateLimitedError          429                                              transient
@@ -96,6 +98,14 @@ class InvalidReferenceError(ImgsyncError):
 
 class UnsafePlanError(ImgsyncError):
     """The plan exceeds a safety limit; nothing was done."""
+
+
+class OutputError(ImgsyncError):
+    """A file that a command was asked for cannot be written."""
+
+
+class SelectionError(ImgsyncError):
+    """The filters do not determine which tags of a repository to select."""
 
 
 class RegistryError(ImgsyncError):

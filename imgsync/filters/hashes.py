@@ -21,5 +21,14 @@ def split_parts(tag: str) -> list[str]:
 
 
 def starts_with_hash(tag: str) -> bool:
-    """Return whether the first part of *tag* is a hash."""
-    return is_hash(_SEPARATOR.split(tag, maxsplit=1)[0])
+    """
+    Return whether a hash stands where the version would.
+
+    `main-99-1a2b3c4` has the version 99; `main-1a2b3c4` and `1234567-amd64` have none.
+    """
+    for part in split_parts(tag):
+        if is_hash(part):
+            return True
+        if any(character.isdigit() for character in part):
+            return False
+    return False

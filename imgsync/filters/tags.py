@@ -8,16 +8,14 @@ Spec: docs/reference/configuration.md.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from imgsync.filters.globs import compile_expression, compile_glob
+from imgsync.filters.order import CreatedAt, Newest, OrderStep, keep_newest
 from imgsync.filters.ranges import VersionRange
-from imgsync.filters.versions import SemVer, make_natural_key, parse_version
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
+from imgsync.filters.versions import make_natural_key, parse_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,7 @@ class TagFilter:
     prereleases: bool = False
     newest: int | None = None
     newest_per: str | None = None
+    order: str | None = None
     max_age_seconds: float | None = None
     min_age_seconds: float | None = None
     min_age_except: tuple[str, ...] = ()
@@ -43,11 +42,12 @@ class TagFilter:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One filter step: the number of tags left, and those dropped."""
+    """One filter step: the number of tags left, those dropped, and a remark."""
 
     name: str
     left: int
     dropped: tuple[str, ...]
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,6 @@ class Selection:
 
     tags: tuple[str, ...]
     steps: tuple[Step, ...]
-
-
-CreatedAt = Callable[[Sequence[str]], Mapping[str, datetime | None]]
 
 
 def has_only_names(tag_filter: TagFilter) -> bool:
@@ -89,10 +86,11 @@ def select_tags(tags: Iterable[str], tag_filter: TagFilter, *, created_at: Creat
         chosen = []
     else:
         chosen = listed
-        for name, kept in _run_steps(listed, tag_filter, created_at=created_at, now=now):
+        for name, left, remark in _run_steps(listed, tag_filter, created_at=created_at, now=now):
+            kept = set(left)
             dropped = tuple(tag for tag in chosen if tag not in kept)
             chosen = [tag for tag in chosen if tag in kept]
-            steps.append(Step(name, len(chosen), dropped))
+            steps.append(Step(name, len(chosen), dropped, remark))
     if tag_filter.names:
         selected = {*tag_filter.names, *chosen}
         chosen = [tag for tag in listed if tag in selected]
@@ -105,86 +103,71 @@ def _has_filters(tag_filter: TagFilter) -> bool:
     return any(patterns) or tag_filter.newest is not None or tag_filter.newest_per is not None or tag_filter.max_age_seconds is not None
 
 
-def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Iterator[tuple[str, set[str]]]:
+def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedAt, now: datetime) -> Iterator[OrderStep]:
     """Yield each configured step and the tags left after it."""
     left = listed
-    versions = _Versions(tag_filter.extract)
-    ranges = VersionRange(tag_filter.semver)
+    extract_text = _make_extract(tag_filter.extract)
     is_excluded, is_excluded_by_regex = _make_glob_test(tag_filter.exclude), _make_regex_test(tag_filter.exclude_regex)
-    tests: list[tuple[str, bool, Callable[[str], bool]]] = [
-        ("include", bool(tag_filter.include), _make_glob_test(tag_filter.include)),
-        ("regex", bool(tag_filter.regex), _make_regex_test(tag_filter.regex)),
-        ("extract", bool(tag_filter.extract), lambda tag: versions.extract_text(tag) is not None),
-        ("semver", bool(tag_filter.semver), lambda tag: versions.is_within(tag, ranges, prereleases=tag_filter.prereleases)),
-        ("exclude", bool(tag_filter.exclude), lambda tag: not is_excluded(tag)),
-        ("exclude_regex", bool(tag_filter.exclude_regex), lambda tag: not is_excluded_by_regex(tag)),
-    ]
-    for name, is_set, passes in tests:
+    for name, is_set, passes in (
+        ("include", tag_filter.include, _make_glob_test(tag_filter.include)),
+        ("regex", tag_filter.regex, _make_regex_test(tag_filter.regex)),
+        ("extract", tag_filter.extract, lambda tag: extract_text(tag) is not None),
+    ):
         if is_set:
             left = [tag for tag in left if passes(tag)]
-            yield name, set(left)
+            yield name, left, ""
+    if tag_filter.semver:
+        for step in _run_ranges({tag: extract_text(tag) or "" for tag in left}, tag_filter):
+            left = step[1]
+            yield step
+    for name, is_set, drops in (
+        ("exclude", tag_filter.exclude, is_excluded),
+        ("exclude_regex", tag_filter.exclude_regex, is_excluded_by_regex),
+    ):
+        if is_set:
+            left = [tag for tag in left if not drops(tag)]
+            yield name, left, ""
     if tag_filter.max_age_seconds is not None:
-        dates = created_at(left)
-        oldest = now - timedelta(seconds=tag_filter.max_age_seconds)
-        left = [tag for tag in left if (date := dates.get(tag)) is not None and date >= oldest]
-        yield "max_age", set(left)
+        for step in _run_max_age(left, now - timedelta(seconds=tag_filter.max_age_seconds), created_at(left)):
+            left = step[1]
+            yield step
     if tag_filter.newest is not None or tag_filter.newest_per is not None:
-        left = _keep_newest(left, tag_filter, versions, created_at=created_at)
-        yield "newest", set(left)
+        # A range decides itself which pre-releases it selects.
+        settings = Newest(tag_filter.newest or 1, tag_filter.order, tag_filter.newest_per, tag_filter.prereleases or bool(tag_filter.semver))
+        yield from keep_newest({tag: extract_text(tag) or "" for tag in left}, settings, created_at=created_at)
 
 
-def _keep_newest(tags: list[str], tag_filter: TagFilter, versions: _Versions, *, created_at: CreatedAt) -> list[str]:
-    """Return the newest tags by version, then by date."""
-    count = 1 if tag_filter.newest is None else tag_filter.newest
-    lines: dict[object, list[str]] = defaultdict(list)
-    undated = [tag for tag in tags if versions.parse(tag) is None]
-    dates = created_at(undated) if undated else {}
-    unreadable = {tag for tag in undated if tag not in dates}
-    for tag in (one for one in tags if one not in unreadable):
-        lines[_find_release_line(versions.parse(tag), tag_filter.newest_per)].append(tag)
-
-    def rank(tag: str) -> tuple[object, ...]:
-        version = versions.parse(tag)
-        if version is not None:
-            return 1, version.precedence, make_natural_key(tag)
-        return 0, dates.get(tag) or _NEVER, make_natural_key(tag)
-
-    return [tag for line in lines.values() for tag in sorted(line, key=rank, reverse=True)[:count]]
+def _run_ranges(texts: Mapping[str, str], tag_filter: TagFilter) -> Iterator[OrderStep]:
+    ranges = VersionRange(tag_filter.semver)
+    versions = {tag: version for tag, text in texts.items() if (version := parse_version(text)) is not None}
+    others = len(texts) - len(versions)
+    within = [tag for tag, version in versions.items() if ranges.allows(version, prereleases=True) or ranges.allows(version, prereleases=False)]
+    yield "semver", within, f"{others} of the dropped tags are not semantic versions" if others else ""
+    if not tag_filter.prereleases:
+        left = [tag for tag in within if ranges.allows(versions[tag], prereleases=False)]
+        if len(left) < len(within):
+            yield "prereleases", left, ""
 
 
-def _find_release_line(version: SemVer | None, newest_per: str | None) -> object:
-    if newest_per is None:
-        return None
-    if version is None:
-        return "no version"
-    return version.release[: 1 if newest_per == "major" else 2]
+def _run_max_age(tags: Sequence[str], oldest: datetime, dates: Mapping[str, datetime | None]) -> Iterator[OrderStep]:
+    dated = {tag: date for tag in tags if (date := dates.get(tag)) is not None}
+    if len(dated) < len(tags):
+        yield "date", list(dated), "the dropped tags have no date, or could not be read"
+    yield "max_age", [tag for tag, date in dated.items() if date >= oldest], ""
 
 
-class _Versions:
-    """Find the versions of tags with `extract`; each tag is parsed once."""
+def _make_extract(texts: Sequence[str]) -> Callable[[str], str | None]:
+    """Return a function that finds the version in a tag; None if no pattern matches."""
+    patterns = [compile_expression(text) for text in texts]
 
-    def __init__(self, extract: Sequence[str]) -> None:
-        self._extract = [compile_expression(text) for text in extract]
-        self._known: dict[str, SemVer | None] = {}
-
-    def extract_text(self, tag: str) -> str | None:
-        if not self._extract:
-            return tag
-        for pattern in self._extract:
+    def extract_text(tag: str) -> str | None:
+        for pattern in patterns:
             found = pattern.fullmatch(tag)
             if found is not None:
                 return str(found.group(1) or "") if pattern.groups else tag
-        return None
+        return None if patterns else tag
 
-    def parse(self, tag: str) -> SemVer | None:
-        if tag not in self._known:
-            text = self.extract_text(tag)
-            self._known[tag] = None if text is None else parse_version(text)
-        return self._known[tag]
-
-    def is_within(self, tag: str, ranges: VersionRange, *, prereleases: bool) -> bool:
-        version = self.parse(tag)
-        return version is not None and ranges.allows(version, prereleases=prereleases)
+    return extract_text
 
 
 def _make_glob_test(texts: Sequence[str]) -> Callable[[str], bool]:

@@ -57,11 +57,11 @@ def test_max_age_drops_old_and_undated_tags():
 
 
 def test_newest_without_versions_goes_by_date():
-    """Tags that are not versions are ordered by date, after versions."""
+    """Beside versions, words are set aside."""
     dates = {"a": NOW, "b": NOW - timedelta(days=1), "c": NOW - timedelta(days=2)}
 
     assert select(TagFilter(newest=2), ["a", "b", "c"], dates) == ["a", "b"]
-    assert select(TagFilter(newest=2), ["a", "b", "1.0"], dates) == ["1.0", "a"]
+    assert select(TagFilter(newest=2), ["a", "b", "1.0"], dates) == ["1.0"]
 
 
 def test_dates_are_looked_up_only_when_needed():
@@ -82,8 +82,8 @@ def test_steps_list_what_each_kept_and_dropped():
     """`--explain` shows them."""
     steps = select_tags(TAGS, TagFilter(semver=(">=1.10 <2",), exclude=("*.0",), names=("edge",)), created_at=lambda tags: {}, now=NOW).steps
 
-    assert [(step.name, step.left) for step in steps] == [("listed", 8), ("semver", 2), ("exclude", 1), ("names", 2)]
-    assert steps[2].dropped == ("v1.10.0",)
+    assert [(step.name, step.left) for step in steps] == [("listed", 8), ("semver", 4), ("prereleases", 2), ("exclude", 1), ("names", 2)]
+    assert steps[3].dropped == ("v1.10.0",)
 
 
 def test_names_alone_need_no_listing():

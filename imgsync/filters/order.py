@@ -1,0 +1,149 @@
+"""
+Decide which tags are the newest: by version, by semantic version, or by date.
+
+Tags that have no place in the order are set aside, and reported as a step.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from imgsync.errors import SelectionError
+from imgsync.filters.hashes import is_hash, split_parts
+from imgsync.filters.tag_versions import TagVersion, parse_tag_version
+from imgsync.filters.versions import make_natural_key, parse_version
+
+CreatedAt = Callable[[Sequence[str]], Mapping[str, datetime | None]]
+# A step of the selection: its name, the tags left, and a remark.
+OrderStep = tuple[str, list[str], str]
+_NAMED = 5
+_HINT = "set `order`, choose tags of one kind with `include`, or name their version with `extract`"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rank:
+    """The place of a tag in the order."""
+
+    key: Any
+    numbers: tuple[str, ...] = ()
+    is_prerelease: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """
+    The settings that choose the newest tags.
+
+    `order` None means by version if tags read as versions, else by date.
+    """
+
+    count: int
+    order: str | None = None
+    per: str | None = None
+    prereleases: bool = False
+
+
+def keep_newest(texts: Mapping[str, str], wanted: Newest, *, created_at: CreatedAt) -> Iterator[OrderStep]:
+    """
+    Yield the steps that keep the newest tags.
+
+    Args:
+        texts: Each tag, and the text in it that is its version.
+        wanted: The settings.
+        created_at: Looks up dates; called only if the dates decide.
+
+    Raises:
+        SelectionError: The order of the tags cannot be determined.
+    """
+    left = list(texts)
+    ranks, order, reason = _rank(texts, wanted, created_at=created_at)
+    left = [tag for tag in left if tag in ranks]
+    yield "order", left, f"by {order}{reason}"
+    if not wanted.prereleases and any(ranks[tag].is_prerelease for tag in left):
+        releases = [tag for tag in left if not ranks[tag].is_prerelease]
+        yield "prereleases", releases or left, "" if releases else "every tag left is a pre-release, so they are kept"
+        left = releases or left
+    width = {"major": 1, "minor": 2}.get(wanted.per or "", 0)
+    if any(len(ranks[tag].numbers) >= width > 1 for tag in left) and any(len(ranks[tag].numbers) < width for tag in left):
+        left = [tag for tag in left if len(ranks[tag].numbers) >= width]
+        yield "newest_per", left, "the dropped tags do not name a minor release"
+    lines: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for tag in left:
+        lines[ranks[tag].numbers[:width]].append(tag)
+    yield "newest", [tag for line in lines.values() for tag in sorted(line, key=lambda tag: ranks[tag].key, reverse=True)[: wanted.count]], ""
+
+
+def _rank(texts: Mapping[str, str], wanted: Newest, *, created_at: CreatedAt) -> tuple[Mapping[str, _Rank], str, str]:
+    """Return the places of the tags that have one, the order, and a remark."""
+    if wanted.order == "date" or not texts:
+        return _rank_by_date(texts, wanted, created_at=created_at, require_all=False), wanted.order or "version", ""
+    ranks = _rank_by_semver(texts) if wanted.order == "semver" else _rank_by_version(texts)
+    if ranks:
+        return ranks, wanted.order or "version", "" if len(ranks) == len(texts) else "; the dropped tags are not versions"
+    if wanted.order is not None:
+        raise SelectionError(f"no order by {wanted.order}: {_explain_unread(texts)}", hint=_HINT)
+    return _rank_by_date(texts, wanted, created_at=created_at, require_all=True), "date", f": {_explain_unread(texts)}"
+
+
+def _rank_by_semver(texts: Mapping[str, str]) -> dict[str, _Rank]:
+    found = {}
+    for tag, text in texts.items():
+        version = parse_version(text)
+        if version is not None:
+            release = text.lstrip("vV").partition("-")[0].partition("+")[0]
+            found[tag] = _Rank(
+                (version.precedence, make_natural_key(tag)), tuple(map(str, version.release[: release.count(".") + 1])), bool(version.prerelease)
+            )
+    return found
+
+
+def _rank_by_version(texts: Mapping[str, str]) -> dict[str, _Rank]:
+    """Return the places of tags that read as versions; none if their prefixes differ."""
+    found = _read_versions(texts)
+    prefixes = {version.prefix for version in found.values()}
+    prefix = "" if "" in prefixes else next(iter(prefixes), "")
+    if "" not in prefixes and len(prefixes) > 1:
+        return {}
+    return {tag: _Rank(one.key, one.numbers, one.is_prerelease) for tag, one in found.items() if one.prefix == prefix}
+
+
+def _read_versions(texts: Mapping[str, str]) -> dict[str, TagVersion]:
+    # Among hashes of one length, a hash of digits only can look like a date.
+    lengths = {len(head) for text in texts.values() if is_hash(head := split_parts(text)[0]) and not head.isdigit()}
+    found = {tag: parse_tag_version(text) for tag, text in texts.items() if not (text.isdigit() and len(text) in lengths)}
+    return {tag: version for tag, version in found.items() if version is not None}
+
+
+def _rank_by_date(texts: Mapping[str, str], wanted: Newest, *, created_at: CreatedAt, require_all: bool) -> dict[str, _Rank]:
+    if wanted.per is not None and texts:
+        raise SelectionError(f"newest_per needs versions: {_explain_unread(texts)}" if require_all else "newest_per needs versions, not dates", hint=_HINT)
+    dates = created_at(list(texts)) if texts else {}
+    undated = [tag for tag in texts if tag in dates and dates[tag] is None]
+    if require_all and undated:
+        raise SelectionError(f"no order for newest: {_explain_unread(texts)}, and {_count(undated)} without a date: {_quote(undated)}", hint=_HINT)
+    found = {}
+    for tag, text in texts.items():
+        date = dates.get(tag)
+        if date is not None:
+            version = parse_tag_version(text)
+            found[tag] = _Rank((date, make_natural_key(tag)), (), version is not None and version.is_prerelease)
+    return found
+
+
+def _explain_unread(texts: Mapping[str, str]) -> str:
+    prefixes = sorted({version.prefix for version in _read_versions(texts).values()})
+    if len(prefixes) > 1:
+        return f"different words stand before the versions ({_quote(prefixes)})"
+    return f"none of {_count(list(texts))} reads as a version"
+
+
+def _count(tags: Sequence[str]) -> str:
+    return f"{len(tags)} tag{'' if len(tags) == 1 else 's'}"
+
+
+def _quote(tags: Sequence[str]) -> str:
+    return ", ".join(tags[:_NAMED]) + (f" and {len(tags) - _NAMED} more" if len(tags) > _NAMED else "")
