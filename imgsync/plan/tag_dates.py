@@ -1,5 +1,5 @@
 """
-Find when tags were created, in the listing or the image config.
+Find when tags were created: in the listing, the config or an annotation.
 
 A tag that cannot be read costs itself alone. An error that may concern all tags is raised: without their dates the choice would be wrong.
 """
@@ -7,12 +7,13 @@ A tag that cannot be read costs itself alone. An error that may concern all tags
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Mirror
 from imgsync.errors import ContentMismatchError, ImgsyncError, NotFoundError, RejectedError, UnexpectedResponseError, UnreachableError, UnsupportedContentError
 from imgsync.images.image import ManifestCache, pull_manifest
+from imgsync.listing.json_fields import parse_timestamp
 from imgsync.listing.model import TagListing
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
@@ -25,7 +26,7 @@ from imgsync.oci.spec.strict_json import parse_object
 
 _CONFIG_LIMIT = 8 << 20
 _DEPTH_LIMIT = 4
-_OLDEST_DATE = datetime(1980, 1, 2, tzinfo=UTC)
+_ANNOTATION = "org.opencontainers.image.created"
 _OF_ONE_TAG = (NotFoundError, RejectedError, UnexpectedResponseError, ContentMismatchError, UnsupportedContentError)
 _INTERNAL_ERROR = 500
 
@@ -73,15 +74,14 @@ class TagDates:
             return tag, None
 
     def _read_created(self, reference: Reference) -> datetime | None:
-        manifest = pull_manifest(self._client, reference, self._cache)
-        for _ in range(_DEPTH_LIMIT):
-            if manifest.config is not None or not manifest.children:
-                break
-            manifest = pull_manifest(self._client, self._repository.with_digest(self._choose_child(manifest).digest), self._cache)
+        path = [pull_manifest(self._client, reference, self._cache)]
+        while path[-1].config is None and path[-1].children and len(path) <= _DEPTH_LIMIT:
+            path.append(pull_manifest(self._client, self._repository.with_digest(self._choose_child(path[-1]).digest), self._cache))
+        config = path[-1].config
         # Only configs of images have a date; those of artifacts may be anything.
-        if manifest.config is None or manifest.config.media_type not in IMAGE_CONFIG_TYPES:
-            return None
-        return parse_created(self._read_config(manifest.config))
+        created = None if config is None or config.media_type not in IMAGE_CONFIG_TYPES else parse_created(self._read_config(config))
+        # Helm and ORAS write only the annotation.
+        return created or next((date for manifest in reversed(path) if (date := parse_created_annotation(manifest)) is not None), None)
 
     def _choose_child(self, index: Manifest) -> Descriptor:
         """Return the first child that would be copied, else the first."""
@@ -106,14 +106,13 @@ def parse_created(config: bytes) -> datetime | None:
     Raises:
         UnsupportedContentError: The config is not a JSON object, or has too many values.
     """
-    created = parse_object(config, what="config").get("created")
-    try:
-        moment = datetime.fromisoformat(created) if isinstance(created, str) else _OLDEST_DATE
-    except ValueError:
-        return None
-    # Reproducible builds set 1970 or 1980.
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware if aware > _OLDEST_DATE else None
+    return parse_timestamp(parse_object(config, what="config").get("created"))
+
+
+def parse_created_annotation(manifest: Manifest) -> datetime | None:
+    """Return the annotation `org.opencontainers.image.created`, if plausible."""
+    annotations = parse_object(manifest.raw, what="manifest").get("annotations")
+    return parse_timestamp(annotations.get(_ANNOTATION)) if isinstance(annotations, dict) else None
 
 
 def _is_of_one_tag(error: ImgsyncError) -> bool:
