@@ -1,5 +1,5 @@
 """
-Decide which tags are the newest: by version, by semantic version, or by date.
+Keep the newest tags by version, semantic version or date.
 
 Tags that have no place in the order are set aside, and reported as a step.
 """
@@ -78,7 +78,7 @@ def keep_newest(texts: Mapping[str, str], wanted: Newest, *, created_at: Created
 
 
 def _rank(texts: Mapping[str, str], wanted: Newest, *, created_at: CreatedAt) -> tuple[Mapping[str, _Rank], str, str]:
-    """Return the places of the tags that have one, the order, and a remark."""
+    """Return the places of the tags, the order, and a remark."""
     if wanted.order == "date" or not texts:
         return _rank_by_date(texts, wanted, created_at=created_at, require_all=False), wanted.order or "version", ""
     ranks = _rank_by_semver(texts) if wanted.order == "semver" else _rank_by_version(texts)
@@ -102,7 +102,7 @@ def _rank_by_semver(texts: Mapping[str, str]) -> dict[str, _Rank]:
 
 
 def _rank_by_version(texts: Mapping[str, str]) -> dict[str, _Rank]:
-    """Return the places of tags that read as versions; none if their prefixes differ."""
+    """Return the places of versions; none if their prefixes differ."""
     found = _read_versions(texts)
     prefixes = {version.prefix for version in found.values()}
     prefix = "" if "" in prefixes else next(iter(prefixes), "")

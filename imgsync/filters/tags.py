@@ -42,7 +42,7 @@ class TagFilter:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One filter step: the number of tags left, those dropped, and a remark."""
+    """One filter step: how many tags it left, and those dropped."""
 
     name: str
     left: int
@@ -157,7 +157,7 @@ def _run_max_age(tags: Sequence[str], oldest: datetime, dates: Mapping[str, date
 
 
 def _make_extract(texts: Sequence[str]) -> Callable[[str], str | None]:
-    """Return a function that finds the version in a tag; None if no pattern matches."""
+    """Return a function that finds the version in a tag."""
     patterns = [compile_expression(text) for text in texts]
 
     def extract_text(tag: str) -> str | None:

@@ -1,5 +1,5 @@
 """
-Find when tags were created: in the listing, the config or an annotation.
+Find when tags were created, by listing, config or annotation.
 
 A tag that cannot be read costs itself alone. An error that may concern all tags is raised: without their dates the choice would be wrong.
 """
