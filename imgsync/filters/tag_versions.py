@@ -61,7 +61,7 @@ def parse_tag_version(tag: str) -> TagVersion | None:
 
 
 def _encode_suffix(text: str) -> tuple[str, bool]:
-    """Return the sort key of a suffix, and whether it marks a pre-release."""
+    """Return a suffix as sort key, and whether it marks a pre-release."""
     # A: pre-release, B: number, C: word, D: end.
     found, is_prerelease = [], False
     glued = _GLUED.match(text)
