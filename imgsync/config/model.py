@@ -204,7 +204,7 @@ class RegistrySettings:
     Settings of one registry: credentials, TLS and limits.
 
     `rate` is (requests, seconds). `listing` names the listing API, `listing_url` its address.
-    `chunk_bytes` is the largest request body of an upload.
+    `chunk_bytes` is the largest request body of an upload, `max_blob_bytes` the largest blob that is copied from here.
     """
 
     credentials: Login | None = None
@@ -216,6 +216,7 @@ class RegistrySettings:
     listing_url: str | None = None
     token_server: str | None = None
     chunk_bytes: int | None = None
+    max_blob_bytes: int = 64 << 30
     create_repositories: bool = False
 
 

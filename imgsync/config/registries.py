@@ -101,6 +101,7 @@ def _read_registry(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -
         listing_url=url,
         token_server=fields.read_url((*path, "token_server"), entry.get("token_server")),
         chunk_bytes=parse_size(entry["chunk_size"]) if "chunk_size" in entry else None,
+        max_blob_bytes=parse_size(entry.get("max_blob_size", "64GiB")),
         create_repositories=entry.get("create_repositories", False),
     )
 

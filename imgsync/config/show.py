@@ -94,6 +94,7 @@ def _show_registry(settings: RegistrySettings) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "connections": settings.connections,
         "listing": settings.listing if settings.listing_url is None else {"kind": settings.listing, "url": settings.listing_url},
+        "max_blob_size": _format_size(settings.max_blob_bytes),
         "create_repositories": settings.create_repositories,
     }
     if settings.credentials is not None:

@@ -15,9 +15,10 @@ from imgsync.concurrency.deadline import Deadline, stream_chunks
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ContentMismatchError, NotFoundError
+from imgsync.images.check_descriptors import check_children
 from imgsync.oci.download import download
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor, merge_descriptors
 from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
@@ -58,6 +59,7 @@ class ContentChecker:
 
         Raises:
             RegistryError: The destination fails.
+            UnsupportedContentError: The image contradicts itself.
         """
         repository = reference.repository
         found: dict[str, Manifest | None] = {}
@@ -67,8 +69,12 @@ class ContentChecker:
             found.update(pulled)
             named = (child.digest for one in level if (manifest := found[one]) is not None for child in manifest.children)
             level = [one for one in dict.fromkeys(named) if one not in found]
+        held_manifests = {one: manifest for one, manifest in found.items() if manifest is not None}
+        check_children(held_manifests.values(), held_manifests)
         # An external layer is not in the registry.
-        blobs = {blob.digest: blob for manifest in found.values() if manifest is not None for blob in manifest.blobs if not blob.is_external}
+        blobs = {
+            blob.digest: blob for blob in merge_descriptors(blob for manifest in held_manifests.values() for blob in manifest.blobs) if not blob.is_external
+        }
         present = dict(map_unordered(lambda one: (one.digest, self._has_blob(client, repository, one)), blobs.values(), limit=limit))
         gone = [one for one, manifest in found.items() if manifest is None]
         held = ContentCheck(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_present in present.items() if not is_present)))

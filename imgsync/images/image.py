@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import UnsupportedContentError
+from imgsync.images.check_descriptors import check_children
 from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.descriptor import Descriptor, merge_descriptors
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.select_platforms import select_platforms
+from imgsync.text.units import format_bytes
 
 _DEPTH_LIMIT = 4
 _NODE_LIMIT = 10_000
@@ -119,9 +121,21 @@ def read_image(client: RegistryClient, repository: Repository, root: Manifest, *
     else:
         if any(child.digest not in seen for manifest in level for child in manifest.children):
             raise UnsupportedContentError(f"the index is nested deeper than {_DEPTH_LIMIT} levels")
+    check_children((root, *seen.values()), seen)
     below = tuple(_sort_children_first(root, seen))
-    blobs = {blob.digest: blob for manifest in (*below, root) for blob in manifest.blobs}
-    return Image(root, below, tuple(blobs.values()))
+    image = Image(root, below, merge_descriptors(blob for manifest in (*below, root) for blob in manifest.blobs))
+    _check_sizes(client, image)
+    return image
+
+
+def _check_sizes(client: RegistryClient, image: Image) -> None:
+    limit = client.transport.endpoint.max_blob_bytes
+    for blob in image.blobs:
+        if blob.size_bytes > limit:
+            raise UnsupportedContentError(
+                f"the blob {blob.digest} has {format_bytes(blob.size_bytes)}, more than max_blob_size: {format_bytes(limit)}",
+                hint=f"raise `max_blob_size` of {client.registry} in registries.yaml",
+            )
 
 
 def _sort_children_first(root: Manifest, manifests: dict[str, Manifest]) -> list[Manifest]:

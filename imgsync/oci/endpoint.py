@@ -81,6 +81,7 @@ class Endpoint:
         proxy: The URL of a proxy.
         token_server: The URL of a token server that the operator trusts.
         chunk_bytes: The largest request body that the operator allows, None for no limit.
+        max_blob_bytes: The largest blob that may be copied from here.
         pushes: Whether the run may push here. Reads then use the token that the push will need.
         base_url: The URL of another API of the registry; "" for the registry itself.
         discovered_by: The registry's URL if only its responses name `base_url`, which is then as little trusted as a redirect.
@@ -96,6 +97,7 @@ class Endpoint:
     proxy: str | None = field(default=None, repr=False)
     token_server: str | None = None
     chunk_bytes: int | None = None
+    max_blob_bytes: int = 64 << 30
     pushes: bool = False
     base_url: str = ""
     discovered_by: str = ""

@@ -210,6 +210,7 @@ class Registries:
             proxy=settings.proxy,
             token_server=settings.token_server,
             chunk_bytes=settings.chunk_bytes,
+            max_blob_bytes=settings.max_blob_bytes,
             pushes=self._pushes and origin == "destination",
         )
 

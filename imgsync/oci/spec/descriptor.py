@@ -6,6 +6,7 @@ Spec: image-spec 1.1 "Content Descriptors".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from imgsync.oci.spec.media_types import INDEX_TYPES, normalize_media_type
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.strict_json import check_keys
 
-_BLOB_LIMIT = 64 << 30
+# As in Go, whose tools read the same manifests.
+_SIZE_LIMIT = (1 << 63) - 1
 _KEYS = frozenset({"mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"})
 _PLATFORM_KEYS = frozenset({"os", "architecture", "variant", "os.version", "os.features", "features"})
 
@@ -56,6 +58,25 @@ def parse_descriptors(document: dict[str, Any], key: str) -> tuple[Descriptor, .
     return tuple(parse_descriptor(entry) for entry in entries)
 
 
+def merge_descriptors(descriptors: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
+    """
+    Return the first descriptor of each digest, in order.
+
+    Content that is external in one place only is not external.
+
+    Raises:
+        UnsupportedContentError: Two descriptors of one digest give different sizes.
+    """
+    merged: dict[str, Descriptor] = {}
+    for one in descriptors:
+        known = merged.setdefault(one.digest, one)
+        if known.size_bytes != one.size_bytes:
+            raise UnsupportedContentError(f"the image gives the blob {one.digest} two sizes: {known.size_bytes} and {one.size_bytes} bytes")
+        if known.is_external:
+            merged[one.digest] = one
+    return tuple(merged.values())
+
+
 def parse_descriptor(entry: object) -> Descriptor:
     """
     Parse one descriptor.
@@ -79,7 +100,7 @@ def parse_descriptor(entry: object) -> Descriptor:
 
 def _parse_size(size: object) -> int:
     # In Python True is an int, and 1e3 becomes a float. Neither is a size.
-    if type(size) is not int or not 0 <= size <= _BLOB_LIMIT:
+    if type(size) is not int or not 0 <= size <= _SIZE_LIMIT:
         raise UnsupportedContentError(f"the manifest has a descriptor with an invalid size: {str(size)[:40]}")
     return size
 

@@ -9,12 +9,11 @@ Spec: image-spec 1.1 "Image Manifest", "Image Index".
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
-from imgsync.oci.spec.descriptor import Descriptor, parse_descriptor, parse_descriptors
+from imgsync.oci.spec.descriptor import Descriptor, merge_descriptors, parse_descriptor, parse_descriptors
 from imgsync.oci.spec.digest import compute_digest
 from imgsync.oci.spec.media_types import (
     DOCKER_SCHEMA_1_PREFIX,
@@ -90,7 +89,7 @@ def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha2
         algorithm: The algorithm of the digest, or a digest that starts with it.
 
     Raises:
-        UnsupportedContentError: Invalid or ambiguous JSON, schema 1, too large, or an invalid descriptor.
+        UnsupportedContentError: Invalid or ambiguous JSON, schema 1, too large, or an invalid or contradictory descriptor.
     """
     if len(raw) > MANIFEST_LIMIT:
         raise UnsupportedContentError(f"the manifest is larger than {MANIFEST_LIMIT >> 20} MiB")
@@ -113,16 +112,12 @@ def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha2
         media_type=media_type or (OCI_INDEX if "manifests" in document else OCI_MANIFEST),
         digest=compute_digest(raw, like=algorithm),
         children=children,
-        blobs=_drop_duplicates((config, *layers) if config else layers),
+        blobs=merge_descriptors((config, *layers) if config else layers),
         config=config,
         subject=_parse_optional(document, "subject"),
         artifact_type=normalize_media_type(artifact_type) if isinstance(artifact_type, str) else "",
         declared_type=declared,
     )
-
-
-def _drop_duplicates(descriptors: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
-    return tuple({descriptor.digest: descriptor for descriptor in descriptors}.values())
 
 
 def _read_declared_type(document: dict[str, Any]) -> str:

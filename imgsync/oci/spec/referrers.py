@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -90,11 +90,15 @@ def add_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, so
     missing = [referrer for referrer in referrers if referrer.digest not in listed]
     if not missing:
         return None
-    if current is None and source is not None and {child.digest for child in source.children} == {one.digest for one in referrers}:
+    if current is None and source is not None and _list_sizes(source.children) == _list_sizes(referrers):
         return source
     document: dict[str, Any] = json.loads(current.raw) if current is not None else {"schemaVersion": 2, "mediaType": OCI_INDEX}
     document["manifests"] = [*(document.get("manifests") or ()), *map(_make_entry, missing)]
     return parse_manifest(dump_json(document), content_type=OCI_INDEX)
+
+
+def _list_sizes(content: Iterable[Descriptor | Manifest]) -> set[tuple[str, int]]:
+    return {(one.digest, one.size_bytes) for one in content}
 
 
 def _make_entry(referrer: Manifest) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+"""An image's descriptors must agree with its content, in plan, copy and verify."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from tests.support.images import DOCKER, OCI, Image, image, index, to_json, with_layer
+from tests.support.outcomes import only_error, only_plan_error
+from tests.switches.content import manifest_of
+
+
+def with_child(content: Image, **changes: object) -> Image:
+    """Return the index *content* with its first child's descriptor changed."""
+    document = json.loads(content.raw)
+    document["manifests"][0] |= changes
+    return dataclasses.replace(content, raw=to_json(document))
+
+
+def twice(content: Image, **changes: object) -> Image:
+    """Return *content* with its first layer named twice, the second time with *changes*."""
+    document = json.loads(content.raw)
+    document["layers"].append(document["layers"][0] | changes)
+    return dataclasses.replace(content, raw=to_json(document))
+
+
+GOOD = index("good")
+NESTED = index("nested", nested=True)
+LIES = {
+    "child of another size": (with_child(GOOD, size=len(GOOD.children[0].raw) + 7), "bytes, but it is "),
+    "image described as an index": (with_child(GOOD, mediaType=OCI["index"]), f"as {OCI['index']}, but it is {OCI['manifest']}"),
+    "index described as an image": (with_child(NESTED, mediaType=OCI["manifest"]), f"as {OCI['manifest']}, but it is {OCI['index']}"),
+    "image described as a layer": (with_child(GOOD, mediaType=OCI["layer"]), f"as {OCI['layer']}, but it is {OCI['manifest']}"),
+    "blob of two sizes": (twice(image("two"), size=9), "two sizes: "),
+    "blob of two sizes in two images": (
+        index(children=[image("a", shared=b"x"), with_layer(image("b", shared=b"x", platform="linux/arm64"), size=2)]),
+        "two sizes: 1 and 2 bytes",
+    ),
+}
+
+
+@pytest.mark.row("DIG-22")
+@pytest.mark.parametrize(("content", "message"), LIES.values(), ids=LIES)
+def test_contradicting_descriptor_is_refused(content, message, lab):
+    """The plan refuses the tag; nothing of it is pushed."""
+    lab.push("app", "good", image(1))
+    for part in content.parts:
+        lab.source.add(manifest_of(part), target=f"/manifests/{part.digest}$")
+    lab.source.add(manifest_of(content), target="/manifests/bad$")
+    lab.declare("app", "tags: {names: [bad, good]}")
+
+    planned, applied = lab.run("plan", "-o", "json"), lab.run("apply", "-o", "json")
+
+    assert message in only_plan_error(planned)
+    assert message in only_error(applied)
+    assert lab.served_tags("app") == ["good"]
+
+
+@pytest.mark.row("DIG-22")
+@pytest.mark.parametrize("name", ["child of another size", "blob of two sizes"])
+@pytest.mark.parametrize("deep", [[], ["--deep"]], ids=["shallow", "deep"])
+def test_verify_finds_a_contradicting_descriptor(deep, name, lab):
+    """Also an image that another tool pushed to the destination."""
+    content, message = LIES[name]
+    for registry in (lab.source, lab.destination):
+        for part in content.parts:
+            registry.add(manifest_of(part), target=f"/manifests/{part.digest}$")
+        registry.add(manifest_of(content), target="/manifests/bad$")
+    lab.declare("app", "tags: {names: [bad]}")
+
+    ran = lab.run("verify", "-o", "json", *deep)
+
+    assert ran.code == 1
+    assert [message in error["message"] for error in ran.json["errors"]] == [True]
+
+
+def test_types_of_one_kind_may_stand_for_each_other(lab):
+    """Some indexes describe OCI images with Docker's type."""
+    content = with_child(index("mixed"), mediaType=DOCKER["manifest"])
+    lab.push("app", "1", content)
+    lab.declare("app")
+
+    assert lab.run("apply").code == 0
+    lab.assert_served("app", "1", content)
+
+
+@pytest.mark.row("DIG-09")
+def test_layer_above_the_limit_names_the_setting(lab):
+    """`max_blob_size` of the source registry, 64 GiB by default; no blob is requested."""
+    lab.push("app", "1", image(1))
+    large = with_layer(image("large"), size=65 << 30)
+    lab.source.add(manifest_of(large), target="/manifests/large$")
+    lab.declare("app", "tags: {names: ['1', large]}")
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert "has 65.0 GiB, more than max_blob_size: 64.0 GiB" in only_error(ran)
+    assert f"raise `max_blob_size` of {lab.source.host} in registries.yaml" in ran.stdout
+    assert lab.served_tags("app") == ["1"]
+    file = lab.folder / "registries.yaml"
+    file.write_text(file.read_text().replace(f"{lab.source.host}: {{tls: false}}", f"{lab.source.host}: {{tls: false, max_blob_size: 200GiB}}"))
+    assert lab.run("plan", "-o", "json").json["summary"]["create"] == 1
