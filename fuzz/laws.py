@@ -30,7 +30,7 @@ from imgsync.config.load import load_mirrors
 from imgsync.config.registries import read_registries
 from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.convert_files import convert_files
-from imgsync.convert.format_yaml import format_mirrors, format_registries
+from imgsync.convert.format_yaml import format_mirror_files, format_registries
 from imgsync.convert.formats import NAMES
 from imgsync.documents.envelope import parse_document
 from imgsync.documents.plan import decode_plan
@@ -455,7 +455,7 @@ def conversions(data: bytes) -> None:
     options = ConvertOptions(destination="r.corp.com/mirror") if name == "skopeo-sync" else ConvertOptions()
     with contextlib.suppress(ConfigError, UsageError, InvalidReferenceError):
         found = convert_files([str(file)], source_format=name if name in NAMES else "", options=options)
-        assert load_mirrors({"mirrors.yaml": format_mirrors(found).encode()})
+        assert load_mirrors({name: text.encode() for name, text in format_mirror_files(found).items()})
         format_registries(found)
 
 

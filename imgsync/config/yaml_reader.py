@@ -2,7 +2,7 @@
 Parse YAML into plain values with their line and column.
 
 Stricter than PyYAML: no duplicate keys, no tags, limited size. Values are built from the parser's events, so everything is counted
-before it is built. Aliases and merge keys may expand to at most 50,000 values.
+before it is built. Aliases and merge keys expand within the limits.
 """
 
 from __future__ import annotations
@@ -23,16 +23,29 @@ Place = tuple[int, int]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.resolver.Resolver()
-_SIZE_LIMIT = 1 << 20
 _DEPTH_LIMIT = 32
 _TOO_DEEP = f"nested deeper than {_DEPTH_LIMIT} levels"
-_NODE_LIMIT = 50_000
 _DOCUMENT_LIMIT = 1000
-_TOO_MUCH = f"aliases expand to more than {_NODE_LIMIT:,} values"
 _SPLIT = "split it into several files"
 _QUOTE = "put a value that begins with this character in quotes"
 _CREDENTIAL_SETTINGS = {"username", "password", "file"}
 _KINDS = {"int": "number", "float": "number", "bool": "boolean", "null": "null", "timestamp": "date"}
+
+
+@dataclass(frozen=True, slots=True)
+class YamlLimits:
+    """The most bytes and values of a file, aliases expanded."""
+
+    size_bytes: int = 1 << 20
+    values: int = 50_000
+
+    @property
+    def too_much(self) -> str:
+        """The error if aliases exceed the limit."""
+        return f"aliases expand to more than {self.values:,} values"
+
+
+_OWN_LIMITS = YamlLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +115,7 @@ def _cut_before_secret(path: Path) -> Path:
     return next((path[:end] for end in range(begins, len(path)) if path[end] not in _CREDENTIAL_SETTINGS), path)
 
 
-def read_limited(file: str) -> bytes:
+def read_limited(file: str, *, limits: YamlLimits = _OWN_LIMITS) -> bytes:
     """
     Read *file*, up to one byte more than the size limit.
 
@@ -110,17 +123,17 @@ def read_limited(file: str) -> bytes:
         OSError: It cannot be read.
     """
     with pathlib.Path(file).open("rb") as opened:
-        return opened.read(_SIZE_LIMIT + 1)
+        return opened.read(limits.size_bytes + 1)
 
 
-def parse_documents(data: bytes, *, file: str) -> tuple[list[Document], list[FileError]]:
+def parse_documents(data: bytes, *, file: str, limits: YamlLimits = _OWN_LIMITS) -> tuple[list[Document], list[FileError]]:
     """Return the valid documents in *data*, and all YAML errors."""
     documents: list[Document] = []
     errors: list[FileError] = []
     try:
-        for root in _parse_roots(_decode(data)):
+        for root in _parse_roots(_decode(data, limits), limits):
             document = Document(file, None)
-            document.value = _Builder(document, errors).build(root, (), 0)
+            document.value = _Builder(document, errors, limits).build(root, (), 0)
             documents.append(document)
     except _InvalidYamlError as error:
         errors.append(FileError(file, error.place[0], error.place[1], "", error.message, error.hint))
@@ -129,9 +142,9 @@ def parse_documents(data: bytes, *, file: str) -> tuple[list[Document], list[Fil
     return documents, errors
 
 
-def _decode(data: bytes) -> str:
-    if len(data) > _SIZE_LIMIT:
-        raise _InvalidYamlError((1, 1), f"the file is larger than {_SIZE_LIMIT >> 20} MiB", _SPLIT)
+def _decode(data: bytes, limits: YamlLimits) -> str:
+    if len(data) > limits.size_bytes:
+        raise _InvalidYamlError((1, 1), f"the file is larger than {limits.size_bytes >> 20} MiB", _SPLIT)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -144,17 +157,17 @@ def _decode(data: bytes) -> str:
     return text
 
 
-def _parse_roots(text: str) -> Iterator[_Node]:
+def _parse_roots(text: str, limits: YamlLimits) -> Iterator[_Node]:
     """Yield the root node of each document, built without recursion."""
     anchors: dict[str, _Node] = {}
     stack: list[_Node] = []
-    for event, place in _count_events(text):
+    for event, place in _count_events(text, limits):
         if isinstance(event, yaml.DocumentStartEvent):
             anchors = {}
         elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
             node = stack.pop()
             if stack:
-                _add_weight(stack[-1], node, place)
+                _add_weight(stack[-1], node, place, limits)
             else:
                 yield node
         elif isinstance(event, yaml.NodeEvent):
@@ -164,30 +177,30 @@ def _parse_roots(text: str) -> Iterator[_Node]:
             if isinstance(event, yaml.CollectionStartEvent):
                 _push_node(stack, node)
             elif stack:
-                _add_weight(stack[-1], node, place)
+                _add_weight(stack[-1], node, place, limits)
             elif node.text or not node.plain:
                 yield node
 
 
-def _count_events(text: str) -> Iterator[tuple[yaml.Event, Place]]:
+def _count_events(text: str, limits: YamlLimits) -> Iterator[tuple[yaml.Event, Place]]:
     """Yield the events of *text* with their places, up to the limits."""
     documents = 0
     for seen, event in enumerate(_parse_events(text)):
         mark = event.start_mark
         place = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
         documents += isinstance(event, yaml.DocumentStartEvent)
-        if seen > _NODE_LIMIT:
-            raise _InvalidYamlError(place, f"the file has more than {_NODE_LIMIT:,} values", _SPLIT)
+        if seen > limits.values:
+            raise _InvalidYamlError(place, f"the file has more than {limits.values:,} values", _SPLIT)
         if documents > _DOCUMENT_LIMIT:
             raise _InvalidYamlError(place, f"the file has more than {_DOCUMENT_LIMIT:,} documents", _SPLIT)
         yield event, place
 
 
-def _add_weight(parent: _Node, node: _Node, place: Place) -> None:
+def _add_weight(parent: _Node, node: _Node, place: Place, limits: YamlLimits) -> None:
     """Add the expanded size of *node* to *parent*, before anything is expanded."""
     parent.weight += node.weight
-    if parent.weight > _NODE_LIMIT:
-        raise _InvalidYamlError(place, _TOO_MUCH, "write the values out")
+    if parent.weight > limits.values:
+        raise _InvalidYamlError(place, limits.too_much, "write the values out")
 
 
 def _push_node(stack: list[_Node], node: _Node) -> None:
@@ -235,15 +248,16 @@ def _make_node(event: yaml.NodeEvent, place: Place, anchors: dict[str, _Node]) -
 class _Builder:
     """Builds values from nodes; expands aliases and merge keys."""
 
-    def __init__(self, document: Document, errors: list[FileError]) -> None:
+    def __init__(self, document: Document, errors: list[FileError], limits: YamlLimits) -> None:
+        self._limits = limits
         self._document = document
         self._errors = errors
         self._count = 0
 
     def build(self, node: _Node, path: Path, depth: int) -> Any:
         self._count += 1
-        if self._count > _NODE_LIMIT or depth > _DEPTH_LIMIT:
-            raise _InvalidYamlError(node.place, _TOO_MUCH, "write the values out")
+        if self._count > self._limits.values or depth > _DEPTH_LIMIT:
+            raise _InvalidYamlError(node.place, self._limits.too_much, "write the values out")
         self._document.places[path] = node.place
         if node.kind == "scalar":
             return self._build_scalar(node, path)
@@ -293,8 +307,8 @@ class _Builder:
     def _merge(self, source: _Node, made: dict[str, Any], path: Path, depth: int) -> None:
         """Add the keys of *source* that are missing in *made*."""
         self._count += 1
-        if self._count > _NODE_LIMIT or depth > _DEPTH_LIMIT:
-            raise _InvalidYamlError(source.place, _TOO_MUCH, "write the values out")
+        if self._count > self._limits.values or depth > _DEPTH_LIMIT:
+            raise _InvalidYamlError(source.place, self._limits.too_much, "write the values out")
         if source.kind != "map":
             raise _InvalidYamlError(source.place, "'<<' can only merge mappings")
         further: list[_Node] = []

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from imgsync.config.model import Destination, Mirror, Source
+from imgsync.config.model import Destination, Mirror
 from imgsync.filters.tags import has_only_names
 
 _NAME_LIMIT = 63
 # Characters kept free for "-NUMBER".
 _SUFFIX_LENGTH = 7
+# So that each mirror fits into a file.
+_MERGE_LIMIT = 2000
 
 
 def build_destination(path: str, registry: str, target: str, *, tag: str = "{tag}") -> Destination:
@@ -34,32 +37,60 @@ def build_destination(path: str, registry: str, target: str, *, tag: str = "{tag
     return Destination(registry, parent, name, tag)
 
 
+def derive_tag_template(tag: str, target: str) -> str:
+    """Return the template that renames *tag* to *target*."""
+    # With the tag in it, the template also fits other tags.
+    before, found, after = target.partition(tag)
+    return f"{before}{{tag}}{after}" if found else target
+
+
 def merge_mirrors(mirrors: Iterable[Mirror]) -> list[Mirror]:
-    """Merge mirrors that differ only in names or repositories."""
-    repositories: dict[Mirror, list[str]] = {}
-    first: dict[Mirror, Mirror] = {}
-    for mirror in _merge_tags(mirrors):
-        common = replace(mirror, name="", file="", line=0, source=Source(mirror.source.registry))
-        first.setdefault(common, mirror)
-        repositories.setdefault(common, []).extend(mirror.source.repositories)
-    return [replace(first[common], source=replace(first[common].source, repositories=tuple(dict.fromkeys(paths)))) for common, paths in repositories.items()]
+    """Merge mirrors that differ only in names, destinations or repositories."""
+    named = _merge_field(mirrors, _NAMES)
+    return _merge_field(_merge_field(named, _DESTINATIONS), _REPOSITORIES)
 
 
-def _merge_tags(mirrors: Iterable[Mirror]) -> list[Mirror]:
-    names: dict[Mirror, list[str]] = {}
-    first: dict[Mirror, Mirror] = {}
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A tuple in a mirror, in which mirrors that merge may differ."""
+
+    read: Callable[[Mirror], tuple[Any, ...]]
+    write: Callable[[Mirror, tuple[Any, ...]], Mirror]
+    is_mergeable: Callable[[Mirror], bool]
+
+
+_NAMES = _Field(
+    lambda mirror: mirror.tags.names,
+    lambda mirror, names: replace(mirror, tags=replace(mirror.tags, names=names)),
+    lambda mirror: has_only_names(mirror.tags) and all("{tag}" in one.tag for one in mirror.destinations),
+)
+_DESTINATIONS = _Field(lambda mirror: mirror.destinations, lambda mirror, destinations: replace(mirror, destinations=destinations), lambda _: True)
+_REPOSITORIES = _Field(
+    lambda mirror: mirror.source.repositories,
+    lambda mirror, repositories: replace(mirror, source=replace(mirror.source, repositories=repositories)),
+    lambda mirror: bool(mirror.source.repositories),
+)
+
+
+def _merge_field(mirrors: Iterable[Mirror], field: _Field) -> list[Mirror]:
+    """Merge mirrors that differ only in *field*, into the first."""
+    groups: dict[Mirror, list[Mirror]] = {}
     for mirror in mirrors:
-        is_mergeable = has_only_names(mirror.tags) and all(one.tag == "{tag}" for one in mirror.destinations)
         # The others keep their file and line, which makes each of them distinct.
-        common = replace(mirror, name="", file="", line=0, tags=replace(mirror.tags, names=())) if is_mergeable else mirror
-        first.setdefault(common, mirror)
-        names.setdefault(common, []).extend(mirror.tags.names)
-    return [replace(first[common], tags=replace(first[common].tags, names=tuple(dict.fromkeys(tags)))) for common, tags in names.items()]
+        common = field.write(replace(mirror, name="", file="", line=0), ()) if field.is_mergeable(mirror) else mirror
+        groups.setdefault(common, []).append(mirror)
+    merged = []
+    for group in groups.values():
+        values = tuple(dict.fromkeys(value for mirror in group for value in field.read(mirror)))
+        # A mirror without any value stays one.
+        parts = [values[start : start + _MERGE_LIMIT] for start in range(0, len(values), _MERGE_LIMIT)] or [()]
+        merged += [field.write(group[0], part) for part in parts]
+    return merged
 
 
-def assign_names(mirrors: Iterable[Mirror]) -> list[Mirror]:
-    """Give each mirror a valid and unique name."""
-    numbers: dict[str, int] = {}
+def assign_names(mirrors: Iterable[Mirror], taken: Collection[str] = ()) -> list[Mirror]:
+    """Give each mirror a valid and unique name, none of *taken*."""
+    numbers: dict[str, int] = dict.fromkeys(taken, 1)
     result = []
     for mirror in mirrors:
         name = base = re.sub(r"[^A-Za-z0-9._-]+", "-", mirror.name).strip("-._")[: _NAME_LIMIT - _SUFFIX_LENGTH] or "mirror"

@@ -11,7 +11,7 @@ from imgsync.config.load import load_config
 from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import parse_documents
 from imgsync.convert.conversion import Conversion
-from imgsync.convert.format_yaml import format_mirrors, format_registries
+from imgsync.convert.format_yaml import format_mirror_files, format_registries
 from imgsync.errors import ConfigError, FileError
 
 _INDEX = re.compile(r"mirrors\[([0-9]+)\]")
@@ -31,24 +31,35 @@ def check_result(conversion: Conversion) -> None:
 
 def _check_mirrors(conversion: Conversion) -> list[FileError]:
     with tempfile.TemporaryDirectory(prefix="imgsync-") as folder:
-        mirrors, registries = Path(folder, "mirrors.yaml"), Path(folder, "registries.yaml")
-        mirrors.write_text(format_mirrors(conversion), encoding="utf-8")
+        registries = Path(folder, "registries.yaml")
         registries.write_text("version: 1\n", encoding="utf-8")
+        written = Path(folder, "mirrors.d")
+        written.mkdir()
+        for name, text in format_mirror_files(conversion).items():
+            Path(written, name).write_text(text, encoding="utf-8")
         try:
-            load_config([str(mirrors)], registries=str(registries), environ=defaultdict(str))
+            load_config([str(written)], registries=str(registries), environ=defaultdict(str))
         except ConfigError as error:
-            return [_locate_in_input(one, conversion, folder) for one in error.errors]
+            return [_locate_in_input(one, conversion, str(written)) for one in error.errors]
     return []
 
 
 def _locate_in_input(error: FileError, conversion: Conversion, folder: str) -> FileError:
     """Return *error* with its place in the input file."""
-    index = _INDEX.match(error.path)
-    name = error.path.rpartition(".")[0]
-    origin = conversion.mirrors[int(index[1])] if index is not None else next((one for one in conversion.mirrors if one.name == name), conversion.mirrors[0])
-    # A line number in the hint refers to the temporary file, which the user never sees.
-    hint = re.sub(re.escape(str(Path(folder, "mirrors.yaml"))) + r":[0-9]+", lambda _: "another entry", error.hint)
+    name = _find_name(error)
+    origin = next((one for one in conversion.mirrors if one.name == name), conversion.mirrors[0])
+    # A line number in the hint refers to a temporary file, which the user never sees.
+    hint = re.sub(re.escape(folder) + r"[^ :]*:[0-9]+", lambda _: "another entry", error.hint)
     return FileError(origin.file, origin.line, 1, error.path, f"{error.message}; imgsync cannot express this", hint)
+
+
+def _find_name(error: FileError) -> str:
+    """Return the name of the mirror that *error* is about."""
+    index = _INDEX.match(error.path)
+    if index is None:
+        return error.path.rpartition(".")[0]
+    documents, _ = parse_documents(Path(error.file).read_bytes(), file=error.file)
+    return str(documents[0].value["mirrors"][int(index[1])]["name"])
 
 
 def _check_registries(conversion: Conversion) -> list[FileError]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from imgsync.config.model import Mirror
 
@@ -59,10 +60,15 @@ class RegistryEntry:
 
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
-    """Options of the command line, only for `skopeo sync`."""
+    """
+    Options of the command line.
+
+    `destination` and `scoped` are only for `skopeo sync`. `variables` replace templates, and name what a file lacks.
+    """
 
     destination: str = ""
     scoped: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 
+from imgsync.config.model import Mirror
 from imgsync.convert import image_syncer, skopeo_sync
+from imgsync.convert.build_mirrors import assign_names, merge_mirrors
 from imgsync.convert.check_result import check_result
+from imgsync.convert.collisions import report_collisions
 from imgsync.convert.conversion import Conversion, ConvertOptions
 from imgsync.convert.formats import Format, choose_format
-from imgsync.convert.input_file import Diagnostics, read_input_file
+from imgsync.convert.input_file import Diagnostics, Node, read_input_file
+from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.errors import ConfigError, FileError, UsageError
 
 
-def convert_files(files: Sequence[str], *, source_format: str = "", options: ConvertOptions | None = None) -> Conversion:
+def convert_files(files: Sequence[str], *, source_format: str = "", options: ConvertOptions | None = None, taken_names: Collection[str] = ()) -> Conversion:
     """
-    Convert *files* to a valid configuration.
+    Convert *files* of one format to a valid configuration.
 
     Args:
-        files: One file; for image-syncer also its two files, in any order.
+        files: The files, in any order.
         source_format: One of `NAMES`, "" to detect it.
         options: Options of the command line.
+        taken_names: Names that no mirror of the result may have.
 
     Raises:
         ConfigError: The files, or the resulting configuration, have errors.
@@ -30,22 +34,27 @@ def convert_files(files: Sequence[str], *, source_format: str = "", options: Con
     diagnostics = Diagnostics()
     nodes = [read_input_file(file, diagnostics) for file in files]
     chosen = choose_format(nodes, source_format)
-    _check_arguments(chosen, files, options)
-    found = chosen.convert(nodes, options)
+    if chosen.NAME != skopeo_sync.NAME and (options.destination or options.scoped):
+        raise UsageError(f"--destination and --scoped are only for `skopeo sync`; a {chosen.NAME} file names its destinations")
+    diagnostics.tool = chosen.NAME
+    registries = RegistryCollector()
+    mirrors = _read_mirrors(chosen, nodes, options, registries)
+    report_collisions(mirrors, diagnostics)
+    entries = registries.list_entries()
     if diagnostics.errors:
         raise ConfigError(tuple(dict.fromkeys(diagnostics.errors)))
-    found = replace(found, remarks=tuple(sorted(set(diagnostics.remarks))))
+    merged = mirrors if chosen.HAS_NAMED_ENTRIES else merge_mirrors(mirrors)
+    found = Conversion(chosen.NAME, tuple(assign_names(merged, taken_names)), entries, tuple(sorted(set(diagnostics.remarks))))
     if not found.mirrors:
-        raise _explain_empty(found, files[-1])
+        raise _explain_empty(found, nodes[-1].document.file)
     check_result(found)
     return found
 
 
-def _check_arguments(chosen: Format, files: Sequence[str], options: ConvertOptions) -> None:
-    if len(files) > 1 and chosen.NAME != image_syncer.NAME:
-        raise UsageError(f"{chosen.NAME} has one configuration file", hint="convert the files one by one; only image-syncer has two that belong together")
-    if chosen.NAME != skopeo_sync.NAME and (options.destination or options.scoped):
-        raise UsageError(f"--destination and --scoped are only for `skopeo sync`; a {chosen.NAME} file names its destinations")
+def _read_mirrors(chosen: Format, nodes: list[Node], options: ConvertOptions, registries: RegistryCollector) -> list[Mirror]:
+    # The two files of image-syncer belong together; any other file stands alone.
+    groups = [nodes] if chosen.NAME == image_syncer.NAME else [[node] for node in nodes]
+    return [mirror for group in groups for mirror in chosen.convert(group, options, registries)]
 
 
 def _explain_empty(conversion: Conversion, file: str) -> ConfigError:

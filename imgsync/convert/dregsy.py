@@ -10,15 +10,15 @@ import re
 from typing import Any
 
 from imgsync.config.model import Mirror
-from imgsync.convert.build_mirrors import assign_names
-from imgsync.convert.conversion import Conversion, ConvertOptions
+from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.dregsy_mapping import MappingReader
 from imgsync.convert.input_file import KeyRemark, Node
 from imgsync.convert.read_references import read_registry
-from imgsync.convert.registry_settings import RegistryCollector
+from imgsync.convert.registry_settings import Login, RegistryCollector
 from imgsync.convert.shared_remarks import COPIES_REFERRERS, LIMIT_PLATFORMS, NO_SCHEDULE
 
 NAME = "dregsy"
+HAS_NAMED_ENTRIES = True
 _NO_RELAY = KeyRemark("not needed: imgsync copies without docker or skopeo")
 _ROOT_KEYS = {
     "relay": _NO_RELAY,
@@ -39,15 +39,15 @@ _ECR = re.compile(r"[0-9]+\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
 _GOOGLE = re.compile(r"(?:[a-z]+\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev")
 
 
-def is_format(value: dict[str, Any]) -> bool:
+def is_format(value: Any) -> bool:
     """Return whether *value* is a dregsy file."""
-    return isinstance(value.get("tasks"), list)
+    return isinstance(value, dict) and isinstance(value.get("tasks"), list)
 
 
-def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:  # noqa: ARG001 - the signature of every format
+def convert(nodes: list[Node], options: ConvertOptions, registries: RegistryCollector) -> list[Mirror]:  # noqa: ARG001 - the signature of every format
     """Convert a dregsy file; report errors and remarks in the nodes."""
-    root, registries = nodes[0], RegistryCollector()
-    root.check_keys((*_ROOT_KEYS, "skopeo", "tasks"), extensions=True)
+    root = nodes[0]
+    root.check_keys((*_ROOT_KEYS, "skopeo", "tasks"))
     root.remark_keys(_ROOT_KEYS)
     root.report_note(COPIES_REFERRERS)
     for name, keys in (("docker", ("dockerhost", "api-version")), ("lister", ("maxItems", "cacheDuration"))):
@@ -59,8 +59,7 @@ def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:  # noqa: 
         skopeo.check_keys(_SKOPEO_KEYS)
         skopeo.remark_keys(_SKOPEO_KEYS)
     tasks = root.require("tasks")
-    mirrors = [mirror for task in (tasks.read_items() if tasks is not None else []) for mirror in _TaskReader(task, registries).read_mirrors()]
-    return Conversion(NAME, tuple(assign_names(mirrors)), registries.list_entries(), ())
+    return [mirror for task in (tasks.read_items() if tasks is not None else []) for mirror in _TaskReader(task, registries).read_mirrors()]
 
 
 class _TaskReader:
@@ -117,6 +116,6 @@ class _TaskReader:
         if auth is not None and auth.value == "none":
             auth.report_note("without credentials in registries.yaml, imgsync uses the logins of podman and docker")
         elif auth is not None:
-            self._registries.add_login(auth, registry, value=auth.value)
+            self._registries.add_login(auth, registry, Login(auth.value))
         elif _GOOGLE.fullmatch(registry):
             location.report_note("dregsy logs in with Google's tools", hint="set docker-credential-gcr in docker's config.json, and imgsync uses it")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from imgsync.config.model import Destination, Mirror, Source
 from imgsync.convert.build_mirrors import build_destination, derive_name
 from imgsync.convert.dregsy_tags import read_line_search, read_tags
 from imgsync.convert.input_file import Node
-from imgsync.convert.read_references import read_image, read_platforms, split_repositories
+from imgsync.convert.read_references import read_image, read_platforms, select_repositories
 from imgsync.convert.regex_to_globs import convert_to_name
-from imgsync.convert.shared_remarks import LIST_REPOSITORIES, REPOSITORY_REGEX
 from imgsync.filters.globs import compile_expression
 from imgsync.oci.spec.reference import is_repository_path
 
@@ -68,12 +68,9 @@ class MappingReader:
     def _read_regex(self, origin: Node, pattern: str) -> tuple[Source, Destination] | None:
         """Return source and destination of all repositories that match."""
         search = read_line_search(origin, pattern)
-        found = split_repositories(search) if search is not None else None
-        if search is not None and found is None:
-            origin.report_lost(f"{REPOSITORY_REGEX}; the mapping is skipped", hint=LIST_REPOSITORIES)
-        if found is None:
+        if search is None:
             return None
-        source = Source(self._source, *(tuple(part) for part in found))
+        source = replace(select_repositories([search]), registry=self._source)
         destination = self._read_destination(source)
         return (source, destination) if destination is not None else None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
+from imgsync.convert.expressions import convert_denied
 from imgsync.convert.input_file import Node
 from imgsync.convert.regex_to_globs import convert_to_globs
 from imgsync.convert.regexes import drop_captures, match_whole
@@ -22,7 +23,6 @@ from imgsync.oci.spec.reference import is_tag
 _LATEST = re.compile(r"keep:\s+latest\s+([0-9]{1,9})")
 # dregsy reads `1.36` and `1.36.0-musl` as versions, but not `1.36-musl`.
 _VERSION = r"(v?\d+(?:\.\d+){0,2}|v?\d+\.\d+\.\d+-.+)"
-_WRITE_EXCLUDE = "write globs into `exclude` of `tags`"
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class _Rules:
     ranges: list[str] = field(default_factory=list)
     regex: list[str] = field(default_factory=list)
     keep: list[str] = field(default_factory=list)
-    exclude: list[str] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
     latest: Node | None = None
     limit: int = 0
     # Whether an entry that selects tags was skipped. Then an empty selection does not mean every tag.
@@ -112,44 +112,36 @@ def _read_range(node: Node, text: str, rules: _Rules) -> None:
 
 def _read_regex(node: Node, text: str, rules: _Rules) -> None:
     search = read_line_search(node, text.removeprefix("!"))
-    if search is None:
-        return
-    if not text.startswith("!"):
+    if search is not None and text.startswith("!"):
+        denied = convert_denied([search], crossing=False)
+        rules.filters.append(TagFilter(exclude=denied.globs, exclude_regex=denied.expressions))
+    elif search is not None:
         rules.regex.append(match_whole(search))
-        return
-    denied = convert_to_globs(search, crossing=False)
-    if denied is None:
-        node.report_lost("globs cannot express this; the tags it selects are skipped", hint=_WRITE_EXCLUDE)
-        rules.has_skipped = True
-        return
-    rules.filters.append(TagFilter(exclude=denied))
 
 
 def _read_keep(node: Node, text: str, rules: _Rules) -> None:
     search = read_line_search(node, text.removeprefix("!"))
-    if search is None:
-        return
-    if not text.startswith("!"):
-        rules.keep.append(match_whole(search))
-        return
-    denied = convert_to_globs(search, crossing=False)
-    if denied is None:
-        node.report_lost("globs cannot express this; the tags it drops are mirrored", hint=_WRITE_EXCLUDE)
-    rules.exclude += denied or ()
+    if search is not None:
+        (rules.drop if text.startswith("!") else rules.keep).append(search)
 
 
 def _apply_keep(one: TagFilter, rules: _Rules, tags: Node) -> TagFilter:
     """Add each `keep:` to the filter *one*."""
-    # A filter has two fields that must both match: `regex` and `extract`.
-    remaining = list(rules.keep)
-    regex, extract = one.regex, one.extract
-    if remaining and not regex:
-        regex = (remaining.pop(0),)
-    if remaining and not extract:
-        extract = (f"({drop_captures(remaining.pop(0))})",)
-    if remaining:
-        tags.report_lost("imgsync cannot combine that many expressions; more tags are mirrored", hint=f"skipped: {', '.join(remaining)}")
-    return replace(one, regex=regex, extract=extract, exclude=(*one.exclude, *rules.exclude))
+    denied = convert_denied(rules.drop, crossing=False)
+    one = replace(one, exclude=(*one.exclude, *denied.globs), exclude_regex=(*one.exclude_regex, *denied.expressions))
+    for search in rules.keep:
+        # Tags must match each of these fields that is set.
+        globs = convert_to_globs(search, crossing=False)
+        if not one.regex:
+            one = replace(one, regex=(match_whole(search),))
+        elif not one.extract:
+            one = replace(one, extract=(f"({drop_captures(match_whole(search))})",))
+        elif not one.include and globs is not None:
+            one = replace(one, include=globs)
+        else:
+            tags.report_error("imgsync cannot require that many expressions at once", hint="write them as one `keep:`")
+            break
+    return one
 
 
 def _apply_limit(filters: list[TagFilter], rules: _Rules) -> list[TagFilter]:
@@ -158,9 +150,10 @@ def _apply_limit(filters: list[TagFilter], rules: _Rules) -> list[TagFilter]:
     if rules.latest is None or rules.limit == 0:
         return filters
     if any(parse_version(name) is not None for name in rules.names):
-        rules.latest.report_lost("dregsy counts exact tags among the latest; imgsync adds them")
+        rules.latest.report_error("dregsy counts exact tags among the latest, and imgsync adds them", hint="give the exact tags a mapping of their own")
+        return []
     if len(filters) == 1 and filters[0].semver:
         return [replace(filters[0], newest=rules.limit)]
     if filters:
-        rules.latest.report_lost("the limit counts each part of the selection, and drops tags that are not versions first")
-    return [replace(one, newest=rules.limit, prereleases=True) for one in filters]
+        rules.latest.report_error("imgsync cannot count the latest over several filters", hint="give each filter a mapping of its own, with its own `keep: latest`")
+    return []

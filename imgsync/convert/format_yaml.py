@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import yaml
 
 from imgsync.config.model import Destination, Mirror, Source
+from imgsync.config.yaml_reader import YamlLimits
 from imgsync.convert.conversion import Conversion, RegistryEntry
 from imgsync.filters.tags import TagFilter
 
 _WIDTH = 160
+_LIMITS = YamlLimits()
+# Leaves room for what people add to a file.
+_FILL = 0.8
 _SCHEMAS = {"mirror": "../schema/mirror.schema.json", "registries": "schema/registries.schema.json"}
 
 
@@ -36,10 +41,35 @@ def _represent_list(dumper: _Dumper, values: list[Any]) -> yaml.Node:
 _Dumper.add_representer(list, _represent_list)
 
 
-def format_mirrors(conversion: Conversion) -> str:
-    """Return the text of the file in `mirrors.d`."""
-    document = {"version": 1, "mirrors": [_build_mirror(mirror) for mirror in conversion.mirrors]}
-    return _dump_document("mirror", conversion.format, document)
+# The check and the output need the same texts, which take seconds for thousands of mirrors.
+@lru_cache(maxsize=1)
+def format_mirror_files(conversion: Conversion) -> Mapping[str, str]:
+    """Return the files of `mirrors.d`, each within a file's limits."""
+    parts = _split([_build_mirror(one) for one in conversion.mirrors])
+    texts = [_dump_document("mirror", conversion.format, {"version": 1, "mirrors": mirrors}) for mirrors in parts]
+    return {f"{conversion.format}{f'-{number}' if number > 1 else ''}.yaml": text for number, text in enumerate(texts, 1)}
+
+
+def _split(mirrors: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Split *mirrors* so that no part exceeds the limits of a file."""
+    parts: list[list[dict[str, Any]]] = [[]]
+    values = size = 0
+    for mirror in mirrors:
+        values += _count_values(mirror)
+        # Characters take up to 4 bytes, and lists are indented.
+        size += 2 * len(str(mirror))
+        if parts[-1] and (values > _LIMITS.values * _FILL or size > _LIMITS.size_bytes * _FILL):
+            parts.append([])
+            values, size = _count_values(mirror), 2 * len(str(mirror))
+        parts[-1].append(mirror)
+    return parts
+
+
+def _count_values(value: Any) -> int:
+    """Count *value* as the limit of a file counts it, or higher."""
+    if isinstance(value, dict):
+        return 2 + sum(1 + _count_values(one) for one in value.values())
+    return 2 + sum(_count_values(one) for one in value) if isinstance(value, list) else 1
 
 
 def format_registries(conversion: Conversion) -> str:
@@ -56,7 +86,10 @@ def _dump_document(schema: str, source_format: str, document: object) -> str:
 
 
 def _build_mirror(mirror: Mirror) -> dict[str, Any]:
-    settings: dict[str, Any] = {"name": mirror.name, "source": _build_source(mirror.source)}
+    settings: dict[str, Any] = {"name": mirror.name} | _drop_defaults(
+        {"description": mirror.description, "suspend": mirror.suspend}, {"description": "", "suspend": False}
+    )
+    settings["source"] = _build_source(mirror.source)
     tags = _build_tags(mirror.tags)
     if tags:
         settings["tags"] = tags
@@ -65,6 +98,10 @@ def _build_mirror(mirror: Mirror) -> dict[str, Any]:
     if mirror.referrers is not True:
         settings["referrers"] = list(mirror.referrers) if isinstance(mirror.referrers, tuple) else mirror.referrers
     settings["destinations"] = [_build_destination(one) for one in mirror.destinations]
+    if mirror.immutable:
+        settings["immutable"] = list(mirror.immutable)
+    if mirror.prune is not None:
+        settings["prune"] = True
     concurrency = _drop_defaults(asdict(mirror.concurrency), {"images": 4, "queries": 10, "blobs": 3})
     if concurrency:
         settings["concurrency"] = concurrency

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from imgsync.convert import dregsy, image_syncer, regsync, skopeo_sync
-from imgsync.convert.conversion import Conversion, ConvertOptions
+from imgsync.config.model import Mirror
+from imgsync.convert import dregsy, harbor, image_syncer, regsync, skopeo_sync
+from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.input_file import Node
+from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.errors import UsageError
 
 
@@ -18,18 +20,23 @@ class Format(Protocol):
         """The name for `--from` and for the written file."""
         ...
 
-    def is_format(self, value: dict[str, Any]) -> bool:
+    @property
+    def HAS_NAMED_ENTRIES(self) -> bool:  # noqa: N802 - a constant of the module
+        """Whether entries have names, so that each stays a mirror."""
+        ...
+
+    def is_format(self, value: Any) -> bool:
         """Return whether *value* is a file of this format."""
         ...
 
-    def convert(self, nodes: list[Node], options: ConvertOptions) -> Conversion:
+    def convert(self, nodes: list[Node], options: ConvertOptions, registries: RegistryCollector) -> list[Mirror]:
         """Convert the files; report errors and remarks in the nodes."""
         ...
 
 
 # In the order of detection. skopeo's is last, because its keys may be any registry, even one called as a key of image-syncer.
-FORMATS: tuple[Format, ...] = (regsync, dregsy, image_syncer, skopeo_sync)
-NAMES = tuple(one.NAME for one in (regsync, skopeo_sync, image_syncer, dregsy))
+FORMATS: tuple[Format, ...] = (regsync, dregsy, harbor, image_syncer, skopeo_sync)
+NAMES = tuple(one.NAME for one in (regsync, skopeo_sync, image_syncer, dregsy, harbor))
 
 
 def choose_format(nodes: list[Node], name: str) -> Format:
@@ -54,5 +61,6 @@ def _detect_format(node: Node) -> Format:
             return one
     raise UsageError(
         f"{node.document.file}: unknown format; known formats: {', '.join(NAMES)}",
-        hint="regsync has `sync`, dregsy `tasks`, image-syncer `images` or SOURCE: DESTINATION, skopeo REGISTRY: {images: …}; --from sets the format",
+        hint="regsync has `sync`, dregsy `tasks`, image-syncer `images` or SOURCE: DESTINATION, skopeo REGISTRY: {images: …}, "
+        "Harbor a list of replication rules; --from sets the format",
     )

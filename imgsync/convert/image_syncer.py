@@ -9,16 +9,19 @@ Sources: README.md, pkg/utils/url.go and pkg/client/config.go of image-syncer.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from imgsync.config.model import Destination, Mirror, Source
-from imgsync.convert.build_mirrors import assign_names, build_destination, derive_name, merge_mirrors
-from imgsync.convert.conversion import Conversion, ConvertOptions
+from imgsync.convert.build_mirrors import build_destination, derive_name, derive_tag_template
+from imgsync.convert.conversion import ConvertOptions
+from imgsync.convert.expressions import convert_names
+from imgsync.convert.fill_node import fill_shell_variables
 from imgsync.convert.input_file import Node
 from imgsync.convert.read_references import read_image, read_registry
 from imgsync.convert.regexes import match_whole
-from imgsync.convert.registry_settings import RegistryCollector
+from imgsync.convert.registry_settings import Login, RegistryCollector
 from imgsync.convert.shared_remarks import COPIES_REFERRERS, LIMIT_PLATFORMS, report_digest
 from imgsync.errors import UsageError
 from imgsync.filters.globs import compile_expression
@@ -26,36 +29,37 @@ from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference, is_tag
 
 NAME = "image-syncer"
+HAS_NAMED_ENTRIES = False
 _LOGIN_KEYS = ("username", "password", "insecure")
 _WHOLE_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
-def is_format(value: dict[str, Any]) -> bool:
+def is_format(value: Any) -> bool:
     """Return whether *value* is an image-syncer file."""
-    return _is_complete(value) or _is_auth(value) or _is_images(value)
+    return isinstance(value, dict) and (_is_complete(value) or _is_auth(value) or _is_images(value))
 
 
-def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:  # noqa: ARG001 - the signature of every format
+def convert(nodes: list[Node], options: ConvertOptions, registries: RegistryCollector) -> list[Mirror]:
     """
     Convert image-syncer files; report errors and remarks in the nodes.
 
     Raises:
         UsageError: No file has images, or two files have the same part.
     """
-    auth, images = _find_parts(nodes)
-    registries = RegistryCollector()
-    if auth is not None:
+    auths, images = _find_parts(nodes)
+    for auth in auths:
         _read_auth(auth, registries)
-    if images is None:
+    if not images:
         raise UsageError("the file has logins but no images", hint="pass both files: imgsync convert auth.yaml images.yaml")
-    images.report_note("imgsync copies all platforms, as image-syncer does without --os and --arch", hint=LIMIT_PLATFORMS)
-    images.report_note(COPIES_REFERRERS)
-    mirrors = [mirror for rule, node in images.read_entries() for mirror in _RuleReader(rule, node).read_mirrors()]
-    return Conversion(NAME, tuple(assign_names(merge_mirrors(mirrors))), registries.list_entries(), ())
+    for part in images:
+        part.report_note("imgsync copies all platforms, as image-syncer does without --os and --arch", hint=LIMIT_PLATFORMS)
+        part.report_note(COPIES_REFERRERS)
+    return [mirror for part in images for rule, node in part.read_entries() for mirror in _RuleReader(rule, node, options.variables).read_mirrors()]
 
 
 def _is_complete(value: dict[str, Any]) -> bool:
-    return "images" in value and set(value) <= {"auth", "images"} and all(one is None or isinstance(one, dict) for one in value.values())
+    images = value.get("images")
+    return isinstance(images, dict) and bool(images) and all(one is None or isinstance(one, str | list) for one in images.values())
 
 
 def _is_auth(value: dict[str, Any]) -> bool:
@@ -66,35 +70,31 @@ def _is_images(value: dict[str, Any]) -> bool:
     return all(isinstance(one, str | list) for one in value.values()) and any("/" in name or "/" in one for name, one in value.items())
 
 
-def _find_parts(nodes: list[Node]) -> tuple[Node | None, Node | None]:
+def _find_parts(nodes: list[Node]) -> tuple[list[Node], list[Node]]:
     """Return the nodes of `auth` and `images`."""
-    found: dict[str, Node] = {}
+    found: dict[str, list[Node]] = {"auth": [], "images": []}
     for node in nodes:
-        if _is_complete(node.value) or "images" in node.value:
-            node.check_keys(("auth", "images"))
-            parts = {name: node.get(name) for name in ("auth", "images")}
+        if isinstance(node.value, dict) and "images" in node.value:
+            node.check_keys(found)
+            for name, parts in found.items():
+                part = node.get(name)
+                if part is not None:
+                    parts.append(part)
         else:
-            parts = {"auth" if _is_auth(node.value) else "images": node}
-        for name, part in parts.items():
-            if part is not None and name in found:
-                raise UsageError(f"two files have {'logins' if name == 'auth' else 'images'}", hint="convert them separately")
-            if part is not None:
-                found[name] = part
-    return found.get("auth"), found.get("images")
+            found["auth" if isinstance(node.value, dict) and _is_auth(node.value) else "images"].append(node)
+    return found["auth"], found["images"]
 
 
 def _read_auth(auth: Node, registries: RegistryCollector) -> None:
     for name, entry in auth.read_entries():
         entry.check_keys(_LOGIN_KEYS)
-        host, slash, _ = name.rstrip("/").partition("/")
+        host, _, namespace = name.rstrip("/").partition("/")
         registry = read_registry(entry, host)
-        if slash:
-            entry.report_lost("registries.yaml has one login per registry, not per namespace", hint="use podman's auth.json for it, which imgsync reads")
-            continue
         user, password = entry.get("username"), entry.get("password")
         if user is not None or password is not None:
             values = tuple(node.read_text() if node is not None else "" for node in (user, password))
-            registries.add_login(entry, registry, value=values, username=_read_variable(values[0]), password=_read_variable(values[1]))
+            login = Login(values, username=_read_variable(values[0]), password=_read_variable(values[1]), namespace=namespace)
+            registries.add_login(entry, registry, login)
         insecure = entry.get("insecure")
         if insecure is not None and entry.read_bool("insecure"):
             insecure.report_note("converted to plain http, as image-syncer documents it", hint="for https without verification, write `tls: {verify: false}`")
@@ -118,8 +118,9 @@ class _Images:
 class _RuleReader:
     """Reads one entry of `images`: a source and its destinations."""
 
-    def __init__(self, rule: str, node: Node) -> None:
+    def __init__(self, rule: str, node: Node, variables: Mapping[str, str]) -> None:
         self._rule = rule
+        self._variables = variables
         self._node = node
 
     def read_mirrors(self) -> list[Mirror]:
@@ -149,11 +150,8 @@ class _RuleReader:
 
     def _read_target(self, node: Node) -> _Images | None:
         text = node.read_text()
-        if "$" in text:
-            node.report_lost("mirrors.d does not support variables; the destination is skipped", hint="replace the variable by its value, and convert again")
-            return None
         if not text:
-            node.report_error("the destination is empty")
+            node.report_error("the destination is empty", hint="write REGISTRY/REPOSITORY")
             return None
         return self._read_side(node, text)
 
@@ -162,14 +160,15 @@ class _RuleReader:
         if target.search or target.image.digest:
             node.report_error("a destination cannot have a digest or an expression")
             return []
-        tags = TagFilter(regex=(match_whole(source.search),)) if source.search else TagFilter(names=source.tags)
+        found = convert_names([source.search], self._node) if source.search else source.tags
+        tags = TagFilter(regex=(match_whole(source.search),)) if found is None else TagFilter(names=found)
         if not target.tags or target.tags == source.tags:
             return [(tags, self._build_destination(source, target, "{tag}"))]
         if len(target.tags) != len(source.tags):
             node.report_lost("source and destination have different numbers of tags; image-syncer fails here, so the destination is skipped")
             return []
         return [
-            (TagFilter(names=(old,)), self._build_destination(source, target, "{tag}" if new == old else new))
+            (TagFilter(names=(old,)), self._build_destination(source, target, derive_tag_template(old, new)))
             for old, new in zip(source.tags, target.tags, strict=True)
         ]
 
@@ -177,10 +176,13 @@ class _RuleReader:
         repository = target.image.repository
         return build_destination(source.image.repository.path, repository.registry, repository.path, tag=tag)
 
-    def _read_side(self, node: Node, text: str) -> _Images | None:
-        name, slash, expression = text.partition(":/")
+    def _read_side(self, node: Node, written: str) -> _Images | None:
+        name, slash, expression = written.partition(":/")
+        text = fill_shell_variables(node, written if not slash else name, variables=self._variables)
+        if text is None:
+            return None
         if slash:
-            return self._read_search(node, name, expression)
+            return self._read_search(node, text, expression)
         first, *more_tags = text.split(",")
         image = read_image(node, first)
         if image is None:

@@ -1,27 +1,31 @@
 """
 Read another tool's file into nodes with places.
 
-Values are read as those tools read them: a tag may be written `3.9`. A wrong type or an unknown key is an error.
+Values are read as those tools read them: a tag may be written `3.9`, and unknown keys are skipped. A wrong type is an error.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path as File
 from typing import Any, NamedTuple
 
-from imgsync.config.yaml_reader import Document, Path, format_path, parse_documents
+from imgsync.config.yaml_reader import Document, Path, YamlLimits, format_path, parse_documents, read_limited
 from imgsync.convert.conversion import Remark
 from imgsync.errors import ConfigError, FileError
+
+# Generated files of other tools exceed the limits of imgsync's own.
+_LIMITS = YamlLimits(size_bytes=8 << 20, values=500_000)
 
 
 @dataclass(slots=True)
 class Diagnostics:
-    """The errors and remarks of a conversion."""
+    """The errors and remarks of a conversion from `tool`."""
 
+    tool: str = "the other tool"
     errors: list[FileError] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
@@ -105,21 +109,15 @@ class Node:
             return 0
         return self.value
 
-    def check_keys(self, names: Iterable[str], *, extensions: bool = False) -> None:
-        """
-        Report an error for each unknown key.
-
-        Args:
-            names: The known keys.
-            extensions: Whether to accept keys that start with `x-`.
-        """
+    def check_keys(self, names: Iterable[str]) -> None:
+        """Remark each unknown key that does not start with `x-`."""
         known = list(names)
         for name, node in self.read_entries():
-            if name in known or (extensions and name.startswith("x-")):
+            if name in known or name.startswith("x-"):
                 continue
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
-            self.diagnostics.errors.append(self.document.error(node.path, "unknown key", hint=hint, at_key=True))
+            hint = f"did you mean '{close[0]}'?" if close else ""
+            node.add_remark(f"unknown key, which {self.diagnostics.tool} ignores", hint=hint, lost=False, at_key=True)
 
     def remark_keys(self, remarks: Mapping[str, KeyRemark]) -> None:
         """Add the remark of each key that is set."""
@@ -151,24 +149,24 @@ class Node:
 
 def read_input_file(file: str, diagnostics: Diagnostics) -> Node:
     """
-    Read the only document of *file*, YAML or JSON.
+    Read the first document of *file*, YAML or JSON; "-" is stdin.
 
     Raises:
-        ConfigError: The file cannot be read, is not valid, or has several documents.
+        ConfigError: The file cannot be read, or is not valid.
     """
+    name = "<stdin>" if file == "-" else file
     try:
-        data = File(file).read_bytes()
+        data = sys.stdin.buffer.read(_LIMITS.size_bytes + 1) if file == "-" else read_limited(file, limits=_LIMITS)
     except OSError as error:
-        raise ConfigError((FileError(file, 1, 1, "", f"the file cannot be read: {error.strerror}"),)) from error
-    documents, errors = parse_documents(_replace_tabs(data), file=file)
-    if len(documents) > 1 and not errors:
-        errors.append(FileError(file, documents[1].places[()][0], 1, "", "the file has several documents", "put each into its own file"))
-    if not errors and not isinstance(documents[0].value, dict):
-        errors.append(documents[0].error((), "expected a mapping"))
+        raise ConfigError((FileError(name, 1, 1, "", f"the file cannot be read: {error.strerror}"),)) from error
+    documents, errors = parse_documents(_replace_tabs(data), file=name, limits=_LIMITS)
     if errors:
         # The hint for an empty file is about imgsync's own format.
         raise ConfigError(tuple(replace(one, hint="") if one.message == "the file is empty" else one for one in errors))
-    return Node(documents[0], (), documents[0].value, diagnostics)
+    root = Node(documents[0], (), documents[0].value, diagnostics)
+    for other in documents[1:]:
+        Node(other, (), other.value, diagnostics).report_lost("only the first document of a file is read", hint="put each into its own file")
+    return root
 
 
 def _replace_tabs(data: bytes) -> bytes:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from imgsync.config.model import Source
 from imgsync.convert.input_file import Node
 from imgsync.convert.regex_to_globs import convert_to_globs
+from imgsync.convert.regexes import match_whole
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Reference, is_repository_path, parse_reference, parse_registry
 
 _HUB_NAMES = {"registry.hub.docker.com", "hub.docker.com"}
 # HOST:TAG@sha256:… is an image of Docker Hub with its digest, and has no user.
 _USER = re.compile(r"(?:[a-z]+://)?[^/@]*@(?!sha(?:256|512):)")
+# A literal first component; `|` outside of groups would make it optional.
+_NAMESPACE = re.compile(r"([a-z0-9]+)/(?![?*{])[^|]*\Z")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 
 
@@ -49,17 +53,50 @@ def read_location(node: Node, text: str) -> tuple[str, str] | None:
 
 
 def read_platforms(node: Node | None, names: Iterable[str]) -> tuple[str, ...] | None:
-    """Return the valid platforms, None for all."""
+    """Return the platforms, None for all; report errors."""
     valid = []
     for name in names:
         if _PLATFORM.fullmatch(name):
             valid.append(name)
         elif node is not None:
-            node.report_lost(f"invalid platform {name!r}", hint="write it as linux/amd64 or linux/arm64/v8")
+            # Skipping it would mean all platforms.
+            node.report_error(f"imgsync does not know the platform {name!r}", hint="write it as linux/amd64 or linux/arm64/v8")
     return tuple(valid) or None
 
 
-def split_repositories(search: str) -> tuple[list[str], list[str]] | None:
+def select_repositories(searches: Iterable[str]) -> Source:
+    """
+    Return the selection of repositories that any of *searches* finds.
+
+    Without any, it is the whole registry. `registry` is empty.
+    """
+    namespaces: list[str] = []
+    repositories: list[str] = []
+    expressions: list[str] = []
+    for search in searches:
+        found = _split_repositories(search)
+        if found is None:
+            expressions.append(match_whole(search))
+        else:
+            namespaces += found[0]
+            repositories += found[1]
+    if expressions:
+        # Expressions apply below every namespace, so they must also say what the namespaces say.
+        expressions += [f"{re.escape(path)}/.*" if path else ".*" for path in namespaces]
+        namespaces = [_find_common_namespace(expressions)]
+    elif not repositories and not namespaces:
+        namespaces = [""]
+    return Source("", tuple(dict.fromkeys(namespaces)), tuple(dict.fromkeys(repositories)), regex=tuple(dict.fromkeys(expressions)))
+
+
+def _find_common_namespace(expressions: Iterable[str]) -> str:
+    """Return the namespace above all that *expressions* match, "" if none."""
+    common = [_NAMESPACE.match(one.removeprefix("^")) for one in expressions]
+    names = {found[1] if found is not None else "" for found in common}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _split_repositories(search: str) -> tuple[list[str], list[str]] | None:
     """Return the namespaces and repositories found, None if impossible."""
     globs = convert_to_globs(search, crossing=True)
     namespaces: list[str] = []

@@ -10,6 +10,7 @@ import re
 from itertools import product
 
 from imgsync.convert.regexes import split_alternatives, split_anchors
+from imgsync.oci.spec.reference import is_tag
 
 _LITERAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/:@")
 _CLASS = re.compile(r"\[(\^?)((?:[A-Za-z0-9_.]|[A-Za-z0-9]-[A-Za-z0-9]|\\[dw.])+-?)\]")
@@ -17,6 +18,7 @@ _REPEAT = re.compile(r"\{([0-9]{1,2})\}")
 _ESCAPED_CLASSES = {"d": "[0-9]", "w": "[A-Za-z0-9_]"}
 _MAX_GLOBS = 32
 _MAX_DEPTH = 20
+_SINGLE_DOT = re.compile(r"(?<!\\)\.(?![*+?{])")
 # Marks an unescaped dot; compared by identity.
 _ANY_CHARACTER = ["\0"]
 
@@ -25,6 +27,16 @@ def convert_to_name(search: str) -> str | None:
     """Return the only text that *search* finds, or None."""
     found = convert_to_globs(search, crossing=False)
     return found[0] if found is not None and len(found) == 1 and not set(found[0]) & set("*?[") else None
+
+
+def convert_to_tags(search: str) -> tuple[str, ...] | None:
+    """
+    Return the only tags that *search* finds, or None.
+
+    A dot without a quantifier counts as a dot: `1.10` means the tag, not also `1-10`.
+    """
+    found = convert_to_globs(_SINGLE_DOT.sub(r"\.", search), crossing=False)
+    return found if found and all(is_tag(one) for one in found) else None
 
 
 def convert_to_globs(search: str, *, crossing: bool) -> tuple[str, ...] | None:

@@ -6,23 +6,26 @@ Sources: cmd/regsync/config.go and root.go of regclient, https://regclient.org/u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from imgsync.config.model import Concurrency, Destination, Mirror, Source
-from imgsync.convert.build_mirrors import assign_names, build_destination, derive_name
-from imgsync.convert.conversion import Conversion, ConvertOptions
-from imgsync.convert.go_templates import fill_template, is_template
+from imgsync.convert.build_mirrors import build_destination, derive_name, derive_tag_template
+from imgsync.convert.conversion import ConvertOptions
+from imgsync.convert.expressions import read_search
+from imgsync.convert.fill_node import fill_node
 from imgsync.convert.input_file import KeyRemark, Node
-from imgsync.convert.read_references import read_image, read_location, read_platforms, read_registry, split_repositories
+from imgsync.convert.read_references import read_image, read_location, read_platforms, read_registry, select_repositories
 from imgsync.convert.registry_settings import RegistryCollector
 from imgsync.convert.regsync_creds import read_creds
-from imgsync.convert.regsync_tags import SIGNATURE_TAG, read_denied, read_search, read_tags, selects_tag
-from imgsync.convert.shared_remarks import LIST_REPOSITORIES, NO_SCHEDULE, REPOSITORY_REGEX, report_digest
+from imgsync.convert.regsync_tags import SIGNATURE_TAG, read_denied, read_tags, selects_tag
+from imgsync.convert.shared_remarks import NO_SCHEDULE, report_digest
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference
 
 NAME = "regsync"
+HAS_NAMED_ENTRIES = False
 _NOT_NEEDED = KeyRemark("not needed")
 _SHARED_KEYS = {
     "interval": NO_SCHEDULE,
@@ -50,20 +53,19 @@ _STEP_KEYS = ("source", "target", "type", "tags", "tagSets", "repos", "platform"
 _MAX_IMAGES = 256
 
 
-def is_format(value: dict[str, Any]) -> bool:
+def is_format(value: Any) -> bool:
     """Return whether *value* is a regsync file."""
-    return isinstance(value.get("sync"), list)
+    return isinstance(value, dict) and isinstance(value.get("sync"), list)
 
 
-def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:  # noqa: ARG001 - the signature of every format
+def convert(nodes: list[Node], options: ConvertOptions, registries: RegistryCollector) -> list[Mirror]:
     """Convert a regsync file; report errors and remarks in the nodes."""
     root = nodes[0]
-    root.check_keys(("version", "creds", "defaults", "sync"), extensions=True)
+    root.check_keys(("version", "creds", "defaults", "sync"))
     version = root.get("version")
     if version is not None and version.read_int() > 1:
         version.report_error("unknown version", hint="imgsync reads version 1")
-    registries = RegistryCollector()
-    read_creds(root, registries)
+    read_creds(root, registries, variables=options.variables)
     defaults = root.get("defaults")
     concurrency = Concurrency()
     if defaults is not None:
@@ -71,8 +73,8 @@ def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:  # noqa: 
         defaults.remark_keys(_SHARED_KEYS | _DEFAULTS_KEYS)
         concurrency = _read_concurrency(defaults)
     steps = root.require("sync")
-    mirrors = [mirror for step in (steps.read_items() if steps is not None else []) for mirror in _StepReader(step, defaults).read_mirrors()]
-    return Conversion(NAME, tuple(assign_names(replace(mirror, concurrency=concurrency) for mirror in mirrors)), registries.list_entries(), ())
+    nodes = steps.read_items() if steps is not None else []
+    return [replace(mirror, concurrency=concurrency) for step in nodes for mirror in _StepReader(step, defaults, options.variables).read_mirrors()]
 
 
 def _read_concurrency(defaults: Node) -> Concurrency:
@@ -84,8 +86,9 @@ def _read_concurrency(defaults: Node) -> Concurrency:
 class _StepReader:
     """Reads one entry of `sync`."""
 
-    def __init__(self, step: Node, defaults: Node | None) -> None:
+    def __init__(self, step: Node, defaults: Node | None, variables: Mapping[str, str]) -> None:
         self._step = step
+        self._variables = variables
         self._defaults = defaults
 
     def read_mirrors(self) -> list[Mirror]:
@@ -104,19 +107,18 @@ class _StepReader:
 
     def _read_texts(self, source: Node, target: Node) -> tuple[str, str] | None:
         """Return source and target with filled templates, None if unsupported."""
-        texts = [source.read_text(), target.read_text()]
-        for index, node in enumerate((source, target)):
-            if is_template(texts[index]):
-                # Only the target may refer to the source.
-                text = fill_template(texts[index], texts[0]) if index else None
-                if text is None:
-                    node.report_lost("mirrors.d does not support templates; the step is skipped", hint="replace the template by its value, and convert again")
-                    return None
-                texts[index] = text
-            if texts[index].startswith(("ocidir://", "ocifile://")):
+        filled: list[str] = []
+        for node in (source, target):
+            # Only the target may refer to the source.
+            fields = {".Sync.Source": filled[0]} if filled else {}
+            text = fill_node(node, node.read_text(), variables=self._variables, fields=fields, what="step")
+            if text is None:
+                return None
+            if text.startswith(("ocidir://", "ocifile://")):
                 node.report_lost("imgsync copies only between registries; the step is skipped")
                 return None
-        return texts[0], texts[1]
+            filled.append(text)
+        return filled[0], filled[1]
 
     def _read_image(self, source: Node, target: Node, source_text: str, target_text: str) -> list[Mirror]:
         for name in ("tags", "tagSets", "repos"):
@@ -128,7 +130,7 @@ class _StepReader:
             report_digest(source, origin, f"{copy.repository}")
             return []
         tag, new_tag = origin.tag or "latest", copy.tag or "latest"
-        template = "{tag}" if new_tag == tag else new_tag
+        template = derive_tag_template(tag, new_tag)
         destination = build_destination(origin.repository.path, copy.repository.registry, copy.repository.path, tag=template)
         return self._build_repository(origin, destination, [TagFilter(names=(tag,))])
 
@@ -153,33 +155,20 @@ class _StepReader:
         if not registry or location is None:
             return []
         selection = self._read_repos(registry)
-        if selection is None:
-            return []
         base = Mirror(registry, selection, (Destination(*location),), file=self._step.document.file, line=self._step.line)
         return self._build_mirrors(base, read_tags(self._step))
 
-    def _read_repos(self, registry: str) -> Source | None:
-        """Return what `repos` selects, None if impossible."""
+    def _read_repos(self, registry: str) -> Source:
+        """Return what `repos` selects."""
         repos = self._step.get("repos")
         if repos is None:
             return Source(registry, namespaces=("",))
         repos.check_keys(("allow", "deny"))
-        namespaces: list[str] = []
-        repositories: list[str] = []
         allow = repos.get("allow")
-        for node in allow.read_items() if allow is not None else []:
-            found = split_repositories(read_search(node))
-            if found is None:
-                node.report_lost(REPOSITORY_REGEX, hint=LIST_REPOSITORIES)
-                continue
-            namespaces += found[0]
-            repositories += found[1]
-        if not namespaces and not repositories:
-            # Without any supported expression, the whole registry would be selected.
-            if allow is not None and allow.value:
-                return None
-            namespaces = [""]
-        return Source(registry, tuple(namespaces), tuple(repositories), exclude=read_denied(repos, crossing=True, items="repositories", block="source"))
+        searches = [read_search(node) for node in allow.read_items()] if allow is not None else []
+        denied = read_denied(repos, crossing=True)
+        chosen = select_repositories(searches)
+        return replace(chosen, registry=registry, exclude=denied.globs, exclude_regex=denied.expressions)
 
     def _build_repository(self, origin: Reference, destination: Destination, filters: list[TagFilter]) -> list[Mirror]:
         path = origin.repository.path

@@ -6,10 +6,13 @@ Source: config/host.go of regclient.
 
 from __future__ import annotations
 
-from imgsync.convert.go_templates import Call, is_template, parse_call
+from collections.abc import Mapping
+
+from imgsync.convert.fill_node import fill_node
+from imgsync.convert.go_templates import Call, parse_call
 from imgsync.convert.input_file import KeyRemark, Node
 from imgsync.convert.read_references import read_registry
-from imgsync.convert.registry_settings import RegistryCollector
+from imgsync.convert.registry_settings import Login, RegistryCollector
 from imgsync.convert.shared_remarks import NO_TOKEN
 
 _OWN_NAME = KeyRemark("imgsync contacts a registry only under its own name", lost=True)
@@ -36,7 +39,7 @@ _KEYS = ("registry", "user", "pass", "tls", "scheme", "reqPerSec", "reqConcurren
 _MAX_CONNECTIONS = 1024
 
 
-def read_creds(root: Node, registries: RegistryCollector) -> None:
+def read_creds(root: Node, registries: RegistryCollector, *, variables: Mapping[str, str]) -> None:
     """Add the settings in `creds` to *registries*."""
     creds = root.get("creds")
     for entry in creds.read_items() if creds is not None else []:
@@ -44,20 +47,24 @@ def read_creds(root: Node, registries: RegistryCollector) -> None:
         name = entry.require("registry")
         if name is None:
             continue
-        if is_template(name.read_text()):
-            name.report_lost("registries.yaml does not support templates in registry names; the entry is skipped")
+        text = fill_node(name, name.read_text(), variables=variables, what="entry")
+        if text is None:
             continue
-        registry = read_registry(name, name.read_text())
+        scheme, separator, rest = text.rpartition("://")
+        host, _, namespace = rest.partition("/")
+        registry = read_registry(name, f"{scheme}{separator}{host}")
         if registry:
-            _read_entry(entry, registry, registries)
+            # `http://host` is plain http in regsync.
+            registries.update(registry, **({"tls": False} if scheme == "http" else {}))
+            _read_entry(entry, registry, namespace.strip("/"), registries)
 
 
-def _read_entry(entry: Node, registry: str, registries: RegistryCollector) -> None:
+def _read_entry(entry: Node, registry: str, namespace: str, registries: RegistryCollector) -> None:
     hostname = entry.get("hostname")
     is_own_name = hostname is not None and hostname.value == registry
     entry.remark_keys({name: remark for name, remark in _OTHER_KEYS.items() if not (is_own_name and name == "hostname")})
     registries.update(registry)
-    _read_login(entry, registry, registries)
+    _read_login(entry, registry, namespace, registries)
     _read_tls(entry, registry, registries)
     _read_limits(entry, registry, registries)
 
@@ -74,21 +81,21 @@ def _read_limits(entry: Node, registry: str, registries: RegistryCollector) -> N
         registries.update(registry, connections=min(count, _MAX_CONNECTIONS))
 
 
-def _read_login(entry: Node, registry: str, registries: RegistryCollector) -> None:
+def _read_login(entry: Node, registry: str, namespace: str, registries: RegistryCollector) -> None:
     user, password = entry.get("user"), entry.get("pass")
     if user is None and password is None:
         return
     user_call, password_call = (parse_call(node.read_text()) if node is not None else None for node in (user, password))
     if user is not None and user_call is not None and user_call.function == "file":
         user.report_note("registries.yaml reads a username from a variable, not from a file")
-    registries.add_login(
-        password or user or entry,
-        registry,
-        value=tuple(node.read_text() if node is not None else "" for node in (user, password)),
+    login = Login(
+        tuple(node.read_text() if node is not None else "" for node in (user, password)),
         username=_get_variable(user_call),
         password=_get_variable(password_call),
         password_file=password_call.argument if password_call is not None and password_call.function == "file" else "",
+        namespace=namespace,
     )
+    registries.add_login(password or user or entry, registry, login)
 
 
 def _get_variable(call: Call | None) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from imgsync.convert.expressions import Denied, convert_denied, convert_names, read_search
 from imgsync.convert.input_file import Node
-from imgsync.convert.regex_to_globs import convert_to_globs, convert_to_name
-from imgsync.convert.regexes import anchor, match_whole
+from imgsync.convert.regexes import match_whole
 from imgsync.convert.version_ranges import convert_by_precedence
-from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter, has_only_names, select_tags
 
 # The tag under which cosign stores the signature of an image.
 SIGNATURE_TAG = f"sha256-{'0' * 64}.sig"
 _LOOSE_VERSIONS = "regsync also counts 1.2.3.4 as a version in a range, imgsync does not"
+
+_CONDITION = re.compile(r"(?:\^|~|>=|<=|>|<|=)?v?[0-9]+(?:\.[0-9]+)*(?:-[^+]*)?(?:\+.*)?")
 
 
 def read_tags(step: Node) -> list[TagFilter]:
@@ -43,50 +45,24 @@ def selects_tag(tags: TagFilter, tag: str) -> bool:
     return tag in select_tags([tag], tags, created_at=lambda _: {}, now=datetime.now(UTC)).tags
 
 
-def read_search(node: Node) -> str:
-    """Return the anchored expression; report an error if invalid."""
-    search = anchor(node.read_text())
-    try:
-        compile_expression(search)
-    except ValueError as error:
-        node.report_error(str(error))
-        return anchor("")
-    return search
-
-
-def read_denied(rules: Node, *, crossing: bool, items: str, block: str) -> tuple[str, ...]:
-    """
-    Return the expressions in `deny` as globs.
-
-    Those that globs cannot express are reported as lost.
-
-    Args:
-        rules: The node that has `deny`.
-        crossing: Whether `.*` matches `/`.
-        items: What is denied, for remarks: "tags" or "repositories".
-        block: Where imgsync has `exclude`, for remarks: "tags" or "source".
-    """
-    denied: list[str] = []
+def read_denied(rules: Node, *, crossing: bool) -> Denied:
+    """Return what `deny` of *rules* denies."""
     deny = rules.get("deny")
-    for node in deny.read_items() if deny is not None else []:
-        globs = convert_to_globs(read_search(node), crossing=crossing)
-        if globs is None:
-            node.report_lost(f"globs cannot express this; the denied {items} are mirrored", hint=f"write globs into `exclude` of `{block}`")
-        denied += globs or ()
-    return tuple(dict.fromkeys(denied))
+    return convert_denied([read_search(node) for node in deny.read_items()] if deny is not None else [], crossing=crossing)
 
 
 def _read_set(node: Node) -> list[TagFilter]:
     node.check_keys(("allow", "deny", "semverRange"))
-    allow = node.get("allow")
+    allow, ranges = node.get("allow"), node.get("semverRange")
     allowed = [read_search(item) for item in allow.read_items()] if allow is not None else []
-    denied = read_denied(node, crossing=False, items="tags", block="tags")
-    names = [convert_to_name(search) for search in allowed]
-    ranges = node.get("semverRange")
-    if allowed and not denied and all(names) and not (ranges is not None and ranges.value):
-        return [TagFilter(names=tuple(dict.fromkeys(name for name in names if name)))]
-    base = TagFilter(regex=tuple(match_whole(search) for search in allowed), exclude=denied)
-    if ranges is None or not ranges.value:
+    denied = read_denied(node, crossing=False)
+    has_ranges = ranges is not None and bool(ranges.value)
+    names = convert_names(allowed, allow) if allow is not None and not has_ranges else None
+    kept = tuple(name for name in names or () if not denied.matches(name))
+    if kept:
+        return [TagFilter(names=kept)]
+    base = TagFilter(regex=tuple(match_whole(search) for search in allowed), exclude=denied.globs, exclude_regex=denied.expressions)
+    if ranges is None or not has_ranges:
         return [base]
     found = [text for item in ranges.read_items() if (text := _read_range(item)) is not None]
     if not found:
@@ -96,8 +72,12 @@ def _read_set(node: Node) -> list[TagFilter]:
 
 
 def _read_range(node: Node) -> str | None:
+    text = node.read_text()
+    if not text.strip() or not all(_CONDITION.fullmatch(part) for part in text.split()):
+        node.report_lost(f"regsync refuses the range {text!r}; its tags are skipped", hint="regsync reads conditions such as `>=1.2 <2`, `^1.2` and `~1.2.3`")
+        return None
     try:
-        return convert_by_precedence(node.read_text(), partial="zero")
+        return convert_by_precedence(text, partial="zero")
     except ValueError as error:
         node.report_lost(f"{error}; its tags are skipped")
         return None

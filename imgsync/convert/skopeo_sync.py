@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from imgsync.config.model import Destination, Mirror, Source
-from imgsync.convert.build_mirrors import assign_names, derive_name, merge_mirrors
-from imgsync.convert.conversion import Conversion, ConvertOptions
+from imgsync.convert.build_mirrors import derive_name
+from imgsync.convert.conversion import ConvertOptions
+from imgsync.convert.expressions import convert_names
 from imgsync.convert.input_file import Node
 from imgsync.convert.read_references import read_image, read_registry
 from imgsync.convert.regexes import match_whole
-from imgsync.convert.registry_settings import RegistryCollector
+from imgsync.convert.registry_settings import Login, RegistryCollector
 from imgsync.convert.shared_remarks import COPIES_REFERRERS, LIMIT_PLATFORMS, NO_TOKEN, report_digest
 from imgsync.convert.version_ranges import convert_masterminds
 from imgsync.errors import InvalidReferenceError, UsageError
@@ -25,25 +26,26 @@ from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Reference, is_repository_path, is_tag, parse_registry
 
 NAME = "skopeo-sync"
+HAS_NAMED_ENTRIES = False
 _IMAGE_KEYS = ("images", "images-by-tag-regex", "images-by-semver")
 # RFC 6761: no host ever has a name in `.invalid`.
 _PLACEHOLDER = "registry.invalid/mirror"
 _KEYS = (*_IMAGE_KEYS, "credentials", "tls-verify", "cert-dir")
 
 
-def is_format(value: dict[str, Any]) -> bool:
+def is_format(value: Any) -> bool:
     """Return whether *value* is a file of `skopeo sync`."""
-    return bool(value) and all(isinstance(one, dict) and any(name in one for name in _KEYS) for one in value.values())
+    return isinstance(value, dict) and any(isinstance(one, dict) and any(name in one for name in _IMAGE_KEYS) for one in value.values())
 
 
-def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:
+def convert(nodes: list[Node], options: ConvertOptions, registries: RegistryCollector) -> list[Mirror]:
     """
     Convert a file; report errors and remarks in the nodes.
 
     Raises:
         UsageError: The destination in *options* is invalid.
     """
-    root, registries = nodes[0], RegistryCollector()
+    root = nodes[0]
     destination = _read_destination(options)
     if not options.destination:
         root.report_lost(
@@ -52,8 +54,7 @@ def convert(nodes: list[Node], options: ConvertOptions) -> Conversion:
         )
     root.report_note("without --all, skopeo copies one platform; imgsync copies all", hint=LIMIT_PLATFORMS)
     root.report_note(COPIES_REFERRERS)
-    mirrors = [mirror for name, entry in root.read_entries() for mirror in _RegistryReader(name, entry, registries, destination).read_mirrors()]
-    return Conversion(NAME, tuple(assign_names(merge_mirrors(mirrors))), registries.list_entries(), ())
+    return [mirror for name, entry in root.read_entries() for mirror in _RegistryReader(name, entry, registries, destination).read_mirrors()]
 
 
 def _read_destination(options: ConvertOptions) -> Destination:
@@ -129,7 +130,8 @@ class _RegistryReader:
         except ValueError as error:
             node.report_error(str(error))
             return None
-        return TagFilter(regex=(match_whole(text),))
+        names = convert_names([text], node)
+        return TagFilter(regex=(match_whole(text),)) if names is None else TagFilter(names=names)
 
     def _read_range(self, node: Node, image: Reference) -> TagFilter | None:  # noqa: ARG002 - the signature of all three readers
         try:
@@ -146,7 +148,7 @@ class _RegistryReader:
         if credentials is not None:
             credentials.check_keys(("username", "password", "identitytoken"))
             credentials.remark_keys({"identitytoken": NO_TOKEN})
-            self._registries.add_login(credentials, self._registry, value=credentials.value)
+            self._registries.add_login(credentials, self._registry, Login(credentials.value, namespace=self._prefix.partition("/")[2]))
         verify = self._entry.get("tls-verify")
         if verify is not None and self._entry.read_bool("tls-verify") is False:
             self._registries.disable_verification(verify, self._registry)

@@ -6,14 +6,15 @@ import contextlib
 import os
 from pathlib import Path
 
+from imgsync.config.yaml_reader import parse_documents, read_limited
 from imgsync.convert.conversion import Conversion
-from imgsync.convert.format_yaml import format_mirrors, format_registries
+from imgsync.convert.format_yaml import format_mirror_files, format_registries
 from imgsync.errors import UsageError
 
 
 def write_files(conversion: Conversion, folder: str) -> tuple[str, ...]:
     """
-    Write `mirrors.d/FORMAT.yaml` and, if needed, `registries.yaml` below *folder*.
+    Write `mirrors.d/FORMAT.yaml` and, if needed, more files and `registries.yaml` below *folder*.
 
     Returns:
         The paths of the written files.
@@ -37,11 +38,9 @@ def write_files(conversion: Conversion, folder: str) -> tuple[str, ...]:
 
 
 def _format_files(conversion: Conversion, folder: str) -> dict[Path, str]:
-    texts = {
-        Path(folder, "mirrors.d", f"{conversion.format}.yaml"): format_mirrors(conversion),
-        Path(folder, "registries.yaml"): format_registries(conversion),
-    }
-    return {path: text for path, text in texts.items() if text}
+    texts = {Path(folder, "mirrors.d", name): text for name, text in format_mirror_files(conversion).items()}
+    registries = format_registries(conversion)
+    return texts | ({Path(folder, "registries.yaml"): registries} if registries else {})
 
 
 def _write(texts: dict[Path, str], created: list[Path]) -> None:
@@ -56,3 +55,17 @@ def _write(texts: dict[Path, str], created: list[Path]) -> None:
     for path, temporary in zip(texts, temporary_paths, strict=True):
         temporary.rename(path)
         created.append(path)
+
+
+def list_names(folder: str) -> frozenset[str]:
+    """Return the names of the mirrors declared below *folder*."""
+    names: set[str] = set()
+    for path in sorted(Path(folder, "mirrors.d").glob("*.y*ml")):
+        try:
+            documents, _ = parse_documents(read_limited(str(path)), file=str(path))
+        except OSError:
+            continue
+        for document in documents:
+            mirrors = document.value.get("mirrors") if isinstance(document.value, dict) else None
+            names.update(str(one.get("name")) for one in (mirrors if isinstance(mirrors, list) else ()) if isinstance(one, dict))
+    return frozenset(names)

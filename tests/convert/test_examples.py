@@ -13,7 +13,7 @@ from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import parse_documents
 from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.convert_files import convert_files
-from imgsync.convert.format_yaml import format_mirrors
+from imgsync.convert.format_yaml import format_mirror_files
 from tests.support.canary import secrets_in
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -76,7 +76,7 @@ def test_written_mirrors_are_read_back(case, tmp_path):
     options = ConvertOptions("my-registry.local.lan/repo", scoped="--scoped" in CASES[case][1]) if "skopeo" in case else ConvertOptions()
     converted = convert_files(_files(case), options=options)
     file = tmp_path / "mirrors.yaml"
-    file.write_text(format_mirrors(converted), encoding="utf-8")
+    file.write_text(next(iter(format_mirror_files(converted).values())), encoding="utf-8")
     (tmp_path / "none.yaml").write_text("version: 1\n", encoding="utf-8")
 
     loaded = load_config([str(file)], registries=str(tmp_path / "none.yaml"), environ=defaultdict(str)).mirrors

@@ -41,14 +41,16 @@ def test_tags_are_read_as_written(tmp_path):
 
     mirrors = convert_files([str(file)]).mirrors
 
-    # A dot is any character to an expression.
-    assert [mirror.tags.regex for mirror in mirrors] == [("3", "1.10", "on", "2024-01-01")] * 2
+    assert [mirror.tags.names for mirror in mirrors] == [("3", "1.10", "on", "2024-01-01")]
+    assert mirrors[0].source.repositories == ("b", "c")
 
 
 def test_remark_on_a_merged_part_names_the_line_where_it_was_written(tmp_path):
     """The line of the part, not of the merge."""
     file = tmp_path / "peer.yml"
-    file.write_text(MERGED.replace("    allow:\n", "    deny: ['\\d+']\n    allow:\n"), encoding="utf-8")
+    file.write_text(
+        MERGED.replace("    allow:\n", "    semverRange: ['1.x']\n    allow:\n") + "  - {source: a.io/d, target: d.io/d, type: image}\n", encoding="utf-8"
+    )
 
     lines = [remark.line for remark in convert_files([str(file)]).remarks if remark.lost]
 
@@ -69,7 +71,9 @@ def test_json_is_read_with_its_tabs_and_escapes(text, tmp_path):
 def test_many_rules_for_one_repository_are_named_fast(tmp_path):
     """Names are numbered without searching."""
     file = tmp_path / "peer.yml"
-    file.write_text("images:\n" + "".join(f"  a.io/b:{number}: d.io/b:x{number}\n" for number in range(2000)), encoding="utf-8")
+    file.write_text(
+        "images:\n" + "".join(f"  a.io/b:{number}: d.io/b:x{number}y\n  a.io/b:v{number}: d.io/b:{number + 5}\n" for number in range(1999)), encoding="utf-8"
+    )
 
     names = [mirror.name for mirror in convert_files([str(file)]).mirrors]
 

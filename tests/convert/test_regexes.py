@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgsync.convert.read_references import split_repositories
-from imgsync.convert.regex_to_globs import convert_to_globs, convert_to_name
+from imgsync.convert.read_references import select_repositories
+from imgsync.convert.regex_to_globs import convert_to_globs, convert_to_name, convert_to_tags
 from imgsync.convert.regexes import anchor, drop_captures, match_whole
 from imgsync.filters.globs import compile_expression, compile_glob
 
@@ -78,8 +78,59 @@ def test_pattern_without_groups_matches_the_same(pattern, tags):
     ],
 )
 def test_repositories_are_named_or_below_a_namespace(pattern, expected):
-    """Anything else would match more than the original."""
-    assert split_repositories(anchor(pattern)) == expected
+    """Anything else is an expression, below as narrow a namespace as it says."""
+    found = select_repositories([anchor(pattern)])
+
+    assert bool(found.regex) == (expected is None)
+    if expected is not None:
+        assert (list(found.namespaces), list(found.repositories)) == expected
+
+
+PATHS = ["a/b", "ab", "a/b-x", "a/c/d", "ab/b", "b", "library/a1", "library/a2", "other/library/a1"]
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        ["library/a[0-9]+"],
+        [r"library/a\d", "b"],
+        ["library/.*", "a/.+x"],
+        ["a/?b"],
+        ["a/b|library/.*"],
+        ["(a|ab)/b.*"],
+        [r"[^/]+/[^/]+"],
+        ["a/.*", r"a/c/\w"],
+        [".*a1"],
+    ],
+    ids=str,
+)
+def test_selected_repositories_are_those_of_the_original(patterns):
+    """Those below the namespaces that match, and the exact ones."""
+    source = select_repositories([anchor(pattern) for pattern in patterns])
+    rules = source.compile_filter()
+
+    below = {path for path in PATHS if any(not one or path.startswith(f"{one}/") for one in source.namespaces) and rules.includes(path)}
+
+    assert below | set(source.repositories) == {path for path in PATHS if any(re.search(anchor(pattern), path) for pattern in patterns)}
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("^2.7.0$", ("2.7.0",)),
+        (r"^(v1\.0|v1.1)$", ("v1.0", "v1.1")),
+        ("^v?1$", ("1", "v1")),
+        ("^a|b$", None),
+        ("^1.*$", None),
+        ("^1.$", ("1.",)),
+        ("^[12]$", None),
+        ("^$", None),
+        ("^.x$", None),
+    ],
+)
+def test_fixed_tags_are_found(search, expected):
+    """A dot that stands alone is a dot."""
+    assert convert_to_tags(search) == expected
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,10 @@ DREGSY = "tasks:\n  - name: a\n    source: {registry: a.io}\n    target: {regist
 LOST = {
     "a backup": (REGSYNC + "    backup: old\n", {6: "does not back up"}),
     "hooks": (REGSYNC + "    hooks: {pre: {type: script, params: [x]}}\n", {6: "does not run hooks"}),
-    "a denial that no glob says": (REGSYNC + "    tags:\n      deny:\n        - '\\d+'\n        - 'rc.*'\n", {8: "globs cannot express this"}),
+    "a range that regsync refuses": (
+        REGSYNC + "    tags:\n      semverRange:\n        - '>=1.0 || 2.x'\n        - '>=2.0.0'\n",
+        {8: "regsync refuses the range '>=1.0 || 2.x'; its tags are skipped"},
+    ),
     "a range of four numbers": (
         REGSYNC + "    tags: {semverRange: ['>=1.0.0.1']}\n  - {source: b, target: c.io/b, type: image}\n",
         {6: "more than three parts"},
@@ -29,12 +32,9 @@ LOST = {
         REGSYNC + "    tags:\n      semverRange:\n        - '>=1.0.0.1'\n        - '>=2.0.0'\n",
         {8: "more than three parts"},
     ),
-    "a variable": (REGSYNC + "  - source: b\n    target: '{{env \"X\"}}/b'\n    type: image\n", {7: "does not support templates"}),
+    "a template with a condition": (REGSYNC + "  - source: b\n    target: 'c.io/{{if true}}b{{end}}'\n    type: image\n", {7: "the step is skipped"}),
+    "the content of a file": (REGSYNC + "  - source: b\n    target: '{{ file \"x\" }}/b'\n    type: image\n", {7: "'file' is not supported"}),
     "a directory": (REGSYNC + "  - source: b\n    target: ocidir://b\n    type: image\n", {7: "only between registries"}),
-    "repositories by expression": (
-        REGSYNC + "  - source: c.io\n    target: d.io\n    type: registry\n    repos:\n      allow: ['a-\\d+']\n",
-        {10: "by path or namespace"},
-    ),
     "annotations of referrers": (REGSYNC + "    referrers: true\n    referrerFilters:\n      - annotations: {a: b}\n", {8: "only by artifact type"}),
     "another host": ("creds:\n  - registry: a.io\n    hostname: b.io\n" + REGSYNC.replace("version: 1\n", ""), {3: "under its own name"}),
     "a certificate as text": ("creds:\n  - registry: a.io\n    regcert: |\n      PEM\n" + REGSYNC.replace("version: 1\n", ""), {3: "from files"}),
@@ -42,17 +42,18 @@ LOST = {
         REGSYNC + f"  - source: b@sha256:{'0' * 64}\n    target: c.io/b\n    type: image\n",
         {6: "tags, not digests"},
     ),
-    "a login for a namespace": ("auth:\n  a.io/b: {username: u, password: p}\nimages:\n  a.io/b/c: d.io/b/c\n", {2: "per registry, not per namespace"}),
-    "a destination by variable": ("images:\n  a.io/b: d.io/b\n  a.io/c: $HOST/c\n", {3: "does not support variables"}),
+    "logins for two namespaces": (
+        "auth:\n  a.io/b: {username: u, password: p}\n  a.io/c: {username: v, password: p}\nimages:\n  a.io/b/c: d.io/b/c\n",
+        {2: "login for a.io/b: imgsync has one login per registry in registries.yaml, and none of them is used", 3: "login for a.io/c"},
+    ),
+    "a login for a namespace beside that of the registry": (
+        "creds:\n  - {registry: a.io/b, user: u, pass: p}\n  - {registry: a.io, user: v, pass: p}\n" + REGSYNC.replace("version: 1\n", ""),
+        {2: "the one for the whole registry is used"},
+    ),
     "tags without counterpart": ("images:\n  a.io/b: d.io/b\n  a.io/c:1,2: d.io/c:1\n", {3: "different numbers of tags"}),
     "two logins for one registry": (
         DREGSY.replace("a.io}", "a.io, auth: b25lOmE=}").replace("registry: b.io}", "registry: a.io, auth: dHdvOmI=}"),
         {4: "second login for the same registry"},
-    ),
-    "a keep that no glob says": (DREGSY.replace("platform: all", "platform: all, tags: ['keep: !a+']"), {6: "globs cannot express this"}),
-    "a count over exact versions": (
-        DREGSY.replace("platform: all", "platform: all, tags: ['1.0.0', 'semver: >=2.0.0', 'keep: latest 2']"),
-        {6: "counts exact tags"},
     ),
     "a move of paths that cannot be said": (
         DREGSY.replace("from: x/y", "from: 'regex:x/.*', to: 'regex:x/y(.*),z/$1'") + "      - {from: x/z}\n",
@@ -112,14 +113,6 @@ def test_irrelevant_settings_are_not_counted(text, ran, lab):
 
 # A file that is not understood, and the parts of what is said.
 WRONG = {
-    "an unknown key": (REGSYNC + "    tag: {allow: [a]}\n", ["peer.yml:6:5: sync[0].tag: unknown key", "did you mean 'tags'?"]),
-    "an unknown key at the top": (REGSYNC + "default: {}\n", ["peer.yml:6:1: default: unknown key", "did you mean 'defaults'?"]),
-    "an unknown key of skopeo's": ("a.io:\n  images: {b: []}\n  tls-verfy: false\n", ["peer.yml:3:3:", "did you mean 'tls-verify'?"]),
-    "an unknown key of dregsy's": (
-        DREGSY.replace("from:", "form: a, from:"),
-        ["peer.yml:6:10: tasks[0].mappings[0].form: unknown key", "did you mean 'from'?"],
-    ),
-    "an unknown key of image-syncer's": ("auth:\n  a.io: {user: b}\nimages:\n  a.io/b: d.io/b\n", ["peer.yml:2:10:", "did you mean 'username'?"]),
     "a type of step that is none": (REGSYNC.replace("repository", "repo"), ["peer.yml:5:11: sync[0].type: unknown type 'repo'"]),
     "no target": (REGSYNC.replace("    target: registry.internal/alpine\n", ""), ["peer.yml:3:5: sync[0]: 'target' is required"]),
     "a text for a list": (REGSYNC + "    tags: {allow: latest}\n", ["peer.yml:6:19: sync[0].tags.allow: expected a list"]),
@@ -127,15 +120,40 @@ WRONG = {
     "a name that is none": (REGSYNC.replace("source: alpine", "source: Alpine:x:y"), ["peer.yml:3:13: sync[0].source"]),
     "a newer version": (REGSYNC.replace("version: 1", "version: 2"), ["peer.yml:1:10: version"]),
     "a key given twice": (REGSYNC + "    type: image\n", ["peer.yml:6:5: sync[0].type: duplicate key 'type'"]),
-    "several documents": (REGSYNC + "---\na: b\n", ["several documents"]),
-    "a list": ("- a\n", ["expected a mapping"]),
+    "a list": ("- a\n", ["unknown format"]),
+    "a variable that is not set": (
+        REGSYNC + "  - source: b\n    target: '{{env \"NOT_SET_HERE\"}}/b'\n    type: image\n",
+        ["peer.yml:7:13: sync[1].target: the variable NOT_SET_HERE is not set", "pass --set NOT_SET_HERE=VALUE"],
+    ),
+    "a variable of image-syncer that is not set": ("images:\n  a.io/c: $NOT_SET_HERE/c\n", ["the variable NOT_SET_HERE is not set"]),
+    "a platform that imgsync does not know": (
+        REGSYNC + "    platform: windows/amd64,osver=10\n",
+        ["peer.yml:6:15: sync[0].platform: imgsync does not know the platform"],
+    ),
+    "a denial that is no expression": (REGSYNC + "    tags: {deny: ['(?=a)']}\n", ["peer.yml:6:19:", "invalid RE2 expression"]),
+    "a count over exact versions": (
+        DREGSY.replace("platform: all", "platform: all, tags: ['1.0.0', 'semver: >=2.0.0', 'keep: latest 2']"),
+        ["peer.yml:6:", "counts exact tags"],
+    ),
+    "a count over several filters": (
+        DREGSY.replace("platform: all", "platform: all, tags: ['regex: a.*', 'semver: >=2.0.0', 'semver: <1.0.0', 'keep: latest 2']"),
+        ["cannot count the latest over several filters"],
+    ),
+    "more expressions than can be required": (
+        DREGSY.replace("platform: all", "platform: all, tags: ['regex: a+', 'keep: b+', 'keep: c+']"),
+        ["imgsync cannot require that many expressions at once"],
+    ),
     "nothing": ("", ["the file is empty"]),
     "broken YAML": ("a: [\n", ["invalid YAML"]),
-    "nothing known": ("a: {b: c}\n", ["unknown format; known formats: regsync, skopeo-sync, image-syncer, dregsy", "--from"]),
+    "nothing known": ("a: {b: c}\n", ["unknown format; known formats: regsync, skopeo-sync, image-syncer, dregsy, harbor", "--from"]),
     "nothing left": (REGSYNC.replace("registry.internal/alpine", "ocidir://x"), ["nothing in this file can be converted", "only between registries"]),
     "two sources for one image": (
         "images:\n  a.io/b:1: d.io/b\n  a.io/c:1: d.io/b\n",
-        ["peer.yml:3:1:", "would be written to d.io/b:1", "imgsync cannot express this"],
+        ["peer.yml:3:1:", "a.io/c:1 would be written to d.io/b:1, and so would a.io/b:1 (peer.yml:2)", "imgsync cannot express this"],
+    ),
+    "one image with two platforms": (
+        REGSYNC.replace("repository", "image") + "    platform: linux/amd64\n  - {source: alpine, target: registry.internal/alpine, type: image}\n",
+        ["peer.yml:7:1:", "and so would docker.io/library/alpine:latest with other platforms (peer.yml:3)"],
     ),
     "logins alone": ("a.io: {username: b, password: c}\n", ["logins but no images", "convert auth.yaml images.yaml"]),
 }
@@ -155,9 +173,49 @@ def test_unknown_settings_are_errors_without_output(case, ran, lab):
     assert not (lab.folder / "out").exists()
 
 
+# A file with a key that its tool ignores, and what is said of it.
+UNKNOWN = {
+    "regsync's": (REGSYNC + "    tag: {allow: [a]}\n", ["peer.yml:6:5: sync[0].tag: unknown key, which regsync ignores (did you mean 'tags'?)"]),
+    "at the top": (REGSYNC + "default: {}\nx-base: {}\n", ["peer.yml:6:1: default: unknown key, which regsync ignores (did you mean 'defaults'?)"]),
+    "skopeo's": (
+        "a.io:\n  images: {b: []}\n  tls-verfy: false\n  updated: 2024-06-17T10:53:16Z\n",
+        ["peer.yml:3:3:", "did you mean 'tls-verify'?", "peer.yml:4:3:"],
+    ),
+    "dregsy's": (DREGSY.replace("from:", "form: a, from:"), ["peer.yml:6:10: tasks[0].mappings[0].form: unknown key", "did you mean 'from'?"]),
+    "image-syncer's": ("auth:\n  a.io: {user: b}\nimages:\n  a.io/b: d.io/b\nispublic: false\n", ["peer.yml:2:10:", "did you mean 'username'?", "ispublic"]),
+    "of a second document": (REGSYNC + "---\na: b\n", ["peer.yml:7:1: not carried over: only the first document of a file is read"]),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_keys_that_the_other_tool_ignores_are_remarked(case, ran, lab):
+    """The tool itself passes over them, so the meaning stays."""
+    text, expected = UNKNOWN[case]
+    lab.write("peer.yml", text)
+
+    result = ran("convert", "peer.yml", *(["--destination", "d.io"] if "skopeo" in case else []))
+
+    assert result.code == 0, result.stderr
+    assert "mirrors:" in result.stdout
+    assert all(part in result.stderr for part in expected), result.stderr
+    assert "x-base" not in result.stderr
+
+
+def test_equal_remarks_are_shown_once(ran, lab):
+    """With the first lines, and the number of the others."""
+    lab.write("peer.yml", "sync:\n" + "".join(f"  - {{source: a.io/b{number}, target: d.io/b{number}, type: image, backup: x}}\n" for number in range(9)))
+
+    result = ran("convert", "peer.yml")
+
+    [line] = [line for line in result.stderr.splitlines() if "does not back up" in line]
+    assert line.startswith("peer.yml:2:")
+    assert line.endswith(" [also in lines 3, 4, 5, 6, 7 and 3 more]")
+    assert result.stderr.splitlines()[-1] == "9 lines not carried over, see above."
+
+
 def test_invalid_file_prints_nothing(ran, lab):
     """Without --output too."""
-    lab.write("peer.yml", REGSYNC + "    tag: {}\n")
+    lab.write("peer.yml", REGSYNC + "    tags: []\n    platform: {}\n")
 
     result = ran("convert", "peer.yml")
 
@@ -177,12 +235,12 @@ def test_hostile_files_are_errors(data, ran, tmp_path):
 
 def test_all_errors_are_shown_at_once(ran, lab):
     """Two mistakes, two lines."""
-    lab.write("peer.yml", REGSYNC + "    tag: {}\n    platfrom: linux/amd64\n")
+    lab.write("peer.yml", REGSYNC + "    tags: {allow: a}\n    platforms: linux/amd64\n")
 
     result = ran("convert", "peer.yml")
 
-    assert "did you mean 'tags'?" in result.stderr
-    assert "did you mean 'platform'?" in result.stderr
+    assert "peer.yml:6:19: sync[0].tags.allow: expected a list" in result.stderr
+    assert "peer.yml:7:16: sync[0].platforms: expected a list" in result.stderr
 
 
 def test_missing_input_file_is_an_error(ran):
@@ -244,16 +302,54 @@ def test_format_can_be_forced(ran, lab):
     result = ran("convert", "peer.yml", "--from", "regsync")
 
     assert result.code == 3
-    assert "tasks: unknown key" in result.stderr
+    assert "'sync' is required" in result.stderr
 
 
-def test_several_files_only_for_image_syncer(ran, lab):
-    """Its logins and images belong together."""
-    lab.write("a.yml", REGSYNC)
-    lab.write("b.yml", DREGSY)
+def test_several_files_of_one_format_become_one_result(ran, lab):
+    """Names stay unique, also beside files that exist already."""
+    for number in range(3):
+        lab.write(f"{number}.yml", REGSYNC.replace("alpine\n    type", f"alpine{number}\n    type") + "    tags: {allow: ['[0-9]+']}\n")
+    lab.write("other.yml", DREGSY)
+    lab.write("out/mirrors.d/mine.yaml", "version: 1\nmirrors: [{name: alpine, source: a.io/b, destinations: [d.io/c]}]\n")
 
-    assert "one by one" in ran("convert", "a.yml", "a.yml").stderr
-    assert "different formats" in ran("convert", "a.yml", "b.yml").stderr
+    result = ran("convert", "0.yml", "1.yml", "2.yml", "--output", "out")
+    checked = ran("validate", "out/mirrors.d")
+
+    assert result.code == 0, result.stderr
+    assert checked.code == 0, checked.stderr
+    text = (lab.folder / "out" / "mirrors.d" / "regsync.yaml").read_text()
+    assert re.findall("name: (.*)", text) == ["alpine-2"]
+    assert text.count("registry: registry.internal") == 3
+    assert "different formats" in ran("convert", "0.yml", "other.yml").stderr
+
+
+def test_file_is_read_from_stdin(lab):
+    """As `-`."""
+    result = lab.run("convert", "-", input=REGSYNC)
+
+    assert result.code == 0, result.stderr
+    assert "registry.internal" in result.stdout
+
+
+@pytest.mark.parametrize("given", [("--set", "MY_REGISTRY=set.internal"), ()])
+def test_variables_come_from_options_and_environment(given, ran, lab, monkeypatch):
+    """An option comes first."""
+    monkeypatch.setenv("MY_REGISTRY", "env.internal")
+    part = '{{ index (split .Sync.Source "/") 1 | upper | lower }}{{ default "/z" (env "NOT_SET") }}'
+    step = f"  - source: b.io/x/y\n    target: '{{{{ env \"MY_REGISTRY\" }}}}/{part}'\n    type: image\n"
+    lab.write("peer.yml", "creds: [{registry: '{{env \"MY_REGISTRY\"}}', tls: disabled}]\nsync:\n" + step)
+    lab.write("other.yml", "images:\n  a.io/b: ${MY_REGISTRY}/c\n")
+
+    result, other = ran("convert", "peer.yml", *given), ran("convert", "other.yml", *given)
+
+    host = "set.internal" if given else "env.internal"
+    assert result.code == 0, result.stderr
+    assert f"registry: {host}" in result.stdout
+    assert "namespace: x" in result.stdout
+    assert "repository: z" in result.stdout
+    assert f"{host}:\n    tls: false" in result.stderr
+    assert f"registry: {host}" in other.stdout
+    assert ran("convert", "peer.yml", "--set", "MY_REGISTRY").code == 3
 
 
 LOGINS = {
