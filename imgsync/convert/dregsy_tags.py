@@ -152,8 +152,9 @@ def _apply_limit(filters: list[TagFilter], rules: _Rules) -> list[TagFilter]:
     if any(parse_version(name) is not None for name in rules.names):
         rules.latest.report_error("dregsy counts exact tags among the latest, and imgsync adds them", hint="give the exact tags a mapping of their own")
         return []
-    if len(filters) == 1 and filters[0].semver:
-        return [replace(filters[0], newest=rules.limit)]
-    if filters:
-        rules.latest.report_error("imgsync cannot count the latest over several filters", hint="give each filter a mapping of its own, with its own `keep: latest`")
-    return []
+    if len(filters) > 1:
+        rules.latest.report_error("imgsync cannot count the latest over several filters", hint="give each filter and its `keep: latest` a mapping of its own")
+        return []
+    if filters and not filters[0].semver:
+        rules.latest.report_lost("dregsy also keeps all tags that are not versions; imgsync skips them", hint="name them in `names`")
+    return [replace(one, newest=rules.limit, prereleases=True) for one in filters]
