@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from imgsync.cli.options import ApplyOptions
 
 
-def run_apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None = None) -> int:
+def run_apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None = None, reads_records: bool = True) -> int:
     """
     Apply *config* or a *saved* plan, and return the exit code.
+
+    Without *reads_records* the destinations are asked for tags.
 
     Raises:
         UnsafePlanError: The plan exceeds `--max-changes` or `--max-bytes`.
@@ -41,7 +43,7 @@ def run_apply(session: Session, config: Config, options: ApplyOptions, *, saved:
         # Before anything is copied: a wrong target must not surface when the run is over.
         requeue = prepare_requeue(options.requeue, session.state, limit=options.requeue_limit)
     try:
-        report = _apply(session, config, options, saved=saved)
+        report = _apply(session, config, options, saved=saved, reads_records=reads_records)
     except ImgsyncError as error:
         # The files of an earlier run must not be taken for those of this one.
         write_report_files(session, config, _report_without_plan(config, error), exit_code=error.exit_code, files=options.files)
@@ -68,13 +70,13 @@ def exit_code_of(report: Report) -> int:
     return STOPPED_EXIT if report.errors else 0
 
 
-def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None) -> Report:
+def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None, reads_records: bool) -> Report:
     run_options = RunOptions(
         time_limits=TimeLimits(session.began, run_seconds=session.common.run_seconds, grace_seconds=options.grace_seconds),
         safety_limits=SafetyLimits(options.max_changes, options.max_bytes),
         fail_fast=options.fail_fast,
     )
-    context = session.make_context(refresh=options.refresh)
+    context = session.make_context(refresh=options.refresh, reads_records=reads_records)
     with open_display(session, heartbeat_seconds=options.heartbeat_seconds) as display:
         listener = PlanPrinter(display, config, output=options.output, limits=run_options.safety_limits)
         return apply_config(config, context, options=run_options, listener=listener, saved=saved)

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from imgsync.cli.environment_warnings import warn_of_environment
 from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import get_redaction
-from imgsync.cli.state_backend import open_backend
+from imgsync.cli.state_backend import OpenState, open_backend
 from imgsync.concurrency.abandon import abandon_if_overdue
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.native_thread import NativeThread
@@ -48,7 +49,8 @@ class Session:
     The resources of one run.
 
     `began` is a moment of the monotonic clock. `throttles` counts the rate-limit responses by registry. `publish_state` pushes the
-    state to its registry, if it is kept in one, before the session ends.
+    state to its registry, if it is kept in one, before the session ends. `open_state_to_write` opens the state again in a session that
+    only reads it.
     """
 
     registries: Registries
@@ -59,12 +61,16 @@ class Session:
     throttles: dict[str, int]
     began: float
     publish_state: Callable[[], object]
+    open_state_to_write: Callable[[], contextlib.AbstractContextManager[OpenState]]
 
-    def make_context(self, *, refresh: bool, strict: bool = True) -> PlanContext:
+    def make_context(self, *, refresh: bool, strict: bool = True, reads_records: bool = True) -> PlanContext:
         """
         Return the context of a plan.
 
-        Unless *strict*, a destination that requires a login is not compared.
+        Args:
+            refresh: Ask the destinations for tags and content instead of the state.
+            strict: Without it, a destination that requires a login is not compared.
+            reads_records: Without it, the destinations are asked for tags.
         """
         manifests = ManifestCache()
         referrers = ReferrerReader(manifests)
@@ -75,6 +81,7 @@ class Session:
             policy=ImagePolicy(self.registries.settings, manifests, referrers),
             state=self.state,
             refresh=refresh,
+            reads_records=reads_records,
             now=datetime.now(UTC),
             stop=self.stop,
             log=self.log,
@@ -120,13 +127,11 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
     try:
         with _open_registries(settings, log, throttles, pushes=not read_only) as registries:
             warn_of_environment(settings, registries, log)
-            backend = open_backend(
-                common.state, registries, thread=thread, lock_timeout_seconds=common.lock_timeout_seconds, log=log, stop=stop, read_only=read_only
-            )
+            backend = partial(open_backend, common.state, registries, thread=thread, lock_timeout_seconds=common.lock_timeout_seconds, log=log, stop=stop)
             is_opened = _limit_opening(stop, common.run_seconds)
-            with backend as opened:
+            with backend(read_only=read_only) as opened:
                 is_opened()
-                yield Session(registries, opened.store, log, stop, common, throttles, began, opened.publish)
+                yield Session(registries, opened.store, log, stop, common, throttles, began, opened.publish, partial(backend, read_only=False))
     finally:
         # Before the signals are restored: a slow reader of stderr must not make the process deaf to Ctrl-C.
         stream.wait_until_drained()

@@ -32,6 +32,7 @@ class PlanContext:
         stop: Ends planning early.
         log: Takes warnings.
         content: Checks which manifests and blobs the destinations hold.
+        reads_records: Whether a confirmed record stands for its destination.
         destination_tags: Asks the destinations for digests of tags.
     """
 
@@ -45,4 +46,5 @@ class PlanContext:
     stop: Stop
     log: Logger
     content: ContentChecker
+    reads_records: bool = True
     destination_tags: DestinationTags = field(default_factory=DestinationTags)

@@ -20,7 +20,7 @@ class Condition(StrEnum):
     REFUSED = "refused"
 
 
-# `apply --refresh` repairs these.
+# `apply` repairs these: `verify` marks their records as unconfirmed.
 REPAIRABLE = frozenset({Condition.MISSING, Condition.DIFFERS, Condition.INCOMPLETE})
 DRIFT = REPAIRABLE | {Condition.DAMAGED, Condition.REFUSED}
 

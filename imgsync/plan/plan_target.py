@@ -94,10 +94,15 @@ class TargetPlanner:
             is_recorded=has_record,
             has_other_settings=has_record and not has_same_settings,
             missing_referrers=self._count_missing_referrers(tag, target, desired, is_recorded=has_record and has_same_settings),
-            missing_content=self._targets.count_missing_content(target, desired) if self._refresh and target.served == desired else 0,
+            missing_content=self._count_missing_content(target, desired),
             hold_reason=hold_reason,
             is_uncompared=self._targets.is_uncompared(target),
         )
+
+    def _count_missing_content(self, target: Target, desired: str) -> int:
+        """Return how much the destination lacks, if it is to be asked."""
+        asks = self._refresh or target.is_unconfirmed
+        return self._targets.count_missing_content(target, desired) if asks and target.served == desired else 0
 
     def _count_missing_referrers(self, tag: SourceTag, target: Target, desired: str, *, is_recorded: bool) -> int:
         """Return how many referrers the destination lacks."""

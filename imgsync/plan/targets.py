@@ -23,12 +23,14 @@ class Target:
     """
     One destination of a tag: its record and served digest.
 
-    An unconfirmed record counts as none.
+    An unconfirmed record counts as none, but `is_unconfirmed` says that there is one: `verify` found the image changed, or a run that copied it
+    was killed. Then its content is checked too.
     """
 
     reference: Reference
     record: Record | None
     served: str | None = None
+    is_unconfirmed: bool = False
 
     @property
     def repository(self) -> Repository:
@@ -50,7 +52,9 @@ class Targets:
         """Return where *tag* goes at *destination*, with its record."""
         reference = find_reference(destination, found.repository, found.relative, tag)
         record = self._state.get(str(reference))
-        return Target(reference, record if record is not None and record.is_confirmed else None)
+        if record is None or not record.is_confirmed:
+            return Target(reference, None, is_unconfirmed=record is not None)
+        return Target(reference, record if self._context.reads_records else None)
 
     def look_up(self, target: Target) -> Target:
         """Return *target* with the digest it serves."""

@@ -1,7 +1,7 @@
 """
 Verify that destinations serve what is declared.
 
-Asks the registries, not the state. `apply --refresh` repairs most drift. Changes nothing. Spec: docs/how-to/verify.md.
+Asks the registries, not the state. Changes nothing. Spec: docs/how-to/verify.md.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def _render_lines(found: Verification, *, show_ok: bool) -> Iterator[str]:
             yield f"      hint: {sanitize_short(error.hint)}"
     yield format_summary(found)
     if any(finding.condition in REPAIRABLE for finding in found.findings):
-        yield "Repair it with: imgsync apply --refresh"
+        yield "Repair it with: imgsync apply"
 
 
 def format_summary(found: Verification) -> str:

@@ -214,10 +214,10 @@ def test_jobs_outlive_their_run_timeout(mirror_repository):
     pipeline = yaml.safe_load((mirror_repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
 
     for job in ("apply", "verify"):
-        script = "".join(step.get("run", "") for step in jobs[job]["steps"])
-        assert jobs[job]["timeout-minutes"] > int(re.search(r"--run-timeout (\d+)m", script).group(1))
-        assert pipeline[job]["timeout"] == "1 hour"
-        assert int(re.search(r"--run-timeout (\d+)m", "".join(pipeline[job]["script"])).group(1)) < 60
+        scripts = ["".join(step.get("run", "") for step in jobs[job]["steps"]), "".join(pipeline[job]["script"])]
+        timeouts = [jobs[job]["timeout-minutes"], 60 * int(pipeline[job]["timeout"].split()[0])]
+        for script, timeout in zip(scripts, timeouts, strict=True):
+            assert timeout > sum(map(int, re.findall(r"--run-timeout (\d+)m", script)))
 
 
 @pytest.mark.row("GIT-09")
@@ -258,6 +258,25 @@ def test_exit_75_does_not_fail_the_apply_job(code, becomes, mirror_repository, t
     assert done.stdout.startswith("apply --run-timeout 48m --requeue github --report report.html 2\n")
     assert ("::notice" in done.stdout) == (code == 75)
     assert yaml.safe_load((mirror_repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))["apply"]["allow_failure"] == {"exit_codes": [75]}
+
+
+@pytest.mark.parametrize(("code", "becomes", "applies"), [(0, 0, False), (1, 0, True), (3, 3, False), (75, 75, False)])
+def test_verify_job_repairs_what_it_found(code, becomes, applies, mirror_repository, tmp_path):
+    """After exit 1 of verify an apply follows, and the state that both changed is kept."""
+    programs = program(tmp_path / "programs", "imgsync", f'#!/bin/sh\necho "$1"\n[ "$1" = verify ] && exit {code}\nexit 0\n')
+    folder, pipeline = mirror_repository, mirror_repository / ".gitlab-ci.yml"
+
+    on_gitlab = script_of(pipeline, "verify").run(folder, env={}, programs=programs)
+    on_github = script_of(folder / MIRROR, "verify/Verify what the destinations serve").run(folder, env={}, programs=programs)
+
+    assert (on_gitlab.returncode, on_github.returncode) == (becomes, becomes)
+    assert ("apply" in on_gitlab.stdout.split()) == applies
+    assert ((folder / "runner-temp/output").read_text() if applies else "") == ("differs=true\n" if applies else "")
+    steps = yaml.safe_load((folder / MIRROR).read_text(encoding="utf-8"))["jobs"]["verify"]["steps"]
+    assert [step["name"] for step in steps[-3:]] == ["Verify what the destinations serve", "Repair", "Save the state"]
+    assert steps[-2]["if"] == "steps.verify.outputs.differs == 'true'"
+    assert "imgsync apply" in steps[-2]["run"]
+    assert "policy" not in yaml.safe_load(pipeline.read_text(encoding="utf-8"))["verify"]["cache"]
 
 
 @pytest.mark.row("GIT-01")
@@ -307,5 +326,5 @@ def test_pull_request_jobs_can_write_nothing(workplace):
             writes = {right for right, value in job["permissions"].items() if value == "write"}
             assert writes == {"Apply": {"actions"}, "Comment": {"pull-requests"}}.get(job["name"], set())
             assert '"persist-credentials": "false"' in steps or "actions/checkout" not in steps
-    (saver,) = [job["name"] for job in workflows["mirror.yml"]["jobs"].values() if "cache/save" in json.dumps(job["steps"])]
-    assert saver == "Apply"
+    savers = [job["name"] for job in workflows["mirror.yml"]["jobs"].values() if "cache/save" in json.dumps(job["steps"])]
+    assert savers == ["Apply", "Verify and repair"]

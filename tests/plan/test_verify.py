@@ -1,11 +1,13 @@
-"""`verify` finds drift at the destinations; `apply --refresh` repairs it."""
+"""`verify` finds drift at the destinations; `apply` repairs it."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
 
+import filelock
 import pytest
 
 from imgsync.plan.findings import Condition, Finding, Verification
@@ -84,8 +86,8 @@ def drift(ran):
 
 
 def assert_repaired(imgsync):
-    """Assert that `apply --refresh` leaves nothing to verify."""
-    repaired = imgsync("apply", "--refresh")
+    """Assert that a plain `apply` leaves nothing to verify."""
+    repaired = imgsync("apply")
     assert repaired.code == 0, repaired.stdout + repaired.stderr
     again = imgsync("verify", "-o", "json")
     assert (again.code, drift(again)) == (0, [])
@@ -109,7 +111,7 @@ def test_no_drift_exits_0_and_writes_nothing(mirrored, lab):
 
 
 def test_drift_of_every_kind_is_found_and_repaired(mirrored, behind, lab):
-    """Each drift is listed by tag, condition and digests; one `apply --refresh` repairs all."""
+    """Each drift is listed by tag, condition and digests; one plain `apply` repairs all."""
     pushed = mirrored(
         gone=image("gone"), there=image("there"), here=image("here"), other=image("other"), blob=image("blob"), child=index("child"), bytes=image("bytes")
     )
@@ -137,6 +139,31 @@ def test_drift_of_every_kind_is_found_and_repaired(mirrored, behind, lab):
     assert bytes_gone in found["bytes"]["reason"]
     assert_repaired(lab.run)
     assert request(lab.destination_registry, "GET", f"/v2/m/{lab.name}/app/blobs/{bytes_gone}")[0] == 200
+
+
+def test_locked_state_only_costs_the_note(mirrored, behind, lab):
+    """`verify` reports the drift as ever, and says how to repair it."""
+    mirrored(**{"1": image("gone")})
+    behind.forget_tag("1")
+    with filelock.FileLock(lab.folder / ".imgsync" / "state" / "lock"):
+        ran = lab.run("verify", "-o", "json")
+
+    assert (ran.code, [finding["condition"] for finding in drift(ran)]) == (1, ["missing"])
+    assert "apply --refresh" in ran.events("state.degraded")[0]["reason"]
+
+
+def test_state_in_a_registry_notes_the_drift(mirrored, behind, lab):
+    """The next apply elsewhere repairs it."""
+    place = f"oci://{lab.destination.host}/states/{lab.name}:v1"
+    pushed = mirrored(**{"1": image("gone")})
+    assert lab.run("apply", "--state", place).code == 0
+    behind.forget_tag("1")
+
+    assert lab.run("verify", "--state", place).code == 1
+
+    shutil.rmtree(lab.folder / ".imgsync")
+    assert lab.run("apply", "--state", place).code == 0
+    lab.assert_served("app", "1", pushed["1"])
 
 
 def test_altered_bytes_are_found_only_by_deep(mirrored, behind, imgsync, shown):
@@ -325,7 +352,7 @@ def test_markdown_fits_its_limit():
 
 @pytest.mark.row("REG-14")
 def test_registry_that_drops_manifests_is_found(lab):
-    """`verify` lists the missing manifest; `apply --refresh` pushes it again."""
+    """`verify` lists the missing manifest; `apply` pushes it again."""
     lab.push("app", "1", image(1))
     lab.destination.add(StoresNothing(), target="/manifests/")
     lab.declare("app")

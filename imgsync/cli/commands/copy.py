@@ -23,7 +23,8 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
     """
     Copy the image SOURCE to DESTINATION.
 
-    Without a tag, the whole repository is copied.
+    Without a tag, the whole repository is copied. The destination is asked what
+    it serves; --refresh also checks the content.
     """
     common = parse_common_options(options)
     apply = parse_apply_options(output, options)
@@ -34,4 +35,5 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
 
     config = build_copy_config(source, destination, registries=load_registries(common.registries, os.environ), platforms=platform)
     with open_session(config.registries, common, read_only=False, grace_seconds=apply.grace_seconds) as session:
-        return run_apply(session, config, apply)
+        # A user who copies by hand may have deleted the image just before.
+        return run_apply(session, config, apply, reads_records=False)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsync.cli.options import DEFAULT_PATH, config_options, option, output_option, parse_common_options, paths_argument, run_options
+from imgsync.errors import ImgsyncError
 
 if TYPE_CHECKING:
+    from imgsync.cli.session import Session
+    from imgsync.images.completeness import ContentChecker
     from imgsync.plan.findings import Verification
 
 
@@ -24,7 +27,8 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     """
     Check that every destination serves the declared manifests and blobs.
 
-    Exit 1 on drift. Nothing is changed.
+    Exit 1 on drift. Nothing is changed at the destinations; the state notes
+    what drifted, and the next apply repairs it.
     """
     common = parse_common_options(options)
     from imgsync.cli.results import add_step_summary, print_verification
@@ -34,13 +38,28 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
-        found = session.finish(lambda: verify(config, session.make_context(refresh=True), deep=options["deep"]))
+        context = session.make_context(refresh=True)
+        found = session.finish(lambda: verify(config, context, deep=options["deep"]))
         session.log.info("verify.finished", ok=len(found.findings) - len(found.drift), drift=len(found.drift), error=len(found.errors), seconds=found.seconds)
+        _mark_drift(session, found, context.content)
     print_verification(found, output=output, show_ok=options["show_ok"])
     add_step_summary(lambda: _markdown(found), log=session.log)
     if found.drift or any(not error.later for error in found.errors):
         return 1
     return STOPPED_EXIT if found.errors else 0
+
+
+def _mark_drift(session: Session, found: Verification, content: ContentChecker) -> None:
+    """Mark drift in the state; a failure is only a warning."""
+    from imgsync.apply.mark_drift import list_contradicted, mark_drift
+
+    if not list_contradicted(found, session.state):
+        return
+    try:
+        with session.open_state_to_write() as opened:
+            mark_drift(found, content, opened.store)
+    except ImgsyncError as error:
+        session.log.warning("state.degraded", reason=f"{error.message}; the state does not note what drifted, so repair it with `imgsync apply --refresh`")
 
 
 def _markdown(found: Verification) -> str:
