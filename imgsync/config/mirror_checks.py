@@ -114,6 +114,8 @@ class _MirrorCheck:
         self._each((*at, "min_age"), _as_mapping(tags.get("min_age")), "age", _check_age)
         for path, message, hint in check_requirements(self._entry.get("require")):
             self._add_error((*self._path, "require", *path), message, hint)
+        if tags.get("order") == "date" and tags.get("newest_per") is not None:
+            self._add_error((*self._path, *at, "newest_per"), "newest_per needs versions, not `order: date`")
         at_least, at_most = tags.get("at_least"), tags.get("at_most")
         if isinstance(at_least, int) and isinstance(at_most, int) and at_least > at_most:
             self._add_error((*self._path, *at, "at_most"), f"at_most {at_most} is less than at_least {at_least}")

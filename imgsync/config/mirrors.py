@@ -103,6 +103,7 @@ def _build_tag_filter(tags: Mapping[str, Any]) -> TagFilter:
         prereleases=tags.get("prereleases", False),
         newest=tags.get("newest"),
         newest_per=tags.get("newest_per"),
+        order=tags.get("order"),
         max_age_seconds=parse_duration(tags["max_age"]) if "max_age" in tags else None,
         min_age_seconds=parse_duration(min_age["age"]) if min_age else None,
         min_age_except=tuple(min_age.get("except") or ()) if min_age else (),

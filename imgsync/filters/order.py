@@ -60,9 +60,9 @@ def keep_newest(texts: Mapping[str, str], wanted: Newest, *, created_at: Created
         SelectionError: The order of the tags cannot be determined.
     """
     left = list(texts)
-    ranks, order, reason = _rank(texts, wanted, created_at=created_at)
+    ranks, order, remark = _rank(texts, wanted, created_at=created_at)
     left = [tag for tag in left if tag in ranks]
-    yield "order", left, f"by {order}{reason}"
+    yield f"order by {order}", left, remark
     if not wanted.prereleases and any(ranks[tag].is_prerelease for tag in left):
         releases = [tag for tag in left if not ranks[tag].is_prerelease]
         yield "prereleases", releases or left, "" if releases else "every tag left is a pre-release, so they are kept"
@@ -70,7 +70,7 @@ def keep_newest(texts: Mapping[str, str], wanted: Newest, *, created_at: Created
     width = {"major": 1, "minor": 2}.get(wanted.per or "", 0)
     if any(len(ranks[tag].numbers) >= width > 1 for tag in left) and any(len(ranks[tag].numbers) < width for tag in left):
         left = [tag for tag in left if len(ranks[tag].numbers) >= width]
-        yield "newest_per", left, "the dropped tags do not name a minor release"
+        yield "newest_per", left, "without a minor release"
     lines: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for tag in left:
         lines[ranks[tag].numbers[:width]].append(tag)
@@ -80,13 +80,14 @@ def keep_newest(texts: Mapping[str, str], wanted: Newest, *, created_at: Created
 def _rank(texts: Mapping[str, str], wanted: Newest, *, created_at: CreatedAt) -> tuple[Mapping[str, _Rank], str, str]:
     """Return the places of the tags, the order, and a remark."""
     if wanted.order == "date" or not texts:
-        return _rank_by_date(texts, wanted, created_at=created_at, require_all=False), wanted.order or "version", ""
+        found = _rank_by_date(texts, wanted, created_at=created_at, require_all=False)
+        return found, wanted.order or "version", "" if len(found) == len(texts) else "no date"
     ranks = _rank_by_semver(texts) if wanted.order == "semver" else _rank_by_version(texts)
     if ranks:
-        return ranks, wanted.order or "version", "" if len(ranks) == len(texts) else "; the dropped tags are not versions"
+        return ranks, wanted.order or "version", "" if len(ranks) == len(texts) else "not versions"
     if wanted.order is not None:
         raise SelectionError(f"no order by {wanted.order}: {_explain_unread(texts)}", hint=_HINT)
-    return _rank_by_date(texts, wanted, created_at=created_at, require_all=True), "date", f": {_explain_unread(texts)}"
+    return _rank_by_date(texts, wanted, created_at=created_at, require_all=True), "date", _explain_unread(texts)
 
 
 def _rank_by_semver(texts: Mapping[str, str]) -> dict[str, _Rank]:

@@ -142,7 +142,7 @@ def _run_ranges(texts: Mapping[str, str], tag_filter: TagFilter) -> Iterator[Ord
     versions = {tag: version for tag, text in texts.items() if (version := parse_version(text)) is not None}
     others = len(texts) - len(versions)
     within = [tag for tag, version in versions.items() if ranges.allows(version, prereleases=True) or ranges.allows(version, prereleases=False)]
-    yield "semver", within, f"{others} of the dropped tags are not semantic versions" if others else ""
+    yield "semver", within, f"{others} of them not semantic versions" if others else ""
     if not tag_filter.prereleases:
         left = [tag for tag in within if ranges.allows(versions[tag], prereleases=False)]
         if len(left) < len(within):
@@ -152,7 +152,7 @@ def _run_ranges(texts: Mapping[str, str], tag_filter: TagFilter) -> Iterator[Ord
 def _run_max_age(tags: Sequence[str], oldest: datetime, dates: Mapping[str, datetime | None]) -> Iterator[OrderStep]:
     dated = {tag: date for tag in tags if (date := dates.get(tag)) is not None}
     if len(dated) < len(tags):
-        yield "date", list(dated), "the dropped tags have no date, or could not be read"
+        yield "date", list(dated), "no date, or not readable"
     yield "max_age", [tag for tag, date in dated.items() if date >= oldest], ""
 
 

@@ -83,6 +83,7 @@ class FilterStep:
     step: str
     left: int
     dropped: tuple[str, ...]
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from imgsync.plan.plan_error import make_mirror_error, make_plan_error
 from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.ready import ReadyChanges
 from imgsync.plan.select_tags import is_named_exactly, select_repository_tags
+from imgsync.plan.selection_notes import describe_selection, explain_shortage
 from imgsync.text.units import format_count
 
 _FROZEN = {"k8s.gcr.io": "k8s.gcr.io has been frozen since April 2023; mirror from registry.k8s.io instead"}
@@ -82,6 +83,7 @@ class MirrorPlanner:
             self._log.warning("listing.incomplete", mirror=result.mirror.name, reason=warning)
 
     def _plan_tags(self, mirror: Mirror, result: MirrorPlan) -> None:
+        result.notes += describe_selection(result.selected)
         count = sum(len(one.tags) for one in result.selected)
         at_most, at_least = mirror.tags.at_most, mirror.tags.at_least
         if at_most is not None and count > at_most:
@@ -124,7 +126,7 @@ class MirrorPlanner:
         """Drop the changes of a mirror with fewer tags than `at_least`."""
         if found or not result.errors:
             message = f"{found} tags are selected, fewer than at_least: {result.mirror.tags.at_least}"
-            result.errors.append(make_mirror_error(result.mirror, message, "check the filters; `plan --explain` shows what each step kept"))
+            result.errors.append(make_mirror_error(result.mirror, message, explain_shortage(result.selected)))
         result.changes.clear()
         result.blobs.clear()
 

@@ -45,7 +45,7 @@ def select_repository_tags(mirror: Mirror, found: SourceRepository, client: Regi
         found,
         (*pinned, *(known[name] for name in selection.tags), *asked),
         certain=True,
-        steps=tuple(FilterStep(str(found.repository), step.name, step.left, step.dropped) for step in selection.steps),
+        steps=tuple(FilterStep(str(found.repository), step.name, step.left, step.dropped, step.remark) for step in selection.steps),
         warnings=listing.warnings,
         # A tag that is selected by name is read again, and reported then.
         errors=tuple(make_plan_error(mirror, str(found.repository.with_tag(tag)), error) for tag, error in dates.errors.items() if tag not in selection.tags),

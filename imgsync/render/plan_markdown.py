@@ -166,4 +166,5 @@ def _render_step(step: FilterStep) -> str:
     shown = " ".join(format_code(tag[:128]) for tag in step.dropped[:_DROPPED_SHOWN])
     more = f" … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
     dropped = f", {len(step.dropped)} dropped: {shown}{more}" if step.dropped else ""
-    return f"- {format_code(step.repository)} {format_prose(step.step)}: {step.left} left{dropped}"
+    remark = f" ({format_prose(step.remark)})" if step.remark else ""
+    return f"- {format_code(step.repository)} {format_prose(step.step)}: {step.left} left{dropped}{remark}"

@@ -89,7 +89,7 @@ def _format_name(change: Change, destinations: tuple[str, ...]) -> str:
 
 def _render_steps(section: MirrorSection) -> Iterator[str]:
     for step in section.notes.steps:
-        yield f"    {sanitize_short(step.repository)}   {sanitize_short(step.step)}: {step.left} left{_format_dropped(step)}"
+        yield f"    {sanitize_short(step.repository)}   {sanitize_short(step.step)}: {step.left} left{_format_dropped(step)}{_format_remark(step)}"
 
 
 def _format_dropped(step: FilterStep) -> str:
@@ -98,6 +98,10 @@ def _format_dropped(step: FilterStep) -> str:
     names = ", ".join(sanitize_short(tag) for tag in step.dropped[:_DROPPED_SHOWN])
     more = f", … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
     return f", {len(step.dropped)} dropped: {names}{more}"
+
+
+def _format_remark(step: FilterStep) -> str:
+    return f" ({sanitize_short(step.remark)})" if step.remark else ""
 
 
 def _render_summary(plan: Plan) -> Iterator[str]:

@@ -107,6 +107,7 @@ def test_mirrors_d_has_no_dangerous_setting():
             "prereleases",
             "newest",
             "newest_per",
+            "order",
             "max_age",
             "min_age",
             "age",

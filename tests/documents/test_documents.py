@@ -225,7 +225,7 @@ def test_missing_field_is_refused():
     """At any depth."""
     for path in places(DOCUMENT):
         is_counted = len(path) > 1 and path[0] in {"requests", "applying", "declarations"}
-        if isinstance(path[-1], int) or is_counted or path[0] == "pulls" or path[-1] in {"suspended", "notes", "steps", "later", "id", "check"}:
+        if isinstance(path[-1], int) or is_counted or path[0] == "pulls" or path[-1] in {"suspended", "notes", "steps", "remark", "later", "id", "check"}:
             continue
         document = copy.deepcopy(DOCUMENT)
         del at(document, path[:-1])[path[-1]]

@@ -1,0 +1,60 @@
+"""Say how tags were chosen, and why there are too few."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from imgsync.plan.mirror_plan import SelectedTags
+from imgsync.plan.model import FilterStep
+from imgsync.text.units import format_count
+
+_NAMED = 5
+_ORDER = "order by "
+_DROPPED = {
+    "prereleases": "dropped as pre-releases",
+    "newest_per": "dropped, because they do not name a minor release",
+    "date": "dropped without a date",
+}
+_CHECK = "check the filters; `plan --explain` shows what each step kept"
+
+
+def describe_selection(selected: Sequence[SelectedTags]) -> list[str]:
+    """Return notes on the order, and on tags set aside."""
+    by_step: dict[str, list[FilterStep]] = defaultdict(list)
+    for step in (step for one in selected for step in one.steps):
+        by_step[step.step].append(step)
+    notes = [_describe_order(name, steps, len(selected)) for name, steps in sorted(by_step.items()) if name.startswith(_ORDER)]
+    for name, what in _DROPPED.items():
+        dropped = _list_dropped(by_step[name])
+        notes += [f"{format_count(len(dropped), 'tag')} {what}: {_quote(dropped)}"] if dropped else []
+    notes += sorted({step.remark for step in by_step["prereleases"] if step.remark})
+    return notes
+
+
+def explain_shortage(selected: Iterable[SelectedTags]) -> str:
+    """Return a hint on why fewer tags than `at_least` are selected."""
+    steps = [step for one in selected for step in one.steps]
+    emptied = {step.step for step in steps if step.left == 0 and step.dropped}
+    fallen = _list_dropped(step for step in steps if step.step == "prereleases")
+    if emptied == {"prereleases"}:
+        return f"all {format_count(len(fallen), 'tag')} left are pre-releases: set `prereleases: true`, or name one in the range, such as `>=1.2.0-0`"
+    if emptied and emptied <= {"date", "order by date"}:
+        return "none of the tags left has a date"
+    return f"{_CHECK}; {format_count(len(fallen), 'tag')} fell as pre-releases" if fallen else _CHECK
+
+
+def _describe_order(name: str, steps: Sequence[FilterStep], repositories: int) -> str:
+    where = "" if len(steps) == repositories else f" in {format_count(len(steps), 'repository', 'repositories')}, such as {steps[0].repository}"
+    dropped = _list_dropped(steps)
+    remark = next((step.remark for step in steps if step.remark), "")
+    aside = f"; {format_count(len(dropped), 'tag')} set aside: {_quote(dropped)}" if dropped else ""
+    return f"newest by {name.removeprefix(_ORDER)}{where}{aside}{f' ({remark})' if remark else ''}"
+
+
+def _list_dropped(steps: Iterable[FilterStep]) -> list[str]:
+    return list(dict.fromkeys(tag for step in steps for tag in step.dropped))
+
+
+def _quote(tags: Sequence[str]) -> str:
+    return ", ".join(tags[:_NAMED]) + (f" and {len(tags) - _NAMED} more" if len(tags) > _NAMED else "")
