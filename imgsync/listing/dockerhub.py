@@ -14,7 +14,7 @@ from urllib.parse import quote
 from imgsync.errors import AuthenticationError, UnexpectedResponseError
 from imgsync.listing.collectors import RepositoryCollector, TagCollector
 from imgsync.listing.json_api import ApiPage, JsonApi, number_further_pages
-from imgsync.listing.json_fields import parse_timestamp, read_count, read_rows, read_text
+from imgsync.listing.json_fields import parse_timestamp, read_count, read_cursor, read_rows, read_text
 from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
 
@@ -60,8 +60,8 @@ class DockerHub:
 
     def _read_pages(self, operation: Operation, target: str) -> Iterator[ApiPage]:
         def find_next(page: ApiPage) -> str | None:
-            following = page.document.get("next")
-            return self.api.check_next_link(operation, following, alias=_HOST) if isinstance(following, str) and following else None
+            following = read_cursor(page.document, "next", operation)
+            return self.api.check_next_link(operation, following, alias=_HOST) if following else None
 
         def list_known(first: ApiPage) -> Iterator[str]:
             count = read_count(first.document.get("count")) if first.document.get("next") else None

@@ -57,7 +57,11 @@ class GitLab:
         whole = f"{target}?per_page={_PAGE_SIZE}&page="
 
         def find_next(page: ApiPage) -> str | None:
-            number = parse_integer(page.headers.get("x-next-page", ""))
-            return None if number is None else f"{whole}{number}"
+            following = page.headers.get("x-next-page")
+            if following is None:
+                return None if page.next_link is None else self.api.check_next_link(operation, page.next_link)
+            if following and parse_integer(following) is None:
+                raise operation.make_error(UnexpectedResponseError, "the listing's X-Next-Page is not a number", status=200)
+            return f"{whole}{following}" if following else None
 
         return self.api.read_pages(operation, f"{whole}1", find_next, auth_headers=auth_headers)

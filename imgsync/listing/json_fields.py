@@ -34,6 +34,21 @@ def read_text(row: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def read_cursor(document: Mapping[str, Any], name: str, operation: Operation) -> str:
+    """
+    Return the text that leads to the next page, "" after the last.
+
+    Raises:
+        UnexpectedResponseError: The field is something else, so that pages would be lost.
+    """
+    value = document.get(name)
+    if value in (None, "", False):
+        return ""
+    if not isinstance(value, str):
+        raise operation.make_error(UnexpectedResponseError, f"the listing's {name} is not a text", status=200)
+    return value
+
+
 def read_count(value: object) -> int | None:
     """Return *value* if it is a count, else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

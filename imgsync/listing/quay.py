@@ -15,7 +15,7 @@ from urllib.parse import quote
 from imgsync.errors import UnexpectedResponseError
 from imgsync.listing.collectors import RepositoryCollector, TagCollector
 from imgsync.listing.json_api import ApiPage, JsonApi
-from imgsync.listing.json_fields import parse_timestamp, read_rows, read_text
+from imgsync.listing.json_fields import parse_timestamp, read_cursor, read_rows, read_text
 from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
 
@@ -39,7 +39,7 @@ class Quay:
         found = RepositoryCollector(operation)
 
         def find_next(page: ApiPage) -> str | None:
-            more = read_text(page.document, "next_page")
+            more = read_cursor(page.document, "next_page", operation)
             return f"{target}&next_page={quote(more, safe='')}" if more else None
 
         for page in self.api.read_pages(operation, target, find_next, auth_headers=auth_headers):
@@ -55,7 +55,7 @@ class Quay:
         numbers = itertools.count(2)
 
         def find_next(page: ApiPage) -> str | None:
-            return f"{target}{next(numbers)}" if page.document.get("has_additional") is True else None
+            return f"{target}{next(numbers)}" if page.document.get("has_additional") else None
 
         for page in self.api.read_pages(operation, f"{target}1", find_next, auth_headers=self._make_auth_headers(operation)):
             for row in read_rows(page.document, "tags", operation):

@@ -1,13 +1,21 @@
-"""Read `Link: <…>; rel="next"`. Spec: distribution-spec 1.1 "Listing Tags"; RFC 8288."""
+"""Read `Link: <…>; rel="next"` by its grammar. Spec: RFC 8288 3; distribution-spec 1.1 "Listing Tags"."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
-from imgsync.errors import InsecureError
+from imgsync.errors import InsecureError, UnexpectedResponseError
 from imgsync.oci.errors import Operation
 from imgsync.oci.messages import RegistryResponse
 from imgsync.oci.responses import resolve_url
+
+_LENGTH_LIMIT = 64 << 10
+_SEPARATORS = re.compile(r"[ \t,]*")
+_TARGET = re.compile(r"<([^<>]*)>[ \t]*")
+# ; NAME, ; NAME=TOKEN or ; NAME="TEXT". A value without quotes may hold more than a token's characters.
+_PARAMETER = re.compile(r';[ \t]*(?:([^\s=;,"<>]+)[ \t]*(?:=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?)?[ \t]*')
 
 
 def find_next_link(response: RegistryResponse, operation: Operation) -> str | None:
@@ -15,13 +23,16 @@ def find_next_link(response: RegistryResponse, operation: Operation) -> str | No
     Return the next page's URL on any host, None after the last.
 
     Raises:
-        UnexpectedResponseError: The link is not a valid URL.
+        UnexpectedResponseError: The header cannot be read, or names several next pages, or the link is not a valid URL.
     """
-    for part in response.headers.get("link", "").split(","):
-        target, _, parameters = part.strip().partition(";")
-        if 'rel="next"' in parameters.replace(" ", "") or "rel=next" in parameters:
-            return resolve_url(quote(target.strip().strip("<>"), safe=":/?#[]@!$&'()*+,;=%~"), base=response.url, operation=operation)
-    return None
+    header = response.headers.get("link", "")
+    try:
+        targets = {target for target, relations in _parse(header) if "next" in relations}
+    except ValueError as error:
+        raise operation.make_error(UnexpectedResponseError, f"the Link header of the listing is malformed: {header[:200]}", status=response.status) from error
+    if len(targets) > 1:
+        raise operation.make_error(UnexpectedResponseError, "the Link header of the listing names several next pages", status=response.status)
+    return next((resolve_url(quote(target, safe=":/?#[]@!$&'()*+,;=%~"), base=response.url, operation=operation) for target in targets), None)
 
 
 def find_next_page(response: RegistryResponse, operation: Operation) -> str | None:
@@ -35,3 +46,36 @@ def find_next_page(response: RegistryResponse, operation: Operation) -> str | No
     if url is not None and urlsplit(url)[:2] != urlsplit(response.url)[:2]:
         raise operation.make_error(InsecureError, "the listing's next page is on another host", hint="nothing was sent there")
     return url
+
+
+def _parse(header: str) -> Iterator[tuple[str, list[str]]]:
+    """
+    Yield each target with its relation types in lower case.
+
+    Raises:
+        ValueError: The header does not follow the grammar.
+    """
+    if len(header) > _LENGTH_LIMIT:
+        raise ValueError("too long")
+    position = _skip(header, 0)
+    while position < len(header):
+        target = _TARGET.match(header, position)
+        if target is None:
+            raise ValueError("no target")
+        position = target.end()
+        relations: list[str] | None = None
+        while (parameter := _PARAMETER.match(header, position)) is not None:
+            position = parameter.end()
+            name, quoted, plain = parameter.groups()
+            # Only the first `rel` counts.
+            if (name or "").lower() == "rel" and relations is None:
+                relations = (plain or "" if quoted is None else re.sub(r"\\(.)", r"\1", quoted)).lower().split()
+        if position < len(header) and header[position] != ",":
+            raise ValueError("no separator")
+        yield target[1].strip(), relations or []
+        position = _skip(header, position)
+
+
+def _skip(header: str, position: int) -> int:
+    found = _SEPARATORS.match(header, position)
+    return found.end() if found is not None else position

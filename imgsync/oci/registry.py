@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from imgsync.errors import ContentMismatchError, NotFoundError, RejectedError, UnexpectedResponseError
-from imgsync.oci.auth.challenge import Challenge, parse_challenges
+from imgsync.oci.auth.challenge import Challenge, choose_challenge, parse_challenges
 from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.errors import Operation, make_status_error
@@ -103,8 +103,7 @@ class RegistryClient:
         # Anonymous: the credentials are not checked here.
         request = RegistryRequest(self.make_operation("reach", self.registry), "GET", "/v2/", accept_statuses=frozenset({200, 401}), auth_headers={})
         response = self.send(request)
-        challenges = parse_challenges([response.headers.get("www-authenticate", "")]) if response.status == 401 else ()
-        return next((one for one in challenges if one.scheme == "bearer"), next(iter(challenges), None))
+        return choose_challenge(parse_challenges([response.headers.get("www-authenticate", "")])) if response.status == 401 else None
 
     def resolve(self, reference: Reference) -> Resolved | None:
         """

@@ -20,6 +20,8 @@ HTTP_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeErro
 _SHORT_BODY = 64 << 10
 _WARNING = re.compile(r'299 - "([^"]{1,4096})"')
 _PIECE_BYTES = 256 << 10
+# Several fields of these names are one list. Spec: RFC 9110 5.3.
+_LISTS = {"link", "www-authenticate"}
 # (needles, error, message, hint)
 _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] = (
     (
@@ -52,8 +54,9 @@ _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] 
 
 
 def read_headers(response: httpx.Response) -> dict[str, str]:
-    """Return the headers: names in lower case, the first of several values."""
-    return {name.lower(): value for name, value in reversed(response.headers.multi_items())}
+    """Return the headers: names in lower case, lists joined, else the first of several values."""
+    found = {name.lower(): value for name, value in reversed(response.headers.multi_items())}
+    return found | {name: ", ".join(response.headers.get_list(name)) for name in _LISTS & found.keys()}
 
 
 def read_warnings(headers: httpx.Headers) -> list[str]:

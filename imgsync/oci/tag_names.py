@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from imgsync.errors import AccessDeniedError, AuthenticationError, RejectedError
+from imgsync.errors import AccessDeniedError, AuthenticationError, RejectedError, UnexpectedResponseError
 from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Repository
@@ -28,7 +28,7 @@ def list_tags_in_one_page(client: RegistryClient, repository: Repository) -> fro
     scopes = make_scopes(repository.path, client.read_actions)
     try:
         body, following = client.get_page(operation, f"/v2/{repository.path}/tags/list", scopes=scopes, limit_bytes=_LIMIT_BYTES)
-    except (AccessDeniedError, AuthenticationError, RejectedError):
+    except (AccessDeniedError, AuthenticationError, RejectedError, UnexpectedResponseError):
         return None
     try:
         tags = json.loads(body)["tags"]

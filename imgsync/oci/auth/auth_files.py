@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from imgsync.oci.endpoint import Credentials
+from imgsync.text.sanitize import sanitize_message
 
 _HUB = "docker.io"
 _HUB_HOSTS = {"index.docker.io", "docker.io", "registry-1.docker.io"}
 _SIZE_LIMIT = 4 << 20
 _OTHERS = 0o007
+_SHOWN = 3
+_NAME_LENGTH = 80
 _LOGIN_FIELDS = {"auth", "password", "identitytoken", "registrytoken"}
 
 
@@ -34,7 +37,7 @@ class AuthFile:
         auths: Entries by registry or path.
         default_helper: The helper for every registry (`credsStore`), "" for none.
         helpers: Helpers by registry (`credHelpers`).
-        warning: Why the file could not be read, "" if it was.
+        warning: Why the file or an entry could not be read, "" if all could.
         is_exposed: Whether it holds credentials that every user of this machine may read or change.
     """
 
@@ -105,11 +108,13 @@ def _parse(data: bytes, path: str) -> AuthFile:
         return AuthFile(path, warning=f"{path}:{error.lineno}:{error.colno}: not valid JSON; its credentials are not used")
     except (ValueError, TypeError, AttributeError, RecursionError):
         return AuthFile(path, warning=f"{path} is not a registry credentials file; it is not used")
+    entries = {key: entry for key, entry in auths.items() if isinstance(entry, dict)}
     return AuthFile(
         path,
-        {key: entry for key, entry in auths.items() if isinstance(entry, dict)},
+        entries,
         store if isinstance(store, str) else "",
         {key: program for key, program in helpers.items() if isinstance(program, str) and program},
+        _warn_of_unreadable(entries, path),
     )
 
 
@@ -134,12 +139,7 @@ def _normalize(key: str) -> str:
 def _decode(entry: Mapping[str, Any], path: str) -> Credentials | None:
     username, password, auth, token = (entry.get(name) for name in ("username", "password", "auth", "identitytoken"))
     if isinstance(auth, str) and auth:
-        try:
-            username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
-        except ValueError:
-            # Not base64, or not of text.
-            return None
-        password = password.rstrip("\0") if colon else None
+        username, password = _decode_pair(auth)
     ready = entry.get("registrytoken")
     if isinstance(ready, str) and ready.isascii() and ready.isprintable() and ready:
         return Credentials("", ready, path, bearer_token=True)
@@ -148,3 +148,22 @@ def _decode(entry: Mapping[str, Any], path: str) -> Credentials | None:
     if isinstance(username, str) and isinstance(password, str) and username:
         return Credentials(username, password, path)
     return None
+
+
+def _decode_pair(auth: str) -> tuple[str | None, str | None]:
+    """Return user name and password, None for what *auth* does not hold."""
+    # Go ignores line ends in base64, and `base64` without -w0 makes them: podman-container-tools/skopeo#1198.
+    text = "".join(auth.split()).rstrip("=")
+    try:
+        username, colon, password = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode().partition(":")
+    except ValueError:
+        # Not base64, or not of text.
+        return None, None
+    return username, password.rstrip("\0") if colon else None
+
+
+def _warn_of_unreadable(auths: Mapping[str, Mapping[str, Any]], path: str) -> str:
+    """Return a warning about each `auth` that holds no user name and password."""
+    names = [key for key, entry in auths.items() if isinstance(auth := entry.get("auth"), str) and auth and None in _decode_pair(auth)]
+    shown = ", ".join(sanitize_message(name, limit=_NAME_LENGTH) for name in names[:_SHOWN])
+    return f"{path}: `auth` of {shown} is not `user:password` in base64; it is not used" if names else ""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from imgsync.errors import AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
-from imgsync.oci.auth.challenge import Challenge, parse_challenges
+from imgsync.oci.auth.challenge import Challenge, choose_challenge, parse_challenges
 from imgsync.oci.auth.scopes import find_repository
 from imgsync.oci.auth.token import Token, make_refresh_form, make_token_url, parse_token
 from imgsync.oci.auth.trusted_hosts import is_trusted_host
@@ -89,10 +89,9 @@ class Authenticator:
             sent: The refused Authorization header.
             operation: The subject of errors.
         """
-        usable = [challenge for challenge in parse_challenges(headers) if challenge.scheme in {"bearer", "basic"}]
-        if not usable:
+        preferred = choose_challenge(parse_challenges(headers))
+        if preferred is None:
             return False
-        preferred = next((challenge for challenge in usable if challenge.scheme == "bearer"), usable[0])
         if preferred.scheme == "basic" and not self._has_better_login(tuple(scopes), sent=sent, operation=operation):
             return False
         if preferred.scheme == "bearer" and not preferred.parameters.get("realm"):

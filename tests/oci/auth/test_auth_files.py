@@ -113,6 +113,8 @@ def files_of(folder: Path, document: object, **environ: str) -> tuple[AuthFile, 
         ({"https://index.docker.io/v1/": {"auth": auth("me:x")}}, "docker.io", ("me", "x")),
         ({"quay.io": {"username": "me", "password": "x"}}, "quay.io", ("me", "x")),
         ({"quay.io": {"auth": auth("me:x\0\0")}}, "quay.io", ("me", "x")),
+        ({"quay.io": {"auth": base64.encodebytes(b"me:" + b"p" * 80).decode()}}, "quay.io", ("me", "p" * 80)),
+        ({"quay.io": {"auth": auth("me:xy").rstrip("=")}}, "quay.io", ("me", "xy")),
         ({"quay.io:443": {"auth": auth("me:x")}}, "quay.io", None),
         ({"evil-quay.io": {"auth": auth("me:x")}}, "quay.io", None),
         ({"quay.io": {"auth": "%%%"}}, "quay.io", None),
@@ -127,6 +129,16 @@ def test_docker_credentials_match_the_exact_host(auths, registry, expected, tmp_
 
     assert (found and (found.username, found.password)) == expected
     assert found is None or found.password not in repr(found)
+
+
+@pytest.mark.parametrize("text", ["%%%", auth("nocolon-SECRET"), "a" * 5])
+def test_unreadable_auth_is_a_warning_with_its_key(text, tmp_path):
+    """The warning names file and registry, never the value."""
+    *_, file = files_of(tmp_path, {"auths": {"quay.io": {"auth": text}, "r.io": {"auth": auth("me:x")}, "empty.io": {"auth": ""}}})
+
+    assert f"{tmp_path / 'config.json'}: `auth` of quay.io is not `user:password` in base64" in file.warning
+    assert text not in file.warning
+    assert file.find_login("r.io", "a") is not None
 
 
 def test_identity_tokens_differ_from_passwords(tmp_path):

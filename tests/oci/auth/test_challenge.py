@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz import laws
-from imgsync.oci.auth.challenge import parse_challenges
+from imgsync.oci.auth.challenge import choose_challenge, parse_challenges
 from tests import switches
 from tests.support.images import image
 from tests.support.logins import BASIC, USER, challenge
@@ -144,6 +144,10 @@ def test_challenge_is_parsed_in_linear_time(header):
         ('Negotiate, Bearer realm="r", Basic realm="b, c"', [("negotiate", {}), ("bearer", {"realm": "r"}), ("basic", {"realm": "b, c"})]),
         (r'Bearer realm="quo\"ted"', [("bearer", {"realm": 'quo"ted'})]),
         ('Bearer realm="one",realm="two"', [("bearer", {"realm": "one"})]),
+        ('Bearer realm="r" service="s"', [("bearer", {"realm": "r", "service": "s"})]),
+        ('Negotiate YIIabc=, Basic realm="x"', [("negotiate", {}), ("basic", {"realm": "x"})]),
+        ('Bearer, Basic realm="x"', [("bearer", {}), ("basic", {"realm": "x"})]),
+        ('Bearer realm="open, Basic realm="x"', [("bearer", {}), ("basic", {"realm": "x"})]),
         ("", []),
         ('="nothing"', []),
     ],
@@ -152,6 +156,37 @@ def test_challenge_is_parsed_in_linear_time(header):
 def test_challenges_are_read_by_their_grammar(header, expected):
     """Several challenges, quoted commas, escapes, any case."""
     assert [(one.scheme, dict(one.parameters)) for one in parse_challenges([header])] == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (["Bearer", 'Basic realm="r"'], "basic"),
+        (['Basic realm="r"', 'Bearer realm="https://a/token"'], "bearer"),
+        (['Bearer realm="Registry Realm", Basic realm="r"'], "basic"),
+        (['Bearer service="a"', 'Bearer realm="https://a/token"'], "bearer"),
+        (['Digest realm="r"', "Negotiate"], None),
+        (["Bearer"], "bearer"),
+    ],
+    ids=str,
+)
+def test_challenge_that_can_be_answered_is_chosen(headers, expected):
+    """Bearer first, unless it does not name its token server."""
+    chosen = choose_challenge(parse_challenges(headers))
+
+    assert (chosen and chosen.scheme) == expected
+
+
+def test_bearer_without_realm_beside_basic(lab, declare_login):
+    """The login is used by the challenge that can be answered."""
+    lab.push("app", "1", image(1))
+    lab.source.add(switches.require_authorization(BASIC, "Bearer, Basic realm=x"), target="^/v2/")
+    declare_login()
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stdout
+    assert ran.json["summary"]["copied"] == 1
 
 
 def test_challenge_is_read_to_sixteen_kibibytes():
