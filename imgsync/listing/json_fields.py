@@ -36,7 +36,7 @@ def read_text(row: Mapping[str, Any], name: str) -> str:
 
 def read_cursor(document: Mapping[str, Any], name: str, operation: Operation) -> str:
     """
-    Return the text that leads to the next page, "" after the last.
+    Return the cursor of the next page, "" after the last.
 
     Raises:
         UnexpectedResponseError: The field is something else, so that pages would be lost.

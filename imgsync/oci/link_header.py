@@ -1,4 +1,8 @@
-"""Read `Link: <…>; rel="next"` by its grammar. Spec: RFC 8288 3; distribution-spec 1.1 "Listing Tags"."""
+"""
+Read `Link: <…>; rel="next"` by its grammar.
+
+Spec: RFC 8288 3; distribution-spec 1.1 "Listing Tags".
+"""
 
 from __future__ import annotations
 

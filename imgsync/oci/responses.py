@@ -54,7 +54,7 @@ _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] 
 
 
 def read_headers(response: httpx.Response) -> dict[str, str]:
-    """Return the headers: names in lower case, lists joined, else the first of several values."""
+    """Return the headers by lower-case name: lists joined, else the first."""
     found = {name.lower(): value for name, value in reversed(response.headers.multi_items())}
     return found | {name: ", ".join(response.headers.get_list(name)) for name in _LISTS & found.keys()}
 

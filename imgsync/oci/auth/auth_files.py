@@ -163,7 +163,7 @@ def _decode_pair(auth: str) -> tuple[str | None, str | None]:
 
 
 def _warn_of_unreadable(auths: Mapping[str, Mapping[str, Any]], path: str) -> str:
-    """Return a warning about each `auth` that holds no user name and password."""
+    """Return a warning about every `auth` that holds no login."""
     names = [key for key, entry in auths.items() if isinstance(auth := entry.get("auth"), str) and auth and None in _decode_pair(auth)]
     shown = ", ".join(sanitize_message(name, limit=_NAME_LENGTH) for name in names[:_SHOWN])
     return f"{path}: `auth` of {shown} is not `user:password` in base64; it is not used" if names else ""

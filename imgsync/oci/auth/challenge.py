@@ -36,7 +36,7 @@ def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
 
 def choose_challenge(challenges: Sequence[Challenge]) -> Challenge | None:
     """
-    Return the challenge to answer, None if there is none of a known scheme.
+    Return the challenge to answer, None without a known scheme.
 
     `Bearer` precedes `Basic`, unless it does not name its token server: google/go-containerregistry#1075.
     """
