@@ -1,4 +1,4 @@
-"""Start the command line: handle signals and patch sockets before other imports."""
+"""Start the command line: streams, signals and sockets before other imports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import types
 
 from imgsync.system.early_signals import end_at_signal
 from imgsync.system.lazy_import import replace_modules
+from imgsync.system.stdio import protect_streams
 
 _WITHOUT_NETWORK = {"convert", "init", "schema", "show", "validate", "-h", "--help", "--version"}
 
@@ -23,6 +24,7 @@ def _patch_sockets() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    protect_streams()
     end_at_signal()
     if sys.argv[1:] and sys.argv[1] not in _WITHOUT_NETWORK:
         _patch_sockets()

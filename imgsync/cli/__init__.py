@@ -9,7 +9,8 @@ import click
 
 import imgsync
 from imgsync.cli.lazy import LazyGroup
-from imgsync.system.stdio import redirect_to_null
+from imgsync.cli.output import write_note
+from imgsync.system.stdio import find_write_error
 from imgsync.text.redaction import Redaction
 
 _COMMANDS = {
@@ -29,6 +30,8 @@ _COMMANDS = {
 }
 _BUG_EXIT = 70
 _USAGE_EXIT = 3
+# Commands and subcommands of `state` that do nothing but print. The exit code of others is that of their work or check.
+_OUTPUT_IS_RESULT = {"plan", "show", "list", "schema", "convert", "export"}
 
 
 @click.group(cls=LazyGroup, commands_help=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -45,30 +48,41 @@ def cli() -> None:
 def run(argv: list[str]) -> int:
     """Run the command line *argv* and return its exit code."""
     redaction = Redaction()
+    code = _run_command(argv, redaction)
+    sys.stdout.flush()
+    return _check_output(argv, code, redaction)
+
+
+def _run_command(argv: list[str], redaction: Redaction) -> int:
     try:
         result = cli.main(argv, prog_name="imgsync", standalone_mode=False, obj=redaction)
-        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        write_note(error.format_message(), redaction)
         return _USAGE_EXIT
     except click.ClickException as error:
-        _print_message(f"error: {error.format_message()}", hint="imgsync --help lists commands and options")
+        _print_message(f"error: {error.format_message()}", "imgsync --help lists commands and options", redaction)
         return _USAGE_EXIT
     except click.Abort:
         return 130
-    except BrokenPipeError:
-        # The reader, such as `head`, has closed the pipe: stop without an error.
-        redirect_to_null(sys.stdout)
-        return 0
     except Exception as error:  # noqa: BLE001 - the outermost handler: any other exception is a bug
         return _print_error(error, redaction)
     return result if isinstance(result, int) else 0
 
 
-def _print_message(message: str, *, hint: str) -> None:
-    click.echo(message, err=True)
+def _check_output(argv: list[str], code: int, redaction: Redaction) -> int:
+    """Report lost output; return 1 instead of success if output was the purpose."""
+    error = find_write_error(sys.stdout)
+    if not error:
+        return code
+    is_result = argv[0] in _OUTPUT_IS_RESULT or (argv[0] == "state" and not _OUTPUT_IS_RESULT.isdisjoint(argv[1:2]))
+    write_note(f"{'error' if is_result else 'warning'}: the output could not be written to stdout: {error}", redaction)
+    return code if code not in {0, 2} or not is_result else 1
+
+
+def _print_message(message: str, hint: str, redaction: Redaction) -> None:
+    write_note(message, redaction)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        write_note(f"hint: {hint}", redaction)
 
 
 def _print_error(error: Exception, redaction: Redaction) -> int:
@@ -78,11 +92,12 @@ def _print_error(error: Exception, redaction: Redaction) -> int:
     if isinstance(error, ConfigError):
         from imgsync.cli.config_errors import print_config_errors
 
-        print_config_errors(error.errors)
+        print_config_errors(error.errors, redaction)
         return error.exit_code
     if isinstance(error, ImgsyncError):
-        _print_message(f"error: {sanitize_short(redaction.clean(error.message))}", hint=sanitize_short(redaction.clean(error.hint)))
+        # Redacted before it is cut: a secret cut in two cannot be found.
+        _print_message(f"error: {sanitize_short(redaction.clean(error.message))}", sanitize_short(redaction.clean(error.hint)), redaction)
         return error.exit_code
-    click.echo(sanitize_lines(redaction.clean("".join(traceback.format_exception(error)))), err=True, nl=False)
-    click.echo("This is a bug in imgsync. Please report it with the lines above.", err=True)
+    write_note(sanitize_lines(redaction.clean("".join(traceback.format_exception(error)))).rstrip("\n"), redaction)
+    write_note("This is a bug in imgsync. Please report it with the lines above.", redaction)
     return _BUG_EXIT

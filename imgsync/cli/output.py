@@ -1,4 +1,8 @@
-"""Print the result of a command to stdout, without secrets."""
+"""
+Print results to stdout and notes to stderr, both without secrets.
+
+The only module that prints, so that nothing passes by the redaction.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any
 
 import click
 
-from imgsync.system.stdio import redirect_to_null
+from imgsync.system.stdio import is_utf8
 from imgsync.text.redaction import Redaction
 
 _COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x": "red"}
@@ -25,7 +29,22 @@ def get_redaction() -> Redaction:
 
 def print_line(text: str) -> None:
     """Print a line to stdout."""
-    _write(f"{get_redaction().clean(text)}\n")
+    print_text(f"{text}\n")
+
+
+def print_text(text: str) -> None:
+    """Print *text*, which has its own line breaks, to stdout."""
+    _write(get_redaction().clean(text))
+
+
+def print_note(text: str) -> None:
+    """Print lines to stderr."""
+    write_note(text, get_redaction())
+
+
+def write_note(text: str, redaction: Redaction) -> None:
+    """Print lines to stderr, also outside of a command."""
+    click.echo(redaction.clean(text), err=True)
 
 
 def print_table(text: str) -> None:
@@ -39,19 +58,17 @@ def print_json(document: Any) -> None:
     """Print *document* to stdout as JSON, indented on a terminal."""
     from imgsync.documents.envelope import to_json
 
-    _write(f"{to_json(get_redaction().clean_values(document), indented=sys.stdout.isatty())}\n")
+    text = to_json(get_redaction().clean_values(document), indented=sys.stdout.isatty(), ascii_only=not is_utf8(sys.stdout))
+    _write(f"{text}\n")
 
 
 def _write(text: str) -> None:
-    """Write to stdout; a closed pipe is not an error."""
-    try:
-        # In a thread if the write would block: a slow reader must not stop the event loop.
-        if "imgsync.concurrency.greenlets" in sys.modules:
-            _write_without_blocking(text)
-        else:
-            _write_now(text)
-    except BrokenPipeError:
-        redirect_to_null(sys.stdout)
+    """Write to stdout."""
+    # In a thread if the write would block: a slow reader must not stop the event loop.
+    if "imgsync.concurrency.greenlets" in sys.modules:
+        _write_without_blocking(text)
+    else:
+        _write_now(text)
 
 
 def _write_without_blocking(text: str) -> None:

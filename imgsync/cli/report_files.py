@@ -9,6 +9,7 @@ from imgsync.apply.report import Report
 from imgsync.cli.results import add_step_summary, write_file
 from imgsync.cli.session import Session
 from imgsync.config.model import Config
+from imgsync.errors import OutputError
 from imgsync.text.units import parse_timestamp
 
 if TYPE_CHECKING:
@@ -16,18 +17,35 @@ if TYPE_CHECKING:
 
 
 def write_report_files(session: Session, config: Config, report: Report, *, exit_code: int, files: ReportFiles) -> None:
-    """Write the requested report *files*, and the CI step summary."""
+    """
+    Write the requested report *files*, and the CI step summary.
+
+    A file that cannot be written is only logged: it must not hide how the run ended.
+    """
     add_step_summary(lambda: _markdown(report), log=session.log)
-    if files.html:
-        from imgsync.render.report_html import render_report_html
+    for path, render in (
+        (files.html, _html),
+        (files.junit, _junit),
+        (files.metrics, lambda report: _metrics(session, config, report, exit_code=exit_code)),
+    ):
+        if path is None:
+            continue
+        try:
+            write_file(path, render(report))
+        except OutputError as error:
+            session.log.warning("report.unwritten", path=path, reason=error.message)
 
-        write_file(files.html, render_report_html(report))
-    if files.junit:
-        from imgsync.render.junit import render_report_junit
 
-        write_file(files.junit, render_report_junit(report))
-    if files.metrics:
-        write_file(files.metrics, _metrics(session, config, report, exit_code=exit_code))
+def _html(report: Report) -> str:
+    from imgsync.render.report_html import render_report_html
+
+    return render_report_html(report)
+
+
+def _junit(report: Report) -> str:
+    from imgsync.render.junit import render_report_junit
+
+    return render_report_junit(report)
 
 
 def _markdown(report: Report) -> str:

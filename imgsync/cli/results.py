@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imgsync.apply.report import Report
 from imgsync.cli.output import get_redaction, print_json, print_line, print_table
 from imgsync.config.model import Config
-from imgsync.errors import UsageError
+from imgsync.errors import OutputError, UsageError
 from imgsync.logs.logger import Logger
 from imgsync.plan.model import Change, Plan
 from imgsync.system.atomic_write import write_atomically
@@ -88,7 +88,8 @@ def save_plan(plan: Plan, config: Config, path: str) -> None:
     Write *plan* to the file *path*, for `apply --plan`.
 
     Raises:
-        UsageError: The file cannot be written, or the plan contains a secret and would be damaged by hiding it.
+        OutputError: The file cannot be written.
+        UsageError: The plan contains a secret and would be damaged by hiding it.
     """
     from imgsync.documents.envelope import to_json
 
@@ -127,13 +128,13 @@ def write_file(path: str, text: str, *, private: bool = False) -> None:
         private: Whether only the user may read the file.
 
     Raises:
-        UsageError: The file cannot be written.
+        OutputError: The file cannot be written.
     """
     try:
         # Resolved: the final rename would replace a symlink by a file.
         write_atomically(Path(path).resolve(), [get_redaction().clean(text).encode("utf-8", "backslashreplace")], private=private)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def check_writable(*paths: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsync.cli.options import DEFAULT_STATE, LOCK_TIMEOUT_HELP, REGISTRIES_HELP, RUN_TIMEOUT_HELP, STATE_HELP, CommonOptions, Duration, option
+from imgsync.cli.output import print_note
 
 if TYPE_CHECKING:
     from imgsync.cli.session import Session
@@ -64,4 +65,4 @@ def open_state_session(common: CommonOptions, *, read_only: bool) -> Iterator[Se
 
 
 def _print_warning(text: str) -> None:
-    click.echo(f"warning: {text}", err=True)
+    print_note(f"warning: {text}")

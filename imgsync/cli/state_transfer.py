@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsync.cli.options import DEFAULT_PATH, CommonOptions, config_options, option, parse_common_options, paths_argument, run_options
+from imgsync.cli.output import print_line, print_note
 from imgsync.cli.state_options import (
     directory_option,
     lock_option,
@@ -53,7 +54,7 @@ def export_state(file: str, **options: Any) -> int:
         sys.stdout.buffer.flush()
     else:
         _write_file(Path(file), lines)
-        click.echo(f"Wrote {format_count(len(snapshot.records), 'record')} to {file}.", err=True)
+        print_note(f"Wrote {format_count(len(snapshot.records), 'record')} to {file}.")
     return 0
 
 
@@ -83,8 +84,8 @@ def import_state(file: str, **options: Any) -> int:
         merged = merge(store.snapshot(), read.snapshot)
         store.replace_all(merged.snapshot)
     if read.skipped_lines:
-        click.echo(f"warning: skipped {read.skipped_lines} lines of kinds that this version does not know", err=True)
-    click.echo(_format_merged("Imported", merged))
+        print_note(f"warning: skipped {read.skipped_lines} lines of kinds that this version does not know")
+    print_line(_format_merged("Imported", merged))
     return 0
 
 
@@ -99,7 +100,7 @@ def pull_state(reference: str, **options: Any) -> int:
     """Merge the state in a registry into the directory."""
     with _open_remote(reference, parse_common_options(options)) as (remote, session):
         merged = session.finish(lambda: remote.pull(check=session.stop.raise_if_requested))
-    click.echo(f"{reference} does not exist yet; nothing was pulled." if merged is None else _format_merged("Pulled", merged))
+    print_line(f"{reference} does not exist yet; nothing was pulled." if merged is None else _format_merged("Pulled", merged))
     return 0
 
 
@@ -121,7 +122,7 @@ def push_state(reference: str, *, force: bool, **options: Any) -> int:
         session.stop_in_time()
         pushed = remote.push(force=force)
         count = len(session.state.snapshot().records)
-    click.echo(f"Pushed {format_count(count, 'record')}." if pushed else f"{reference} has all {format_count(count, 'record')} already.")
+    print_line(f"Pushed {format_count(count, 'record')}." if pushed else f"{reference} has all {format_count(count, 'record')} already.")
     return 0
 
 
@@ -149,9 +150,9 @@ def rebuild_from_destinations(paths: tuple[str, ...], only: tuple[str, ...], **o
         plan = session.finish(lambda: build_plan(config, context))
         log_plan(plan, session.log)
         rebuilt = rebuild_state(plan, config, context)
-    click.echo(f"Recorded {format_count(rebuilt.recorded, 'tag')}; {rebuilt.left} left for apply.")
+    print_line(f"Recorded {format_count(rebuilt.recorded, 'tag')}; {rebuilt.left} left for apply.")
     if rebuilt.removed:
-        click.echo(f"Removed {format_count(rebuilt.removed, 'record')} that contradicted the destinations.")
+        print_line(f"Removed {format_count(rebuilt.removed, 'record')} that contradicted the destinations.")
     return 1 if plan.errors else 0
 
 

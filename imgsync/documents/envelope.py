@@ -16,11 +16,9 @@ from imgsync.text.sanitize import sanitize_json
 _LIMIT_BYTES = 256 << 20
 
 
-def to_json(document: object, *, indented: bool) -> str:
-    """Return *document* as JSON text that holds no CI commands."""
-    text = json.dumps(document, indent=2 if indented else None, separators=None if indented else (",", ":"), ensure_ascii=False)
-    # A file name that is not UTF-8 has lone surrogates, which only an escape can write.
-    return sanitize_json(text.encode(errors="backslashreplace").decode())
+def to_json(document: object, *, indented: bool, ascii_only: bool = False) -> str:
+    """Return *document* as JSON text without CI commands and invisible characters."""
+    return sanitize_json(json.dumps(document, indent=2 if indented else None, separators=None if indented else (",", ":"), ensure_ascii=ascii_only))
 
 
 def read_document(path: str) -> dict[str, Any]:

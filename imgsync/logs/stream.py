@@ -9,7 +9,6 @@ from typing import Protocol
 from imgsync.concurrency.greenlets import Event, spawn
 from imgsync.concurrency.native_thread import run_in_thread
 from imgsync.concurrency.writable import is_writable
-from imgsync.system.stdio import redirect_to_null
 
 _BUFFER_BYTES = 8 << 20
 
@@ -32,7 +31,7 @@ class LogStream:
     The current `sys.stderr`, with a buffer for a slow reader.
 
     Looks up `sys.stderr` at each write, because progress bars replace it. Buffers up to 8 MiB, drops lines beyond that and passes their
-    number to `on_dropped` when the reader catches up. A closed stderr is ignored.
+    number to `on_dropped` when the reader catches up.
     """
 
     def __init__(self) -> None:
@@ -82,9 +81,5 @@ class LogStream:
 
 
 def _write(text: str) -> None:
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except BrokenPipeError:
-        # Without a reader of the log, images are still copied.
-        redirect_to_null(sys.stderr)
+    sys.stderr.write(text)
+    sys.stderr.flush()

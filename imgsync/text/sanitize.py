@@ -7,6 +7,7 @@ at the beginning of a line (after blanks) and `##[name]` anywhere, Azure Pipelin
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable
@@ -41,7 +42,9 @@ def sanitize_lines(text: str) -> str:
 
 
 def sanitize_json(text: str) -> str:
-    """Escape runner commands in JSON *text* without changing its value."""
+    """Escape runner commands and invisible characters in JSON *text*, not changing its value."""
+    if not text.isascii() or "\x7f" in text:
+        text = "".join(_escape_in_json(character) if _is_hidden(character) and character != "\n" else character for character in text)
     # `::` needs no escape: a line of JSON begins with punctuation.
     return _BRACKET_COMMAND.sub(r"\\u0023", text) if "##" in text else text
 
@@ -57,6 +60,11 @@ def sanitize_message(text: str, *, limit: int = _MESSAGE_LIMIT) -> str:
 
 def _escape(text: str, must_escape: Callable[[str], bool]) -> str:
     return "".join(character.encode("unicode_escape").decode() if must_escape(character) else character for character in text)
+
+
+def _escape_in_json(character: str) -> str:
+    # json writes a pair of surrogates where one escape is not enough; 0x7F is the only one that it leaves.
+    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
 
 
 def _is_hidden(character: str) -> bool:

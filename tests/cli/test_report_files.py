@@ -13,6 +13,7 @@ from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from tests.support.images import image
 from tests.support.rendered import render_markdown, strict_parse
+from tests.support.run_imgsync import eventually, finish
 from tests.switches import Hold, status
 
 FILES = ("--metrics", "run.prom", "--report", "run.html", "--junit", "run.xml")
@@ -123,6 +124,48 @@ def test_unwritable_report_file_fails_before_any_request(option, where, lab):
     assert ran.code == 3, ran.stderr
     assert f"{where} cannot be written" in ran.stderr
     assert (lab.source.seen, lab.destination.seen) == ([], [])
+
+
+@pytest.mark.row("RUN-11")
+@pytest.mark.parametrize("command", ["apply", "copy"])
+def test_report_file_that_fails_at_the_end_is_a_warning(command, lab):
+    """The other files are written, the report is printed, and the exit code is the work's."""
+    content = lab.push("app", "1", image(1))
+    lab.declare("app")
+    (lab.folder / "gone").mkdir()
+    lab.source.add(Hold(), method="GET", target="/blobs/", times=1)
+    images = [f"{lab.source.host}/{lab.name}/app:1", f"{lab.destination.host}/m/{lab.name}/app:1"] if command == "copy" else []
+    process = lab.start(command, *images, "--report", "gone/run.html", "--junit", "run.xml", "-o", "json")
+    eventually(lambda: lab.source.requests("GET .*/blobs/"))
+    (lab.folder / "gone").rmdir()
+    lab.source.clear()
+
+    ran = finish(process)
+
+    assert ran.code == 0, ran.stderr
+    assert ran.json["summary"]["copied"] == 1
+    assert ET.parse(lab.folder / "run.xml")
+    (line,) = ran.events("report.unwritten")
+    assert (line["level"], line["path"], line["reason"]) == ("warning", "gone/run.html", "gone/run.html cannot be written: No such file or directory")
+    lab.assert_served("app", "1", content)
+
+
+def test_plan_that_cannot_be_saved_is_printed_and_fails(lab):
+    """Exit 1 with the path: the file was asked for."""
+    lab.push("app", "1", image(1))
+    lab.declare("app")
+    (lab.folder / "gone").mkdir()
+    lab.source.add(Hold(), target="/tags/list", times=1)
+    process = lab.start("plan", "--out", "gone/plan.json", "-o", "json")
+    eventually(lambda: lab.source.requests("/tags/list"))
+    (lab.folder / "gone").rmdir()
+    lab.source.clear()
+
+    ran = finish(process)
+
+    assert ran.code == 1
+    assert len(ran.json["changes"]) == 1
+    assert "error: gone/plan.json cannot be written: No such file or directory" in ran.stderr
 
 
 def test_report_files_follow_the_umask(lab):

@@ -162,11 +162,14 @@ def _run(message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     os.environ.update(message["env"])
     time.tzset()
     random.seed()
+    from imgsync.system.stdio import protect_streams
+
     sys.argv = ["imgsync", *message["arguments"]]
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)), encoding="utf-8", errors="surrogateescape")
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8", errors="surrogateescape")
     sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w", closefd=False)), encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    sys.__stdin__ = sys.stdin
+    protect_streams()
     shake_program()
     from imgsync.cli import run
 

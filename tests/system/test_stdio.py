@@ -1,17 +1,23 @@
-"""Pipes that are not read, or closed."""
+"""Standard streams that are not read, closed, full or narrow."""
 
 from __future__ import annotations
 
 import fcntl
+import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.support.images import image, plain_client
 from tests.support.run_imgsync import eventually, finish, stopping
+from tests.support.signing import signer
 from tests.switches import Hold, Respond
+
+ROOT = Path(__file__).parents[2]
 
 
 def narrow(process) -> None:
@@ -97,6 +103,95 @@ def test_closed_stdout_changes_neither_copies_nor_exit_code(pipe, many_tags, lab
 
     assert process.returncode == 1
     many_tags(lab.destination_registry, 39)
+
+
+def started(lab, arguments: str, redirection: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    """Run imgsync in a shell, which redirects its streams."""
+    command = f"exec {sys.executable} -m imgsync {arguments} {redirection}"
+    return subprocess.run(["bash", "-c", command], cwd=lab.folder, env=lab.workplace.environment(environ), capture_output=True, check=False, timeout=60)
+
+
+LOST = ["> /dev/full", "2> /dev/full", "> /dev/full 2>&1", "2>&-", "<&- >&- 2>&-"]
+
+
+@pytest.mark.row("RUN-11")
+@pytest.mark.parametrize("redirection", LOST)
+def test_lost_output_changes_neither_copies_nor_exit_code(redirection, lab):
+    """On a full disk or a closed descriptor; report files are written."""
+    lab.push("app", "1", image(lab.name))
+    lab.declare("app")
+
+    done = started(lab, "apply --report run.html --junit run.xml --metrics run.prom --log-format json", redirection)
+
+    assert done.returncode == 0, done.stderr
+    assert lab.served_tags("app") == ["1"]
+    assert all((lab.folder / name).read_text() for name in ("run.html", "run.xml", "run.prom"))
+    if redirection == "> /dev/full":
+        assert done.stderr.count(b"warning: the output could not be written to stdout: No space left on device") == 1
+
+
+@pytest.mark.row("RUN-11")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("plan --detailed-exitcode", 1), ("list HOST", 1), ("state export", 1), ("validate", 0)],
+)
+def test_lost_result_is_a_failure(arguments, code, lab):
+    """Of a command that only prints; a truncated plan must not pass for a whole one."""
+    lab.push("app", "1", image(lab.name))
+    lab.declare("app")
+
+    done = started(lab, arguments.replace("HOST", f"{lab.source.host}/{lab.name}"), "> /dev/full")
+
+    assert done.returncode == code, done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.row("RUN-11")
+@pytest.mark.parametrize("encoding", ["ascii:strict", "cp1252:strict"])
+def test_narrow_encoding_is_no_failure(encoding, lab):
+    """Characters that it lacks are escaped, in JSON without changing the text."""
+    lab.push("app", "1", image(lab.name))
+    lab.declare("app", "require: {signatures: {keys: [\u94a5]}}", registries=f"keys: {{\u94a5: {{pem: {json.dumps(signer().pem)}}}}}\n")
+    for form in ("table", "json"):
+        done = started(lab, f"plan -o {form} --log-format console", "", PYTHONIOENCODING=encoding)
+
+        assert done.returncode == 1, done.stderr
+        assert b"Traceback" not in done.stderr
+        if form == "json":
+            assert "\u94a5" in json.loads(done.stdout)["changes"][0]["reason"]
+
+
+def test_non_blocking_stdout_gets_everything(tmp_path):
+    """Another process that shares the pipe may have made it non-blocking."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writer, False)
+
+    process = subprocess.Popen([sys.executable, "-m", "imgsync", "schema", "mirror"], stdout=writer, cwd=tmp_path)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        printed = pipe.read()
+
+    assert process.wait(20) == 0
+    assert json.loads(printed)["title"]
+
+
+def test_log_resumes_when_there_is_room(tmp_path):
+    """On a line of its own."""
+    code = """
+import os, sys
+from imgsync.system.stdio import protect_streams
+protect_streams()
+file = os.dup(2)
+os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+print("lost", file=sys.stderr)
+os.dup2(file, 2)
+print("kept", file=sys.stderr)
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+    assert (done.stderr, done.returncode) == ("\nkept\n", 0)
 
 
 def test_full_pipe_is_not_writable_whatever_its_descriptor():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgsync.documents.envelope import to_json
 from imgsync.text.sanitize import sanitize_json, sanitize_line, sanitize_lines, sanitize_short
 
 
@@ -59,6 +60,20 @@ def test_json_says_the_same():
     assert "##[" not in sanitize_json(text)
     assert json.loads(sanitize_json(text)) == json.loads(text)
     assert sanitize_json('"plain"') == '"plain"'
+
+
+@pytest.mark.row("OUT-01")
+@pytest.mark.parametrize("hidden", ["\u202e", "\u2066", "\u200f", "\u061c", "\u200b", "\x7f", "\x9b", "\u2028", "\ufeff", "\U000e0041", "\ud800"])
+def test_invisible_characters_are_escaped_in_json(hidden):
+    """With the same value; letters and line breaks between values stay."""
+    document = {f"k{hidden}": [f"ünï{hidden}x", "钥"]}
+
+    shown = to_json(document, indented=True)
+
+    assert hidden not in shown
+    assert "ünï" in shown
+    assert shown.count("\n") == 5
+    assert json.loads(shown) == document
 
 
 @given(st.text())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgsync.cli.options import option
-from imgsync.cli.output import get_redaction, print_line
+from imgsync.cli.output import print_line, print_note, print_text
 from imgsync.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,12 +54,11 @@ def command(files: tuple[str, ...], source_format: str | None, destination: str,
         print_line(path)
     if not written:
         _print_result(found)
-    click.echo(
-        f"{format_count(len(found.mirrors), 'mirror')} converted from {found.format}; review {'them' if len(found.mirrors) > 1 else 'it'} with `imgsync plan`.",
-        err=True,
+    print_note(
+        f"{format_count(len(found.mirrors), 'mirror')} converted from {found.format}; review {'them' if len(found.mirrors) > 1 else 'it'} with `imgsync plan`."
     )
     if found.lost_lines:
-        click.echo(f"{format_count(found.lost_lines, 'line')} not carried over, see above.", err=True)
+        print_note(f"{format_count(found.lost_lines, 'line')} not carried over, see above.")
     return 0
 
 
@@ -75,15 +74,15 @@ def _print_remarks(found: Conversion) -> None:
     from imgsync.text.sanitize import sanitize_short
 
     for text in group_remarks(found.remarks):
-        click.echo(get_redaction().clean(sanitize_short(text)), err=True)
+        print_note(sanitize_short(text))
 
 
 def _print_result(found: Conversion) -> None:
     from imgsync.convert.format_yaml import format_mirror_files, format_registries
 
     files, registries = format_mirror_files(found), format_registries(found)
-    click.echo("---\n".join(files.values()), nl=False)
+    print_text("---\n".join(files.values()))
     if len(files) > 1:
-        click.echo(f"stdout has {len(files)} documents, and together they exceed the limits of one file: --output DIR writes a file for each.", err=True)
+        print_note(f"stdout has {len(files)} documents, and together they exceed the limits of one file: --output DIR writes a file for each.")
     if registries:
-        click.echo(f"registries.yaml must contain (--output DIR writes it):\n{registries}", nl=False, err=True)
+        print_note(f"registries.yaml must contain (--output DIR writes it):\n{registries}".removesuffix("\n"))

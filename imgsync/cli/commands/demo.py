@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from imgsync.cli.options import option
+from imgsync.cli.output import print_line
 
 
 @click.command("demo")
@@ -13,4 +14,4 @@ def command(directory: str | None) -> int:
     """Run validate, plan and apply on two built-in registries on loopback."""
     from imgsync.demo.walkthrough import run_demo
 
-    return run_demo(directory, echo=click.echo)
+    return run_demo(directory, echo=print_line)

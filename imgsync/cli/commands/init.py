@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from imgsync.cli.options import option
+from imgsync.cli.output import print_line
 
 
 @click.command("init")
@@ -26,15 +27,15 @@ def command(directory: str, ci: str, destination: str, missing: bool) -> int:
     files = render_files(destination, ci=CI if ci == "all" else [system for system in CI if system == ci])
     written = write_files(Path(directory), files, missing_only=missing)
     if written.created:
-        click.echo(f"Created in {directory}:")
+        print_line(f"Created in {directory}:")
     for path in written.created:
-        click.echo(f"  {path}")
+        print_line(f"  {path}")
     if written.kept:
-        click.echo(f"Already there, unchanged: {', '.join(written.kept)}")
-    click.echo("Next:")
+        print_line(f"Already there, unchanged: {', '.join(written.kept)}")
+    print_line("Next:")
     if Path(directory).resolve() != Path.cwd():
-        click.echo(f"  cd {directory}")
-    click.echo("  imgsync validate    # checks the configuration without a network")
-    click.echo("  imgsync plan        # shows what would be mirrored")
-    click.echo("README.md explains how to propose mirrors and which secrets CI needs.")
+        print_line(f"  cd {directory}")
+    print_line("  imgsync validate    # checks the configuration without a network")
+    print_line("  imgsync plan        # shows what would be mirrored")
+    print_line("README.md explains how to propose mirrors and which secrets CI needs.")
     return 0

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsync.cli.options import DEFAULT_PATH, config_options, option, output_option, parse_common_options, paths_argument, refresh_option, run_options
+from imgsync.cli.output import print_note
 
 if TYPE_CHECKING:
     from imgsync.cli.session import Session
+    from imgsync.config.model import Config
+    from imgsync.errors import ImgsyncError
     from imgsync.plan.model import Plan
 
 _PENDING_EXIT = 2
@@ -32,7 +35,7 @@ _PENDING_EXIT = 2
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
     """Show what would change and why. Nothing is changed."""
     common = parse_common_options(options)
-    from imgsync.cli.results import add_step_summary, check_writable, make_plan_document, print_plan, save_plan
+    from imgsync.cli.results import add_step_summary, check_writable, make_plan_document, print_plan
     from imgsync.cli.session import STOPPED_EXIT, open_session
     from imgsync.config.load import load_config
     from imgsync.plan.build import build_plan
@@ -52,12 +55,11 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
         # A pull request from a fork has no credentials, but its plan is still useful.
         plan = session.finish(lambda: build_plan(config, session.make_context(refresh=options["refresh"], strict=False)))
         log_plan(plan, session.log)
-    if options["out"]:
-        save_plan(plan, config, options["out"])
+    unsaved = _save(session, plan, config, options["out"]) if options["out"] else None
     print_plan(plan, lambda: make_plan_document(plan, config, explain=explain), output=output, show_kept=options["show_kept"], explain=explain)
-    if options["out"]:
-        _print_saved(session, plan, options["out"])
     add_step_summary(lambda: _markdown(plan, explain=explain), log=session.log)
+    if unsaved is not None:
+        raise unsaved
     if any(not error.later for error in plan.errors) or plan.counts["refuse"]:
         return 1
     if plan.errors:
@@ -65,12 +67,25 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     return _PENDING_EXIT if options["detailed_exitcode"] and plan.pending else 0
 
 
+def _save(session: Session, plan: Plan, config: Config, path: str) -> ImgsyncError | None:
+    """Save *plan*; return the error, so that the plan is printed all the same."""
+    from imgsync.cli.results import save_plan
+    from imgsync.errors import ImgsyncError
+
+    try:
+        save_plan(plan, config, path)
+    except ImgsyncError as error:
+        return error
+    _print_saved(session, plan, path)
+    return None
+
+
 def _print_saved(session: Session, plan: Plan, path: str) -> None:
     from imgsync.logs.configure import is_console
     from imgsync.text.sanitize import sanitize_short
 
     if is_console(session.common.log_format, sys.stderr):
-        click.echo(f"Saved to {sanitize_short(path)}. Apply it with: imgsync apply --plan {sanitize_short(shlex.quote(path))}", err=True)
+        print_note(f"Saved to {sanitize_short(path)}. Apply it with: imgsync apply --plan {sanitize_short(shlex.quote(path))}")
     else:
         session.log.info("plan.saved", plan_id=plan.id, path=path)
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from imgsync.cli.options import output_option, parse_common_options
-from imgsync.cli.output import print_json
+from imgsync.cli.output import print_json, print_line
 from imgsync.cli.state_options import lock_option, open_store, registries_option, state_option
 from imgsync.cli.state_transfer import export_state, import_state, pull_state, push_state, rebuild_from_destinations
 from imgsync.text.sanitize import sanitize_line
@@ -32,7 +32,7 @@ def list_records(prefix: str, output: str, **options: Any) -> int:
         print_json([asdict(record) for record in records])
     else:
         for record in records:
-            click.echo(sanitize_line(record.destination))
+            print_line(sanitize_line(record.destination))
     return 0
 
 
@@ -53,7 +53,7 @@ def show_record(reference: str, output: str, **options: Any) -> int:
         print_json(asdict(record))
     else:
         for name, value in asdict(record).items():
-            click.echo(f"{name:<14} {sanitize_line(str(value))}")
+            print_line(f"{name:<14} {sanitize_line(str(value))}")
     return 0
 
 
@@ -78,7 +78,7 @@ def remove_records(references: tuple[str, ...], **options: Any) -> int:
         if not store.is_persistent:
             raise StateError(f"the state {common.state} cannot be written; nothing was removed")
         count = store.remove([record.destination for record in store.iter_records() if any(glob.fullmatch(record.destination) for glob in globs)])
-    click.echo(f"Removed {format_count(count, 'record')}.")
+    print_line(f"Removed {format_count(count, 'record')}.")
     return 0 if count else 1
 
 

@@ -7,6 +7,7 @@ import os
 import click
 
 from imgsync.cli.options import DEFAULT_PATH, config_options, ignored_run_options, option, paths_argument
+from imgsync.cli.output import print_line, print_text
 
 
 @click.command("validate")
@@ -23,9 +24,9 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
     if show:
         from imgsync.config.show import show_config
 
-        click.echo(show_config(config), nl=False)
+        print_text(show_config(config))
         return 0
     targets = {target for mirror in config.mirrors for target in mirror.destinations}
     counts = (format_count(len(config.files), "file"), format_count(len(config.mirrors), "mirror"), format_count(len(targets), "destination"))
-    click.echo(f"{', '.join(counts)}: all good.")
+    print_line(f"{', '.join(counts)}: all good.")
     return 0
