@@ -70,7 +70,7 @@ def _run_command(argv: list[str], redaction: Redaction) -> int:
 
 
 def _check_output(argv: list[str], code: int, redaction: Redaction) -> int:
-    """Report lost output; return 1 instead of success if output was the purpose."""
+    """Report lost output; it fails a command that only prints."""
     error = find_write_error(sys.stdout)
     if not error:
         return code

@@ -1,5 +1,5 @@
 """
-Standard streams that never fail, so that trouble with output does not stop the work.
+Standard streams that never fail.
 
 A closed, full or narrow stdout or stderr must not change what is copied. Lost output is recorded for the end of the run.
 """
@@ -29,7 +29,7 @@ class Stream(Protocol):
 
 class _LossyOutput(io.FileIO):
     """
-    A standard stream whose writes always succeed; what cannot be written is dropped.
+    A standard stream that drops what it cannot write.
 
     `error` is the reason of the first loss, "" also if only the reader is gone. After a loss, a stream that *resumes* is tried again with a new line.
     """
@@ -85,7 +85,7 @@ def protect_streams() -> None:
 
 
 def find_write_error(stream: object) -> str:
-    """Return why output to *stream* was lost; "" if it was not, or only the reader is gone."""
+    """Return why output was lost, "" if only the reader is gone."""
     return str(getattr(getattr(getattr(stream, "buffer", None), "raw", None), "error", ""))
 
 
@@ -95,7 +95,7 @@ def is_utf8(stream: object) -> bool:
 
 
 def _wrap(number: int, old: object) -> io.TextIOWrapper:
-    """Return a stream like *old*, None if it was closed, that drops what it cannot write."""
+    """Return a stream like *old* that drops what it cannot write."""
     encoding = getattr(old, "encoding", "utf-8")
     is_log = number == _STDERR
     raw = _LossyOutput(number, resumes=is_log)

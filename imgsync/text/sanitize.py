@@ -42,7 +42,7 @@ def sanitize_lines(text: str) -> str:
 
 
 def sanitize_json(text: str) -> str:
-    """Escape runner commands and invisible characters in JSON *text*, not changing its value."""
+    """Escape runner commands and invisible characters in JSON, keeping its value."""
     if not text.isascii() or "\x7f" in text:
         text = "".join(_escape_in_json(character) if _is_hidden(character) and character != "\n" else character for character in text)
     # `::` needs no escape: a line of JSON begins with punctuation.

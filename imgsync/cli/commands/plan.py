@@ -68,7 +68,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
 
 
 def _save(session: Session, plan: Plan, config: Config, path: str) -> ImgsyncError | None:
-    """Save *plan*; return the error, so that the plan is printed all the same."""
+    """Save *plan*; return the error, so that the plan is still printed."""
     from imgsync.cli.results import save_plan
     from imgsync.errors import ImgsyncError
 
