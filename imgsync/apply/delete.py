@@ -46,8 +46,8 @@ class _Tags:
         return sorted(tag for tag, (_, parts) in self.by_name.items() if digest in parts)
 
 
-def delete_tags(changes: Iterable[Change], make_client: Callable[[Change], RegistryClient], *, check: Callable[[], None]) -> Iterator[Outcome]:
-    """Delete the tags of *changes* until *check* raises, and yield the outcomes."""
+def delete_tags(changes: Iterable[Change], make_client: Callable[[Change], RegistryClient]) -> Iterator[Outcome]:
+    """Delete the tags of *changes*, and yield the outcomes."""
     repositories: dict[Repository, list[Change]] = {}
     for change in changes:
         repositories.setdefault(change.destination.repository, []).append(change)
@@ -56,17 +56,16 @@ def delete_tags(changes: Iterable[Change], make_client: Callable[[Change], Regis
         repository, doomed = item
         digests = {change.destination.tag: change.destination_digest or "" for change in doomed}
         deleter = _TagDeleter(make_client(doomed[0]), repository, digests)
-        return [_delete(deleter, change, check) for change in doomed]
+        return [_delete(deleter, change) for change in doomed]
 
     for outcomes in map_unordered(delete_in_repository, repositories.items(), limit=_AT_ONCE):
         yield from outcomes
 
 
-def _delete(deleter: _TagDeleter, change: Change, check: Callable[[], None]) -> Outcome:
+def _delete(deleter: _TagDeleter, change: Change) -> Outcome:
     began = time.monotonic()
     result, failure = Result.DELETED, None
     try:
-        check()
         deleter.delete(change.destination.tag)
     except ImgsyncError as error:
         failure = error

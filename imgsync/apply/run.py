@@ -18,7 +18,6 @@ from imgsync.apply.options import RunOptions
 from imgsync.apply.order import ChangeOrder, Group
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.apply.state_writer import StateWriter
-from imgsync.concurrency.deadline import Deadline
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.workers import Workers
 from imgsync.config.model import Config
@@ -216,7 +215,7 @@ class _Run:
         from imgsync.apply.delete import delete_tags
 
         self._state.mark_unconfirmed(changes)
-        for outcome in delete_tags(changes, self._make_client, check=self._stop.raise_if_requested):
+        for outcome in delete_tags(changes, self._make_client):
             if outcome.result is Result.DELETED:
                 self._state.remove(outcome.change)
             self._announce(outcome)
@@ -234,9 +233,7 @@ class _Run:
         self._listener.on_finish(outcome)
 
     def _make_client(self, change: Change) -> RegistryClient:
-        # A deletion that has begun gets the grace period, as a copy does.
-        check = Deadline(None, stop=self._stop).check
-        return self._context.registries.make_destination_client(_registry(change), self._mirrors[change.mirror], check=check)
+        return self._context.registries.make_destination_client(_registry(change), self._mirrors[change.mirror], check=self._stop.raise_if_requested)
 
 
 def _registry(change: Change) -> str:

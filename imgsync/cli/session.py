@@ -125,7 +125,7 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
-        with _open_registries(settings, log, throttles, pushes=not read_only) as registries:
+        with _open_registries(settings, log, throttles, stop, pushes=not read_only) as registries:
             warn_of_environment(settings, registries, log)
             backend = partial(open_backend, common.state, registries, thread=thread, lock_timeout_seconds=common.lock_timeout_seconds, log=log, stop=stop)
             is_opened = _limit_opening(stop, common.run_seconds)
@@ -164,7 +164,7 @@ def _configure_log(settings: RegistriesConfig, common: CommonOptions, stream: Lo
     return log
 
 
-def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[str, int], *, pushes: bool) -> Registries:
+def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[str, int], stop: Stop, *, pushes: bool) -> Registries:
     def warn_unread(text: str) -> None:
         log.warning("credentials.unread", reason=text)
 
@@ -179,6 +179,7 @@ def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[st
         on_secret=get_redaction().hide,
         on_warning=warn_unread,
         on_registry_warning=pass_on_warning,
+        is_in_grace=lambda: stop.is_in_grace,
     )
 
 

@@ -47,6 +47,11 @@ class Stop:
         return self._cancelled_at is not None
 
     @property
+    def is_in_grace(self) -> bool:
+        """Return whether running work may end, but no new work may start."""
+        return self.is_requested and not self.is_cancelled
+
+    @property
     def is_overdue(self) -> bool:
         """Return whether the grace period after cancelling is over."""
         return self._cancelled_at is not None and time.monotonic() - self._cancelled_at > _GRACE_AFTER_CANCEL_SECONDS

@@ -103,7 +103,7 @@ class Sender:
             timeout_seconds=request_seconds,
             connect_timeout_seconds=min(CONNECT_SECONDS, request_seconds),
             response_timeout_seconds=request_seconds * (_COMMIT_FACTOR if request.closes_upload else 1),
-            check=retry_policy.check,
+            check=retry_policy.check_in_flight,
         )
 
     def _split_url(self, url: str) -> tuple[Origin, str, str]:

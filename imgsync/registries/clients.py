@@ -51,6 +51,7 @@ class Registries:
         on_secret: Callable[[Iterable[str]], None],
         on_warning: Callable[[str], None],
         on_registry_warning: Callable[[str, str], None],
+        is_in_grace: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         Read the auth files; connect to nothing yet.
@@ -63,9 +64,11 @@ class Registries:
             on_secret: Receives every password before it is used.
             on_warning: Receives a text about each auth file that cannot be read.
             on_registry_warning: Receives a registry and the text of its `Warning` header, each once.
+            is_in_grace: Whether requests that are on their way may end, although the run stops.
         """
         self.settings = settings
         self.on_retry = on_retry
+        self._is_in_grace = is_in_grace
         self._pushes = pushes
         self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, ask_cloud=find_cloud_credentials, on_secret=on_secret, on_warning=on_warning)
         self._on_secret = on_secret
@@ -193,6 +196,7 @@ class Registries:
             request_seconds=mirror.timeouts.request_seconds,
             login_attempts=mirror.retry.login,
             check=check,
+            is_in_grace=self._is_in_grace,
             on_retry=self.on_retry,
         )
 

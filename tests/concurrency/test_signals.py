@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import time
 
@@ -10,7 +12,7 @@ import pytest
 from tests import switches
 from tests.support.images import image
 from tests.support.run_imgsync import eventually, finish, stopping
-from tests.switches import Hold
+from tests.switches import Hold, Respond
 
 
 @pytest.mark.row("GIT-08")
@@ -87,3 +89,85 @@ def test_second_signal_under_load_ends_at_once_and_leaves_nothing_behind(streami
     lab.source.clear()
     assert lab.run("apply").code == 0
     assert len(lab.served_tags("app")) == 8
+
+
+COMMANDS = {
+    "plan": ["plan", "-o", "json"],
+    "verify": ["verify", "-o", "json"],
+    "login-check": ["login-check"],
+    "list": ["list", "{source}/{name}/app"],
+    "copy": ["copy", "{source}/{name}/app:1", "{destination}/m", "--grace", "0s"],
+    "state pull": ["state", "pull", "{source}/{name}/state:main"],
+    "state push": ["state", "push", "{source}/{name}/state:main"],
+}
+
+
+@pytest.fixture
+def held(lab, origin):
+    """Hold every request to the source; return a function that starts a command."""
+    hold = Hold()
+    lab.source.add(hold)
+
+    def start(command: str, *more: str):
+        words = {"source": lab.source.host, "destination": lab.destination.host, "name": lab.name}
+        process = lab.start(*(word.format(**words) for word in COMMANDS[command]), *more)
+        hold.reached()
+        return process
+
+    yield start
+    hold.release()
+
+
+@pytest.mark.row("RUN-17")
+@pytest.mark.parametrize("command", ["plan", "login-check", "list", "copy", "state pull"])
+def test_signal_ends_a_command_in_mid_request(command, held):
+    """As `apply` does: exit 75, within the grace period."""
+    process = held(command)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+
+    ran = finish(process)
+
+    assert ran.code == 75, ran.stderr
+    assert time.monotonic() - began < 10, "timeouts.request is 30 s"
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.row("RUN-17")
+@pytest.mark.parametrize("command", ["plan", "verify", "copy", "state pull", "state push"])
+def test_time_limit_ends_a_command_in_mid_request(command, held):
+    """`--run-timeout` counts from the start, with all that a command waits for."""
+    began = time.monotonic()
+
+    ran = finish(held(command, "--run-timeout", "1s"))
+
+    assert ran.code == 75, ran.stderr
+    assert time.monotonic() - began < 15, "timeouts.request is 30 s"
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.row("RUN-10")
+def test_second_signal_ends_a_command_in_mid_request(held):
+    """At once, with 130."""
+    process = held("state push")
+    process.send_signal(signal.SIGINT)
+    stopping(process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+
+    assert process.returncode == 130
+
+
+@pytest.mark.row("RUN-17")
+def test_hanging_program_is_abandoned(lab, origin):
+    """A credential helper has ten seconds; a run whose time is up does not wait for them."""
+    helper = lab.write("bin/docker-credential-hang", "#!/bin/sh\nexec sleep 10\n")
+    helper.chmod(0o700)
+    lab.write("docker/config.json", json.dumps({"credHelpers": {lab.source.host: "hang"}}))
+    lab.source.add(Respond(401, headers={"WWW-Authenticate": "Basic"}))
+    began = time.monotonic()
+
+    ran = lab.run("plan", "--run-timeout", "1s", env={"PATH": f"{helper.parent}:{os.environ['PATH']}"})
+
+    assert ran.code == 75, ran.stderr
+    assert time.monotonic() - began < 9

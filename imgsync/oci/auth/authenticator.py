@@ -165,7 +165,7 @@ class Authenticator:
         fetch = Operation("get a token for", operation.reference, operation.origin)
 
         def exchange() -> TokenResponse:
-            return self._exchange(fetch, challenge, scopes, login, check=retry_policy.check)
+            return self._exchange(fetch, challenge, scopes, login, check=retry_policy.check_in_flight)
 
         response = retry_call(exchange, retry_policy, operation=fetch.name, reference=fetch.reference, attempts=retry_policy.login_attempts)
         if response.status == 401 and login is not None and login.renewable:

@@ -42,6 +42,10 @@ def _never_stop() -> None:
     return
 
 
+def _never_in_grace() -> bool:
+    return False
+
+
 def _ignore_retry(_: RetryDetails) -> None:
     return
 
@@ -56,7 +60,8 @@ class RetryPolicy:
         interval_seconds: The first pause; it doubles each time, with jitter.
         request_seconds: The longest silence on a connection.
         login_attempts: The number of attempts to get a token.
-        check: Called before each attempt and during pauses; an error that it raises ends the call.
+        check: Called before each attempt, during pauses and in mid-request; an error that it raises ends the call.
+        is_in_grace: Whether requests that are on their way may end, although the run stops.
         on_retry: Called before each pause.
     """
 
@@ -66,11 +71,17 @@ class RetryPolicy:
     request_seconds: float = 30.0
     login_attempts: int = 2
     check: Callable[[], None] = _never_stop
+    is_in_grace: Callable[[], bool] = _never_in_grace
     on_retry: Callable[[RetryDetails], None] = _ignore_retry
 
     def with_check(self, check: Callable[[], None]) -> RetryPolicy:
         """Return the same policy with another *check*."""
         return replace(self, check=check)
+
+    def check_in_flight(self) -> None:
+        """Call `check`, except during the grace period."""
+        if not self.is_in_grace():
+            self.check()
 
     def pause(self, seconds: float) -> None:
         """Sleep for *seconds*; call `check` four times a second."""

@@ -15,6 +15,7 @@ from imgsync.errors import InsecureError
 from imgsync.oci.http import resolver as resolver_module
 from imgsync.oci.http import ssrf_guard as guard_module
 from imgsync.oci.http.errors import ForbiddenAddressError
+from imgsync.oci.http.resolver import Resolver
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.wait_limit import limit_wait, never_end
 from imgsync.oci.limits.retry import RetryPolicy
@@ -380,3 +381,42 @@ def test_parallel_connections_share_one_lookup(fails, monkeypatch):
 
     assert asked == ["registry.example"]
     assert results == {"registry.example cannot be resolved: no such name" if fails else "connected"}
+
+
+@pytest.mark.row("AUTH-27")
+def test_registry_that_was_public_is_not_followed_inside(dialled, monkeypatch):
+    """Its name server would lead the credentials, and requests, to a machine inside."""
+    resolver = Resolver()
+    SsrfGuard([("public.example", 443)], resolver=resolver).connect("public.example", 443)
+    monkeypatch.setattr(resolver_module, "_KEEP_SECONDS", -1)
+
+    monkeypatch.setitem(NAMES, "public.example", ["10.0.0.5", "93.184.216.34"])
+    SsrfGuard([("public.example", 443)], resolver=resolver).connect("public.example", 443)
+    monkeypatch.setitem(NAMES, "public.example", ["10.0.0.5"])
+    with pytest.raises(ForbiddenAddressError, match=r"^public\.example was at a public address, and is now at the private address 10\.0\.0\.5$"):
+        SsrfGuard([("public.example", 443)], resolver=resolver).connect("public.example", 443)
+
+    assert dialled == ["93.184.216.34"] * 2
+
+
+@pytest.mark.row("AUTH-27")
+def test_registry_that_was_private_may_become_public(dialled, monkeypatch):
+    """A private registry may move, also to other private addresses."""
+    monkeypatch.setattr(resolver_module, "_KEEP_SECONDS", -1)
+    guard = SsrfGuard([("private.example", 443)])
+    for address in ("10.0.0.1", "10.0.0.2", "93.184.216.34"):
+        monkeypatch.setitem(NAMES, "private.example", [address])
+        guard.connect("private.example", 443)
+
+    assert dialled == ["10.0.0.1", "10.0.0.2", "93.184.216.34"]
+
+
+def test_thousands_of_dead_addresses_are_not_all_tried(sockets, monkeypatch):
+    """Eight are enough."""
+    dialled = sockets[2]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: [(2, 1, 6, "", (f"93.184.{n // 250}.{n % 250}", port)) for n in range(5000)])
+
+    with pytest.raises(httpx.ConnectError):
+        SsrfGuard([("many.example", 443)]).connect("many.example", 443)
+
+    assert len(dialled) == 8
