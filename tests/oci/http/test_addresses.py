@@ -20,7 +20,7 @@ from imgsync.oci.http.addresses import find_literal, is_metadata, is_public
         "2001:0:808:808:0:0:f7f7:f7f7",
     ],
 )
-def test_public_addresses(address):
+def test_public_addresses_are_recognized(address):
     """IPv6 addresses that lead to a public IPv4 address are public too."""
     assert is_public(address)
     assert not is_metadata(address)
@@ -60,7 +60,7 @@ def test_public_addresses(address):
         "ff02::1",
     ],
 )
-def test_private_addresses(address):
+def test_private_addresses_are_recognized(address):
     """Loopback, private, shared, reserved, multicast, and those that embed one."""
     assert not is_public(address)
 
@@ -89,7 +89,7 @@ def test_private_addresses(address):
         "2002:a9fe:a9fe::",
     ],
 )
-def test_metadata_services(address):
+def test_metadata_services_are_recognized(address):
     """Of every cloud, by every form of the address."""
     assert is_metadata(address)
     assert not is_public(address)
