@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from imgsync.listing.collectors import NameCollector
 from imgsync.listing.distribution import list_tags
 from imgsync.listing.model import ListedRepository, RepositoryListing, TagListing
-from imgsync.listing.page import read_pages
+from imgsync.listing.page import PagedListing
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import is_repository_path
 
@@ -28,7 +28,7 @@ class Catalog:
         """Return every repository of the registry."""
         operation = self.client.make_operation("list repositories of", f"{self.client.registry}/{namespace}".rstrip("/"))
         names = NameCollector(operation, is_repository_path)
-        for _ in read_pages(self.client, names, f"/v2/_catalog?n={_PAGE_SIZE}", scopes=("registry:catalog:*",), field="repositories"):
+        for _ in PagedListing(self.client, names, "/v2/_catalog", _PAGE_SIZE, ("registry:catalog:*",), "repositories").read():
             pass
         found = tuple(ListedRepository(path) for path in sorted(names.valid))
         return RepositoryListing("catalog", found, names.make_warnings("repository paths"))

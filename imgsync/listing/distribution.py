@@ -12,7 +12,7 @@ from typing import Any
 
 from imgsync.listing.collectors import NameCollector
 from imgsync.listing.model import ListedTag, TagListing
-from imgsync.listing.page import read_pages
+from imgsync.listing.page import PagedListing
 from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import is_digest
@@ -20,26 +20,26 @@ from imgsync.oci.spec.reference import is_repository_path, is_tag
 from imgsync.text.units import parse_integer
 
 
-def list_tags(client: RegistryClient, path: str, *, page_size: int | None = None) -> TagListing:
+def list_tags(client: RegistryClient, path: str, *, page_size: int = 0) -> TagListing:
     """
     Return the tags of a repository; skip invalid names with a warning.
 
     Args:
         client: The registry.
         path: The repository's path; "" for the root of Google's registries.
-        page_size: How many tags to request at once, None for the registry's default.
+        page_size: How many tags to request at once, 0 for the registry's default.
 
     Raises:
         RegistryError: A page of the listing fails.
     """
     operation = client.make_operation("list tags of", f"{client.registry}/{path}" if path else client.registry)
-    target = (f"/v2/{path}/tags/list" if path else "/v2/tags/list") + (f"?n={page_size}" if page_size else "")
+    target = f"/v2/{path}/tags/list" if path else "/v2/tags/list"
     # Nexus lists null (containers/skopeo#2409), Artifactory lists digests (containers/skopeo#2346).
     names = NameCollector(operation, is_tag)
     facts: dict[str, ListedTag] = {}
     children = NameCollector(operation, is_repository_path)
     google = False
-    for page in read_pages(client, names, target, scopes=make_scopes(path, "pull") if path else (), field="tags"):
+    for page in PagedListing(client, names, target, page_size, make_scopes(path, "pull") if path else (), "tags", repository=path).read():
         google = google or bool(page.get("manifest")) or bool(page.get("child"))
         children.add(_keep_texts(page.get("child")))
         facts.update((tag, fact) for tag, fact in _read_google_tags(page.get("manifest")).items() if tag in names.valid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from imgsync.errors import CredentialsError, InsecureError, UnexpectedResponseError
+from imgsync.errors import CredentialsError, InsecureError, RejectedError, UnexpectedResponseError
+from imgsync.listing.page import SIZE_REFUSED
 from imgsync.listing.prefetch import prefetch_pages
 from imgsync.oci.auth.trusted_hosts import is_trusted_host
 from imgsync.oci.endpoint import Credentials
@@ -19,10 +21,13 @@ from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.link_header import find_next_link
 from imgsync.oci.messages import RegistryRequest
 from imgsync.oci.responses import resolve_url
+from imgsync.oci.spec.bounded_json import PAGE_BYTES, TooManyValuesError, parse_page
 from imgsync.oci.transport import Transport
 
 _PAGE_LIMIT = 10_000
-_PAGE_BYTES = 32 << 20
+# Every API reads pages of 100 rows by default, and some servers allow fewer.
+_PAGE_SIZES = (25, 0)
+_SIZE_FIELDS = re.compile(r"(?:page_size|per_page|limit)=[0-9]+")
 
 
 @dataclass(slots=True)
@@ -35,6 +40,7 @@ class ApiSession:
         registry_host: The host of the registry itself.
         on_secret: Called with each new token before it is used.
         is_declared: Whether the operator declared the API's URL.
+        page_step: How often a page size was refused.
     """
 
     transport: Transport
@@ -42,6 +48,7 @@ class ApiSession:
     on_secret: Callable[[Iterable[str]], None]
     is_declared: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    page_step: int = 0
     _token: str = ""
     _token_ends: float = 0.0
 
@@ -71,7 +78,8 @@ class ApiPage:
         """
         parts = self.document.values() if isinstance(self.document, dict) else [self.document]
         lists = [part for part in parts if part and isinstance(part, list)]
-        return hash(repr(lists)) if lists else None
+        # Row by row, because the text of all rows is as large as the page.
+        return hash(tuple(hash(repr(row)) for rows in lists for row in rows)) if lists else None
 
 
 class JsonApi:
@@ -120,7 +128,7 @@ class JsonApi:
             RegistryError: Any status but 200, or a body that is not JSON.
         """
         headers = {"Accept": "application/json"}
-        return self._send(RegistryRequest(operation, "GET", target, headers=headers, limit_bytes=_PAGE_BYTES, auth_headers=auth_headers or {}))
+        return self._send(RegistryRequest(operation, "GET", target, headers=headers, limit_bytes=PAGE_BYTES, auth_headers=auth_headers or {}))
 
     def post(
         self,
@@ -169,7 +177,7 @@ class JsonApi:
         for number, (requested, page) in enumerate(self._follow_pages(operation, target, find_next, auth_headers, list_known)):
             rows_hash = page.rows_hash
             if requested in seen or number >= _PAGE_LIMIT or rows_hash in seen:
-                raise operation.make_error(UnexpectedResponseError, "the listing's pages never end")
+                raise operation.make_error(UnexpectedResponseError, f"the listing's pages never end: {requested[-200:]} repeats an earlier one")
             seen |= {requested} if rows_hash is None else {requested, rows_hash}
             yield page
 
@@ -182,16 +190,31 @@ class JsonApi:
         list_known: Callable[[ApiPage], Iterable[str]],
     ) -> Iterator[tuple[str, ApiPage]]:
         """Yield each target and its page, possibly endlessly."""
-        page = self.get(operation, target, auth_headers=auth_headers)
+
+        def get(one: str) -> ApiPage:
+            return self.get(operation, _resize(one, self.session.page_step), auth_headers=auth_headers)
+
+        page = self._get_first(target, get)
         yield target, page
         following = find_next(page)
-        for prefetched in prefetch_pages(lambda one: self.get(operation, one, auth_headers=auth_headers), list_known(page)):
+        for prefetched in prefetch_pages(get, list_known(page)):
             yield prefetched
             following = find_next(prefetched[1])
         while following is not None:
-            page = self.get(operation, following, auth_headers=auth_headers)
+            page = get(following)
             yield following, page
             following = find_next(page)
+
+    def _get_first(self, target: str, get: Callable[[str], ApiPage]) -> ApiPage:
+        """Return the first page, smaller if its size is refused."""
+        while True:
+            step = self.session.page_step
+            try:
+                return get(target)
+            except RejectedError as error:
+                if error.status not in SIZE_REFUSED or step == len(_PAGE_SIZES) or _SIZE_FIELDS.search(target) is None:
+                    raise
+                self.session.page_step = max(self.session.page_step, step + 1)
 
     def check_next_link(self, operation: Operation, url: str, *, alias: str = "") -> str:
         """
@@ -212,14 +235,27 @@ class JsonApi:
         response = self.session.transport.request(request, retry_policy=self._retry_policy)
         operation = request.operation
         try:
-            document = json.loads(response.body) if response.body or response.status == 200 else None
-        except (ValueError, RecursionError) as error:
+            document = parse_page(response.body) if response.body or response.status == 200 else None
+        except TooManyValuesError as error:
+            raise operation.make_error(UnexpectedResponseError, f"the listing is too large: {error}", status=response.status) from error
+        except ValueError as error:
             raise operation.make_error(UnexpectedResponseError, "the response is not JSON; is this the registry's API?", status=response.status) from error
         return ApiPage(document, response.headers, find_next_link(response, operation))
 
 
 # Opens the registry's API at a URL, "" for the registry's own host. A URL that the operator declared has precedence.
 ApiOpener = Callable[[str], JsonApi]
+
+
+def _resize(target: str, step: int) -> str:
+    """Return *target* with the page size of *step*."""
+    if not step:
+        return target
+    path, _, query = target.partition("?")
+    size = _PAGE_SIZES[step - 1]
+    parts = [part for part in query.split("&") if size or _SIZE_FIELDS.fullmatch(part) is None]
+    resized = [f"{part.partition('=')[0]}={size}" if _SIZE_FIELDS.fullmatch(part) else part for part in parts]
+    return f"{path}?{'&'.join(resized)}"
 
 
 def number_further_pages(first_page_rows: int, count: int | None) -> range:

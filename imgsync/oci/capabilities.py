@@ -19,6 +19,8 @@ class Capabilities:
         self.has_ranges = True
         # The largest accepted request body; None until one was too large.
         self.body_limit_bytes = body_limit_bytes
+        # The smallest page size of a listing that was refused; None until one was.
+        self.refused_page_size: int | None = None
         self._round_trip_seconds = 0.0
         self._referrers_probe = threading.Lock()
 
@@ -43,6 +45,10 @@ class Capabilities:
         """Note that larger request bodies are refused; the smallest limit counts."""
         known = self.body_limit_bytes
         self.body_limit_bytes = limit_bytes if known is None else min(known, limit_bytes)
+
+    def learn_refused_page_size(self, size: int) -> None:
+        """Note that a listing refuses pages of this size; the smallest counts."""
+        self.refused_page_size = min(size, self.refused_page_size or size)
 
     def learn_round_trip(self, seconds: float) -> None:
         """Note how long a request without a body took; the fastest counts."""

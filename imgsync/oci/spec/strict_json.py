@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
+from imgsync.oci.spec.bounded_json import count_values
 
 # Each parsed value takes about a hundred bytes. A manifest with more values than this is an attack on memory, not an image.
 _VALUE_LIMIT = 100_000
@@ -25,7 +26,7 @@ def parse_object(raw: bytes, *, what: str = "manifest") -> dict[str, Any]:
     Raises:
         UnsupportedContentError: Not UTF-8, not an object, a repeated key, NaN or infinity.
     """
-    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > _VALUE_LIMIT:
+    if count_values(raw) > _VALUE_LIMIT:
         raise UnsupportedContentError(f"the {what} has more than {_VALUE_LIMIT:,} values")
     try:
         document = json.loads(raw.decode("utf-8"), object_pairs_hook=_build_object, parse_constant=_refuse_constant, parse_float=_parse_float)
