@@ -59,6 +59,7 @@ from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.response_parser import ResponseParser
 from imgsync.oci.http.url import parse_url
 from imgsync.oci.limits.pull_limit import PullLimit
+from imgsync.oci.referrers_api import list_referrers
 from imgsync.oci.responses import read_body
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest, is_digest
@@ -195,7 +196,7 @@ def exchanges(data: bytes) -> None:
         assert manifest.digest == compute_digest(manifest.raw, like=manifest.digest)
         assert not reference.digest or manifest.digest == reference.digest
     with contextlib.suppress(ImgsyncError):
-        found = canned.client.list_referrers(_REPOSITORY, _BLOB.digest)
+        found = list_referrers(canned.client, _REPOSITORY, _BLOB.digest)
         assert all(is_digest(one.digest) for one in found or ())
     with contextlib.suppress(ImgsyncError):
         canned.client.fetch_challenge()
