@@ -21,11 +21,10 @@ def read_rows(document: Any, field_name: str | None, operation: Operation) -> li
     Raises:
         UnexpectedResponseError: The list is missing.
     """
-    if field_name is None:
+    found = document if field_name is None else document.get(field_name) if isinstance(document, dict) else None
+    if document is None and field_name is None:
         # Go writes an empty list as null.
-        found = [] if document is None else document
-    else:
-        found = document.get(field_name) if isinstance(document, dict) else None
+        return []
     if not isinstance(found, list):
         expected = "a list" if field_name is None else f"an object with a list of {field_name}"
         raise operation.make_error(UnexpectedResponseError, f"the response is not a listing: expected {expected}; is this the registry's API?", status=200)
