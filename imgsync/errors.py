@@ -24,6 +24,7 @@ ImgsyncError                      .message  .hint (what to do next)  .exit_code 
 ├── CredentialsError              a credential helper is missing, hangs or fails
 ├── ContentMismatchError          bytes that do not match their digest or size
 ├── UnsupportedContentError       content that imgsync does not copy
+├── ReferrersError                the image was copied, but not all of its referrers
 ├── PolicyViolationError          an image that does not satisfy `require`         refused
 ├── UnmanagedTagError             a tag that imgsync did not push                  refused
 ├── StoppedError                  a time limit or a signal stopped the run         exit 75
@@ -220,6 +221,10 @@ class CredentialsError(ImgsyncError):
 
 class UnsupportedContentError(ImgsyncError):
     """Content that imgsync does not copy."""
+
+
+class ReferrersError(ImgsyncError):
+    """The image was copied, but not all of its referrers."""
 
 
 class PolicyViolationError(ImgsyncError):

@@ -17,7 +17,7 @@ from imgsync.apply.report import Outcome, Result
 from imgsync.apply.time_limits import Forecast
 from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
-from imgsync.errors import ImgsyncError, ImmutableTagError, LimitReachedError, NotFoundError, PolicyViolationError, StoppedError
+from imgsync.errors import ImgsyncError, ImmutableTagError, LimitReachedError, NotFoundError, PolicyViolationError, ReferrersError, StoppedError
 from imgsync.logs.logger import Logger
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
@@ -89,7 +89,13 @@ class ChangeRunner:
             result = self._explain(error, change, mirror)
             return _finish(_outcome(change, result, progress, began, error=error), None, progress)
         self._forecast.learn(progress.bytes_copied, time.monotonic() - began)
-        return _finish(_outcome(change, Result.COPIED, progress, began, copied=copied), self._make_record(change, mirror, copied), progress)
+        record = self._make_record(change, mirror, copied)
+        if copied.error is None:
+            return _finish(_outcome(change, Result.COPIED, progress, began, copied=copied), record, progress)
+        failure = ReferrersError(f"the image is at the destination, but not all of its referrers: {copied.error.message}", hint=copied.error.hint)
+        result = self._explain(failure, change, mirror)
+        # Unconfirmed, so that the next run looks for the referrers.
+        return _finish(_outcome(change, result, progress, began, copied=copied, error=failure), record.tainted, progress)
 
     def _copy(self, task: ChangeTask, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
         change = task.change

@@ -17,8 +17,8 @@ from imgsync.apply.report import Outcome, Result
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ImgsyncError, NotFoundError, RejectedError, StoppedError, UnmanagedTagError
 from imgsync.listing.distribution import list_tags
-from imgsync.oci.registry import RegistryClient
-from imgsync.oci.spec.digest import shorten_digest
+from imgsync.oci.registry import RegistryClient, Resolved
+from imgsync.oci.spec.digest import has_same_algorithm, shorten_digest
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.model import Change
@@ -109,7 +109,7 @@ class _TagDeleter:
         served = self._client.resolve(reference)
         if served is None:
             return
-        if served.digest != digest:
+        if served.digest != digest and not self._is_same(reference, served, digest):
             raise UnmanagedTagError(
                 f"{reference} serves {shorten_digest(served.digest)}, not {shorten_digest(digest)}, which imgsync pushed; it was not deleted",
                 hint=f"imgsync state remove {reference}, if imgsync no longer owns this tag",
@@ -117,14 +117,25 @@ class _TagDeleter:
         if not self._by_digest_alone and self._try_delete_tag(reference):
             return
         self._by_digest_alone = True
-        self._delete_users(reference, digest)
+        self._delete_users(reference, served.digest)
         try:
-            self._client.delete_manifest(self._repository.with_digest(digest))
+            self._client.delete_manifest(self._repository.with_digest(served.digest))
         except (RejectedError, NotFoundError) as error:
             if isinstance(error, NotFoundError) and self._is_gone(reference):
                 return
             error.hint = error.hint or _FORBIDDEN
             raise
+
+    def _is_same(self, reference: Reference, served: Resolved, digest: str) -> bool:
+        """Return whether *digest* names the bytes served, in another algorithm."""
+        if has_same_algorithm(served.digest, digest):
+            return False
+        manifest = served.manifest or self._client.pull_manifest(reference)
+        if not (manifest.matches(digest) and manifest.matches(served.digest)):
+            return False
+        # From here on, the name that the registry uses.
+        self._doomed = {tag: served.digest if one == digest else one for tag, one in self._doomed.items()}
+        return True
 
     def _try_delete_tag(self, reference: Reference) -> bool:
         """Return whether the tag is gone: deleted alone, or before."""
@@ -152,7 +163,7 @@ class _TagDeleter:
             what = f"{', '.join(staying)} has the same digest" if staying else f"the index {', '.join(kept)} lists it"
             raise UnmanagedTagError(
                 f"{reference} cannot be deleted alone: this registry deletes by digest, and {what}",
-                hint="delete the tag at the registry, or `protect` it",
+                hint="`protect` it; deleting the digest would delete the other tags as well",
             )
         for tag in users:
             self.delete(tag)
@@ -164,7 +175,7 @@ class _TagDeleter:
             if listed.warnings:
                 raise UnmanagedTagError(
                     f"nothing in {self._repository} is deleted by digest, as not all of its tags are known: {listed.warnings[0]}",
-                    hint="delete the tags at the registry, or `protect` them",
+                    hint="run again when the listing is complete, or `protect` the tags",
                 )
             names = [tag.name for tag in listed.tags]
             self._tags = _Tags(dict(found for found in map_unordered(self._read_tag, names, limit=_AT_ONCE) if found is not None))

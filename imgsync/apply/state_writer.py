@@ -59,7 +59,7 @@ class StateWriter:
             [one.record for one in finished if one.record is not None],
             blobs=[blobs for one in finished for blobs in _locate_blobs(one)],
             lost=[_locate_missing(one) for one in finished if one.missing],
-            current=[one.outcome.change for one in finished if one.record is not None],
+            current=[one.outcome.change for one in finished if one.record is not None and one.record.is_confirmed],
         )
 
     def write_unchanged(self, plan: Plan) -> None:

@@ -19,7 +19,7 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.media_types import normalize_media_type
 from imgsync.oci.spec.reference import Repository
-from imgsync.oci.spec.referrers import format_fallback_tag, is_referrers_tag, list_artifact_types, list_cosign_tags
+from imgsync.oci.spec.referrers import find_unlisted, format_fallback_tag, is_fallback_index, is_referrers_tag, list_artifact_types, list_cosign_tags
 from imgsync.oci.tag_names import list_tags_in_one_page
 
 _LIMIT = 1000
@@ -202,7 +202,7 @@ class ReferrerReader:
             if tags is not None:
                 self._note_missing(repository, subject)
             return None
-        return index if index.is_index else None
+        return index if is_fallback_index(index, subject) else None
 
     def _find_cosign_tags(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
         for tag in list_cosign_tags(subject):
@@ -246,30 +246,34 @@ def count_missing(client: RegistryClient, repository: Repository, referrers: Ref
     """
     Return how many of *referrers* the destination *repository* lacks.
 
-    Costs one request per subject, and one per cosign tag.
+    Costs one request per subject, and one per cosign tag; without the referrers API also one per referrer.
 
     Raises:
         RegistryError: The destination fails.
     """
     missing = 0
     for subject in dict.fromkeys(one.subject for one in referrers.found if not one.tag):
-        named = _list_referrers_at(client, repository, subject)
-        missing += sum(1 for one in referrers.found if one.subject == subject and not one.tag and one.root.digest not in named)
+        own = [one.root for one in referrers.found if one.subject == subject and not one.tag]
+        missing += _count_missing_of(client, repository, subject, own)
     for one in referrers.found:
         if one.tag:
             found = client.resolve(repository.with_tag(one.tag))
-            missing += found is None or found.digest != one.root.digest
+            missing += found is None or not one.root.matches(found.digest)
     return missing
 
 
-def _list_referrers_at(client: RegistryClient, repository: Repository, subject: str) -> set[str]:
+def _count_missing_of(client: RegistryClient, repository: Repository, subject: str, referrers: Sequence[Manifest]) -> int:
     listed = list_referrers(client, repository, subject)
-    if listed is None:
-        try:
-            listed = client.pull_manifest(repository.with_tag(format_fallback_tag(subject))).children
-        except NotFoundError:
-            return set()
-    return {one.digest for one in listed}
+    if listed is not None:
+        return sum(not any(one.matches(entry.digest) for entry in listed) for one in referrers)
+    try:
+        index = client.pull_manifest(repository.with_tag(format_fallback_tag(subject)))
+    except NotFoundError:
+        return len(referrers)
+    # If the registry reads the tag as the digest of the image, nothing can be listed there.
+    unlisted = [] if index.matches(subject) else find_unlisted(index if index.is_index else None, referrers)
+    # A fallback index may list what was deleted.
+    return len(unlisted) + sum(client.resolve(repository.with_digest(one.digest)) is None for one in referrers if one not in unlisted)
 
 
 def _list_referrer_tags(client: RegistryClient, repository: Repository) -> dict[str, str] | None:

@@ -151,7 +151,7 @@ class RegistryClient:
         content_type = read_manifest_type(response.media_type or "") or described_as
         manifest = parse_manifest(response.body, content_type=content_type, algorithm=reference.digest or claimed or "sha256:")
         for expected in (reference.digest, claimed):
-            if expected and expected.partition(":")[0] == manifest.digest.partition(":")[0] and expected != manifest.digest:
+            if expected and not manifest.matches(expected):
                 raise ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=manifest.digest, origin=self.origin)
         return manifest
 
@@ -178,7 +178,7 @@ class RegistryClient:
                 error.hint = error.hint or f"it was pushed as {manifest.content_type}; check which manifest types the registry accepts"
             raise
         stored = response.headers.get("docker-content-digest", "")
-        if is_digest(stored) and stored.partition(":")[0] == manifest.digest.partition(":")[0] and stored != manifest.digest:
+        if is_digest(stored) and not manifest.matches(stored):
             raise ContentMismatchError(f"push manifest {reference}", expected=manifest.digest, actual=stored, origin=self.origin)
         if response.status != _CREATED and not is_digest(stored) and not self._is_served(reference, manifest):
             raise request.operation.make_error(
@@ -188,7 +188,7 @@ class RegistryClient:
 
     def _is_served(self, reference: Reference, manifest: Manifest) -> bool:
         found = self.resolve(reference)
-        return found is not None and found.digest == manifest.digest
+        return found is not None and manifest.matches(found.digest)
 
     def open_blob(
         self, repository: Repository, blob: Descriptor, *, offset: int = 0, end: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from imgsync.config.model import Mirror
+from imgsync.oci.spec.digest import has_same_algorithm
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
 from imgsync.plan.decide import REQUIRED, Facts, decide
@@ -62,6 +63,7 @@ class TargetPlanner:
 
     def _make_change(self, tag: SourceTag, target: Target) -> Change:
         desired = self._find_desired_digest(tag, target.record)
+        target = self._rename_served(tag, target, desired)
         hold = self._minimum_age.find_hold(tag.reference, tag.digest)
         action, reason = decide(self._collect_facts(tag, target, desired, hold_reason=hold.reason if hold else ""))
         current = target.record if target.record is not None and target.record.digest == desired else None
@@ -83,6 +85,12 @@ class TargetPlanner:
         if record is not None and record.source_digest == tag.digest and self._has_same_settings(record, tag.repository):
             return record.digest
         return tag.digest if self._mirror.platforms is None else self._sources.read_root(tag).digest
+
+    def _rename_served(self, tag: SourceTag, target: Target, desired: str) -> Target:
+        """Return *target* serving *desired* if both digests are of the same bytes."""
+        if target.served is None or has_same_algorithm(target.served, desired) or not self._sources.read_root(tag).matches(target.served):
+            return target
+        return replace(target, served=desired, own_digest=target.served)
 
     def _collect_facts(self, tag: SourceTag, target: Target, desired: str, *, hold_reason: str) -> Facts:
         has_record = target.record is not None and not self._refresh

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from imgsync.config.model import Mirror
-from imgsync.errors import LimitReachedError, NotFoundError
+from imgsync.errors import ImgsyncError, LimitReachedError, NotFoundError
 from imgsync.images.image import Image, pull_manifest, read_image, select_root
+from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrers import Referrers
 from imgsync.listing.model import ListedTag
 from imgsync.oci.registry import Resolved
@@ -122,9 +123,10 @@ class SourceTags:
         # HEAD may return another digest than GET (distribution-spec#207), so a digest known only from HEAD is read by tag.
         by_tag = tag.listed.digest is None and self._manifests.get(tag.digest, tag.repository) is None
         root = pull_manifest(self.client, tag.reference if by_tag else tag.repository.with_digest(tag.digest), self._manifests)
-        if root.digest != tag.digest:
+        if not root.matches(tag.digest):
             raise TagMoved(root)
-        return select_root(root, self._platforms)
+        # HEAD may name a digest of another algorithm than GET.
+        return select_root(replace(root, digest=tag.digest), self._platforms)
 
     def read_content(self, tag: SourceTag) -> TagContent:
         """
@@ -137,7 +139,18 @@ class SourceTags:
         image = read_image(self.client, tag.repository, root, cache=self._manifests, limit=self._mirror.concurrency.blobs)
         # A new index has no referrers: its digest exists only at the destination.
         subject = root.digest if root.digest == tag.digest else ""
-        return TagContent(image, self.read_referrers(tag, subject, image.below))
+        return TagContent(image, self._try_referrers(tag, subject, image.below))
+
+    def _try_referrers(self, tag: SourceTag, digest: str, below: Iterable[Manifest]) -> Referrers:
+        """Return the referrers; if they cannot be read, none, with a warning."""
+        try:
+            return self.read_referrers(tag, digest, below)
+        except ImgsyncError as error:
+            if not is_final(error):
+                raise
+            # Copying tries again, and reports the failure.
+            tag.warnings[f"the referrers of {tag.reference} cannot be read: {error.message}"] = None
+            return Referrers()
 
     def read_referrers(self, tag: SourceTag, digest: str, below: Iterable[Manifest] = ()) -> Referrers:
         """Return the referrers of *digest* and of manifests *below* it."""

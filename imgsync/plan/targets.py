@@ -25,12 +25,14 @@ class Target:
 
     An unconfirmed record counts as none, but `is_unconfirmed` says that there is one: `verify` found the image changed, or a run that copied it
     was killed. Then its content is checked too.
+    `own_digest` is what the destination calls `served`, if it uses another algorithm.
     """
 
     reference: Reference
     record: Record | None
     served: str | None = None
     is_unconfirmed: bool = False
+    own_digest: str = ""
 
     @property
     def repository(self) -> Repository:
@@ -88,7 +90,8 @@ class Targets:
     def count_missing_content(self, target: Target, digest: str) -> int:
         """Return how many manifests and blobs of *digest* are missing."""
         repository = target.repository
-        content = self._context.content.check_content(self._make_client(repository), target.reference, digest, limit=self._mirror.concurrency.blobs)
+        client, limit = self._make_client(repository), self._mirror.concurrency.blobs
+        content = self._context.content.check_content(client, target.reference, target.own_digest or digest, limit=limit)
         for missing in content.missing:
             self._state.forget_blob(repository.registry, repository.path, missing)
         return len(content.missing)

@@ -10,10 +10,12 @@ from collections.abc import Callable, Collection
 
 from imgsync.concurrency.deadline import Deadline
 from imgsync.concurrency.workers import map_unordered
-from imgsync.errors import RegistryError
+from imgsync.errors import ImgsyncError, RegistryError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, select_root
-from imgsync.images.referrers import ReferrerReader
+from imgsync.images.referrer_errors import is_final
+from imgsync.images.referrers import ReferrerReader, Referrers
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.manifest import Manifest
 from imgsync.transfer.blobs import BlobCopier
 from imgsync.transfer.image_blobs import ImageBlobs
 from imgsync.transfer.known_blobs import KnownBlobs
@@ -53,7 +55,7 @@ class Copier:
         Copy one image and return what the destination serves now.
 
         Raises:
-            ImgsyncError: The copy failed; the tag is unchanged.
+            ImgsyncError: The copy failed; the tag is unchanged. If only referrers failed for good, the error is in the result.
         """
         deadline.check()
         pulled = pull_manifest(source, job.source, self._cache)
@@ -61,26 +63,36 @@ class Copier:
         image = read_image(source, job.source.repository, root, cache=self._cache, limit=job.blobs_at_once)
         # An index reduced to some platforms has a new digest; referrers of the original do not apply to it.
         subject = root.digest if root.digest == pulled.digest else ""
-        self._push_until_complete(Task(job, source, destination, deadline, progress, listener, Repair(asks=job.asks)), image, subject)
-        return Copied(root, image.size_bytes)
+        task = Task(job, source, destination, deadline, progress, listener, Repair(asks=job.asks))
+        return Copied(root, image.size_bytes, self._push_until_complete(task, image, subject))
 
-    def _push_until_complete(self, task: Task, image: Image, subject: str) -> None:
-        """Push *image*; bring parts again that the destination turns out to lack."""
+    def _push_until_complete(self, task: Task, image: Image, subject: str) -> ImgsyncError | None:
+        """
+        Push *image*; bring parts again that the destination turns out to lack.
+
+        Returns why not all of its referrers were copied, if so.
+        """
         retry_policy = task.destination.retry_policy
         for repairs_left in reversed(range(max(_LEAST_ATTEMPTS, retry_policy.attempts))):
             task.repair.begin_attempt()
             try:
-                self._push(task, image, subject)
+                failed = self._push_content(task, image, subject)
+                again = self._plan_repair(task, failed) if repairs_left else None
+                if again is None:
+                    self._push_tag(task, image.root)
+                    return failed
             except RegistryError as error:
-                again = task.repair.plan(error) if repairs_left else None
+                again = self._plan_repair(task, error) if repairs_left else None
                 if again is None:
                     raise
-            else:
-                return
             self._forget(task, again)
             task.progress.attempts += 1
             # A registry of several nodes may see late what another node took.
             retry_policy.pause(retry_policy.interval_seconds)
+        return None
+
+    def _plan_repair(self, task: Task, error: ImgsyncError | None) -> Collection[str] | None:
+        return task.repair.plan(error) if isinstance(error, RegistryError) else None
 
     def _forget(self, task: Task, digests: Collection[str]) -> None:
         """Forget that the destination repository holds *digests*."""
@@ -89,19 +101,30 @@ class Copier:
         task.progress.missing_digests.extend(digests)
         self._manifests.forget(task.repository, digests)
 
-    def _push(self, task: Task, image: Image, subject: str) -> None:
-        """Push everything once, the tag last."""
-        referrers = ImageBlobs(self._blobs, self._referrers, task, image, subject).copy()
+    def _push_content(self, task: Task, image: Image, subject: str) -> ImgsyncError | None:
+        """Push everything but the tag; return why referrers are missing."""
+        blobs = ImageBlobs(self._blobs, self._referrers, task, image, subject)
+        referrers = blobs.copy()
         self._push_parts(task, image)
-        tag_moves = task.job.destination_digest != image.root.digest
-        if referrers:
-            # After the manifest they refer to, and before the tag: who pulls by tag finds the signatures.
-            if tag_moves:
-                self._manifests.push(task, image.root)
+        # After the manifest they refer to, and before the tag: who pulls by tag finds the signatures.
+        return (self._push_referrers(task, image.root, referrers) if referrers else None) or blobs.error
+
+    def _push_referrers(self, task: Task, root: Manifest, referrers: Referrers) -> ImgsyncError | None:
+        """Push *root* by digest and *referrers*; return a final error."""
+        try:
+            if _has_to_move(task, root):
+                self._manifests.push(task, root)
             self._manifests.attach(task, referrers)
-        if tag_moves:
+        except ImgsyncError as error:
+            if not is_final(error):
+                raise
+            return error
+        return None
+
+    def _push_tag(self, task: Task, root: Manifest) -> None:
+        if _has_to_move(task, root):
             task.deadline.check()
-            self._manifests.push_tag(task, image.root)
+            self._manifests.push_tag(task, root)
 
     def _push_parts(self, task: Task, image: Image) -> None:
         """Push the manifests below the root, children before parents, siblings in parallel."""
@@ -112,3 +135,8 @@ class Copier:
                 pass
             for part in ready:
                 del left[part.digest]
+
+
+def _has_to_move(task: Task, root: Manifest) -> bool:
+    """Return whether the tag does not serve *root* yet."""
+    return task.job.destination_digest is None or not root.matches(task.job.destination_digest)

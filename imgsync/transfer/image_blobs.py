@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgsync.concurrency.workers import Workers
+from imgsync.errors import ImgsyncError
 from imgsync.images.image import Image
+from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrers import ReferrerReader, Referrers
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.transfer.blobs import BlobCopier
@@ -49,7 +51,11 @@ _Step = _CopyBlob | _AwaitBlob | _FindReferrers
 
 
 class ImageBlobs:
-    """Copies the blobs of one image and of its referrers."""
+    """
+    Copies the blobs of one image and of its referrers.
+
+    Referrers that cannot be copied are skipped; `error` is the first reason.
+    """
 
     def __init__(self, blobs: BlobCopier, reader: ReferrerReader, task: Task, image: Image, subject: str) -> None:
         """Prepare; *subject* is the digest that referrers name."""
@@ -58,7 +64,10 @@ class ImageBlobs:
         self._task = task
         self._image = image
         self._subject = subject
+        self._own = {blob.digest for blob in image.blobs}
         self._referrers = Referrers()
+        self._failed: set[str] = set()
+        self.error: ImgsyncError | None = None
 
     def copy(self) -> Referrers:
         """Copy all blobs; return the referrers found meanwhile."""
@@ -71,10 +80,26 @@ class ImageBlobs:
         for next_steps in workers.results():
             for step in next_steps:
                 workers.submit(step, queue=step.queue)
-        return self._referrers
+        return replace(self._referrers, found=tuple(one for one in self._referrers.found if self._failed.isdisjoint(blob.digest for blob in one.image.blobs)))
 
     def _run(self, step: _Step) -> Sequence[_Step]:
         """Run one step; return the steps to run next."""
+        try:
+            return self._run_step(step)
+        except ImgsyncError as error:
+            if not is_final(error) or not self._is_of_referrers(step):
+                raise
+            self.error = self.error or error
+            return []
+
+    def _is_of_referrers(self, step: _Step) -> bool:
+        """Return whether only referrers need *step*, which failed."""
+        if isinstance(step, _FindReferrers):
+            return True
+        self._failed.add(step.blob.digest)
+        return step.blob.digest not in self._own
+
+    def _run_step(self, step: _Step) -> Sequence[_Step]:
         match step:
             case _CopyBlob(blob) if self._blobs.is_arriving(self._task, blob):
                 return [_AwaitBlob(blob)]
@@ -91,6 +116,5 @@ class ImageBlobs:
         job = self._task.job
         parts = (part.digest for part in self._image.below)
         self._referrers = self._reader.read(self._task.source, job.source.repository, self._subject, parts=parts, types=job.referrers, limit=job.blobs_at_once)
-        own = {blob.digest for blob in self._image.blobs}
-        more = {blob.digest: blob for referrer in self._referrers.found for blob in referrer.image.blobs if blob.digest not in own}
+        more = {blob.digest: blob for referrer in self._referrers.found for blob in referrer.image.blobs if blob.digest not in self._own}
         return [_CopyBlob(blob) for blob in more.values()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from imgsync.concurrency.deadline import Deadline
+from imgsync.errors import ImgsyncError
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest
@@ -69,10 +70,15 @@ class CopyListener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """The root manifest as pushed, and the compressed size of the image."""
+    """
+    The root manifest as pushed, and the compressed size of the image.
+
+    `error` says why not all referrers were copied.
+    """
 
     root: Manifest
     size_bytes: int
+    error: ImgsyncError | None = None
 
 
 @dataclass(frozen=True, slots=True)

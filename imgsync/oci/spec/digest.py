@@ -39,6 +39,11 @@ def compute_digest(data: bytes, *, like: str = "sha256:") -> str:
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
+def has_same_algorithm(digest: str, other: str) -> bool:
+    """Return whether both digests use one algorithm."""
+    return digest.partition(":")[0] == other.partition(":")[0]
+
+
 def shorten_digest(digest: str) -> str:
     """Return the first twelve hex digits of *digest*."""
     return digest.partition(":")[2][:12]

@@ -14,7 +14,7 @@ from typing import Any
 
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.descriptor import Descriptor, merge_descriptors, parse_descriptor, parse_descriptors
-from imgsync.oci.spec.digest import compute_digest
+from imgsync.oci.spec.digest import compute_digest, has_same_algorithm
 from imgsync.oci.spec.media_types import (
     DOCKER_SCHEMA_1_PREFIX,
     IMAGE_TYPES,
@@ -75,6 +75,10 @@ class Manifest:
     def is_index(self) -> bool:
         """Return whether this is an index of other manifests."""
         return bool(self.children) or self.media_type in INDEX_TYPES
+
+    def matches(self, digest: str) -> bool:
+        """Return whether *digest*, of any algorithm, is that of the bytes."""
+        return digest == (self.digest if has_same_algorithm(digest, self.digest) else compute_digest(self.raw, like=digest))
 
 
 def parse_manifest(raw: bytes, *, content_type: str = "", algorithm: str = "sha256:") -> Manifest:

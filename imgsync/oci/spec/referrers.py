@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest, parse_manifest
 from imgsync.oci.spec.media_types import OCI_INDEX, normalize_media_type
+from imgsync.oci.spec.reference import is_tag
 from imgsync.oci.spec.strict_json import dump_json
 
 _COSIGN = ("sig", "att", "sbom")
@@ -38,8 +38,9 @@ def format_fallback_tag(digest: str) -> str:
 
 def list_cosign_tags(digest: str) -> tuple[str, ...]:
     """Return cosign's tags for signatures, attestations and SBOMs of *digest*."""
-    name = digest.replace(":", "-")
-    return tuple(f"{name}.{suffix}" for suffix in _COSIGN)
+    tags = (f"{digest.replace(':', '-')}.{suffix}" for suffix in _COSIGN)
+    # The name of a sha512 digest is too long for a tag.
+    return tuple(tag for tag in tags if is_tag(tag))
 
 
 def is_referrers_tag(tag: str) -> bool:
@@ -74,26 +75,32 @@ def list_artifact_types(manifest: Manifest) -> frozenset[str]:
     return frozenset(types)
 
 
-def add_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, source: Manifest | None) -> Manifest | None:
+def is_fallback_index(manifest: Manifest, subject: str) -> bool:
     """
-    Return the fallback index with *referrers* added.
+    Return whether *manifest* can be the list of referrers of *subject*.
 
-    Returns None if *current* already lists them. All entries of *current* stay. If there is no index yet and the *source*'s index lists
-    exactly these referrers, its bytes are reused.
-
-    Raises:
-        UnsupportedContentError: The fallback tag is not an index.
+    A registry that reads the fallback tag as a digest serves *subject* itself.
     """
-    if current is not None and not current.is_index:
-        raise UnsupportedContentError("the referrers' fallback tag is not an index", hint="delete that tag at the destination, or set `referrers: false`")
-    listed = {child.digest for child in current.children} if current is not None else set()
-    missing = [referrer for referrer in referrers if referrer.digest not in listed]
-    if not missing:
-        return None
-    if current is None and source is not None and _list_sizes(source.children) == _list_sizes(referrers):
-        return source
+    return manifest.is_index and not manifest.matches(subject)
+
+
+def find_unlisted(index: Manifest | None, referrers: Sequence[Manifest]) -> list[Manifest]:
+    """Return those of *referrers* that the fallback *index* does not list."""
+    listed = [child.digest for child in index.children] if index is not None else []
+    return [referrer for referrer in referrers if not any(map(referrer.matches, listed))]
+
+
+def add_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, source: Manifest | None, gone: Collection[str] = ()) -> Manifest:
+    """
+    Return the fallback index *current* with *referrers* added.
+
+    Entries of *current* stay, except *gone* ones. If none stays and the *source*'s index lists exactly these referrers, its bytes are reused.
+    """
     document: dict[str, Any] = json.loads(current.raw) if current is not None else {"schemaVersion": 2, "mediaType": OCI_INDEX}
-    document["manifests"] = [*(document.get("manifests") or ()), *map(_make_entry, missing)]
+    kept = [entry for entry in document.get("manifests") or () if entry["digest"] not in gone]
+    if not kept and source is not None and _list_sizes(source.children) == _list_sizes(referrers):
+        return source
+    document["manifests"] = [*kept, *map(_make_entry, find_unlisted(current, referrers))]
     return parse_manifest(dump_json(document), content_type=OCI_INDEX)
 
 

@@ -116,7 +116,8 @@ def _find_layer(reference: Reference, manifest: Manifest) -> Descriptor:
     if kind != ARTIFACT_TYPE:
         if kind.startswith(_FAMILY):
             raise unusable_state(reference, f"unsupported type {kind}", hint="use the imgsync version that wrote it, or a later one")
-        raise unusable_state(reference, f"it is not a state of imgsync but {kind}")
+        # It may be an image of the user.
+        raise unusable_state(reference, f"it is not a state of imgsync but {kind}", hint="name another tag for the state; nothing was changed")
     layers = [blob for blob in manifest.blobs if blob.media_type == LAYER_TYPE]
     if len(layers) != 1:
         raise unusable_state(reference, f"expected one layer of type {LAYER_TYPE}, got {len(layers)}")
