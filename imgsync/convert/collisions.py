@@ -10,6 +10,7 @@ from imgsync.convert.conversion import Remark
 from imgsync.convert.input_file import Diagnostics
 from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.filters.tags import has_only_names
+from imgsync.oci.spec.reference import Repository
 
 
 def report_collisions(mirrors: Iterable[Mirror], diagnostics: Diagnostics) -> None:
@@ -25,10 +26,10 @@ def report_collisions(mirrors: Iterable[Mirror], diagnostics: Diagnostics) -> No
             first = tags.setdefault(target, (source, mirror))
             if first[0] != source or first[1].platforms != mirror.platforms:
                 diagnostics.errors.append(_describe_error(source, target, mirror, first))
-        for source, target in _list_repositories(mirror):
-            first = repositories.setdefault(target, (source, mirror))
-            if first[0] != source and not (has_only_names(first[1].tags) and has_only_names(mirror.tags)):
-                diagnostics.remarks.append(_describe_remark(source, target, mirror, first))
+        for repository, target, _ in _expand(mirror):
+            first = repositories.setdefault(target, (str(repository), mirror))
+            if first[0] != str(repository) and not (has_only_names(first[1].tags) and has_only_names(mirror.tags)):
+                diagnostics.remarks.append(_describe_remark(str(repository), target, mirror, first))
 
 
 def _describe_error(source: str, target: str, mirror: Mirror, first: tuple[str, Mirror]) -> FileError:
@@ -50,18 +51,14 @@ def _list_tags(mirror: Mirror) -> Iterator[tuple[str, str]]:
     """Yield source and destination of each named tag."""
     for source, repository, destination in _expand(mirror):
         for name in mirror.tags.names:
+            named = source.with_name(name)
             try:
-                yield f"{source}:{name}", f"{repository}:{expand_tag(destination, name)}"
+                yield str(named), f"{repository}:{expand_tag(destination, named.tag or named.digest)}"
             except InvalidReferenceError:
                 continue
 
 
-def _list_repositories(mirror: Mirror) -> Iterator[tuple[str, str]]:
-    for source, repository, _ in _expand(mirror):
-        yield source, repository
-
-
-def _expand(mirror: Mirror) -> Iterator[tuple[str, str, Destination]]:
+def _expand(mirror: Mirror) -> Iterator[tuple[Repository, str, Destination]]:
     """Yield each exact source repository with its destination repositories."""
     for path in mirror.source.repositories:
         for destination in mirror.destinations:
@@ -69,4 +66,4 @@ def _expand(mirror: Mirror) -> Iterator[tuple[str, str, Destination]]:
                 target = expand_repository(destination, path, relative=path, registry=mirror.source.registry)
             except InvalidReferenceError:
                 continue
-            yield f"{mirror.source.registry}/{path}", f"{destination.registry}/{target}", destination
+            yield Repository(mirror.source.registry, path), f"{destination.registry}/{target}", destination

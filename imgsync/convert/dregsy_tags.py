@@ -14,11 +14,13 @@ from imgsync.convert.expressions import convert_denied
 from imgsync.convert.input_file import Node
 from imgsync.convert.regex_to_globs import convert_to_globs
 from imgsync.convert.regexes import drop_captures, match_whole
+from imgsync.convert.shared_remarks import report_digest
 from imgsync.convert.version_ranges import convert_by_precedence
 from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter
 from imgsync.filters.versions import parse_version
-from imgsync.oci.spec.reference import is_tag
+from imgsync.oci.spec.digest import is_digest
+from imgsync.oci.spec.reference import is_exact_name
 
 _LATEST = re.compile(r"keep:\s+latest\s+([0-9]{1,9})")
 # dregsy reads `1.36` and `1.36.0-musl` as versions, but not `1.36-musl`.
@@ -91,10 +93,10 @@ def _read_rule(node: Node, rules: _Rules) -> None:
         _read_regex(node, text.removeprefix("regex:").strip(), rules)
     elif text.startswith("keep:"):
         _read_keep(node, text.removeprefix("keep:").strip(), rules)
-    elif "sha256:" in text:
+    elif is_digest(text):
         rules.has_skipped = True
-        node.report_lost("imgsync mirrors tags, not digests; the image is skipped", hint="copy it once: imgsync copy REPOSITORY@DIGEST DESTINATION:TAG")
-    elif is_tag(text):
+        report_digest(node)
+    elif is_exact_name(text):
         rules.names.append(text)
     else:
         node.report_error("expected a tag or a filter", hint="a filter starts with semver:, regex: or keep:")

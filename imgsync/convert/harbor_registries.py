@@ -63,7 +63,7 @@ class HarborRegistries:
         host = self._variables.get(name) or self._find_host(kind, url)
         if not host:
             hint = f"pass it: --set {name or 'NAME'}={_OTHER_HOST.get(kind, 'HOST')}"
-            node.report_error(f"the registry's host is not in the file; its URL is {url!r}" if url else "the registry has no URL", hint=hint)
+            node.report_error("the registry's host is not in the file" if url else "the registry has no URL", hint=hint)
             return ""
         registry = read_registry(node, host)
         self._collect_settings(node, registry, url)

@@ -132,10 +132,6 @@ class _RuleReader:
         targets = [(node, target) for node in nodes if (target := self._read_target(node)) is not None]
         if source is None:
             return []
-        if source.image.digest:
-            for _, target in targets:
-                report_digest(self._node, source.image, f"{target.image.repository}")
-            return []
         destinations: dict[TagFilter, list[Destination]] = {}
         for node, target in targets:
             for tags, destination in self._pair_tags(source, node, target):
@@ -160,6 +156,8 @@ class _RuleReader:
         if target.search or target.image.digest:
             node.report_error("a destination cannot have a digest or an expression")
             return []
+        if source.image.digest:
+            return self._pin_tags(source, node, target)
         found = convert_names([source.search], self._node) if source.search else source.tags
         tags = TagFilter(regex=(match_whole(source.search),)) if found is None else TagFilter(names=found)
         if not target.tags or target.tags == source.tags:
@@ -171,6 +169,13 @@ class _RuleReader:
             (TagFilter(names=(old,)), self._build_destination(source, target, derive_tag_template(old, new)))
             for old, new in zip(source.tags, target.tags, strict=True)
         ]
+
+    def _pin_tags(self, source: _Images, node: Node, target: _Images) -> list[tuple[TagFilter, Destination]]:
+        if len(target.tags) != 1:
+            report_digest(node)
+            return []
+        names = (f"{target.tags[0]}@{source.image.digest}",)
+        return [(TagFilter(names=names), self._build_destination(source, target, "{tag}"))]
 
     def _build_destination(self, source: _Images, target: _Images, tag: str) -> Destination:
         repository = target.image.repository

@@ -126,13 +126,14 @@ class _StepReader:
         origin, copy = read_image(source, source_text), read_image(target, target_text)
         if origin is None or copy is None:
             return []
-        if origin.digest:
-            report_digest(source, origin, f"{copy.repository}")
+        if copy.digest:
+            report_digest(target)
             return []
         tag, new_tag = origin.tag or "latest", copy.tag or "latest"
-        template = derive_tag_template(tag, new_tag)
+        # A pin names the tag that is pushed, whatever the source calls it.
+        name, template = (f"{new_tag}@{origin.digest}", "{tag}") if origin.digest else (tag, derive_tag_template(tag, new_tag))
         destination = build_destination(origin.repository.path, copy.repository.registry, copy.repository.path, tag=template)
-        return self._build_repository(origin, destination, [TagFilter(names=(tag,))])
+        return self._build_repository(origin, destination, [TagFilter(names=(name,))])
 
     def _read_repository(self, source: Node, target: Node, source_text: str, target_text: str) -> list[Mirror]:
         origin, copy = read_image(source, source_text), read_image(target, target_text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from imgsync.convert.input_file import KeyRemark, Node
-from imgsync.oci.spec.reference import Reference
 
 COPIES_REFERRERS = "imgsync also copies signatures and other referrers (`referrers: false` skips them)"
 NO_SCHEDULE = KeyRemark("run imgsync on a schedule with CI or cron")
@@ -13,6 +12,6 @@ LIST_REPOSITORIES = "name them; `imgsync list REGISTRY` shows the repositories"
 LIMIT_PLATFORMS = "`platforms: [linux/amd64]` limits them"
 
 
-def report_digest(node: Node, image: Reference, target: str) -> None:
-    """Remark that imgsync does not mirror digests."""
-    node.report_lost("imgsync mirrors tags, not digests; the image is skipped", hint=f"copy it once: imgsync copy {image.repository}@{image.digest} {target}")
+def report_digest(node: Node) -> None:
+    """Remark that imgsync needs a tag to push a digest."""
+    node.report_lost("imgsync pushes no image without a tag; the image is skipped", hint="name the tag to push: `names: [TAG@sha256:…]`")

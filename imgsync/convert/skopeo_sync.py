@@ -95,9 +95,8 @@ class _RegistryReader:
             block = self._entry.get(name)
             for path, node in block.read_entries() if block is not None else []:
                 image = read_image(node, f"{self._prefix}/{path}")
-                tags = read(node, image) if image is not None else None
-                if image is not None and tags is not None:
-                    mirrors.append(self._build_mirror(image, node, tags))
+                if image is not None:
+                    mirrors += [self._build_mirror(image, node, tags) for tags in read(node)]
         return mirrors
 
     def _build_mirror(self, image: Reference, node: Node, tags: TagFilter) -> Mirror:
@@ -105,43 +104,39 @@ class _RegistryReader:
         source = Source(image.repository.registry, repositories=(path,))
         return Mirror(derive_name(path), source, (self._destination,), tags=tags, file=node.document.file, line=node.line)
 
-    def _read_list(self, node: Node, image: Reference) -> TagFilter | None:
+    def _read_list(self, node: Node) -> list[TagFilter]:
         if not node.value:
-            return TagFilter()
+            return [TagFilter()]
         names = []
         for item in node.read_items():
             text = item.read_text()
             if is_digest(text):
-                report_digest(item, image.repository.with_digest(text), self._format_target(image))
+                report_digest(item)
             elif not is_tag(text):
                 item.report_error("expected a tag or a digest")
             else:
                 names.append(text)
-        return TagFilter(names=tuple(dict.fromkeys(names))) if names else None
+        return [TagFilter(names=tuple(dict.fromkeys(names)))] if names else []
 
-    def _format_target(self, image: Reference) -> str:
-        path = f"{image.repository}" if "{registry}" in self._destination.repository else image.repository.path.rpartition("/")[2]
-        return "/".join(part for part in (self._destination.registry, self._destination.namespace, path) if part)
-
-    def _read_regex(self, node: Node, image: Reference) -> TagFilter | None:  # noqa: ARG002 - the signature of all three readers
+    def _read_regex(self, node: Node) -> list[TagFilter]:
         text = node.read_text()
         try:
             compile_expression(text)
         except ValueError as error:
             node.report_error(str(error))
-            return None
+            return []
         names = convert_names([text], node)
-        return TagFilter(regex=(match_whole(text),)) if names is None else TagFilter(names=names)
+        return [TagFilter(regex=(match_whole(text),)) if names is None else TagFilter(names=names)]
 
-    def _read_range(self, node: Node, image: Reference) -> TagFilter | None:  # noqa: ARG002 - the signature of all three readers
+    def _read_range(self, node: Node) -> list[TagFilter]:
         try:
             found = convert_masterminds(node.read_text())
         except ValueError as error:
-            node.report_error(str(error))
-            return None
-        if found.is_mixed:
-            node.report_lost("one alternative names a pre-release, so imgsync selects pre-releases in all of them")
-        return TagFilter(semver=(found.text,), prereleases=found.names_prereleases)
+            node.report_error(f"skopeo refuses this range: {error}")
+            return []
+        # A part of a range may select nothing.
+        at_least = 1 if len(found) == 1 else 0
+        return [TagFilter(semver=(one.text,), prereleases=one.prereleases, at_least=at_least) for one in found]
 
     def _read_settings(self) -> None:
         credentials = self._entry.get("credentials")

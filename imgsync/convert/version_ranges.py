@@ -49,15 +49,10 @@ class Comparator:
 
 @dataclass(frozen=True, slots=True)
 class NpmRange:
-    """
-    A range in npm's syntax, and whether it names a pre-release.
-
-    `is_mixed` says that some alternatives name one and others do not.
-    """
+    """A range in npm's syntax, and whether it selects pre-releases."""
 
     text: str
-    names_prereleases: bool
-    is_mixed: bool
+    prereleases: bool
 
 
 def parse_comparators(text: str) -> list[list[Comparator]]:
@@ -73,19 +68,37 @@ def parse_comparators(text: str) -> list[list[Comparator]]:
     return [group for alternative in rewritten.split("||") for group in _expand_inequalities(_parse_alternative(alternative, text))]
 
 
-def convert_masterminds(text: str) -> NpmRange:
+def convert_masterminds(text: str) -> list[NpmRange]:
     """
     Convert a range as the library Masterminds/semver reads it.
 
+    Alternatives that name a pre-release in each condition select pre-releases by precedence. The others select none.
+
     Raises:
-        ValueError: The range is invalid.
+        ValueError: The range is invalid, or matches nothing.
     """
     groups = parse_comparators(text)
     # Masterminds reads `~0.0.0` as "any version".
     any_version = Comparator("~", (0, 0, 0))
-    converted = " || ".join(" ".join(">=0.0.0" if one == any_version else str(one) for one in group) for group in groups)
-    naming = [any(one.prerelease for one in group) for group in groups]
-    return NpmRange(converted, any(naming), any(naming) and not all(naming))
+    groups = [[Comparator(">=", (0, 0, 0)) if one == any_version else one for one in group] for group in groups]
+    naming = [group for group in groups if all(one.prerelease for one in group)]
+    others = [[_drop_prerelease(one) for one in group] for group in groups if group not in naming]
+    possible = [group for group in others if not any(one.operator == "=" and one.prerelease for one in group)]
+    found = [NpmRange(_format_groups(part), prereleases) for part, prereleases in ((possible, False), (naming, True)) if part]
+    if not found:
+        raise ValueError(f"the version range {text!r} matches nothing")
+    return found
+
+
+def _format_groups(groups: list[list[Comparator]]) -> str:
+    return " || ".join(" ".join(str(one) for one in group) for group in groups)
+
+
+def _drop_prerelease(one: Comparator) -> Comparator:
+    """Return what *one* means for releases; an exact pre-release stays."""
+    if not one.prerelease or one.operator == "=":
+        return one
+    return Comparator({">": ">=", "<=": "<"}.get(one.operator, one.operator), one.numbers)
 
 
 def convert_by_precedence(text: str, *, partial: str) -> str:

@@ -27,6 +27,11 @@ CASES = {
     "image-syncer-split": (["image-syncer-images.yaml", "image-syncer-auth.yaml"], [], "image-syncer"),
     "dregsy-documented": (["dregsy-documented.yaml"], [], "dregsy"),
     "dregsy-matching": (["dregsy-matching.yaml"], [], "dregsy"),
+    "harbor-documented": (
+        ["harbor-documented.json"],
+        ["--set", "HARBOR=harbor.example.com", "--set", "ecr=123456789012.dkr.ecr.eu-central-1.amazonaws.com"],
+        "harbor",
+    ),
 }
 every_case = pytest.mark.parametrize("case", CASES)
 
@@ -73,7 +78,9 @@ def test_expected_registry_settings_fit_their_schema(case):
 @every_case
 def test_written_mirrors_are_read_back(case, tmp_path):
     """Our loader reads the same mirrors."""
-    options = ConvertOptions("my-registry.local.lan/repo", scoped="--scoped" in CASES[case][1]) if "skopeo" in case else ConvertOptions()
+    arguments = CASES[case][1]
+    variables = dict(text.split("=") for text in arguments if "=" in text)
+    options = ConvertOptions("my-registry.local.lan/repo" if "skopeo" in case else "", scoped="--scoped" in arguments, variables=variables)
     converted = convert_files(_files(case), options=options)
     file = tmp_path / "mirrors.yaml"
     file.write_text(next(iter(format_mirror_files(converted).values())), encoding="utf-8")

@@ -10,9 +10,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imgsync.config.yaml_reader import YamlLimits, parse_documents
 from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.convert_files import convert_files
-from imgsync.errors import ImgsyncError
+from imgsync.convert.format_yaml import format_mirror_files
+from imgsync.errors import ConfigError, ImgsyncError
 
 MERGED = """\
 x-base: &base
@@ -92,6 +94,77 @@ def test_similar_rules_become_one_mirror(tmp_path):
     assert [(mirror.source.repositories, mirror.tags.names) for mirror in mirrors] == [(("x/b", "x/c"), ("1", "2")), (("x/b",), ()), (("x/b",), ("3",))]
 
 
+DIGEST = f"sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"sync: [{{source: 'a.io/b:1@{DIGEST}', target: 'd.io/b:2', type: image}}]", (f"2@{DIGEST}",)),
+        (f"sync: [{{source: 'a.io/b@{DIGEST}', target: 'd.io/b', type: image}}]", (f"latest@{DIGEST}",)),
+        (f"images: {{'a.io/b@{DIGEST}': 'd.io/b:3'}}", (f"3@{DIGEST}",)),
+        (f"tasks: [{{name: t, source: {{registry: a.io}}, target: {{registry: d.io}}, mappings: [{{from: b, tags: ['4@{DIGEST}']}}]}}]", (f"4@{DIGEST}",)),
+    ],
+)
+def test_digests_are_pinned_to_the_tag_that_is_pushed(text, expected, tmp_path):
+    """The destination's tag, as the file names it."""
+    file = tmp_path / "peer.yml"
+    file.write_text(text, encoding="utf-8")
+
+    [mirror] = convert_files([str(file)]).mirrors
+
+    assert mirror.tags.names == expected
+    assert mirror.destinations[0].tag == "{tag}"
+
+
+def test_copies_of_one_image_become_one_mirror(tmp_path):
+    """Several destinations, and renamed tags with one prefix."""
+    steps = [
+        f"{{source: 'a.io/b:{tag}', target: '{target}/b:{prefix}{tag}', type: image}}"
+        for target, prefix in (("d.io", ""), ("e.io/m", ""), ("f.io", "stable-"))
+        for tag in ("1.0", "1.1")
+    ]
+    file = tmp_path / "peer.yml"
+    file.write_text(f"sync: [{', '.join(steps)}]", encoding="utf-8")
+
+    [mirror] = convert_files([str(file)]).mirrors
+
+    assert mirror.tags.names == ("1.0", "1.1")
+    assert [(one.registry, one.namespace, one.tag) for one in mirror.destinations] == [
+        ("d.io", "", "{tag}"),
+        ("e.io", "m", "{tag}"),
+        ("f.io", "", "stable-{tag}"),
+    ]
+
+
+def test_thousands_of_entries_become_several_files(tmp_path, monkeypatch):
+    """Each within the limits of a file, and the whole valid."""
+    limits = YamlLimits(size_bytes=100_000, values=2000)
+    monkeypatch.setattr("imgsync.convert.format_yaml._LIMITS", limits)
+    file = tmp_path / "peer.yml"
+    file.write_text("sync:\n" + "".join(f"- {{source: 'a.io/b{n}:{n}', target: 'd.io/x{n}:y', type: image}}\n" for n in range(500)), encoding="utf-8")
+
+    files = format_mirror_files(convert_files([str(file)]))
+
+    assert list(files)[:3] == ["regsync.yaml", "regsync-2.yaml", "regsync-3.yaml"]
+    assert sum(text.count("- name: ") for text in files.values()) == 500
+    assert [parse_documents(text.encode(), file=name, limits=limits)[1] for name, text in files.items()] == [[]] * len(files)
+
+
+def test_large_files_of_other_tools_are_read(tmp_path):
+    """Beyond the limits of imgsync's own files, up to 500,000 values."""
+    file = tmp_path / "peer.yml"
+    text = "sync:\n" + "".join(f"- source: a.io/b:{n}\n  target: d.io/b:{n}\n  type: image\n" for n in range(6000))
+    file.write_text(text, encoding="utf-8")
+
+    mirrors = convert_files([str(file)]).mirrors
+    file.write_bytes(b"#" * (9 << 20))
+
+    assert [len(mirror.tags.names) for mirror in mirrors] == [2000, 2000, 2000]
+    with pytest.raises(ConfigError, match="larger than 8 MiB"):
+        convert_files([str(file)])
+
+
 EXAMPLES = sorted(path for path in (Path(__file__).parent / "examples").iterdir() if "." not in path.stem)
 JUNK = [
     None,
@@ -141,7 +214,7 @@ def test_any_input_gives_mirrors_or_errors(tmp_path, example, number, junk):
     file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
 
     try:
-        done = bool(convert_files([str(file)], options=ConvertOptions("d.io" if "skopeo" in example.name else "")).mirrors)
+        done = bool(convert_files([str(file)], options=ConvertOptions("d.io" if "skopeo" in example.name else "", variables={"HARBOR": "h.io"})).mirrors)
     except ImgsyncError as error:
         done = error.exit_code == 3
     assert done

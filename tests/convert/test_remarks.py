@@ -39,8 +39,8 @@ LOST = {
     "another host": ("creds:\n  - registry: a.io\n    hostname: b.io\n" + REGSYNC.replace("version: 1\n", ""), {3: "under its own name"}),
     "a certificate as text": ("creds:\n  - registry: a.io\n    regcert: |\n      PEM\n" + REGSYNC.replace("version: 1\n", ""), {3: "from files"}),
     "a digest": (
-        REGSYNC + f"  - source: b@sha256:{'0' * 64}\n    target: c.io/b\n    type: image\n",
-        {6: "tags, not digests"},
+        REGSYNC + f"  - source: b\n    target: c.io/b@sha256:{'0' * 64}\n    type: image\n",
+        {7: "pushes no image without a tag"},
     ),
     "logins for two namespaces": (
         "auth:\n  a.io/b: {username: u, password: p}\n  a.io/c: {username: v, password: p}\nimages:\n  a.io/b/c: d.io/b/c\n",

@@ -46,13 +46,13 @@ _NUMBERED = [
 TAGS = [*_PLAIN, *_NUMBERED]
 
 
-def _converted(tmp_path, text: str, **options: str) -> set[str]:
+def _converted(tmp_path, text: str, *, tags: list[str] | None = None, **options: str) -> set[str]:
     """Return the tags that the mirrors of the one repository select."""
     file = tmp_path / "peer.yml"
     file.write_text(text, encoding="utf-8")
     mirrors = convert_files([str(file)], options=ConvertOptions(**options)).mirrors
     assert len({mirror.source for mirror in mirrors}) == 1
-    return {tag for mirror in mirrors for tag in select_tags(TAGS, mirror.tags, created_at=lambda _: {}, now=NOW).tags}
+    return {tag for mirror in mirrors for tag in select_tags(TAGS if tags is None else tags, mirror.tags, created_at=lambda _: {}, now=NOW).tags}
 
 
 def _quoted(texts: list[str]) -> str:
@@ -224,6 +224,24 @@ def test_skopeo_ranges_select_releases(text, tmp_path):
     expected = {tag for tag, version in releases.items() if SKOPEO_RANGES[text](version)}
 
     assert _converted(tmp_path, f"a.io:\n  images-by-semver:\n    b: '{text}'\n", destination="d.io") == expected
+
+
+# As Masterminds/semver: pre-releases only where each condition names one.
+SKOPEO_PRERELEASES = {
+    ">=1.0.0-0": ["1.0.0-alpha", "1.0.0", "1.5.0-rc.1", "1.5.0", "2.0.0-rc.1", "2.0.0"],
+    ">=1.0.0-0 <2": ["1.0.0", "1.5.0"],
+    ">=1.0.0-0 <2.0.0-0": ["1.0.0-alpha", "1.0.0", "1.5.0-rc.1", "1.5.0"],
+    ">=2 || 1.5.0-rc.1": ["1.5.0-rc.1", "2.0.0"],
+    ">1.5.0-rc.1 <=2": ["1.5.0", "2.0.0"],
+}
+
+
+@pytest.mark.parametrize("text", SKOPEO_PRERELEASES)
+def test_skopeo_ranges_select_prereleases_only_where_named(text, tmp_path):
+    """Alternatives may differ."""
+    tags = ["0.9.0", "1.0.0-alpha", "1.0.0", "1.5.0-rc.1", "1.5.0", "2.0.0-rc.1", "2.0.0"]
+
+    assert _converted(tmp_path, f"a.io:\n  images-by-semver:\n    b: '{text}'\n", destination="d.io", tags=tags) == set(SKOPEO_PRERELEASES[text])
 
 
 # --- dregsy --------------------------------------------------------------------------------------------------------------------------
