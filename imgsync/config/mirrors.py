@@ -86,8 +86,9 @@ def _convert_prune(value: bool | Mapping[str, Any]) -> Prune | None:
 
 def _build_tag_filter(tags: Mapping[str, Any]) -> TagFilter:
     def as_tuple(name: str) -> tuple[str, ...]:
-        value = tags.get(name) or ()
-        return (value,) if isinstance(value, str) else tuple(value)
+        value = tags.get(name)
+        # An empty range selects any version.
+        return (value,) if isinstance(value, str) else tuple(value or ())
 
     min_age = tags.get("min_age")
     if isinstance(min_age, str):

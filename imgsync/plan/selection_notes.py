@@ -12,7 +12,7 @@ from imgsync.text.units import format_count
 _NAMED = 5
 _ORDER = "order by "
 _DROPPED = {
-    "prereleases": "dropped as pre-releases",
+    "prereleases": "dropped as pre-release",
     "newest_per": "dropped, because they do not name a minor release",
     "date": "dropped without a date",
 }
@@ -38,10 +38,10 @@ def explain_shortage(selected: Iterable[SelectedTags]) -> str:
     emptied = {step.step for step in steps if step.left == 0 and step.dropped}
     fallen = _list_dropped(step for step in steps if step.step == "prereleases")
     if emptied == {"prereleases"}:
-        return f"all {format_count(len(fallen), 'tag')} left are pre-releases: set `prereleases: true`, or name one in the range, such as `>=1.2.0-0`"
+        return f"every tag left is a pre-release ({_quote(fallen)}): set `prereleases: true`, or name one in the range, such as `>=1.2.0-0`"
     if emptied and emptied <= {"date", "order by date"}:
         return "none of the tags left has a date"
-    return f"{_CHECK}; {format_count(len(fallen), 'tag')} fell as pre-releases" if fallen else _CHECK
+    return f"{_CHECK}; {format_count(len(fallen), 'tag')} dropped as pre-release" if fallen else _CHECK
 
 
 def _describe_order(name: str, steps: Sequence[FilterStep], repositories: int) -> str:
