@@ -20,6 +20,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -36,7 +37,11 @@ from imgsync.documents.envelope import parse_document
 from imgsync.documents.plan import decode_plan
 from imgsync.documents.report import decode_report, encode_report
 from imgsync.documents.verification import decode_verification, encode_verification
-from imgsync.errors import ConfigError, CredentialsError, ImgsyncError, InvalidReferenceError, StateError, UnsupportedContentError, UsageError
+from imgsync.errors import ConfigError, CredentialsError, ImgsyncError, InvalidReferenceError, SelectionError, StateError, UnsupportedContentError, UsageError
+from imgsync.filters.ranges import parse_range
+from imgsync.filters.tag_versions import parse_tag_version
+from imgsync.filters.tags import TagFilter, select_tags
+from imgsync.filters.versions import parse_version
 from imgsync.listing.catalog import Catalog
 from imgsync.listing.dockerhub import URL as HUB
 from imgsync.listing.dockerhub import DockerHub
@@ -93,6 +98,7 @@ _OPERATION = Operation("ask", "r.corp.com/app", "source")
 _REPOSITORY = Repository("r.corp.com", "app")
 _BLOB = Descriptor("x/y", compute_digest(b"content of a blob"), 17)
 _MOMENT = "2026-01-01T00:00:00Z"
+_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _HEAD_LIMIT = 64 << 10
 
 
@@ -479,6 +485,28 @@ def answers(data: bytes) -> None:
             assert len(read_body(response, _HEAD_LIMIT, operation=_OPERATION)) <= _HEAD_LIMIT
 
 
+def versions(data: bytes) -> None:
+    """
+    Check version ranges and the order of versions.
+
+    The first line is a range, the others are tags. A range is read or is a ValueError. The order is total, and the newest tags are some of the tags.
+    """
+    text, *tags = data.decode("utf-8", "replace").split("\n")
+    with contextlib.suppress(ValueError):
+        found = parse_range(text)
+        for version in (parse_version(tag) for tag in tags):
+            if version is not None:
+                assert parse_version(str(version)) == version
+                assert version.prerelease or found.allows(version, prereleases=True) or not found.allows(version, prereleases=False)
+    keys = {tag: version.key for tag in tags if (version := parse_tag_version(tag)) is not None}
+    assert len(set(keys.values())) == len(keys)
+    for order in (None, "version", "semver", "date"):
+        with contextlib.suppress(SelectionError):
+            chosen = select_tags(tags, TagFilter(newest=2, order=order), created_at=lambda asked: dict.fromkeys(asked, _DATE), now=_DATE).tags
+            assert len(chosen) <= 2
+            assert set(chosen) <= set(tags)
+
+
 LAWS: Mapping[str, Law] = MappingProxyType(
     {
         law.__name__: law
@@ -496,6 +524,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             settings,
             conversions,
             answers,
+            versions,
         )
     }
 )

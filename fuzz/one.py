@@ -10,7 +10,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["imgsync", "fuzz", "semantic_version"]):
+with atheris.instrument_imports(include=["imgsync", "fuzz"]):
     from fuzz.laws import LAWS
 
 

@@ -11,7 +11,6 @@ from imgsync.config.requirements import check_requirements
 from imgsync.config.yaml_reader import Document, Path
 from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.filters.globs import check_repository_glob, check_tag_glob, compile_expression
-from imgsync.filters.ranges import parse_range
 from imgsync.oci.spec.reference import is_exact_name, is_repository_path, parse_registry, parse_repository, parse_repository_path
 from imgsync.text.units import parse_duration
 
@@ -105,7 +104,7 @@ class _MirrorCheck:
         self._each(at, tags, "regex", compile_expression)
         self._each(at, tags, "exclude_regex", compile_expression)
         self._each(at, tags, "extract", _compile_extract)
-        self._each(at, tags, "semver", parse_range)
+        self._each(at, tags, "semver", _check_range)
         self._each((*at, "min_age"), _as_mapping(tags.get("min_age")), "except", check_tag_glob)
         self._each((), self._entry, "immutable", check_tag_glob)
         self._each(("prune",), _as_mapping(self._entry.get("prune")), "protect", check_tag_glob)
@@ -206,6 +205,12 @@ def _as_list(value: object) -> list[Any]:
 def _check_exact_name(text: str) -> None:
     if not is_exact_name(text):
         raise ValueError(f"invalid tag {text!r}; a tag has up to 128 letters, digits, '_', '.' and '-', and a digest may follow it: TAG@sha256:…")
+
+
+def _check_range(text: str) -> None:
+    from imgsync.filters.ranges import parse_range
+
+    parse_range(text)
 
 
 def _check_age(text: str) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 from imgsync.errors import SelectionError
 from imgsync.filters.hashes import is_hash, split_parts
+from imgsync.filters.natural_order import make_natural_key
 from imgsync.filters.tag_versions import TagVersion, parse_tag_version
-from imgsync.filters.versions import make_natural_key, parse_version
+from imgsync.filters.versions import parse_version
 
 CreatedAt = Callable[[Sequence[str]], Mapping[str, datetime | None]]
 # A step of the selection: its name, the tags left, and a remark.

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from imgsync.filters.hashes import starts_with_hash
-from imgsync.filters.versions import make_natural_key
+from imgsync.filters.natural_order import make_natural_key
 
 _TAG = re.compile(r"([A-Za-z][A-Za-z._-]*?)?[vV]?([0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])|[0-9]+(?:\.[0-9]+)*)(.*)", re.DOTALL)
 _TOKEN = re.compile(r"[0-9]+|[A-Za-z]+")

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from imgsync.filters.globs import compile_expression, compile_glob
-from imgsync.filters.order import CreatedAt, Newest, OrderStep, keep_newest
-from imgsync.filters.ranges import VersionRange
-from imgsync.filters.versions import make_natural_key, parse_version
+from imgsync.filters.natural_order import make_natural_key
+
+if TYPE_CHECKING:
+    from imgsync.filters.order import CreatedAt, OrderStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +134,17 @@ def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedA
             left = step[1]
             yield step
     if tag_filter.newest is not None or tag_filter.newest_per is not None:
+        from imgsync.filters.order import Newest, keep_newest
+
         # A range decides itself which pre-releases it selects.
         settings = Newest(tag_filter.newest or 1, tag_filter.order, tag_filter.newest_per, tag_filter.prereleases or bool(tag_filter.semver))
         yield from keep_newest({tag: extract_text(tag) or "" for tag in left}, settings, created_at=created_at)
 
 
 def _run_ranges(texts: Mapping[str, str], tag_filter: TagFilter) -> Iterator[OrderStep]:
+    from imgsync.filters.ranges import VersionRange
+    from imgsync.filters.versions import parse_version
+
     ranges = VersionRange(tag_filter.semver)
     versions = {tag: version for tag, text in texts.items() if (version := parse_version(text)) is not None}
     others = len(texts) - len(versions)

@@ -1,5 +1,5 @@
 """
-Semantic versions in tags, and natural sort order.
+Semantic versions in tags.
 
 Reads versions as npm does in loose mode, but also accepts `1.27` and `3`.
 """
@@ -18,9 +18,6 @@ Precedence = tuple[int, int, int, int, tuple[tuple[int, int, str], ...]]
 # The largest number that npm accepts.
 LARGEST_NUMBER = 2**53 - 1
 _VERSION = re.compile(r"[vV]?([0-9]{1,17})(?:\.([0-9]{1,17})(?:\.([0-9]{1,17}))?)?(?:-([0-9A-Za-z.-]+)|([A-Za-z][0-9A-Za-z.-]*))?(?:\+[0-9A-Za-z.-]+)?")
-_DIGITS = re.compile(r"[0-9]+")
-# Longer numbers compare as text.
-_LONGEST_NUMBER = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +63,5 @@ def split_prerelease(text: str) -> tuple[str, ...] | None:
     return parts if all(parts) else None
 
 
-def make_natural_key(text: str) -> str:
-    """Return a sort key that puts `v1.9` before `v1.10`."""
-    # A string: nested tuples for tens of thousands of tags would dominate the memory of a plan.
-    return f"{_DIGITS.sub(_pad, text)}\0{text}"
-
-
 def _rank_identifier(text: str) -> tuple[int, int, str]:
     return (0, int(text), "") if text.isdigit() else (1, 0, text)
-
-
-def _pad(digits: re.Match[str]) -> str:
-    return digits.group().zfill(_LONGEST_NUMBER)

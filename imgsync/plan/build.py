@@ -13,7 +13,7 @@ from collections.abc import Collection
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config
 from imgsync.errors import StoppedError
-from imgsync.filters.versions import make_natural_key
+from imgsync.filters.natural_order import make_natural_key
 from imgsync.plan.collisions import reject_collisions
 from imgsync.plan.context import PlanContext
 from imgsync.plan.cost import count_requests, estimate_pulls, estimate_requests, sum_transfer_bytes

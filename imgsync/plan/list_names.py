@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError
-from imgsync.filters.versions import make_natural_key
+from imgsync.filters.natural_order import make_natural_key
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.oci.spec.reference import parse_registry, parse_repository_path
 from imgsync.registries.clients import Registries

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.filters.globs import compile_glob
+from imgsync.filters.natural_order import make_natural_key
 from imgsync.filters.tags import TagFilter, has_only_names, select_tags
-from imgsync.filters.versions import make_natural_key, parse_version
+from imgsync.filters.versions import parse_version
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 TAGS = ["latest", "v1.9.0", "v1.10.0", "v1.10.1", "v1.11.0-rc.1", "v2.0.0", "1.10.1-alpine", "edge"]
