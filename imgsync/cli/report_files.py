@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from imgsync.apply.report import Report
+from imgsync.cli.redact import redact_report
 from imgsync.cli.results import add_step_summary, write_file
 from imgsync.cli.session import Session
 from imgsync.config.model import Config
@@ -22,6 +23,7 @@ def write_report_files(session: Session, config: Config, report: Report, *, exit
 
     A file that cannot be written is only logged: it must not hide how the run ended.
     """
+    report = redact_report(report)
     add_step_summary(lambda: _markdown(report), log=session.log)
     for path, render in (
         (files.html, _html),

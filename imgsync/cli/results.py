@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgsync.apply.report import Report
 from imgsync.cli.output import get_redaction, print_json, print_line, print_table
+from imgsync.cli.redact import redact_plan, redact_report, redact_verification
 from imgsync.config.model import Config
 from imgsync.errors import OutputError, UsageError
 from imgsync.logs.logger import Logger
@@ -37,11 +38,11 @@ def print_plan(plan: Plan, document: Callable[[], dict[str, Any]], *, output: st
     elif output == "markdown":
         from imgsync.render.plan_markdown import render_plan_markdown
 
-        print_line(render_plan_markdown(plan, explain=explain, show_kept=show_kept).rstrip("\n"))
+        print_line(render_plan_markdown(redact_plan(plan), explain=explain, show_kept=show_kept).rstrip("\n"))
     else:
         from imgsync.render.plan_table import render_plan_table
 
-        print_table(render_plan_table(plan, show_kept=show_kept, explain=explain))
+        print_table(render_plan_table(redact_plan(plan), show_kept=show_kept, explain=explain))
 
 
 def print_report(report: Report, *, output: str) -> None:
@@ -53,11 +54,11 @@ def print_report(report: Report, *, output: str) -> None:
     elif output == "markdown":
         from imgsync.render.report_markdown import render_report_markdown
 
-        print_line(render_report_markdown(report).rstrip("\n"))
+        print_line(render_report_markdown(redact_report(report)).rstrip("\n"))
     else:
         from imgsync.render.report_table import render_report_table
 
-        print_table(render_report_table(report))
+        print_table(render_report_table(redact_report(report)))
 
 
 def print_verification(found: Verification, *, output: str, show_ok: bool) -> None:
@@ -69,11 +70,11 @@ def print_verification(found: Verification, *, output: str, show_ok: bool) -> No
     elif output == "markdown":
         from imgsync.render.verification_markdown import render_verification_markdown
 
-        print_line(render_verification_markdown(found).rstrip("\n"))
+        print_line(render_verification_markdown(redact_verification(found)).rstrip("\n"))
     else:
         from imgsync.render.verification_table import render_verification_table
 
-        print_table(render_verification_table(found, show_ok=show_ok))
+        print_table(render_verification_table(redact_verification(found), show_ok=show_ok))
 
 
 def make_plan_document(plan: Plan, config: Config, *, explain: bool) -> dict[str, Any]:

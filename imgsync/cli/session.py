@@ -38,6 +38,8 @@ from imgsync.state import StateStore
 STOPPED_EXIT = 75
 CANCELLED_EXIT = 130
 _GRACE_SECONDS = 5.0
+# Other programs and libraries use them in our name; their errors may show them.
+_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "CI_JOB_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 _TIME_IS_UP = "the run's time is up"
 
 Result = TypeVar("Result")
@@ -155,6 +157,7 @@ def _limit_opening(stop: Stop, seconds: float | None) -> Callable[[], None]:
 def _configure_log(settings: RegistriesConfig, common: CommonOptions, stream: LogStream) -> Logger:
     hidden = get_redaction()
     hidden.hide(entry.credentials.password.reveal() for entry in settings.by_host.values() if entry.credentials is not None)
+    hidden.hide(os.environ[name] for name in _SECRET_VARIABLES if os.environ.get(name))
     log: Logger = configure_logging(level=common.log_level, form=common.log_format, stream=stream, redaction=hidden)
 
     def warn_dropped(lines: int) -> None:
@@ -176,7 +179,7 @@ def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[st
         environ=os.environ,
         pushes=pushes,
         on_retry=lambda details: _log_retry(log, throttles, details),
-        on_secret=get_redaction().hide,
+        redaction=get_redaction(),
         on_warning=warn_unread,
         on_registry_warning=pass_on_warning,
         is_in_grace=lambda: stop.is_in_grace,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from imgsync.oci.http.resolver import Resolver
 from imgsync.oci.http.url import Origin
+from imgsync.text.redaction import Redaction
 
 # Docker Hub serves the API of docker.io under another name.
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
@@ -84,6 +85,7 @@ class Endpoint:
         max_blob_bytes: The largest blob that may be copied from here.
         pushes: Whether the run may push here. Reads then use the token that the push will need.
         base_url: The URL of another API of the registry; "" for the registry itself.
+        redaction: Hides passwords and tokens in all that is shown; receives each before it is used.
         discovered_by: The registry's URL if only its responses name `base_url`, which is then as little trusted as a redirect.
         resolver: Resolves names, for all registries of the run.
     """
@@ -101,6 +103,7 @@ class Endpoint:
     pushes: bool = False
     base_url: str = ""
     discovered_by: str = ""
+    redaction: Redaction = field(default_factory=Redaction, repr=False, compare=False)
     resolver: Resolver = field(default_factory=Resolver, repr=False)
 
     @property

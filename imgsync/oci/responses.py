@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from imgsync.errors import InsecureError, RegistryError, RejectedError, UnexpectedResponseError, UnreachableError
 from imgsync.oci.errors import Operation
@@ -59,11 +59,15 @@ def read_headers(response: httpx.Response) -> dict[str, str]:
     return found | {name: ", ".join(response.headers.get_list(name)) for name in _LISTS & found.keys()}
 
 
-def read_warnings(headers: httpx.Headers) -> list[str]:
-    """Return the texts of `Warning` headers, safe to print. Spec: "Warnings"."""
+def read_warnings(headers: httpx.Headers, *, clean: Callable[[str], str]) -> list[str]:
+    """
+    Return the texts of `Warning` headers, safe to print.
+
+    *clean* removes secrets from what is cut afterwards. Spec: "Warnings".
+    """
     if "warning" not in headers:
         return []
-    return [sanitize_message(found[1]) for value in headers.get_list("warning") if (found := _WARNING.fullmatch(value)) is not None]
+    return [sanitize_message(clean(found[1])) for value in headers.get_list("warning") if (found := _WARNING.fullmatch(value)) is not None]
 
 
 def drain(response: httpx.Response) -> None:

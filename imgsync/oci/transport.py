@@ -112,7 +112,7 @@ class Transport:
     def _exchange(self, request: RegistryRequest, *, retry_policy: RetryPolicy) -> Iterator[tuple[httpx.Response, str]]:
         with self._throttle.slot(request, retry_policy.check) as slot, self._pool.borrow() as client:
             response, url = self._auth.send(client, request, retry_policy=retry_policy)
-            for text in read_warnings(response.headers):
+            for text in read_warnings(response.headers, clean=self.endpoint.redaction.clean):
                 self._on_warning(text)
             try:
                 self._throttle.note_status(response.status_code, slot)

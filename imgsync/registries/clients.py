@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Self
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.transport import Transport
 from imgsync.registries.credentials import find_cloud_credentials, make_credential_source
 from imgsync.registries.tls_contexts import TlsContexts
+from imgsync.text.redaction import Redaction
 
 _MAX_WARNINGS = 20
 # Descriptors open besides connections: the standard streams, the state, and files that are being read.
@@ -48,7 +49,7 @@ class Registries:
         environ: Mapping[str, str],
         pushes: bool,
         on_retry: Callable[[RetryDetails], None],
-        on_secret: Callable[[Iterable[str]], None],
+        redaction: Redaction,
         on_warning: Callable[[str], None],
         on_registry_warning: Callable[[str, str], None],
         is_in_grace: Callable[[], bool] = lambda: False,
@@ -61,7 +62,7 @@ class Registries:
             environ: Says where the auth files are.
             pushes: Whether to request tokens that permit to push.
             on_retry: Receives every retry.
-            on_secret: Receives every password before it is used.
+            redaction: Receives every password and token before it is used.
             on_warning: Receives a text about each auth file that cannot be read.
             on_registry_warning: Receives a registry and the text of its `Warning` header, each once.
             is_in_grace: Whether requests that are on their way may end, although the run stops.
@@ -70,8 +71,8 @@ class Registries:
         self.on_retry = on_retry
         self._is_in_grace = is_in_grace
         self._pushes = pushes
-        self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, ask_cloud=find_cloud_credentials, on_secret=on_secret, on_warning=on_warning)
-        self._on_secret = on_secret
+        self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, ask_cloud=find_cloud_credentials, on_secret=redaction.hide, on_warning=on_warning)
+        self._redaction = redaction
         self._on_registry_warning = on_registry_warning
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
@@ -151,7 +152,7 @@ class Registries:
             # The declared rate limit is that of the registry's host; an API on another host has its own.
             is_same_host = urlsplit(at).netloc == urlsplit(own.url).netloc
             rate_limit = self._get_rate_limit(client.registry) if is_same_host else RateLimit(client.registry, None)
-            self._apis[key] = ApiSession(self._make_transport(endpoint, rate_limit), host, self._on_secret, is_declared=declared is not None)
+            self._apis[key] = ApiSession(self._make_transport(endpoint, rate_limit), host, self._redaction.hide, is_declared=declared is not None)
         return JsonApi(self._apis[key], client.retry_policy)
 
     def create_repository(self, client: RegistryClient, path: str) -> bool:
@@ -202,14 +203,15 @@ class Registries:
 
     def _make_endpoint(self, registry: str, origin: str) -> Endpoint:
         settings = self.settings.for_registry(registry)
-        self._on_secret(find_url_secrets(settings.proxy or ""))
+        self._redaction.hide(find_url_secrets(settings.proxy or ""))
         return Endpoint(
             registry=registry,
             origin=origin,
             tls_context=self._tls_contexts.make_finder(registry),
             resolver=self._resolver,
             plain_http=not settings.tls.enabled,
-            credentials=make_credential_source(registry, settings, self._keychain, on_secret=self._on_secret),
+            credentials=make_credential_source(registry, settings, self._keychain, on_secret=self._redaction.hide),
+            redaction=self._redaction,
             connections=min(settings.connections, _affordable_connections()),
             proxy=settings.proxy,
             token_server=settings.token_server,

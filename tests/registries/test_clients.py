@@ -10,6 +10,7 @@ import pytest
 
 from imgsync.config.model import Tls
 from imgsync.oci.limits.retry import RetryPolicy
+from imgsync.text.redaction import Redaction
 from tests.support.effort import effort
 from tests.support.faults import FaultProxy
 from tests.support.images import image, pull_raw, push
@@ -76,7 +77,7 @@ def test_equal_tls_settings_share_one_context(monkeypatch):
         by_host={f"r{n}.example": RegistrySettings() for n in range(4)} | {"own.example": RegistrySettings(tls=Tls(verify=False))}
     )
     with Registries(
-        registry_settings, environ={}, pushes=True, on_retry=lambda _: None, on_secret=lambda _: None, on_warning=pytest.fail, on_registry_warning=print
+        registry_settings, environ={}, pushes=True, on_retry=lambda _: None, redaction=Redaction(), on_warning=pytest.fail, on_registry_warning=print
     ) as opened:
         endpoints = [
             opened.make_client(host, side, RetryPolicy()).transport.endpoint for host in registry_settings.by_host for side in ("source", "destination")

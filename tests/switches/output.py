@@ -8,6 +8,18 @@ from tests.support.wire import Answer, Request, plain_answer
 from tests.switches import Switch
 
 
+class AskForToken(Switch):
+    """Answer 401 to a request without an Authorization header."""
+
+    def __init__(self, realm: str) -> None:
+        """Name the token server *realm*."""
+        self._answer = plain_answer(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'})
+
+    def request(self, request: Request) -> Request | Answer:
+        """Pass on a request with the header."""
+        return request if request.header("authorization") else self._answer
+
+
 class EchoAcross(Switch):
     """Echo the Authorization header so that *limit* cuts through it."""
 

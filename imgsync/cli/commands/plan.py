@@ -91,6 +91,7 @@ def _print_saved(session: Session, plan: Plan, path: str) -> None:
 
 
 def _markdown(plan: Plan, *, explain: bool) -> str:
+    from imgsync.cli.redact import redact_plan
     from imgsync.render.plan_markdown import render_plan_markdown
 
-    return render_plan_markdown(plan, explain=explain)
+    return render_plan_markdown(redact_plan(plan), explain=explain)

@@ -63,6 +63,7 @@ def _mark_drift(session: Session, found: Verification, content: ContentChecker) 
 
 
 def _markdown(found: Verification) -> str:
+    from imgsync.cli.redact import redact_verification
     from imgsync.render.verification_markdown import render_verification_markdown
 
-    return render_verification_markdown(found)
+    return render_verification_markdown(redact_verification(found))

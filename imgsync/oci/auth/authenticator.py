@@ -17,14 +17,13 @@ from urllib.parse import urlsplit
 from imgsync.errors import AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
 from imgsync.oci.auth.challenge import Challenge, choose_challenge, parse_challenges
 from imgsync.oci.auth.scopes import find_repository
-from imgsync.oci.auth.token import Token, make_refresh_form, make_token_url, parse_token
+from imgsync.oci.auth.token import Token, list_tokens, make_refresh_form, make_token_url, parse_token
 from imgsync.oci.auth.trusted_hosts import is_trusted_host
 from imgsync.oci.endpoint import Credentials, Endpoint
 from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import has_credentials, origin_of, parse_url
 from imgsync.oci.limits.retry import RetryPolicy, retry_call
-from imgsync.text.redaction import redact_bytes
 
 _NO_POST = {404, 405}
 # With this username, Azure's registries take an identity token as the password.
@@ -52,7 +51,6 @@ class Authenticator:
         self._ask = ask
         self._challenge: Challenge | None = None
         self._tokens: list[Token] = []
-        self._used: set[Credentials] = set()
         self._lock = threading.Lock()
         self._fetching: dict[frozenset[str], threading.Lock] = {}
 
@@ -117,10 +115,7 @@ class Authenticator:
 
     def redact(self, body: bytes) -> bytes:
         """Return *body*, uncut, without tokens and passwords."""
-        with self._lock:
-            secrets = {token.text for token in self._tokens}
-            secrets.update(text for login in self._used for text in (login.password, _format_basic(login).partition(" ")[2]))
-        return redact_bytes(body, secrets)
+        return self._endpoint.redaction.clean_bytes(body)
 
     def _find_login(self, scopes: Sequence[str], *, operation: Operation, renew: bool = False) -> Credentials | None:
         try:
@@ -128,7 +123,8 @@ class Authenticator:
         except CredentialsError as error:
             raise operation.make_error(AuthenticationError, error.message, hint=error.hint) from error
         if login is not None:
-            self._used.add(login)
+            # The pair too: Basic authentication sends it in base64.
+            self._endpoint.redaction.hide([login.password, f"{login.username}:{login.password}"])
         return login
 
     def _has_better_login(self, scopes: Sequence[str], *, sent: str | None, operation: Operation) -> bool:
@@ -176,6 +172,7 @@ class Authenticator:
         if response.status != 200:
             error = fetch.make_error(AuthenticationError, f"{urlsplit(realm).hostname} answered {response.status}", status=response.status)
             raise self.explain(error, scopes)
+        self._endpoint.redaction.hide(list_tokens(response.body))
         return parse_token(response.body, scopes, login=login, operation=fetch)
 
     def _exchange(

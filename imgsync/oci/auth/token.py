@@ -20,6 +20,7 @@ from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
 
 _CLIENT_ID = "imgsync"
+_TOKEN_FIELDS = {"token", "access_token", "refresh_token", "id_token", "identity_token"}
 _DEFAULT_LIFE_SECONDS = 60.0
 _LONGEST_LIFE_SECONDS = 3600.0
 _USED_SHARE = 0.8
@@ -64,6 +65,15 @@ def parse_token(body: bytes, scopes: Sequence[str], *, login: Credentials | None
     if not isinstance(text, str) or not text or not text.isprintable() or not text.isascii():
         raise operation.make_error(UnexpectedResponseError, "the token server's response has no token", status=200)
     return Token(text, frozenset(scopes), login, time.monotonic() + _USED_SHARE * _compute_life_seconds(document))
+
+
+def list_tokens(body: bytes) -> list[str]:
+    """Return every token in a token server's response, used or not."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    return [value for name, value in document.items() if name in _TOKEN_FIELDS and isinstance(value, str)] if isinstance(document, dict) else []
 
 
 def _compute_life_seconds(document: Mapping[str, Any]) -> float:

@@ -20,6 +20,7 @@ from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.wait_limit import limit_wait, never_end
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.registries.clients import Registries
+from imgsync.text.redaction import Redaction
 from tests.support.faults import FaultProxy
 
 NAMES = {
@@ -152,7 +153,9 @@ def test_api_of_a_public_registry_is_not_private(named, dialled):
     """Unless the operator declares its address."""
     url = "https://inside.example"
     registry_settings = RegistriesConfig({"public.example": RegistrySettings(listing="gitlab", listing_url=url if named else None)})
-    with Registries(registry_settings, environ={}, pushes=False, on_retry=print, on_secret=print, on_warning=print, on_registry_warning=print) as registries:
+    with Registries(
+        registry_settings, environ={}, pushes=False, on_retry=print, redaction=Redaction(), on_warning=print, on_registry_warning=print
+    ) as registries:
         client = registries.make_client("public.example", "source", RetryPolicy(attempts=1, interval_seconds=0, request_seconds=5))
         api = registries.make_api(client, "" if named else url)
 

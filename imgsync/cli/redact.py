@@ -1,0 +1,50 @@
+"""
+Remove secrets from plans, reports and verifications before they are rendered.
+
+A rendered text may have broken a secret into several code spans, where it is not found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from imgsync.cli.output import get_redaction
+
+if TYPE_CHECKING:
+    from imgsync.apply.report import Report
+    from imgsync.plan.findings import Verification
+    from imgsync.plan.model import Plan
+
+_Value = TypeVar("_Value")
+_TEXTS = ("reference", "message", "reason", "error", "hint")
+
+
+def redact_plan(plan: Plan) -> Plan:
+    """Return *plan* with the texts of its changes and errors cleaned."""
+    changes = _clean_all(plan.changes)
+    # The id is a hash of the changes as they are.
+    saved_id = plan.saved_id if changes == plan.changes else plan.id
+    return replace(plan, changes=changes, errors=_clean_all(plan.errors), saved_id=saved_id)
+
+
+def redact_report(report: Report) -> Report:
+    """Return *report* with the texts of its outcomes and errors cleaned."""
+    return replace(report, outcomes=_clean_all(report.outcomes), errors=_clean_all(report.errors))
+
+
+def redact_verification(found: Verification) -> Verification:
+    """Return *found* with the texts of its findings and errors cleaned."""
+    return replace(found, findings=_clean_all(found.findings), errors=_clean_all(found.errors))
+
+
+def _clean_all(values: tuple[_Value, ...]) -> tuple[_Value, ...]:
+    clean = get_redaction().clean
+    # Most reasons are equal.
+    known: dict[str, str] = {}
+    cleaned: list[Any] = []
+    for value in values:
+        texts = {name: text for name in _TEXTS if isinstance(text := getattr(value, name, None), str) and text}
+        changed = {name: shown for name, text in texts.items() if (shown := known.get(text) or known.setdefault(text, clean(text))) != text}
+        cleaned.append(replace(value, **changed) if changed else value)  # type: ignore[type-var]
+    return tuple(cleaned)
