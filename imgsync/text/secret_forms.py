@@ -1,4 +1,4 @@
-"""The forms in which headers, URLs, JSON, HTML, tracebacks and base64 write a secret."""
+"""Spell a secret as headers, URLs, JSON, HTML and base64 write it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ESCAPED_IN_JSON = ("<>&", "<>&='", "<>&='+/")
 
 
 def list_secret_forms(secret: str) -> set[str]:
-    """Return every form of *secret*; none if it is too short to be hidden."""
+    """Return every form of *secret*; none if it is too short."""
     if len(secret) < _SHORTEST_SECRET:
         return set()
     forms = {secret, *_encode_base64(secret)}
