@@ -10,10 +10,13 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # Accepted advisories. SECURITY.md explains each.
 ACCEPTED := CVE-2025-69872
 
+# A folder of programs for `make cases`, such as the reproductions of reported bugs.
+CASES ?=
+
 # Time for each target of `make fuzz`.
 SECONDS ?= 600
 
-.PHONY: help setup lint test test-registry try-registry test-shaken test-nightly fuzz mutants bench docs lock build audit image demo clean
+.PHONY: help setup lint test cases test-registry try-registry test-shaken test-nightly fuzz mutants bench docs lock build audit image demo clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +39,9 @@ lint: $(READY) ## Check style, types and the import contract
 
 test: $(READY) tools ## Run all tests; install what they need
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+cases: $(READY) tools ## Run each program of the folder CASES; all must exit with 0
+	$(BIN)/python -m tests.cases $(CASES)
 
 test-registry: $(READY) tools ## Run only the tests against real registries
 	$(BIN)/python -m pytest --numprocesses auto -m registry

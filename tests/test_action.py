@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from imgsync.init.render_files import render_files
+from imgsync.init.write_files import write_files
 from tests.support import linters
-from tests.support.workflow_scripts import program, script_of
+from tests.support.workflow_scripts import before_script, program, script_of
 
 ROOT = Path(__file__).parents[1]
 ACTION = ROOT / "action.yml"
@@ -70,6 +73,62 @@ def test_action_fails_if_imgsync_failed(code, becomes, tmp_path):
     assert done.returncode == becomes
     assert outputs == {"exit-code": str(code)}
     assert ("::warning" in done.stdout) == (code == 75)
+
+
+# What Python would import from its working folder, or from where its environment variables point.
+SHADOWS = (
+    "json.py",
+    "pip/__main__.py",
+    "pip/__init__.py",
+    "venv/__main__.py",
+    "venv/__init__.py",
+    "imgsync/__init__.py",
+    "sitecustomize.py",
+    "usercustomize.py",
+)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Return a checkout with modules that would leave a file when imported."""
+    for name in SHADOWS:
+        file = tmp_path / "checkout" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write(__name__ + chr(10))\n")
+    return tmp_path / "checkout"
+
+
+@pytest.mark.row("GIT-02")
+@pytest.mark.parametrize(
+    ("file", "step"),
+    [("action.yml", "action/Install imgsync"), ("action.yml", "action/Run imgsync"), ("mirror.yml", "plan/Install imgsync"), (".gitlab-ci.yml", "before")],
+)
+def test_workflows_import_nothing_of_the_checkout(file, step, checkout, tmp_path):
+    """Neither to install imgsync nor to read its plan."""
+    programs = program(tmp_path / "programs", "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    env = {"PYTHON": str(programs / "python"), "VERSION": "0", "ACTION_PATH": str(tmp_path), "COMMAND": "plan", "ARGUMENTS": "", "DECLARATION": ""}
+    if file == "action.yml":
+        script = script_of(ACTION, step)
+    else:
+        write_files(checkout, render_files("r.io/m", ci=["github", "gitlab"]), missing_only=True)
+        script = script_of(checkout / ".github/workflows/mirror.yml", step) if file == "mirror.yml" else before_script(checkout / file)
+    if step == "action/Run imgsync":
+        installed = checkout / "runner-temp/imgsync/bin"
+        installed.mkdir(parents=True)
+        program(installed, "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        program(installed, "imgsync", '#!/bin/sh\necho \'{"id": "x", "summary": {"create": 0, "update": 0, "delete": 0}}\' > "$IMGSYNC_OUT"\n')
+
+    script.run(checkout, env=env | script.env if file != "action.yml" else env | {"PIP_INDEX_URL": "http://127.0.0.1:9"}, programs=programs)
+
+    assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
+
+
+def test_every_python_of_a_workflow_is_isolated():
+    """`-I` is the first option of each, also in the page about Jenkins."""
+    pages = [ACTION, *(ROOT / "imgsync/init/templates").rglob("*.jinja"), ROOT / "docs/how-to/jenkins.md"]
+    calls = [call for page in pages for call in re.findall(r"(?:\bpython|PYTHON|bin/python)\"? (-\S*)", page.read_text(encoding="utf-8"))]
+
+    assert calls == ["-I"] * 9
 
 
 def test_action_outputs_the_plan(tmp_path):

@@ -119,7 +119,9 @@ def test_jobs_have_the_least_rights():
 
     assert {right for (workflow, _), given in rights.items() if workflow != "release" for right in given.items()} == {("contents", "read")}
     assert {name: set(given) for (workflow, name), given in rights.items() if workflow == "release"} == {
-        "build": {"contents", "id-token", "attestations"},
+        "test": {"contents"},
+        "build": {"contents"},
+        "attest": {"id-token", "attestations"},
         "pypi": {"id-token"},
         "image": {"contents", "packages", "id-token", "attestations"},
         "release": {"contents"},
@@ -137,10 +139,13 @@ def test_every_action_is_pinned():
 def test_nothing_is_published_that_was_not_tested():
     """Tests, audit and build come first; provenance and SBOM are published too."""
     release = {name: job for path, name, job in jobs() if path.stem == "release"}
-    runs = [step.get("run", "") for step in release["build"]["steps"]]
+    runs = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in release.items()}
 
-    assert [run for run in runs if run in {"bash .ci/run", "make audit", "make build"}] == ["bash .ci/run", "make audit", "make build"]
-    assert all("build" in release[name]["needs"] for name in ("pypi", "image", "release"))
+    assert runs["test"][-2:] == ["bash .ci/run", "make audit"]
+    assert runs["build"] == ["make build"], "of locked packages alone, on a machine where no test ran"
+    assert runs["attest"] == [], "where the signature is made, nothing of ours runs"
+    assert [release[name]["needs"] for name in ("build", "attest", "pypi", "image")] == ["test", "build", ["build", "attest"], ["build", "attest"]]
+    assert release["release"]["needs"] == ["build", "attest", "pypi", "image"]
     pushed = next(step["with"] for step in release["image"]["steps"] if step.get("id") == "push")
     assert (pushed["provenance"], pushed["sbom"]) == ("mode=max", True)
     assert sum("attest-build-provenance" in step.get("uses", "") for job in release.values() for step in job["steps"]) == 2

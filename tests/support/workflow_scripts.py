@@ -61,6 +61,11 @@ def gitlab_scripts(file: Path) -> Iterator[Script]:
             yield Script(name, "\n".join(job["script"]) + "\n", job.get("variables", {}))
 
 
+def before_script(file: Path) -> Script:
+    """Return what a GitLab pipeline runs before each job."""
+    return Script("before", "\n".join(_read(file)["default"]["before_script"]) + "\n", {})
+
+
 def script_of(file: Path, name: str) -> Script:
     """Return one script of *file* by its name."""
     scripts = gitlab_scripts(file) if file.name == ".gitlab-ci.yml" else github_scripts(file)
