@@ -11,12 +11,14 @@ accept it: there was no connection, or the response is 429. After any other fail
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from imgsync import __version__
+from imgsync.concurrency.capture import Raised, catch_error, unwrap
 from imgsync.errors import RequeueError
 from imgsync.oci.errors import parse_retry_after
 from imgsync.oci.http._httpx import httpx
@@ -26,6 +28,7 @@ from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_message
 
 REQUEST_SECONDS = 30.0
+_WHOLE_FACTOR = 3
 _PAUSES_SECONDS = (2.0, 8.0)
 _LONGEST_PAUSE_SECONDS = 30.0
 _SHOWN_CHARACTERS = 200
@@ -59,7 +62,7 @@ def send(post: Post, next_run: NextRun, *, sleep: Callable[[float], None] = time
     """
     Send *post*; retry where this cannot start two runs.
 
-    Each attempt waits at most 30 seconds for a byte.
+    Each attempt waits at most 30 seconds for a byte, and 90 seconds in all.
 
     Raises:
         RequeueError: The service did not accept it, or it is unknown whether it did.
@@ -67,7 +70,7 @@ def send(post: Post, next_run: NextRun, *, sleep: Callable[[float], None] = time
     pauses = list(_PAUSES_SECONDS)
     while True:
         try:
-            return _send_once(post, next_run)
+            return _send_in_time(post, next_run)
         except _NotAcceptedError as again:
             if not pauses:
                 raise again.error from again.__cause__
@@ -82,6 +85,18 @@ class _NotAcceptedError(Exception):
         super().__init__(error.message)
         self.error = error
         self.retry_after_seconds = retry_after_seconds
+
+
+def _send_in_time(post: Post, next_run: NextRun) -> None:
+    # httpx limits each silence only, so a response that trickles in would last for ever.
+    ended: list[Raised | None] = []
+    sender = threading.Thread(target=lambda: ended.append(catch_error(lambda: _send_once(post, next_run))), daemon=True)
+    sender.start()
+    sender.join(REQUEST_SECONDS * _WHOLE_FACTOR)
+    if not ended:
+        detail = f"no complete response within {REQUEST_SECONDS * _WHOLE_FACTOR:g}s"
+        raise RequeueError(STARTING, f"by POST {post.where}", detail=detail, hint=_UNSURE)
+    unwrap(ended[0])
 
 
 def _send_once(post: Post, next_run: NextRun) -> None:

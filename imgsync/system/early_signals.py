@@ -21,6 +21,16 @@ def end_at_signal() -> None:
         signal.signal(number, _end)
 
 
+def raise_at_signal() -> None:
+    """Raise SystemExit with code 75 instead, so that files are cleaned up."""
+    for number in _SIGNALS:
+        signal.signal(number, _raise)
+
+
+def _raise(_number: int, _frame: types.FrameType | None) -> NoReturn:
+    raise SystemExit(_STOPPED_EXIT)
+
+
 def _end(_number: int, _frame: types.FrameType | None) -> NoReturn:
     # At once: nothing has begun, and an exception could be caught by any code.
     os._exit(_STOPPED_EXIT)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,9 +23,11 @@ import trustme
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.errors import RequeueError, UsageError
 from imgsync.requeue import NextRun, Progress, count_requeues, may_requeue, parse_target, start_next
+from imgsync.requeue import trigger as trigger_module
 from imgsync.requeue.command import parse_command, run_command
 from tests.support.canary import secrets_in
 from tests.support.ci_service import Asked, CiService
+from tests.support.listener import Listener
 
 NEXT = NextRun(3, remaining=17, plan_id="0123abcd")
 TOKEN = "requeue/token+1-SECRET"
@@ -354,6 +359,29 @@ def test_refused_connection_is_retried():
 
     assert len(sleeps) == 2
     assert f"POST {url}/hook: cannot connect: " in str(error)
+
+
+@pytest.mark.row("DOS-17")
+def test_trickling_service_is_left_in_time(monkeypatch):
+    """Whether it started a run is unknown, so it gets no second request."""
+    over, heads = threading.Event(), []
+
+    class Trickling(Listener):
+        def _serve(self, sock: socket.socket) -> None:
+            with contextlib.suppress(OSError), sock:
+                heads.append(sock.recv(1 << 16))
+                sock.sendall(b"HTTP/1.1 204 No\r\nX: ")
+                while not over.wait(0.05):
+                    sock.sendall(b"x")
+
+    monkeypatch.setattr(trigger_module, "REQUEST_SECONDS", 1.0)
+    with Trickling() as service:
+        error = refused("github", github_environment(f"http://{service}"))
+        over.set()
+
+    assert "no complete response within 3s" in error.message
+    assert "check before you start it by hand" in error.hint
+    assert len(heads) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
