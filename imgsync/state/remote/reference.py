@@ -9,6 +9,8 @@ from imgsync.errors import UsageError
 from imgsync.oci.spec.reference import Reference, parse_reference, parse_registry
 
 _SCHEME = "oci://"
+_CLAIM = ".claim"
+_TAG_LENGTH = 128
 
 
 def is_remote(place: str) -> bool:
@@ -39,6 +41,11 @@ def parse_remote(text: str) -> Reference:
     if not slash or not reference.tag or reference.digest or reference.repository.registry != parse_registry(registry):
         raise UsageError(f"{text!r} is not the address of a state", hint="write oci://HOST/REPOSITORY:TAG, with registry and tag")
     return reference
+
+
+def make_claim_reference(reference: Reference) -> Reference:
+    """Return the tag by which writers of *reference* see each other."""
+    return reference.repository.with_tag(f"{reference.tag[: _TAG_LENGTH - len(_CLAIM)]}{_CLAIM}")
 
 
 def get_local_directory(reference: Reference) -> str:

@@ -1,14 +1,18 @@
 """
 Sync a store with the state in a registry.
 
-Pull and merge before a run, push after it. Registries have no conditional push, so the tag is resolved right before and right
-after the push, and a concurrent writer's state is merged record by record. The artifact last seen is kept beside the store, as the
-base of the merge: without it, a record that was pruned elsewhere looks like one that is new here.
+Pull and merge before a run, push after it. Registries have no conditional push, so a second tag, the claim, orders concurrent writers: each
+claims, looks whether the state is still the one that it merged, pushes it, and looks whether the claim is still its own. If either is not, it
+merges record by record what the others pushed, and begins again. Of two writers at least one sees the other, so no record is lost (Lamport,
+"A Fast Mutual Exclusion Algorithm"). The artifact last seen is kept beside the store, as the base of the merge: without it, a record that was
+pruned elsewhere looks like one that is new here.
 """
 
 from __future__ import annotations
 
 import contextlib
+import random
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +26,15 @@ from imgsync.state.jsonl import DecodedState
 from imgsync.state.merge import MergeResult, merge
 from imgsync.state.remote.artifact import LAYER_LIMIT, Artifact, build_manifest, pull_artifact, push_content, unusable_state
 from imgsync.state.remote.packing import pack, unpack
-from imgsync.state.remote.reference import short_name
+from imgsync.state.remote.reference import make_claim_reference, short_name
 from imgsync.state.snapshot import EMPTY, SUCCESS, Snapshot
 from imgsync.state.store import StateStore
 from imgsync.system.atomic_write import write_atomically
-from imgsync.text.units import format_bytes, format_count, format_timestamp
+from imgsync.text.units import format_bytes, format_count, format_duration, format_timestamp
 
-_TRIES = 5
+# As long as others push too; each push takes some requests.
+_PUSH_SECONDS = 120.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
 
 
 class RemoteState:
@@ -44,6 +50,7 @@ class RemoteState:
         """
         self._client = client
         self._reference = reference
+        self._claim = make_claim_reference(reference)
         self._store = store
         self._path = Path(directory) / f"pulled-{short_name(reference)}.jsonl.gz"
         self._make_repository = make_repository
@@ -77,15 +84,15 @@ class RemoteState:
         with self._wrap_errors("push", hint=self._push_hint()):
             if not self._has_pulled and not force:
                 self._pull(self._client)
-            for _ in range(_TRIES):
-                ours = self._store.snapshot()
-                if not force and _has_no_news(ours, self._get_base()):
-                    return False
-                if self._put(ours, force=force):
+            if not force and _has_no_news(self._store.snapshot(), self._get_base()):
+                return False
+            for pause_seconds in _iter_pauses():
+                if self._put(self._store.snapshot(), force=force):
                     return True
+                self._client.retry_policy.pause(pause_seconds)
                 self._pull(self._client)
                 force = False
-        raise StateError(f"others changed the state {self._reference} during each of {_TRIES} attempts to push it", hint=self._push_hint())
+        raise StateError(f"others changed the state {self._reference} for {format_duration(_PUSH_SECONDS)}, at each attempt to push it", hint=self._push_hint())
 
     def _pull(self, client: RegistryClient) -> MergeResult | None:
         self._has_pulled = True
@@ -96,6 +103,10 @@ class RemoteState:
             self._seen = None
             self._log.info("state.pulled", reference=str(self._reference), digest=None, records=0, size_bytes=0)
             return None
+        return self._merge(artifact, is_known=known)
+
+    def _merge(self, artifact: Artifact, *, is_known: bool) -> MergeResult:
+        """Merge *artifact*, which is the new base, into the store."""
         read = self._read(artifact)
         theirs = read.snapshot
         if read.skipped_lines:
@@ -104,7 +115,7 @@ class RemoteState:
         self._log.info("state.pulled", reference=str(self._reference), digest=artifact.digest, records=len(theirs.records), size_bytes=len(artifact.content))
         # If theirs does not descend from the last seen artifact, it overwrote that one: missing records were lost, not pruned.
         descends = self._seen is not None and self._seen.digest in artifact.ancestors
-        merged = merge(self._store.snapshot(), theirs, theirs if known else self._get_base() if descends else EMPTY)
+        merged = merge(self._store.snapshot(), theirs, theirs if is_known else self._get_base() if descends else EMPTY)
         with self._warn_if_unwritable():
             self._store.replace_all(merged.snapshot)
         # Only after the store: with a base newer than the store, missing records would look pruned.
@@ -113,27 +124,46 @@ class RemoteState:
         return merged
 
     def _put(self, ours: Snapshot, *, force: bool) -> bool:
-        """Push *ours* if the tag has not moved; return success."""
+        """Push *ours*; return False if another writer interfered."""
+        claimed = self._resolve(self._claim)
+        if not force and self._merge_claimed(claimed):
+            ours = self._store.snapshot()
         created_at = format_timestamp(datetime.now(UTC))
         content = pack(ours, created_at=created_at)
         if len(content) > LAYER_LIMIT:
             raise StateError(f"the state has {format_bytes(len(content))} as a layer; the limit is {format_bytes(LAYER_LIMIT)}", hint=self._push_hint())
         push_content(self._client, self._reference.repository, content, make_repository=self._make_repository)
-        # Right before the push, to keep the race short.
-        found = self._client.resolve(self._reference)
-        before = None if found is None else found.digest
-        if not force and before is not None and (self._seen is None or before != self._seen.digest):
-            return False
         ancestors = () if self._seen is None else (self._seen.digest, *self._seen.ancestors)
-        manifest = build_manifest(content, created_at=created_at, ancestors=ancestors if before is None else (before, *ancestors))
-        self._client.push_manifest(self._reference, manifest)
-        after = self._client.resolve(self._reference)
-        # Another writer won the race. The old digest only means that the registry is slow to show ours.
-        if after is None or not (manifest.matches(after.digest) or after.digest == before):
+        manifest = build_manifest(content, created_at=created_at, ancestors=ancestors)
+        self._client.push_manifest(self._claim, manifest)
+        before = self._resolve(self._reference)
+        if not force and before and (self._seen is None or before != self._seen.digest):
             return False
+        self._client.push_manifest(self._reference, manifest)
+        # Another writer won the race. The old digest only means that the registry is slow to show ours.
+        for reference, shown_before in ((self._reference, before), (self._claim, claimed)):
+            shown = self._resolve(reference)
+            if not shown or not (manifest.matches(shown) or shown == shown_before):
+                return False
         self._save_last_seen(Artifact(manifest.digest, content, ancestors))
         self._log.info("state.pushed", reference=str(self._reference), digest=manifest.digest, records=len(ours.records), size_bytes=len(content))
         return True
+
+    def _merge_claimed(self, digest: str) -> bool:
+        """Merge what another writer claimed, unless the state includes it."""
+        is_included = not digest or (self._seen is not None and digest in {self._seen.digest, *self._seen.ancestors})
+        claimed = None if is_included else pull_artifact(self._client, self._claim)
+        if claimed is None:
+            return False
+        base = self._get_base() if self._seen is not None and self._seen.digest in claimed.ancestors else EMPTY
+        merged = merge(self._store.snapshot(), self._read(claimed).snapshot, base)
+        with self._warn_if_unwritable():
+            self._store.replace_all(merged.snapshot)
+        return True
+
+    def _resolve(self, reference: Reference) -> str:
+        found = self._client.resolve(reference)
+        return "" if found is None else found.digest
 
     def _read(self, artifact: Artifact) -> DecodedState:
         try:
@@ -191,6 +221,15 @@ class RemoteState:
             return "this run is not recorded; the next one looks up each tag at its destination"
         folder = self._path.parent
         return f"it is kept in {folder}, and the next run pushes it; to push it now: imgsync state push --state {folder} {self._reference}"
+
+
+def _iter_pauses() -> Iterator[float]:
+    """Yield a random, growing pause per attempt, until time is up."""
+    ends = time.monotonic() + _PUSH_SECONDS
+    longest_seconds = _FIRST_PAUSE_SECONDS
+    while time.monotonic() < ends:
+        yield random.uniform(longest_seconds / 4, longest_seconds)  # noqa: S311 - only spreads the writers
+        longest_seconds = min(_LONGEST_PAUSE_SECONDS, longest_seconds * 1.6)
 
 
 def _has_no_news(ours: Snapshot, theirs: Snapshot) -> bool:

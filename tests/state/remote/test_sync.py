@@ -229,24 +229,34 @@ def test_concurrent_push_is_merged(look, lab, sites, shared, other):
     assert kept_records(shared.unwatched).keys() == {"1", "2"}
 
 
-def test_overwritten_record_is_pushed_by_the_next_run(lab, sites, shared, other):
-    """Registries have no conditional push; a lost record is pushed again by its owner."""
+@pytest.mark.parametrize("target", ["/manifests/main.claim", "/manifests/main$"], ids=["claim", "push"])
+def test_record_overwritten_by_a_slow_push_is_merged(target, lab, sites, shared, other):
+    """Registries have no conditional push, but the slow writer sees that the claim is not its own any more."""
     for tag in ("1", "2"):
         lab.push("app", tag, image(int(tag)))
-    held = shared.proxy.add(switches.Hold(), method="PUT", target="/manifests/main")
+    held = shared.proxy.add(switches.Hold(), method="PUT", target=target, nth=1)
     running = sites("one", ["1"]).start("apply", "--state", f"oci://{shared.place}")
     held.reached()
     assert apply(other, shared.unwatched).code == 0
     held.release()
+
     assert finish(running).code == 0
-    assert kept_records(shared.unwatched).keys() == {"1"}, "it takes two to push within an instant, and here they did"
-
-    lab.destination.forget()
-
-    assert apply(other, shared.unwatched).code == 0
 
     assert kept_records(shared.unwatched).keys() == {"1", "2"}
-    assert lab.destination.seen == [], "it was not lost to who wrote it"
+
+
+@pytest.mark.row("GIT-09")
+def test_six_runs_at_once_keep_all_records(lab, sites, place):
+    """Each waits for the others and ends well, and the state has the records of all."""
+    tags = [str(number) for number in range(6)]
+    for tag in tags:
+        lab.push("app", tag, image(int(tag)))
+
+    running = [sites(f"site{tag}", [tag]).start("apply", "--state", f"oci://{place}") for tag in tags]
+    done = [finish(one, timeout=60) for one in running]
+
+    assert [ran.code for ran in done] == [0] * 6, [ran.stderr for ran in done if ran.code]
+    assert kept_records(place).keys() == set(tags)
 
 
 def test_record_pruned_elsewhere_does_not_come_back(sites, lab, place):
@@ -525,7 +535,7 @@ def test_run_out_of_time_pushes_its_records(sites, lab, place):
 
 
 def test_copy_uses_a_state_in_a_registry(sites, lab, place):
-    """A second `copy` from another folder sends the destination no request."""
+    """A second `copy` from another folder only asks the destination for the tag."""
     lab.push("app", "1", image(1))
     arguments = ("copy", f"{lab.source}/{lab.name}/app:1", f"{lab.destination}/c/{lab.name}:1", "--state", f"oci://{place}")
     assert run(sites("one"), *arguments).code == 0
@@ -533,7 +543,7 @@ def test_copy_uses_a_state_in_a_registry(sites, lab, place):
 
     assert run(sites("two"), *arguments).code == 0
 
-    assert lab.destination.seen == []
+    assert lab.destination.requests() == [f"HEAD /v2/c/{lab.name}/manifests/1"]
 
 
 def test_state_pull_and_push_move_a_directory(sites, lab, place):
