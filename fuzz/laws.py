@@ -68,7 +68,7 @@ from imgsync.oci.referrers_api import list_referrers
 from imgsync.oci.responses import read_body
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import compute_digest, is_digest
-from imgsync.oci.spec.manifest import parse_manifest
+from imgsync.oci.spec.manifest import Manifest, parse_manifest
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Repository, is_repository_path, is_tag, parse_reference, parse_registry, parse_repository
 from imgsync.oci.spec.referrers import add_referrers
@@ -307,14 +307,18 @@ def manifests(data: bytes) -> None:
         assert 0 <= one.size_bytes < 1 << 63
     platforms = [child.platform for child in manifest.children if child.platform]
     with contextlib.suppress(UnsupportedContentError):
-        chosen = select_platforms(manifest, platforms[:1])
+        chosen = select_platforms(manifest, platforms[:1], read_child=_refuse_child).root
         assert {child.digest for child in chosen.children} <= {child.digest for child in manifest.children}
-        assert select_platforms(chosen, platforms[:1]).raw == chosen.raw
+        assert select_platforms(chosen, platforms[:1], read_child=_refuse_child).root.raw == chosen.raw
     with contextlib.suppress(UnsupportedContentError):
         grown = add_referrers(manifest, [manifest], source=None)
         assert grown is None or manifest.digest in {child.digest for child in grown.children}
     with contextlib.suppress(UnsupportedContentError):
         add_referrers(None, [manifest], source=manifest)
+
+
+def _refuse_child(_parent: Manifest, child: Descriptor) -> Manifest:
+    raise UnsupportedContentError(child.digest)
 
 
 def logins(data: bytes) -> None:

@@ -72,7 +72,7 @@ class ChangeRunner:
         self._fail_fast = options.fail_fast
         self._forecast = Forecast()
         known_blobs = KnownBlobs(Recorded(context.state.find_blob_repositories, context.state.find_blob_sources))
-        self._copier = Copier(known_blobs, context.manifests, context.referrers, create_repository=registries.create_repository)
+        self._copier = Copier(known_blobs, context.manifests, context.referrers, context.external_layers, create_repository=registries.create_repository)
 
     def run(self, task: ChangeTask) -> FinishedChange | None:
         """Copy one image, or return None without time."""
@@ -235,5 +235,6 @@ def _outcome(change: Change, result: Result, progress: Progress, began: float, *
         seconds=round(time.monotonic() - began, 3),
         attempts=progress.attempts,
         error=error.message if error else None,
+        left_out=copied.left_out if copied else (),
         hint=error.hint if error else "",
     )

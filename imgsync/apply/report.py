@@ -26,7 +26,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one change, and what it took."""
+    """The result of one change, its cost, and what was left out."""
 
     change: Change
     result: Result
@@ -40,6 +40,7 @@ class Outcome:
     attempts: int = 0
     error: str | None = None
     hint: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

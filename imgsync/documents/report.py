@@ -68,6 +68,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "attempts": outcome.attempts,
         "error": append_hint(outcome.error, outcome.hint) if outcome.error else None,
         "reason": change.reason,
+        **({"left_out": list(outcome.left_out)} if outcome.left_out else {}),
         **({"held_until": change.held_until} if change.held_until else {}),
     }
 
@@ -96,5 +97,6 @@ def _decode_outcome(entry: Mapping[str, Any]) -> Outcome:
         seconds=decode_field(entry, "seconds", float),
         attempts=decode_field(entry, "attempts", int),
         error=decode_field(entry, "error", str | None),
+        left_out=decode_field(entry, "left_out", tuple[str, ...], default=()),
         **{name: decode_field(entry, name, int, default=0) for name in _COUNTS},
     )

@@ -20,9 +20,15 @@ def encode_verification(found: Verification) -> dict[str, Any]:
         "format": FORMAT,
         "created_at": found.created_at,
         "summary": {**counts, "drift": len(found.drift), "error": len(found.errors), "bytes_read": found.bytes_read, "seconds": found.seconds},
-        "findings": [{**asdict(finding), "condition": finding.condition.value} for finding in found.findings],
+        "findings": [_encode_finding(finding) for finding in found.findings],
         "errors": encode_errors(found.errors),
     }
+
+
+def _encode_finding(finding: Finding) -> dict[str, Any]:
+    """Return *finding* as JSON values; `left_out` only if it is set."""
+    fields = {**asdict(finding), "condition": finding.condition.value}
+    return {name: value for name, value in fields.items() if value or name != "left_out"}
 
 
 def decode_verification(document: Mapping[str, Any], *, name: str) -> Verification:

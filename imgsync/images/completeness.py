@@ -8,7 +8,7 @@ Each is asked for once. Spec: docs/how-to/verify.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from imgsync.concurrency.deadline import Deadline, stream_chunks
@@ -21,6 +21,7 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor, merge_descriptors
 from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
 from imgsync.oci.spec.manifest import Manifest
+from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
 
 _NODE_LIMIT = 10_000
@@ -28,10 +29,17 @@ _NODE_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ContentCheck:
-    """The blobs of one image, and the digests missing."""
+    """
+    What the destination holds of one image.
+
+    `blobs` are those that should be there, `missing` the digests that are not. `absent` are external layers that may be absent, `platforms`
+    those of the index, None if the image is not one.
+    """
 
     blobs: tuple[Descriptor, ...]
     missing: tuple[str, ...]
+    absent: tuple[Descriptor, ...] = ()
+    platforms: tuple[Platform, ...] | None = None
 
 
 class ContentChecker:
@@ -45,7 +53,9 @@ class ContentChecker:
         self._problems: dict[tuple[str, str], str] = {}
         self._flights: SingleFlight[tuple[str, object, str]] = SingleFlight()
 
-    def check_content(self, client: RegistryClient, reference: Reference, digest: str, *, limit: int) -> ContentCheck:
+    def check_content(
+        self, client: RegistryClient, reference: Reference, digest: str, *, limit: int, is_at_source: Callable[[Descriptor], bool]
+    ) -> ContentCheck:
         """
         Return what the destination holds of an image.
 
@@ -56,6 +66,7 @@ class ContentChecker:
             reference: The tag that serves the image.
             digest: The digest of the image.
             limit: Requests at once.
+            is_at_source: Returns whether the source has an external layer that the destination lacks.
 
         Raises:
             RegistryError: The destination fails.
@@ -71,13 +82,14 @@ class ContentChecker:
             level = [one for one in dict.fromkeys(named) if one not in found]
         held_manifests = {one: manifest for one, manifest in found.items() if manifest is not None}
         check_children(held_manifests.values(), held_manifests)
-        # An external layer is not in the registry.
-        blobs = {
-            blob.digest: blob for blob in merge_descriptors(blob for manifest in held_manifests.values() for blob in manifest.blobs) if not blob.is_external
-        }
-        present = dict(map_unordered(lambda one: (one.digest, self._has_blob(client, repository, one)), blobs.values(), limit=limit))
-        gone = [one for one, manifest in found.items() if manifest is None]
-        held = ContentCheck(tuple(blobs.values()), (*sorted(gone), *sorted(one for one, is_present in present.items() if not is_present)))
+        blobs = merge_descriptors(blob for manifest in held_manifests.values() for blob in manifest.blobs)
+        present = dict(map_unordered(lambda one: (one.digest, self._has_blob(client, repository, one)), blobs, limit=limit))
+        # An external layer need not be in a registry, but what the source has was copied.
+        absent = tuple(blob for blob in blobs if blob.is_external and not present[blob.digest] and not is_at_source(blob))
+        expected = tuple(blob for blob in blobs if blob not in absent)
+        gone = sorted(one for one, manifest in found.items() if manifest is None)
+        missing = sorted(blob.digest for blob in expected if not present[blob.digest])
+        held = ContentCheck(expected, (*gone, *missing), absent, _list_platforms(held_manifests, digest))
         self._held[reference] = held
         return held
 
@@ -132,3 +144,11 @@ class ContentChecker:
         while key not in self._blobs:
             self._flights.run(("blob", *key), check)
         return self._blobs[key]
+
+
+def _list_platforms(manifests: Mapping[str, Manifest], root: str) -> tuple[Platform, ...] | None:
+    """Return the platforms of the index *root*, None for an image."""
+    if root not in manifests or not manifests[root].is_index:
+        return None
+    children = (child for manifest in manifests.values() for child in manifest.children)
+    return tuple(child.platform for child in children if child.platform is not None and not child.attested_digest)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import UnsupportedContentError
-from imgsync.images.check_descriptors import check_children
+from imgsync.images.check_descriptors import check_child, check_children
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor, merge_descriptors
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
-from imgsync.oci.spec.select_platforms import select_platforms
+from imgsync.oci.spec.select_platforms import SelectedPlatforms, select_platforms
 from imgsync.text.units import format_bytes
 
 _DEPTH_LIMIT = 4
@@ -83,34 +83,49 @@ def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestC
     return known
 
 
-def select_root(root: Manifest, platforms: Sequence[Platform] | None) -> Manifest:
+def select_root(
+    client: RegistryClient, repository: Repository, root: Manifest, platforms: Sequence[Platform] | None, *, cache: ManifestCache
+) -> SelectedPlatforms:
     """
     Return *root* with only the children of *platforms*.
 
+    An image that is not an index is copied as it is, whatever its platform.
+
     Raises:
         UnsupportedContentError: The index has none of *platforms*.
+        RegistryError: An index within it cannot be pulled.
     """
-    return root if platforms is None or not root.is_index else select_platforms(root, platforms)
+
+    def read_child(parent: Manifest, child: Descriptor) -> Manifest:
+        found = pull_manifest(client, repository.with_digest(child.digest), cache, described_as=child.media_type)
+        check_child(parent, child, found)
+        return found
+
+    return SelectedPlatforms(root) if platforms is None or not root.is_index else select_platforms(root, platforms, read_child=read_child)
 
 
-def read_image(client: RegistryClient, repository: Repository, root: Manifest, *, cache: ManifestCache, limit: int) -> Image:
+def read_image(client: RegistryClient, repository: Repository, selected: SelectedPlatforms, *, cache: ManifestCache, limit: int) -> Image:
     """
-    Return the image of *root*, with *limit* pulls at once.
+    Return the image of *selected*, with *limit* pulls at once.
 
     Raises:
         ImgsyncError: A child is missing or damaged, or the image is nested too deeply or too large.
     """
+    root, made = selected.root, {manifest.digest: manifest for manifest in selected.made}
     seen: dict[str, Manifest] = {}
     level = [root]
+
+    def read(child: tuple[str, str]) -> Manifest:
+        digest, media_type = child
+        return made.get(digest) or pull_manifest(client, repository.with_digest(digest), cache, described_as=media_type)
+
     held = root.size_bytes
     for _ in range(_DEPTH_LIMIT):
         unread = {child.digest: child.media_type for manifest in level for child in manifest.children if child.digest not in seen}
         if len(seen) + len(unread) > _NODE_LIMIT:
             raise UnsupportedContentError(f"the image has more than {_NODE_LIMIT} manifests")
         level = []
-        for manifest in map_unordered(
-            lambda child: pull_manifest(client, repository.with_digest(child[0]), cache, described_as=child[1]), unread.items(), limit=limit
-        ):
+        for manifest in map_unordered(read, unread.items(), limit=limit):
             level.append(manifest)
             held += manifest.size_bytes
             if held > _MANIFEST_BYTES:

@@ -20,6 +20,7 @@ from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.media_types import normalize_media_type
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import find_unlisted, format_fallback_tag, is_fallback_index, is_referrers_tag, list_artifact_types, list_cosign_tags
+from imgsync.oci.spec.select_platforms import SelectedPlatforms
 from imgsync.oci.tag_names import list_tags_in_one_page
 
 _LIMIT = 1000
@@ -167,7 +168,7 @@ class ReferrerReader:
             return
         if search.types is not None and not list_artifact_types(manifest) & search.types:
             return
-        image = read_image(search.client, search.repository, manifest, cache=self._cache, limit=search.limit)
+        image = read_image(search.client, search.repository, SelectedPlatforms(manifest), cache=self._cache, limit=search.limit)
         search.found.append(Referrer(image, subject, tag))
         # Registries do not know referrers of what a cosign tag names.
         if search.follow:

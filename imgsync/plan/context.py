@@ -7,6 +7,7 @@ from datetime import datetime
 
 from imgsync.concurrency.stop import Stop
 from imgsync.images.completeness import ContentChecker
+from imgsync.images.external_layers import ExternalLayers
 from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
 from imgsync.logs.logger import Logger
@@ -33,6 +34,7 @@ class PlanContext:
         log: Takes warnings.
         content: Checks which manifests and blobs the destinations hold.
         reads_records: Whether a confirmed record stands for its destination.
+        external_layers: Checks which external layers the sources have.
         destination_tags: Asks the destinations for digests of tags.
     """
 
@@ -47,4 +49,5 @@ class PlanContext:
     log: Logger
     content: ContentChecker
     reads_records: bool = True
+    external_layers: ExternalLayers = field(default_factory=ExternalLayers)
     destination_tags: DestinationTags = field(default_factory=DestinationTags)

@@ -27,7 +27,11 @@ DRIFT = REPAIRABLE | {Condition.DAMAGED, Condition.REFUSED}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One destination reference, compared with its source."""
+    """
+    One destination reference, compared with its source.
+
+    `left_out` describes parts that are not copied on purpose.
+    """
 
     condition: Condition
     mirror: str
@@ -37,6 +41,7 @@ class Finding:
     destination_digest: str | None
     reason: str
     hint: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -29,7 +30,8 @@ class Action(StrEnum):
 
 
 # Fields that older documents lack.
-_OPTIONAL = frozenset({"held_until"})
+_LEFT_OUT_SHOWN = 3
+_OPTIONAL = frozenset({"held_until", "left_out"})
 COPIES = frozenset({Action.CREATE, Action.UPDATE})
 PENDING = COPIES | {Action.DELETE}
 
@@ -52,6 +54,7 @@ class Change:
     size_bytes: int | None
     reason: str
     held_until: str | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def document(self) -> dict[str, Any]:
@@ -167,6 +170,12 @@ class Plan:
     def pending(self) -> tuple[Change, ...]:
         """Return the creates, updates and deletes."""
         return tuple(change for change in self.changes if change.action in PENDING)
+
+
+def summarize_left_out(parts: Sequence[str]) -> str:
+    """Return the *parts* that are left out as a short text."""
+    more = [f"{len(parts) - _LEFT_OUT_SHOWN} more"] if len(parts) > _LEFT_OUT_SHOWN else []
+    return f"left out: {', '.join([*parts[:_LEFT_OUT_SHOWN], *more])}"
 
 
 def hash_changes(changes: object) -> str:

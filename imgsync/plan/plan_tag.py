@@ -19,7 +19,7 @@ from imgsync.oci.spec.digest import shorten_digest
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
 from imgsync.plan.list_repositories import SourceRepository
-from imgsync.plan.model import PENDING, Change
+from imgsync.plan.model import PENDING, Change, summarize_left_out
 from imgsync.plan.plan_target import TargetPlanner
 from imgsync.plan.source_tags import SourceTag, SourceTags, TagContent, TagMoved
 from imgsync.plan.targets import Target, Targets
@@ -134,4 +134,6 @@ class TagPlanner:
             reasons.append(f"only {', '.join(self._mirror.platforms or ())}, so the digest becomes {root.digest}")
         if content.referrers:
             reasons.append(f"with {format_count(len(content.referrers.found), 'referrer')}")
-        return replace(change, size_bytes=content.image.size_bytes, reason="; ".join(reasons), media_type=root.media_type)
+        if content.left_out:
+            reasons.append(summarize_left_out(content.left_out))
+        return replace(change, size_bytes=content.image.size_bytes, reason="; ".join(reasons), media_type=root.media_type, left_out=content.left_out)

@@ -10,7 +10,7 @@ from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
 from imgsync.plan.decide import REQUIRED, Facts, decide
 from imgsync.plan.min_age import MinimumAge
-from imgsync.plan.model import COPIES, Action, Change
+from imgsync.plan.model import COPIES, Action, Change, summarize_left_out
 from imgsync.plan.source_tags import SourceTag, SourceTags
 from imgsync.plan.targets import Target, Targets
 from imgsync.state import Record
@@ -66,6 +66,7 @@ class TargetPlanner:
         target = self._rename_served(tag, target, desired)
         hold = self._minimum_age.find_hold(tag.reference, tag.digest)
         action, reason = decide(self._collect_facts(tag, target, desired, hold_reason=hold.reason if hold else ""))
+        left_out = self._targets.describe_left_out(target) if action is Action.KEEP else ()
         current = target.record if target.record is not None and target.record.digest == desired else None
         return Change(
             action=action,
@@ -76,7 +77,8 @@ class TargetPlanner:
             destination_digest=target.served,
             media_type=tag.resolved.media_type or (current.media_type or None if current else None),
             size_bytes=current.size_bytes or None if current else None,
-            reason=reason,
+            reason=f"{reason}; {summarize_left_out(left_out)}" if left_out else reason,
+            left_out=left_out,
             held_until=hold.until if hold and action is Action.HOLD else None,
         )
 
@@ -84,11 +86,11 @@ class TargetPlanner:
         """Return the digest that the destination should serve."""
         if record is not None and record.source_digest == tag.digest and self._has_same_settings(record, tag.repository):
             return record.digest
-        return tag.digest if self._mirror.platforms is None else self._sources.read_root(tag).digest
+        return tag.digest if self._mirror.platforms is None else self._sources.read_root(tag).root.digest
 
     def _rename_served(self, tag: SourceTag, target: Target, desired: str) -> Target:
         """Return *target* serving *desired* if both digests are of the same bytes."""
-        if target.served is None or has_same_algorithm(target.served, desired) or not self._sources.read_root(tag).matches(target.served):
+        if target.served is None or has_same_algorithm(target.served, desired) or not self._sources.read_root(tag).root.matches(target.served):
             return target
         return replace(target, served=desired, own_digest=target.served)
 
@@ -102,15 +104,16 @@ class TargetPlanner:
             is_recorded=has_record,
             has_other_settings=has_record and not has_same_settings,
             missing_referrers=self._count_missing_referrers(tag, target, desired, is_recorded=has_record and has_same_settings),
-            missing_content=self._count_missing_content(target, desired),
+            missing_content=self._count_missing_content(tag, target, desired),
             hold_reason=hold_reason,
             is_uncompared=self._targets.is_uncompared(target),
         )
 
-    def _count_missing_content(self, target: Target, desired: str) -> int:
+    def _count_missing_content(self, tag: SourceTag, target: Target, desired: str) -> int:
         """Return how much the destination lacks, if it is to be asked."""
-        asks = self._refresh or target.is_unconfirmed
-        return self._targets.count_missing_content(target, desired) if asks and target.served == desired else 0
+        if target.served != desired or not (self._refresh or target.is_unconfirmed):
+            return 0
+        return self._targets.count_missing_content(target, desired, source=tag.repository, client=self._sources.client)
 
     def _count_missing_referrers(self, tag: SourceTag, target: Target, desired: str, *, is_recorded: bool) -> int:
         """Return how many referrers the destination lacks."""

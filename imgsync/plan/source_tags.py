@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError, LimitReachedError, NotFoundError
 from imgsync.images.image import Image, pull_manifest, read_image, select_root
+from imgsync.images.left_out import describe_left_out
 from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrers import Referrers
 from imgsync.listing.model import ListedTag
@@ -21,6 +22,7 @@ from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.media_types import read_manifest_type
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.select_platforms import SelectedPlatforms
 from imgsync.plan.context import PlanContext
 
 
@@ -55,15 +57,21 @@ class SourceTag:
 
 @dataclass(frozen=True, slots=True)
 class TagContent:
-    """What would be pushed: an image and its referrers."""
+    """
+    What would be pushed: an image and its referrers.
+
+    `left_out` describes what is not, `absent` are the digests of its blobs.
+    """
 
     image: Image
     referrers: Referrers
+    left_out: tuple[str, ...] = ()
+    absent: frozenset[str] = frozenset()
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Return every blob, each once."""
-        return tuple({blob.digest: blob for part in self._images for blob in part.blobs}.values())
+        """Return every blob to copy, each once."""
+        return tuple({blob.digest: blob for part in self._images for blob in part.blobs if blob.digest not in self.absent}.values())
 
     @property
     def manifests(self) -> tuple[str, ...]:
@@ -92,6 +100,7 @@ class SourceTags:
         self._mirror = mirror
         self._manifests = context.manifests
         self._referrers = context.referrers
+        self._external_layers = context.external_layers
         self._platforms = None if mirror.platforms is None else [parse_platform(text) for text in mirror.platforms]
         self.client = context.registries.make_source_client(mirror, check=context.stop.raise_if_requested)
 
@@ -113,9 +122,9 @@ class SourceTags:
             return Resolved(listed.digest, read_manifest_type(listed.media_type or "") or None)
         return self._pull(reference) if pull else self._resolve(reference)
 
-    def read_root(self, tag: SourceTag) -> Manifest:
+    def read_root(self, tag: SourceTag) -> SelectedPlatforms:
         """
-        Return the manifest that would be pushed for *tag*.
+        Return the root that would be pushed for *tag*.
 
         Raises:
             TagMoved: The tag names another manifest.
@@ -126,7 +135,7 @@ class SourceTags:
         if not root.matches(tag.digest):
             raise TagMoved(root)
         # HEAD may name a digest of another algorithm than GET.
-        return select_root(replace(root, digest=tag.digest), self._platforms)
+        return select_root(self.client, tag.repository, replace(root, digest=tag.digest), self._platforms, cache=self._manifests)
 
     def read_content(self, tag: SourceTag) -> TagContent:
         """
@@ -135,11 +144,14 @@ class SourceTags:
         Raises:
             TagMoved: The tag names another manifest.
         """
-        root = self.read_root(tag)
-        image = read_image(self.client, tag.repository, root, cache=self._manifests, limit=self._mirror.concurrency.blobs)
+        selected = self.read_root(tag)
+        image = read_image(self.client, tag.repository, selected, cache=self._manifests, limit=self._mirror.concurrency.blobs)
         # A new index has no referrers: its digest exists only at the destination.
-        subject = root.digest if root.digest == tag.digest else ""
-        return TagContent(image, self._try_referrers(tag, subject, image.below))
+        subject = image.root.digest if image.root.digest == tag.digest else ""
+        referrers = self._try_referrers(tag, subject, image.below)
+        blobs = {blob.digest: blob for part in (image, *(one.image for one in referrers.found)) for blob in part.blobs}
+        absent = self._external_layers.list_absent(self.client, tag.repository, blobs.values(), limit=self._mirror.concurrency.blobs)
+        return TagContent(image, referrers, describe_left_out(selected.missing, absent), frozenset(blob.digest for blob in absent))
 
     def _try_referrers(self, tag: SourceTag, digest: str, below: Iterable[Manifest]) -> Referrers:
         """Return the referrers; if they cannot be read, none, with a warning."""

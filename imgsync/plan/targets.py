@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from imgsync.config.model import Destination, Mirror
+from imgsync.images.left_out import describe_left_out
 from imgsync.images.referrers import Referrers, count_missing
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.select_platforms import find_missing
 from imgsync.plan.context import PlanContext
 from imgsync.plan.destinations import find_reference
 from imgsync.plan.list_repositories import SourceRepository
@@ -87,14 +90,27 @@ class Targets:
         """Return how many of *referrers* the destination lacks."""
         return count_missing(self._make_client(target.repository), target.repository, referrers) if referrers else 0
 
-    def count_missing_content(self, target: Target, digest: str) -> int:
+    def count_missing_content(self, target: Target, digest: str, *, source: Repository, client: RegistryClient) -> int:
         """Return how many manifests and blobs of *digest* are missing."""
         repository = target.repository
-        client, limit = self._make_client(repository), self._mirror.concurrency.blobs
-        content = self._context.content.check_content(client, target.reference, target.own_digest or digest, limit=limit)
+        content = self._context.content.check_content(
+            self._make_client(repository),
+            target.reference,
+            target.own_digest or digest,
+            limit=self._mirror.concurrency.blobs,
+            is_at_source=lambda layer: self._context.external_layers.is_served(client, source, layer),
+        )
         for missing in content.missing:
             self._state.forget_blob(repository.registry, repository.path, missing)
         return len(content.missing)
+
+    def describe_left_out(self, target: Target) -> tuple[str, ...]:
+        """Return what the served image lacks on purpose, if it was checked."""
+        content = self._context.content.get(target.reference)
+        if content is None:
+            return ()
+        requested = [parse_platform(text) for text in self._mirror.platforms or ()]
+        return describe_left_out(() if content.platforms is None else find_missing(requested, content.platforms), content.absent)
 
     def _make_client(self, repository: Repository) -> RegistryClient:
         return self._context.registries.make_destination_client(repository.registry, self._mirror, check=self._context.stop.raise_if_requested)

@@ -71,7 +71,17 @@ def _make_finding(change: Change, context: PlanContext, damage: str) -> Finding:
     }[change.action]
     # An unmet requirement needs no hint: the tag did not move.
     hint = "" if change.reason.startswith(REQUIRED) else _HINTS.get(condition, "")
-    return Finding(condition, change.mirror, str(change.source), change.source_digest, str(change.destination), change.destination_digest, reason, hint)
+    return Finding(
+        condition,
+        change.mirror,
+        str(change.source),
+        change.source_digest,
+        str(change.destination),
+        change.destination_digest,
+        reason,
+        hint,
+        change.left_out,
+    )
 
 
 class _Reader:

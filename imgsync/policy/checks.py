@@ -85,8 +85,8 @@ class Checks:
         """The image as it will be pushed."""
         pulled = pull_manifest(self._client, self._signed.repository.with_digest(self._signed.digest), self._cache)
         platforms = None if self._mirror.platforms is None else [parse_platform(text) for text in self._mirror.platforms]
-        root = select_root(pulled, platforms)
-        return read_image(self._client, self._signed.repository, root, cache=self._cache, limit=self._mirror.concurrency.blobs)
+        selected = select_root(self._client, self._signed.repository, pulled, platforms, cache=self._cache)
+        return read_image(self._client, self._signed.repository, selected, cache=self._cache, limit=self._mirror.concurrency.blobs)
 
     def _find_other_types(self, allowed: Iterable[str]) -> Iterator[str]:
         globs = [compile_glob(text.lower()) for text in allowed]

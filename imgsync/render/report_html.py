@@ -16,6 +16,7 @@ from imgsync.apply.report import Outcome, Report, Result
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.model import PlanError
 from imgsync.render.plan_summary import describe_reason
+from imgsync.render.report_notes import list_report_notes
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
 
@@ -84,7 +85,7 @@ def render_report_html(report: Report) -> str:
         verdict=_format_verdict(report),
         is_good=not (report.errors or any(report.count(result) for result in (*_BAD, Result.REMAINING))),
         totals=_build_totals(report),
-        notes=[sanitize_short(note) for note in report.notes],
+        notes=[sanitize_short(note) for note in list_report_notes(report)[:_MAX_ROWS]],
         tables=[table for table in _build_tables(report) if table.rows],
         charts=[chart for chart in _build_charts(report) if chart.bars],
     )

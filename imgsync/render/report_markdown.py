@@ -12,6 +12,7 @@ from imgsync.oci.spec.digest import shorten_digest
 from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_prose
 from imgsync.render.plan_summary import describe_reason
+from imgsync.render.report_notes import list_report_notes
 from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-report -->"
@@ -80,7 +81,7 @@ class _Page:
         yield from self._yield_result(Result.FAILED, self._failed, _render_failure)
         yield from (Entry(self._errors, partial(format_error, error), "error") for error in self._report.errors)
         yield from self._yield_result(Result.REFUSED, self._refused, _render_refusal)
-        yield from (Entry(self._notes, partial(_render_note, note), "note") for note in self._report.notes)
+        yield from (Entry(self._notes, partial(_render_note, note), "note") for note in list_report_notes(self._report))
         yield from self._yield_result(Result.REMAINING, self._remaining, _render_remaining_row)
         yield from self._yield_result(Result.DELETED, self._deleted, _render_reason_row)
         yield from self._yield_result(Result.HELD, self._held, partial(_render_reason_row, now=self._now))

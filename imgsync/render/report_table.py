@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action, Change
+from imgsync.render.report_notes import list_report_notes
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
+
+_MAX_NOTES = 50
 
 
 def render_report_table(report: Report) -> str:
@@ -19,7 +22,7 @@ def _render_lines(report: Report) -> Iterator[str]:
     for outcome in report.outcomes:
         if outcome.result in {Result.FAILED, Result.REFUSED}:
             yield from _render_problem(outcome)
-    yield from (f"    note: {sanitize_short(note)}" for note in report.notes)
+    yield from _render_notes(report)
     remaining = report.count(Result.REMAINING)
     others = [f"{report.count(result)} {result}" for result in (Result.DELETED, Result.HELD) if report.count(result)]
     if report.count(Result.COPIED) or others or not (report.count(Result.FAILED) or remaining):
@@ -29,6 +32,13 @@ def _render_lines(report: Report) -> Iterator[str]:
     counts = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"), (len(report.errors), "could not be planned"))
     problems = [f"{count} {phrase}" for count, phrase in counts if count]
     yield f"{', '.join(problems)}." if problems else "Nothing failed."
+
+
+def _render_notes(report: Report) -> Iterator[str]:
+    notes = list_report_notes(report)
+    yield from (f"    note: {sanitize_short(note)}" for note in notes[:_MAX_NOTES])
+    if len(notes) > _MAX_NOTES:
+        yield f"    … and {len(notes) - _MAX_NOTES} more notes (`-o json` lists them)"
 
 
 def _render_problem(outcome: Outcome) -> Iterator[str]:

@@ -26,7 +26,7 @@ def render_verification_table(found: Verification, *, show_ok: bool) -> str:
 
 def _render_lines(found: Verification, *, show_ok: bool) -> Iterator[str]:
     for finding in found.findings:
-        if show_ok or finding.condition is not Condition.OK:
+        if show_ok or finding.left_out or finding.condition is not Condition.OK:
             yield f"  {_SIGNS[finding.condition]} {sanitize_short(finding.destination)}   {finding.condition.value}   {sanitize_short(finding.reason)}"
             if finding.hint:
                 yield f"      hint: {sanitize_short(finding.hint)}"

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError, TooLargeError
+from imgsync.images.external_layers import ExternalLayers
 from imgsync.oci.limits.retry import retry_call
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
@@ -26,9 +27,10 @@ from imgsync.transfer.send_blob import BlobSender
 class BlobCopier:
     """Copies blobs; one per run, so that shared blobs move once."""
 
-    def __init__(self, known: KnownBlobs, *, create_repository: Callable[[RegistryClient, str], bool]) -> None:
+    def __init__(self, known: KnownBlobs, external_layers: ExternalLayers, *, create_repository: Callable[[RegistryClient, str], bool]) -> None:
         """Mount from where *known* says; create missing repositories with *create_repository*."""
         self._known = known
+        self._external_layers = external_layers
         self._repositories = RepositoryCreator(create_repository)
         self._mounts = Mounts()
         self._fan_out = FanOut()
@@ -90,7 +92,7 @@ class BlobCopier:
     def _mount_or_send(self, task: Task, blob: Descriptor, place: BlobAtRegistry, *, asks: bool) -> None:
         """Find, mount or send the blob."""
         # The source serves external layers only if someone pushed them there.
-        if blob.is_external and not task.source.has_blob(task.job.source.repository, blob):
+        if blob.is_external and not self._external_layers.is_served(task.source, task.job.source.repository, blob):
             return
         need = task.repair.need(blob.digest)
         if (need is Need.ASK or (asks and need is Need.COPY)) and is_present(task.destination, task.repository, blob):

@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection
 from imgsync.concurrency.deadline import Deadline
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import ImgsyncError, RegistryError
+from imgsync.images.external_layers import ExternalLayers
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image, select_root
+from imgsync.images.left_out import describe_left_out
 from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrers import ReferrerReader, Referrers
 from imgsync.oci.registry import RegistryClient
@@ -31,7 +33,13 @@ class Copier:
     """Copies images; one per run, which knows what it copied before."""
 
     def __init__(
-        self, known: KnownBlobs, manifests: ManifestCache, referrers: ReferrerReader, *, create_repository: Callable[[RegistryClient, str], bool]
+        self,
+        known: KnownBlobs,
+        manifests: ManifestCache,
+        referrers: ReferrerReader,
+        external_layers: ExternalLayers,
+        *,
+        create_repository: Callable[[RegistryClient, str], bool],
     ) -> None:
         """
         Share what the run knows.
@@ -40,12 +48,14 @@ class Copier:
             known: Which destination repositories hold a blob.
             manifests: The manifests that the plan pulled.
             referrers: What the plan found of referrers.
+            external_layers: Which external layers the sources have.
             create_repository: Creates the repository at a path if the operator allows it; returns whether it did.
         """
         self._known = known
         self._cache = manifests
         self._referrers = referrers
-        self._blobs = BlobCopier(known, create_repository=create_repository)
+        self._external_layers = external_layers
+        self._blobs = BlobCopier(known, external_layers, create_repository=create_repository)
         self._manifests = ManifestPusher(known)
 
     def copy_image(
@@ -59,12 +69,15 @@ class Copier:
         """
         deadline.check()
         pulled = pull_manifest(source, job.source, self._cache)
-        root = select_root(pulled, job.platforms)
-        image = read_image(source, job.source.repository, root, cache=self._cache, limit=job.blobs_at_once)
+        repository = job.source.repository
+        selected = select_root(source, repository, pulled, job.platforms, cache=self._cache)
+        image = read_image(source, repository, selected, cache=self._cache, limit=job.blobs_at_once)
+        absent = self._external_layers.list_absent(source, repository, image.blobs, limit=job.blobs_at_once)
         # An index reduced to some platforms has a new digest; referrers of the original do not apply to it.
-        subject = root.digest if root.digest == pulled.digest else ""
+        subject = image.root.digest if image.root.digest == pulled.digest else ""
         task = Task(job, source, destination, deadline, progress, listener, Repair(asks=job.asks))
-        return Copied(root, image.size_bytes, self._push_until_complete(task, image, subject))
+        error = self._push_until_complete(task, image, subject)
+        return Copied(image.root, image.size_bytes, error, describe_left_out(selected.missing, absent))
 
     def _push_until_complete(self, task: Task, image: Image, subject: str) -> ImgsyncError | None:
         """

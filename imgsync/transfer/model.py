@@ -73,12 +73,13 @@ class Copied:
     """
     The root manifest as pushed, and the compressed size of the image.
 
-    `error` says why not all referrers were copied.
+    `error` says why not all referrers were copied, `left_out` what was not copied on purpose.
     """
 
     root: Manifest
     size_bytes: int
     error: ImgsyncError | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,22 @@
+"""Describe what of an image is not copied, on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.platform import Platform
+
+
+def describe_left_out(platforms: Iterable[Platform], layers: Iterable[Descriptor]) -> tuple[str, ...]:
+    """
+    Return a phrase for each part that is left out.
+
+    Args:
+        platforms: Requested ones that the image lacks.
+        layers: External ones that the source registry lacks.
+    """
+    return (
+        *(f"platform {platform} that the image does not have" for platform in platforms),
+        *(f"external layer {layer.digest} that the source registry does not have" for layer in layers),
+    )
