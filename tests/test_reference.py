@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,23 @@ def documents() -> dict[str, Any]:
     """Return one of each kind of document, with all fields."""
     notes = MirrorNotes("a", "s.io", ("r.io/m",), "mirrors.d/a.yaml", 3, notes=("n",), steps=(FilterStep("s.io/app", "semver", 1, ("2",)),))
     plan = plans.of_each_action()
-    whole = plans.plan(*plan.changes, errors=(*plan.errors, *ERRORS), mirrors=(notes,), requests=plan.requests, applying=plan.requests, pulls=plan.pulls)
+    left_out = ("platform linux/arm64 that the image does not have",)
+    whole = plans.plan(
+        replace(plan.changes[0], left_out=left_out),
+        *plan.changes[1:],
+        errors=(*plan.errors, *ERRORS),
+        mirrors=(notes,),
+        requests=plan.requests,
+        applying=plan.requests,
+        pulls=plan.pulls,
+    )
     planned = encode_plan(whole, Config((), RegistriesConfig(), (), is_complete=True), explain=True) | {"declarations": {"NAME": "…"}}
     report = plans.report()
-    finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest")
+    outcomes = (replace(report.outcomes[0], left_out=left_out), *report.outcomes[1:])
+    finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest", left_out=left_out)
     return {
         "imgsync.plan/v1": planned,
-        "imgsync.report/v1": encode_report(Report(report.plan_id, report.outcomes, (*report.errors, *ERRORS))),
+        "imgsync.report/v1": encode_report(Report(report.plan_id, outcomes, (*report.errors, *ERRORS))),
         "imgsync.verification/v1": encode_verification(Verification((finding,), ERRORS)),
         "imgsync.access/v1": encode_access([Access("r.io", "source", "a", "pull")]),
     }

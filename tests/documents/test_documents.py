@@ -188,7 +188,7 @@ def has_another_kind(old: Any, new: Any) -> bool:
     return type(old) is not type(new) and not (isinstance(old, float) and type(new) is int)
 
 
-MAY_BE_NULL = {"source_digest", "destination_digest", "media_type", "size_bytes", "limit", "window_seconds"}
+MAY_BE_NULL = {"source_digest", "destination_digest", "media_type", "size_bytes", "limit", "window_seconds", "held_until"}
 DOCUMENT = json.loads(written(replace(of_each_action(), requests=(("source", 9),))))
 
 
@@ -225,7 +225,12 @@ def test_missing_field_is_refused():
     """At any depth."""
     for path in places(DOCUMENT):
         is_counted = len(path) > 1 and path[0] in {"requests", "applying", "declarations"}
-        if isinstance(path[-1], int) or is_counted or path[0] == "pulls" or path[-1] in {"suspended", "notes", "steps", "remark", "later", "id", "check"}:
+        if (
+            isinstance(path[-1], int)
+            or is_counted
+            or path[0] == "pulls"
+            or path[-1] in {"suspended", "notes", "steps", "remark", "later", "id", "check", "held_until", "pruning_skipped"}
+        ):
             continue
         document = copy.deepcopy(DOCUMENT)
         del at(document, path[:-1])[path[-1]]
