@@ -25,6 +25,8 @@ _STAGES = (
     ["pre", "preview", "prerelease", "ea", "insiders"],
     ["rc", "cr"],
 )
+# Released after the plain version, as Grafana and Python do.
+_LATER = frozenset({"post", "patch", "security"})
 _RANKS = {word: rank for rank, words in enumerate(_STAGES) for word in words}
 _GLUED_RANKS = {"a": _RANKS["alpha"], "b": _RANKS["beta"]}
 
@@ -62,7 +64,7 @@ def parse_tag_version(tag: str) -> TagVersion | None:
 
 def _encode_suffix(text: str) -> tuple[str, bool]:
     """Return a suffix as sort key, and whether it marks a pre-release."""
-    # A: pre-release, B: number, C: word, D: end.
+    # A: pre-release, B: number, C: word, D: end, E: later.
     found, is_prerelease = [], False
     glued = _GLUED.match(text)
     if glued is not None:
@@ -70,8 +72,13 @@ def _encode_suffix(text: str) -> tuple[str, bool]:
     for token in _TOKEN.findall(text):
         rank = _RANKS.get(token.lower())
         is_prerelease = is_prerelease or rank is not None
-        found.append(f"B{_encode_number(token)}" if token.isdigit() else f"C{token.lower()}\0" if rank is None else f"A{rank}")
+        found.append(f"B{_encode_number(token)}" if token.isdigit() else _encode_word(token.lower()))
     return "".join([*found, "D"]), is_prerelease
+
+
+def _encode_word(word: str) -> str:
+    rank = _RANKS.get(word)
+    return f"A{rank}" if rank is not None else f"{'E' if word in _LATER else 'C'}{word}\0"
 
 
 def _encode_number(digits: str) -> str:

@@ -7,10 +7,10 @@ Google's registries extend the response with digests, sizes, dates and child rep
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from imgsync.listing.collectors import NameCollector
+from imgsync.listing.json_fields import convert_milliseconds
 from imgsync.listing.model import ListedTag, TagListing
 from imgsync.listing.page import PagedListing
 from imgsync.oci.auth.scopes import make_scopes
@@ -66,13 +66,13 @@ def _read_google_tags(manifests: object) -> dict[str, ListedTag]:
 def _make_tag(tag: str, digest: str, entry: dict[str, Any]) -> ListedTag:
     # Artifact Registry writes "0" for unknown values: marekaf/gcr-lifecycle-policy#6.
     size = _parse_number(entry.get("imageSizeBytes"))
-    moment = _parse_number(entry.get("timeCreatedMs")) or _parse_number(entry.get("timeUploadedMs"))
+    created, uploaded = (convert_milliseconds(_parse_number(entry.get(name))) for name in ("timeCreatedMs", "timeUploadedMs"))
     media_type = entry.get("mediaType")
     return ListedTag(
         name=tag,
         digest=digest,
         size_bytes=size or None,
-        created_at=datetime.fromtimestamp(moment / 1000, UTC) if 0 < moment < 1e14 else None,
+        created_at=created or uploaded,
         media_type=media_type if isinstance(media_type, str) else None,
     )
 

@@ -10,6 +10,7 @@ from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.errors import Operation, parse_http_date
 
 _OLDEST_PLAUSIBLE = datetime(1980, 1, 2, tzinfo=UTC)
+_MOST_MILLISECONDS = 10**14
 
 
 def read_rows(document: Any, field_name: str | None, operation: Operation) -> list[dict[str, Any]]:
@@ -68,6 +69,14 @@ def parse_timestamp(text: object) -> datetime | None:
         if found is None:
             return None
         moment = found
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    # Reproducible builds claim 1970.
-    return aware if aware > _OLDEST_PLAUSIBLE else None
+    return _keep_plausible(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def convert_milliseconds(count: int) -> datetime | None:
+    """Return the time *count* milliseconds after 1970; None before 1980."""
+    return _keep_plausible(datetime.fromtimestamp(count / 1000, UTC)) if 0 < count < _MOST_MILLISECONDS else None
+
+
+def _keep_plausible(moment: datetime) -> datetime | None:
+    # Reproducible builds claim 1970 or 1980.
+    return moment if moment > _OLDEST_PLAUSIBLE else None

@@ -98,6 +98,16 @@ def test_max_age_goes_by_the_listing_s_dates(artifact_registry, lab):
     assert lab.source.requests("/blobs/") == []
 
 
+@pytest.mark.parametrize("created", ["1970-01-01T00:00:01Z", "1980-01-01T00:00:00Z"])
+def test_implausible_creation_time_of_a_google_listing_is_none(created, lab):
+    """Images of reproducible builds, such as distroless, go by their upload."""
+    lab.push("app", "a", image(1, created=created))
+    lab.source.add(GcrListing(lab.source_registry), method="GET", target="tags/list")
+    lab.declare("app", "tags: {max_age: 7300d}")
+
+    assert lab.run("plan", "-o", "json").json["summary"]["create"] == 1
+
+
 @pytest.mark.row("REG-22")
 def test_catalog_and_tags_are_read_page_by_page(lab):
     """Links are followed to the last page."""
