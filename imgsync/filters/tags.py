@@ -149,7 +149,7 @@ def _run_ranges(texts: Mapping[str, str], tag_filter: TagFilter) -> Iterator[Ord
     versions = {tag: version for tag, text in texts.items() if (version := parse_version(text)) is not None}
     others = len(texts) - len(versions)
     within = [tag for tag, version in versions.items() if ranges.allows(version, prereleases=True) or ranges.allows(version, prereleases=False)]
-    yield "semver", within, f"{others} of them not semantic versions" if others else ""
+    yield "semver", within, f"{others} not semantic versions" if others else ""
     if not tag_filter.prereleases:
         left = [tag for tag in within if ranges.allows(versions[tag], prereleases=False)]
         if len(left) < len(within):

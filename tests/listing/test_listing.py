@@ -241,8 +241,9 @@ def test_dates_come_from_the_image_where_the_listing_has_none(lab):
         return sorted(change["source"].rpartition(":")[2] for change in lab.run("plan", "-o", "json").json["changes"])
 
     assert selected("{max_age: 7300d}") == ["index", "new", "newer"]
-    assert selected("{newest: 2}") == ["index", "newer"]
-    assert selected("{newest: 1, exclude: [index]}") == ["newer"]
+    assert selected("{newest: 2}") == []  # a tag without a date: an error
+    assert selected("{newest: 2, order: date}") == ["index", "newer"]
+    assert selected("{newest: 1, exclude: [index, reproducible]}") == ["newer"]
 
 
 def test_explain_shows_each_step(lab):
@@ -256,8 +257,10 @@ def test_explain_shows_each_step(lab):
     steps = [line.split("   ")[-1] for line in shown.splitlines() if f"/{lab.name}/app   " in line]
     assert steps == [
         "listed: 5 left",
-        "semver: 3 left, 2 dropped: 1.1.0-rc.1, latest",
+        "semver: 4 left, 1 dropped: latest (1 not semantic versions)",
+        "prereleases: 3 left, 1 dropped: 1.1.0-rc.1",
         "exclude: 2 left, 1 dropped: 2.0.0",
+        "order by version: 2 left",
         "newest: 1 left, 1 dropped: 1.0.0",
     ]
 
