@@ -80,7 +80,8 @@ class DockerHub:
         def log_in() -> str:
             log_in_operation = Operation("log in to the API of", operation.reference.partition("/")[0], operation.origin)
             body = {"identifier": login.username, "secret": login.password}
-            page = self.api.post(log_in_operation, "/v2/auth/token", body, accept_statuses=frozenset({200}))
+            with self.api.try_login(login, log_in_operation):
+                page = self.api.post(log_in_operation, "/v2/auth/token", body, accept_statuses=frozenset({200}))
             token = read_text(page.document, "access_token") if isinstance(page.document, dict) else ""
             if not token.isascii() or not token.isprintable() or not token:
                 raise log_in_operation.make_error(AuthenticationError, "the response has no token", status=200)

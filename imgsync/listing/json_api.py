@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from imgsync.errors import CredentialsError, InsecureError, RejectedError, UnexpectedResponseError
+from imgsync.errors import AuthenticationError, CredentialsError, InsecureError, RejectedError, UnexpectedResponseError
 from imgsync.listing.page import SIZE_REFUSED
 from imgsync.listing.prefetch import prefetch_pages
 from imgsync.oci.auth.trusted_hosts import is_trusted_host
@@ -119,6 +120,23 @@ class JsonApi:
                 hint=f"if you trust it, set registries: {{{self.registry}: {{listing: {{kind: KIND, url: https://{host}}}}}}}",
             )
         return found
+
+    @contextlib.contextmanager
+    def try_login(self, login: Hashable, operation: Operation) -> Iterator[None]:
+        """
+        Send *login* in this block, alone until the API accepted it.
+
+        Raises:
+            RegistryError: The API refused it in this run.
+        """
+        refused, key = self.session.transport.refused, (self.session.transport.endpoint.url, login)
+        with refused.trial(key, operation):
+            try:
+                yield
+            except AuthenticationError as error:
+                refused.note_refusal(key, error)
+                raise
+            refused.accept(key)
 
     def get(self, operation: Operation, target: str, *, auth_headers: Mapping[str, str] | None = None) -> ApiPage:
         """
@@ -232,8 +250,10 @@ class JsonApi:
         return f"{own.scheme}://{own.netloc}{parts.path}{'?' if parts.query else ''}{parts.query}"
 
     def _send(self, request: RegistryRequest) -> ApiPage:
-        response = self.session.transport.request(request, retry_policy=self._retry_policy)
         operation = request.operation
+        login = tuple(sorted((request.auth_headers or {}).items()))
+        with self.try_login(login, operation) if login else contextlib.nullcontext():
+            response = self.session.transport.request(request, retry_policy=self._retry_policy)
         try:
             document = parse_page(response.body) if response.body or response.status == 200 else None
         except TooManyValuesError as error:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from imgsync.errors import RegistryError, TokenRefusedError
+from imgsync.errors import LimitReachedError, RateLimitedError, RegistryError, TokenRefusedError
 from imgsync.oci.auth.authenticator import Authenticator, TokenResponse
+from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.client_pool import ClientPool
 from imgsync.oci.errors import Operation, make_status_error
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.client import HttpClient
 from imgsync.oci.http.request import BODY_UNSENT, Request
 from imgsync.oci.http.url import origin_of, parse_url
-from imgsync.oci.limits.retry import RetryPolicy
+from imgsync.oci.limits.rate_limit import RateLimit
+from imgsync.oci.limits.retry import MAX_WAIT_SECONDS, RetryPolicy
 from imgsync.oci.messages import DEFAULT_LIMIT_BYTES, RegistryRequest
 from imgsync.oci.responses import HTTP_ERRORS, drain, read_body, read_headers, translate_error
 from imgsync.oci.sender import USER_AGENT, Sender
@@ -27,11 +29,19 @@ _BODY_HEADERS = {b"content-encoding", b"content-length", b"transfer-encoding"}
 class AuthFlow:
     """Authorises the requests of one endpoint."""
 
-    def __init__(self, sender: Sender, pool: ClientPool) -> None:
-        """Send requests by *sender*, and token requests on clients of *pool*."""
+    def __init__(self, sender: Sender, pool: ClientPool, refused: RefusedLogins) -> None:
+        """
+        Begin without a token.
+
+        Args:
+            sender: Sends the requests.
+            pool: The clients for token requests.
+            refused: The logins that the registry refused, of both sides.
+        """
         self._sender = sender
         self._pool = pool
-        self.authenticator = Authenticator(sender.endpoint, self._ask_token_server)
+        self.authenticator = Authenticator(sender.endpoint, self._ask_token_server, refused)
+        self._token_limits: dict[str, RateLimit] = {}
 
     def send(self, client: HttpClient, request: RegistryRequest, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         """
@@ -43,11 +53,11 @@ class AuthFlow:
         if request.auth_headers is not None:
             return self._sender.send(client, request, None, retry_policy=retry_policy)
         header = self.authenticator.make_header(request.scopes, operation=request.operation, retry_policy=retry_policy)
-        response, url = self._sender.send(client, request, header, retry_policy=retry_policy)
+        response, url = self._send_as(client, request, header, retry_policy)
         if response.status_code == _EXPECTATION_FAILED and BODY_UNSENT in response.extensions:
             drain(response)
             request = replace(request, expect_continue=False)
-            response, url = self._sender.send(client, request, header, retry_policy=retry_policy)
+            response, url = self._send_as(client, request, header, retry_policy)
         is_replayable = request.body is None or isinstance(request.body, bytes) or BODY_UNSENT in response.extensions
         if response.status_code != 401 or origin_of(url) != self._sender.origin:
             return response, url
@@ -59,7 +69,15 @@ class AuthFlow:
             error = request.operation.make_error(TokenRefusedError, "the registry refused the token", status=401)
             raise self.authenticator.explain(error, request.scopes)
         header = self.authenticator.make_header(request.scopes, operation=request.operation, retry_policy=retry_policy)
-        return self._sender.send(client, request, header, retry_policy=retry_policy)
+        return self._send_as(client, request, header, retry_policy)
+
+    def _send_as(self, client: HttpClient, request: RegistryRequest, header: str | None, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
+        """Send *request* with *header*, and note whether its password is accepted."""
+        with self.authenticator.try_header(header, request.operation):
+            response, url = self._sender.send(client, request, header, retry_policy=retry_policy)
+            if origin_of(url) == self._sender.origin:
+                self.authenticator.note_answer(header, request.scopes, status=response.status_code, operation=request.operation)
+            return response, url
 
     def _learn_challenge(self, client: HttpClient, request: RegistryRequest, response: httpx.Response, sent: str | None, retry_policy: RetryPolicy) -> bool:
         """Note the challenge of a 401; return whether sending again can help."""
@@ -76,21 +94,36 @@ class AuthFlow:
         drain(response)
         return response.headers.get_list("www-authenticate") if response.status_code == 401 else []
 
-    def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str], form: bytes | None, check: Callable[[], None]) -> TokenResponse:
+    def _ask_token_server(self, operation: Operation, url: str, headers: Mapping[str, str], form: bytes | None, retry_policy: RetryPolicy) -> TokenResponse:
         """Send one request to a token server; redirects are not followed."""
         own = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
         try:
             origin, host, target = parse_url(url)
             sent = tuple({**own, **headers}.items())
-            request = Request("POST" if form else "GET", origin, host, target, sent, form, timeout_seconds=_TOKEN_SECONDS, check=check)
+            limit = self._token_limits.setdefault(host, RateLimit(host, None))
+            _wait_for(limit, operation, retry_policy)
+            request = Request("POST" if form else "GET", origin, host, target, sent, form, timeout_seconds=_TOKEN_SECONDS, check=retry_policy.check_in_flight)
             # On another client than the waiting request, so that tokens of several repositories are fetched in parallel.
             with self._pool.borrow() as client, contextlib.closing(client.send(request)) as response:
                 body = read_body(response, DEFAULT_LIMIT_BYTES, operation=operation)
                 if response.status_code >= 500 or response.status_code == 429:
-                    raise make_status_error(operation, response.status_code, headers=read_headers(response), body=self.authenticator.redact(body))
+                    error = make_status_error(operation, response.status_code, headers=read_headers(response), body=self.authenticator.redact(body))
+                    with contextlib.suppress(LimitReachedError):
+                        limit.block_for(error.retry_after_seconds or 0.0)
+                    raise error
                 return TokenResponse(response.status_code, body)
         except HTTP_ERRORS as error:
             raise translate_error(operation, error) from error
+
+
+def _wait_for(limit: RateLimit, operation: Operation, retry_policy: RetryPolicy) -> None:
+    """Wait until the token server may be asked again."""
+    try:
+        limit.wait(retry_policy.pause)
+    except LimitReachedError as error:
+        refusal = operation.make_error(RateLimitedError, error.message, status=429, hint=error.hint)
+        refusal.retry_after_seconds = MAX_WAIT_SECONDS + 1
+        raise refusal from error
 
 
 def _buffer(response: httpx.Response, operation: Operation) -> httpx.Response:

@@ -6,6 +6,9 @@ import contextlib
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, RateLimitedError, RegistryError, UnreachableError
 from imgsync.oci.auth.authenticator import Authenticator
+from imgsync.oci.auth.challenge import parse_challenges
+from imgsync.oci.auth.explain import lacks_scope
+from imgsync.oci.error_body import is_web_page
 from imgsync.oci.errors import make_status_error
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import Origin, origin_of
@@ -35,6 +38,8 @@ def make_refusal(
         return pull_limit.exhaust()
     if redirected and isinstance(error, AuthenticationError | AccessDeniedError):
         error.hint = f"{redirected}; no credentials were sent there"
-    elif isinstance(error, AuthenticationError):
-        return authenticator.explain(error, request.scopes)
+    elif isinstance(error, AuthenticationError) or (isinstance(error, AccessDeniedError) and not is_web_page(body)):
+        is_anonymous = request.auth_headers is not None and not request.auth_headers
+        challenges = parse_challenges(response.headers.get_list("www-authenticate")) if request.auth_headers is None else ()
+        return authenticator.explain(error, request.scopes, lacks_scope=lacks_scope(challenges), is_anonymous=is_anonymous)
     return error

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from imgsync.errors import ImgsyncError, RegistryError
 from imgsync.oci.auth.challenge import Challenge
+from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.auth_flow import AuthFlow
 from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.client_pool import ClientPool, make_client_factory
@@ -36,6 +37,7 @@ class Transport:
         rate_limit: RateLimit,
         *,
         on_warning: Callable[[str], None],
+        refused: RefusedLogins | None = None,
         new_client: Callable[[], HttpClient] | None = None,
     ) -> None:
         """
@@ -45,6 +47,7 @@ class Transport:
             endpoint: Where the registry is and how to reach it.
             rate_limit: The registry's, shared by source and destination.
             on_warning: Called with the text of each `Warning` header.
+            refused: The logins that the registry refused, shared by both sides.
             new_client: Makes an HTTP client, instead of one for *endpoint*.
         """
         self.endpoint = endpoint
@@ -52,7 +55,8 @@ class Transport:
         self._on_warning = on_warning
         self._sender = Sender(endpoint, rate_limit, self.capabilities)
         self._pool = ClientPool(self._sender.origin, new_client or make_client_factory(endpoint))
-        self._auth = AuthFlow(self._sender, self._pool)
+        self.refused = RefusedLogins() if refused is None else refused
+        self._auth = AuthFlow(self._sender, self._pool, self.refused)
         self._throttle = Throttle(endpoint.connections, rate_limit)
         self.pull_limit = rate_limit.pull_limit
 

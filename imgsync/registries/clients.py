@@ -18,6 +18,7 @@ from imgsync.oci.auth.auth_files import load_auth_files
 from imgsync.oci.auth.aws import Aws
 from imgsync.oci.auth.credential_helper import ask_helper
 from imgsync.oci.auth.keychain import Keychain
+from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http.resolver import Resolver
 from imgsync.oci.http.url import find_url_secrets
@@ -77,6 +78,7 @@ class Registries:
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiSession] = {}
+        self._refused: dict[str, RefusedLogins] = {}
         self._rate_limits: dict[str, RateLimit] = {}
         self._tls_contexts = TlsContexts(settings)
         self._resolver = Resolver()
@@ -179,6 +181,7 @@ class Registries:
             operation = client.make_operation("create the repository", f"{client.registry}/{path}")
             hint = "create the repository at the registry, or remove the setting"
             raise operation.make_error(RejectedError, f"`create_repositories` works with ECR and Harbor, not with {kind}", hint=hint)
+        client.transport.refused.forget_scopes()
         return True
 
     def _make_transport(self, endpoint: Endpoint, rate_limit: RateLimit) -> Transport:
@@ -188,7 +191,8 @@ class Registries:
                 self._warned.add((endpoint.registry, text))
                 self._on_registry_warning(endpoint.registry, text)
 
-        return Transport(endpoint, rate_limit, on_warning=warn)
+        refused = self._refused.setdefault(endpoint.registry, RefusedLogins())
+        return Transport(endpoint, rate_limit, on_warning=warn, refused=refused)
 
     def _make_retry_policy(self, mirror: Mirror, *, check: Callable[[], None]) -> RetryPolicy:
         return RetryPolicy(

@@ -8,16 +8,20 @@ Spec: distribution "Token Authentication Specification"; docs/reference/registri
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from imgsync.errors import AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
+from imgsync.errors import AccessDeniedError, AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
 from imgsync.oci.auth.challenge import Challenge, choose_challenge, parse_challenges
+from imgsync.oci.auth.explain import explain_refusal
+from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.auth.scopes import find_repository
 from imgsync.oci.auth.token import Token, list_tokens, make_refresh_form, make_token_url, parse_token
+from imgsync.oci.auth.token_errors import make_token_error
 from imgsync.oci.auth.trusted_hosts import is_trusted_host
 from imgsync.oci.endpoint import Credentials, Endpoint
 from imgsync.oci.errors import Operation
@@ -38,15 +42,23 @@ class TokenResponse:
     body: bytes
 
 
-# (operation, URL, headers, form to POST or None to GET, check of the wait) -> response. One try, no redirects.
-AskTokenServer = Callable[[Operation, str, Mapping[str, str], bytes | None, Callable[[], None]], TokenResponse]
+# (operation, URL, headers, form to POST or None to GET, retry policy) -> response. One try, no redirects.
+AskTokenServer = Callable[[Operation, str, Mapping[str, str], bytes | None, RetryPolicy], TokenResponse]
 
 
 class Authenticator:
     """The tokens of one endpoint, each fetched once for all callers."""
 
-    def __init__(self, endpoint: Endpoint, ask: AskTokenServer) -> None:
-        """Start without a challenge; *ask* sends one request to a token server."""
+    def __init__(self, endpoint: Endpoint, ask: AskTokenServer, refused: RefusedLogins) -> None:
+        """
+        Start without a challenge.
+
+        Args:
+            endpoint: Where the registry is.
+            ask: Sends one request to a token server.
+            refused: The logins that the registry refused, of both sides.
+        """
+        self._refused = refused
         self._endpoint = endpoint
         self._ask = ask
         self._challenge: Challenge | None = None
@@ -96,22 +108,46 @@ class Authenticator:
             raise operation.make_error(UnexpectedResponseError, "the Bearer challenge has no realm", status=401)
         self._challenge = preferred
         with self._lock:
-            self._tokens = [token for token in self._tokens if f"Bearer {token.text}" != sent]
+            refused = [token for token in self._tokens if f"Bearer {token.text}" == sent]
+            self._tokens = [token for token in self._tokens if token not in refused]
+        for token in refused:
+            self._refused.doubt((preferred.parameters.get("realm"), token.login))
         return True
 
-    def explain(self, error: RegistryError, scopes: Iterable[str]) -> RegistryError:
-        """Add a hint to *error* about the credentials used or searched."""
-        try:
-            found = self._endpoint.credentials.find(find_repository(scopes))
-        except CredentialsError as failure:
-            error.hint = f"{failure.message}; {failure.hint}" if failure.hint else failure.message
+    def explain(self, error: RegistryError, scopes: Sequence[str], *, lacks_scope: bool = False, is_anonymous: bool = False) -> RegistryError:
+        """
+        Set the hint of *error*: wrong login, missing right, or none.
+
+        Args:
+            error: A 401 or 403.
+            scopes: The scopes of the refused request.
+            lacks_scope: Whether the registry says that the token lacks a scope. It is remembered.
+            is_anonymous: Whether the request had no login, although there may be one.
+        """
+        path = find_repository(scopes)
+        with contextlib.suppress(CredentialsError):
+            login = self._endpoint.credentials.find(path)
+            # A token that was just fetched means that the token server accepted the login.
+            is_accepted = lacks_scope or error.status == 403 or self._find_token(tuple(scopes), login) is not None
+            explain_refusal(error, self._endpoint, path, is_accepted=is_accepted, is_anonymous=is_anonymous)
+            if lacks_scope and self._challenge is not None:
+                self._refused.refuse_scopes((self._challenge.parameters.get("realm"), login, frozenset(scopes)), error)
             return error
-        registry, places = self._endpoint.registry, ", ".join(self._endpoint.credentials.places)
-        if found is not None:
-            error.hint = f"the credentials for {registry} from {found.found_in} were refused; check username and password"
-        else:
-            error.hint = f"no credentials for {registry} were found (looked in {places or 'nothing'})"
-        return error
+        return explain_refusal(error, self._endpoint, path, is_accepted=False)
+
+    def try_header(self, header: str | None, operation: Operation) -> contextlib.AbstractContextManager[None]:
+        """Return a context for *header*; a password is sent alone until accepted."""
+        return self._refused.trial(header, operation) if header is not None and header.startswith("Basic ") else contextlib.nullcontext()
+
+    def note_answer(self, header: str | None, scopes: Sequence[str], *, status: int, operation: Operation) -> None:
+        """Note whether the registry accepted the password in *header*."""
+        if header is None or not header.startswith("Basic "):
+            return
+        if status == 401:
+            error = operation.make_error(AuthenticationError, "the registry refused the login", status=status)
+            self._refused.note_refusal(header, self.explain(error, scopes))
+        elif status < 500 and status != 429:
+            self._refused.accept(header)
 
     def redact(self, body: bytes) -> bytes:
         """Return *body*, uncut, without tokens and passwords."""
@@ -139,6 +175,8 @@ class Authenticator:
             fetching = self._fetching.setdefault(frozenset(scopes), threading.Lock())
         # One lock per set of scopes: callers that need the same token wait for one fetch, others do not wait.
         with fetching:
+            if self._challenge is not None:
+                self._refused.check_scopes((self._challenge.parameters.get("realm"), login, frozenset(scopes)), operation)
             known = self._find_token(scopes, login)
             if known is not None:
                 return known.text
@@ -161,30 +199,44 @@ class Authenticator:
         fetch = Operation("get a token for", operation.reference, operation.origin)
 
         def exchange() -> TokenResponse:
-            return self._exchange(fetch, challenge, scopes, login, check=retry_policy.check_in_flight)
+            return self._exchange(fetch, challenge, scopes, login, retry_policy)
 
-        response = retry_call(exchange, retry_policy, operation=fetch.name, reference=fetch.reference, attempts=retry_policy.login_attempts)
-        if response.status == 401 and login is not None and login.renewable:
-            newer = self._find_login(scopes, operation=operation, renew=True)
-            if newer != login:
-                login = newer
-                response = exchange()
-        if response.status != 200:
-            error = fetch.make_error(AuthenticationError, f"{urlsplit(realm).hostname} answered {response.status}", status=response.status)
-            raise self.explain(error, scopes)
+        with self._refused.trial((realm, login), fetch) if login is not None else contextlib.nullcontext():
+            attempts = retry_policy.login_attempts
+            response = retry_call(exchange, retry_policy, operation=fetch.name, reference=fetch.reference, attempts=attempts)
+            if response.status == 401 and login is not None and login.renewable:
+                newer = self._find_login(scopes, operation=operation, renew=True)
+                if newer != login:
+                    self._note_refusal(realm, login, scopes, response, fetch)
+                    login = newer
+                    response = exchange()
+            if response.status != 200:
+                raise self._note_refusal(realm, login, scopes, response, fetch)
+            self._refused.accept((realm, login))
         self._endpoint.redaction.hide(list_tokens(response.body))
         return parse_token(response.body, scopes, login=login, operation=fetch)
 
+    def _note_refusal(self, realm: str, login: Credentials | None, scopes: Sequence[str], response: TokenResponse, operation: Operation) -> RegistryError:
+        """Return the error for a token server's refusal; remember it."""
+        error = make_token_error(operation, realm, response.status, self.redact(response.body))
+        if isinstance(error, AuthenticationError | AccessDeniedError):
+            explain_refusal(error, self._endpoint, find_repository(scopes), is_accepted=isinstance(error, AccessDeniedError))
+        if isinstance(error, AuthenticationError) and login is not None:
+            self._refused.refuse((realm, login), error)
+        elif isinstance(error, AuthenticationError | AccessDeniedError):
+            self._refused.refuse_scopes((realm, login, frozenset(scopes)), error)
+        return error
+
     def _exchange(
-        self, operation: Operation, challenge: Challenge, scopes: Sequence[str], login: Credentials | None, *, check: Callable[[], None]
+        self, operation: Operation, challenge: Challenge, scopes: Sequence[str], login: Credentials | None, retry_policy: RetryPolicy
     ) -> TokenResponse:
         """Ask the token server, by POST for identity tokens, else by GET."""
         if login is not None and (login.identity_token or login.username == _AZURE_USER):
-            response = self._ask(operation, challenge.parameters["realm"], {}, make_refresh_form(challenge, scopes, login), check)
+            response = self._ask(operation, challenge.parameters["realm"], {}, make_refresh_form(challenge, scopes, login), retry_policy)
             if response.status not in _NO_POST:
                 return response
         headers = {} if login is None else {"Authorization": _format_basic(login)}
-        return self._ask(operation, make_token_url(challenge, scopes), headers, None, check)
+        return self._ask(operation, make_token_url(challenge, scopes), headers, None, retry_policy)
 
     def _check_realm(self, realm: str, login: Credentials | None, *, operation: Operation) -> None:
         """Refuse a token server that must not receive *login*."""

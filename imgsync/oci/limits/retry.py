@@ -98,9 +98,10 @@ class AttemptCounter:
     Up to 16 times, a 429 does not count if the registry serves other requests meanwhile.
     """
 
-    def __init__(self, attempts: int) -> None:
-        """Start with *attempts* left."""
+    def __init__(self, attempts: int, *, refused_attempts: int | None = None) -> None:
+        """Start with *attempts* left, or *refused_attempts* after a 429."""
         self._left = attempts
+        self._left_refused = refused_attempts
         self._free_refusals = MAX_REFUSALS
 
     def count_failure(self, error: BaseException | None) -> bool:
@@ -108,6 +109,9 @@ class AttemptCounter:
         if isinstance(error, RateLimitedError) and error.serves_other_requests and self._free_refusals:
             self._free_refusals -= 1
             return False
+        if isinstance(error, RateLimitedError) and self._left_refused is not None:
+            self._left_refused -= 1
+            return self._left_refused <= 0
         self._left -= 1
         return self._left <= 0
 
@@ -121,7 +125,7 @@ def retry_call(function: Callable[[], Result], retry_policy: RetryPolicy, *, ope
         retry_policy: How often and how long to retry.
         operation: Its name, for `on_retry`.
         reference: What it is about, for `on_retry`.
-        attempts: The number of attempts, if not the policy's.
+        attempts: The number of attempts, if not the policy's. After a 429 the policy's counts.
 
     Raises:
         ImgsyncError: The last error, or the first one that is not transient.
@@ -140,7 +144,8 @@ def retry_call(function: Callable[[], Result], retry_policy: RetryPolicy, *, ope
         return function()
 
     try:
-        return _make_retrying(retry_policy, AttemptCounter(attempts or retry_policy.attempts), operation, reference)(call)
+        counter = AttemptCounter(attempts or retry_policy.attempts, refused_attempts=retry_policy.attempts if attempts else None)
+        return _make_retrying(retry_policy, counter, operation, reference)(call)
     except ImgsyncError as error:
         error.retries_exhausted = True
         raise

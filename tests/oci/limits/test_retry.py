@@ -9,6 +9,7 @@ import time
 import pytest
 
 from imgsync.oci.auth.authenticator import Authenticator, TokenResponse
+from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation, find_retry_after, make_status_error, parse_retry_after
 from imgsync.oci.limits.retry import RetryPolicy, compute_pause_seconds, is_transient
@@ -127,7 +128,7 @@ def test_fifty_callers_request_one_token():
         return TokenResponse(200, b'{"token": "net-SECRET", "expires_in": 300}')
 
     endpoint = Endpoint("registry.example", "source", ssl.create_default_context, Nobody())
-    authenticator = Authenticator(endpoint, ask)
+    authenticator = Authenticator(endpoint, ask, RefusedLogins())
     authenticator.learn_challenge(['Bearer realm="https://registry.example/token"'], ["repository:app:pull"], sent=None, operation=operation)
     got: list[str | None] = []
 
