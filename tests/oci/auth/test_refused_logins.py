@@ -33,6 +33,7 @@ def messages(ran) -> str:
     return " | ".join(one["message"] for one in ran.json["errors"]) if "errors" in ran.json else " | ".join(one["error"] or "" for one in ran.json["outcomes"])
 
 
+@pytest.mark.row("AUTH-29")
 @pytest.mark.parametrize("kind", ["basic", "token"])
 def test_refused_login_is_sent_once(kind, lab):
     """Ten repositories at once, by both schemes: one request has the login."""
@@ -56,6 +57,7 @@ def test_refused_login_is_sent_once(kind, lab):
     assert kind == "basic" or "127.0.0.1 answered 401: robot account has expired" in messages(ran)
 
 
+@pytest.mark.row("AUTH-29")
 def test_login_refused_by_an_api_is_sent_once(lab):
     """The API of a listing is as any other place."""
     names = [f"app{number}" for number in range(6)]
@@ -197,6 +199,7 @@ def test_login_that_expires_is_doubted_then_refused():
         logins.accept("newer key")
 
 
+@pytest.mark.row("AUTH-29")
 def test_callers_wait_for_the_first_answer():
     """Eight at once send a wrong login once."""
     logins, sent, errors = RefusedLogins(), [], []
