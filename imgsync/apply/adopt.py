@@ -47,6 +47,7 @@ def summarize_referrers(change: Change, mirror: Mirror, *, context: PlanContext)
 
     A later run compares this with a new listing, and so sees a signature that was added meanwhile.
     """
-    summary = context.referrers.summarize(change.source.repository, change.source_digest or "")
-    if summary is not None and mirror.referrers is not False:
-        yield str(change.destination.repository), change.source_digest or "", summary
+    repository, digest = str(change.destination.repository), change.source_digest or ""
+    note = context.referrers.make_note(change.source.repository, digest, context.state.get_referrer_tags(repository, digest))
+    if note is not None and mirror.referrers is not False:
+        yield repository, digest, note

@@ -18,6 +18,7 @@ from imgsync.apply.time_limits import Forecast
 from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError, ImmutableTagError, LimitReachedError, NotFoundError, PolicyViolationError, ReferrersError, StoppedError
+from imgsync.images.referrer_tags import parse_note
 from imgsync.logs.logger import Logger
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
@@ -67,6 +68,7 @@ class ChangeRunner:
         self._policy = context.policy
         self._log = context.log
         self._stop = context.stop
+        self._state = context.state
         self._listener = listener
         self._limits = options.time_limits
         self._fail_fast = options.fail_fast
@@ -108,6 +110,7 @@ class ChangeRunner:
             blobs_at_once=mirror.concurrency.blobs,
             referrers=mirror.referrers,
             destination_digest=change.destination_digest,
+            pushed_tags=parse_note(self._state.get_referrer_tags(str(destination.repository), change.source_digest or "")),
             registries=task.registries,
             asks=self._is_state_outdated(change, client),
         )

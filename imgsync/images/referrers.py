@@ -7,21 +7,21 @@ API, or for the list of tags. Spec: distribution-spec 1.1 "Listing Referrers".
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from imgsync.errors import NotFoundError, UnsupportedContentError
+from imgsync.errors import ImgsyncError, NotFoundError, UnsupportedContentError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
+from imgsync.images.referrer_errors import is_final
+from imgsync.images.referrer_tags import ReferrerTags
 from imgsync.oci.referrers_api import list_referrers
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.media_types import normalize_media_type
 from imgsync.oci.spec.reference import Repository
-from imgsync.oci.spec.referrers import find_unlisted, format_fallback_tag, is_fallback_index, is_referrers_tag, list_artifact_types, list_cosign_tags
+from imgsync.oci.spec.referrers import find_unlisted, format_fallback_tag, is_fallback_index, list_artifact_types, list_cosign_tags
 from imgsync.oci.spec.select_platforms import SelectedPlatforms
-from imgsync.oci.tag_names import list_tags_in_one_page
 
 _LIMIT = 1000
 
@@ -45,12 +45,13 @@ class Referrers:
     """
     The referrers of an image, each after its subject.
 
-    `indexes` are the source's fallback indexes by subject; `warnings` name what was skipped.
+    `indexes` are the source's fallback indexes by subject; `warnings` name what was skipped. `error` says why others could not be read.
     """
 
     found: tuple[Referrer, ...] = ()
     indexes: tuple[tuple[str, Manifest], ...] = ()
     warnings: tuple[str, ...] = ()
+    error: ImgsyncError | None = None
 
     def __bool__(self) -> bool:
         """Return whether there are any."""
@@ -81,29 +82,32 @@ class ReferrerReader:
         """Share manifests through *cache*."""
         self._cache = cache
         self._named: dict[tuple[Repository, str], _Named] = {}
-        self._tags: dict[Repository, Mapping[str, str] | None] = {}
-        self._locks: dict[Repository, threading.Lock] = {}
+        self.tags = ReferrerTags()
+        # What was read for an image: itself, its parts, and their referrers.
+        self._subjects: dict[tuple[Repository, str], dict[str, None]] = {}
         # Subjects with a referrer that is listed but missing, and the images they belong to.
         self._incomplete_subjects: dict[Repository, set[str]] = {}
         self._incomplete_images: set[tuple[Repository, str]] = set()
 
-    def learn_tags(self, repository: Repository, tags: Iterable[tuple[str, str]]) -> None:
-        """Learn the tags of *repository*; unknown digests are ""."""
-        self._tags[repository] = {tag: digest for tag, digest in tags if is_referrers_tag(tag)}
-
-    def summarize(self, repository: Repository, digest: str) -> str | None:
+    def has_moved(self, client: RegistryClient, repository: Repository, digest: str, note: str) -> bool:
         """
-        Return the referrer tags of *digest* as one line.
+        Return whether the referrer tags of an image differ from its *note*.
 
-        None if the tags of *repository* are unknown.
+        With *digest* "", only the tags in *note* count.
 
-        Records keep this line. If a listed referrer is missing, the line differs from any later one, so that the next run looks again.
+        Raises:
+            RegistryError: The source fails.
         """
-        known = self._tags.get(repository)
-        if known is None:
-            return None
-        named = [f"{tag}={known[tag]}" for tag in (format_fallback_tag(digest), *list_cosign_tags(digest)) if tag in known]
-        return " ".join([*named, *(["?"] if (repository, digest) in self._incomplete_images else [])])
+        return self.tags.has_moved(client, repository, (digest,) if digest else (), note)
+
+    def make_note(self, repository: Repository, digest: str, note: str) -> str | None:
+        """
+        Return the note of the referrer tags of an image, None if unknown.
+
+        If a listed referrer is missing, the note differs from any later one, so that the next run looks again.
+        """
+        key = (repository, digest)
+        return self.tags.make_note(repository, self._subjects.get(key, (digest,)), note, is_incomplete=key in self._incomplete_images)
 
     def read(
         self,
@@ -115,6 +119,7 @@ class ReferrerReader:
         types: Sequence[str] | bool,
         limit: int,
         follow: bool = True,
+        noted_as: str = "",
     ) -> Referrers:
         """
         Return the referrers of an image.
@@ -127,6 +132,7 @@ class ReferrerReader:
             types: Artifact types to read; True for all, False for none.
             limit: Requests at once.
             follow: Read the referrers of referrers as well.
+            noted_as: The image that the state keeps a note for, if it is not *digest*.
 
         Raises:
             ImgsyncError: A registry fails, or there are more than 1000 referrers.
@@ -140,21 +146,27 @@ class ReferrerReader:
             if subject not in search.seen:
                 search.seen.add(subject)
                 self._gather(search, subject, self._find(client, repository, subject, query=query))
+        key = (repository, noted_as or digest)
+        if follow:
+            self._subjects.setdefault(key, {}).update(dict.fromkeys(search.seen))
         if search.seen & self._incomplete_subjects.get(repository, set()):
-            self._incomplete_images.add((repository, digest))
-        return Referrers(tuple(search.found), tuple(search.indexes), tuple(search.warnings))
+            self._incomplete_images.add(key)
+        return Referrers(tuple(search.found), tuple(search.indexes), tuple(search.warnings), search.error)
 
     def _gather(self, search: _Search, subject: str, named: _Named) -> None:
-        for digest in named.digests:
-            self._add(search, subject, digest, "")
-        for tag, digest in named.tags:
-            self._add(search, subject, digest, tag)
+        for tag, digest in (*(("", digest) for digest in named.digests), *named.tags):
+            if len(search.found) >= _LIMIT:
+                raise UnsupportedContentError(f"the image has more than {_LIMIT} referrers", hint="set `referrers: false`, or name artifact types")
+            try:
+                self._add(search, subject, digest, tag)
+            except ImgsyncError as error:
+                if not is_final(error):
+                    raise
+                search.error = search.error or error
         if named.index:
             search.indexes.append((subject, pull_manifest(search.client, search.repository.with_digest(named.index), self._cache)))
 
     def _add(self, search: _Search, subject: str, digest: str, tag: str) -> None:
-        if len(search.found) >= _LIMIT:
-            raise UnsupportedContentError(f"the image has more than {_LIMIT} referrers", hint="set `referrers: false`, or name artifact types")
         try:
             manifest = pull_manifest(search.client, search.repository.with_digest(digest), self._cache)
         except NotFoundError:
@@ -184,7 +196,9 @@ class ReferrerReader:
         if key not in self._named:
             listed = list_referrers(client, repository, subject) if query else None
             has_api = listed is not None or (not query and bool(client.capabilities.has_referrers))
-            tags = self._list_tags(client, repository) if query else self._tags.get(repository) or {}
+            tags = self.tags.list(client, repository) if query else self.tags.get_listed(repository) or {}
+            if has_api:
+                self.tags.set_api(repository, subject)
             index = None if has_api else self._pull_fallback_index(client, repository, subject, tags)
             self._named[key] = _Named(
                 digests=tuple(one.digest for one in (listed or (index.children if index is not None else ()))),
@@ -200,31 +214,26 @@ class ReferrerReader:
         try:
             index = pull_manifest(client, repository.with_tag(tag), self._cache)
         except NotFoundError:
+            self.tags.set_digest(repository, tag, "")
             if tags is not None:
                 self._note_missing(repository, subject)
             return None
+        self.tags.set_digest(repository, tag, index.digest)
         return index if is_fallback_index(index, subject) else None
 
     def _find_cosign_tags(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
         for tag in list_cosign_tags(subject):
-            digest = "" if tags is None else tags.get(tag)
-            if digest == "":
-                found = client.resolve(repository.with_tag(tag))
-                digest = found.digest if found is not None else None
-                if found is None and tags is not None:
-                    self._note_missing(repository, subject)
+            if tags is not None and tag not in tags:
+                continue
+            digest = (tags or {}).get(tag) or self.tags.resolve(client, repository, tag)
             if digest:
+                self.tags.set_digest(repository, tag, digest)
                 yield tag, digest
+            elif tags is not None:
+                self._note_missing(repository, subject)
 
     def _note_missing(self, repository: Repository, subject: str) -> None:
         self._incomplete_subjects.setdefault(repository, set()).add(subject)
-
-    def _list_tags(self, client: RegistryClient, repository: Repository) -> Mapping[str, str] | None:
-        """Return the referrer tags of *repository*, if one page suffices."""
-        with self._locks.setdefault(repository, threading.Lock()):
-            if repository not in self._tags:
-                self._tags[repository] = _list_referrer_tags(client, repository)
-            return self._tags[repository]
 
 
 class _Search:
@@ -239,28 +248,38 @@ class _Search:
         self.found: list[Referrer] = []
         self.indexes: list[tuple[str, Manifest]] = []
         self.warnings: list[str] = []
+        self.error: ImgsyncError | None = None
         self.seen: set[str] = set()
         self.waiting: deque[tuple[str, bool]] = deque()
 
 
-def count_missing(client: RegistryClient, repository: Repository, referrers: Referrers) -> int:
+@dataclass(frozen=True, slots=True)
+class ReferrerGaps:
+    """How many referrers a destination lacks, and how many are outdated."""
+
+    missing: int = 0
+    outdated: int = 0
+
+
+def find_gaps(client: RegistryClient, repository: Repository, referrers: Referrers) -> ReferrerGaps:
     """
-    Return how many of *referrers* the destination *repository* lacks.
+    Return what the destination *repository* lacks of *referrers*.
 
     Costs one request per subject, and one per cosign tag; without the referrers API also one per referrer.
 
     Raises:
         RegistryError: The destination fails.
     """
-    missing = 0
+    missing = outdated = 0
     for subject in dict.fromkeys(one.subject for one in referrers.found if not one.tag):
         own = [one.root for one in referrers.found if one.subject == subject and not one.tag]
         missing += _count_missing_of(client, repository, subject, own)
     for one in referrers.found:
         if one.tag:
             found = client.resolve(repository.with_tag(one.tag))
-            missing += found is None or not one.root.matches(found.digest)
-    return missing
+            missing += found is None
+            outdated += found is not None and not one.root.matches(found.digest)
+    return ReferrerGaps(missing, outdated)
 
 
 def _count_missing_of(client: RegistryClient, repository: Repository, subject: str, referrers: Sequence[Manifest]) -> int:
@@ -275,11 +294,3 @@ def _count_missing_of(client: RegistryClient, repository: Repository, subject: s
     unlisted = [] if index.matches(subject) else find_unlisted(index if index.is_index else None, referrers)
     # A fallback index may list what was deleted.
     return len(unlisted) + sum(client.resolve(repository.with_digest(one.digest)) is None for one in referrers if one not in unlisted)
-
-
-def _list_referrer_tags(client: RegistryClient, repository: Repository) -> dict[str, str] | None:
-    try:
-        tags = list_tags_in_one_page(client, repository)
-    except NotFoundError:
-        return None
-    return None if tags is None else {tag: "" for tag in tags if is_referrers_tag(tag)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from imgsync.oci.spec.digest import shorten_digest
@@ -24,6 +25,7 @@ class Facts:
         is_recorded: `served` comes from the state, not from the registry.
         has_other_settings: The record was made under other settings.
         missing_referrers: Number of referrers that the destination lacks.
+        outdated_referrers: Number of cosign tags that differ from the source's.
         missing_content: Number of manifests and blobs that the destination lacks.
         hold_reason: Why the digest is too young; "" if it is not.
         is_uncompared: The destination requires a login that we do not have.
@@ -35,6 +37,7 @@ class Facts:
     is_recorded: bool = False
     has_other_settings: bool = False
     missing_referrers: int = 0
+    outdated_referrers: int = 0
     missing_content: int = 0
     hold_reason: str = ""
     is_uncompared: bool = False
@@ -68,6 +71,13 @@ def _compare(facts: Facts) -> tuple[Action, str]:
 def _check_content(facts: Facts) -> tuple[Action, str]:
     if facts.missing_content:
         return Action.UPDATE, f"incomplete: {format_count(facts.missing_content, 'manifest or blob', 'manifests or blobs')} not at the destination"
-    if facts.missing_referrers:
-        return Action.UPDATE, f"{format_count(facts.missing_referrers, 'referrer')} not at the destination"
+    if facts.missing_referrers or facts.outdated_referrers:
+        return Action.UPDATE, ", ".join(_describe_referrers(facts))
     return Action.KEEP, "unchanged since it was pushed" if facts.is_recorded else "same digest at the destination"
+
+
+def _describe_referrers(facts: Facts) -> Iterator[str]:
+    if facts.missing_referrers:
+        yield f"{format_count(facts.missing_referrers, 'referrer')} not at the destination"
+    if facts.outdated_referrers:
+        yield f"{format_count(facts.outdated_referrers, 'referrer')} not as at the source"

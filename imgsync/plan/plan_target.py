@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from imgsync.config.model import Mirror
+from imgsync.images.referrers import ReferrerGaps
 from imgsync.oci.spec.digest import has_same_algorithm
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
@@ -97,13 +98,15 @@ class TargetPlanner:
     def _collect_facts(self, tag: SourceTag, target: Target, desired: str, *, hold_reason: str) -> Facts:
         has_record = target.record is not None and not self._refresh
         has_same_settings = target.record is not None and self._has_same_settings(target.record, tag.repository)
+        gaps = self._find_referrer_gaps(tag, target, desired, is_recorded=has_record and has_same_settings)
         return Facts(
             desired=desired,
             served=target.served,
             is_immutable=tag.is_immutable,
             is_recorded=has_record,
             has_other_settings=has_record and not has_same_settings,
-            missing_referrers=self._count_missing_referrers(tag, target, desired, is_recorded=has_record and has_same_settings),
+            missing_referrers=gaps.missing,
+            outdated_referrers=gaps.outdated,
             missing_content=self._count_missing_content(tag, target, desired),
             hold_reason=hold_reason,
             is_uncompared=self._targets.is_uncompared(target),
@@ -115,13 +118,17 @@ class TargetPlanner:
             return 0
         return self._targets.count_missing_content(target, desired, source=tag.repository, client=self._sources.client)
 
-    def _count_missing_referrers(self, tag: SourceTag, target: Target, desired: str, *, is_recorded: bool) -> int:
-        """Return how many referrers the destination lacks."""
-        if not target.served == desired == tag.digest:
-            return 0
-        if is_recorded and not self._targets.has_new_referrers(target, tag.repository, tag.digest):
-            return 0
-        return self._targets.count_missing_referrers(target, self._sources.read_referrers(tag, tag.digest))
+    def _find_referrer_gaps(self, tag: SourceTag, target: Target, desired: str, *, is_recorded: bool) -> ReferrerGaps:
+        """Return which referrers the destination lacks, if it has the image."""
+        # A new index has no referrers: its digest exists only at the destination. Its platforms have.
+        subject = tag.digest if desired == tag.digest else ""
+        if target.served != desired or not (is_recorded or subject):
+            return ReferrerGaps()
+        if not is_recorded:
+            return self._targets.find_referrer_gaps(target, self._sources.read_referrers(tag, subject))
+        if not self._sources.has_moved_referrers(tag, subject, self._targets.get_referrer_note(target, tag.digest)):
+            return ReferrerGaps()
+        return self._targets.find_referrer_gaps(target, self._sources.read_all_referrers(tag))
 
     def _enforce_policy(self, change: Change, tag: SourceTag, record: Record | None) -> Change:
         """Refuse *change* if the image does not meet a requirement."""

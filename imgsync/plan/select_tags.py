@@ -33,7 +33,7 @@ def select_repository_tags(mirror: Mirror, found: SourceRepository, client: Regi
     if found.listing is None and has_only_names(mirror.tags) and not (lister.has_digests_in_one_request and len(named) > 1):
         return SelectedTags(found, (*pinned, *named), certain=False, steps=())
     listing = found.listing or _list_tags(mirror, found.repository, lister)
-    context.referrers.learn_tags(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
+    context.referrers.tags.learn(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
     overruled = {tag.name.partition("@")[0] for tag in pinned}
     known = {tag.name: tag for tag in listing.tags if tag.name not in overruled and (not is_referrers_tag(tag.name) or tag.name in names)}
     dates = TagDates(mirror, found.repository, listing, client=client, cache=context.manifests)

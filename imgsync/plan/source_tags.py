@@ -154,18 +154,31 @@ class SourceTags:
         return TagContent(image, referrers, describe_left_out(selected.missing, absent), frozenset(blob.digest for blob in absent))
 
     def _try_referrers(self, tag: SourceTag, digest: str, below: Iterable[Manifest]) -> Referrers:
-        """Return the referrers; if they cannot be read, none, with a warning."""
+        """Return the referrers that can be read, with a warning for others."""
         try:
-            return self.read_referrers(tag, digest, below)
+            found = self._read_referrers(tag, digest, below)
         except ImgsyncError as error:
             if not is_final(error):
                 raise
+            found = Referrers(error=error)
+        if found.error is not None:
             # Copying tries again, and reports the failure.
-            tag.warnings[f"the referrers of {tag.reference} cannot be read: {error.message}"] = None
-            return Referrers()
+            tag.warnings[f"not all referrers of {tag.reference} can be read: {found.error.message}"] = None
+        return found
 
     def read_referrers(self, tag: SourceTag, digest: str, below: Iterable[Manifest] = ()) -> Referrers:
-        """Return the referrers of *digest* and of manifests *below* it."""
+        """
+        Return the referrers of *digest* and of manifests *below* it.
+
+        Raises:
+            ImgsyncError: One cannot be read.
+        """
+        found = self._read_referrers(tag, digest, below)
+        if found.error is not None:
+            raise found.error
+        return found
+
+    def _read_referrers(self, tag: SourceTag, digest: str, below: Iterable[Manifest]) -> Referrers:
         found = self._referrers.read(
             self.client,
             tag.repository,
@@ -173,9 +186,24 @@ class SourceTags:
             parts=(part.digest for part in below),
             types=self._mirror.referrers,
             limit=self._mirror.concurrency.blobs,
+            noted_as=tag.digest,
         )
         tag.warnings.update(dict.fromkeys(found.warnings))
         return found
+
+    def read_all_referrers(self, tag: SourceTag) -> Referrers:
+        """
+        Return the referrers of *tag* and of its platforms.
+
+        Raises:
+            TagMoved: The tag names another manifest.
+        """
+        image = read_image(self.client, tag.repository, self.read_root(tag), cache=self._manifests, limit=self._mirror.concurrency.blobs)
+        return self.read_referrers(tag, image.root.digest if image.root.digest == tag.digest else "", image.below)
+
+    def has_moved_referrers(self, tag: SourceTag, subject: str, note: str) -> bool:
+        """Return whether the referrer tags differ from *note*, as `ReferrerReader.has_moved`."""
+        return self._mirror.referrers is not False and self._referrers.has_moved(self.client, tag.repository, subject, note)
 
     def _resolve(self, reference: Reference) -> Resolved | None:
         found = self.client.resolve(reference)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from imgsync.config.model import Destination, Mirror
 from imgsync.images.left_out import describe_left_out
-from imgsync.images.referrers import Referrers, count_missing
+from imgsync.images.referrers import ReferrerGaps, Referrers, find_gaps
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
@@ -80,15 +80,13 @@ class Targets:
         """Return whether the destination requires credentials we lack."""
         return target.repository.registry in self._context.destination_tags.uncompared
 
-    def has_new_referrers(self, target: Target, source: Repository, digest: str) -> bool:
-        """Return whether the source lists other referrers than recorded."""
-        if self._mirror.referrers is False:
-            return False
-        return self._context.referrers.summarize(source, digest) not in {None, self._state.get_referrer_tags(str(target.repository), digest)}
+    def get_referrer_note(self, target: Target, digest: str) -> str:
+        """Return which referrer tags *digest* had when it was copied there."""
+        return self._state.get_referrer_tags(str(target.repository), digest)
 
-    def count_missing_referrers(self, target: Target, referrers: Referrers) -> int:
-        """Return how many of *referrers* the destination lacks."""
-        return count_missing(self._make_client(target.repository), target.repository, referrers) if referrers else 0
+    def find_referrer_gaps(self, target: Target, referrers: Referrers) -> ReferrerGaps:
+        """Return what the destination lacks of *referrers*."""
+        return find_gaps(self._make_client(target.repository), target.repository, referrers) if referrers else ReferrerGaps()
 
     def count_missing_content(self, target: Target, digest: str, *, source: Repository, client: RegistryClient) -> int:
         """Return how many manifests and blobs of *digest* are missing."""

@@ -102,7 +102,10 @@ class Checks:
     def _read_referrers(self, types: tuple[str, ...]) -> tuple[Referrer, ...]:
         """Return the direct referrers with one of *types*."""
         repository, limit = self._signed.repository, self._mirror.concurrency.blobs
-        return self._referrers.read(self._client, repository, self._signed.digest, types=types, limit=limit, follow=False).found
+        read = self._referrers.read(self._client, repository, self._signed.digest, types=types, limit=limit, follow=False)
+        if read.error is not None:
+            raise read.error
+        return read.found
 
     def _find_missing_signature(self, require: Requirements) -> Iterator[str]:
         reasons: Counter[str] = Counter()

@@ -61,7 +61,8 @@ class FallbackIndexes:
             if write == _WRITES:
                 break
             gone = self._find_gone(task, current, referrers)
-            put_manifest(task, reference, add_referrers(current, referrers, source=source, gone=gone))
+            is_ours = current is not None and current.digest == task.job.pushed_tags.get(reference.tag)
+            put_manifest(task, reference, add_referrers(current, referrers, source=source, gone=gone, is_ours=is_ours))
             current = self._read_changed(task, reference, current)
         operation = task.destination.make_operation("list referrers in", reference)
         raise operation.make_error(RejectedError, "another client keeps overwriting this tag", hint="run again when that client has ended")

@@ -115,6 +115,15 @@ class ImageBlobs:
     def _find_referrers(self) -> Sequence[_Step]:
         job = self._task.job
         parts = (part.digest for part in self._image.below)
-        self._referrers = self._reader.read(self._task.source, job.source.repository, self._subject, parts=parts, types=job.referrers, limit=job.blobs_at_once)
+        self._referrers = self._reader.read(
+            self._task.source,
+            job.source.repository,
+            self._subject,
+            parts=parts,
+            types=job.referrers,
+            limit=job.blobs_at_once,
+            noted_as=job.source.digest,
+        )
+        self.error = self.error or self._referrers.error
         more = {blob.digest: blob for referrer in self._referrers.found for blob in referrer.image.blobs if blob.digest not in self._own}
         return [_CopyBlob(blob) for blob in more.values()]

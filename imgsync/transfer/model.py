@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -26,6 +26,7 @@ class Job:
     `source` is by digest, `destination` by tag; `platforms` of None copies all. `destination_digest` is what the tag names
     now: that digest is not pushed again, only its referrers are. `registries` are all that get this image now, this
     destination's included: they share one read of the source. With `asks` no record of blobs counts: the destination is asked.
+    `pushed_tags` are the referrer tags of the last copy, with their digests: what the destination still has of them, we may replace.
     """
 
     source: Reference
@@ -34,6 +35,7 @@ class Job:
     blobs_at_once: int
     referrers: Sequence[str] | bool = False
     destination_digest: str | None = None
+    pushed_tags: Mapping[str, str] = field(default_factory=dict)
     registries: frozenset[str] = frozenset()
     asks: bool = False
 

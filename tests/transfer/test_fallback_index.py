@@ -148,4 +148,4 @@ def test_damaged_referrer_keeps_no_image_from_its_tag(lost, lab):
     assert ran.code == 1
     assert "not all of its referrers" in ran.json["outcomes"][0]["error"]
     lab.assert_served("app", "1", root)
-    assert lost == "manifest" or lab.served_manifest("app", cosign_tag(root)) == signed.raw
+    assert lab.served_manifest("app", cosign_tag(root)) == signed.raw

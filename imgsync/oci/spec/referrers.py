@@ -90,15 +90,18 @@ def find_unlisted(index: Manifest | None, referrers: Sequence[Manifest]) -> list
     return [referrer for referrer in referrers if not any(map(referrer.matches, listed))]
 
 
-def add_referrers(current: Manifest | None, referrers: Sequence[Manifest], *, source: Manifest | None, gone: Collection[str] = ()) -> Manifest:
+def add_referrers(
+    current: Manifest | None, referrers: Sequence[Manifest], *, source: Manifest | None, gone: Collection[str] = (), is_ours: bool = False
+) -> Manifest:
     """
     Return the fallback index *current* with *referrers* added.
 
-    Entries of *current* stay, except *gone* ones. If none stays and the *source*'s index lists exactly these referrers, its bytes are reused.
+    Entries of *current* stay, except *gone* ones. If none stays, or *current* is what imgsync pushed, and the *source*'s index lists exactly
+    these referrers, the result is the source's index.
     """
     document: dict[str, Any] = json.loads(current.raw) if current is not None else {"schemaVersion": 2, "mediaType": OCI_INDEX}
     kept = [entry for entry in document.get("manifests") or () if entry["digest"] not in gone]
-    if not kept and source is not None and _list_sizes(source.children) == _list_sizes(referrers):
+    if (is_ours or not kept) and source is not None and _list_sizes(source.children) == _list_sizes(referrers):
         return source
     document["manifests"] = [*kept, *map(_make_entry, find_unlisted(current, referrers))]
     return parse_manifest(dump_json(document), content_type=OCI_INDEX)
