@@ -93,7 +93,7 @@ class ReferrerTags:
 
     def make_note(self, repository: Repository, subjects: Iterable[str], note: str, *, is_incomplete: bool) -> str | None:
         """
-        Return the new note of an image, None if a digest is unknown.
+        Return an image's new note, None if a digest is unknown.
 
         Sends no requests.
 
@@ -110,7 +110,7 @@ class ReferrerTags:
         return " ".join([*(f"{tag}={digest}" for tag, digest in sorted(found.items()) if digest), *([_INCOMPLETE] if is_incomplete else [])])
 
     def _find(self, repository: Repository, tag: str, noted: Mapping[str, str]) -> str | None:
-        """Return what *tag* names, "" for none, None if that takes a request."""
+        """Return what *tag* names, None if that takes a request."""
         listed = self._listed.get(repository)
         if (repository, tag) in self._digests:
             return self._digests[repository, tag]

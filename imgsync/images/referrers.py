@@ -102,7 +102,7 @@ class ReferrerReader:
 
     def make_note(self, repository: Repository, digest: str, note: str) -> str | None:
         """
-        Return the note of the referrer tags of an image, None if unknown.
+        Return the note of an image, None if unknown.
 
         If a listed referrer is missing, the note differs from any later one, so that the next run looks again.
         """
