@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -48,7 +48,14 @@ def open_store(common: CommonOptions, *, read_only: bool) -> Iterator[StateStore
 
     thread = NativeThread()
     try:
-        with open_state(location, thread=thread, lock_timeout_seconds=common.lock_timeout_seconds, on_warning=_print_warning, read_only=read_only) as store:
+        with open_state(
+            location,
+            thread=thread,
+            lock_timeout_seconds=common.lock_timeout_seconds,
+            on_warning=_print_warning,
+            read_only=read_only,
+            on_unreadable=_refuse_unreadable,
+        ) as store:
             yield store
     finally:
         thread.close()
@@ -62,6 +69,13 @@ def open_state_session(common: CommonOptions, *, read_only: bool) -> Iterator[Se
 
     with open_session(load_registries(common.registries, os.environ), common, read_only=read_only) as session:
         yield session
+
+
+def _refuse_unreadable(reason: str) -> NoReturn:
+    from imgsync.errors import StateError
+
+    # An empty list with exit code 0 would look like a state without records.
+    raise StateError(reason, hint="the next apply moves it aside and asks the destinations; --state names another")
 
 
 def _print_warning(text: str) -> None:

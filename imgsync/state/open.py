@@ -60,13 +60,15 @@ def open_state(
     lock_timeout_seconds: float,
     on_warning: Callable[[str], None],
     read_only: bool = False,
+    on_unreadable: Callable[[str], None] | None = None,
     check: Callable[[], None] = _do_nothing,
 ) -> Iterator[StateStore]:
     """
     Open and lock the state in *directory*; close it afterwards.
 
     A damaged state is moved aside with a warning, and the run starts with an empty one. `~` and `$` in *directory* are not expanded.
-    With *read_only*, take no lock, create no directory, and read a copy. *check* is called while waiting for the lock; it raises to give up.
+    With *read_only*, take no lock, create no directory, and read a copy. If that is not possible, call *on_unreadable* with the reason,
+    by default with a warning, and give an empty state. *check* is called while waiting for the lock; it raises to give up.
 
     Raises:
         LockedError: Another run holds the lock for longer than *lock_timeout_seconds*.
@@ -78,7 +80,11 @@ def open_state(
         cache = None
         if not read_only and _lock(path, lock_timeout_seconds, stack, on_warning, check):
             cache = _open_checked(path, thread, on_warning)
-        store = StateStore(cache, thread, on_warning=on_warning, persistent=True) if cache is not None else _open_copy(path, stack, thread, on_warning)
+        store = (
+            StateStore(cache, thread, on_warning=on_warning, persistent=True)
+            if cache is not None
+            else _open_copy(path, stack, thread, on_warning, on_unreadable)
+        )
         stack.callback(store.close)
         yield store
 
@@ -136,7 +142,9 @@ def _open_checked(path: Path, thread: Thread, on_warning: Callable[[str], None])
         return None
 
 
-def _open_copy(path: Path, stack: contextlib.ExitStack, thread: Thread, on_warning: Callable[[str], None]) -> StateStore:
+def _open_copy(
+    path: Path, stack: contextlib.ExitStack, thread: Thread, on_warning: Callable[[str], None], on_unreadable: Callable[[str], None] | None
+) -> StateStore:
     """Open a copy, so that the state stays untouched."""
     if not (path / DATABASE).is_file():
         return StateStore(None, thread, on_warning=on_warning)
@@ -148,9 +156,13 @@ def _open_copy(path: Path, stack: contextlib.ExitStack, thread: Thread, on_warni
             check_database(copy / DATABASE, like=new)
         return StateStore(thread.run(lambda: _open_cache(copy, persistent=False)), thread, on_warning=on_warning)
     except DamagedError as damage:
-        on_warning(f"the state in {path} is damaged ({damage.message}); ignoring it")
+        reason = f"the state in {path} is damaged ({damage.message})"
     except STORAGE_ERRORS as error:
-        on_warning(f"cannot read the state in {path} ({error}); ignoring it")
+        reason = f"cannot read the state in {path} ({error})"
+    if on_unreadable is not None:
+        on_unreadable(reason)
+    else:
+        on_warning(f"{reason}; ignoring it")
     return StateStore(None, thread, on_warning=on_warning)
 
 

@@ -44,7 +44,7 @@ def check_directory(directory: Path) -> None:
     except OSError as error:
         raise StateError(f"cannot use {directory} as a state directory: {error.strerror}", hint="name another with --state") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise StateError(f"{directory} is not a directory", hint="name another with --state")
+        raise StateError(f"the state {directory} is not a directory", hint="name another with --state")
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise StateError(f"others can write to {directory}", hint=f"chmod 700 {directory}, or name another with --state")
 

@@ -121,3 +121,19 @@ def test_network_file_system_is_a_warning(tmp_path, monkeypatch):
     with opened(tmp_path, warnings) as state:
         assert state.get(RECORD.destination) == RECORD
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "r.io/x:1"], ["export", "-"], ["export", "file.jsonl"]], ids=" ".join)
+def test_unreadable_state_is_an_error_to_who_asks_for_it(command, lab):
+    """An empty answer with exit 0 would look like a state without records; a plan continues without it."""
+    lab.declare("app")
+    (lab.folder / "damaged").mkdir(mode=0o700)
+    (lab.folder / "damaged/cache.db").write_text("no database\n")
+
+    ran = lab.run("state", *command, "--state", "damaged")
+
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "damaged" in ran.stderr
+    assert "hint: the next apply moves it aside" in ran.stderr
+    assert not (lab.folder / "file.jsonl").exists()
+    assert (lab.folder / "damaged/cache.db").read_text() == "no database\n"
