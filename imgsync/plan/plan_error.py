@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgsync.config.model import Mirror
-from imgsync.errors import ImgsyncError, LimitReachedError, StoppedError
+from imgsync.errors import ImgsyncError, LimitReachedError, StoppedError, UsageError
 from imgsync.plan.model import PlanError
 
 
@@ -11,13 +11,14 @@ def make_plan_error(mirror: Mirror, reference: str, error: ImgsyncError) -> Plan
     """
     Return *error* as the error of *reference*.
 
-    Whatever the source's data cause is an error of the plan (exit code 1): the configuration was checked before.
+    Whatever the source's data cause is an error of the plan (exit code 1). Only a stop and an error of the configuration end planning.
 
     Raises:
         StoppedError: *error*, which stops the whole plan.
+        UsageError: *error*, such as a TLS file that cannot be used.
     """
     later = isinstance(error, LimitReachedError)
-    if isinstance(error, StoppedError) and not later:
+    if isinstance(error, UsageError) or (isinstance(error, StoppedError) and not later):
         raise error
     return PlanError(mirror.name, reference, error.message, error.hint, later=later)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.support.images import image
@@ -67,15 +65,18 @@ def test_stopped_plan_is_printed(command, lab):
     assert [error["later"] for error in ran.json["errors"]] == [True]
 
 
-def test_error_of_one_mirror_leaves_the_others(lab):
-    """Even one that is not about a repository, such as a credential helper that fails."""
+def test_copies_before_a_failed_plan_are_reported(lab):
+    """The report has what was copied, and the error; exit 1, since something was done."""
     lab.push("app", "1", image(1))
-    lab.declare("app")
-    lab.write("docker/config.json", json.dumps({"credHelpers": {lab.other_host.host: "missing"}}))
+    lab.write("broken.pem", "no certificate")
+    lab.declare("app", registries=f"  {lab.other_host.host}: {{tls: {{ca: broken.pem}}}}\n")
     lab.workplace.mirror("b", source=f"{lab.other_host.host}/x", destinations=[f"{lab.destination.host}/b"])
 
-    ran = lab.run("apply", "-o", "json", env={"DOCKER_CONFIG": str(lab.folder / "docker")})
+    ran = lab.run("apply", "-o", "json", "--junit", "report.xml")
 
     assert ran.code == 1, ran.stderr
-    assert [error["mirror"] for error in ran.json["errors"]] == ["b"]
+    assert [outcome["result"] for outcome in ran.json["outcomes"]] == ["copied"]
+    assert "TLS files" in ran.json["errors"][0]["message"]
+    assert 'name="' + str(lab.destination.host) in (lab.folder / "report.xml").read_text()
     assert lab.served_tags("app") == ["1"]
+    assert lab.run("plan").code == 3
