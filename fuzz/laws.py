@@ -33,6 +33,7 @@ from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.convert_files import convert_files
 from imgsync.convert.format_yaml import format_mirror_files, format_registries
 from imgsync.convert.formats import NAMES
+from imgsync.convert.group_remarks import group_remarks
 from imgsync.documents.envelope import parse_document
 from imgsync.documents.plan import decode_plan
 from imgsync.documents.report import decode_report, encode_report
@@ -91,6 +92,7 @@ from imgsync.state.remote.artifact import pull_artifact
 from imgsync.state.remote.packing import unpack
 from imgsync.state.remote.reference import parse_remote
 from imgsync.text.sanitize import sanitize_message
+from imgsync.text.units import format_declared_duration, parse_duration
 
 Law = Callable[[bytes], None]
 
@@ -457,17 +459,32 @@ def conversions(data: bytes) -> None:
     """
     Check the conversion of other tools' files.
 
-    The result is files that imgsync itself can load, or errors.
+    The result is files that imgsync itself can load, within its limits, or errors. Remarks are short lines.
     """
     first, _, text = data.partition(b"\n")
     name = first.decode("latin-1").strip("# ")
     file = _folder() / "other-tool.yaml"
     file.write_bytes(text)
-    options = ConvertOptions(destination="r.corp.com/mirror") if name == "skopeo-sync" else ConvertOptions()
+    variables = {"HARBOR": "harbor.corp.com", "P": "env-value", "REG": "r.corp.com"}
+    options = ConvertOptions(destination="r.corp.com/mirror" if name == "skopeo-sync" else "", variables=variables)
     with contextlib.suppress(ConfigError, UsageError, InvalidReferenceError):
         found = convert_files([str(file)], source_format=name if name in NAMES else "", options=options)
-        assert load_mirrors({name: text.encode() for name, text in format_mirror_files(found).items()})
+        assert load_mirrors({path: text.encode() for path, text in format_mirror_files(found).items()})
+        assert len(list(group_remarks(found.remarks))) <= len(found.remarks)
         format_registries(found)
+
+
+def durations(data: bytes) -> None:
+    """
+    Check durations.
+
+    What is read is not negative, and what is written from it is read as the same.
+    """
+    text = data.decode("utf-8", "replace")
+    with contextlib.suppress(ValueError):
+        seconds = parse_duration(text)
+        assert 0 <= seconds < 1e15
+        assert abs(parse_duration(format_declared_duration(seconds)) - seconds) <= max(1e-9, seconds * 1e-15)
 
 
 def answers(data: bytes) -> None:
@@ -527,6 +544,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             documents,
             settings,
             conversions,
+            durations,
             answers,
             versions,
         )

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from imgsync.config.model import Source
 from imgsync.convert.input_file import Node
 from imgsync.convert.regex_to_globs import convert_to_globs
-from imgsync.convert.regexes import match_whole
+from imgsync.convert.regexes import match_whole, split_alternatives
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Reference, is_repository_path, parse_reference, parse_registry
 
 _HUB_NAMES = {"registry.hub.docker.com", "hub.docker.com"}
 # HOST:TAG@sha256:… is an image of Docker Hub with its digest, and has no user.
 _USER = re.compile(r"(?:[a-z]+://)?[^/@]*@(?!sha(?:256|512):)")
-# A literal first component; `|` outside of groups would make it optional.
-_NAMESPACE = re.compile(r"([a-z0-9]+)/(?![?*{])[^|]*\Z")
+# A literal first component.
+_NAMESPACE = re.compile(r"\^?([a-z0-9]+(?:[_-][a-z0-9]+)*)/(?![?*+{])")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 
 
@@ -83,17 +83,16 @@ def select_repositories(searches: Iterable[str]) -> Source:
     if expressions:
         # Expressions apply below every namespace, so they must also say what the namespaces say.
         expressions += [f"{re.escape(path)}/.*" if path else ".*" for path in namespaces]
-        namespaces = [_find_common_namespace(expressions)]
+        namespaces = _find_namespaces(expressions)
     elif not repositories and not namespaces:
         namespaces = [""]
     return Source("", tuple(dict.fromkeys(namespaces)), tuple(dict.fromkeys(repositories)), regex=tuple(dict.fromkeys(expressions)))
 
 
-def _find_common_namespace(expressions: Iterable[str]) -> str:
-    """Return the namespace above all that *expressions* match, "" if none."""
-    common = [_NAMESPACE.match(one.removeprefix("^")) for one in expressions]
-    names = {found[1] if found is not None else "" for found in common}
-    return names.pop() if len(names) == 1 else ""
+def _find_namespaces(expressions: Iterable[str]) -> list[str]:
+    """Return the namespaces that *expressions* name, "" if one is open."""
+    found = [_NAMESPACE.match(one) if len(split_alternatives(one)) == 1 else None for one in expressions]
+    return [""] if None in found else list(dict.fromkeys(one[1] for one in found if one is not None))
 
 
 def _split_repositories(search: str) -> tuple[list[str], list[str]] | None:

@@ -33,7 +33,6 @@ _SHARED_KEYS = {
     "ratelimit": KeyRemark("not needed: imgsync obeys the limits that registries report"),
     "backup": KeyRemark("imgsync does not back up a tag before it moves", lost=True),
     "hooks": KeyRemark("imgsync does not run hooks", lost=True),
-    "mediaTypes": KeyRemark("imgsync copies all media types except Docker schema 1", lost=True),
     "includeExternal": KeyRemark("imgsync does not copy external (non-distributable) layers", lost=True),
     "referrerSource": KeyRemark("imgsync reads referrers from the repository of their image", lost=True),
     "referrerTarget": KeyRemark("imgsync writes referrers to the repository of their image", lost=True),
@@ -48,8 +47,15 @@ _DEFAULTS_KEYS = {
     "userAgent": _NOT_NEEDED,
     "skipDockerConfig": KeyRemark("imgsync uses the logins of podman and docker for registries without credentials in registries.yaml"),
 }
+# The types that regsync copies by default.
+_MEDIA_TYPES = {
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+}
 _FILTER_KEYS = ("digestTags", "referrers", "referrerFilters")
-_STEP_KEYS = ("source", "target", "type", "tags", "tagSets", "repos", "platform", "platforms")
+_STEP_KEYS = ("mediaTypes", "source", "target", "type", "tags", "tagSets", "repos", "platform", "platforms")
 _MAX_IMAGES = 256
 
 
@@ -69,7 +75,8 @@ def convert(nodes: list[Node], options: ConvertOptions, registries: RegistryColl
     defaults = root.get("defaults")
     concurrency = Concurrency()
     if defaults is not None:
-        defaults.check_keys((*_SHARED_KEYS, *_DEFAULTS_KEYS, *_FILTER_KEYS, "parallel"))
+        defaults.check_keys((*_SHARED_KEYS, *_DEFAULTS_KEYS, *_FILTER_KEYS, "parallel", "mediaTypes"))
+        _check_media_types(defaults)
         defaults.remark_keys(_SHARED_KEYS | _DEFAULTS_KEYS)
         concurrency = _read_concurrency(defaults)
     steps = root.require("sync")
@@ -81,6 +88,14 @@ def _read_concurrency(defaults: Node) -> Concurrency:
     parallel = defaults.get("parallel")
     images = parallel.read_int() if parallel is not None else 0
     return Concurrency(images=min(images, _MAX_IMAGES)) if images > 0 else Concurrency()
+
+
+def _check_media_types(block: Node) -> None:
+    """Report an error if *block* skips images by media type."""
+    types = block.read_texts("mediaTypes")
+    found = block.get("mediaTypes")
+    if found is not None and types and not set(types) >= _MEDIA_TYPES:
+        found.report_error("imgsync does not skip images by media type", hint="remove the setting if images of all types may be copied")
 
 
 class _StepReader:
@@ -95,6 +110,7 @@ class _StepReader:
         """Return the mirrors of this step."""
         self._step.check_keys((*_SHARED_KEYS, *_FILTER_KEYS, *_STEP_KEYS))
         self._step.remark_keys(_SHARED_KEYS)
+        _check_media_types(self._step)
         kind, source, target = (self._step.require(name) for name in ("type", "source", "target"))
         if kind is None or source is None or target is None:
             return []

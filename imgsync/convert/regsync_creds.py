@@ -6,6 +6,7 @@ Source: config/host.go of regclient.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from imgsync.convert.fill_node import fill_node
@@ -36,6 +37,7 @@ _OTHER_KEYS = {
 }
 _FILES = {"regcert": "ca", "clientCert": "cert", "clientKey": "key"}
 _KEYS = ("registry", "user", "pass", "tls", "scheme", "reqPerSec", "reqConcurrent", *_FILES, *_OTHER_KEYS)
+_DECIMAL = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,4}))?")
 _MAX_CONNECTIONS = 1024
 
 
@@ -72,13 +74,25 @@ def _read_entry(entry: Node, registry: str, namespace: str, registries: Registry
 def _read_limits(entry: Node, registry: str, registries: RegistryCollector) -> None:
     per_second, concurrent = entry.get("reqPerSec"), entry.get("reqConcurrent")
     if per_second is not None:
-        rate = per_second.read_text()
-        if rate.isdigit() and int(rate) > 0:
-            registries.update(registry, rate=f"{int(rate)}/s")
+        rate = _convert_rate(per_second.read_text())
+        if rate:
+            registries.update(registry, rate=rate)
         else:
             per_second.report_note("imgsync needs a whole number of requests per period", hint="for example `rate: 30/m` in registries.yaml")
     if concurrent is not None and (count := concurrent.read_int()) > 0:
         registries.update(registry, connections=min(count, _MAX_CONNECTIONS))
+
+
+def _convert_rate(text: str) -> str:
+    """Return requests per second as a rate, "" if impossible."""
+    found = _DECIMAL.fullmatch(text)
+    if found is None:
+        return ""
+    for unit, seconds in (("s", 1), ("m", 60), ("h", 3600)):
+        count, rest = divmod(int(found[1] + (found[2] or "")) * seconds, 10 ** len(found[2] or ""))
+        if count and not rest:
+            return f"{count}/{unit}"
+    return ""
 
 
 def _read_login(entry: Node, registry: str, namespace: str, registries: RegistryCollector) -> None:

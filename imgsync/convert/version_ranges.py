@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from imgsync.filters.ranges import parse_range
+
 Release = tuple[int, int, int]
 
 _VERSION = r"v?(?P<parts>(?:\d+|[xX*])(?:\.(?:\d+|[xX*]))*)(?P<pre>-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
@@ -84,10 +86,16 @@ def convert_masterminds(text: str) -> list[NpmRange]:
     naming = [group for group in groups if all(one.prerelease for one in group)]
     others = [[_drop_prerelease(one) for one in group] for group in groups if group not in naming]
     possible = [group for group in others if not any(one.operator == "=" and one.prerelease for one in group)]
-    found = [NpmRange(_format_groups(part), prereleases) for part, prereleases in ((possible, False), (naming, True)) if part]
+    found = [NpmRange(_check_range(_format_groups(part)), prereleases) for part, prereleases in ((possible, False), (naming, True)) if part]
     if not found:
         raise ValueError(f"the version range {text!r} matches nothing")
     return found
+
+
+def _check_range(text: str) -> str:
+    """Return *text* if imgsync reads it, which has limits of its own."""
+    parse_range(text)
+    return text
 
 
 def _format_groups(groups: list[list[Comparator]]) -> str:
@@ -114,7 +122,7 @@ def convert_by_precedence(text: str, *, partial: str) -> str:
     Raises:
         ValueError: The range is invalid.
     """
-    return " || ".join(_convert_group(group, text, partial=partial) for group in parse_comparators(text))
+    return _check_range(" || ".join(_convert_group(group, text, partial=partial) for group in parse_comparators(text)))
 
 
 def _convert_group(group: list[Comparator], text: str, *, partial: str) -> str:

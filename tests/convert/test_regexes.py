@@ -115,6 +115,23 @@ def test_selected_repositories_are_those_of_the_original(patterns):
 
 
 @pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["library/(a|b)[0-9]+"], ["library"]),
+        (["my-team/a[0-9]+", "library/b.?"], ["my-team", "library"]),
+        (["library/a[0-9]+", "b.?"], [""]),
+        (["library/?a[0-9]+"], [""]),
+        (["library/a[0-9]+|b"], [""]),
+        (["l.brary/a[0-9]+"], [""]),
+        (["library/.*", "team/a[0-9]+"], ["team", "library"]),
+    ],
+)
+def test_expressions_are_searched_in_few_namespaces(patterns, expected):
+    """Some registries cannot list all their repositories."""
+    assert list(select_repositories([anchor(pattern) for pattern in patterns]).namespaces) == expected
+
+
+@pytest.mark.parametrize(
     ("search", "expected"),
     [
         ("^2.7.0$", ("2.7.0",)),

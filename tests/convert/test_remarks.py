@@ -130,6 +130,10 @@ WRONG = {
         REGSYNC + "    platform: windows/amd64,osver=10\n",
         ["peer.yml:6:15: sync[0].platform: imgsync does not know the platform"],
     ),
+    "images skipped by media type": (
+        REGSYNC + "    mediaTypes: [application/vnd.oci.image.index.v1+json]\n",
+        ["peer.yml:6:17: sync[0].mediaTypes: imgsync does not skip images by media type"],
+    ),
     "a denial that is no expression": (REGSYNC + "    tags: {deny: ['(?=a)']}\n", ["peer.yml:6:19:", "invalid RE2 expression"]),
     "a count over exact versions": (
         DREGSY.replace("platform: all", "platform: all, tags: ['1.0.0', 'semver: >=2.0.0', 'keep: latest 2']"),
@@ -159,6 +163,7 @@ WRONG = {
 }
 
 
+@pytest.mark.row("CFG-12")
 @pytest.mark.parametrize("case", WRONG)
 def test_unknown_settings_are_errors_without_output(case, ran, lab):
     """Each with its place, exit 3."""
@@ -379,6 +384,7 @@ def test_password_in_a_url_is_refused_and_not_shown(case, ran, lab):
     assert "the name has a user before the registry" in result.stderr
 
 
+@pytest.mark.row("CFG-12")
 @pytest.mark.parametrize("case", LOGINS)
 def test_credentials_become_variables(case, ran, lab):
     """They are shown nowhere, also after an error elsewhere."""

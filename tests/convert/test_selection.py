@@ -98,9 +98,20 @@ def test_image_syncer_searches_within_tags(pattern, tmp_path):
 # --- regsync -------------------------------------------------------------------------------------------------------------------------
 
 ALLOWED = [["latest"], [r"v?\d+"], [r"1\..*", "edge"], ["a|b"], [r"v?1\.2\.\d(-alpine)?"], [], ["3.9"]]
-DENIED = [[], [".*-rc.*"], [r".*-alpine(3\.19)?", "v.*"], ["a|v1"], [r"[0-9]\.[0-9]"], [r"v?\d\.\d\.\d"], ["latest", ".+rc.?1"]]
+DENIED = [
+    [],
+    [".*-rc.*"],
+    [r".*-alpine(3\.19)?", "v.*"],
+    ["a|v1"],
+    [r"[0-9]\.[0-9]"],
+    [r"v?\d\.\d\.\d"],
+    ["latest", ".+rc.?1"],
+    [r".*-(rc|beta)\.?\d+", r"v?1\.\d+\.\d+"],
+    ["v?[0-9]+(\\.[0-9]+)*", "[a-z]+$|^rc"],
+]
 
 
+@pytest.mark.row("CFG-12")
 @pytest.mark.parametrize("denied", DENIED, ids=str)
 @pytest.mark.parametrize("allowed", ALLOWED, ids=str)
 def test_regsync_allows_and_denies(allowed, denied, tmp_path):
