@@ -61,6 +61,10 @@ def keep_newest(texts: Mapping[str, str], wanted: Newest, *, created_at: Created
         SelectionError: The order of the tags cannot be determined.
     """
     left = list(texts)
+    if wanted.order is None and wanted.per is None and len(left) <= wanted.count and not _rank_by_version(texts):
+        # All are kept in any order, so no date is needed.
+        yield "newest", left, ""
+        return
     ranks, order, remark = _rank(texts, wanted, created_at=created_at)
     left = [tag for tag in left if tag in ranks]
     yield f"order by {order}", left, remark

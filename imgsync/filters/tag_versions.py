@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 
 from imgsync.filters.hashes import starts_with_hash
-from imgsync.filters.natural_order import make_natural_key
 
 _TAG = re.compile(r"([A-Za-z][A-Za-z._-]*?)?[vV]?([0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])|[0-9]+(?:\.[0-9]+)*)(.*)", re.DOTALL)
 _TOKEN = re.compile(r"[0-9]+|[A-Za-z]+")
@@ -58,7 +57,7 @@ def parse_tag_version(tag: str) -> TagVersion | None:
     suffix, is_prerelease = _encode_suffix(found[3])
     significant = "".join(map(_encode_number, _drop_trailing_zeros(numbers)))
     # A space comes before any further number, so 1 < 1.2. Equal versions with more parts are newer: `3` moves, `3.0.0` does not.
-    key = f"{significant} {suffix}{len(numbers):05}{make_natural_key(tag)}"
+    key = f"{significant} {suffix}{len(numbers):05}{tag}"
     return TagVersion(key, numbers, "" if prefix == "v" else prefix, is_prerelease)
 
 

@@ -143,6 +143,12 @@ def test_words_go_by_date_where_all_have_one():
     ]
 
 
+def test_few_words_need_no_order():
+    """All are kept, and no date is asked for."""
+    assert select("latest edge", "", newest=2) == [("newest", "", ""), ("selected", "edge latest", "")]
+    assert select("", "", newest=2) == [("newest", "", ""), ("selected", "", "")]
+
+
 def test_different_words_before_the_version_go_by_date():
     """No order compares Debian's code names."""
     assert select("bookworm-20250101 trixie-20240101", "20 10", newest=1)[0] == (

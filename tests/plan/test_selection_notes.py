@@ -62,7 +62,7 @@ def test_notes_name_the_order_and_what_is_set_aside(lab):
 
 def test_order_of_several_repositories_is_told_apart(lab):
     """One note per order, not per repository."""
-    for repository, tags in (("a", "1.0 1.1 edge"), ("b", "2.0"), ("c", "blue")):
+    for repository, tags in (("a", "1.0 1.1 edge"), ("b", "2.0"), ("c", "blue green")):
         for tag in tags.split():
             lab.push(repository, tag, image(tag))
     lab.declare("a b c", "tags: {newest: 1}")
@@ -70,7 +70,7 @@ def test_order_of_several_repositories_is_told_apart(lab):
     (mirror,) = lab.run("plan", "-o", "json").json["mirrors"]
 
     assert mirror["notes"] == [
-        f"newest by date in 1 repository, such as {lab.source.host}/{lab.name}/c (none of 1 tag reads as a version)",
+        f"newest by date in 1 repository, such as {lab.source.host}/{lab.name}/c (none of 2 tags reads as a version)",
         "newest by version in 2 repositories, such as " + f"{lab.source.host}/{lab.name}/a; 1 tag set aside: edge (not versions)",
     ]
 
