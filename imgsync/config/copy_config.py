@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
+from imgsync.config.registry_names import name_registries
 from imgsync.errors import UsageError
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.platform import parse_platform
@@ -39,7 +40,7 @@ def build_copy_config(source: str, destination: str, *, registries: RegistriesCo
         platforms=tuple(platforms) or None,
     )
     # Not complete: mirrors.d declares other mirrors.
-    return Config((mirror,), registries, is_complete=False)
+    return Config((name_registries(mirror, registries),), registries, is_complete=False)
 
 
 def _check(source: Reference, target: Reference) -> None:

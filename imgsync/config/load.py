@@ -11,6 +11,7 @@ from imgsync.config.mirror_checks import check_mirrors
 from imgsync.config.mirrors import build_mirrors
 from imgsync.config.model import Config, Mirror, RegistriesConfig
 from imgsync.config.registries import read_registries
+from imgsync.config.registry_names import name_registries
 from imgsync.config.requirements import find_unknown_signers
 from imgsync.config.schema_check import check_schema
 from imgsync.config.templates import expand_repository, expand_tag
@@ -38,7 +39,7 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
     settings, errors = _read_registries(registries, environ)
     has_valid_registries = not errors
     files = _list_files(paths, errors)
-    mirrors = _parse_mirrors(_read_files(files, errors), errors)
+    mirrors = [name_registries(mirror, settings) for mirror in _parse_mirrors(_read_files(files, errors), errors)]
     if mirrors:
         errors += _check_allowlists(mirrors, settings)
         # Keys that could not be read are reported already.

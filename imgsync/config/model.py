@@ -12,6 +12,8 @@ from imgsync.config.public_keys import PublicKey
 from imgsync.filters.repositories import RepositoryFilter
 from imgsync.filters.tags import TagFilter
 
+_HTTP_PORT = ":80"
+
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
@@ -256,7 +258,18 @@ class RegistriesConfig:
 
     def for_registry(self, registry: str) -> RegistrySettings:
         """Return the settings of *registry* (host[:port]), or the defaults."""
-        return self.by_host.get(registry, RegistrySettings())
+        return self.by_host.get(self.find_name(registry), RegistrySettings())
+
+    def find_name(self, registry: str) -> str:
+        """Return the one name of *registry*: over http, without its port 80."""
+        host = registry.removesuffix(_HTTP_PORT)
+        declared = self.by_host.get(host) if host != registry else None
+        return registry if declared is None or declared.tls.enabled else host
+
+    def find_prefix(self, prefix: str) -> str:
+        """Return *prefix* with its registry's one name."""
+        registry, slash, path = prefix.partition("/")
+        return f"{self.find_name(registry)}{slash}{path}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,24 +59,39 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
             # Otherwise the last one would silently replace the first, with its credentials and TLS.
             fields.add_error(path, f"duplicate registry {host}", "keep one", at_key=True)
         elif host is not None:
-            by_host[host] = _read_registry(fields, path, entry or {})
+            by_host[host] = settings = _read_registry(fields, path, entry or {})
+            if not settings.tls.enabled and name.endswith(":443"):
+                fields.add_error(path, "port 443 is the port of https", f"remove `tls: false`, or write {host} to reach it over http", at_key=True)
+    _check_http_ports(fields, by_host, list(value.get("registries") or {}))
     allow = value.get("allow") or {}
     keys = value.get("keys") or {}
     identities = value.get("identities") or {}
+    plain = RegistriesConfig(by_host)
     return RegistriesConfig(
         by_host,
-        _read_prefixes(fields, allow, "sources"),
-        _read_prefixes(fields, allow, "destinations"),
+        _read_prefixes(fields, allow, "sources", plain),
+        _read_prefixes(fields, allow, "destinations", plain),
         {name: key for name, entry in keys.items() if (key := read_key(fields, ("keys", name), entry or {})) is not None},
         {name: one for name, entry in identities.items() if (one := read_identity(fields, ("identities", name), entry or {})) is not None},
-        _read_require(fields, value.get("require") or {}, {"keys": keys, "identities": identities}),
+        _read_require(fields, value.get("require") or {}, {"keys": keys, "identities": identities}, plain),
     )
 
 
-def _read_require(fields: FieldReader, entries: Mapping[str, Any], signers: Mapping[str, Mapping[str, Any]]) -> dict[str, Requirements]:
+def _check_http_ports(fields: FieldReader, by_host: Mapping[str, RegistrySettings], written: Sequence[str]) -> None:
+    """Report registries that are declared with and without the port of http."""
+    for host in written:
+        name = RegistriesConfig(by_host).find_name(host)
+        if name != host:
+            fields.add_error(("registries", host), f"duplicate registry {name}, which is reached over http", "keep one", at_key=True)
+
+
+def _read_require(
+    fields: FieldReader, entries: Mapping[str, Any], signers: Mapping[str, Mapping[str, Any]], registries: RegistriesConfig
+) -> dict[str, Requirements]:
     by_prefix: dict[str, Requirements] = {}
     for text, entry in entries.items():
-        prefix, requirements = read_operator_requirements(fields, text, entry or {}, signers)
+        written, requirements = read_operator_requirements(fields, text, entry or {}, signers)
+        prefix = None if written is None else registries.find_prefix(written)
         if prefix in by_prefix:
             # Otherwise the last one would silently replace the first.
             fields.add_error(("require", text), f"duplicate prefix {prefix}", "keep one", at_key=True)
@@ -85,8 +100,8 @@ def _read_require(fields: FieldReader, entries: Mapping[str, Any], signers: Mapp
     return by_prefix
 
 
-def _read_prefixes(fields: FieldReader, allow: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    return fields.read_prefixes(("allow", name), allow[name]) if name in allow else None
+def _read_prefixes(fields: FieldReader, allow: Mapping[str, Any], name: str, registries: RegistriesConfig) -> tuple[str, ...] | None:
+    return tuple(map(registries.find_prefix, fields.read_prefixes(("allow", name), allow[name]))) if name in allow else None
 
 
 def _read_registry(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -> RegistrySettings:

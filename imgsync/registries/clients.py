@@ -128,6 +128,7 @@ class Registries:
         Raises:
             UsageError: A TLS file that registries.yaml names cannot be used.
         """
+        registry = self.settings.find_name(registry)
         key = (registry, origin)
         if key not in self._transports:
             self._transports[key] = self._make_transport(self._make_endpoint(registry, origin), self._get_rate_limit(registry))

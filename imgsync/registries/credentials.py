@@ -14,7 +14,8 @@ from imgsync.oci.endpoint import Credentials, CredentialSource, DeclaredCredenti
 def make_credential_source(registry: str, settings: RegistrySettings, keychain: Keychain, *, on_secret: Callable[[Iterable[str]], None]) -> CredentialSource:
     """Return the declared credentials of *registry*, else those of *keychain*."""
     if settings.credentials is None:
-        return _KeychainSource(keychain, registry)
+        # Registries reached over http may be written with its port.
+        return _KeychainSource(keychain, registry, "" if settings.tls.enabled or ":" in registry else f"{registry}:80")
     username, password = settings.credentials.username, settings.credentials.password.reveal()
     # The pair too: Basic authentication sends it in base64.
     on_secret([password, f"{username}:{password}"])
@@ -32,9 +33,11 @@ class _KeychainSource:
 
     keychain: Keychain
     registry: str
+    other_name: str = ""
 
     def find(self, path: str, *, renew: bool = False) -> Credentials | None:
-        return self.keychain.find(self.registry, path, renew=renew)
+        found = self.keychain.find(self.registry, path, renew=renew)
+        return found if found is not None or not self.other_name else self.keychain.find(self.other_name, path, renew=renew)
 
     @property
     def places(self) -> tuple[str, ...]:

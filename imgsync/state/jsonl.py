@@ -19,6 +19,7 @@ from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_registry, parse_repository
 from imgsync.state.blob_note import BlobNote, parse_blob_note
 from imgsync.state.record import FIELDS, Record, from_document, to_document
+from imgsync.state.registry_names import rename_all
 from imgsync.state.snapshot import BLOB, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
 
 FORMAT = "imgsync.state/v1"
@@ -89,7 +90,7 @@ def decode_lines(chunks: Iterable[bytes]) -> DecodedState:
     if (count, len(decoder.records)) != (header["lines"], header["records"]):
         expected, found = f"{header['lines']} lines with {header['records']} records", f"{count} with {len(decoder.records)}"
         raise StateError(f"the header announces {expected}, but {found} follow, the last at line {count + 1}; the file was truncated or changed")
-    return DecodedState(Snapshot(decoder.records, decoder.notes), skipped_lines)
+    return DecodedState(rename_all(Snapshot(decoder.records, decoder.notes)), skipped_lines)
 
 
 class _Decoder:

@@ -17,7 +17,8 @@ import diskcache
 
 from imgsync.errors import StateError
 from imgsync.state.blob_note import BlobNote, parse_blob_note
-from imgsync.state.record import Record, decode, decode_note, encode, encode_note
+from imgsync.state.record import Record, encode, encode_note
+from imgsync.state.rows import Rows
 from imgsync.state.snapshot import KINDS, Snapshot
 from imgsync.text.units import format_count, parse_timestamp
 
@@ -295,25 +296,12 @@ class StateStore:
         self._cache = None
 
     def _load(self, on_warning: Callable[[str], None]) -> None:
-        damaged = sum(not self._load_row(key, value) for key, value in self._thread.run(self._read_rows))
-        if damaged:
-            on_warning(f"dropped {format_count(damaged, 'damaged record')} from the state; their tags are looked up at the destination")
-
-    def _load_row(self, key: str, value: str) -> bool:
-        """Load one row and return whether it is valid."""
-        kind, space, about = key.partition(" ")
-        if not space:
-            record = decode(key, value)
-            if record is not None:
-                self._records[record.destination] = record
-            return record is not None
-        if kind not in self._notes:
-            # A later version wrote this kind: leave it alone.
-            return True
-        text = decode_note(key, value)
-        if text is not None:
-            self._notes[kind][about] = text
-        return text is not None
+        rows = Rows(self._thread.run(self._read_rows), self._notes)
+        self._records, self._notes = rows.records, rows.notes
+        if rows.damaged:
+            on_warning(f"dropped {format_count(rows.damaged, 'damaged record')} from the state; their tags are looked up at the destination")
+        with contextlib.suppress(StateError):
+            self._write(dict(rows.iter_renamed()))
 
     def _read_rows(self) -> list[tuple[str, str]]:
         assert self._cache is not None  # noqa: S101 - only called with a database

@@ -19,6 +19,7 @@ from imgsync.oci.endpoint import Credentials
 from imgsync.text.sanitize import sanitize_message
 
 _HUB = "docker.io"
+_HTTPS_PORT = ":443"
 _HUB_HOSTS = {"index.docker.io", "docker.io", "registry-1.docker.io"}
 _SIZE_LIMIT = 4 << 20
 _OTHERS = 0o007
@@ -57,6 +58,11 @@ class AuthFile:
             if len(prefix) > best and (name == prefix or name.startswith(f"{prefix}/")) and (login := _decode(entry, self.path)) is not None:
                 best, found = len(prefix), login
         return found
+
+    def find_server(self, registry: str) -> str:
+        """Return *registry* as the file writes it, for its helpers."""
+        written = f"{registry}{_HTTPS_PORT}"
+        return written if written in self.auths or written in self.helpers else registry
 
     def find_helper(self, registry: str) -> str:
         """Return the helper for *registry* alone, "" if the file names none."""
@@ -131,6 +137,7 @@ def _normalize(key: str) -> str:
     host, _, path = (key.partition("://")[2] or key).partition("/")
     # Only ASCII: the lower case of some other letters is ASCII (the Kelvin sign's is k).
     host = host.lower() if host.isascii() else host
+    host = host.removesuffix(_HTTPS_PORT)
     path = "" if path.rstrip("/") in {"v1", "v2"} else path.rstrip("/")
     host = _HUB if host in _HUB_HOSTS else host
     return f"{host}/{path}" if path else host

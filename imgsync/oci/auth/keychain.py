@@ -73,7 +73,7 @@ class Keychain:
         found = None
         for file in self._files:
             if helper := file.find_helper(registry):
-                found = self._ask_helper(helper, registry, renew=renew)
+                found = self._ask_helper(helper, file.find_server(registry), renew=renew)
             else:
                 found = file.find_login(registry, path) or self._ask_default_helper(file, registry, renew=renew)
             if found is not None:
@@ -105,7 +105,7 @@ class Keychain:
         if not file.default_helper:
             return None
         try:
-            return self._ask_helper(file.default_helper, registry, renew=renew)
+            return self._ask_helper(file.default_helper, file.find_server(registry), renew=renew)
         except CredentialsError as error:
             if error.message not in self._warned:
                 self._warned.add(error.message)

@@ -18,11 +18,13 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 # Explicit classes and `fullmatch`: `\w` would match Unicode letters, and `$` matches before a newline.
 REPOSITORY_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[([0-9a-f:.]+)\])(?::[0-9]{{1,5}})?")
+_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[([0-9a-f:.]+)\])(?P<port>:[0-9]{{1,5}})?")
 _NAME_LIMIT = 255
 _SHOWN_DIGEST = 19
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
+_DOCKER_HUB_HOSTS = {"docker.io", "index.docker.io", "registry-1.docker.io"}
+_HTTPS_PORT = 443
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,13 +97,11 @@ def parse_registry(text: str) -> str:
     """
     Parse a registry name, `host[:port]` in lower case.
 
-    Docker Hub's other host names become `docker.io`.
+    The same registry has one name: without `:443`, the port of https, and `docker.io` for Docker Hub's other host names.
 
     Raises:
         InvalidReferenceError: *text* has a scheme, a path, a user, upper case or other invalid characters.
     """
-    if text in {"index.docker.io", "registry-1.docker.io"}:
-        return _DOCKER_HUB
     if "@" in text:
         raise InvalidReferenceError("a registry name must not contain a user or password", hint="credentials belong in registries.yaml")
     if "://" in text:
@@ -110,7 +110,9 @@ def parse_registry(text: str) -> str:
     port = int(text.rpartition(":")[2]) if re.search(r":[0-9]{1,5}$", text) else 0
     if found is None or len(text) > _NAME_LIMIT or port > 65535 or (found[1] is not None and not _is_ipv6(found[1])):
         raise InvalidReferenceError(f"{text!r} is not a registry name", hint="write HOST or HOST:PORT in lower case, such as registry.internal:5000")
-    return text
+    host = text[: -len(found["port"])] if found["port"] else text
+    name = f"{host}:{port}" if found["port"] and port != _HTTPS_PORT else host
+    return _DOCKER_HUB if name in _DOCKER_HUB_HOSTS else name
 
 
 def parse_repository_path(text: str, *, registry: str = "") -> str:

@@ -38,14 +38,14 @@ def test_login_is_for_one_host_and_port(where, lab):
 
 @pytest.mark.row("AUTH-14")
 @pytest.mark.parametrize(
-    "host", ["\u212aube.io", "kube.io.", "kube.io:443", "kube.io.evil.net", "notkube.io", "kube.io@evil.net", "user@kube.io", "kube.io\u200b"]
+    "host", ["\u212aube.io", "kube.io.", "kube.io:444", "kube.io.evil.net", "notkube.io", "kube.io@evil.net", "user@kube.io", "kube.io\u200b"]
 )
 def test_similar_name_is_another_registry(host):
     """Only the exact key of an auth file counts, and odd registry names are refused."""
     file = AuthFile("f", {host: {"auth": BASIC[6:]}})
 
     assert file.find_login("kube.io", "a") is None
-    if host not in {"kube.io:443", "kube.io.evil.net", "notkube.io"}:
+    if host not in {"kube.io:444", "kube.io.evil.net", "notkube.io"}:
         with pytest.raises(InvalidReferenceError):
             parse_registry(host)
 
@@ -115,7 +115,8 @@ def files_of(folder: Path, document: object, **environ: str) -> tuple[AuthFile, 
         ({"quay.io": {"auth": auth("me:x\0\0")}}, "quay.io", ("me", "x")),
         ({"quay.io": {"auth": base64.encodebytes(b"me:" + b"p" * 80).decode()}}, "quay.io", ("me", "p" * 80)),
         ({"quay.io": {"auth": auth("me:xy").rstrip("=")}}, "quay.io", ("me", "xy")),
-        ({"quay.io:443": {"auth": auth("me:x")}}, "quay.io", None),
+        ({"quay.io:443": {"auth": auth("me:x")}}, "quay.io", ("me", "x")),
+        ({"quay.io:444": {"auth": auth("me:x")}}, "quay.io", None),
         ({"evil-quay.io": {"auth": auth("me:x")}}, "quay.io", None),
         ({"quay.io": {"auth": "%%%"}}, "quay.io", None),
         ({"quay.io": {"auth": auth("nocolon")}}, "quay.io", None),
