@@ -206,6 +206,7 @@ class RegistrySettings:
     Settings of one registry: credentials, TLS and limits.
 
     `rate` is (requests, seconds). `listing` names the listing API, `listing_url` its address.
+    `also_known_as` are other hosts by which the registry calls itself.
     `chunk_bytes` is the largest request body of an upload, `max_blob_bytes` the largest blob that is copied from here.
     """
 
@@ -217,6 +218,7 @@ class RegistrySettings:
     listing: str = "auto"
     listing_url: str | None = None
     token_server: str | None = None
+    also_known_as: tuple[str, ...] = ()
     chunk_bytes: int | None = None
     max_blob_bytes: int = 64 << 30
     create_repositories: bool = False

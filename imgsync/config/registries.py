@@ -115,10 +115,16 @@ def _read_registry(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -
         listing=listing,
         listing_url=url,
         token_server=fields.read_url((*path, "token_server"), entry.get("token_server")),
+        also_known_as=_read_aliases(fields, (*path, "also_known_as"), entry.get("also_known_as") or ()),
         chunk_bytes=parse_size(entry["chunk_size"]) if "chunk_size" in entry else None,
         max_blob_bytes=parse_size(entry.get("max_blob_size", "64GiB")),
         create_repositories=entry.get("create_repositories", False),
     )
+
+
+def _read_aliases(fields: FieldReader, path: Parts, names: Sequence[str]) -> tuple[str, ...]:
+    parsed = (fields.parse_reference((*path, index), partial(parse_registry, name)) for index, name in enumerate(names))
+    return tuple(name for name in parsed if name is not None)
 
 
 def _read_listing(fields: FieldReader, path: Parts, entry: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -109,6 +109,8 @@ def _show_registry(settings: RegistrySettings) -> dict[str, Any]:
         shown["proxy"] = settings.proxy.rpartition("@")[2]
     if settings.token_server is not None:
         shown["token_server"] = settings.token_server
+    if settings.also_known_as:
+        shown["also_known_as"] = list(settings.also_known_as)
     return shown
 
 

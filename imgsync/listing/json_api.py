@@ -245,8 +245,10 @@ class JsonApi:
         """
         base = self.session.transport.endpoint.url
         parts, own = urlsplit(resolve_url(url, base=base, operation=operation)), urlsplit(base)
-        if parts.netloc != own.netloc and (not alias or parts.hostname != alias):
-            raise operation.make_error(InsecureError, f"the listing's next page is on another host, {parts.hostname}", hint="nothing was sent there")
+        endpoint = self.session.transport.endpoint
+        if parts.netloc != own.netloc and (not alias or parts.hostname != alias) and not endpoint.is_own(parts.geturl()):
+            hint = endpoint.explain_other_host(parts.geturl())
+            raise operation.make_error(InsecureError, f"the listing's next page is on another host, {parts.hostname}", hint=hint)
         return f"{own.scheme}://{own.netloc}{parts.path}{'?' if parts.query else ''}{parts.query}"
 
     def _send(self, request: RegistryRequest) -> ApiPage:

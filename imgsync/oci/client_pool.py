@@ -83,6 +83,8 @@ def make_client_factory(endpoint: Endpoint) -> Callable[[], HttpClient]:
     own = [origin_of(endpoint.discovered_by or endpoint.url)[1:]]
     if endpoint.token_server:
         own.append(origin_of(endpoint.token_server)[1:])
+    own += [origin_of(f"{scheme}://{name}")[1:] for name in endpoint.also_known_as for scheme in ("https", "http")]
+    own += [(host, own[0][1]) for host, _ in own[1:]] if endpoint.also_known_as else []
     proxy = None if endpoint.proxy is None else parse_proxy(endpoint.proxy)
     guard = SsrfGuard(own, resolver=endpoint.resolver, proxy=None if proxy is None else proxy.origin[1:])
     return lambda: HttpClient(endpoint.tls_context, guard, proxy)

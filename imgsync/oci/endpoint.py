@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from imgsync.oci.http.resolver import Resolver
-from imgsync.oci.http.url import Origin
+from imgsync.oci.http.url import Origin, origin_of
 from imgsync.text.redaction import Redaction
 
 # Docker Hub serves the API of docker.io under another name.
@@ -86,6 +87,7 @@ class Endpoint:
         pushes: Whether the run may push here. Reads then use the token that the push will need.
         base_url: The URL of another API of the registry; "" for the registry itself.
         redaction: Hides passwords and tokens in all that is shown; receives each before it is used.
+        also_known_as: Other hosts, `host[:port]`, by which the registry calls itself.
         discovered_by: The registry's URL if only its responses name `base_url`, which is then as little trusted as a redirect.
         resolver: Resolves names, for all registries of the run.
     """
@@ -102,9 +104,23 @@ class Endpoint:
     max_blob_bytes: int = 64 << 30
     pushes: bool = False
     base_url: str = ""
+    also_known_as: tuple[str, ...] = ()
     discovered_by: str = ""
     redaction: Redaction = field(default_factory=Redaction, repr=False, compare=False)
     resolver: Resolver = field(default_factory=Resolver, repr=False)
+
+    def is_own(self, url: str) -> bool:
+        """Return whether *url* is on this endpoint, by any of its names."""
+        # Nearly every URL begins so, and needs no parsing.
+        if url.startswith(f"{self.url}/"):
+            return True
+        own, origin = origin_of(self.url), origin_of(url)
+        return origin == own or is_alias(origin, own, self.also_known_as)
+
+    def explain_other_host(self, url: str) -> str:
+        """Return a hint that says how to allow the host of *url*."""
+        name = urlsplit(url).netloc.rpartition("@")[2]
+        return f"nothing was sent there; if it is this registry too, set also_known_as: [{name}] for {self.registry} in registries.yaml"
 
     @property
     def url(self) -> str:
@@ -115,3 +131,16 @@ class Endpoint:
 def make_base_url(registry: str, *, plain_http: bool) -> str:
     """Return the URL of the API of *registry*, without a trailing slash."""
     return f"{'http' if plain_http else 'https'}://{_API_HOSTS.get(registry, registry)}"
+
+
+def is_alias(origin: Origin, own: Origin, aliases: Collection[str]) -> bool:
+    """
+    Return whether *origin* is one of *aliases* of the registry at *own*.
+
+    A name without a port stands for the registry's port and the usual one. Nothing goes from https to http.
+    """
+    scheme, host, port = origin
+    if not aliases or (scheme == "http" and own[0] == "https"):
+        return False
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{bracketed}:{port}" in aliases or (bracketed in aliases and port in {own[2], 443 if scheme == "https" else 80})

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
 from imgsync.errors import InsecureError, UnexpectedResponseError
+from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.errors import Operation
 from imgsync.oci.messages import RegistryResponse
 from imgsync.oci.responses import resolve_url
@@ -39,16 +40,18 @@ def find_next_link(response: RegistryResponse, operation: Operation) -> str | No
     return next((resolve_url(quote(target, safe=":/?#[]@!$&'()*+,;=%~"), base=response.url, operation=operation) for target in targets), None)
 
 
-def find_next_page(response: RegistryResponse, operation: Operation) -> str | None:
+def find_next_page(response: RegistryResponse, operation: Operation, endpoint: Endpoint) -> str | None:
     """
-    Return the next page's URL on the same origin, or None.
+    Return the next page's URL on *endpoint*, None after the last.
 
     Raises:
         InsecureError: The link leads to another origin.
     """
     url = find_next_link(response, operation)
-    if url is not None and urlsplit(url)[:2] != urlsplit(response.url)[:2]:
-        raise operation.make_error(InsecureError, "the listing's next page is on another host", hint="nothing was sent there")
+    if url is None or urlsplit(url)[:2] == urlsplit(response.url)[:2]:
+        return url
+    if not endpoint.is_own(url) or not endpoint.is_own(response.url):
+        raise operation.make_error(InsecureError, "the listing's next page is on another host", hint=endpoint.explain_other_host(url))
     return url
 
 

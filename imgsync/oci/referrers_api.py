@@ -50,7 +50,7 @@ def _list_referrers(client: RegistryClient, repository: Repository, digest: str)
             return None
         client.capabilities.learn_referrers(supported=True)
         found += page.children
-        target = find_next_page(response, operation)
+        target = find_next_page(response, operation, client.transport.endpoint)
         if len(found) > _LIMIT or (target is not None and not found):
             raise operation.make_error(UnexpectedResponseError, f"there are more than {_LIMIT} referrers, or the list never ends")
     return tuple(found)

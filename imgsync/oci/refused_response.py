@@ -11,7 +11,7 @@ from imgsync.oci.auth.explain import lacks_scope
 from imgsync.oci.error_body import is_web_page
 from imgsync.oci.errors import make_status_error
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.url import Origin, origin_of
+from imgsync.oci.http.url import origin_of
 from imgsync.oci.limits.pull_limit import PullLimit
 from imgsync.oci.messages import DEFAULT_LIMIT_BYTES, RegistryRequest
 from imgsync.oci.responses import read_body, read_headers
@@ -21,11 +21,10 @@ _REDIRECT_REFUSED = {400, 401, 403}
 
 
 def make_refusal(
-    request: RegistryRequest, response: httpx.Response, url: str, *, own: Origin, authenticator: Authenticator, pull_limit: PullLimit
+    request: RegistryRequest, response: httpx.Response, url: str, *, is_own: bool, authenticator: Authenticator, pull_limit: PullLimit
 ) -> ImgsyncError:
     """Return the error for *response*, which *url* sent."""
-    origin = origin_of(url)
-    redirected = "" if origin == own else f"{origin[1]}, to which the registry redirected, refused the request"
+    redirected = "" if is_own else f"{origin_of(url)[1]}, to which the registry redirected, refused the request"
     if redirected and response.status_code in _REDIRECT_REFUSED and "/blobs/" in request.target:
         # Signed URLs expire; the registry issues a new one for the next request.
         return request.operation.make_error(UnreachableError, redirected, status=response.status_code, hint="the redirect's URL may have expired")

@@ -288,7 +288,7 @@ class RegistryClient:
         """
         request = RegistryRequest(operation, "GET", target, scopes=tuple(scopes), limit_bytes=limit_bytes, headers={"Accept": "application/json"})
         response = self.send(request)
-        return response.body, find_next_page(response, operation)
+        return response.body, find_next_page(response, operation, self.transport.endpoint)
 
     def _blob_request(
         self,

@@ -86,7 +86,7 @@ class Sender:
             origin, host, target = self._split_url(url)
         except httpx.InvalidURL as error:
             raise translate_error(request.operation, error) from error
-        if origin == self.origin:
+        if origin == self.origin or self.endpoint.is_own(url):
             self.requests[request.method] += 1
             headers.update(request.auth_headers or {})
             if authorization is not None:

@@ -127,7 +127,7 @@ class Transport:
                 response.close()
 
     def _refusal(self, request: RegistryRequest, response: httpx.Response, url: str) -> ImgsyncError:
-        error = make_refusal(request, response, url, own=self._sender.origin, authenticator=self._auth.authenticator, pull_limit=self.pull_limit)
+        error = make_refusal(request, response, url, is_own=self.endpoint.is_own(url), authenticator=self._auth.authenticator, pull_limit=self.pull_limit)
         if isinstance(error, RegistryError):
             self._throttle.note_error(error)
         return error

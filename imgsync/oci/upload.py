@@ -200,13 +200,18 @@ def _resolve_location(client: RegistryClient, operation: Operation, header: str,
     """
     if not header or "#" in header or any(character.isspace() for character in header):
         raise operation.make_error(UnexpectedResponseError, "the registry started an upload without a valid Location", status=status)
-    own_url = client.transport.endpoint.url
+    endpoint = client.transport.endpoint
+    own_url = endpoint.url
     location = resolve_url(header, base=base, operation=operation)
-    (_, host, _), _, target = parse_url(location)
+    (scheme, host, _), netloc, target = parse_url(location)
     if has_credentials(location):
         raise operation.make_error(InsecureError, "the upload's Location contains credentials", hint="nothing was sent there")
     if host != origin_of(own_url)[1]:
-        raise operation.make_error(InsecureError, f"the upload's Location is on another host, {host}", hint="nothing was sent there")
+        # As for our own host, TLS may end at a proxy that the registry does not know.
+        alias = location if endpoint.plain_http or scheme == "https" else f"https://{netloc}{target}"
+        if endpoint.is_own(alias):
+            return alias
+        raise operation.make_error(InsecureError, f"the upload's Location is on another host, {host}", hint=endpoint.explain_other_host(location))
     # Behind a proxy that terminates TLS, registries send http URLs, or omit the port. The host must match, the rest is ours.
     return f"{own_url}{target}"
 

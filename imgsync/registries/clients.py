@@ -220,6 +220,7 @@ class Registries:
             connections=min(settings.connections, _affordable_connections()),
             proxy=settings.proxy,
             token_server=settings.token_server,
+            also_known_as=settings.also_known_as,
             chunk_bytes=settings.chunk_bytes,
             max_blob_bytes=settings.max_blob_bytes,
             pushes=self._pushes and origin == "destination",

@@ -2,7 +2,8 @@
 Check credentials and permissions at each registry.
 
 To check pulling, we send a HEAD for a manifest. To check pushing, we send a chunk of an upload that was never started: without
-permission the registry denies it, with permission it does not know the upload.
+permission the registry denies it, with permission it does not know the upload. Then we begin an upload and cancel it, because only its
+`Location` shows by which host the registry calls itself.
 Spec: distribution-spec 1.1 end-3, end-5.
 """
 
@@ -15,13 +16,17 @@ from functools import partial
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config, Mirror
 from imgsync.config.templates import expand_repository
-from imgsync.errors import CredentialsError, ImgsyncError
+from imgsync.errors import CredentialsError, ImgsyncError, InsecureError, RegistryError
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
+from imgsync.oci.upload import begin_upload
 from imgsync.registries.access import Access
 from imgsync.registries.clients import Registries
 
 _AT_ONCE = 8
+# Nothing of it is sent.
+_NO_BLOB = Descriptor("application/octet-stream", "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 0)
 
 
 def check_logins(config: Config, registries: Registries, *, check: Callable[[], None]) -> tuple[Access, ...]:
@@ -44,7 +49,26 @@ def _check_mirror(mirror: Mirror, registries: Registries, *, check: Callable[[],
     for destination in mirror.destinations:
         client = registries.make_destination_client(destination.registry, mirror, check=check)
         paths = [expand_repository(destination, path, relative=relative, registry=source.registry) for path, relative in tried]
-        yield _try_access(client, mirror.name, "push", partial(next, iter(paths), ""), client.check_push)
+        yield _try_access(client, mirror.name, "push", partial(next, iter(paths), ""), partial(_check_push, client))
+
+
+def _check_push(client: RegistryClient, repository: Repository) -> None:
+    """
+    Check that a push is permitted, and stays on the host.
+
+    Raises:
+        RegistryError: It is not permitted, or the registry calls itself by another host.
+    """
+    client.check_push(repository)
+    try:
+        session = begin_upload(client, repository, _NO_BLOB, mount_from="")
+    except InsecureError:
+        raise
+    except RegistryError:
+        # For example because the repository is created before the first push.
+        return
+    if session is not None:
+        session.cancel()
 
 
 def _list_first(mirror: Mirror, registries: Registries, source: RegistryClient) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from imgsync.config.model import RegistriesConfig, Tls
 from imgsync.errors import UsageError
-from imgsync.oci.endpoint import make_base_url
+from imgsync.oci.endpoint import is_alias, make_base_url
 from imgsync.oci.http.tls import make_tls_context
 from imgsync.oci.http.url import Origin, origin_of
 
@@ -35,11 +35,11 @@ class TlsContexts:
             UsageError: A file that the settings of *registry* name cannot be used.
         """
         tls = self._settings.for_registry(registry).tls
-        own = origin_of(make_base_url(registry, plain_http=not tls.enabled))[1:]
+        own, aliases = origin_of(make_base_url(registry, plain_http=not tls.enabled)), self._settings.for_registry(registry).also_known_as
         if tls.enabled:
             # Made at once, so that an unusable file is an error before the first request.
             self.get(tls, registry)
-        return lambda origin: self.get(tls, registry) if origin[1:] == own else self._find_other(origin)
+        return lambda origin: self.get(tls, registry) if origin[1:] == own[1:] or is_alias(origin, own, aliases) else self._find_other(origin)
 
     def get(self, tls: Tls, registry: str) -> ssl.SSLContext:
         """

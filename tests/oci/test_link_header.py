@@ -7,6 +7,7 @@ import time
 import pytest
 
 from imgsync.errors import InsecureError, UnexpectedResponseError
+from imgsync.oci.endpoint import Credentials, DeclaredCredentials, Endpoint
 from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.link_header import find_next_link, find_next_page
@@ -17,6 +18,7 @@ from tests.support.outcomes import only_plan_error
 from tests.switches import Respond
 
 OPERATION = Operation("list tags of", "r.io/a", "source")
+ENDPOINT = Endpoint("r.io", "source", lambda _: pytest.fail("no connection here"), DeclaredCredentials(Credentials("", "")))
 
 
 def make_response(*links: str) -> RegistryResponse:
@@ -48,7 +50,7 @@ def test_next_page_is_found_in_every_form(links):
 
 def test_comma_in_a_link_belongs_to_it():
     """A comma between angle brackets separates nothing."""
-    assert find_next_page(make_response('</v2/a/tags/list?last=x,y&n=1>; rel="next"'), OPERATION) == "https://r.io/v2/a/tags/list?last=x,y&n=1"
+    assert find_next_page(make_response('</v2/a/tags/list?last=x,y&n=1>; rel="next"'), OPERATION, ENDPOINT) == "https://r.io/v2/a/tags/list?last=x,y&n=1"
 
 
 @pytest.mark.parametrize("links", [[], [""], ['</x>; rel="prev"'], ["</x>"], ['</x>; title="rel=next"'], ['</x>; xrel="next"']], ids=str)
@@ -76,7 +78,7 @@ def test_malformed_link_is_an_error(link):
 def test_next_page_on_another_host_is_an_error():
     """Also if another field names our own host."""
     with pytest.raises(InsecureError, match="another host"):
-        find_next_page(make_response('<https://r.io/x>; rel="prev"', '<https://evil.example/x>; rel="next"'), OPERATION)
+        find_next_page(make_response('<https://r.io/x>; rel="prev"', '<https://evil.example/x>; rel="next"'), OPERATION, ENDPOINT)
 
 
 @pytest.mark.row("REG-22")

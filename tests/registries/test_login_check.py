@@ -41,7 +41,9 @@ def test_good_logins_are_shown_and_nothing_changes(lab, password_registry):
     assert found[password_registry.host, "push"] == found[password_registry.host, "push"] | {"allowed": True, "found_in": "registries.yaml"}
     assert PASSWORD not in ran.stdout + ran.stderr
     assert held(lab.destination_registry) == before
-    assert lab.destination.requests("POST|PUT|DELETE") == []
+    assert lab.destination.requests("PUT") == []
+    assert [len(lab.destination.requests(f"^{method} .*/m/{lab.name}/app/blobs/uploads/")) for method in ("POST", "DELETE")] == [1, 1]
+    assert len(lab.destination.requests("POST|DELETE")) == 2
     shown = lab.run("login-check").stdout
     assert f"+ {lab.destination.host} (destination of a)   anonymous   may push m/{lab.name}/app" in shown
     assert "3 checked: all good." in shown

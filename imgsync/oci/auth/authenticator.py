@@ -248,7 +248,7 @@ class Authenticator:
         declared = self._endpoint.token_server is not None and origin_of(self._endpoint.token_server) == origin
         if has_credentials(realm) or "#" in realm or (scheme == "http" and not declared and not self._endpoint.plain_http):
             raise operation.make_error(InsecureError, "the registry's token server does not use https", hint="nothing was sent there")
-        if login is None or declared or is_trusted_host(self._endpoint.registry, origin_of(self._endpoint.url)[1], host):
+        if login is None or declared or self._endpoint.is_own(realm) or is_trusted_host(self._endpoint.registry, origin_of(self._endpoint.url)[1], host):
             return
         raise operation.make_error(
             InsecureError,
