@@ -10,6 +10,7 @@ that hypothesis derives from it (tests/test_fuzz_laws.py). `python -m fuzz.run` 
 from __future__ import annotations
 
 import atexit
+import base64
 import contextlib
 import functools
 import hashlib
@@ -24,9 +25,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fuzz.canned import Canned
+from imgsync.config.allowlist import is_allowed, parse_prefix
 from imgsync.config.load import load_mirrors
 from imgsync.config.registries import read_registries
 from imgsync.convert.conversion import ConvertOptions
@@ -91,6 +93,7 @@ from imgsync.state.record import Record
 from imgsync.state.remote.artifact import pull_artifact
 from imgsync.state.remote.packing import unpack
 from imgsync.state.remote.reference import parse_remote
+from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_message
 from imgsync.text.units import format_declared_duration, parse_duration
 
@@ -129,6 +132,11 @@ def references(data: bytes) -> None:
         # imgsync connects to the host that was named.
         host = registry.rpartition(":")[0]
         assert parse_url(f"https://{registry}/v2/")[0][1] in {registry, host, registry.strip("[]"), host.strip("[]")}
+    with contextlib.suppress(InvalidReferenceError):
+        prefix = parse_prefix(text)
+        assert parse_prefix(prefix) == prefix
+        # Some image is below it.
+        assert is_allowed((prefix,), str(parse_repository(f"{prefix}/app/b")))
     with contextlib.suppress(InvalidReferenceError, UsageError):
         assert parse_remote(f"oci://{parse_remote(text)}") == parse_remote(text)
     with contextlib.suppress(ValueError):
@@ -157,10 +165,24 @@ def headers(data: bytes) -> None:
     budget.update({"ratelimit-remaining": lines[0], "ratelimit-limit": lines[-1]}, before=None)
     assert budget.quota is None or str(budget.quota)
     assert sanitize_message(text).isprintable()
+    _redact(text)
     for status in (200, 400, 401, 403, 404, 429, 503, 999):
         error = make_status_error(_OPERATION, status, headers={"retry-after": lines[0]}, body=data)
         assert str(error).isprintable()
         assert len(str(error)) < 8000
+
+
+def _redact(text: str) -> None:
+    """Check that a secret is hidden in each form, and JSON keeps its structure."""
+    secret = text[:60]
+    redaction = Redaction()
+    redaction.hide([secret])
+    if len(secret) >= 4 and secret.strip("*"):
+        for shown in (secret, json.dumps(secret), quote(secret, safe=""), base64.b64encode(secret.encode()).decode()):
+            assert "***" in redaction.clean(f"before {shown} after")
+    cleaned = json.loads(redaction.clean_bytes(json.dumps({"key": [text, 1, None]}).encode()))
+    assert list(cleaned) == ["key"]
+    assert cleaned["key"][1:] == [1, None]
 
 
 def _address(url: str) -> None:
