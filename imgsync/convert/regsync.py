@@ -216,17 +216,18 @@ class _StepReader:
 
     def _read_artifact_types(self) -> tuple[str, ...] | bool:
         filters = self._get_setting("referrerFilters")
+        nodes = filters.read_items() if filters is not None else []
         types: list[str] = []
-        for node in filters.read_items() if filters is not None else []:
+        for node in nodes:
             node.check_keys(("artifactType", "annotations"))
-            annotations = node.get("annotations")
+            annotations, artifact_type = node.get("annotations"), node.get("artifactType")
             if annotations is not None and annotations.value:
-                annotations.report_lost("imgsync selects referrers only by artifact type")
-            artifact_type = node.get("artifactType")
-            if artifact_type is None:
+                annotations.report_lost("imgsync selects referrers only by artifact type; these referrers are skipped")
+            elif artifact_type is None:
                 return True
-            types.append(artifact_type.read_text())
-        return tuple(types) or True
+            else:
+                types.append(artifact_type.read_text())
+        return tuple(types) or not nodes
 
     def _get_setting(self, name: str) -> Node | None:
         """Return a setting of the step, else of `defaults`."""

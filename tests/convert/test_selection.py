@@ -314,6 +314,24 @@ def test_dregsy_filters_add_up(filters, tmp_path):
     assert _converted(tmp_path, text) == _dregsy(filters)
 
 
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ("[]", True),
+        ("[{}]", True),
+        ("[{artifactType: x/y}]", ("x/y",)),
+        ("[{annotations: {a: b}}]", False),
+        ("[{artifactType: x/y}, {annotations: {a: b}}]", ("x/y",)),
+    ],
+)
+def test_regsync_referrers_are_never_more(filters, expected, tmp_path):
+    """Those selected by annotations are skipped."""
+    file = tmp_path / "peer.yml"
+    file.write_text(f"sync: [{{type: image, source: a.io/b, target: d.io/b, referrers: true, referrerFilters: {filters}}}]\n", encoding="utf-8")
+
+    assert convert_files([str(file)]).mirrors[0].referrers == expected
+
+
 def test_inexpressible_regsync_step_is_left_out(tmp_path):
     """Nothing is safer than every tag."""
     text = """
