@@ -51,14 +51,15 @@ def test_apply_copies_every_kind_byte_for_byte(wanted, lab):
 
 
 def test_apply_copies_exactly_the_selected_tags(lab):
-    """Tags that the filter does not select are not copied."""
+    """Tags that the filter does not select are not copied; a missing name is an error (exit 1)."""
     for number, tag in enumerate(("v1.0.0", "v1.1.0", "v2.0.0", "v1.2.0-rc.1", "latest")):
         lab.push("app", tag, image(10 + number))
     lab.declare("app", "tags: {semver: '>=1 <2', names: [latest, missing]}")
 
     ran = lab.run("apply")
 
-    assert ran.code == 0, ran.stderr
+    assert ran.code == 1, ran.stderr
+    assert [event["error"] for event in ran.events("plan.failed")] == ["does not exist at the source"]
     assert tags_of(lab.destination_registry, f"m/{lab.name}/app") == ["latest", "v1.0.0", "v1.1.0"]
 
 
