@@ -7,7 +7,6 @@ import types
 
 from imgsync.system.early_signals import end_at_signal
 from imgsync.system.lazy_import import replace_modules
-from imgsync.system.stdio import protect_streams
 
 _WITHOUT_NETWORK = {"convert", "init", "schema", "show", "validate", "-h", "--help", "--version"}
 
@@ -24,8 +23,10 @@ def _patch_sockets() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    protect_streams()
     end_at_signal()
+    from imgsync.system.stdio import protect_streams
+
+    protect_streams()
     if sys.argv[1:] and sys.argv[1] not in _WITHOUT_NETWORK:
         _patch_sockets()
     from imgsync.cli import run

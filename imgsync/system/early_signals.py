@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import types
-from typing import NoReturn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STOPPED_EXIT = 75
@@ -21,16 +20,11 @@ def end_at_signal() -> None:
         signal.signal(number, _end)
 
 
-def raise_at_signal() -> None:
-    """Raise SystemExit with code 75 instead, so that files are cleaned up."""
-    for number in _SIGNALS:
-        signal.signal(number, _raise)
+def raise_at_interrupt() -> None:
+    """Raise KeyboardInterrupt at SIGINT, so that files are cleaned up."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _raise(_number: int, _frame: types.FrameType | None) -> NoReturn:
-    raise SystemExit(_STOPPED_EXIT)
-
-
-def _end(_number: int, _frame: types.FrameType | None) -> NoReturn:
+def _end(_number: int, _frame: types.FrameType | None) -> None:
     # At once: nothing has begun, and an exception could be caught by any code.
     os._exit(_STOPPED_EXIT)

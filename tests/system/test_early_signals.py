@@ -33,20 +33,3 @@ def test_signal_before_the_session_ends_the_program(number, as_first, workplace)
         out, err = process.communicate(timeout=30)
 
     assert (process.returncode, out, err) == (75, "", "")
-
-
-@pytest.mark.row("RUN-16")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_signal_ends_the_demo_without_remains(number, workplace):
-    """It removes its temporary folder; the exit code is 75."""
-    command = [sys.executable, "-m", "imgsync", "demo"]
-    env = workplace.environment({"TMPDIR": str(workplace.folder)})
-    with subprocess.Popen(command, cwd=workplace.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        # The first step runs, in a process of its own.
-        assert any("$ imgsync" in line for line in process.stdout)
-        os.kill(process.pid, number)
-        _, err = process.communicate(timeout=30)
-
-    assert (process.returncode, err) == (75, "")
-    assert list(workplace.folder.iterdir()) == []

@@ -13,7 +13,7 @@ from imgsync.cli.output import print_line
 def command(directory: str | None) -> int:
     """Run validate, plan and apply on two built-in registries on loopback."""
     from imgsync.demo.walkthrough import run_demo
-    from imgsync.system.early_signals import raise_at_signal
+    from imgsync.system.early_signals import raise_at_interrupt
 
-    raise_at_signal()
+    raise_at_interrupt()
     return run_demo(directory, echo=print_line)
