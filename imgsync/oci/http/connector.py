@@ -36,20 +36,21 @@ class Connector:
 
         Args:
             origin: The server.
-            connect_seconds: The time for the name server, and for each address.
-            timeout_seconds: The time for all that follows: a proxy's tunnel, and TLS.
+            connect_seconds: The time for the name server, for each address, and for each TLS handshake.
+            timeout_seconds: The time for the tunnel of a proxy.
             check: Called while waiting; an error that it raises ends the wait.
 
         Raises:
             httpx.TransportError: The server or the proxy did not answer in time, refuses, or is not trusted.
         """
         stream: Stream = PlainStream(self._connect(origin, connect_seconds, check))
-        limit = limit_wait(timeout_seconds, check)
         try:
-            if self._proxy is not None:
-                stream = self._pass_proxy(self._proxy, stream, origin, limit)
+            if self._proxy is not None and self._proxy.origin[0] == "https":
+                stream = self._encrypt_to_proxy(self._proxy, stream, limit_wait(connect_seconds, check))
+            if self._proxy is not None and origin[0] == "https":
+                stream = self._proxy.open_tunnel(stream, origin, limit_wait(timeout_seconds, check))
             if origin[0] == "https":
-                stream = self._encrypt(stream, origin, limit)
+                stream = self._encrypt(stream, origin, limit_wait(connect_seconds, check))
         except BaseException:
             stream.close()
             raise
@@ -65,13 +66,11 @@ class Connector:
                 raise
             raise ProxyUnreachableError(f"{self._proxy.name}: {error}") from error
 
-    def _pass_proxy(self, proxy: Proxy, stream: Stream, origin: Origin, limit: WaitLimit) -> Stream:
-        if proxy.origin[0] == "https":
-            try:
-                stream = self._encrypt(stream, proxy.origin, limit)
-            except httpx.TransportError as error:
-                raise ProxyUnreachableError(f"{proxy.name}: {error}") from error
-        return proxy.open_tunnel(stream, origin, limit) if origin[0] == "https" else stream
+    def _encrypt_to_proxy(self, proxy: Proxy, stream: Stream, limit: WaitLimit) -> Stream:
+        try:
+            return self._encrypt(stream, proxy.origin, limit)
+        except httpx.TransportError as error:
+            raise ProxyUnreachableError(f"{proxy.name}: {error}") from error
 
     def _encrypt(self, stream: Stream, origin: Origin, limit: WaitLimit) -> Stream:
         _, host, port = origin

@@ -117,7 +117,7 @@ def test_slow_peer_is_left_in_time(act, scheme, peer):
     began = time.monotonic()
 
     with pytest.raises(httpx.TimeoutException):
-        _send(peer(act).port, scheme=scheme, timeout_seconds=0.4)
+        _send(peer(act).port, scheme=scheme, timeout_seconds=0.4, connect_timeout_seconds=0.4)
 
     assert time.monotonic() - began < 8
 
