@@ -30,6 +30,7 @@ import httpx
 
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import Record, Snapshot, StateStore, open_state
+from imgsync.state.blob_note import parse_blob_note
 from imgsync.state.snapshot import BLOB
 from tests.support.canary import secrets_in
 from tests.support.faults import FaultProxy, Recorded
@@ -351,9 +352,9 @@ class Scene:
             assert destination in snapshot.records, f"{destination} was told to be copied, and is not remembered"
             assert snapshot.records[destination].digest == digest
         hosts = {proxy.host: number for number, proxy in enumerate(self.proxies)}
-        for about, repositories in snapshot.notes[BLOB].items():
+        for about, note in snapshot.notes[BLOB].items():
             host, _, digest = about.partition(" ")
-            for repository in repositories.split():
+            for repository in parse_blob_note(note).repositories:
                 self._check_there(hosts[host], repository, digest)
 
     def _check_there(self, target: int, repository: str, digest: str) -> None:
