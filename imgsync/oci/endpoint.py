@@ -9,7 +9,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from imgsync.oci.http.resolver import Resolver
-from imgsync.oci.http.url import Origin, origin_of
+from imgsync.oci.http.url import Origin, has_credentials, origin_of
 from imgsync.text.redaction import Redaction
 
 # Docker Hub serves the API of docker.io under another name.
@@ -114,6 +114,8 @@ class Endpoint:
         # Nearly every URL begins so, and needs no parsing.
         if url.startswith(f"{self.url}/"):
             return True
+        if has_credentials(url):
+            return False
         own, origin = origin_of(self.url), origin_of(url)
         return origin == own or is_alias(origin, own, self.also_known_as)
 
