@@ -14,6 +14,7 @@ from imgsync.text.redaction import Redaction
 
 # Docker Hub serves the API of docker.io under another name.
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
+_SHOWN_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class Endpoint:
     def explain_other_host(self, url: str) -> str:
         """Return a hint that says how to allow the host of *url*."""
         name = urlsplit(url).netloc.rpartition("@")[2]
+        if len(name) > _SHOWN_LENGTH:
+            return "nothing was sent there"
         return f"nothing was sent there; if it is this registry too, set also_known_as: [{name}] for {self.registry} in registries.yaml"
 
     @property
