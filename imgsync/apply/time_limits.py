@@ -9,7 +9,7 @@ from dataclasses import dataclass
 # After cancelling, workers have a second to notice; then the report and the state are written.
 _END_SECONDS = 2.0
 # The shortest run that can still plan.
-_SHORTEST_SECONDS = 1.0
+SHORTEST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class TimeLimits:
 
     def cancel_seconds(self, whole_seconds: float) -> float:
         """Return when a run of *whole_seconds* cancels its copies."""
-        if whole_seconds < _SHORTEST_SECONDS:
+        if whole_seconds < SHORTEST_SECONDS:
             # Nothing is copied, but the plan must find out what is left.
-            return _SHORTEST_SECONDS
+            return SHORTEST_SECONDS
         return whole_seconds - min(_END_SECONDS, whole_seconds / 2)
 
     def close_seconds(self, whole_seconds: float) -> float:
@@ -58,7 +58,7 @@ class TimeLimits:
 
         The grace period before it cancels, but at the earliest half-way to that moment.
         """
-        if whole_seconds < _SHORTEST_SECONDS:
+        if whole_seconds < SHORTEST_SECONDS:
             return whole_seconds
         cancels = self.cancel_seconds(whole_seconds)
         return cancels - min(self.grace_seconds, cancels / 2)

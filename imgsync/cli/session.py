@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NoReturn, TypeVar
 
+from imgsync.apply.time_limits import SHORTEST_SECONDS
 from imgsync.cli.environment_warnings import warn_of_environment
 from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import get_redaction
@@ -142,7 +143,11 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
 
 
 def _limit_opening(stop: Stop, seconds: float | None) -> Callable[[], None]:
-    """Stop after *seconds* unless the returned function was called before."""
+    """
+    Stop after *seconds* unless the returned function was called before.
+
+    Even a run without time opens its state, because its plan must find out what is left.
+    """
     waiting = [True]
 
     def end() -> None:
@@ -150,7 +155,7 @@ def _limit_opening(stop: Stop, seconds: float | None) -> Callable[[], None]:
             stop.request(_TIME_IS_UP, grace_seconds=0.0)
 
     if seconds is not None:
-        spawn_later(seconds, end)
+        spawn_later(max(seconds, SHORTEST_SECONDS), end)
     return waiting.clear
 
 
