@@ -96,6 +96,11 @@ class Sea:
             for side in sides
         }
 
+    def absent(self, told: Declaration) -> set[str]:
+        """Return the references of exact names that the source lacks."""
+        host = self.proxies["source"].host
+        return {f"{host}/{one}:{name}" for one in told.repositories for name in told.names - self.source.tags(one).keys()}
+
     def move(self, moves: tuple[tuple[str, str, str | None], ...]) -> None:
         """Move or remove tags of the source."""
         for repository, tag, name in moves:
@@ -222,7 +227,9 @@ def weather(sea: Sea, storm: Storm) -> None:
     # What is not declared any more was not asked about.
     sea.check_records(storm.declaration if sea.is_older or storm.tampered is not None else None)
     # A moved immutable tag is refused by who asks, and is not asked about otherwise.
-    assert again.code in {0, last.code}, again.stdout
+    absent = sea.absent(storm.declaration)
+    assert_lists_absent(again, absent)
+    assert again.code in ({1} if absent else {0, last.code}), again.stdout
     assert (again.json["summary"]["copied"], again.json["summary"]["deleted"]) == (0, 0), again.stdout
     assert [one for one in sea.writes() if not (one.startswith("DELETE") and last.code)] == []
 
@@ -237,8 +244,9 @@ def check_made_so(sea: Sea, told: Declaration, before: Mapping[tuple[str, str], 
         alone = outcome["action"] == "delete" and outcome["result"] == "refused"
         assert (outcome["action"] == "refuse" and told.fixed(tag)) or alone, f"{outcome}\n{last.stderr}"
         excused = excused | {"refused"}
-    assert last.code == (1 if "refused" in excused else 0), (last.stdout, last.stderr)
-    assert last.json["errors"] == []
+    absent = sea.absent(told)
+    assert_lists_absent(last, absent)
+    assert last.code == (1 if "refused" in excused or absent else 0), (last.stdout, last.stderr)
     for (side, repository, tag), content in sea.wanted(told).items():
         store = sea.destinations[side]
         served = store.tags(repository).get(tag)
@@ -252,6 +260,12 @@ def check_made_so(sea: Sea, told: Declaration, before: Mapping[tuple[str, str], 
         if told.referrers and raw == content.raw:
             for name, referrer in REFERRERS.items():
                 assert IMAGES[name].digest != served or list(missing(store, repository, referrer.digest)) == [], f"{side} {repository}:{tag} lacks its referrer"
+
+
+def assert_lists_absent(ran: Result, absent: set[str]) -> None:
+    """Assert that the only errors are about exact names that do not exist."""
+    assert {error["reference"] for error in ran.json["errors"]} == absent, ran.stdout
+    assert {error["message"].partition(" (")[0] for error in ran.json["errors"]} <= {"does not exist at the source"}, ran.stdout
 
 
 def _repositories(sea: Sea) -> set[str]:

@@ -64,6 +64,13 @@ class Declaration:
         """Return the tags it selects, where they are."""
         return FILTERS[self.tags][1]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the tags that must exist."""
+        names = FILTERS[self.tags][0].get("names", ())
+        assert isinstance(names, list | tuple)
+        return frozenset(names)
+
     def path(self, repository: str) -> str:
         """Return the destination's path for a source repository, without its namespace."""
         return repository.replace("/", "_") if self.flat else repository
