@@ -123,6 +123,11 @@ class Endpoint:
     def explain_other_host(self, url: str) -> str:
         """Return a hint that says how to allow the host of *url*."""
         name = urlsplit(url).netloc.rpartition("@")[2]
+        scheme = urlsplit(self.url).scheme
+        if name == urlsplit(self.url).netloc:
+            return (
+                f"nothing was sent there; the registry calls itself by another scheme than {scheme}: have the proxy before it send X-Forwarded-Proto: {scheme}"
+            )
         if len(name) > _SHOWN_LENGTH:
             return "nothing was sent there"
         return f"nothing was sent there; if it is this registry too, set also_known_as: [{name}] for {self.registry} in registries.yaml"

@@ -32,12 +32,17 @@ def find_next_link(response: RegistryResponse, operation: Operation) -> str | No
     """
     header = response.headers.get("link", "")
     try:
-        targets = {target for target, relations in _parse(header) if "next" in relations}
+        links = list(_parse(header))
     except ValueError as error:
         raise operation.make_error(UnexpectedResponseError, f"the Link header of the listing is malformed: {header[:200]}", status=response.status) from error
-    if len(targets) > 1:
+    found = {_resolve(target, response, operation): None for target, relations in links if relations is not None and "next" in relations}
+    if not found:
+        # skopeo and crane take a link without a relation for the next page, so there are registries that send it.
+        unnamed = (_resolve(target, response, operation) for target, relations in links if relations is None)
+        found = {url: None for url in unnamed if urlsplit(url)[:3] == urlsplit(response.url)[:3]}
+    if len(found) > 1:
         raise operation.make_error(UnexpectedResponseError, "the Link header of the listing names several next pages", status=response.status)
-    return next((resolve_url(quote(target, safe=":/?#[]@!$&'()*+,;=%~"), base=response.url, operation=operation) for target in targets), None)
+    return next(iter(found), None)
 
 
 def find_next_page(response: RegistryResponse, operation: Operation, endpoint: Endpoint) -> str | None:
@@ -55,9 +60,13 @@ def find_next_page(response: RegistryResponse, operation: Operation, endpoint: E
     return url
 
 
-def _parse(header: str) -> Iterator[tuple[str, list[str]]]:
+def _resolve(target: str, response: RegistryResponse, operation: Operation) -> str:
+    return resolve_url(quote(target, safe=":/?#[]@!$&'()*+,;=%~"), base=response.url, operation=operation)
+
+
+def _parse(header: str) -> Iterator[tuple[str, list[str] | None]]:
     """
-    Yield each target with its relation types in lower case.
+    Yield each target with its relation types in lower case, None without any.
 
     Raises:
         ValueError: The header does not follow the grammar.
@@ -76,10 +85,10 @@ def _parse(header: str) -> Iterator[tuple[str, list[str]]]:
             name, quoted, plain = parameter.groups()
             # Only the first `rel` counts.
             if (name or "").lower() == "rel" and relations is None:
-                relations = (plain or "" if quoted is None else re.sub(r"\\(.)", r"\1", quoted)).lower().split()
+                relations = (plain.strip("'") if plain else re.sub(r"\\(.)", r"\1", quoted or "")).lower().split()
         if position < len(header) and header[position] != ",":
             raise ValueError("no separator")
-        yield target[1].strip(), relations or []
+        yield target[1].strip(), relations
         position = _skip(header, position)
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from imgsync.oci.endpoint import is_alias
+from imgsync.oci.endpoint import Credentials, DeclaredCredentials, Endpoint, is_alias
 from tests import switches
 from tests.support.images import image
 from tests.support.logins import BASIC, CREDENTIALS
@@ -120,6 +120,16 @@ def test_link_to_an_undeclared_host_names_the_setting(lab):
 def test_alias_is_a_whole_host(origin, own, aliases, expected):
     """With its port or the registry's, and never by http instead of https."""
     assert is_alias(origin, own, aliases) is expected
+
+
+def test_same_host_by_http_is_a_matter_of_its_proxy():
+    """No setting allows it, so none is named."""
+    endpoint = Endpoint("r.io", "source", lambda _: pytest.fail("no connection here"), DeclaredCredentials(Credentials("", "")))
+
+    hint = endpoint.explain_other_host("http://r.io/v2/a/tags/list?last=x")
+
+    assert "X-Forwarded-Proto: https" in hint
+    assert "also_known_as" not in hint
 
 
 def test_invalid_other_host_is_an_error(lab):

@@ -40,6 +40,10 @@ def make_response(*links: str) -> RegistryResponse:
         [" , ,</v2/a/tags/list?last=x> ; foo ; rel = next ,,"],
         ['</v2/a/tags/list?last=x>; rel="next"; rel="prev"'],
         ['</v2/a/tags/list?last=x>; rel="next"', '</v2/a/tags/list?last=x>; rel="next"'],
+        ['</v2/a/tags/list?last=x>; rel="next"', '<https://r.io/v2/a/tags/list?last=x>; rel="next"'],
+        ["</v2/a/tags/list?last=x>; rel='next'"],
+        ["</v2/a/tags/list?last=x>"],
+        ['</v2/a/tags/list?last=x>; title="more"', "</x>"],
     ],
     ids=str,
 )
@@ -55,7 +59,7 @@ def test_comma_in_a_link_belongs_to_it():
 
 @pytest.mark.parametrize("links", [[], [""], ['</x>; rel="prev"'], ["</x>"], ['</x>; title="rel=next"'], ['</x>; xrel="next"']], ids=str)
 def test_other_links_are_not_the_next_page(links):
-    """Without a relation of that name, the page is the last."""
+    """Another relation, or none and another path: the page is the last."""
     assert find_next_link(make_response(*links), OPERATION) is None
 
 

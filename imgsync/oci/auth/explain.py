@@ -13,7 +13,9 @@ from imgsync.oci.endpoint import Endpoint
 _EXPIRED = "expired"
 
 
-def explain_refusal(error: RegistryError, endpoint: Endpoint, path: str, *, is_accepted: bool, is_anonymous: bool = False) -> RegistryError:
+def explain_refusal(
+    error: RegistryError, endpoint: Endpoint, path: str, *, is_accepted: bool, is_anonymous: bool = False, is_unasked: bool = False
+) -> RegistryError:
     """
     Set the hint of *error* about the repository at *path*.
 
@@ -23,6 +25,7 @@ def explain_refusal(error: RegistryError, endpoint: Endpoint, path: str, *, is_a
         path: The repository, "" for the registry itself.
         is_accepted: Whether the login is known to be good.
         is_anonymous: Whether the request had no login, although there may be one.
+        is_unasked: Whether the registry has not asked for Basic or Bearer, so that no login was sent.
     """
     try:
         found = endpoint.credentials.find(path)
@@ -36,6 +39,8 @@ def explain_refusal(error: RegistryError, endpoint: Endpoint, path: str, *, is_a
             error.hint += "; it does not allow this without a login"
     elif is_anonymous:
         error.hint = f"the request was anonymous: this API does not take the credentials for {registry} from {found.found_in}"
+    elif is_unasked:
+        error.hint = f"the credentials for {registry} from {found.found_in} were not sent, because the registry did not ask for Basic or Bearer authentication"
     elif _EXPIRED in error.detail.lower():
         error.hint = f"the credentials for {registry} from {found.found_in} were refused; they have expired, log in again"
     elif is_accepted:

@@ -148,6 +148,19 @@ def test_each_kind_of_refusal_has_its_hint(command, status, login, hint, lab):
     assert hint in ran.stdout + ran.stderr, ran.stdout + ran.stderr
 
 
+@pytest.mark.parametrize("headers", [{"WWW-Authenticate": "Negotiate"}, {"WWW-Authenticate": "=== ,"}, {}], ids=str)
+@pytest.mark.parametrize("status", [401, 403])
+def test_login_that_was_not_sent_is_not_called_refused(status, headers, lab):
+    """Nothing is wrong with the password, and nothing is known about rights."""
+    lab.push("app", "1", image(1))
+    lab.source.add(Respond(status, to_json({"errors": [{"code": "DENIED"}]}), headers=headers), target="^/v2/")
+    declare(lab, "app", login=True)
+
+    ran = lab.run("plan", "-o", "json")
+
+    assert "were not sent, because the registry did not ask for Basic or Bearer authentication" in messages(ran)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [

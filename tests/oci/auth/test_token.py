@@ -126,6 +126,12 @@ def test_response_without_a_token_is_an_error(body):
     assert "has no token" in str(caught.value)
 
 
+def test_web_page_in_place_of_a_token_is_named():
+    """A login page or a proxy answers with 200."""
+    with pytest.raises(UnexpectedResponseError, match="a web page, which is not a registry's response"):
+        parse_token(b"<html><title>Sign in</title></html>", [], login=None, operation=OPERATION)
+
+
 @pytest.mark.row("AUTH-18")
 @pytest.mark.parametrize(
     ("realm", "service", "url"),
