@@ -66,7 +66,7 @@ def _resolve(target: str, response: RegistryResponse, operation: Operation) -> s
 
 def _parse(header: str) -> Iterator[tuple[str, list[str] | None]]:
     """
-    Yield each target with its relation types in lower case, None without any.
+    Yield each target with its relation types, None without any.
 
     Raises:
         ValueError: The header does not follow the grammar.

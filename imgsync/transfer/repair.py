@@ -7,7 +7,7 @@ or this run says are there, and mounts. Which code a registry uses does not matt
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Set
 from enum import IntEnum
 
 from imgsync.errors import ImmutableTagError, NotFoundError, QuotaExceededError, RegistryError, RejectedError, TooLargeError
@@ -48,6 +48,7 @@ class Repair:
         self._manifests: set[str] = set()
         self._believed: set[str] = set()
         self._mounted: set[str] = set()
+        self._named: set[str] = set()
         # By digest of the refused manifest; siblings are pushed, and refused, in parallel.
         self._refusals: dict[str, RegistryError] = {}
 
@@ -89,14 +90,23 @@ class Repair:
         says_missing = any(code.upper() in _PART_MISSING_CODES for refusal in refusals for code in refusal.codes)
         digests = {digest for refusal in refusals for digest in refusal.digests}
         named = digests & (self._blobs | self._manifests) - self._refusals.keys()
-        doubtful = named or self._believed | self._mounted
+        doubtful = self._find_doubtful(named)
         if not doubtful and not says_missing:
             return None
         # Without a name: whatever is missing, manifests cost little to push again, and blobs are asked for first.
         again = doubtful or self._blobs | self._manifests
-        return frozenset(self._escalate(again, may_send=says_missing or bool(named)))
+        return frozenset(self._escalate(again, may_send=named or (again if says_missing else frozenset())))
 
-    def _escalate(self, digests: Iterable[str], *, may_send: bool) -> Iterable[str]:
+    def _find_doubtful(self, named: Set[str]) -> Set[str]:
+        """Return what the refusals give reason to doubt."""
+        if not named:
+            return self._believed | self._mounted
+        # Many registries name only the first missing part. Once they name another one, any may be missing.
+        names_another = bool(self._named) and not named <= self._named
+        self._named |= named
+        return named | self._believed if names_another else named
+
+    def _escalate(self, digests: Iterable[str], *, may_send: Container[str]) -> Iterable[str]:
         """Raise the needs of *digests*; yield those to bring again."""
         for digest in digests:
             before = self.need(digest)
@@ -104,7 +114,7 @@ class Repair:
                 yield digest
             elif before is not Need.SEND:
                 # A mount that was confirmed is not asked about: some registries confirm what they do not have.
-                is_sent = digest in self._mounted or (before is Need.ASK and may_send)
+                is_sent = digest in self._mounted or (before is Need.ASK and digest in may_send)
                 self._needs[digest] = Need.SEND if is_sent else Need.ASK
                 yield digest
             # Else it was sent for this refusal already, and only time can help.

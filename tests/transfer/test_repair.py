@@ -11,7 +11,7 @@ from tests.plan.test_verify import Behind
 from tests.support.images import first_layer, image, index, to_json
 from tests.switches import Respond
 
-LAYER, CONFIG, CHILD, OTHER = (f"sha256:{digit * 64}" for digit in "1234")
+LAYER, CONFIG, CHILD, OTHER, EXTRA = (f"sha256:{digit * 64}" for digit in "12345")
 
 
 def refusal(code: str, *digests: str, status: int = 400) -> RegistryError:
@@ -44,6 +44,22 @@ def test_named_part_is_brought_again_alone():
     assert repair.plan(error) == {LAYER}
     assert repair.need(LAYER) is Need.SEND
     assert repair.plan(error) == frozenset(), "it was sent: only time can help"
+
+
+def test_second_name_casts_doubt_on_all_that_was_believed():
+    """Many registries name the first missing part alone; the others are asked for, not sent."""
+    first, second = refusal("MANIFEST_BLOB_UNKNOWN", LAYER), refusal("MANIFEST_BLOB_UNKNOWN", CONFIG)
+    repair = refused(first, believed=LAYER)
+    assert repair.plan(first) == {LAYER}
+
+    repair.begin_attempt()
+    repair.note_believed(EXTRA)
+    repair.note_refusal(second, OTHER)
+
+    assert repair.plan(second) == {CONFIG, EXTRA}
+    assert (repair.need(CONFIG), repair.need(EXTRA)) == (Need.ASK, Need.ASK)
+    repair.plan(second)
+    assert (repair.need(CONFIG), repair.need(EXTRA)) == (Need.SEND, Need.ASK)
 
 
 def test_mounted_part_that_is_named_is_sent():
