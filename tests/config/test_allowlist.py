@@ -70,7 +70,8 @@ def test_disallowed_mirror_is_refused_before_any_request(command, lab):
         ({"namespace": "Mirror"}, False),
         ({"registry": "r.io.evil.example", "namespace": "mirror"}, False),
         ({"registry": "R.io", "namespace": "mirror"}, False),
-        ({"registry": "r.io:443", "namespace": "mirror"}, False),
+        ({"registry": "r.io:8443", "namespace": "mirror"}, False),
+        ({"registry": "r.io:443", "namespace": "mirror"}, True),
     ],
     ids=str,
 )
