@@ -6,6 +6,7 @@ import gzip
 import itertools
 import random
 import re
+import tracemalloc
 
 import pytest
 
@@ -182,3 +183,25 @@ def test_compressed_page_of_many_values_is_one_error(lab):
     lab.declare("app")
 
     assert "the listing is too large: it has more than 150,000 values" in only_plan_error(lab.run("plan", "-o", "json"))
+
+
+@pytest.mark.row("DOS-04")
+def test_escaped_characters_of_a_large_page_stay_small():
+    """An escape makes a text four times as large as its character would."""
+    wide = b'\\ud83d\\ude00\\"' + b"x" * 40_000
+    page = b'{"tags":["' + wide * 140 + b'"]}'
+    tracemalloc.start()
+
+    read = parse_page(page)["tags"][0]
+
+    assert read.startswith('????????????"xxx')
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.row("DOS-04")
+def test_escaped_backslash_of_a_large_page_stays():
+    rows = b'{"description":"caf\\u00e9 \\\\u00e9 \\u0041\\""}'
+
+    assert parse_page(b"[" + rows + b"]")[0]["description"] == 'café \\u00e9 A"'
+    assert parse_page(b"[" + b",".join([rows] * 40_000) + b"]")[0]["description"] == 'caf?????? \\u00e9 A"'
