@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from imgsync.config.model import Destination
 from imgsync.errors import InvalidReferenceError
-from imgsync.oci.spec.reference import is_repository_path, parse_registry
+from imgsync.oci.spec.reference import is_registry_like, is_repository_path, parse_registry
 
 _DOCKER_HUB = "docker.io/"
 _OFFICIAL = "docker.io/library/"
+_HTTPS_PORT = 443
 
 
 def parse_prefix(text: str) -> str:
@@ -25,6 +26,10 @@ def parse_prefix(text: str) -> str:
     """
     host, slash, path = text.removesuffix("/").partition("/")
     registry = parse_registry(host)
+    if not is_registry_like(host):
+        # A user who means an image of Docker Hub would get a rule that matches nothing.
+        hub = f"{_OFFICIAL if not slash else _DOCKER_HUB}{text.removesuffix('/')}"
+        raise InvalidReferenceError(f"{text!r} has no registry", hint=f"write {hub}, or {host}:{_HTTPS_PORT}{slash}{path} for a registry named {host}")
     if not slash or is_repository_path(path):
         return f"{registry}{slash}{path}"
     raise InvalidReferenceError(f"{text!r} is not a prefix of a registry and a path, so it matches no image", hint=_suggest_prefix(registry, path))

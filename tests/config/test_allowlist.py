@@ -107,6 +107,10 @@ def test_fixed_part_of_a_template_must_be_allowed(destination, allowed, tmp_path
         ("R.io/company", "lower case"),
         ("user@r.io/company", "credentials belong"),
         ("/company", "HOST"),
+        ("company/app", "write docker.io/company/app, or company:443/app for a registry named company"),
+        ("nginx", "write docker.io/library/nginx, or nginx:443 for a registry named nginx"),
+        ("0x0a000001/app", "write 10.0.0.1"),
+        ("10.1/app", "write 10.0.0.1"),
     ],
 )
 def test_prefix_that_matches_nothing_is_an_error(setting, prefix, remedy, tmp_path):
@@ -123,7 +127,9 @@ def test_prefix_that_matches_nothing_is_an_error(setting, prefix, remedy, tmp_pa
     assert remedy in fault
 
 
-@pytest.mark.parametrize("prefix", ["r.io", "r.io/", "r.io/company", "r.io/company/", "r.io:5000/a/b-c__d", "[::1]:5000/a", "index.docker.io/library"])
+@pytest.mark.parametrize(
+    "prefix", ["r.io", "r.io/", "r.io/company", "r.io/company/", "r.io:5000/a/b-c__d", "[::1]:5000/a", "index.docker.io/library", "hub:443", "hub:5000/a"]
+)
 def test_slash_at_the_end_of_a_prefix_is_ignored(prefix, tmp_path):
     """One slash, as people write a folder."""
     assert faults_of(tmp_path, json.dumps(declared()), registry_settings=json.dumps({"version": 1, "require": {prefix: {"max_size": "1GiB"}}})) == []

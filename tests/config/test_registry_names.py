@@ -8,6 +8,7 @@ import json
 import pytest
 
 from imgsync.config.load import load_config
+from imgsync.errors import InvalidReferenceError
 from imgsync.oci.auth.auth_files import load_auth_files
 from imgsync.oci.spec.reference import parse_reference, parse_registry
 
@@ -19,6 +20,8 @@ from imgsync.oci.spec.reference import parse_reference, parse_registry
         ("[::1]:443", "[::1]"),
         ("r.example:05000", "r.example:5000"),
         ("r.example:80", "r.example:80"),
+        ("[0:0:0:0:0:0:0:1]:5000", "[::1]:5000"),
+        ("[::ffff:10.0.0.1]:443", "10.0.0.1"),
         ("index.docker.io", "docker.io"),
         ("registry-1.docker.io:443", "docker.io"),
     ],
@@ -27,6 +30,15 @@ def test_port_of_https_is_no_part_of_the_name(written, name):
     """Docker Hub has one name too."""
     assert parse_registry(written) == name
     assert str(parse_reference(f"{written}/team/app:1")) == f"{name}/team/app:1"
+
+
+@pytest.mark.parametrize("written", ["10.1", "167772161:5000", "0x0a000001", "012.0.0.1", "0xa.0.0.1:443"])
+def test_unusual_spelling_of_an_address_is_refused(written):
+    """A rule of the operator for 10.0.0.1 would not match it."""
+    with pytest.raises(InvalidReferenceError) as refused:
+        parse_registry(written)
+
+    assert refused.value.hint == "write 10.0.0.1"
 
 
 def validate(lab, registries: str, *, source: str = "s.example/app", destinations: str = "[d.example/m]"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 
 from imgsync.errors import InvalidReferenceError
@@ -97,10 +98,11 @@ def parse_registry(text: str) -> str:
     """
     Parse a registry name, `host[:port]` in lower case.
 
-    The same registry has one name: without `:443`, the port of https, and `docker.io` for Docker Hub's other host names.
+    The same registry has one name: without `:443`, the port of https, with the shortest spelling of an IPv6 address, and `docker.io` for
+    Docker Hub's other host names.
 
     Raises:
-        InvalidReferenceError: *text* has a scheme, a path, a user, upper case or other invalid characters.
+        InvalidReferenceError: *text* has a scheme, a path, a user, upper case, an unusual spelling of an address, or invalid characters.
     """
     if "@" in text:
         raise InvalidReferenceError("a registry name must not contain a user or password", hint="credentials belong in registries.yaml")
@@ -108,9 +110,11 @@ def parse_registry(text: str) -> str:
         raise InvalidReferenceError(f"{text.partition('://')[2]!r} is written as a URL", hint="write the registry as HOST or HOST:PORT, without a scheme")
     found = _REGISTRY.fullmatch(text)
     port = int(text.rpartition(":")[2]) if re.search(r":[0-9]{1,5}$", text) else 0
-    if found is None or len(text) > _NAME_LIMIT or port > 65535 or (found[1] is not None and not _is_ipv6(found[1])):
+    address = None if found is None or found[1] is None else _parse_ipv6(found[1])
+    if found is None or len(text) > _NAME_LIMIT or port > 65535 or (found[1] is not None and address is None):
         raise InvalidReferenceError(f"{text!r} is not a registry name", hint="write HOST or HOST:PORT in lower case, such as registry.internal:5000")
-    host = text[: -len(found["port"])] if found["port"] else text
+    host = address or (text[: -len(found["port"])] if found["port"] else text)
+    _check_ipv4(host)
     name = f"{host}:{port}" if found["port"] and port != _HTTPS_PORT else host
     return _DOCKER_HUB if name in _DOCKER_HUB_HOSTS else name
 
@@ -139,7 +143,7 @@ def parse_repository(text: str) -> Repository:
         InvalidReferenceError: The registry is missing, or a part is invalid.
     """
     registry, slash, path = text.partition("/")
-    if not slash or not _is_registry_like(registry):
+    if not slash or not is_registry_like(registry):
         suggestion = f"{_DOCKER_HUB}/{text if slash else 'library/' + text}"
         raise InvalidReferenceError(f"{text!r} has no registry", hint=f"write it in full, such as {suggestion}")
     name = parse_registry(registry)
@@ -165,7 +169,7 @@ def parse_reference(text: str) -> Reference:
     path = f"{head}{slash}{last}"
     if _IMAGE_ID.fullmatch(path):
         raise InvalidReferenceError(f"{path!r} is an image ID, not a name", hint=f"write it as a digest after the repository: NAME@sha256:{path}")
-    if not _is_registry_like(path.partition("/")[0]) or "/" not in path:
+    if not is_registry_like(path.partition("/")[0]) or "/" not in path:
         path = f"{_DOCKER_HUB}/{path}"
     return Reference(parse_repository(path), tag=tag, digest=digest)
 
@@ -180,13 +184,25 @@ def _explain_path(text: str) -> str:
     return "repository paths are lower case" if is_repository_path(text.lower()) else "paths are lower-case words joined by '/', '.', '_' or '-'"
 
 
-def _is_ipv6(text: str) -> bool:
+def _parse_ipv6(text: str) -> str | None:
+    """Return the shortest spelling of an address, None if it is none."""
     try:
-        ipaddress.IPv6Address(text)
+        address = ipaddress.IPv6Address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    return f"[{address}]" if address.ipv4_mapped is None else str(address.ipv4_mapped)
 
 
-def _is_registry_like(text: str) -> bool:
+def _check_ipv4(host: str) -> None:
+    """Refuse `127.1` and `0x7f000001`: a rule for 127.0.0.1 would not match."""
+    try:
+        address = socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return
+    if address != host:
+        raise InvalidReferenceError(f"{host!r} is an unusual spelling of the address {address}", hint=f"write {address}")
+
+
+def is_registry_like(text: str) -> bool:
+    """Return whether *text*, before an image's path, is a registry."""
     return "." in text or ":" in text or text == "localhost" or text != text.lower()
