@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from imgsync.convert.expressions import Denied, convert_denied, convert_names, read_search
 from imgsync.convert.input_file import Node
 from imgsync.convert.regexes import match_whole
-from imgsync.convert.version_ranges import convert_by_precedence
+from imgsync.convert.version_ranges import NO_VERSION, convert_by_precedence
 from imgsync.filters.tags import TagFilter, has_only_names, select_tags
 
 # The tag under which cosign stores the signature of an image.
@@ -68,7 +68,7 @@ def _read_set(node: Node) -> list[TagFilter]:
     if not found:
         return []
     ranges.report_note(_LOOSE_VERSIONS)
-    return [replace(base, semver=tuple(found), prereleases=True)]
+    return [replace(base, semver=tuple(found), prereleases=True, exclude=(*base.exclude, NO_VERSION))]
 
 
 def _read_range(node: Node) -> str | None:

@@ -18,7 +18,7 @@ from imgsync.convert.read_references import read_image, read_registry
 from imgsync.convert.regexes import match_whole
 from imgsync.convert.registry_settings import Login, RegistryCollector
 from imgsync.convert.shared_remarks import COPIES_REFERRERS, LIMIT_PLATFORMS, NO_TOKEN, report_digest
-from imgsync.convert.version_ranges import convert_masterminds
+from imgsync.convert.version_ranges import NO_VERSION, convert_masterminds
 from imgsync.errors import InvalidReferenceError, UsageError
 from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter
@@ -136,7 +136,7 @@ class _RegistryReader:
             return []
         # A part of a range may select nothing.
         at_least = 1 if len(found) == 1 else 0
-        return [TagFilter(semver=(one.text,), prereleases=one.prereleases, at_least=at_least) for one in found]
+        return [TagFilter(semver=(one.text,), prereleases=one.prereleases, exclude=(NO_VERSION,), at_least=at_least) for one in found]
 
     def _read_settings(self) -> None:
         credentials = self._entry.get("credentials")

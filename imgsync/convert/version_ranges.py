@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from imgsync.filters.ranges import parse_range
 
 Release = tuple[int, int, int]
+# Other tools do not read `21.0.5_11` as a version; imgsync does.
+NO_VERSION = "*_*"
 
 _VERSION = r"v?(?P<parts>(?:\d+|[xX*])(?:\.(?:\d+|[xX*]))*)(?P<pre>-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
 _COMPARATOR = re.compile(rf"[\s,]*(?P<operator>!=|==|=>|=<|>=|<=|~>|[!=<>~^])?\s*{_VERSION}(?=[\s,]|$)")

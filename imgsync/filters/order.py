@@ -6,6 +6,7 @@ Tags that have no place in the order are set aside, and reported as a step.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from imgsync.errors import SelectionError
-from imgsync.filters.hashes import is_hash, split_parts
+from imgsync.filters.hashes import find_snapshots, is_hash, split_parts
 from imgsync.filters.natural_order import make_natural_key
 from imgsync.filters.tag_versions import TagVersion, parse_tag_version
-from imgsync.filters.versions import parse_version
+from imgsync.filters.versions import read_versions
 
 CreatedAt = Callable[[Sequence[str]], Mapping[str, datetime | None]]
 # A step of the selection: its name, the tags left, and a remark.
@@ -97,13 +98,9 @@ def _rank(texts: Mapping[str, str], wanted: Newest, *, created_at: CreatedAt) ->
 
 def _rank_by_semver(texts: Mapping[str, str]) -> dict[str, _Rank]:
     found = {}
-    for tag, text in texts.items():
-        version = parse_version(text)
-        if version is not None:
-            release = text.lstrip("vV").partition("-")[0].partition("+")[0]
-            found[tag] = _Rank(
-                (version.precedence, make_natural_key(tag)), tuple(map(str, version.release[: release.count(".") + 1])), bool(version.prerelease)
-            )
+    for tag, version in read_versions(texts).items():
+        release = re.split("[-+_]", texts[tag].lstrip("vV"), maxsplit=1)[0]
+        found[tag] = _Rank((version.precedence, make_natural_key(tag)), tuple(map(str, version.release[: release.count(".") + 1])), bool(version.prerelease))
     return found
 
 
@@ -114,7 +111,9 @@ def _rank_by_version(texts: Mapping[str, str]) -> dict[str, _Rank]:
     prefix = "" if "" in prefixes else next(iter(prefixes), "")
     if "" not in prefixes and len(prefixes) > 1:
         return {}
-    return {tag: _Rank(one.key, one.numbers, one.is_prerelease) for tag, one in found.items() if one.prefix == prefix}
+    chosen = {tag: version for tag, version in found.items() if version.prefix == prefix}
+    snapshots = find_snapshots({tag: texts[tag] for tag in chosen})
+    return {tag: _Rank(one.key, one.numbers, one.is_prerelease) for tag, one in chosen.items() if tag not in snapshots}
 
 
 def _read_versions(texts: Mapping[str, str]) -> dict[str, TagVersion]:

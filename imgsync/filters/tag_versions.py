@@ -17,13 +17,15 @@ _TOKEN = re.compile(r"[0-9]+|[A-Za-z]+")
 # Python's `3.14.0a1` and `3.14.0b2`; `1.1.1w` is not a pre-release.
 _GLUED = re.compile(r"([ab])(?=[0-9])")
 _STAGES = (
-    ["dev", "devel", "develop", "snapshot", "nightly", "canary", "unstable", "experimental"],
+    ["dev", "develop", "snapshot", "nightly", "canary", "unstable", "experimental"],
     ["alpha"],
     ["beta"],
     ["milestone", "next"],
     ["pre", "preview", "prerelease", "ea", "insiders"],
     ["rc", "cr"],
 )
+# Redis and Tomcat write milestones as `8.0-M04` and `11.0.0-M26`.
+_MILESTONE = re.compile(r"(?<![0-9A-Za-z])m(?=[0-9])", re.IGNORECASE)
 # Released after the plain version, as Grafana and Python do.
 _LATER = frozenset({"post", "patch", "security"})
 _RANKS = {word: rank for rank, words in enumerate(_STAGES) for word in words}
@@ -61,6 +63,12 @@ def parse_tag_version(tag: str) -> TagVersion | None:
     return TagVersion(key, numbers, "" if prefix == "v" else prefix, is_prerelease)
 
 
+def is_prerelease_suffix(text: str) -> bool:
+    """Return whether *text* starts with a word such as `rc`."""
+    found = _TOKEN.search(text)
+    return found is not None and found[0].lower() in _RANKS
+
+
 def _encode_suffix(text: str) -> tuple[str, bool]:
     """Return a suffix as sort key, and whether it marks a pre-release."""
     # A: pre-release, B: number, C: word, D: end, E: later.
@@ -68,7 +76,7 @@ def _encode_suffix(text: str) -> tuple[str, bool]:
     glued = _GLUED.match(text)
     if glued is not None:
         found, is_prerelease, text = [f"A{_GLUED_RANKS[glued[1]]}"], True, text[glued.end() :]
-    for token in _TOKEN.findall(text):
+    for token in _TOKEN.findall(_MILESTONE.sub("milestone", text)):
         rank = _RANKS.get(token.lower())
         is_prerelease = is_prerelease or rank is not None
         found.append(f"B{_encode_number(token)}" if token.isdigit() else _encode_word(token.lower()))

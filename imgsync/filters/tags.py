@@ -143,10 +143,10 @@ def _run_steps(listed: list[str], tag_filter: TagFilter, *, created_at: CreatedA
 
 def _run_ranges(texts: Mapping[str, str], tag_filter: TagFilter) -> Iterator[OrderStep]:
     from imgsync.filters.ranges import VersionRange
-    from imgsync.filters.versions import parse_version
+    from imgsync.filters.versions import read_versions
 
     ranges = VersionRange(tag_filter.semver)
-    versions = {tag: version for tag, text in texts.items() if (version := parse_version(text)) is not None}
+    versions = read_versions(texts)
     others = len(texts) - len(versions)
     within = [tag for tag, version in versions.items() if ranges.allows(version, prereleases=True) or ranges.allows(version, prereleases=False)]
     yield "semver", within, f"{others} not semantic versions" if others else ""

@@ -7,9 +7,11 @@ Reads versions as npm does in loose mode, but also accepts `1.27` and `3`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imgsync.filters.hashes import starts_with_hash
+from imgsync.filters.hashes import find_snapshots, starts_with_hash
+from imgsync.filters.tag_versions import is_prerelease_suffix
 
 Release = tuple[int, int, int]
 # Precedence: the release, 1 for a release or 0 for a pre-release, and the identifiers of the pre-release.
@@ -17,7 +19,10 @@ Precedence = tuple[int, int, int, int, tuple[tuple[int, int, str], ...]]
 
 # The largest number that npm accepts.
 LARGEST_NUMBER = 2**53 - 1
-_VERSION = re.compile(r"[vV]?([0-9]{1,17})(?:\.([0-9]{1,17})(?:\.([0-9]{1,17}))?)?(?:-([0-9A-Za-z.-]+)|([A-Za-z][0-9A-Za-z.-]*))?(?:\+[0-9A-Za-z.-]+)?")
+_VERSION = re.compile(
+    r"[vV]?([0-9]{1,17})(?:\.([0-9]{1,17})(?:\.([0-9]{1,17}))?)?"
+    r"(?:-([0-9A-Za-z.-]+)|([A-Za-z][0-9A-Za-z.-]*))?(?:\+[0-9A-Za-z.-]+|_([0-9A-Za-z._-]+))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +47,30 @@ def parse_version(text: str) -> SemVer | None:
     Parse a semantic version such as `v1.2`; None for anything else.
 
     A leading `v` is ignored; missing numbers are 0; `2025.02.03` is 2025.2.3. `1.2.3.4` and commit hashes are not versions.
+    `_` starts the build metadata, because a tag cannot have a `+`: `21.0.5_11`. Alpine's `3.21.0_rc1` is a pre-release.
     """
     found = _VERSION.fullmatch(text)
     if found is None:
         return None
-    major, minor, patch, dashed, glued = found.groups()
+    major, minor, patch, dashed, glued, build = found.groups()
     release = (int(major), int(minor or 0), int(patch or 0))
     # `1.2.3rc1` is a version; `8u402` is not.
     if max(release) > LARGEST_NUMBER or (glued and patch is None) or starts_with_hash(text):
         return None
-    prerelease = split_prerelease(dashed or glued or "")
+    prerelease = split_prerelease(dashed or glued or (build if build and is_prerelease_suffix(build) else ""))
     return None if prerelease is None else SemVer(release, prerelease)
+
+
+def read_versions(texts: Mapping[str, str]) -> dict[str, SemVer]:
+    """
+    Return the semantic versions of tags.
+
+    Args:
+        texts: Each tag, and the version in it.
+    """
+    found = {tag: version for tag, text in texts.items() if (version := parse_version(text)) is not None}
+    snapshots = find_snapshots({tag: texts[tag] for tag in found})
+    return {tag: version for tag, version in found.items() if tag not in snapshots}
 
 
 def split_prerelease(text: str) -> tuple[str, ...] | None:

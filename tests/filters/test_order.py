@@ -42,8 +42,31 @@ MSSQL = "latest 2017-latest 2019-CU9-ubuntu-20.04 2019-CU32-ubuntu-20.04 2022-CU
 HASHES = "latest stable 1234567 deadbeef 1a2b3c4 0123456789abcdef0123456789abcdef01234567 sha-1a2b3c4 1234567-amd64 1.2.3 1.10.0"
 DATED = "latest 20240229 20241231 20250131 20250131-slim 202502010930"
 
+REDIS = "latest bookworm 7 7.4 7.4.2 7.4.2-alpine 8.0-M01 8.0-M04 8.0-rc1 8.0 8.2-m01"
+TOMCAT = "latest 9.0.98 10.1.34-jdk21 11.0.0-M9 11.0.0-M26 11.0.0-M26-jdk21 11.0.2-jdk21 11.0.10-jdk21"
+CUDA = """11.8.0-cudnn8-devel-ubi8 12.5.1-devel-ubuntu24.04 12.6.2-base-ubuntu22.04 12.6.2-base-ubuntu24.04 12.6.2-devel-ubuntu24.04
+ 12.6.3-devel-ubuntu24.04 12.6.3-runtime-ubuntu24.04"""
+TEMURIN = "latest 8u432-b06-jre 17.0.13_11-jre 21 21-jre 21.0.4_7-jre 21.0.5_9-jre 21.0.5_11-jre 21.0.5_11-jre-alpine 22.0.1_8-jre"
+CERTGEN = "v1.4.4 v1.5.0 v20220916-gd32f8c343 v20221220-controller-v1.5.1-58-g787ea74b6 v20230407 v20231226-1a7112e06"
+
 
 @pytest.mark.parametrize(("tags", "settings", "expected"), [
+    (REDIS, {"newest": 1}, "8.0"),
+    (REDIS, {"newest": 2, "include": ("8.0-M*",)}, "8.0-M01 8.0-M04"),
+    (REDIS, {"newest": 1, "prereleases": True}, "8.2-m01"),
+    (TOMCAT, {"newest": 2}, "11.0.2-jdk21 11.0.10-jdk21"),
+    (CUDA, {"newest": 2, "include": ("*-devel-*", "*-base-*")}, "12.6.2-devel-ubuntu24.04 12.6.3-devel-ubuntu24.04"),
+    (TEMURIN, {"newest": 1, "include": ("*_*-jre",)}, "22.0.1_8-jre"),
+    (TEMURIN, {"newest": 1, "newest_per": "major", "include": ("*-jre",)}, "8u432-b06-jre 17.0.13_11-jre 21.0.5_11-jre 22.0.1_8-jre"),
+    (TEMURIN, {"newest": 2, "semver": (">=21.0.1 <22",), "extract": ("(.+)-jre",)}, "21.0.5_9-jre 21.0.5_11-jre"),
+    (TEMURIN, {"newest": 1, "order": "semver", "semver": ("^21",), "extract": ("(.+)-jre",)}, "21.0.5_11-jre"),
+    (CERTGEN, {"newest": 1}, "v1.5.0"),
+    (CERTGEN, {"newest": 1, "include": ("v2022*", "v2023*")}, "v20231226-1a7112e06"),
+    (CERTGEN, {"semver": (">=1.4",)}, "v1.4.4 v1.5.0"),
+    (ALPINE, {"newest": 1}, "3.21.3"),
+    (ALPINE, {"newest": 1, "order": "semver"}, "3.21.3"),
+    (ALPINE, {"semver": (">=3.20.6",)}, "3.20.6 3.21 3.21.0 3.21.3"),
+    (ALPINE, {"semver": (">=3.21",), "prereleases": True}, "3.21 3.21.0 3.21.0_rc1 3.21.3"),
     (PYTHON, {"newest": 2}, "3.13.2 3.13.2-slim"),
     (PYTHON, {"newest": 1, "newest_per": "minor"}, "3.9 3.12.10 3.13.2"),
     (PYTHON, {"newest": 1, "newest_per": "minor", "regex": (r"\d+\.\d+\.\d+",)}, "3.12.10 3.13.2"),
