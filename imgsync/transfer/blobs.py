@@ -50,6 +50,7 @@ class BlobCopier:
                 if place.deliver_once(task.repository.path, lambda: self._deliver(task, blob, place)):
                     return
                 task.deadline.check()
+            place.check_size(blob)
             task.repair.note_believed(blob.digest)
             _report_present(task, blob)
         finally:
@@ -91,6 +92,7 @@ class BlobCopier:
 
     def _mount_or_send(self, task: Task, blob: Descriptor, place: BlobAtRegistry, *, asks: bool) -> None:
         """Find, mount or send the blob."""
+        place.check_size(blob)
         # The source serves external layers only if someone pushed them there.
         if blob.is_external and not self._external_layers.is_served(task.source, task.job.source.repository, blob):
             return
@@ -110,6 +112,7 @@ class BlobCopier:
         session = self._begin_upload(task, blob, place, mount_from)
         if session is not None:
             self._sender.send(task, blob, session, readers)
+            place.learn_size(blob.size_bytes)
             place.mark_given(task.job.source.repository.registry)
             _report_copied(task, blob)
         else:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from imgsync.concurrency.single_flight import SingleFlight
+from imgsync.errors import UnsupportedContentError
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
 
 _Flights = SingleFlight[tuple[str, str, str]]
@@ -60,7 +62,7 @@ class BlobState(Enum):
 class BlobAtRegistry:
     """One blob (or manifest) at one destination registry."""
 
-    __slots__ = ("_contradicted", "_flights", "_key", "_recorded", "_seen", "_sources")
+    __slots__ = ("_contradicted", "_flights", "_key", "_recorded", "_seen", "_size_bytes", "_sources")
 
     def __init__(self, registry: str, digest: str, *, recorded: Recorded, flights: _Flights) -> None:
         """Begin with what earlier runs *recorded*."""
@@ -70,6 +72,7 @@ class BlobAtRegistry:
         self._seen: dict[str, None] = {}
         self._contradicted = _NONE
         self._sources = _NONE
+        self._size_bytes: int | None = None
 
     @property
     def state(self) -> BlobState:
@@ -99,6 +102,23 @@ class BlobAtRegistry:
     def mark_given(self, source: str) -> None:
         """Note that the *source* registry has it."""
         self._sources |= {source}
+
+    def learn_size(self, size_bytes: int) -> None:
+        """Note the size of content that matched its digest."""
+        self._size_bytes = size_bytes
+
+    def check_size(self, blob: Descriptor) -> None:
+        """
+        Check that *blob* does not give another size than the content has.
+
+        A blob that is sent once for several images is read with the size that one of them gives.
+
+        Raises:
+            UnsupportedContentError: It does.
+        """
+        if self._size_bytes not in {None, blob.size_bytes}:
+            detail = f"the image gives the blob {blob.digest} a size of {blob.size_bytes} bytes, but it has {self._size_bytes}"
+            raise UnsupportedContentError(detail, hint="the image is damaged at its source; ask its publisher to push it again")
 
     def mark_present(self, path: str) -> None:
         """Note that the repository at *path* holds it."""

@@ -102,3 +102,22 @@ def test_layer_above_the_limit_names_the_setting(lab):
     file = lab.folder / "registries.yaml"
     file.write_text(file.read_text().replace(f"{lab.source.host}: {{tls: false}}", f"{lab.source.host}: {{tls: false, max_blob_size: 200GiB}}"))
     assert lab.run("plan", "-o", "json").json["summary"]["create"] == 1
+
+
+@pytest.mark.row("DIG-22")
+@pytest.mark.parametrize("size", [0, 900])
+@pytest.mark.parametrize("where", ["app", "other"], ids=["same repository", "mounted"])
+def test_size_of_a_blob_that_another_image_brought_is_checked(where, size, lab):
+    """The blob is not read again for the second image."""
+    good = image("good", shared=b"shared")
+    lab.push("app", "good", good)
+    lab.push("other", "good", good)
+    bad = with_layer(good, size=size)
+    lab.source.add(manifest_of(bad), target=f"/{where}/manifests/worse$")
+    # In this order, so that "good" brings the blob.
+    lab.declare("app other", "tags: {names: [good, worse]}\nconcurrency: {images: 1}")
+
+    ran = lab.run("apply", "-o", "json", "--refresh")
+
+    assert ran.code == 1
+    assert [lab.served_tags(one) for one in ("app", "other")] == [["good"], ["good"]]
