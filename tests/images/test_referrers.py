@@ -387,6 +387,20 @@ def test_referrers_of_other_images_and_vanished_ones_are_skipped(lab):
     assert gone.digest not in ran.stdout
 
 
+def test_damaged_list_of_referrers_is_named(lab):
+    """Not as if the image itself were damaged; the image gets its tag."""
+    root = lab.push("app", "1", image(1))
+    push_fallback(lab.source_registry, f"{lab.name}/app", root, lab.push("app", "", artifact("sbom", subject=root)))
+    lab.source.add(switches.Respond(200, "no JSON"), method="GET", target="/manifests/sha256-")
+    lab.declare("app")
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert f"app:{root.digest.replace(':', '-')}: the manifest is not valid JSON" in ran.stdout
+    lab.assert_served("app", "1", root)
+
+
 def _source_of(ran):
     return ran.events("image.copied")[0]["source"].rpartition(":")[0]
 
