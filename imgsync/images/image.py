@@ -18,7 +18,6 @@ from imgsync.oci.spec.descriptor import Descriptor, merge_descriptors
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
-from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.oci.spec.select_platforms import SelectedPlatforms, select_platforms
 from imgsync.text.units import format_bytes
 
@@ -79,13 +78,7 @@ def pull_manifest(client: RegistryClient, reference: Reference, cache: ManifestC
     """
     known = cache.get(reference.digest, reference.repository) if reference.digest else None
     if known is None:
-        try:
-            known = client.pull_manifest(reference, described_as=described_as)
-        except UnsupportedContentError as error:
-            if reference.digest or is_referrers_tag(reference.name):
-                # Whoever reports it names the tag of the image only.
-                raise UnsupportedContentError(f"{reference}: {error.message}", hint=error.hint) from error
-            raise
+        known = client.pull_manifest(reference, described_as=described_as)
         cache.add(known, reference.repository)
     return known
 

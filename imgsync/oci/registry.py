@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from imgsync.errors import ContentMismatchError, NotFoundError, RejectedError, UnexpectedResponseError
+from imgsync.errors import ContentMismatchError, NotFoundError, RejectedError, UnexpectedResponseError, UnsupportedContentError
 from imgsync.oci.auth.challenge import Challenge, choose_challenge, parse_challenges
 from imgsync.oci.auth.scopes import make_scopes
 from imgsync.oci.capabilities import Capabilities
@@ -23,6 +23,7 @@ from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.manifest import MANIFEST_LIMIT, Manifest, parse_manifest
 from imgsync.oci.spec.media_types import ACCEPT, read_manifest_type
 from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.oci.transport import Transport
 
 NO_SUCH_RANGE = 416
@@ -149,7 +150,13 @@ class RegistryClient:
         header = response.headers.get("docker-content-digest", "")
         claimed = header if is_digest(header) else ""
         content_type = read_manifest_type(response.media_type or "") or described_as
-        manifest = parse_manifest(response.body, content_type=content_type, algorithm=reference.digest or claimed or "sha256:")
+        try:
+            manifest = parse_manifest(response.body, content_type=content_type, algorithm=reference.digest or claimed or "sha256:")
+        except UnsupportedContentError as error:
+            # Reports name the tag at the source only.
+            is_named = self.origin == "source" and not reference.digest and not is_referrers_tag(reference.name)
+            message = error.message if is_named else f"pull manifest {reference} ({self.origin}): {error.message}"
+            raise UnsupportedContentError(message, hint=error.hint) from error
         for expected in (reference.digest, claimed):
             if expected and not manifest.matches(expected):
                 raise ContentMismatchError(f"pull manifest {reference}", expected=expected, actual=manifest.digest, origin=self.origin)

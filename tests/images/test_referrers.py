@@ -397,7 +397,7 @@ def test_damaged_list_of_referrers_is_named(lab):
     ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
-    assert f"app:{root.digest.replace(':', '-')}: the manifest is not valid JSON" in ran.stdout
+    assert f"app:{root.digest.replace(':', '-')} (source): the manifest is not valid JSON" in ran.stdout
     lab.assert_served("app", "1", root)
 
 
