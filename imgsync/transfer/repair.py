@@ -49,6 +49,7 @@ class Repair:
         self._believed: set[str] = set()
         self._mounted: set[str] = set()
         self._named: set[str] = set()
+        self._is_source_retried = False
         # By digest of the refused manifest; siblings are pushed, and refused, in parallel.
         self._refusals: dict[str, RegistryError] = {}
 
@@ -84,6 +85,10 @@ class Repair:
 
     def plan(self, error: RegistryError) -> frozenset[str] | None:
         """Return the parts to bring again, None if that cannot help."""
+        if isinstance(error, NotFoundError) and error.origin == "source" and not self._is_source_retried:
+            # A pull-through cache may have the blob after a first 404.
+            self._is_source_retried = True
+            return frozenset()
         refusals = self._refusals.values()
         if error not in refusals or not all(map(_may_concern_parts, refusals)):
             return None

@@ -87,6 +87,15 @@ def test_missing_part_without_a_name_may_be_any():
     assert refused(error).plan(error) == {LAYER, CONFIG, CHILD}
 
 
+def test_source_that_lacks_a_blob_is_asked_once_more():
+    """A pull-through cache may have it then; nothing is forgotten."""
+    gone = make_status_error(Operation("pull blob", "r/x@sha256:1", "source"), 404, headers={}, body=b"")
+    repair = Repair()
+
+    assert repair.plan(gone) == frozenset()
+    assert repair.plan(gone) is None
+
+
 def test_other_errors_are_not_repaired():
     """An immutable tag, a denied push, and an error that is not about a manifest."""
     immutable = ImmutableTagError("push manifest", "r/x:1", origin="destination")
