@@ -27,7 +27,7 @@ _PARTIAL = r"[vV]? ?(?P<{0}>[0-9]+|[xX*])(?:\.([0-9]+|[xX*])(?:\.([0-9]+|[xX*])(
 _CONDITION = re.compile(rf" ?(~>|~|\^|>=|<=|==|>|<|=)? ?{_PARTIAL.format('major')}(?= |$)")
 _HYPHEN = re.compile(rf"{_PARTIAL.format('low')} - {_PARTIAL.format('high')}")
 _LEADING_ZERO = re.compile(r"(?<![0-9A-Za-z.+-])[vV]?((?:[0-9]+\.)*0[0-9][0-9.]*)")
-_EXAMPLE = "write one such as '>=1.29 <2' or '^1.3 || ~2.1'"
+_EXAMPLE = "; write one such as '>=1.29 <2' or '^1.3 || ~2.1'"
 _QUOTED = 120
 
 
@@ -190,7 +190,7 @@ def _read_partial(parts: Sequence[str | None], whole: str) -> _Partial:
 
 def _make_error(part: str, whole: str, reason: str = "") -> ValueError:
     shown = whole if len(whole) <= _QUOTED else f"{part[:_QUOTED]}…"
-    return ValueError(f"invalid version range {shown!r}{f': {reason}' if reason else _explain(part)}; {_EXAMPLE}")
+    return ValueError(f"invalid version range {shown!r}{f': {reason}' if reason else _explain(part) or _EXAMPLE}")
 
 
 def _explain(text: str) -> str:

@@ -71,6 +71,7 @@ def test_ranges_select_tags_as_npm_does(text, tags, prereleases, expected):
     (">=24.04", "'24.04' has a leading zero; write 24.4"),
     (">=1 <v024.00.1", "'024.00.1' has a leading zero; write 24.0.1"),
     (">=1 , <2", "separate conditions by a space, not by a comma"),
+    (">=1 foo", "'>=1 foo'; write one such as '>=1.29 <2'"),
     (">=1,<2", "separate conditions by a space, not by a comma"),
     (f">={2**53}", "a number that is too large"),
     (f"^1.{'9' * 400}.0", "a number that is too large"),
