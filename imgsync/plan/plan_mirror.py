@@ -164,7 +164,9 @@ class MirrorPlanner:
             lacking = sorted(repository for repository, names in result.missing.items() if name in names)
             if lacking:
                 count = f"{len(lacking)} of {format_count(len(result.selected), 'repository', 'repositories')}"
-                self._log.warning("tag.missing", mirror=result.mirror.name, reason=f"{name} does not exist in {count}, such as {lacking[0]}")
+                self._log.warning(
+                    "tag.missing", mirror=result.mirror.name, reason=f"{name} does not exist in {count}{', such as' if len(lacking) > 1 else ':'} {lacking[0]}"
+                )
 
     def _log_tag(self, mirror: Mirror, reference: Reference, outcome: TagPlan) -> None:
         for destination in outcome.dropped:

@@ -13,7 +13,7 @@ _NAMED = 5
 _ORDER = "order by "
 _DROPPED = {
     "prereleases": "dropped as pre-release",
-    "newest_per": "dropped, because they do not name a minor release",
+    "newest_per": "dropped without a minor release",
     "date": "dropped without a date",
 }
 _CHECK = "check the filters; `plan --explain` shows what each step kept"
