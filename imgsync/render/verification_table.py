@@ -44,4 +44,5 @@ def format_summary(found: Verification) -> str:
     counts = [f"{found.count(condition)} {condition.value}" for condition in Condition if condition is Condition.OK or found.count(condition)]
     errors = [f"{len(found.errors)} {'error' if len(found.errors) == 1 else 'errors'}"] if found.errors else []
     read = f", {format_bytes(found.bytes_read)} read and hashed" if found.bytes_read else ""
-    return f"{'Drift' if found.drift else 'No drift'}: {', '.join([*counts, *errors])} ({format_duration(found.seconds)}{read})."
+    result = "Drift" if found.drift else "Not everything could be checked" if found.errors else "No drift"
+    return f"{result}: {', '.join([*counts, *errors])} ({format_duration(found.seconds)}{read})."

@@ -296,6 +296,7 @@ def test_unreachable_destination_is_an_error(mirrored, lab):
     assert ran.json["findings"] == []
     assert lab.destination.host in ran.json["errors"][0]["message"]
     assert ran.json["summary"] == ran.json["summary"] | {"drift": 0, "error": 1}
+    assert "Not everything could be checked: 0 ok, 1 error (" in lab.run("verify").stdout
 
 
 def test_only_limits_verification(lab):
