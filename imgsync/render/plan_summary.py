@@ -31,13 +31,13 @@ def is_unchanged(plan: Plan) -> bool:
 def format_requests(plan: Plan) -> list[str]:
     """Return the requests that planning needed; empty if unknown."""
     requests = dict(plan.requests)
-    return [f"{requests.get(side, 0)} {side} requests" for side in ("destination", "source")] if requests else []
+    return [format_count(requests.get(side, 0), f"{side} request") for side in ("destination", "source")] if requests else []
 
 
 def format_apply_requests(plan: Plan) -> list[str]:
     """Return the most requests that apply needs; empty if unknown or none."""
     requests = dict(plan.applying)
-    return [f"{requests.get(side, 0)} {side} requests" for side in ("destination", "source")] if any(requests.values()) else []
+    return [format_count(requests.get(side, 0), f"{side} request") for side in ("destination", "source")] if any(requests.values()) else []
 
 
 def format_pulls(cost: PullCost) -> str:
