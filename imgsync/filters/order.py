@@ -23,7 +23,10 @@ CreatedAt = Callable[[Sequence[str]], Mapping[str, datetime | None]]
 # A step of the selection: its name, the tags left, and a remark.
 OrderStep = tuple[str, list[str], str]
 _NAMED = 5
-_HINT = "set `order`, choose tags of one kind with `include`, or name their version with `extract`"
+_CHOOSE = "choose tags of one kind with `include`, or name their version with `extract`"
+_HINT = f"set `order`, {_CHOOSE}"
+_DATE_HINT = f"set `order: date`, which sets aside tags without a date, {_CHOOSE}"
+_PER_HINT = f"leave out `newest_per`, {_CHOOSE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,13 @@ def _read_versions(texts: Mapping[str, str]) -> dict[str, TagVersion]:
 
 def _rank_by_date(texts: Mapping[str, str], wanted: Newest, *, created_at: CreatedAt, require_all: bool) -> dict[str, _Rank]:
     if wanted.per is not None and texts:
-        raise SelectionError(f"newest_per needs versions: {_explain_unread(texts)}" if require_all else "newest_per needs versions, not dates", hint=_HINT)
+        if require_all:
+            raise SelectionError(f"newest_per needs versions: {_explain_unread(texts)}", hint=_PER_HINT)
+        raise SelectionError("newest_per needs versions, not dates", hint="set `order: version`, or leave out `newest_per`")
     dates = created_at(list(texts)) if texts else {}
     undated = [tag for tag in texts if tag in dates and dates[tag] is None]
     if require_all and undated:
-        raise SelectionError(f"no order for newest: {_explain_unread(texts)}, and {_count(undated)} without a date: {_quote(undated)}", hint=_HINT)
+        raise SelectionError(f"no order for newest: {_explain_unread(texts)}, and {_count(undated)} without a date: {_quote(undated)}", hint=_DATE_HINT)
     found = {}
     for tag, text in texts.items():
         date = dates.get(tag)
