@@ -21,7 +21,7 @@ from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.media_types import read_manifest_type
 from imgsync.oci.spec.platform import parse_platform
-from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.reference import Reference, Repository, is_pin
 from imgsync.oci.spec.select_platforms import SelectedPlatforms
 from imgsync.plan.context import PlanContext
 
@@ -116,9 +116,9 @@ class SourceTags:
         Args:
             reference: The tag, or a digest.
             listed: Its row in the listing; a digest there makes a request unnecessary.
-            pull: Pull the manifest at once, because the plan will need it.
+            pull: Pull the manifest at once, because the plan will need it. Only this shows whether a pinned digest exists.
         """
-        if listed.digest is not None:
+        if listed.digest is not None and not (pull and is_pin(listed.name)):
             return Resolved(listed.digest, read_manifest_type(listed.media_type or "") or None)
         return self._pull(reference) if pull else self._resolve(reference)
 

@@ -106,8 +106,23 @@ def test_missing_pinned_digest_is_an_error_of_that_tag(lab):
     ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 1
-    assert [error["reference"] for error in ran.json["errors"]] == [f"{lab.source.host}/{lab.name}/app:2@{DIGEST}"]
+    errors = ran.json["errors"]
+    assert [error["reference"] for error in errors] == [f"{lab.source.host}/{lab.name}/app:2@{DIGEST}"]
+    assert errors[0]["message"].startswith("does not exist at the source")
     assert lab.served_tags("app") == ["1"]
+
+
+def test_digest_that_a_repository_of_a_namespace_lacks_is_a_warning(lab):
+    """As any exact name there."""
+    content = lab.push("n/one", "1", image(1))
+    lab.push("n/two", "1", image(2))
+    lab.declare("", f"tags: {{names: ['1@{content.digest}']}}", namespaces=f"[{lab.name}/n]")
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    assert [f"{lab.name}/n/two" in line["reason"] for line in ran.events("tag.missing")] == [True]
+    assert lab.served_tags("n/one") == ["1"]
 
 
 def test_digest_alone_needs_a_destination_with_a_tag(lab):
