@@ -8,7 +8,7 @@ import pytest
 
 from tests.figures import record
 from tests.support.images import OCI, image, push
-from tests.support.outcomes import only_plan_error
+from tests.support.outcomes import error_of, only_plan_error
 from tests.support.registry_process import RegistryProcess
 from tests.support.run_imgsync import Result, Workplace
 from tests.switches import Raw, Respond
@@ -232,7 +232,9 @@ def test_deeply_nested_json_is_one_error(where, opening, lab):
     lab.source.add(Respond(settings.pop("status", 200), opening * (60_000 // len(opening)), headers=headers), **settings)
     lab.declare("" if where == "catalog" else "app", namespaces=f"[{lab.name}]" if where == "catalog" else "[]")
 
-    ran = lab.run("plan", "-o", "json")
+    ran = lab.run("apply", "-o", "json")
 
-    assert only_plan_error(ran)
+    # The image gets its tag, and the run fails for its referrers.
+    assert error_of(ran)
+    assert (lab.served_tags("app") == ["1"]) is (where == "referrers")
     assert lab.source.requests(settings["target"].removeprefix("^").removesuffix("$"))

@@ -11,7 +11,7 @@ _EMPTIED = {
     "nothing": ("", 3, "the file is empty"),
     "no folder": (None, 3, "no *.yaml or *.yml file in this folder"),
     "a wrong glob": ('tags: {"include": ["nothing*"]}', 1, "at_least"),
-    "a wrong name": ('tags: {"names": ["3"]}', 1, "at_least"),
+    "a wrong name": ('tags: {"names": ["3"]}', 1, "does not exist at the source"),
     "too much": ('tags: {"at_most": 1}', 1, "at_most"),
 }
 

@@ -86,7 +86,7 @@ def test_state_is_pushed_before_the_next_run_is_started(rate, lab):
     """The next run must not use an older state."""
     tag = f"{lab.destination}/{lab.name}/state:main"
     tags = f"http://{lab.destination_registry}/v2/{lab.name}/state/tags/list"
-    look = lab.write("look.py", f"import json, urllib.request\nassert json.load(urllib.request.urlopen('{tags}'))['tags'] == ['main']\n")
+    look = lab.write("look.py", f"import json, urllib.request\nassert 'main' in json.load(urllib.request.urlopen('{tags}'))['tags']\n")
 
     ran = lab.run("apply", "--state", f"oci://{tag}", "--requeue", f"{sys.executable} {look}")
 

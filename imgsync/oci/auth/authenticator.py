@@ -127,8 +127,9 @@ class Authenticator:
         path = find_repository(scopes)
         with contextlib.suppress(CredentialsError):
             login = self._endpoint.credentials.find(path)
-            # A token that was just fetched means that the token server accepted the login.
-            is_accepted = lacks_scope or error.status == 403 or self._find_token(tuple(scopes), login) is not None
+            # A token server that gave a token accepted the login.
+            realm = self._challenge.parameters.get("realm") if self._challenge is not None else None
+            is_accepted = lacks_scope or error.status == 403 or self._refused.is_accepted((realm, login))
             is_unasked = self._challenge is None and not is_anonymous
             explain_refusal(error, self._endpoint, path, is_accepted=is_accepted, is_anonymous=is_anonymous, is_unasked=is_unasked)
             if lacks_scope and self._challenge is not None:

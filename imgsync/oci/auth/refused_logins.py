@@ -21,6 +21,7 @@ class RefusedLogins:
     def __init__(self) -> None:
         """Start without any."""
         self._accepted: set[Hashable] = set()
+        self._doubted: set[Hashable] = set()
         self._refused: dict[Hashable, RegistryError] = {}
         self._refused_scopes: dict[Hashable, RegistryError] = {}
         self._trials: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
@@ -48,13 +49,20 @@ class RefusedLogins:
         """Note that *login* was accepted."""
         self._accepted.add(login)
 
+    def is_accepted(self, login: Hashable) -> bool:
+        """Return whether *login* was accepted, and not refused since."""
+        return login in self._accepted or login in self._doubted
+
     def doubt(self, login: Hashable) -> None:
         """Note that *login* may have expired: the next caller sends it alone."""
-        self._accepted.discard(login)
+        if login in self._accepted:
+            self._accepted.discard(login)
+            self._doubted.add(login)
 
     def refuse(self, login: Hashable, error: RegistryError) -> None:
         """Note that *login* was refused with *error*."""
         self._accepted.discard(login)
+        self._doubted.discard(login)
         self._refused.setdefault(login, error)
 
     def note_refusal(self, login: Hashable, error: RegistryError) -> None:

@@ -134,7 +134,7 @@ def test_token_refused_during_an_upload_is_replaced(times, lab, token_registry, 
     else:
         assert ran.code == 1
         assert "(destination): 401 the registry refused the token" in ran.json["outcomes"][0]["error"]
-        assert "from registries.yaml were refused" in ran.json["outcomes"][0]["error"]
+        assert "from registries.yaml is accepted but does not allow this" in ran.json["outcomes"][0]["error"]
 
 
 def test_token_server_that_refuses_is_one_clear_error(token_registry, token_server, lab):
@@ -155,7 +155,7 @@ def test_token_server_that_refuses_is_one_clear_error(token_registry, token_serv
     ("answer", "says"),
     [
         (switches.status(500), "500"),
-        (switches.html(), "the token server's response has no token"),
+        (switches.html(), "a web page, which is not a registry's response"),
         (switches.Respond(200, {"token": ""}), "the token server's response has no token"),
         (switches.Respond(200, {"token": "two\nlines"}), "the token server's response has no token"),
         (switches.Respond(200, {"token": None, "access_token": 5}), "the token server's response has no token"),
