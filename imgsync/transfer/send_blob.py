@@ -52,10 +52,10 @@ class BlobSender:
             with contextlib.closing(self._fan_out.read(task, blob, readers)) as chunks:
                 session.put(stream_chunks(chunks, deadline=task.deadline, on_bytes=count))
         except ImgsyncError as error:
-            _count_bytes(task, -moved_bytes)
-            session.cancel()
             if isinstance(error, QuotaExceededError):
                 self._full_projects.setdefault(_project(task), error)
+            _count_bytes(task, -moved_bytes)
+            session.cancel()
             if isinstance(error, RegistryError) and (error.code in _SESSION_LOST_CODES or error.status == NO_SUCH_RANGE):
                 raise _to_retryable(error) from error
             raise

@@ -290,7 +290,7 @@ def test_copy_by_digest_pins_the_source(lab):
     assert witness(lab.destination_registry, f"{lab.name}/other:one") == wanted.raw
     assert lab.destination_registry.tags(f"{lab.name}/other") == ["one", "x"]
     assert missing.code == 1
-    assert "404" in missing.json["errors"][0]["message"]
+    assert "does not exist at the source" in missing.json["errors"][0]["message"]
     assert tagless.code == 3
     assert "needs a destination with a tag" in tagless.stderr
 

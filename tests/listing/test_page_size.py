@@ -26,7 +26,9 @@ class LargestSize(Switch):
         self.sizes: list[int | None] = []
 
     def request(self, request):
-        """Refuse, or forward."""
+        """Refuse, or forward; the registry's own links have a size that it takes."""
+        if "last=" in request.target:
+            return request
         found = re.search(rf"[?&]{self._name}=(\d+)", request.target)
         self.sizes.append(int(found[1]) if found else None)
         if found and int(found[1]) > self._largest:
