@@ -55,8 +55,16 @@ def test_misbehaving_helper_is_ended_in_time(body, says, tmp_path, monkeypatch):
 
 def lives(session: int) -> bool:
     """Return whether a process of the session runs; zombies do not count."""
-    stats = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
-    return any(int(fields[3]) == session and fields[0] not in "ZX" for fields in stats)
+    stats = [read_stat(path).rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat")]
+    return any(int(fields[3]) == session and fields[0] not in "ZX" for fields in stats if fields)
+
+
+def read_stat(path: Path) -> str:
+    """Return the line of the process, empty when it ended meanwhile."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @pytest.fixture
