@@ -107,13 +107,13 @@ def bench(work: Work, tools: Sequence[Tool], *, runs: int) -> Iterator[Result]:
     """
     Yield the results of each tool.
 
-    The tools take turns, so that other load on the machine affects all of them.
+    The tools take turns, in the opposite order every other time, so that other load and the place in a round affect all of them.
     """
     with _source(work.corpus) as source, _line(work, source.host) as seen:
         tags = tuple((repository, tag) for repository in work.corpus.repositories for tag in source.tags(repository))
         results = {tool.name: Result(tool.name, work.name) for tool in tools}
         for number in range(runs):
-            for tool in tools:
+            for tool in reversed(tools) if number % 2 else tools:
                 if number and _is_behind(results[tool.name], results.values()):
                     continue
                 cold, unchanged = _run(work, tool, source, seen, tags)
