@@ -213,10 +213,12 @@ class SourceTags:
 
     def _pull(self, reference: Reference) -> Resolved | None:
         try:
-            manifest = pull_manifest(self.client, reference, self._manifests)
+            # Not from the cache: another repository may have served the digest of a pin.
+            manifest = self.client.pull_manifest(reference)
         except NotFoundError:
             return None
         except LimitReachedError:
             # HEAD does not count as a pull.
             return self.client.resolve(reference)
+        self._manifests.add(manifest, reference.repository)
         return Resolved(manifest.digest, manifest.media_type)
