@@ -239,6 +239,6 @@ def _iter_named_references(mirror: Mirror, errors: list[FileError]) -> Iterable[
                 target = f"{destination.registry}/{expand_repository(destination, path, relative=path, registry=mirror.source.registry)}"
                 for name in mirror.tags.names:
                     source = Repository(mirror.source.registry, path).with_name(name)
-                    yield str(source), f"{target}:{expand_tag(destination, source.tag or source.digest)}"
+                    yield str(source), f"{target}:{expand_tag(destination, source.tag_or_digest)}"
             except InvalidReferenceError as error:
                 errors.append(FileError(mirror.file, mirror.line, 1, f"{mirror.name}.destinations", error.message, error.hint))

@@ -53,7 +53,7 @@ def _list_tags(mirror: Mirror) -> Iterator[tuple[str, str]]:
         for name in mirror.tags.names:
             named = source.with_name(name)
             try:
-                yield str(named), f"{repository}:{expand_tag(destination, named.tag or named.digest)}"
+                yield str(named), f"{repository}:{expand_tag(destination, named.tag_or_digest)}"
             except InvalidReferenceError:
                 continue
 

@@ -54,7 +54,7 @@ class DeclarationScope:
         for relative in self._list_relative_paths(source.repository.path):
             for destination in self._mirror.destinations:
                 try:
-                    yield find_reference(destination, source.repository, relative, source.tag or source.digest)
+                    yield find_reference(destination, source.repository, relative, source.tag_or_digest)
                 except InvalidReferenceError:
                     continue
 

@@ -40,7 +40,7 @@ class MinimumAge:
 
     def find_hold(self, source: Reference, digest: str) -> Hold | None:
         """Return why and how long *digest* of *source* must wait."""
-        if self._age is None or any(glob.fullmatch(source.tag or source.digest) for glob in self._exceptions):
+        if self._age is None or any(glob.fullmatch(source.tag_or_digest) for glob in self._exceptions):
             return None
         seen = parse_timestamp(self._state.get_first_seen(str(source.repository), digest))
         # A time in the future came from a wrong clock, and must not hold the digest longer.

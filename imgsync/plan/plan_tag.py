@@ -69,7 +69,7 @@ class TagPlanner:
         result = TagPlan()
         pending: list[Target] = []
         for destination in self._mirror.destinations:
-            target = self._targets.find(destination, found, source.tag or source.digest)
+            target = self._targets.find(destination, found, source.tag_or_digest)
             if is_immutable and self._planner.is_settled(target, source.repository, listed.digest):
                 result.changes.append(self._planner.keep(source, target))
             else:

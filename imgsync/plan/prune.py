@@ -70,7 +70,7 @@ def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
                     reference = source.with_name(name)
                     # What cannot be written there was never pushed.
                     with contextlib.suppress(InvalidReferenceError):
-                        yield str(find_reference(destination, source, found.repository.relative, reference.tag or reference.digest))
+                        yield str(find_reference(destination, source, found.repository.relative, reference.tag_or_digest))
 
 
 def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str]) -> Mapping[str, tuple[Change, ...]]:

@@ -66,6 +66,11 @@ class Reference:
         """Return the digest, or the tag if there is none."""
         return self.digest or self.tag
 
+    @property
+    def tag_or_digest(self) -> str:
+        """Return the tag, or else the digest."""
+        return self.tag or self.digest
+
     def __str__(self) -> str:
         """Return `registry/path[:tag][@digest]`."""
         tag = f":{self.tag}" if self.tag else ""
