@@ -94,4 +94,4 @@ class TagCollector:
     def make_listing(self, *, warnings: Iterable[str] = ()) -> TagListing:
         """Return all tags, sorted."""
         tags = tuple(self._tags[name] for name in sorted(self._names.valid))
-        return TagListing(tags, (), all(tag.digest for tag in tags), (*self._names.make_warnings("tags"), *warnings))
+        return TagListing(tags, warnings=(*self._names.make_warnings("tags"), *warnings))

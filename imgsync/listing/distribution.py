@@ -38,15 +38,12 @@ def list_tags(client: RegistryClient, path: str, *, page_size: int = 0) -> TagLi
     names = NameCollector(operation, is_tag)
     facts: dict[str, ListedTag] = {}
     children = NameCollector(operation, is_repository_path)
-    google = False
     for page in PagedListing(client, names, target, page_size, make_scopes(path, "pull") if path else (), "tags", repository=path).read():
-        google = google or bool(page.get("manifest")) or bool(page.get("child"))
         children.add(_keep_texts(page.get("child")))
         facts.update((tag, fact) for tag, fact in _read_google_tags(page.get("manifest")).items() if tag in names.valid)
     return TagListing(
         tags=tuple(facts.get(name, ListedTag(name)) for name in sorted(names.valid)),
         children=tuple(children.valid),
-        with_digests=google and all(name in facts for name in names.valid),
         warnings=names.make_warnings("tags"),
     )
 

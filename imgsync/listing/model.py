@@ -26,13 +26,11 @@ class TagListing:
     Args:
         tags: The tags.
         children: The names of repositories below this one.
-        with_digests: Whether every tag has its digest.
         warnings: What was skipped.
     """
 
     tags: tuple[ListedTag, ...]
     children: tuple[str, ...] = ()
-    with_digests: bool = False
     warnings: tuple[str, ...] = ()
 
 

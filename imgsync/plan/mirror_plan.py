@@ -18,13 +18,11 @@ class SelectedTags:
     """
     The selected tags of one repository.
 
-    `certain` says that a listing contains them. `errors` are about tags whose date decides and cannot be read, `missing` are exact
-    names that a listing lacks.
+    `errors` are about tags whose date decides and cannot be read, `missing` are exact names that a listing lacks.
     """
 
     repository: SourceRepository
     tags: tuple[ListedTag, ...]
-    certain: bool
     steps: tuple[FilterStep, ...]
     warnings: tuple[str, ...] = ()
     errors: tuple[PlanError, ...] = ()

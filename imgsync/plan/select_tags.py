@@ -31,7 +31,7 @@ def select_repository_tags(mirror: Mirror, found: SourceRepository, client: Regi
     pinned = [ListedTag(name, digest=name.rpartition("@")[2]) for name in sorted(names) if is_pin(name)]
     named = [ListedTag(name) for name in sorted(names) if not is_pin(name)]
     if found.listing is None and has_only_names(mirror.tags) and not (lister.has_digests_in_one_request and len(named) > 1):
-        return SelectedTags(found, (*pinned, *named), certain=False, steps=())
+        return SelectedTags(found, (*pinned, *named), steps=())
     listing = found.listing or _list_tags(mirror, found.repository, lister)
     context.referrers.tags.learn(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
     overruled = {tag.name.partition("@")[0] for tag in pinned}
@@ -44,7 +44,6 @@ def select_repository_tags(mirror: Mirror, found: SourceRepository, client: Regi
     return SelectedTags(
         found,
         (*pinned, *(known[name] for name in selection.tags), *asked),
-        certain=True,
         steps=tuple(FilterStep(str(found.repository), step.name, step.left, step.dropped, step.remark) for step in selection.steps),
         warnings=listing.warnings,
         # A tag that is selected by name is read again, and reported then.
