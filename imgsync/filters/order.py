@@ -16,13 +16,13 @@ from typing import Any
 from imgsync.errors import SelectionError
 from imgsync.filters.hashes import find_snapshots, is_hash, split_parts
 from imgsync.filters.natural_order import make_natural_key
+from imgsync.filters.quote_tags import quote_tags
 from imgsync.filters.tag_versions import TagVersion, parse_tag_version
 from imgsync.filters.versions import read_versions
 
 CreatedAt = Callable[[Sequence[str]], Mapping[str, datetime | None]]
 # A step of the selection: its name, the tags left, and a remark.
 OrderStep = tuple[str, list[str], str]
-_NAMED = 5
 _CHOOSE = "choose tags of one kind with `include`, or name their version with `extract`"
 _HINT = f"set `order`, {_CHOOSE}"
 _DATE_HINT = f"set `order: date`, which sets aside tags without a date, {_CHOOSE}"
@@ -134,7 +134,7 @@ def _rank_by_date(texts: Mapping[str, str], wanted: Newest, *, created_at: Creat
     dates = created_at(list(texts)) if texts else {}
     undated = [tag for tag in texts if tag in dates and dates[tag] is None]
     if require_all and undated:
-        raise SelectionError(f"no order for newest: {_explain_unread(texts)}, and {_count(undated)} without a date: {_quote(undated)}", hint=_DATE_HINT)
+        raise SelectionError(f"no order for newest: {_explain_unread(texts)}, and {_count(undated)} without a date: {quote_tags(undated)}", hint=_DATE_HINT)
     found = {}
     for tag, text in texts.items():
         date = dates.get(tag)
@@ -147,13 +147,9 @@ def _rank_by_date(texts: Mapping[str, str], wanted: Newest, *, created_at: Creat
 def _explain_unread(texts: Mapping[str, str]) -> str:
     prefixes = sorted({version.prefix for version in _read_versions(texts).values()})
     if len(prefixes) > 1:
-        return f"different words stand before the versions ({_quote(prefixes)})"
+        return f"different words stand before the versions ({quote_tags(prefixes)})"
     return f"none of {_count(list(texts))} reads as a version"
 
 
 def _count(tags: Sequence[str]) -> str:
     return f"{len(tags)} tag{'' if len(tags) == 1 else 's'}"
-
-
-def _quote(tags: Sequence[str]) -> str:
-    return ", ".join(tags[:_NAMED]) + (f" and {len(tags) - _NAMED} more" if len(tags) > _NAMED else "")

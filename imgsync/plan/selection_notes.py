@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from imgsync.filters.quote_tags import quote_tags
 from imgsync.plan.mirror_plan import SelectedTags
 from imgsync.plan.model import FilterStep
 from imgsync.text.units import format_count
 
-_NAMED = 5
 _ORDER = "order by "
 _DROPPED = {
     "prereleases": "dropped as pre-release",
@@ -27,7 +27,7 @@ def describe_selection(selected: Sequence[SelectedTags]) -> list[str]:
     notes = [_describe_order(name, steps, len(selected)) for name, steps in sorted(by_step.items()) if name.startswith(_ORDER)]
     for name, what in _DROPPED.items():
         dropped = _list_dropped(by_step[name])
-        notes += [f"{format_count(len(dropped), 'tag')} {what}: {_quote(dropped)}"] if dropped else []
+        notes += [f"{format_count(len(dropped), 'tag')} {what}: {quote_tags(dropped)}"] if dropped else []
     notes += sorted({step.remark for step in by_step["prereleases"] if step.remark})
     return notes
 
@@ -38,7 +38,7 @@ def explain_shortage(selected: Iterable[SelectedTags]) -> str:
     emptied = {step.step for step in steps if step.left == 0 and step.dropped}
     fallen = _list_dropped(step for step in steps if step.step == "prereleases")
     if emptied == {"prereleases"}:
-        return f"every tag left is a pre-release ({_quote(fallen)}): set `prereleases: true`, or name one in the range, such as `>=1.2.0-0`"
+        return f"every tag left is a pre-release ({quote_tags(fallen)}): set `prereleases: true`, or name one in the range, such as `>=1.2.0-0`"
     if emptied and emptied <= {"date", "order by date"}:
         return "none of the tags left has a date"
     return f"{_CHECK}; {format_count(len(fallen), 'tag')} dropped as pre-release" if fallen else _CHECK
@@ -48,13 +48,9 @@ def _describe_order(name: str, steps: Sequence[FilterStep], repositories: int) -
     where = "" if len(steps) == repositories else f" in {format_count(len(steps), 'repository', 'repositories')}, such as {steps[0].repository}"
     dropped = _list_dropped(steps)
     remark = next((step.remark for step in steps if step.remark), "")
-    aside = f"; {format_count(len(dropped), 'tag')} set aside: {_quote(dropped)}" if dropped else ""
+    aside = f"; {format_count(len(dropped), 'tag')} set aside: {quote_tags(dropped)}" if dropped else ""
     return f"newest by {name.removeprefix(_ORDER)}{where}{aside}{f' ({remark})' if remark else ''}"
 
 
 def _list_dropped(steps: Iterable[FilterStep]) -> list[str]:
     return list(dict.fromkeys(tag for step in steps for tag in step.dropped))
-
-
-def _quote(tags: Sequence[str]) -> str:
-    return ", ".join(tags[:_NAMED]) + (f" and {len(tags) - _NAMED} more" if len(tags) > _NAMED else "")
