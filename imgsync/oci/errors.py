@@ -25,9 +25,9 @@ from imgsync.oci.error_body import ErrorBody, read_error_body
 
 _TRANSIENT = {408, 425, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 _REFUSALS = {400, 403, 405, 409, 412}
-# A full quota has many statuses (Harbor: 403, goharbor/harbor#17390), so it is recognised by its text.
 # Every digest in a body: distribution reports each missing blob as an error of its own, ECR all in one message.
 _DIGEST = re.compile(rb"\bsha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\b")
+# A full quota has many statuses (Harbor: 403, goharbor/harbor#17390), so it is recognised by its text.
 _QUOTA_WORDS = ("quota", "exceed the configured upper limit")
 # Servers in front of a registry send these as pages; the status says enough.
 _PAGE_IS_USUAL = {401, 413, 429}
