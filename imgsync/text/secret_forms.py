@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -39,6 +38,8 @@ def _encode_base64(secret: str) -> Iterator[str]:
 
 
 def _list_escaped_forms(secret: str) -> Iterator[str]:
+    import html
+
     yield " ".join(secret.split())
     yield repr(secret)[1:-1]
     yield "".join(f"={byte:02X}" if byte == 0x3D or not 0x21 <= byte <= 0x7E else chr(byte) for byte in secret.encode("utf-8", "surrogateescape"))
