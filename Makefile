@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNTIME := $(VENV)/.runtime
 RELEASE := .venv-release
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' imgsync/__init__.py)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
@@ -23,12 +24,19 @@ help: ## Show this help
 
 setup: $(READY) ## Create the virtual environment
 
-$(READY): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is required. Choose one with: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
-	@touch $(READY)
+# What imgsync needs to run, and no more: `make demo` waits for this alone. Python compiles modules when it imports them.
+$(RUNTIME): lock/runtime.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is required. Choose one with: make PYTHON=python3.12 …")'
+	@echo "Installing the libraries that imgsync needs into $(VENV). This takes about 20 seconds, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement lock/runtime.txt
+	@touch $@
+
+$(READY): pyproject.toml $(RUNTIME)
+	@echo "Installing imgsync and the development tools into $(VENV). This takes about a minute, once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
 
 lint: $(READY) ## Check style, types and the import contract
 	$(BIN)/ruff check .
@@ -111,8 +119,8 @@ image: ## Build the container image
 		--build-arg VERSION="$(VERSION)" \
 		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg CREATED="$$(date -u +%Y-%m-%dT%H:%M:%SZ)" .
 
-demo: $(READY) ## Run a demo on two embedded registries
-	$(BIN)/imgsync demo
+demo: $(RUNTIME) ## Run a demo on two embedded registries, in less than a minute
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m imgsync demo
 
 clean: ## Remove the files that other targets created
 	rm -rf $(VENV) $(RELEASE) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
