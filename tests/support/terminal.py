@@ -23,7 +23,7 @@ import pyte
 import pyte.screens
 
 from tests.support.canary import CANARY
-from tests.support.run_imgsync import Workplace
+from tests.support.run_imgsync import Workplace, eventually
 
 CTRL_C = "\x03"
 _SECONDS = 30.0
@@ -140,7 +140,8 @@ class Terminal:
         return self.frame
 
     def press(self, key: str) -> None:
-        """Type *key*."""
+        """Type *key*, once there is a program that gets it."""
+        eventually(lambda: os.tcgetpgrp(self._master) > 0)
         os.write(self._master, key.encode())
 
     def resize(self, columns: int) -> None:
