@@ -14,8 +14,7 @@ import pytest
 from docs.generate import REFERENCE, pages
 from imgsync import cli
 from imgsync.apply.report import Report
-from imgsync.cli import session
-from imgsync.cli.commands import plan as plan_command
+from imgsync.cli import plan_run, session
 from imgsync.config.model import Config, RegistriesConfig
 from imgsync.documents.access import encode_access
 from imgsync.documents.plan import encode_plan
@@ -135,7 +134,7 @@ def test_every_field_of_a_document_is_described(name):
 def test_exit_codes_are_those_of_the_program():
     """The page lists each code and no other."""
     page = (REFERENCE / "exit-codes.md").read_text(encoding="utf-8").partition("## By command")[0]
-    codes = {0, 1, cli._USAGE_EXIT, cli._BUG_EXIT, plan_command._PENDING_EXIT, session.STOPPED_EXIT, session.CANCELLED_EXIT}
+    codes = {0, 1, cli._USAGE_EXIT, cli._BUG_EXIT, plan_run.PENDING_EXIT, session.STOPPED_EXIT, session.CANCELLED_EXIT}
 
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == codes
 

@@ -8,7 +8,7 @@ import traceback
 import click
 
 import imgsync
-from imgsync.cli.lazy import LazyGroup
+from imgsync.cli.groups import LazyGroup
 from imgsync.cli.output import write_note
 from imgsync.system.stdio import find_write_error
 from imgsync.text.redaction import Redaction
@@ -27,15 +27,17 @@ _COMMANDS = {
     "schema": "Print the JSON schema of the configuration.",
     "convert": "Convert the configuration of another tool.",
     "demo": "Run a demo on two built-in registries.",
+    "help": "Show the help of a command.",
+    "version": "Show the version.",
 }
 _BUG_EXIT = 70
 _USAGE_EXIT = 3
 # Commands and subcommands of `state` that do nothing but print. The exit code of others is that of their work or check.
-_OUTPUT_IS_RESULT = {"plan", "show", "list", "schema", "convert", "export"}
+_OUTPUT_IS_RESULT = {"plan", "show", "list", "schema", "convert", "export", "help", "version"}
 
 
 @click.group(cls=LazyGroup, commands_help=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(imgsync.__version__, prog_name="imgsync")
+@click.version_option(imgsync.__version__, "-V", "--version", prog_name="imgsync")
 def cli() -> None:
     """
     Mirror container images as declared in YAML: plan, review, apply.
@@ -60,8 +62,7 @@ def _run_command(argv: list[str], redaction: Redaction) -> int:
         write_note(error.format_message(), redaction)
         return _USAGE_EXIT
     except click.ClickException as error:
-        _print_message(f"error: {error.format_message()}", "imgsync --help lists commands and options", redaction)
-        return _USAGE_EXIT
+        return _print_usage_error(error, argv, redaction)
     except click.Abort:
         return 130
     except Exception as error:  # noqa: BLE001 - the outermost handler: any other exception is a bug
@@ -83,6 +84,15 @@ def _print_message(message: str, hint: str, redaction: Redaction) -> None:
     write_note(message, redaction)
     if hint:
         write_note(f"hint: {hint}", redaction)
+
+
+def _print_usage_error(error: click.ClickException, argv: list[str], redaction: Redaction) -> int:
+    from imgsync.cli.usage_hints import explain_usage
+    from imgsync.text.sanitize import sanitize_short
+
+    message, hint = explain_usage(error, argv) if isinstance(error, click.UsageError) else (error.format_message(), "")
+    _print_message(f"error: {sanitize_short(redaction.clean(message))}", sanitize_short(redaction.clean(hint)), redaction)
+    return _USAGE_EXIT
 
 
 def _print_error(error: Exception, redaction: Redaction) -> int:

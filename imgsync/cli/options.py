@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -128,9 +129,15 @@ def option(*names: str, **attributes: Any) -> Callable[[Function], Function]:
     return click.option(*names, envvar="IMGSYNC_" + long.lstrip("-").replace("-", "_").upper(), show_envvar=False, **attributes)
 
 
-def paths_argument(function: Function) -> Function:
-    """Add the argument PATH..."""
-    return click.argument("paths", nargs=-1, metavar="[PATH]...")(function)
+def paths_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument PATH..., and `--file` as another way to write it."""
+
+    @functools.wraps(function)
+    def run(*, paths: tuple[str, ...], file: tuple[str, ...], **options: Any) -> Any:
+        return function(paths=(*paths, *file) or (DEFAULT_PATH,), **options)
+
+    argument = click.argument("paths", nargs=-1, metavar="[PATH]...")
+    return argument(option("-f", "--file", multiple=True, metavar="PATH", help="The same as PATH; repeatable.")(run))
 
 
 def config_options(function: Function) -> Function:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsync.cli.options import (
-    DEFAULT_PATH,
     apply_options,
     config_options,
     option,
@@ -21,6 +20,7 @@ from imgsync.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from imgsync.cli.options import ApplyOptions, CommonOptions
     from imgsync.config.model import Config
     from imgsync.plan.model import Plan
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @paths_argument
 @output_option("table", "json", "markdown")
 @option("--plan", "plan_file", metavar="FILE", default=None, help="Apply exactly this plan, which `plan --out` saved.")
+@option("--dry-run", is_flag=True, help="Only plan, like `imgsync plan`: same output, same exit codes.")
 @refresh_option
 @apply_options
 @option(
@@ -40,20 +41,38 @@ if TYPE_CHECKING:
 @option("--requeue-limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum consecutive requeued runs.")
 @config_options
 @run_options
-def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_file: str | None, **options: Any) -> int:
+def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_file: str | None, dry_run: bool, **options: Any) -> int:
     """Plan, then copy missing and changed images, and delete pruned tags."""
     common = parse_common_options(options)
     apply = parse_apply_options(output, options)
+    if dry_run:
+        return _run_dry(paths, only, apply, common, plan_file=plan_file)
     from imgsync.cli.apply_run import run_apply
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
 
-    config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
+    config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
     saved = None
     if plan_file is not None:
         saved, config = _read_plan(plan_file, config, refresh=apply.refresh)
     with open_session(config.registries, common, read_only=False, grace_seconds=apply.grace_seconds) as session:
         return run_apply(session, config, apply, saved=saved)
+
+
+def _run_dry(paths: tuple[str, ...], only: tuple[str, ...], apply: ApplyOptions, common: CommonOptions, *, plan_file: str | None) -> int:
+    """Plan, and check the safety limits as `apply` does."""
+    from imgsync.cli.output import print_note
+    from imgsync.cli.plan_run import PlanOptions, run_plan
+    from imgsync.errors import UsageError
+    from imgsync.plan.safety import SafetyLimits
+
+    if plan_file is not None:
+        raise UsageError("--dry-run makes a new plan, so it cannot be combined with --plan", hint="`imgsync show FILE` prints the saved plan")
+    if any(apply.files):
+        print_note("note: nothing is applied, so no report file is written")
+    plan, exit_code = run_plan(paths, only, PlanOptions(output=apply.output, refresh=apply.refresh), common)
+    SafetyLimits(apply.max_changes, apply.max_bytes).raise_if_unsafe(plan)
+    return exit_code
 
 
 def _read_plan(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, config_options, output_option, parse_common_options, paths_argument, run_options
+from imgsync.cli.options import config_options, output_option, parse_common_options, paths_argument, run_options
 
 
 @click.command("login-check")
@@ -30,7 +30,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.registries.login_check import check_logins
     from imgsync.render.access_table import render_access_table
 
-    config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
+    config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
         found = session.finish(lambda: check_logins(config, session.registries, check=session.stop.raise_if_requested))
     if output == "json":

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from imgsync.cli.groups import Group
 from imgsync.cli.options import output_option, parse_common_options
 from imgsync.cli.output import print_json, print_line
 from imgsync.cli.state_options import lock_option, open_store, registries_option, state_option
@@ -14,7 +15,7 @@ from imgsync.cli.state_transfer import export_state, import_state, pull_state, p
 from imgsync.text.sanitize import sanitize_line
 
 
-@click.group("state")
+@click.group("state", cls=Group)
 def command() -> None:
     """Inspect, edit, move or rebuild the record of pushed images."""
 

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, config_options, ignored_run_options, option, paths_argument
+from imgsync.cli.options import config_options, ignored_run_options, option, paths_argument
 from imgsync.cli.output import print_line, print_text
 
 
@@ -20,7 +20,7 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
     from imgsync.config.load import load_config
     from imgsync.text.units import format_count
 
-    config = load_config(paths or (DEFAULT_PATH,), registries=registries, environ=os.environ, only=only)
+    config = load_config(paths, registries=registries, environ=os.environ, only=only)
     if show:
         from imgsync.config.show import show_config
 

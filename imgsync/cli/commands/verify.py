@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, config_options, option, output_option, parse_common_options, paths_argument, run_options
+from imgsync.cli.options import config_options, option, output_option, parse_common_options, paths_argument, run_options
 from imgsync.errors import ImgsyncError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.config.load import load_config
     from imgsync.plan.verify import verify
 
-    config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
+    config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
         context = session.make_context(refresh=True)
         found = session.finish(lambda: verify(config, context, deep=options["deep"]))

@@ -1,4 +1,8 @@
-"""Import a command when it runs, so that `--help` needs only click."""
+"""
+Groups of commands.
+
+A command is imported when it runs, so that `--help` needs only click.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,27 @@ from typing import Any
 import click
 
 
-class LazyGroup(click.Group):
+class UnknownCommandError(click.UsageError):
+    """A command that a group does not have."""
+
+    def __init__(self, name: str, context: click.Context) -> None:
+        """Name the command as it was typed."""
+        super().__init__(f"unknown command '{name}'", context)
+        self.name = name
+
+
+class Group(click.Group):
+    """A group that raises `UnknownCommandError` for unknown commands."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the name of the command, the command and its arguments."""
+        # An option in its place is left to click, which reports it as one.
+        if not ctx.resilient_parsing and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise UnknownCommandError(args[0], ctx)
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(Group):
     """
     A group of commands, each in a module of `imgsync.cli.commands`.
 

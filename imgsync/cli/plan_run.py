@@ -1,0 +1,109 @@
+"""Run `plan` and `apply --dry-run`: plan, print, save."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imgsync.cli.options import CommonOptions
+from imgsync.cli.output import print_note
+from imgsync.cli.results import add_step_summary, check_writable, make_plan_document, print_plan
+from imgsync.cli.session import STOPPED_EXIT, Session, open_session
+from imgsync.config.load import load_config
+from imgsync.config.model import Config
+from imgsync.errors import ImgsyncError
+from imgsync.plan.build import build_plan
+from imgsync.plan.log_plan import log_plan
+from imgsync.plan.model import Plan
+
+PENDING_EXIT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """The options of `plan`, apart from the common ones."""
+
+    output: str
+    refresh: bool = False
+    show_kept: bool = False
+    explain: bool = False
+    out: str | None = None
+    changed_since: str | None = None
+    detailed_exitcode: bool = False
+
+
+def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, common: CommonOptions) -> tuple[Plan, int]:
+    """
+    Plan the mirrors of *paths*; return the plan and the exit code.
+
+    Raises:
+        ConfigError: A file is invalid.
+        OutputError: The plan was printed, but not saved.
+        UsageError: The plan cannot be saved, or nothing matches *only*.
+    """
+    check_writable(options.out)
+    config, unread = _load(paths, only, options, common)
+    with open_session(config.registries, common, read_only=True) as session:
+        for reason in unread:
+            session.log.warning("declarations.unread", reason=reason)
+        # A pull request from a fork has no credentials, but its plan is still useful.
+        plan = session.finish(lambda: build_plan(config, session.make_context(refresh=options.refresh, strict=False)))
+        log_plan(plan, session.log)
+    unsaved = _save(session, plan, config, options.out) if options.out else None
+    document = lambda: make_plan_document(plan, config, explain=options.explain)  # noqa: E731 - only JSON needs it
+    print_plan(plan, document, output=options.output, show_kept=options.show_kept, explain=options.explain)
+    add_step_summary(lambda: _markdown(plan, explain=options.explain), log=session.log)
+    if unsaved is not None:
+        raise unsaved
+    return plan, _exit_code_of(plan, detailed=options.detailed_exitcode)
+
+
+def _load(paths: Sequence[str], only: Sequence[str], options: PlanOptions, common: CommonOptions) -> tuple[Config, list[str]]:
+    """Return the configuration, and warnings about the commit to compare with."""
+    config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
+    unread: list[str] = []
+    if options.changed_since is not None:
+        from imgsync.config.revision import select_changed_mirrors
+
+        config = select_changed_mirrors(config, paths, options.changed_since, on_warning=unread.append)
+    return config, unread
+
+
+def _exit_code_of(plan: Plan, *, detailed: bool) -> int:
+    if any(not error.later for error in plan.errors) or plan.counts["refuse"]:
+        return 1
+    if plan.errors:
+        return STOPPED_EXIT
+    return PENDING_EXIT if detailed and plan.pending else 0
+
+
+def _save(session: Session, plan: Plan, config: Config, path: str) -> ImgsyncError | None:
+    """Save *plan*; return the error, so that the plan is still printed."""
+    from imgsync.cli.results import save_plan
+
+    try:
+        save_plan(plan, config, path)
+    except ImgsyncError as error:
+        return error
+    _print_saved(session, plan, path)
+    return None
+
+
+def _print_saved(session: Session, plan: Plan, path: str) -> None:
+    from imgsync.logs.configure import is_console
+    from imgsync.text.sanitize import sanitize_short
+
+    if is_console(session.common.log_format, sys.stderr):
+        print_note(f"Saved to {sanitize_short(path)}. Apply it with: imgsync apply --plan {sanitize_short(shlex.quote(path))}")
+    else:
+        session.log.info("plan.saved", plan_id=plan.id, path=path)
+
+
+def _markdown(plan: Plan, *, explain: bool) -> str:
+    from imgsync.cli.redact import redact_plan
+    from imgsync.render.plan_markdown import render_plan_markdown
+
+    return render_plan_markdown(redact_plan(plan), explain=explain)
