@@ -31,7 +31,9 @@ _DIGEST = re.compile(rb"\bsha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\b")
 _QUOTA_WORDS = ("quota", "exceed the configured upper limit")
 # Servers in front of a registry send these as pages; the status says enough.
 _PAGE_IS_USUAL = {401, 413, 429}
-_SECONDS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+# Longer than any run. A longer number is still a wait, not a malformed one.
+_LONGEST_WAIT_SECONDS = 1e15
 # GitHub and Docker Hub send the time since 1970, others the seconds.
 _RESETS = ("x-ratelimit-reset", "ratelimit-reset")
 # From September 2001 to the year 2286, in seconds since 1970. As a duration, it would be more than thirty years.
@@ -106,7 +108,7 @@ def parse_retry_after(text: str, *, now: float) -> float | None:
     """
     text = text.strip()
     if (found := _SECONDS.fullmatch(text)) is not None:
-        seconds = float(found[0])
+        seconds = min(float(found[0]), _LONGEST_WAIT_SECONDS)
         if seconds < _FIRST_MOMENT:
             return seconds
         moment_seconds = seconds / 1000 if _FIRST_MOMENT * 1000 <= seconds < _LAST_MOMENT * 1000 else seconds

@@ -162,26 +162,36 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
         RegistryError: The registry starts no upload.
     """
     refused = 0
-    query = f"?mount={quote(descriptor.digest, safe=':')}&from={quote(mount_from, safe='/')}" if mount_from else ""
-    try:
-        response = _open_session(client, repository, descriptor, query=query, mount_from=mount_from)
-    except RateLimitedError:
-        raise
-    except RegistryError as error:
-        # The mount alone may fail, even with 5xx: google/go-containerregistry#1404. Without a status, the registry is unreachable.
-        if not query or (isinstance(error, UnreachableError) and error.status is None):
+    if mount_from:
+        try:
+            return _try_mount(client, repository, descriptor, mount_from)
+        except (RateLimitedError, InsecureError):
             raise
-        response = _open_session(client, repository, descriptor, query="", mount_from="")
-        refused = error.status or _NO_TOKEN
-    if response.status == 201:
-        return None
+        except RegistryError as error:
+            # The mount alone may fail, even with 5xx: google/go-containerregistry#1404. Without a status, the registry is unreachable.
+            if isinstance(error, UnreachableError) and error.status is None:
+                raise
+            refused = error.status or _NO_TOKEN
+    return _make_session(client, repository, descriptor, _open_session(client, repository, descriptor), mount_status=refused)
+
+
+def _try_mount(client: RegistryClient, repository: Repository, descriptor: Descriptor, mount_from: str) -> UploadSession | None:
+    """Return None once the blob is mounted, or the upload that the registry started."""
+    response = _open_session(client, repository, descriptor, mount_from=mount_from)
+    return None if response.status == 201 else _make_session(client, repository, descriptor, response, mount_status=response.status)
+
+
+def _make_session(
+    client: RegistryClient, repository: Repository, descriptor: Descriptor, response: RegistryResponse, *, mount_status: int
+) -> UploadSession:
     operation = client.make_operation("begin upload of blob", repository.with_digest(descriptor.digest))
     location = _resolve_location(client, operation, response.headers.get("location", ""), base=response.url, status=response.status)
     min_chunk_bytes = parse_integer(response.headers.get("oci-chunk-min-length", "")) or 0
-    return UploadSession(client, repository, descriptor, location, min_chunk_bytes, mount_status=refused or (response.status if query else 0))
+    return UploadSession(client, repository, descriptor, location, min_chunk_bytes, mount_status)
 
 
-def _open_session(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, query: str, mount_from: str) -> RegistryResponse:
+def _open_session(client: RegistryClient, repository: Repository, descriptor: Descriptor, *, mount_from: str = "") -> RegistryResponse:
+    query = f"?mount={quote(descriptor.digest, safe=':')}&from={quote(mount_from, safe='/')}" if mount_from else ""
     request = RegistryRequest(
         client.make_operation("begin upload of blob", repository.with_digest(descriptor.digest)),
         "POST",

@@ -15,13 +15,23 @@ from tests.switches import Respond
 @pytest.mark.row("REG-10", "REG-11")
 def test_mount_that_fails_becomes_one_upload(lab):
     """For any response the blob is uploaded once, and no session is left open."""
-    refusals = {"not-known": 404, "not-there": 405, "denied": 403, "unauthorized": 401, "broken": 500}
-    contents = {}
-    for path, code in refusals.items():
-        contents[path] = lab.push(path, "1", image(path))
-        lab.destination.add(switches.status(code), method="POST", target=f"{lab.name}/{path}/.*mount=")
-    contents["session"] = lab.push("session", "1", image("session"))
-    lab.destination.add(switches.refuse_mount(), method="POST", target=f"{lab.name}/session/")
+    base = layer(("base", lab.name), 20_000)
+    answers = {
+        "not-known": switches.status(404),
+        "not-there": switches.status(405),
+        "denied": switches.status(403),
+        "unauthorized": switches.status(401),
+        "broken": switches.status(500),
+        "without-location": Respond(202),
+        "bad-location": Respond(202, headers={"Location": "/v2/a b"}),
+        "session": switches.refuse_mount(),
+    }
+    contents = {path: lab.push(path, "1", image((lab.name, path), shared=base)) for path in ("first", *answers)}
+    for path, switch in answers.items():
+        lab.destination.add(switch, method="POST", target=f"{lab.name}/{path}/.*mount=")
+    # The first image brings the layer that the others try to mount.
+    lab.declare("first", "referrers: false")
+    assert lab.run("apply").code == 0
     lab.declare(contents, "referrers: false")
 
     ran = lab.run("apply", "-o", "json")
@@ -30,6 +40,7 @@ def test_mount_that_fails_becomes_one_upload(lab):
     for path, content in contents.items():
         lab.assert_served(path, "1", content)
         assert len(lab.destination.requests(f"PUT .*{lab.name}/{path}/blobs/uploads/")) == len(content.all_blobs), path
+        assert bool(lab.destination.recorded(f"^POST .*{lab.name}/{path}/.*mount=")) == (path != "first"), path
         assert sessions(lab.destination_registry, f"m/{lab.name}/{path}") == [], path
 
 

@@ -24,7 +24,7 @@ from tests.switches import Respond
     ("status", "retry_after", "told"),
     [
         (429, "7200", "until 20"),
-        (503, "9" * 15, "for more than a year"),
+        (503, "9" * 18, "for more than a year"),
         (429, "Fri, 31 Dec 9999 23:59:59 GMT", "for more than a year"),
     ],
 )
@@ -207,7 +207,9 @@ def test_every_transient_status_is_retried(lab):
         ("Thu, 01 Jan 1970 01:01:40 +0100", 90.0),
         ("Thu, 01 Jan 1970 00:00:01 GMT", None),
         ("Thu, 01 Jan 1970 25:00:00 GMT", None),
-        ("9" * 30, None),
+        ("9" * 18, 1e15),
+        ("9" * 400 + ".5", 1e15),
+        ("0." + "3" * 30, 1 / 3),
         ("-1", None),
         ("soon", None),
         ("", None),
@@ -231,6 +233,7 @@ def test_retry_after_is_parsed(text, seconds):
         ({"retry-after": "1790000005000"}, 5.0),
         ({"retry-after": "1789999999"}, None),
         ({"retry-after": "9" * 15}, float("9" * 15)),
+        ({"ratelimit-reset": "9" * 18}, 1e15),
         ({"x-ratelimit-reset": "1790000007"}, 7.0),
         ({"ratelimit-reset": "30"}, 30.0),
         ({"retry-after": "3", "x-ratelimit-reset": "1790000007"}, 3.0),
@@ -245,7 +248,7 @@ def test_time_since_1970_is_a_moment(headers, seconds):
 
 
 @pytest.mark.row("NET-03")
-@pytest.mark.parametrize("said", ["", "soon", "-1", "1e9", "9" * 30, "Thu, 01 Jan 1970 00:00:01 GMT", "999999999999", "300"])
+@pytest.mark.parametrize("said", ["", "soon", "-1", "1e9", "Thu, 01 Jan 1970 00:00:01 GMT", "999999999999", "9" * 30, "300"])
 def test_pauses_after_429_are_bounded(said):
     """Random, doubling pauses up to a minute; a plausible Retry-After counts up to five minutes."""
     error = make_status_error(Operation("pull", "r/x:1", "source"), 429, headers={"retry-after": said}, body=b"")
@@ -253,7 +256,7 @@ def test_pauses_after_429_are_bounded(said):
 
     if said == "300":
         assert set(pauses) == {300.0}
-    elif said == "999999999999":
+    elif said.startswith("999999999999"):
         assert not is_transient(error), "nobody waits so long"
     else:
         assert all(0 <= pause <= 60 for pause in pauses)
