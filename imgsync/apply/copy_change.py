@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from imgsync.apply.listener import ProgressListener
@@ -45,15 +45,15 @@ class ChangeTask:
 @dataclass(frozen=True, slots=True)
 class FinishedChange:
     """
-    An outcome, its record, and digests at the destination.
+    An outcome, its record, and content at the destination.
 
-    The source gave those `seen`; others were `found` there, or are `missing` despite a record.
+    The source gave what was `seen`; other content was `found` there, with sizes, or is `missing` despite a record.
     """
 
     outcome: Outcome
     record: Record | None
-    seen: Sequence[str]
-    found: Sequence[str] = ()
+    seen: Mapping[str, int | None]
+    found: Mapping[str, int | None] = field(default_factory=dict)
     missing: Sequence[str] = ()
 
 
@@ -73,7 +73,7 @@ class ChangeRunner:
         self._limits = options.time_limits
         self._fail_fast = options.fail_fast
         self._forecast = Forecast()
-        known_blobs = KnownBlobs(Recorded(context.state.find_blob_repositories, context.state.find_blob_sources))
+        known_blobs = KnownBlobs(Recorded(context.state.find_blob_repositories, context.state.find_blob_sources, context.state.find_blob_size))
         self._copier = Copier(known_blobs, context.manifests, context.referrers, context.external_layers, create_repository=registries.create_repository)
 
     def run(self, task: ChangeTask) -> FinishedChange | None:
@@ -222,7 +222,7 @@ class _CopyListener:
 
 
 def _finish(outcome: Outcome, record: Record | None, progress: Progress) -> FinishedChange:
-    return FinishedChange(outcome, record, progress.confirmed_digests, progress.found_digests, progress.missing_digests)
+    return FinishedChange(outcome, record, progress.confirmed_sizes, progress.found_sizes, progress.missing_digests)
 
 
 def _outcome(change: Change, result: Result, progress: Progress, began: float, *, copied: Copied | None = None, error: ImgsyncError | None = None) -> Outcome:

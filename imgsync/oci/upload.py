@@ -181,9 +181,7 @@ def _try_mount(client: RegistryClient, repository: Repository, descriptor: Descr
     return None if response.status == 201 else _make_session(client, repository, descriptor, response, mount_status=response.status)
 
 
-def _make_session(
-    client: RegistryClient, repository: Repository, descriptor: Descriptor, response: RegistryResponse, *, mount_status: int
-) -> UploadSession:
+def _make_session(client: RegistryClient, repository: Repository, descriptor: Descriptor, response: RegistryResponse, *, mount_status: int) -> UploadSession:
     operation = client.make_operation("begin upload of blob", repository.with_digest(descriptor.digest))
     location = _resolve_location(client, operation, response.headers.get("location", ""), base=response.url, status=response.status)
     min_chunk_bytes = parse_integer(response.headers.get("oci-chunk-min-length", "")) or 0

@@ -21,6 +21,7 @@ from imgsync.state.blob_note import BlobNote, parse_blob_note
 from imgsync.state.record import FIELDS, Record, from_document, to_document
 from imgsync.state.registry_names import rename_all
 from imgsync.state.snapshot import BLOB, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
+from imgsync.text.units import parse_integer
 
 FORMAT = "imgsync.state/v1"
 LINE_LIMIT = 4 << 20
@@ -54,7 +55,7 @@ class _NoteFields:
 
 
 _NOTES = {
-    BLOB: _NoteFields(("registry", "digest"), "repositories", frozenset({"sources"})),
+    BLOB: _NoteFields(("registry", "digest"), "repositories", frozenset({"sources", "size"})),
     REFERRERS: _NoteFields(("repository", "digest"), "tags"),
     SEEN: _NoteFields(("repository", "digest"), "moment"),
     REMAINING: _NoteFields(("destination",), "order"),
@@ -127,27 +128,29 @@ class _Decoder:
         fields = _NOTES[kind]
         if not _is_valid_note(fields, line):
             raise StateError(f"line {number} is not a valid note of kind {kind}")
-        self.notes[kind][_subject(fields, line)] = _join_sources(line) if kind == BLOB else str(line[fields.text])
+        self.notes[kind][_subject(fields, line)] = _join_blob_note(line) if kind == BLOB else str(line[fields.text])
 
 
 def _iter_note_lines(snapshot: Snapshot) -> Iterator[Mapping[str, object]]:
     for kind, fields in _NOTES.items():
         for subject, text in sorted(snapshot.notes[kind].items()):
             parts = subject.split(" ")
-            content = _split_sources(text) if kind == BLOB else {fields.text: text}
+            content = _split_blob_note(text) if kind == BLOB else {fields.text: text}
             line = {"kind": kind, **dict(zip(fields.subject, parts, strict=False)), **content}
             if len(parts) == len(fields.subject) and _is_valid_note(fields, line):
                 yield line
 
 
-def _split_sources(text: str) -> Mapping[str, str]:
-    # A field of its own: older versions read the others and skip it.
+def _split_blob_note(text: str) -> Mapping[str, str]:
+    # Fields of their own: older versions read the repositories and skip the rest.
     note = parse_blob_note(text)
-    return {"repositories": " ".join(note.repositories)} | ({"sources": " ".join(note.sources)} if note.sources else {})
+    fields = {"repositories": " ".join(note.repositories), "sources": " ".join(note.sources), "size": "" if note.size_bytes is None else str(note.size_bytes)}
+    return {name: value for name, value in fields.items() if value or name == "repositories"}
 
 
-def _join_sources(line: Mapping[str, object]) -> str:
-    return str(BlobNote(tuple(str(line["repositories"]).split()), tuple(str(line.get("sources", "")).split())))
+def _join_blob_note(line: Mapping[str, object]) -> str:
+    repositories, sources, size = (str(line.get(name, "")) for name in ("repositories", "sources", "size"))
+    return str(BlobNote(tuple(repositories.split()), tuple(sources.split()), int(size) if size else None))
 
 
 def _decode_header(raw: bytes) -> dict[str, int]:
@@ -244,6 +247,7 @@ _VALIDATORS: Mapping[str, Callable[[str], bool]] = {
     "moment": _is_moment,
     "mirror": lambda text: _NAME.fullmatch(text) is not None,
     "name": lambda text: _NAME.fullmatch(text) is not None,
+    "size": lambda text: parse_integer(text, digits=19) is not None,
     "sources": lambda text: all(map(_is_registry, text.split(" "))),
     "order": lambda text: text.isascii() and text.isdecimal() and len(text) < 20,
     "tags": lambda text: _PRINTABLE.fullmatch(text) is not None,

@@ -36,15 +36,15 @@ STORAGE_ERRORS = (sqlite3.Error, diskcache.Timeout, OSError, UnicodeError)
 @dataclass(frozen=True, slots=True)
 class SeenBlobs:
     """
-    Digests seen in one destination repository.
+    Blobs and manifests seen in one destination repository.
 
-    `source` is the registry that gave them, "" if unknown.
+    `source` is the registry that gave them, "" if unknown. `sizes` has the size of each digest, None if no content was compared with it.
     """
 
     registry: str
     repository: str
     source: str
-    digests: Sequence[str]
+    sizes: Mapping[str, int | None]
 
 
 class Thread(Protocol):
@@ -118,9 +118,9 @@ class StateStore:
                 self.forget_blob(registry, repository, digest)
                 values[f"{_BLOB} {registry} {digest}"] = self._notes[_BLOB].get(f"{registry} {digest}")
         for seen_there in blobs:
-            for digest in seen_there.digests:
+            for digest, size_bytes in seen_there.sizes.items():
                 known = self.find_blob(seen_there.registry, digest)
-                note = BlobNote((seen_there.repository,), (seen_there.source,) if seen_there.source else ()).join(known)
+                note = BlobNote((seen_there.repository,), (seen_there.source,) if seen_there.source else (), size_bytes).join(known)
                 self._note(values, _BLOB, f"{seen_there.registry} {digest}", str(note))
         for repository, digest, tags in referrers:
             if self._notes[_REFERRERS].get(f"{repository} {digest}", "") != tags:
@@ -268,6 +268,10 @@ class StateStore:
     def find_blob_sources(self, registry: str, digest: str) -> tuple[str, ...]:
         """Return up to four source registries that gave the blob."""
         return self.find_blob(registry, digest).sources
+
+    def find_blob_size(self, registry: str, digest: str) -> int | None:
+        """Return the size of the blob, None if unknown."""
+        return self.find_blob(registry, digest).size_bytes
 
     def has_blobs_of(self, registry: str, repository: str) -> bool:
         """Return whether earlier runs recorded any blob of the repository."""

@@ -98,7 +98,8 @@ class BlobCopier:
             return
         need = task.repair.need(blob.digest)
         if (need is Need.ASK or (asks and need is Need.COPY)) and is_present(task.destination, task.repository, blob):
-            task.progress.found_digests.append(blob.digest)
+            task.progress.found_sizes[blob.digest] = blob.size_bytes
+            place.learn_size(blob.size_bytes)
             place.mark_present(task.repository.path)
             _report_present(task, blob)
             return
@@ -116,9 +117,12 @@ class BlobCopier:
             place.mark_given(task.job.source.repository.registry)
             _report_copied(task, blob)
         else:
+            # What has another size than the record is sent, not mounted.
+            if place.size_bytes is not None:
+                place.learn_size(blob.size_bytes)
             task.repair.note_mounted(blob.digest)
             _report_mounted(task, blob, mount_from)
-        task.progress.confirmed_digests.append(blob.digest)
+        task.progress.confirmed_sizes[blob.digest] = place.size_bytes
         place.mark_present(task.repository.path)
 
     def _begin_upload(self, task: Task, blob: Descriptor, place: BlobAtRegistry, mount_from: str) -> UploadSession | None:
@@ -139,7 +143,8 @@ class BlobCopier:
 def _is_there(task: Task, blob: Descriptor, place: BlobAtRegistry) -> bool:
     """Return whether the repository should hold the blob."""
     path = task.repository.path
-    return place.is_in(path) if task.repair.need(blob.digest) is Need.COPY else place.is_seen_in(path)
+    believes_records = task.repair.need(blob.digest) is Need.COPY and place.is_recorded_as(blob)
+    return place.is_in(path) if believes_records else place.is_seen_in(path)
 
 
 def _report_copied(task: Task, blob: Descriptor) -> None:

@@ -28,10 +28,12 @@ class Recorded:
     Args:
         repositories: Returns the paths of repositories with the blob.
         sources: Returns the source registries that gave it.
+        sizes: Returns its size, None if unknown.
     """
 
     repositories: Callable[[str, str], tuple[str, ...]]
     sources: Callable[[str, str], tuple[str, ...]]
+    sizes: Callable[[str, str], int | None]
 
 
 class BlobState(Enum):
@@ -103,9 +105,22 @@ class BlobAtRegistry:
         """Note that the *source* registry has it."""
         self._sources |= {source}
 
+    @property
+    def size_bytes(self) -> int | None:
+        """Return its size as this run or an earlier one found it, None if unknown."""
+        return self._recorded.sizes(*self._key) if self._size_bytes is None else self._size_bytes
+
     def learn_size(self, size_bytes: int) -> None:
         """Note the size of content that matched its digest."""
         self._size_bytes = size_bytes
+
+    def is_recorded_as(self, blob: Descriptor) -> bool:
+        """
+        Return whether no record gives it another size than *blob* does.
+
+        Otherwise the image or the record is wrong, and only the content shows which.
+        """
+        return self._recorded.sizes(*self._key) in {None, blob.size_bytes}
 
     def check_size(self, blob: Descriptor) -> None:
         """

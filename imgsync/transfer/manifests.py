@@ -58,7 +58,7 @@ class ManifestPusher:
             task.repair.note_believed(manifest.digest)
             return
         self.push(task, manifest)
-        task.progress.confirmed_digests.append(manifest.digest)
+        task.progress.confirmed_sizes[manifest.digest] = manifest.size_bytes
 
     def push_tag(self, task: Task, root: Manifest) -> None:
         """

@@ -49,9 +49,9 @@ class Progress:
     blobs_mounted: int = 0
     blobs_present: int = 0
     attempts: int = 1
-    confirmed_digests: list[str] = field(default_factory=list)
-    """Blobs and manifests that the destination repository took."""
-    found_digests: list[str] = field(default_factory=list)
+    confirmed_sizes: dict[str, int | None] = field(default_factory=dict)
+    """Blobs and manifests that the destination repository took, with their sizes, None if unknown."""
+    found_sizes: dict[str, int | None] = field(default_factory=dict)
     """Blobs that it turned out to have; who gave them is unknown."""
     missing_digests: list[str] = field(default_factory=list)
     """Those that were recorded, and that it turned out to lack."""

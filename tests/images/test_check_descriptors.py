@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 
-from tests.support.images import DOCKER, OCI, Image, image, index, to_json, with_layer
-from tests.support.outcomes import only_error, only_plan_error
+from tests.support.images import DOCKER, OCI, Image, digest_of, image, index, to_json, with_layer
+from tests.support.outcomes import errors_by_repository, only_error, only_plan_error
 from tests.switches.content import manifest_of
 
 
@@ -121,3 +122,44 @@ def test_size_of_a_blob_that_another_image_brought_is_checked(where, size, lab):
 
     assert ran.code == 1
     assert [lab.served_tags(one) for one in ("app", "other")] == [["good"], ["good"]]
+
+
+@pytest.mark.row("DIG-22")
+@pytest.mark.parametrize("size", [0, 900])
+@pytest.mark.parametrize("where", ["app", "other"], ids=["same repository", "mounted"])
+def test_size_of_a_blob_that_an_earlier_run_brought_is_checked(where, size, lab):
+    """Neither the record nor a mount stands for a blob of another size."""
+    good = lab.push("app", "good", image("good", shared=b"shared"))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    exported = lab.run("state", "export").stdout
+    assert f'"digest":"{digest_of(b"shared")}","repositories":"m/{lab.name}/app","sources":"{lab.source.host}","size":"6"' in exported
+    lab.push("other", "good", good)
+    lab.source.add(manifest_of(with_layer(good, size=size)), target=f"/{where}/manifests/worse$")
+    lab.declare("app other", "tags: {names: [good, worse]}\nconcurrency: {images: 1}")
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert ran.code == 1
+    assert digest_of(b"shared") in errors_by_repository(ran)[where]
+    assert [lab.served_tags(one) for one in ("app", "other")] == [["good"], ["good"]]
+    assert ran.json["summary"]["blobs_mounted"] > 0
+
+
+def test_image_is_copied_though_the_record_has_another_size(lab):
+    """The content decides, and the record is corrected."""
+    good = lab.push("app", "good", image("good", shared=b"shared"))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    exported = lab.run("state", "export").stdout
+    shutil.rmtree(lab.folder / ".imgsync")
+    lab.write("state.jsonl", exported.replace('"size":"6"', '"size":"7"'))
+    assert lab.run("state", "import", "state.jsonl").code == 0
+    lab.push("other", "good", good)
+    lab.declare("other")
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert ran.code == 0, ran.stderr
+    lab.assert_served("other", "good", good)
+    assert '"size":"7"' not in lab.run("state", "export").stdout

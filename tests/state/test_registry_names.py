@@ -16,7 +16,7 @@ def old_record():
 def test_old_record_is_found_under_the_one_name(tmp_path):
     """It is also stored under it, so that a removed record does not come back."""
     with opened(tmp_path) as state:
-        state.put([old_record()], blobs=[SeenBlobs("r.io:443", "m/app", "s.io", [DIGEST])], seen=[("s.io:443/app", DIGEST, "2026-01-01T00:00:00Z")])
+        state.put([old_record()], blobs=[SeenBlobs("r.io:443", "m/app", "s.io", {DIGEST: None})], seen=[("s.io:443/app", DIGEST, "2026-01-01T00:00:00Z")])
 
     with opened(tmp_path) as state:
         found = state.get("r.io/m/app:1")

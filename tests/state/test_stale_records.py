@@ -114,7 +114,7 @@ def test_forged_records_push_no_incomplete_image(lab, folder):
             source_digest=wanted.digest,
             selection="platforms=all;referrers=all",
         )
-        state.put([lie], blobs=[SeenBlobs(lab.destination.host, f"m/{lab.name}/app", lab.source.host, [*pushed.all_blobs, *wanted.all_blobs])])
+        state.put([lie], blobs=[SeenBlobs(lab.destination.host, f"m/{lab.name}/app", lab.source.host, dict.fromkeys([*pushed.all_blobs, *wanted.all_blobs]))])
 
     assert lab.run("apply", "-o", "json").json["summary"]["copied"] == 1
     assert lab.served_tags("app") == ["2"], "what the state forges is not looked for, and nothing half is put there"

@@ -107,7 +107,7 @@ def test_blobs_are_recorded_in_up_to_four_repositories(tmp_path):
     """The latest first."""
     with opened(tmp_path) as state:
         for path in ("a", "b", "c", "d", "e", "b"):
-            state.put(blobs=[SeenBlobs("r.io", path, "", [DIGEST])])
+            state.put(blobs=[SeenBlobs("r.io", path, "", {DIGEST: None})])
     with opened(tmp_path) as state:
         assert state.find_blob_repositories("r.io", DIGEST) == ("b", "e", "d", "c")
         assert state.find_blob_repositories("other.io", DIGEST) == ()

@@ -21,8 +21,8 @@ def _repositories(registry: str, digest: str) -> tuple[str, ...]:
     return ("team/old", "team/app") if (registry, digest) == (REGISTRY, DIGEST) else ()
 
 
-no_records = Recorded(_none, _none)
-records = Recorded(_repositories, lambda *_: ("source.example",))
+no_records = Recorded(_none, _none, lambda *_: None)
+records = Recorded(_repositories, lambda *_: ("source.example",), lambda *_: None)
 
 
 def test_delivered_blob_is_missing_then_arriving_then_present():
