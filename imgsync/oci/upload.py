@@ -176,7 +176,7 @@ def begin_upload(client: RegistryClient, repository: Repository, descriptor: Des
 
 
 def _try_mount(client: RegistryClient, repository: Repository, descriptor: Descriptor, mount_from: str) -> UploadSession | None:
-    """Return None once the blob is mounted, or the upload that the registry started."""
+    """Return the upload that began instead, None once mounted."""
     response = _open_session(client, repository, descriptor, mount_from=mount_from)
     return None if response.status == 201 else _make_session(client, repository, descriptor, response, mount_status=response.status)
 

@@ -107,7 +107,7 @@ class BlobAtRegistry:
 
     @property
     def size_bytes(self) -> int | None:
-        """Return its size as this run or an earlier one found it, None if unknown."""
+        """Return its size as any run found it, None if unknown."""
         return self._recorded.sizes(*self._key) if self._size_bytes is None else self._size_bytes
 
     def learn_size(self, size_bytes: int) -> None:
