@@ -21,10 +21,10 @@ _SIZE_DIGITS = 19
 @dataclass(frozen=True, slots=True)
 class BlobNote:
     """
-    Where a blob is, who gave it (the latest four), and its size.
+    Where a blob is, who gave it, and its size.
 
-    `repositories` are paths at the destination registry. `sources` are registries that served the blob; none if unknown. `size_bytes` is None if no
-    run compared it with the content.
+    `repositories` are paths at the destination registry. `sources` are registries that served the blob; none if unknown. Of both, the latest four
+    are kept. `size_bytes` is None if no run compared it with the content.
     """
 
     repositories: tuple[str, ...] = ()
