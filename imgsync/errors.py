@@ -6,6 +6,7 @@ ImgsyncError                      .message  .hint (what to do next)  .exit_code 
 ├── UsageError                    a command line that makes no sense               exit 3
 ├── InvalidReferenceError         text that is not an image reference              exit 3
 ├── UnsafePlanError               the plan exceeds a safety limit
+├── NotApprovedError               the user did not approve the plan
 ├── OutputError                   a file that was asked for cannot be written
 ├── SelectionError                the filters do not determine which tags to select
 ├── RegistryError                 .operation .reference .origin .status .code .codes .detail .retry_after_seconds
@@ -99,6 +100,10 @@ class InvalidReferenceError(ImgsyncError):
 
 class UnsafePlanError(ImgsyncError):
     """The plan exceeds a safety limit; nothing was done."""
+
+
+class NotApprovedError(ImgsyncError):
+    """The user did not approve the plan; nothing was done."""
 
 
 class OutputError(ImgsyncError):

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsync.apply.time_limits import TimeLimits
+from imgsync.plan.model import Plan
 from imgsync.plan.safety import SafetyLimits
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The limits of a run; with `fail_fast`, a failure ends it."""
+    """
+    The limits of a run; with `fail_fast`, a failure ends it.
+
+    `approve` is called with a plan that has changes, before any of them begins. It raises an error if they must not be applied.
+    """
 
     time_limits: TimeLimits
     safety_limits: SafetyLimits
     fail_fast: bool = False
+    approve: Callable[[Plan], None] | None = None
+
+    @property
+    def needs_whole_plan(self) -> bool:
+        """Return whether nothing may begin before the plan is complete."""
+        return self.approve is not None or self.safety_limits.is_set

@@ -43,10 +43,11 @@ def apply_config(config: Config, context: PlanContext, *, options: RunOptions, l
     """
     Plan *config*, or take the *saved* plan, and carry it out.
 
-    Copying begins while the plan is made. With safety limits nothing begins before the whole plan is known and within them.
+    Copying begins while the plan is made. With safety limits or `approve`, nothing begins before the whole plan is known and passes them.
     One failure does not stop the other images, unless the options say so. A change that a stop prevented is "remaining".
 
     Raises:
+        NotApprovedError: The user did not approve the plan; nothing was done.
         UnsafePlanError: The plan exceeds the safety limits; nothing was done.
         ImgsyncError: The plan cannot be made, and no copy had begun.
     """
@@ -103,8 +104,7 @@ class _Run:
         spawn_later(max(0.0, closes - limits.elapsed_seconds), lambda: self._stop.close("the run's time is up", grace_seconds=cancels - closes))
 
     def _plan_and_submit(self) -> None:
-        # With safety limits, nothing may begin before the sum of all changes is known.
-        early = None if self._options.safety_limits.is_set else self._submit_early
+        early = None if self._options.needs_whole_plan else self._submit_early
         try:
             plan = self._make_plan(early)
         except ImgsyncError as error:
@@ -116,6 +116,8 @@ class _Run:
         log_plan(plan, self._log)
         self._listener.on_plan(plan)
         self._options.safety_limits.raise_if_unsafe(plan)
+        if self._options.approve is not None and plan.pending:
+            self._options.approve(plan)
         self._plan = plan
         self._submit_rest(plan)
         self._note_unchanged(plan)

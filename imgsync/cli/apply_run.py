@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,7 +13,7 @@ from imgsync.apply.options import RunOptions
 from imgsync.apply.report import Report, Result
 from imgsync.apply.run import apply_config
 from imgsync.apply.time_limits import TimeLimits
-from imgsync.cli.progress_display import PlanPrinter, open_display
+from imgsync.cli.progress_display import PlanPrinter, ProgressDisplay, open_display
 from imgsync.cli.report_files import write_report_files
 from imgsync.cli.results import check_writable, print_report
 from imgsync.cli.session import STOPPED_EXIT, Session
@@ -71,15 +74,36 @@ def exit_code_of(report: Report) -> int:
 
 
 def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None, reads_records: bool) -> Report:
-    run_options = RunOptions(
-        time_limits=TimeLimits(session.began, run_seconds=session.common.run_seconds, grace_seconds=options.grace_seconds),
-        safety_limits=SafetyLimits(options.max_changes, options.max_bytes),
-        fail_fast=options.fail_fast,
-    )
     context = session.make_context(refresh=options.refresh, reads_records=reads_records)
     with open_display(session, heartbeat_seconds=options.heartbeat_seconds) as display:
+        run_options = RunOptions(
+            time_limits=TimeLimits(session.began, run_seconds=session.common.run_seconds, grace_seconds=options.grace_seconds),
+            safety_limits=SafetyLimits(options.max_changes, options.max_bytes),
+            fail_fast=options.fail_fast,
+            approve=None if options.yes or saved is not None else _find_approval(session, display, options),
+        )
         listener = PlanPrinter(display, config, output=options.output, limits=run_options.safety_limits)
         return apply_config(config, context, options=run_options, listener=listener, saved=saved)
+
+
+def _find_approval(session: Session, display: ProgressDisplay, options: ApplyOptions) -> Callable[[Plan], None] | None:
+    """Return what asks for approval, or None without a terminal."""
+    if not _has_person():
+        return None
+    # Imported now: most runs have no terminal.
+    from imgsync.cli.approval import Approval
+
+    return Approval(session.stop, hide_display=display.pause, shows_plan=options.output == "table").ask
+
+
+def _has_person() -> bool:
+    """
+    Return whether a person can see the plan and answer.
+
+    The plan is on stdout, the question on stderr and the answer on stdin, so all three must be terminals. Some CI systems give their jobs
+    one, so with `CI` nothing is asked.
+    """
+    return not os.environ.get("CI") and all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def _log_end(session: Session, report: Report, *, exit_code: int) -> None:

@@ -59,6 +59,7 @@ class ApplyOptions:
     max_bytes: int | None
     requeue: str | None
     requeue_limit: int
+    yes: bool
 
 
 class Duration(click.ParamType[Any]):
@@ -203,6 +204,8 @@ def parse_apply_options(output: str, options: dict[str, Any]) -> ApplyOptions:
         max_bytes=options["max_bytes"],
         requeue=options.get("requeue"),
         requeue_limit=options.get("requeue_limit", 0),
+        # `copy` is not asked: its arguments name what it does.
+        yes=options.get("yes", True),
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @paths_argument
 @output_option("table", "json", "markdown")
 @option("--plan", "plan_file", metavar="FILE", default=None, help="Apply exactly this plan, which `plan --out` saved.")
+@option("-y", "--yes", "--auto-approve", is_flag=True, help="Do not ask before applying. Without a terminal, or with CI set, nothing is asked.")
 @option("--dry-run", is_flag=True, help="Only plan, like `imgsync plan`: same output, same exit codes.")
 @refresh_option
 @apply_options
@@ -42,7 +43,11 @@ if TYPE_CHECKING:
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_file: str | None, dry_run: bool, **options: Any) -> int:
-    """Plan, then copy missing and changed images, and delete pruned tags."""
+    """
+    Plan, then copy missing and changed images, and delete pruned tags.
+
+    On a terminal, asks before it changes anything, except with --plan: a saved plan was reviewed.
+    """
     common = parse_common_options(options)
     apply = parse_apply_options(output, options)
     if dry_run:
