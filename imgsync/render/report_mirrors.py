@@ -1,0 +1,168 @@
+"""The mirrors of a report: counts, bars, and charts."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from imgsync.apply.report import Report, Result
+from imgsync.text.sanitize import sanitize_short
+from imgsync.text.units import format_bytes, format_count, format_duration
+
+RESULT_NAMES: Mapping[str, str] = {
+    "failed": "Failed",
+    "errors": "Not planned",
+    "refused": "Refused",
+    "remaining": "Left",
+    "deleted": "Deleted",
+    "held": "On hold",
+    "copied": "Copied",
+    "kept": "Up to date",
+}
+# A browser is slow with more lines; a chart is hard to read with more bars.
+_MAX_LINES = 200
+_MAX_BARS = 10
+_MIN_PERCENT = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many images have one result."""
+
+    kind: str
+    name: str
+    count: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a bar, in percent of its width."""
+
+    kind: str
+    begin: str
+    width: str
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorLine:
+    """One mirror: its results, bytes and time."""
+
+    name: str
+    counts: tuple[Count, ...]
+    segments: tuple[Segment, ...]
+    size: str
+    duration: str
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorTable:
+    """The lines of a report's mirrors, and how many were left out."""
+
+    lines: tuple[MirrorLine, ...]
+    omitted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a chart."""
+
+    label: str
+    value: str
+    width: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Bars with a title and one sentence."""
+
+    name: str
+    title: str
+    lead: str
+    bars: tuple[Bar, ...]
+
+
+@dataclass(slots=True)
+class _Totals:
+    """The sums of one mirror."""
+
+    results: Counter[str]
+    bytes_copied: int = 0
+    seconds: float = 0.0
+
+
+def list_counts(report: Report) -> tuple[Count, ...]:
+    """Return the counts of *report* that are not zero, and copied."""
+    results: Counter[str] = Counter(outcome.result.value for outcome in report.outcomes)
+    results["errors"] = len(report.errors)
+    return _name_counts(results, always="copied")
+
+
+def list_mirrors(report: Report) -> MirrorTable:
+    """Return a line for each mirror, those with problems first."""
+    totals = _sum_mirrors(report)
+    ordered = sorted(totals.items(), key=lambda item: (-_count_problems(item[1].results), -item[1].bytes_copied, item[0]))
+    lines = tuple(_make_line(name, found) for name, found in ordered[:_MAX_LINES])
+    return MirrorTable(lines, len(ordered) - len(lines))
+
+
+def list_charts(report: Report) -> Iterator[Chart]:
+    """Yield charts of bytes and time, if several mirrors have any."""
+    totals = _sum_mirrors(report)
+    sizes = Counter({name: found.bytes_copied for name, found in totals.items() if found.bytes_copied > 0})
+    seconds = {name: found.seconds for name, found in totals.items() if found.seconds > 0}
+    if len(sizes) > 1:
+        yield Chart("bytes", "Transferred by mirror", "Bytes that were sent; blobs already there cost none.", _make_bars(sizes, format_bytes))
+    if len(seconds) > 1:
+        lead = "The times of all images added up; several are copied at once."
+        yield Chart("time", "Time by mirror", lead, _make_bars(seconds, format_duration))
+
+
+def _sum_mirrors(report: Report) -> dict[str, _Totals]:
+    totals: defaultdict[str, _Totals] = defaultdict(lambda: _Totals(Counter()))
+    for outcome in report.outcomes:
+        found = totals[outcome.change.mirror]
+        found.results[outcome.result.value] += 1
+        found.bytes_copied += outcome.bytes_copied
+        found.seconds += outcome.seconds
+    for error in report.errors:
+        totals[error.mirror].results["errors"] += 1
+    return totals
+
+
+def _count_problems(results: Counter[str]) -> int:
+    return results[Result.FAILED] + results["errors"] + results[Result.REFUSED]
+
+
+def _make_line(name: str, totals: _Totals) -> MirrorLine:
+    return MirrorLine(
+        sanitize_short(name),
+        _name_counts(totals.results),
+        tuple(_make_segments(totals.results)),
+        format_bytes(totals.bytes_copied) if totals.bytes_copied else "–",
+        format_duration(totals.seconds) if totals.seconds else "–",
+    )
+
+
+def _name_counts(results: Counter[str], *, always: str = "") -> tuple[Count, ...]:
+    return tuple(Count(kind, name, f"{results[kind]:,}") for kind, name in RESULT_NAMES.items() if results[kind] or kind == always)
+
+
+def _make_segments(results: Counter[str]) -> Iterator[Segment]:
+    """Yield the parts of a bar; one of 20,000 is still visible."""
+    widths = {kind: max(_MIN_PERCENT, 100 * results[kind] / results.total()) for kind in RESULT_NAMES if results[kind]}
+    scale = 100 / sum(widths.values())
+    begin = 0.0
+    for kind, width in widths.items():
+        yield Segment(kind, f"{begin * scale:.2f}", f"{width * scale:.2f}")
+        begin += width
+
+
+def _make_bars(values: Mapping[str, Any], show: Callable[[Any], str]) -> tuple[Bar, ...]:
+    ordered = sorted(values.items(), key=lambda item: -item[1])
+    shown = [(sanitize_short(name), value) for name, value in ordered[:_MAX_BARS]]
+    if others := ordered[_MAX_BARS:]:
+        shown.append((format_count(len(others), "other"), sum(value for _, value in others)))
+    largest = max(value for _, value in shown)
+    return tuple(Bar(name, show(value), f"{max(0.5, 100 * value / largest):.1f}") for name, value in shown)
