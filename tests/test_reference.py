@@ -109,6 +109,7 @@ def documents() -> dict[str, Any]:
         requests=plan.requests,
         applying=plan.requests,
         pulls=plan.pulls,
+        gone=(plans.gone_tag(),),
     )
     planned = encode_plan(whole, Config((), RegistriesConfig(), (), is_complete=True), explain=True) | {"declarations": {"NAME": "…"}}
     report = plans.report()
@@ -116,7 +117,7 @@ def documents() -> dict[str, Any]:
     finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest", left_out=left_out)
     return {
         "imgsync.plan/v1": planned,
-        "imgsync.report/v1": encode_report(Report(report.plan_id, outcomes, (*report.errors, *ERRORS))),
+        "imgsync.report/v1": encode_report(Report(report.plan_id, outcomes, (*report.errors, *ERRORS), gone=(plans.gone_tag(),))),
         "imgsync.verification/v1": encode_verification(Verification((finding,), ERRORS)),
         "imgsync.access/v1": encode_access([Access("r.io", "source", "a", "pull")]),
     }

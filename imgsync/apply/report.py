@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Change, PlanError
 
 
@@ -49,7 +50,7 @@ class Report:
     Every outcome of a run, in the plan's order.
 
     `errors` are those of the plan; `seconds` is the duration of the run; `stopped` says why it stopped early, "" if it did not;
-    `created_at` is when it ended (RFC 3339).
+    `created_at` is when it ended (RFC 3339); `gone` are tags that stay although their source no longer has them.
     """
 
     plan_id: str
@@ -59,6 +60,7 @@ class Report:
     stopped: str = ""
     notes: tuple[str, ...] = ()
     created_at: str = ""
+    gone: tuple[GoneTag, ...] = ()
 
     def count(self, result: Result) -> int:
         """Return how many outcomes have *result*."""

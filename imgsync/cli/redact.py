@@ -25,12 +25,12 @@ def redact_plan(plan: Plan) -> Plan:
     changes = _clean_all(plan.changes)
     # The id is a hash of the changes as they are.
     saved_id = plan.saved_id if changes == plan.changes else plan.id
-    return replace(plan, changes=changes, errors=_clean_all(plan.errors), saved_id=saved_id)
+    return replace(plan, changes=changes, errors=_clean_all(plan.errors), gone=_clean_all(plan.gone), saved_id=saved_id)
 
 
 def redact_report(report: Report) -> Report:
     """Return *report* with the texts of its outcomes and errors cleaned."""
-    return replace(report, outcomes=_clean_all(report.outcomes), errors=_clean_all(report.errors))
+    return replace(report, outcomes=_clean_all(report.outcomes), errors=_clean_all(report.errors), gone=_clean_all(report.gone))
 
 
 def redact_verification(found: Verification) -> Verification:

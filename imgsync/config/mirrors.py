@@ -81,7 +81,7 @@ def _convert_referrers(value: bool | list[str]) -> tuple[str, ...] | bool:
 def _convert_prune(value: bool | Mapping[str, Any]) -> Prune | None:
     if isinstance(value, bool):
         return Prune() if value else None
-    return Prune(value.get("at_most", Prune().at_most), tuple(value.get("protect") or ()))
+    return Prune(value.get("at_most", Prune().at_most), tuple(value.get("protect") or ()), gone=value.get("gone", False))
 
 
 def _build_tag_filter(tags: Mapping[str, Any]) -> TagFilter:

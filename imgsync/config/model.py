@@ -75,10 +75,15 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Limits on deletion: the most per plan, and tags to keep."""
+    """
+    Limits on deletion: the most per plan, and tags to keep.
+
+    `gone` allows to delete what the source no longer has.
+    """
 
     at_most: int = 20
     protect: tuple[str, ...] = ()
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def _show_mirror(mirror: Mirror) -> dict[str, Any]:
         "referrers": mirror.referrers if isinstance(mirror.referrers, bool) else list(mirror.referrers),
         "destinations": [asdict(destination) for destination in mirror.destinations],
         "immutable": list(mirror.immutable),
-        "prune": False if mirror.prune is None else {"at_most": mirror.prune.at_most, "protect": list(mirror.prune.protect)},
+        "prune": False if mirror.prune is None else {"at_most": mirror.prune.at_most, "protect": list(mirror.prune.protect), "gone": mirror.prune.gone},
         "require": _show_require(mirror.require),
         "concurrency": asdict(mirror.concurrency),
         "timeouts": {name.removesuffix("_seconds"): format_declared_duration(value) for name, value in asdict(mirror.timeouts).items() if value is not None},

@@ -20,6 +20,7 @@ from imgsync.documents.envelope import check_format, decode_errors, encode_error
 from imgsync.errors import InvalidReferenceError, UsageError
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Reference, Repository, is_repository_path, is_tag, parse_registry
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Change, MirrorNotes, Plan, PullCost, encode_canonical, hash_changes
 
 FORMAT = "imgsync.plan/v1"
@@ -39,9 +40,11 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
             "format": FORMAT,
             "id": "",
             "created_at": plan.created_at,
-            "summary": {**{name: counts[name] for name in _COUNTED}, "error": len(plan.errors), "transfer_bytes": plan.transfer_bytes},
+            "summary": {**{name: counts[name] for name in _COUNTED}, "error": len(plan.errors), "gone": len(plan.gone), "transfer_bytes": plan.transfer_bytes},
             "changes": [change.document for change in plan.changes],
             "errors": encode_errors(plan.errors),
+            "gone": [tag.document for tag in plan.gone],
+            "returned": list(plan.returned),
             # Only for sources with a pull limit, such as Docker Hub.
             **({"pulls": [asdict(cost) for cost in plan.pulls]} if plan.pulls else {}),
             "mirrors": [asdict(notes if explain else replace(notes, steps=())) for notes in plan.mirrors],
@@ -84,6 +87,8 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
             applying=tuple(decode_field(document, "applying", dict[str, int]).items()),
             uncompared=decode_field(document, "uncompared", tuple[str, ...]),
             pulls=decode_field(document, "pulls", tuple[PullCost, ...], default=()),
+            gone=decode_field(document, "gone", tuple[GoneTag, ...], default=()),
+            returned=decode_field(document, "returned", tuple[str, ...], default=()),
         )
         for change in plan.changes:
             _check_change(change)

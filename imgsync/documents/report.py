@@ -9,6 +9,7 @@ from imgsync.apply.report import Outcome, Report, Result
 from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import append_hint, check_format, decode_errors, encode_errors, name_damage
 from imgsync.oci.spec.reference import Reference
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change
 
 FORMAT = "imgsync.report/v1"
@@ -24,10 +25,12 @@ def encode_report(report: Report) -> dict[str, Any]:
         "summary": {
             **{result.value: report.count(result) for result in Result},
             **{name: report.total(name) for name in _COUNTS},
+            "gone": len(report.gone),
             "seconds": report.seconds,
         },
         "outcomes": [_encode_outcome(outcome) for outcome in report.outcomes],
         "errors": encode_errors(report.errors),
+        "gone": [tag.document for tag in report.gone],
         "stopped": report.stopped or None,
         "notes": list(report.notes),
     }
@@ -50,6 +53,7 @@ def decode_report(document: Mapping[str, Any], *, name: str) -> Report:
             stopped=decode_field(document, "stopped", str | None, default=None) or "",
             notes=decode_field(document, "notes", tuple[str, ...], default=()),
             created_at=decode_field(document, "created_at", str, default=""),
+            gone=decode_field(document, "gone", tuple[GoneTag, ...], default=()),
         )
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from imgsync.oci.spec.reference import Reference
+from imgsync.plan.gone_tag import GoneTag
 
 
 class Action(StrEnum):
@@ -129,6 +130,8 @@ class Plan:
         applying: Number of requests that applying needs at most, by side.
         notes: Notes for the reader, such as tags that moved since the plan was saved.
         uncompared: Registries that require a login that we do not have; such a plan cannot be applied.
+        gone: Tags that stay at a destination although the source no longer has them.
+        returned: Destinations whose tag was gone, and is back at the source.
         saved_id: The id under which the plan was saved.
     """
 
@@ -143,6 +146,8 @@ class Plan:
     pulls: tuple[PullCost, ...] = ()
     notes: tuple[str, ...] = ()
     uncompared: tuple[str, ...] = ()
+    gone: tuple[GoneTag, ...] = ()
+    returned: tuple[str, ...] = ()
     saved_id: str = ""
 
     @property

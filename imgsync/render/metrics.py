@@ -56,7 +56,9 @@ def render_metrics(
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
-    names = merge_names(mirrors, (outcome.change.mirror for outcome in report.outcomes), (error.mirror for error in report.errors))
+    names = merge_names(
+        mirrors, (outcome.change.mirror for outcome in report.outcomes), (error.mirror for error in report.errors), (tag.mirror for tag in report.gone)
+    )
     _add_mirrors(registry, report, names)
     _add_registries(registry, requests, throttles)
     _add_run(registry, report, last_success, now=now, exit_code=exit_code)
@@ -72,11 +74,14 @@ def _add_mirrors(registry: CollectorRegistry, report: Report, mirrors: Sequence[
         for field in ("bytes_copied", *(f"blobs_{result}" for result in _BLOBS)):
             sums[outcome.change.mirror, field] += getattr(outcome, field)
     errors = Counter(error.mirror for error in report.errors)
+    gone = Counter(tag.mirror for tag in report.gone)
     images = Gauge("imgsync_images", "Tags by result in the last run.", ["mirror", "result"], registry=registry)
     transferred = Gauge("imgsync_transferred_bytes", "Bytes of blobs transferred in the last run.", ["mirror"], registry=registry)
     blobs = Gauge("imgsync_blobs", "Blobs copied, mounted or already present in the last run.", ["mirror", "result"], registry=registry)
     plan_errors = Gauge("imgsync_plan_errors", "Planning errors in the last run.", ["mirror"], registry=registry)
+    gone_tags = Gauge("imgsync_gone_tags", "Tags that stay at a destination although the source no longer has them.", ["mirror"], registry=registry)
     for mirror in mirrors:
+        gone_tags.labels(mirror).set(gone[mirror])
         for result in _RESULTS:
             images.labels(mirror, result).set(results[mirror, result])
         for way in _BLOBS:

@@ -6,16 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 
 
 @dataclass(frozen=True, slots=True)
 class MirrorSection:
-    """The notes, changes and errors of one mirror, in plan order."""
+    """The part of a plan about one mirror, in its order."""
 
     notes: MirrorNotes
     changes: tuple[Change, ...]
     errors: tuple[PlanError, ...]
+    gone: tuple[GoneTag, ...] = ()
 
     def select(self, *actions: Action) -> tuple[Change, ...]:
         """Return the changes with one of *actions*."""
@@ -31,10 +33,13 @@ def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
         changes[change.mirror].append(change)
     for error in plan.errors:
         errors[error.mirror].append(error)
+    gone: defaultdict[str, list[GoneTag]] = defaultdict(list)
+    for tag in plan.gone:
+        gone[tag.mirror].append(tag)
     known = {notes.mirror: notes for notes in plan.mirrors}
     return tuple(
-        MirrorSection(known.get(name) or MirrorNotes(name, "", (), "", 0), tuple(changes[name]), tuple(errors[name]))
-        for name in merge_names(known, changes, errors)
+        MirrorSection(known.get(name) or MirrorNotes(name, "", (), "", 0), tuple(changes[name]), tuple(errors[name]), tuple(gone[name]))
+        for name in merge_names(known, changes, errors, gone)
     )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from imgsync import __version__
 from imgsync.oci.spec.digest import shorten_digest
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, FilterStep, Plan, PlanError, PullCost
 from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_html_code, format_prose
@@ -21,6 +22,7 @@ from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-plan -->"
 _HEADINGS = "| | image | change | size | why |\n|---|---|---|--:|---|\n"
+_GONE = "\n<details open><summary>Gone at the source, kept here</summary>\n\n| tag | mirror | why |\n|---|---|---|\n"
 _MORE = "\n… and {} more in this mirror.\n"
 # The order of rows in a table. The second is the order of importance: its end is omitted first.
 _ROWS = (Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
@@ -48,13 +50,14 @@ def render_plan_markdown(plan: Plan, *, limit: int = 60_000, explain: bool = Fal
         ValueError: *limit* is under 1,000.
     """
     page = _Page(plan, explain=explain, show_kept=show_kept)
-    kinds = ("change", "error", "note")
+    kinds = ("change", "error", "tag", "note")
     return render_limited_page(_render_opening(plan), page.blocks, page.yield_entries(), limit=limit, kinds=kinds, shown_by="imgsync show plan.json")
 
 
 def _render_opening(plan: Plan) -> str:
     unchanged = is_unchanged(plan)
-    heading = f"### imgsync plan `{plan.id}` — {'no changes' if unchanged else ', '.join(format_counts(plan))}"
+    gone = f", {len(plan.gone)} gone at the source" if plan.gone else ""
+    heading = f"### imgsync plan `{plan.id}` — {f'no changes{gone}' if unchanged else ', '.join(format_counts(plan))}"
     transfer = [] if unchanged else [f"Transfer **{format_bytes(plan.transfer_bytes)}** (blobs counted once per destination registry)"]
     apply_requests = [f"apply needs at most {', '.join(format_apply_requests(plan))}"] if format_apply_requests(plan) else []
     plan_requests = [f"planning took {', '.join(format_requests(plan))}"] if format_requests(plan) else []
@@ -76,12 +79,13 @@ class _Page:
         self._refused = Block(head=f"\n> [!CAUTION]\n{refused}\n", more="> - … and {} more refused\n")
         self._errors = Block(head=f"\n**{format_count(len(plan.errors), 'error')}**; these references are not planned:\n\n", more="- … and {} more errors\n")
         self._prune = Block(head=f"\n{prune}| | tag | mirror | why |\n|---|---|---|---|\n", tail="\n</details>\n", more="\n… and {} more to delete.\n")
+        self._gone = Block(head=_GONE, tail="\n</details>\n", more="\n… and {} more gone at the source.\n")
         self._mirrors = [(section, Block(head=_render_summary(section), tail="\n</details>\n")) for section in group_by_mirror(plan)]
 
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks in reading order."""
-        return self._pulls, self._refused, self._errors, self._prune, *(block for _, block in self._mirrors)
+        return self._pulls, self._refused, self._errors, self._prune, self._gone, *(block for _, block in self._mirrors)
 
     def yield_entries(self) -> Iterator[Entry]:
         """Yield every line, the most important first."""
@@ -93,6 +97,7 @@ class _Page:
         tables = [(section, Block(head=f"\n{_HEADINGS}", more=_MORE, inside=shell)) for section, shell in self._mirrors]
         yield from (Entry(block, partial(_render_note, text), "note") for section, block in notes for text in _list_notes(section))
         yield from (Entry(self._prune, partial(_render_delete_row, change), "change") for change in plan.changes if change.action is Action.DELETE)
+        yield from (Entry(self._gone, partial(_render_gone_row, tag), "tag") for tag in plan.gone)
         for action in _IMPORTANCE:
             yield from self._yield_rows(tables, action)
         if self._explain:
@@ -150,6 +155,11 @@ def _render_error(error: PlanError) -> str:
 def _render_delete_row(change: Change) -> str:
     cells = (format_code(str(change.destination), in_table=True), format_code(change.mirror, in_table=True), format_prose(change.reason, in_table=True))
     return f"| - delete | {' | '.join(cells)} |"
+
+
+def _render_gone_row(tag: GoneTag) -> str:
+    cells = (format_code(str(tag.destination), in_table=True), format_code(tag.mirror, in_table=True), format_prose(tag.description, in_table=True))
+    return f"| {' | '.join(cells)} |"
 
 
 def _render_row(change: Change, destinations: tuple[str, ...], *, now: str) -> str:

@@ -15,7 +15,8 @@ def format_counts(plan: Plan) -> list[str]:
     """Return counts of actions and errors, such as `1 to create`."""
     counts = plan.counts
     found = [f"{counts[name]} {phrase}" for name, phrase in _PHRASES.items() if counts[name] or name in _ALWAYS_SHOWN]
-    return [*found, *([format_count(len(plan.errors), "error")] if plan.errors else [])]
+    gone = [f"{len(plan.gone)} gone at the source"] if plan.gone else []
+    return [*found, *gone, *([format_count(len(plan.errors), "error")] if plan.errors else [])]
 
 
 def describe_action(action: Action) -> str:

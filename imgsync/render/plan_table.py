@@ -25,13 +25,14 @@ def render_plan_table(plan: Plan, *, show_kept: bool, explain: bool) -> str:
 def _render_lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
     for section in group_by_mirror(plan):
         notes = section.notes
-        is_quiet = not (notes.suspended or notes.pruning_skipped or section.errors or explain or show_kept)
+        is_quiet = not (notes.suspended or notes.pruning_skipped or section.errors or section.gone or explain or show_kept)
         if is_quiet and all(change.action is Action.KEEP for change in section.changes):
             continue
         yield _render_heading(section)
         if notes.suspended:
             yield "    suspended: nothing is planned"
         yield from _render_changes(section, show_all=show_kept, now=plan.created_at)
+        yield from _render_gone(section, show_all=show_kept)
         for error in section.errors:
             yield f"  x {sanitize_short(error.reference)}   error   {sanitize_short(error.message)}"
             if error.hint:
@@ -61,6 +62,14 @@ def _render_changes(section: MirrorSection, *, show_all: bool, now: str) -> Iter
         yield from _fold(deleted, section.notes.destinations, show_all=show_all, now=now)
     if kept and not show_all:
         yield f"  = {format_count(len(kept), 'tag')} up to date (--all lists them)"
+
+
+def _render_gone(section: MirrorSection, *, show_all: bool) -> Iterator[str]:
+    """Yield a line per tag that is gone at its source."""
+    shown = section.gone if show_all or len(section.gone) <= _MAX_LINES else section.gone[:_FOLDED_LINES]
+    yield from (f"  . {sanitize_short(str(tag.destination))}   kept   {sanitize_short(tag.description)}" for tag in shown)
+    if len(shown) < len(section.gone):
+        yield f"    … and {len(section.gone) - len(shown)} more gone at the source (imgsync plan --all lists them)"
 
 
 def _fold(changes: Sequence[Change], destinations: tuple[str, ...], *, show_all: bool, now: str) -> Iterator[str]:
@@ -108,7 +117,8 @@ def _render_summary(plan: Plan) -> Iterator[str]:
     spent = ", ".join([*format_requests(plan), format_duration(plan.seconds)])
     kept = plan.counts["keep"]
     if is_unchanged(plan):
-        yield f"No changes. {format_count(kept, 'tag')} up to date ({spent})."
+        gone = f", {len(plan.gone)} gone at the source" if plan.gone else ""
+        yield f"No changes. {format_count(kept, 'tag')} up to date{gone} ({spent})."
         return
     yield f"Plan {plan.id}: {', '.join([*format_counts(plan), f'{kept} up to date'])}."
     yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). Planning took {spent}."

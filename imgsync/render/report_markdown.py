@@ -9,6 +9,7 @@ from functools import partial
 from imgsync import __version__
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.oci.spec.digest import shorten_digest
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_prose
 from imgsync.render.plan_summary import describe_reason
@@ -35,7 +36,7 @@ def render_report_markdown(report: Report, *, limit: int = 60_000) -> str:
         ValueError: *limit* is under 1,000.
     """
     page = _Page(report)
-    kinds = ("outcome", "error", "note")
+    kinds = ("outcome", "error", "tag", "note")
     return render_limited_page(_render_opening(report), page.blocks, page.yield_entries(), limit=limit, kinds=kinds, shown_by="imgsync show report.json")
 
 
@@ -43,7 +44,8 @@ def _render_opening(report: Report) -> str:
     counts = Counter(outcome.result for outcome in report.outcomes)
     found = [f"{counts[word]} {word}" for word in _RESULTS if counts[word]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
-    heading = f"### imgsync apply {format_code(report.plan_id[:64])} — {', '.join([*found, *errors]) or 'nothing to do'}"
+    gone = [f"{len(report.gone)} gone at the source"] if report.gone else []
+    heading = f"### imgsync apply {format_code(report.plan_id[:64])} — {', '.join([*found, *gone, *errors]) or 'nothing to do'}"
     transferred = f"Transferred **{format_bytes(report.total('bytes_copied'))}** in {format_count(report.total('blobs_copied'), 'blob')}"
     others = f"{report.total('blobs_mounted')} mounted, {report.total('blobs_present')} already at the destination"
     ended = [f"ended {format_code(report.created_at[:40])}"] if report.created_at else []
@@ -67,6 +69,7 @@ class _Page:
         self._remaining = _build_table("Left for the next run", "| image | mirror |\n|---|---|\n")
         self._refused = Block(head="\n> [!CAUTION]\n> **Refused**; the destination stays unchanged:\n", more="> - … and {} more refused\n")
         self._deleted = _build_table("Deleted", "| tag | mirror | why |\n|---|---|---|\n")
+        self._gone = _build_table("Gone at the source, kept here", "| tag | mirror | why |\n|---|---|---|\n")
         self._held = _build_table("On hold", "| image | mirror | why |\n|---|---|---|\n")
         self._copied = _build_table("Copied", "| image | mirror | digest | transferred | duration |\n|---|---|---|--:|--:|\n")
         self._notes = Block(head="\n**Notes**\n\n", more="- … and {} more notes\n")
@@ -74,7 +77,7 @@ class _Page:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks in reading order."""
-        return self._failed, self._errors, self._remaining, self._refused, self._deleted, self._held, self._copied, self._notes
+        return self._failed, self._errors, self._remaining, self._refused, self._deleted, self._gone, self._held, self._copied, self._notes
 
     def yield_entries(self) -> Iterator[Entry]:
         """Yield every line, the most important first."""
@@ -84,6 +87,7 @@ class _Page:
         yield from (Entry(self._notes, partial(_render_note, note), "note") for note in list_report_notes(self._report))
         yield from self._yield_result(Result.REMAINING, self._remaining, _render_remaining_row)
         yield from self._yield_result(Result.DELETED, self._deleted, _render_reason_row)
+        yield from (Entry(self._gone, partial(_render_gone_row, tag), "tag") for tag in self._report.gone)
         yield from self._yield_result(Result.HELD, self._held, partial(_render_reason_row, now=self._now))
         yield from self._yield_result(Result.COPIED, self._copied, _render_copied_row)
 
@@ -118,6 +122,10 @@ def _render_remaining_row(outcome: Outcome) -> str:
 def _render_reason_row(outcome: Outcome, *, now: str = "") -> str:
     change = outcome.change
     return f"| {_format_cell(str(change.destination))} | {_format_cell(change.mirror)} | {format_prose(describe_reason(change, now=now), in_table=True)} |"
+
+
+def _render_gone_row(tag: GoneTag) -> str:
+    return f"| {_format_cell(str(tag.destination))} | {_format_cell(tag.mirror)} | {format_prose(tag.description, in_table=True)} |"
 
 
 def _render_copied_row(outcome: Outcome) -> str:

@@ -23,8 +23,10 @@ def _render_lines(report: Report) -> Iterator[str]:
         if outcome.result in {Result.FAILED, Result.REFUSED}:
             yield from _render_problem(outcome)
     yield from _render_notes(report)
+    yield from _render_gone(report)
     remaining = report.count(Result.REMAINING)
     others = [f"{report.count(result)} {result}" for result in (Result.DELETED, Result.HELD) if report.count(result)]
+    others += [f"{len(report.gone)} gone at the source"] if report.gone else []
     if report.count(Result.COPIED) or others or not (report.count(Result.FAILED) or remaining):
         yield _render_summary(report, others)
     if remaining:
@@ -39,6 +41,12 @@ def _render_notes(report: Report) -> Iterator[str]:
     yield from (f"    note: {sanitize_short(note)}" for note in notes[:_MAX_NOTES])
     if len(notes) > _MAX_NOTES:
         yield f"    … and {len(notes) - _MAX_NOTES} more notes (`-o json` lists them)"
+
+
+def _render_gone(report: Report) -> Iterator[str]:
+    yield from (f"  . {sanitize_short(str(tag.destination))}   kept   {sanitize_short(tag.description)}" for tag in report.gone[:_MAX_NOTES])
+    if len(report.gone) > _MAX_NOTES:
+        yield f"    … and {len(report.gone) - _MAX_NOTES} more gone at the source (`-o json` lists them)"
 
 
 def _render_problem(outcome: Outcome) -> Iterator[str]:

@@ -6,7 +6,7 @@ Stored as one text: repository paths, then source registries with an `@` before 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from imgsync.text.units import parse_integer
@@ -44,6 +44,20 @@ class BlobNote:
     def without(self, repository: str) -> BlobNote:
         """Return this note without *repository*."""
         return replace(self, repositories=tuple(path for path in self.repositories if path != repository))
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBlobs:
+    """
+    Blobs and manifests seen in one destination repository.
+
+    `source` is the registry that gave them, "" if unknown. `sizes` has the size of each digest, None if no content was compared with it.
+    """
+
+    registry: str
+    repository: str
+    source: str
+    sizes: Mapping[str, int | None]
 
 
 def parse_blob_note(text: str) -> BlobNote:

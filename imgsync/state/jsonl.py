@@ -20,7 +20,7 @@ from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_registr
 from imgsync.state.blob_note import BlobNote, parse_blob_note
 from imgsync.state.record import FIELDS, Record, from_document, to_document
 from imgsync.state.registry_names import rename_all
-from imgsync.state.snapshot import BLOB, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
+from imgsync.state.snapshot import BLOB, GONE, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
 from imgsync.text.units import parse_integer
 
 FORMAT = "imgsync.state/v1"
@@ -61,6 +61,7 @@ _NOTES = {
     REMAINING: _NoteFields(("destination",), "order"),
     SUCCESS: _NoteFields(("mirror",), "moment"),
     RUN: _NoteFields(("name",), "value"),
+    GONE: _NoteFields(("destination",), "moment"),
 }
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from imgsync.state.blob_note import join_texts
 from imgsync.state.record import Record
-from imgsync.state.snapshot import BLOB, EMPTY, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
+from imgsync.state.snapshot import BLOB, EMPTY, GONE, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
 
 Value = TypeVar("Value")
 
@@ -38,7 +38,7 @@ def merge(ours: Snapshot, theirs: Snapshot, base: Snapshot = EMPTY) -> MergeResu
     Return *ours* with the changes that *theirs* made since *base*.
 
     If both sides changed the same entry: the record with the later `applied_at` wins (adopted ones are oldest, ours wins a tie),
-    the earliest first sight, the latest success, and the repositories of both for a blob, ours first. The last run's remaining
+    the earliest first sight, also of a tag that is gone, the latest success, and the repositories of both for a blob, ours first. The last run's remaining
     changes and requeue count are ours, unless we have none.
 
     *base* is the last common state, empty if unknown.
@@ -53,6 +53,7 @@ def merge(ours: Snapshot, theirs: Snapshot, base: Snapshot = EMPTY) -> MergeResu
         REMAINING: their_queue if our_queue == base_queue else our_queue,
         SUCCESS: _three_way(ours.notes[SUCCESS], theirs.notes[SUCCESS], base.notes[SUCCESS], max),
         RUN: _three_way(ours.notes[RUN], theirs.notes[RUN], base.notes[RUN], _pick_ours),
+        GONE: _three_way(ours.notes[GONE], theirs.notes[GONE], base.notes[GONE], min),
     }
     known = ours.records.keys() & records.keys()
     newer = sum(records[destination] != ours.records[destination] for destination in known)

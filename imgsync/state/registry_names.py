@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from imgsync.state.record import Record
-from imgsync.state.snapshot import BLOB, REFERRERS, REMAINING, SEEN, Snapshot
+from imgsync.state.snapshot import BLOB, GONE, REFERRERS, REMAINING, SEEN, Snapshot
 
 _HTTPS_PORT = ":443"
 # Their subjects begin with a registry.
-_KINDS = frozenset({BLOB, REFERRERS, SEEN, REMAINING})
+_KINDS = frozenset({BLOB, REFERRERS, SEEN, REMAINING, GONE})
 
 
 def rename_record(record: Record) -> Record:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from imgsync.state.record import Record
 
-# Kinds of notes, as stored. REMAINING: what the last run left over.
-BLOB, REFERRERS, SEEN, REMAINING, SUCCESS, RUN = KINDS = ("blob", "referrers", "seen", "left", "success", "run")
+# Kinds of notes, as stored. REMAINING: what the last run left over. GONE: what the source no longer has.
+BLOB, REFERRERS, SEEN, REMAINING, SUCCESS, RUN, GONE = KINDS = ("blob", "referrers", "seen", "left", "success", "run", "gone")
 
 
 @dataclass(frozen=True, slots=True)

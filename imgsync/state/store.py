@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import diskcache
 
 from imgsync.errors import StateError
-from imgsync.state.blob_note import BlobNote, parse_blob_note
+from imgsync.state.blob_note import BlobNote, SeenBlobs, parse_blob_note
 from imgsync.state.record import Record, encode, encode_note
 from imgsync.state.rows import Rows
 from imgsync.state.snapshot import KINDS, Snapshot
@@ -25,26 +24,12 @@ from imgsync.text.units import format_count, parse_timestamp
 Result = TypeVar("Result")
 
 # Keys: a record has its destination reference, which contains no space; a note has its kind, a space and its subject.
-_BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN = KINDS
+_BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN, _GONE = KINDS
 _BEGUN = "begun"
 # The artifact last pulled from each reference. It describes this directory only, so it is never exported.
 _PULLED = "pulled"
 # Raised for a full, read-only or failing disk. UnicodeError: SQLite may quote damaged text in its message.
 STORAGE_ERRORS = (sqlite3.Error, diskcache.Timeout, OSError, UnicodeError)
-
-
-@dataclass(frozen=True, slots=True)
-class SeenBlobs:
-    """
-    Blobs and manifests seen in one destination repository.
-
-    `source` is the registry that gave them, "" if unknown. `sizes` has the size of each digest, None if no content was compared with it.
-    """
-
-    registry: str
-    repository: str
-    source: str
-    sizes: Mapping[str, int | None]
 
 
 class Thread(Protocol):
@@ -132,6 +117,24 @@ class StateStore:
                 self._note(values, _SEEN, f"{repository} {digest}", moment)
         self._write(values)
 
+    def put_gone(self, gone: Iterable[tuple[str, str]], *, returned: Iterable[str] = ()) -> None:
+        """
+        Store which recorded tags the source no longer has.
+
+        Args:
+            gone: (destination, moment) of each; an earlier moment stays.
+
+            returned: Destinations whose tag is back at the source.
+
+        Raises:
+            StateError: They cannot be written; they still count for this run.
+        """
+        values: dict[str, str | None] = {f"{_GONE} {destination}": None for destination in returned if self._notes[_GONE].pop(destination, None) is not None}
+        for destination, moment in gone:
+            if destination in self._records and destination not in self._notes[_GONE]:
+                self._note(values, _GONE, destination, moment)
+        self._write(values)
+
     def begin_copies(self) -> None:
         """
         Note that copies begin; `record_run_end` removes the note.
@@ -195,6 +198,11 @@ class StateStore:
         """Return when *digest* was first seen in the source *repository*, or ""."""
         return self._notes[_SEEN].get(f"{repository} {digest}", "")
 
+    @property
+    def gone_since(self) -> Mapping[str, str]:
+        """Since when sources lack tags, by destination (RFC 3339)."""
+        return self._notes[_GONE]
+
     def forget_blob(self, registry: str, repository: str, digest: str) -> None:
         """Forget for this run that *repository* has the blob: it is missing."""
         known = self.find_blob(registry, digest)
@@ -212,7 +220,8 @@ class StateStore:
             StateError: The state cannot be written.
         """
         known = [destination for destination in destinations if self._records.pop(destination, None) is not None]
-        self._write(dict.fromkeys(known))
+        gone = [f"{_GONE} {destination}" for destination in known if self._notes[_GONE].pop(destination, None) is not None]
+        self._write(dict.fromkeys([*known, *gone]))
         return len(known)
 
     def snapshot(self) -> Snapshot:

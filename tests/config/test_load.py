@@ -157,7 +157,7 @@ def test_policies_are_inherited_and_shown(tmp_path):
     assert [one.prune for one in config.mirrors] == [Prune(20, ("latest",)), None, Prune()]
     shown = yaml.safe_load(show_config(config).partition("---")[0])["mirrors"]
     assert [one["tags"]["min_age"] for one in shown] == [{"age": "3d", "except": ["1.*"]}, "36h", {"age": "3d", "except": ["1.*"]}]
-    assert [one["prune"] for one in shown] == [{"at_most": 20, "protect": ["latest"]}, False, {"at_most": 20, "protect": []}]
+    assert [one["prune"] for one in shown] == [{"at_most": 20, "protect": ["latest"], "gone": False}, False, {"at_most": 20, "protect": [], "gone": False}]
 
 
 def test_configuration_is_partial_if_a_file_is_left_out(tmp_path):

@@ -23,7 +23,7 @@ from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Plan
 from imgsync.text.redaction import Redaction
-from tests.support.plans import DIGEST, OTHER, change, changes, of_each_action, outcomes, plan, plans, report, reports
+from tests.support.plans import DIGEST, OTHER, change, changes, gone_tags, of_each_action, outcomes, plan, plans, report, reports
 
 CONFIG = Config(tuple(Mirror(name, Source("s.io", repositories=("app",)), (Destination("r.io", "m"),)) for name in "ab"), RegistriesConfig())
 digests = st.sampled_from((None, DIGEST, OTHER))
@@ -36,7 +36,8 @@ references = st.builds(
     Reference, repository=repositories, tag=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,9}", fullmatch=True), digest=st.sampled_from(("", DIGEST))
 )
 readable_changes = st.builds(replace, changes, source=references, destination=references, source_digest=digests, destination_digest=digests)
-readable = st.builds(replace, plans, changes=st.lists(readable_changes, max_size=9).map(tuple))
+readable_gone = st.builds(replace, gone_tags, source=references, destination=references)
+readable = st.builds(replace, plans, changes=st.lists(readable_changes, max_size=9).map(tuple), gone=st.lists(readable_gone, max_size=3).map(tuple))
 
 
 def written(some: Plan, *, indented: bool = False, **options: Any) -> bytes:

@@ -80,7 +80,7 @@ def test_metric_names_follow_the_rules():
 
 def test_metrics_hold_one_run_only():
     """Neither the process's own metrics nor those of an earlier run."""
-    assert render_metrics(report(), mirrors=("x",), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0).count('mirror="x"') == 12
+    assert render_metrics(report(), mirrors=("x",), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0).count('mirror="x"') == 13
     assert 'mirror="x"' not in render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
     assert "process_" not in render_metrics(report(), mirrors=(), requests={}, throttles={}, last_success={}, now=1.0, exit_code=0)
 
@@ -93,3 +93,4 @@ def test_sums_are_those_of_the_report(some: Report):
     assert sum(values(found["imgsync_images"]).values()) == len(some.outcomes)
     assert sum(sample.value for sample in found["imgsync_blobs"].samples if sample.labels["result"] == "copied") == some.total("blobs_copied")
     assert sum(values(found["imgsync_plan_errors"]).values()) == len(some.errors)
+    assert sum(values(found["imgsync_gone_tags"]).values()) == len(some.gone)

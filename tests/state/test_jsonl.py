@@ -18,7 +18,7 @@ from imgsync.state import jsonl as limits
 from imgsync.state.jsonl import decode_lines, encode_lines
 from imgsync.state.merge import merge
 from imgsync.state.remote.packing import pack, unpack
-from imgsync.state.snapshot import BLOB, EMPTY, KINDS, REFERRERS, REMAINING, RUN, SEEN, SUCCESS
+from imgsync.state.snapshot import BLOB, EMPTY, GONE, KINDS, REFERRERS, REMAINING, RUN, SEEN, SUCCESS
 from tests.state.test_store import RECORD
 
 MOMENT = "2026-01-01T00:00:00Z"
@@ -58,6 +58,7 @@ snapshots = st.builds(
             REMAINING: notes_of(destinations, st.integers(0, 99).map("{:08}".format)),
             SUCCESS: notes_of(st.sampled_from(["kubernetes", "tools"]), moments),
             RUN: notes_of(st.just("requeues"), st.sampled_from("123")),
+            GONE: notes_of(destinations, moments),
         }
     ),
 )
@@ -120,7 +121,7 @@ def test_merge_of_notes(ours, theirs):
     """Earliest first sight, latest success, up to four repositories of a blob, ours first."""
     merged = merge(ours, theirs).snapshot.notes
 
-    for kind, choose in ((SEEN, min), (SUCCESS, max)):
+    for kind, choose in ((SEEN, min), (SUCCESS, max), (GONE, min)):
         for about, text in merged[kind].items():
             assert text == choose(notes[kind][about] for notes in (ours.notes, theirs.notes) if about in notes[kind])
     for about, text in merged[BLOB].items():
@@ -167,6 +168,7 @@ FULL = Snapshot(
         REMAINING: {"r.io/m/app:2": "00000000"},
         SUCCESS: {"kubernetes": MOMENT},
         RUN: {"requeues": "1"},
+        GONE: {RECORD.destination: MOMENT},
     },
 )
 ALL = range(len(KINDS) + 1)
@@ -185,7 +187,7 @@ def test_unknown_fields_are_ignored(number):
 def test_unknown_kinds_are_ignored_and_counted():
     """Lines of unknown kinds are counted."""
     lines = [*lines_of(FULL), {"kind": "later", "about": 1}, {"kind": "pulled", "about": "x"}]
-    lines[0]["lines"] = 9
+    lines[0]["lines"] = 10
 
     found = decode_lines([raw_of(lines)])
 
@@ -273,8 +275,8 @@ def altered() -> Iterator[object]:
     yield pytest.param(raw_of([header | {"format": "imgsync.state/v2"}]), "this version reads imgsync.state/v1", id="later version")
     yield pytest.param(b"".join(parts[:-1]), "was truncated or changed", id="last line missing")
     yield pytest.param(parts[0], "was truncated or changed", id="header alone")
-    yield pytest.param(raw[:-1], "line 8 is truncated", id="last newline missing")
-    yield pytest.param(raw[:-20], "line 8 is truncated", id="cut within a line")
+    yield pytest.param(raw[:-1], "line 9 is truncated", id="last newline missing")
+    yield pytest.param(raw[:-20], "line 9 is truncated", id="cut within a line")
     yield pytest.param(raw + parts[-1], "was truncated or changed", id="a line more")
     yield pytest.param(b"".join([parts[0], parts[1], *parts[1:]]), "line 3 repeats r.io/m/app:1", id="a record twice")
     yield pytest.param(raw.replace(b"kubernetes", b"kuber\xffetes"), "line 7 is not JSON", id="no UTF-8")

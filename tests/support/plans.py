@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Reference, Repository, parse_reference
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
 
 DIGEST = "sha256:" + "9001185023b6" + "a" * 52
@@ -118,6 +119,11 @@ def of_each_action() -> Plan:
     )
 
 
+def gone_tag(tag: str = "9", since: str | None = "2026-08-28T01:00:00Z", **fields: str) -> GoneTag:
+    """Return `app:TAG`, gone at the source."""
+    return GoneTag(fields.get("mirror", "a"), reference(f"s.io/app:{tag}"), reference(f"r.io/m/app:{tag}"), DIGEST, since, "not in the list of tags")
+
+
 references = st.builds(Reference, repository=st.builds(Repository, registry=hostile, path=hostile), tag=hostile)
 changes = st.builds(
     Change,
@@ -145,6 +151,15 @@ mirrors = st.builds(
     steps=st.lists(steps, max_size=3).map(tuple),
 )
 costs = st.builds(PullCost, registry=hostile, pulls=st.integers(0, 99), remaining=st.integers(0, 99), limit=st.none() | st.just(100), window_seconds=st.none())
+gone_tags = st.builds(
+    GoneTag,
+    mirror=st.sampled_from(("a", "b")) | hostile,
+    source=references,
+    destination=references,
+    digest=st.just(DIGEST) | hostile,
+    since=st.none() | st.just("2026-08-28T01:00:00Z") | hostile,
+    reason=hostile,
+)
 plans = st.builds(
     Plan,
     changes=st.lists(changes, max_size=25).map(tuple),
@@ -155,6 +170,7 @@ plans = st.builds(
     requests=st.sampled_from(((), (("source", 9),))),
     applying=st.sampled_from(((), (("source", 12), ("destination", 30)))),
     pulls=st.lists(costs, max_size=3).map(tuple),
+    gone=st.lists(gone_tags, max_size=3).map(tuple),
 )
 outcomes = st.builds(
     Outcome,
@@ -176,6 +192,7 @@ reports = st.builds(
     stopped=hostile,
     notes=st.lists(hostile, max_size=3).map(tuple),
     created_at=hostile,
+    gone=st.lists(gone_tags, max_size=3).map(tuple),
 )
 
 

@@ -164,7 +164,7 @@ def test_artifact_is_readable_by_other_tools(sites, lab, place):
     assert (header["format"], header["records"], header["lines"]) == ("imgsync.state/v1", 1, len(lines))
     assert lines[0]["kind"] == "record"
     assert lines[0]["digest"] == image(1).digest
-    assert {line["kind"] for line in lines} <= {"record", "blob", "referrers", "seen", "left", "success", "run"}
+    assert {line["kind"] for line in lines} <= {"record", "blob", "referrers", "seen", "left", "success", "run", "gone"}
 
 
 @pytest.mark.row("GIT-09")

@@ -1,0 +1,48 @@
+"""Tags that stay at a destination although their source lacks them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from imgsync.oci.spec.reference import Reference
+
+
+class Absence(StrEnum):
+    """How a run saw that the source no longer has a tag."""
+
+    UNLISTED = "not in the list of tags"
+    NOT_FOUND = "the tag is not found"
+    NO_REPOSITORY = "the repository is not found"
+    UNLISTED_REPOSITORY = "the repository is not listed"
+    EMPTY_LIST = "the list is empty"
+    UNCHECKED = "not checked in this run"
+
+
+@dataclass(frozen=True, slots=True)
+class GoneTag:
+    """
+    A mirrored tag that its source no longer has.
+
+    It stays at the destination. The fields are those of `gone` in the documents. `digest` is what was mirrored, `since` when an apply
+    first saw that the tag is gone (RFC 3339), None if this run is the first.
+    """
+
+    mirror: str
+    source: Reference
+    destination: Reference
+    digest: str
+    since: str | None
+    reason: str
+
+    @property
+    def description(self) -> str:
+        """Return since when the tag is gone, and how this was seen."""
+        since = f"since {self.since.partition('T')[0]}" if self.since else "(first seen now)"
+        return f"gone at the source {since}: {self.reason}"
+
+    @property
+    def document(self) -> dict[str, str | None]:
+        """Return the fields in JSON."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return fields | {"source": str(self.source), "destination": str(self.destination)}
