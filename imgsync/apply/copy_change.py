@@ -32,6 +32,7 @@ from imgsync.text.units import format_duration, format_timestamp
 from imgsync.transfer import Copied, Copier, Job, KnownBlobs, Progress, Recorded
 
 _TIME_IS_UP = "timeouts.run is over"
+_REFERRERS_HINT = "the next run tries again; to mirror without referrers, set `referrers: false`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,9 @@ class ChangeRunner:
         record = self._make_record(change, mirror, copied)
         if copied.error is None:
             return _finish(_outcome(change, Result.COPIED, progress, began, copied=copied), record, progress)
-        failure = ReferrersError(f"the image is at the destination, but not all of its referrers: {copied.error.message}", hint=copied.error.hint)
+        message = f"the image is at the destination, but not all of its referrers: {copied.error.message}"
+        hint = copied.error.hint
+        failure = ReferrersError(message, hint=hint if "referrers:" in hint else "; ".join(filter(None, (hint, _REFERRERS_HINT))))
         result = self._explain(failure, change, mirror)
         # Unconfirmed, so that the next run looks for the referrers.
         return _finish(_outcome(change, result, progress, began, copied=copied, error=failure), record.tainted, progress)

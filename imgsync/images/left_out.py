@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.platform import Platform
+from imgsync.oci.spec.reference import Reference
 
 
 def describe_left_out(platforms: Iterable[Platform], layers: Iterable[Descriptor]) -> tuple[str, ...]:
@@ -20,3 +21,8 @@ def describe_left_out(platforms: Iterable[Platform], layers: Iterable[Descriptor
         *(f"platform {platform} that the image does not have" for platform in platforms),
         *(f"external layer {layer.digest} that the source registry does not have" for layer in layers),
     )
+
+
+def describe_other_tag(reference: Reference) -> str:
+    """Return the phrase for a tag that others wrote at the destination."""
+    return f"the source's {reference.tag}, because the destination's tag holds layers of others"

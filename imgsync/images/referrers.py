@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from imgsync.errors import ImgsyncError, NotFoundError, UnsupportedContentError
+from imgsync.errors import ContentMismatchError, ImgsyncError, NotFoundError, UnsupportedContentError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
 from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrer_tags import ReferrerTags
@@ -20,7 +20,7 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.media_types import normalize_media_type
 from imgsync.oci.spec.reference import Repository
-from imgsync.oci.spec.referrers import find_unlisted, format_fallback_tag, is_fallback_index, list_artifact_types, list_cosign_tags
+from imgsync.oci.spec.referrers import format_fallback_tag, is_fallback_index, list_artifact_types, list_cosign_tags
 from imgsync.oci.spec.select_platforms import SelectedPlatforms
 
 _LIMIT = 1000
@@ -63,12 +63,13 @@ class _Named:
     """
     The listed referrers of one subject.
 
-    `index` is the digest of the fallback index, `tags` are cosign's tags with their digests.
+    `index` is the digest of the fallback index, `tags` are cosign's tags with their digests. `problem` says why no list could be read.
     """
 
     digests: tuple[str, ...] = ()
     index: str = ""
     tags: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
 
 
 class ReferrerReader:
@@ -154,6 +155,8 @@ class ReferrerReader:
         return Referrers(tuple(search.found), tuple(search.indexes), tuple(search.warnings), search.error)
 
     def _gather(self, search: _Search, subject: str, named: _Named) -> None:
+        if named.problem:
+            search.warnings.append(f"the list of referrers of {search.repository.with_digest(subject)} is damaged; skipped: {named.problem}")
         for tag, digest in (*(("", digest) for digest in named.digests), *named.tags):
             if len(search.found) >= _LIMIT:
                 raise UnsupportedContentError(f"the image has more than {_LIMIT} referrers", hint="set `referrers: false`, or name artifact types")
@@ -194,18 +197,29 @@ class ReferrerReader:
         """
         key = (repository, subject)
         if key not in self._named:
-            listed = list_referrers(client, repository, subject) if query else None
-            has_api = listed is not None or (not query and bool(client.capabilities.has_referrers))
             tags = self.tags.list(client, repository) if query else self.tags.get_listed(repository) or {}
-            if has_api:
-                self.tags.set_api(repository, subject)
-            index = None if has_api else self._pull_fallback_index(client, repository, subject, tags)
-            self._named[key] = _Named(
-                digests=tuple(one.digest for one in (listed or (index.children if index is not None else ()))),
-                index=index.digest if index is not None else "",
-                tags=tuple(self._find_cosign_tags(client, repository, subject, tags)),
-            )
+            try:
+                named = self._read_list(client, repository, subject, tags, query=query)
+            except (ContentMismatchError, UnsupportedContentError) as error:
+                # Nothing that the list names can be missed by name, and only the source can repair it: the next run looks again.
+                self._note_missing(repository, subject)
+                named = _Named(problem=error.message)
+            self._named[key] = replace(named, tags=tuple(self._find_cosign_tags(client, repository, subject, tags)))
         return self._named[key]
+
+    def _read_list(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None, *, query: bool) -> _Named:
+        """
+        Return the referrers by the API, or by the fallback tag.
+
+        Raises:
+            UnsupportedContentError: The list is damaged.
+        """
+        listed = list_referrers(client, repository, subject) if query else None
+        if listed is not None or (not query and client.capabilities.has_referrers):
+            self.tags.set_api(repository, subject)
+            return _Named(tuple(one.digest for one in listed or ()))
+        index = self._pull_fallback_index(client, repository, subject, tags)
+        return _Named() if index is None else _Named(tuple(one.digest for one in index.children), index.digest)
 
     def _pull_fallback_index(self, client: RegistryClient, repository: Repository, subject: str, tags: Mapping[str, str] | None) -> Manifest | None:
         tag = format_fallback_tag(subject)
@@ -251,46 +265,3 @@ class _Search:
         self.error: ImgsyncError | None = None
         self.seen: set[str] = set()
         self.waiting: deque[tuple[str, bool]] = deque()
-
-
-@dataclass(frozen=True, slots=True)
-class ReferrerGaps:
-    """How many referrers a destination lacks, and how many are outdated."""
-
-    missing: int = 0
-    outdated: int = 0
-
-
-def find_gaps(client: RegistryClient, repository: Repository, referrers: Referrers) -> ReferrerGaps:
-    """
-    Return what the destination *repository* lacks of *referrers*.
-
-    Costs one request per subject, and one per cosign tag; without the referrers API also one per referrer.
-
-    Raises:
-        RegistryError: The destination fails.
-    """
-    missing = outdated = 0
-    for subject in dict.fromkeys(one.subject for one in referrers.found if not one.tag):
-        own = [one.root for one in referrers.found if one.subject == subject and not one.tag]
-        missing += _count_missing_of(client, repository, subject, own)
-    for one in referrers.found:
-        if one.tag:
-            found = client.resolve(repository.with_tag(one.tag))
-            missing += found is None
-            outdated += found is not None and not one.root.matches(found.digest)
-    return ReferrerGaps(missing, outdated)
-
-
-def _count_missing_of(client: RegistryClient, repository: Repository, subject: str, referrers: Sequence[Manifest]) -> int:
-    listed = list_referrers(client, repository, subject)
-    if listed is not None:
-        return sum(not any(one.matches(entry.digest) for entry in listed) for one in referrers)
-    try:
-        index = client.pull_manifest(repository.with_tag(format_fallback_tag(subject)))
-    except NotFoundError:
-        return len(referrers)
-    # If the registry reads the tag as the digest of the image, nothing can be listed there.
-    unlisted = [] if index.matches(subject) else find_unlisted(index if index.is_index else None, referrers)
-    # A fallback index may list what was deleted.
-    return len(unlisted) + sum(client.resolve(repository.with_digest(one.digest)) is None for one in referrers if one not in unlisted)

@@ -33,6 +33,7 @@ class MirrorPlanner:
         self._registries = context.registries
         self._check = context.stop.raise_if_requested
         self._log = context.log
+        self._warned: set[tuple[str, str]] = set()
 
     def plan(self, result: MirrorPlan) -> None:
         """Plan the mirror of *result* into it."""
@@ -174,8 +175,11 @@ class MirrorPlanner:
             self._log.warning("state.degraded", reason=reason)
         if outcome.moved:
             self._log.warning("tag.moved", mirror=mirror.name, source=str(reference), reason=outcome.moved)
+        # Tags of one digest share their referrers, and so their warnings.
         for warning in outcome.warnings:
-            self._log.warning("referrers.incomplete", mirror=mirror.name, reason=warning)
+            if (mirror.name, warning) not in self._warned:
+                self._warned.add((mirror.name, warning))
+                self._log.warning("referrers.incomplete", mirror=mirror.name, reason=warning)
 
 
 def _list_notes(mirror: Mirror) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from imgsync.config.model import Mirror
-from imgsync.images.referrers import ReferrerGaps
+from imgsync.images.left_out import describe_other_tag
+from imgsync.images.referrer_gaps import ReferrerGaps, warn_of_other
 from imgsync.oci.spec.digest import has_same_algorithm
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
@@ -66,8 +67,13 @@ class TargetPlanner:
         desired = self._find_desired_digest(tag, target.record)
         target = self._rename_served(tag, target, desired)
         hold = self._minimum_age.find_hold(tag.reference, tag.digest)
-        action, reason = decide(self._collect_facts(tag, target, desired, hold_reason=hold.reason if hold else ""))
-        left_out = self._targets.describe_left_out(target) if action is Action.KEEP else ()
+        gaps = self._find_referrer_gaps(tag, target, desired)
+        action, reason = decide(self._collect_facts(tag, target, desired, gaps, hold_reason=hold.reason if hold else ""))
+        left_out: tuple[str, ...] = ()
+        if action is Action.KEEP:
+            # A copy warns when it finds the tag.
+            tag.warnings.update(dict.fromkeys(map(warn_of_other, gaps.others)))
+            left_out = (*self._targets.describe_left_out(target), *map(describe_other_tag, gaps.others))
         current = target.record if target.record is not None and target.record.digest == desired else None
         return Change(
             action=action,
@@ -95,10 +101,9 @@ class TargetPlanner:
             return target
         return replace(target, served=desired, own_digest=target.served)
 
-    def _collect_facts(self, tag: SourceTag, target: Target, desired: str, *, hold_reason: str) -> Facts:
+    def _collect_facts(self, tag: SourceTag, target: Target, desired: str, gaps: ReferrerGaps, *, hold_reason: str) -> Facts:
         has_record = target.record is not None and not self._refresh
         has_same_settings = target.record is not None and self._has_same_settings(target.record, tag.repository)
-        gaps = self._find_referrer_gaps(tag, target, desired, is_recorded=has_record and has_same_settings)
         return Facts(
             desired=desired,
             served=target.served,
@@ -118,17 +123,18 @@ class TargetPlanner:
             return 0
         return self._targets.count_missing_content(target, desired, source=tag.repository, client=self._sources.client)
 
-    def _find_referrer_gaps(self, tag: SourceTag, target: Target, desired: str, *, is_recorded: bool) -> ReferrerGaps:
+    def _find_referrer_gaps(self, tag: SourceTag, target: Target, desired: str) -> ReferrerGaps:
         """Return which referrers the destination lacks, if it has the image."""
+        is_recorded = target.record is not None and not self._refresh and self._has_same_settings(target.record, tag.repository)
         # A new index has no referrers: its digest exists only at the destination. Its platforms have.
         subject = tag.digest if desired == tag.digest else ""
         if target.served != desired or not (is_recorded or subject):
             return ReferrerGaps()
         if not is_recorded:
-            return self._targets.find_referrer_gaps(target, self._sources.read_referrers(tag, subject))
+            return self._targets.find_referrer_gaps(target, tag.digest, self._sources.read_referrers(tag, subject))
         if not self._sources.has_moved_referrers(tag, subject, self._targets.get_referrer_note(target, tag.digest)):
             return ReferrerGaps()
-        return self._targets.find_referrer_gaps(target, self._sources.read_all_referrers(tag))
+        return self._targets.find_referrer_gaps(target, tag.digest, self._sources.read_all_referrers(tag))
 
     def _enforce_policy(self, change: Change, tag: SourceTag, record: Record | None) -> Change:
         """Refuse *change* if the image does not meet a requirement."""

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 from imgsync.config.model import Destination, Mirror
 from imgsync.images.left_out import describe_left_out
-from imgsync.images.referrers import ReferrerGaps, Referrers, find_gaps
+from imgsync.images.referrer_gaps import ReferrerGaps, find_gaps
+from imgsync.images.referrer_tags import parse_note
+from imgsync.images.referrers import Referrers
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, Repository
@@ -84,9 +86,12 @@ class Targets:
         """Return which referrer tags *digest* had when it was copied there."""
         return self._state.get_referrer_tags(str(target.repository), digest)
 
-    def find_referrer_gaps(self, target: Target, referrers: Referrers) -> ReferrerGaps:
-        """Return what the destination lacks of *referrers*."""
-        return find_gaps(self._make_client(target.repository), target.repository, referrers) if referrers else ReferrerGaps()
+    def find_referrer_gaps(self, target: Target, digest: str, referrers: Referrers) -> ReferrerGaps:
+        """Return what the destination lacks of *referrers* of *digest*."""
+        if not referrers:
+            return ReferrerGaps()
+        pushed_tags = parse_note(self.get_referrer_note(target, digest))
+        return find_gaps(self._make_client(target.repository), target.repository, referrers, pushed_tags=pushed_tags)
 
     def count_missing_content(self, target: Target, digest: str, *, source: Repository, client: RegistryClient) -> int:
         """Return how many manifests and blobs of *digest* are missing."""

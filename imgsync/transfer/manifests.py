@@ -8,10 +8,10 @@ from functools import partial
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import ImmutableTagError
 from imgsync.images.referrer_errors import try_all
+from imgsync.images.referrer_gaps import TagContent, compare_tag, warn_of_other
 from imgsync.images.referrers import Referrer, Referrers
-from imgsync.oci.registry import Resolved
 from imgsync.oci.spec.manifest import Manifest
-from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.reference import Repository
 from imgsync.transfer.fallback_index import FallbackIndexes
 from imgsync.transfer.known_blobs import KnownBlobs
 from imgsync.transfer.model import Task
@@ -137,16 +137,12 @@ class ManifestPusher:
         """Push a cosign tag, unless the destination would lose signatures."""
         reference = task.repository.with_tag(referrer.tag)
         served = task.destination.resolve(reference)
-        if served is not None:
-            if referrer.root.matches(served.digest):
-                return
-            if served.digest != task.job.pushed_tags.get(referrer.tag) and self._has_more(task, reference, served, referrer):
-                task.listener.on_warning(f"{reference} holds layers that the source does not have; left unchanged")
-                return
+        pushed_digest = task.job.pushed_tags.get(referrer.tag, "")
+        content = None if served is None else compare_tag(task.destination, reference, served, referrer.root, pushed_digest=pushed_digest)
+        if content is TagContent.COMPLETE:
+            return
+        if content is TagContent.OTHER:
+            task.listener.on_warning(warn_of_other(reference))
+            return
         task.deadline.check()
         put_manifest(task, reference, referrer.root)
-
-    def _has_more(self, task: Task, reference: Reference, served: Resolved, referrer: Referrer) -> bool:
-        """Return whether the destination's tag holds layers that *referrer* lacks."""
-        current = served.manifest or task.destination.pull_manifest(reference)
-        return not {blob.digest for blob in current.blobs if blob != current.config} <= {blob.digest for blob in referrer.root.blobs}

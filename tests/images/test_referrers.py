@@ -9,7 +9,8 @@ import pytest
 from tests import switches
 from tests.support.embedded import embedded_registry
 from tests.support.faults import FaultProxy
-from tests.support.images import Image, artifact, digest_of, image, index, layer, pull_raw, push, request, to_json
+from tests.support.images import OCI, Image, artifact, digest_of, image, index, layer, pull_raw, push, request, to_json
+from tests.support.signing import signature_image, signer, simple
 from tests.switches.net import (
     Lagging,
 )
@@ -207,22 +208,67 @@ def test_concurrent_writer_of_the_fallback_tag_loses_nothing(lab):
     assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == {sbom.digest, other.digest}
 
 
-def test_signature_at_the_destination_is_not_overwritten(lab):
-    """A different cosign tag at the destination stays, with a warning, unless the source's contains it."""
+OTHERS = {"others only": ("us",), "others and one of the source's": ("us", "ada")}
+
+
+@pytest.mark.row("SIG-07")
+@pytest.mark.parametrize("signers", OTHERS.values(), ids=OTHERS)
+def test_signature_at_the_destination_is_not_overwritten(signers, lab):
+    """A different cosign tag at the destination stays, with a warning, unless the source's contains it; it is no drift."""
     root = lab.push("app", "1", image(1))
     lab.push("app", cosign_tag(root), signature(root, "ada", "grace"))
-    own = lab.push_to_destination("app", cosign_tag(root), signature(root, "us"))
+    own = lab.push_to_destination("app", cosign_tag(root), signature(root, *signers))
     lab.declare("app")
 
-    ran = lab.run("apply")
-
-    assert ran.code == 0
-    assert "left unchanged" in ran.events("referrers.incomplete")[0]["reason"]
-    assert lab.served_manifest("app", cosign_tag(root)) == own.raw
+    for arguments, copied in ((["apply"], 1), (["apply", "--refresh"], 0)):
+        ran = lab.run(*arguments, "-o", "json")
+        assert (ran.code, ran.json["summary"]["copied"]) == (0, copied), ran.stdout
+        (warning,) = ran.events("referrers.incomplete")
+        assert warning["reason"].endswith("holds layers that the source's tag does not have, and lacks some that it has; left unchanged")
+        assert lab.served_manifest("app", cosign_tag(root)) == own.raw
+    verified = lab.run("verify", "-o", "json")
+    (finding,) = verified.json["findings"]
+    assert (verified.code, finding["condition"]) == (0, "ok")
+    assert finding["left_out"] == [f"the source's {cosign_tag(root)}, because the destination's tag holds layers of others"]
+    assert "Repair it" not in lab.run("verify").stdout
 
     lab.push_to_destination("app", cosign_tag(root), signature(root, "ada"))
-    assert lab.run("apply", "--refresh").code == 0
+    assert lab.run("verify").code == 1
+    assert lab.run("apply").code == 0
     assert lab.served_manifest("app", cosign_tag(root)) == signature(root, "ada", "grace").raw
+    assert lab.run("verify").code == 0
+
+
+@pytest.mark.row("SIG-07")
+def test_signature_that_the_destination_added_is_kept(lab):
+    """A tag that holds all of the source's is complete: no drift, no warning, no push."""
+    root = lab.push("app", "1", image(1))
+    lab.push("app", cosign_tag(root), signature(root, "ada"))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    own = lab.push_to_destination("app", cosign_tag(root), signature(root, "ada", "us"))
+
+    assert lab.run("verify", "-o", "json").json["findings"][0]["condition"] == "ok"
+    ran = lab.run("apply", "--refresh", "-o", "json")
+
+    assert (ran.code, ran.json["summary"]["kept"]) == (0, 1)
+    assert ran.events("referrers.incomplete") == []
+    assert lab.served_manifest("app", cosign_tag(root)) == own.raw
+
+
+@pytest.mark.row("SIG-07")
+def test_signature_by_another_key_over_the_same_payload_is_not_overwritten(lab):
+    """The layers have one digest, and differ in their annotations."""
+    root = lab.push("app", "1", image(1))
+    theirs, ours = (signature_image(simple(signer(name), root.digest, "registry.example/app")) for name in ("prod", "other"))
+    assert theirs.blobs.keys() == ours.blobs.keys()
+    lab.push("app", cosign_tag(root), theirs)
+    own = lab.push_to_destination("app", cosign_tag(root), ours)
+    lab.declare("app")
+
+    assert lab.run("apply").code == 0
+    assert lab.served_manifest("app", cosign_tag(root)) == own.raw
+    assert lab.run("verify").code == 0
 
 
 @pytest.mark.parametrize(("wanted", "arrive"), [("false", set()), (f"[{SBOM}]", {"sbom"}), (f"[{SIGNATURE_LAYER}]", {"cosign"}), ("true", {"sbom", "cosign"})])
@@ -387,18 +433,36 @@ def test_referrers_of_other_images_and_vanished_ones_are_skipped(lab):
     assert gone.digest not in ran.stdout
 
 
-def test_damaged_list_of_referrers_is_named(lab):
-    """Not as if the image itself were damaged; the image gets its tag."""
+DAMAGED = {
+    "by tag": ("/manifests/sha256-[0-9a-f]+$", switches.Respond(200, "no JSON")),
+    "by API": ("/referrers/", switches.Respond(200, "no JSON", headers={"Content-Type": OCI["index"]})),
+    "bad entry": ("/manifests/sha256-[0-9a-f]+$", switches.Respond(200, {"schemaVersion": 2, "mediaType": OCI["index"], "manifests": [{"digest": "x"}]})),
+}
+
+
+@pytest.mark.parametrize(("target", "damage"), DAMAGED.values(), ids=DAMAGED)
+def test_damaged_list_of_referrers_is_a_warning(target, damage, lab):
+    """Once per run; the image and its signature are copied, and the list once it is repaired."""
     root = lab.push("app", "1", image(1))
-    push_fallback(lab.source_registry, f"{lab.name}/app", root, lab.push("app", "", artifact("sbom", subject=root)))
-    lab.source.add(switches.Respond(200, "no JSON"), method="GET", target="/manifests/sha256-")
+    lab.push("app", "also", root)
+    sbom = lab.push("app", "", artifact("sbom", subject=root))
+    push_fallback(lab.source_registry, f"{lab.name}/app", root, sbom)
+    signed = lab.push("app", cosign_tag(root), signature(root, "ada"))
+    lab.source.add(damage, method="GET", target=target)
     lab.declare("app")
 
-    ran = lab.run("apply", "-o", "json")
-
-    assert ran.code == 1
-    assert f"app:{root.digest.replace(':', '-')} (source): the manifest is not valid JSON" in ran.stdout
+    for copied in (2, 0):
+        ran = lab.run("apply", "-o", "json")
+        assert (ran.code, ran.json["summary"]["copied"], ran.json["errors"]) == (0, copied, []), ran.stdout
+        (warning,) = ran.events("referrers.incomplete")
+        assert f"the list of referrers of {lab.source.host}/{lab.name}/app@{root.digest} is damaged; skipped: " in warning["reason"]
     lab.assert_served("app", "1", root)
+    assert lab.served_manifest("app", cosign_tag(root)) == signed.raw
+    assert lab.run("verify").code == 0
+
+    lab.source.clear()
+    assert lab.run("apply", "-o", "json").code == 0
+    assert named(fallback_of(lab.destination_registry, f"m/{lab.name}/app", root)) == {sbom.digest}
 
 
 def _source_of(ran):

@@ -127,6 +127,7 @@ def test_refused_referrer_keeps_no_image_from_its_tag(lab):
 
     assert ran.code == 1
     assert "not all of its referrers" in ran.json["outcomes"][0]["error"]
+    assert "set `referrers: false`" in lab.run("apply").stdout
     lab.assert_served("app", "1", root)
     assert lab.served_manifest("app", cosign_tag(root)) == signed.raw
 

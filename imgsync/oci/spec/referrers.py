@@ -62,6 +62,16 @@ def read_annotated_layers(manifest: Manifest) -> tuple[tuple[Descriptor, Mapping
     )
 
 
+def list_entries(manifest: Manifest) -> frozenset[tuple[str, frozenset[tuple[str, str]]]]:
+    """
+    Return the layers of *manifest* as a set, itself without layers.
+
+    Annotations count: signatures by two keys may have the same payload.
+    """
+    layers = frozenset((layer.digest, frozenset(annotations.items())) for layer, annotations in read_annotated_layers(manifest))
+    return layers or frozenset({(manifest.digest, frozenset[tuple[str, str]]())})
+
+
 def list_artifact_types(manifest: Manifest) -> frozenset[str]:
     """
     Return every type that a configuration may use for this referrer.
