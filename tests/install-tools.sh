@@ -1,16 +1,34 @@
 #!/bin/sh
-# The tests run against a real registry, let skopeo witness what was pushed, and run the scripts of CI workflows (jq, unzip). As root, what is missing is installed.
+# The tests run against a real registry, let skopeo witness what was pushed, run the scripts of CI workflows (jq, unzip), and read pages in Chromium with axe-core (npm).
+# As root, what is missing is installed.
 set -eu
 missing=""
 command -v docker-registry >/dev/null 2>&1 || missing="$missing docker-registry"
 command -v skopeo >/dev/null 2>&1 || missing="$missing skopeo"
 command -v jq >/dev/null 2>&1 || missing="$missing jq"
 command -v unzip >/dev/null 2>&1 || missing="$missing unzip"
-[ -z "$missing" ] && exit 0
-if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-    echo "The tests need:$missing. On Debian or Ubuntu run: sudo apt-get update && sudo apt-get install -y$missing" >&2
-    exit 1
+command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
+
+# The tests read axe-core out of its package (tests/support/axe.py). Nothing of it is installed or run by npm.
+axe="axe-core-4.14.1.tgz"
+axe_sha512=1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/imgsync-tests
+[ -s "$cache/$axe" ] || command -v npm >/dev/null 2>&1 || missing="$missing npm"
+
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        echo "The tests need:$missing. On Debian or Ubuntu run: sudo apt-get update && sudo apt-get install -y$missing" >&2
+        exit 1
+    fi
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
-apt-get update -qq
-# shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+if [ ! -s "$cache/$axe" ]; then
+    mkdir -p "$cache"
+    new=$(mktemp -d "$cache/new-XXXXXX")
+    npm pack --silent --ignore-scripts --pack-destination "$new" axe-core@4.14.1 >/dev/null
+    echo "$axe_sha512  $new/$axe" | sha512sum --check --quiet
+    mv "$new/$axe" "$cache/$axe"
+    rmdir "$new"
+fi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -93,17 +94,27 @@ class Browser:
         return message
 
 
+def _make_pipe() -> tuple[int, int]:
+    """Return a pipe whose descriptors are not those of the browser."""
+    low = os.pipe()
+    read, write = (fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10) for descriptor in low)
+    for descriptor in low:
+        os.close(descriptor)
+    return read, write
+
+
 @contextmanager
 def open_browser() -> Iterator[Browser]:
     """Run Chromium with an empty profile."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         raise RuntimeError("the tests need chromium; run tests/install-tools.sh")
-    read_here, write_there = os.pipe()
-    read_there, write_here = os.pipe()
+    read_here, write_there = _make_pipe()
+    read_there, write_here = _make_pipe()
     with tempfile.TemporaryDirectory() as profile:
         environment = os.environ | {"BROWSER_READS": str(read_there), "BROWSER_WRITES": str(write_there)}
-        command = ["sh", "-c", _RUN, program, *_OPTIONS, f"--user-data-dir={profile}"]
+        # Not sh: dash knows descriptors of one digit only.
+        command = ["bash", "-c", _RUN, program, *_OPTIONS, f"--user-data-dir={profile}"]
         process = subprocess.Popen(command, env=environment, pass_fds=(read_there, write_there), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(read_there)
         os.close(write_there)
