@@ -122,7 +122,8 @@ def test_exceeded_quota_stops_only_its_project(lab):
     assert ran.code == 1
     assert ran.json["summary"] == ran.json["summary"] | {"failed": 8, "copied": 1}
     assert all("the destination's quota is used up" in outcome["error"] for outcome in ran.json["outcomes"] if outcome["mirror"] == "a")
-    assert len(lab.destination.requests(f"PUT .*/full{lab.name}/.*/uploads/")) <= 3
+    # Of 16 blobs, two are in flight. A refusal that comes before the body is read can be lost in a reset, and is asked for again.
+    assert len(lab.destination.requests(f"PUT .*/full{lab.name}/.*/uploads/")) <= 6
     lab.assert_served("other", "1", other)
 
 
