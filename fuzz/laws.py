@@ -81,7 +81,7 @@ from imgsync.oci.upload import begin_upload
 from imgsync.render.gitlab_widget import render_gitlab_summary
 from imgsync.render.junit import render_report_junit
 from imgsync.render.plan_markdown import render_plan_markdown
-from imgsync.render.plan_table import render_plan_table
+from imgsync.render.plan_table import PlanView, render_plan_table
 from imgsync.render.report_html import render_report_html
 from imgsync.render.report_markdown import render_report_markdown
 from imgsync.render.report_table import render_report_table
@@ -93,6 +93,7 @@ from imgsync.state.record import Record
 from imgsync.state.remote.artifact import pull_artifact
 from imgsync.state.remote.packing import unpack
 from imgsync.state.remote.reference import parse_remote
+from imgsync.text.layout import PLAIN, Layout
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_message
 from imgsync.text.units import format_declared_duration, parse_duration
@@ -421,9 +422,9 @@ def documents(data: bytes) -> None:
         return
     with contextlib.suppress(UsageError):
         plan = decode_plan(_seal(document), name="plan.json")
-        for explain in (True, False):
+        for explain, layout in ((True, Layout(40, is_terminal=True)), (False, PLAIN)):
             render_plan_markdown(plan, explain=explain, show_kept=explain)
-            render_plan_table(plan, explain=explain, show_kept=explain)
+            render_plan_table(plan, PlanView(explain=explain, show_kept=explain, layout=layout))
         render_gitlab_summary(plan)
     with contextlib.suppress(UsageError):
         report = decode_report(document, name="report.json")
@@ -433,7 +434,7 @@ def documents(data: bytes) -> None:
     with contextlib.suppress(UsageError):
         verification = decode_verification(document, name="verification.json")
         render_verification_markdown(verification)
-        render_verification_table(verification, show_ok=True)
+        render_verification_table(verification, show_ok=True, layout=Layout(40, is_terminal=True))
         assert decode_verification(json.loads(json.dumps(encode_verification(verification))), name="again").findings == verification.findings
 
 

@@ -60,7 +60,7 @@ def run_apply(session: Session, config: Config, options: ApplyOptions, *, saved:
     write_report_files(session, config, report, exit_code=exit_code, files=options.files)
     changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
     if options.output != "table" or changed or report.count(Result.REFUSED) or report.errors:
-        print_report(report, output=options.output)
+        print_report(report, output=options.output, has_plan=options.output == "table")
     return exit_code
 
 

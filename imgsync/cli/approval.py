@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import click
 
-from imgsync.cli.output import print_note
+from imgsync.cli.output import choose_layout, print_note
 from imgsync.concurrency.read_answer import read_answer
 from imgsync.concurrency.stop import Stop
 from imgsync.errors import NotApprovedError, StoppedError
@@ -60,6 +60,6 @@ class Approval:
 def _print_plan(plan: Plan) -> None:
     """Print *plan* to stderr, since stdout is for the report."""
     from imgsync.cli.redact import redact_plan
-    from imgsync.render.plan_table import render_plan_table
+    from imgsync.render.plan_table import PlanView, render_plan_table
 
-    print_note(render_plan_table(redact_plan(plan), show_kept=False, explain=False))
+    print_note(render_plan_table(redact_plan(plan), PlanView(has_all=False, layout=choose_layout(sys.stderr))))

@@ -9,14 +9,19 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from imgsync.system.stdio import is_utf8
 from imgsync.text.redaction import Redaction
 
+if TYPE_CHECKING:
+    from imgsync.text.layout import Layout
+
 _COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x": "red"}
+_MIN_WIDTH = 40
+_COLUMNS_DIGITS = 4
 _SIGNS = re.compile(r"^  ([-+~?!x]) ", re.MULTILINE)
 
 
@@ -52,6 +57,21 @@ def print_table(text: str) -> None:
     cleaned = get_redaction().clean(text)
     has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     _write(_SIGNS.sub(_colour, cleaned) if has_colour else cleaned)
+
+
+def choose_layout(stream: TextIO) -> Layout:
+    """Return the layout of tables on *stream*: `COLUMNS`, else its width, else 100."""
+    from imgsync.text.layout import Layout
+
+    is_terminal = stream.isatty()
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isascii() and columns.isdigit() and len(columns) <= _COLUMNS_DIGITS else 0
+    if not width and is_terminal:
+        try:
+            width = os.get_terminal_size(stream.fileno()).columns
+        except OSError:
+            width = 0
+    return Layout(max(width, _MIN_WIDTH), is_terminal) if width else Layout(is_terminal=is_terminal)
 
 
 def print_json(document: Any) -> None:

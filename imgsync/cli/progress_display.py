@@ -53,7 +53,7 @@ class PlanPrinter:
         """Print *plan*, unless stdout is for the report alone."""
         if self._output == "table" or self._limits.find_problem(plan):
             with self._display.pause(), self._command.scope(cleanup=False):
-                print_plan(plan, lambda: make_plan_document(plan, self._config, explain=False), output=self._output)
+                print_plan(plan, lambda: make_plan_document(plan, self._config, explain=False), output=self._output, has_all=False)
         self._display.on_plan(plan)
 
     def on_start(self, change: Change) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgsync.apply.report import Report
-from imgsync.cli.output import get_redaction, print_json, print_line, print_table
+from imgsync.cli.output import choose_layout, get_redaction, print_json, print_line, print_table
 from imgsync.cli.redact import redact_plan, redact_report, redact_verification
 from imgsync.config.model import Config
 from imgsync.errors import OutputError, UsageError
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 _SUMMARY_BYTES = 900 << 10
 
 
-def print_plan(plan: Plan, document: Callable[[], dict[str, Any]], *, output: str, show_kept: bool = False, explain: bool = False) -> None:
+def print_plan(
+    plan: Plan, document: Callable[[], dict[str, Any]], *, output: str, show_kept: bool = False, explain: bool = False, has_all: bool = True
+) -> None:
     """
     Print *plan* to stdout in the format *output*.
 
-    Its JSON is made by *document*, when it is needed.
+    Its JSON is made by *document*, when it is needed. *has_all* says that the command has `--all`.
     """
     if output == "json":
         print_json(document())
@@ -40,13 +43,14 @@ def print_plan(plan: Plan, document: Callable[[], dict[str, Any]], *, output: st
 
         print_line(render_plan_markdown(redact_plan(plan), explain=explain, show_kept=show_kept).rstrip("\n"))
     else:
-        from imgsync.render.plan_table import render_plan_table
+        from imgsync.render.plan_table import PlanView, render_plan_table
 
-        print_table(render_plan_table(redact_plan(plan), show_kept=show_kept, explain=explain))
+        view = PlanView(show_kept=show_kept, explain=explain, has_all=has_all, layout=choose_layout(sys.stdout))
+        print_table(render_plan_table(redact_plan(plan), view))
 
 
-def print_report(report: Report, *, output: str) -> None:
-    """Print *report* to stdout in the format *output*."""
+def print_report(report: Report, *, output: str, has_plan: bool = False) -> None:
+    """Print *report* to stdout in the format *output*; *has_plan* if its plan is above."""
     if output == "json":
         from imgsync.documents.report import encode_report
 
@@ -58,7 +62,7 @@ def print_report(report: Report, *, output: str) -> None:
     else:
         from imgsync.render.report_table import render_report_table
 
-        print_table(render_report_table(redact_report(report)))
+        print_table(render_report_table(redact_report(report), layout=choose_layout(sys.stdout), has_plan=has_plan))
 
 
 def print_verification(found: Verification, *, output: str, show_ok: bool) -> None:
@@ -74,7 +78,7 @@ def print_verification(found: Verification, *, output: str, show_ok: bool) -> No
     else:
         from imgsync.render.verification_table import render_verification_table
 
-        print_table(render_verification_table(redact_verification(found), show_ok=show_ok))
+        print_table(render_verification_table(redact_verification(found), show_ok=show_ok, layout=choose_layout(sys.stdout)))
 
 
 def make_plan_document(plan: Plan, config: Config, *, explain: bool) -> dict[str, Any]:

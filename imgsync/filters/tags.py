@@ -149,7 +149,7 @@ def _run_ranges(texts: Mapping[str, str], tag_filter: TagFilter) -> Iterator[Ord
     versions = read_versions(texts)
     others = len(texts) - len(versions)
     within = [tag for tag, version in versions.items() if ranges.allows(version, prereleases=True) or ranges.allows(version, prereleases=False)]
-    yield "semver", within, f"{others} not semantic versions" if others else ""
+    yield "semver", within, f"not a semantic version: {others}" if others else ""
     if not tag_filter.prereleases:
         left = [tag for tag in within if ranges.allows(versions[tag], prereleases=False)]
         if len(left) < len(within):

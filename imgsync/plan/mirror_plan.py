@@ -10,7 +10,7 @@ from imgsync.listing.model import ListedTag
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.list_repositories import SourceRepository
-from imgsync.plan.model import Change, FilterStep, PlanError
+from imgsync.plan.model import NOT_FOUND, Change, FilterStep, PlanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +69,5 @@ class MirrorPlan:
             repository = selected.repository.repository
             names = self.missing.get(repository)
             found += selected.steps
-            found += [FilterStep(str(repository), "names not found", len(selected.tags), tuple(names))] if names else []
+            found += [FilterStep(str(repository), NOT_FOUND, len(selected.tags), tuple(names))] if names else []
         return tuple(found)

@@ -33,6 +33,8 @@ class Action(StrEnum):
 # Fields that older documents lack.
 _LEFT_OUT_SHOWN = 3
 _OPTIONAL = frozenset({"held_until", "left_out"})
+# The filter step of exact names that a repository does not have.
+NOT_FOUND = "names not found"
 COPIES = frozenset({Action.CREATE, Action.UPDATE})
 PENDING = COPIES | {Action.DELETE}
 

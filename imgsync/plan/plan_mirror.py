@@ -184,8 +184,6 @@ class MirrorPlanner:
 
 def _list_notes(mirror: Mirror) -> list[str]:
     notes = []
-    if mirror.platforms is not None:
-        notes.append(f"platforms {', '.join(mirror.platforms)}: other platforms are dropped, so the digest changes")
     if mirror.source.registry in _FROZEN:
         notes.append(_FROZEN[mirror.source.registry])
     return notes

@@ -131,7 +131,7 @@ class TagPlanner:
         root = content.image.root
         reasons = [change.reason]
         if root.digest != tag.digest:
-            reasons.append(f"only {', '.join(self._mirror.platforms or ())}, so the digest becomes {root.digest}")
+            reasons += [f"only {', '.join(self._mirror.platforms or ())}, other platforms are dropped", f"the digest becomes {root.digest}"]
         if content.referrers:
             reasons.append(f"with {format_count(len(content.referrers.found), 'referrer')}")
         if content.left_out:

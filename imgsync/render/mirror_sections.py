@@ -43,6 +43,32 @@ def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class DestinationGroup:
+    """Changes below destinations; each of the *prefixes* gets the same ones."""
+
+    prefixes: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+
+def group_by_destination(changes: Iterable[Change], destinations: tuple[str, ...]) -> tuple[DestinationGroup, ...]:
+    """Return *changes* by destination; equal groups become one."""
+    longest_first = sorted(destinations, key=len, reverse=True)
+    found: defaultdict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        repository = str(change.destination.repository)
+        found[next((prefix for prefix in longest_first if repository.startswith(f"{prefix}/")), "")].append(change)
+    merged: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
+    for prefix in sorted(found, key=(*destinations, "").index):
+        merged[tuple(_make_key(change, prefix) for change in found[prefix])].append(prefix)
+    return tuple(DestinationGroup(tuple(filter(None, prefixes)), tuple(found[prefixes[0]])) for prefixes in merged.values())
+
+
+def _make_key(change: Change, prefix: str) -> tuple[object, ...]:
+    """Return what is shown of *change* below *prefix*."""
+    return change.action, change.source, change.size_bytes, change.reason, change.held_until, str(change.destination).removeprefix(prefix)
+
+
 def merge_names(*names: Iterable[str]) -> tuple[str, ...]:
     """Return every name once, in order of first appearance."""
     return tuple(dict.fromkeys(name for some in names for name in some))

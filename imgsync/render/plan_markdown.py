@@ -14,6 +14,7 @@ from imgsync import __version__
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, FilterStep, Plan, PlanError, PullCost
+from imgsync.render.filter_steps import SHOWN, describe_dropped
 from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_html_code, format_prose
 from imgsync.render.mirror_sections import MirrorSection, group_by_mirror, split_image_name
@@ -27,7 +28,6 @@ _MORE = "\n… and {} more in this mirror.\n"
 # The order of rows in a table. The second is the order of importance: its end is omitted first.
 _ROWS = (Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 _IMPORTANCE = (Action.UPDATE, Action.HOLD, Action.CREATE)
-_DROPPED_SHOWN = 20
 _Rows = list[tuple[MirrorSection, Block]]
 
 
@@ -173,8 +173,6 @@ def _render_row(change: Change, destinations: tuple[str, ...], *, now: str) -> s
 
 
 def _render_step(step: FilterStep) -> str:
-    shown = " ".join(format_code(tag[:128]) for tag in step.dropped[:_DROPPED_SHOWN])
-    more = f" … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
-    dropped = f", {len(step.dropped)} dropped: {shown}{more}" if step.dropped else ""
+    dropped = describe_dropped(step, " ".join(format_code(tag[:128]) for tag in step.dropped[:SHOWN]))
     remark = f" ({format_prose(step.remark)})" if step.remark else ""
-    return f"- {format_code(step.repository)} {format_prose(step.step)}: {step.left} left{dropped}{remark}"
+    return f"- {format_code(step.repository)} {format_prose(step.step)}: {step.left} left{f', {dropped}' if dropped else ''}{remark}"

@@ -2,115 +2,130 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from imgsync.plan.model import Action, Change, FilterStep, Plan
-from imgsync.render.mirror_sections import MirrorSection, group_by_mirror, split_image_name
+from imgsync.plan.model import Action, Change, Plan
+from imgsync.render.filter_steps import render_steps
+from imgsync.render.gone_rows import render_gone
+from imgsync.render.image_name import make_name
+from imgsync.render.mirror_heading import render_mirror_heading
+from imgsync.render.mirror_sections import MirrorSection, group_by_destination, group_by_mirror
 from imgsync.render.plan_summary import describe_action, describe_reason, format_apply_requests, format_counts, format_pulls, format_requests, is_unchanged
+from imgsync.render.problems import make_problem, render_problems
+from imgsync.render.reasons import find_shared, join_why
+from imgsync.render.rows import Row, render_rows
+from imgsync.text.layout import PLAIN, Layout, wrap, wrap_on_terminal
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
 
-_DROPPED_SHOWN = 20
-# More lines than this, of one action in one mirror, fold to the first few.
-_MAX_LINES = 50
-_FOLDED_LINES = 20
+# More rows than this, of one action in one mirror, fold to the first few.
+_MAX_ROWS = 50
+_FOLDED_ROWS = 20
 
 
-def render_plan_table(plan: Plan, *, show_kept: bool, explain: bool) -> str:
-    """Return *plan* as text; *show_kept* lists kept tags and unfolds long lists."""
-    return "\n".join(_render_lines(plan, show_kept=show_kept, explain=explain)) + "\n"
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """
+    What a plan's table shows.
+
+    `has_all` says that the command has `--all`, which lists kept tags and unfolds long lists.
+    """
+
+    show_kept: bool = False
+    explain: bool = False
+    has_all: bool = True
+    layout: Layout = PLAIN
 
 
-def _render_lines(plan: Plan, *, show_kept: bool, explain: bool) -> Iterator[str]:
+_PLAIN_VIEW = PlanView()
+
+
+def render_plan_table(plan: Plan, view: PlanView = _PLAIN_VIEW) -> str:
+    """Return *plan* as text."""
+    return "\n".join(_render_lines(plan, view)) + "\n"
+
+
+def _render_lines(plan: Plan, view: PlanView) -> Iterator[str]:
     for section in group_by_mirror(plan):
         notes = section.notes
-        is_quiet = not (notes.suspended or notes.pruning_skipped or section.errors or section.gone or explain or show_kept)
+        is_quiet = not (notes.suspended or notes.pruning_skipped or section.errors or section.gone or view.explain or view.show_kept)
         if is_quiet and all(change.action is Action.KEEP for change in section.changes):
             continue
-        yield _render_heading(section)
+        yield from render_mirror_heading(notes, view.layout)
         if notes.suspended:
             yield "    suspended: nothing is planned"
-        yield from _render_changes(section, show_all=show_kept, now=plan.created_at)
-        yield from _render_gone(section, show_all=show_kept)
-        for error in section.errors:
-            yield f"  x {sanitize_short(error.reference)}   error   {sanitize_short(error.message)}"
-            if error.hint:
-                yield f"      hint: {sanitize_short(error.hint)}"
-        yield from (f"    note: {sanitize_short(note)}" for note in notes.notes)
-        if explain:
-            yield from _render_steps(section)
+        yield from _render_changes(section, view, now=plan.created_at)
+        yield from _render_gone(section, view)
+        yield from render_problems([make_problem(error) for error in section.errors], view.layout)
+        for note in notes.notes:
+            yield from wrap(f"note: {sanitize_short(note)}", view.layout.width, first="    ", rest="      ")
+        if view.explain:
+            yield from render_steps(notes.steps, view.layout)
         yield ""
-    yield from _render_summary(plan)
+    for line in _render_summary(plan):
+        yield from wrap_on_terminal(line, view.layout, rest="    ")
 
 
-def _render_heading(section: MirrorSection) -> str:
-    notes = section.notes
-    if not notes.file:
-        return sanitize_short(notes.mirror) or "no mirror"
-    way = f"{sanitize_short(notes.source)} → {sanitize_short(', '.join(notes.destinations))}"
-    return f"{sanitize_short(notes.mirror)}   {way}   {sanitize_short(notes.file)}:{notes.line}"
-
-
-def _render_changes(section: MirrorSection, *, show_all: bool, now: str) -> Iterator[str]:
+def _render_changes(section: MirrorSection, view: PlanView, *, now: str) -> Iterator[str]:
     kept = section.select(Action.KEEP)
-    others = [change for change in section.changes if change.action is not Action.DELETE and (show_all or change.action is not Action.KEEP)]
-    yield from _fold(others, section.notes.destinations, show_all=show_all, now=now)
-    deleted = section.select(Action.DELETE)
-    if deleted:
+    others = [change for change in section.changes if change.action is not Action.DELETE and (view.show_kept or change.action is not Action.KEEP)]
+    yield from _render_by_destination(others, section.notes.destinations, view, now=now)
+    if deleted := section.select(Action.DELETE):
         yield "  prune"
-        yield from _fold(deleted, section.notes.destinations, show_all=show_all, now=now)
-    if kept and not show_all:
-        yield f"  = {format_count(len(kept), 'tag')} up to date (--all lists them)"
+        yield from _render_by_destination(deleted, section.notes.destinations, view, now=now)
+    if kept and not view.show_kept:
+        yield f"  = {format_count(len(kept), 'tag')} up to date{' (--all lists them)' if view.has_all else ''}"
 
 
-def _render_gone(section: MirrorSection, *, show_all: bool) -> Iterator[str]:
-    """Yield a line per tag that is gone at its source."""
-    shown = section.gone if show_all or len(section.gone) <= _MAX_LINES else section.gone[:_FOLDED_LINES]
-    yield from (f"  . {sanitize_short(str(tag.destination))}   kept   {sanitize_short(tag.description)}" for tag in shown)
-    if len(shown) < len(section.gone):
-        yield f"    … and {len(section.gone) - len(shown)} more gone at the source (imgsync plan --all lists them)"
+def _render_gone(section: MirrorSection, view: PlanView) -> Iterator[str]:
+    """Yield the tags that are gone at the source."""
+    destinations = section.notes.destinations
+    most = len(section.gone) if view.show_kept or len(section.gone) <= _MAX_ROWS else _FOLDED_ROWS
+    prefix = destinations[0] if len(destinations) == 1 else ""
+    yield from render_gone(section.gone, view.layout, prefix=prefix, most=most, listed_by="--all" if view.has_all else "")
 
 
-def _fold(changes: Sequence[Change], destinations: tuple[str, ...], *, show_all: bool, now: str) -> Iterator[str]:
-    """Yield a line per change; fold actions with many changes."""
-    counts = Counter(change.action for change in changes)
-    folded = {action for action, count in counts.items() if count > _MAX_LINES and not show_all}
-    seen: Counter[Action] = Counter()
-    shown = []
+def _render_by_destination(changes: Sequence[Change], destinations: tuple[str, ...], view: PlanView, *, now: str) -> Iterator[str]:
+    """Yield *changes*, below each destination unless all have the same."""
+    groups = group_by_destination(changes, destinations)
+    for group in groups:
+        if len(groups) > 1:
+            yield from wrap(f"→ {sanitize_short(', '.join(group.prefixes)) or 'elsewhere'}", view.layout.width, first="  ", rest="    ")
+        yield from _render_group(group.changes, group.prefixes, view, now=now)
+
+
+def _render_group(changes: Sequence[Change], prefixes: tuple[str, ...], view: PlanView, *, now: str) -> Iterator[str]:
+    by_action: defaultdict[Action, list[Change]] = defaultdict(list)
     for change in changes:
-        seen[change.action] += 1
-        if change.action not in folded or seen[change.action] <= _FOLDED_LINES:
-            shown.append((change, _format_name(change, destinations)))
-    width = max((len(name) for _, name in shown), default=0)
-    last = {change.action: number for number, (change, _) in enumerate(shown)}
-    for number, (change, name) in enumerate(shown):
-        size = "" if change.size_bytes is None else format_bytes(change.size_bytes)
-        yield f"  {change.action.glyph} {name:<{width}}   {change.action.value:<6}   {size:>10}   {sanitize_short(describe_reason(change, now=now))}"
-        if change.action in folded and last[change.action] == number:
-            yield f"    … and {counts[change.action] - _FOLDED_LINES} more {describe_action(change.action)} (imgsync plan --all lists them)"
+        by_action[change.action].append(change)
+    rows: list[Row] = []
+    shared: dict[Action, list[str]] = {}
+    for action, some in by_action.items():
+        shared[action] = find_shared(describe_reason(change, now=now) for change in some) if len(some) > 1 else []
+        if shared[action]:
+            each = " at each destination" if len(prefixes) > 1 else ""
+            line = f"{len(some)} {describe_action(action)}{each}: {'; '.join(shared[action])}"
+            yield from wrap(line, view.layout.width, first="    ", rest="      ")
+        shown = some if len(some) <= _MAX_ROWS or view.show_kept else some[:_FOLDED_ROWS]
+        # The line above the rows says the action, if it is the same in all of them.
+        word = "" if shared[action] and len(by_action) == 1 else action.value
+        rows += (_make_row(change, prefixes[0] if prefixes else "", shared[action], word=word, now=now) for change in shown)
+    yield from render_rows(rows, view.layout)
+    yield from _count_folded(by_action, view)
 
 
-def _format_name(change: Change, destinations: tuple[str, ...]) -> str:
-    name, elsewhere = split_image_name(change, destinations)
-    return f"{sanitize_short(name)} → {sanitize_short(elsewhere)}" if elsewhere else sanitize_short(name)
+def _count_folded(by_action: dict[Action, list[Change]], view: PlanView) -> Iterator[str]:
+    for action, some in by_action.items():
+        if len(some) > _MAX_ROWS and not view.show_kept:
+            yield f"    … and {len(some) - _FOLDED_ROWS} more {describe_action(action)}{' (--all lists them)' if view.has_all else ''}"
 
 
-def _render_steps(section: MirrorSection) -> Iterator[str]:
-    for step in section.notes.steps:
-        yield f"    {sanitize_short(step.repository)}   {sanitize_short(step.step)}: {step.left} left{_format_dropped(step)}{_format_remark(step)}"
-
-
-def _format_dropped(step: FilterStep) -> str:
-    if not step.dropped:
-        return ""
-    names = ", ".join(sanitize_short(tag) for tag in step.dropped[:_DROPPED_SHOWN])
-    more = f", … and {len(step.dropped) - _DROPPED_SHOWN} more" if len(step.dropped) > _DROPPED_SHOWN else ""
-    return f", {len(step.dropped)} dropped: {names}{more}"
-
-
-def _format_remark(step: FilterStep) -> str:
-    return f" ({sanitize_short(step.remark)})" if step.remark else ""
+def _make_row(change: Change, prefix: str, shared: Sequence[str], *, word: str, now: str) -> Row:
+    size = "" if change.size_bytes is None else format_bytes(change.size_bytes)
+    name = make_name(change.source, change.destination, prefix=prefix)
+    return Row(change.action.glyph, name, word, size, join_why(describe_reason(change, now=now), without=shared))
 
 
 def _render_summary(plan: Plan) -> Iterator[str]:

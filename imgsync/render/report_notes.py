@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from imgsync.apply.report import Report
+from imgsync.filters.quote_tags import quote_tags
 from imgsync.plan.model import summarize_left_out
 
 
 def list_report_notes(report: Report) -> list[str]:
-    """Return the notes of *report*, a line each."""
-    left_out = (f"{outcome.change.destination} {summarize_left_out(outcome.left_out)}" for outcome in report.outcomes if outcome.left_out)
-    return [*report.notes, *left_out]
+    """Return the notes of *report*; images that left out the same parts share one."""
+    images: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for outcome in report.outcomes:
+        if outcome.left_out:
+            images[outcome.left_out].append(str(outcome.change.destination))
+    return [*report.notes, *(f"{summarize_left_out(parts)} ({quote_tags(found)})" for parts, found in images.items())]

@@ -110,7 +110,7 @@ def test_gitops_loop_from_branch_to_prune(origin, lab):
     assert request(lab.destination_registry, "DELETE", f"/v2/m/{lab.name}/app/manifests/{images['1.0'].digest}")[0] == 202
     drifted, _ = origin.job("verify/Verify what the destinations serve")
     assert drifted.returncode == 0, "the next step repairs what it found"
-    assert f"+ {lab.destination}/m/{lab.name}/app:1.0   missing" in drifted.stdout
+    assert "  + app:1.0   missing" in drifted.stdout
     repaired, _ = origin.job("verify/Repair")
     assert repaired.returncode == 0, repaired.stderr
     lab.assert_served("app", "1.0", images["1.0"])

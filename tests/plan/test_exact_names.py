@@ -45,7 +45,8 @@ def test_missing_name_of_a_namespace_is_a_warning(lab):
 
     assert ran.code == 0, ran.stderr
     assert [event["reason"] for event in ran.events("tag.missing")] == [f"1 does not exist in 1 of 2 repositories: {lab.source.host}/{lab.name}/team/b"]
-    assert f"{lab.name}/team/b   names not found: 1 left, 1 dropped: 1\n" in ran.stdout
+    assert "      names not found: 1\n" in ran.stdout
+    assert "dropped" not in ran.stdout
 
 
 def test_name_that_the_listing_hides_is_copied(lab):

@@ -10,6 +10,7 @@ from collections import Counter
 import filelock
 import pytest
 
+from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import PlanError
 from imgsync.render.verification_markdown import render_verification_markdown
@@ -264,7 +265,7 @@ def test_nondistributable_layers_are_not_checked(lab):
     ran = lab.run("verify", "--deep")
 
     assert ran.code == 0, ran.stdout
-    assert f"left out: external layer {digest_of(foreign)}" in ran.stdout
+    assert f"left out: external layer {shorten_digest(digest_of(foreign))}" in ran.stdout
     for proxy in (lab.source, lab.destination):
         assert [path.partition(" ")[0] for path in proxy.requests() if digest_of(foreign) in path] == ["HEAD"]
 

@@ -24,7 +24,14 @@ def test_report_lists_failures_and_remaining_work():
     shown = render_report_table(report)
     document = encode_report(report)
 
-    assert shown.splitlines()[0].startswith("  x s.io/app:1 → r.io/m/app:1   failed   push blob")
+    assert shown.splitlines()[:5] == [
+        "a",
+        "  x s.io/app:1 → r.io/m/app:1   failed   push blob r.io/m/app (destination): 507",
+        "      hint: free some space",
+        "  x s.io/x   error   no",
+        "      hint: why",
+    ]
+    assert "s.io/x" not in render_report_table(report, has_plan=True)
     assert "Copied 1 image (1 blob, 5 B)" in shown
     assert "Stopped (interrupted): 1 left. Run it again to continue." in shown
     assert "1 failed, 1 could not be planned." in shown
@@ -50,5 +57,5 @@ def test_report_shows_moved_tags_and_counts_deleted_and_held():
     assert shown[2] == "Nothing failed."
     assert render_report_table(Report("abcd1234", outcomes[:1])).splitlines()[0].endswith("; 0 kept.")
     failed = render_report_table(Report("abcd1234", (Outcome(change(), Result.FAILED, error="no"), outcomes[1]))).splitlines()
-    assert failed[1].startswith("Copied 0 images")
-    assert failed[1].endswith("; 0 kept, 1 deleted.")
+    assert failed[3].startswith("Copied 0 images")
+    assert failed[3].endswith("; 0 kept, 1 deleted.")

@@ -23,12 +23,13 @@ from imgsync.render.access_table import render_access_table
 from imgsync.render.config_errors import render_annotations, render_errors
 from imgsync.render.junit import render_report_junit
 from imgsync.render.plan_markdown import render_plan_markdown
-from imgsync.render.plan_table import render_plan_table
+from imgsync.render.plan_table import PlanView, render_plan_table
 from imgsync.render.report_html import render_report_html
 from imgsync.render.report_markdown import render_report_markdown
 from imgsync.render.report_table import render_report_table
 from imgsync.render.verification_markdown import render_verification_markdown
 from imgsync.render.verification_table import render_verification_table
+from imgsync.text.layout import Layout
 from tests.support.effort import effort
 from tests.support.hostile_text import TEXTS, obeyed
 from tests.support.plans import RESULTS, hostile
@@ -50,14 +51,18 @@ def every_field(text: str) -> dict[str, object]:
     }
 
 
+NARROW = Layout(40, is_terminal=True)
 _FORMS: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "plan": ("plan", lambda one: render_plan_table(one, show_kept=True, explain=True)),
+    "plan": ("plan", lambda one: render_plan_table(one, PlanView(show_kept=True, explain=True))),
+    "plan on a terminal": ("plan", lambda one: render_plan_table(one, PlanView(show_kept=True, explain=True, layout=NARROW))),
     "plan as Markdown": ("plan", lambda one: render_plan_markdown(one, explain=True, show_kept=True)),
     "report": ("report", render_report_table),
+    "report on a terminal": ("report", lambda one: render_report_table(one, layout=NARROW)),
     "report as Markdown": ("report", render_report_markdown),
     "report as HTML": ("report", render_report_html),
     "report as JUnit": ("report", render_report_junit),
     "verification": ("verification", lambda one: render_verification_table(one, show_ok=True)),
+    "verification on a terminal": ("verification", lambda one: render_verification_table(one, show_ok=True, layout=NARROW)),
     "verification as Markdown": ("verification", render_verification_markdown),
     "access": ("access", render_access_table),
     "faults": ("faults", lambda some: "\n".join(render_errors(some))),

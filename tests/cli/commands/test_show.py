@@ -19,12 +19,13 @@ from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.render.gitlab_widget import render_gitlab_summary
 from imgsync.render.junit import render_report_junit
 from imgsync.render.plan_markdown import render_plan_markdown
-from imgsync.render.plan_table import render_plan_table
+from imgsync.render.plan_table import PlanView, render_plan_table
 from imgsync.render.report_html import render_report_html
 from imgsync.render.report_markdown import render_report_markdown
 from imgsync.render.report_table import render_report_table
 from imgsync.render.verification_markdown import render_verification_markdown
 from imgsync.render.verification_table import render_verification_table
+from imgsync.text.layout import Layout
 from tests.support.plans import DIGEST, OTHER, of_each_action, report
 
 # Hints are behind the messages in documents.
@@ -44,6 +45,8 @@ VERIFICATION = Verification(
     "2026-11-23T09:00:00Z",
     1.5,
 )
+# Without a terminal, as wide as `COLUMNS` says.
+WIDE = Layout(200)
 DOCUMENTS = {
     "plan": encode_plan(PLAN, Config((), RegistriesConfig()), explain=True),
     "report": encode_report(REPORT),
@@ -64,18 +67,18 @@ def saved(lab) -> Callable[[str], Path]:
 @pytest.mark.parametrize(
     ("kind", "arguments", "shown"),
     [
-        ("plan", (), render_plan_table(PLAN, show_kept=False, explain=False)),
-        ("plan", ("-o", "table", "--all", "--explain"), render_plan_table(PLAN, show_kept=True, explain=True)),
+        ("plan", (), render_plan_table(PLAN, PlanView(layout=WIDE))),
+        ("plan", ("-o", "table", "--all", "--explain"), render_plan_table(PLAN, PlanView(show_kept=True, explain=True, layout=WIDE))),
         ("plan", ("-o", "json"), compact(DOCUMENTS["plan"])),
         ("plan", ("-o", "markdown"), render_plan_markdown(PLAN)),
         ("plan", ("-o", "gitlab"), compact(render_gitlab_summary(PLAN))),
-        ("report", (), render_report_table(REPORT)),
+        ("report", (), render_report_table(REPORT, layout=WIDE)),
         ("report", ("-o", "json"), compact(DOCUMENTS["report"])),
         ("report", ("-o", "markdown"), render_report_markdown(REPORT)),
         ("report", ("-o", "html"), render_report_html(REPORT)),
         ("report", ("-o", "junit"), render_report_junit(REPORT)),
-        ("verification", (), render_verification_table(VERIFICATION, show_ok=False)),
-        ("verification", ("--all",), render_verification_table(VERIFICATION, show_ok=True)),
+        ("verification", (), render_verification_table(VERIFICATION, show_ok=False, layout=WIDE)),
+        ("verification", ("--all",), render_verification_table(VERIFICATION, show_ok=True, layout=WIDE)),
         ("verification", ("-o", "json"), compact(DOCUMENTS["verification"])),
         ("verification", ("-o", "markdown"), render_verification_markdown(VERIFICATION)),
     ],

@@ -1,0 +1,58 @@
+"""
+Errors, refusals and failures in tables.
+
+A reference is never shortened: the repair needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from imgsync.plan.model import PlanError
+from imgsync.text.layout import Layout, measure, wrap
+from imgsync.text.sanitize import sanitize_short
+
+_INDENT = " " * 6
+_DEEPER = " " * 8
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong with which references, and what to do."""
+
+    sign: str
+    references: tuple[str, ...]
+    word: str
+    message: str
+    hint: str = ""
+
+
+def make_problem(error: PlanError) -> Problem:
+    """Return *error* as a problem; a message may name the reference itself."""
+    references = () if error.reference in error.message else (error.reference,)
+    return Problem("x", references, "later" if error.later else "error", error.message, error.hint)
+
+
+def render_problems(problems: Sequence[Problem], layout: Layout) -> Iterator[str]:
+    """Yield *problems*; a hint that several in a row share comes after the last."""
+    for number, problem in enumerate(problems):
+        yield from _render(problem, layout)
+        following = problems[number + 1].hint if number + 1 < len(problems) else ""
+        if problem.hint and problem.hint != following:
+            yield from wrap(f"hint: {sanitize_short(problem.hint)}", layout.width, first=_INDENT, rest=_DEEPER)
+
+
+def _render(problem: Problem, layout: Layout) -> Iterator[str]:
+    references = [sanitize_short(reference) for reference in problem.references]
+    message = sanitize_short(problem.message)
+    begin = f"  {problem.sign} "
+    line = begin + "   ".join(part for part in (" → ".join(references), problem.word, message) if part)
+    if not layout.is_terminal or measure(line) <= layout.width:
+        yield line
+        return
+    first = begin
+    for number, reference in enumerate(references):
+        yield f"{first}{'→ ' if number else ''}{reference}"
+        first = _INDENT
+    yield from wrap(f"{problem.word}: {message}", layout.width, first=first, rest=_INDENT)
