@@ -60,7 +60,7 @@ def print_table(text: str) -> None:
 
 
 def choose_layout(stream: TextIO) -> Layout:
-    """Return the layout of tables on *stream*: `COLUMNS`, else its width, else 100."""
+    """Return the width (`COLUMNS`, else its own, else 100) of *stream*."""
     from imgsync.text.layout import Layout
 
     is_terminal = stream.isatty()

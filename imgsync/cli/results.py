@@ -50,7 +50,11 @@ def print_plan(
 
 
 def print_report(report: Report, *, output: str, has_plan: bool = False) -> None:
-    """Print *report* to stdout in the format *output*; *has_plan* if its plan is above."""
+    """
+    Print *report* to stdout in the format *output*.
+
+    *has_plan* says that its plan was printed before.
+    """
     if output == "json":
         from imgsync.documents.report import encode_report
 

@@ -14,7 +14,7 @@ SHOWN = 20
 
 
 def render_steps(steps: Sequence[FilterStep], layout: Layout) -> Iterator[str]:
-    """Yield a line per repository with the counts, and a line per step that dropped tags."""
+    """Yield counts by repository, and what each step dropped."""
     for repository, some in groupby(steps, key=lambda step: step.repository):
         found = list(some)
         path = repository.partition("/")[2] or repository

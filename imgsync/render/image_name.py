@@ -42,7 +42,7 @@ class Name:
 
 
 def make_name(source: Reference, destination: Reference, *, prefix: str) -> Name:
-    """Return the name of *source*; the heading shows that it goes below *prefix*."""
+    """Return the name of *source*; the heading shows the *prefix*."""
     path, tag = sanitize_short(source.repository.path or source.repository.registry), _format_tag(source)
     to_repository, to_tag = str(destination.repository), _format_tag(destination)
     if to_repository == f"{prefix}/{source.repository.path}" and source.tag_or_digest == destination.tag_or_digest:

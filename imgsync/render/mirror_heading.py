@@ -1,4 +1,4 @@
-"""The heading of a mirror in a table, in one line or several."""
+"""The heading of a mirror in a table."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def render_mirror_heading(notes: MirrorNotes, layout: Layout) -> Iterator[str]:
 
 
 def _fit(parts: Sequence[str], layout: Layout, *, gap: str) -> Iterator[str]:
-    """Yield *parts* in one line if they fit, else each in its own."""
+    """Yield *parts* in one line if they fit, else in several."""
     whole = gap.join(parts)
     yield from [whole] if measure(whole) + 2 <= layout.width else [parts[0], *(f"  {part}" for part in parts[1:])]

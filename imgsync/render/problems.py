@@ -35,7 +35,7 @@ def make_problem(error: PlanError) -> Problem:
 
 
 def render_problems(problems: Sequence[Problem], layout: Layout) -> Iterator[str]:
-    """Yield *problems*; a hint that several in a row share comes after the last."""
+    """Yield *problems*; a hint that several share follows the last one."""
     for number, problem in enumerate(problems):
         yield from _render(problem, layout)
         following = problems[number + 1].hint if number + 1 < len(problems) else ""

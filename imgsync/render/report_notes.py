@@ -10,7 +10,7 @@ from imgsync.plan.model import summarize_left_out
 
 
 def list_report_notes(report: Report) -> list[str]:
-    """Return the notes of *report*; images that left out the same parts share one."""
+    """Return the notes of *report*; images with equal ones share them."""
     images: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for outcome in report.outcomes:
         if outcome.left_out:

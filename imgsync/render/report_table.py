@@ -19,7 +19,7 @@ _MAX_NOTES = 50
 
 
 def render_report_table(report: Report, *, layout: Layout = PLAIN, has_plan: bool = False) -> str:
-    """Return *report* as text; *has_plan* says that the plan with its errors is above."""
+    """Return *report* as text; *has_plan* if the plan's errors are above."""
     return "\n".join(_render_lines(report, layout, has_plan=has_plan)) + "\n"
 
 

@@ -1,5 +1,5 @@
 """
-Rows of a table: a sign, a name, a word, a size and why.
+Rows of a table: sign, name, action, size and reason.
 
 Rows of one repository follow its name; a fact that all rows of a kind share is said once above them.
 """

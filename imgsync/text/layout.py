@@ -60,7 +60,7 @@ def shorten_digests(text: str) -> str:
 
 def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> Iterator[str]:
     """
-    Yield *text* in lines of at most *width* columns; longer words stay whole.
+    Yield *text* in lines of *width* columns; longer words stay whole.
 
     Args:
         text: Words; spaces between them are one.
@@ -80,7 +80,7 @@ def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> Iterator[
 
 
 def wrap_on_terminal(text: str, layout: Layout, *, rest: str) -> Iterator[str]:
-    """Yield *text*, wrapped on a terminal and else in one line, for `grep`."""
+    """Yield *text*, wrapped on a terminal, else in one line."""
     start = text[: len(text) - len(text.lstrip())]
     yield from wrap(text, layout.width, first=start, rest=rest) if layout.is_terminal else (text,)
 
