@@ -60,7 +60,11 @@ class ImgsyncError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class FileError:
-    """One error in a configuration file, with its 1-based line and column."""
+    """
+    One error in a configuration file, with its 1-based line and column.
+
+    Both are 0 if the file itself is wrong.
+    """
 
     file: str
     line: int
@@ -71,7 +75,7 @@ class FileError:
 
     def __str__(self) -> str:
         """Return `FILE:LINE:COLUMN: PATH: MESSAGE (HINT)`."""
-        where = f"{self.file}:{self.line}:{self.column}"
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         what = f"{self.path}: {self.message}" if self.path else self.message
         return f"{where}: {what} ({self.hint})" if self.hint else f"{where}: {what}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from imgsync.config.model import Destination
 from imgsync.errors import InvalidReferenceError
-from imgsync.oci.spec.reference import is_registry_like, is_repository_path, parse_registry
+from imgsync.oci.spec.reference import is_registry_like, is_repository_path, parse_registry, refuse_scheme
 
 _DOCKER_HUB = "docker.io/"
 _OFFICIAL = "docker.io/library/"
@@ -24,6 +24,7 @@ def parse_prefix(text: str) -> str:
     Raises:
         InvalidReferenceError: No image name can begin with *text*.
     """
+    refuse_scheme(text)
     host, slash, path = text.removesuffix("/").partition("/")
     registry = parse_registry(host)
     if not is_registry_like(host):
@@ -42,6 +43,11 @@ def is_allowed(prefixes: tuple[str, ...] | None, path: str) -> bool:
     Prefixes match whole path components. None allows every path.
     """
     return prefixes is None or any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
+
+
+def explain_allowed(prefixes: tuple[str, ...] | None) -> str:
+    """Return a hint for a path that is not one of *prefixes*."""
+    return f"allowed: {', '.join(prefixes or ()) or 'none'}; the operator of registries.yaml can allow more"
 
 
 def is_required_below(prefix: str, path: str) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imgsync.config.allowlist import explain_allowed, is_allowed
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
 from imgsync.config.registry_names import name_registries
 from imgsync.errors import UsageError
 from imgsync.filters.tags import TagFilter
-from imgsync.oci.spec.platform import parse_platform
-from imgsync.oci.spec.reference import Reference, parse_reference
+from imgsync.oci.spec.platform import check_platform
+from imgsync.oci.spec.reference import Reference, Repository, is_registry_alone, parse_reference, strip_transport
 
 _NAME = "copy"
 
@@ -22,14 +23,15 @@ def build_copy_config(source: str, destination: str, *, registries: RegistriesCo
     A source by digest selects that digest only; no file can declare this.
 
     Raises:
+        ConfigError: A variable in the settings of one of the registries is not set.
         InvalidReferenceError: *source* or *destination* is not a valid reference.
-        UsageError: They do not fit together, or a platform is invalid.
+        UsageError: They do not fit together, `allow` forbids one, or a platform is invalid.
     """
-    origin, target = parse_reference(source), parse_reference(destination)
+    origin, target = _parse(source), _parse(destination)
     _check(origin, target)
     for text in platforms:
         try:
-            parse_platform(text)
+            check_platform(text)
         except ValueError as error:
             raise UsageError(str(error)) from error
     mirror = Mirror(
@@ -39,8 +41,25 @@ def build_copy_config(source: str, destination: str, *, registries: RegistriesCo
         tags=TagFilter(names=(origin.name,)) if origin.name else TagFilter(),
         platforms=tuple(platforms) or None,
     )
+    mirror = name_registries(mirror, registries)
+    _check_allowed(Repository(mirror.source.registry, origin.repository.path), registries.allowed_sources)
+    _check_allowed(Repository(mirror.destinations[0].registry, target.repository.path), registries.allowed_destinations)
+    registries.raise_if_unset(mirror.source.registry, mirror.destinations[0].registry)
     # Not complete: mirrors.d declares other mirrors.
-    return Config((name_registries(mirror, registries),), registries, is_complete=False)
+    return Config((mirror,), registries, is_complete=False)
+
+
+def _parse(text: str) -> Reference:
+    image = strip_transport(text)
+    if "/" not in image.rstrip("/") and is_registry_alone(image.rstrip("/")):
+        # Docker would read localhost:5000 as the tag 5000 of an image of Docker Hub.
+        raise UsageError(f"{text!r} names no repository", hint=f"write {image.rstrip('/')}/REPOSITORY:TAG")
+    return parse_reference(image)
+
+
+def _check_allowed(repository: Repository, prefixes: tuple[str, ...] | None) -> None:
+    if not is_allowed(prefixes, str(repository)):
+        raise UsageError(f"{repository} is not allowed by registries.yaml", hint=f"{explain_allowed(prefixes)}, and --registries names another file")
 
 
 def _check(source: Reference, target: Reference) -> None:

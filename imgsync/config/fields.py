@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from imgsync.config.allowlist import parse_prefix
-from imgsync.config.yaml_reader import Document
-from imgsync.config.yaml_reader import Path as Parts
+from imgsync.config.document import Document
+from imgsync.config.document import Path as Parts
 from imgsync.errors import FileError, InvalidReferenceError
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import has_credentials, parse_url
+from imgsync.text.near import find_near
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
+# As a shell and other tools write one.
+_SHELL_VARIABLE = re.compile(r"\$[A-Z_][A-Z0-9_]*|env[:.][A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\{\{.*\}\}|\$\(.*\)|var\.[a-z_][a-z0-9_]*")
 
 
 class FieldReader:
-    """Reads fields of one document and collects the errors in `errors`."""
+    """
+    Reads fields of one document and collects the errors in `errors`.
+
+    `unset` holds the error of each variable without a value, with the path of its field: only who uses the field is concerned.
+    `warnings` are about texts that are probably variables.
+    """
 
     def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
         """Read fields of *document*, with variables from *environ*."""
         self.document = document
         self._environ = environ
         self.errors: list[FileError] = []
+        self.unset: list[tuple[Parts, FileError]] = []
+        self.warnings: list[FileError] = []
 
     def add_error(self, path: Parts, message: str, hint: str = "", *, at_key: bool = False) -> None:
         """Add an error about the part at *path*."""
@@ -35,6 +44,8 @@ class FieldReader:
         """Fill in the variables of *text*; report an unset one."""
         if text is None:
             return None
+        if _SHELL_VARIABLE.fullmatch(text):
+            self.warnings.append(self.document.error(path, "this is used as written; a variable has braces", hint="write ${NAME} for the variable NAME"))
         missing: list[str] = []
 
         def fill(found: re.Match[str]) -> str:
@@ -92,9 +103,9 @@ class FieldReader:
         if not name:
             self.add_error(path, "'${' without a variable name", "write ${NAME}, ${NAME:-default}, or $${ for a literal '${'")
             return
-        close = difflib.get_close_matches(name, list(self._environ), n=1, cutoff=0.8)
-        hint = f"did you mean {close[0]}?" if close else f"set it, or write ${{{name}:-default}}"
-        self.add_error(path, f"the environment variable {name} is not set", hint)
+        near = find_near(name, self._environ)
+        hint = f"did you mean {near}?" if near else f"set it, or write ${{{name}:-default}}"
+        self.unset.append((path, self.document.error(path, f"the environment variable {name} is not set", hint=hint)))
 
 
 def read_file(file: str, *, limit: int) -> bytes:

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from imgsync.config.allowlist import get_fixed_prefix, is_allowed
-from imgsync.config.mirror_checks import check_mirrors
+from imgsync.config.cross_checks import check_allowlists, check_collisions, check_pins, check_signers
+from imgsync.config.declared import DeclaredMirror
+from imgsync.config.document import Document
+from imgsync.config.mirror_checks import check_mirrors, check_variables
+from imgsync.config.mirror_warnings import find_warnings
 from imgsync.config.mirrors import build_mirrors
 from imgsync.config.model import Config, Mirror, RegistriesConfig
 from imgsync.config.registries import read_registries
-from imgsync.config.registry_names import name_registries
-from imgsync.config.requirements import find_unknown_signers
 from imgsync.config.schema_check import check_schema
-from imgsync.config.templates import expand_repository, expand_tag
-from imgsync.config.yaml_reader import Document, parse_documents, read_limited
-from imgsync.errors import ConfigError, FileError, InvalidReferenceError, UsageError
+from imgsync.config.yaml_reader import parse_documents, read_limited
+from imgsync.errors import ConfigError, FileError, UsageError
 from imgsync.filters.globs import compile_glob
-from imgsync.filters.tags import has_only_names
-from imgsync.oci.spec.digest import is_digest
-from imgsync.oci.spec.reference import Repository
 
 _DEFAULT_FILE = "registries.yaml"
+_DEFAULT_FOLDER = "mirrors.d"
+_START_HINT = "`imgsync init` creates one with all that it needs, or name a folder or a file"
 _PATH_HINT = "name a folder such as mirrors.d, or a file"
 
 
-def load_config(paths: Sequence[str], *, registries: str | None, environ: Mapping[str, str], only: Sequence[str] = ()) -> Config:
+def load_config(paths: Sequence[str], *, registries: str | None, environ: Mapping[str, str], only: Sequence[str] = (), needs_variables: bool = True) -> Config:
     """
     Load mirrors from *paths* and settings from *registries*.
 
-    *paths* are folders or files. *only* holds globs of mirror names; empty means all mirrors.
+    Args:
+        paths: Folders or files.
+        registries: The file of settings, if it is not the default one.
+        environ: Where variables come from.
+        only: Globs of mirror names; empty means all mirrors.
+        needs_variables: Whether an unset variable that a mirror needs is an error. Else each one is a warning.
 
     Raises:
         ConfigError: With every error of every file.
@@ -39,18 +43,27 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
     settings, errors = _read_registries(registries, environ)
     has_valid_registries = not errors
     files = _list_files(paths, errors)
-    mirrors = [name_registries(mirror, settings) for mirror in _parse_mirrors(_read_files(files, errors), errors)]
-    if mirrors:
-        errors += _check_allowlists(mirrors, settings)
+    declared = [one.with_names_of(settings) for one in _parse_mirrors(_read_files(files, errors), errors)]
+    if declared:
+        errors += check_allowlists(declared, settings)
         # Keys that could not be read are reported already.
-        errors += find_unknown_signers(mirrors, settings) if has_valid_registries else ()
-        errors += [_make_pin_error(mirror) for mirror in mirrors if _has_pins_without_tag(mirror)]
-        errors += _find_collisions(mirrors)
+        errors += check_signers(declared, settings) if has_valid_registries else ()
+        errors += [*check_pins(declared), *check_collisions(declared)]
     elif not errors:
         errors.append(FileError(files[0], 1, 1, "mirrors", "no mirror declared", "see the examples in the README"))
     if errors:
         raise ConfigError(tuple(dict.fromkeys(errors)))
-    return Config(tuple(_filter_mirrors(mirrors, only)), settings, tuple(files), is_complete=not only and not _leaves_out_files(paths, files))
+    mirrors = _filter_mirrors([one.mirror for one in declared], only)
+    if needs_variables:
+        settings.raise_if_unset(*_find_used_registries(mirrors))
+    warnings = (*find_warnings(declared), *settings.warnings, *(error for unset in settings.unset.values() for error in unset))
+    return Config(tuple(mirrors), settings, tuple(files), is_complete=not only and not _leaves_out_files(paths, files), warnings=warnings)
+
+
+def _find_used_registries(mirrors: Iterable[Mirror]) -> Iterator[str]:
+    for mirror in mirrors:
+        if not mirror.suspend:
+            yield from (mirror.source.registry, *(destination.registry for destination in mirror.destinations))
 
 
 def load_mirrors(texts: Mapping[str, bytes]) -> tuple[Mirror, ...]:
@@ -61,20 +74,24 @@ def load_mirrors(texts: Mapping[str, bytes]) -> tuple[Mirror, ...]:
         ConfigError: With every error of every file.
     """
     errors: list[FileError] = []
-    mirrors = _parse_mirrors(texts, errors)
+    declared = _parse_mirrors(texts, errors)
     if errors:
         raise ConfigError(tuple(dict.fromkeys(errors)))
-    return tuple(mirrors)
+    return tuple(one.mirror for one in declared)
 
 
-def _parse_mirrors(texts: Mapping[str, bytes], errors: list[FileError]) -> list[Mirror]:
+def _parse_mirrors(texts: Mapping[str, bytes], errors: list[FileError]) -> list[DeclaredMirror]:
     documents: list[Document] = []
     for file, data in texts.items():
         found, wrong = parse_documents(data, file=file)
         documents += found
         errors += wrong
-        errors += [error for document in found for error in check_schema(document, "mirror")]
-    errors += check_mirrors(documents)
+    schema_errors = [error for document in documents for error in check_schema(document, "mirror")]
+    # Each value has one error: that of its cause, which may make it invalid in other ways too.
+    by_place: dict[tuple[str, int, int, str], FileError] = {}
+    for error in (*check_variables(documents), *schema_errors, *check_mirrors(documents)):
+        by_place.setdefault((error.file, error.line, error.column, error.path), error)
+    errors += by_place.values()
     return [] if errors else build_mirrors(documents)
 
 
@@ -106,7 +123,7 @@ def _list_files(paths: Sequence[str], errors: list[FileError]) -> list[str]:
             found += _list_files_at(text, errors)
         except OSError as error:
             # The name is too long, or the folder may not be read.
-            errors.append(FileError(text, 1, 1, "", f"cannot be read: {error.strerror}", _PATH_HINT))
+            errors.append(FileError(text, 0, 0, "", f"cannot be read: {error.strerror}", _PATH_HINT))
     return list(dict.fromkeys(found))
 
 
@@ -115,13 +132,13 @@ def _list_files_at(text: str, errors: list[FileError]) -> list[str]:
     if not path.is_dir():
         if path.exists():
             return [text]
-        errors.append(FileError(text, 1, 1, "", "no such file or folder", _PATH_HINT))
+        errors.append(FileError(text, 0, 0, "", "no such file or folder", _START_HINT if text == _DEFAULT_FOLDER else _PATH_HINT))
         return []
     inside = sorted(str(one) for one in path.iterdir() if is_config_file(one.name) and not one.is_dir())
     wrong = [error for file in inside if (error := _check_file(path, file)) is not None]
     errors += wrong
     if not inside:
-        errors.append(FileError(text, 1, 1, "", "no *.yaml or *.yml file in this folder", "see the examples in the README"))
+        errors.append(FileError(text, 0, 0, "", "no *.yaml or *.yml file in this folder", "see the examples in the README"))
     left_out = {error.file for error in wrong}
     return [file for file in inside if file not in left_out]
 
@@ -138,9 +155,9 @@ def _check_file(folder: Path, file: str) -> FileError | None:
         # A broken link or a loop; Python before 3.13 raises RuntimeError for a loop.
         target = None
     if target is not None and not target.is_relative_to(folder.resolve()):
-        return FileError(file, 1, 1, "", "the link points outside the folder", "put the file itself here, or name it on the command line")
+        return FileError(file, 0, 0, "", "the link points outside the folder", "put the file itself here, or name it on the command line")
     if target is None or not target.is_file():
-        return FileError(file, 1, 1, "", "not a regular file", "put the declarations themselves here")
+        return FileError(file, 0, 0, "", "not a regular file", "put the declarations themselves here")
     return None
 
 
@@ -150,7 +167,7 @@ def _read_files(files: Iterable[str], errors: list[FileError]) -> dict[str, byte
         try:
             texts[file] = read_limited(file)
         except OSError as error:
-            errors.append(FileError(file, 1, 1, "", f"cannot be read: {error.strerror}"))
+            errors.append(FileError(file, 0, 0, "", f"cannot be read: {error.strerror}"))
     return texts
 
 
@@ -184,61 +201,3 @@ def _filter_mirrors(mirrors: Iterable[Mirror], only: Sequence[str]) -> list[Mirr
             raise UsageError(f"--only {text}: no mirror has this name", hint=f"declared: {', '.join(mirror.name for mirror in mirrors)}")
         kept |= fitting
     return [mirror for mirror in mirrors if not only or mirror.name in kept]
-
-
-def _check_allowlists(mirrors: Iterable[Mirror], registries: RegistriesConfig) -> list[FileError]:
-    errors: list[FileError] = []
-    for mirror in mirrors:
-        sources = [f"{mirror.source.registry}/{path}".rstrip("/") for path in (*mirror.source.namespaces, *mirror.source.repositories)]
-        targets = [get_fixed_prefix(destination) for destination in mirror.destinations]
-        errors += _check_allowlist(mirror, "source", sources, registries.allowed_sources)
-        errors += _check_allowlist(mirror, "destinations", targets, registries.allowed_destinations)
-    return errors
-
-
-def _check_allowlist(mirror: Mirror, setting: str, paths: Iterable[str], prefixes: tuple[str, ...] | None) -> list[FileError]:
-    hint = f"allowed: {', '.join(prefixes or ()) or 'none'}; the operator of registries.yaml can allow more"
-    refused = [path for path in paths if not is_allowed(prefixes, path)]
-    return [FileError(mirror.file, mirror.line, 1, f"{mirror.name}.{setting}", f"{path} is not allowed by registries.yaml", hint) for path in refused]
-
-
-def _has_pins_without_tag(mirror: Mirror) -> bool:
-    """Return whether a digest is named without a tag to push."""
-    return any(map(is_digest, mirror.tags.names)) and any("{" in destination.tag for destination in mirror.destinations)
-
-
-def _make_pin_error(mirror: Mirror) -> FileError:
-    digest = next(filter(is_digest, mirror.tags.names))
-    hint = f"write it after the tag to push: TAG@{digest[:19]}…; or give each destination a `tag`"
-    return FileError(mirror.file, mirror.line, 1, f"{mirror.name}.tags.names", f"the digest {digest} has no tag", hint)
-
-
-def _find_collisions(mirrors: Iterable[Mirror]) -> list[FileError]:
-    """
-    Return an error for each destination tag with two sources.
-
-    Only mirrors that list tags by name are checked; the others need a plan.
-    """
-    writers: dict[str, tuple[str, Mirror]] = {}
-    errors: list[FileError] = []
-    for mirror in mirrors:
-        if mirror.suspend or not has_only_names(mirror.tags) or _has_pins_without_tag(mirror):
-            continue
-        for source, reference in _iter_named_references(mirror, errors):
-            first, other = writers.setdefault(reference, (source, mirror))
-            if first != source:
-                hint = f"the mirror '{other.name}' at {other.file}:{other.line} copies {first} there; change one destination"
-                errors.append(FileError(mirror.file, mirror.line, 1, f"{mirror.name}.destinations", f"{source} would be written to {reference}", hint))
-    return errors
-
-
-def _iter_named_references(mirror: Mirror, errors: list[FileError]) -> Iterable[tuple[str, str]]:
-    for destination in mirror.destinations:
-        for path in mirror.source.repositories:
-            try:
-                target = f"{destination.registry}/{expand_repository(destination, path, relative=path, registry=mirror.source.registry)}"
-                for name in mirror.tags.names:
-                    source = Repository(mirror.source.registry, path).with_name(name)
-                    yield str(source), f"{target}:{expand_tag(destination, source.tag_or_digest)}"
-            except InvalidReferenceError as error:
-                errors.append(FileError(mirror.file, mirror.line, 1, f"{mirror.name}.destinations", error.message, error.hint))

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from imgsync.config import templates
+from imgsync.config.document import Document, Path
+from imgsync.config.reference_checks import check_destination, check_source
 from imgsync.config.requirements import check_requirements
-from imgsync.config.yaml_reader import Document, Path
-from imgsync.errors import FileError, InvalidReferenceError
+from imgsync.errors import FileError
 from imgsync.filters.globs import check_repository_glob, check_tag_glob, compile_expression
-from imgsync.oci.spec.reference import is_exact_name, is_repository_path, parse_registry, parse_repository, parse_repository_path
+from imgsync.oci.spec.platform import suggest_platform
+from imgsync.oci.spec.reference import is_exact_name, is_tag
 from imgsync.text.units import parse_duration
 
 _MAX_AGE_SECONDS = 100 * 366 * 86400.0
@@ -28,6 +29,17 @@ def check_mirrors(documents: Iterable[Document]) -> list[FileError]:
     return check.errors
 
 
+def check_variables(documents: Iterable[Document]) -> list[FileError]:
+    """Return an error for each variable, which only registries.yaml may use."""
+    hint = "move what varies, such as credentials, to registries.yaml"
+    return [
+        document.error(path, "variables are not supported in mirrors.d", hint=hint)
+        for document in documents
+        for path, text in _iter_texts(document.value, ())
+        if "${" in text
+    ]
+
+
 class _FolderCheck:
     """The check of all documents of one folder."""
 
@@ -39,7 +51,6 @@ class _FolderCheck:
         self._check_defaults()
         names: dict[str, str] = {}
         for document in self._documents:
-            self._check_variables(document)
             for path, entry in iter_mirror_entries(document):
                 self._check_name(document, path, entry.get("name"), names)
                 _MirrorCheck(document, path, entry, self.errors).check_mirror()
@@ -64,12 +75,6 @@ class _FolderCheck:
             self.errors.append(document.error((*path, "name"), f"duplicate name {name!r}", hint=f"first used at {names[name]}"))
         names.setdefault(name, f"{document.file}:{document.places[path][0]}")
 
-    def _check_variables(self, document: Document) -> None:
-        for path, text in _iter_texts(document.value, ()):
-            if "${" in text:
-                hint = "move what varies, such as credentials, to registries.yaml"
-                self.errors.append(document.error(path, "variables are not supported in mirrors.d", hint=hint))
-
 
 _PATH_PATTERNS: dict[str, Callable[[str], object]] = {
     "include": check_repository_glob,
@@ -89,9 +94,12 @@ class _MirrorCheck:
         self._errors = errors
 
     def check_mirror(self) -> None:
-        self._check_source(self._entry.get("source"))
+        source = self._entry.get("source")
+        self._add_problems(("source",), check_source(source))
+        for name, check in _PATH_PATTERNS.items():
+            self._each(("source",), _as_mapping(source), name, check)
         for index, entry in enumerate(_as_list(self._entry.get("destinations"))):
-            self._check_destination((*self._path, "destinations", index), entry)
+            self._add_problems(("destinations", index), check_destination(entry))
         self.check_settings()
 
     def check_settings(self) -> None:
@@ -99,10 +107,10 @@ class _MirrorCheck:
         tags = _as_mapping(self._entry.get("tags"))
         at: Path = ("tags",)
         self._each(at, tags, "names", _check_exact_name)
-        self._each(at, tags, "include", check_tag_glob)
-        self._each(at, tags, "exclude", check_tag_glob)
-        self._each(at, tags, "regex", compile_expression)
-        self._each(at, tags, "exclude_regex", compile_expression)
+        self._each(at, tags, "include", partial(_check_glob, "regex"))
+        self._each(at, tags, "exclude", partial(_check_glob, "exclude_regex"))
+        self._each(at, tags, "regex", partial(_check_expression, "include"))
+        self._each(at, tags, "exclude_regex", partial(_check_expression, "exclude"))
         self._each(at, tags, "extract", _compile_extract)
         self._each(at, tags, "semver", _check_range)
         self._each((*at, "min_age"), _as_mapping(tags.get("min_age")), "except", check_tag_glob)
@@ -111,53 +119,33 @@ class _MirrorCheck:
         self._each(at, tags, "max_age", _check_age)
         self._each(at, tags, "min_age", _check_age)
         self._each((*at, "min_age"), _as_mapping(tags.get("min_age")), "age", _check_age)
-        for path, message, hint in check_requirements(self._entry.get("require")):
-            self._add_error((*self._path, "require", *path), message, hint)
+        self._add_problems(("require",), check_requirements(self._entry.get("require")))
+        self._check_platforms(_as_list(self._entry.get("platforms")))
+        self._check_names(_as_list(tags.get("names")))
         if tags.get("order") == "date" and tags.get("newest_per") is not None:
             self._add_error((*self._path, *at, "newest_per"), "newest_per needs versions, not `order: date`")
         at_least, at_most = tags.get("at_least"), tags.get("at_most")
         if isinstance(at_least, int) and isinstance(at_most, int) and at_least > at_most:
             self._add_error((*self._path, *at, "at_most"), f"at_most {at_most} is less than at_least {at_least}")
 
-    def _check_source(self, entry: object) -> None:
-        path = (*self._path, "source")
-        if isinstance(entry, str):
-            self._try(path, partial(parse_repository, entry))
-        if not isinstance(entry, dict):
-            return
-        registry = self._check_registry(path, entry)
-        for index, text in enumerate(_as_list(entry.get("namespaces"))):
-            self._check_namespace((*path, "namespaces", index), text)
-        for index, text in enumerate(_as_list(entry.get("repositories"))):
-            if isinstance(text, str):
-                self._try((*path, "repositories", index), partial(parse_repository_path, text, registry=registry))
-        for name, check in _PATH_PATTERNS.items():
-            self._each(("source",), entry, name, check)
-            if name in {"include", "regex"} and entry.get(name) and not entry.get("namespaces"):
-                self._add_error((*path, name), f"{name} without namespaces selects nothing", 'to search the whole registry, write `namespaces: [""]`')
-        if not entry.get("namespaces") and not entry.get("repositories"):
-            self._add_error(path, "expected namespaces or repositories", 'for the whole registry write `namespaces: [""]`')
+    def _check_platforms(self, names: list[Any]) -> None:
+        for index, text in enumerate(names):
+            usual = suggest_platform(text) if isinstance(text, str) else ""
+            if usual and usual != text:
+                self._add_error((*self._path, "platforms", index), f"images do not use the name {text!r}", f"write {usual}")
 
-    def _check_destination(self, path: Path, entry: object) -> None:
-        if isinstance(entry, str):
-            host, _, namespace = entry.partition("/")
-            self._try(path, partial(parse_registry, host))
-            self._check_namespace(path, namespace)
-        elif isinstance(entry, dict):
-            self._check_registry(path, entry)
-            self._check_namespace((*path, "namespace"), entry.get("namespace", ""))
-            for name, check in (("repository", templates.check_repository_template), ("tag", templates.check_tag_template)):
-                if isinstance(entry.get(name), str):
-                    self._try((*path, name), partial(check, entry[name]))
+    def _check_names(self, names: list[Any]) -> None:
+        """Refuse a tag that is named twice and not alike."""
+        first: dict[str, str] = {}
+        for index, name in enumerate(names):
+            tag = name.partition("@")[0] if isinstance(name, str) else ""
+            if is_tag(tag) and first.setdefault(tag, name) != name:
+                hint = f"keep one: {tag} copies what the tag is now, {tag}@sha256:… that digest"
+                self._add_error((*self._path, "tags", "names", index), f"the tag {tag} is named twice, with different digests or without", hint)
 
-    def _check_registry(self, path: Path, entry: Mapping[str, Any]) -> str:
-        text = entry.get("registry")
-        found = self._try((*path, "registry"), partial(parse_registry, text)) if isinstance(text, str) else None
-        return found or ""
-
-    def _check_namespace(self, path: Path, text: object) -> None:
-        if isinstance(text, str) and text and not is_repository_path(text):
-            self._add_error(path, f"invalid namespace {text!r}", "a namespace is a repository path: lower-case words joined by '/', '.', '_' or '-'")
+    def _add_problems(self, at: Path, problems: Iterable[tuple[Path, str, str]]) -> None:
+        for path, message, hint in problems:
+            self._add_error((*self._path, *at, *path), message, hint)
 
     def _each(self, at: Path, block: Mapping[str, Any], name: str, check: Callable[[str], object]) -> None:
         value = block.get(name)
@@ -169,14 +157,22 @@ class _MirrorCheck:
     def _try(self, path: Path, parse: Callable[[], Any]) -> Any:
         try:
             return parse()
-        except InvalidReferenceError as error:
-            self._add_error(path, error.message, error.hint)
+        except _HintedError as error:
+            self._add_error(path, str(error), error.hint)
         except ValueError as error:
             self._add_error(path, str(error))
         return None
 
     def _add_error(self, path: Path, message: str, hint: str = "") -> None:
         self._errors.append(self._document.error(path, message, hint=hint))
+
+
+class _HintedError(ValueError):
+    """An error that says what to write instead."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def iter_mirror_entries(document: Document) -> Iterator[tuple[Path, Mapping[str, Any]]]:
@@ -203,8 +199,38 @@ def _as_list(value: object) -> list[Any]:
 
 
 def _check_exact_name(text: str) -> None:
-    if not is_exact_name(text):
-        raise ValueError(f"invalid tag {text!r}; a tag has up to 128 letters, digits, '_', '.' and '-', and a digest may follow it: TAG@sha256:…")
+    if is_exact_name(text):
+        return
+    name, _, tag = text.rpartition(":")
+    if name and is_tag(tag) and "@" not in text:
+        raise _HintedError(f"invalid tag {text!r}", f"write {tag}; the repository belongs in `source`")
+    if set("*?[^$") & set(text):
+        raise _HintedError(f"invalid tag {text!r}", "a pattern belongs under `include` or `regex`")
+    raise ValueError(f"invalid tag {text!r}; a tag has up to 128 letters, digits, '_', '.' and '-', and a digest may follow it: TAG@sha256:…")
+
+
+def _check_glob(expressions: str, text: str) -> None:
+    """Refuse a glob that matches nothing; an expression belongs under *expressions*."""
+    try:
+        check_tag_glob(text)
+    except ValueError as error:
+        if text.startswith("^") or text.endswith("$") or ".*" in text or "\\" in text:
+            raise _HintedError(str(error), f"an expression belongs under `{expressions}`") from error
+        raise
+
+
+def _check_expression(globs: str, text: str) -> None:
+    """Refuse an expression that matches nothing; a glob belongs under *globs*."""
+    if len(text) > 1 and text.startswith("/") and text.endswith("/"):
+        raise _HintedError(f"{text!r} matches no tag", f"write {text[1:-1]} without slashes")
+    try:
+        compile_expression(text)
+    except ValueError as error:
+        if text.startswith(("*", "?")):
+            raise _HintedError(str(error), f"a glob belongs under `{globs}`") from error
+        if "(?!" in text or "(?=" in text or "(?<" in text:
+            raise _HintedError(str(error), "RE2 cannot look ahead or behind; write a second expression under `exclude_regex`") from error
+        raise
 
 
 def _check_range(text: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imgsync.config.declared import DeclaredMirror
+from imgsync.config.document import Document, Path
 from imgsync.config.mirror_checks import iter_mirror_entries
 from imgsync.config.model import Concurrency, Destination, Mirror, Prune, Retry, Source, Timeouts
 from imgsync.config.requirements import parse_requirements
-from imgsync.config.yaml_reader import Document, Path
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import parse_registry, parse_repository, parse_repository_path
 from imgsync.text.units import parse_duration
@@ -16,10 +17,14 @@ from imgsync.text.units import parse_duration
 _BLOCKS = ("tags", "require", "concurrency", "timeouts", "retry")
 
 
-def build_mirrors(documents: Sequence[Document]) -> list[Mirror]:
+def build_mirrors(documents: Sequence[Document]) -> list[DeclaredMirror]:
     """Build every mirror in order, with the folder's defaults applied."""
     defaults: Mapping[str, Any] = next((document.value["defaults"] for document in documents if "defaults" in document.value), {})
-    return [_build_mirror(document, path, entry, defaults or {}) for document in documents for path, entry in iter_mirror_entries(document)]
+    return [
+        DeclaredMirror(_build_mirror(document, path, entry, defaults or {}), document, path)
+        for document in documents
+        for path, entry in iter_mirror_entries(document)
+    ]
 
 
 def _build_mirror(document: Document, path: Path, entry: Mapping[str, Any], defaults: Mapping[str, Any]) -> Mirror:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import NoReturn, Self
 
 from imgsync.config.public_keys import PublicKey
+from imgsync.errors import ConfigError, FileError
 from imgsync.filters.repositories import RepositoryFilter
 from imgsync.filters.tags import TagFilter
 
@@ -254,6 +255,8 @@ class RegistriesConfig:
 
     `by_host` has a host[:port] for key. Without a list (None), every source or destination is allowed.
     `require` holds the operator's requirements for images below each prefix; mirrors can only add to them.
+    `unset` holds the errors of variables without a value, by the registry whose settings have them; "" for those of no registry.
+    `warnings` are about what may be wrong.
     """
 
     by_host: Mapping[str, RegistrySettings] = field(default_factory=dict)
@@ -262,6 +265,20 @@ class RegistriesConfig:
     keys: Mapping[str, SigningKey] = field(default_factory=dict)
     identities: Mapping[str, SigningIdentity] = field(default_factory=dict)
     require: Mapping[str, Requirements] = field(default_factory=dict)
+    unset: Mapping[str, tuple[FileError, ...]] = field(default_factory=dict)
+    warnings: tuple[FileError, ...] = ()
+
+    def raise_if_unset(self, *registries: str) -> None:
+        """
+        Refuse to use *registries* without what a variable should say.
+
+        Raises:
+            ConfigError: A variable in their settings, or in those of no registry, is not set.
+        """
+        names = dict.fromkeys(("", *map(self.find_name, registries)))
+        errors = tuple(error for name in names for error in self.unset.get(name, ()))
+        if errors:
+            raise ConfigError(errors)
 
     def for_registry(self, registry: str) -> RegistrySettings:
         """Return the settings of *registry* (host[:port]), or the defaults."""
@@ -285,12 +302,14 @@ class Config:
     Mirrors and registry settings, ready for a plan.
 
     `files` are the declaration files in order. `is_complete` is False if some of their mirrors, or files beside them, were left out.
+    `warnings` are about what may be wrong.
     """
 
     mirrors: tuple[Mirror, ...]
     registries: RegistriesConfig
     files: tuple[str, ...] = ()
     is_complete: bool = True
+    warnings: tuple[FileError, ...] = ()
 
     def filter(self, keep: Callable[[Mirror], bool]) -> Config:
         """Return a configuration with only the mirrors to *keep*."""

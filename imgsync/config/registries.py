@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from imgsync.config.document import Document
+from imgsync.config.document import Path as Parts
 from imgsync.config.fields import FieldReader, read_file
 from imgsync.config.model import Login, RegistriesConfig, RegistrySettings, Requirements, Secret, Tls
 from imgsync.config.schema_check import check_schema
 from imgsync.config.signers import read_identity, read_key, read_operator_requirements
-from imgsync.config.yaml_reader import Document, parse_documents, read_limited
-from imgsync.config.yaml_reader import Path as Parts
+from imgsync.config.yaml_reader import parse_documents, read_limited
 from imgsync.errors import FileError
 from imgsync.oci.spec.reference import parse_registry
 from imgsync.text.units import parse_rate, parse_size
@@ -25,7 +26,7 @@ def read_registries(file: str, *, environ: Mapping[str, str]) -> tuple[Registrie
     try:
         data = read_limited(file)
     except OSError as error:
-        return RegistriesConfig(), [FileError(file, 1, 1, "", f"cannot be read: {error.strerror}", "name it with --registries")]
+        return RegistriesConfig(), [FileError(file, 0, 0, "", f"cannot be read: {error.strerror}", "name it with --registries")]
     documents, errors = parse_documents(data, file=file)
     if len(documents) > 1:
         errors.append(FileError(file, documents[1].places[()][0], 1, "", "only one document is allowed here"))
@@ -74,7 +75,18 @@ def _read_document(fields: FieldReader) -> RegistriesConfig:
         {name: key for name, entry in keys.items() if (key := read_key(fields, ("keys", name), entry or {})) is not None},
         {name: one for name, entry in identities.items() if (one := read_identity(fields, ("identities", name), entry or {})) is not None},
         _read_require(fields, value.get("require") or {}, {"keys": keys, "identities": identities}, plain),
+        _group_unset(fields),
+        tuple(fields.warnings),
     )
+
+
+def _group_unset(fields: FieldReader) -> dict[str, tuple[FileError, ...]]:
+    """Return the errors of unset variables by the registry that needs them."""
+    found: dict[str, tuple[FileError, ...]] = {}
+    for path, error in fields.unset:
+        host = fields.parse_reference(path, partial(parse_registry, str(path[1]))) if path[0] == "registries" else None
+        found[host or ""] = (*found.get(host or "", ()), error)
+    return found
 
 
 def _check_http_ports(fields: FieldReader, by_host: Mapping[str, RegistrySettings], written: Sequence[str]) -> None:

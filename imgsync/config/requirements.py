@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from imgsync.config.model import Mirror, RegistriesConfig, Requirements
-from imgsync.config.yaml_reader import Path
-from imgsync.errors import FileError
+from imgsync.config.document import Path
+from imgsync.config.model import Requirements
 from imgsync.filters.globs import compile_glob
+from imgsync.text.near import find_near
 from imgsync.text.units import parse_size
 
 # Earlier versions verify less.
@@ -46,22 +45,12 @@ def check_requirements(entry: object) -> Iterator[tuple[Path, str, str]]:
             yield ("media_types", index), str(error), ""
 
 
-def find_unknown_signers(mirrors: Iterable[Mirror], registries: RegistriesConfig) -> Iterator[FileError]:
-    """Yield an error for each signer that registries.yaml does not define."""
-    for mirror in mirrors:
-        for setting, what, known in (("keys", "key", registries.keys), ("identities", "identity", registries.identities)):
-            for name in getattr(mirror.require, setting):
-                if name not in known:
-                    path = f"{mirror.name}.require.signatures.{setting}"
-                    yield FileError(mirror.file, mirror.line, 1, path, f"registries.yaml has no {what} named {name!r}", suggest_signer(name, known))
-
-
 def suggest_signer(name: str, known: Iterable[str]) -> str:
     """Return a hint for an unknown signer *name*."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    near = find_near(name, names)
+    if near:
+        return f"did you mean {near!r}?"
     return f"defined: {', '.join(names) or 'none'}; the operator of registries.yaml can add one"
 
 

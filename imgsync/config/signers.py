@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from imgsync.config.document import Path as Parts
 from imgsync.config.fields import FieldReader, read_file
 from imgsync.config.model import Requirements, SigningIdentity, SigningKey
 from imgsync.config.public_keys import parse_public_key
 from imgsync.config.requirements import check_requirements, find_sigstore_problem, parse_requirements, suggest_signer
-from imgsync.config.yaml_reader import Path as Parts
 from imgsync.oci.spec.media_types import normalize_media_type
 
 _KEY_LIMIT = 64 << 10

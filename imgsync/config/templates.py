@@ -74,6 +74,8 @@ def expand_tag(destination: Destination, tag: str) -> str:
 
 def _check(text: str, fields: tuple[str, ...]) -> None:
     known = f"fields: {', '.join(f'{{{field}}}' for field in fields)}"
+    if "{{" in text or "}}" in text:
+        raise ValueError(f"invalid template {text!r}: a field has single braces; {known}")
     try:
         parts = list(Formatter().parse(text))
     except ValueError as error:

@@ -15,11 +15,9 @@ from typing import Any
 
 import yaml
 
+from imgsync.config.document import Document, Path, Place, Scalar, cut_before_secret, format_path
 from imgsync.errors import FileError
 from imgsync.text.sanitize import sanitize_message
-
-Path = tuple[str | int, ...]
-Place = tuple[int, int]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.resolver.Resolver()
@@ -28,7 +26,20 @@ _TOO_DEEP = f"nested deeper than {_DEPTH_LIMIT} levels"
 _DOCUMENT_LIMIT = 1000
 _SPLIT = "split it into several files"
 _QUOTE = "put a value that begins with this character in quotes"
-_CREDENTIAL_SETTINGS = {"username", "password", "file"}
+# What libyaml and PyYAML say -> what to do about it; the beginning of the message decides.
+_YAML_HINTS = {
+    "mapping values are not allowed": "check the indentation; write a space after the colon of a key, and quotes around a value with ': ' in it",
+    "did not find expected comment or line break": "put a value that begins with '>' or '|' in quotes",
+    "expected chomping or indentation indicators": "put a value that begins with '>' or '|' in quotes",
+    "found character": "put a value that begins with this character in quotes",
+    "found unexpected end of stream": "close the quotes that begin here",
+    "did not find expected ',' or": "close the bracket, or add a comma; put a value with brackets in quotes",
+    "expected ',' or": "close the bracket, or add a comma; put a value with brackets in quotes",
+    "could not find expected ':'": "write `key: value`, with a space after the colon",
+    "did not find expected key": "check the indentation, and the quotes of the line before",
+    "did not find expected '-' indicator": "check the indentation of the list",
+    "expected <block end>": "check the indentation, and the quotes of the line before",
+}
 _KINDS = {"int": "number", "float": "number", "bool": "boolean", "null": "null", "timestamp": "date"}
 
 
@@ -48,39 +59,6 @@ class YamlLimits:
 _OWN_LIMITS = YamlLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """An unquoted scalar that YAML does not read as text."""
-
-    written: str
-    kind: str
-
-
-@dataclass(slots=True)
-class Document:
-    """
-    One YAML document: its value, and the place of each part.
-
-    Places are 1-based lines and columns.
-    """
-
-    file: str
-    value: Any
-    places: dict[Path, Place] = field(default_factory=dict)
-    keys: dict[Path, Place] = field(default_factory=dict)
-    written: dict[Path, Scalar] = field(default_factory=dict)
-
-    def error(self, path: Path, message: str, *, hint: str = "", at_key: bool = False) -> FileError:
-        """Return an error at *path*, or at the nearest part above."""
-        table = self.keys if at_key else self.places
-        place = (
-            table.get(path)
-            or self.places.get(path)
-            or next((self.places[path[:cut]] for cut in range(len(path) - 1, -1, -1) if path[:cut] in self.places), (1, 1))
-        )
-        return FileError(self.file, place[0], place[1], format_path(path), message, hint)
-
-
 @dataclass(slots=True)
 class _Node:
     kind: str
@@ -96,23 +74,6 @@ class _InvalidYamlError(Exception):
     def __init__(self, place: Place, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.place, self.message, self.hint = place, message, hint
-
-
-def format_path(path: Path) -> str:
-    """Format *path* like `mirrors[2].tags.semver`, without secrets."""
-    text = ""
-    for part in _cut_before_secret(path):
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{sanitize_message(part.rpartition('@')[2])}"
-    return text
-
-
-def _cut_before_secret(path: Path) -> Path:
-    """Return *path* up to the first unknown name below `credentials`."""
-    # Without quotes, a password such as {x} is a mapping with x for a key.
-    if "credentials" not in path:
-        return path
-    begins = path.index("credentials") + 1
-    return next((path[:end] for end in range(begins, len(path)) if path[end] not in _CREDENTIAL_SETTINGS), path)
 
 
 def read_limited(file: str, *, limits: YamlLimits = _OWN_LIMITS) -> bytes:
@@ -213,14 +174,17 @@ def _parse_events(text: str) -> Iterator[yaml.Event]:
     try:
         yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # Only where it begins is of use for what is never closed.
+        is_unclosed = "end of stream" in (error.problem or "") and error.context_mark is not None
+        mark = error.context_mark if is_unclosed else error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         if "nesting depth" in (error.problem or ""):
             # The parser looks ahead and reaches its own limit before ours.
             raise _InvalidYamlError(place, _TOO_DEEP) from error
         # Without the parser's excerpt of the line and what it quotes, which may be a password.
         problem = (error.problem or "cannot be parsed").partition("'")[0].rstrip()
-        raise _InvalidYamlError(place, f"invalid YAML: {sanitize_message(problem)}") from error
+        hint = next((hint for text, hint in _YAML_HINTS.items() if (error.problem or "").startswith(text)), "")
+        raise _InvalidYamlError(place, f"invalid YAML: {sanitize_message(problem)}", hint) from error
     except yaml.reader.ReaderError as error:
         raise _InvalidYamlError((text.count("\n", 0, error.position) + 1, 1), "the file contains a control character", "remove it") from error
     except (yaml.YAMLError, RecursionError) as error:
@@ -279,7 +243,7 @@ class _Builder:
         merged: list[_Node] = []
         for key, value in zip(node.items[::2], node.items[1::2], strict=True):
             if key.kind != "scalar":
-                raise _InvalidYamlError(key.place, "a key must be text")
+                raise _InvalidYamlError(key.place, "a key must be text", "put a value that begins with '{' in quotes")
             if key.plain and key.text == "<<":
                 merged += value.items if value.kind == "list" else [value]
                 continue
@@ -292,7 +256,7 @@ class _Builder:
                         key.place[0],
                         key.place[1],
                         format_path((*path, name)),
-                        f"duplicate key '{sanitize_message(name)}'" if _cut_before_secret((*path, name)) == (*path, name) else "duplicate key",
+                        f"duplicate key '{sanitize_message(name)}'" if cut_before_secret((*path, name)) == (*path, name) else "duplicate key",
                         f"first at line {line}, column {column}; keep one",
                     )
                 )

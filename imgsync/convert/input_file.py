@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from imgsync.config.yaml_reader import Document, Path, YamlLimits, format_path, parse_documents, read_limited
+from imgsync.config.document import Document, Path, format_path
+from imgsync.config.yaml_reader import YamlLimits, parse_documents, read_limited
 from imgsync.convert.conversion import Remark
 from imgsync.errors import ConfigError, FileError
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError, RegistryError
+from imgsync.errors import AccessDeniedError, AuthenticationError, InvalidReferenceError, NotFoundError, RegistryError
 from imgsync.filters.natural_order import make_natural_key
 from imgsync.oci.limits.retry import RetryPolicy
-from imgsync.oci.spec.reference import parse_registry, parse_repository_path
+from imgsync.oci.spec.reference import (
+    is_registry_alone,
+    is_registry_like,
+    is_repository_path,
+    parse_registry,
+    parse_repository_path,
+    strip_transport,
+)
 from imgsync.registries.clients import Registries
 
 
@@ -20,12 +27,34 @@ class NameList:
     names: tuple[str, ...]
 
 
+def parse_place(text: str) -> tuple[str, str]:
+    """
+    Parse what to list: a registry, and a path or "".
+
+    `nginx` is a repository of Docker Hub, as everywhere on a command line.
+
+    Raises:
+        InvalidReferenceError: *text* is malformed, or names a tag.
+    """
+    place = strip_transport(text).rstrip("/")
+    host, slash, path = place.partition("/")
+    if not place:
+        raise InvalidReferenceError("a registry or repository is missing", hint="write HOST, HOST/REPOSITORY, or a name on Docker Hub such as nginx")
+    if not (is_registry_like(host) if slash else is_registry_alone(place)):
+        host, path = "docker.io", place
+    registry = parse_registry(host)
+    name, mark, _ = path.replace("@", ":").partition(":")
+    if mark and is_repository_path(name):
+        raise InvalidReferenceError(f"{text!r} names one tag", hint=f"`imgsync list {registry}/{name}` shows all")
+    return registry, parse_repository_path(path) if path else ""
+
+
 def list_names(text: str, registries: Registries, *, check: Callable[[], None]) -> NameList:
     """
     Return the tags or repositories below *text*.
 
     Args:
-        text: A registry, a namespace or a repository.
+        text: A registry, a namespace or a repository; without a registry, of Docker Hub.
         registries: Makes the client.
         check: Raises to stop.
 
@@ -33,13 +62,11 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
         InvalidReferenceError: *text* is malformed.
         RegistryError: The registry does not have it, or does not list it.
     """
-    host, _, path = text.rstrip("/").partition("/")
-    registry = parse_registry(host)
+    registry, path = parse_place(text)
     client = registries.make_client(registry, "source", RetryPolicy(check=check, on_retry=registries.on_retry))
     lister = registries.make_lister(client)
     refusal: RegistryError | None = None
     if path:
-        path = parse_repository_path(path)
         try:
             listing = lister.tags(parse_repository_path(path, registry=registry))
         except (NotFoundError, AccessDeniedError, AuthenticationError) as error:

@@ -126,6 +126,7 @@ class Registries:
         Return a client of *registry* as "source" or "destination".
 
         Raises:
+            ConfigError: A variable in its settings is not set.
             UsageError: A TLS file that registries.yaml names cannot be used.
         """
         registry = self.settings.find_name(registry)
@@ -207,6 +208,7 @@ class Registries:
         )
 
     def _make_endpoint(self, registry: str, origin: str) -> Endpoint:
+        self.settings.raise_if_unset(registry)
         settings = self.settings.for_registry(registry)
         self._redaction.hide(find_url_secrets(settings.proxy or ""))
         return Endpoint(

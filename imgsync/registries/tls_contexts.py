@@ -61,5 +61,6 @@ class TlsContexts:
         _, host, port = origin
         bracketed = f"[{host}]" if ":" in host else host
         name = bracketed if port == _HTTPS_PORT else f"{bracketed}:{port}"
+        self._settings.raise_if_unset(name)
         # Never its client certificate: a registry must not decide where this machine shows that.
         return self.get(replace(self._settings.for_registry(name).tls, cert=None, key=None), name)

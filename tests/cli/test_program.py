@@ -37,7 +37,7 @@ def test_missing_folder_is_an_error(tmp_path):
     done = run("plan", cwd=tmp_path)
 
     assert done.returncode == 3
-    assert "mirrors.d:1:1: no such file or folder" in done.stderr
+    assert "mirrors.d: no such file or folder (`imgsync init` creates one with all that it needs, or name a folder or a file)" in done.stderr
 
 
 def test_errors_are_annotations_in_github_actions(tmp_path):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from imgsync.config.load import is_allowed
+from imgsync.config.allowlist import is_allowed
 from tests.support.declarations import declared, faults_of
 from tests.support.signing import signer
 
@@ -48,8 +48,11 @@ def test_disallowed_mirror_is_refused_before_any_request(command, lab):
     ran = lab.run(command)
 
     assert ran.code == 3
-    assert f"a.source: {lab.source}/publicity/x is not allowed by registries.yaml (allowed: {lab.source}/public; the operator of registries.yaml" in ran.stderr
-    assert f"a.destinations: {lab.destination}/production is not allowed by registries.yaml (allowed: {lab.destination}/mirror;" in ran.stderr
+    assert (
+        f"mirrors[0].source: {lab.source}/publicity/x is not allowed by registries.yaml (allowed: {lab.source}/public; the operator of registries.yaml"
+        in ran.stderr
+    )
+    assert f"mirrors[0].destinations[1]: {lab.destination}/production is not allowed by registries.yaml (allowed: {lab.destination}/mirror;" in ran.stderr
     assert "127.0.0.1:9/mirror is not allowed" in ran.stderr
     assert "mirror/prod is not allowed" not in ran.stderr
     assert (lab.source.seen, lab.destination.seen, ran.stdout) == ([], [], "")
@@ -103,8 +106,8 @@ def test_fixed_part_of_a_template_must_be_allowed(destination, allowed, tmp_path
         ("r.io//", "write r.io"),
         ("r.io/${NAME}", "write r.io"),
         ("*.io/company", "HOST"),
-        ("https://r.io/company", "HOST"),
-        ("R.io/company", "lower case"),
+        ("https://r.io/company", "write it without https://: r.io/company"),
+        ("R.io/company", "write r.io"),
         ("user@r.io/company", "credentials belong"),
         ("/company", "HOST"),
         ("company/app", "write docker.io/company/app, or company:443/app for a registry named company"),

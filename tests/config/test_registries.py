@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,40 @@ def test_variables_and_files_fill_in_credentials(tmp_path):
     assert registry_settings.for_registry("c.io").tls.enabled
 
 
-def test_unset_variables_are_errors(tmp_path):
-    """With the place and a similar name."""
-    text = "version: 1\nregistries:\n  a.io: {credentials: {username: me, password: '${PASWORD}'}}\n"
+def test_unset_variable_is_an_error_where_it_is_used(tmp_path):
+    """With the place and a similar name; the other registries can be used."""
+    (tmp_path / "registries.yaml").write_text("version: 1\nregistries:\n  a.io: {credentials: {username: me, password: '${PASWORD}'}}\n")
+    settings = load_registries(str(tmp_path / "registries.yaml"), {"PASSWORD": "x"})
 
-    assert trust_faults(tmp_path, text, {"PASSWORD": "x"}) == (
+    settings.raise_if_unset("b.io")
+    with pytest.raises(ConfigError) as caught:
+        settings.raise_if_unset("b.io", "a.io")
+
+    assert str(caught.value).replace(f"{tmp_path}/", "") == (
         "registries.yaml:3:48: registries.a.io.credentials.password: the environment variable PASWORD is not set (did you mean PASSWORD?)"
     )
+
+
+@pytest.mark.parametrize(
+    "command", [["plan"], ["plan", "--only", "a"], ["list", "SOURCE/app"], ["copy", "SOURCE/app:1", "DESTINATION/m/app:1"], ["login-check"]]
+)
+def test_unset_variable_stops_only_who_needs_it(command, lab):
+    """`validate` warns; a command that uses the registry sends nothing; another registry's variable does not matter."""
+    unset = f"  {lab.source.host}: {{tls: false, credentials: {{username: me, password: '${{PASS}}'}}}}\n"
+    lab.declare("app")
+    lab.write("registries.yaml", f"version: 1\nregistries:\n{unset}  {lab.destination.host}: {{tls: false}}\n")
+    places = {"SOURCE": lab.source.host, "DESTINATION": lab.destination.host}
+    arguments = [re.sub("SOURCE|DESTINATION", lambda found: places[found[0]], word) for word in command]
+
+    validated, ran = lab.run("validate"), lab.run(*arguments)
+
+    said = "credentials.password: the environment variable PASS is not set (set it, or write ${PASS:-default})"
+    assert (validated.code, validated.stdout) == (0, "1 file, 1 mirror, 1 destination: 1 warning.\n")
+    assert validated.stderr.startswith("warning: registries.yaml:3:")
+    assert said in validated.stderr
+    assert ran.code == 3
+    assert said in ran.stderr
+    assert lab.source.seen == []
 
 
 # Passwords without the quotes that YAML needs for them.
@@ -91,6 +119,28 @@ def test_errors_never_show_credentials(entry, tmp_path):
     assert "registries.yaml:3:" in said or "registries.yaml:4:" in said
     assert "SECRET" not in said
     assert "12345678" not in said
+
+
+@pytest.mark.row("CFG-08")
+@pytest.mark.parametrize("entry", ["{SECRET, SECRET}", "{a: {SECRET: 1, SECRET: 2}}", "&a {password: SECRET, password: SECRET}", "[{SECRET, SECRET}]"])
+def test_errors_show_nothing_below_a_key_for_anchors(entry, tmp_path):
+    """It may hold credentials that an alias uses."""
+    said = trust_faults(tmp_path, f"version: 1\nx-login: {entry}\n")
+
+    assert said.startswith("registries.yaml:2:")
+    assert "duplicate key" in said
+    assert "SECRET" not in said
+
+
+def test_login_from_an_anchor_is_read(tmp_path):
+    """Keys at the top that begin with x- are free."""
+    (tmp_path / "registries.yaml").write_text(
+        "version: 1\nx-login: &login {username: me, password: '${PASS}'}\nregistries:\n  a.io: {credentials: *login}\n  b.io: {credentials: *login}\n"
+    )
+
+    settings = load_registries(str(tmp_path / "registries.yaml"), {"PASS": "word"})
+
+    assert [settings.for_registry(host).credentials.password.reveal() for host in ("a.io", "b.io")] == ["word", "word"]
 
 
 @pytest.mark.row("AUTH-22")

@@ -39,14 +39,14 @@ def loaded(folder: Path, registry_settings: dict, *documents: dict, environ: dic
 @pytest.mark.parametrize(
     ("require", "expected"),
     [
-        ({"signatures": {"keys": ["prd"]}}, "a.require.signatures.keys: registries.yaml has no key named 'prd' (did you mean 'prod'?)"),
+        ({"signatures": {"keys": ["prd"]}}, "mirrors[0].require.signatures.keys[0]: registries.yaml has no key named 'prd' (did you mean 'prod'?)"),
         (
             {"signatures": {"keys": ["x"]}},
-            "a.require.signatures.keys: registries.yaml has no key named 'x' (defined: prod; the operator of registries.yaml can add one)",
+            "mirrors[0].require.signatures.keys[0]: registries.yaml has no key named 'x' (defined: prod; the operator of registries.yaml can add one)",
         ),
         (
             {"signatures": {"identities": ["ci"]}},
-            "a.require.signatures.identities: registries.yaml has no identity named 'ci' (defined: none; the operator of registries.yaml can add one)",
+            "mirrors[0].require.signatures.identities[0]: registries.yaml has no identity named 'ci' (defined: none; the operator of ",
         ),
         ({"signatures": {}}, "mirrors[0].require.signatures: expected `keys` or `identities` (name the signers: `keys: [NAME]`)"),
         ({"signatures": {"keys": []}}, "mirrors[0].require.signatures.keys: the list must not be empty"),
@@ -54,7 +54,7 @@ def loaded(folder: Path, registry_settings: dict, *documents: dict, environ: dic
         ({"signatures": {"keys": [signer().pem[:30]]}}, "registries.yaml has no key named"),
         ({"media_types": ["[a"]}, "mirrors[0].require.media_types[0]: '[a' has a '[' that is not closed"),
         ({"max_size": "2 GB"}, "mirrors[0].require.max_size: invalid size '2 GB'"),
-        ({"max_size": 5}, "mirrors[0].require.max_size: expected text, got the number 5"),
+        ({"max_size": 5}, "mirrors[0].require.max_size: expected a size, got the number 5"),
         ({"artifacts": "sbom"}, "mirrors[0].require.artifacts: expected a list, got text"),
         ("signed", "mirrors[0].require: expected a mapping, got text"),
     ],

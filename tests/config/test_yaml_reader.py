@@ -146,7 +146,7 @@ def test_link_out_of_the_folder_is_an_error(target, said, links):
         load_config([str(links)], registries=None, environ={"CANARY": "canary-SECRET"})
 
     (fault,) = caught.value.errors
-    assert str(fault).startswith(f"{links}/evil.yaml:1:1: {said}")
+    assert str(fault).startswith(f"{links}/evil.yaml: {said}")
     assert secrets_in(str(caught.value)) == []
 
 
@@ -159,7 +159,7 @@ def test_pipe_as_a_declaration_is_an_error(links, imgsync):
     assert imgsync("validate").stdout == "1 file, 1 mirror, 1 destination: all good.\n"
 
     os.mkfifo(links / "b.yaml")
-    assert "mirrors.d/b.yaml:1:1: not a regular file" in imgsync("validate", timeout=20).stderr
+    assert "mirrors.d/b.yaml: not a regular file" in imgsync("validate", timeout=20).stderr
 
     endless = imgsync("validate", "/dev/zero", timeout=20)
     assert (endless.code, "/dev/zero:1:1: the file is larger than 1 MiB" in endless.stderr) == (3, True)

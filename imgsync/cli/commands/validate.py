@@ -20,7 +20,11 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
     from imgsync.config.load import load_config
     from imgsync.text.units import format_count
 
-    config = load_config(paths, registries=registries, environ=os.environ, only=only)
+    config = load_config(paths, registries=registries, environ=os.environ, only=only, needs_variables=False)
+    if config.warnings:
+        from imgsync.cli.config_errors import print_config_warnings
+
+        print_config_warnings(config.warnings)
     if show:
         from imgsync.config.show import show_config
 
@@ -28,5 +32,6 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
         return 0
     targets = {target for mirror in config.mirrors for target in mirror.destinations}
     counts = (format_count(len(config.files), "file"), format_count(len(config.mirrors), "mirror"), format_count(len(targets), "destination"))
-    print_line(f"{', '.join(counts)}: all good.")
+    result = format_count(len(config.warnings), "warning") if config.warnings else "all good"
+    print_line(f"{', '.join(counts)}: {result}.")
     return 0

@@ -25,7 +25,14 @@ _SHOWN_DIGEST = 19
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
 _DOCKER_HUB_HOSTS = {"docker.io", "index.docker.io", "registry-1.docker.io"}
+_HUB_SITE = "hub.docker.com"
 _HTTPS_PORT = 443
+_PORT_DIGITS = re.compile(r"[0-9]{4,5}")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+# What skopeo and Helm write before the name of an image in a registry; browsers write https.
+_SAME_REGISTRY = {"docker", "oci", "https"}
+# Images that are not in a registry, as skopeo, crane and regclient name them. `docker:24` is an image of Docker Hub.
+_LOCAL = re.compile(r"(oci|oci-archive|oci-layout|ocidir|ocifile|dir|docker-archive|docker-daemon|containers-storage|ostree|sif|tarball):(?![0-9]{1,5}(?:/|$))")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -99,6 +106,44 @@ def is_repository_path(text: str) -> bool:
     return len(text) <= _NAME_LIMIT and REPOSITORY_PATH.fullmatch(text) is not None
 
 
+def strip_transport(text: str) -> str:
+    """
+    Return *text*, an image or registry on a command line, without `docker://`.
+
+    `oci://`, which Helm writes, and `https://` go too.
+
+    Raises:
+        InvalidReferenceError: It means plain http, or an image that is not in a registry.
+    """
+    found = _SCHEME.fullmatch(text)
+    if found is not None and found[1].lower() in _SAME_REGISTRY:
+        return _name_hub_page(found[2]) or found[2]
+    refuse_scheme(text)
+    return text
+
+
+def refuse_scheme(text: str) -> None:
+    """
+    Refuse a URL, and an image that is not in a registry.
+
+    A name has one spelling, and `http://` would ask for plain http.
+
+    Raises:
+        InvalidReferenceError: *text* begins with a scheme, or a transport of skopeo.
+    """
+    found = _SCHEME.fullmatch(text)
+    if found is not None:
+        _refuse_user(found[2].partition("/")[0])
+    local = _LOCAL.match(text) if found is None else None if found[1].lower() in {*_SAME_REGISTRY, "http"} else found
+    if local is not None:
+        hint = "write HOST/REPOSITORY; skopeo copies from and to files and the Docker daemon"
+        raise InvalidReferenceError(f"`{local[1]}:` does not name a registry, and imgsync copies between registries", hint=hint)
+    if found is not None:
+        name = _name_hub_page(found[2]) or found[2].rstrip("/")
+        plain = "; for plain http, set `tls: false` for this registry in registries.yaml" if found[1].lower() == "http" else ""
+        raise InvalidReferenceError(f"{text!r} is written as a URL", hint=f"write it without {found[1]}://: {name}{plain}")
+
+
 def parse_registry(text: str) -> str:
     """
     Parse a registry name, `host[:port]` in lower case.
@@ -109,18 +154,18 @@ def parse_registry(text: str) -> str:
     Raises:
         InvalidReferenceError: *text* has a scheme, a path, a user, upper case, an unusual spelling of an address, or invalid characters.
     """
-    if "@" in text:
-        raise InvalidReferenceError("a registry name must not contain a user or password", hint="credentials belong in registries.yaml")
-    if "://" in text:
-        raise InvalidReferenceError(f"{text.partition('://')[2]!r} is written as a URL", hint="write the registry as HOST or HOST:PORT, without a scheme")
+    _refuse_user(text)
+    refuse_scheme(text)
     found = _REGISTRY.fullmatch(text)
     port = int(text.rpartition(":")[2]) if re.search(r":[0-9]{1,5}$", text) else 0
     address = None if found is None or found[1] is None else _parse_ipv6(found[1])
     if found is None or len(text) > _NAME_LIMIT or port > 65535 or (found[1] is not None and address is None):
-        raise InvalidReferenceError(f"{text!r} is not a registry name", hint="write HOST or HOST:PORT in lower case, such as registry.internal:5000")
+        raise InvalidReferenceError(f"{text!r} is not a registry name", hint=_explain_registry(text))
     host = address or (text[: -len(found["port"])] if found["port"] else text)
     _check_ipv4(host)
     name = f"{host}:{port}" if found["port"] and port != _HTTPS_PORT else host
+    if name == _HUB_SITE:
+        raise InvalidReferenceError(f"{name} is the web site of Docker Hub, not its registry", hint=f"its registry is {_DOCKER_HUB}")
     return _DOCKER_HUB if name in _DOCKER_HUB_HOSTS else name
 
 
@@ -147,12 +192,24 @@ def parse_repository(text: str) -> Repository:
     Raises:
         InvalidReferenceError: The registry is missing, or a part is invalid.
     """
+    refuse_scheme(text)
     registry, slash, path = text.partition("/")
+    if not slash and is_registry_alone(text):
+        name = parse_registry(text)
+        raise InvalidReferenceError(
+            f"{text!r} names no repository", hint=f'write {name}/REPOSITORY, or `{{registry: {name}, namespaces: [""]}}` for all of its repositories'
+        )
     if not slash or not is_registry_like(registry):
-        suggestion = f"{_DOCKER_HUB}/{text if slash else 'library/' + text}"
-        raise InvalidReferenceError(f"{text!r} has no registry", hint=f"write it in full, such as {suggestion}")
+        whole = f"{_DOCKER_HUB}/{text if slash else 'library/' + text}"
+        raise InvalidReferenceError(f"{text!r} has no registry", hint=_explain_path(whole) if ":" in whole or "@" in whole else f"write {whole}")
+    if registry == _HUB_SITE:
+        raise InvalidReferenceError(f"{registry} is the web site of Docker Hub, not its registry", hint=f"write {_name_hub_page(text)}")
     name = parse_registry(registry)
-    return Repository(name, parse_repository_path(path, registry=name))
+    whole = f"{name}/library/{path}" if name == _DOCKER_HUB and "/" not in path else f"{name}/{path}"
+    path = whole.removeprefix(f"{name}/")
+    if not is_repository_path(path):
+        raise InvalidReferenceError(f"{text!r} is not a repository", hint=_explain_path(path, registry=name))
+    return Repository(name, path)
 
 
 def parse_reference(text: str) -> Reference:
@@ -164,6 +221,7 @@ def parse_reference(text: str) -> Reference:
     Raises:
         InvalidReferenceError: A part is invalid.
     """
+    refuse_scheme(text)
     name, _, digest = text.partition("@")
     if digest and not is_digest(digest):
         raise InvalidReferenceError(f"{digest[:100]!r} is not a digest", hint="write sha256: and 64 lower-case hex digits")
@@ -179,14 +237,44 @@ def parse_reference(text: str) -> Reference:
     return Reference(parse_repository(path), tag=tag, digest=digest)
 
 
-def _explain_path(text: str) -> str:
-    """Return a hint about *text*, which is not a repository path."""
+def _refuse_user(text: str) -> None:
+    if "@" in text:
+        raise InvalidReferenceError("a registry name must not contain a user or password", hint="credentials belong in registries.yaml")
+
+
+def _name_hub_page(text: str) -> str:
+    """Return the repository whose page on Docker Hub has the address *text*."""
+    host, _, path = text.partition("/")
+    kind, _, name = path.strip("/").partition("/")
+    repository = {"_": f"library/{name}", "r": "/".join(name.split("/")[:2])}.get(kind, path)
+    return f"{_DOCKER_HUB}/{repository}".rstrip("/") if host == _HUB_SITE else ""
+
+
+def _explain_registry(text: str) -> str:
+    """Return a hint about *text*, which is not a registry name."""
+    if "$" in text:
+        return "variables are not filled in here; write the name itself"
+    host = text.strip().lower().partition("/")[0]
+    if _REGISTRY.fullmatch(host) and host != text:
+        return f"a registry is HOST or HOST:PORT, without a path: write {host}" if "/" in text else f"write {host}"
+    return "write HOST or HOST:PORT in lower case, such as registry.internal:5000"
+
+
+def _explain_path(text: str, *, registry: str = "") -> str:
+    """Return a hint about *text*, an invalid repository path of *registry*."""
     path, at, digest = text.partition("@")
     path, colon, tag = path.partition(":")
+    whole = f"{registry}/{path}" if registry else path
     if is_repository_path(path) and (at or colon):
         name = f"{tag or 'TAG'}@{digest[:_SHOWN_DIGEST]}…" if at else tag
-        return f'write {path}, and name the {"tag and the digest" if at else "tag"}: `tags: {{names: ["{name}"]}}`'
-    return "repository paths are lower case" if is_repository_path(text.lower()) else "paths are lower-case words joined by '/', '.', '_' or '-'"
+        return f'write {whole}, and put {name} under tags.names: `tags: {{names: ["{name}"]}}`'
+    above = "/".join(path.split("/")[:-1])
+    if any(character in path for character in "*?[{") and (not above or is_repository_path(above)):
+        where = f"namespaces: [{above}]" if above else 'namespaces: [""]'
+        written = f"{{registry: {registry}, {where}}}" if registry else where
+        return f"for many repositories write `{written}`{'' if path.endswith('*') and path.count('*') == 1 else ', and the pattern under `include`'}"
+    usual = path.strip("/ ").lower()
+    return f"write {registry}{'/' if registry else ''}{usual}" if is_repository_path(usual) else "paths are lower-case words joined by '/', '.', '_' or '-'"
 
 
 def _parse_ipv6(text: str) -> str | None:
@@ -206,6 +294,16 @@ def _check_ipv4(host: str) -> None:
         return
     if address != host:
         raise InvalidReferenceError(f"{host!r} is an unusual spelling of the address {address}", hint=f"write {address}")
+
+
+def is_registry_alone(text: str) -> bool:
+    """
+    Return whether *text*, without a path, is a registry, not an image.
+
+    `postgres:16` is an image with its tag, `registry:5000` a host with its port.
+    """
+    host, _, port = text.partition(":") if not text.startswith("[") else (text, "", "")
+    return "." in host or host == "localhost" or text.startswith("[") or _PORT_DIGITS.fullmatch(port) is not None or host != host.lower()
 
 
 def is_registry_like(text: str) -> bool:

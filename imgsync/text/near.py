@@ -1,0 +1,24 @@
+"""Find the word that a mistyped one probably means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+# Two letters swapped in a word of four, or one missing in a word of three. Below it, `target` would suggest `tags`.
+_CUTOFF = 0.75
+
+
+def find_near(word: str, known: Iterable[str]) -> str:
+    """
+    Return the word of *known* near *word*, "" if none is.
+
+    Upper case, `-` and `_` make no difference.
+    """
+    by_form = {_normalize(one): one for one in known}
+    close = difflib.get_close_matches(_normalize(word), by_form, n=1, cutoff=_CUTOFF)
+    return by_form[close[0]] if close else ""
+
+
+def _normalize(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "")
