@@ -21,6 +21,7 @@ from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError
 from imgsync.plan.model import PENDING, Plan, PlanError
 from imgsync.plan.safety import SafetyLimits
+from imgsync.render.annotations import annotate_report
 from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def run_apply(session: Session, config: Config, options: ApplyOptions, *, saved:
         record_end(report, config, session.state, requeues=0, log=session.log)
     _log_end(session, report, exit_code=exit_code)
     write_report_files(session, config, report, exit_code=exit_code, files=options.files)
+    session.ci_log.annotate(lambda: annotate_report(report, config))
+    session.ci_log.end_group()
     changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
     if options.output != "table" or changed or report.count(Result.REFUSED) or report.errors:
         print_report(report, output=options.output, has_plan=options.output == "table")
@@ -82,7 +85,7 @@ def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Pl
             fail_fast=options.fail_fast,
             approve=None if options.yes or saved is not None else _find_approval(session, display, options),
         )
-        listener = PlanPrinter(display, config, output=options.output, limits=run_options.safety_limits)
+        listener = PlanPrinter(display, config, session.ci_log, output=options.output, limits=run_options.safety_limits)
         return apply_config(config, context, options=run_options, listener=listener, saved=saved)
 
 

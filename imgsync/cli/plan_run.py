@@ -18,6 +18,7 @@ from imgsync.errors import ImgsyncError
 from imgsync.plan.build import build_plan
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import Plan
+from imgsync.render.annotations import annotate_plan_errors
 
 PENDING_EXIT = 2
 
@@ -52,6 +53,7 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
         # A pull request from a fork has no credentials, but its plan is still useful.
         plan = session.finish(lambda: build_plan(config, session.make_context(refresh=options.refresh, strict=False)))
         log_plan(plan, session.log)
+        session.ci_log.annotate(lambda: annotate_plan_errors(plan.errors, config))
     unsaved = _save(session, plan, config, options.out) if options.out else None
     document = lambda: make_plan_document(plan, config, explain=options.explain)  # noqa: E731 - only JSON needs it
     print_plan(plan, document, output=options.output, show_kept=options.show_kept, explain=options.explain)

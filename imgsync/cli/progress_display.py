@@ -11,6 +11,7 @@ import click
 
 from imgsync.apply.listener import ProgressListener
 from imgsync.apply.report import Outcome
+from imgsync.cli.ci_log import CILog
 from imgsync.cli.results import make_plan_document, print_plan
 from imgsync.cli.session import Session
 from imgsync.config.model import Config
@@ -40,10 +41,11 @@ def open_display(session: Session, *, heartbeat_seconds: float) -> AbstractConte
 class PlanPrinter:
     """Prints the plan once it is made; passes on the rest."""
 
-    def __init__(self, display: ProgressDisplay, config: Config, *, output: str, limits: SafetyLimits) -> None:
+    def __init__(self, display: ProgressDisplay, config: Config, ci_log: CILog, *, output: str, limits: SafetyLimits) -> None:
         """Print as a table, or if the plan exceeds *limits*."""
         self._display = display
         self._config = config
+        self._ci_log = ci_log
         self._output = output
         self._limits = limits
         # click looks up the running command by greenlet, and the plan is made in another one.
@@ -53,6 +55,7 @@ class PlanPrinter:
         """Print *plan*, unless stdout is for the report alone."""
         if self._output == "table" or self._limits.find_problem(plan):
             with self._display.pause(), self._command.scope(cleanup=False):
+                self._ci_log.end_group()
                 print_plan(plan, lambda: make_plan_document(plan, self._config, explain=False), output=self._output, has_all=False)
         self._display.on_plan(plan)
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import NoReturn, TypeVar
 
 from imgsync.apply.time_limits import SHORTEST_SECONDS
+from imgsync.cli.ci_log import CILog, list_shown_events
 from imgsync.cli.environment_warnings import warn_of_environment
 from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import get_redaction
@@ -52,8 +53,8 @@ class Session:
     The resources of one run.
 
     `began` is a moment of the monotonic clock. `throttles` counts the rate-limit responses by registry. `publish_state` pushes the
-    state to its registry, if it is kept in one, before the session ends. `open_state_to_write` opens the state again in a session that
-    only reads it.
+    state to its registry, if it is kept in one, before the session ends. `ci_log` is the log as a CI runner shows it.
+    `open_state_to_write` opens the state again in a session that only reads it.
     """
 
     registries: Registries
@@ -64,6 +65,7 @@ class Session:
     throttles: dict[str, int]
     began: float
     publish_state: Callable[[], object]
+    ci_log: CILog
     open_state_to_write: Callable[[], contextlib.AbstractContextManager[OpenState]]
 
     def make_context(self, *, refresh: bool, strict: bool = True, reads_records: bool = True) -> PlanContext:
@@ -122,7 +124,8 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
     """
     began = time.monotonic()
     stream = LogStream()
-    log = _configure_log(settings, common, stream)
+    ci_log = CILog(stream, log_format=common.log_format)
+    log = _configure_log(settings, common, stream, ci_log)
     stop = Stop()
     restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), _exit_now)
     thread = NativeThread()
@@ -134,9 +137,10 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
             is_opened = _limit_opening(stop, common.run_seconds)
             with backend(read_only=read_only) as opened:
                 is_opened()
-                yield Session(registries, opened.store, log, stop, common, throttles, began, opened.publish, partial(backend, read_only=False))
+                yield Session(registries, opened.store, log, stop, common, throttles, began, opened.publish, ci_log, partial(backend, read_only=False))
     finally:
         # Before the signals are restored: a slow reader of stderr must not make the process deaf to Ctrl-C.
+        ci_log.end_group()
         stream.wait_until_drained()
         restore_signals()
         thread.close()
@@ -159,11 +163,11 @@ def _limit_opening(stop: Stop, seconds: float | None) -> Callable[[], None]:
     return waiting.clear
 
 
-def _configure_log(settings: RegistriesConfig, common: CommonOptions, stream: LogStream) -> Logger:
+def _configure_log(settings: RegistriesConfig, common: CommonOptions, stream: LogStream, ci_log: CILog) -> Logger:
     hidden = get_redaction()
     hidden.hide(entry.credentials.password.reveal() for entry in settings.by_host.values() if entry.credentials is not None)
     hidden.hide(os.environ[name] for name in _SECRET_VARIABLES if os.environ.get(name))
-    log: Logger = configure_logging(level=common.log_level, form=common.log_format, stream=stream, redaction=hidden)
+    log: Logger = configure_logging(level=common.log_level, form=common.log_format, stream=ci_log.stream, redaction=hidden, shown=list_shown_events())
 
     def warn_dropped(lines: int) -> None:
         log.warning("log.dropped", lines=lines)

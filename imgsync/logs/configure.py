@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Collection
+from functools import partial
 from typing import Any, TextIO, cast
 
 from imgsync.logs.stream import Stream
@@ -23,7 +25,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 _Event = dict[str, Any]
 
 
-def configure_logging(*, level: str | None, form: str, stream: Stream, redaction: Redaction) -> Any:
+def configure_logging(*, level: str | None, form: str, stream: Stream, redaction: Redaction, shown: Collection[str] = ()) -> Any:
     """
     Return the logger of this run.
 
@@ -35,12 +37,15 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
         stream: Where lines are written.
 
         redaction: Removes secrets from every field.
+
+        shown: Events that the result on stdout shows; they are not repeated as readable lines.
     """
     # These libraries log whole URLs, which may contain signatures.
     for name in ("httpx", "httpcore", "filelock", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     console = is_console(form, stream)
     processors: list[Any] = [
+        *([partial(_drop_events, shown)] if console else []),
         lambda _logger, _name, event: {key: value if key == "event" else redaction.clean_values(value) for key, value in event.items()},
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
@@ -74,6 +79,12 @@ def _build_json_processors() -> list[Any]:
 def _choose_level(*, console: bool, stream: Stream) -> str:
     # On a terminal, progress bars and the report already show what "info" logs.
     return "warning" if console and stream.isatty() else "info"
+
+
+def _drop_events(names: Collection[str], _logger: object, _name: str, event: _Event) -> _Event:
+    if event["event"] in names:
+        raise structlog.DropEvent
+    return event
 
 
 def _drop_empty_hint(_logger: object, _name: str, event: _Event) -> _Event:

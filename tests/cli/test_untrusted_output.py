@@ -34,6 +34,10 @@ def liar(workplace) -> FaultProxy:
         yield proxy
 
 
+# Of imgsync: the groups of the log, and errors beside their line.
+OWN_COMMANDS = ("::group::imgsync ", "::endgroup::", "::error file=mirrors.d/", "::error title=imgsync::")
+
+
 @pytest.mark.row("OUT-01", "OUT-02")
 @pytest.mark.parametrize(
     ("arguments", "code"),
@@ -55,7 +59,7 @@ def test_hostile_registry_text_is_escaped(arguments, code, liar, imgsync):
     ran = imgsync(*(argument.replace("LIAR", liar.host) for argument in arguments), env={"GITHUB_ACTIONS": "true"})
 
     # JSON on stdout keeps what is not ASCII as it is: it is data for programs.
-    assert obeyed(ran.stderr) == []
+    assert [one for one in obeyed(ran.stderr) if not one.startswith(OWN_COMMANDS)] == []
     assert obeyed(ran.stdout.replace("\u202e", "") if "json" in arguments else ran.stdout) == []
     assert (ran.code, bool(liar.seen)) == (code, True), ran.stderr
     said = ran.stdout + ran.stderr

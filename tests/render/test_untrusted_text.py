@@ -20,7 +20,8 @@ from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
 from imgsync.registries.access import Access
 from imgsync.render.access_table import render_access_table
-from imgsync.render.config_errors import render_annotations, render_errors
+from imgsync.render.annotations import annotate_file_errors, render_annotations
+from imgsync.render.config_errors import render_errors
 from imgsync.render.junit import render_report_junit
 from imgsync.render.plan_markdown import render_plan_markdown
 from imgsync.render.plan_table import PlanView, render_plan_table
@@ -82,7 +83,7 @@ def test_no_form_contains_escapes_or_commands(form):
 @pytest.mark.parametrize("text", TEXTS)
 def test_annotation_is_one_command(text):
     """Its text adds no property, command or line."""
-    (line,) = render_annotations((FileError(text, 1, 1, text, text, text),))
+    (line,) = render_annotations(annotate_file_errors((FileError(text, 1, 1, text, text, text),)))
 
     properties, _, message = line.removeprefix("::error ").partition("::")
     assert line.startswith("::error file=")

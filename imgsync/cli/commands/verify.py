@@ -35,12 +35,14 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.cli.session import STOPPED_EXIT, open_session
     from imgsync.config.load import load_config
     from imgsync.plan.verify import verify
+    from imgsync.render.annotations import annotate_plan_errors
 
     config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
         context = session.make_context(refresh=True)
         found = session.finish(lambda: verify(config, context, deep=options["deep"]))
         session.log.info("verify.finished", ok=len(found.findings) - len(found.drift), drift=len(found.drift), error=len(found.errors), seconds=found.seconds)
+        session.ci_log.annotate(lambda: annotate_plan_errors(found.errors, config))
         _mark_drift(session, found, context.content)
     print_verification(found, output=output, show_ok=options["show_ok"])
     add_step_summary(lambda: _markdown(found), log=session.log)
