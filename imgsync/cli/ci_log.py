@@ -24,7 +24,7 @@ _ROWS = frozenset({"plan.failed", "image.refused"})
 
 
 class CILog:
-    """The stream of the log, folded on the page of a CI job."""
+    """The log's stream, folded on the page of a CI job."""
 
     def __init__(self, stream: Stream, *, log_format: str) -> None:
         """
@@ -67,7 +67,7 @@ def write_annotations(found: Sequence[Annotation], redaction: Redaction, *, leve
 
 
 def list_shown_events() -> frozenset[str]:
-    """Return the events that the table on stdout shows to who reads stderr."""
+    """Return the events that the table on stdout shows too."""
     is_table = click.get_current_context().params.get("output") == "table"
     return _ROWS if is_table and sys.stdout.isatty() == sys.stderr.isatty() else frozenset()
 

@@ -18,7 +18,7 @@ ANNOTATIONS = "imgsync annotations"
 
 @dataclass(frozen=True, slots=True)
 class Markers:
-    """The lines that begin a group with a title and a number, and end it."""
+    """Lines that begin a group, by title and number, and end it."""
 
     begin: Callable[[str, int], str]
     end: Callable[[int], str]
@@ -40,7 +40,11 @@ def find_markers(environ: Mapping[str, str]) -> Markers | None:
 
 
 class GroupedStream:
-    """A log stream in groups: one begins with the next line, and ends before a result is printed."""
+    """
+    A log stream in groups.
+
+    A group begins with the next line, and ends before a result is printed.
+    """
 
     def __init__(self, stream: Stream, markers: Markers, title: str) -> None:
         """Write to *stream*."""

@@ -18,7 +18,7 @@ _MOST = 10
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A message about a line of a file; without *file*, about the step."""
+    """A message about a line, or without *file* about the step."""
 
     message: str
     file: str = ""
@@ -27,7 +27,7 @@ class Annotation:
 
 
 def render_annotations(annotations: Sequence[Annotation], *, level: str = "error") -> list[str]:
-    """Return a workflow command per annotation, at most ten; the last counts the rest."""
+    """Return at most ten workflow commands; the last counts the rest."""
     shown = list(annotations) if len(annotations) <= _MOST else [*annotations[: _MOST - 1], Annotation(_count_rest(len(annotations), level))]
     return [_render(annotation, level) for annotation in shown]
 
