@@ -30,7 +30,7 @@ class CILog:
         """
         Fold the log unless *log_format* names a format.
 
-        Who names one reads the log with a program, or wants to see it.
+        A named format is for a program, or for a person who reads the log.
         """
         markers = find_markers(os.environ) if log_format == "auto" and not sys.stderr.isatty() and not _is_file(sys.stderr.fileno) else None
         self._group = None if markers is None else GroupedStream(stream, markers, LOG)
