@@ -26,3 +26,8 @@ def describe_left_out(platforms: Iterable[Platform], layers: Iterable[Descriptor
 def describe_other_tag(reference: Reference) -> str:
     """Return the phrase for a tag that others wrote at the destination."""
     return f"the source's {reference.tag}, because the destination's tag holds layers of others"
+
+
+def warn_of_other_tag(reference: Reference) -> str:
+    """Return the warning about a tag that others wrote at the destination."""
+    return f"{reference} holds layers that the source's tag does not have, and lacks some that it has; left unchanged"

@@ -100,11 +100,6 @@ def compare_tag(client: RegistryClient, reference: Reference, served: Resolved, 
     return TagContent.COMPLETE if expected <= held else TagContent.OUTDATED if held <= expected else TagContent.OTHER
 
 
-def warn_of_other(reference: Reference) -> str:
-    """Return the warning about a tag that holds content of others."""
-    return f"{reference} holds layers that the source's tag does not have, and lacks some that it has; left unchanged"
-
-
 def _count_missing_of(client: RegistryClient, repository: Repository, subject: str, referrers: Sequence[Manifest]) -> int:
     listed = list_referrers(client, repository, subject)
     if listed is not None:

@@ -10,15 +10,16 @@ import logging
 import os
 from collections.abc import Collection
 from functools import partial
+from types import ModuleType
 from typing import Any, TextIO, cast
 
 from imgsync.logs.stream import Stream
-from imgsync.system.lazy_import import hide_modules
+from imgsync.system.lazy_import import hide_modules, replace_modules
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_json, sanitize_line
 
-with hide_modules("rich", "better_exceptions"):
-    # structlog imports them for coloured tracebacks, which imgsync never prints.
+# structlog imports them for coloured tracebacks, and asyncio for loggers in coroutines; imgsync has neither.
+with hide_modules("rich", "better_exceptions"), replace_modules({"asyncio": ModuleType("asyncio")}):
     import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

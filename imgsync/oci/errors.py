@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from imgsync.errors import (
     AccessDeniedError,
@@ -21,7 +22,9 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from imgsync.oci.error_body import ErrorBody, read_error_body
+
+if TYPE_CHECKING:
+    from imgsync.oci.error_body import ErrorBody
 
 _TRANSIENT = {408, 425, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 _REFUSALS = {400, 403, 405, 409, 412}
@@ -81,6 +84,9 @@ class Operation:
 
 def make_status_error(operation: Operation, status: int, *, headers: Mapping[str, str], body: bytes) -> RegistryError:
     """Return the error for *status* and *body*."""
+    # Few runs read an error; docs/decisions/0006.
+    from imgsync.oci.error_body import read_error_body
+
     said = read_error_body(body)
     kind = _choose_kind(_find_meant_status(status, said), f"{' '.join(said.codes)} {said.detail}".lower())
     error = operation.make_error(kind, said.detail, status=status, code=said.code, hint=_choose_hint(kind, status, said))

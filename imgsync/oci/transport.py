@@ -22,7 +22,6 @@ from imgsync.oci.http.client import HttpClient
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy, retry_call
 from imgsync.oci.messages import RegistryRequest, RegistryResponse, StreamedResponse
-from imgsync.oci.refused_response import make_refusal
 from imgsync.oci.responses import iterate_chunks, read_body, read_headers, read_warnings
 from imgsync.oci.sender import Sender
 from imgsync.oci.throttle import Throttle
@@ -127,6 +126,9 @@ class Transport:
                 response.close()
 
     def _refusal(self, request: RegistryRequest, response: httpx.Response, url: str) -> ImgsyncError:
+        # Few runs are refused anything; docs/decisions/0006.
+        from imgsync.oci.refused_response import make_refusal
+
         error = make_refusal(request, response, url, is_own=self.endpoint.is_own(url), authenticator=self._auth.authenticator, pull_limit=self.pull_limit)
         if isinstance(error, RegistryError):
             self._throttle.note_error(error)

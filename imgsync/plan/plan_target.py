@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from imgsync.config.model import Mirror
-from imgsync.images.left_out import describe_other_tag
-from imgsync.images.referrer_gaps import ReferrerGaps, warn_of_other
+from imgsync.images.left_out import describe_other_tag, warn_of_other_tag
 from imgsync.oci.spec.digest import has_same_algorithm
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
@@ -16,6 +16,9 @@ from imgsync.plan.model import COPIES, Action, Change, summarize_left_out
 from imgsync.plan.source_tags import SourceTag, SourceTags
 from imgsync.plan.targets import Target, Targets
 from imgsync.state import Record
+
+if TYPE_CHECKING:
+    from imgsync.images.referrer_gaps import ReferrerGaps
 
 
 class TargetPlanner:
@@ -69,11 +72,7 @@ class TargetPlanner:
         hold = self._minimum_age.find_hold(tag.reference, tag.digest)
         gaps = self._find_referrer_gaps(tag, target, desired)
         action, reason = decide(self._collect_facts(tag, target, desired, gaps, hold_reason=hold.reason if hold else ""))
-        left_out: tuple[str, ...] = ()
-        if action is Action.KEEP:
-            # A copy warns when it finds the tag.
-            tag.warnings.update(dict.fromkeys(map(warn_of_other, gaps.others)))
-            left_out = (*self._targets.describe_left_out(target), *map(describe_other_tag, gaps.others))
+        left_out = self._describe_left_out(tag, target, gaps) if action is Action.KEEP else ()
         current = target.record if target.record is not None and target.record.digest == desired else None
         return Change(
             action=action,
@@ -89,6 +88,12 @@ class TargetPlanner:
             held_until=hold.until if hold and action is Action.HOLD else None,
         )
 
+    def _describe_left_out(self, tag: SourceTag, target: Target, gaps: ReferrerGaps | None) -> tuple[str, ...]:
+        """Return what a kept image lacks on purpose, and warn of it."""
+        others = gaps.others if gaps is not None else ()
+        tag.warnings.update(dict.fromkeys(map(warn_of_other_tag, others)))
+        return (*self._targets.describe_left_out(target), *map(describe_other_tag, others))
+
     def _find_desired_digest(self, tag: SourceTag, record: Record | None) -> str:
         """Return the digest that the destination should serve."""
         if record is not None and record.source_digest == tag.digest and self._has_same_settings(record, tag.repository):
@@ -101,7 +106,7 @@ class TargetPlanner:
             return target
         return replace(target, served=desired, own_digest=target.served)
 
-    def _collect_facts(self, tag: SourceTag, target: Target, desired: str, gaps: ReferrerGaps, *, hold_reason: str) -> Facts:
+    def _collect_facts(self, tag: SourceTag, target: Target, desired: str, gaps: ReferrerGaps | None, *, hold_reason: str) -> Facts:
         has_record = target.record is not None and not self._refresh
         has_same_settings = target.record is not None and self._has_same_settings(target.record, tag.repository)
         return Facts(
@@ -110,8 +115,8 @@ class TargetPlanner:
             is_immutable=tag.is_immutable,
             is_recorded=has_record,
             has_other_settings=has_record and not has_same_settings,
-            missing_referrers=gaps.missing,
-            outdated_referrers=gaps.outdated,
+            missing_referrers=gaps.missing if gaps is not None else 0,
+            outdated_referrers=gaps.outdated if gaps is not None else 0,
             missing_content=self._count_missing_content(tag, target, desired),
             hold_reason=hold_reason,
             is_uncompared=self._targets.is_uncompared(target),
@@ -123,17 +128,17 @@ class TargetPlanner:
             return 0
         return self._targets.count_missing_content(target, desired, source=tag.repository, client=self._sources.client)
 
-    def _find_referrer_gaps(self, tag: SourceTag, target: Target, desired: str) -> ReferrerGaps:
+    def _find_referrer_gaps(self, tag: SourceTag, target: Target, desired: str) -> ReferrerGaps | None:
         """Return which referrers the destination lacks, if it has the image."""
         is_recorded = target.record is not None and not self._refresh and self._has_same_settings(target.record, tag.repository)
         # A new index has no referrers: its digest exists only at the destination. Its platforms have.
         subject = tag.digest if desired == tag.digest else ""
         if target.served != desired or not (is_recorded or subject):
-            return ReferrerGaps()
+            return None
         if not is_recorded:
             return self._targets.find_referrer_gaps(target, tag.digest, self._sources.read_referrers(tag, subject))
         if not self._sources.has_moved_referrers(tag, subject, self._targets.get_referrer_note(target, tag.digest)):
-            return ReferrerGaps()
+            return None
         return self._targets.find_referrer_gaps(target, tag.digest, self._sources.read_all_referrers(tag))
 
     def _enforce_policy(self, change: Change, tag: SourceTag, record: Record | None) -> Change:

@@ -7,10 +7,10 @@ A confirmed record answers for its destination; else the registry is asked.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from imgsync.config.model import Destination, Mirror
 from imgsync.images.left_out import describe_left_out
-from imgsync.images.referrer_gaps import ReferrerGaps, find_gaps
 from imgsync.images.referrer_tags import parse_note
 from imgsync.images.referrers import Referrers
 from imgsync.oci.registry import RegistryClient
@@ -21,6 +21,9 @@ from imgsync.plan.context import PlanContext
 from imgsync.plan.destinations import find_reference
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.state import Record
+
+if TYPE_CHECKING:
+    from imgsync.images.referrer_gaps import ReferrerGaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +89,13 @@ class Targets:
         """Return which referrer tags *digest* had when it was copied there."""
         return self._state.get_referrer_tags(str(target.repository), digest)
 
-    def find_referrer_gaps(self, target: Target, digest: str, referrers: Referrers) -> ReferrerGaps:
+    def find_referrer_gaps(self, target: Target, digest: str, referrers: Referrers) -> ReferrerGaps | None:
         """Return what the destination lacks of *referrers* of *digest*."""
         if not referrers:
-            return ReferrerGaps()
+            return None
+        # A run without changes compares no referrers; docs/decisions/0006.
+        from imgsync.images.referrer_gaps import find_gaps
+
         pushed_tags = parse_note(self.get_referrer_note(target, digest))
         return find_gaps(self._make_client(target.repository), target.repository, referrers, pushed_tags=pushed_tags)
 

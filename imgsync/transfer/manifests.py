@@ -7,8 +7,9 @@ from functools import partial
 
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import ImmutableTagError
+from imgsync.images.left_out import warn_of_other_tag
 from imgsync.images.referrer_errors import try_all
-from imgsync.images.referrer_gaps import TagContent, compare_tag, warn_of_other
+from imgsync.images.referrer_gaps import TagContent, compare_tag
 from imgsync.images.referrers import Referrer, Referrers
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Repository
@@ -142,7 +143,7 @@ class ManifestPusher:
         if content is TagContent.COMPLETE:
             return
         if content is TagContent.OTHER:
-            task.listener.on_warning(warn_of_other(reference))
+            task.listener.on_warning(warn_of_other_tag(reference))
             return
         task.deadline.check()
         put_manifest(task, reference, referrer.root)

@@ -32,7 +32,7 @@ def test_loaded_module_is_not_hidden():
 
 
 def test_run_without_changes_imports_little(lab):
-    """No copy engine, colours, AWS library, version ranges or proxies."""
+    """No copy engine, colours, AWS library, version ranges, proxies or words of errors."""
     lab.push("app", "1", image(1))
     lab.declare("app")
     assert lab.run("apply").code == 0
@@ -58,5 +58,10 @@ def test_run_without_changes_imports_little(lab):
         "cryptography",
         "sigstore",
         "imgsync.policy.checks",
+        "imgsync.images.referrer_gaps",
+        "imgsync.oci.error_body",
+        "imgsync.oci.refused_response",
+        "imgsync.oci.auth.token_errors",
+        "asyncio",
     }
     assert imported & needless == set()

@@ -21,7 +21,6 @@ from imgsync.oci.auth.explain import explain_refusal
 from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.auth.scopes import find_repository
 from imgsync.oci.auth.token import Token, list_tokens, make_refresh_form, make_token_url, parse_token
-from imgsync.oci.auth.token_errors import make_token_error
 from imgsync.oci.auth.trusted_hosts import is_trusted_host
 from imgsync.oci.endpoint import Credentials, Endpoint
 from imgsync.oci.errors import Operation
@@ -220,6 +219,8 @@ class Authenticator:
 
     def _note_refusal(self, realm: str, login: Credentials | None, scopes: Sequence[str], response: TokenResponse, operation: Operation) -> RegistryError:
         """Return the error for a token server's refusal; remember it."""
+        from imgsync.oci.auth.token_errors import make_token_error
+
         error = make_token_error(operation, realm, response.status, self.redact(response.body))
         if isinstance(error, AuthenticationError | AccessDeniedError):
             explain_refusal(error, self._endpoint, find_repository(scopes), is_accepted=isinstance(error, AccessDeniedError))

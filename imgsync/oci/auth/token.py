@@ -17,7 +17,6 @@ from urllib.parse import quote, urlencode
 from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.auth.challenge import Challenge
 from imgsync.oci.endpoint import Credentials
-from imgsync.oci.error_body import is_web_page, read_error_body
 from imgsync.oci.errors import Operation
 
 _CLIENT_ID = "imgsync"
@@ -64,6 +63,8 @@ def parse_token(body: bytes, scopes: Sequence[str], *, login: Credentials | None
     except (ValueError, AttributeError, RecursionError):
         text = None
     if not isinstance(text, str) or not text or not text.isprintable() or not text.isascii():
+        from imgsync.oci.error_body import is_web_page, read_error_body
+
         detail = read_error_body(body).detail if is_web_page(body) else "the token server's response has no token"
         raise operation.make_error(UnexpectedResponseError, detail, status=200)
     return Token(text, frozenset(scopes), login, time.monotonic() + _USED_SHARE * _compute_life_seconds(document))
