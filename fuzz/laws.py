@@ -31,6 +31,7 @@ from fuzz.canned import Canned
 from imgsync.config.allowlist import is_allowed, parse_prefix
 from imgsync.config.load import load_mirrors
 from imgsync.config.registries import read_registries
+from imgsync.config.yaml_reader import parse_documents
 from imgsync.convert.conversion import ConvertOptions
 from imgsync.convert.convert_files import convert_files
 from imgsync.convert.format_yaml import format_mirror_files, format_registries
@@ -45,6 +46,7 @@ from imgsync.filters.ranges import parse_range
 from imgsync.filters.tag_versions import parse_tag_version
 from imgsync.filters.tags import TagFilter, select_tags
 from imgsync.filters.versions import parse_version
+from imgsync.fmt.format_text import format_text
 from imgsync.listing.catalog import Catalog
 from imgsync.listing.dockerhub import URL as HUB
 from imgsync.listing.dockerhub import DockerHub
@@ -497,6 +499,20 @@ def conversions(data: bytes) -> None:
         format_registries(found)
 
 
+def layouts(data: bytes) -> None:
+    """
+    Check the layout of `mirrors.d`.
+
+    A file with the layout has the values of before, and does not change again. A file that cannot get it is an error.
+    """
+    with contextlib.suppress(ConfigError):
+        text = format_text(data, file="a.yaml")
+        assert format_text(text.encode(), file="a.yaml") == text
+        before, after = (parse_documents(one, file="a.yaml")[0] for one in (data, text.encode()))
+        assert [document.value for document in before] == [document.value for document in after]
+        assert text.count("#") == data.decode("utf-8-sig").count("#")
+
+
 def durations(data: bytes) -> None:
     """
     Check durations.
@@ -567,6 +583,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             documents,
             settings,
             conversions,
+            layouts,
             durations,
             answers,
             versions,

@@ -24,6 +24,7 @@ _COMMANDS = {
     "list": "List the repositories or tags of a registry.",
     "state": "Inspect, edit, move or rebuild the state.",
     "init": "Create a mirror repository, CI included.",
+    "fmt": "Give declarations one layout; comments stay.",
     "schema": "Print the JSON schema of the configuration.",
     "convert": "Convert the configuration of another tool.",
     "demo": "Run a demo on two built-in registries.",

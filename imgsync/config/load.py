@@ -42,7 +42,7 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
     """
     settings, errors = _read_registries(registries, environ)
     has_valid_registries = not errors
-    files = _list_files(paths, errors)
+    files = list_files(paths, errors)
     declared = [one.with_names_of(settings) for one in _parse_mirrors(_read_files(files, errors), errors)]
     if declared:
         errors += check_allowlists(declared, settings)
@@ -116,7 +116,8 @@ def _read_registries(registries: str | None, environ: Mapping[str, str]) -> tupl
     return read_registries(_DEFAULT_FILE, environ=environ) if os.path.lexists(_DEFAULT_FILE) else (RegistriesConfig(), [])
 
 
-def _list_files(paths: Sequence[str], errors: list[FileError]) -> list[str]:
+def list_files(paths: Sequence[str], errors: list[FileError]) -> list[str]:
+    """Return the files at *paths*; add what cannot be read to *errors*."""
     found: list[str] = []
     for text in paths:
         try:

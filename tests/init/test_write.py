@@ -14,6 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import imgsync
+from imgsync.fmt.format_text import format_text
 from tests.support import linters
 from tests.support.run_imgsync import Workplace
 from tests.support.workflow_scripts import program, script_of
@@ -30,10 +31,16 @@ def fits_its_modeline(file: Path) -> None:
 
 
 def is_a_pre_commit_config(file: Path) -> None:
-    """Assert that pre-commit accepts the file and its hook has this version."""
+    """Assert that pre-commit accepts the file and its hooks have this version."""
     linters.tool("pre-commit", "validate-config", file)
-    (hook,) = yaml.safe_load(file.read_text(encoding="utf-8"))["repos"][0]["hooks"]
-    assert hook["additional_dependencies"] == [f"imgsync-mirror=={imgsync.__version__}"]
+    hooks = yaml.safe_load(file.read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    assert [hook["id"] for hook in hooks] == ["imgsync-fmt", "imgsync-validate"]
+    assert all(hook["additional_dependencies"] == [f"imgsync-mirror=={imgsync.__version__}"] for hook in hooks)
+
+
+def has_the_layout(file: Path) -> None:
+    """Assert that `imgsync fmt` changes nothing."""
+    assert format_text(file.read_bytes(), file=file.name) == file.read_text(encoding="utf-8")
 
 
 def asks_for_this_version(file: Path) -> None:
@@ -64,7 +71,7 @@ def links_lead_somewhere(file: Path) -> None:
 YAML = linters.yaml_is_tidy
 WORKFLOW = (YAML, linters.fits("vendor.github-workflows"), linters.is_secure, linters.shell_is_sound)
 CHECKS: dict[str, tuple[linters.Check, ...]] = {
-    "mirrors.d/example.yaml": (YAML, fits_its_modeline),
+    "mirrors.d/example.yaml": (YAML, fits_its_modeline, has_the_layout),
     "registries.yaml": (YAML, fits_its_modeline),
     "requirements.txt": (asks_for_this_version,),
     ".pre-commit-config.yaml": (YAML, is_a_pre_commit_config, linters.is_secure),

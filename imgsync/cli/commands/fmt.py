@@ -1,0 +1,53 @@
+"""`imgsync fmt`: give declarations one layout."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from imgsync.cli.options import option, paths_argument
+from imgsync.cli.output import print_line, print_note, print_text
+
+
+@click.command("fmt")
+@paths_argument
+@option("--check", is_flag=True, help="Write nothing; exit 1 and name the files that need another layout.")
+@option("--diff", is_flag=True, help="As --check, but print what would change.")
+def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
+    """
+    Give the files of mirrors.d one layout: key order, indentation, quotes.
+
+    Comments, anchors and the meaning stay. Prints the files that were changed. A file with an error is reported, and nothing is written.
+    `-` formats stdin to stdout.
+    """
+    from imgsync.fmt.format_files import format_files
+    from imgsync.text.sanitize import sanitize_line
+    from imgsync.text.units import format_count
+
+    if "-" in paths:
+        return _format_stdin(paths)
+    files = format_files(paths)
+    changed = [file for file in files if file.is_changed]
+    for file in changed:
+        if diff:
+            print_text("".join(f"{sanitize_line(line)}\n" for line in file.diff()))
+        else:
+            print_line(sanitize_line(file.path))
+        if not check and not diff:
+            file.write()
+    if check or diff:
+        print_note(f"{len(changed)} of {format_count(len(files), 'file')} would be changed." if changed else f"{format_count(len(files), 'file')}: all good.")
+        return 1 if changed else 0
+    print_note(f"{len(changed)} of {format_count(len(files), 'file')} changed.")
+    return 0
+
+
+def _format_stdin(paths: tuple[str, ...]) -> int:
+    from imgsync.errors import UsageError
+    from imgsync.fmt.format_text import format_text
+
+    if len(paths) > 1:
+        raise UsageError("`-` is stdin, so it must be the only PATH")
+    print_text(format_text(sys.stdin.buffer.read((1 << 20) + 1), file="stdin"))
+    return 0

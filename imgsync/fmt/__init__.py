@@ -1,0 +1,1 @@
+"""Give declarations one layout; comments and meaning stay."""

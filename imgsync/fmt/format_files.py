@@ -1,0 +1,71 @@
+"""Format files of declarations, all or none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgsync.config.load import list_files
+from imgsync.config.yaml_reader import read_limited
+from imgsync.errors import ConfigError, FileError, OutputError
+from imgsync.fmt.format_text import format_text
+from imgsync.system.atomic_write import write_atomically
+
+
+@dataclass(frozen=True, slots=True)
+class FormattedFile:
+    """A file, its content and its new text."""
+
+    path: str
+    before: bytes
+    text: str
+
+    @property
+    def is_changed(self) -> bool:
+        """Return whether the layout differs."""
+        return self.before != self.text.encode()
+
+    def diff(self) -> Iterator[str]:
+        """Yield the lines of a unified diff."""
+        old = self.before.decode("utf-8-sig").splitlines()
+        yield from difflib.unified_diff(old, self.text.splitlines(), self.path, self.path, lineterm="")
+
+    def write(self) -> None:
+        """
+        Write the new text, keeping the permissions of the file.
+
+        Raises:
+            OutputError: It cannot be written; the file is as before.
+        """
+        # Resolved: the final rename would replace a symlink by a file.
+        target = Path(self.path).resolve()
+        try:
+            mode = target.stat().st_mode
+            write_atomically(target, [self.text.encode()])
+            target.chmod(mode & 0o7777)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+def format_files(paths: Sequence[str]) -> tuple[FormattedFile, ...]:
+    """
+    Format the files at *paths*, which are folders or files; write nothing.
+
+    Raises:
+        ConfigError: With every error of every file.
+    """
+    errors: list[FileError] = []
+    found: list[FormattedFile] = []
+    for path in list_files(paths, errors):
+        try:
+            data = read_limited(path)
+            found.append(FormattedFile(path, data, format_text(data, file=path)))
+        except OSError as error:
+            errors.append(FileError(path, 1, 1, "", f"cannot be read: {error.strerror}"))
+        except ConfigError as error:
+            errors += error.errors
+    if errors:
+        raise ConfigError(tuple(dict.fromkeys(errors)))
+    return tuple(found)
