@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -35,6 +36,11 @@ def get_redaction() -> Redaction:
 def print_line(text: str) -> None:
     """Print a line to stdout."""
     print_text(f"{text}\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print *lines* to stdout at once."""
+    print_text("".join(f"{line}\n" for line in lines))
 
 
 def print_text(text: str) -> None:

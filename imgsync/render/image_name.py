@@ -57,18 +57,18 @@ def _format_tag(reference: Reference) -> str:
 
 def name_destination(reference: str, *, prefix: str) -> Name:
     """Return the name of the destination *reference* below *prefix*."""
-    repository, tag = _split(reference.removeprefix(f"{prefix}/") if prefix else reference)
+    repository, tag = split_reference(reference.removeprefix(f"{prefix}/") if prefix else reference)
     return Name(sanitize_short(repository), sanitize_short(tag))
 
 
 def find_prefix(references: Iterable[str]) -> str:
     """Return the registry and namespaces that all *references* share."""
-    paths = [_split(reference)[0].split("/")[:-1] for reference in references]
+    paths = [split_reference(reference)[0].split("/")[:-1] for reference in references]
     shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
     return "/".join(parts[0] for parts in shared)
 
 
-def _split(reference: str) -> tuple[str, str]:
+def split_reference(reference: str) -> tuple[str, str]:
     """Return the repository, and the tag or digest with its separator."""
     name, at, digest = reference.partition("@")
     start = name.find(":", name.rfind("/") + 1)

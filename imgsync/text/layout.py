@@ -11,6 +11,7 @@ from imgsync.text.sanitize import sanitize_line
 
 _DEFAULT_WIDTH = 100
 _ELLIPSIS = "…"
+_COLUMN_GAP = "  "
 # The end of a name differs more often than its beginning.
 _TAIL_SHARE = 0.6
 _WIDE = frozenset("WF")
@@ -87,15 +88,17 @@ def wrap_on_terminal(text: str, layout: Layout, *, rest: str) -> Iterator[str]:
 
 def set_in_columns(names: Sequence[str], width: int, *, indent: str = "") -> Iterator[str]:
     """Yield *names* in as many columns as fit, filled downwards."""
-    for count in range(min(len(names), max(1, width // 3)), 0, -1):
+    sizes = [measure(name) + len(_COLUMN_GAP) for name in names]
+    room = width + len(_COLUMN_GAP) - len(indent)
+    for count in range(min(len(names), room // min(sizes, default=1)), 1, -1):
         height = -(-len(names) // count)
-        columns = [names[start : start + height] for start in range(0, len(names), height)]
-        widths = [max(map(measure, column)) + 2 for column in columns]
-        if len(indent) + sum(widths) - 2 <= width or count == 1:
+        widths = [max(sizes[start : start + height]) for start in range(0, len(names), height)]
+        if sum(widths) <= room:
             for row in range(height):
-                cells = (pad(column[row], size) for column, size in zip(columns, widths, strict=True) if row < len(column))
-                yield f"{indent}{''.join(cells)}".rstrip()
+                cells = zip(names[row::height], widths, strict=False)
+                yield f"{indent}{''.join(pad(name, size) for name, size in cells)}".rstrip()
             return
+    yield from (f"{indent}{name}" for name in names)
 
 
 def _take(text: str, width: int) -> str:

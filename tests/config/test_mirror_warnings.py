@@ -100,7 +100,9 @@ def test_warning_names_the_other_file(lab):
     assert (ran.code, ran.stdout) == (0, "2 files, 2 mirrors, 1 destination: 1 warning.\n")
     assert ran.stderr.splitlines() == [
         f"warning: mirrors.d/b.yaml:6:9: {said} (give each mirror a namespace of its own)",
+        "::group::imgsync annotations",
         f"::warning file=mirrors.d/b.yaml,line=6,col=9,title=imgsync::{said} (give each mirror a namespace of its own)",
+        "::endgroup::",
     ]
 
 

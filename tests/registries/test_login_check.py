@@ -46,7 +46,7 @@ def test_good_logins_are_shown_and_nothing_changes(lab, password_registry):
     assert len(lab.destination.requests("POST|DELETE")) == 2
     shown = lab.run("login-check").stdout
     assert f"+ {lab.destination.host} (destination of a)   anonymous   may push m/{lab.name}/app" in shown
-    assert "3 checked: all good." in shown
+    assert "3 registries checked: all good." in shown
 
 
 def test_wrong_password_and_missing_login_fail(lab, password_registry):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from typing import Any
 
 import click
 
 from imgsync.cli.options import REGISTRIES_HELP, option, output_option, parse_common_options, run_options
-from imgsync.cli.output import print_json, print_line
+from imgsync.cli.output import choose_layout, print_json, print_lines, print_note
 
 
 @click.command("list")
@@ -29,6 +30,11 @@ def command(what: str, output: str, **options: Any) -> int:
     if output == "json":
         print_json({found.kind: list(found.names)})
     else:
-        for name in found.names:
-            print_line(name)
+        from imgsync.render.names import render_names
+        from imgsync.text.units import format_count
+
+        layout = choose_layout(sys.stdout)
+        print_lines(render_names(found.names, layout))
+        if layout.is_terminal:
+            print_note(format_count(len(found.names), "tag") if found.kind == "tags" else format_count(len(found.names), "repository", "repositories"))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     Shows which credentials are used, and whether they permit to pull or push. Nothing is changed.
     """
     common = replace(parse_common_options(options), state=None)
-    from imgsync.cli.output import print_json, print_table
+    from imgsync.cli.output import choose_layout, print_json, print_table
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
     from imgsync.documents.access import encode_access
@@ -36,5 +37,5 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     if output == "json":
         print_json(encode_access(found))
     else:
-        print_table(render_access_table(found))
+        print_table(render_access_table(found, layout=choose_layout(sys.stdout)))
     return 1 if any(access.allowed is False for access in found) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from imgsync.cli.groups import Group
 from imgsync.cli.options import output_option, parse_common_options
-from imgsync.cli.output import print_json, print_line
+from imgsync.cli.output import choose_layout, print_json, print_line, print_lines
 from imgsync.cli.state_options import lock_option, open_store, registries_option, state_option
 from imgsync.cli.state_transfer import export_state, import_state, pull_state, push_state, rebuild_from_destinations
 from imgsync.text.sanitize import sanitize_line
@@ -32,8 +33,9 @@ def list_records(prefix: str, output: str, **options: Any) -> int:
     if output == "json":
         print_json([asdict(record) for record in records])
     else:
-        for record in records:
-            print_line(sanitize_line(record.destination))
+        from imgsync.render.names import render_references
+
+        print_lines(render_references([record.destination for record in records], choose_layout(sys.stdout)))
     return 0
 
 
