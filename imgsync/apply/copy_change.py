@@ -203,25 +203,43 @@ class ChangeRunner:
         return Deadline(limit, stop=self._stop, what=str(change.source))
 
 
-@dataclass(frozen=True, slots=True)
 class _CopyListener:
     """Reports bytes to the listener and blobs to the log."""
 
-    change: Change
-    listener: ProgressListener
-    log: Logger
+    def __init__(self, change: Change, listener: ProgressListener, log: Logger) -> None:
+        self._change = change
+        self._listener = listener
+        self._log = log
+        # By digest; what this copy moves, or expects to.
+        self._needed: dict[str, int] = {}
 
     def on_bytes(self, size_bytes: int) -> None:
-        self.listener.on_bytes(self.change, size_bytes)
+        self._listener.on_bytes(self._change, size_bytes)
+
+    def on_need(self, blob: Descriptor) -> None:
+        if blob.digest not in self._needed:
+            self._needed[blob.digest] = blob.size_bytes
+            self._listener.on_size(self._change, blob.size_bytes)
+
+    def on_spare(self, blob: Descriptor) -> None:
+        if blob.digest in self._needed:
+            self._listener.on_size(self._change, -self._needed.pop(blob.digest))
+
+    def on_found(self, blob: Descriptor) -> None:
+        # Only what the plan counted: a blob that a record names was not expected to move.
+        if blob.digest in self._needed:
+            self._listener.on_found(blob.size_bytes)
 
     def on_blob(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
+        if how != "copied":
+            self.on_spare(blob)
         more = {"mounted_from": mounted_from} if mounted_from else {}
-        self.log.debug(
-            f"blob.{how}", mirror=self.change.mirror, destination=str(self.change.destination), digest=blob.digest, size_bytes=blob.size_bytes, **more
+        self._log.debug(
+            f"blob.{how}", mirror=self._change.mirror, destination=str(self._change.destination), digest=blob.digest, size_bytes=blob.size_bytes, **more
         )
 
     def on_warning(self, reason: str) -> None:
-        self.log.warning("referrers.incomplete", mirror=self.change.mirror, destination=str(self.change.destination), reason=reason)
+        self._log.warning("referrers.incomplete", mirror=self._change.mirror, destination=str(self._change.destination), reason=reason)
 
 
 def _finish(outcome: Outcome, record: Record | None, progress: Progress) -> FinishedChange:

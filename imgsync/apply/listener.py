@@ -17,6 +17,12 @@ class ProgressListener(Protocol):
     def on_start(self, change: Change) -> None:
         """Receive the start of a copy."""
 
+    def on_size(self, change: Change, size_bytes: int) -> None:
+        """Add to what the image has to move; negative for what it turns out not to."""
+
+    def on_found(self, size_bytes: int) -> None:
+        """Receive bytes that the plan counts and the destination turned out to have."""
+
     def on_bytes(self, change: Change, size_bytes: int) -> None:
         """Count transferred bytes; negative when a retry starts over."""
 

@@ -21,6 +21,7 @@ from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError
 from imgsync.plan.model import PENDING, Plan, PlanError
 from imgsync.plan.safety import SafetyLimits
+from imgsync.progress.counts import Work
 from imgsync.render.annotations import annotate_report
 from imgsync.text.units import format_timestamp
 
@@ -77,8 +78,8 @@ def exit_code_of(report: Report) -> int:
 
 
 def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None, reads_records: bool) -> Report:
-    context = session.make_context(refresh=options.refresh, reads_records=reads_records)
-    with open_display(session, heartbeat_seconds=options.heartbeat_seconds) as display:
+    with open_display(session, Work.APPLY, heartbeat_seconds=options.heartbeat_seconds) as display:
+        context = session.make_context(display.listener, refresh=options.refresh, reads_records=reads_records)
         run_options = RunOptions(
             time_limits=TimeLimits(session.began, run_seconds=session.common.run_seconds, grace_seconds=options.grace_seconds),
             safety_limits=SafetyLimits(options.max_changes, options.max_bytes),

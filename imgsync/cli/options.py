@@ -98,7 +98,7 @@ class Size(click.ParamType[Any]):
 
 _RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--run-timeout", {"type": Duration(), "default": None, "help": RUN_TIMEOUT_HELP}),
-    ("--no-progress", {"is_flag": True, "help": "Do not show progress bars."}),
+    ("--no-progress", {"is_flag": True, "help": "Do not show progress on a terminal."}),
     (
         "--log-format",
         {"type": click.Choice(["auto", "json", "console"]), "default": "auto", "show_default": True, "help": "Format of the log on stderr."},
@@ -169,7 +169,7 @@ def apply_options(function: Function) -> Function:
     """Add the options of commands that copy."""
     for add in (
         option("--grace", type=Duration(), default="5s", show_default=True, help="How long running copies may continue after a stop."),
-        option("--heartbeat", type=Duration(), default="60s", show_default=True, help="Without a terminal, log progress at least this often."),
+        heartbeat_option,
         option("--junit", metavar="FILE", default=None, help="Write a JUnit XML report, for CI systems that show test results."),
         option("--report", metavar="FILE", default=None, help="Write an HTML report of the results."),
         option("--metrics", metavar="FILE", default=None, help="Write Prometheus metrics, for the textfile collector of node exporter."),
@@ -179,6 +179,11 @@ def apply_options(function: Function) -> Function:
     ):
         function = add(function)
     return function
+
+
+def heartbeat_option(function: Function) -> Function:
+    """Add --heartbeat."""
+    return option("--heartbeat", type=Duration(), default="60s", show_default=True, help="Without a terminal, log progress at least this often.")(function)
 
 
 def output_option(*forms: str) -> Callable[[Function], Function]:

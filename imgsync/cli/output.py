@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from imgsync.system.stdio import is_utf8
+from imgsync.system.terminal import has_colour
 from imgsync.text.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def write_note(text: str, redaction: Redaction) -> None:
 def print_table(text: str) -> None:
     """Print *text* to stdout, its signs in colour."""
     cleaned = get_redaction().clean(text)
-    has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    _write(_SIGNS.sub(_colour, cleaned) if has_colour else cleaned)
+    _write(_SIGNS.sub(_colour, cleaned) if has_colour(sys.stdout) else cleaned)
 
 
 def choose_layout(stream: TextIO) -> Layout:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import print_note
+from imgsync.cli.progress_display import open_display
 from imgsync.cli.results import add_step_summary, check_writable, make_plan_document, print_plan
 from imgsync.cli.session import STOPPED_EXIT, Session, open_session
 from imgsync.config.load import load_config
@@ -18,6 +19,7 @@ from imgsync.errors import ImgsyncError
 from imgsync.plan.build import build_plan
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import Plan
+from imgsync.progress.counts import Work
 from imgsync.render.annotations import annotate_plan_errors
 
 PENDING_EXIT = 2
@@ -34,6 +36,7 @@ class PlanOptions:
     out: str | None = None
     changed_since: str | None = None
     detailed_exitcode: bool = False
+    heartbeat: float = 60.0
 
 
 def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, common: CommonOptions) -> tuple[Plan, int]:
@@ -51,7 +54,9 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
         for reason in unread:
             session.log.warning("declarations.unread", reason=reason)
         # A pull request from a fork has no credentials, but its plan is still useful.
-        plan = session.finish(lambda: build_plan(config, session.make_context(refresh=options.refresh, strict=False)))
+        with open_display(session, Work.PLAN, heartbeat_seconds=options.heartbeat) as display:
+            context = session.make_context(display.listener, refresh=options.refresh, strict=False)
+            plan = session.finish(lambda: build_plan(config, context))
         log_plan(plan, session.log)
         session.ci_log.annotate(lambda: annotate_plan_errors(plan.errors, config))
     unsaved = _save(session, plan, config, options.out) if options.out else None

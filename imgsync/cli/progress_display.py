@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from imgsync.apply.listener import ProgressListener
 from imgsync.apply.report import Outcome
 from imgsync.cli.ci_log import CILog
 from imgsync.cli.results import make_plan_document, print_plan
 from imgsync.cli.session import Session
 from imgsync.config.model import Config
+from imgsync.plan.cost import count_requests
 from imgsync.plan.model import Change, Plan
 from imgsync.plan.safety import SafetyLimits
+from imgsync.progress.counts import Counts, Work
 from imgsync.progress.heartbeat import Heartbeat
+from imgsync.system.stdio import is_utf8
+from imgsync.system.terminal import can_redraw, has_colour, read_size, rewraps_lines
+
+if TYPE_CHECKING:
+    from imgsync.progress.bars import Bars
 
 
-class ProgressDisplay(ProgressListener, Protocol):
-    """Shows the progress of a run."""
+@dataclass(frozen=True, slots=True)
+class ProgressDisplay:
+    """A display, and the listener that it shows the counts of."""
 
-    def pause(self) -> AbstractContextManager[None]:
-        """Hide the display within the block."""
+    listener: Counts
+    pause: Callable[[], AbstractContextManager[None]]
 
 
-def open_display(session: Session, *, heartbeat_seconds: float) -> AbstractContextManager[ProgressDisplay]:
+@contextlib.contextmanager
+def open_display(session: Session, work: Work, *, heartbeat_seconds: float) -> Iterator[ProgressDisplay]:
     """Show bars on a terminal, else log lines."""
-    if session.common.progress and sys.stderr.isatty() and not os.environ.get("CI"):
-        from rich.console import Console
+    counts = Counts(lambda: sum(count for _, count in count_requests(session.registries)), lambda: session.stop.is_closed)
+    with _make_display(session, work, counts, heartbeat_seconds=heartbeat_seconds) as display:
+        yield ProgressDisplay(counts, display.pause)
 
-        from imgsync.progress.bars import Bars
 
-        return Bars(Console(stderr=True))
-    return Heartbeat(session.log, seconds=heartbeat_seconds)
+def _make_display(session: Session, work: Work, counts: Counts, *, heartbeat_seconds: float) -> Bars | Heartbeat:
+    if not session.common.progress or not can_redraw(sys.stderr):
+        return Heartbeat(counts, session.log, seconds=heartbeat_seconds, work=work)
+    # Imported now: only a terminal needs them.
+    from imgsync.progress.bars import Bars
+    from imgsync.progress.layout import Style
+
+    style = Style(coloured=has_colour(sys.stderr), is_utf8=is_utf8(sys.stderr))
+    return Bars(counts, session.log_stream, style, find_size=partial(read_size, sys.stderr.fileno()), rewraps=rewraps_lines(), work=work)
 
 
 class PlanPrinter:
-    """Prints the plan once it is made; passes on the rest."""
+    """Prints the plan once it is made; passes on everything to the counts."""
 
     def __init__(self, display: ProgressDisplay, config: Config, ci_log: CILog, *, output: str, limits: SafetyLimits) -> None:
         """Print as a table, or if the plan exceeds *limits*."""
         self._display = display
+        self._counts = display.listener
         self._config = config
         self._ci_log = ci_log
         self._output = output
@@ -53,20 +72,29 @@ class PlanPrinter:
 
     def on_plan(self, plan: Plan) -> None:
         """Print *plan*, unless stdout is for the report alone."""
+        # Counted first: printing takes time, in which copies end.
+        self._counts.on_plan(plan)
         if self._output == "table" or self._limits.find_problem(plan):
             with self._display.pause(), self._command.scope(cleanup=False):
                 self._ci_log.end_group()
                 print_plan(plan, lambda: make_plan_document(plan, self._config, explain=False), output=self._output, has_all=False)
-        self._display.on_plan(plan)
 
     def on_start(self, change: Change) -> None:
         """Pass it on."""
-        self._display.on_start(change)
+        self._counts.on_start(change)
+
+    def on_size(self, change: Change, size_bytes: int) -> None:
+        """Pass it on."""
+        self._counts.on_size(change, size_bytes)
+
+    def on_found(self, size_bytes: int) -> None:
+        """Pass it on."""
+        self._counts.on_found(size_bytes)
 
     def on_bytes(self, change: Change, size_bytes: int) -> None:
         """Pass it on."""
-        self._display.on_bytes(change, size_bytes)
+        self._counts.on_bytes(change, size_bytes)
 
     def on_finish(self, outcome: Outcome) -> None:
         """Pass it on."""
-        self._display.on_finish(outcome)
+        self._counts.on_finish(outcome)

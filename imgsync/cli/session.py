@@ -33,6 +33,7 @@ from imgsync.logs.stream import LogStream
 from imgsync.oci.limits.retry import RetryDetails
 from imgsync.plan.context import PlanContext
 from imgsync.plan.destination_tags import DestinationTags
+from imgsync.plan.listener import PlanListener
 from imgsync.policy.policy import ImagePolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
@@ -54,12 +55,13 @@ class Session:
 
     `began` is a moment of the monotonic clock. `throttles` counts the rate-limit responses by registry. `publish_state` pushes the
     state to its registry, if it is kept in one, before the session ends. `ci_log` is the log as a CI runner shows it.
-    `open_state_to_write` opens the state again in a session that only reads it.
+    `open_state_to_write` opens the state again in a session that only reads it. `log_stream` is where `log` is written; progress is shown below it.
     """
 
     registries: Registries
     state: StateStore
     log: Logger
+    log_stream: LogStream
     stop: Stop
     common: CommonOptions
     throttles: dict[str, int]
@@ -68,11 +70,12 @@ class Session:
     ci_log: CILog
     open_state_to_write: Callable[[], contextlib.AbstractContextManager[OpenState]]
 
-    def make_context(self, *, refresh: bool, strict: bool = True, reads_records: bool = True) -> PlanContext:
+    def make_context(self, listener: PlanListener, *, refresh: bool, strict: bool = True, reads_records: bool = True) -> PlanContext:
         """
         Return the context of a plan.
 
         Args:
+            listener: Receives the progress.
             refresh: Ask the destinations for tags and content instead of the state.
             strict: Without it, a destination that requires a login is not compared.
             reads_records: Without it, the destinations are asked for tags.
@@ -92,6 +95,7 @@ class Session:
             log=self.log,
             content=ContentChecker(),
             destination_tags=DestinationTags(strict=strict),
+            listener=listener,
         )
 
     def finish(self, work: Callable[[], Result]) -> Result:
@@ -127,7 +131,7 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
     ci_log = CILog(stream, log_format=common.log_format)
     log = _configure_log(settings, common, stream, ci_log)
     stop = Stop()
-    restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), _exit_now)
+    restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream))
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
@@ -137,7 +141,7 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
             is_opened = _limit_opening(stop, common.run_seconds)
             with backend(read_only=read_only) as opened:
                 is_opened()
-                yield Session(registries, opened.store, log, stop, common, throttles, began, opened.publish, ci_log, partial(backend, read_only=False))
+                yield Session(registries, opened.store, log, stream, stop, common, throttles, began, opened.publish, ci_log, partial(backend, read_only=False))
     finally:
         # Before the signals are restored: a slow reader of stderr must not make the process deaf to Ctrl-C.
         ci_log.end_group()
@@ -200,7 +204,8 @@ def _stop_gracefully(stop: Stop, log: Logger, grace_seconds: float) -> None:
     log.warning("run.stopping", reason="interrupted; press Ctrl-C again to stop now")
 
 
-def _exit_now() -> NoReturn:
+def _exit_now(stream: LogStream) -> NoReturn:
+    stream.hide(wait=False)
     # Without cleaning up: the state is written as the run goes, and the next run finds out the rest.
     os._exit(CANCELLED_EXIT)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, CommonOptions, config_options, option, parse_common_options, paths_argument, run_options
+from imgsync.cli.options import DEFAULT_PATH, CommonOptions, config_options, heartbeat_option, option, parse_common_options, paths_argument, run_options
 from imgsync.cli.output import print_line, print_note
 from imgsync.cli.state_options import (
     directory_option,
@@ -128,6 +128,7 @@ def push_state(reference: str, *, force: bool, **options: Any) -> int:
 
 @click.command("rebuild", short_help="Record what the destinations serve; copy nothing.")
 @paths_argument
+@heartbeat_option
 @config_options
 @run_options
 def rebuild_from_destinations(paths: tuple[str, ...], only: tuple[str, ...], **options: Any) -> int:
@@ -138,16 +139,19 @@ def rebuild_from_destinations(paths: tuple[str, ...], only: tuple[str, ...], **o
     """
     common = parse_common_options(options)
     from imgsync.apply.rebuild_state import rebuild_state
+    from imgsync.cli.progress_display import open_display
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
     from imgsync.plan.build import build_plan
     from imgsync.plan.log_plan import log_plan
+    from imgsync.progress.counts import Work
 
     config = load_config(paths or (DEFAULT_PATH,), registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=False) as session:
         _check_persistent(session.state, common)
-        context = session.make_context(refresh=True)
-        plan = session.finish(lambda: build_plan(config, context))
+        with open_display(session, Work.PLAN, heartbeat_seconds=options["heartbeat"]) as display:
+            context = session.make_context(display.listener, refresh=True)
+            plan = session.finish(lambda: build_plan(config, context))
         log_plan(plan, session.log)
         rebuilt = rebuild_state(plan, config, context)
     print_line(f"Recorded {format_count(rebuilt.recorded, 'tag')}; {rebuilt.left} left for apply.")

@@ -7,14 +7,15 @@ Writes one JSON object per line, or readable lines on a terminal. Secrets are re
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection
 from functools import partial
 from types import ModuleType
 from typing import Any, TextIO, cast
 
+from imgsync.logs.console_lines import ConsoleLines
 from imgsync.logs.stream import Stream
 from imgsync.system.lazy_import import hide_modules, replace_modules
+from imgsync.system.terminal import can_redraw, has_colour, read_size
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_json, sanitize_line
 
@@ -23,6 +24,7 @@ with hide_modules("rich", "better_exceptions"), replace_modules({"asyncio": Modu
     import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_STDERR = 2
 _Event = dict[str, Any]
 
 
@@ -31,7 +33,7 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
     Return the logger of this run.
 
     Args:
-        level: One of `LEVELS`; None for "warning" on a terminal, else "info".
+        level: One of `LEVELS`; None for "warning" where progress is shown in place, else "info".
 
         form: "json", "console" or "auto", as for `is_console`.
 
@@ -56,7 +58,7 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level or _choose_level(console=console, stream=stream)]),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stream)),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", stream)),
         cache_logger_on_first_use=False,
     )
     return structlog.get_logger()
@@ -68,9 +70,8 @@ def is_console(form: str, stream: Stream) -> bool:
 
 
 def _build_console_processors(stream: Stream) -> list[Any]:
-    colours = stream.isatty() and not os.environ.get("NO_COLOR")
-    renderer = structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)
-    return [lambda _logger, _name, event: {key: _sanitize_value(value) for key, value in event.items()}, renderer]
+    lines = ConsoleLines(coloured=has_colour(stream), find_width=lambda: read_size(_STDERR).columns if can_redraw(stream) else None)
+    return [lambda _logger, _name, event: {key: _sanitize_value(value) for key, value in event.items()}, lines]
 
 
 def _build_json_processors() -> list[Any]:
@@ -78,8 +79,8 @@ def _build_json_processors() -> list[Any]:
 
 
 def _choose_level(*, console: bool, stream: Stream) -> str:
-    # On a terminal, progress bars and the report already show what "info" logs.
-    return "warning" if console and stream.isatty() else "info"
+    # Bars and the report already show what "info" logs.
+    return "warning" if console and can_redraw(stream) else "info"
 
 
 def _drop_events(names: Collection[str], _logger: object, _name: str, event: _Event) -> _Event:

@@ -12,6 +12,7 @@ from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
 from imgsync.logs.logger import Logger
 from imgsync.plan.destination_tags import DestinationTags
+from imgsync.plan.listener import NoListener, PlanListener
 from imgsync.policy.policy import ImagePolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
@@ -36,6 +37,7 @@ class PlanContext:
         reads_records: Whether a confirmed record stands for its destination.
         external_layers: Checks which external layers the sources have.
         destination_tags: Asks the destinations for digests of tags.
+        listener: Receives the progress.
     """
 
     registries: Registries
@@ -51,3 +53,4 @@ class PlanContext:
     reads_records: bool = True
     external_layers: ExternalLayers = field(default_factory=ExternalLayers)
     destination_tags: DestinationTags = field(default_factory=DestinationTags)
+    listener: PlanListener = field(default_factory=NoListener)

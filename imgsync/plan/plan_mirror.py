@@ -34,6 +34,7 @@ class MirrorPlanner:
         self._check = context.stop.raise_if_requested
         self._log = context.log
         self._warned: set[tuple[str, str]] = set()
+        self._listener = context.listener
 
     def plan(self, result: MirrorPlan) -> None:
         """Plan the mirror of *result* into it."""
@@ -59,6 +60,7 @@ class MirrorPlanner:
         client = self._registries.make_source_client(mirror, check=self._check)
         lister = self._registries.make_lister(client)
         found = list_source_repositories(mirror, lister, check=self._check)
+        self._listener.on_repositories(len(found.repositories))
         result.errors += found.errors
         result.notes += found.notes
         self._warn(result, found.warnings)
@@ -70,6 +72,7 @@ class MirrorPlanner:
                 return make_plan_error(mirror, str(repository.repository), error)
 
         for outcome in map_unordered(select, found.repositories, limit=mirror.concurrency.queries):
+            self._listener.on_listed(0 if isinstance(outcome, PlanError) else len(outcome.tags))
             if isinstance(outcome, PlanError):
                 result.errors.append(outcome)
             else:
@@ -95,6 +98,7 @@ class MirrorPlanner:
         found = sum(len(one.errors) for one in result.selected)
         held: list[Sequence[Change]] = []
         for selected, tag, outcome in self._look_up(mirror, planner, result.selected):
+            self._listener.on_looked_up()
             found += self._add_tag(result, selected, tag, outcome)
             if isinstance(outcome, TagPlan):
                 held.append(outcome.changes)

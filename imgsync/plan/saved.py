@@ -51,6 +51,7 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
     limit = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
     unrecorded = [change for change in changes if change.action is Action.DELETE and context.state.get(str(change.destination)) is None]
     checked = {change.destination: change for change in map_unordered(updater.check_deletion, unrecorded, limit=limit)}
+    context.listener.on_listed(len(groups))
     notes = sorted(note for note in map_unordered(updater.note_move, (group[0] for group in groups), limit=limit) if note)
     current = replace(plan, changes=tuple(checked.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
     return replace(current, transfer_bytes=_limit_transfer_bytes(current))
@@ -93,6 +94,7 @@ class _Updater:
         self._state = context.state
         self._check = context.stop.raise_if_requested
         self._log = context.log
+        self._listener = context.listener
         self._immutable = {name: [compile_glob(text) for text in mirror.immutable] for name, mirror in mirrors.items()}
         self._minimum_ages = {name: MinimumAge(mirror.tags, context.state, now=context.now) for name, mirror in mirrors.items()}
 
@@ -129,6 +131,11 @@ class _Updater:
 
     def note_move(self, change: Change) -> str:
         """Return a note if the source tag moved, or ""."""
+        note = self._find_move(change)
+        self._listener.on_looked_up()
+        return note
+
+    def _find_move(self, change: Change) -> str:
         saved = shorten_digest(change.source_digest or "")
         try:
             found = self._registries.make_source_client(self._mirrors[change.mirror], check=self._check).resolve(change.source)

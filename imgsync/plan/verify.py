@@ -19,6 +19,7 @@ from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext
 from imgsync.plan.decide import REQUIRED
 from imgsync.plan.findings import Condition, Finding, Verification
+from imgsync.plan.listener import VerifyListener
 from imgsync.plan.model import Action, Change, PlanError
 from imgsync.text.units import format_duration, format_timestamp
 
@@ -31,7 +32,7 @@ _HINTS = {
 }
 
 
-def verify(config: Config, context: PlanContext, *, deep: bool) -> Verification:
+def verify(config: Config, context: PlanContext, *, deep: bool, listener: VerifyListener) -> Verification:
     """
     Return the condition of every destination that *config* declares.
 
@@ -39,15 +40,18 @@ def verify(config: Config, context: PlanContext, *, deep: bool) -> Verification:
         config: The declared mirrors.
         context: What planning reads from; it must refresh.
         deep: Read and hash every blob.
+        listener: Receives the progress of reading; that of planning goes to the listener of *context*.
 
     Raises:
         StoppedError: A stop was requested.
     """
     began = time.monotonic()
     plan = build_plan(config, context)
-    reader = _Reader(config, context)
+    reader = _Reader(config, context, listener)
     checked = [change for change in plan.changes if change.action is not Action.DELETE]
-    damage = dict(map_unordered(reader.read, [change for change in checked if deep and change.action is Action.KEEP], limit=_IMAGES_AT_ONCE))
+    served = [change for change in checked if deep and change.action is Action.KEEP]
+    listener.on_images_to_read(len(served))
+    damage = dict(map_unordered(reader.read, served, limit=_IMAGES_AT_ONCE))
     return Verification(
         findings=tuple(_make_finding(change, context, damage.get(change.destination, "")) for change in checked),
         errors=(*plan.errors, *reader.errors),
@@ -87,9 +91,10 @@ def _make_finding(change: Change, context: PlanContext, damage: str) -> Finding:
 class _Reader:
     """Reads and hashes the blobs of destinations."""
 
-    def __init__(self, config: Config, context: PlanContext) -> None:
+    def __init__(self, config: Config, context: PlanContext, listener: VerifyListener) -> None:
         self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
         self._context = context
+        self._listener = listener
         self.bytes_read = 0
         self.errors: list[PlanError] = []
 
@@ -107,6 +112,7 @@ class _Reader:
             self.errors.append(PlanError(change.mirror, str(destination), message, "raise timeouts.image"))
         except ImgsyncError as error:
             self.errors.append(PlanError(change.mirror, str(destination), error.message, error.hint))
+        self._listener.on_image_read()
         return destination, "; ".join(problems)
 
     def _find_problems(self, mirror: Mirror, repository: Repository, blobs: tuple[Descriptor, ...], stop: Stop) -> list[str]:
@@ -121,3 +127,4 @@ class _Reader:
 
     def _count(self, size: int) -> None:
         self.bytes_read += size
+        self._listener.on_bytes_read(size)

@@ -3,95 +3,110 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-from imgsync.apply.report import Outcome
 from imgsync.concurrency.greenlets import call_every
-from imgsync.oci.spec.reference import Reference
-from imgsync.plan.model import Change, Plan
+from imgsync.logs.stream import LogStream
+from imgsync.progress.counts import Counts, RunningImage, Work
+from imgsync.progress.layout import Line, Style, format_share, format_time, make_line
+from imgsync.progress.live_lines import LiveLines
+from imgsync.text.units import format_bytes
 
 _REFRESH_SECONDS = 0.1
 _MOST_IMAGE_BARS = 8
+# Below this, texts are shorter.
+_WIDE = 79
 
 
 class Bars:
-    """A bar for the total, and one per running image."""
+    """A line for planning, one for all copies, and one per running image."""
 
-    def __init__(self, console: Console) -> None:
-        """Prepare; draw on *console* once the first image starts."""
-        # rich refreshes in a thread, which under gevent stands still while a greenlet hashes: refresh with a timer instead.
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=True,  # log lines go above the bars
-            transient=True,
-        )
-        self._images: int | None = None
-        self._done = 0
-        self._total = self._progress.add_task("", total=None)
-        self._tasks: dict[Reference, TaskID] = {}
-        self._stop_refresh: Callable[[], None] | None = None
+    def __init__(self, counts: Counts, stream: LogStream, style: Style, *, find_size: Callable[[], os.terminal_size], rewraps: bool, work: Work) -> None:
+        """Draw *counts* below the log lines of *stream*."""
+        self._counts = counts
+        self._stream = stream
+        self._style = style
+        self._work = work
+        self._lines = LiveLines(self.render, find_size=find_size, rewraps=rewraps)
 
     def __enter__(self) -> Self:
-        """Return the bars."""
+        """Start drawing."""
+        self._draw()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Remove the bars."""
         self._erase()
 
-    def on_plan(self, plan: Plan) -> None:
-        """Set the totals of *plan*."""
-        self._images = len(plan.pending)
-        self._progress.update(self._total, description=self._describe_total(), total=plan.transfer_bytes or None)
-
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:
         """Remove the bars within the block."""
-        is_drawn = self._stop_refresh is not None
         self._erase()
         yield
-        if is_drawn:
-            self._draw()
+        self._draw()
 
-    def on_start(self, change: Change) -> None:
-        """Add the image's bar; start drawing with the first one."""
-        if self._stop_refresh is None:
-            self._draw()
-        name = str(change.source).partition("/")[2]
-        self._tasks[change.destination] = self._progress.add_task(f"  {name}", total=change.size_bytes, visible=len(self._tasks) < _MOST_IMAGE_BARS)
+    def render(self, width: int) -> Sequence[Line]:
+        """Return the lines for *width* columns."""
+        counts = self._counts
+        if counts.images_to_read is not None:
+            return [self._render_reading(counts.images_to_read, width)]
+        planning = [self._render_planning(width)] if counts.images_total is None else []
+        return [*planning, *([self._render_total(width), *self._render_images(width)] if counts.has_started_copying else [])]
 
     def _draw(self) -> None:
-        self._progress.start()
-        self._stop_refresh = call_every(_REFRESH_SECONDS, self._progress.refresh)
+        # Nothing at first: most plans take less than a moment.
+        self._stop_refresh = call_every(_REFRESH_SECONDS, lambda: self._stream.show(self._lines))
 
     def _erase(self) -> None:
-        if self._stop_refresh is not None:
-            self._stop_refresh()
-            self._stop_refresh = None
-            self._progress.stop()
+        self._stop_refresh()
+        self._stream.hide()
 
-    def on_bytes(self, change: Change, size_bytes: int) -> None:
-        """Advance the image's bar and the total."""
-        self._progress.advance(self._total, size_bytes)
-        self._progress.advance(self._tasks[change.destination], size_bytes)
+    def _render_planning(self, width: int) -> Line:
+        counts = self._counts
+        verb, noun = ("Checking", "image") if self._work is Work.VERIFY else ("Planning", "tag")
+        done = counts.repositories_listed + counts.tags_looked_up
+        total = counts.repositories + counts.tags
+        parts = [f"{counts.repositories_listed:,} of {_count(counts.repositories, 'repository', 'repositories')}"] if counts.repositories else []
+        parts += [f"{counts.tags_looked_up:,} of {_count(counts.tags, noun, f'{noun}s')}"] if counts.tags else []
+        parts += [_count(counts.requests, "request", "requests")] if width >= _WIDE or not total else []
+        right = f"{', '.join(parts)}, {format_time(counts.seconds)}"
+        return make_line(self._style, verb, done / total if total else None, right, width=width)
 
-    def on_finish(self, outcome: Outcome) -> None:
-        """Remove the image's bar, and count the image."""
-        self._progress.remove_task(self._tasks.pop(outcome.change.destination))
-        self._done += 1
-        self._progress.update(self._total, description=self._describe_total())
+    def _render_total(self, width: int) -> Line:
+        counts = self._counts
+        total, left = counts.bytes_total, counts.left_seconds
+        of_all = "" if counts.images_total is None else f" of {counts.images_total:,}" if width >= _WIDE else f"/{counts.images_total:,}"
+        many = counts.images_done if counts.images_total is None else counts.images_total
+        images = f"{counts.images_done:,}{of_all} {'image' if many == 1 else 'images'}"
+        moved = format_bytes(counts.bytes_copied) if total is None else format_share(counts.bytes_copied, total)
+        ends = "stopping" if counts.is_stopping else "" if left is None else f"{format_time(left)} left"
+        right = f"{moved} {format_bytes(round(counts.rate.per_second))}/s {ends}".rstrip()
+        return make_line(self._style, images, counts.bytes_copied / total if total else None, right, width=width)
 
-    def _describe_total(self) -> str:
-        many = self._done if self._images is None else self._images
-        return f"{self._done}{'' if self._images is None else f' of {self._images}'} {'image' if many == 1 else 'images'}"
+    def _render_images(self, width: int) -> list[Line]:
+        images = list(self._counts.running.values())
+        # Those that move most are what a reader waits for.
+        shown = sorted(images, key=lambda image: image.total_bytes, reverse=True)[:_MOST_IMAGE_BARS]
+        shares = [format_share(image.moved_bytes, image.total_bytes) for image in shown]
+        share_width = max(map(len, shares), default=0)
+        name_width = min(max((len(image.name) for image in shown), default=0), (width - share_width) * 3 // 5)
+        lines = [self._render_image(image, share.rjust(share_width), name_width, width) for image, share in zip(shown, shares, strict=True)]
+        hidden = f"  and {len(images) - len(shown)} more"
+        return lines if len(images) <= len(shown) else [*lines, Line(hidden, len(hidden))]
+
+    def _render_image(self, image: RunningImage, share: str, name_width: int, width: int) -> Line:
+        name = self._style.shorten(image.name, name_width).ljust(name_width)
+        return make_line(self._style, f"  {name}", image.moved_bytes / image.total_bytes if image.total_bytes else 0.0, share, width=width)
+
+    def _render_reading(self, images: int, width: int) -> Line:
+        counts = self._counts
+        right = (
+            f"{counts.images_read:,} of {_count(images, 'image', 'images')} {format_bytes(counts.bytes_read)} {format_bytes(round(counts.rate.per_second))}/s"
+        )
+        return make_line(self._style, "Reading", counts.images_read / images if images else None, right, width=width)
+
+
+def _count(count: int, name: str, names: str) -> str:
+    return f"{count:,} {name if count == 1 else names}"

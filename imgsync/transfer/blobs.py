@@ -56,6 +56,10 @@ class BlobCopier:
         finally:
             self._fan_out.leave(task, blob)
 
+    def is_expected_to_move(self, task: Task, blob: Descriptor) -> bool:
+        """Return whether no repository of the registry should hold the blob."""
+        return not self._place(task, blob).repositories
+
     def is_arriving(self, task: Task, blob: Descriptor) -> bool:
         """Return whether another copy delivers the blob to the registry now."""
         return self._place(task, blob).state is BlobState.ARRIVING
@@ -101,6 +105,7 @@ class BlobCopier:
             task.progress.found_sizes[blob.digest] = blob.size_bytes
             place.learn_size(blob.size_bytes)
             place.mark_present(task.repository.path)
+            task.listener.on_found(blob)
             _report_present(task, blob)
             return
         # Never from the repository itself, to find what an interrupted run left there: distribution rewrites the blob's link, and

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from imgsync.concurrency.workers import Workers
@@ -72,7 +72,7 @@ class ImageBlobs:
     def copy(self) -> Referrers:
         """Copy all blobs; return the referrers found meanwhile."""
         workers: Workers[_Step, Sequence[_Step]] = Workers(self._run, limit=self._task.job.blobs_at_once)
-        steps: list[_Step] = [_CopyBlob(blob) for blob in self._image.blobs]
+        steps: list[_Step] = self._expect(self._image.blobs)
         if self._task.job.referrers is not False:
             steps.append(_FindReferrers())
         for step in steps:
@@ -81,6 +81,16 @@ class ImageBlobs:
             for step in next_steps:
                 workers.submit(step, queue=step.queue)
         return replace(self._referrers, found=tuple(one for one in self._referrers.found if self._failed.isdisjoint(blob.digest for blob in one.image.blobs)))
+
+    def _expect(self, blobs: Iterable[Descriptor]) -> list[_Step]:
+        """Return the steps that copy *blobs*; report what will have to move."""
+        steps: list[_Step] = []
+        for blob in blobs:
+            # An external layer is moved only if the source has it.
+            if not blob.is_external and self._blobs.is_expected_to_move(self._task, blob):
+                self._task.listener.on_need(blob)
+            steps.append(_CopyBlob(blob))
+        return steps
 
     def _run(self, step: _Step) -> Sequence[_Step]:
         """Run one step; return the steps to run next."""
@@ -102,6 +112,7 @@ class ImageBlobs:
     def _run_step(self, step: _Step) -> Sequence[_Step]:
         match step:
             case _CopyBlob(blob) if self._blobs.is_arriving(self._task, blob):
+                self._task.listener.on_spare(blob)
                 return [_AwaitBlob(blob)]
             case _CopyBlob(blob):
                 self._blobs.copy_blob(self._task, blob)
@@ -126,4 +137,4 @@ class ImageBlobs:
         )
         self.error = self.error or self._referrers.error
         more = {blob.digest: blob for referrer in self._referrers.found for blob in referrer.image.blobs if blob.digest not in self._own}
-        return [_CopyBlob(blob) for blob in more.values()]
+        return self._expect(more.values())

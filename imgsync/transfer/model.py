@@ -63,6 +63,15 @@ class CopyListener(Protocol):
     def on_bytes(self, size_bytes: int) -> None:
         """Bytes moved; negative when an attempt starts again."""
 
+    def on_need(self, blob: Descriptor) -> None:
+        """The blob's bytes have to be moved; may be called again."""
+
+    def on_spare(self, blob: Descriptor) -> None:
+        """Another image moves the blob's bytes."""
+
+    def on_found(self, blob: Descriptor) -> None:
+        """The destination turned out to have the blob."""
+
     def on_blob(self, how: Literal["copied", "mounted", "present"], blob: Descriptor, *, mounted_from: str = "") -> None:
         """A blob is in the destination repository, perhaps mounted from *mounted_from*."""
 

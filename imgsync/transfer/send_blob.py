@@ -47,6 +47,7 @@ class BlobSender:
             moved_bytes += size_bytes
             _count_bytes(task, size_bytes)
 
+        task.listener.on_need(blob)
         try:
             self._raise_if_full(task, blob)
             with contextlib.closing(self._fan_out.read(task, blob, readers)) as chunks:

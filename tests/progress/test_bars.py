@@ -1,108 +1,189 @@
-"""Progress bars and colour on a terminal, on stderr."""
+"""Progress on a terminal, below the log and never on stdout."""
 
 from __future__ import annotations
 
-import os
-import pty
+import json
 import re
-import select
-import subprocess
-import sys
 
 import pytest
 
-from tests.support.canary import CANARY
-from tests.support.images import image
+from tests.support.images import first_layer, image, shared_base_images
+from tests.support.terminal import CTRL_C, Terminal, record, without_escapes
+from tests.switches import Hold, status
 
-_ESCAPE = "\x1b["
-
-
-def on_terminal(workplace, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Run imgsync on two terminals; return exit code, stdout and stderr."""
-    ends = [pty.openpty() for _ in range(2)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "imgsync", *arguments],
-        cwd=workplace.folder,
-        env=workplace.environment({"TERM": "xterm", **environ}),
-        stdin=subprocess.DEVNULL,
-        stdout=ends[0][1],
-        stderr=ends[1][1],
-    )
-    for _, slave in ends:
-        os.close(slave)
-    seen = _drained([master for master, _ in ends])
-    CANARY.told("".join(seen), " ".join(arguments))
-    return process.wait(30), seen[0], seen[1]
-
-
-def _drained(masters: list[int]) -> list[str]:
-    """Read all terminals in parallel, so that none fills up."""
-    texts = dict.fromkeys(masters, b"")
-    waiting = set(masters)
-    while waiting:
-        for master in select.select(waiting, [], [])[0]:
-            try:
-                piece = os.read(master, 1 << 16)
-            except OSError:  # Linux says so at the end of a terminal.
-                piece = b""
-            texts[master] += piece
-            if not piece:
-                waiting.discard(master)
-                os.close(master)
-    return [texts[master].decode() for master in masters]
+WIDTHS = [60, 80, 120]
+COLOURS = [{}, {"NO_COLOR": "1"}]
+# `apply` asks nothing: these tests are about what it shows.
+# What arrived of the held image, of what it has to move.
+MOVED = r"[12]\.\d/4\.0 MiB"
+APPROVED = {"IMGSYNC_YES": "1"}
 
 
 @pytest.fixture
-def declared(lab):
+def held(lab):
+    """Declare a mirror of one image whose layer does not arrive until the switch is released."""
+    content = lab.push("team/a-quite-long-name-for-a-repository", "1.27.3-with-a-suffix", image(lab.name, layers=1, layer_bytes=4 << 20))
+    lab.declare("team/a-quite-long-name-for-a-repository")
+    return lab.source.add(Hold(after_bytes=2 << 20), target=first_layer(content))
+
+
+def assert_readable(seen, *, colour: bool) -> None:
+    """Assert that nobody saw a raw escape, or a line of ours that is too wide."""
+    assert seen.raw_escapes == []
+    assert seen.has_colour is colour
+    # A reference of a log line stands alone, and may be wider.
+    assert [line for line in seen.too_wide if re.search(r"[━─]|^\d\d:\d\d:\d\dZ", line)] == []
+
+
+@pytest.mark.parametrize("environ", COLOURS, ids=["colour", "NO_COLOR"])
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_plan_shows_what_it_does(columns, environ, lab):
+    """Repositories listed, tags found and looked up, in place; nothing of it stays."""
     lab.push("app", "1", image(lab.name))
-    lab.workplace.allow_plain_http(lab.source_registry, lab.destination_registry)
-    lab.workplace.mirror("a", source=f"{lab.source_registry}/{lab.name}/app", destinations=[f"{lab.destination_registry}/m"])
-    return f"{lab.name}/app:1"
+    lab.push("more", "1", image(lab.name))
+    lab.declare("app more")
+    held = lab.source.add(Hold(), target="/more/manifests/")
+
+    with Terminal(lab.workplace, "plan", columns=columns, **environ) as terminal:
+        frame = terminal.wait_for("[01] of 2 tags")
+        held.release()
+        seen = terminal.finish()
+
+    assert seen.code == 0
+    assert "Planning ━" in frame
+    assert re.search("2 of 2 repositories, [01] of 2 tags", frame)
+    assert "Planning ━" not in seen.text
+    assert_readable(seen, colour=not environ)
 
 
-def test_bars_on_stderr_and_the_result_on_stdout(declared, workplace):
-    """The result has coloured signs; bars appear and vanish on stderr."""
-    code, out, err = on_terminal(workplace, "apply")
+@pytest.mark.parametrize("environ", COLOURS, ids=["colour", "NO_COLOR"])
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_failures_are_logged_above_the_bars(columns, environ, lab, held):
+    """The line of a failure stays above the bars, which stay whole."""
+    lab.source.add(status(404), target="/broken/blobs/")
+    lab.push("broken", "1", image((lab.name, "broken")))
+    lab.declare("team/a-quite-long-name-for-a-repository broken")
 
-    assert code == 0
-    assert f"\x1b[32m\x1b[1m+\x1b[0m {declared}" in out
-    assert "Copied 1 image" in out
-    assert "1 of 1 image" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err)
-    assert "image.copied" not in err
+    with Terminal(lab.workplace, "apply", columns=columns, **APPROVED, **environ) as terminal:
+        frame = terminal.wait_for(rf"(?s)image\.failed.*{MOVED}")
+        held.release()
+        seen = terminal.finish()
 
-
-def test_log_lines_are_printed_above_the_bars(declared, workplace):
-    """Each begins a line of its own."""
-    _, _, err = on_terminal(workplace, "apply", "--log-level", "info", "--log-format", "json")
-
-    lines = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err).splitlines() if "image.copied" in line]
-    assert len(lines) == 1
-    assert lines[0].lstrip("\r ").startswith("{")
-
-
-@pytest.mark.parametrize("off", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_no_color_switches_colours_off(off, declared, workplace):
-    """So does a dumb terminal."""
-    _, out, _ = on_terminal(workplace, "plan", **off)
-
-    assert _ESCAPE not in out
-    assert f"+ {declared}" in out
+    assert seen.code == 1
+    log, _, bars = frame.partition("image.failed")[2].partition(" of 2 images" if columns > 79 else "/2 images")
+    assert "error=" in log
+    assert "MiB/s" in bars or "KiB/s" in bars
+    assert ("…" in bars) is (columns < 120)
+    assert re.search(MOVED, bars)
+    assert "━" not in seen.text
+    assert_readable(seen, colour=not environ)
 
 
-@pytest.mark.parametrize("quiet", [("apply", "--no-progress"), ("apply",)], ids=["--no-progress", "CI"])
-def test_no_progress_switches_bars_off(quiet, declared, workplace):
-    """So does CI."""
-    code, _, err = on_terminal(workplace, *quiet, **({"CI": "true"} if len(quiet) == 1 else {}))
+@pytest.mark.parametrize("environ", COLOURS, ids=["colour", "NO_COLOR"])
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_ctrl_c_leaves_bars_and_log_whole(columns, environ, lab, held):
+    """The first says how to stop at once; running copies may end."""
+    with Terminal(lab.workplace, "apply", columns=columns, **APPROVED, **environ) as terminal:
+        terminal.wait_for(r"[12]\.\d/4\.0 MiB")
+        terminal.press(CTRL_C)
+        frame = terminal.wait_for(r"(?s)run\.stopping.* stopping\n")
+        held.release()
+        seen = terminal.finish()
 
-    assert code == 0
-    assert "━" not in err
+    assert seen.code == 0
+    assert "press Ctrl-C again" in " ".join(frame.split())
+    assert len(re.findall(MOVED, frame)) == 2
+    assert "━" not in seen.text
+    assert_readable(seen, colour=not environ)
 
 
-def test_saving_a_plan_prints_the_apply_command(declared, workplace):
+def test_second_ctrl_c_removes_the_bars(lab, held):
+    """The process ends at once, and the terminal is as before."""
+    with Terminal(lab.workplace, "apply", **APPROVED) as terminal:
+        terminal.wait_for(r"[12]\.\d/4\.0 MiB")
+        terminal.press(CTRL_C)
+        terminal.wait_for(r"run\.stopping")
+        terminal.press(CTRL_C)
+        seen = terminal.finish()
+
+    assert seen.code == 130
+    assert "━" not in seen.text
+    assert seen.raw_escapes == []
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_resize_leaves_no_part_of_a_bar(columns, lab, held):
+    """Bars fit the new width, and no part of an old one stays."""
+    # TERM=linux: like the emulator, this terminal cuts lines off instead of wrapping them.
+    with Terminal(lab.workplace, "apply", TERM="linux", **APPROVED) as terminal:
+        terminal.wait_for(r"[12]\.\d/4\.0 MiB")
+        terminal.resize(columns)
+        frame = terminal.wait_for("0/1 image " if columns == 60 else f"0 of 1 image {'─' * 30}|0 of 1 image ━")
+        held.release()
+        seen = terminal.finish()
+
+    assert len(re.findall(MOVED, frame)) == 2
+    assert "━" not in seen.text
+
+
+@pytest.mark.parametrize("off", [(["--no-progress"], {}), ([], {"CI": "true"}), ([], {"TERM": "dumb"})], ids=["--no-progress", "CI", "dumb"])
+def test_progress_in_place_can_be_off(off, lab, held):
+    """By option, in a CI that has a terminal, and on a terminal without escapes."""
+    held.release()
+    arguments, environ = off
+
+    seen = record(lab.workplace, "apply", *arguments, **APPROVED, **environ)
+
+    assert seen.code == 0
+    assert "━" not in seen.raw
+    assert "Planning " not in seen.raw.replace("Planning took", "")
+    assert (environ.get("TERM") == "dumb") is ("\x1b" not in seen.raw)
+
+
+def test_terminal_of_a_ci_gets_heartbeats(lab, held):
+    """A CI that gives its jobs a terminal kills quiet ones as well."""
+    with Terminal(lab.workplace, "apply", "--heartbeat", "200ms", CI="true", **APPROVED) as terminal:
+        terminal.wait_for(r"apply\.progress .*images_running=1")
+        held.release()
+        assert terminal.finish().code == 0
+
+
+def test_log_lines_stay_json_above_the_bars(lab, held):
+    """A JSON line is not wrapped, whatever the width."""
+    with Terminal(lab.workplace, "apply", "--log-level", "info", "--log-format", "json", columns=60, **APPROVED) as terminal:
+        terminal.wait_for(r"[12]\.\d/4\.0 MiB")
+        held.release()
+        seen = terminal.finish()
+
+    lines = [line.strip() for line in without_escapes(seen.raw).splitlines() if '"image.copied"' in line]
+    assert [json.loads(line)["event"] for line in lines] == ["image.copied"]
+
+
+def test_total_is_what_an_image_has_to_move(lab):
+    """Layers that the destination has do not count."""
+    first, second = shared_base_images(2, seed=lab.name, layer_bytes=1 << 20)
+    lab.push("app", "1", first)
+    lab.declare("app", "tags: {names: ['1']}")
+    assert lab.run("apply").code == 0
+    lab.push("app", "2", second)
+    lab.declare("app")
+    held = lab.source.add(Hold(after_bytes=1), target="/blobs/")
+
+    with Terminal(lab.workplace, "apply", **APPROVED) as terminal:
+        frame = terminal.wait_for(r"app:2 .*/")
+        held.release()
+        terminal.finish()
+
+    assert "0.0/1.0 MiB" in frame.rpartition("app:2")[2]
+
+
+def test_saving_a_plan_prints_the_apply_command(lab):
     """On stderr, quoted for a shell."""
-    code, out, err = on_terminal(workplace, "plan", "--out", "my plan.json")
+    lab.push("app", "1", image(lab.name))
+    lab.declare("app")
 
-    assert code == 0
-    assert "Saved to my plan.json. Apply it with: imgsync apply --plan 'my plan.json'\r\n" in err
-    assert "Saved" not in out
-    assert (workplace.folder / "my plan.json").exists()
+    seen = record(lab.workplace, "plan", "--out", "my plan.json")
+
+    assert seen.code == 0
+    assert "Saved to my plan.json. Apply it with: imgsync apply --plan 'my plan.json'" in seen.text
+    assert (lab.folder / "my plan.json").exists()

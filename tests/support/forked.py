@@ -147,7 +147,7 @@ def _import_all() -> None:
     for module in pkgutil.walk_packages(imgsync.__path__, "imgsync."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for name in ("click", "email.utils", "h11", "httptools", "httpx", "jinja2", "prometheus_client", "re2", "rich.console", "tenacity"):
+    for name in ("click", "email.utils", "h11", "httptools", "httpx", "jinja2", "prometheus_client", "re2", "tenacity"):
         importlib.import_module(name)
 
 

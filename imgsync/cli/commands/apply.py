@@ -75,7 +75,7 @@ def _run_dry(paths: tuple[str, ...], only: tuple[str, ...], apply: ApplyOptions,
         raise UsageError("--dry-run makes a new plan, so it cannot be combined with --plan", hint="`imgsync show FILE` prints the saved plan")
     if any(apply.files):
         print_note("note: nothing is applied, so no report file is written")
-    plan, exit_code = run_plan(paths, only, PlanOptions(output=apply.output, refresh=apply.refresh), common)
+    plan, exit_code = run_plan(paths, only, PlanOptions(output=apply.output, refresh=apply.refresh, heartbeat=apply.heartbeat_seconds), common)
     SafetyLimits(apply.max_changes, apply.max_bytes).raise_if_unsafe(plan)
     return exit_code
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imgsync.cli.options import config_options, option, output_option, parse_common_options, paths_argument, refresh_option, run_options
+from imgsync.cli.options import config_options, heartbeat_option, option, output_option, parse_common_options, paths_argument, refresh_option, run_options
 
 
 @click.command("plan")
@@ -18,6 +18,7 @@ from imgsync.cli.options import config_options, option, output_option, parse_com
 @option("--changed-since", metavar="GITREF", default=None, help="Only mirrors that changed since this commit.")
 @refresh_option
 @option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending.")
+@heartbeat_option
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], **options: Any) -> int:
@@ -25,6 +26,6 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], **options: Any) -> in
     common = parse_common_options(options)
     from imgsync.cli.plan_run import PlanOptions, run_plan
 
-    names = ("output", "refresh", "show_kept", "explain", "out", "changed_since", "detailed_exitcode")
+    names = ("output", "refresh", "show_kept", "explain", "out", "changed_since", "detailed_exitcode", "heartbeat")
     _, exit_code = run_plan(paths, only, PlanOptions(**{name: options[name] for name in names}), common)
     return exit_code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import config_options, option, output_option, parse_common_options, paths_argument, run_options
+from imgsync.cli.options import config_options, heartbeat_option, option, output_option, parse_common_options, paths_argument, run_options
 from imgsync.errors import ImgsyncError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @output_option("table", "json", "markdown")
 @option("--all", "show_ok", is_flag=True, help="Also show tags that are as declared.")
 @option("--deep", is_flag=True, help="Read and hash every blob at the destinations.")
+@heartbeat_option
 @config_options
 @run_options
 def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **options: Any) -> int:
@@ -31,16 +32,19 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     what drifted, and the next apply repairs it.
     """
     common = parse_common_options(options)
+    from imgsync.cli.progress_display import open_display
     from imgsync.cli.results import add_step_summary, print_verification
     from imgsync.cli.session import STOPPED_EXIT, open_session
     from imgsync.config.load import load_config
     from imgsync.plan.verify import verify
+    from imgsync.progress.counts import Work
     from imgsync.render.annotations import annotate_plan_errors
 
     config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
-        context = session.make_context(refresh=True)
-        found = session.finish(lambda: verify(config, context, deep=options["deep"]))
+        with open_display(session, Work.VERIFY, heartbeat_seconds=options["heartbeat"]) as display:
+            context = session.make_context(display.listener, refresh=True)
+            found = session.finish(lambda: verify(config, context, deep=options["deep"], listener=display.listener))
         session.log.info("verify.finished", ok=len(found.findings) - len(found.drift), drift=len(found.drift), error=len(found.errors), seconds=found.seconds)
         session.ci_log.annotate(lambda: annotate_plan_errors(found.errors, config))
         _mark_drift(session, found, context.content)
