@@ -18,10 +18,10 @@ class ProgressListener(Protocol):
         """Receive the start of a copy."""
 
     def on_size(self, change: Change, size_bytes: int) -> None:
-        """Add to what the image has to move; negative for what it turns out not to."""
+        """Add to what the image has to move; may be negative."""
 
     def on_found(self, size_bytes: int) -> None:
-        """Receive bytes that the plan counts and the destination turned out to have."""
+        """Receive planned bytes that the destination turned out to have."""
 
     def on_bytes(self, change: Change, size_bytes: int) -> None:
         """Count transferred bytes; negative when a retry starts over."""

@@ -57,7 +57,7 @@ def _make_display(session: Session, work: Work, counts: Counts, *, heartbeat_sec
 
 
 class PlanPrinter:
-    """Prints the plan once it is made; passes on everything to the counts."""
+    """Prints the plan once it is made; passes on all events."""
 
     def __init__(self, display: ProgressDisplay, config: Config, ci_log: CILog, *, output: str, limits: SafetyLimits) -> None:
         """Print as a table, or if the plan exceeds *limits*."""

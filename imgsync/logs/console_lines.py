@@ -1,4 +1,4 @@
-"""Write an event for people: time, level, name and fields, wrapped on a terminal."""
+"""Render an event for people: time, level, name and fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DIM, _BOLD, _KEY = "2", "1", "36"
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """Text that stays on one line; each part with a colour, or ""."""
+    """Text that stays on one line; each part may have a colour."""
 
     parts: tuple[tuple[str, str], ...]
 
@@ -60,7 +60,7 @@ def _split(event: dict[str, Any]) -> Iterator[_Word]:
 
 
 def _shorten_time(timestamp: str) -> str:
-    """Return the time of an RFC 3339 timestamp, in whole seconds of UTC."""
+    """Return the time of an RFC 3339 timestamp in UTC."""
     return f"{timestamp[11:19]}Z"
 
 

@@ -21,7 +21,7 @@ _WIDE = 79
 
 
 class Bars:
-    """A line for planning, one for all copies, and one per running image."""
+    """Lines for planning, for all copies, and for each running image."""
 
     def __init__(self, counts: Counts, stream: LogStream, style: Style, *, find_size: Callable[[], os.terminal_size], rewraps: bool, work: Work) -> None:
         """Draw *counts* below the log lines of *stream*."""

@@ -27,7 +27,7 @@ class Work(Enum):
 
 @dataclass(slots=True)
 class RunningImage:
-    """A copy that runs: what it moved, and what it has to move."""
+    """A running copy: the bytes it moved and has to move."""
 
     name: str
     moved_bytes: int = 0
@@ -105,7 +105,7 @@ class Counts:
 
     @property
     def bytes_total(self) -> int | None:
-        """Return the bytes to move in the run, None until the plan is complete."""
+        """Return the bytes to move, None until the plan is complete."""
         return None if self._planned_bytes is None else max(self._planned_bytes, self.bytes_copied)
 
     @property
@@ -153,7 +153,7 @@ class Counts:
         self.rate.add(size_bytes)
 
     def on_finish(self, outcome: Outcome) -> None:
-        """Count an image; what a failed one did not move is not awaited."""
+        """Count an image; do not await the rest of a failed one."""
         self.images_done += 1
         image = self.running.pop(outcome.change.destination, None)
         if image is not None and outcome.result is not Result.COPIED:

@@ -25,7 +25,7 @@ class Style:
         return self._colour(full * filled, "36") + self._colour(empty * (width - filled), "2")
 
     def shorten(self, name: str, width: int) -> str:
-        """Return *name* in *width* characters, its middle left out if it is longer."""
+        """Return *name* in *width* characters, without its middle if necessary."""
         if len(name) <= width:
             return name
         dots = "…" if self.is_utf8 else ".."
