@@ -9,6 +9,7 @@ from pathlib import Path
 
 from imgsync.errors import UsageError
 from imgsync.init.render_files import NewFile
+from imgsync.text.units import format_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +54,4 @@ def _write(path: Path, text: str, *, written: int) -> None:
             file.write(text)
     except OSError as error:
         rest = "; write the rest with --missing" if written else ""
-        raise UsageError(f"{path} cannot be written: {error.strerror}", hint=f"{written} files are already written{rest}") from error
+        raise UsageError(f"{path} cannot be written: {error.strerror}", hint=f"{format_subject(written, 'file')} already written{rest}") from error

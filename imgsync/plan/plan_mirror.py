@@ -18,7 +18,7 @@ from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.ready import ReadyChanges
 from imgsync.plan.select_tags import is_named_exactly, select_repository_tags
 from imgsync.plan.selection_notes import describe_selection, explain_shortage
-from imgsync.text.units import format_count
+from imgsync.text.units import format_count, format_subject
 
 _FROZEN = {"k8s.gcr.io": "k8s.gcr.io has been frozen since April 2023; mirror from registry.k8s.io instead"}
 
@@ -91,7 +91,9 @@ class MirrorPlanner:
         count = sum(len(one.tags) for one in result.selected)
         at_most, at_least = mirror.tags.at_most, mirror.tags.at_least
         if at_most is not None and count > at_most:
-            result.errors.append(make_mirror_error(mirror, f"{count} tags are selected, more than at_most: {at_most}", "narrow the filters, or raise at_most"))
+            result.errors.append(
+                make_mirror_error(mirror, f"{format_subject(count, 'tag')} selected, more than at_most: {at_most}", "narrow the filters, or raise at_most")
+            )
             return
         planner = self._open_planner(mirror, count)
         # A tag that fails exists, so `at_least` counts it.
@@ -130,7 +132,7 @@ class MirrorPlanner:
     def _discard(self, result: MirrorPlan, found: int) -> None:
         """Drop the changes of a mirror with fewer tags than `at_least`."""
         if found or not result.errors:
-            message = f"{found} tags are selected, fewer than at_least: {result.mirror.tags.at_least}"
+            message = f"{format_subject(found, 'tag')} selected, fewer than at_least: {result.mirror.tags.at_least}"
             result.errors.append(make_mirror_error(result.mirror, message, explain_shortage(result.selected)))
         result.changes.clear()
         result.blobs.clear()

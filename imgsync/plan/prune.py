@@ -20,7 +20,7 @@ from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change
 from imgsync.plan.plan_error import make_mirror_error
 from imgsync.state import Record, StateStore
-from imgsync.text.units import format_count
+from imgsync.text.units import format_subject
 
 
 def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> str:
@@ -46,8 +46,7 @@ def _add_deletions(result: MirrorPlan, changes: Collection[Change]) -> None:
     if len(changes) <= at_most:
         result.changes += changes
         return
-    tags = f"{format_count(len(changes), 'tag')} {'is' if len(changes) == 1 else 'are'}"
-    message = f"{tags} no longer selected, more than prune at_most: {at_most}; none of them is deleted"
+    message = f"{format_subject(len(changes), 'tag')} no longer selected, more than prune at_most: {at_most}; none of them is deleted"
     result.errors.append(make_mirror_error(result.mirror, message, "to delete them, raise `prune: {at_most: …}`; to keep tags, add them to `protect`"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from imgsync.errors import UnsafePlanError
 from imgsync.plan.model import Plan
-from imgsync.text.units import format_bytes
+from imgsync.text.units import format_bytes, format_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class SafetyLimits:
     def find_problem(self, plan: Plan) -> str:
         """Return which limit *plan* exceeds, or ""."""
         if self.changes is not None and len(plan.pending) > self.changes:
-            return f"the plan has {len(plan.pending)} changes, more than --max-changes {self.changes}"
+            return f"the plan has {format_count(len(plan.pending), 'change')}, more than --max-changes {self.changes}"
         if self.size_bytes is not None and plan.transfer_bytes > self.size_bytes:
             return f"the plan transfers {format_bytes(plan.transfer_bytes)}, more than --max-bytes {format_bytes(self.size_bytes)}"
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from imgsync.filters.natural_order import make_natural_key
 from imgsync.render.image_name import split_reference
 from imgsync.text.layout import Layout, set_in_columns
 from imgsync.text.sanitize import sanitize_line
@@ -21,6 +22,7 @@ def render_references(references: Sequence[str], layout: Layout) -> Iterator[str
     if not layout.is_terminal:
         yield from map(sanitize_line, references)
         return
-    for repository, some in groupby(map(split_reference, references), key=lambda parts: parts[0]):
+    ordered = sorted(references, key=make_natural_key)
+    for repository, some in groupby(map(split_reference, ordered), key=lambda parts: parts[0]):
         yield sanitize_line(repository)
         yield from set_in_columns([sanitize_line(tag.lstrip(":@")) for _, tag in some], layout.width, indent="  ")

@@ -136,7 +136,8 @@ def _render_summary(plan: Plan) -> Iterator[str]:
         yield f"No changes. {format_count(kept, 'tag')} up to date{gone} ({spent})."
         return
     yield f"Plan {plan.id}: {', '.join([*format_counts(plan), f'{kept} up to date'])}."
-    yield f"  Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). Planning took {spent}."
+    transfer = f"Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). " if plan.copies else ""
+    yield f"  {transfer}Planning took {spent}."
     if apply_requests := format_apply_requests(plan):
         yield f"  Apply needs at most {', '.join(apply_requests)}."
     yield from (f"  {sanitize_short(cost.registry)} limits pulls: {format_pulls(cost)}." for cost in plan.pulls)

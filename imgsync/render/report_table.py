@@ -31,7 +31,7 @@ def _render_lines(report: Report, layout: Layout, *, has_plan: bool) -> Iterator
     if len(notes) > _MAX_NOTES:
         yield f"    … and {format_count(len(notes) - _MAX_NOTES, 'more note')} (`-o json` lists them)"
     yield from render_gone(report.gone, layout, most=_MAX_NOTES, listed_by="`-o json`")
-    for line in _render_summary(report):
+    for line in _render_summary(report, has_plan=has_plan):
         yield from wrap_on_terminal(line, layout, rest="  ")
 
 
@@ -59,7 +59,7 @@ def _make_problem(outcome: Outcome) -> Problem:
     return Problem("x", references, "failed", outcome.error or "", outcome.hint)
 
 
-def _render_summary(report: Report) -> Iterator[str]:
+def _render_summary(report: Report, *, has_plan: bool) -> Iterator[str]:
     remaining = report.count(Result.REMAINING)
     others = [f"{report.count(result)} {result}" for result in (Result.DELETED, Result.HELD) if report.count(result)]
     others += [f"{len(report.gone)} gone at the source"] if report.gone else []
@@ -67,15 +67,20 @@ def _render_summary(report: Report) -> Iterator[str]:
         yield _summarize_copies(report, others)
     if remaining:
         yield f"Stopped ({sanitize_short(report.stopped) or 'an image failed'}): {remaining} left. Run it again to continue."
-    counts = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"), (len(report.errors), "could not be planned"))
+    unplanned = "could not be planned, see above" if has_plan else "could not be planned"
+    counts = ((report.count(Result.FAILED), "failed"), (report.count(Result.REFUSED), "refused"), (len(report.errors), unplanned))
     problems = [f"{count} {phrase}" for count, phrase in counts if count]
     yield f"{', '.join(problems)}." if problems else "Nothing failed."
 
 
 def _summarize_copies(report: Report, others: Sequence[str]) -> str:
+    """Return what was copied, and what needed no copy."""
+    rest = ", ".join([f"{report.count(Result.KEPT)} kept", *others])
+    if not (report.count(Result.COPIED) or report.total("blobs_copied")):
+        return f"Copied nothing in {format_duration(report.seconds)}; {rest}."
     transferred = f"{format_count(report.total('blobs_copied'), 'blob')}, {format_bytes(report.total('bytes_copied'))}"
-    return (
-        f"Copied {format_count(report.count(Result.COPIED), 'image')} ({transferred}) in {format_duration(report.seconds)}; "
-        f"{format_count(report.total('blobs_mounted'), 'blob')} mounted, {report.total('blobs_present')} already at the destination; "
-        f"{', '.join([f'{report.count(Result.KEPT)} kept', *others])}."
-    )
+    mounted, present = report.total("blobs_mounted"), report.total("blobs_present")
+    blobs = [f"{format_count(mounted, 'blob')} mounted"] if mounted else []
+    blobs += [f"{format_count(present, 'blob')} already at the destination"] if present else []
+    copied = f"Copied {format_count(report.count(Result.COPIED), 'image')} ({transferred}) in {format_duration(report.seconds)}"
+    return "; ".join([copied, *([", ".join(blobs)] if blobs else []), rest]) + "."

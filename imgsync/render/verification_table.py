@@ -12,7 +12,7 @@ from imgsync.render.mirror_sections import merge_names
 from imgsync.render.problems import make_problem, render_problems
 from imgsync.render.reasons import find_shared, join_why
 from imgsync.render.rows import Row, render_rows
-from imgsync.text.layout import PLAIN, Layout, wrap, wrap_on_terminal
+from imgsync.text.layout import PLAIN, Layout, fit, wrap, wrap_on_terminal
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
 
@@ -50,8 +50,7 @@ def _render_lines(found: Verification, *, show_ok: bool, layout: Layout) -> Iter
 
 def _render_mirror(mirror: str, findings: Sequence[Finding], errors: Sequence[PlanError], layout: Layout) -> Iterator[str]:
     prefix = find_prefix(finding.destination for finding in findings)
-    heading = "   ".join(part for part in (sanitize_short(mirror) or "no mirror", sanitize_short(prefix)) if part)
-    yield from wrap(heading, layout.width, rest="  ")
+    yield from fit([sanitize_short(mirror) or "no mirror", sanitize_short(prefix)], layout.width)
     by_condition: defaultdict[Condition, list[Finding]] = defaultdict(list)
     for finding in findings:
         by_condition[finding.condition].append(finding)
@@ -60,7 +59,8 @@ def _render_mirror(mirror: str, findings: Sequence[Finding], errors: Sequence[Pl
         shared = find_shared(finding.reason for finding in some) if len(some) > 1 else []
         if shared:
             yield from wrap(f"{len(some)} {condition.value}: {'; '.join(shared)}", layout.width, first="    ", rest="      ")
-        rows += (_make_row(finding, prefix, join_why(finding.reason, without=shared)) for finding in some)
+        word = "" if shared and len(by_condition) == 1 else condition.value
+        rows += (_make_row(finding, prefix, word, join_why(finding.reason, without=shared)) for finding in some)
     yield from render_rows(rows, layout)
     for condition, some in by_condition.items():
         for hint in merge_names(finding.hint for finding in some if finding.hint):
@@ -68,8 +68,8 @@ def _render_mirror(mirror: str, findings: Sequence[Finding], errors: Sequence[Pl
     yield from render_problems([make_problem(error) for error in errors], layout)
 
 
-def _make_row(finding: Finding, prefix: str, why: str) -> Row:
-    return Row(_SIGNS[finding.condition], name_destination(finding.destination, prefix=prefix), finding.condition.value, why=why)
+def _make_row(finding: Finding, prefix: str, word: str, why: str) -> Row:
+    return Row(_SIGNS[finding.condition], name_destination(finding.destination, prefix=prefix), word, why=why)
 
 
 def format_summary(found: Verification) -> str:

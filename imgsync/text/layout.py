@@ -80,6 +80,13 @@ def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> Iterator[
     yield line.rstrip()
 
 
+def fit(parts: Sequence[str], width: int, *, gap: str = "   ") -> Iterator[str]:
+    """Yield *parts* in one line if they fit, else in several."""
+    found = [part for part in parts if part]
+    whole = gap.join(found)
+    yield from [whole] if measure(whole) <= width else [*found[:1], *(f"  {part}" for part in found[1:])]
+
+
 def wrap_on_terminal(text: str, layout: Layout, *, rest: str) -> Iterator[str]:
     """Yield *text*, wrapped on a terminal, else in one line."""
     start = text[: len(text) - len(text.lstrip())]

@@ -127,3 +127,8 @@ def format_timestamp(moment: datetime, *, milliseconds: bool = False) -> str:
 def format_count(count: int, name: str, names: str = "") -> str:
     """Return "1 NAME" or "N NAMES"; *names* is an irregular plural."""
     return f"{count} {name}" if count == 1 else f"{count} {names or f'{name}s'}"
+
+
+def format_subject(count: int, name: str) -> str:
+    """Return "1 NAME is" or "N NAMEs are"."""
+    return f"{format_count(count, name)} {'is' if count == 1 else 'are'}"

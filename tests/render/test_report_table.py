@@ -57,5 +57,32 @@ def test_report_shows_moved_tags_and_counts_deleted_and_held():
     assert shown[2] == "Nothing failed."
     assert render_report_table(Report("abcd1234", outcomes[:1])).splitlines()[0].endswith("; 0 kept.")
     failed = render_report_table(Report("abcd1234", (Outcome(change(), Result.FAILED, error="no"), outcomes[1]))).splitlines()
-    assert failed[3].startswith("Copied 0 images")
+    assert failed[3].startswith("Copied nothing in 0.0s")
     assert failed[3].endswith("; 0 kept, 1 deleted.")
+
+
+def test_summary_has_no_zeros():
+    """Only what happened; blobs of a failed image were copied too."""
+    whole = Outcome(change(), Result.COPIED, digest=DIGEST, bytes_copied=5, blobs_copied=2, blobs_mounted=1, blobs_present=3)
+    part = Outcome(change(), Result.FAILED, error="no", bytes_copied=5, blobs_copied=1)
+
+    assert "Copied 1 image (2 blobs, 5 B) in 0.0s; 1 blob mounted, 3 blobs already at the destination; 0 kept.\n" in render_report_table(Report("a", (whole,)))
+    assert "Copied 0 images (1 blob, 5 B) in 0.0s; 0 kept, 1 held.\n" in render_report_table(Report("a", (part, Outcome(change(), Result.HELD))))
+
+
+def test_parts_that_several_images_leave_out_are_one_note():
+    """With the first few images, and how many there are."""
+    parts = ("platform linux/s390x that the image does not have",)
+    outcomes = tuple(Outcome(change(tag=str(number)), Result.COPIED, left_out=parts) for number in range(7))
+
+    (note,) = (line for line in render_report_table(Report("a", outcomes)).splitlines() if "left out" in line)
+    assert note.startswith("    note: left out: platform linux/s390x that the image does not have (r.io/m/app:0, r.io/m/app:1, ")
+
+
+def test_shared_hint_follows_the_last_failure():
+    """And is not repeated."""
+    failed = [Outcome(change(tag=str(number)), Result.FAILED, error="507", hint="free some space") for number in range(3)]
+    lines = render_report_table(Report("a", tuple(failed))).splitlines()
+
+    assert [line.strip() for line in lines if "hint" in line] == ["hint: free some space"]
+    assert lines[4] == "      hint: free some space"
