@@ -102,7 +102,7 @@ def documents() -> dict[str, Any]:
     plan = plans.of_each_action()
     left_out = ("platform linux/arm64 that the image does not have",)
     whole = plans.plan(
-        replace(plan.changes[0], left_out=left_out),
+        replace(plan.changes[0], left_out=left_out, gone_since="2026-08-28T01:00:00Z"),
         *plan.changes[1:],
         errors=(*plan.errors, *ERRORS),
         mirrors=(notes,),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,7 @@ class _Run:
             seconds=round(time.monotonic() - self._began, 3),
             stopped=self._stop.reason,
             notes=plan.notes,
+            gone=tuple(replace(tag, since=self._context.state.gone_since.get(str(tag.destination))) for tag in plan.gone),
             created_at=format_timestamp(datetime.now(UTC)),
         )
 

@@ -14,6 +14,7 @@ from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
 from imgsync.config.model import Mirror
 from imgsync.errors import StateError
 from imgsync.plan.context import PlanContext
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, Plan
 from imgsync.state import Record, SeenBlobs
 from imgsync.text.units import format_timestamp
@@ -70,6 +71,21 @@ class StateWriter:
         now = format_timestamp(datetime.now(UTC), milliseconds=True)
         held = [(str(change.source.repository), change.source_digest or "", now) for change in plan.changes if change.action is Action.HOLD]
         self._put([record for record in adopted if record is not None], current=kept, held=held)
+        self._put_gone(plan, now)
+
+    def _put_gone(self, plan: Plan, now: str) -> None:
+        """Record since when the sources lack recorded tags."""
+        gone = [str(tag.destination) for tag in plan.gone if not tag.since and self._is_of_source(tag)]
+        if not gone and not plan.returned:
+            return
+        try:
+            self._state.put_gone(((destination, now) for destination in gone), returned=plan.returned)
+        except StateError as error:
+            self._log.warning("state.degraded", reason=error.message)
+
+    def _is_of_source(self, tag: GoneTag) -> bool:
+        record = self._state.get(str(tag.destination))
+        return record is not None and record.source.partition("@")[0] == str(tag.source).partition("@")[0]
 
     def remove(self, change: Change) -> None:
         """Remove the record of the destination of *change*."""

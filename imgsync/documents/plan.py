@@ -44,7 +44,6 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
             "changes": [change.document for change in plan.changes],
             "errors": encode_errors(plan.errors),
             "gone": [tag.document for tag in plan.gone],
-            "returned": list(plan.returned),
             # Only for sources with a pull limit, such as Docker Hub.
             **({"pulls": [asdict(cost) for cost in plan.pulls]} if plan.pulls else {}),
             "mirrors": [asdict(notes if explain else replace(notes, steps=())) for notes in plan.mirrors],
@@ -88,7 +87,6 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
             uncompared=decode_field(document, "uncompared", tuple[str, ...]),
             pulls=decode_field(document, "pulls", tuple[PullCost, ...], default=()),
             gone=decode_field(document, "gone", tuple[GoneTag, ...], default=()),
-            returned=decode_field(document, "returned", tuple[str, ...], default=()),
         )
         for change in plan.changes:
             _check_change(change)

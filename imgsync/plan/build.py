@@ -14,14 +14,17 @@ from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config
 from imgsync.errors import StoppedError
 from imgsync.filters.natural_order import make_natural_key
+from imgsync.filters.quote_tags import quote_tags
 from imgsync.plan.collisions import reject_collisions
 from imgsync.plan.context import PlanContext
 from imgsync.plan.cost import count_requests, estimate_pulls, estimate_requests, sum_transfer_bytes
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.plan.plan_mirror import MirrorPlanner
 from imgsync.plan.prune import prune
 from imgsync.plan.ready import OnPending, ReadyChanges
+from imgsync.plan.settle_gone import settle_gone
 from imgsync.text.units import format_timestamp
 
 _MIRRORS_AT_ONCE = 4
@@ -46,6 +49,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     mirrors = [MirrorPlan(mirror) for mirror in config.mirrors]
     _plan_mirrors(MirrorPlanner(context, ready), mirrors)
     reject_collisions(mirrors)
+    settle_gone(mirrors, context.state)
     if not_pruned := prune(config, mirrors, context.state):
         context.log.info("prune.skipped", reason=not_pruned)
     uncompared = context.destination_tags.uncompared
@@ -61,6 +65,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
         applying=tuple(estimate_requests(mirrors)),
         pulls=tuple(estimate_pulls(mirrors, context.registries)),
         uncompared=tuple(sorted(uncompared)),
+        gone=tuple(tag for one in mirrors for tag in sorted(one.gone, key=_make_gone_key)),
     )
 
 
@@ -78,11 +83,17 @@ def _make_sort_key(change: Change) -> tuple[object, ...]:
     return _ORDER.index(change.action), make_natural_key(str(change.source)), make_natural_key(str(change.destination))
 
 
+def _make_gone_key(tag: GoneTag) -> tuple[object, ...]:
+    return make_natural_key(str(tag.source)), make_natural_key(str(tag.destination))
+
+
 def _make_notes(one: MirrorPlan, uncompared: Collection[str]) -> MirrorNotes:
     mirror = one.mirror
     skipped = sorted({destination.registry for destination in mirror.destinations} & set(uncompared))
     if skipped:
         one.notes.append(f"{', '.join(skipped)} was not compared: it requires a login, and no credentials are configured")
+    if one.returned:
+        one.notes.append(f"back at the source: {quote_tags(sorted(one.returned))}")
     return MirrorNotes(
         mirror=mirror.name,
         source=mirror.source.registry,
@@ -93,4 +104,5 @@ def _make_notes(one: MirrorPlan, uncompared: Collection[str]) -> MirrorNotes:
         notes=tuple(one.notes),
         steps=one.steps,
         pruning_skipped=one.pruning_skipped,
+        returned=tuple(sorted(one.returned)),
     )

@@ -36,10 +36,14 @@ class DeclarationScope:
         if change.action is Action.DELETE:
             # Its repository may no longer be declared.
             below = tuple(get_fixed_prefix(one) for one in self._mirror.destinations)
-            return is_allowed(below, str(destination.repository)) and is_prunable(self._mirror, destination)
+            return is_allowed(below, str(destination.repository)) and is_prunable(self._mirror, destination, gone=change.gone_since is not None)
         if change.action in COPIES and (change.source_digest is None or source.digest not in {"", change.source_digest}):
             return False
-        return self._is_selectable(source) and destination in self._list_targets(source)
+        return self.covers(source, destination)
+
+    def covers(self, source: Reference, destination: Reference) -> bool:
+        """Return whether the mirror can write *source* to *destination*."""
+        return not self._mirror.suspend and self._is_selectable(source) and destination in self._list_targets(source)
 
     def _is_selectable(self, source: Reference) -> bool:
         path = source.repository.path

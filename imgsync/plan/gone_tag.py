@@ -19,6 +19,10 @@ class Absence(StrEnum):
     UNCHECKED = "not checked in this run"
 
 
+# An empty list may also be the sign of a problem, and deletions must not follow it: quay/quay#5852.
+_UNCERTAIN = {Absence.EMPTY_LIST, Absence.UNCHECKED}
+
+
 @dataclass(frozen=True, slots=True)
 class GoneTag:
     """
@@ -36,10 +40,19 @@ class GoneTag:
     reason: str
 
     @property
+    def is_certain(self) -> bool:
+        """Return whether the source denied the tag in this run."""
+        return self.reason not in _UNCERTAIN
+
+    @property
     def description(self) -> str:
         """Return since when the tag is gone, and how this was seen."""
-        since = f"since {self.since.partition('T')[0]}" if self.since else "(first seen now)"
-        return f"gone at the source {since}: {self.reason}"
+        return f"gone at the source{f' since {self.day}' if self.day else ', first seen now'} ({self.reason})"
+
+    @property
+    def day(self) -> str:
+        """Return since which day it is gone, "" if unknown."""
+        return (self.since or "").partition("T")[0]
 
     @property
     def document(self) -> dict[str, str | None]:

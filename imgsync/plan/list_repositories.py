@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from imgsync.config.model import Mirror
@@ -32,13 +32,14 @@ class ListedRepositories:
     """
     The repositories found, and what could not be listed.
 
-    `warnings` name what a listing skipped.
+    `warnings` name what a listing skipped. `complete` are the namespaces that were listed completely, and whether they have repositories.
     """
 
     repositories: tuple[SourceRepository, ...]
     errors: tuple[PlanError, ...]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    complete: Mapping[str, bool]
 
 
 def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[[], None]) -> ListedRepositories:
@@ -51,6 +52,7 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
     errors: list[PlanError] = []
     notes: list[str] = []
     warnings: list[str] = []
+    complete: dict[str, bool] = {}
     paths = mirror.source.compile_filter()
     for namespace in mirror.source.namespaces:
         check()
@@ -63,6 +65,8 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
         if lister.kind == "auto" or not listed.repositories:
             notes.append(f"listed repositories of {whole} through {listed.kind}{'' if listed.repositories else ': none found'}")
         warnings += listed.warnings
+        if not listed.warnings:
+            complete[namespace] = bool(listed.repositories)
         below = {
             one.path: SourceRepository(Repository(mirror.source.registry, one.path), strip_namespace(one.path, namespace), one.tags)
             for one in listed.repositories
@@ -70,7 +74,7 @@ def list_source_repositories(mirror: Mirror, lister: Lister, *, check: Callable[
         }
         found = {**below, **{path: _add_listing(one, below.get(path)) for path, one in found.items()}}
     kept = [found[path] for path in sorted(found) if not paths.is_excluded(path)]
-    return ListedRepositories(tuple(kept), tuple(errors), tuple(notes), tuple(warnings))
+    return ListedRepositories(tuple(kept), tuple(errors), tuple(notes), tuple(warnings), complete)
 
 
 def strip_namespace(path: str, namespace: str) -> str:

@@ -9,6 +9,7 @@ from imgsync.config.model import Mirror
 from imgsync.listing.model import ListedTag
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.model import NOT_FOUND, Change, FilterStep, PlanError
 
@@ -18,7 +19,8 @@ class SelectedTags:
     """
     The selected tags of one repository.
 
-    `errors` are about tags whose date decides and cannot be read, `missing` are exact names that a listing lacks.
+    `errors` are about tags that cannot be selected, `missing` are exact names that a listing lacks. `gone` were mirrored, and a complete listing
+    lacks them; without one, `is_judged` is False. `returned` are destinations whose tag was gone and is listed. `unlisted` are selected without a listing.
     """
 
     repository: SourceRepository
@@ -27,6 +29,10 @@ class SelectedTags:
     warnings: tuple[str, ...] = ()
     errors: tuple[PlanError, ...] = ()
     missing: tuple[str, ...] = ()
+    gone: tuple[GoneTag, ...] = ()
+    returned: tuple[str, ...] = ()
+    unlisted: frozenset[str] = frozenset()
+    is_judged: bool = True
 
 
 @dataclass(slots=True)
@@ -42,6 +48,10 @@ class MirrorPlan:
         incomplete: A listing skipped something that may exist.
         pruning_skipped: Why nothing of this mirror is pruned.
         missing: Exact names that do not exist, by repository of a namespace.
+        gone: Tags that stay although the source no longer has them.
+        returned: Destinations whose tag was gone, and is back.
+        judged: Source repositories whose answer was complete.
+        unchecked: Sources that could not be asked for.
     """
 
     mirror: Mirror
@@ -56,10 +66,27 @@ class MirrorPlan:
     incomplete: bool = False
     pruning_skipped: str = ""
     missing: dict[Repository, list[str]] = field(default_factory=dict)
+    gone: list[GoneTag] = field(default_factory=list)
+    returned: set[str] = field(default_factory=set)
+    judged: set[Repository] = field(default_factory=set)
+    unchecked: set[Reference] = field(default_factory=set)
 
     def add_missing(self, repository: Repository, names: Iterable[str]) -> None:
         """Add *names* that *repository* does not have."""
         self.missing.setdefault(repository, []).extend(names)
+
+    def add_gone(self, selected: SelectedTags) -> None:
+        """Add what *selected* shows of tags that are gone, or back."""
+        self.gone += selected.gone
+        self.returned.update(selected.returned)
+        if selected.is_judged:
+            self.judged.add(selected.repository.repository)
+
+    def count_served(self) -> int:
+        """Return how many tags that are gone count for `at_least`."""
+        # With `gone: true` they are about to be deleted, and must not hide that the source lacks them.
+        deletes = self.mirror.prune is not None and self.mirror.prune.gone
+        return 0 if deletes else len({tag.source for tag in self.gone if tag.is_certain})
 
     @property
     def steps(self) -> tuple[FilterStep, ...]:

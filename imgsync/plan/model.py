@@ -32,7 +32,7 @@ class Action(StrEnum):
 
 # Fields that older documents lack.
 _LEFT_OUT_SHOWN = 3
-_OPTIONAL = frozenset({"held_until", "left_out"})
+_OPTIONAL = frozenset({"held_until", "left_out", "gone_since"})
 # The filter step of exact names that a repository does not have.
 NOT_FOUND = "names not found"
 COPIES = frozenset({Action.CREATE, Action.UPDATE})
@@ -58,6 +58,7 @@ class Change:
     reason: str
     held_until: str | None = None
     left_out: tuple[str, ...] = ()
+    gone_since: str | None = None
 
     @property
     def document(self) -> dict[str, Any]:
@@ -97,7 +98,8 @@ class MirrorNotes:
     """
     What a reader should know about one mirror.
 
-    `pruning_skipped` says why nothing is pruned, "" if pruning was planned or not declared.
+    `pruning_skipped` says why nothing is pruned, "" if pruning was planned or not declared. `returned` are destinations whose tag was gone, and
+    is back at the source.
     """
 
     mirror: str
@@ -109,6 +111,7 @@ class MirrorNotes:
     notes: tuple[str, ...] = ()
     steps: tuple[FilterStep, ...] = ()
     pruning_skipped: str = ""
+    returned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,6 @@ class Plan:
         notes: Notes for the reader, such as tags that moved since the plan was saved.
         uncompared: Registries that require a login that we do not have; such a plan cannot be applied.
         gone: Tags that stay at a destination although the source no longer has them.
-        returned: Destinations whose tag was gone, and is back at the source.
         saved_id: The id under which the plan was saved.
     """
 
@@ -149,7 +151,6 @@ class Plan:
     notes: tuple[str, ...] = ()
     uncompared: tuple[str, ...] = ()
     gone: tuple[GoneTag, ...] = ()
-    returned: tuple[str, ...] = ()
     saved_id: str = ""
 
     @property
@@ -172,6 +173,11 @@ class Plan:
     def deletions(self) -> tuple[Change, ...]:
         """Return the deletes."""
         return tuple(change for change in self.changes if change.action is Action.DELETE)
+
+    @property
+    def returned(self) -> tuple[str, ...]:
+        """Return the destinations whose tag is back at the source."""
+        return tuple(destination for notes in self.mirrors for destination in notes.returned)
 
     @property
     def pending(self) -> tuple[Change, ...]:

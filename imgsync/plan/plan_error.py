@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError, LimitReachedError, StoppedError, UsageError
+from imgsync.oci.spec.reference import Reference
 from imgsync.plan.model import PlanError
 
 
@@ -21,6 +24,12 @@ def make_plan_error(mirror: Mirror, reference: str, error: ImgsyncError) -> Plan
     if isinstance(error, UsageError) or (isinstance(error, StoppedError) and not later):
         raise error
     return PlanError(mirror.name, reference, error.message, error.hint, later=later)
+
+
+def make_missing_error(mirror: Mirror, reference: Reference, *, lacking: Sequence[Reference] = ()) -> PlanError:
+    """Return the error of an exact name that does not exist."""
+    places = f", and {', '.join(map(str, lacking))} does not have it" if lacking else ""
+    return PlanError(mirror.name, str(reference), f"does not exist at the source{places}", f"`imgsync list {reference.repository}` shows the tags there")
 
 
 def make_mirror_error(mirror: Mirror, message: str, hint: str) -> PlanError:

@@ -10,10 +10,13 @@ from imgsync.errors import ImgsyncError
 from imgsync.listing.model import ListedTag
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
+from imgsync.plan.find_gone import GoneFinder
+from imgsync.plan.gone_tag import Absence
+from imgsync.plan.known_tags import KnownTags
 from imgsync.plan.list_repositories import SourceRepository, list_source_repositories
 from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
 from imgsync.plan.model import PENDING, Change, PlanError
-from imgsync.plan.plan_error import make_mirror_error, make_plan_error
+from imgsync.plan.plan_error import make_mirror_error, make_missing_error, make_plan_error
 from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.ready import ReadyChanges
 from imgsync.plan.select_tags import is_named_exactly, select_repository_tags
@@ -28,6 +31,7 @@ class MirrorPlanner:
 
     def __init__(self, context: PlanContext, ready: ReadyChanges) -> None:
         """Report changes that may begin early to *ready*."""
+        self._known = KnownTags(context.state, is_enabled=context.reads_records)
         self._context = context
         self._ready = ready
         self._registries = context.registries
@@ -54,7 +58,10 @@ class MirrorPlanner:
         finally:
             self._ready.add_selection(mirror, result.selected)
         if not mirror.suspend:
-            self._plan_tags(mirror, result)
+            self._plan_tags(mirror, result, self._make_finder(mirror))
+
+    def _make_finder(self, mirror: Mirror) -> GoneFinder:
+        return GoneFinder(mirror, self._known, self._context.state, now=self._context.now)
 
     def _select(self, mirror: Mirror, result: MirrorPlan) -> None:
         client = self._registries.make_source_client(mirror, check=self._check)
@@ -64,10 +71,14 @@ class MirrorPlanner:
         result.errors += found.errors
         result.notes += found.notes
         self._warn(result, found.warnings)
+        finder = self._make_finder(mirror)
+        for vanished, gone in finder.find_in_unlisted_repositories(found):
+            result.judged.add(vanished)
+            result.gone += gone
 
         def select(repository: SourceRepository) -> SelectedTags | PlanError:
             try:
-                return select_repository_tags(mirror, repository, client, lister, context=self._context)
+                return select_repository_tags(mirror, repository, client, lister, context=self._context, finder=finder)
             except ImgsyncError as error:
                 return make_plan_error(mirror, str(repository.repository), error)
 
@@ -79,6 +90,7 @@ class MirrorPlanner:
                 result.selected.append(outcome)
                 result.errors += outcome.errors
                 result.add_missing(outcome.repository.repository, outcome.missing)
+                result.add_gone(outcome)
                 self._warn(result, outcome.warnings)
 
     def _warn(self, result: MirrorPlan, warnings: Iterable[str]) -> None:
@@ -86,7 +98,7 @@ class MirrorPlanner:
             result.incomplete = True
             self._log.warning("listing.incomplete", mirror=result.mirror.name, reason=warning)
 
-    def _plan_tags(self, mirror: Mirror, result: MirrorPlan) -> None:
+    def _plan_tags(self, mirror: Mirror, result: MirrorPlan, finder: GoneFinder) -> None:
         result.notes += describe_selection(result.selected)
         count = sum(len(one.tags) for one in result.selected)
         at_most, at_least = mirror.tags.at_most, mirror.tags.at_least
@@ -94,14 +106,15 @@ class MirrorPlanner:
             result.errors.append(
                 make_mirror_error(mirror, f"{format_subject(count, 'tag')} selected, more than at_most: {at_most}", "narrow the filters, or raise at_most")
             )
+            result.judged.clear()
             return
         planner = self._open_planner(mirror, count)
-        # A tag that fails exists, so `at_least` counts it.
-        found = sum(len(one.errors) for one in result.selected)
+        # A tag that fails exists, so `at_least` counts it; and one that is gone is still served.
+        found = sum(len(one.errors) for one in result.selected) + result.count_served()
         held: list[Sequence[Change]] = []
         for selected, tag, outcome in self._look_up(mirror, planner, result.selected):
             self._listener.on_looked_up()
-            found += self._add_tag(result, selected, tag, outcome)
+            found += self._add_tag(result, selected, tag, outcome, finder)
             if isinstance(outcome, TagPlan):
                 held.append(outcome.changes)
             if found >= at_least:
@@ -135,17 +148,22 @@ class MirrorPlanner:
             message = f"{format_subject(found, 'tag')} selected, fewer than at_least: {result.mirror.tags.at_least}"
             result.errors.append(make_mirror_error(result.mirror, message, explain_shortage(result.selected)))
         result.changes.clear()
+        # Nothing that this run saw first is believed.
+        result.gone = [tag for tag in result.gone if tag.since]
         result.blobs.clear()
 
-    def _add_tag(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan | PlanError) -> bool:
-        """Add one tag to *result*; return whether it exists."""
+    def _add_tag(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan | PlanError, finder: GoneFinder) -> int:
+        """Add one tag to *result*; return how much `at_least` counts it."""
+        reference = _make_reference(selected, tag)
         if isinstance(outcome, PlanError):
             result.errors.append(outcome)
-            return True
-        reference = _make_reference(selected, tag)
+            result.unchecked.add(reference)
+            return 1
         if not outcome.exists:
-            self._add_missing(result, selected, tag, reference)
-            return False
+            before = result.count_served()
+            self._add_missing(result, selected, tag, outcome, finder)
+            return result.count_served() - before
+        self._note_presence(result, selected, tag, outcome)
         self._log_tag(result.mirror, reference, outcome)
         result.changes += outcome.changes
         for change in outcome.changes:
@@ -153,16 +171,27 @@ class MirrorPlanner:
                 result.blobs[change.destination] = outcome.blobs
                 result.manifests.update(outcome.manifests)
                 result.pushes += len(outcome.manifests)
-        return True
+        return 1
 
-    def _add_missing(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, reference: Reference) -> None:
-        repository = selected.repository.repository
+    def _note_presence(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan) -> None:
+        """Note whether a tag without a listing was asked for."""
+        if tag.name not in selected.unlisted:
+            return
+        if outcome.is_seen:
+            result.returned.update(str(change.destination) for change in outcome.changes if str(change.destination) in self._context.state.gone_since)
+        else:
+            result.unchecked.add(_make_reference(selected, tag))
+
+    def _add_missing(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan, finder: GoneFinder) -> None:
+        repository, reference = selected.repository.repository, _make_reference(selected, tag)
+        gone = [one for one in finder.find_names(selected.repository, [tag.name], Absence.NOT_FOUND) if one.destination in outcome.served]
+        result.gone += gone
         if tag.name not in result.mirror.tags.names:
             self._log.warning("tag.vanished", mirror=result.mirror.name, source=str(reference), reason="listed, but not found when read")
         elif is_named_exactly(result.mirror, repository):
-            hint = f"`imgsync list {repository}` shows the tags there"
-            result.errors.append(PlanError(result.mirror.name, str(reference), "does not exist at the source", hint))
-        else:
+            if outcome.lacking:
+                result.errors.append(make_missing_error(result.mirror, reference, lacking=outcome.lacking if gone else ()))
+        elif not gone:
             result.add_missing(repository, [tag.name])
 
     def _warn_of_missing_names(self, result: MirrorPlan) -> None:

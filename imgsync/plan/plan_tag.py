@@ -6,6 +6,7 @@ Sends as few requests as possible: a record stands for the destination, a listin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from imgsync.concurrency.greenlets import run_both
@@ -16,7 +17,7 @@ from imgsync.listing.model import ListedTag
 from imgsync.oci.registry import Resolved
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.digest import shorten_digest
-from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.reference import Reference, Repository, is_pin
 from imgsync.plan.context import PlanContext
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.model import PENDING, Change, summarize_left_out
@@ -31,12 +32,16 @@ class TagPlan:
     """
     The plan of one tag.
 
-    `exists` says whether the source has the tag. `blobs` and `manifests` are those of the pending image and its referrers. `dropped` are
+    `exists` says whether the source has the tag, `is_seen` whether this run asked. `served` are destinations that have it, `lacking` those that
+    do not. `blobs` and `manifests` are those of the pending image and its referrers. `dropped` are
     destinations whose record was damaged, `warnings` describe skipped referrers, `moved` a tag that moved while it was read.
     """
 
     changes: list[Change] = field(default_factory=list)
     exists: bool = True
+    is_seen: bool = False
+    served: tuple[Reference, ...] = ()
+    lacking: tuple[Reference, ...] = ()
     blobs: tuple[Descriptor, ...] = ()
     manifests: tuple[str, ...] = ()
     dropped: list[str] = field(default_factory=list)
@@ -80,8 +85,11 @@ class TagPlanner:
 
     def _plan_targets(self, source: Reference, listed: ListedTag, targets: list[Target], result: TagPlan, *, is_immutable: bool) -> None:
         targets, resolved = self._query(source, listed, targets)
+        result.is_seen = not is_pin(listed.name) or self._must_pull(listed, targets)
         if resolved is None:
             result.exists = False
+            result.served = (*(change.destination for change in result.changes), *(one.reference for one in targets if one.served is not None))
+            result.lacking = tuple(one.reference for one in targets if one.served is None)
             return
         targets = [self._drop_damaged_record(target, source.repository, result) for target in targets]
         tag = SourceTag(source, listed, resolved, is_immutable, result.warnings)
@@ -98,14 +106,21 @@ class TagPlanner:
         def look_up() -> list[Target]:
             return [self._targets.look_up(target) for target in targets]
 
-        # An image that may be held is only resolved: it may be copied days later, and pulls are counted.
         may_hold = self._mirror.tags.min_age_seconds is not None
         is_new = listed.digest is None and all(target.record is None for target in targets)
         if is_new and not may_hold and self._sources.is_far_and_unmetered:
             # Probably no destination has it. To a distant source, a manifest pulled in vain costs less than another round trip.
             return run_both(look_up, lambda: self._sources.resolve(source, listed, pull=True))
         found = look_up()
-        return found, self._sources.resolve(source, listed, pull=not may_hold and all(target.served is None for target in found))
+        return found, self._sources.resolve(source, listed, pull=self._must_pull(listed, found))
+
+    def _must_pull(self, listed: ListedTag, targets: Sequence[Target]) -> bool:
+        """Return whether to pull the manifest at once, since it is needed."""
+        if self._mirror.tags.min_age_seconds is not None:
+            # An image that may be held is only resolved: it may be copied days later, and pulls are counted.
+            return False
+        lacking = [target.served is None for target in targets]
+        return any(lacking) if is_pin(listed.name) else all(lacking)
 
     def _drop_damaged_record(self, target: Target, source: Repository, result: TagPlan) -> Target:
         if not self._targets.is_damaged(target, source):

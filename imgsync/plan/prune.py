@@ -16,6 +16,7 @@ from imgsync.errors import InvalidReferenceError
 from imgsync.filters.globs import compile_glob
 from imgsync.oci.spec.reference import Reference, parse_reference
 from imgsync.plan.destinations import find_reference
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change
 from imgsync.plan.plan_error import make_mirror_error
@@ -34,9 +35,13 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> s
             one.notes.append(f"nothing is pruned: {uncertain}")
             one.pruning_skipped = uncertain
         return uncertain
-    found = plan_deletions(config.mirrors, state.iter_records(), selected=set(_list_selected(mirrors)))
+    gone = {str(tag.destination): tag for one in mirrors for tag in one.gone}
+    found = plan_deletions(config.mirrors, state.iter_records(), selected=set(_list_selected(mirrors)), gone=gone)
     for one in pruning:
         _add_deletions(one, found.get(one.mirror.name, ()))
+    deleted = {change.destination for one in pruning for change in one.changes if change.gone_since}
+    for one in mirrors:
+        one.gone = [tag for tag in one.gone if tag.destination not in deleted]
     return ""
 
 
@@ -46,7 +51,8 @@ def _add_deletions(result: MirrorPlan, changes: Collection[Change]) -> None:
     if len(changes) <= at_most:
         result.changes += changes
         return
-    message = f"{format_subject(len(changes), 'tag')} no longer selected, more than prune at_most: {at_most}; none of them is deleted"
+    why = "no longer selected or gone at the source" if any(change.gone_since for change in changes) else "no longer selected"
+    message = f"{format_subject(len(changes), 'tag')} {why}, more than prune at_most: {at_most}; none of them is deleted"
     result.errors.append(make_mirror_error(result.mirror, message, "to delete them, raise `prune: {at_most: …}`; to keep tags, add them to `protect`"))
 
 
@@ -72,7 +78,9 @@ def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
                         yield str(find_reference(destination, source, found.repository.relative, reference.tag_or_digest))
 
 
-def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str]) -> Mapping[str, tuple[Change, ...]]:
+def plan_deletions(
+    mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str], gone: Mapping[str, GoneTag]
+) -> Mapping[str, tuple[Change, ...]]:
     """
     Return the tags to delete, by mirror.
 
@@ -80,12 +88,16 @@ def plan_deletions(mirrors: Sequence[Mirror], records: Iterable[Record], *, sele
         mirrors: The declared mirrors.
         records: What imgsync pushed.
         selected: Destination references that a mirror selects, even if the source lacks them at the moment.
+        gone: What mirrors would select if the source still had it, by destination.
     """
     found: dict[str, list[Change]] = {}
     for record in records:
         pushed = _parse_pushed(record) if record.destination not in selected else None
-        if pushed is not None and (owner := _find_owner(mirrors, *pushed)) is not None:
-            found.setdefault(owner.name, []).append(_make_deletion(owner, record, *pushed))
+        tag = gone.get(record.destination)
+        # An earlier run must have seen that it is gone, so that one wrong answer deletes nothing.
+        is_kept = tag is not None and not (tag.since and tag.is_certain)
+        if pushed is not None and not is_kept and (owner := _find_owner(mirrors, *pushed, gone=tag is not None)) is not None:
+            found.setdefault(owner.name, []).append(_make_deletion(owner, record, *pushed, tag=tag))
     return {name: tuple(changes) for name, changes in found.items()}
 
 
@@ -98,14 +110,17 @@ def _parse_pushed(record: Record) -> tuple[Reference, Reference] | None:
     return (source, destination) if record.applied_at and destination.tag else None
 
 
-def _find_owner(mirrors: Sequence[Mirror], source: Reference, destination: Reference) -> Mirror | None:
+def _find_owner(mirrors: Sequence[Mirror], source: Reference, destination: Reference, *, gone: bool) -> Mirror | None:
     """
     Return the mirror that may delete *destination*, if any.
 
     Every mirror that may have written the tag must prune it.
     """
     owners = [mirror for mirror in mirrors if _is_writer(mirror, source, destination)]
-    return owners[0] if owners and all(is_prunable(mirror, destination) for mirror in owners) else None
+    if gone and any(name in mirror.tags.names for mirror in owners for name in (source.name, f"{source.tag}@{source.digest}")):
+        # Declared by name: only the one who declared it stops it.
+        return None
+    return owners[0] if owners and all(is_prunable(mirror, destination, gone=gone) for mirror in owners) else None
 
 
 def _is_writer(mirror: Mirror, source: Reference, destination: Reference) -> bool:
@@ -113,14 +128,15 @@ def _is_writer(mirror: Mirror, source: Reference, destination: Reference) -> boo
     return source.repository.registry == mirror.source.registry and is_allowed(prefixes, str(destination.repository))
 
 
-def is_prunable(mirror: Mirror, reference: Reference) -> bool:
-    """Return whether *mirror* prunes, and does not protect *reference*."""
-    if mirror.prune is None or mirror.suspend:
+def is_prunable(mirror: Mirror, reference: Reference, *, gone: bool = False) -> bool:
+    """Return whether *mirror* prunes *reference*, which may be *gone* at its source."""
+    if mirror.prune is None or mirror.suspend or (gone and not mirror.prune.gone):
         return False
     return not any(compile_glob(text).fullmatch(reference.tag) for text in mirror.prune.protect)
 
 
-def _make_deletion(mirror: Mirror, record: Record, source: Reference, destination: Reference) -> Change:
+def _make_deletion(mirror: Mirror, record: Record, source: Reference, destination: Reference, *, tag: GoneTag | None) -> Change:
+    why = "no longer selected" if tag is None else tag.description
     return Change(
         action=Action.DELETE,
         mirror=mirror.name,
@@ -130,5 +146,6 @@ def _make_deletion(mirror: Mirror, record: Record, source: Reference, destinatio
         destination_digest=record.digest,
         media_type=record.media_type or None,
         size_bytes=record.size_bytes or None,
-        reason=f"no longer selected; pushed by imgsync on {record.applied_at.partition('T')[0]}",
+        reason=f"{why}; pushed by imgsync on {record.applied_at.partition('T')[0]}",
+        gone_since=tag.since if tag is not None else None,
     )

@@ -24,6 +24,7 @@ from imgsync.plan.ready import OnPending
 from imgsync.state import Record
 from imgsync.text.units import parse_timestamp
 
+_BACK = "no longer gone at the source since the plan was made; not deleted"
 _NOT_OURS = "the state no longer records that imgsync pushed this tag; not deleted"
 
 
@@ -102,6 +103,8 @@ class _Updater:
         """Return *change* as state and declarations allow it now."""
         record = self._state.get(str(change.destination))
         if change.action is Action.DELETE:
+            if record is not None and change.gone_since and record.destination not in self._state.gone_since:
+                return replace(change, action=Action.REFUSE, reason=_BACK)
             is_ours = record is None or (record.applied_at and record.digest == change.destination_digest)
             return change if is_ours else replace(change, action=Action.REFUSE, reason=_NOT_OURS)
         if change.action is Action.KEEP:

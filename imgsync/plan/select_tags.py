@@ -1,6 +1,8 @@
-"""Select tags of one source repository."""
+"""Select tags of one source repository, and find those that are gone."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 from imgsync.config.model import Mirror
 from imgsync.errors import NotFoundError
@@ -11,14 +13,18 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Repository, is_pin
 from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.plan.context import PlanContext
+from imgsync.plan.find_gone import GoneFinder
+from imgsync.plan.gone_tag import Absence
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.mirror_plan import SelectedTags
-from imgsync.plan.model import FilterStep
-from imgsync.plan.plan_error import make_plan_error
+from imgsync.plan.model import FilterStep, PlanError
+from imgsync.plan.plan_error import make_missing_error, make_plan_error
 from imgsync.plan.tag_dates import TagDates
 
 
-def select_repository_tags(mirror: Mirror, found: SourceRepository, client: RegistryClient, lister: Lister, *, context: PlanContext) -> SelectedTags:
+def select_repository_tags(
+    mirror: Mirror, found: SourceRepository, client: RegistryClient, lister: Lister, *, context: PlanContext, finder: GoneFinder
+) -> SelectedTags:
     """
     Return the selected tags of one repository.
 
@@ -31,24 +37,33 @@ def select_repository_tags(mirror: Mirror, found: SourceRepository, client: Regi
     pinned = [ListedTag(name, digest=name.rpartition("@")[2]) for name in sorted(names) if is_pin(name)]
     named = [ListedTag(name) for name in sorted(names) if not is_pin(name)]
     if found.listing is None and has_only_names(mirror.tags) and not (lister.has_digests_in_one_request and len(named) > 1):
-        return SelectedTags(found, (*pinned, *named), steps=())
-    listing = found.listing or _list_tags(mirror, found.repository, lister)
+        return SelectedTags(found, (*pinned, *named), steps=(), unlisted=frozenset(names))
+    listing, absence = _list_tags(mirror, found, lister, finder)
     context.referrers.tags.learn(found.repository, ((tag.name, tag.digest or "") for tag in listing.tags))
     overruled = {tag.name.partition("@")[0] for tag in pinned}
     known = {tag.name: tag for tag in listing.tags if tag.name not in overruled and (not is_referrers_tag(tag.name) or tag.name in names)}
     dates = TagDates(mirror, found.repository, listing, client=client, cache=context.manifests)
     selection = select_tags(list(known), mirror.tags, created_at=dates, now=context.now)
     unlisted = [tag for tag in named if tag.name not in known and tag.name not in overruled]
-    # A listing may hide a tag, so one of a repository that is named exactly is asked for.
-    asked, missing = (unlisted, []) if is_named_exactly(mirror, found.repository) else ([], unlisted)
+    is_exact, is_judged = is_named_exactly(mirror, found.repository), absence is Absence.NO_REPOSITORY or not listing.warnings
+    # A listing may hide a tag, so one of a repository that is named exactly is asked for, unless the repository does not exist.
+    asked, missing = (unlisted, []) if is_exact and absence is not Absence.NO_REPOSITORY else ([], unlisted)
+    if is_exact and absence is Absence.NO_REPOSITORY:
+        pinned, missing = [], [*pinned, *missing]
+    gone = finder.find_names(found, (tag.name for tag in missing), absence) if is_judged else ()
+    denied = {tag.source for tag in gone}
+    lacking = [tag.name for tag in missing if found.repository.with_name(tag.name) not in denied]
     return SelectedTags(
         found,
         (*pinned, *(known[name] for name in selection.tags), *asked),
         steps=tuple(FilterStep(str(found.repository), step.name, step.left, step.dropped, step.remark) for step in selection.steps),
         warnings=listing.warnings,
-        # A tag that is selected by name is read again, and reported then.
-        errors=tuple(make_plan_error(mirror, str(found.repository.with_tag(tag)), error) for tag, error in dates.errors.items() if tag not in selection.tags),
-        missing=tuple(tag.name for tag in missing),
+        errors=(*_explain_dates(mirror, found.repository, dates, selection.tags), *_explain_lacking(mirror, found.repository, lacking if is_exact else ())),
+        missing=() if is_exact else tuple(lacking),
+        gone=gone + finder.find_unlisted(found, listing, absence, selection=selection, dates=dates.known) if is_judged else (),
+        returned=finder.list_returned(found, listing),
+        unlisted=frozenset(tag.name for tag in (*pinned, *asked)),
+        is_judged=is_judged,
     )
 
 
@@ -57,11 +72,27 @@ def is_named_exactly(mirror: Mirror, repository: Repository) -> bool:
     return repository.path in mirror.source.repositories
 
 
-def _list_tags(mirror: Mirror, repository: Repository, lister: Lister) -> TagListing:
+def _explain_dates(mirror: Mirror, repository: Repository, dates: TagDates, selected: Sequence[str]) -> Iterator[PlanError]:
+    """Yield the tags whose date cannot be read."""
+    # A tag that is selected by name is read again, and reported then.
+    yield from (make_plan_error(mirror, str(repository.with_tag(tag)), error) for tag, error in dates.errors.items() if tag not in selected)
+
+
+def _explain_lacking(mirror: Mirror, repository: Repository, names: Sequence[str]) -> Iterator[PlanError]:
+    """Yield the exact names of a repository that does not exist."""
+    yield from (make_missing_error(mirror, repository.with_name(name)) for name in names)
+
+
+def _list_tags(mirror: Mirror, found: SourceRepository, lister: Lister, finder: GoneFinder) -> tuple[TagListing, Absence]:
+    """Return the tags of *found*, and what absence from them means."""
     try:
-        return lister.tags(repository.path)
+        listing = found.listing or lister.tags(found.repository.path)
     except NotFoundError as error:
-        if is_named_exactly(mirror, repository):
+        if not is_named_exactly(mirror, found.repository):
+            # Registries still list repositories without tags. It may also be hidden from us, so nothing of it is pruned.
+            warning = f"{found.repository} is listed, but its tags are unknown; treated as empty: {error.message}"
+            return TagListing((), warnings=(warning,)), Absence.NO_REPOSITORY
+        if not finder.knows(found):
             raise
-        # Registries still list repositories without tags. It may also be hidden from us, so nothing of it is pruned.
-        return TagListing((), warnings=(f"{repository} is listed, but its tags are unknown; treated as empty: {error.message}",))
+        return TagListing(()), Absence.NO_REPOSITORY
+    return listing, Absence.UNLISTED if listing.tags else Absence.EMPTY_LIST

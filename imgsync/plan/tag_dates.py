@@ -37,6 +37,7 @@ class TagDates:
 
     Attributes:
         errors: The tags that could not be read, and why. They have no entry among the dates.
+        known: The dates that were returned so far.
     """
 
     def __init__(self, mirror: Mirror, repository: Repository, listing: TagListing, *, client: RegistryClient, cache: ManifestCache) -> None:
@@ -48,6 +49,7 @@ class TagDates:
         self._limit = mirror.concurrency.queries
         self._platforms = [parse_platform(text) for text in mirror.platforms or ()]
         self.errors: dict[str, ImgsyncError] = {}
+        self.known: dict[str, datetime | None] = {}
 
     def __call__(self, tags: Sequence[str]) -> Mapping[str, datetime | None]:
         """
@@ -61,7 +63,9 @@ class TagDates:
         dates = {tag: self._listed[tag].created_at for tag in tags}
         unknown = [tag for tag, date in dates.items() if date is None]
         dates.update(map_unordered(self._read_date, unknown, limit=self._limit))
-        return {tag: date for tag, date in dates.items() if tag not in self.errors}
+        found = {tag: date for tag, date in dates.items() if tag not in self.errors}
+        self.known.update(found)
+        return found
 
     def _read_date(self, tag: str) -> tuple[str, datetime | None]:
         digest = self._listed[tag].digest

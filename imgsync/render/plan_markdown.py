@@ -23,7 +23,7 @@ from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-plan -->"
 _HEADINGS = "| | image | change | size | why |\n|---|---|---|--:|---|\n"
-_GONE = "\n<details open><summary>Gone at the source, kept here</summary>\n\n| tag | mirror | why |\n|---|---|---|\n"
+_GONE = "\n<details open><summary>Gone at the source, kept here</summary>\n\n| tag | mirror | since | why |\n|---|---|---|---|\n"
 _MORE = "\n… and {} more in this mirror.\n"
 # The order of rows in a table. The second is the order of importance: its end is omitted first.
 _ROWS = (Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
@@ -158,8 +158,8 @@ def _render_delete_row(change: Change) -> str:
 
 
 def _render_gone_row(tag: GoneTag) -> str:
-    cells = (format_code(str(tag.destination), in_table=True), format_code(tag.mirror, in_table=True), format_prose(tag.description, in_table=True))
-    return f"| {' | '.join(cells)} |"
+    cells = [format_code(text, in_table=True) for text in (str(tag.destination), tag.mirror, tag.day or "now")]
+    return f"| {' | '.join(cells)} | {format_prose(tag.reason, in_table=True)} |"
 
 
 def _render_row(change: Change, destinations: tuple[str, ...], *, now: str) -> str:

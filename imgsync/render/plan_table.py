@@ -50,7 +50,7 @@ def render_plan_table(plan: Plan, view: PlanView = _PLAIN_VIEW) -> str:
 def _render_lines(plan: Plan, view: PlanView) -> Iterator[str]:
     for section in group_by_mirror(plan):
         notes = section.notes
-        is_quiet = not (notes.suspended or notes.pruning_skipped or section.errors or section.gone or view.explain or view.show_kept)
+        is_quiet = not (notes.suspended or notes.pruning_skipped or section.errors or section.gone or notes.returned or view.explain or view.show_kept)
         if is_quiet and all(change.action is Action.KEEP for change in section.changes):
             continue
         yield from render_mirror_heading(notes, view.layout)

@@ -69,7 +69,7 @@ class _Page:
         self._remaining = _build_table("Left for the next run", "| image | mirror |\n|---|---|\n")
         self._refused = Block(head="\n> [!CAUTION]\n> **Refused**; the destination stays unchanged:\n", more="> - … and {} more refused\n")
         self._deleted = _build_table("Deleted", "| tag | mirror | why |\n|---|---|---|\n")
-        self._gone = _build_table("Gone at the source, kept here", "| tag | mirror | why |\n|---|---|---|\n")
+        self._gone = _build_table("Gone at the source, kept here", "| tag | mirror | since | why |\n|---|---|---|---|\n")
         self._held = _build_table("On hold", "| image | mirror | why |\n|---|---|---|\n")
         self._copied = _build_table("Copied", "| image | mirror | digest | transferred | duration |\n|---|---|---|--:|--:|\n")
         self._notes = Block(head="\n**Notes**\n\n", more="- … and {} more notes\n")
@@ -125,7 +125,8 @@ def _render_reason_row(outcome: Outcome, *, now: str = "") -> str:
 
 
 def _render_gone_row(tag: GoneTag) -> str:
-    return f"| {_format_cell(str(tag.destination))} | {_format_cell(tag.mirror)} | {format_prose(tag.description, in_table=True)} |"
+    cells = map(_format_cell, (str(tag.destination), tag.mirror, tag.day or "now"))
+    return f"| {' | '.join(cells)} | {format_prose(tag.reason, in_table=True)} |"
 
 
 def _render_copied_row(outcome: Outcome) -> str:

@@ -12,7 +12,9 @@ from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Destination, Mirror, Prune, Source
 from imgsync.config.templates import expand_repository
 from imgsync.filters.globs import compile_glob
+from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import parse_reference
+from imgsync.plan.gone_tag import Absence, GoneTag
 from imgsync.plan.model import Action
 from imgsync.plan.prune import plan_deletions
 from imgsync.state import Record
@@ -36,7 +38,7 @@ mirrors = st.lists(
         source=st.builds(Source, registry=sources, repositories=st.just(("app",))),
         destinations=st.lists(destinations, min_size=1, max_size=2).map(tuple),
         suspend=st.sampled_from((False, False, False, True)),
-        prune=st.just(Prune()) | st.none() | st.builds(Prune, protect=st.sampled_from(((), ("lat*",), ("*",)))),
+        prune=st.just(Prune()) | st.none() | st.builds(Prune, protect=st.sampled_from(((), ("lat*",), ("*",))), gone=st.booleans()),
     ),
     max_size=3,
     unique_by=lambda mirror: mirror.name,
@@ -55,9 +57,9 @@ records = st.lists(
 )
 
 
-def doomed(declared, known, selected=()) -> dict[str, str]:
+def doomed(declared, known, selected=(), gone=()) -> dict[str, str]:
     """Return the references to delete, and for which mirror."""
-    found = plan_deletions(declared, known, selected=set(selected))
+    found = plan_deletions(declared, known, selected=set(selected), gone={str(tag.destination): tag for tag in gone})
     return {str(change.destination): name for name, changes in found.items() for change in changes}
 
 
@@ -112,16 +114,46 @@ def test_more_selected_is_less_deleted(declared, known, selected):
 @given(records)
 def test_each_tag_is_deleted_for_one_mirror(known):
     """Two possible writers delete a tag once."""
-    found = plan_deletions([MIRROR, replace(MIRROR, name="b")], known, selected=())
+    found = plan_deletions([MIRROR, replace(MIRROR, name="b")], known, selected=(), gone={})
 
     changes = [change.destination for some in found.values() for change in some]
     assert len(changes) == len(set(changes))
     assert set(found) <= {"a"}
 
 
+def gone_tag(record: Record, since: str | None = "2026-08-28T00:00:00Z", reason: str = Absence.UNLISTED) -> GoneTag:
+    return GoneTag("a", parse_reference(record.source), parse_reference(record.destination), record.digest, since, reason)
+
+
+@given(mirrors, records, st.sampled_from((None, "2026-08-28T00:00:00Z")), st.sampled_from(Absence))
+def test_gone_tag_is_deleted_only_where_every_writer_declares_it(declared, known, since, absence):
+    """An earlier run saw it, this one too, and no possible writer keeps what is gone; else exactly the others go."""
+    tagged = [record for record in known if record.destination.endswith((":1", ":latest"))]
+    without = doomed(declared, known)
+
+    found = doomed(declared, known, gone=[gone_tag(record, since, absence) for record in tagged])
+
+    assert found.items() <= without.items()
+    for destination in found.keys() & {record.destination for record in tagged}:
+        writers = [mirror for mirror in declared if any(may_have_written(mirror, record) for record in tagged if record.destination == destination)]
+        assert since
+        assert absence not in {Absence.EMPTY_LIST, Absence.UNCHECKED}
+        assert all(mirror.prune.gone for mirror in writers)
+
+
+@pytest.mark.parametrize("names", [("1",), (f"1@{DIGEST}",)])
+def test_name_that_is_gone_is_never_deleted_for_that(names):
+    """Whoever declared it by name takes the name away first."""
+    mirror = replace(MIRROR, prune=Prune(gone=True), tags=TagFilter(names=names))
+    record = replace(RECORD, source=f"s.io/app:{names[0]}")
+
+    assert doomed([mirror], [record], gone=[gone_tag(record)]) == {}
+    assert doomed([replace(mirror, tags=TagFilter())], [record], gone=[gone_tag(record)]) == {record.destination: "a"}
+
+
 def test_deletion_says_what_it_takes_away_and_why():
     """The change shows the record and the date of the push."""
-    (change,) = plan_deletions([MIRROR], [RECORD], selected=())["a"]
+    (change,) = plan_deletions([MIRROR], [RECORD], selected=(), gone={})["a"]
 
     assert (change.action, str(change.source), change.source_digest) == (Action.DELETE, "s.io/app:1", None)
     assert (str(change.destination), change.destination_digest, change.size_bytes) == ("r.io/m/app:1", DIGEST, 10)

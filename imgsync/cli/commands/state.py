@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from imgsync.cli.output import choose_layout, print_json, print_line, print_line
 from imgsync.cli.state_options import lock_option, open_store, registries_option, state_option
 from imgsync.cli.state_transfer import export_state, import_state, pull_state, push_state, rebuild_from_destinations
 from imgsync.text.sanitize import sanitize_line
+
+if TYPE_CHECKING:
+    from imgsync.state import Record
 
 
 @click.group("state", cls=Group)
@@ -30,8 +34,9 @@ def list_records(prefix: str, output: str, **options: Any) -> int:
     """List the recorded destinations that begin with PREFIX, one per line."""
     with open_store(parse_common_options(options), read_only=True) as store:
         records = list(store.iter_records(prefix))
+        gone = store.gone_since
     if output == "json":
-        print_json([asdict(record) for record in records])
+        print_json([_make_document(record, gone) for record in records])
     else:
         from imgsync.render.names import render_references
 
@@ -49,13 +54,13 @@ def show_record(reference: str, output: str, **options: Any) -> int:
     from imgsync.errors import UsageError
 
     with open_store(parse_common_options(options), read_only=True) as store:
-        record = store.get(reference)
+        record, gone = store.get(reference), store.gone_since
     if record is None:
         raise UsageError(f"the state has no record of {reference}", hint="`imgsync state list` lists the recorded destinations")
     if output == "json":
-        print_json(asdict(record))
+        print_json(_make_document(record, gone))
     else:
-        for name, value in asdict(record).items():
+        for name, value in _make_document(record, gone).items():
             print_line(f"{name:<14} {sanitize_line(str(value))}")
     return 0
 
@@ -83,6 +88,12 @@ def remove_records(references: tuple[str, ...], **options: Any) -> int:
         count = store.remove([record.destination for record in store.iter_records() if any(glob.fullmatch(record.destination) for glob in globs)])
     print_line(f"Removed {format_count(count, 'record')}.")
     return 0 if count else 1
+
+
+def _make_document(record: Record, gone_since: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of *record*, with `gone_since` if it is gone."""
+    since = gone_since.get(record.destination)
+    return asdict(record) | ({"gone_since": since} if since else {})
 
 
 for _command in (export_state, import_state, pull_state, push_state, rebuild_from_destinations):

@@ -1,0 +1,46 @@
+"""The tags that the state knows, by source repository."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+
+from imgsync.oci.spec.reference import Repository
+from imgsync.state import Record, StateStore
+
+
+class KnownTags:
+    """The records of the state, found by their source."""
+
+    def __init__(self, state: StateStore, *, is_enabled: bool = True) -> None:
+        """Unless *is_enabled*, know nothing."""
+        self._state = state
+        self._is_enabled = is_enabled
+
+    def list_paths(self, registry: str) -> Iterable[str]:
+        """Return the paths of the known repositories at *registry*, sorted."""
+        below = f"{registry}/"
+        return sorted(name.removeprefix(below) for name in self._records if name.startswith(below))
+
+    def find(self, repository: Repository) -> Mapping[str, Sequence[Record]]:
+        """Return the records of *repository*, by tag or digest."""
+        found: defaultdict[str, list[Record]] = defaultdict(list)
+        start = len(str(repository)) + 1
+        for record in self._records.get(str(repository), ()):
+            # A record may be of a pin that is now a tag, or the other way round.
+            found[record.source[start:].partition("@")[0]].append(record)
+        return found
+
+    @cached_property
+    def _records(self) -> Mapping[str, list[Record]]:
+        found: defaultdict[str, list[Record]] = defaultdict(list)
+        for record in self._state.iter_records() if self._is_enabled else ():
+            found[_cut_repository(record.source)].append(record)
+        return dict(found)
+
+
+def _cut_repository(source: str) -> str:
+    name = source.partition("@")[0]
+    head, colon, tag = name.rpartition(":")
+    return head if colon and "/" not in tag else name
