@@ -12,7 +12,6 @@ from functools import partial
 from types import ModuleType
 from typing import Any, TextIO, cast
 
-from imgsync.logs.console_lines import ConsoleLines
 from imgsync.logs.stream import Stream
 from imgsync.system.lazy_import import hide_modules, replace_modules
 from imgsync.system.terminal import can_redraw, has_colour, read_size
@@ -70,6 +69,9 @@ def is_console(form: str, stream: Stream) -> bool:
 
 
 def _build_console_processors(stream: Stream) -> list[Any]:
+    # Imported now: most runs write JSON.
+    from imgsync.logs.console_lines import ConsoleLines
+
     lines = ConsoleLines(coloured=has_colour(stream), find_width=lambda: read_size(_STDERR).columns if can_redraw(stream) else None)
     return [lambda _logger, _name, event: {key: _sanitize_value(value) for key, value in event.items()}, lines]
 

@@ -38,8 +38,13 @@ _PROGRAM = "from tests.support.forked import serve; serve(0)"
 class Forked(subprocess.Popen[str]):
     """A forked run of imgsync with Popen's interface."""
 
-    def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
-        """Start imgsync with *arguments* in *cwd*, with *env* as its whole environment."""
+    def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], terminal: str = "") -> None:
+        """
+        Start imgsync with *arguments* in *cwd*, with *env* as its whole environment.
+
+        If a *terminal* is named, imgsync is the first program of a session there, and the pipes stay empty.
+        """
+        self._terminal = terminal
         self._words = [str(argument) for argument in arguments]
         self._status = -1
         # The most memory that the run had, known when it has ended.
@@ -51,7 +56,7 @@ class Forked(subprocess.Popen[str]):
         # As subprocess's own has been called for years: args, executable, preexec_fn, close_fds, pass_fds, cwd, env, …, then the ends of the pipes.
         cwd, env, pipes = given[5], given[6], given[10:16]
         self._status, status = os.pipe()
-        _send(_server(), {"arguments": self._words, "cwd": str(cwd), "env": env}, [pipes[0], pipes[3], pipes[5], status])
+        _send(_server(), {"arguments": self._words, "cwd": str(cwd), "env": env, "terminal": self._terminal}, [pipes[0], pipes[3], pipes[5], status])
         os.close(status)
         self._close_pipe_fds(*pipes)
         (self.pid,) = struct.unpack("i", os.read(self._status, 4))
@@ -151,12 +156,23 @@ def _import_all() -> None:
         importlib.import_module(name)
 
 
+def _become_session(terminal: str) -> None:
+    """Read from and write to *terminal*, whose Ctrl-C is then a signal."""
+    os.setsid()
+    descriptor = os.open(terminal, os.O_RDWR)
+    for number in range(3):
+        os.dup2(descriptor, number)
+    os.close(descriptor)
+
+
 def _run(message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     """Become the run that *message* describes, and end with its exit code."""
     for number, one in enumerate(descriptors):
         os.dup2(one, number)
     for one in descriptors:
         os.close(one)
+    if message["terminal"]:
+        _become_session(message["terminal"])
     os.chdir(message["cwd"])
     os.environ.clear()
     os.environ.update(message["env"])

@@ -12,8 +12,6 @@ import pty
 import re
 import select
 import struct
-import subprocess
-import sys
 import termios
 import time
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ import pyte
 import pyte.screens
 
 from tests.support.canary import CANARY
+from tests.support.forked import Forked
 from tests.support.run_imgsync import Workplace, eventually
 
 CTRL_C = "\x03"
@@ -103,15 +102,8 @@ class Terminal:
         self._master, slave = pty.openpty()
         self._set_size(columns, rows)
         environment = {name: value for name, value in workplace.environment({"TERM": "xterm-256color", **environ}).items() if name != "COLUMNS"}
-        name = os.ttyname(slave)
-        # The shell opens the terminal as the first of its session, so Ctrl-C there is a signal.
-        self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" <{name} >{name} 2>&1', "sh", sys.executable, "-m", "imgsync", *arguments],
-            cwd=workplace.folder,
-            env=environment,
-            start_new_session=True,
-        )
-        self._slave: int | None = slave  # kept until the shell has opened the terminal, which would end without it
+        self._process = Forked(arguments, cwd=workplace.folder, env=environment, terminal=os.ttyname(slave))
+        self._slave: int | None = slave  # kept until the program has opened the terminal, which would end without it
 
     def __enter__(self) -> Self:
         """Return the terminal."""
@@ -122,6 +114,9 @@ class Terminal:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
         for descriptor in (self._master, self._slave):
             if descriptor is not None:
                 os.close(descriptor)
