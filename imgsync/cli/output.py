@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from imgsync.system.stdio import is_utf8
-from imgsync.system.terminal import has_colour
+from imgsync.system.terminal import has_colour, read_size
 from imgsync.text.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -67,17 +67,15 @@ def print_table(text: str) -> None:
 
 def choose_layout(stream: TextIO) -> Layout:
     """Return the width (`COLUMNS`, else its own, else 100) of *stream*."""
-    from imgsync.text.layout import Layout
+    from imgsync.text.layout import PLAIN, Layout
 
     is_terminal = stream.isatty()
     columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isascii() and columns.isdigit() and len(columns) <= _COLUMNS_DIGITS else 0
-    if not width and is_terminal:
-        try:
-            width = os.get_terminal_size(stream.fileno()).columns
-        except OSError:
-            width = 0
-    return Layout(max(width, _MIN_WIDTH), is_terminal) if width else Layout(is_terminal=is_terminal)
+    if columns.isascii() and columns.isdigit() and int(columns[:_COLUMNS_DIGITS]) > 0:
+        width = int(columns[:_COLUMNS_DIGITS])
+    else:
+        width = read_size(stream.fileno()).columns if is_terminal else PLAIN.width
+    return Layout(max(width, _MIN_WIDTH), is_terminal)
 
 
 def print_json(document: Any) -> None:

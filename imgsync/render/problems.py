@@ -29,9 +29,8 @@ class Problem:
 
 
 def make_problem(error: PlanError) -> Problem:
-    """Return *error* as a problem; a message may name the reference itself."""
-    references = () if error.reference in error.message else (error.reference,)
-    return Problem("x", references, "later" if error.later else "error", error.message, error.hint)
+    """Return *error* as a problem."""
+    return Problem("x", (error.reference,), "later" if error.later else "error", error.message, error.hint)
 
 
 def render_problems(problems: Sequence[Problem], layout: Layout) -> Iterator[str]:
@@ -44,8 +43,9 @@ def render_problems(problems: Sequence[Problem], layout: Layout) -> Iterator[str
 
 
 def _render(problem: Problem, layout: Layout) -> Iterator[str]:
-    references = [sanitize_short(reference) for reference in problem.references]
     message = sanitize_short(problem.message)
+    # Most messages name the reference that they are about.
+    references = [shown for reference in problem.references if (shown := sanitize_short(reference)) not in message]
     begin = f"  {problem.sign} "
     line = begin + "   ".join(part for part in (" → ".join(references), problem.word, message) if part)
     if not layout.is_terminal or measure(line) <= layout.width:
