@@ -9,6 +9,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
  && pip install --require-hashes --only-binary=:all: --requirement lock/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schema ./schema
+COPY man ./man
 COPY imgsync ./imgsync
 RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/imgsync install --no-cache-dir --no-index --no-deps dist/*.whl

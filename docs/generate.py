@@ -23,12 +23,14 @@ import click
 
 from imgsync.apply.report import Report
 from imgsync.cli import cli
+from imgsync.cli.man_page import render_man_page
 from imgsync.config.schema_check import read_schema
 from imgsync.render.metrics import render_metrics
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
 ROOT = DOCS.parent
+MAN_PAGE = ROOT / "man" / "imgsync.1"
 _PART = re.compile(r"(<!-- begin: ([\w.-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 # What click makes of a terminal of 100 columns.
 _WIDTH = 98
@@ -218,7 +220,7 @@ def pages() -> Iterator[tuple[Path, str]]:
 
 def main() -> None:
     """Write the pages that differ."""
-    for path, text in pages():
+    for path, text in (*pages(), (MAN_PAGE, render_man_page(cli))):
         if text != path.read_text(encoding="utf-8"):
             path.write_text(text, encoding="utf-8")
 

@@ -8,7 +8,7 @@ import types
 from imgsync.system.early_signals import end_at_signal
 from imgsync.system.lazy_import import replace_modules
 
-_WITHOUT_NETWORK = {"convert", "fmt", "help", "init", "schema", "show", "validate", "version", "-h", "--help", "-V", "--version"}
+_WITHOUT_NETWORK = {"completion", "convert", "fmt", "help", "init", "man", "schema", "show", "validate", "version", "-h", "--help", "-V", "--version"}
 
 
 def _patch_sockets() -> None:

@@ -28,13 +28,15 @@ _COMMANDS = {
     "schema": "Print the JSON schema of the configuration.",
     "convert": "Convert the configuration of another tool.",
     "demo": "Run a demo on two built-in registries.",
+    "completion": "Print the completion script of a shell.",
+    "man": "Print the manual page.",
     "help": "Show the help of a command.",
     "version": "Show the version.",
 }
 _BUG_EXIT = 70
 _USAGE_EXIT = 3
 # Commands and subcommands of `state` that do nothing but print. The exit code of others is that of their work or check.
-_OUTPUT_IS_RESULT = {"plan", "show", "list", "schema", "convert", "export", "help", "version"}
+_OUTPUT_IS_RESULT = {"plan", "show", "list", "schema", "convert", "export", "completion", "man", "help", "version"}
 
 
 @click.group(cls=LazyGroup, commands_help=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+# What completes an option or an argument, by how the help calls its value.
+_COMPLETERS = {"FILE": "complete_file", "PATH": "complete_file", "DIR": "complete_folder", "DIR|oci://REF": "complete_folder"}
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_PATH = "mirrors.d"
@@ -124,9 +127,22 @@ _RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
+def complete_by(name: str) -> Callable[..., Any]:
+    """Return a completion that imports the function *name* when a shell asks."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> Any:
+        from imgsync.cli import complete as completions
+
+        return getattr(completions, name)(context, parameter, incomplete)
+
+    return complete
+
+
 def option(*names: str, **attributes: Any) -> Callable[[Function], Function]:
     """Return the decorator of an option."""
     long = next(name for name in names if name.startswith("--")).partition("/")[0]
+    if attributes.get("metavar") in _COMPLETERS:
+        attributes.setdefault("shell_complete", complete_by(_COMPLETERS[attributes["metavar"]]))
     return click.option(*names, envvar="IMGSYNC_" + long.lstrip("-").replace("-", "_").upper(), show_envvar=False, **attributes)
 
 
@@ -137,14 +153,20 @@ def paths_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*, paths: tuple[str, ...], file: tuple[str, ...], **options: Any) -> Any:
         return function(paths=(*paths, *file) or (DEFAULT_PATH,), **options)
 
-    argument = click.argument("paths", nargs=-1, metavar="[PATH]...")
+    argument = click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=complete_by("complete_file"))
     return argument(option("-f", "--file", multiple=True, metavar="PATH", help="The same as PATH; repeatable.")(run))
 
 
 def config_options(function: Function) -> Function:
     """Add the options that select the configuration."""
     for add in (
-        option("--only", multiple=True, metavar="NAME", help="Only mirrors whose name matches this glob; repeatable."),
+        option(
+            "--only",
+            multiple=True,
+            metavar="NAME",
+            shell_complete=complete_by("complete_mirror"),
+            help="Only mirrors whose name matches this glob; repeatable.",
+        ),
         option("--registries", metavar="FILE", help=REGISTRIES_HELP),
     ):
         function = add(function)

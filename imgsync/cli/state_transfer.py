@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsync.cli.options import DEFAULT_PATH, CommonOptions, config_options, heartbeat_option, option, parse_common_options, paths_argument, run_options
+from imgsync.cli.options import (
+    DEFAULT_PATH,
+    CommonOptions,
+    complete_by,
+    config_options,
+    heartbeat_option,
+    option,
+    parse_common_options,
+    paths_argument,
+    run_options,
+)
 from imgsync.cli.output import print_line, print_note
 from imgsync.cli.state_options import (
     directory_option,
@@ -37,7 +47,7 @@ _STANDARD_STREAM = "-"
 
 
 @click.command("export", short_help="Write the state as JSON lines.")
-@click.argument("file", default=_STANDARD_STREAM, metavar="[FILE|-]")
+@click.argument("file", default=_STANDARD_STREAM, metavar="[FILE|-]", shell_complete=complete_by("complete_file"))
 @state_option
 @registries_option
 def export_state(file: str, **options: Any) -> int:
@@ -59,7 +69,7 @@ def export_state(file: str, **options: Any) -> int:
 
 
 @click.command("import", short_help="Merge exported JSON lines into the state.")
-@click.argument("file", metavar="FILE|-")
+@click.argument("file", metavar="FILE|-", shell_complete=complete_by("complete_file"))
 @state_option
 @registries_option
 @lock_option

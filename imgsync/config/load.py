@@ -9,6 +9,7 @@ from pathlib import Path
 from imgsync.config.cross_checks import check_allowlists, check_collisions, check_pins, check_signers
 from imgsync.config.declared import DeclaredMirror
 from imgsync.config.document import Document
+from imgsync.config.files import is_config_file, list_files
 from imgsync.config.mirror_checks import check_mirrors, check_variables
 from imgsync.config.mirror_warnings import find_warnings
 from imgsync.config.mirrors import build_mirrors
@@ -20,9 +21,6 @@ from imgsync.errors import ConfigError, FileError, UsageError
 from imgsync.filters.globs import compile_glob
 
 _DEFAULT_FILE = "registries.yaml"
-_DEFAULT_FOLDER = "mirrors.d"
-_START_HINT = "`imgsync init` creates one with all that it needs, or name a folder or a file"
-_PATH_HINT = "name a folder such as mirrors.d, or a file"
 
 
 def load_config(paths: Sequence[str], *, registries: str | None, environ: Mapping[str, str], only: Sequence[str] = (), needs_variables: bool = True) -> Config:
@@ -116,52 +114,6 @@ def _read_registries(registries: str | None, environ: Mapping[str, str]) -> tupl
     return read_registries(_DEFAULT_FILE, environ=environ) if os.path.lexists(_DEFAULT_FILE) else (RegistriesConfig(), [])
 
 
-def list_files(paths: Sequence[str], errors: list[FileError]) -> list[str]:
-    """Return the files at *paths*; add what cannot be read to *errors*."""
-    found: list[str] = []
-    for text in paths:
-        try:
-            found += _list_files_at(text, errors)
-        except OSError as error:
-            # The name is too long, or the folder may not be read.
-            errors.append(FileError(text, 0, 0, "", f"cannot be read: {error.strerror}", _PATH_HINT))
-    return list(dict.fromkeys(found))
-
-
-def _list_files_at(text: str, errors: list[FileError]) -> list[str]:
-    path = Path(text)
-    if not path.is_dir():
-        if path.exists():
-            return [text]
-        errors.append(FileError(text, 0, 0, "", "no such file or folder", _START_HINT if text == _DEFAULT_FOLDER else _PATH_HINT))
-        return []
-    inside = sorted(str(one) for one in path.iterdir() if is_config_file(one.name) and not one.is_dir())
-    wrong = [error for file in inside if (error := _check_file(path, file)) is not None]
-    errors += wrong
-    if not inside:
-        errors.append(FileError(text, 0, 0, "", "no *.yaml or *.yml file in this folder", "see the examples in the README"))
-    left_out = {error.file for error in wrong}
-    return [file for file in inside if file not in left_out]
-
-
-def _check_file(folder: Path, file: str) -> FileError | None:
-    """
-    Return an error if *file* is not a regular file inside *folder*.
-
-    A pull request must not make imgsync read, and quote, other files.
-    """
-    try:
-        target = Path(file).resolve(strict=True)
-    except (OSError, RuntimeError):
-        # A broken link or a loop; Python before 3.13 raises RuntimeError for a loop.
-        target = None
-    if target is not None and not target.is_relative_to(folder.resolve()):
-        return FileError(file, 0, 0, "", "the link points outside the folder", "put the file itself here, or name it on the command line")
-    if target is None or not target.is_file():
-        return FileError(file, 0, 0, "", "not a regular file", "put the declarations themselves here")
-    return None
-
-
 def _read_files(files: Iterable[str], errors: list[FileError]) -> dict[str, bytes]:
     texts: dict[str, bytes] = {}
     for file in files:
@@ -182,11 +134,6 @@ def _leaves_out_files(paths: Iterable[str], files: Iterable[str]) -> bool:
     except OSError:
         # An unreadable file may declare anything.
         return True
-
-
-def is_config_file(name: str) -> bool:
-    """Return whether a file of this name in a folder is configuration."""
-    return not name.startswith(".") and name.endswith((".yaml", ".yml"))
 
 
 def _filter_mirrors(mirrors: Iterable[Mirror], only: Sequence[str]) -> list[Mirror]:

@@ -13,7 +13,8 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from imgsync.config.load import is_config_file, load_mirrors
+from imgsync.config.files import is_config_file
+from imgsync.config.load import load_mirrors
 from imgsync.config.model import Config
 from imgsync.errors import ConfigError, UsageError
 

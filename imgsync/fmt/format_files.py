@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgsync.config.load import list_files
+from imgsync.config.files import list_files
 from imgsync.config.yaml_reader import read_limited
 from imgsync.errors import ConfigError, FileError, OutputError
 from imgsync.fmt.format_text import format_text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imgsync.cli.options import option
+from imgsync.cli.options import complete_by, option
 from imgsync.cli.output import print_line, print_note, print_text
 from imgsync.errors import UsageError
 
@@ -19,7 +19,7 @@ _FORMATS = ("regsync", "skopeo-sync", "image-syncer", "dregsy", "harbor")
 
 
 @click.command("convert")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=complete_by("complete_file"))
 @option("--from", "source_format", type=click.Choice(_FORMATS), default=None, help="The format of FILE. Default: detected from its content.")
 @option("--destination", metavar="REGISTRY/NAMESPACE", default="", help="The destination, for `skopeo sync`, whose files do not name one.")
 @option("--scoped", is_flag=True, help="Keep the full source path below the destination, like `skopeo sync --scoped`.")

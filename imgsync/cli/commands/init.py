@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from imgsync.cli.options import option
+from imgsync.cli.options import complete_by, option
 from imgsync.cli.output import print_line
 
 
 @click.command("init")
-@click.argument("directory", metavar="[DIR]", default=".")
+@click.argument("directory", metavar="[DIR]", shell_complete=complete_by("complete_folder"), default=".")
 @option("--missing", is_flag=True, help="Write only missing files. Without it, an existing file is an error, and nothing is written.")
 @option("--destination", metavar="REGISTRY/NAMESPACE", default="registry.example.com/mirror", show_default=True, help="The destination in the example.")
 @option("--ci", type=click.Choice(["all", "github", "gitlab", "none"]), default="all", show_default=True, help="The CI systems to write pipelines for.")

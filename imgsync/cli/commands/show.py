@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from imgsync.cli.options import option, output_option
+from imgsync.cli.options import complete_by, option, output_option
 
 
 @click.command("show")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=complete_by("complete_file"))
 @output_option("table", "json", "markdown", "gitlab", "html", "junit")
 @option("--all", "show_kept", is_flag=True, help="Also show tags that are up to date.")
 @option("--explain", is_flag=True, help="Show what each filter kept and dropped, if `plan --out` saved the plan.")

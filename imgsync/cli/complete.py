@@ -1,0 +1,57 @@
+"""Complete options and arguments in a shell, without a network."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem, split_arg_string
+
+from imgsync.cli.options import DEFAULT_PATH
+
+# As the schema has it. Anything else, such as `$(…)`, must not come into a command line.
+_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def complete_file(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete a file."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_folder(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete a folder."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def complete_mirror(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names of declared mirrors, with their descriptions."""
+    from imgsync.text.sanitize import sanitize_short
+
+    mirrors = {mirror["name"]: str(mirror.get("description", "")) for mirror in _read_mirrors(_find_paths() or (DEFAULT_PATH,))}
+    return [CompletionItem(name, help=sanitize_short(text) or None) for name, text in mirrors.items() if name.startswith(incomplete)]
+
+
+def _find_paths() -> tuple[str, ...]:
+    """Return the files and folders on the command line."""
+    # click does not parse a line whose last option has no value yet.
+    words = split_arg_string(os.environ.get("COMP_WORDS", ""))[2:]
+    return tuple(word for word in words if not word.startswith("-") and Path(word).exists())
+
+
+def _read_mirrors(paths: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Yield the mirrors of all readable files, without reporting errors."""
+    from imgsync.config.files import list_files
+    from imgsync.config.yaml_reader import parse_documents, read_limited
+
+    for file in list_files(paths, []):
+        try:
+            documents, _ = parse_documents(read_limited(file), file=file)
+        except OSError:
+            continue
+        for document in documents:
+            mirrors = document.value.get("mirrors") if isinstance(document.value, dict) else None
+            yield from (one for one in mirrors or () if isinstance(one, dict) and _NAME.fullmatch(str(one.get("name"))))
