@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from imgsync.plan.model import PENDING, Plan, PlanError
 from imgsync.plan.safety import SafetyLimits
 from imgsync.progress.counts import Work
 from imgsync.render.annotations import annotate_report
+from imgsync.system.terminal import has_person
 from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
@@ -104,10 +104,9 @@ def _has_person() -> bool:
     """
     Return whether a person can see the plan and answer.
 
-    The plan is on stdout, the question on stderr and the answer on stdin, so all three must be terminals. Some CI systems give their jobs
-    one, so with `CI` nothing is asked.
+    The plan is on stdout, the question on stderr and the answer on stdin, so all three must be terminals.
     """
-    return not os.environ.get("CI") and all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    return all(has_person(stream) for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def _log_end(session: Session, report: Report, *, exit_code: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imgsync.text.layout import shorten_middle
 from imgsync.text.units import format_duration
 
 _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -25,14 +26,8 @@ class Style:
         return self._colour(full * filled, "36") + self._colour(empty * (width - filled), "2")
 
     def shorten(self, name: str, width: int) -> str:
-        """Return *name* in *width* characters, without its middle if necessary."""
-        if len(name) <= width:
-            return name
-        dots = "…" if self.is_utf8 else ".."
-        kept = max(0, width - len(dots))
-        # The end says more: the last part of the repository, and the tag.
-        tail = kept - kept // 3
-        return name[: kept // 3] + dots[: width - kept] + name[len(name) - tail :]
+        """Return *name* in at most *width* columns, without its middle if needed."""
+        return shorten_middle(name, width) if self.is_utf8 else shorten_middle(name, width - 1).replace("…", "..")
 
     def _colour(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.coloured and text else text

@@ -24,10 +24,15 @@ def has_colour(stream: Terminal, environ: Mapping[str, str] = os.environ) -> boo
     return bool(environ.get("FORCE_COLOR")) or (stream.isatty() and environ.get("TERM") not in _WITHOUT_ESCAPES)
 
 
+def has_person(stream: Terminal, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether *stream* is a terminal that a person looks at."""
+    # Some CI systems give their jobs a terminal, and keep every line.
+    return stream.isatty() and not environ.get("CI")
+
+
 def can_redraw(stream: Terminal, environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether a person sees lines on *stream* change in place."""
-    # A CI keeps every line that is drawn, also if it gives its jobs a terminal.
-    return stream.isatty() and environ.get("TERM") not in _WITHOUT_ESCAPES and not environ.get("CI")
+    return has_person(stream, environ) and environ.get("TERM") not in _WITHOUT_ESCAPES
 
 
 def rewraps_lines(environ: Mapping[str, str] = os.environ) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -70,3 +72,56 @@ def test_no_field_breaks_a_log_line(text):
 def test_log_hides_secrets(secret):
     """Field names stay."""
     assert json.loads(logged(secrets=(secret,), error=f"denied: {secret}"))["error"] == "denied: ***"
+
+
+class _Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """A terminal of 40 columns."""
+    monkeypatch.setattr("imgsync.logs.configure.read_size", lambda _: os.terminal_size((40, 24)))
+    for name in ("CI", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    return _Screen()
+
+
+def shown_on(screen: _Screen, **fields: object) -> str:
+    configure_logging(level=None, form="auto", stream=screen, redaction=Redaction()).error("image.failed", **fields)
+    return screen.getvalue()
+
+
+def test_lines_for_people_wrap_between_words(screen, monkeypatch):
+    """A reference that is longer than the line stays whole."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    reference = f"registry.example/{'a' * 40}:1"
+
+    time, *lines = shown_on(screen, source=reference, error="push manifest: 400 MANIFEST_INVALID: unknown field", digest=None).splitlines()
+
+    assert re.fullmatch(r"\d\d:\d\d:\d\dZ error image\.failed", time)
+    assert lines == [f"  source={reference}", '  error="push manifest: 400', '  MANIFEST_INVALID: unknown field"']
+
+
+@pytest.mark.parametrize(
+    ("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"FORCE_COLOR": "1", "TERM": "dumb"}, True)], ids=str
+)
+def test_lines_for_people_are_coloured_as_the_terminal_allows(environ, coloured, screen, monkeypatch):
+    """NO_COLOR comes first, then FORCE_COLOR, then the terminal."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    assert ("\x1b[" in shown_on(screen, error="denied")) is coloured
+
+
+def test_a_line_is_written_at_once():
+    """Something else that writes to the terminal cannot come between its parts."""
+    writes = []
+    stream = io.StringIO()
+    stream.write = writes.append  # type: ignore[assignment,method-assign]
+    configure_logging(level="debug", form="json", stream=stream, redaction=Redaction()).info("image.copied")
+
+    assert len(writes) == 1
+    assert writes[0].endswith("}\n")
