@@ -11,6 +11,7 @@ ImgsyncError                      .message  .hint (what to do next)  .exit_code 
 ├── SelectionError                the filters do not determine which tags to select
 ├── RegistryError                 .operation .reference .origin .status .code .codes .detail .retry_after_seconds
 │   ├── UnreachableError          no answer, or 5xx                                transient
+│   │   └── UnknownHostError      no such host, says the name server
 │   ├── RateLimitedError          429                                              transient
 │   ├── AuthenticationError       401: no credentials, or the wrong ones
 │   │   └── TokenRefusedError     401 to a body that cannot be repeated            transient
@@ -156,6 +157,12 @@ class UnreachableError(RegistryError):
     """No answer from the registry, or a 5xx."""
 
     transient = True
+
+
+class UnknownHostError(UnreachableError):
+    """There is no such host, so that trying again does not help."""
+
+    transient = False
 
 
 class RateLimitedError(RegistryError):

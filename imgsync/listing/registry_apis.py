@@ -17,8 +17,9 @@ from imgsync.listing.json_api import ApiOpener
 from imgsync.listing.model import ListingApi
 from imgsync.listing.quay import Quay
 from imgsync.oci.auth.aws import Aws
+from imgsync.oci.auth.challenge import describe_bad_realm
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.url import has_credentials, parse_url
+from imgsync.oci.http.url import parse_url
 from imgsync.oci.registry import RegistryClient
 
 
@@ -47,13 +48,13 @@ def _find_gitlab_url(client: RegistryClient) -> str:
         return ""
     try:
         (scheme, _, _), host, _ = parse_url(realm)
-        is_secure = not has_credentials(realm) and (scheme == "https" or client.transport.endpoint.plain_http)
+        problem = describe_bad_realm(realm, allows_http=client.transport.endpoint.plain_http)
     except httpx.InvalidURL:
-        is_secure = False
-    if not is_secure:
+        problem = "is invalid"
+    if problem:
         raise client.make_operation("list repositories of", client.registry).make_error(
             InsecureError,
-            "the registry's token server, which is also its API, does not use https",
+            f"the URL of the registry's token server, which is also its API, {problem}",
             hint=f"nothing was sent there; set the API's URL: registries: {{{client.registry}: {{listing: {{kind: gitlab, url: URL}}}}}}",
         )
     return f"{scheme}://{host}"

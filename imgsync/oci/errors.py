@@ -34,6 +34,9 @@ _DIGEST = re.compile(rb"\bsha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\b")
 _QUOTA_WORDS = ("quota", "exceed the configured upper limit")
 # Servers in front of a registry send these as pages; the status says enough.
 _PAGE_IS_USUAL = {401, 413, 429}
+_BAD_REQUEST = 400
+# What Go's server, nginx and Apache answer to plain http at their port for TLS.
+_TLS_WORDS = ("http request to an https server", "plain http request was sent to https port", "speaking plain http to an ssl-enabled")
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 # Longer than any run. A longer number is still a wait, not a malformed one.
 _LONGEST_WAIT_SECONDS = 1e15
@@ -158,6 +161,8 @@ def _find_meant_status(status: int, said: ErrorBody) -> int:
 
 
 def _choose_hint(kind: type[RegistryError], status: int, said: ErrorBody) -> str:
+    if status == _BAD_REQUEST and any(words in said.detail.lower() for words in _TLS_WORDS):
+        return "the registry uses TLS; remove `tls: false` of this registry from registries.yaml"
     if said.is_page and status not in _PAGE_IS_USUAL:
         return "a proxy, a firewall or a login page may have answered; check the registry's name and the network path"
     if kind is NotFoundError and said.code != "NAME_UNKNOWN":

@@ -7,10 +7,20 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 
-from imgsync.errors import InsecureError, RegistryError, RejectedError, UnexpectedResponseError, UnreachableError
+from imgsync.errors import InsecureError, RegistryError, RejectedError, UnexpectedResponseError, UnknownHostError, UnreachableError
 from imgsync.oci.errors import Operation
+from imgsync.oci.http import errors as http_errors
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.errors import ForbiddenAddressError, HeadTooLargeError, ProxyRefusedError, ProxyUnreachableError, StalledError
+from imgsync.oci.http.errors import (
+    ForbiddenAddressError,
+    HandshakeError,
+    HeadTooLargeError,
+    ProxyRefusedError,
+    ProxyUnreachableError,
+    RefusedError,
+    StalledError,
+    UnknownProxyError,
+)
 from imgsync.oci.http.url import join_url
 from imgsync.text.sanitize import sanitize_message
 from imgsync.text.units import parse_integer
@@ -20,32 +30,40 @@ HTTP_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeErro
 _SHORT_BODY = 64 << 10
 _WARNING = re.compile(r'299 - "([^"]{1,4096})"')
 _PIECE_BYTES = 256 << 10
+# Where in OpenSSL and Python an error comes from.
+_SSL_SOURCE = re.compile(r"\[SSL(?:: [A-Z_]+)?\] | \(_ssl\.c:[0-9]+\)")
 # Several fields of these names are one list. Spec: RFC 9110 5.3.
 _LISTS = {"link", "www-authenticate"}
+_PLAIN_HINT = "if it uses plain http, set `tls: false` in registries.yaml: `registries: {{{place}: {{tls: false}}}}`"
+_NAME_HINT = "check the spelling of the host, and the name server of this machine"
 # (needles, error, message, hint)
 _KNOWN_TEXTS: tuple[tuple[tuple[str, ...], type[RegistryError], str, str], ...] = (
     (
         ("CERTIFICATE_VERIFY_FAILED",),
         InsecureError,
         "the registry's TLS certificate is not trusted: {text}",
-        "set its CA in registries.yaml, for exactly this host (`HOST: {tls: {ca: FILE}}`)",
+        "set its CA in registries.yaml, for exactly this host: `registries: {{{place}: {{tls: {{ca: FILE}}}}}}`",
     ),
     (
         ("WRONG_VERSION_NUMBER", "record layer failure"),
         InsecureError,
         "the registry does not speak TLS",
-        "if it uses plain http, set `tls: false` in registries.yaml",
+        _PLAIN_HINT,
     ),
 )
 # Before the texts, which blame the registry.
 _PROXY_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
     (ProxyRefusedError, RejectedError, "the proxy {text}", "check `proxy` in registries.yaml, with its login: http://USER:PASSWORD@HOST:PORT"),
+    (UnknownProxyError, UnknownHostError, "no way through the proxy {text}", "check `proxy` in registries.yaml"),
     (ProxyUnreachableError, UnreachableError, "no way through the proxy {text}", "check `proxy` in registries.yaml, and the network path to it"),
 )
 _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
     (ForbiddenAddressError, InsecureError, "refused to connect: {text}", "nothing was sent there"),
     (HeadTooLargeError, UnexpectedResponseError, "{text}", ""),
     (StalledError, UnreachableError, "{text}", "raise timeouts.request if the network is that slow"),
+    (http_errors.UnknownHostError, UnknownHostError, "cannot connect: {text}", _NAME_HINT),
+    (RefusedError, UnreachableError, "cannot connect: {text}", "check that the registry runs, and its port"),
+    (HandshakeError, UnreachableError, "cannot connect: no TLS connection to {text}", _PLAIN_HINT),
     (httpx.ConnectTimeout, UnreachableError, "cannot connect: {text}", "check the registry's name, port and network path"),
     (httpx.TimeoutException, UnreachableError, "no byte within the time allowed", "raise timeouts.request if the registry is slow"),
     (httpx.ConnectError, UnreachableError, "cannot connect: {text}", "check the registry's name, port and network path"),
@@ -147,14 +165,15 @@ def resolve_url(reference: str, *, base: str, operation: Operation) -> str:
 
 def translate_error(operation: Operation, error: Exception) -> RegistryError:
     """Return our error for one of `HTTP_ERRORS`."""
-    text = str(error)
+    text = _SSL_SOURCE.sub("", str(error))
     for http_error, kind, message, hint in _PROXY_TYPES:
         if isinstance(error, http_error):
             return operation.make_error(kind, message.format(text=sanitize_message(text)), hint=hint)
+    place = error.place if isinstance(error, HandshakeError) else operation.reference.partition("/")[0]
     for needles, kind, message, hint in _KNOWN_TEXTS:
-        if any(needle in text for needle in needles):
-            return operation.make_error(kind, message.format(text=sanitize_message(text)), hint=hint)
+        if any(needle in str(error) for needle in needles):
+            return operation.make_error(kind, message.format(text=sanitize_message(text)), hint=hint.format(place=place))
     for http_error, kind, message, hint in _KNOWN_TYPES:
         if isinstance(error, http_error):
-            return operation.make_error(kind, message.format(text=sanitize_message(text)), hint=hint)
+            return operation.make_error(kind, message.format(text=sanitize_message(text)), hint=hint.format(place=place))
     return operation.make_error(UnreachableError, f"the connection broke: {sanitize_message(text) or type(error).__name__}")

@@ -27,6 +27,8 @@ from imgsync.oci.responses import HTTP_ERRORS, drain, read_headers, translate_er
 USER_AGENT = f"imgsync/{imgsync.__version__}"
 _REDIRECT_LIMIT = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
+# A server for TLS may close the connection without a word.
+_TLS_HINT = "if the registry uses TLS, remove `tls: false` of this registry from registries.yaml"
 # Some registries copy a whole blob to its final storage before they answer the request that closes its upload.
 _COMMIT_FACTOR = 10
 
@@ -43,6 +45,7 @@ class Sender:
         self._rate_limit = rate_limit
         self._pull_limit = rate_limit.pull_limit
         self._capabilities = capabilities
+        self._has_answered = False
 
     def send(self, client: HttpClient, request: RegistryRequest, authorization: str | None, *, retry_policy: RetryPolicy) -> tuple[httpx.Response, str]:
         """
@@ -72,7 +75,11 @@ class Sender:
         try:
             response = client.send(http_request)
         except HTTP_ERRORS as error:
-            raise translate_error(request.operation, error) from error
+            found = translate_error(request.operation, error)
+            if self.endpoint.plain_http and not self._has_answered:
+                found.hint = found.hint or _TLS_HINT
+            raise found from error
+        self._has_answered = True
         if request.body is None:
             self._capabilities.learn_round_trip(time.monotonic() - started)
         if "/manifests/" in url and response.status_code != 401:

@@ -26,10 +26,10 @@ def make_plan_error(mirror: Mirror, reference: str, error: ImgsyncError) -> Plan
     return PlanError(mirror.name, reference, error.message, error.hint, later=later)
 
 
-def make_missing_error(mirror: Mirror, reference: Reference, *, lacking: Sequence[Reference] = ()) -> PlanError:
+def make_missing_error(mirror: Mirror, reference: Reference, hint: str, *, lacking: Sequence[Reference] = ()) -> PlanError:
     """Return the error of an exact name that does not exist."""
     places = f", and {', '.join(map(str, lacking))} does not have it" if lacking else ""
-    return PlanError(mirror.name, str(reference), f"does not exist at the source{places}", f"`imgsync list {reference.repository}` shows the tags there")
+    return PlanError(mirror.name, str(reference), f"does not exist at the source{places}", hint)
 
 
 def make_mirror_error(mirror: Mirror, message: str, hint: str) -> PlanError:

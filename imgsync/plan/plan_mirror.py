@@ -16,6 +16,7 @@ from imgsync.plan.known_tags import KnownTags
 from imgsync.plan.list_repositories import SourceRepository, list_source_repositories
 from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
 from imgsync.plan.model import PENDING, Change, PlanError
+from imgsync.plan.nearby_tags import NearbyTags
 from imgsync.plan.plan_error import make_mirror_error, make_missing_error, make_plan_error
 from imgsync.plan.plan_tag import TagPlan, TagPlanner
 from imgsync.plan.ready import ReadyChanges
@@ -37,6 +38,7 @@ class MirrorPlanner:
         self._registries = context.registries
         self._check = context.stop.raise_if_requested
         self._log = context.log
+        self._nearby_tags = NearbyTags()
         self._warned: set[tuple[str, str]] = set()
         self._listener = context.listener
 
@@ -190,7 +192,9 @@ class MirrorPlanner:
             self._log.warning("tag.vanished", mirror=result.mirror.name, source=str(reference), reason="listed, but not found when read")
         elif is_named_exactly(result.mirror, repository):
             if outcome.lacking:
-                result.errors.append(make_missing_error(result.mirror, reference, lacking=outcome.lacking if gone else ()))
+                client = self._registries.make_source_client(result.mirror, check=self._check)
+                hint = self._nearby_tags.explain(tag.name, repository, client)
+                result.errors.append(make_missing_error(result.mirror, reference, hint, lacking=outcome.lacking if gone else ()))
         elif not gone:
             result.add_missing(repository, [tag.name])
 

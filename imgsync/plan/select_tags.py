@@ -18,6 +18,7 @@ from imgsync.plan.gone_tag import Absence
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.mirror_plan import SelectedTags
 from imgsync.plan.model import FilterStep, PlanError
+from imgsync.plan.nearby_tags import describe_tags
 from imgsync.plan.plan_error import make_missing_error, make_plan_error
 from imgsync.plan.tag_dates import TagDates
 
@@ -80,7 +81,7 @@ def _explain_dates(mirror: Mirror, repository: Repository, dates: TagDates, sele
 
 def _explain_lacking(mirror: Mirror, repository: Repository, names: Sequence[str]) -> Iterator[PlanError]:
     """Yield the exact names of a repository that does not exist."""
-    yield from (make_missing_error(mirror, repository.with_name(name)) for name in names)
+    yield from (make_missing_error(mirror, repository.with_name(name), describe_tags(name, (), repository)) for name in names)
 
 
 def _list_tags(mirror: Mirror, found: SourceRepository, lister: Lister, finder: GoneFinder) -> tuple[TagListing, Absence]:

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgsync import errors
 from imgsync.oci.errors import Operation, make_status_error
+from imgsync.oci.http import errors as http_errors
+from imgsync.oci.limits.retry import is_transient
+from imgsync.oci.responses import translate_error
 from imgsync.text.sanitize import sanitize_message
 from tests import switches
 from tests.support.images import image
@@ -126,3 +130,68 @@ def test_untrusted_text_is_one_printable_line(text):
 
     assert shown.isprintable()
     assert len(shown) <= 3000
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "detail", "hint"),
+    [
+        (
+            http_errors.UnknownHostError("there is no host r.exmaple (Name or service not known)"),
+            errors.UnknownHostError,
+            "cannot connect: there is no host r.exmaple (Name or service not known)",
+            "check the spelling of the host, and the name server of this machine",
+        ),
+        (
+            http_errors.UnknownProxyError("proxy.exmaple:3128: there is no host proxy.exmaple (Name or service not known)"),
+            errors.UnknownHostError,
+            "no way through the proxy proxy.exmaple:3128: there is no host proxy.exmaple (Name or service not known)",
+            "check `proxy` in registries.yaml",
+        ),
+        (
+            http_errors.RefusedError("nothing listens at 127.0.0.1:5000 (Connection refused)"),
+            errors.UnreachableError,
+            "cannot connect: nothing listens at 127.0.0.1:5000 (Connection refused)",
+            "check that the registry runs, and its port",
+        ),
+        (
+            http_errors.HandshakeError("127.0.0.1:5000: [SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "127.0.0.1:5000"),
+            errors.InsecureError,
+            "the registry does not speak TLS",
+            "if it uses plain http, set `tls: false` in registries.yaml: `registries: {127.0.0.1:5000: {tls: false}}`",
+        ),
+        (
+            http_errors.HandshakeError("r.io:443: Connection reset by peer", "r.io"),
+            errors.UnreachableError,
+            "cannot connect: no TLS connection to r.io:443: Connection reset by peer",
+            "if it uses plain http, set `tls: false` in registries.yaml: `registries: {r.io: {tls: false}}`",
+        ),
+        (
+            http_errors.HandshakeError("r.io:443: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1)", "r.io"),
+            errors.InsecureError,
+            "the registry's TLS certificate is not trusted: r.io:443: certificate verify failed: certificate has expired",
+            "set its CA in registries.yaml, for exactly this host: `registries: {r.io: {tls: {ca: FILE}}}`",
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_failed_connection_says_what_to_do(error, kind, detail, hint):
+    """Only a host that does not exist is final; what is wrong with TLS is too."""
+    found = translate_error(Operation("list tags of", "r.io/app", "source"), error)
+
+    assert (type(found), found.detail, found.hint) == (kind, detail, hint)
+    assert is_transient(found) == (kind is errors.UnreachableError)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Client sent an HTTP request to an HTTPS server.\n",
+        "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body></body></html>",
+        "Reason: You're speaking plain HTTP to an SSL-enabled server port.",
+    ],
+)
+def test_plain_http_to_tls_says_what_to_remove(body):
+    """As Go's server, nginx and Apache answer."""
+    found = make_status_error(Operation("list tags of", "r.io/app", "source"), 400, headers={}, body=body.encode())
+
+    assert found.hint == "the registry uses TLS; remove `tls: false` of this registry from registries.yaml"

@@ -70,6 +70,37 @@ def test_copy_of_a_missing_tag_says_so(lab):
     assert "does not exist at the source" in only_error(ran)
 
 
+def test_missing_tag_says_which_are_there(lab):
+    """The nearest and the newest, by one request for a repository, and for a few repositories."""
+    for tag in ("1.27.1", "1.27.2", "1.28.0", "1.29.0", "1.29.0-rc1", "latest"):
+        lab.push("a", tag, image(1))
+    for name in "bcd":
+        lab.push(name, "1", image(1))
+    lab.declare("a b c d", "tags: {names: [1.27.9, lastest]}")
+
+    plan = lab.run("plan", "-o", "json").json
+
+    repository = f"{lab.source.host}/{lab.name}/a"
+    hints = {error["reference"]: error["message"] for error in plan["errors"]}
+    assert hints[f"{repository}:1.27.9"] == (
+        f"does not exist at the source (nearest: 1.27.2, 1.27.1, 1.29.0; newest: 1.28.0; `imgsync list {repository}` shows all 6)"
+    )
+    assert hints[f"{repository}:lastest"] == (
+        f"does not exist at the source (nearest: latest; newest: 1.29.0, 1.28.0, 1.27.2; `imgsync list {repository}` shows all 6)"
+    )
+    assert len(lab.source.requests("tags/list")) == 3
+
+
+def test_missing_repository_says_so(lab):
+    """Its tags cannot be named."""
+    lab.declare("gone", "tags: {names: ['1']}")
+
+    (error,) = lab.run("plan", "-o", "json").json["errors"]
+
+    gone = f"{lab.source.host}/{lab.name}/gone"
+    assert error["message"] == f"does not exist at the source (there is no repository {gone} with tags, or this account cannot see it)"
+
+
 def test_pinned_digest_is_copied_under_its_tag(lab):
     """Whatever the tag names now; an unchanged run asks nobody; verify and prune agree."""
     old, new = lab.push("app", "1.27", index(1)), image(2)

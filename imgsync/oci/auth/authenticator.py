@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
-from imgsync.oci.auth.challenge import Challenge, choose_challenge, parse_challenges
+from imgsync.oci.auth.challenge import Challenge, choose_challenge, describe_bad_realm, parse_challenges
 from imgsync.oci.auth.explain import explain_refusal
 from imgsync.oci.auth.refused_logins import RefusedLogins
 from imgsync.oci.auth.scopes import find_repository
@@ -25,7 +25,7 @@ from imgsync.oci.auth.trusted_hosts import is_trusted_host
 from imgsync.oci.endpoint import Credentials, Endpoint
 from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.url import has_credentials, origin_of, parse_url
+from imgsync.oci.http.url import origin_of, parse_url
 from imgsync.oci.limits.retry import RetryPolicy, retry_call
 
 _NO_POST = {404, 405}
@@ -249,8 +249,8 @@ class Authenticator:
             raise operation.make_error(InsecureError, "the URL of the registry's token server is invalid", hint="nothing was sent there") from error
         scheme, host, _ = origin
         declared = self._endpoint.token_server is not None and origin_of(self._endpoint.token_server) == origin
-        if has_credentials(realm) or "#" in realm or (scheme == "http" and not declared and not self._endpoint.plain_http):
-            raise operation.make_error(InsecureError, "the registry's token server does not use https", hint="nothing was sent there")
+        if problem := describe_bad_realm(realm, allows_http=declared or self._endpoint.plain_http):
+            raise operation.make_error(InsecureError, f"the URL of the registry's token server {problem}", hint="nothing was sent there")
         if login is None or declared or self._endpoint.is_own(realm) or is_trusted_host(self._endpoint.registry, origin_of(self._endpoint.url)[1], host):
             return
         raise operation.make_error(

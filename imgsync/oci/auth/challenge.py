@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from imgsync.oci.http.url import has_credentials
+
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's token, not a secret
 _GAP = re.compile(r"[\s,]*")
 _PARAMETER = re.compile(rf'({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))(?=[\s,]|$)')
@@ -69,3 +71,12 @@ def _parse_one(header: str) -> list[Challenge]:
 def _skip(header: str, position: int) -> int:
     gap = _GAP.match(header, position)
     return gap.end() if gap is not None else position
+
+
+def describe_bad_realm(realm: str, *, allows_http: bool) -> str:
+    """Return why *realm* may not get a login, "" if it may."""
+    if has_credentials(realm):
+        return "contains a user or a password"
+    if "#" in realm:
+        return "contains a '#'"
+    return "" if allows_http or realm.lower().startswith("https:") else "does not begin with https"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.connection import Connection
-from imgsync.oci.http.errors import ForbiddenAddressError, ProxyUnreachableError
+from imgsync.oci.http.errors import ForbiddenAddressError, HandshakeError, ProxyUnreachableError, UnknownHostError, UnknownProxyError
 from imgsync.oci.http.nested_tls import NestedTlsStream
 from imgsync.oci.http.proxy import Proxy
 from imgsync.oci.http.ssrf_guard import SsrfGuard
@@ -19,6 +19,8 @@ from imgsync.oci.http.wait_limit import WaitLimit, limit_wait, never_end
 
 # Scheme, host and port of a server -> how to trust it.
 FindContext = Callable[[Origin], ssl.SSLContext]
+
+_HTTPS_PORT = 443
 
 
 class Connector:
@@ -64,11 +66,15 @@ class Connector:
         except httpx.TransportError as error:
             if self._proxy is None:
                 raise
-            raise ProxyUnreachableError(f"{self._proxy.name}: {error}") from error
+            kind = UnknownProxyError if isinstance(error, UnknownHostError) else ProxyUnreachableError
+            raise kind(f"{self._proxy.name}: {error}") from error
 
     def _encrypt_to_proxy(self, proxy: Proxy, stream: Stream, limit: WaitLimit) -> Stream:
         try:
             return self._encrypt(stream, proxy.origin, limit)
+        except HandshakeError as error:
+            # It begins with the name.
+            raise ProxyUnreachableError(str(error)) from error
         except httpx.TransportError as error:
             raise ProxyUnreachableError(f"{proxy.name}: {error}") from error
 
@@ -85,5 +91,7 @@ class Connector:
         except TimeoutError as error:
             raise httpx.ConnectTimeout("the TLS handshake timed out") from error
         except (OSError, ValueError) as error:
-            raise httpx.ConnectError(f"{host}:{port}: {error}") from error
+            shown = f"[{host}]" if ":" in host else host
+            reason = error.strerror if isinstance(error, ConnectionError) else str(error)
+            raise HandshakeError(f"{shown}:{port}: {reason}", shown if port == _HTTPS_PORT else f"{shown}:{port}") from error
         return encrypted

@@ -5,6 +5,30 @@ from __future__ import annotations
 from imgsync.oci.http._httpx import httpx
 
 
+class UnknownHostError(httpx.ConnectError):
+    """The name server says that a host does not exist."""
+
+
+class UnknownProxyError(httpx.ProxyError):
+    """The name server says that the proxy's host does not exist."""
+
+
+class RefusedError(httpx.ConnectError):
+    """Nothing listens at the port of a host."""
+
+
+class HandshakeError(httpx.ConnectError):
+    """
+    No TLS connection.
+
+    `place` is the host, with its port if that is unusual.
+    """
+
+    def __init__(self, message: str, place: str) -> None:
+        super().__init__(message)
+        self.place = place
+
+
 class ForbiddenAddressError(httpx.ConnectError):
     """A host resolves to an address that the SSRF guard forbids."""
 

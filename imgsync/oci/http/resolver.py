@@ -7,10 +7,13 @@ import threading
 import time
 
 from imgsync.oci.http._httpx import httpx
+from imgsync.oci.http.errors import UnknownHostError
 from imgsync.oci.http.wait_limit import TICK_SECONDS, WaitLimit
 
 # Dozens of connections to one host are opened at the same time.
 _KEEP_SECONDS = 30.0
+# A name server's final answer. Others, such as EAI_AGAIN, mean that it could not say.
+_UNKNOWN = {socket.EAI_NONAME, socket.EAI_NODATA}
 
 
 class _Lookup:
@@ -22,7 +25,7 @@ class _Lookup:
         self._ended = 0.0
         self.done = threading.Event()
         self.addresses: list[str] = []
-        self.error: str | None = None
+        self.error: httpx.ConnectError | None = None
         # Apart from the callers: the system's resolver cannot be interrupted, and their wait has a limit.
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -34,7 +37,7 @@ class _Lookup:
         try:
             self.addresses = _resolve(self._host, self._port)
         except httpx.ConnectError as error:
-            self.error = str(error)
+            self.error = error
         self._ended = time.monotonic()
         self.done.set()
 
@@ -59,7 +62,8 @@ class Resolver:
         Concurrent callers share one lookup. An error is not kept for later callers.
 
         Raises:
-            httpx.ConnectError: The name cannot be resolved.
+            UnknownHostError: There is no such host.
+            httpx.ConnectError: The name cannot be resolved now.
             httpx.ConnectTimeout: The name server did not answer within *limit*.
         """
         arrived = time.monotonic()
@@ -74,7 +78,7 @@ class Resolver:
                 raise httpx.ConnectTimeout(f"{host} was not resolved in time") from error
         if lookup.error is not None:
             # A new error for each caller: one that is raised again and again collects tracebacks.
-            raise httpx.ConnectError(lookup.error)
+            raise type(lookup.error)(str(lookup.error))
         return lookup.addresses
 
     def forget(self, host: str, port: int) -> None:
@@ -88,6 +92,8 @@ def _resolve(host: str, port: int) -> list[str]:
         host.encode("idna")
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
+        if isinstance(error, socket.gaierror) and error.errno in _UNKNOWN:
+            raise UnknownHostError(f"there is no host {host} ({error.strerror})") from error
         raise httpx.ConnectError(f"{host} cannot be resolved: {error.strerror or error}") from error
     except UnicodeError as error:
         raise httpx.ConnectError(f"{host[:100]!r} is not a valid host name") from error

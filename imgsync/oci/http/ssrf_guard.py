@@ -14,7 +14,7 @@ from itertools import islice
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.addresses import find_literal, is_metadata, is_public
 from imgsync.oci.http.connect import connect
-from imgsync.oci.http.errors import ForbiddenAddressError
+from imgsync.oci.http.errors import ForbiddenAddressError, RefusedError
 from imgsync.oci.http.resolver import Resolver
 from imgsync.oci.http.wait_limit import WaitLimit, limit_wait, never_end
 
@@ -56,6 +56,7 @@ class SsrfGuard:
 
         Raises:
             ForbiddenAddressError: An address of the host is not allowed.
+            UnknownHostError: There is no such host.
             httpx.ConnectError: No address answers, or there is none.
             httpx.ConnectTimeout: The name server or the last address did not answer in time.
         """
@@ -73,8 +74,10 @@ class SsrfGuard:
             except TimeoutError as error:
                 last = httpx.ConnectTimeout(f"{host} did not answer in time")
                 last.__cause__ = error
+            except ConnectionRefusedError as error:
+                last = RefusedError(f"nothing listens at {address}:{port} ({error.strerror})")
             except OSError as error:
-                last = httpx.ConnectError(str(error))
+                last = httpx.ConnectError(f"{address}:{port}: {error.strerror}")
             else:
                 addresses.remove(address)
                 addresses.insert(0, address)

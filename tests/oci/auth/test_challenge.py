@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz import laws
-from imgsync.oci.auth.challenge import choose_challenge, parse_challenges
+from imgsync.oci.auth.challenge import choose_challenge, describe_bad_realm, parse_challenges
 from tests import switches
 from tests.support.images import image
 from tests.support.logins import BASIC, USER, challenge
@@ -207,3 +207,19 @@ def test_no_header_breaks_the_challenge_parser(header):
     """Parsing ends for any header, and schemes are lower-case tokens."""
     laws.headers(header.encode())
     laws.headers(f"Bearer {header}".encode())
+
+
+@pytest.mark.parametrize(
+    ("realm", "allows_http", "problem"),
+    [
+        ("https://auth.example/token", False, ""),
+        ("http://auth.example/token", True, ""),
+        ("http://auth.example/token", False, "does not begin with https"),
+        ("https://auth.example/token#x", False, "contains a '#'"),
+        ("https://me@auth.example/token", False, "contains a user or a password"),
+        ("http://me:pass@auth.example/token", True, "contains a user or a password"),
+    ],
+)
+def test_unfit_token_server_says_why(realm, allows_http, problem):
+    """The reason, without the URL."""
+    assert describe_bad_realm(realm, allows_http=allows_http) == problem
