@@ -9,7 +9,7 @@ from imgsync.oci.spec.reference import parse_reference
 from imgsync.plan.findings import REPAIRABLE, Condition, Verification
 from imgsync.state import Record, StateStore
 
-_MARKED = REPAIRABLE | {Condition.DAMAGED}
+_MARKED = REPAIRABLE | {Condition.DAMAGED, Condition.LOST}
 
 
 def list_contradicted(found: Verification, state: StateStore) -> tuple[Record, ...]:

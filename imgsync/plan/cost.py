@@ -16,16 +16,17 @@ def sum_transfer_bytes(mirrors: Iterable[MirrorPlan], state: StateStore) -> int:
     """
     Sum the blobs to transfer.
 
-    Each counts once per destination registry; blobs known to exist there do not count.
+    Each counts once per destination registry; blobs known to exist there do not count. Where a recorded tag is lost, its repository may have
+    lost the blobs too, so only other repositories are believed.
     """
     sizes: dict[tuple[str, str], int] = {}
     for one in mirrors:
         for destination, blobs in one.blobs.items():
             registry = destination.repository.registry
+            doubted = {destination.repository.path} if destination in one.lost else set()
             for blob in blobs:
-                if (registry, blob.digest) not in sizes:
-                    known = bool(state.find_blob_repositories(registry, blob.digest))
-                    sizes[registry, blob.digest] = 0 if known else blob.size_bytes
+                known = set(state.find_blob_repositories(registry, blob.digest)) - doubted
+                sizes[registry, blob.digest] = max(sizes.get((registry, blob.digest), 0), 0 if known else blob.size_bytes)
     return sum(sizes.values())
 
 

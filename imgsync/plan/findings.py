@@ -18,11 +18,13 @@ class Condition(StrEnum):
     DAMAGED = "damaged"
     HELD = "held"
     REFUSED = "refused"
+    GONE = "gone"
+    LOST = "lost"
 
 
 # `apply` repairs these: `verify` marks their records as unconfirmed.
 REPAIRABLE = frozenset({Condition.MISSING, Condition.DIFFERS, Condition.INCOMPLETE})
-DRIFT = REPAIRABLE | {Condition.DAMAGED, Condition.REFUSED}
+DRIFT = REPAIRABLE | {Condition.DAMAGED, Condition.REFUSED, Condition.LOST}
 
 
 @dataclass(frozen=True, slots=True)

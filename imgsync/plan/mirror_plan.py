@@ -52,6 +52,7 @@ class MirrorPlan:
         returned: Destinations whose tag was gone, and is back.
         judged: Source repositories whose answer was complete.
         unchecked: Sources that could not be asked for.
+        lost: Destinations that lack a tag which the state records.
     """
 
     mirror: Mirror
@@ -70,6 +71,7 @@ class MirrorPlan:
     returned: set[str] = field(default_factory=set)
     judged: set[Repository] = field(default_factory=set)
     unchecked: set[Reference] = field(default_factory=set)
+    lost: set[Reference] = field(default_factory=set)
 
     def add_missing(self, repository: Repository, names: Iterable[str]) -> None:
         """Add *names* that *repository* does not have."""

@@ -15,7 +15,7 @@ from imgsync.plan.gone_tag import Absence
 from imgsync.plan.known_tags import KnownTags
 from imgsync.plan.list_repositories import SourceRepository, list_source_repositories
 from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
-from imgsync.plan.model import PENDING, Change, PlanError
+from imgsync.plan.model import PENDING, Action, Change, PlanError
 from imgsync.plan.nearby_tags import NearbyTags
 from imgsync.plan.plan_error import make_mirror_error, make_missing_error, make_plan_error
 from imgsync.plan.plan_tag import TagPlan, TagPlanner
@@ -173,6 +173,8 @@ class MirrorPlanner:
                 result.blobs[change.destination] = outcome.blobs
                 result.manifests.update(outcome.manifests)
                 result.pushes += len(outcome.manifests)
+            if change.action is Action.CREATE and self._context.state.get(str(change.destination)) is not None:
+                result.lost.add(change.destination)
         return 1
 
     def _note_presence(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan) -> None:

@@ -7,6 +7,7 @@ Asks the registries, not the state. Changes nothing. Spec: docs/how-to/verify.md
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from imgsync.concurrency.deadline import Deadline
 from imgsync.concurrency.stop import Stop
@@ -19,8 +20,10 @@ from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext
 from imgsync.plan.decide import REQUIRED
 from imgsync.plan.findings import Condition, Finding, Verification
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.listener import VerifyListener
 from imgsync.plan.model import Action, Change, PlanError
+from imgsync.plan.verify_gone import check_gone_tag
 from imgsync.text.units import format_duration, format_timestamp
 
 _IMAGES_AT_ONCE = 4
@@ -49,11 +52,16 @@ def verify(config: Config, context: PlanContext, *, deep: bool, listener: Verify
     plan = build_plan(config, context)
     reader = _Reader(config, context, listener)
     checked = [change for change in plan.changes if change.action is not Action.DELETE]
-    served = [change for change in checked if deep and change.action is Action.KEEP]
-    listener.on_images_to_read(len(served))
-    damage = dict(map_unordered(reader.read, served, limit=_IMAGES_AT_ONCE))
+    gone = {tag.destination: finding for tag, finding in map_unordered(reader.check_gone, plan.gone, limit=_IMAGES_AT_ONCE) if finding is not None}
+    served: list[Change | GoneTag] = [change for change in checked if change.action is Action.KEEP]
+    served += [tag for tag in plan.gone if tag.destination in gone and gone[tag.destination].condition is Condition.GONE]
+    listener.on_images_to_read(len(served) if deep else 0)
+    damage = dict(map_unordered(reader.read, served if deep else [], limit=_IMAGES_AT_ONCE))
     return Verification(
-        findings=tuple(_make_finding(change, context, damage.get(change.destination, "")) for change in checked),
+        findings=(
+            *(_make_finding(change, context, damage.get(change.destination, "")) for change in checked),
+            *(_add_damage(gone[tag.destination], damage.get(tag.destination, "")) for tag in plan.gone if tag.destination in gone),
+        ),
         errors=(*plan.errors, *reader.errors),
         bytes_read=reader.bytes_read,
         created_at=format_timestamp(context.now),
@@ -88,6 +96,10 @@ def _make_finding(change: Change, context: PlanContext, damage: str) -> Finding:
     )
 
 
+def _add_damage(finding: Finding, damage: str) -> Finding:
+    return replace(finding, condition=Condition.LOST, reason=f"{finding.reason}; {damage}") if damage else finding
+
+
 class _Reader:
     """Reads and hashes the blobs of destinations."""
 
@@ -98,7 +110,17 @@ class _Reader:
         self.bytes_read = 0
         self.errors: list[PlanError] = []
 
-    def read(self, change: Change) -> tuple[Reference, str]:
+    def check_gone(self, tag: GoneTag) -> tuple[GoneTag, Finding | None]:
+        """Return what the destination has of *tag*, None after an error."""
+        try:
+            return tag, check_gone_tag(tag, self._mirrors[tag.mirror], self._context)
+        except StoppedError:
+            raise
+        except ImgsyncError as error:
+            self.errors.append(PlanError(tag.mirror, str(tag.destination), error.message, error.hint))
+            return tag, None
+
+    def read(self, change: Change | GoneTag) -> tuple[Reference, str]:
         """Return the destination and the problems of its blobs."""
         mirror = self._mirrors[change.mirror]
         destination = change.destination

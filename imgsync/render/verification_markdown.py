@@ -38,13 +38,19 @@ def render_verification_markdown(found: Verification, *, limit: int = 60_000) ->
         more="\n… and {} more.\n",
     )
     left_out = Block(head="\n**Left out on purpose**\n\n| tag | mirror | condition | why |\n|---|---|---|---|\n", more="\n… and {} more.\n")
-    entries = _yield_entries(found, errors, drift, held, left_out)
-    return render_limited_page(opening, (errors, drift, held, left_out), entries, limit=limit, kinds=("error", "tag"), shown_by="imgsync verify")
+    gone = Block(
+        head="\n<details><summary>Gone at the source, kept here</summary>\n\n| tag | mirror | condition | why |\n|---|---|---|---|\n",
+        tail="\n</details>\n",
+        more="\n… and {} more.\n",
+    )
+    entries = _yield_entries(found, errors, drift, gone, held, left_out)
+    return render_limited_page(opening, (errors, drift, gone, held, left_out), entries, limit=limit, kinds=("error", "tag"), shown_by="imgsync verify")
 
 
-def _yield_entries(found: Verification, errors: Block, drift: Block, held: Block, left_out: Block) -> Iterator[Entry]:
+def _yield_entries(found: Verification, errors: Block, drift: Block, gone: Block, held: Block, left_out: Block) -> Iterator[Entry]:
     yield from (Entry(errors, partial(format_error, error), "error") for error in found.errors)
     yield from (Entry(drift, partial(_render_row, finding), "tag") for finding in found.drift)
+    yield from (Entry(gone, partial(_render_row, finding), "tag") for finding in found.findings if finding.condition is Condition.GONE)
     yield from (Entry(held, partial(_render_row, finding), "tag") for finding in found.findings if finding.condition is Condition.HELD)
     complete = (finding for finding in found.findings if finding.left_out and finding.condition is Condition.OK)
     yield from (Entry(left_out, partial(_render_row, finding), "tag") for finding in complete)

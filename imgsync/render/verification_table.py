@@ -24,6 +24,8 @@ _SIGNS = {
     Condition.DAMAGED: "x",
     Condition.HELD: "?",
     Condition.REFUSED: "!",
+    Condition.GONE: ".",
+    Condition.LOST: "x",
 }
 
 

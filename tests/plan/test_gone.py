@@ -443,3 +443,46 @@ def test_gone_tags_are_a_metric(mirrored):
     mirrored.run("apply", "--metrics", "metrics.prom")
 
     assert 'imgsync_gone_tags{mirror="a"} 1.0' in (mirrored.folder / "metrics.prom").read_text()
+
+
+def lose_at_destination(lab: Lab, repository: str, tag: str = "") -> None:
+    """Take a tag away at the destination, or the repository with its blobs."""
+    place = lab.destination_registry.storage / f"repositories/m/{lab.name}/{repository}"
+    shutil.rmtree(place / "_manifests/tags" / tag if tag else place)
+
+
+@pytest.mark.parametrize("options", [[], ["--deep"]], ids=["", "deep"])
+def test_verify_counts_gone_tags_apart(options, mirrored):
+    """They are no drift as long as the destination has them."""
+    delete_at_source(mirrored, "app", "3")
+
+    ran = mirrored.run("verify", *options, "-o", "json")
+
+    assert (ran.code, ran.json["summary"]["ok"], ran.json["summary"]["gone"], ran.json["summary"]["drift"]) == (0, 3, 1, 0)
+    assert "No drift: 3 ok, 1 gone" in mirrored.run("verify").stdout
+
+
+def test_verify_finds_the_lost_only_copy(mirrored):
+    """Gone at the source and missing at the destination: drift that no apply repairs."""
+    delete_at_source(mirrored, "app", "3")
+    mirrored.run("apply")
+    lose_at_destination(mirrored, "app", "3")
+
+    ran = mirrored.run("verify")
+
+    assert ran.code == 1
+    assert "Drift: 3 ok, 1 lost" in ran.stdout
+    assert "no run can repair it" in ran.stdout
+    assert "imgsync apply" not in ran.stdout
+
+
+@pytest.mark.parametrize("command", [("plan",), ("plan", "--refresh")])
+def test_planned_bytes_of_a_lost_repository_count_its_blobs(command, mirrored):
+    """What the state says of its blobs is not believed after `verify`, or where the plan asks."""
+    lose_at_destination(mirrored, "app")
+    mirrored.run("verify")
+
+    ran = mirrored.run(*command, "-o", "json")
+
+    assert ran.json["summary"]["create"] == 4
+    assert ran.json["summary"]["transfer_bytes"] == sum(len(blob) for blob in {**image(1).blobs, **image(2).blobs, **image(3).blobs, **image(4).blobs}.values())
