@@ -89,7 +89,7 @@ class _Run:
             errors=plan.errors,
             seconds=round(time.monotonic() - self._began, 3),
             stopped=self._stop.reason,
-            notes=plan.notes,
+            notes=(*plan.notes, *(f"{destination} is back at the source" for destination in plan.returned)),
             gone=tuple(replace(tag, since=self._context.state.gone_since.get(str(tag.destination))) for tag in plan.gone),
             created_at=format_timestamp(datetime.now(UTC)),
         )

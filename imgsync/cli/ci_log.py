@@ -19,8 +19,8 @@ from imgsync.text.redaction import Redaction
 if TYPE_CHECKING:
     from imgsync.render.annotations import Annotation
 
-# Planning errors and refusals are rows of the plan's table. Failed images are logged as they happen, long before the table of results.
-_ROWS = frozenset({"plan.failed", "image.refused"})
+# Planning errors, refusals and gone tags are rows of the plan's table. Failed images are logged as they happen, long before the table of results.
+_ROWS = frozenset({"plan.failed", "image.refused", "tag.gone", "tag.returned"})
 
 
 class CILog:

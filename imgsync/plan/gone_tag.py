@@ -47,7 +47,7 @@ class GoneTag:
     @property
     def description(self) -> str:
         """Return since when the tag is gone, and how this was seen."""
-        return f"gone at the source{f' since {self.day}' if self.day else ', first seen now'} ({self.reason})"
+        return f"gone at the source{f' since {self.day}' if self.day else ', first seen now'}; {self.reason}"
 
     @property
     def day(self) -> str:

@@ -326,7 +326,7 @@ def test_document_has_every_field(lab, shown):
 
     assert list(document.json) == ["format", "created_at", "summary", "findings", "errors"]
     assert document.json["format"] == "imgsync.verification/v1"
-    conditions = {"ok": 0, "missing": 1, "differs": 0, "incomplete": 0, "damaged": 0, "held": 0, "refused": 0}
+    conditions = {"ok": 0, "missing": 1, "differs": 0, "incomplete": 0, "damaged": 0, "held": 0, "refused": 0, "gone": 0, "lost": 0}
     summary = document.json["summary"]
     assert summary == conditions | {"drift": 1, "error": 0, "bytes_read": 0, "seconds": summary["seconds"]}
     fields = {"condition", "mirror", "source", "source_digest", "destination", "destination_digest", "reason", "hint"}
