@@ -87,7 +87,7 @@ bench: $(READY) tools ## Compare with other tools on PATH (an hour); write docs/
 
 docs: $(READY) ## Regenerate the reference pages and build the site in site/
 	$(BIN)/python -m docs.generate
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	IMGSYNC_REPOSITORY="$${IMGSYNC_REPOSITORY:-$$(git remote get-url origin 2>/dev/null | grep ^https: || true)}" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: $(READY) ## Lock the dependencies of the image and of a release, with hashes, in lock/
 	$(BIN)/python -m pip install --quiet --group lock

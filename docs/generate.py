@@ -4,8 +4,8 @@ Write the generated parts of the documentation.
     python -m docs.generate
 
 Settings come from the schemas, commands and variables from the command line, metrics from a report, and the drawings of the
-architecture from the import contracts in pyproject.toml. Each part is in its page between `<!-- begin: NAME -->` and
-`<!-- end: NAME -->`; the text around it is written by hand.
+architecture from the import contracts in pyproject.toml. Running the commands of a page gives what they print (`docs/stage`). Each part is in its page
+between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; the text around it is written by hand.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
+from docs.stage import write
 from imgsync.apply.report import Report
 from imgsync.cli import cli
 from imgsync.cli.man_page import render_man_page
@@ -32,8 +34,8 @@ REFERENCE = DOCS / "reference"
 ROOT = DOCS.parent
 MAN_PAGE = ROOT / "man" / "imgsync.1"
 _PART = re.compile(r"(<!-- begin: ([\w.-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
-# What click makes of a terminal of 100 columns.
-_WIDTH = 98
+# What click makes of a terminal of 80 columns, which fit the site's pages.
+_WIDTH = 78
 # What a pattern means, for people; a text by another pattern is a text.
 _PATTERNS = {
     r"^([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|µs|μs|ms|s|m|h|d)){1,8}$": "duration",
@@ -58,8 +60,9 @@ def _sections(schema: Schema, root: Schema, path: str) -> Iterator[str]:
     if fields:
         head = [f"## {path}\n\n{schema['description']}\n"] if path else []
         required = set(schema.get("required", ()))
-        titles = ("setting", "type", "default", "description", "example")
-        yield "\n".join([*head, *_table(titles, (_row(field, fields[field], root, required) for field in fields))])
+        titles = ("setting", "type", "default", "description")
+        example = _example({field: _resolved(fields[field], root) for field in fields})
+        yield "\n".join([*head, *_table(titles, (_row(field, fields[field], root, required) for field in fields)), *example])
     for field, value in fields.items():
         # `defaults` holds the settings of a mirror again.
         if field != "defaults":
@@ -87,8 +90,21 @@ def _objects(value: Schema, root: Schema, suffix: str = "") -> Iterator[tuple[Sc
 def _row(field: str, value: Schema, root: Schema, required: Iterable[str]) -> tuple[str, ...]:
     resolved = _resolved(value, root)
     default = "required" if field in required else f"`{_flow(resolved['default'])}`" if "default" in resolved else ""
-    example = f"`{_flow(resolved['examples'][0])}`" if resolved.get("examples") else ""
-    return f"`{field}`", _kind(resolved, root), default, resolved["description"], example
+    return f"`{field}`", _kind(resolved, root), default, resolved["description"]
+
+
+def _example(fields: Schema) -> list[str]:
+    """Return the first example of each setting, as one block of YAML."""
+    examples = {field: value["examples"][0] for field, value in fields.items() if value.get("examples")}
+    # Some settings exclude each other, so this is not a whole file.
+    lines = [_dump(field, value) for field, value in examples.items()]
+    return ["", "An example of each:", "", f"```yml\n{''.join(lines)}```"] if examples else []
+
+
+def _dump(field: str, value: object) -> str:
+    # None: flow style for a list or mapping of scalars alone.
+    style = None if isinstance(value, dict | list) else False
+    return yaml.safe_dump({field: value}, default_flow_style=style, sort_keys=False, width=74, allow_unicode=True)
 
 
 def _kind(value: Schema, root: Schema) -> str:
@@ -223,6 +239,7 @@ def main() -> None:
     for path, text in (*pages(), (MAN_PAGE, render_man_page(cli))):
         if text != path.read_text(encoding="utf-8"):
             path.write_text(text, encoding="utf-8")
+    write.main()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,22 +145,3 @@ def test_options_named_in_sentences_exist(page):
     named = set(re.findall(r"`(--[a-z-]+)", FENCE.sub("", page.read_text(encoding="utf-8"))))
 
     assert named <= known
-
-
-def test_site_builds_and_is_self_contained(tmp_path):
-    """No warning, all pages in the navigation, no external script, style or font."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    built = {path.relative_to(tmp_path): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
-    elsewhere = r"[\"']?(?:https?:)?//"
-    loaded = re.compile(rf"<(?:script|img|iframe|source)[^>]+src={elsewhere}|<link[^>]+rel=[\"']?(?:stylesheet|preconnect|preload)[^>]+href={elsewhere}")
-
-    assert done.returncode == 0, done.stderr
-    assert set(built) == {page.relative_to(ROOT / "docs").with_suffix(".html") for page in PAGES[1:]} | {Path("404.html")}
-    assert [path for path, html in built.items() if loaded.search(html)] == []

@@ -36,8 +36,8 @@ def test_generated_parts_are_up_to_date(page, wanted):
 
 
 def test_command_pages_show_the_help(workplace):
-    """In 100 columns."""
-    done = workplace.run("state", "push", "--help", env={"COLUMNS": "100"})
+    """In 80 columns."""
+    done = workplace.run("state", "push", "--help", env={"COLUMNS": "80"})
 
     assert f"```text\n{done.stdout}```\n" in (REFERENCE / "commands.md").read_text(encoding="utf-8")
 

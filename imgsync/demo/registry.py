@@ -2,7 +2,7 @@
 A small registry in this process, on loopback and in memory.
 
 It verifies every digest and refuses manifests whose content is missing. It stores nothing and requires no login: it is not
-for production. Spec: distribution-spec 1.1: pull, push (monolithic and chunked), mount, referrers, tags and catalog.
+for production. Spec: distribution-spec 1.1: pull, push (monolithic and chunked), mount, delete, referrers, tags and catalog.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class EmbeddedRegistry:
         self._repositories: dict[str, _Repository] = {}
         self._blobs: dict[str, bytes] = {}
         self._uploads: dict[str, bytearray] = {}
-        self._server = WSGIServer(("127.0.0.1", 0), self._serve, log=None, error_log=None)
+        self._server = WSGIServer(("127.0.0.1", 0), self.serve, log=None, error_log=None)
         routes: dict[str, Callable[..., Response]] = {
             r"/v2/": lambda _: Response(200, b"{}", {"Content-Type": "application/json"}),
             r"/v2/_catalog": self._list_repositories,
@@ -84,7 +84,7 @@ class EmbeddedRegistry:
         """Return the digest of *tag*, None if it does not exist."""
         return self._repositories.get(name, _Repository()).tags.get(tag)
 
-    def _serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request; the WSGI application."""
         request = parse_request(environ)
         self.requests[request.method] += 1
@@ -117,8 +117,10 @@ class EmbeddedRegistry:
     def _serve_manifest(self, request: Request, name: str, reference: str) -> Response:
         if request.method == "PUT":
             return self._put_manifest(request, name, reference)
-        require_method(request, "GET", "HEAD")
         repository = self._find_repository(name)
+        if request.method == "DELETE":
+            return self._delete_manifest(repository, reference)
+        require_method(request, "GET", "HEAD")
         digest = repository.tags.get(reference, reference)
         if digest not in repository.manifests:
             raise ErrorResponse(404, "MANIFEST_UNKNOWN", f"{name} has no manifest {reference}")
@@ -142,6 +144,14 @@ class EmbeddedRegistry:
         subject = read_subject(raw)
         indexed = {"OCI-Subject": subject} if subject else {}
         return Response(201, headers={"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest, **indexed})
+
+    def _delete_manifest(self, repository: _Repository, reference: str) -> Response:
+        """Delete a tag, or a manifest with its tags."""
+        if reference not in repository.tags and reference not in repository.manifests:
+            raise ErrorResponse(404, "MANIFEST_UNKNOWN", f"no manifest {reference}")
+        repository.manifests.pop(reference, None)
+        repository.tags = {tag: digest for tag, digest in repository.tags.items() if reference not in {tag, digest}}
+        return Response(202)
 
     def _list_referrers(self, request: Request, name: str, digest: str) -> Response:
         require_method(request, "GET")

@@ -1,0 +1,97 @@
+"""Run the lines of a console block, without a shell: imgsync and git run, other programs do not."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from docs.stage.stage import Output, Program, Stage
+
+# "exit code 2", or "exit code 2 if …".
+_EXIT_CODE = re.compile(r"#.*\bexit code (\d+)( if)?")
+
+_OFFLINE = {"convert", "init", "schema", "show", "validate"}
+
+
+class UnexpectedExitError(Exception):
+    """A command ended otherwise than its line says."""
+
+
+@dataclass
+class Shell:
+    """
+    The folder and variables of a reader who types the lines of a page.
+
+    Attributes:
+        ran: The commands of imgsync that ran, without their options.
+    """
+
+    stage: Stage
+    program: Program
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+
+    def run(self, line: str) -> str | None:
+        """
+        Run one line; return what it printed, None if it ran only other programs.
+
+        Raises:
+            UnexpectedExitError: The exit code is not the one in the line's comment, or 0 without one.
+        """
+        comment = _EXIT_CODE.search(line)
+        expected = {0} if comment is None else {int(comment[1]), 0} if comment[2] else {int(comment[1])}
+        printed = None
+        for words, target in _split(line, {**self.stage.environment, **self.variables}):
+            done = self._run(words)
+            if done is None:
+                continue
+            if done.code not in expected:
+                raise UnexpectedExitError(f"{line}: got exit code {done.code}\n{done.text}")
+            if target:
+                (self.folder / target).write_text(done.text, encoding="utf-8")
+            printed = (printed or "") + ("" if target else done.text)
+        return printed
+
+    def _run(self, words: list[str]) -> Output | None:
+        match words:
+            case ["cd", folder]:
+                self.folder /= folder
+            case ["export", *settings]:
+                self.variables.update(setting.split("=", 1) for setting in settings)  # type: ignore[misc] # each has a =
+            case ["imgsync", "demo", *_]:
+                return None  # it has registries of its own, and a test
+            case ["imgsync", *arguments]:
+                self.ran.append(arguments[0])
+                # Our registries answer under the names in the page. The files of the page stay as they are.
+                connected = {} if arguments[0] in _OFFLINE else {"IMGSYNC_REGISTRIES": self.stage.connect(self.folder)}
+                return self.program(arguments, self.folder, {**self.stage.environment, **self.variables, **connected})
+            case ["git", *_]:
+                subprocess.run(words, cwd=self.folder, env=self._git_environment(), capture_output=True, check=True)  # noqa: S603 - a line of our documentation
+        return None
+
+    def _git_environment(self) -> dict[str, str]:
+        name = {f"GIT_{who}_{what}": "reader@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        return {**self.stage.environment, **name}
+
+
+def _split(line: str, variables: dict[str, str]) -> Iterator[tuple[list[str], str]]:
+    """Yield each command of a line and the file that its output goes to."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in [*lexer, "&&"]:
+        if word in {"&&", ";"}:
+            target = words[words.index(">") + 1] if ">" in words else ""
+            yield [_expand(one, variables) for one in words[: words.index(">") if target else None]], target
+            words = []
+        else:
+            words.append(word)
+
+
+def _expand(word: str, variables: dict[str, str]) -> str:
+    return re.sub(r"\$(\w+)", lambda name: variables.get(name[1], ""), word)

@@ -1,0 +1,159 @@
+"""The built site, in a browser at the widths of a desk and of a phone."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+import imgsync
+from tests.support.browser import Browser
+from tests.test_docs import PAGES, ROOT
+
+pytestmark = pytest.mark.xdist_group("site")
+
+WIDTHS = (1280, 390)
+REPOSITORY = "https://git.example.com/company/imgsync"
+# Elements that are wider than what shows them, but for boxes that scroll by themselves.
+_TOO_WIDE = """
+[...document.querySelectorAll('main *')].filter(one => one.getBoundingClientRect().right > innerWidth + 1
+  && !one.closest('pre, table, .md-typeset__scrollwrap, .md-typeset__table')).map(one => one.outerHTML.slice(0, 120)).slice(0, 3)
+"""
+_SCROLLS = "document.scrollingElement.scrollWidth > innerWidth"
+_CUT_OFF = "[...document.querySelectorAll('pre > code')].filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.innerText.slice(0, 200))"
+_COPY = """
+new Promise(resolve => {
+  navigator.clipboard.writeText = text => { resolve(text); return Promise.resolve() }
+  document.addEventListener('copy', event => resolve(document.getSelection().toString() || document.activeElement.value), {once: true})
+  document.querySelectorAll('.highlight button')[%d].click()
+})
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """Return the folder of the built site."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    env = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "IMGSYNC_REPOSITORY": REPOSITORY}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a running browser."""
+    with Browser() as running:
+        yield running
+
+
+def built_pages(site: Path) -> dict[Path, str]:
+    return {path: path.read_text(encoding="utf-8") for path in sorted(site.rglob("*.html"))}
+
+
+def test_site_is_whole_and_self_contained(site):
+    """All pages are there, and none loads a script, style or font from elsewhere."""
+    built = {path.relative_to(site): html for path, html in built_pages(site).items()}
+    elsewhere = r"[\"']?(?:https?:)?//"
+    loaded = re.compile(
+        rf"<(?:script|img|iframe|source)[^>]+src(?:set)?={elsewhere}|<link[^>]+rel=[\"']?(?:stylesheet|preconnect|preload)[^>]+href={elsewhere}"
+    )
+
+    assert set(built) == {page.relative_to(ROOT / "docs").with_suffix(".html") for page in PAGES[1:]} | {Path("404.html")}
+    assert [path for path, html in built.items() if loaded.search(html)] == []
+    # The theme would ask these hosts about a repository that they serve.
+    assert [path for path, html in built.items() if 'data-md-component="source"' in html] == []
+
+
+class Links(HTMLParser):
+    """The targets and anchors of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.targets: set[str] = set()
+        self.anchors: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name in {"id", "name"} and value:
+                self.anchors.add(value)
+            elif name in {"href", "src"} and value:
+                self.targets.add(value)
+            elif name == "srcset" and value:
+                self.targets.update(one.split()[0] for one in value.split(","))
+
+
+def test_no_link_of_the_site_is_broken(site):
+    """Pages, files and anchors, also those that the theme makes."""
+    pages = {path: Links(html) for path, html in built_pages(site).items()}
+    broken = []
+    for path, links in pages.items():
+        for target in links.targets:
+            url = urlsplit(target)
+            # The page for what is not found has addresses from the root of the host.
+            if url.scheme or url.netloc or path.name == "404.html":
+                continue
+            file = (path.parent / unquote(url.path)).resolve() if url.path else path
+            file = file / "index.html" if file.is_dir() else file
+            if not file.exists() or (url.fragment and file.suffix == ".html" and unquote(url.fragment) not in pages[file].anchors):
+                broken.append(f"{path.relative_to(site)}: {target}")
+
+    assert broken == []
+
+
+def test_every_page_has_its_neighbours_version_and_repository(site):
+    """A reader can go on, and sees what is described."""
+    for path, html in built_pages(site).items():
+        assert f"imgsync {imgsync.__version__}" in html, path
+        assert f'href="{REPOSITORY}"' in html, path
+        assert "md-footer__link--next" in html or "md-footer__link--prev" in html or path.name == "404.html", path
+
+
+def test_no_page_scrolls_sideways(site, browser):
+    """At both widths; tables and blocks scroll in their own boxes."""
+    found = []
+    for path in built_pages(site):
+        browser.open(path, width=WIDTHS[0])
+        for width in WIDTHS:
+            browser.resize(width)
+            if browser.evaluate(_SCROLLS) or browser.evaluate(_TOO_WIDE):
+                found.append((width, str(path.relative_to(site)), browser.evaluate(_TOO_WIDE)))
+
+    assert found == []
+
+
+@pytest.mark.parametrize("page", ["index", "tutorial", "reference/commands", "reference/configuration", "reference/registries-yaml", "how-to/install"])
+def test_no_block_is_cut_off_at_a_desk(page, site, browser):
+    """Help, examples and commands fit beside the navigation."""
+    browser.open(site / f"{page}.html", width=WIDTHS[0])
+
+    assert browser.evaluate(_CUT_OFF) == []
+
+
+def test_copy_buttons_copy_what_a_reader_types(site, browser):
+    """Without prompts."""
+    browser.open(site / "index.html", width=WIDTHS[0])
+
+    assert browser.evaluate(_COPY % 0) == "git clone https://github.com/OWNER/imgsync\ncd imgsync && make demo"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_first_screen_shows_what_imgsync_is(width, site, browser):
+    """The sentence, the two commands and the picture are seen without scrolling."""
+    browser.open(site / "index.html", width=width)
+
+    bottoms = browser.evaluate(
+        "[...document.querySelectorAll('article > p')].slice(0, 1).concat([...document.querySelectorAll('.highlight, picture img')]).map(one => one.getBoundingClientRect().bottom)"
+    )
+    assert len(bottoms) == 3
+    assert max(bottoms) <= 900
+    assert browser.evaluate("document.querySelector('picture img').naturalWidth") > 0
