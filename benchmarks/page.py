@@ -73,8 +73,8 @@ def _kinds(results: dict[str, Figures]) -> Iterator[Sequence[str]]:
 
 HEADLINE = """# Performance
 
-Mirroring 1,000 small images takes imgsync {cold:.0f} s, and a run with nothing to copy {unchanged:.1f} s; the fastest other tool ({peer}) takes {peer_cold:.0f} s and
-{peer_unchanged:.1f} s.
+Mirroring 1,000 small images takes imgsync {cold:.0f} s, and a run with nothing to copy {unchanged:.1f} s. The fastest other tool ({peer}) takes
+{peer_cold:.0f} s and {peer_unchanged:.1f} s.
 
 ![Wall time of each tool, for 1,000 small images](performance/small.svg)
 """

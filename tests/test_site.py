@@ -14,20 +14,17 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import imgsync
-from tests.support.browser import Browser
+from tests.support.browser import DESK, PHONE, Browser, open_browser
+from tests.support.effort import NIGHTLY
 from tests.test_docs import PAGES, ROOT
 
 pytestmark = pytest.mark.xdist_group("site")
 
-WIDTHS = (1280, 390)
 REPOSITORY = "https://git.example.com/company/imgsync"
-# Elements that are wider than what shows them, but for boxes that scroll by themselves.
-_TOO_WIDE = """
-[...document.querySelectorAll('main *')].filter(one => one.getBoundingClientRect().right > innerWidth + 1
-  && !one.closest('pre, table, .md-typeset__scrollwrap, .md-typeset__table')).map(one => one.outerHTML.slice(0, 120)).slice(0, 3)
-"""
 _SCROLLS = "document.scrollingElement.scrollWidth > innerWidth"
+_WIDEST = "[...document.querySelectorAll('[data-page]')].sort((a, b) => b.scrollWidth - a.scrollWidth)[0].dataset.page"
 _CUT_OFF = "[...document.querySelectorAll('pre > code')].filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.innerText.slice(0, 200))"
+_BOTTOMS = "[...document.querySelectorAll('article > p:first-of-type, .highlight, picture img')].map(one => one.getBoundingClientRect().bottom)"
 _COPY = """
 new Promise(resolve => {
   navigator.clipboard.writeText = text => { resolve(text); return Promise.resolve() }
@@ -51,7 +48,7 @@ def site(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return a running browser."""
-    with Browser() as running:
+    with open_browser() as running:
         yield running
 
 
@@ -118,42 +115,60 @@ def test_every_page_has_its_neighbours_version_and_repository(site):
         assert "md-footer__link--next" in html or "md-footer__link--prev" in html or path.name == "404.html", path
 
 
-def test_no_page_scrolls_sideways(site, browser):
-    """At both widths; tables and blocks scroll in their own boxes."""
-    found = []
-    for path in built_pages(site):
-        browser.open(path, width=WIDTHS[0])
-        for width in WIDTHS:
-            browser.resize(width)
-            if browser.evaluate(_SCROLLS) or browser.evaluate(_TOO_WIDE):
-                found.append((width, str(path.relative_to(site)), browser.evaluate(_TOO_WIDE)))
+@pytest.fixture(scope="module")
+def all_in_one(site) -> Path:
+    """Return a page that has the content of all pages: to open each takes the theme's scripts a second."""
+    first, rest = re.split(r"<article [^>]*>", (site / "tutorial.html").read_text(encoding="utf-8"))
+    contents = []
+    for path, html in built_pages(site).items():
+        if path.name != "404.html":
+            content = re.sub(r'(src|srcset)="(?=[^"/:]+[/.])', rf'\1="{path.parent.as_uri()}/', re.split(r"<article [^>]*>|</article>", html)[1])
+            contents.append(f'<article class="md-content__inner md-typeset" data-page="{path.relative_to(site)}">{content}</article>')
+    target = site / "all.htm"
+    target.write_text(first + "".join(contents) + rest.partition("</article>")[2], encoding="utf-8")
+    return target
 
-    assert found == []
+
+@pytest.mark.parametrize("width", [DESK, PHONE])
+def test_no_page_scrolls_sideways(width, all_in_one, browser):
+    """Tables and blocks scroll in their own boxes."""
+    browser.open(all_in_one, width=width)
+
+    assert browser.run("document.querySelectorAll('[data-page]').length") == len(PAGES) - 1
+    assert not browser.run(_SCROLLS), browser.run(_WIDEST)
 
 
-@pytest.mark.parametrize("page", ["index", "tutorial", "reference/commands", "reference/configuration", "reference/registries-yaml", "how-to/install"])
+@pytest.mark.parametrize("page", ["index", "reference/commands", "performance", *(["*"] if NIGHTLY else [])])
+def test_no_whole_page_scrolls_sideways(page, site, browser):
+    """With navigation, header and footer; all pages at night."""
+    for path in site.rglob("*.html") if page == "*" else [site / f"{page}.html"]:
+        browser.open(path, width=DESK)
+        assert not browser.run(_SCROLLS), path
+        browser.resize(PHONE)
+        assert not browser.run(_SCROLLS), path
+
+
+@pytest.mark.parametrize("page", ["index", "tutorial", "reference/commands", "reference/configuration", "how-to/install"])
 def test_no_block_is_cut_off_at_a_desk(page, site, browser):
     """Help, examples and commands fit beside the navigation."""
-    browser.open(site / f"{page}.html", width=WIDTHS[0])
+    browser.open(site / f"{page}.html", width=DESK)
 
-    assert browser.evaluate(_CUT_OFF) == []
+    assert browser.run(_CUT_OFF) == []
 
 
 def test_copy_buttons_copy_what_a_reader_types(site, browser):
     """Without prompts."""
-    browser.open(site / "index.html", width=WIDTHS[0])
+    browser.open(site / "index.html", width=DESK)
 
-    assert browser.evaluate(_COPY % 0) == "git clone https://github.com/OWNER/imgsync\ncd imgsync && make demo"
+    assert browser.run(_COPY % 0) == "git clone https://github.com/OWNER/imgsync\ncd imgsync && make demo"
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", [DESK, PHONE])
 def test_first_screen_shows_what_imgsync_is(width, site, browser):
     """The sentence, the two commands and the picture are seen without scrolling."""
     browser.open(site / "index.html", width=width)
 
-    bottoms = browser.evaluate(
-        "[...document.querySelectorAll('article > p')].slice(0, 1).concat([...document.querySelectorAll('.highlight, picture img')]).map(one => one.getBoundingClientRect().bottom)"
-    )
+    bottoms = browser.run(_BOTTOMS)
     assert len(bottoms) == 3
     assert max(bottoms) <= 900
-    assert browser.evaluate("document.querySelector('picture img').naturalWidth") > 0
+    assert browser.run("document.querySelector('picture img').naturalWidth") > 0

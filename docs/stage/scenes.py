@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from docs.stage.shell import Shell
 from docs.stage.stage import Stage
 
@@ -123,7 +126,12 @@ def _migrate(shell: Shell) -> None:
 def _read_me(shell: Shell) -> None:
     """Have the files of other tools in the folder that the reader makes."""
     _fill_registries(shell.stage)
+    shell.stage.registries |= {"localhost:5000"}
+    # Google's registries list what is below a path as if it were a repository.
+    shell.stage.store("registry.k8s.io/ingress-nginx", "none")
     _add_files_of_other_tools(shell.stage, "infra-mirrors/")
+    for arguments in ("init", "add .", "commit --message a", "update-ref refs/remotes/origin/main HEAD"):
+        shell.run(f"git -C infra-mirrors {arguments}")
     shell.variables.update(_CI)
 
 
@@ -138,6 +146,16 @@ def _cross_air_gap(shell: Shell) -> None:
     shell.stage.store("quay.io/prometheus/prometheus", "v3.5.0")
     shell.stage.store("registry.dmz.example.com/outside/registry.k8s.io/pause", "3.10")
     shell.stage.registries |= {"registry.inside.example.com"}
+
+
+def _require_signatures(shell: Shell) -> None:
+    """Have images without a signature, and a key."""
+    shell.stage.store("quay.io/company/tools", "1.3.0", "1.4.0")
+    shell.stage.registries |= {"registry.example.com"}
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    for folder in ("", "home/"):
+        shell.stage.write(f"{folder}cosign.pub", pem)
 
 
 def _prune(shell: Shell) -> None:
@@ -186,4 +204,5 @@ _SCENES: Mapping[str, Scene] = {
     "docs/how-to/air-gap.md": _cross_air_gap,
     "docs/how-to/pre-commit.md": _use_hooks,
     "docs/how-to/prune.md": _prune,
+    "docs/how-to/require-signatures.md": _require_signatures,
 }

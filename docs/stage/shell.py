@@ -70,6 +70,8 @@ class Shell:
                 # Our registries answer under the names in the page. The files of the page stay as they are.
                 connected = {} if arguments[0] in _OFFLINE else {"IMGSYNC_REGISTRIES": self.stage.connect(self.folder)}
                 return self.program(arguments, self.folder, {**self.stage.environment, **self.variables, **connected})
+            case ["git", "clone", *_]:
+                return None
             case ["git", *_]:
                 subprocess.run(words, cwd=self.folder, env=self._git_environment(), capture_output=True, check=True)  # noqa: S603 - a line of our documentation
         return None

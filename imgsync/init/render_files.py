@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -41,9 +42,11 @@ def render_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
         InvalidReferenceError: *destination* lacks a registry or a namespace.
     """
     systems = tuple(ci)
+    registry = parse_repository(destination).registry
     variables = {
         "version": imgsync.__version__,
-        "registry": parse_repository(destination).registry,
+        "registry": registry,
+        "is_loopback": _is_loopback(registry),
         # As written: `docker.io/example` is a namespace here, not the repository `library/example`.
         "destination": destination,
         "github": "github" in systems,
@@ -53,6 +56,15 @@ def render_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
     paths = (*_ALWAYS, *(path for system in systems for path in CI[system]))
     rendered = [NewFile(path, environment.get_template(_locate_template(path)).render(variables)) for path in paths]
     return (*rendered, *(NewFile(f"schema/{name}.schema.json", read_schema(name)) for name in _SCHEMAS))
+
+
+def _is_loopback(registry: str) -> bool:
+    """Return whether a registry is on this machine, where plain http is usual."""
+    host = registry.rpartition(":")[0] if not registry.endswith("]") and ":" in registry else registry
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _locate_template(path: str) -> str:

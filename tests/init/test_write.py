@@ -141,6 +141,19 @@ def test_destination_option_fills_in_the_example(destination, credentials_of, al
     assert registry_settings["allow"]["destinations"] == [allowed]
 
 
+@pytest.mark.parametrize(
+    ("registry", "is_plain"),
+    [("localhost:5000", True), ("127.0.0.1:5000", True), ("[::1]:5000", True), ("[::1]", True), ("r.localhost", True), ("10.0.0.1", False), ("r.io:443", False)],
+)
+def test_registry_on_this_machine_gets_plain_http(registry, is_plain, workplace):
+    """Others are verified https."""
+    assert workplace.run("init", "--destination", f"{registry}/mirror").code == 0
+
+    settings = yaml.safe_load((workplace.folder / "registries.yaml").read_text(encoding="utf-8"))["registries"][registry]
+    assert settings.get("tls") is (False if is_plain else None)
+    assert workplace.run("validate").code == 0
+
+
 @pytest.mark.parametrize("destination", ["registry.example.com", "mirror/images", "https://registry.example.com/m", 'a.io/x"]}'])
 def test_invalid_destination_is_an_error(destination, workplace):
     """Nothing is written."""

@@ -39,16 +39,20 @@ class Browser:
         """Open the file at *path*, and wait until it is loaded."""
         self.errors.clear()
         self._call("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self._call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+        self.resize(width)
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self._call("Emulation.setEmulatedMedia", media="print" if print_form else "", features=features)
         self._call("Page.navigate", url=path.as_uri())
         while self._receive().get("method") != "Page.loadEventFired":
             pass
 
+    def resize(self, width: int) -> None:
+        """Give the open page another width."""
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+
     def run(self, script: str) -> Any:
-        """Return the value of *script*, a promise's too; the page's CSP does not hold for it."""
-        found = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        """Return the value of *script*, a promise's too; the page's CSP does not hold for it. It may do what needs a click."""
+        found = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True)
         if "exceptionDetails" in found:
             raise RuntimeError(found["exceptionDetails"].get("exception", {}).get("description", str(found)))
         return found["result"].get("value")

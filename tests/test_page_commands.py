@@ -1,0 +1,57 @@
+"""The commands in the documentation run, and print what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from docs.stage.pages import is_same, read_blocks
+from docs.stage.stage import ROOT, Output, Stage
+from docs.stage.write import draw_pictures, pages_with_commands, write_page
+from tests.support.forked import Forked
+
+# Blocks of text that are no output: drawings, and the help that tests/test_reference.py compares.
+_DRAWINGS = {"docs/architecture.md", "docs/how-to/air-gap.md", "docs/reference/commands.md"}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory) -> Iterator[Stage]:
+    """Return registries with real names."""
+    with Stage(tmp_path_factory.mktemp("stage")) as running:
+        yield running
+
+
+def run_forked(arguments: list[str], folder: Path, environ: Mapping[str, str]) -> Output:
+    """Run imgsync without a start of its own."""
+    process = Forked(arguments, cwd=folder, env=environ)
+    out, err = process.communicate(timeout=60)
+    return Output(process.returncode, out + err)
+
+
+@pytest.mark.parametrize("page", pages_with_commands())
+def test_commands_of_a_page_print_what_it_shows(page, stage, tmp_path):
+    """Each ends with 0, or the code that its comment names. `make docs` writes their outputs."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+
+    assert is_same(write_page(page, stage, tmp_path, run_forked), text)
+
+
+def test_every_block_of_text_is_printed_by_the_program():
+    """It comes after the command that prints it, or is a drawing."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    loose = []
+    for page in pages:
+        blocks = read_blocks(page.read_text(encoding="utf-8"))
+        for before, block in zip([None, *blocks], blocks, strict=False):
+            if block.language == "text" and (before is None or before.language != "console"):
+                loose.append(str(page.relative_to(ROOT)))
+
+    assert set(loose) == _DRAWINGS
+
+
+def test_pictures_show_what_the_program_prints(stage, tmp_path):
+    """With its colours, at both widths."""
+    for path, picture in draw_pictures(stage, tmp_path):
+        assert is_same(picture, (ROOT / path).read_text(encoding="utf-8")), f"{path}: make docs"
