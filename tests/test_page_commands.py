@@ -23,10 +23,10 @@ def stage(tmp_path_factory) -> Iterator[Stage]:
         yield running
 
 
-def run_forked(arguments: list[str], folder: Path, environ: Mapping[str, str]) -> Output:
+def run_forked(arguments: list[str], folder: Path, environ: Mapping[str, str], text: str) -> Output:
     """Run imgsync without a start of its own."""
     process = Forked(arguments, cwd=folder, env=environ)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(text, timeout=60)
     return Output(process.returncode, out + err)
 
 

@@ -174,6 +174,7 @@ def _prune(shell: Shell) -> None:
 def _use_hooks(shell: Shell) -> None:
     """Have a mirror repository as `imgsync init` writes it."""
     shell.run("imgsync init")
+    shell.stage.write("file.yaml", _MIRRORS)
 
 
 def _fill_registries(stage: Stage) -> None:

@@ -46,8 +46,9 @@ class Shell:
         comment = _EXIT_CODE.search(line)
         expected = {0} if comment is None else {int(comment[1]), 0} if comment[2] else {int(comment[1])}
         printed = None
-        for words, target in _split(line, {**self.stage.environment, **self.variables}):
-            done = self._run(words)
+        for words, files in _split(line, {**self.stage.environment, **self.variables}):
+            target = files.get(">")
+            done = self._run(words, (self.folder / files["<"]).read_text(encoding="utf-8") if "<" in files else "")
             if done is None:
                 continue
             if done.code not in expected:
@@ -57,7 +58,7 @@ class Shell:
             printed = (printed or "") + ("" if target else done.text)
         return printed
 
-    def _run(self, words: list[str]) -> Output | None:
+    def _run(self, words: list[str], text: str) -> Output | None:
         match words:
             case ["cd", folder]:
                 self.folder /= folder
@@ -69,7 +70,7 @@ class Shell:
                 self.ran.append(arguments[0])
                 # Our registries answer under the names in the page. The files of the page stay as they are.
                 connected = {} if arguments[0] in _OFFLINE else {"IMGSYNC_REGISTRIES": self.stage.connect(self.folder)}
-                return self.program(arguments, self.folder, {**self.stage.environment, **self.variables, **connected})
+                return self.program(arguments, self.folder, {**self.stage.environment, **self.variables, **connected}, text)
             case ["git", "clone", *_]:
                 return None
             case ["git", *_]:
@@ -81,18 +82,21 @@ class Shell:
         return {**self.stage.environment, **name}
 
 
-def _split(line: str, variables: dict[str, str]) -> Iterator[tuple[list[str], str]]:
-    """Yield each command of a line and the file that its output goes to."""
+def _split(line: str, variables: dict[str, str]) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Yield each command of a line, and the files that `<` and `>` name."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words: list[str] = []
-    for word in [*lexer, "&&"]:
+    files: dict[str, str] = {}
+    for word in lexer:
         if word in {"&&", ";"}:
-            target = words[words.index(">") + 1] if ">" in words else ""
-            yield [_expand(one, variables) for one in words[: words.index(">") if target else None]], target
-            words = []
+            yield words, files
+            words, files = [], {}
+        elif word in {"<", ">"}:
+            files[word] = lexer.get_token() or ""
         else:
-            words.append(word)
+            words.append(_expand(word, variables))
+    yield words, files
 
 
 def _expand(word: str, variables: dict[str, str]) -> str:

@@ -29,13 +29,13 @@ class Output:
     text: str
 
 
-Program = Callable[[list[str], Path, Mapping[str, str]], Output]
+Program = Callable[[list[str], Path, Mapping[str, str], str], Output]
 
 
-def run_program(arguments: list[str], folder: Path, environ: Mapping[str, str]) -> Output:
-    """Run imgsync in *folder* to its end."""
+def run_program(arguments: list[str], folder: Path, environ: Mapping[str, str], text: str) -> Output:
+    """Run imgsync in *folder* to its end, with *text* on its stdin."""
     command = [sys.executable, "-m", "imgsync", *arguments]
-    done = subprocess.run(command, cwd=folder, env=dict(environ), capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603 - our own program
+    done = subprocess.run(command, cwd=folder, env=dict(environ), input=text, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603 - our own program
     return Output(done.returncode, done.stdout + done.stderr)
 
 

@@ -143,7 +143,15 @@ def test_destination_option_fills_in_the_example(destination, credentials_of, al
 
 @pytest.mark.parametrize(
     ("registry", "is_plain"),
-    [("localhost:5000", True), ("127.0.0.1:5000", True), ("[::1]:5000", True), ("[::1]", True), ("r.localhost", True), ("10.0.0.1", False), ("r.io:443", False)],
+    [
+        ("localhost:5000", True),
+        ("127.0.0.1:5000", True),
+        ("[::1]:5000", True),
+        ("[::1]", True),
+        ("r.localhost", True),
+        ("10.0.0.1", False),
+        ("r.io:443", False),
+    ],
 )
 def test_registry_on_this_machine_gets_plain_http(registry, is_plain, workplace):
     """Others are verified https."""
