@@ -59,7 +59,7 @@ def render_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
 
 
 def _is_loopback(registry: str) -> bool:
-    """Return whether a registry is on this machine, where plain http is usual."""
+    """Return whether a registry is on this machine; it then speaks http."""
     host = registry.rpartition(":")[0] if not registry.endswith("]") and ":" in registry else registry
     try:
         return ip_address(host.strip("[]")).is_loopback
