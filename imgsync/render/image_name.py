@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 
-from imgsync.oci.spec.reference import Reference
+from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.text.sanitize import sanitize_short
 
 
@@ -43,11 +44,16 @@ class Name:
 
 def make_name(source: Reference, destination: Reference, *, prefix: str) -> Name:
     """Return the name of *source*; the heading shows the *prefix*."""
-    path, tag = sanitize_short(source.repository.path or source.repository.registry), _format_tag(source)
+    path, tag = _format_path(source.repository), _format_tag(source)
     to_repository, to_tag = str(destination.repository), _format_tag(destination)
     if to_repository == f"{prefix}/{source.repository.path}" and source.tag_or_digest == destination.tag_or_digest:
         return Name(path, tag)
     return Name(path, tag, sanitize_short(to_repository), to_tag)
+
+
+@functools.lru_cache(maxsize=1024)
+def _format_path(repository: Repository) -> str:
+    return sanitize_short(repository.path or repository.registry)
 
 
 def _format_tag(reference: Reference) -> str:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from imgsync.oci.spec.reference import Repository
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 
@@ -53,15 +54,24 @@ class DestinationGroup:
 
 def group_by_destination(changes: Iterable[Change], destinations: tuple[str, ...]) -> tuple[DestinationGroup, ...]:
     """Return *changes* by destination; equal groups become one."""
-    longest_first = sorted(destinations, key=len, reverse=True)
     found: defaultdict[str, list[Change]] = defaultdict(list)
+    prefixes: dict[Repository, str] = {}
     for change in changes:
-        repository = str(change.destination.repository)
-        found[next((prefix for prefix in longest_first if repository.startswith(f"{prefix}/")), "")].append(change)
+        repository = change.destination.repository
+        if repository not in prefixes:
+            prefixes[repository] = _find_prefix(str(repository), destinations)
+        found[prefixes[repository]].append(change)
+    if len(found) <= 1:
+        return tuple(DestinationGroup((prefix,) if prefix else (), tuple(some)) for prefix, some in found.items())
     merged: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
     for prefix in sorted(found, key=(*destinations, "").index):
         merged[tuple(_make_key(change, prefix) for change in found[prefix])].append(prefix)
-    return tuple(DestinationGroup(tuple(filter(None, prefixes)), tuple(found[prefixes[0]])) for prefixes in merged.values())
+    return tuple(DestinationGroup(tuple(filter(None, some)), tuple(found[some[0]])) for some in merged.values())
+
+
+def _find_prefix(repository: str, destinations: Iterable[str]) -> str:
+    """Return the longest of *destinations* that *repository* is below."""
+    return max((prefix for prefix in destinations if repository.startswith(f"{prefix}/")), key=len, default="")
 
 
 def _make_key(change: Change, prefix: str) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable
 
 from imgsync.text.layout import shorten_digests
@@ -10,8 +11,9 @@ from imgsync.text.sanitize import sanitize_short
 _SEPARATOR = "; "
 
 
+@functools.lru_cache(maxsize=1024)
 def split_why(text: str) -> list[str]:
-    """Return the parts of a reason."""
+    """Return the parts of a reason; most are equal."""
     return shorten_digests(sanitize_short(text)).split(_SEPARATOR)
 
 

@@ -35,7 +35,9 @@ class Row:
 
 def render_rows(rows: Sequence[Row], layout: Layout) -> Iterator[str]:
     """Yield the lines of *rows*, by repository and otherwise in their order."""
-    rows = sorted(rows, key=lambda row: make_natural_key(row.name.heading))
+    headings = {row.name.heading for row in rows}
+    order = {heading: number for number, heading in enumerate(sorted(headings, key=make_natural_key))}
+    rows = sorted(rows, key=lambda row: order[row.name.heading])
     table = _Table(rows, layout)
     for heading, group in groupby(rows, key=lambda row: row.name.heading):
         yield from table.render_group(heading, list(group))
