@@ -40,20 +40,34 @@ class ProgressDisplay:
 @contextlib.contextmanager
 def open_display(session: Session, work: Work, *, heartbeat_seconds: float) -> Iterator[ProgressDisplay]:
     """Show bars on a terminal, else log lines."""
-    counts = Counts(lambda: sum(count for _, count in count_requests(session.registries)), lambda: session.stop.is_closed)
+    counts = _make_counts(session)
     with _make_display(session, work, counts, heartbeat_seconds=heartbeat_seconds) as display:
         yield ProgressDisplay(counts, display.pause)
+
+
+def open_bars(session: Session, verb: str) -> Bars:
+    """Return bars that show *verb* and the requests of *session*."""
+    return _make_bars(session, _make_counts(session), verb=verb, noun="")
+
+
+def _make_counts(session: Session) -> Counts:
+    return Counts(lambda: sum(count for _, count in count_requests(session.registries)), lambda: session.stop.is_closed)
 
 
 def _make_display(session: Session, work: Work, counts: Counts, *, heartbeat_seconds: float) -> Bars | Heartbeat:
     if not session.common.progress or not can_redraw(sys.stderr):
         return Heartbeat(counts, session.log, seconds=heartbeat_seconds, work=work)
+    verb, noun = ("Checking", "image") if work is Work.VERIFY else ("Planning", "tag")
+    return _make_bars(session, counts, verb=verb, noun=noun)
+
+
+def _make_bars(session: Session, counts: Counts, *, verb: str, noun: str) -> Bars:
     # Imported now: only a terminal needs them.
     from imgsync.progress.bars import Bars
     from imgsync.progress.layout import Style
 
-    style = Style(coloured=has_colour(sys.stderr), is_utf8=is_utf8(sys.stderr))
-    return Bars(counts, session.log_stream, style, find_size=partial(read_size, sys.stderr.fileno()), rewraps=rewraps_lines(), work=work)
+    style = Style(coloured=has_colour(sys.stderr), is_utf8=is_utf8(sys.stderr), rewraps=rewraps_lines())
+    return Bars(counts, session.log_stream, style, find_size=partial(read_size, sys.stderr.fileno()), verb=verb, noun=noun)
 
 
 class PlanPrinter:

@@ -9,7 +9,7 @@ from typing import Self
 
 from imgsync.concurrency.greenlets import call_every
 from imgsync.logs.stream import LogStream
-from imgsync.progress.counts import Counts, RunningImage, Work
+from imgsync.progress.counts import Counts, RunningImage
 from imgsync.progress.layout import Line, Style, format_share, format_time, make_line
 from imgsync.progress.live_lines import LiveLines
 from imgsync.text.units import format_bytes
@@ -23,13 +23,24 @@ _WIDE = 79
 class Bars:
     """Lines for planning, for all copies, and for each running image."""
 
-    def __init__(self, counts: Counts, stream: LogStream, style: Style, *, find_size: Callable[[], os.terminal_size], rewraps: bool, work: Work) -> None:
-        """Draw *counts* below the log lines of *stream*."""
+    def __init__(self, counts: Counts, stream: LogStream, style: Style, *, find_size: Callable[[], os.terminal_size], verb: str, noun: str) -> None:
+        """
+        Draw *counts* below the log lines of *stream*.
+
+        Args:
+            counts: What to show.
+            stream: Writes to the terminal.
+            style: What the terminal can show.
+            find_size: Returns its size.
+            verb: What is done before the first copy, such as "Planning".
+            noun: What a selected tag is called.
+        """
         self._counts = counts
         self._stream = stream
         self._style = style
-        self._work = work
-        self._lines = LiveLines(self.render, find_size=find_size, rewraps=rewraps)
+        self._verb = verb
+        self._noun = noun
+        self._lines = LiveLines(self.render, find_size=find_size, rewraps=style.rewraps)
 
     def __enter__(self) -> Self:
         """Start drawing."""
@@ -65,14 +76,13 @@ class Bars:
 
     def _render_planning(self, width: int) -> Line:
         counts = self._counts
-        verb, noun = ("Checking", "image") if self._work is Work.VERIFY else ("Planning", "tag")
         done = counts.repositories_listed + counts.tags_looked_up
         total = counts.repositories + counts.tags
         parts = [f"{counts.repositories_listed:,} of {_count(counts.repositories, 'repository', 'repositories')}"] if counts.repositories else []
-        parts += [f"{counts.tags_looked_up:,} of {_count(counts.tags, noun, f'{noun}s')}"] if counts.tags else []
+        parts += [f"{counts.tags_looked_up:,} of {_count(counts.tags, self._noun, f'{self._noun}s')}"] if counts.tags else []
         parts += [_count(counts.requests, "request", "requests")] if width >= _WIDE or not total else []
         right = f"{', '.join(parts)}, {format_time(counts.seconds)}"
-        return make_line(self._style, verb, done / total if total else None, right, width=width)
+        return make_line(self._style, self._verb, done / total if total else None, right, width=width)
 
     def _render_total(self, width: int) -> Line:
         counts = self._counts

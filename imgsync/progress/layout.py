@@ -14,10 +14,15 @@ _WIDEST_BAR = 40
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a terminal shows bars: with colours, and with which characters."""
+    """
+    What a terminal can show.
+
+    `rewraps` says whether it wraps lines again that are wider than its new width.
+    """
 
     coloured: bool
     is_utf8: bool = True
+    rewraps: bool = True
 
     def draw_bar(self, fraction: float, width: int) -> str:
         """Return a bar of *width* characters, filled to *fraction*."""

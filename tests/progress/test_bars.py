@@ -187,3 +187,58 @@ def test_saving_a_plan_prints_the_apply_command(lab):
     assert seen.code == 0
     assert "Saved to my plan.json. Apply it with: imgsync apply --plan 'my plan.json'" in seen.text
     assert (lab.folder / "my plan.json").exists()
+
+
+@pytest.mark.parametrize(("command", "verb"), [("list", "Listing"), ("login-check", "Checking logins")])
+def test_commands_that_wait_show_requests(command, verb, lab):
+    """A registry that is slow to answer does not look like a program that hangs."""
+    lab.push("app", "1", image(lab.name))
+    lab.declare("app")
+    held = lab.source.add(Hold())
+    arguments = [command, f"{lab.source.host}/{lab.name}/app"] if command == "list" else [command]
+
+    with Terminal(lab.workplace, *arguments) as terminal:
+        terminal.wait_for(rf"{verb} \d+ requests?, \ds")
+        held.release()
+        seen = terminal.finish()
+
+    assert seen.code == 0
+    assert verb not in seen.text
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_verify_shows_images_checked_and_read(columns, lab):
+    """Checked of how many, then read of how many with bytes and rate."""
+    content = lab.push("app", "1", image(lab.name, layers=1, layer_bytes=4 << 20))
+    lab.declare("app")
+    assert lab.run("apply").code == 0
+    asked = lab.destination.add(Hold(), target="/manifests/1")
+    read = lab.destination.add(Hold(after_bytes=2 << 20), target=first_layer(content), method="GET")
+
+    with Terminal(lab.workplace, "verify", "--deep", columns=columns) as terminal:
+        checking = terminal.wait_for("Checking .*0 of 1 image")
+        asked.release()
+        reading = terminal.wait_for(r"Reading .*0 of 1 image [12]\.\d MiB .*/s")
+        read.release()
+        seen = terminal.finish()
+
+    assert seen.code == 0
+    assert "1 of 1 repository" in checking
+    assert "━" in checking
+    assert "─" in reading
+    assert_readable(seen, colour=True)
+
+
+def test_copy_of_a_repository_shows_its_planning(lab):
+    """As `apply` does."""
+    lab.push("app", "1", image(lab.name))
+    lab.declare("app")
+    held = lab.source.add(Hold(), target="/manifests/")
+
+    with Terminal(lab.workplace, "copy", f"{lab.source.host}/{lab.name}/app", f"{lab.destination.host}/copied/{lab.name}") as terminal:
+        terminal.wait_for("Planning .*1 of 1 repository, 0 of 1 tag, ")
+        held.release()
+        seen = terminal.finish()
+
+    assert seen.code == 0
+    assert seen.raw_escapes == []

@@ -22,10 +22,11 @@ def command(what: str, output: str, **options: Any) -> int:
     """List the repositories of a registry or namespace, or a repository's tags."""
     common = replace(parse_common_options(options), state=None)
     from imgsync.cli.session import open_session
+    from imgsync.cli.waiting import show_requests
     from imgsync.config.load import load_registries
     from imgsync.plan.list_names import list_names
 
-    with open_session(load_registries(common.registries, os.environ), common, read_only=True) as session:
+    with open_session(load_registries(common.registries, os.environ), common, read_only=True) as session, show_requests(session, verb="Listing"):
         found = session.finish(lambda: list_names(what, session.registries, check=session.stop.raise_if_requested))
     if output == "json":
         print_json({found.kind: list(found.names)})

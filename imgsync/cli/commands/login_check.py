@@ -26,13 +26,14 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     common = replace(parse_common_options(options), state=None)
     from imgsync.cli.output import choose_layout, print_json, print_table
     from imgsync.cli.session import open_session
+    from imgsync.cli.waiting import show_requests
     from imgsync.config.load import load_config
     from imgsync.documents.access import encode_access
     from imgsync.registries.login_check import check_logins
     from imgsync.render.access_table import render_access_table
 
     config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
-    with open_session(config.registries, common, read_only=True) as session:
+    with open_session(config.registries, common, read_only=True) as session, show_requests(session, verb="Checking logins"):
         found = session.finish(lambda: check_logins(config, session.registries, check=session.stop.raise_if_requested))
     if output == "json":
         print_json(encode_access(found))
