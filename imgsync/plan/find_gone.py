@@ -16,6 +16,7 @@ from imgsync.filters.missing_tags import select_missing_tags
 from imgsync.filters.tags import Selection
 from imgsync.listing.model import TagListing
 from imgsync.oci.spec.reference import Reference, Repository, is_pin
+from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.plan.destinations import find_reference
 from imgsync.plan.gone_tag import Absence, GoneTag
 from imgsync.plan.known_tags import KnownTags
@@ -66,7 +67,10 @@ class GoneFinder:
             dates: The known creation dates of selected tags.
         """
         listed = {tag.name for tag in listing.tags} if listing is not None else set()
-        unlisted = {name: records for name, records in self._known.find(found.repository).items() if name not in listed}
+        # Tags that hold referrers are selected only by exact name.
+        unlisted = {
+            name: records for name, records in self._known.find(found.repository, listed=listed).items() if name not in listed and not is_referrers_tag(name)
+        }
         if not unlisted:
             return ()
         named = {name.partition("@")[0] for name in self._mirror.tags.names}

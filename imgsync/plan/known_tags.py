@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from imgsync.oci.spec.reference import Repository
@@ -23,24 +23,30 @@ class KnownTags:
         below = f"{registry}/"
         return sorted(name.removeprefix(below) for name in self._records if name.startswith(below))
 
-    def find(self, repository: Repository) -> Mapping[str, Sequence[Record]]:
-        """Return the records of *repository*, by tag or digest."""
+    def find(self, repository: Repository, *, listed: Collection[str] = ()) -> Mapping[str, Sequence[Record]]:
+        """Return the records of *repository* by tag or digest, without those *listed*."""
         found: defaultdict[str, list[Record]] = defaultdict(list)
-        start = len(str(repository)) + 1
-        for record in self._records.get(str(repository), ()):
-            # A record may be of a pin that is now a tag, or the other way round.
-            found[record.source[start:].partition("@")[0]].append(record)
+        name = str(repository)
+        start = len(name) + 1
+        for record in self._records.get(name, ()):
+            tag = record.source[start:]
+            # Nearly all are listed: the rest of the work is only for others.
+            if tag not in listed:
+                # A record may be of a pin that is now a tag, or the other way round.
+                found[tag.partition("@")[0]].append(record)
         return found
 
     @cached_property
     def _records(self) -> Mapping[str, list[Record]]:
         found: defaultdict[str, list[Record]] = defaultdict(list)
         for record in self._state.iter_records() if self._is_enabled else ():
-            found[_cut_repository(record.source)].append(record)
+            head, _, tag = record.source.rpartition(":")
+            found[head if "/" not in tag and "@" not in head else _cut_repository(record.source)].append(record)
         return dict(found)
 
 
 def _cut_repository(source: str) -> str:
+    """Return the repository of *source*, which has a digest or no tag."""
     name = source.partition("@")[0]
     head, colon, tag = name.rpartition(":")
     return head if colon and "/" not in tag else name

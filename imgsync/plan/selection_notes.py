@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from imgsync.filters.quote_tags import quote_tags
+from imgsync.plan.gone_tag import Absence
 from imgsync.plan.mirror_plan import SelectedTags
 from imgsync.plan.model import FilterStep
 from imgsync.text.units import format_count
@@ -34,7 +35,14 @@ def describe_selection(selected: Sequence[SelectedTags]) -> list[str]:
 
 def explain_shortage(selected: Iterable[SelectedTags]) -> str:
     """Return a hint on why fewer tags than `at_least` are selected."""
-    steps = [step for one in selected for step in one.steps]
+    chosen = list(selected)
+    emptied_lists = [tag for one in chosen for tag in one.gone if tag.reason == Absence.EMPTY_LIST]
+    if emptied_lists:
+        return (
+            f"the source lists nothing where {format_count(len({tag.source for tag in emptied_lists}), 'tag')} came from, which stay at the destination; "
+            "if it really deleted them, set `suspend: true` or `at_least: 0`"
+        )
+    steps = [step for one in chosen for step in one.steps]
     emptied = {step.step for step in steps if step.left == 0 and step.dropped}
     fallen = _list_dropped(step for step in steps if step.step == "prereleases")
     if emptied == {"prereleases"}:

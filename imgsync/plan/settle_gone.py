@@ -18,6 +18,8 @@ from imgsync.state import StateStore
 
 def settle_gone(mirrors: Sequence[MirrorPlan], state: StateStore) -> None:
     """Drop repetitions from *mirrors*, and add what is still gone."""
+    if not state.gone_since and not any(one.gone for one in mirrors):
+        return
     settled = {str(change.destination) for one in mirrors for change in one.changes if change.source not in one.unchecked}
     for one in mirrors:
         one.gone = [tag for tag in one.gone if _add(settled, str(tag.destination))]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gcr_listing import GcrListing
 from tests.support.images import image
 from tests.support.lab import Lab
 from tests.switches import Respond
@@ -105,6 +106,18 @@ def test_unchanged_run_sends_no_request_more(mirrored):
     assert mirrored.destination.requests() == []
 
 
+def test_listing_with_digests_shows_it_in_one_request(mirrored):
+    """Nothing else is sent, and the unchanged tags are still kept."""
+    mirrored.source.add(GcrListing(mirrored.source_registry), method="GET", target="tags/list")
+    delete_at_source(mirrored, "app", "3")
+    mirrored.source.forget()
+
+    ran = mirrored.run("plan", "-o", "json")
+
+    assert (ran.code, gone(ran), ran.json["summary"]["keep"]) == (0, {"3": "not in the list of tags"}, 3)
+    assert len(mirrored.source.requests("/v2/.")) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
@@ -138,7 +151,7 @@ def test_empty_list_is_suspicious(mirrored):
     for _ in range(2):
         ran = mirrored.run("apply", "-o", "json")
         assert (ran.code, gone(ran)) == (1, {})
-        assert "fewer than at_least: 1" in ran.json["errors"][0]["message"]
+        assert "fewer than at_least: 1 (the source lists nothing where 4 tags came from" in ran.json["errors"][0]["message"]
     assert len(mirrored.served_tags("app")) == 4
 
 
