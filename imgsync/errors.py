@@ -1,7 +1,7 @@
 """
 Every error that a user can see, in one class tree.
 
-ImgsyncError                      .message  .hint (what to do next)  .exit_code  .transient
+ImgsyncError                      .message  .hint  .advice (what to do next)  .exit_code  .transient
 ├── ConfigError                   .errors: one FileError each                      exit 3
 ├── UsageError                    a command line that makes no sense               exit 3
 ├── InvalidReferenceError         text that is not an image reference              exit 3
@@ -50,6 +50,8 @@ class ImgsyncError(Exception):
 
     exit_code: ClassVar[int] = 1
     transient: ClassVar[bool] = False
+    # What to do about an error of this class that has no hint of its own.
+    remedy: ClassVar[str] = "run it again with `--log-level debug` to see each request"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -57,6 +59,11 @@ class ImgsyncError(Exception):
         self.hint = hint
         # Set after the last retry, so that no caller retries again.
         self.retries_exhausted = False
+
+    @property
+    def advice(self) -> str:
+        """Return what to do next; never empty."""
+        return self.hint or self.remedy
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -106,6 +113,8 @@ class InvalidReferenceError(ImgsyncError):
 class UnsafePlanError(ImgsyncError):
     """The plan exceeds a safety limit; nothing was done."""
 
+    remedy = "review the plan, then raise the safety limit"
+
 
 class NotApprovedError(ImgsyncError):
     """The user did not approve the plan; nothing was done."""
@@ -114,9 +123,13 @@ class NotApprovedError(ImgsyncError):
 class OutputError(ImgsyncError):
     """A file that a command was asked for cannot be written."""
 
+    remedy = "write it to a folder that exists and that this user can write"
+
 
 class SelectionError(ImgsyncError):
     """The filters do not determine which tags of a repository to select."""
+
+    remedy = "set `order`, or change the filters, so that the tags can be sorted"
 
 
 class RegistryError(ImgsyncError):
@@ -156,6 +169,7 @@ class RegistryError(ImgsyncError):
 class UnreachableError(RegistryError):
     """No answer from the registry, or a 5xx."""
 
+    remedy = "run it again: finished images are not copied again; if it stays so, check that the registry is up and can be reached from here"
     transient = True
 
 
@@ -172,12 +186,15 @@ class RateLimitedError(RegistryError):
     `serves_other_requests` says that it still serves some requests, so waiting for a turn is worth it.
     """
 
+    remedy = "lower `rate` or `concurrency` for this registry, or log in for a higher limit"
     transient = True
     serves_other_requests = False
 
 
 class AuthenticationError(RegistryError):
     """The registry answered 401 to every available credential."""
+
+    remedy = "log in to the registry again, or set its credentials in registries.yaml; `imgsync login-check` tries them"
 
 
 class TokenRefusedError(AuthenticationError):
@@ -187,78 +204,112 @@ class TokenRefusedError(AuthenticationError):
     A new upload with a new token may succeed.
     """
 
+    remedy = "run it again; if it stays so, raise the lifetime of the registry's tokens"
     transient = True
 
 
 class AccessDeniedError(RegistryError):
     """The registry answered 403."""
 
+    remedy = "the credentials are valid but do not allow this; check the permissions of the account on this repository"
+
 
 class NotFoundError(RegistryError):
     """The registry answered 404."""
+
+    remedy = "check the name; it may have been deleted at the registry, or this account cannot see it"
 
 
 class RejectedError(RegistryError):
     """Any other 4xx, with the registry's code and message."""
 
+    remedy = "read the registry's message; the registry does not accept the image or the request as it is"
+
 
 class ImmutableTagError(RejectedError):
     """The registry does not let this tag change."""
+
+    remedy = "the registry does not allow this tag to be changed; exclude the tag, or allow changes in the registry"
 
 
 class QuotaExceededError(RejectedError):
     """The registry has no space left for the image."""
 
+    remedy = "the destination's quota is used up; raise it, or mirror less"
+
 
 class TooLargeError(RejectedError):
     """The registry answered 413; smaller chunks may succeed."""
+
+    remedy = "raise the size limit of the registry and of the proxies before it, or set a smaller `chunk_size` in registries.yaml"
 
 
 class UnexpectedResponseError(RegistryError):
     """An answer outside the protocol, such as HTML or a missing Location."""
 
+    remedy = "check the registry's name and whether a proxy, a firewall or a login page answers in its place"
+
 
 class InsecureError(RegistryError):
     """Untrusted TLS, or an untrusted redirect or token server."""
+
+    remedy = "nothing was sent there; ask the registry's operator to correct its address and TLS, or correct its settings in registries.yaml"
 
 
 class ContentMismatchError(ImgsyncError):
     """Bytes that do not match their digest or size."""
 
+    remedy = "ask its operator to check its storage and its proxies, then run it again"
+
     def __init__(self, what: str, *, expected: str, actual: str, origin: str = "source") -> None:
         self.expected = expected
         self.actual = actual
-        super().__init__(f"{what} ({origin}): expected {expected}, got {actual}", hint="the registry serves damaged or changed content; nothing was pushed")
+        super().__init__(
+            f"{what} ({origin}): expected {expected}, got {actual}", hint=f"the registry serves damaged or changed content; nothing was pushed; {self.remedy}"
+        )
 
 
 class CredentialsError(ImgsyncError):
     """A configured credential helper is missing, hangs or fails."""
 
+    remedy = "run the credential helper by hand, or remove it from the configuration"
+
 
 class UnsupportedContentError(ImgsyncError):
     """Content that imgsync does not copy."""
+
+    remedy = "ask the image's publisher to push it in a current format, or exclude the tag"
 
 
 class ReferrersError(ImgsyncError):
     """The image was copied, but not all of its referrers."""
 
+    remedy = "run it again to copy the rest of the referrers, or set `referrers: false`"
+
 
 class PolicyViolationError(ImgsyncError):
     """An image that does not satisfy `require`, or cannot be verified."""
+
+    remedy = "have the image signed as the mirror requires, or change `require` of the mirror"
 
 
 class UnmanagedTagError(ImgsyncError):
     """A tag to delete that does not serve only what imgsync pushed."""
 
+    remedy = "delete the tag yourself, or `protect` it"
+
 
 class StoppedError(ImgsyncError):
     """A time limit or a signal stopped the run."""
 
+    remedy = "run it again to continue"
     exit_code = 75
 
 
 class LimitReachedError(StoppedError):
     """Waiting for a rate or pull limit would take too long."""
+
+    remedy = "run it again when the limit resets; finished images are not copied again"
 
 
 class RequeueError(ImgsyncError):
@@ -280,8 +331,11 @@ class RequeueError(ImgsyncError):
 class StateError(ImgsyncError):
     """The state cannot be used."""
 
+    remedy = "see what is wrong with `imgsync state list`"
+
 
 class LockedError(StateError):
     """Another run holds the state."""
 
+    remedy = "wait until the other run ends, or stop it"
     exit_code = 75

@@ -25,8 +25,8 @@ from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
-from imgsync.plan.decide import REQUIRED
 from imgsync.plan.model import Change
+from imgsync.plan.refusal import REQUIRED
 from imgsync.state import Record
 from imgsync.text.units import format_duration, format_timestamp
 from imgsync.transfer import Copied, Copier, Job, KnownBlobs, Progress, Recorded
@@ -260,5 +260,5 @@ def _outcome(change: Change, result: Result, progress: Progress, began: float, *
         attempts=progress.attempts,
         error=error.message if error else None,
         left_out=copied.left_out if copied else (),
-        hint=error.hint if error else "",
+        hint=error.advice if error else "",
     )

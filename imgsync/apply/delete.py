@@ -77,7 +77,7 @@ def _delete(deleter: _TagDeleter, change: Change) -> Outcome:
         seconds=round(time.monotonic() - began, 3),
         attempts=1,
         error=failure.message if failure else None,
-        hint=failure.hint if failure else "",
+        hint=failure.advice if failure else "",
     )
 
 

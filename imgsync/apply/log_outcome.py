@@ -27,7 +27,7 @@ def log_unchanged(outcome: Outcome, log: Logger) -> None:
     if outcome.result is Result.KEPT:
         log.debug("image.kept", **fields, digest=outcome.digest)
     elif outcome.result is Result.REFUSED:
-        log.warning("image.refused", **fields, reason=outcome.error)
+        log.warning("image.refused", **fields, reason=outcome.error, hint=outcome.hint)
 
 
 def _fields(outcome: Outcome) -> dict[str, str]:

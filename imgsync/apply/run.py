@@ -30,6 +30,7 @@ from imgsync.plan.context import PlanContext
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
+from imgsync.plan.refusal import advise_refusal
 from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class _Run:
             error = StoppedError(f"stopped while planning: {self._stop.reason}", hint="run again for the rest")
         later = isinstance(error, StoppedError)
         mirrors = [mirror for mirror in self._mirrors.values() if not mirror.suspend]
-        errors = (PlanError(mirror.name, mirror.source.registry, error.message, error.hint, later=later) for mirror in mirrors)
+        errors = (PlanError(mirror.name, mirror.source.registry, error.message, error.advice, later=later) for mirror in mirrors)
         return Plan(tuple(self._submitted.values()), errors=tuple(errors))
 
     def _submit_early(self, changes: Group) -> None:
@@ -186,13 +187,15 @@ class _Run:
 
     def _unchanged_outcome(self, change: Change) -> Outcome:
         record = self._state.record(change)
+        is_refused = change.action is Action.REFUSE
         is_current = record is not None and record.digest == change.destination_digest
         return Outcome(
             change,
             _UNCHANGED[change.action],
             digest=change.destination_digest,
             crc32=(record.crc32 or None) if record is not None and is_current else None,
-            error=change.reason if change.action is Action.REFUSE else None,
+            error=change.reason if is_refused else None,
+            hint=advise_refusal(change.reason) if is_refused else "",
         )
 
     def _finish(self, batch: Sequence[FinishedChange]) -> None:

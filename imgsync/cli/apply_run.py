@@ -122,5 +122,5 @@ def _log_end(session: Session, report: Report, *, exit_code: int) -> None:
 
 def _report_without_plan(config: Config, error: ImgsyncError) -> Report:
     """Return the report of a run without a plan."""
-    errors = tuple(PlanError(mirror.name, mirror.source.registry, error.message, error.hint) for mirror in config.mirrors if not mirror.suspend)
+    errors = tuple(PlanError(mirror.name, mirror.source.registry, error.message, error.advice) for mirror in config.mirrors if not mirror.suspend)
     return Report(Plan(()).id, (), errors, created_at=format_timestamp(datetime.now(UTC)))

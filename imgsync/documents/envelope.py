@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,13 @@ def name_damage(what: str, *, name: str, hint: str = "") -> Iterator[None]:
 def encode_errors(errors: Sequence[PlanError]) -> list[dict[str, Any]]:
     """Return *errors* as JSON values."""
     return [
-        {"mirror": error.mirror, "reference": error.reference, "message": append_hint(error.message, error.hint), **({"later": True} if error.later else {})}
+        {
+            "mirror": error.mirror,
+            "reference": error.reference,
+            "message": append_hint(error.message, error.hint),
+            **({"hint": error.hint} if error.hint else {}),
+            **({"later": True} if error.later else {}),
+        }
         for error in errors
     ]
 
@@ -102,12 +109,17 @@ def decode_errors(document: Mapping[str, Any]) -> tuple[PlanError, ...]:
         ValueError: They are malformed.
     """
     found: tuple[PlanError, ...] = decode_field(document, "errors", tuple[PlanError, ...])
-    return found
+    return tuple(replace(error, message=remove_hint(error.message, error.hint)) if error.hint else error for error in found)
 
 
 def append_hint(message: str, hint: str) -> str:
     """Return *message* followed by the hint in brackets."""
     return f"{message} ({hint})" if hint else message
+
+
+def remove_hint(message: str, hint: str) -> str:
+    """Return *message* without the hint that `append_hint` added."""
+    return message.removesuffix(f" ({hint})") if hint else message
 
 
 def _reject_constant(constant: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.documents.decode import decode_field
-from imgsync.documents.envelope import append_hint, check_format, decode_errors, encode_errors, name_damage
+from imgsync.documents.envelope import append_hint, check_format, decode_errors, encode_errors, name_damage, remove_hint
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change
@@ -71,6 +71,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "attempts": outcome.attempts,
         "error": append_hint(outcome.error, outcome.hint) if outcome.error else None,
+        **({"hint": outcome.hint} if outcome.hint else {}),
         "reason": change.reason,
         **({"left_out": list(outcome.left_out)} if outcome.left_out else {}),
         **({"held_until": change.held_until} if change.held_until else {}),
@@ -81,6 +82,7 @@ def _decode_outcome(entry: Mapping[str, Any]) -> Outcome:
     def text(name: str) -> str:
         return str(decode_field(entry, name, str))
 
+    error, hint = decode_field(entry, "error", str | None), decode_field(entry, "hint", str, default="")
     change = Change(
         action=decode_field(entry, "action", Action),
         mirror=text("mirror"),
@@ -100,7 +102,8 @@ def _decode_outcome(entry: Mapping[str, Any]) -> Outcome:
         crc32=decode_field(entry, "crc32", str | None),
         seconds=decode_field(entry, "seconds", float),
         attempts=decode_field(entry, "attempts", int),
-        error=decode_field(entry, "error", str | None),
+        error=None if error is None else remove_hint(error, hint),
+        hint=hint,
         left_out=decode_field(entry, "left_out", tuple[str, ...], default=()),
         **{name: decode_field(entry, name, int, default=0) for name in _COUNTS},
     )

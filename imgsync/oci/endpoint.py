@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from imgsync.errors import InsecureError
 from imgsync.oci.http.resolver import Resolver
 from imgsync.oci.http.url import Origin, has_credentials, origin_of
 from imgsync.text.redaction import Redaction
@@ -129,7 +130,7 @@ class Endpoint:
                 f"nothing was sent there; the registry calls itself by another scheme than {scheme}: have the proxy before it send X-Forwarded-Proto: {scheme}"
             )
         if len(name) > _SHOWN_LENGTH:
-            return "nothing was sent there"
+            return InsecureError.remedy
         return f"nothing was sent there; if it is this registry too, set also_known_as: [{name}] for {self.registry} in registries.yaml"
 
     @property

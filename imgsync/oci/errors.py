@@ -44,13 +44,8 @@ _LONGEST_WAIT_SECONDS = 1e15
 _RESETS = ("x-ratelimit-reset", "ratelimit-reset")
 # From September 2001 to the year 2286, in seconds since 1970. As a duration, it would be more than thirty years.
 _FIRST_MOMENT, _LAST_MOMENT = 1e9, 1e10
-_HINTS: dict[type[RegistryError], str] = {
-    QuotaExceededError: "the destination's quota is used up; raise it, or mirror less",
-    ImmutableTagError: "the registry does not allow this tag to be changed; exclude the tag, or allow changes in the registry",
-    AccessDeniedError: "the credentials are valid but do not allow this; check the permissions of the account on this repository",
-    NotFoundError: "the repository does not exist, or this account cannot see it",
-    RateLimitedError: "lower `rate` or `concurrency` for this registry, or log in for a higher limit",
-}
+# The status says enough for these; what was asked for may say more about the others.
+_EXPLAINED = {QuotaExceededError, ImmutableTagError, AccessDeniedError, RateLimitedError}
 # The status that distribution gives to each code.
 _STATUSES = {
     "UNAUTHORIZED": 401,
@@ -165,6 +160,6 @@ def _choose_hint(kind: type[RegistryError], status: int, said: ErrorBody) -> str
         return "the registry uses TLS; remove `tls: false` of this registry from registries.yaml"
     if said.is_page and status not in _PAGE_IS_USUAL:
         return "a proxy, a firewall or a login page may have answered; check the registry's name and the network path"
-    if kind is NotFoundError and said.code != "NAME_UNKNOWN":
-        return ""
-    return _HINTS.get(kind, "")
+    if kind is NotFoundError and said.code == "NAME_UNKNOWN":
+        return "the repository does not exist, or this account cannot see it"
+    return kind.remedy if kind in _EXPLAINED else ""

@@ -58,7 +58,7 @@ _PROXY_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] 
     (ProxyUnreachableError, UnreachableError, "no way through the proxy {text}", "check `proxy` in registries.yaml, and the network path to it"),
 )
 _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] = (
-    (ForbiddenAddressError, InsecureError, "refused to connect: {text}", "nothing was sent there"),
+    (ForbiddenAddressError, InsecureError, "refused to connect: {text}", InsecureError.remedy),
     (HeadTooLargeError, UnexpectedResponseError, "{text}", ""),
     (StalledError, UnreachableError, "{text}", "raise timeouts.request if the network is that slow"),
     (http_errors.UnknownHostError, UnknownHostError, "cannot connect: {text}", _NAME_HINT),
@@ -67,7 +67,7 @@ _KNOWN_TYPES: tuple[tuple[type[Exception], type[RegistryError], str, str], ...] 
     (httpx.ConnectTimeout, UnreachableError, "cannot connect: {text}", "check the registry's name, port and network path"),
     (httpx.TimeoutException, UnreachableError, "no byte within the time allowed", "raise timeouts.request if the registry is slow"),
     (httpx.ConnectError, UnreachableError, "cannot connect: {text}", "check the registry's name, port and network path"),
-    (httpx.InvalidURL, UnexpectedResponseError, "the registry sent an invalid URL", "nothing was sent there"),
+    (httpx.InvalidURL, UnexpectedResponseError, "the registry sent an invalid URL", InsecureError.remedy),
 )
 
 

@@ -213,7 +213,7 @@ def _resolve_location(client: RegistryClient, operation: Operation, header: str,
     location = resolve_url(header, base=base, operation=operation)
     (scheme, host, _), netloc, target = parse_url(location)
     if has_credentials(location):
-        raise operation.make_error(InsecureError, "the upload's Location contains credentials", hint="nothing was sent there")
+        raise operation.make_error(InsecureError, "the upload's Location contains credentials", hint=InsecureError.remedy)
     if host != origin_of(own_url)[1]:
         # As for our own host, TLS may end at a proxy that the registry does not know.
         alias = location if endpoint.plain_http or scheme == "https" else f"https://{netloc}{target}"

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.model import Action
+from imgsync.plan.refusal import IMMUTABLE
 from imgsync.text.units import format_count
-
-# Begins the reason of an image that does not meet `require`.
-REQUIRED = "requirement not met: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def _compare(facts: Facts) -> tuple[Action, str]:
         return _check_content(facts)
     moved = f"{shorten_digest(facts.served)} → {shorten_digest(facts.desired)}"
     if facts.is_immutable:
-        return Action.REFUSE, f"tag is declared immutable: {moved}"
+        return Action.REFUSE, f"{IMMUTABLE}: {moved}"
     if facts.has_other_settings:
         return Action.UPDATE, f"the declared platforms or referrers changed: {moved}"
     return Action.UPDATE, f"source moved {moved}" if facts.is_recorded else f"destination differs from the source: {moved}"

@@ -23,7 +23,7 @@ def make_plan_error(mirror: Mirror, reference: str, error: ImgsyncError) -> Plan
     later = isinstance(error, LimitReachedError)
     if isinstance(error, UsageError) or (isinstance(error, StoppedError) and not later):
         raise error
-    return PlanError(mirror.name, reference, error.message, error.hint, later=later)
+    return PlanError(mirror.name, reference, error.message, error.advice, later=later)
 
 
 def make_missing_error(mirror: Mirror, reference: Reference, hint: str, *, lacking: Sequence[Reference] = ()) -> PlanError:

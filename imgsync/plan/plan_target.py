@@ -10,9 +10,10 @@ from imgsync.images.left_out import describe_other_tag, warn_of_other_tag
 from imgsync.oci.spec.digest import has_same_algorithm
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.context import PlanContext
-from imgsync.plan.decide import REQUIRED, Facts, decide
+from imgsync.plan.decide import Facts, decide
 from imgsync.plan.min_age import MinimumAge
 from imgsync.plan.model import COPIES, Action, Change, summarize_left_out
+from imgsync.plan.refusal import REQUIRED
 from imgsync.plan.source_tags import SourceTag, SourceTags
 from imgsync.plan.targets import Target, Targets
 from imgsync.state import Record

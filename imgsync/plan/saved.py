@@ -21,11 +21,9 @@ from imgsync.plan.declaration_scope import DeclarationScope
 from imgsync.plan.min_age import MinimumAge
 from imgsync.plan.model import COPIES, Action, Change, Plan
 from imgsync.plan.ready import OnPending
+from imgsync.plan.refusal import BACK, IMMUTABLE, NO_RECORD, NOT_OURS
 from imgsync.state import Record
 from imgsync.text.units import parse_timestamp
-
-_BACK = "no longer gone at the source since the plan was made; not deleted"
-_NOT_OURS = "the state no longer records that imgsync pushed this tag; not deleted"
 
 
 def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pending: OnPending | None) -> Plan:
@@ -104,9 +102,9 @@ class _Updater:
         record = self._state.get(str(change.destination))
         if change.action is Action.DELETE:
             if record is not None and change.gone_since and record.destination not in self._state.gone_since:
-                return replace(change, action=Action.REFUSE, reason=_BACK)
+                return replace(change, action=Action.REFUSE, reason=BACK)
             is_ours = record is None or (record.applied_at and record.digest == change.destination_digest)
-            return change if is_ours else replace(change, action=Action.REFUSE, reason=_NOT_OURS)
+            return change if is_ours else replace(change, action=Action.REFUSE, reason=NOT_OURS)
         if change.action is Action.KEEP:
             return self._update_kept(change, record)
         if change.action not in COPIES:
@@ -127,10 +125,10 @@ class _Updater:
         except ImgsyncError as error:
             if isinstance(error, StoppedError) and not isinstance(error, LimitReachedError):
                 return change  # Nothing is deleted after a stop: it is left for the next run.
-            return replace(change, action=Action.REFUSE, reason=f"the state has no record of this tag; not deleted; {error.message}")
+            return replace(change, action=Action.REFUSE, reason=f"{NO_RECORD}; {error.message}")
         if found is None:
             return replace(change, action=Action.KEEP, destination_digest=None, reason="gone since the plan was made")
-        return replace(change, action=Action.REFUSE, reason=_NOT_OURS)
+        return replace(change, action=Action.REFUSE, reason=NOT_OURS)
 
     def note_move(self, change: Change) -> str:
         """Return a note if the source tag moved, or ""."""
@@ -171,7 +169,7 @@ class _Updater:
         if record is not None and record.source_digest != change.source_digest and self._is_immutable(change):
             since = ", and was mirrored since the plan was made" if self._is_newer(record) else ""
             moved = f"{shorten_digest(record.source_digest)} → {shorten_digest(change.source_digest or '')}"
-            return replace(change, action=Action.REFUSE, reason=f"tag is declared immutable{since}: {moved}")
+            return replace(change, action=Action.REFUSE, reason=f"{IMMUTABLE}{since}: {moved}")
         hold = self._minimum_ages[change.mirror].find_hold(change.source, change.source_digest or "")
         return change if hold is None else replace(change, action=Action.HOLD, reason=hold.reason, held_until=hold.until)
 

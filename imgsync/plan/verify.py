@@ -18,11 +18,11 @@ from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext
-from imgsync.plan.decide import REQUIRED
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.listener import VerifyListener
 from imgsync.plan.model import Action, Change, PlanError
+from imgsync.plan.refusal import REQUIRED
 from imgsync.plan.verify_gone import check_gone_tag
 from imgsync.text.units import format_duration, format_timestamp
 
@@ -133,7 +133,7 @@ class _Reader:
             message = f"its blobs could not be read within timeouts.image, {format_duration(mirror.timeouts.image_seconds)}"
             self.errors.append(PlanError(change.mirror, str(destination), message, "raise timeouts.image"))
         except ImgsyncError as error:
-            self.errors.append(PlanError(change.mirror, str(destination), error.message, error.hint))
+            self.errors.append(PlanError(change.mirror, str(destination), error.message, error.advice))
         self._listener.on_image_read()
         return destination, "; ".join(problems)
 

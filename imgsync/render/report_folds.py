@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.oci.spec.digest import shorten_digest
+from imgsync.oci.spec.reference import Reference
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import PlanError
 from imgsync.render.plan_summary import describe_reason
 from imgsync.text.sanitize import sanitize_short
@@ -108,6 +110,7 @@ def list_folds(report: Report) -> list[FoldedList]:
     lists = (
         _fold("remaining", "Left for the next run", stopped, [*map(_make_left_item, by_result[Result.REMAINING]), *later], room),
         _fold("deleted", "Deleted", "", [_make_reason_item(outcome, "") for outcome in by_result[Result.DELETED]], room),
+        _fold("gone", "Gone at the source, kept here", "", list(map(_make_gone_item, report.gone)), room),
         _fold("held", "On hold", "", [_make_reason_item(outcome, report.created_at) for outcome in by_result[Result.HELD]], room),
         _fold("copied", "Copied", "", list(map(_make_copied_item, by_result[Result.COPIED])), room),
     )
@@ -189,7 +192,16 @@ def _make_error_item(error: PlanError) -> _Item:
     return _Item(error.mirror, error.reference, "", reason=error.message)
 
 
-def _make_item(outcome: Outcome, *, digest: str = "", reason: str = "") -> _Item:
-    destination = outcome.change.destination
+def _make_gone_item(tag: GoneTag) -> _Item:
+    return _Item(tag.mirror, *_split(tag.destination), reason=tag.description)
+
+
+def _split(destination: Reference) -> tuple[str, str]:
+    """Return the repository of *destination*, and its tag or digest."""
     repository = str(destination.repository)
-    return _Item(outcome.change.mirror, repository, str(destination).removeprefix(repository), digest, outcome.bytes_copied, outcome.seconds, reason)
+    return repository, str(destination).removeprefix(repository)
+
+
+def _make_item(outcome: Outcome, *, digest: str = "", reason: str = "") -> _Item:
+    change = outcome.change
+    return _Item(change.mirror, *_split(change.destination), digest, outcome.bytes_copied, outcome.seconds, reason)

@@ -20,6 +20,7 @@ RESULT_NAMES: Mapping[str, str] = {
     "held": "On hold",
     "copied": "Copied",
     "kept": "Up to date",
+    "gone": "Gone at the source",
 }
 # A browser is slow with more lines; a chart is hard to read with more bars.
 _MAX_LINES = 200
@@ -95,7 +96,9 @@ class _Totals:
 def list_counts(report: Report) -> tuple[Count, ...]:
     """Return the counts of *report* that are not zero, and copied."""
     results: Counter[str] = Counter(outcome.result.value for outcome in report.outcomes)
-    results["errors"] = len(report.errors)
+    results["errors"] = sum(not error.later for error in report.errors)
+    results["remaining"] += len(report.errors) - results["errors"]
+    results["gone"] = len(report.gone)
     return _name_counts(results, always="copied")
 
 
@@ -127,7 +130,7 @@ def _sum_mirrors(report: Report) -> dict[str, _Totals]:
         found.bytes_copied += outcome.bytes_copied
         found.seconds += outcome.seconds
     for error in report.errors:
-        totals[error.mirror].results["errors"] += 1
+        totals[error.mirror].results["remaining" if error.later else "errors"] += 1
     return totals
 
 

@@ -36,7 +36,7 @@ def refused(result) -> list[str]:
     """Return the reasons of refused changes, in their order."""
     document = result.json
     return [
-        one.get("error") or one["reason"]
+        (one.get("error") or one["reason"]).removesuffix(f" ({one.get('hint')})")
         for one in document.get("outcomes") or document["changes"]
         if one["action"] == "refuse" or one.get("result") == "refused"
     ]

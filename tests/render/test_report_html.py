@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -13,7 +14,7 @@ from hypothesis import example, given
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action
 from imgsync.render.report_html import render_report_html
-from tests.support.plans import DIGEST, change, report, reports
+from tests.support.plans import DIGEST, change, gone_tag, report, reports
 from tests.support.rendered import Rendered, strict_parse
 
 _LAYOUT = {"html", "head", "meta", "title", "style", "script", "body", "header", "main", "footer", "section", "h1", "h2", "h3", "div", "span", "figure"}
@@ -112,12 +113,12 @@ def test_page_of_a_good_run_is_short():
 
 def test_counts_have_a_word_and_a_sign():
     """Colour is never alone."""
-    page = render_report_html(report())
+    page = render_report_html(replace(report(), gone=(gone_tag(),)))
     counts = page.partition('<ul class="counts">')[2].partition("</ul>")[0]
 
     shown = re.findall(r'<li class="(\w+)"><b>1</b><span><svg class="icon"[^>]*>(.*?)</svg>([^<]+)</span></li>', counts, re.DOTALL)
-    assert [kind for kind, _, _ in shown] == ["failed", "errors", "refused", "remaining", "deleted", "held", "copied", "kept"]
-    assert len({sign for _, sign, _ in shown}) == len({name for _, _, name in shown}) == 8
+    assert [kind for kind, _, _ in shown] == ["failed", "errors", "refused", "remaining", "deleted", "held", "copied", "kept", "gone"]
+    assert len({sign for _, sign, _ in shown}) == len({name for _, _, name in shown}) == 9
 
 
 def test_page_is_self_contained():
@@ -166,10 +167,10 @@ def test_every_outcome_but_the_kept_is_listed(some: Report):
     """As a card or a row."""
     page = render_report_html(some)
     listed = page.partition('<div class="charts">')[0].count("<li><dl>") + sum(
-        section.count("<tr><td>") for section in re.findall(r'<section class="(?:remaining|deleted|held|copied)".*?</section>', page, re.DOTALL)
+        section.count("<tr><td>") for section in re.findall(r'<section class="(?:remaining|deleted|gone|held|copied)".*?</section>', page, re.DOTALL)
     )
 
-    assert listed == len(some.outcomes) - some.count(Result.KEPT) + len(some.errors)
+    assert listed == len(some.outcomes) - some.count(Result.KEPT) + len(some.errors) + len(some.gone)
 
 
 def test_copied_images_are_folded_by_mirror_and_repository():
@@ -219,6 +220,15 @@ def test_charts_show_the_largest_and_the_sum_of_the_rest():
         assert bars[0][1] == largest
         assert bars[-1][:2] == ("5 others", rest)
         assert max(float(width) for _, _, width in bars) == 100
+
+
+def test_tags_that_are_gone_are_listed_with_the_date():
+    """They stay, and are no problem."""
+    page = render_report_html(Report("abcd1234", (Outcome(change(Action.KEEP), Result.KEPT),), gone=(gone_tag(),)))
+
+    assert headings(page) == ["Mirrors", "Gone at the source, kept here 1"]
+    (row,) = re.findall("<tr><td>.*?</tr>", page)
+    assert words(row) == ["r.io/m/app:9", "gone", "at", "the", "source", "since", "2026-08-28:", "not", "in", "the", "list", "of", "tags"]
 
 
 def test_largest_images_are_copied_ones():

@@ -246,11 +246,11 @@ class Authenticator:
         try:
             origin, _, _ = parse_url(realm)
         except httpx.InvalidURL as error:
-            raise operation.make_error(InsecureError, "the URL of the registry's token server is invalid", hint="nothing was sent there") from error
+            raise operation.make_error(InsecureError, "the URL of the registry's token server is invalid", hint=InsecureError.remedy) from error
         scheme, host, _ = origin
         declared = self._endpoint.token_server is not None and origin_of(self._endpoint.token_server) == origin
         if problem := describe_bad_realm(realm, allows_http=declared or self._endpoint.plain_http):
-            raise operation.make_error(InsecureError, f"the URL of the registry's token server {problem}", hint="nothing was sent there")
+            raise operation.make_error(InsecureError, f"the URL of the registry's token server {problem}", hint=InsecureError.remedy)
         if login is None or declared or self._endpoint.is_own(realm) or is_trusted_host(self._endpoint.registry, origin_of(self._endpoint.url)[1], host):
             return
         raise operation.make_error(

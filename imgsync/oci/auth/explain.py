@@ -37,6 +37,7 @@ def explain_refusal(
         error.hint = f"no credentials for {registry} were found (looked in {', '.join(endpoint.credentials.places) or 'nothing'})"
         if error.status == 403:
             error.hint += "; it does not allow this without a login"
+        error.hint += "; log in, or set `credentials` for it in registries.yaml"
     elif is_anonymous:
         error.hint = f"the request was anonymous: this API does not take the credentials for {registry} from {found.found_in}"
     elif is_unasked:

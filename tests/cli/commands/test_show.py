@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,8 @@ from imgsync.render.verification_table import render_verification_table
 from imgsync.text.layout import Layout
 from tests.support.plans import DIGEST, OTHER, of_each_action, report
 
-# Hints are behind the messages in documents.
-PLAN = replace(of_each_action(), errors=tuple(replace(error, hint="") for error in of_each_action().errors))
-REPORT = replace(
-    report(),
-    errors=tuple(replace(error, hint="") for error in report().errors),
-    outcomes=tuple(replace(outcome, hint="") for outcome in report().outcomes),
-)
+PLAN = of_each_action()
+REPORT = report()
 VERIFICATION = Verification(
     (
         Finding(Condition.OK, "a", "s.io/app:1", DIGEST, "r.io/m/app:1", DIGEST, "same digest"),
