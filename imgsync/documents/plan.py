@@ -75,6 +75,7 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
         known, summary = decode_field(document, "id", str), document.get("summary")
         for count in (*_COUNTED, "error"):
             decode_field(summary, count, int)
+        decode_field(summary, "gone", int, default=0)
         plan = Plan(
             changes=decode_field(document, "changes", tuple[Change, ...]),
             errors=decode_errors(document),

@@ -226,7 +226,7 @@ def test_missing_field_is_refused():
             isinstance(path[-1], int)
             or is_counted
             or path[0] == "pulls"
-            or path[-1] in {"suspended", "notes", "steps", "remark", "later", "hint", "id", "check", "held_until", "pruning_skipped"}
+            or path[-1] in {"suspended", "notes", "steps", "remark", "later", "hint", "gone", "returned", "id", "check", "held_until", "pruning_skipped"}
         ):
             continue
         document = copy.deepcopy(DOCUMENT)
@@ -268,7 +268,14 @@ def test_plan_made_for_something_else_names_the_difference(edit: Callable[[dict[
         read(sealed(document))
 
 
-@given(st.builds(replace, reports, outcomes=st.lists(st.builds(replace, outcomes, change=readable_changes), max_size=9).map(tuple)))
+@given(
+    st.builds(
+        replace,
+        reports,
+        outcomes=st.lists(st.builds(replace, outcomes, change=readable_changes), max_size=9).map(tuple),
+        gone=st.lists(readable_gone, max_size=3).map(tuple),
+    )
+)
 def test_saved_report_is_read_back(some):
     """With its hints, which stand behind the errors too."""
     document = json.loads(to_json(encode_report(some), indented=False))
