@@ -16,6 +16,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -430,14 +431,23 @@ def documents(data: bytes) -> None:
         render_gitlab_summary(plan)
     with contextlib.suppress(UsageError):
         report = decode_report(document, name="report.json")
-        for render in (render_report_markdown, render_report_table, render_report_html, render_report_junit):
+        for render in (render_report_markdown, render_report_table, render_report_junit):
             assert render(report)
+        _check_page(render_report_html(report))
         assert decode_report(json.loads(json.dumps(encode_report(report))), name="again").outcomes == report.outcomes
     with contextlib.suppress(UsageError):
         verification = decode_verification(document, name="verification.json")
         render_verification_markdown(verification)
         render_verification_table(verification, show_ok=True, layout=Layout(40, is_terminal=True))
         assert decode_verification(json.loads(json.dumps(encode_verification(verification))), name="again").findings == verification.findings
+
+
+def _check_page(page: str) -> None:
+    """Check that a page has its own script and style alone, and a remedy for each problem."""
+    assert page.count("<script") == page.count("<style") == 1
+    for tag in re.findall(r"<[a-z][^>]*>", page):
+        assert not re.search(r"\s(?:on\w+|src|srcset|href|style|action)\s*=", re.sub(r'"[^"]*"', '""', tag)), tag
+    assert not re.search(r"<dt>What (?:happened|to do)</dt><dd>\s*</dd>", page)
 
 
 def settings(data: bytes) -> None:
