@@ -26,7 +26,7 @@ from imgsync.registries.access import Access
 from tests.support import plans
 
 PACKAGE = Path(cli.__file__).parents[1]
-ERRORS = (PlanError("a", "s.io/x", "spent", later=True),)
+ERRORS = (PlanError("a", "s.io/x", "spent", "log in", later=True),)
 
 
 @pytest.mark.parametrize(("page", "wanted"), [pytest.param(*one, id=one[0].name) for one in pages()])
