@@ -21,10 +21,12 @@ from imgsync.text.redaction import Redaction
 if TYPE_CHECKING:
     from imgsync.text.layout import Layout
 
-_COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x": "red"}
+_COLOURS = {"+": "green", "~": "yellow", "?": "cyan", "!": "red", "-": "red", "x": "red", ".": "cyan"}
 _MIN_WIDTH = 40
 _COLUMNS_DIGITS = 4
-_SIGNS = re.compile(r"^  ([-+~?!x]) ", re.MULTILINE)
+_SIGNS = re.compile(r"^  ([-+~?!x.]) ", re.MULTILINE)
+# The name in the first line of each part of a table.
+_HEADINGS = re.compile(r"(\A|\n\n)(\S.*?)(?=   |\n)")
 
 
 def get_redaction() -> Redaction:
@@ -62,7 +64,7 @@ def write_note(text: str, redaction: Redaction) -> None:
 def print_table(text: str) -> None:
     """Print *text* to stdout, its signs in colour."""
     cleaned = get_redaction().clean(text)
-    _write(_SIGNS.sub(_colour, cleaned) if has_colour(sys.stdout) else cleaned)
+    _write(_HEADINGS.sub(_embolden, _SIGNS.sub(_colour, cleaned)) if has_colour(sys.stdout) else cleaned)
 
 
 def choose_layout(stream: TextIO) -> Layout:
@@ -113,3 +115,7 @@ def _write_now(text: str) -> None:
 
 def _colour(sign: re.Match[str]) -> str:
     return f"  {click.style(sign[1], fg=_COLOURS[sign[1]], bold=True)} "
+
+
+def _embolden(heading: re.Match[str]) -> str:
+    return f"{heading[1]}{click.style(heading[2], bold=True)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from imgsync.plan.model import Action, Change, Plan, PullCost
+from imgsync.text.layout import shorten_digests
 from imgsync.text.units import format_count, format_duration
 
 _PHRASES = {"create": "to create", "update": "to update", "delete": "to delete", "hold": "on hold", "refuse": "refused"}
@@ -59,5 +60,6 @@ def _format_time_left(until: str, *, now: str) -> str:
 
 def describe_reason(change: Change, *, now: str) -> str:
     """Return the reason of *change*, with the time left if held."""
+    reason = shorten_digests(change.reason)
     left = _format_time_left(change.held_until, now=now) if change.held_until and now else ""
-    return f"{change.reason} ({left})" if left else change.reason
+    return f"{reason} ({left})" if left else reason

@@ -10,6 +10,7 @@ from imgsync.plan.findings import REPAIRABLE, Condition, Finding, Verification
 from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_prose
 from imgsync.render.verification_table import format_summary
+from imgsync.text.layout import shorten_digests
 
 MARKER = "<!-- imgsync-verify -->"
 
@@ -57,6 +58,7 @@ def _yield_entries(found: Verification, errors: Block, drift: Block, gone: Block
 
 
 def _render_row(finding: Finding) -> str:
-    why = f"{finding.reason}; {finding.hint}" if finding.hint else finding.reason
+    reason = shorten_digests(finding.reason)
+    why = f"{reason}; {finding.hint}" if finding.hint else reason
     tag, mirror = (format_code(text, in_table=True) for text in (finding.destination, finding.mirror))
     return f"| {tag} | {mirror} | {finding.condition.value} | {format_prose(why, in_table=True)} |"
