@@ -37,7 +37,7 @@ def test_report_lists_failures_and_remaining_work():
     assert "1 failed, 1 could not be planned." in shown
     assert document["outcomes"][0]["error"] == "push blob r.io/m/app (destination): 507 (free some space)"
     assert document["summary"]["failed"] == 1
-    assert document["errors"] == [{"mirror": "a", "reference": "s.io/x", "message": "no (why)"}]
+    assert document["errors"] == [{"mirror": "a", "reference": "s.io/x", "message": "no (why)", "hint": "why"}]
 
 
 def test_report_shows_moved_tags_and_counts_deleted_and_held():
