@@ -26,7 +26,9 @@ from docs.stage import write
 from imgsync.apply.report import Report
 from imgsync.cli import cli
 from imgsync.cli.man_page import render_man_page
+from imgsync.config.load import load_mirrors
 from imgsync.config.schema_check import read_schema
+from imgsync.errors import ConfigError
 from imgsync.render.metrics import render_metrics
 
 DOCS = Path(__file__).parent
@@ -160,6 +162,37 @@ def commands() -> str:
     return "\n".join(pieces)
 
 
+# A line of a mirror as users of other tools write it.
+_MISTAKES = (
+    "source: docker.io/library/nginx:1.27",
+    "source: https://registry.k8s.io/pause",
+    "source: bitnami/nginx",
+    "destinations: [mirror/k8s]",
+    "destinations: registry.internal:5000/mirror",
+    "platforms: [amd64, linux/aarch64]",
+    "tags: {names: [3.10]}",
+    "tags: {min_age: 3}",
+    "tags: {allow: ['v1.*']}",
+    "tags: ['1.27', '1.28']",
+    "suspnd: true",
+    "tls: false",
+)
+
+
+def mistakes() -> str:
+    """Return what imgsync says about each of some mistakes."""
+    settings = {"source": "registry.k8s.io/pause", "destinations": "[registry.internal:5000/mirror]"}
+    blocks = []
+    for mistake in _MISTAKES:
+        rest = [f"{name}: {value}" for name, value in settings.items() if not mistake.startswith(name)]
+        text = "".join(f"{line}\n" for line in ("version: 1", "mirrors:", "  - name: k8s", *(f"    {one}" for one in (mistake, *rest))))
+        try:
+            load_mirrors({"mirrors.d/k8s.yaml": text.encode()})
+        except ConfigError as error:
+            blocks.append("\n".join((mistake, *(f"  {one}" for one in error.errors))))
+    return "\n".join(["```text", "\n\n".join(blocks), "```"]) + "\n"
+
+
 def variables() -> str:
     """Return the variable of every option and its commands."""
     known: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -219,6 +252,7 @@ def _codes(names: Iterable[str]) -> str:
 PARTS: Mapping[str, Callable[[], str]] = {
     "mirror": lambda: settings_of("mirror"),
     "registries": lambda: settings_of("registries"),
+    "mistakes": mistakes,
     "commands": commands,
     "variables": variables,
     "metrics": metrics,

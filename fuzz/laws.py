@@ -30,6 +30,7 @@ from urllib.parse import quote, urlsplit
 
 from fuzz.canned import Canned
 from imgsync.config.allowlist import is_allowed, parse_prefix
+from imgsync.config.corrections import correct_list, correct_text
 from imgsync.config.load import load_mirrors
 from imgsync.config.registries import read_registries
 from imgsync.config.yaml_reader import parse_documents
@@ -99,7 +100,7 @@ from imgsync.state.remote.reference import parse_remote
 from imgsync.text.layout import PLAIN, Layout
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_message
-from imgsync.text.units import format_declared_duration, parse_duration
+from imgsync.text.units import format_declared_duration, parse_duration, parse_rate, parse_size
 
 Law = Callable[[bytes], None]
 
@@ -527,13 +528,24 @@ def durations(data: bytes) -> None:
     """
     Check durations.
 
-    What is read is not negative, and what is written from it is read as the same.
+    What is read is not negative, and what is written from it is read as the same. What an error says to write is valid.
     """
     text = data.decode("utf-8", "replace")
+    _corrections(text)
     with contextlib.suppress(ValueError):
         seconds = parse_duration(text)
         assert 0 <= seconds < 1e15
         assert abs(parse_duration(format_declared_duration(seconds)) - seconds) <= max(1e-9, seconds * 1e-15)
+
+
+def _corrections(text: str) -> None:
+    for kind, parse in (("duration", parse_duration), ("size", parse_size), ("rate", parse_rate), ("platform", parse_platform)):
+        written = correct_text(kind, text, example="3d")
+        if written:
+            parse(written)
+            assert correct_text(kind, written, example="3d") == written
+    words = [word for word in re.split(r"[,\s]+", text) if word.isprintable() and word]
+    assert parse_documents(f"a: {correct_list(' '.join(words))}\n".encode("utf-8", "replace"), file="a")[0][0].value == {"a": words}
 
 
 def answers(data: bytes) -> None:

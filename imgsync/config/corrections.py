@@ -36,9 +36,9 @@ _PATTERN_KINDS = {
     "(/[a-z0-9.]+)?$": "platform",
     "{0,62}$": "name",
 }
-_PLAIN_TEXT = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./:@-]*[A-Za-z0-9_/]|[A-Za-z]")
-# These would be read as another type.
-_NOT_TEXT = re.compile(r"[-+.0-9_:eE]+|true|false|yes|no|on|off|null|y|n", re.IGNORECASE)
+# A text that needs no quotes: any version of YAML reads what begins with a letter as text, but for these words.
+_PLAIN_TEXT = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_./:@-]*[A-Za-z0-9_/])?")
+_NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
 def name_pattern(pattern: str) -> str:
@@ -86,7 +86,7 @@ def format_flow(value: Any) -> str:
         return f"[{', '.join(map(format_flow, value))}]"
     if not isinstance(value, str):
         return json.dumps(value)
-    return value if _PLAIN_TEXT.fullmatch(value) and not _NOT_TEXT.fullmatch(value) else "'{}'".format(value.replace("'", "''"))
+    return value if _PLAIN_TEXT.fullmatch(value) and value.lower() not in _NOT_TEXT else "'{}'".format(value.replace("'", "''"))
 
 
 def _correct_duration(text: str, *, unit: str) -> str:

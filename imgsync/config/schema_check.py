@@ -267,7 +267,7 @@ def _first_example(schema: dict[str, Any]) -> str:
 
 def _example(*schemas: dict[str, Any]) -> str:
     """Return examples of *schemas* as a hint, "" if they have none."""
-    found = [format_flow(one) for schema in schemas for one in (schema.get("examples") or ())]
+    found = [str(one) if str(one).isalnum() else format_flow(one) for schema in schemas for one in (schema.get("examples") or ())]
     return f"such as {', '.join(found[:4])}" if found else ""
 
 

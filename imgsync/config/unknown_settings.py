@@ -41,8 +41,11 @@ _TLS_IN_REGISTRIES = "TLS is set in registries.yaml, which the operator owns: `r
 _OTHER_NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("target", "targets", "to", "dest", "destination", "sink"), ("destinations",)),
     **dict.fromkeys(("from", "image", "images", "src", "sources", "sync"), ("source", "repositories", "sources", "mirrors")),
-    **dict.fromkeys(("tag", "allow", "filter", "filters"), ("tags", "include")),
-    **dict.fromkeys(("deny", "ignore", "skip"), ("exclude",)),
+    **dict.fromkeys(("tag", "filter", "filters"), ("tags", "include")),
+    # In regsync they are expressions.
+    "allow": ("regex",),
+    "deny": ("exclude_regex",),
+    **dict.fromkeys(("ignore", "skip"), ("exclude",)),
     **dict.fromkeys(("latest", "limit", "keep", "last"), ("newest",)),
     **dict.fromkeys(("parallel", "workers", "proc", "jobs"), ("concurrency",)),
     **dict.fromkeys(("retries", "retry_times", "backoff"), ("retry",)),

@@ -379,6 +379,22 @@ def test_late_signature_is_copied(refresh, lab):
     assert lab.destination.seen == []
 
 
+def test_first_signature_of_a_named_tag_needs_refresh(lab):
+    """Without a listing nothing shows it; a signature that was copied and moves is seen, by one HEAD."""
+    root = lab.push("app", "1", image(1))
+    lab.declare("app", "tags: {names: ['1']}")
+    assert lab.run("apply").code == 0
+    lab.push("app", cosign_tag(root), signature(root, "ada"))
+
+    unseen = lab.run("apply", "-o", "json")
+    seen = lab.run("apply", "--refresh", "-o", "json")
+    again = lab.push("app", cosign_tag(root), signature(root, "grace"))
+    moved = lab.run("apply", "-o", "json")
+
+    assert [ran.json["summary"]["copied"] for ran in (unseen, seen, moved)] == [0, 1, 1]
+    assert lab.served_manifest("app", cosign_tag(root)) == again.raw
+
+
 def test_changed_selection_copies_the_referrers(lab):
     """After `referrers: false` is removed, the referrers are copied."""
     root, _, _, signed = seed(lab.source_registry, f"{lab.name}/app", by_tag=True)

@@ -16,6 +16,7 @@ _OTHER_NAMES = {
     **dict.fromkeys(("ppc64el", "powerpc64le"), "ppc64le"),
 }
 _ARCHITECTURES = {"amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64", "mips64le"}
+_VARIANT = re.compile(r"[a-z0-9.]+")
 _SYSTEMS = {"linux", "windows", "darwin", "freebsd"}
 
 
@@ -61,6 +62,8 @@ def suggest_platform(text: str) -> str:
     if architecture not in _ARCHITECTURES or len(others) > 2:
         return ""
     variant = others[1] if len(others) == 2 else variant
+    if variant and not _VARIANT.fullmatch(variant):
+        return ""
     return "/".join(part for part in (system, architecture, re.sub(r"^(?=[0-9])", "v", variant)) if part)
 
 
