@@ -35,7 +35,7 @@ def _list_files_at(text: str, errors: list[FileError]) -> list[str]:
     wrong = [error for file in inside if (error := _check_file(path, file)) is not None]
     errors += wrong
     if not inside:
-        errors.append(FileError(text, 0, 0, "", "no *.yaml or *.yml file in this folder", "see the examples in the README"))
+        errors.append(FileError(text, 0, 0, "", "no *.yaml or *.yml file in this folder", "`imgsync init DIR` writes an example"))
     left_out = {error.file for error in wrong}
     return [file for file in inside if file not in left_out]
 

@@ -48,7 +48,7 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
         errors += check_signers(declared, settings) if has_valid_registries else ()
         errors += [*check_pins(declared), *check_collisions(declared)]
     elif not errors:
-        errors.append(FileError(files[0], 1, 1, "mirrors", "no mirror declared", "see the examples in the README"))
+        errors.append(FileError(files[0], 1, 1, "mirrors", "no mirror declared", "`imgsync init DIR` writes an example"))
     if errors:
         raise ConfigError(tuple(dict.fromkeys(errors)))
     mirrors = _filter_mirrors([one.mirror for one in declared], only)

@@ -192,7 +192,7 @@ def parse_repository(text: str) -> Repository:
     Raises:
         InvalidReferenceError: The registry is missing, or a part is invalid.
     """
-    refuse_scheme(text)
+    _refuse_url_of_repository(text)
     registry, slash, path = text.partition("/")
     if not slash and is_registry_alone(text):
         name = parse_registry(text)
@@ -240,6 +240,26 @@ def parse_reference(text: str) -> Reference:
 def _refuse_user(text: str) -> None:
     if "@" in text:
         raise InvalidReferenceError("a registry name must not contain a user or password", hint="credentials belong in registries.yaml")
+
+
+def _refuse_url_of_repository(text: str) -> None:
+    try:
+        refuse_scheme(text)
+    except InvalidReferenceError as error:
+        found = _SCHEME.fullmatch(text)
+        if found is not None and found[1].lower() in _SAME_REGISTRY and not _name_hub_page(found[2]):
+            # What else is wrong is said at once, such as a tag.
+            error.hint = _explain_rest(found[2].rstrip("/"), error.hint)
+        raise
+
+
+def _explain_rest(text: str, hint: str) -> str:
+    """Return the hint about *text* itself, *hint* if there is none."""
+    try:
+        parse_repository(text)
+    except InvalidReferenceError as error:
+        return error.hint
+    return hint
 
 
 def _name_hub_page(text: str) -> str:
