@@ -94,6 +94,8 @@ class MirrorPlanner:
                 result.add_missing(outcome.repository.repository, outcome.missing)
                 result.add_gone(outcome)
                 self._warn(result, outcome.warnings)
+        # They were listed at once: without this, notes would name another repository in each run.
+        result.selected.sort(key=lambda one: one.repository.repository)
 
     def _warn(self, result: MirrorPlan, warnings: Iterable[str]) -> None:
         for warning in warnings:
