@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-FROM python:3.13-slim AS build
+# Both stages use one image, pinned by digest. Dependabot updates tag and digest.
+FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS build
 WORKDIR /build
 # Install only packages that are locked by hash. Only imgsync itself is built from source.
 COPY lock ./lock
@@ -14,7 +15,13 @@ COPY imgsync ./imgsync
 RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/imgsync install --no-cache-dir --no-index --no-deps dist/*.whl
 
-FROM python:3.13-slim
+FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+# `plan --changed-since` runs git. The mirror repository is mounted, and belongs to another user.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends git \
+ && rm -rf /var/lib/apt/lists/* \
+ && git config --system --add safe.directory /mirrors
 # Set by the build. `make image` sets all but SOURCE.
 ARG VERSION=""
 ARG REVISION=""

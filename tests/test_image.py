@@ -41,6 +41,23 @@ def test_dockerfile_passes_hadolint():
     assert last("STOPSIGNAL") == "SIGTERM"
 
 
+def test_base_images_are_one_image_by_digest():
+    """A build tomorrow uses the same files."""
+    bases = {argument.split()[0] for name, argument in instructions() if name == "FROM"}
+
+    assert len(bases) == 1
+    assert re.fullmatch(r"python:3\.13\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases.pop())
+
+
+def test_image_has_git_for_changed_since():
+    """In the stage that is shipped, and it trusts the mounted folder, which another user owns."""
+    shipped = (ROOT / "Dockerfile").read_text(encoding="utf-8").rpartition("\nFROM ")[2]
+
+    assert re.search(r"apt-get install -y --no-install-recommends git\b", shipped)
+    assert "git config --system --add safe.directory /mirrors" in shipped
+    assert last("WORKDIR") == "/mirrors"
+
+
 def test_image_labels_have_build_arguments():
     """Each label that a release fills in."""
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', last("LABEL")))

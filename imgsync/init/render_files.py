@@ -9,12 +9,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import imgsync
 from imgsync.config.schema_check import read_schema
+from imgsync.init.requirement import find_requirement
 from imgsync.oci.spec.reference import parse_repository
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_ALWAYS = ("mirrors.d/example.yaml", "registries.yaml", "requirements.txt", ".pre-commit-config.yaml", ".gitignore", "README.md")
+_ALWAYS = ("mirrors.d/example.yaml", "registries.yaml", "requirements.txt", ".pre-commit-config.yaml", ".gitignore", "CODEOWNERS", "README.md")
 _SCHEMAS = ("mirror", "registries")
 CI = {
     "github": (".github/workflows/mirror.yml", ".github/workflows/mirror-comment.yml"),
@@ -42,9 +42,11 @@ def render_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
         InvalidReferenceError: *destination* lacks a registry or a namespace.
     """
     systems = tuple(ci)
+    requirement = find_requirement()
     registry = parse_repository(destination).registry
     variables = {
-        "version": imgsync.__version__,
+        "requirement": requirement,
+        "is_from_git": "git+" in requirement,
         "registry": registry,
         "is_loopback": _is_loopback(registry),
         # As written: `docker.io/example` is a namespace here, not the repository `library/example`.

@@ -68,6 +68,15 @@ def links_lead_somewhere(file: Path) -> None:
         assert (file.parent / target).exists(), target
 
 
+def owns_what_decides(file: Path) -> None:
+    """Assert that registry settings and CI have an owner, and that all owned files are there."""
+    owned = dict(line.split(" ") for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    assert {"/registries.yaml", "/requirements.txt", "/CODEOWNERS"} <= set(owned)
+    assert all((file.parent / path.removeprefix("/")).exists() for path in owned)
+    assert (file.parent / ".github").exists() == ("/.github/" in owned)
+    assert (file.parent / ".gitlab-ci.yml").exists() == ("/.gitlab-ci.yml" in owned)
+
+
 YAML = linters.yaml_is_tidy
 WORKFLOW = (YAML, linters.fits("vendor.github-workflows"), linters.is_secure, linters.shell_is_sound)
 CHECKS: dict[str, tuple[linters.Check, ...]] = {
@@ -76,6 +85,7 @@ CHECKS: dict[str, tuple[linters.Check, ...]] = {
     "requirements.txt": (asks_for_this_version,),
     ".pre-commit-config.yaml": (YAML, is_a_pre_commit_config, linters.is_secure),
     ".gitignore": (ignores_what_runs_leave,),
+    "CODEOWNERS": (owns_what_decides,),
     "README.md": (linters.markdown_is_tidy, links_lead_somewhere),
     MIRROR: WORKFLOW,
     COMMENT: WORKFLOW,
@@ -150,7 +160,7 @@ def test_destination_option_fills_in_the_example(destination, credentials_of, al
         ("[::1]", True),
         ("r.localhost", True),
         ("10.0.0.1", False),
-        ("r.io:443", False),
+        ("r.io:5000", False),
     ],
 )
 def test_registry_on_this_machine_gets_plain_http(registry, is_plain, workplace):
