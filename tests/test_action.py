@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from imgsync.init.render_files import render_files
 from imgsync.init.write_files import write_files
+from tests.init.test_plan_comment import GH, MARKER
 from tests.support import linters
 from tests.support.workflow_scripts import before_script, program, script_of
 
@@ -128,7 +130,7 @@ def test_every_python_of_a_workflow_is_isolated():
     pages = [ACTION, *(ROOT / "imgsync/init/templates").rglob("*.jinja"), ROOT / "docs/how-to/jenkins.md"]
     calls = [call for page in pages for call in re.findall(r"(?:\bpython|PYTHON|bin/python)\"? (-\S*)", page.read_text(encoding="utf-8"))]
 
-    assert calls == ["-I"] * 9
+    assert calls == ["-I"] * 7
 
 
 def test_action_outputs_the_plan(tmp_path):
@@ -140,3 +142,44 @@ def test_action_outputs_the_plan(tmp_path):
     file = tmp_path / "runner-temp/imgsync-plan.json"
     assert done.returncode == 1
     assert outputs == {"exit-code": "1", "changes": "6", "plan-id": "7f3c9a1e", "plan": str(file)}
+
+
+@pytest.mark.parametrize("comments", [[], [("other", 1)], [("other", 1), ("plan", 2)]], ids=["none", "another", "an older plan"])
+def test_action_posts_one_comment_with_the_plan(comments, tmp_path):
+    """It replaces the comment of an earlier run, found by its hidden marker, and no other."""
+    programs = program(tmp_path / "programs", "gh", GH)
+    answers = [{"id": number, "user": {"type": "Bot"}, "body": f"{MARKER}\nold" if kind == "plan" else "text"} for kind, number in comments]
+    (programs / "answers.json").write_text(json.dumps({"repos/us/mirrors/issues/3/comments": answers}))
+    installed = tmp_path / "runner-temp/imgsync/bin"
+    installed.mkdir(parents=True)
+    program(installed, "imgsync", f"#!/bin/sh\necho '{MARKER}'\necho \"$@\"\n")
+    script = script_of(ACTION, "action/Comment")
+
+    env = {"GITHUB_REPOSITORY": "us/mirrors", "PLAN": "plan.json", "NUMBER": "3", "MARKER": script.env["MARKER"]}
+    done = script.run(tmp_path, env=env, programs=programs)
+
+    (change,) = [json.loads(line) for line in (programs / "changes.jsonl").read_text().splitlines()]
+    is_new = len(comments) < 2
+    assert done.returncode == 0, done.stderr
+    assert change[:2] == (["POST", "repos/us/mirrors/issues/3/comments"] if is_new else ["PATCH", "repos/us/mirrors/issues/comments/2"])
+    assert change[2] == {"body": f"{MARKER}\nshow plan.json --output markdown\n"}
+
+
+def test_action_comments_on_nothing_without_a_pull_request(tmp_path):
+    """A push or a schedule."""
+    done = script_of(ACTION, "action/Comment").run(tmp_path, env={"NUMBER": "", "MARKER": MARKER}, programs=tmp_path)
+
+    assert (done.returncode, "no pull request" in done.stdout) == (0, True)
+
+
+def test_action_caches_packages_and_saves_the_state_after_writing():
+    """Packages are checked by hash again; a plan never saves the state."""
+    steps = {step["name"]: step for step in yaml.safe_load(ACTION.read_text(encoding="utf-8"))["runs"]["steps"]}
+
+    assert steps["Restore the downloaded packages"]["with"]["path"].endswith("/imgsync-pip")
+    assert '--cache-dir "$RUNNER_TEMP/imgsync-pip"' in steps["Install imgsync"]["run"]
+    assert "--require-hashes" in steps["Install imgsync"]["run"]
+    assert steps["Restore the state"]["if"] == "inputs.cache-state == 'true'"
+    assert "plan" not in steps["Save the state"]["if"]
+    assert steps["Save the state"]["with"]["key"] == steps["Restore the state"]["with"]["key"]
+    assert steps["Run imgsync"]["if"] == "inputs.command != ''"

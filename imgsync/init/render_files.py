@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from imgsync.config.schema_check import read_schema
-from imgsync.init.requirement import find_requirement
+from imgsync.init.origin import find_origin
 from imgsync.oci.spec.reference import parse_repository
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -42,11 +42,12 @@ def render_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
         InvalidReferenceError: *destination* lacks a registry or a namespace.
     """
     systems = tuple(ci)
-    requirement = find_requirement()
+    origin = find_origin()
     registry = parse_repository(destination).registry
     variables = {
-        "requirement": requirement,
-        "is_from_git": "git+" in requirement,
+        "requirement": origin.requirement,
+        "action": origin.action,
+        "is_from_git": origin.is_git,
         "registry": registry,
         "is_loopback": _is_loopback(registry),
         # As written: `docker.io/example` is a namespace here, not the repository `library/example`.
