@@ -19,6 +19,7 @@ from imgsync.concurrency.native_thread import NativeThread
 from imgsync.state import open_state
 from tests.support.canary import CANARY
 from tests.support.effort import NIGHTLY
+from tests.support.embedded import embedded_registry
 from tests.support.faults import FaultProxy
 from tests.support.images import image
 from tests.support.lab import Lab
@@ -136,6 +137,19 @@ def tls_registry(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA
     folder = tmp_path_factory.mktemp("tls-registry")
     with running_registry(folder, tls=tls_files(folder, authority)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def _knowing_registry() -> Iterator[str]:
+    with embedded_registry() as host:
+        yield host
+
+
+@pytest.fixture
+def knowing(_knowing_registry: str) -> Iterator[FaultProxy]:
+    """A proxy before a registry that has the referrers API."""
+    with FaultProxy(_knowing_registry) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from imgsync.images.referrer_tags import parse_note
 from tests import switches
 from tests.images.test_referrers import cosign_tag, fallback_of, listed_by, named, push_fallback, signature
 from tests.policy.test_signatures import SIGNED, trusting
-from tests.support.embedded import embedded_registry
-from tests.support.faults import FaultProxy
 from tests.support.images import artifact, image, index, push
 from tests.support.signing import signature_image, signer, simple
 
@@ -124,22 +122,21 @@ def test_signature_that_cannot_be_copied_is_tried_again(lab):
     assert lab.served_manifest("app", cosign_tag(root)) == again.raw
 
 
-def test_fallback_tag_beside_the_api_costs_nothing(lab):
+def test_fallback_tag_beside_the_api_costs_nothing(knowing, lab):
     """If the source has the referrers API, the tag does not matter."""
-    with embedded_registry() as host, FaultProxy(host) as knowing:
-        root = push(knowing, f"{lab.name}/app", "1", image(1))
-        sbom = push(knowing, f"{lab.name}/app", "", artifact(subject=root))
-        push_fallback(knowing, f"{lab.name}/app", root, sbom)
-        lab.workplace.allow_plain_http(knowing, lab.destination)
-        lab.workplace.mirror("a", source=f"{knowing}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
-        assert lab.run("apply").code == 0
-        assert named(listed_by(knowing, f"{lab.name}/app", root)) == {sbom.digest}
-        knowing.forget()
+    root = push(knowing, f"{lab.name}/app", "1", image(1))
+    sbom = push(knowing, f"{lab.name}/app", "", artifact(subject=root))
+    push_fallback(knowing, f"{lab.name}/app", root, sbom)
+    lab.workplace.allow_plain_http(knowing, lab.destination)
+    lab.workplace.mirror("a", source=f"{knowing}/{lab.name}/app", destinations=[f"{lab.destination}/m"])
+    assert lab.run("apply").code == 0
+    assert named(listed_by(knowing, f"{lab.name}/app", root)) == {sbom.digest}
+    knowing.forget()
 
-        assert lab.run("apply", "-o", "json").json["summary"]["kept"] == 1
+    assert lab.run("apply", "-o", "json").json["summary"]["kept"] == 1
 
-        assert knowing.requests("HEAD") == [f"HEAD /v2/{lab.name}/app/manifests/1"]
-        assert knowing.requests("/referrers/") == []
+    assert knowing.requests("HEAD") == [f"HEAD /v2/{lab.name}/app/manifests/1"]
+    assert knowing.requests("/referrers/") == []
 
 
 def test_state_of_an_earlier_version_is_completed(lab):

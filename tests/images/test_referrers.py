@@ -19,17 +19,17 @@ SIGNATURE_LAYER = "application/vnd.dev.cosign.simplesigning.v1+json"
 SBOM = "application/vnd.example.sbom.v1+json"
 
 
-@pytest.fixture
-def knowing():
-    """A registry with the referrers API."""
-    with embedded_registry() as host, FaultProxy(host) as proxy:
-        yield proxy
+@pytest.fixture(scope="module")
+def second_knowing_registry():
+    """HOST:PORT of another registry with the referrers API."""
+    with embedded_registry() as host:
+        yield host
 
 
 @pytest.fixture
-def knowing_too():
+def knowing_too(second_knowing_registry):
     """Another registry with the referrers API."""
-    with embedded_registry() as host, FaultProxy(host) as proxy:
+    with FaultProxy(second_knowing_registry) as proxy:
         yield proxy
 
 

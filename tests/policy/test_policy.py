@@ -10,8 +10,6 @@ import pytest
 from tests import switches
 from tests.images.test_referrers import push_fallback
 from tests.policy.test_signatures import NONE, SIGNED, refused, trusting
-from tests.support.embedded import embedded_registry
-from tests.support.faults import FaultProxy
 from tests.support.images import Image, artifact, image, index, push, request
 from tests.support.signing import Signer, bundle, bundle_artifact, sig_tag, signature_image, signer, simple, statement
 
@@ -93,13 +91,6 @@ def test_required_referrers_are_checked(lab, tags, wanted, make, tag):
     assert refused(result) == [f"requirement not met: no referrer of type {wanted}"]
     assert "with" in tags()
     assert "without" not in tags()
-
-
-@pytest.fixture
-def knowing():
-    """A source with the referrers API."""
-    with embedded_registry() as host, FaultProxy(host) as proxy:
-        yield proxy
 
 
 def test_bundle_behind_the_referrers_api_is_a_signature(knowing, lab):

@@ -17,6 +17,8 @@ from types import MappingProxyType
 
 import httpx
 
+from tests.support.plain_http import PlainAnswer, PlainClient
+
 Kind = Mapping[str, str]
 _OCI = "application/vnd.oci.image."
 _DOCKER = "application/vnd.docker."
@@ -183,7 +185,7 @@ def shared_base_images(count: int, *, seed: object = 1, layer_bytes: int = 1024)
 
 def push(registry: object, repository: str, tag: str, content: Image, *, client: httpx.Client | None = None) -> Image:
     """Push *content* to *registry* and return it; without a *tag* by digest."""
-    with client or plain_client(registry) as http:
+    with client or PlainClient(str(registry)) as http:
         for digest, blob in content.all_blobs.items():
             begun = http.post(f"/v2/{repository}/blobs/uploads/")
             _expect(begun, 202)
@@ -207,8 +209,8 @@ def request(
     registry: object, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Send one plain HTTP request; return status, headers and body."""
-    with plain_client(registry) as http:
-        answer = http.request(method, target, headers=dict(headers or {}), content=body)
+    with PlainClient(str(registry)) as http:
+        answer = http.request(method, target, headers=headers, content=body)
     return answer.status_code, answer.headers, answer.content
 
 
@@ -230,9 +232,9 @@ def _entry(child: Image) -> dict[str, object]:
     return _descriptor(child.media_type, child.raw) | {"platform": platform}
 
 
-def _expect(answer: httpx.Response, status: int) -> None:
+def _expect(answer: httpx.Response | PlainAnswer, status: int) -> None:
     if answer.status_code != status:
-        raise AssertionError(f"the harness could not push: {answer.request.method} {answer.request.url} {answer.status_code} {answer.text}")
+        raise AssertionError(f"the harness could not push: {answer.status_code} instead of {status}: {answer.text}")
 
 
 def with_layer(content: Image, **changes: object) -> Image:

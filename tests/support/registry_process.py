@@ -19,6 +19,7 @@ import pytest
 import trustme
 
 from tests.support.images import ANY_MANIFEST
+from tests.support.plain_http import PlainAnswer, PlainClient
 
 PROGRAMS = ("docker-registry", "skopeo")
 # A password of its own shape, so that a leak of it can be searched for anywhere.
@@ -131,6 +132,9 @@ class RegistryProcess:
         headers = {"Authorization": f"Bearer {self._token.issue(scope)}"} if self._token else {}
         return httpx.Client(base_url=self.url, auth=self.login, headers=headers, verify=self._verify(), trust_env=False, timeout=30)
 
+    def _quick_client(self, scope: str = "") -> httpx.Client | PlainClient:
+        return PlainClient(self.host) if self.login is None and self._token is None and self._tls is None else self.client(scope)
+
     @property
     def ca(self) -> Path:
         """Return the file of the authority that this registry's certificate is of."""
@@ -145,10 +149,10 @@ class RegistryProcess:
             context.load_cert_chain(*self.clients_certificate)
         return context
 
-    def get(self, path: str, *, accept: str = "*/*") -> httpx.Response:
+    def get(self, path: str, *, accept: str = "*/*") -> httpx.Response | PlainAnswer:
         """Send one GET of */v2/path* with the scope that it needs."""
         repository = re.sub(r"/(manifests|blobs|tags)/.*", "", path)
-        with self.client(f"repository:{repository}:pull") as client:
+        with self._quick_client(f"repository:{repository}:pull") as client:
             return client.get(f"/v2/{path}", headers={"Accept": accept})
 
     def tags(self, repository: str) -> list[str]:
@@ -163,13 +167,13 @@ class RegistryProcess:
 
     def digests(self, tags: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
         """Return the digest of each (repository, tag), or None; without logins."""
-        with self.client() as client:
+        with self._quick_client() as client:
             answers = {(one, tag): client.head(f"/v2/{one}/manifests/{tag}", headers={"Accept": ANY_MANIFEST}) for one, tag in tags}
         return {key: answer.headers["docker-content-digest"] if answer.status_code == 200 else None for key, answer in answers.items()}
 
     def delete(self, repository: str, digest: str) -> None:
         """Delete a manifest, and with it every tag that names it."""
-        with self.client(f"repository:{repository}:delete") as client:
+        with self._quick_client(f"repository:{repository}:delete") as client:
             answer = client.delete(f"/v2/{repository}/manifests/{digest}")
         assert answer.status_code == 202, answer.text
 
@@ -203,7 +207,8 @@ class RegistryProcess:
         """Wait until a request of ours is in the log."""
         path = f"/v2/harness-settle/{uuid.uuid4().hex}"
         before = self._log.stat().st_size
-        httpx.get(self.url + path, verify=self._verify(), trust_env=False)
+        with self._quick_client() as client:
+            client.get(path)
         ends = time.monotonic() + _READY_SECONDS
         while path not in self._log_since(before):
             if time.monotonic() > ends:
