@@ -9,6 +9,7 @@ from imgsync.apply.report import Report, Result
 from imgsync.config.model import Config
 from imgsync.errors import StateError
 from imgsync.logs.logger import Logger
+from imgsync.plan.mirror_part import find_part
 from imgsync.plan.model import Action
 from imgsync.state import StateStore
 from imgsync.text.units import format_timestamp
@@ -51,4 +52,6 @@ def list_successes(report: Report, config: Config) -> list[str]:
     """Return the mirrors that are as declared."""
     unsuccessful = {outcome.change.mirror for outcome in report.outcomes if outcome.result in _UNSUCCESSFUL}
     unsuccessful.update(error.mirror for error in report.errors)
-    return [mirror.name for mirror in config.mirrors if not mirror.suspend and mirror.name not in unsuccessful]
+    # Of a mirror of which only a part was applied, the rest may not be as declared.
+    whole = [mirror for mirror in config.mirrors if find_part(mirror, config.only) is None]
+    return [mirror.name for mirror in whole if not mirror.suspend and mirror.name not in unsuccessful]

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem, split_arg_string
 from imgsync.cli.options import DEFAULT_PATH
 
 # As the schema has it. Anything else, such as `$(…)`, must not come into a command line.
+_PATH = re.compile("[a-z0-9][a-z0-9._/-]*")
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -28,11 +29,21 @@ def complete_folder(_context: click.Context, _parameter: click.Parameter, incomp
 
 
 def complete_mirror(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the names of declared mirrors, with their descriptions."""
+    """Return mirrors with their descriptions; after `NAME/`, the repositories of that mirror."""
     from imgsync.text.sanitize import sanitize_short
 
-    mirrors = {mirror["name"]: str(mirror.get("description", "")) for mirror in _read_mirrors(_find_paths() or (DEFAULT_PATH,))}
-    return [CompletionItem(name, help=sanitize_short(text) or None) for name, text in mirrors.items() if name.startswith(incomplete)]
+    found: dict[str, str] = {}
+    for mirror in _read_mirrors(_find_paths() or (DEFAULT_PATH,)):
+        names = [f"{mirror['name']}/{path}" for path in _list_repositories(mirror)] if "/" in incomplete else [mirror["name"]]
+        found |= dict.fromkeys(names, sanitize_short(str(mirror.get("description", ""))))
+    return [CompletionItem(name, help=text or None) for name, text in found.items() if name.startswith(incomplete)]
+
+
+def _list_repositories(mirror: dict[str, Any]) -> list[str]:
+    """Return the repositories that *mirror* names, without those of namespaces."""
+    source = mirror.get("source")
+    paths = [source.partition("/")[2]] if isinstance(source, str) else source.get("repositories") if isinstance(source, dict) else ()
+    return [path for path in paths or () if isinstance(path, str) and _PATH.fullmatch(path)]
 
 
 def _find_paths() -> tuple[str, ...]:

@@ -163,9 +163,9 @@ def config_options(function: Function) -> Function:
         option(
             "--only",
             multiple=True,
-            metavar="NAME",
+            metavar="PATTERN",
             shell_complete=complete_by("complete_mirror"),
-            help="Only mirrors whose name matches this glob; repeatable.",
+            help="Only these: MIRROR, MIRROR/REPOSITORY or MIRROR/REPOSITORY:TAG, with globs; repeatable.",
         ),
         option("--registries", metavar="FILE", help=REGISTRIES_HELP),
     ):

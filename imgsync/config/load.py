@@ -14,11 +14,11 @@ from imgsync.config.mirror_checks import check_mirrors, check_variables
 from imgsync.config.mirror_warnings import find_warnings
 from imgsync.config.mirrors import build_mirrors
 from imgsync.config.model import Config, Mirror, RegistriesConfig
+from imgsync.config.only import parse_only, select_mirrors
 from imgsync.config.registries import read_registries
 from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import parse_documents, read_limited
-from imgsync.errors import ConfigError, FileError, UsageError
-from imgsync.filters.globs import compile_glob
+from imgsync.errors import ConfigError, FileError
 
 _DEFAULT_FILE = "registries.yaml"
 
@@ -31,12 +31,12 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
         paths: Folders or files.
         registries: The file of settings, if it is not the default one.
         environ: Where variables come from.
-        only: Globs of mirror names; empty means all mirrors.
+        only: What to select, as in `--only`; empty means all mirrors.
         needs_variables: Whether an unset variable that a mirror needs is an error. Else each one is a warning.
 
     Raises:
         ConfigError: With every error of every file.
-        UsageError: A glob of *only* matches no mirror.
+        UsageError: A pattern of *only* names no mirror.
     """
     settings, errors = _read_registries(registries, environ)
     has_valid_registries = not errors
@@ -51,11 +51,13 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
         errors.append(FileError(files[0], 1, 1, "mirrors", "no mirror declared", "`imgsync init DIR` writes an example"))
     if errors:
         raise ConfigError(tuple(dict.fromkeys(errors)))
-    mirrors = _filter_mirrors([one.mirror for one in declared], only)
+    patterns = parse_only(only)
+    mirrors = select_mirrors([one.mirror for one in declared], patterns)
     if needs_variables:
         settings.raise_if_unset(*_find_used_registries(mirrors))
     warnings = (*find_warnings(declared), *settings.warnings, *(error for unset in settings.unset.values() for error in unset))
-    return Config(tuple(mirrors), settings, tuple(files), is_complete=not only and not _leaves_out_files(paths, files), warnings=warnings)
+    is_complete = not only and not _leaves_out_files(paths, files)
+    return Config(tuple(mirrors), settings, tuple(files), is_complete=is_complete, warnings=warnings, only=patterns)
 
 
 def _find_used_registries(mirrors: Iterable[Mirror]) -> Iterator[str]:
@@ -134,18 +136,3 @@ def _leaves_out_files(paths: Iterable[str], files: Iterable[str]) -> bool:
     except OSError:
         # An unreadable file may declare anything.
         return True
-
-
-def _filter_mirrors(mirrors: Iterable[Mirror], only: Sequence[str]) -> list[Mirror]:
-    mirrors = list(mirrors)
-    kept: set[str] = set()
-    for text in only:
-        try:
-            glob = compile_glob(text)
-        except ValueError as error:
-            raise UsageError(f"--only {text}: {error}") from error
-        fitting = {mirror.name for mirror in mirrors if glob.fullmatch(mirror.name)}
-        if not fitting:
-            raise UsageError(f"--only {text}: no mirror has this name", hint=f"declared: {', '.join(mirror.name for mirror in mirrors)}")
-        kept |= fitting
-    return [mirror for mirror in mirrors if not only or mirror.name in kept]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import NoReturn, Self
 
+from imgsync.config.only_pattern import OnlyPattern
 from imgsync.config.public_keys import PublicKey
 from imgsync.errors import ConfigError, FileError
 from imgsync.filters.repositories import RepositoryFilter
@@ -256,7 +257,7 @@ class RegistriesConfig:
     `by_host` has a host[:port] for key. Without a list (None), every source or destination is allowed.
     `require` holds the operator's requirements for images below each prefix; mirrors can only add to them.
     `unset` holds the errors of variables without a value, by the registry whose settings have them; "" for those of no registry.
-    `warnings` are about what may be wrong.
+    `warnings` are about what may be wrong. `only` may name parts of mirrors, empty for all of each.
     """
 
     by_host: Mapping[str, RegistrySettings] = field(default_factory=dict)
@@ -310,6 +311,7 @@ class Config:
     files: tuple[str, ...] = ()
     is_complete: bool = True
     warnings: tuple[FileError, ...] = ()
+    only: tuple[OnlyPattern, ...] = ()
 
     def filter(self, keep: Callable[[Mirror], bool]) -> Config:
         """Return a configuration with only the mirrors to *keep*."""

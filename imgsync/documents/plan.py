@@ -53,6 +53,7 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
             "imgsync": imgsync.__version__,
             "declarations": {mirror.name: mirror.declaration_digest for mirror in config.mirrors},
             "whole": config.is_complete,
+            "only": [pattern.text for pattern in config.only],
             "uncompared": list(plan.uncompared),
         }
     )
@@ -109,6 +110,7 @@ def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) ->
     with name_damage("plan", name=name, hint=_AGAIN):
         made_for: dict[str, str] = decode_field(document, "declarations", dict[str, str])
         whole: bool = decode_field(document, "whole", bool)
+    read_only(document, name=name)
     declared = {mirror.name: mirror.declaration_digest for mirror in config.mirrors}
     gone = [mirror for mirror in made_for if mirror not in declared]
     changed = [mirror for mirror, digest in made_for.items() if mirror in declared and declared[mirror] != digest]
@@ -117,6 +119,13 @@ def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) ->
     if differing:
         raise UsageError(f"{name} was made for another configuration ({'; '.join(differing)})", hint=_AGAIN)
     return frozenset(made_for)
+
+
+def read_only(document: Mapping[str, Any], *, name: str) -> tuple[str, ...]:
+    """Return what `--only` selected when the plan was made."""
+    with name_damage("plan", name=name, hint=_AGAIN):
+        found: tuple[str, ...] = decode_field(document, "only", tuple[str, ...])
+        return found
 
 
 def check_compared(plan: Plan, *, name: str) -> None:

@@ -19,6 +19,7 @@ from imgsync.plan.collisions import reject_collisions
 from imgsync.plan.context import PlanContext
 from imgsync.plan.cost import count_requests, estimate_pulls, estimate_requests, sum_transfer_bytes
 from imgsync.plan.gone_tag import GoneTag
+from imgsync.plan.mirror_part import find_part, report_unmatched
 from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
 from imgsync.plan.plan_mirror import MirrorPlanner
@@ -46,9 +47,10 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     # Earlier requests, such as those for a remote state, do not belong to the plan.
     before = Counter(dict(count_requests(context.registries)))
     ready = ReadyChanges(config.mirrors, on_pending)
-    mirrors = [MirrorPlan(mirror) for mirror in config.mirrors]
+    mirrors = [MirrorPlan(mirror, part=find_part(mirror, config.only)) for mirror in config.mirrors]
     _plan_mirrors(MirrorPlanner(context, ready), mirrors)
     reject_collisions(mirrors)
+    report_unmatched(mirrors, config.only)
     settle_gone(mirrors, context.state)
     if not_pruned := prune(config, mirrors, context.state):
         context.log.info("prune.skipped", reason=not_pruned)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from imgsync.config.model import Mirror
 from imgsync.listing.model import ListedTag
@@ -12,6 +13,9 @@ from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.model import NOT_FOUND, Change, FilterStep, PlanError
+
+if TYPE_CHECKING:
+    from imgsync.plan.mirror_part import MirrorPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class MirrorPlan:
         judged: Source repositories whose answer was complete.
         unchecked: Sources that could not be asked for.
         lost: Destinations that lack a tag which the state records.
+        part: The images that `--only` names, None for all.
     """
 
     mirror: Mirror
@@ -72,6 +77,7 @@ class MirrorPlan:
     judged: set[Repository] = field(default_factory=set)
     unchecked: set[Reference] = field(default_factory=set)
     lost: set[Reference] = field(default_factory=set)
+    part: MirrorPart | None = None
 
     def add_missing(self, repository: Repository, names: Iterable[str]) -> None:
         """Add *names* that *repository* does not have."""

@@ -69,22 +69,24 @@ class MirrorPlanner:
         client = self._registries.make_source_client(mirror, check=self._check)
         lister = self._registries.make_lister(client)
         found = list_source_repositories(mirror, lister, check=self._check)
-        self._listener.on_repositories(len(found.repositories))
+        repositories = found.repositories if result.part is None else result.part.narrow_repositories(found.repositories)
+        self._listener.on_repositories(len(repositories))
         result.errors += found.errors
         result.notes += found.notes
         self._warn(result, found.warnings)
         finder = self._make_finder(mirror)
         for vanished, gone in finder.find_in_unlisted_repositories(found):
             result.judged.add(vanished)
-            result.gone += gone
+            result.gone += gone if result.part is None else result.part.narrow_gone(gone)
 
         def select(repository: SourceRepository) -> SelectedTags | PlanError:
             try:
-                return select_repository_tags(mirror, repository, client, lister, context=self._context, finder=finder)
+                selected = select_repository_tags(mirror, repository, client, lister, context=self._context, finder=finder)
+                return selected if result.part is None else result.part.narrow(selected)
             except ImgsyncError as error:
                 return make_plan_error(mirror, str(repository.repository), error)
 
-        for outcome in map_unordered(select, found.repositories, limit=mirror.concurrency.queries):
+        for outcome in map_unordered(select, repositories, limit=mirror.concurrency.queries):
             self._listener.on_listed(0 if isinstance(outcome, PlanError) else len(outcome.tags))
             if isinstance(outcome, PlanError):
                 result.errors.append(outcome)
@@ -105,7 +107,8 @@ class MirrorPlanner:
     def _plan_tags(self, mirror: Mirror, result: MirrorPlan, finder: GoneFinder) -> None:
         result.notes += describe_selection(result.selected)
         count = sum(len(one.tags) for one in result.selected)
-        at_most, at_least = mirror.tags.at_most, mirror.tags.at_least
+        # Of a part, it is unknown how many tags the whole has.
+        at_most, at_least = mirror.tags.at_most, mirror.tags.at_least if result.part is None else 0
         if at_most is not None and count > at_most:
             result.errors.append(
                 make_mirror_error(mirror, f"{format_subject(count, 'tag')} selected, more than at_most: {at_most}", "narrow the filters, or raise at_most")

@@ -59,7 +59,7 @@ def _add_deletions(result: MirrorPlan, changes: Collection[Change]) -> None:
 def _explain_uncertainty(config: Config, mirrors: Sequence[MirrorPlan]) -> str:
     """Return why the selection is uncertain, or ""."""
     if not config.is_complete:
-        return "only some of the mirrors are planned"
+        return "only a part of the mirrors is planned"
     if any(one.errors for one in mirrors):
         return "not everything could be planned"
     return "a listing was incomplete" if any(one.incomplete for one in mirrors) else ""

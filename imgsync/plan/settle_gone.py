@@ -48,7 +48,7 @@ def _add_unchecked(mirrors: Sequence[MirrorPlan], destination: str, since: str, 
         scope = DeclarationScope(one.mirror)
         for declared in _list_names(source, one):
             is_judged = one.whole and source.repository in one.judged and declared not in one.unchecked
-            if not is_judged and scope.covers(declared, place):
+            if not is_judged and scope.covers(declared, place) and (one.part is None or one.part.has(declared)):
                 one.gone.append(GoneTag(one.mirror.name, declared, place, record.digest, since, Absence.UNCHECKED))
                 return
 

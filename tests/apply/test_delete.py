@@ -272,7 +272,7 @@ def test_partial_configuration_deletes_nothing(arguments, lab, deletes_tags, mir
 
     assert ran.code == 0, ran.stderr
     assert deletes_tags.requests("DELETE") == []
-    assert ran.events("prune.skipped")[0]["reason"] == "only some of the mirrors are planned"
+    assert ran.events("prune.skipped")[0]["reason"] == "only a part of the mirrors is planned"
 
 
 def test_single_file_configuration_prunes(lab, deletes_tags, mirrored):

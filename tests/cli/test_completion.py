@@ -69,6 +69,8 @@ def test_values_of_options_are_completed(place):
     assert complete(place, "bash", "imgsync state ex") == ["export"]
     assert complete(place, "bash", "imgsync plan --onl") == ["--only"]
     assert complete(place, "bash", "imgsync plan other --only ") == ["gamma"]
+    assert complete(place, "bash", "imgsync plan --only al") == ["alpha"]
+    assert complete(place, "bash", "imgsync plan --only alpha/") == ["alpha/x"]
 
 
 @pytest.mark.row("CFG-14")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -82,14 +83,18 @@ def _run_dry(paths: tuple[str, ...], only: tuple[str, ...], apply: ApplyOptions,
 
 def _read_plan(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
     """Return the saved plan, and the part of *config* it covers."""
+    from imgsync.config.only import parse_only
     from imgsync.documents.envelope import read_document
-    from imgsync.documents.plan import check_compared, check_made_for, decode_plan
+    from imgsync.documents.plan import check_compared, check_made_for, decode_plan, read_only
     from imgsync.errors import UsageError
 
     if refresh:
         raise UsageError("--refresh has no effect on a saved plan", hint="remove --plan or --refresh")
+    if any(pattern.is_part for pattern in config.only):
+        raise UsageError("--only cannot select images of a saved plan", hint="make the plan with this --only: imgsync plan --out FILE")
     document = read_document(path)
     plan = decode_plan(document, name=path)
     check_compared(plan, name=path)
     planned = check_made_for(document, config, name=path)
-    return plan, config.filter(lambda mirror: mirror.name in planned)
+    only = parse_only(read_only(document, name=path))
+    return plan, replace(config.filter(lambda mirror: mirror.name in planned), only=only)
