@@ -23,8 +23,9 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
     """
     Copy the image SOURCE to DESTINATION.
 
-    Without a tag, the whole repository is copied. The destination is asked what
-    it serves; --refresh also checks the content.
+    Without a tag, the whole repository is copied. A name without a registry, such
+    as nginx:1.27, is on Docker Hub. The destination is asked what it serves;
+    --refresh also checks the content. `allow` in registries.yaml applies.
     """
     common = parse_common_options(options)
     apply = parse_apply_options(output, options)

@@ -19,7 +19,11 @@ from imgsync.cli.output import choose_layout, print_json, print_lines, print_not
 @output_option("table", "json")
 @run_options
 def command(what: str, output: str, **options: Any) -> int:
-    """List the repositories of a registry or namespace, or a repository's tags."""
+    """
+    List the repositories of a registry or namespace, or a repository's tags.
+
+    A name without a registry, such as nginx, is on Docker Hub.
+    """
     common = replace(parse_common_options(options), state=None)
     from imgsync.cli.session import open_session
     from imgsync.cli.waiting import show_requests
