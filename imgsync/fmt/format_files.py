@@ -37,11 +37,13 @@ class FormattedFile:
         Write the new text, keeping the permissions of the file.
 
         Raises:
-            OutputError: It cannot be written; the file is as before.
+            OutputError: It cannot be written, or was changed since it was read; the file is left as it is.
         """
         # Resolved: the final rename would replace a symlink by a file.
         target = Path(self.path).resolve()
         try:
+            if read_limited(str(target)) != self.before:
+                raise OutputError(f"{self.path} was changed meanwhile; it is not formatted", hint="run `imgsync fmt` again")
             mode = target.stat().st_mode
             write_atomically(target, [self.text.encode()])
             target.chmod(mode & 0o7777)

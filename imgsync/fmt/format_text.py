@@ -16,7 +16,7 @@ from imgsync.config.yaml_reader import parse_documents
 from imgsync.errors import ConfigError, FileError
 from imgsync.fmt.comments import attach_comments, find_comments
 from imgsync.fmt.order_keys import order_keys
-from imgsync.fmt.read_tree import UnreadableError, read_documents
+from imgsync.fmt.read_tree import SIMPLER, UnreadableError, read_documents
 from imgsync.fmt.write_tree import write_documents
 
 _UNSAFE = "the file cannot be formatted without changing its meaning or its comments"
@@ -34,12 +34,14 @@ def format_text(data: bytes, *, file: str) -> str:
     try:
         formatted = _lay_out(text)
         is_safe = _read_values(formatted.encode(), file=file) == values and _list_comments(formatted) == _list_comments(text)
-        is_stable = is_safe and _lay_out(formatted) == formatted
-    except (ConfigError, UnreadableError):
-        is_stable = False
-    if not is_stable:
-        raise ConfigError((FileError(file, 1, 1, "", _UNSAFE, "write it in a simpler form of YAML, without directives (%)"),))
-    return formatted
+        if is_safe and _lay_out(formatted) == formatted:
+            return formatted
+        unreadable = UnreadableError(1, 1, SIMPLER)
+    except ConfigError:
+        unreadable = UnreadableError(1, 1, SIMPLER)
+    except UnreadableError as error:
+        unreadable = error
+    raise ConfigError((FileError(file, unreadable.line, unreadable.column, "", _UNSAFE, unreadable.advice),))
 
 
 def _read_values(data: bytes, *, file: str) -> list[Any]:

@@ -12,11 +12,19 @@ from imgsync.fmt.tree import Node, Part, YamlDocument
 
 # PyYAML's parser in Python, whose marks are indexes of the text.
 _LOADER = yaml.SafeLoader
+SIMPLER = "write it in a simpler form of YAML"
 _ANCHOR = re.compile(r"&[^\s,\[\]{}]+")
 
 
 class UnreadableError(Exception):
     """The file has a form of YAML that cannot be formatted."""
+
+    def __init__(self, line: int, column: int, advice: str) -> None:
+        """Give its place, counted from 1, and *advice*."""
+        super().__init__(advice)
+        self.line = line
+        self.column = column
+        self.advice = advice
 
 
 def read_documents(text: str) -> list[YamlDocument]:
@@ -29,7 +37,11 @@ def read_documents(text: str) -> list[YamlDocument]:
     try:
         return _read_documents(text)
     except yaml.YAMLError as error:
-        raise UnreadableError from error
+        # An error of its reader has no mark.
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        is_tab = text.split("\n")[line][column : column + 1] == "\t"
+        raise UnreadableError(line + 1, column + 1, "replace this tab by spaces" if is_tab else SIMPLER) from error
 
 
 def _read_documents(text: str) -> list[YamlDocument]:
@@ -39,7 +51,7 @@ def _read_documents(text: str) -> list[YamlDocument]:
         start = event.start_mark.index
         if isinstance(event, yaml.DocumentStartEvent):
             if event.version or event.tags:
-                raise UnreadableError
+                raise UnreadableError(text.count("\n", 0, start) + 1, 1, "remove the directive (%)")
             documents.append(YamlDocument(_read_node(next(events), events, text), start if documents else 0))
     return documents
 

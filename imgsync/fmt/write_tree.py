@@ -67,7 +67,8 @@ def _write_part(part: Part, indent: int, path: tuple[str, ...]) -> list[str]:
         lines = _write_long_scalar(value, mark, indent, path)
     else:
         return _write_nested(part, mark, indent, path)
-    lines[0] += f"  {part.tail}" if part.tail else ""
+    # The header of a block scalar may have a comment; the other texts of several lines, only their end.
+    lines[0 if value.style in {"|", ">"} else -1] += f"  {part.tail}" if part.tail else ""
     return lines
 
 
@@ -114,6 +115,9 @@ def _is_tag(path: tuple[str, ...]) -> bool:
 
 
 def _write_key(node: Node) -> str:
+    if node.text.startswith("*") and not node.style:
+        # In YAML 1.2 the colon would be part of the alias's name.
+        return f"{node.text} "
     return node.value if _PLAIN_KEY.fullmatch(node.value) and not node.anchor else f"{node.anchor} {node.text}".lstrip()
 
 

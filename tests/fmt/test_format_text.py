@@ -220,3 +220,34 @@ def _add_comments(text: str, chance: random.Random) -> str:
             lines.append("")
         lines.append(f"{line}{' ' * chance.randint(1, 3)}# c{number}00" if chance.random() < 0.2 else line)
     return "\n".join([*lines, ""])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["one\n      two  # c", '"one\n\n      two"  # c', "'it''s\n\n      # two'  # c", "|  # c\n      one\n      two"],
+    ids=["plain", "double", "single", "block"],
+)
+def test_comment_beside_a_text_of_several_lines_stays(text):
+    """Inside the text it would be content, or end it."""
+    laid_out = formatted(mirror(f"    description: {text}\n    {MIRROR}"))
+
+    assert " # c\n" in laid_out
+
+
+def test_alias_as_key_keeps_its_space():
+    """In YAML 1.2, `*a:` is an alias of that name, colon included."""
+    assert "    *a : b\n" in formatted("version: 1\nx-a: &a name\nmirrors:\n- *a : b\n  source: r.io/x\n  destinations: [r.io/m]\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (mirror(f"    description: x\t# c\n    {MIRROR}"), "a.yaml:4:19: the file cannot be formatted.*replace this tab by spaces"),
+        (f"%YAML 1.1\n---\n{mirror(f'    {MIRROR}')}", r"a.yaml:1:1: the file cannot be formatted.*remove the directive \(%\)"),
+    ],
+    ids=["tab", "directive"],
+)
+def test_forms_that_cannot_be_kept_are_named(text, place):
+    """With their place, and what to do."""
+    with pytest.raises(ConfigError, match=place):
+        formatted(text)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from imgsync.cli.options import option, paths_argument
 from imgsync.cli.output import print_line, print_note, print_text
+
+if TYPE_CHECKING:
+    from imgsync.fmt.format_files import FormattedFile
 
 
 @click.command("fmt")
@@ -25,9 +29,11 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
     from imgsync.text.sanitize import sanitize_line
     from imgsync.text.units import format_count
 
-    if "-" in paths:
-        return _format_stdin(paths)
-    files = format_files(paths)
+    is_stdin = "-" in paths
+    files = (_read_stdin(paths),) if is_stdin else format_files(paths)
+    if is_stdin and not check and not diff:
+        print_text(files[0].text)
+        return 0
     changed = [file for file in files if file.is_changed]
     for file in changed:
         if diff:
@@ -43,11 +49,12 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
     return 0
 
 
-def _format_stdin(paths: tuple[str, ...]) -> int:
+def _read_stdin(paths: tuple[str, ...]) -> FormattedFile:
     from imgsync.errors import UsageError
+    from imgsync.fmt.format_files import FormattedFile
     from imgsync.fmt.format_text import format_text
 
     if len(paths) > 1:
         raise UsageError("`-` is stdin, so it must be the only PATH")
-    print_text(format_text(sys.stdin.buffer.read((1 << 20) + 1), file="stdin"))
-    return 0
+    data = sys.stdin.buffer.read((1 << 20) + 1)
+    return FormattedFile("stdin", data, format_text(data, file="stdin"))

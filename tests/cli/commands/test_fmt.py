@@ -91,3 +91,26 @@ def test_files_may_be_named(place):
     """As pre-commit does."""
     assert place.run("fmt", "mirrors.d/b.yaml", "--check").code == 0
     assert place.run("fmt", "-f", "mirrors.d/a.yaml").stdout == "mirrors.d/a.yaml\n"
+
+
+@pytest.mark.parametrize("option", ["--check", "--diff"])
+def test_stdin_can_be_checked(option, place):
+    """A check that always succeeds would be worse than none."""
+    ran = place.run("fmt", "-", option, input=UGLY)
+
+    assert (ran.code, ran.stderr) == (1, "1 of 1 file would be changed.\n")
+    assert ran.stdout == "stdin\n" if option == "--check" else "+mirrors:\n" in ran.stdout
+    assert place.run("fmt", "-", option, input=TIDY).code == 0
+
+
+@pytest.mark.row("CFG-13")
+def test_file_that_changed_meanwhile_is_not_written(place):
+    """An editor may have saved it since it was read."""
+    path = place.folder / "mirrors.d" / "a.yaml"
+    (file,) = format_files.format_files([str(path)])
+    path.write_text(UGLY.replace("r.io/x", "r.io/y"))
+
+    with pytest.raises(format_files.OutputError, match="was changed meanwhile"):
+        file.write()
+
+    assert "r.io/y" in path.read_text()
