@@ -287,7 +287,8 @@ def _explain_path(text: str, *, registry: str = "") -> str:
     whole = f"{registry}/{path}" if registry else path
     if is_repository_path(path) and (at or colon):
         name = f"{tag or 'TAG'}@{digest[:_SHOWN_DIGEST]}…" if at else tag
-        return f'write {whole}, and put {name} under tags.names: `tags: {{names: ["{name}"]}}`'
+        put = f"{tag or 'a tag'} with this digest" if at else tag
+        return f'write {whole}, and put {put} under tags.names: `tags: {{names: ["{name}"]}}`'
     above = "/".join(path.split("/")[:-1])
     if any(character in path for character in "*?[{") and (not above or is_repository_path(above)):
         where = f"namespaces: [{above}]" if above else 'namespaces: [""]'
