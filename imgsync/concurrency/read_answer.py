@@ -19,13 +19,22 @@ def read_answer(stream: Stream, is_over: Callable[[], bool]) -> str | None:
     Return the next line that is typed, without its end.
 
     Returns:
-        None if *is_over* says so first. "" at the end of the input (Ctrl-D).
+        None if *is_over* says so first. "" if the input or the terminal ends before the line does: a part of an answer is not one.
     """
     number = stream.fileno()
     # What was typed before the question is not an answer to it.
     termios.tcflush(number, termios.TCIFLUSH)
     while not is_over():
         if select([number], [], [], _POLL_SECONDS)[0]:
-            # A terminal returns one line at a time, and nothing at Ctrl-D.
-            return os.read(number, _LONGEST_LINE).decode(errors="replace").rstrip("\r\n")
+            return _read_line(number)
     return None
+
+
+def _read_line(number: int) -> str:
+    try:
+        # A terminal returns one line at a time, and what was typed so far at Ctrl-D.
+        line = os.read(number, _LONGEST_LINE)
+    except OSError:
+        # The terminal is gone.
+        return ""
+    return line.decode(errors="replace").rstrip("\r\n") if line.endswith(b"\n") else ""

@@ -257,3 +257,19 @@ def test_run_without_time_starts_nothing(lab):
     assert ran.json["summary"]["remaining"] == 1, "what is left is found out all the same"
     assert request(lab.destination, "GET", f"/v2/m/{lab.name}/app/tags/list")[0] == 404
     assert lab.run("apply").code == 0
+
+
+def test_saved_part_of_a_mirror_forgets_nothing(lab, state):
+    """What `plan --only` did not select stays left, as if it had been applied at once."""
+    for tag in "12":
+        lab.push("app", tag, image(f"part {tag}"))
+    lab.declare("app")
+    with state() as store:
+        store.record_run_end(remaining=[f"{lab.destination.host}/m/{lab.name}/app:{tag}" for tag in "21"], successes=[], requeues=0, moment="")
+    lab.run("plan", "--only", "a:1", "--out", "plan.json")
+
+    ran = lab.run("apply", "--plan", "plan.json")
+
+    assert ran.code == 0, ran.stderr
+    assert lab.served_tags("app") == ["1"]
+    assert left_of(state) == ["app:2"]

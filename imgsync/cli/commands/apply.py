@@ -97,4 +97,6 @@ def _read_plan(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Confi
     check_compared(plan, name=path)
     planned = check_made_for(document, config, name=path)
     only = parse_only(read_only(document, name=path))
-    return plan, replace(config.filter(lambda mirror: mirror.name in planned), only=only)
+    covered = config.filter(lambda mirror: mirror.name in planned)
+    # What the plan did not select stays as the last run left it.
+    return plan, replace(covered, only=only, is_complete=covered.is_complete and not only)

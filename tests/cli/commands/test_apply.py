@@ -91,7 +91,7 @@ def test_plan_is_applied_once_approved(answer, app):
     assert app.served_tags("app") == ["1"]
 
 
-@pytest.mark.parametrize("answer", ["\r", "maybe\r", "\x04"], ids=["enter", "maybe", "ctrl-d"])
+@pytest.mark.parametrize("answer", ["\r", "maybe\r", "\x04", "y\x04"], ids=["enter", "maybe", "ctrl-d", "y-ctrl-d"])
 def test_any_other_answer_changes_nothing(answer, app):
     """Exit 1, since the changes were refused."""
     with Terminal(app.workplace, "apply") as terminal:
