@@ -8,7 +8,7 @@ Spec: exit-codes.md, documents.md and logs.md in docs/reference/.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext
+from imgsync.plan.gone_tag import Absence, GoneTag
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
@@ -91,9 +92,18 @@ class _Run:
             seconds=round(time.monotonic() - self._began, 3),
             stopped=self._stop.reason,
             notes=(*plan.notes, *(f"{destination} is back at the source" for destination in plan.returned)),
-            gone=tuple(replace(tag, since=self._context.state.gone_since.get(str(tag.destination))) for tag in plan.gone),
+            gone=tuple(self._list_gone(plan)),
             created_at=format_timestamp(datetime.now(UTC)),
         )
+
+    def _list_gone(self, plan: Plan) -> Iterator[GoneTag]:
+        """Yield the tags that are gone at their source, and still at the destination."""
+        since = self._context.state.gone_since
+        yield from (replace(tag, since=since.get(str(tag.destination))) for tag in plan.gone)
+        for change in plan.changes:
+            # A deletion that failed, was refused or is left for the next run. A tag that is back has no date.
+            if change.action is Action.DELETE and (date := since.get(str(change.destination))) and change.gone_since:
+                yield GoneTag(change.mirror, change.source, change.destination, change.destination_digest or "", date, Absence.UNLISTED)
 
     def _limit_time(self) -> None:
         """Schedule the end of the run."""

@@ -75,7 +75,8 @@ class StateWriter:
 
     def _put_gone(self, plan: Plan, now: str) -> None:
         """Record since when the sources lack recorded tags."""
-        gone = [str(tag.destination) for tag in plan.gone if not tag.since and self._is_of_source(tag)]
+        # An empty list may be wrong. Without a date, what the next run sees is the first sight.
+        gone = [str(tag.destination) for tag in plan.gone if not tag.since and tag.is_certain and self._is_of_source(tag)]
         if not gone and not plan.returned:
             return
         try:

@@ -1,12 +1,13 @@
 """
 Decide whether tags that a source lacks would be selected.
 
-Each is judged alone, next to the tags that are selected now. So a source that hides tags cannot make another one unselected. Pure.
+Each is judged next to the tags that are selected now, and next to no other that would be selected. So a source that hides tags cannot make
+another one unselected. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -49,10 +50,35 @@ def select_missing_tags(
     order = next((step.name.removeprefix(_ORDER) for step in selection.steps if step.name.startswith(_ORDER)), tag_filter.order)
     limited = replace(tag_filter, names=(), order=order)
 
-    def is_selected(tag: str) -> bool:
-        try:
-            return tag in select_tags([*selection.tags, tag], limited, created_at=get_dates, now=now).tags
-        except SelectionError:
-            return True
+    def select(tags: Sequence[str]) -> set[str]:
+        return set(select_tags([*selection.tags, *tags], limited, created_at=get_dates, now=now).tags)
 
-    return tuple(tag for tag in passing if is_selected(tag))
+    # As many at once as are selected, so that the time grows with the number of tags, not with its square.
+    size = max(1, len(selection.tags))
+    chosen = {tag for start in range(0, len(passing), size) for tag in _choose(passing[start : start + size], select)}
+    return tuple(tag for tag in passing if tag in chosen)
+
+
+def _choose(tags: Sequence[str], select: Callable[[Sequence[str]], set[str]]) -> Iterator[str]:
+    """
+    Yield those of *tags* that would be selected.
+
+    Those that are selected are taken out, and the rest is judged without them, until none of the rest is selected.
+    """
+    rest = list(tags)
+    while rest:
+        try:
+            selected = select(rest)
+        except SelectionError:
+            if len(rest) == 1:
+                yield from rest
+                return
+            half = len(rest) // 2
+            yield from _choose(rest[:half], select)
+            rest = rest[half:]
+            continue
+        chosen = [tag for tag in rest if tag in selected]
+        if not chosen:
+            return
+        yield from chosen
+        rest = [tag for tag in rest if tag not in selected]

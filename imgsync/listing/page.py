@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from imgsync.errors import RejectedError, UnexpectedResponseError
+from imgsync.errors import NotFoundError, RejectedError, UnexpectedResponseError
 from imgsync.listing.collectors import NameCollector
 from imgsync.oci.errors import Operation
 from imgsync.oci.registry import RegistryClient
@@ -82,7 +82,7 @@ class PagedListing:
             if trouble:
                 raise self.names.operation.make_error(UnexpectedResponseError, f"the listing's pages never end: {trouble}")
             previous = found if is_cut else []
-            page, linked = self._fetch(following)
+            page, linked = self._fetch_later(following)
 
     def _fetch_first(self) -> tuple[dict[str, Any], str | None]:
         """Return the first page, smaller if its size is refused."""
@@ -107,6 +107,15 @@ class PagedListing:
         self._seen.add(target)
         body, linked = self.client.get_page(self.names.operation, target, scopes=self.scopes, limit_bytes=PAGE_BYTES)
         return self._parse(body), linked
+
+    def _fetch_later(self, target: str) -> tuple[dict[str, Any], str | None]:
+        """Return a page after the first; it cannot say that there is no listing."""
+        try:
+            return self._fetch(target)
+        except NotFoundError as error:
+            raise self.names.operation.make_error(
+                UnexpectedResponseError, f"the listing is cut: a later page is not found: {error.detail}", status=error.status, code=error.code
+            ) from error
 
     def _fetch_whole(self) -> dict[str, Any] | None:
         """

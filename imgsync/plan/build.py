@@ -16,6 +16,7 @@ from imgsync.errors import StoppedError
 from imgsync.filters.natural_order import make_natural_key
 from imgsync.filters.quote_tags import quote_tags
 from imgsync.plan.collisions import reject_collisions
+from imgsync.plan.confirm_gone import confirm_gone
 from imgsync.plan.context import PlanContext
 from imgsync.plan.cost import count_requests, estimate_pulls, estimate_requests, sum_transfer_bytes
 from imgsync.plan.gone_tag import GoneTag
@@ -52,6 +53,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     reject_collisions(mirrors)
     report_unmatched(mirrors, config.only)
     settle_gone(mirrors, context.state)
+    confirm_gone(mirrors, context)
     if not_pruned := prune(config, mirrors, context.state):
         context.log.info("prune.skipped", reason=not_pruned)
     uncompared = context.destination_tags.uncompared

@@ -89,9 +89,13 @@ class GoneFinder:
         """Return the destinations whose tag was gone, and is listed again."""
         if not self._gone_since:
             return ()
-        known = self._known.find(found.repository)
-        records = (record for tag in listing.tags for record, _ in self._list_own(found, tag.name, known.get(tag.name, ())))
-        return tuple(record.destination for record in records if record.destination in self._gone_since)
+        listed = {tag.name for tag in listing.tags}
+        back = {
+            name: [record for record in records if record.destination in self._gone_since]
+            for name, records in self._known.find(found.repository).items()
+            if name in listed
+        }
+        return tuple(record.destination for name, records in back.items() for record, _ in self._list_own(found, name, records))
 
     def _iter_unlisted_repositories(self, listed: ListedRepositories) -> Iterator[tuple[SourceRepository, Absence]]:
         source = self._mirror.source

@@ -16,11 +16,13 @@ class Absence(StrEnum):
     NO_REPOSITORY = "the repository is not found"
     UNLISTED_REPOSITORY = "the repository is not listed"
     EMPTY_LIST = "the list is empty"
+    HIDDEN = "not in the list of tags, but the source still serves it"
+    UNCONFIRMED = "not in the list of tags, but the source does not confirm it"
     UNCHECKED = "not checked in this run"
 
 
 # An empty list may also be the sign of a problem, and deletions must not follow it: quay/quay#5852.
-_UNCERTAIN = {Absence.EMPTY_LIST, Absence.UNCHECKED}
+_UNCERTAIN = {Absence.EMPTY_LIST, Absence.HIDDEN, Absence.UNCONFIRMED, Absence.UNCHECKED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,16 @@ class GoneTag:
         return self.reason not in _UNCERTAIN
 
     @property
+    def is_deletable(self) -> bool:
+        """Return whether `prune: {gone: true}` may delete the tag."""
+        # The source lists the repository's other tags, so the login still sees it. A whole repository may only be hidden from it.
+        return self.since is not None and self.reason == Absence.UNLISTED
+
+    @property
     def description(self) -> str:
         """Return since when the tag is gone, and how this was seen."""
-        return f"gone at the source{f' since {self.day}' if self.day else ', first seen now'}; {self.reason}"
+        since = f" since {self.day}" if self.day else ", first seen now" if self.is_certain else ""
+        return f"gone at the source{since}; {self.reason}"
 
     @property
     def day(self) -> str:

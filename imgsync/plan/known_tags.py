@@ -17,6 +17,7 @@ class KnownTags:
         """Unless *is_enabled*, know nothing."""
         self._state = state
         self._is_enabled = is_enabled
+        self._found: dict[str, Mapping[str, Sequence[Record]]] = {}
 
     def list_paths(self, registry: str) -> Iterable[str]:
         """Return the paths of the known repositories at *registry*, sorted."""
@@ -25,8 +26,11 @@ class KnownTags:
 
     def find(self, repository: Repository, *, listed: Collection[str] = ()) -> Mapping[str, Sequence[Record]]:
         """Return the records of *repository* by tag or digest, without those *listed*."""
-        found: defaultdict[str, list[Record]] = defaultdict(list)
         name = str(repository)
+        if not listed and name in self._found:
+            # Exact names are asked for one by one.
+            return self._found[name]
+        found: defaultdict[str, list[Record]] = defaultdict(list)
         start = len(name) + 1
         for record in self._records.get(name, ()):
             tag = record.source[start:]
@@ -34,6 +38,8 @@ class KnownTags:
             if tag not in listed:
                 # A record may be of a pin that is now a tag, or the other way round.
                 found[tag.partition("@")[0]].append(record)
+        if not listed:
+            self._found[name] = found
         return found
 
     @cached_property

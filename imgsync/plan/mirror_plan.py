@@ -90,11 +90,11 @@ class MirrorPlan:
         if selected.is_judged:
             self.judged.add(selected.repository.repository)
 
-    def count_served(self) -> int:
-        """Return how many tags that are gone count for `at_least`."""
+    def count_served(self, gone: Iterable[GoneTag]) -> int:
+        """Return how many of the *gone* tags count for `at_least`."""
         # With `gone: true` they are about to be deleted, and must not hide that the source lacks them.
         deletes = self.mirror.prune is not None and self.mirror.prune.gone
-        return 0 if deletes else len({tag.source for tag in self.gone if tag.is_certain})
+        return 0 if deletes else len({tag.source for tag in gone if tag.is_certain})
 
     @property
     def steps(self) -> tuple[FilterStep, ...]:

@@ -117,7 +117,7 @@ class MirrorPlanner:
             return
         planner = self._open_planner(mirror, count)
         # A tag that fails exists, so `at_least` counts it; and one that is gone is still served.
-        found = sum(len(one.errors) for one in result.selected) + result.count_served()
+        found = sum(len(one.errors) for one in result.selected) + result.count_served(result.gone)
         held: list[Sequence[Change]] = []
         for selected, tag, outcome in self._look_up(mirror, planner, result.selected):
             self._listener.on_looked_up()
@@ -167,9 +167,7 @@ class MirrorPlanner:
             result.unchecked.add(reference)
             return 1
         if not outcome.exists:
-            before = result.count_served()
-            self._add_missing(result, selected, tag, outcome, finder)
-            return result.count_served() - before
+            return self._add_missing(result, selected, tag, outcome, finder)
         self._note_presence(result, selected, tag, outcome)
         self._log_tag(result.mirror, reference, outcome)
         result.changes += outcome.changes
@@ -191,11 +189,16 @@ class MirrorPlanner:
         else:
             result.unchecked.add(_make_reference(selected, tag))
 
-    def _add_missing(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan, finder: GoneFinder) -> None:
+    def _add_missing(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan, finder: GoneFinder) -> int:
+        """Add a tag that the source lacks; return how much `at_least` counts it."""
         repository, reference = selected.repository.repository, _make_reference(selected, tag)
-        gone = [one for one in finder.find_names(selected.repository, [tag.name], Absence.NOT_FOUND) if one.destination in outcome.served]
+        is_named = tag.name in result.mirror.tags.names
+        gone = finder.find_names(selected.repository, [tag.name], Absence.NOT_FOUND)
+        if is_named:
+            # An exact name that a destination lacks is an error. Of other tags, `verify` finds those that are lost.
+            gone = tuple(one for one in gone if one.destination in outcome.served)
         result.gone += gone
-        if tag.name not in result.mirror.tags.names:
+        if not is_named:
             self._log.warning("tag.vanished", mirror=result.mirror.name, source=str(reference), reason="listed, but not found when read")
         elif is_named_exactly(result.mirror, repository):
             if outcome.lacking:
@@ -204,6 +207,7 @@ class MirrorPlanner:
                 result.errors.append(make_missing_error(result.mirror, reference, hint, lacking=outcome.lacking if gone else ()))
         elif not gone:
             result.add_missing(repository, [tag.name])
+        return result.count_served(gone)
 
     def _warn_of_missing_names(self, result: MirrorPlan) -> None:
         """Log each exact name that repositories of a namespace lack."""

@@ -95,7 +95,7 @@ def plan_deletions(
         pushed = _parse_pushed(record) if record.destination not in selected else None
         tag = gone.get(record.destination)
         # An earlier run must have seen that it is gone, so that one wrong answer deletes nothing.
-        is_kept = tag is not None and not (tag.since and tag.is_certain)
+        is_kept = tag is not None and not tag.is_deletable
         if pushed is not None and not is_kept and (owner := _find_owner(mirrors, *pushed, gone=tag is not None)) is not None:
             found.setdefault(owner.name, []).append(_make_deletion(owner, record, *pushed, tag=tag))
     return {name: tuple(changes) for name, changes in found.items()}

@@ -21,7 +21,7 @@ from imgsync.plan.declaration_scope import DeclarationScope
 from imgsync.plan.min_age import MinimumAge
 from imgsync.plan.model import COPIES, Action, Change, Plan
 from imgsync.plan.ready import OnPending
-from imgsync.plan.refusal import BACK, IMMUTABLE, NO_RECORD, NOT_OURS
+from imgsync.plan.refusal import BACK, IMMUTABLE, NO_RECORD, NOT_OURS, UNSURE
 from imgsync.state import Record
 from imgsync.text.units import parse_timestamp
 
@@ -48,8 +48,8 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
         for group in groups:
             on_pending(group)
     limit = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
-    unrecorded = [change for change in changes if change.action is Action.DELETE and context.state.get(str(change.destination)) is None]
-    checked = {change.destination: change for change in map_unordered(updater.check_deletion, unrecorded, limit=limit)}
+    doubtful = [change for change in changes if change.action is Action.DELETE and (change.gone_since or context.state.get(str(change.destination)) is None)]
+    checked = {change.destination: change for change in map_unordered(updater.check_deletion, doubtful, limit=limit)}
     context.listener.on_listed(len(groups))
     notes = sorted(note for note in map_unordered(updater.note_move, (group[0] for group in groups), limit=limit) if note)
     current = replace(plan, changes=tuple(checked.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
@@ -115,10 +115,23 @@ class _Updater:
 
     def check_deletion(self, change: Change) -> Change:
         """
-        Return what to do with a deletion without a record.
+        Return what to do with a deletion that needs another look.
 
-        A tag that is gone is kept so; one that exists is not deleted.
+        Without a record, a tag that is gone is kept so, and one that exists is not deleted. Neither is one that is back at its source.
         """
+        return self._check_unrecorded(change) if self._state.get(str(change.destination)) is None else self._check_gone(change)
+
+    def _check_gone(self, change: Change) -> Change:
+        client = self._registries.make_source_client(self._mirrors[change.mirror], check=self._check)
+        try:
+            found = client.resolve(change.source)
+        except ImgsyncError as error:
+            if isinstance(error, StoppedError) and not isinstance(error, LimitReachedError):
+                return change  # Nothing is deleted after a stop: it is left for the next run.
+            return replace(change, action=Action.REFUSE, reason=f"{UNSURE}; {error.message}")
+        return change if found is None else replace(change, action=Action.REFUSE, reason=BACK)
+
+    def _check_unrecorded(self, change: Change) -> Change:
         client = self._registries.make_destination_client(change.destination.repository.registry, self._mirrors[change.mirror], check=self._check)
         try:
             found = client.resolve(change.destination)

@@ -73,3 +73,23 @@ def test_unknown_order_counts_as_selected():
     selection = select_tags(["nightly"], replace(tag_filter, newest=None), created_at=dates_of, now=NOW)
 
     assert select_missing_tags({"edge": NOW}, selection, tag_filter, dates={}, now=NOW) == ("edge",)
+
+
+@pytest.mark.parametrize("tag_filter", [TagFilter(newest=10), TagFilter(newest=2, newest_per="minor"), TagFilter(max_age_seconds=1e7)])
+def test_many_missing_tags_are_judged_together(tag_filter, monkeypatch):
+    """As if each were judged alone, in a few selections."""
+    tags = [f"v{major}.{minor}.{patch}" for major in range(2) for minor in range(5) for patch in range(10)]
+    selection = select_tags(tags[::2], tag_filter, created_at=date_now, now=NOW)
+    missing = dict.fromkeys(tags[1::2], NOW)
+    alone = {tag for tag in missing if tag in select_tags([*selection.tags, tag], tag_filter, created_at=date_now, now=NOW).tags}
+    calls = []
+    monkeypatch.setattr("imgsync.filters.missing_tags.select_tags", lambda *given, **options: calls.append(1) or select_tags(*given, **options))
+
+    found = set(select_missing_tags(missing, selection, tag_filter, dates=date_now(tags), now=NOW))
+
+    assert found == alone
+    assert len(calls) <= 15
+
+
+def date_now(tags):
+    return dict.fromkeys(tags, NOW)

@@ -322,6 +322,117 @@ def test_other_guards_hold_for_gone_tags(settings, deleted, mirrored):
     assert sorted(mirrored.served_tags("app")) == sorted({"1", "2", "3", "4"} - set(deleted))
 
 
+@pytest.mark.row("REG-31")
+def test_later_page_that_is_not_found_is_an_error(mirrored):
+    """A 404 after a first page says nothing about the repository."""
+    declare(mirrored, "app", "prune: {gone: true}\ntags: {at_least: 0}")
+    mirrored.source.add(Respond(404, b'{"errors": [{"code": "NAME_UNKNOWN"}]}'), target="last=")
+    link = f'</v2/{mirrored.name}/app/tags/list?last=2&n=2>; rel="next"'
+    mirrored.source.add(Respond(200, b'{"name": "x", "tags": ["1", "2"]}', headers={"Link": link}), target="tags/list$")
+
+    for _ in range(2):
+        ran = mirrored.run("apply", "-o", "json")
+        assert (ran.code, gone(ran)) == (1, {})
+        assert "the listing is cut: a later page is not found" in ran.json["errors"][0]["message"]
+    assert len(mirrored.served_tags("app")) == 4
+
+
+@pytest.mark.row("REG-31")
+def test_empty_list_is_no_earlier_sight(mirrored):
+    """It gives no date: the deletion waits for two runs that see a list without the tags."""
+    mirrored.push("other", "1", image(9))
+    declare(mirrored, "app other", "prune: {gone: true}")
+    mirrored.run("apply")
+    delete_at_source(mirrored, "app", "2", "3", "4")
+    mirrored.source.add(Respond(200, b'{"name": "x", "tags": []}'), target="/app/tags/list")
+    emptied = mirrored.run("apply", "-o", "json")
+    mirrored.source.clear()
+
+    first = mirrored.run("apply", "-o", "json")
+    second = mirrored.run("apply", "-o", "json")
+
+    assert [one["since"] for one in emptied.json["gone"]] == [None] * 4
+    assert (len(first.json["gone"]), first.json["summary"]["deleted"]) == (3, 0)
+    assert (len(second.json["gone"]), second.json["summary"]["deleted"]) == (0, 3)
+
+
+@pytest.mark.row("REG-31")
+def test_gone_repository_is_never_deleted(mirrored):
+    """A 404 may also mean that the login lost the right to see it."""
+    mirrored.push("other", "1", image(9))
+    declare(mirrored, "app other", "prune: {gone: true}")
+    mirrored.run("apply")
+    delete_at_source(mirrored, "app")
+
+    for _ in range(2):
+        ran = mirrored.run("apply", "-o", "json")
+        assert (ran.code, gone(ran)) == (0, dict.fromkeys("1234", "the repository is not found"))
+    assert len(mirrored.served_tags("app")) == 4
+
+
+@pytest.mark.row("REG-31")
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "not in the list of tags, but the source still serves it"),
+        (Respond(429, b""), "not in the list of tags, but the source does not confirm it"),
+    ],
+    ids=["served", "429"],
+)
+def test_tag_is_deleted_only_if_the_source_denies_it(answer, reason, mirrored):
+    """A list that is cut short hides tags that the source still serves, however often it is read."""
+    declare(mirrored, "app", "prune: {gone: true}")
+    mirrored.source.add(Respond(200, b'{"name": "x", "tags": ["1", "2", "4"]}'), target="/app/tags/list")
+    if answer is not None:
+        mirrored.source.add(answer, target="/manifests/3")
+
+    mirrored.run("apply")
+    ran = mirrored.run("apply", "-o", "json")
+
+    assert (ran.code, gone(ran)) == (0, {"3": reason})
+    assert len(mirrored.served_tags("app")) == 4
+
+
+def test_failed_deletion_stays_gone(mirrored):
+    """In the report and the metric: the destination still has the tag."""
+    declare(mirrored, "app", "prune: {gone: true}")
+    delete_at_source(mirrored, "app", "3")
+    mirrored.run("apply")
+    mirrored.destination.add(Respond(405, b'{"errors": [{"code": "UNSUPPORTED"}]}'), method="DELETE")
+
+    ran = mirrored.run("apply", "-o", "json", "--metrics", "metrics.prom")
+
+    assert (ran.code, gone(ran), ran.json["summary"]["gone"]) == (1, {"3": "not in the list of tags"}, 1)
+    assert 'imgsync_gone_tags{mirror="a"} 1.0' in (mirrored.folder / "metrics.prom").read_text()
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(None, "no longer gone"), (Respond(429, b""), "could not check")], ids=["back", "429"])
+def test_saved_deletion_asks_the_source_again(answer, reason, mirrored):
+    """The tag came back after the plan, and no apply saw it yet."""
+    declare(mirrored, "app", "prune: {gone: true}")
+    delete_at_source(mirrored, "app", "3")
+    mirrored.run("apply")
+    mirrored.run("plan", "--out", "plan.json")
+    mirrored.push("app", "3", image(3))
+    if answer is not None:
+        mirrored.source.add(answer, target="/manifests/3")
+
+    ran = mirrored.run("apply", "--plan", "plan.json", "-o", "json")
+
+    assert [one["reason"].startswith(reason) for one in ran.json["outcomes"] if one["result"] == "refused"] == [True]
+    assert "3" in mirrored.served_tags("app")
+
+
+def test_verify_finds_the_lost_copy_of_a_listed_tag(mirrored):
+    """The source lists the tag and answers 404 for it; the destination lost it."""
+    mirrored.source.add(Respond(404, b'{"errors": [{"code": "MANIFEST_UNKNOWN"}]}'), target="/manifests/3")
+    lose_at_destination(mirrored, "app", "3")
+
+    ran = mirrored.run("verify", "-o", "json")
+
+    assert (ran.code, ran.json["summary"]["lost"]) == (1, 1)
+
+
 def test_part_of_the_mirrors_deletes_nothing(mirrored):
     """`--only` reports what is gone, and deletes nothing."""
     declare(mirrored, "app", "prune: {gone: true}")
