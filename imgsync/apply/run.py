@@ -97,7 +97,7 @@ class _Run:
         )
 
     def _list_gone(self, plan: Plan) -> Iterator[GoneTag]:
-        """Yield the tags that are gone at their source, and still at the destination."""
+        """Yield gone tags that their destination still has."""
         since = self._context.state.gone_since
         yield from (replace(tag, since=since.get(str(tag.destination))) for tag in plan.gone)
         for change in plan.changes:

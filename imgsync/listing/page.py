@@ -109,7 +109,7 @@ class PagedListing:
         return self._parse(body), linked
 
     def _fetch_later(self, target: str) -> tuple[dict[str, Any], str | None]:
-        """Return a page after the first; it cannot say that there is no listing."""
+        """Return a later page, whose 404 is not that of the listing."""
         try:
             return self._fetch(target)
         except NotFoundError as error:

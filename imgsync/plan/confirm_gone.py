@@ -1,5 +1,5 @@
 """
-Ask the source for each tag that is to be deleted because it is gone.
+Ask the source for each gone tag before its deletion.
 
 A list may lack tags that the source still serves. Nothing else about gone tags sends a request.
 """
@@ -18,7 +18,7 @@ from imgsync.plan.prune import is_prunable
 
 
 def confirm_gone(mirrors: Sequence[MirrorPlan], context: PlanContext) -> None:
-    """Note in *mirrors* which tags to delete are not denied by their source."""
+    """Note which gone tags of *mirrors* the source does not deny."""
     for one in mirrors:
         if any(tag.is_deletable and is_prunable(one.mirror, tag.destination, gone=True) for tag in one.gone):
             one.gone = _confirm(one, context)

@@ -190,7 +190,7 @@ class MirrorPlanner:
             result.unchecked.add(_make_reference(selected, tag))
 
     def _add_missing(self, result: MirrorPlan, selected: SelectedTags, tag: ListedTag, outcome: TagPlan, finder: GoneFinder) -> int:
-        """Add a tag that the source lacks; return how much `at_least` counts it."""
+        """Add a missing tag; return how much `at_least` counts it."""
         repository, reference = selected.repository.repository, _make_reference(selected, tag)
         is_named = tag.name in result.mirror.tags.names
         gone = finder.find_names(selected.repository, [tag.name], Absence.NOT_FOUND)
