@@ -201,7 +201,7 @@ class MirrorPlanner:
         if not is_named:
             self._log.warning("tag.vanished", mirror=result.mirror.name, source=str(reference), reason="listed, but not found when read")
         elif is_named_exactly(result.mirror, repository):
-            if outcome.lacking:
+            if outcome.lacking or not gone:
                 client = self._registries.make_source_client(result.mirror, check=self._check)
                 hint = self._nearby_tags.explain(tag.name, repository, client)
                 result.errors.append(make_missing_error(result.mirror, reference, hint, lacking=outcome.lacking if gone else ()))

@@ -327,15 +327,15 @@ def test_documents_have_the_promised_fields(lab):
     plan = lab.run("plan", "-o", "json").json
     applied = lab.run("apply", "-o", "json")
 
-    promised = {"format", "id", "created_at", "summary", "changes", "errors"}
-    assert set(plan) == promised | {"mirrors", "requests", "applying", "seconds", "uncompared", "imgsync", "declarations", "whole", "check"}
-    assert set(plan["summary"]) == {"create", "update", "keep", "hold", "refuse", "delete", "error", "transfer_bytes"}
+    promised = {"format", "id", "created_at", "summary", "changes", "errors", "gone"}
+    assert set(plan) == promised | {"mirrors", "requests", "applying", "seconds", "uncompared", "imgsync", "declarations", "whole", "only", "check"}
+    assert set(plan["summary"]) == {"create", "update", "keep", "hold", "refuse", "delete", "error", "gone", "transfer_bytes"}
     change = {"action", "mirror", "source", "source_digest", "destination", "destination_digest", "media_type", "size_bytes", "reason"}
     assert set(plan["changes"][0]) == change
     report = applied.json
-    assert set(report) == {"format", "plan_id", "summary", "outcomes"} | {"created_at", "errors", "stopped", "notes"}
+    assert set(report) == {"format", "plan_id", "summary", "outcomes"} | {"created_at", "errors", "gone", "stopped", "notes"}
     counts = {"copied", "kept", "failed", "refused", "deleted", "remaining", "bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present", "seconds"}
-    assert set(report["summary"]) == counts | {"held"}
+    assert set(report["summary"]) == counts | {"held", "gone"}
     assert report["plan_id"] == plan["id"]
     promised = {"action", "mirror", "source", "destination", "digest", "crc32", "bytes_copied", "seconds", "attempts", "error"}
     assert set(report["outcomes"][0]) == promised | {"result", "blobs_copied", "blobs_mounted", "blobs_present", "reason"}

@@ -115,7 +115,7 @@ def test_mirrors_d_has_no_dangerous_setting():
             "at_least",
             "at_most",
         ),
-        *("platforms", "referrers", "destinations", "namespace", "repository", "tag", "immutable", "prune", "protect", "concurrency", "images", "queries"),
+        *("platforms", "referrers", "destinations", "namespace", "repository", "tag", "immutable", "prune", "protect", "gone", "concurrency", "images", "queries"),
         *("blobs", "timeouts", "request", "image", "run", "retry", "attempts", "interval", "login"),
         # Names of what registries.yaml holds, and what to ask for beyond it.
         *("require", "signatures", "keys", "identities", "artifacts", "media_types", "max_size"),

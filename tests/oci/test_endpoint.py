@@ -140,4 +140,4 @@ def test_invalid_other_host_is_an_error(lab):
     ran = lab.run("validate")
 
     assert ran.code == 3
-    assert "write the registry as HOST or HOST:PORT" in ran.stdout + ran.stderr
+    assert "'https://other.io' is written as a URL (write it without https://: other.io)" in ran.stderr

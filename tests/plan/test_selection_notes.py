@@ -55,7 +55,8 @@ def test_notes_name_the_order_and_what_is_set_aside(lab):
     ]
     table, markdown = (lab.run("plan", "--explain", "-o", output).stdout for output in ("table", "markdown"))
     assert "note: newest by version; 3 tags set aside: 1234567, latest, noble (not versions)" in table
-    assert "order by version: 4 left, 3 dropped: 1234567, latest, noble (not versions)" in table
+    assert "app: 7 listed → 4 order by version → 3 prereleases → 2 newest\n" in table
+    assert "order by version: 3 dropped: 1234567, latest, noble (not versions)" in table
     assert "newest by version; 3 tags set aside" in markdown
     assert "order by version: 4 left, 3 dropped: `1234567` `latest` `noble` (not versions)" in markdown
 
