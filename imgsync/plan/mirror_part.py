@@ -117,8 +117,18 @@ def report_unmatched(plans: Sequence[MirrorPlan], only: Sequence[OnlyPattern]) -
 
 def _suggest(pattern: OnlyPattern, parts: Sequence[tuple[MirrorPlan, MirrorPart]]) -> str:
     meant = f"{pattern.repository}:{pattern.tag}" if pattern.tag else pattern.repository
-    near = [f"{one.mirror.name}/{name}" for one, part in parts for name in difflib.get_close_matches(meant, part.offered, n=3, cutoff=0.6)]
+    near = [
+        f"{one.mirror.name}/{name}"
+        for one, part in parts
+        for name in difflib.get_close_matches(meant, part.offered, n=9, cutoff=0.6)
+        if _ends_alike(meant, name)
+    ]
     return f"did you mean {' or '.join(near[:3])}?" if near else f"`imgsync plan --only {parts[0][0].mirror.name} --all` shows what it selects"
+
+
+def _ends_alike(name: str, other: str) -> bool:
+    """Return whether two names are alike without their folders."""
+    return bool(difflib.get_close_matches(name.rpartition("/")[2], [other.rpartition("/")[2]], cutoff=0.6))
 
 
 def _get_tag(name: str) -> str:

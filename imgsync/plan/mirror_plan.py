@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ class MirrorPlan:
         incomplete: A listing skipped something that may exist.
         pruning_skipped: Why nothing of this mirror is pruned.
         missing: Exact names that do not exist, by repository of a namespace.
+        absent: Exact names that an exact repository lacks, with the destinations that lack them too.
         gone: Tags that stay although the source no longer has them.
         returned: Destinations whose tag was gone, and is back.
         judged: Source repositories whose answer was complete.
@@ -72,6 +73,7 @@ class MirrorPlan:
     incomplete: bool = False
     pruning_skipped: str = ""
     missing: dict[Repository, list[str]] = field(default_factory=dict)
+    absent: dict[Reference, Sequence[Reference]] = field(default_factory=dict)
     gone: list[GoneTag] = field(default_factory=list)
     returned: set[str] = field(default_factory=set)
     judged: set[Repository] = field(default_factory=set)

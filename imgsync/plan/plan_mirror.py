@@ -127,6 +127,7 @@ class MirrorPlanner:
             if found >= at_least:
                 self._ready.add_all(held)
                 held.clear()
+        self._report_absent(result)
         if found < at_least:
             self._discard(result, found)
         self._warn_of_missing_names(result)
@@ -202,12 +203,18 @@ class MirrorPlanner:
             self._log.warning("tag.vanished", mirror=result.mirror.name, source=str(reference), reason="listed, but not found when read")
         elif is_named_exactly(result.mirror, repository):
             if outcome.lacking or not gone:
-                client = self._registries.make_source_client(result.mirror, check=self._check)
-                hint = self._nearby_tags.explain(tag.name, repository, client)
-                result.errors.append(make_missing_error(result.mirror, reference, hint, lacking=outcome.lacking if gone else ()))
+                result.absent[reference] = outcome.lacking if gone else ()
         elif not gone:
             result.add_missing(repository, [tag.name])
         return result.count_served(gone)
+
+    def _report_absent(self, result: MirrorPlan) -> None:
+        """Add an error for each exact name that an exact repository lacks."""
+        client = self._registries.make_source_client(result.mirror, check=self._check)
+        # In order, since only the first few repositories are asked for other tags.
+        for reference, lacking in sorted(result.absent.items()):
+            hint = self._nearby_tags.explain(reference.digest or reference.tag, reference.repository, client)
+            result.errors.append(make_missing_error(result.mirror, reference, hint, lacking=lacking))
 
     def _warn_of_missing_names(self, result: MirrorPlan) -> None:
         """Log each exact name that repositories of a namespace lack."""

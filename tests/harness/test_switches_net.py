@@ -37,7 +37,7 @@ def test_reset_unheard_never_reaches_the_registry(lab, stored):
     mark = lab.source_registry.mark()
     lab.source.add(reset_unheard())
 
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(ConnectionResetError):
         request(lab.source, "GET", f"{stored}/tags/list")
 
     assert lab.source_registry.requests(mark, prefix=stored) == ()

@@ -22,8 +22,8 @@ APPROVED = {"IMGSYNC_YES": "1"}
 @pytest.fixture
 def held(lab):
     """Declare a mirror of one image whose layer does not arrive until the switch is released."""
-    content = lab.push("team/a-quite-long-name-for-a-repository", "1.27.3-with-a-suffix", image(lab.name, layers=1, layer_bytes=4 << 20))
-    lab.declare("team/a-quite-long-name-for-a-repository")
+    content = lab.push("team/a-quite-long-name-for-a-repo", "1.27.3-with-a-suffix", image(lab.name, layers=1, layer_bytes=4 << 20))
+    lab.declare("team/a-quite-long-name-for-a-repo")
     return lab.source.add(Hold(after_bytes=2 << 20), target=first_layer(content))
 
 
@@ -62,7 +62,7 @@ def test_failures_are_logged_above_the_bars(columns, environ, lab, held):
     """The line of a failure stays above the bars, which stay whole."""
     lab.source.add(status(404), target="/broken/blobs/")
     lab.push("broken", "1", image((lab.name, "broken")))
-    lab.declare("team/a-quite-long-name-for-a-repository broken")
+    lab.declare("team/a-quite-long-name-for-a-repo broken")
 
     with Terminal(lab.workplace, "apply", columns=columns, **APPROVED, **environ) as terminal:
         frame = terminal.wait_for(rf"(?s)image\.failed.*{MOVED}")
