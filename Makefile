@@ -85,7 +85,7 @@ bench: $(READY) tools ## Compare with other tools on PATH (an hour); write docs/
 	$(BIN)/python -m benchmarks.run --output benchmarks/.figures.json
 	$(BIN)/python -m benchmarks.page benchmarks/.figures.json
 
-docs: $(READY) ## Regenerate the reference pages and build the site in site/
+docs: $(READY) ## Write the reference pages and build the site in site/
 	$(BIN)/python -m docs.generate
 	IMGSYNC_REPOSITORY="$${IMGSYNC_REPOSITORY:-$$(git remote get-url origin 2>/dev/null | grep ^https: || true)}" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

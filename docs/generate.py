@@ -4,8 +4,8 @@ Write the generated parts of the documentation.
     python -m docs.generate
 
 Settings come from the schemas, commands and variables from the command line, metrics from a report, and the drawings of the
-architecture from the import contracts in pyproject.toml. Running the commands of a page gives what they print (`docs/stage`). Each part is in its page
-between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; the text around it is written by hand.
+architecture from the import contracts in pyproject.toml. Each part is in its page between `<!-- begin: NAME -->` and `<!-- end: NAME -->`;
+the text around it is written by hand. `python -m docs.stage.write` writes what the commands of a page print.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import Any
 import click
 import yaml
 
-from docs.stage import write
 from imgsync.apply.report import Report
 from imgsync.cli import cli
 from imgsync.cli.man_page import render_man_page
@@ -273,7 +272,6 @@ def main() -> None:
     for path, text in (*pages(), (MAN_PAGE, render_man_page(cli))):
         if text != path.read_text(encoding="utf-8"):
             path.write_text(text, encoding="utf-8")
-    write.main()
 
 
 if __name__ == "__main__":

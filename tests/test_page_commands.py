@@ -35,7 +35,7 @@ def run_forked(arguments: list[str], folder: Path, environ: Mapping[str, str], t
 
 @pytest.mark.parametrize("page", pages_with_commands())
 def test_commands_of_a_page_print_what_it_shows(page, stage, tmp_path):
-    """Each ends with 0, or the code that its comment names. `make docs` writes their outputs."""
+    """Each ends with 0, or the code that its comment names. `python -m docs.stage.write` writes their outputs."""
     text = (ROOT / page).read_text(encoding="utf-8")
 
     assert is_same(write_page(page, stage, tmp_path, run_forked), text)
@@ -57,4 +57,4 @@ def test_every_block_of_text_is_printed_by_the_program():
 def test_pictures_show_what_the_program_prints(stage, tmp_path):
     """With its colours, at both widths."""
     for path, picture in draw_pictures(stage, tmp_path):
-        assert is_same(picture, (ROOT / path).read_text(encoding="utf-8")), f"{path}: make docs"
+        assert is_same(picture, (ROOT / path).read_text(encoding="utf-8")), f"{path}: python -m docs.stage.write"

@@ -31,7 +31,7 @@ ERRORS = (PlanError("a", "s.io/x", "spent", "log in", later=True),)
 
 @pytest.mark.parametrize(("page", "wanted"), [pytest.param(*one, id=one[0].name) for one in pages()])
 def test_generated_parts_are_up_to_date(page, wanted):
-    """`make docs` regenerates them."""
+    """`python -m docs.generate` writes them."""
     assert page.read_text(encoding="utf-8") == wanted
 
 

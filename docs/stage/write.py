@@ -1,9 +1,16 @@
-"""Write the parts of the documentation that commands print: outputs in pages, and pictures."""
+"""
+Write what the commands of the documentation print: outputs in pages, and pictures.
+
+    python -m docs.stage.write [PAGE...]
+
+Without PAGE, such as docs/tutorial.md, it writes all pages and the pictures, which takes some minutes.
+"""
 
 from __future__ import annotations
 
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from docs.stage.pages import is_same, read_blocks, run_page
@@ -37,13 +44,22 @@ def draw_pictures(stage: Stage, folder: Path) -> Iterator[tuple[str, str]]:
         yield picture, draw("imgsync plan", stage.run_on_terminal("plan", columns=columns), columns=columns)
 
 
-def main() -> None:
-    """Write the pages and pictures that differ."""
+def main(pages: Sequence[str]) -> None:
+    """Write those of *pages* that differ; without any, all pages and the pictures."""
     with tempfile.TemporaryDirectory() as temporary, Stage(Path(temporary)) as stage:
         folders = (Path(tempfile.mkdtemp(dir=temporary)) for _ in iter(int, 1))
-        written = [*draw_pictures(stage, next(folders)), *((page, write_page(page, stage, next(folders))) for page in pages_with_commands())]
+        if not pages:
+            _write_changed(draw_pictures(stage, next(folders)))
+        _write_changed((page, write_page(page, stage, next(folders))) for page in pages or pages_with_commands())
+
+
+def _write_changed(written: Iterable[tuple[str, str]]) -> None:
     for path, text in written:
         file = ROOT / path
         if not file.exists() or not is_same(text, file.read_text(encoding="utf-8")):
             file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
