@@ -29,7 +29,7 @@ from imgsync.plan.model import Change
 from imgsync.plan.refusal import REQUIRED
 from imgsync.state import Record
 from imgsync.text.units import format_duration, format_timestamp
-from imgsync.transfer import Copied, Copier, Job, KnownBlobs, Progress, Recorded
+from imgsync.transfer import BlobResult, Copied, Copier, Job, KnownBlobs, Progress, Recorded
 
 _TIME_IS_UP = "timeouts.run is over"
 _REFERRERS_HINT = "the next run tries again; to mirror without referrers, set `referrers: false`"
@@ -253,9 +253,9 @@ def _outcome(change: Change, result: Result, progress: Progress, began: float, *
         digest=copied.root.digest if copied else None,
         crc32=copied.root.crc32 if copied else None,
         bytes_copied=progress.bytes_copied,
-        blobs_copied=progress.blobs_copied,
-        blobs_mounted=progress.blobs_mounted,
-        blobs_present=progress.blobs_present,
+        blobs_copied=progress.count_blobs(BlobResult.COPIED),
+        blobs_mounted=progress.count_blobs(BlobResult.MOUNTED),
+        blobs_present=progress.count_blobs(BlobResult.PRESENT),
         seconds=round(time.monotonic() - began, 3),
         attempts=progress.attempts,
         error=error.message if error else None,

@@ -9,7 +9,7 @@ import click
 
 import imgsync
 from imgsync.cli.groups import LazyGroup
-from imgsync.cli.output import write_note
+from imgsync.cli.output import write_note, write_wrapped
 from imgsync.system.stdio import find_write_error
 from imgsync.text.redaction import Redaction
 
@@ -84,9 +84,9 @@ def _check_output(argv: list[str], code: int, redaction: Redaction) -> int:
 
 
 def _print_message(message: str, hint: str, redaction: Redaction) -> None:
-    write_note(message, redaction)
+    write_wrapped(message, redaction)
     if hint:
-        write_note(f"hint: {hint}", redaction)
+        write_wrapped(f"hint: {hint}", redaction)
 
 
 def _print_usage_error(error: click.ClickException, argv: list[str], redaction: Redaction) -> int:

@@ -61,6 +61,14 @@ def write_note(text: str, redaction: Redaction) -> None:
     click.echo(redaction.clean(text), err=True)
 
 
+def write_wrapped(text: str, redaction: Redaction) -> None:
+    """Print a line to stderr, wrapped between words on a terminal."""
+    from imgsync.text.layout import wrap_on_terminal
+
+    for line in wrap_on_terminal(redaction.clean(text), choose_layout(sys.stderr), rest="  "):
+        write_note(line, redaction)
+
+
 def print_table(text: str) -> None:
     """Print *text* to stdout, its signs in colour."""
     cleaned = get_redaction().clean(text)

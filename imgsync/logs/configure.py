@@ -14,7 +14,7 @@ from typing import Any, TextIO, cast
 
 from imgsync.logs.stream import Stream
 from imgsync.system.lazy_import import hide_modules, replace_modules
-from imgsync.system.terminal import can_redraw, has_colour, has_person, read_size
+from imgsync.system.terminal import can_redraw, has_colour, read_size
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_json, sanitize_line
 
@@ -72,7 +72,7 @@ def _build_console_processors(stream: Stream) -> list[Any]:
     # Imported now: most runs write JSON.
     from imgsync.logs.console_lines import ConsoleLines
 
-    lines = ConsoleLines(coloured=has_colour(stream), find_width=lambda: read_size(_STDERR).columns if has_person(stream) else None)
+    lines = ConsoleLines(coloured=has_colour(stream), find_width=lambda: read_size(_STDERR).columns if stream.isatty() else None)
     return [lambda _logger, _name, event: {key: _sanitize_value(value) for key, value in event.items()}, lines]
 
 

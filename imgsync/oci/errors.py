@@ -69,11 +69,16 @@ _STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is done, to what, and on which side."""
+    """
+    What is done, to what, and on which side.
+
+    `hint_if_missing` is what to do about a 404.
+    """
 
     name: str
     reference: str
     origin: str
+    hint_if_missing: str = ""
 
     def make_error(self, kind: type[RegistryError], detail: str, *, status: int | None = None, code: str = "", hint: str = "") -> RegistryError:
         """Return an error of *kind* about this operation."""
@@ -87,7 +92,7 @@ def make_status_error(operation: Operation, status: int, *, headers: Mapping[str
 
     said = read_error_body(body)
     kind = _choose_kind(_find_meant_status(status, said), f"{' '.join(said.codes)} {said.detail}".lower())
-    error = operation.make_error(kind, said.detail, status=status, code=said.code, hint=_choose_hint(kind, status, said))
+    error = operation.make_error(kind, said.detail, status=status, code=said.code, hint=_choose_hint(kind, status, said, operation))
     error.codes = said.codes
     error.digests = frozenset(found.decode() for found in _DIGEST.findall(body))
     if error.transient:
@@ -155,11 +160,13 @@ def _find_meant_status(status: int, said: ErrorBody) -> int:
     return _STATUSES.get(said.code, status) if said.is_late and status not in {401, 429} else status
 
 
-def _choose_hint(kind: type[RegistryError], status: int, said: ErrorBody) -> str:
+def _choose_hint(kind: type[RegistryError], status: int, said: ErrorBody, operation: Operation) -> str:
     if status == _BAD_REQUEST and any(words in said.detail.lower() for words in _TLS_WORDS):
         return "the registry uses TLS; remove `tls: false` of this registry from registries.yaml"
     if said.is_page and status not in _PAGE_IS_USUAL:
         return "a proxy, a firewall or a login page may have answered; check the registry's name and the network path"
     if kind is NotFoundError and said.code == "NAME_UNKNOWN":
         return "the repository does not exist, or this account cannot see it"
+    if kind is NotFoundError and operation.hint_if_missing:
+        return operation.hint_if_missing
     return kind.remedy if kind in _EXPLAINED else ""

@@ -308,7 +308,10 @@ class RegistryClient:
         headers: Mapping[str, str] | None = None,
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> RegistryRequest:
-        operation = self.make_operation(name, repository.with_digest(blob.digest))
+        subject, origin = str(repository.with_digest(blob.digest)), self.origin
+        # The manifest that names it was there, so the name is right.
+        hint = f"the image is incomplete at the {origin}: its manifest names this blob, but the registry does not have it; push the image there again"
+        operation = Operation(name, subject, origin, hint_if_missing=hint)
         target, scopes = f"/v2/{repository.path}/blobs/{blob.digest}", make_scopes(repository.path, "pull")
         return RegistryRequest(operation, method, target, scopes, frozenset(accept), headers or {}, limit_bytes=limit_bytes)
 

@@ -75,12 +75,18 @@ def _render_summary(report: Report, *, has_plan: bool) -> Iterator[str]:
 
 def _summarize_copies(report: Report, others: Sequence[str]) -> str:
     """Return what was copied, and what needed no copy."""
-    rest = ", ".join([f"{report.count(Result.KEPT)} kept", *others])
-    if not (report.count(Result.COPIED) or report.total("blobs_copied")):
-        return f"Copied nothing in {format_duration(report.seconds)}; {rest}."
-    transferred = f"{format_count(report.total('blobs_copied'), 'blob')}, {format_bytes(report.total('bytes_copied'))}"
+    copied = [outcome for outcome in report.outcomes if outcome.result is Result.COPIED]
+    incomplete = _format_sent([outcome for outcome in report.outcomes if outcome.result is not Result.COPIED and outcome.blobs_copied])
+    what = f"{format_count(len(copied), 'image')} ({_format_sent(copied)})" if copied else "nothing"
     mounted, present = report.total("blobs_mounted"), report.total("blobs_present")
     blobs = [f"{format_count(mounted, 'blob')} mounted"] if mounted else []
     blobs += [f"{format_count(present, 'blob')} already at the destination"] if present else []
-    copied = f"Copied {format_count(report.count(Result.COPIED), 'image')} ({transferred}) in {format_duration(report.seconds)}"
-    return "; ".join([copied, *([", ".join(blobs)] if blobs else []), rest]) + "."
+    parts = (f"Copied {what} in {format_duration(report.seconds)}", ", ".join(blobs), incomplete and f"{incomplete} sent for images that are not complete")
+    return "; ".join([*filter(None, parts), ", ".join([f"{report.count(Result.KEPT)} kept", *others])]) + "."
+
+
+def _format_sent(outcomes: Sequence[Outcome]) -> str:
+    """Return how much the copies of *outcomes* sent, "" without one."""
+    if not outcomes:
+        return ""
+    return f"{format_count(sum(one.blobs_copied for one in outcomes), 'blob')}, {format_bytes(sum(one.bytes_copied for one in outcomes))}"

@@ -2,6 +2,6 @@
 
 from imgsync.transfer.copier import Copier
 from imgsync.transfer.known_blobs import KnownBlobs, Recorded
-from imgsync.transfer.model import Copied, CopyListener, Job, Progress
+from imgsync.transfer.model import BlobResult, Copied, CopyListener, Job, Progress
 
-__all__ = ["Copied", "Copier", "CopyListener", "Job", "KnownBlobs", "Progress", "Recorded"]
+__all__ = ["BlobResult", "Copied", "Copier", "CopyListener", "Job", "KnownBlobs", "Progress", "Recorded"]

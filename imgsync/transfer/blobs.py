@@ -18,7 +18,7 @@ from imgsync.oci.upload import UploadSession, begin_upload
 from imgsync.transfer.create_repository import RepositoryCreator
 from imgsync.transfer.fan_out import FanOut
 from imgsync.transfer.known_blobs import BlobAtRegistry, BlobState, KnownBlobs
-from imgsync.transfer.model import Task
+from imgsync.transfer.model import BlobResult, Task
 from imgsync.transfer.mounts import Mounts, is_present
 from imgsync.transfer.repair import Need
 from imgsync.transfer.send_blob import BlobSender
@@ -153,15 +153,15 @@ def _is_there(task: Task, blob: Descriptor, place: BlobAtRegistry) -> bool:
 
 
 def _report_copied(task: Task, blob: Descriptor) -> None:
-    task.progress.blobs_copied += 1
+    task.progress.note_blob(blob.digest, BlobResult.COPIED)
     task.listener.on_blob("copied", blob)
 
 
 def _report_mounted(task: Task, blob: Descriptor, mounted_from: str) -> None:
-    task.progress.blobs_mounted += 1
+    task.progress.note_blob(blob.digest, BlobResult.MOUNTED)
     task.listener.on_blob("mounted", blob, mounted_from=mounted_from)
 
 
 def _report_present(task: Task, blob: Descriptor) -> None:
-    task.progress.blobs_present += 1
+    task.progress.note_blob(blob.digest, BlobResult.PRESENT)
     task.listener.on_blob("present", blob)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from imgsync.concurrency.deadline import Deadline
@@ -40,21 +41,36 @@ class Job:
     asks: bool = False
 
 
+class BlobResult(IntEnum):
+    """How a blob got into a repository, the cheapest way first."""
+
+    PRESENT = 0
+    MOUNTED = 1
+    COPIED = 2
+
+
 @dataclass(slots=True)
 class Progress:
     """What one copy moved so far; only the copy writes it."""
 
     bytes_copied: int = 0
-    blobs_copied: int = 0
-    blobs_mounted: int = 0
-    blobs_present: int = 0
     attempts: int = 1
+    blob_results: dict[str, BlobResult] = field(default_factory=dict)
+    """How each blob got there, by digest: a copy that tries again finds what it sent before."""
     confirmed_sizes: dict[str, int | None] = field(default_factory=dict)
     """Blobs and manifests that the destination repository took, with their sizes, None if unknown."""
     found_sizes: dict[str, int | None] = field(default_factory=dict)
     """Blobs that it turned out to have; who gave them is unknown."""
     missing_digests: list[str] = field(default_factory=list)
     """Those that were recorded, and that it turned out to lack."""
+
+    def note_blob(self, digest: str, result: BlobResult) -> None:
+        """Note how a blob got there; what was sent once stays sent."""
+        self.blob_results[digest] = max(result, self.blob_results.get(digest, result))
+
+    def count_blobs(self, result: BlobResult) -> int:
+        """Return how many blobs have *result*."""
+        return sum(one is result for one in self.blob_results.values())
 
 
 class CopyListener(Protocol):

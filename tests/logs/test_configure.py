@@ -94,8 +94,10 @@ def shown_on(screen: _Screen, **fields: object) -> str:
     return screen.getvalue()
 
 
-def test_lines_for_people_wrap_between_words(screen, monkeypatch):
-    """A reference that is longer than the line stays whole."""
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_lines_for_people_wrap_between_words(ci, screen, monkeypatch):
+    """A reference that is longer than the line stays whole; a CI job with a terminal has its width too."""
+    monkeypatch.setenv("CI", ci)
     monkeypatch.setenv("NO_COLOR", "1")
     reference = f"registry.example/{'a' * 40}:1"
 

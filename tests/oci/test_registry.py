@@ -377,6 +377,23 @@ def test_pull_through_cache_is_asked_again(lab):
     lab.assert_served("app", "1", content)
 
 
+def test_image_without_one_of_its_blobs_is_incomplete(lab):
+    """The manifest is there, so the name is right; what arrived is counted once, not again as present."""
+    broken = image("broken", layers=3)
+    lab.push("whole", "1", image("whole", layers=3))
+    lab.push("broken", "1", broken)
+    *_, missing, _config = broken.blobs
+    lab.source.add(Respond(404), method="GET", target=f"{lab.name}/broken/blobs/{missing}")
+    lab.declare("whole broken", "referrers: false\nconcurrency: {blobs: 1}")
+
+    ran = lab.run("apply", "-o", "json")
+
+    outcomes = {outcome["destination"].rpartition("/")[2]: outcome for outcome in ran.json["outcomes"]}
+    assert "incomplete at the source" in outcomes["broken:1"]["hint"]
+    assert outcomes["broken:1"]["attempts"] > 1
+    assert [(one["blobs_copied"], one["blobs_present"]) for one in (outcomes["whole:1"], outcomes["broken:1"])] == [(4, 0), (3, 0)]
+
+
 @pytest.mark.row("REG-27")
 def test_registry_warning_is_logged_once(lab):
     """On one line, escaped."""

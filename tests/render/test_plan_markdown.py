@@ -129,6 +129,20 @@ def test_hostile_names_in_a_report_are_inert(some: Plan, explain: bool, show_kep
     assert_inert(render_plan_markdown(some, explain=explain, show_kept=show_kept))
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("newest: 3.10.1; `imgsync list r.io/a` shows all 4", "newest: `3.10.1;` `imgsync list r.io/a` shows all 4"),
+        ("log in (`docker login`), or set `a: {b: c}`.", "log in (`docker login`), or set `a: {b: c}`."),
+        ("`a` `<b>`", "`a` `<b>`"),
+        ("it says x`y` and ` alone", "it says `` x`y` `` and `` ` `` alone"),
+    ],
+)
+def test_code_in_a_hint_stays_code(text, shown):
+    """Other backticks are text."""
+    assert format_prose(text) == shown
+
+
 @given(hostile)
 @example("0 ::add-mask::x")
 @settings(deadline=None)

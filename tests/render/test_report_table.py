@@ -62,12 +62,14 @@ def test_report_shows_moved_tags_and_counts_deleted_and_held():
 
 
 def test_summary_has_no_zeros():
-    """Only what happened; blobs of a failed image were copied too."""
+    """Only what happened; blobs of a failed image are not those of a copied one."""
     whole = Outcome(change(), Result.COPIED, digest=DIGEST, bytes_copied=5, blobs_copied=2, blobs_mounted=1, blobs_present=3)
     part = Outcome(change(), Result.FAILED, error="no", bytes_copied=5, blobs_copied=1)
 
     assert "Copied 1 image (2 blobs, 5 B) in 0.0s; 1 blob mounted, 3 blobs already at the destination; 0 kept.\n" in render_report_table(Report("a", (whole,)))
-    assert "Copied 0 images (1 blob, 5 B) in 0.0s; 0 kept, 1 held.\n" in render_report_table(Report("a", (part, Outcome(change(), Result.HELD))))
+    assert "Copied nothing in 0.0s; 1 blob, 5 B sent for images that are not complete; 0 kept, 1 held.\n" in render_report_table(
+        Report("a", (part, Outcome(change(), Result.HELD)))
+    )
 
 
 def test_parts_that_several_images_leave_out_are_one_note():
