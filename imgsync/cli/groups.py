@@ -35,6 +35,17 @@ class Group(click.Group):
             raise UnknownCommandError(args[0], ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a usage error names it."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            # click omits the command if an option has no value, or one that it does not take.
+            if error.ctx is None and command is not None:
+                error.ctx = click.Context(command, info_name=ctx.invoked_subcommand, parent=ctx)
+            raise
+
 
 class LazyGroup(Group):
     """

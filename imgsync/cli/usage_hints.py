@@ -54,7 +54,14 @@ _OPTION_HABITS = {
     "-v": "--log-level debug",
     "-q": "--log-level error",
 }
-_WHOLE = {"--all": "`apply` handles every mirror unless --only selects some"}
+# By command: what an option of another one would say here.
+_NEEDLESS = {
+    ("apply", "--all"): "`apply` handles every mirror unless --only selects some",
+    ("plan", "--dry-run"): "`plan` never changes anything",
+    ("verify", "--dry-run"): "`verify` never changes anything at the destinations",
+}
+# Without dashes `otu` is as near to `out` as 0.67; `force` and `grace` have 0.6.
+_OPTION_CUTOFF = 0.65
 
 
 def explain_usage(error: click.UsageError, argv: Sequence[str]) -> tuple[str, str]:
@@ -82,12 +89,14 @@ def _suggest_command(context: click.Context, name: str) -> list[str]:
 
 def _suggest_option(context: click.Context, name: str) -> list[str]:
     known = list(_list_options(context.command))
-    if context.command.name == "apply" and name in _WHOLE:
-        return [_WHOLE[name], *_list_owners(context, name)]
+    if needless := _NEEDLESS.get((context.command.name or "", name)):
+        return [needless, *_list_owners(context, name)]
     habit = _OPTION_HABITS.get(name, "")
     if habit and (habit.startswith("`") or habit.split()[0] in known):
         return [_ask([habit])]
-    near = _find_near(name, known) if name.startswith("--") else []
+    # Without the dashes, which all have.
+    bare = {one.removeprefix("--"): one for one in known if one.startswith("--")}
+    near = [bare[one] for one in _find_near(name.removeprefix("--"), bare, cutoff=_OPTION_CUTOFF)] if name.startswith("--") else []
     return [_ask(near)] if near else _list_owners(context, name)
 
 
@@ -115,8 +124,8 @@ def _list_options(command: click.Command) -> Iterator[str]:
             yield from (*parameter.opts, *parameter.secondary_opts)
 
 
-def _find_near(name: str, known: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(name, list(known), n=2, cutoff=0.7)
+def _find_near(name: str, known: Iterable[str], *, cutoff: float = 0.7) -> list[str]:
+    return difflib.get_close_matches(name, list(known), n=2, cutoff=cutoff)
 
 
 def _ask(names: Iterable[str]) -> str:

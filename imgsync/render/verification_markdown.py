@@ -29,7 +29,11 @@ def render_verification_markdown(found: Verification, *, limit: int = 60_000) ->
     Raises:
         ValueError: *limit* is under 1,000.
     """
-    remedy = "\nRepair it with `imgsync apply`.\n" if any(finding.condition in REPAIRABLE for finding in found.findings) else ""
+    remedy = (
+        "\nRepair it with `imgsync apply` and the same PATH, `--only`, `--state` and `--registries`.\n"
+        if any(finding.condition in REPAIRABLE for finding in found.findings)
+        else ""
+    )
     opening = f"{MARKER}\n### imgsync verify — {format_summary(found)}\n{remedy}\n<sub>imgsync {__version__}</sub>\n"
     errors = Block(head="\n**Could not be checked**\n\n", more="- … and {} more errors\n")
     drift = Block(head="\n| tag | mirror | condition | why |\n|---|---|---|---|\n")

@@ -31,6 +31,11 @@ from imgsync.cli import run
         ("plan -out=plan.json", "Invalid value for '-o' / '--output'", "did you mean --out?"),
         ("plan -o xml", "'xml' is not one of 'table', 'json', 'markdown', 'gitlab'", "`imgsync plan --help` lists its options"),
         ("copy", "Missing argument 'SOURCE'", "`imgsync copy --help` lists its options"),
+        ("plan --only", "Option '--only' requires an argument", "`imgsync plan --help` lists its options"),
+        ("fmt --check=1", "Option '--check' does not take a value", "`imgsync fmt --help` lists its options"),
+        ("state list --output", "requires an argument", "`imgsync state list --help` lists its options"),
+        ("copy --force", "unknown option --force", "`imgsync copy --help` lists its options"),
+        ("plan --dry-run", "unknown option --dry-run", "`plan` never changes anything; --dry-run is an option of `apply`"),
         ("plan --grace", "unknown option --grace", "--grace is an option of `apply` and `copy`"),
     ],
 )
