@@ -119,6 +119,8 @@ class UnsafePlanError(ImgsyncError):
 class NotApprovedError(ImgsyncError):
     """The user did not approve the plan; nothing was done."""
 
+    remedy = "answer y, or use --yes"
+
 
 class OutputError(ImgsyncError):
     """A file that a command was asked for cannot be written."""

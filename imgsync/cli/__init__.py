@@ -99,13 +99,17 @@ def _print_usage_error(error: click.ClickException, argv: list[str], redaction: 
 
 
 def _print_error(error: Exception, redaction: Redaction) -> int:
-    from imgsync.errors import ConfigError, ImgsyncError
+    from imgsync.errors import ConfigError, ImgsyncError, NotApprovedError
     from imgsync.text.sanitize import sanitize_lines, sanitize_short
 
     if isinstance(error, ConfigError):
         from imgsync.cli.config_errors import print_config_errors
 
         print_config_errors(error.errors, redaction)
+        return error.exit_code
+    if isinstance(error, NotApprovedError):
+        # An answer is not an error.
+        write_wrapped(error.message, redaction)
         return error.exit_code
     if isinstance(error, ImgsyncError):
         # Redacted before it is cut: a secret cut in two cannot be found.

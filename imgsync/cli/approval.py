@@ -47,14 +47,16 @@ class Approval:
             if not self._shows_plan:
                 _print_plan(plan)
             click.echo("Apply these changes? [y/N] ", err=True, nl=False)
+            self._stop.is_idle = True
             answer = read_answer(sys.stdin, lambda: self._stop.is_closed)
+            self._stop.is_idle = answer is None
             if not answer:
                 # Neither Ctrl-C nor Ctrl-D ends the line.
                 click.echo(err=True)
         if answer is None:
             raise StoppedError(f"stopped before the plan was approved: {self._stop.reason}; nothing was changed")
         if answer.strip().lower() not in _YES:
-            raise NotApprovedError("not approved; nothing was changed", hint="answer y, or use --yes")
+            raise NotApprovedError("Not applied. Nothing was changed.")
 
 
 def _print_plan(plan: Plan) -> None:

@@ -28,6 +28,17 @@ def complete_folder(_context: click.Context, _parameter: click.Parameter, incomp
     return [CompletionItem(incomplete, type="dir")]
 
 
+def complete_command(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return commands, or the commands of the group that the line names."""
+    found = context.find_root()
+    for name in context.params.get("names") or ():
+        command = found.command.get_command(found, name) if isinstance(found.command, click.Group) else None
+        if command is None:
+            return []
+        found = click.Context(command, info_name=name, parent=found)
+    return found.command.shell_complete(found, incomplete) if isinstance(found.command, click.Group) else []
+
+
 def complete_mirror(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return mirrors with their descriptions; after `NAME/`, the repositories of that mirror."""
     from imgsync.text.sanitize import sanitize_short

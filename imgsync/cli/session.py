@@ -37,6 +37,7 @@ from imgsync.plan.listener import PlanListener
 from imgsync.policy.policy import ImagePolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
+from imgsync.text.units import format_duration
 
 STOPPED_EXIT = 75
 CANCELLED_EXIT = 130
@@ -116,11 +117,11 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only: bool, grace_seconds: float = _GRACE_SECONDS) -> Iterator[Session]:
+def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only: bool, grace_seconds: float | None = None) -> Iterator[Session]:
     """
     Open a session with the registry *settings*.
 
-    The first signal requests a stop, and running copies get *grace_seconds*; the second ends the process at once.
+    The first signal requests a stop, and running copies, if there are any, get *grace_seconds*; the second ends the process at once.
 
     Raises:
         LockedError: Another run has locked the state.
@@ -131,7 +132,7 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
     ci_log = CILog(stream, log_format=common.log_format)
     log = _configure_log(settings, common, stream, ci_log)
     stop = Stop()
-    restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream))
+    restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream, log))
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
@@ -199,15 +200,21 @@ def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[st
     )
 
 
-def _stop_gracefully(stop: Stop, log: Logger, grace_seconds: float) -> None:
-    stop.request("interrupted", grace_seconds=grace_seconds, interrupted=True)
-    log.warning("run.stopping", reason="interrupted; press Ctrl-C again to stop now")
+def _stop_gracefully(stop: Stop, log: Logger, grace_seconds: float | None) -> None:
+    stop.request("interrupted", grace_seconds=_GRACE_SECONDS if grace_seconds is None else grace_seconds, interrupted=True)
+    if stop.is_idle:
+        return
+    copies = "" if grace_seconds is None else f"running copies may take {format_duration(grace_seconds)} more (--grace); "
+    log.warning("run.stopping", reason=f"interrupted; {copies}press Ctrl-C again to stop now")
 
 
-def _exit_now(stream: LogStream) -> NoReturn:
-    stream.hide(wait=False)
+def _exit_now(stream: LogStream, log: Logger) -> NoReturn:
     # Without cleaning up: the state is written as the run goes, and the next run finds out the rest.
-    os._exit(CANCELLED_EXIT)
+    try:
+        stream.hide(wait=False)
+        log.warning("run.cut_short", reason="interrupted again; run it again to resume")
+    finally:
+        os._exit(CANCELLED_EXIT)
 
 
 def _log_retry(log: Logger, throttles: dict[str, int], details: RetryDetails) -> None:

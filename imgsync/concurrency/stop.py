@@ -28,6 +28,8 @@ class Stop:
         self.reason = ""
         self._is_closed = False
         self._is_interrupted = False
+        self.is_idle = False
+        """Whether the run only waits for a person, so that a stop ends it at once."""
         self._cancelled_at: float | None = None
         self._requested = gevent.event.Event()
 

@@ -15,7 +15,7 @@ from referencing import Registry
 
 from imgsync.config.corrections import correct_boolean, correct_list, correct_number, correct_text, format_flow, name_pattern
 from imgsync.config.document import Document, Path
-from imgsync.config.unknown_settings import explain_other_tool, explain_unknown, recognize_other_tool
+from imgsync.config.unknown_settings import explain_other_tool, explain_unknown, is_registry_settings, recognize_other_tool
 from imgsync.errors import FileError
 from imgsync.text.near import find_near
 from imgsync.text.sanitize import sanitize_message
@@ -75,6 +75,9 @@ def check_schema(document: Document, name: str, *, secret: bool = False) -> list
     tool = recognize_other_tool(document.value)
     if tool:
         return [document.error((), f"this looks like {tool}", hint=explain_other_tool(tool, document.file))]
+    if name == "mirror" and is_registry_settings(document.value):
+        hint = "PATH names declarations, such as mirrors.d; --registries names this file, and `fmt` does not format it"
+        return [document.error((), "these are registry settings, not declarations", hint=hint)]
     explainer = _Explainer(document, name, secret=secret)
     # Several missing settings are one error.
     return list(dict.fromkeys(found for error in _load_validator(name).iter_errors(document.value) for found in explainer.explain(error)))

@@ -105,6 +105,11 @@ def recognize_other_tool(value: Any) -> str:
     return ""
 
 
+def is_registry_settings(value: Any) -> bool:
+    """Return whether *value* is the content of a registries.yaml."""
+    return isinstance(value, Mapping) and "mirrors" not in value and not _IN_REGISTRIES.isdisjoint(value)
+
+
 def explain_other_tool(tool: str, file: str) -> str:
     """Return what to do with a file of *tool*."""
     return "move it out of this folder" if tool in _NOT_CONVERTIBLE else f"`imgsync convert {file}` prints it in imgsync's format"

@@ -15,6 +15,15 @@ from imgsync.plan.model import PlanError
 from imgsync.text.sanitize import sanitize_json
 
 _LIMIT_BYTES = 256 << 20
+_HEAD_BYTES = 256
+_PAGES = (
+    (b"<!doctype html", "an HTML page"),
+    (b"<html", "an HTML page"),
+    (b"<?xml", "an XML file"),
+    (b"<!-- imgsync-", "a Markdown page"),
+    (b"# help ", "a file of metrics"),
+)
+_JSON_INSTEAD = "give what `imgsync plan --out FILE`, `imgsync apply -o json` or `imgsync verify -o json` wrote"
 
 
 def to_json(document: object, *, indented: bool, ascii_only: bool = False) -> str:
@@ -49,10 +58,18 @@ def parse_document(data: bytes, *, name: str) -> dict[str, Any]:
     try:
         document = json.loads(data, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
+        if page := _recognize_page(data):
+            raise UsageError(f"{name} is {page}, not JSON", hint=_JSON_INSTEAD) from error
         raise UsageError(f"{name} is not JSON, or truncated: {error}", hint="make it again: imgsync plan --out FILE") from error
     if not isinstance(document, dict) or not isinstance(document.get("format"), str):
         raise UsageError(f"{name} is not a plan or report of imgsync", hint="make one: imgsync plan --out FILE")
     return document
+
+
+def _recognize_page(data: bytes) -> str:
+    """Return what else imgsync may have written as *data*, "" if nothing."""
+    head = data[:_HEAD_BYTES].lstrip().lower()
+    return next((page for begin, page in _PAGES if head.startswith(begin)), "")
 
 
 def check_format(document: Mapping[str, Any], expected: str, *, name: str) -> None:

@@ -73,6 +73,13 @@ def test_values_of_options_are_completed(place):
     assert complete(place, "bash", "imgsync plan --only alpha/") == ["alpha/x"]
 
 
+def test_commands_are_completed_after_help(place):
+    """Those of a group too; nothing after a command without any."""
+    assert complete(place, "bash", "imgsync help ver") == ["verify", "version"]
+    assert complete(place, "bash", "imgsync help state ex") == ["export"]
+    assert complete(place, "bash", "imgsync help plan ") == []
+
+
 @pytest.mark.row("CFG-14")
 @pytest.mark.parametrize("shell", ["bash", "fish"])
 def test_hostile_names_are_not_completed(shell, place):

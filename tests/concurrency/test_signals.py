@@ -30,7 +30,9 @@ def test_cancelled_ci_job_stops_gracefully(lab, origin):
     assert time.monotonic() - began < 7.5, "GitHub's patience"
     assert stopped.code == 75, stopped.stderr
     assert stopped.json["summary"]["remaining"] + stopped.json["summary"]["failed"] == 2
-    assert stopped.events("run.stopping")
+    assert [event["reason"] for event in stopped.events("run.stopping")] == [
+        "interrupted; running copies may take 1.0s more (--grace); press Ctrl-C again to stop now"
+    ]
     assert lab.served_tags("app") == []
     lab.source.clear()
     assert lab.run("apply", "-o", "json").json["summary"]["copied"] == 2
@@ -82,6 +84,7 @@ def test_second_signal_under_load_ends_at_once_and_leaves_nothing_behind(streami
     out, err = process.communicate(timeout=20)
 
     assert process.returncode == 130
+    assert [line for line in err.splitlines() if "run.cut_short" in line and "run it again to resume" in line]
     assert (out, "Traceback" in err) == ("", False)
     assert sorted(path.name for path in lab.folder.iterdir()) == [".imgsync", "mirrors.d", "registries.yaml"]
     with state() as store:

@@ -10,10 +10,12 @@ from imgsync.cli.output import print_line
 _HELP = """Print a completion script: commands, options, values, mirrors, files.
 
 \b
-bash: imgsync completion bash \\
+bash: mkdir -p ~/.local/share/bash-completion/completions
+      imgsync completion bash \\
         > ~/.local/share/bash-completion/completions/imgsync
 zsh:  imgsync completion zsh > "${fpath[1]}/_imgsync"
-fish: imgsync completion fish \\
+fish: mkdir -p ~/.config/fish/completions
+      imgsync completion fish \\
         > ~/.config/fish/completions/imgsync.fish
 """
 _VARIABLE = "_IMGSYNC_COMPLETE"

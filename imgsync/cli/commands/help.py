@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from imgsync.cli.options import complete_by
 from imgsync.cli.output import print_line
 
 
 @click.command("help")
-@click.argument("names", nargs=-1, metavar="[COMMAND]...")
+@click.argument("names", nargs=-1, metavar="[COMMAND]...", shell_complete=complete_by("complete_command"))
 def command(names: tuple[str, ...]) -> int:
     """Show the help of imgsync or of COMMAND, such as `state list`."""
     context = click.get_current_context().find_root()

@@ -33,5 +33,7 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
     targets = {target for mirror in config.mirrors for target in mirror.destinations}
     counts = (format_count(len(config.files), "file"), format_count(len(config.mirrors), "mirror"), format_count(len(targets), "destination"))
     result = format_count(len(config.warnings), "warning") if config.warnings else "all good"
+    if any(pattern.is_part for pattern in config.only):
+        result = f"{result.replace('all good', 'valid')}; `imgsync plan` checks whether --only names an image"
     print_line(f"{', '.join(counts)}: {result}.")
     return 0

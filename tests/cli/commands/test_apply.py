@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support.images import image
@@ -100,7 +102,9 @@ def test_any_other_answer_changes_nothing(answer, app):
         recording = terminal.finish()
 
     assert recording.code == 1
-    assert "error: not approved; nothing was changed" in recording.text.splitlines()
+    assert recording.text.splitlines()[-1] == "Not applied. Nothing was changed."
+    assert "error" not in recording.text
+    assert "hint" not in recording.text
     assert app.served_tags("app") == []
 
 
@@ -113,6 +117,8 @@ def test_interrupt_at_the_question_changes_nothing(app):
 
     assert recording.code == 75
     assert "error: stopped before the plan was approved: interrupted; nothing was changed" in recording.text
+    assert "Ctrl-C again" not in recording.text
+    assert re.search(rf"{_QUESTION}.*\nerror: ", recording.text)
     assert app.served_tags("app") == []
 
 

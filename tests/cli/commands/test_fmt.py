@@ -33,6 +33,28 @@ def test_files_are_formatted_in_place(place):
     assert place.run("fmt", "--check").code == 0
 
 
+def test_registry_settings_are_not_formatted(place):
+    """They are named as what they are, and left."""
+    settings = place.folder / "registries.yaml"
+    settings.write_text("version: 1\nallow:   {sources: [r.io/x]}\n")
+
+    ran = place.run("fmt", "registries.yaml")
+
+    assert (ran.code, ran.stdout) == (3, "")
+    assert "these are registry settings, not declarations" in ran.stderr
+    assert "allow:   {" in settings.read_text()
+
+
+def test_validate_claims_nothing_about_images(place):
+    """It has no network, so `--only` with an image is half checked."""
+    assert "all good" in place.run("validate", "--only", "a").stdout
+
+    shown = place.run("validate", "--only", "a/x").stdout
+
+    assert "all good" not in shown
+    assert "valid; `imgsync plan` checks whether --only names an image" in shown
+
+
 @pytest.mark.parametrize("option", ["--check", "--diff"])
 def test_check_names_files_and_writes_nothing(option, place):
     """Exit 1, for CI."""

@@ -117,6 +117,9 @@ def without(document: dict[str, Any], name: str) -> str:
     [
         ("", "is not JSON, or truncated"),
         ("{", "is not JSON, or truncated"),
+        ("<!DOCTYPE html>\n<html>", "is an HTML page, not JSON"),
+        ('<?xml version="1.0"?>', "is an XML file, not JSON"),
+        ("<!-- imgsync-report -->\n### imgsync", "is a Markdown page, not JSON"),
         ("{}", "is not a plan or report of imgsync"),
         ('{"format": "something/v1"}', "is something/v1, not a plan, report or verification"),
         ('{"format": "imgsync.report/v2"}', "has another version, imgsync.report/v2"),
