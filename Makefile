@@ -119,8 +119,12 @@ image: ## Build the container image
 		--build-arg VERSION="$(VERSION)" \
 		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg CREATED="$$(date -u +%Y-%m-%dT%H:%M:%SZ)" .
 
-demo: $(RUNTIME) ## Run a demo on two embedded registries, in less than a minute
+demo: .demo-intro $(RUNTIME) ## Run a demo on two embedded registries, about a minute the first time
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m imgsync demo
+
+.PHONY: .demo-intro
+.demo-intro:
+	@echo "This demo starts two small registries on loopback, plans what to mirror, and copies it from one to the other."
 
 clean: ## Remove the files that other targets created
 	rm -rf $(VENV) $(RELEASE) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -193,6 +193,17 @@ def test_output_lists_files_and_next_commands(workplace):
     assert checked.stdout == "1 file, 1 mirror, 1 destination: all good.\n"
 
 
+def test_what_to_fill_in_is_said_first(workplace):
+    """PyPI does not have imgsync yet: closing text, README and the first lines of the files say so."""
+    done = workplace.run("init", "new")
+
+    folder = workplace.folder / "new"
+    assert "  fill in requirements.txt and .pre-commit-config.yaml " in done.stdout
+    assert (folder / "requirements.txt").read_text().startswith("# Fill this in, because imgsync is not on PyPI yet: imgsync-mirror @ git+https://")
+    assert (folder / ".pre-commit-config.yaml").read_text().startswith("# Fill in additional_dependencies, because imgsync is not on PyPI yet: ")
+    assert "\n## Before CI can run\n" in (folder / "README.md").read_text()
+
+
 def test_existing_file_stops_everything(workplace):
     """Even a dangling link; the error names it."""
     (workplace.folder / "README.md").symlink_to("nowhere")

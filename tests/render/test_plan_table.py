@@ -9,7 +9,7 @@ import pytest
 from imgsync.plan.model import NOT_FOUND, Action, Change, FilterStep, MirrorNotes, Plan, PlanError
 from imgsync.render.plan_table import PlanView, render_plan_table
 from imgsync.text.layout import PLAIN, Layout
-from tests.support.plans import reference
+from tests.support.plans import of_each_action, reference
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -223,3 +223,8 @@ def test_table_shows_changes_of_unknown_mirrors():
 
     assert "a\n  + app:1 → r.io/m/app:1   create" in shown
     assert "b\n  x s.io/x   error   401" in shown
+
+
+def test_refused_tag_has_a_hint():
+    """A reader sees what to do about it, as in a report."""
+    assert "    hint: ask the publisher why the tag moved" in render_plan_table(of_each_action())

@@ -21,6 +21,7 @@ def command(directory: str, ci: str, destination: str, missing: bool) -> int:
 
     Existing files are never overwritten.
     """
+    from imgsync.init.origin import find_origin
     from imgsync.init.render_files import CI, render_files
     from imgsync.init.write_files import write_files
 
@@ -37,5 +38,8 @@ def command(directory: str, ci: str, destination: str, missing: bool) -> int:
         print_line(f"  cd {directory}")
     print_line("  imgsync validate    # checks the configuration without a network")
     print_line("  imgsync plan        # shows what would be mirrored")
+    if not find_origin().is_git:
+        print_line("Before CI can install imgsync, which is not on PyPI yet:")
+        print_line("  fill in requirements.txt and .pre-commit-config.yaml (requirements.txt says how)")
     print_line("README.md explains how to propose mirrors and which secrets CI needs.")
     return 0
