@@ -14,7 +14,7 @@ from imgsync.errors import ImgsyncError
 from imgsync.plan.context import PlanContext
 from imgsync.plan.gone_tag import Absence, GoneTag
 from imgsync.plan.mirror_plan import MirrorPlan
-from imgsync.plan.prune import is_prunable
+from imgsync.plan.prunable import is_prunable
 
 
 def confirm_gone(mirrors: Sequence[MirrorPlan], context: PlanContext) -> None:

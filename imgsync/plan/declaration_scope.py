@@ -1,10 +1,9 @@
-"""Check that a saved plan stays within its declarations."""
+"""Check what a mirror's declaration allows, without asking a registry."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Mirror
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.tags import has_only_names
@@ -12,7 +11,7 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.destinations import find_reference
 from imgsync.plan.list_repositories import strip_namespace
 from imgsync.plan.model import COPIES, Action, Change
-from imgsync.plan.prune import is_prunable
+from imgsync.plan.prunable import is_prunable
 
 
 class DeclarationScope:
@@ -31,27 +30,29 @@ class DeclarationScope:
     def includes(self, change: Change) -> bool:
         """Return whether planning this mirror could result in *change*."""
         source, destination = change.source, change.destination
-        if self._mirror.suspend or source.repository.registry != self._mirror.source.registry or not destination.tag:
+        if self._mirror.suspend or not destination.tag:
             return False
         if change.action is Action.DELETE:
-            # Its repository may no longer be declared.
-            below = tuple(get_fixed_prefix(one) for one in self._mirror.destinations)
-            return is_allowed(below, str(destination.repository)) and is_prunable(self._mirror, destination, gone=change.gone_since is not None)
+            return is_prunable(self._mirror, destination, gone=change.gone_since is not None) and self.can_write(source, destination)
         if change.action in COPIES and (change.source_digest is None or source.digest not in {"", change.source_digest}):
             return False
         return self.covers(source, destination)
 
     def covers(self, source: Reference, destination: Reference) -> bool:
-        """Return whether the mirror can write *source* to *destination*."""
-        return not self._mirror.suspend and self._is_selectable(source) and destination in self._list_targets(source)
+        """Return whether the mirror can write *source* to *destination* now."""
+        return not self._mirror.suspend and self._is_named(source) and self.can_write(source, destination)
 
-    def _is_selectable(self, source: Reference) -> bool:
-        path = source.repository.path
+    def can_write(self, source: Reference, destination: Reference) -> bool:
+        """Return whether *source* goes to *destination*, if selected."""
+        repository = source.repository
+        if repository.registry != self._mirror.source.registry or self._paths.is_excluded(repository.path):
+            return False
+        return destination in self._list_targets(source)
+
+    def _is_named(self, source: Reference) -> bool:
         if source.digest:
-            named = f"{source.tag}@{source.digest}".lstrip("@") in self._mirror.tags.names
-        else:
-            named = bool(source.tag) and (self._names is None or source.tag in self._names)
-        return named and not self._paths.is_excluded(path)
+            return f"{source.tag}@{source.digest}".lstrip("@") in self._mirror.tags.names
+        return bool(source.tag) and (self._names is None or source.tag in self._names)
 
     def _list_targets(self, source: Reference) -> Iterator[Reference]:
         """Yield the destinations of *source*."""
@@ -65,7 +66,9 @@ class DeclarationScope:
     def _list_relative_paths(self, path: str) -> Iterator[str]:
         """Yield *path* relative to each declaration that covers it."""
         if path in self._mirror.source.repositories:
+            # As in a plan, a repository's own declaration wins over its namespace's.
             yield path
+            return
         for namespace in self._mirror.source.namespaces if self._paths.includes(path) else ():
             if not namespace or path.startswith(f"{namespace}/"):
                 yield strip_namespace(path, namespace)

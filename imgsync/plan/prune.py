@@ -1,8 +1,9 @@
 """
 Find tags that imgsync pushed and no mirror selects.
 
-If anything is uncertain, nothing is deleted: after an error, when only some mirrors are planned, or when a mirror that does not prune may
-have written the tag. No network, no clock. Spec: docs/how-to/prune.md.
+A mirror deletes only what its declaration can write: the tag's source repository, to that destination. If anything is uncertain, nothing is
+deleted: after an error, when only some mirrors are planned, or when another mirror that can write the tag keeps it.
+No network, no clock. Spec: docs/how-to/prune.md.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Config, Mirror
 from imgsync.errors import InvalidReferenceError
-from imgsync.filters.globs import compile_glob
 from imgsync.oci.spec.reference import Reference, parse_reference
 from imgsync.plan.destinations import find_reference
 from imgsync.plan.gone_tag import GoneTag
+from imgsync.plan.mirror_deletions import MirrorDeletions
 from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change
 from imgsync.plan.plan_error import make_mirror_error
+from imgsync.plan.prunable import explain_kept
 from imgsync.state import Record, StateStore
 from imgsync.text.units import format_subject
 
@@ -38,7 +39,8 @@ def prune(config: Config, mirrors: Sequence[MirrorPlan], state: StateStore) -> s
     gone = {str(tag.destination): tag for one in mirrors for tag in one.gone}
     found = plan_deletions(config.mirrors, state.iter_records(), selected=set(_list_selected(mirrors)), gone=gone)
     for one in pruning:
-        _add_deletions(one, found.get(one.mirror.name, ()))
+        _add_deletions(one, found[one.mirror.name].changes)
+        one.notes += found[one.mirror.name].notes
     deleted = {change.destination for one in pruning for change in one.changes if change.gone_since}
     for one in mirrors:
         one.gone = [tag for tag in one.gone if tag.destination not in deleted]
@@ -80,7 +82,7 @@ def _list_selected(mirrors: Iterable[MirrorPlan]) -> Iterator[str]:
 
 def plan_deletions(
     mirrors: Sequence[Mirror], records: Iterable[Record], *, selected: Collection[str], gone: Mapping[str, GoneTag]
-) -> Mapping[str, tuple[Change, ...]]:
+) -> dict[str, MirrorDeletions]:
     """
     Return the tags to delete, by mirror.
 
@@ -90,15 +92,14 @@ def plan_deletions(
         selected: Destination references that a mirror selects, even if the source lacks them at the moment.
         gone: What mirrors would select if the source still had it, by destination.
     """
-    found: dict[str, list[Change]] = {}
+    declared = [MirrorDeletions(mirror) for mirror in mirrors]
     for record in records:
         pushed = _parse_pushed(record) if record.destination not in selected else None
         tag = gone.get(record.destination)
         # An earlier run must have seen that it is gone, so that one wrong answer deletes nothing.
-        is_kept = tag is not None and not tag.is_deletable
-        if pushed is not None and not is_kept and (owner := _find_owner(mirrors, *pushed, gone=tag is not None)) is not None:
-            found.setdefault(owner.name, []).append(_make_deletion(owner, record, *pushed, tag=tag))
-    return {name: tuple(changes) for name, changes in found.items()}
+        if pushed is not None and (tag is None or tag.is_deletable):
+            _judge(declared, record, *pushed, tag=tag)
+    return {one.mirror.name: one for one in declared}
 
 
 def _parse_pushed(record: Record) -> tuple[Reference, Reference] | None:
@@ -110,29 +111,21 @@ def _parse_pushed(record: Record) -> tuple[Reference, Reference] | None:
     return (source, destination) if record.applied_at and destination.tag else None
 
 
-def _find_owner(mirrors: Sequence[Mirror], source: Reference, destination: Reference, *, gone: bool) -> Mirror | None:
-    """
-    Return the mirror that may delete *destination*, if any.
-
-    Every mirror that may have written the tag must prune it.
-    """
-    owners = [mirror for mirror in mirrors if _is_writer(mirror, source, destination)]
-    if gone and any(name in mirror.tags.names for mirror in owners for name in (source.name, f"{source.tag}@{source.digest}")):
+def _judge(mirrors: Sequence[MirrorDeletions], record: Record, source: Reference, destination: Reference, *, tag: GoneTag | None) -> None:
+    """Plan the deletion of *record*, or note why it stays."""
+    writers = [one for one in mirrors if one.scope.can_write(source, destination)]
+    if tag is not None and any(name in one.mirror.tags.names for one in writers for name in (source.name, f"{source.tag}@{source.digest}")):
         # Declared by name: only the one who declared it stops it.
-        return None
-    return owners[0] if owners and all(is_prunable(mirror, destination, gone=gone) for mirror in owners) else None
-
-
-def _is_writer(mirror: Mirror, source: Reference, destination: Reference) -> bool:
-    prefixes = tuple(get_fixed_prefix(one) for one in mirror.destinations)
-    return source.repository.registry == mirror.source.registry and is_allowed(prefixes, str(destination.repository))
-
-
-def is_prunable(mirror: Mirror, reference: Reference, *, gone: bool = False) -> bool:
-    """Return whether *mirror* prunes *reference*, which may be *gone* at its source."""
-    if mirror.prune is None or mirror.suspend or (gone and not mirror.prune.gone):
-        return False
-    return not any(compile_glob(text).fullmatch(reference.tag) for text in mirror.prune.protect)
+        return
+    kept = {one.mirror.name: why for one in writers if (why := explain_kept(one.mirror, destination, gone=tag is not None))}
+    if writers and not kept:
+        writers[0].changes.append(_make_deletion(writers[0].mirror, record, source, destination, tag=tag))
+    for one in writers if kept else ():
+        if one.mirror.name not in kept:
+            one.keep(destination, *next(iter(kept.items())))
+    for one in () if writers else mirrors:
+        if one.is_near(source, destination):
+            one.undeclared.append(str(destination))
 
 
 def _make_deletion(mirror: Mirror, record: Record, source: Reference, destination: Reference, *, tag: GoneTag | None) -> Change:

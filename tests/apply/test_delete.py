@@ -58,6 +58,11 @@ def only(tags: str, prune: str = "true", more: str = "") -> str:
     return f"tags: {{include: ['{tags}']}}\nprune: {prune}\n{more}"
 
 
+def declare_other(lab, repository: str, settings: str) -> None:
+    """Declare the mirror `b` of *repository*, in a file of its own."""
+    lab.write("mirrors.d/b.yaml", f"version: 1\nmirrors:\n  - {{name: b, source: {lab.source.host}/{lab.name}/{repository}, {settings}}}\n")
+
+
 def deleted(document) -> list[str]:
     """Return the tags that a report lists as deleted."""
     return sorted(
@@ -175,28 +180,65 @@ def test_tags_that_imgsync_did_not_push_stay(lab, deletes_tags, mirrored):
 
 
 @pytest.mark.parametrize(
-    ("other", "goes"),
+    ("other", "why"),
     [
-        ("destinations: [{host}/m]", False),
-        ("destinations: [{host}/m], suspend: true, prune: true", False),
-        ("destinations: [{host}/m], prune: {{protect: ['2']}}", False),
-        ("destinations: [{host}/elsewhere]", True),
-        ("destinations: [{host}/m], prune: true", True),
+        ("destinations: [{host}/m]", "has no `prune`"),
+        ("destinations: [{host}/m], suspend: true, prune: true", "is suspended"),
+        ("destinations: [{host}/m], prune: {{protect: ['2']}}", "has `protect` for this tag"),
+        ("destinations: [{host}/elsewhere]", ""),
+        ("destinations: [{host}/m], prune: true", ""),
     ],
     ids=["does not prune", "suspended", "protects", "elsewhere", "prunes too"],
 )
-def test_tag_that_another_mirror_may_have_pushed_stays(other, goes, lab, deletes_tags, mirrored):
-    """A tag is deleted only if every mirror that could have written it would prune it."""
+def test_tag_that_another_mirror_can_write_stays(other, why, lab, deletes_tags, mirrored):
+    """A tag is deleted only if every mirror that can write it prunes it; a note names the one that does not."""
     mirrored(v1=image(1), v2=image(2))
-    lab.push("other", "1", image("other"))
     lab.declare("app", only("1"))
-    settings = other.format(host=deletes_tags.host)
-    lab.write("mirrors.d/b.yaml", f"version: 1\nmirrors:\n  - {{name: b, source: {lab.source.host}/{lab.name}/other, {settings}}}\n")
+    declare_other(lab, "app", f"tags: {{include: ['1']}}, {other.format(host=deletes_tags.host)}")
 
+    planned = lab.run("plan", "-o", "json")
     ran = lab.run("apply", "-o", "json")
 
     assert ran.code == 0, ran.stderr
-    assert deleted(ran.json) == (["2"] if goes else [])
+    assert deleted(ran.json) == ([] if why else ["2"])
+    place = f"{deletes_tags.host}/m/{lab.name}/app:2"
+    assert planned.json["mirrors"][0]["notes"] == ([f"1 tag is not deleted, because mirror b can write the same destination and {why}: {place}"] if why else [])
+
+
+def test_mirror_of_another_repository_prevents_no_deletion(lab, deletes_tags, mirrored):
+    """It cannot write the tag, although it shares the registry and the namespace."""
+    mirrored(v1=image(1), v2=image(2))
+    lab.push("other", "1", image("other"))
+    lab.declare("app", only("1"))
+    declare_other(lab, "other", f"destinations: [{deletes_tags.host}/m]")
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert (ran.code, deleted(ran.json)) == (0, ["2"]), ran.stderr
+
+
+@pytest.mark.row("GIT-10")
+@pytest.mark.parametrize("how", ["removed", "new destination", "removed from the list"])
+def test_tags_of_a_repository_that_no_mirror_declares_stay(how, lab, deletes_tags):
+    """Neither a removed mirror nor a removed repository gives another mirror tags to delete."""
+    for repository in ("app", "other"):
+        lab.push(repository, "1", image(repository))
+    lab.declare("app other" if how == "removed from the list" else "app", "prune: true")
+    if how != "removed from the list":
+        declare_other(lab, "other", f"destinations: [{deletes_tags.host}/m]")
+    assert lab.run("apply").code == 0
+    lab.declare("app", "prune: true")
+    (lab.folder / "mirrors.d/b.yaml").unlink(missing_ok=True)
+    if how == "new destination":
+        declare_other(lab, "other", f"destinations: [{deletes_tags.host}/new]")
+
+    explained = lab.run("plan", "--explain", env={"COLUMNS": "300"})
+    ran = lab.run("apply", "-o", "json")
+
+    assert (ran.code, ran.json["summary"]["deleted"]) == (0, 0), ran.stderr
+    assert lab.served_tags("other") == ["1"]
+    note = f"1 tag is not deleted, because no mirror declares that repository for that destination: {deletes_tags.host}/m/{lab.name}/other:1"
+    assert note in explained.stdout
 
 
 def test_named_tag_stays_though_its_source_lost_it(lab, deletes_tags, mirrored):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from imgsync.config.model import Destination, Mirror, Prune, Source
@@ -86,15 +88,37 @@ def test_names_without_filters_cover_no_other_tag():
 
 def test_suspended_mirrors_change_nothing():
     """A suspended mirror covers no change."""
-    from dataclasses import replace
-
     assert not covers(replace(MIRROR, suspend=True), "s.io/app:1", "r.io/m/app:1")
 
 
 def test_deletions_need_a_mirror_that_prunes():
-    """Deletions are covered below destinations of pruning mirrors, except protected tags."""
-    assert covers(PRUNING, "s.io/once:1", "r.io/m/once:1", Action.DELETE, source_digest=None)
-    assert not covers(PRUNING, "s.io/once:latest", "r.io/m/once:latest", Action.DELETE, source_digest=None)
-    assert not covers(PRUNING, "s.io/once:1", "r.io/other:1", Action.DELETE, source_digest=None)
-    assert not covers(PRUNING, "evil.example/once:1", "r.io/m/once:1", Action.DELETE, source_digest=None)
-    assert not covers(NAMED, "s.io/once:1", "r.io/m/once:1", Action.DELETE, source_digest=None)
+    """Deletions are covered where a pruning mirror can write, whichever tags it selects, except protected tags."""
+    assert covers(PRUNING, "s.io/app:1", "r.io/m/app:1", Action.DELETE, source_digest=None)
+    assert covers(replace(NAMED, prune=Prune()), "s.io/app:once", "r.io/m/app:once", Action.DELETE, source_digest=None)
+    assert not covers(PRUNING, "s.io/app:latest", "r.io/m/app:latest", Action.DELETE, source_digest=None)
+    assert not covers(NAMED, "s.io/app:1", "r.io/m/app:1", Action.DELETE, source_digest=None)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        ("s.io/once:1", "r.io/m/once:1"),
+        ("s.io/once:1", "r.io/m/app:1"),
+        ("s.io/app:1", "r.io/m/once:1"),
+        ("s.io/app:1", "r.io/m/app:2"),
+        ("s.io/app:1", "r.io/app:1"),
+        ("evil.example/app:1", "r.io/m/app:1"),
+    ],
+)
+def test_deletions_need_a_declared_repository_and_place(source, destination):
+    """What the mirror cannot write, it cannot delete."""
+    assert not covers(PRUNING, source, destination, Action.DELETE, source_digest=None)
+
+
+def test_repository_named_exactly_is_not_placed_by_its_namespace():
+    """`{relative}` of a plan is then the whole path."""
+    both = Mirror("a", Source("s.io", namespaces=("team",), repositories=("team/app",)), (Destination("r.io", "", "{relative}"),))
+
+    assert covers(both, "s.io/team/app:1", "r.io/team/app:1")
+    assert not covers(both, "s.io/team/app:1", "r.io/app:1")
+    assert covers(both, "s.io/team/web:1", "r.io/web:1")

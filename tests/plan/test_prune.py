@@ -8,7 +8,6 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Destination, Mirror, Prune, Source
 from imgsync.config.templates import expand_repository
 from imgsync.filters.globs import compile_glob
@@ -35,7 +34,13 @@ mirrors = st.lists(
     st.builds(
         Mirror,
         name=st.sampled_from("abcd"),
-        source=st.builds(Source, registry=sources, repositories=st.just(("app",))),
+        source=st.builds(
+            Source,
+            registry=sources,
+            repositories=st.sampled_from((("app",), ("app", "x/app"), ("x/app",), ())),
+            namespaces=st.sampled_from(((), ("x",), ("",))),
+            exclude=st.sampled_from(((), ("x/*",))),
+        ),
         destinations=st.lists(destinations, min_size=1, max_size=2).map(tuple),
         suspend=st.sampled_from((False, False, False, True)),
         prune=st.just(Prune()) | st.none() | st.builds(Prune, protect=st.sampled_from(((), ("lat*",), ("*",))), gone=st.booleans()),
@@ -49,7 +54,7 @@ records = st.lists(
         replace,
         st.just(RECORD),
         destination=places | st.just("r.io/m/app@" + DIGEST) | st.just("not a reference"),
-        source=st.builds("{}/app:1".format, sources),
+        source=st.builds("{}/{}:{}".format, sources, st.sampled_from(("app", "x/app")), st.sampled_from(TAGS)),
         applied_at=st.sampled_from(("2026-03-02T10:00:00Z", "")),
     ),
     max_size=12,
@@ -60,13 +65,18 @@ records = st.lists(
 def doomed(declared, known, selected=(), gone=()) -> dict[str, str]:
     """Return the references to delete, and for which mirror."""
     found = plan_deletions(declared, known, selected=set(selected), gone={str(tag.destination): tag for tag in gone})
-    return {str(change.destination): name for name, changes in found.items() for change in changes}
+    return {str(change.destination): name for name, one in found.items() for change in one.changes}
 
 
 def may_have_written(mirror: Mirror, record: Record) -> bool:
-    """Return whether *mirror* could have written *record*, even if suspended."""
-    repository = record.destination.rpartition(":")[0]
-    return record.source.startswith(f"{mirror.source.registry}/") and any(is_allowed((get_fixed_prefix(one),), repository) for one in mirror.destinations)
+    """Return whether *mirror* writes *record* if it selects every tag, even if suspended."""
+    registry, _, rest = record.source.partition("/")
+    path, _, tag = rest.partition(":")
+    source = mirror.source
+    is_declared = path in source.repositories or "" in source.namespaces or ("x" in source.namespaces and path.startswith("x/"))
+    if registry != source.registry or not is_declared or (source.exclude and path.startswith("x/")):
+        return False
+    return record.destination in {f"{one.registry}/{expand_repository(one, path, relative=path, registry=registry)}:{tag}" for one in mirror.destinations}
 
 
 @given(mirrors, records, st.sets(places, max_size=8))
@@ -90,15 +100,17 @@ def test_tag_is_deleted_only_if_every_possible_writer_prunes_it(declared, known,
 
 @given(mirrors, st.data())
 def test_tags_of_a_mirror_that_does_not_prune_stay(declared, data):
-    """Neither its source's present content nor its template changes that."""
+    """Whatever its source has at present, if it declares the repository for that destination."""
     keepers = [mirror for mirror in declared if mirror.prune is None or mirror.suspend]
     assume(keepers)
     keeper = data.draw(st.sampled_from(keepers))
     destination = data.draw(st.sampled_from(keeper.destinations))
-    path = data.draw(st.sampled_from(("app", "ns/app", "a/b/c")))
+    path = data.draw(st.sampled_from(("app", "x/app")))
     target = f"{destination.registry}/{expand_repository(destination, path, relative=path, registry=keeper.source.registry)}:1"
+    record = replace(RECORD, destination=target, source=f"{keeper.source.registry}/{path}:1")
+    assume(may_have_written(keeper, record))
 
-    assert doomed(declared, [replace(RECORD, destination=target, source=f"{keeper.source.registry}/{path}:1")]) == {}
+    assert doomed(declared, [record]) == {}
 
 
 @given(mirrors, records, st.sets(places, max_size=8))
@@ -116,9 +128,9 @@ def test_each_tag_is_deleted_for_one_mirror(known):
     """Two possible writers delete a tag once."""
     found = plan_deletions([MIRROR, replace(MIRROR, name="b")], known, selected=(), gone={})
 
-    changes = [change.destination for some in found.values() for change in some]
+    changes = [change.destination for one in found.values() for change in one.changes]
     assert len(changes) == len(set(changes))
-    assert set(found) <= {"a"}
+    assert not found["b"].changes
 
 
 def gone_tag(record: Record, since: str | None = "2026-08-28T00:00:00Z", reason: str = Absence.UNLISTED) -> GoneTag:
@@ -153,7 +165,7 @@ def test_name_that_is_gone_is_never_deleted_for_that(names):
 
 def test_deletion_says_what_it_takes_away_and_why():
     """The change shows the record and the date of the push."""
-    (change,) = plan_deletions([MIRROR], [RECORD], selected=(), gone={})["a"]
+    (change,) = plan_deletions([MIRROR], [RECORD], selected=(), gone={})["a"].changes
 
     assert (change.action, str(change.source), change.source_digest) == (Action.DELETE, "s.io/app:1", None)
     assert (str(change.destination), change.destination_digest, change.size_bytes) == ("r.io/m/app:1", DIGEST, 10)
@@ -169,11 +181,49 @@ def test_deletion_says_what_it_takes_away_and_why():
         (replace(MIRROR, name="b", prune=Prune(protect=("1",))), False),
         (replace(MIRROR, name="b", prune=None, source=Source("t.io", repositories=("app",))), True),
         (replace(MIRROR, name="b", prune=None, destinations=(Destination("r.io", "other"), Destination("q.io", "m"))), True),
-        (replace(MIRROR, name="b", prune=None, destinations=(Destination("r.io", "other"), Destination("r.io", "m/app"))), False),
-        (replace(MIRROR, name="b", prune=None, destinations=(Destination("r.io"),)), False),
+        (replace(MIRROR, name="b", prune=None, destinations=(Destination("r.io", "other"), Destination("r.io", "", "m/{name}"))), False),
+        (replace(MIRROR, name="b", prune=None, destinations=(Destination("r.io", "m", "{path}", "{tag}-copy"),)), True),
+        (replace(MIRROR, name="b", prune=None, destinations=(Destination("r.io"),)), True),
+        (replace(MIRROR, name="b", prune=None, source=Source("s.io", repositories=("other",))), True),
+        (replace(MIRROR, name="b", prune=None, source=Source("s.io", namespaces=("",), exclude=("a*",))), True),
+        (replace(MIRROR, name="b", prune=None, source=Source("s.io", namespaces=("",))), False),
+        (replace(MIRROR, name="b", prune=None, tags=TagFilter(names=("2",))), False),
     ],
-    ids=["prunes", "does not", "suspended", "protects", "other source", "elsewhere", "one of two", "whole registry"],
+    ids=[
+        *("prunes", "does not", "suspended", "protects", "other source", "elsewhere", "one of two", "another tag", "above"),
+        *("other repository", "excluded", "namespace", "other tags selected"),
+    ],
 )
-def test_possible_writers_are_found_by_registry_and_prefix(other, goes):
-    """Source registry and destination prefix decide, by whole path parts."""
+def test_possible_writers_are_found_by_their_declaration(other, goes):
+    """Source repository, destination and templates decide, not which tags are selected."""
     assert (RECORD.destination in doomed([MIRROR, other], [RECORD])) is goes
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        replace(MIRROR, source=Source("s.io", repositories=("other",))),
+        replace(MIRROR, source=Source("s.io", repositories=("app",), exclude=("app",))),
+        replace(MIRROR, destinations=(Destination("r.io", "m", "{path}", "v{tag}"),)),
+        replace(MIRROR, destinations=(Destination("r.io"),)),
+    ],
+    ids=["removed from the list", "excluded", "other tag template", "other namespace"],
+)
+def test_mirror_deletes_nothing_that_it_cannot_write(mirror):
+    """Another mirror may have pushed it; a note says that it stays."""
+    found = plan_deletions([mirror, replace(MIRROR, name="b", source=Source("t.io"))], [RECORD], selected=(), gone={})
+
+    assert [one.changes for one in found.values()] == [[], []]
+    assert found["a"].notes == [f"1 tag is not deleted, because no mirror declares that repository for that destination: {RECORD.destination}"]
+    assert found["b"].notes == []
+
+
+def test_note_names_the_mirror_that_prevents_a_deletion():
+    """Once for all its tags, in the mirror that would delete them."""
+    known = [replace(RECORD, destination=f"r.io/m/app:{tag}", source=f"s.io/app:{tag}") for tag in "1234567"]
+
+    found = plan_deletions([MIRROR, replace(MIRROR, name="big", prune=None)], known, selected=(), gone={})
+
+    names = ", ".join(f"r.io/m/app:{tag}" for tag in "12345")
+    assert found["a"].notes == [f"7 tags are not deleted, because mirror big can write the same destination and has no `prune`: {names} and 2 more"]
+    assert found["big"].notes == []
