@@ -217,5 +217,5 @@ def test_registries_file_among_the_declarations_is_an_error(lab):
     ran = lab.run("plan")
 
     assert ran.code == 3
-    assert "mirrors.d/registries.yaml:1:16: registries: unknown setting" in ran.stderr
+    assert "mirrors.d/registries.yaml:1:1: these are registry settings, not declarations" in ran.stderr
     assert (lab.source.seen, lab.destination.seen) == ([], [])

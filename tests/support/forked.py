@@ -167,6 +167,10 @@ def _become_session(terminal: str) -> None:
 
 def _run(message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     """Become the run that *message* describes, and end with its exit code."""
+    from imgsync.system.early_signals import end_at_signal
+
+    # As a real start does, before a terminal can send one.
+    end_at_signal()
     for number, one in enumerate(descriptors):
         os.dup2(one, number)
     for one in descriptors:

@@ -11,10 +11,12 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import termios
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import pyte
@@ -136,7 +138,7 @@ class Terminal:
 
     def press(self, key: str) -> None:
         """Type *key*, once there is a program that gets it."""
-        eventually(lambda: os.tcgetpgrp(self._master) > 0)
+        eventually(lambda: os.tcgetpgrp(self._master) > 0 and _handles_signals(self._process.pid))
         os.write(self._master, key.encode())
 
     def resize(self, columns: int) -> None:
@@ -179,6 +181,16 @@ class Terminal:
 
     def _set_size(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def _handles_signals(pid: int) -> bool:
+    """Return whether the program has set its own handlers, SIGTERM's as the last; a program that has ended counts."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)
+    return "State:\tZ" in status or (caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1))
 
 
 def record(workplace: Workplace, *arguments: str, **options: Any) -> Recording:
