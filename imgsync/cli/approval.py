@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import click
 
 from imgsync.cli.output import choose_layout, print_note
-from imgsync.concurrency.read_answer import read_answer
+from imgsync.concurrency.read_answer import discard_typed, read_answer
 from imgsync.concurrency.stop import Stop
 from imgsync.errors import NotApprovedError, StoppedError
 from imgsync.plan.model import Plan
@@ -46,6 +46,7 @@ class Approval:
         with self._hide_display(), self._command.scope(cleanup=False):
             if not self._shows_plan:
                 _print_plan(plan)
+            discard_typed(sys.stdin)
             click.echo("Apply these changes? [y/N] ", err=True, nl=False)
             self._stop.is_idle = True
             answer = read_answer(sys.stdin, lambda: self._stop.is_closed)

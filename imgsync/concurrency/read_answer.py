@@ -14,6 +14,11 @@ _POLL_SECONDS = 0.1
 _LONGEST_LINE = 4096
 
 
+def discard_typed(stream: Stream) -> None:
+    """Drop what was typed so far: it answers no question to come."""
+    termios.tcflush(stream.fileno(), termios.TCIFLUSH)
+
+
 def read_answer(stream: Stream, is_over: Callable[[], bool]) -> str | None:
     """
     Return the next line that is typed, without its end.
@@ -22,8 +27,6 @@ def read_answer(stream: Stream, is_over: Callable[[], bool]) -> str | None:
         None if *is_over* says so first. "" if the input or the terminal ends before the line does: a part of an answer is not one.
     """
     number = stream.fileno()
-    # What was typed before the question is not an answer to it.
-    termios.tcflush(number, termios.TCIFLUSH)
     while not is_over():
         if select([number], [], [], _POLL_SECONDS)[0]:
             return _read_line(number)

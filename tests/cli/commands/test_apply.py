@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.images import image
 from tests.support.terminal import CTRL_C, Terminal, record
+from tests.switches import Hold
 
 
 def test_dry_run_prints_the_plan(lab):
@@ -133,8 +134,13 @@ def test_time_limit_ends_the_question(app):
 
 def test_what_was_typed_before_is_no_answer(app):
     """A key pressed while planning must not approve a plan that was not seen."""
+    app.workplace.allow_plain_http(app.source, app.destination_registry)
+    app.workplace.mirror("a", source=f"{app.source}/{app.name}/app", destinations=[f"{app.destination_registry}/m"])
+    planning = app.source.add(Hold())
     with Terminal(app.workplace, "apply") as terminal:
+        planning.reached()
         terminal.press("y\r")
+        planning.release()
         terminal.wait_for(_QUESTION)
         terminal.press("\r")
 
