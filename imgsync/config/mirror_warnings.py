@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from string import Formatter
 
 from imgsync.config.declared import DeclaredMirror
@@ -65,7 +64,7 @@ def _find_overlaps(mirrors: Iterable[DeclaredMirror]) -> Iterator[FileError]:
             by_registry.setdefault(destination.registry, []).extend(_iter_targets(declared, index))
     warned: set[tuple[str, str]] = set()
     for targets in by_registry.values():
-        for first, second in combinations(targets, 2):
+        for first, second in _pair_nested(targets):
             names = (first.declared.mirror.name, second.declared.mirror.name)
             if names[0] != names[1] and names not in warned and _may_collide(first, second):
                 warned.add(names)
@@ -73,6 +72,19 @@ def _find_overlaps(mirrors: Iterable[DeclaredMirror]) -> Iterator[FileError]:
                 where = first.declared.locate(("destinations", first.index))
                 message = f"{second.source} can be written to {narrower.text}, as {first.source} by the mirror '{names[0]}' at {where}"
                 yield second.declared.make_error(("destinations", second.index), message, "give each mirror a namespace of its own")
+
+
+def _pair_nested(targets: Sequence[_Target]) -> Iterator[tuple[_Target, _Target]]:
+    """Yield the pairs in which one prefix begins with the other, in declared order."""
+    # Thousands of mirrors have millions of pairs. Sorted, a prefix follows those that it begins with.
+    outer: list[int] = []
+    pairs: list[tuple[int, int]] = []
+    for index in sorted(range(len(targets)), key=lambda index: targets[index].prefix):
+        while outer and not targets[index].prefix.startswith(targets[outer[-1]].prefix):
+            outer.pop()
+        pairs += ((min(index, other), max(index, other)) for other in outer)
+        outer.append(index)
+    return ((targets[first], targets[second]) for first, second in sorted(pairs))
 
 
 def _may_collide(one: _Target, other: _Target) -> bool:
