@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.render.image_name import name_destination
-from imgsync.render.reasons import find_shared, join_why
+from imgsync.render.reasons import find_shared, join_why, render_shared
 from imgsync.render.rows import Row, render_rows
-from imgsync.text.layout import Layout, wrap
+from imgsync.text.layout import Layout
 
 
 def render_gone(tags: Sequence[GoneTag], layout: Layout, *, prefix: str = "", most: int, listed_by: str) -> Iterator[str]:
@@ -26,9 +26,8 @@ def render_gone(tags: Sequence[GoneTag], layout: Layout, *, prefix: str = "", mo
 
         listed_by: What lists all, such as "--all"; "" if nothing does.
     """
-    shared = find_shared(tag.description for tag in tags) if len(tags) > 1 else []
-    if shared:
-        yield from wrap(f"{len(tags)} kept: {'; '.join(shared)}", layout.width, first="    ", rest="      ")
+    shared = find_shared([tag.description for tag in tags])
+    yield from render_shared(f"{len(tags)} kept", shared, layout)
     shown = tags[:most]
     rows = [Row(".", name_destination(str(tag.destination), prefix=prefix), "kept", why=join_why(tag.description, without=shared)) for tag in shown]
     yield from render_rows(rows, layout)

@@ -15,7 +15,7 @@ from imgsync.render.mirror_heading import render_mirror_heading
 from imgsync.render.mirror_sections import MirrorSection, group_by_destination, group_by_mirror
 from imgsync.render.plan_summary import describe_action, describe_reason, format_apply_requests, format_counts, format_pulls, format_requests, is_unchanged
 from imgsync.render.problems import make_problem, render_problems
-from imgsync.render.reasons import find_shared, join_why
+from imgsync.render.reasons import find_shared, join_why, render_note, render_shared
 from imgsync.render.rows import Row, render_rows
 from imgsync.text.layout import PLAIN, Layout, wrap, wrap_on_terminal
 from imgsync.text.sanitize import sanitize_short
@@ -61,7 +61,7 @@ def _render_lines(plan: Plan, view: PlanView) -> Iterator[str]:
         yield from _render_gone(section, view)
         yield from render_problems([make_problem(error) for error in section.errors], view.layout)
         for note in notes.notes:
-            yield from wrap(f"note: {sanitize_short(note)}", view.layout.width, first="    ", rest="      ")
+            yield from render_note("note", sanitize_short(note), view.layout)
         if view.explain:
             yield from render_steps(notes.steps, view.layout)
         yield ""
@@ -103,19 +103,17 @@ def _render_group(changes: Sequence[Change], prefixes: tuple[str, ...], view: Pl
         by_action[change.action].append(change)
     rows: list[Row] = []
     shared: dict[Action, list[str]] = {}
+    each = " at each destination" if len(prefixes) > 1 else ""
     for action, some in by_action.items():
-        shared[action] = find_shared(describe_reason(change, now=now) for change in some) if len(some) > 1 else []
-        if shared[action]:
-            each = " at each destination" if len(prefixes) > 1 else ""
-            line = f"{len(some)} {describe_action(action)}{each}: {'; '.join(shared[action])}"
-            yield from wrap(line, view.layout.width, first="    ", rest="      ")
+        shared[action] = find_shared([describe_reason(change, now=now) for change in some])
+        yield from render_shared(f"{len(some)} {describe_action(action)}{each}", shared[action], view.layout)
         shown = some if len(some) <= _MAX_ROWS or view.show_kept else some[:_FOLDED_ROWS]
         # The line above the rows says the action, if it is the same in all of them.
         word = "" if shared[action] and len(by_action) == 1 else action.value
         rows += (_make_row(change, prefixes[0] if prefixes else "", shared[action], word=word, now=now) for change in shown)
     yield from render_rows(rows, view.layout)
     for hint in dict.fromkeys(advise_refusal(change.reason) for change in by_action.get(Action.REFUSE, ())):
-        yield from wrap(f"hint: {sanitize_short(hint)}", view.layout.width, first="    ", rest="      ")
+        yield from render_note("hint", sanitize_short(hint), view.layout)
     yield from _count_folded(by_action, view)
 
 

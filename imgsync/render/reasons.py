@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator, Sequence
 
-from imgsync.text.layout import shorten_digests
+from imgsync.text.layout import Layout, shorten_digests, wrap
 from imgsync.text.sanitize import sanitize_short
 
 _SEPARATOR = "; "
@@ -17,10 +17,23 @@ def split_why(text: str) -> list[str]:
     return shorten_digests(sanitize_short(text)).split(_SEPARATOR)
 
 
-def find_shared(texts: Iterable[str]) -> list[str]:
-    """Return the parts that all reasons in *texts* have."""
-    distinct = [split_why(text) for text in dict.fromkeys(texts)]
-    return [part for part in distinct[0] if all(part in other for other in distinct[1:])] if distinct else []
+def find_shared(texts: Sequence[str]) -> list[str]:
+    """Return the parts that all reasons in *texts* have; one alone shares none."""
+    if len(texts) < 2:
+        return []
+    first, *others = (split_why(text) for text in dict.fromkeys(texts))
+    return [part for part in first if all(part in other for other in others)]
+
+
+def render_shared(what: str, shared: Collection[str], layout: Layout) -> Iterator[str]:
+    """Yield the line above rows that says *what* they are, and what they share."""
+    if shared:
+        yield from render_note(what, "; ".join(shared), layout)
+
+
+def render_note(what: str, text: str, layout: Layout) -> Iterator[str]:
+    """Yield *text*, which is sanitized, below the heading of a mirror."""
+    yield from wrap(f"{what}: {text}", layout.width, first="    ", rest="      ")
 
 
 def join_why(text: str, *, without: Collection[str]) -> str:

@@ -10,8 +10,9 @@ from imgsync.plan.model import Action, PlanError
 from imgsync.render.gone_rows import render_gone
 from imgsync.render.mirror_sections import merge_names
 from imgsync.render.problems import Problem, make_problem, render_problems
+from imgsync.render.reasons import render_note
 from imgsync.render.report_notes import list_report_notes
-from imgsync.text.layout import PLAIN, Layout, wrap, wrap_on_terminal
+from imgsync.text.layout import PLAIN, Layout, wrap_on_terminal
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
 
@@ -27,7 +28,7 @@ def _render_lines(report: Report, layout: Layout, *, has_plan: bool) -> Iterator
     yield from _render_problems(report, layout, has_plan=has_plan)
     notes = list_report_notes(report)
     for note in notes[:_MAX_NOTES]:
-        yield from wrap(f"note: {sanitize_short(note)}", layout.width, first="    ", rest="      ")
+        yield from render_note("note", sanitize_short(note), layout)
     if len(notes) > _MAX_NOTES:
         yield f"    … and {format_count(len(notes) - _MAX_NOTES, 'more note')} (`-o json` lists them)"
     yield from render_gone(report.gone, layout, most=_MAX_NOTES, listed_by="`-o json`")

@@ -10,7 +10,7 @@ from imgsync.plan.model import PlanError
 from imgsync.render.image_name import find_prefix, name_destination
 from imgsync.render.mirror_sections import merge_names
 from imgsync.render.problems import make_problem, render_problems
-from imgsync.render.reasons import find_shared, join_why
+from imgsync.render.reasons import find_shared, join_why, render_shared
 from imgsync.render.rows import Row, render_rows
 from imgsync.text.layout import PLAIN, Layout, fit, wrap, wrap_on_terminal
 from imgsync.text.sanitize import sanitize_short
@@ -58,9 +58,8 @@ def _render_mirror(mirror: str, findings: Sequence[Finding], errors: Sequence[Pl
         by_condition[finding.condition].append(finding)
     rows: list[Row] = []
     for condition, some in by_condition.items():
-        shared = find_shared(finding.reason for finding in some) if len(some) > 1 else []
-        if shared:
-            yield from wrap(f"{len(some)} {condition.value}: {'; '.join(shared)}", layout.width, first="    ", rest="      ")
+        shared = find_shared([finding.reason for finding in some])
+        yield from render_shared(f"{len(some)} {condition.value}", shared, layout)
         word = "" if shared and len(by_condition) == 1 else condition.value
         rows += (_make_row(finding, prefix, word, join_why(finding.reason, without=shared)) for finding in some)
     yield from render_rows(rows, layout)
