@@ -73,7 +73,7 @@ def list_shown_events() -> frozenset[str]:
 
 
 def _is_github() -> bool:
-    return os.environ.get("GITHUB_ACTIONS") == "true"
+    return find_markers(os.environ) is GITHUB
 
 
 def _is_file(find_descriptor: Callable[[], int]) -> bool:

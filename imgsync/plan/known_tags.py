@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from imgsync.oci.spec.reference import Repository
+from imgsync.oci.spec.reference import Repository, split_reference
 from imgsync.state import Record, StateStore
 
 
@@ -46,13 +46,5 @@ class KnownTags:
     def _records(self) -> Mapping[str, list[Record]]:
         found: defaultdict[str, list[Record]] = defaultdict(list)
         for record in self._state.iter_records() if self._is_enabled else ():
-            head, _, tag = record.source.rpartition(":")
-            found[head if "/" not in tag and "@" not in head else _cut_repository(record.source)].append(record)
+            found[split_reference(record.source)[0]].append(record)
         return dict(found)
-
-
-def _cut_repository(source: str) -> str:
-    """Return the repository of *source*, which has a digest or no tag."""
-    name = source.partition("@")[0]
-    head, colon, tag = name.rpartition(":")
-    return head if colon and "/" not in tag else name

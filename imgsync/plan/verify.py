@@ -117,7 +117,7 @@ class _Reader:
         except StoppedError:
             raise
         except ImgsyncError as error:
-            self.errors.append(PlanError(tag.mirror, str(tag.destination), error.message, error.hint))
+            self.errors.append(PlanError(tag.mirror, str(tag.destination), error.message, error.advice))
             return tag, None
 
     def read(self, change: Change | GoneTag) -> tuple[Reference, str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgsync.text.layout import shorten_middle
-from imgsync.text.units import format_duration
+from imgsync.text.units import choose_byte_unit, format_duration
 
-_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _SMALLEST_BAR = 4
 _WIDEST_BAR = 40
 
@@ -61,7 +60,7 @@ def make_line(style: Style, left: str, fraction: float | None, right: str, *, wi
 
 def format_share(done: int, total: int) -> str:
     """Return two sizes in the unit of the larger: `12.1/48.0 MiB`."""
-    size, unit = next(((size, unit) for size, unit in _UNITS if max(done, total) >= size), (1, "B"))
+    size, unit = choose_byte_unit(max(done, total))
     return f"{done / size:.1f}/{total / size:.1f} {unit}" if size > 1 else f"{done}/{total} B"
 
 

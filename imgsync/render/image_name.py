@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 
-from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.oci.spec.reference import Reference, Repository, split_reference
 from imgsync.text.sanitize import sanitize_short
 
 
@@ -72,10 +72,3 @@ def find_prefix(references: Iterable[str]) -> str:
     paths = [split_reference(reference)[0].split("/")[:-1] for reference in references]
     shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
     return "/".join(parts[0] for parts in shared)
-
-
-def split_reference(reference: str) -> tuple[str, str]:
-    """Return the repository, and the tag or digest with its separator."""
-    name, at, digest = reference.partition("@")
-    start = name.find(":", name.rfind("/") + 1)
-    return (name, f"{at}{digest}") if start < 0 else (name[:start], f"{name[start:]}{at}{digest}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from imgsync.filters.natural_order import make_natural_key
-from imgsync.render.image_name import split_reference
+from imgsync.oci.spec.reference import split_reference
 from imgsync.text.layout import Layout, set_in_columns
 from imgsync.text.sanitize import sanitize_line
 

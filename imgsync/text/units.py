@@ -87,14 +87,13 @@ def parse_rate(text: str) -> tuple[int, float]:
 
 def format_bytes(count: int) -> str:
     """Return *count* bytes for people: `0 B`, `512 KiB`, `98.1 MiB`."""
-    if abs(count) < 1024:
-        return f"{count} B"
-    value, unit = float(count), "B"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the unit reached is used below
-        value /= 1024
-        if abs(value) < 1024:
-            break
-    return f"{value:.1f} {unit}"
+    size, unit = choose_byte_unit(count)
+    return f"{count} B" if size == 1 else f"{count / size:.1f} {unit}"
+
+
+def choose_byte_unit(count: int) -> tuple[int, str]:
+    """Return the largest unit that *count* bytes fill: its size and name."""
+    return next(((size, unit) for unit, size in reversed(_BYTES.items()) if abs(count) >= size), (1, "B"))
 
 
 def format_duration(seconds: float) -> str:

@@ -237,6 +237,17 @@ def parse_reference(text: str) -> Reference:
     return Reference(parse_repository(path), tag=tag, digest=digest)
 
 
+def split_reference(reference: str) -> tuple[str, str]:
+    """
+    Return the repository of a valid reference, and the rest.
+
+    The rest is the tag or digest, or both, with the separator.
+    """
+    name, at, digest = reference.partition("@")
+    start = name.find(":", name.rfind("/") + 1)
+    return (name, f"{at}{digest}") if start < 0 else (name[:start], f"{name[start:]}{at}{digest}")
+
+
 def _refuse_user(text: str) -> None:
     if "@" in text:
         raise InvalidReferenceError("a registry name must not contain a user or password", hint="credentials belong in registries.yaml")
