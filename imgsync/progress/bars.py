@@ -12,7 +12,7 @@ from imgsync.logs.stream import LogStream
 from imgsync.progress.counts import Counts, RunningImage
 from imgsync.progress.layout import Line, Style, format_share, format_time, make_line
 from imgsync.progress.live_lines import LiveLines
-from imgsync.text.units import format_bytes
+from imgsync.text.units import choose_noun, format_bytes
 
 _REFRESH_SECONDS = 0.1
 _MOST_IMAGE_BARS = 8
@@ -79,8 +79,8 @@ class Bars:
         done = counts.repositories_listed + counts.tags_looked_up
         total = counts.repositories + counts.tags
         parts = [f"{counts.repositories_listed:,} of {_count(counts.repositories, 'repository', 'repositories')}"] if counts.repositories else []
-        parts += [f"{counts.tags_looked_up:,} of {_count(counts.tags, self._noun, f'{self._noun}s')}"] if counts.tags else []
-        parts += [_count(counts.requests, "request", "requests")] if width >= _WIDE or not total else []
+        parts += [f"{counts.tags_looked_up:,} of {_count(counts.tags, self._noun)}"] if counts.tags else []
+        parts += [_count(counts.requests, "request")] if width >= _WIDE or not total else []
         right = f"{', '.join(parts)}, {format_time(counts.seconds)}"
         return make_line(self._style, self._verb, done / total if total else None, right, width=width)
 
@@ -89,7 +89,7 @@ class Bars:
         total, left = counts.bytes_total, counts.left_seconds
         of_all = "" if counts.images_total is None else f" of {counts.images_total:,}" if width >= _WIDE else f"/{counts.images_total:,}"
         many = counts.images_done if counts.images_total is None else counts.images_total
-        images = f"{counts.images_done:,}{of_all} {'image' if many == 1 else 'images'}"
+        images = f"{counts.images_done:,}{of_all} {choose_noun(many, 'image')}"
         moved = format_bytes(counts.bytes_copied) if total is None else format_share(counts.bytes_copied, total)
         ends = "stopping" if counts.is_stopping else "" if left is None else f"{format_time(left)} left"
         right = f"{moved} {format_bytes(round(counts.rate.per_second))}/s {ends}".rstrip()
@@ -112,11 +112,9 @@ class Bars:
 
     def _render_reading(self, images: int, width: int) -> Line:
         counts = self._counts
-        right = (
-            f"{counts.images_read:,} of {_count(images, 'image', 'images')} {format_bytes(counts.bytes_read)} {format_bytes(round(counts.rate.per_second))}/s"
-        )
+        right = f"{counts.images_read:,} of {_count(images, 'image')} {format_bytes(counts.bytes_read)} {format_bytes(round(counts.rate.per_second))}/s"
         return make_line(self._style, "Reading", counts.images_read / images if images else None, right, width=width)
 
 
-def _count(count: int, name: str, names: str) -> str:
-    return f"{count:,} {name if count == 1 else names}"
+def _count(count: int, name: str, names: str = "") -> str:
+    return f"{count:,} {choose_noun(count, name, names)}"

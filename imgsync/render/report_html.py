@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from imgsync import __version__
 from imgsync.apply.report import Report, Result
 from imgsync.render.report_folds import list_folds, list_largest
-from imgsync.render.report_mirrors import list_charts, list_counts, list_mirrors
+from imgsync.render.report_mirrors import list_charts, list_counts, list_mirrors, sum_mirrors
 from imgsync.render.report_notes import list_report_notes
 from imgsync.render.report_problems import list_problems, list_tasks
 from imgsync.text.sanitize import sanitize_short
-from imgsync.text.units import format_bytes, format_count, format_duration, parse_timestamp
+from imgsync.text.units import choose_noun, format_bytes, format_count, format_duration, parse_timestamp
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -32,6 +32,7 @@ def render_report_html(report: Report) -> str:
     """Return *report* as a page, failures first; kept tags are only counted."""
     template, style, script = _load_templates()
     notes = list_report_notes(report)
+    totals = sum_mirrors(report)
     return template.render(
         style=style,
         script=script,
@@ -47,8 +48,8 @@ def render_report_html(report: Report) -> str:
         tasks=list_tasks(report),
         problems=list_problems(report),
         folds=list_folds(report),
-        mirrors=list_mirrors(report),
-        charts=list(list_charts(report)),
+        mirrors=list_mirrors(totals),
+        charts=list(list_charts(totals)),
         largest=list_largest(report),
         notes=[sanitize_short(note) for note in notes[:_MAX_NOTES]],
         notes_omitted=max(0, len(notes) - _MAX_NOTES),
@@ -85,7 +86,7 @@ def _format_verdict(report: Report) -> str:
         (unplanned, "reference", "could not be planned"),
         (remaining, "image", "left for the next run"),
     )
-    found = [f"{count:,} {name if count == 1 else f'{name}s'} {phrase}" for count, name, phrase in counts if count]
+    found = [f"{count:,} {choose_noun(count, name)} {phrase}" for count, name, phrase in counts if count]
     return ", ".join(found) or _format_success(report)
 
 

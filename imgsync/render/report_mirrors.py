@@ -85,7 +85,7 @@ class Chart:
 
 
 @dataclass(slots=True)
-class _Totals:
+class MirrorTotals:
     """The sums of one mirror."""
 
     results: Counter[str]
@@ -102,28 +102,9 @@ def list_counts(report: Report) -> tuple[Count, ...]:
     return _name_counts(results, always="copied")
 
 
-def list_mirrors(report: Report) -> MirrorTable:
-    """Return a line for each mirror, those with problems first."""
-    totals = _sum_mirrors(report)
-    ordered = sorted(totals.items(), key=lambda item: (-_count_problems(item[1].results), -item[1].bytes_copied, item[0]))
-    lines = tuple(_make_line(name, found) for name, found in ordered[:_MAX_LINES])
-    return MirrorTable(lines, len(ordered) - len(lines))
-
-
-def list_charts(report: Report) -> Iterator[Chart]:
-    """Yield charts of bytes and time, if several mirrors have any."""
-    totals = _sum_mirrors(report)
-    sizes = Counter({name: found.bytes_copied for name, found in totals.items() if found.bytes_copied > 0})
-    seconds = {name: found.seconds for name, found in totals.items() if found.seconds > 0}
-    if len(sizes) > 1:
-        yield Chart("bytes", "Transferred by mirror", "Bytes that were sent; blobs already there cost none.", _make_bars(sizes, format_bytes))
-    if len(seconds) > 1:
-        lead = "The times of all images added up; several are copied at once."
-        yield Chart("time", "Time by mirror", lead, _make_bars(seconds, format_duration))
-
-
-def _sum_mirrors(report: Report) -> dict[str, _Totals]:
-    totals: defaultdict[str, _Totals] = defaultdict(lambda: _Totals(Counter()))
+def sum_mirrors(report: Report) -> Mapping[str, MirrorTotals]:
+    """Return the sums of each mirror in *report*."""
+    totals: defaultdict[str, MirrorTotals] = defaultdict(lambda: MirrorTotals(Counter()))
     for outcome in report.outcomes:
         found = totals[outcome.change.mirror]
         found.results[outcome.result.value] += 1
@@ -134,11 +115,29 @@ def _sum_mirrors(report: Report) -> dict[str, _Totals]:
     return totals
 
 
+def list_mirrors(totals: Mapping[str, MirrorTotals]) -> MirrorTable:
+    """Return a line for each mirror, those with problems first."""
+    ordered = sorted(totals.items(), key=lambda item: (-_count_problems(item[1].results), -item[1].bytes_copied, item[0]))
+    lines = tuple(_make_line(name, found) for name, found in ordered[:_MAX_LINES])
+    return MirrorTable(lines, len(ordered) - len(lines))
+
+
+def list_charts(totals: Mapping[str, MirrorTotals]) -> Iterator[Chart]:
+    """Yield charts of bytes and time, if several mirrors have any."""
+    sizes = Counter({name: found.bytes_copied for name, found in totals.items() if found.bytes_copied > 0})
+    seconds = {name: found.seconds for name, found in totals.items() if found.seconds > 0}
+    if len(sizes) > 1:
+        yield Chart("bytes", "Transferred by mirror", "Bytes that were sent; blobs already there cost none.", _make_bars(sizes, format_bytes))
+    if len(seconds) > 1:
+        lead = "The times of all images added up; several are copied at once."
+        yield Chart("time", "Time by mirror", lead, _make_bars(seconds, format_duration))
+
+
 def _count_problems(results: Counter[str]) -> int:
     return results[Result.FAILED] + results["errors"] + results[Result.REFUSED]
 
 
-def _make_line(name: str, totals: _Totals) -> MirrorLine:
+def _make_line(name: str, totals: MirrorTotals) -> MirrorLine:
     return MirrorLine(
         sanitize_short(name),
         _name_counts(totals.results),

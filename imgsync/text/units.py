@@ -125,7 +125,12 @@ def format_timestamp(moment: datetime, *, milliseconds: bool = False) -> str:
 
 def format_count(count: int, name: str, names: str = "") -> str:
     """Return "1 NAME" or "N NAMES"; *names* is an irregular plural."""
-    return f"{count} {name}" if count == 1 else f"{count} {names or f'{name}s'}"
+    return f"{count} {choose_noun(count, name, names)}"
+
+
+def choose_noun(count: int, name: str, names: str = "") -> str:
+    """Return NAME for one, else NAMES; *names* is an irregular plural."""
+    return name if count == 1 else names or f"{name}s"
 
 
 def format_subject(count: int, name: str) -> str:
