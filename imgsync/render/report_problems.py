@@ -16,6 +16,7 @@ _MAX_CARDS = 500
 _MAX_TASKS = 20
 _MAX_MIRRORS_OF_A_TASK = 5
 # For documents of older versions, whose errors may lack a hint.
+_NO_MESSAGE = "no message"
 _ANY_REMEDY = "run it again with --log-level debug to see each request; images that were copied are not copied again"
 
 
@@ -112,15 +113,19 @@ def _make_outcome_problem(outcome: Outcome) -> _Problem:
     took = [format_duration(outcome.seconds)] if outcome.seconds else []
     # A deleted tag has no source.
     source = "" if change.action is Action.DELETE else sanitize_short(str(change.source))
-    problem = sanitize_short(outcome.error or change.reason) or "no message"
-    card = Card(source, sanitize_short(str(change.destination)), problem, _choose_remedy(outcome.hint), " in ".join([*tried, *took]))
+    problem = _show(outcome.error or change.reason, default=_NO_MESSAGE)
+    remedy = _show(outcome.hint, default=_ANY_REMEDY)
+    card = Card(source, sanitize_short(str(change.destination)), problem, remedy, " in ".join([*tried, *took]))
     return _Problem(sanitize_short(change.mirror), card)
 
 
 def _make_error_problem(error: PlanError) -> _Problem:
-    card = Card(sanitize_short(error.reference), "", sanitize_short(error.message) or "no message", _choose_remedy(error.hint), "")
+    problem, remedy = _show(error.message, default=_NO_MESSAGE), _show(error.hint, default=_ANY_REMEDY)
+    card = Card(sanitize_short(error.reference), "", problem, remedy, "")
     return _Problem(sanitize_short(error.mirror), card)
 
 
-def _choose_remedy(hint: str) -> str:
-    return sanitize_short(hint) if hint.strip() else _ANY_REMEDY
+def _show(text: str, *, default: str) -> str:
+    """Return *text*, or *default* if a reader would see nothing."""
+    shown = sanitize_short(text)
+    return shown if shown.strip() else default

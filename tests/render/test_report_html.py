@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 
 from imgsync.apply.report import Outcome, Report, Result
-from imgsync.plan.model import Action
+from imgsync.plan.model import Action, PlanError
 from imgsync.render.report_html import render_report_html
 from tests.support.plans import DIGEST, change, gone_tag, report, reports
 from tests.support.rendered import Rendered, strict_parse
@@ -154,6 +154,7 @@ def test_hostile_names_in_a_report_are_inert(some: Report):
 
 
 @given(reports)
+@example(Report("", (), (PlanError("a", "", " ", ""),)))
 def test_every_outcome_but_the_kept_is_listed(some: Report):
     """As a card with what happened and what to do, or as a row."""
     page = render_report_html(some)
