@@ -75,7 +75,7 @@ def _find_overlaps(mirrors: Iterable[DeclaredMirror]) -> Iterator[FileError]:
 
 
 def _pair_nested(targets: Sequence[_Target]) -> Iterator[tuple[_Target, _Target]]:
-    """Yield the pairs in which one prefix begins with the other, in declared order."""
+    """Return the pairs with one prefix in the other, in declared order."""
     # Thousands of mirrors have millions of pairs. Sorted, a prefix follows those that it begins with.
     outer: list[int] = []
     pairs: list[tuple[int, int]] = []

@@ -18,7 +18,7 @@ def split_why(text: str) -> list[str]:
 
 
 def find_shared(texts: Sequence[str]) -> list[str]:
-    """Return the parts that all reasons in *texts* have; one alone shares none."""
+    """Return the parts that all of several reasons in *texts* have."""
     if len(texts) < 2:
         return []
     first, *others = (split_why(text) for text in dict.fromkeys(texts))
@@ -26,7 +26,7 @@ def find_shared(texts: Sequence[str]) -> list[str]:
 
 
 def render_shared(what: str, shared: Collection[str], layout: Layout) -> Iterator[str]:
-    """Yield the line above rows that says *what* they are, and what they share."""
+    """Yield the line above rows: *what* they are and share."""
     if shared:
         yield from render_note(what, "; ".join(shared), layout)
 
