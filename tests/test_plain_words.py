@@ -13,10 +13,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+def list_texts(folder: Path) -> Iterator[Path]:
+    """Yield the files below *folder*, without what programs keep there in hidden ones."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            if not path.name.startswith("."):
+                yield from list_texts(path)
+        else:
+            yield path
+
+
 MODULES = sorted((ROOT / "imgsync").rglob("*.py"))
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "action.yml", "Makefile", "Dockerfile")),
-    *(path for folder in ("docs", ".github", "mirrors.d", "fuzz", "benchmarks", "schema") for path in sorted((ROOT / folder).rglob("*")) if path.is_file()),
+    *(path for folder in ("docs", ".github", "mirrors.d", "fuzz", "benchmarks", "schema") for path in list_texts(ROOT / folder)),
     *sorted((ROOT / "imgsync").rglob("*.jinja")),
 ]
 TEXTS = {".md", ".yml", ".yaml", ".json", ".jinja", ".py", ".html", ""}

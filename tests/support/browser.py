@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -115,11 +116,14 @@ def open_browser() -> Iterator[Browser]:
         raise RuntimeError("the tests need chromium; run tests/install-tools.sh")
     read_here, write_there = _make_pipe()
     read_there, write_here = _make_pipe()
-    with tempfile.TemporaryDirectory() as profile:
+    # A process of the browser that is about to end may still write to the profile.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         environment = os.environ | {"BROWSER_READS": str(read_there), "BROWSER_WRITES": str(write_there)}
         # Not sh: dash knows descriptors of one digit only.
         command = ["bash", "-c", _RUN, program, *_OPTIONS, f"--user-data-dir={profile}"]
-        process = subprocess.Popen(command, env=environment, pass_fds=(read_there, write_there), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, env=environment, pass_fds=(read_there, write_there), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         os.close(read_there)
         os.close(write_there)
         try:
@@ -127,5 +131,5 @@ def open_browser() -> Iterator[Browser]:
         finally:
             os.close(write_here)
             os.close(read_here)
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
