@@ -31,7 +31,6 @@ from imgsync.plan.gone_tag import Absence, GoneTag
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
-from imgsync.plan.refusal import advise_refusal
 from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
@@ -205,7 +204,7 @@ class _Run:
             digest=change.destination_digest,
             crc32=(record.crc32 or None) if record is not None and is_current else None,
             error=change.reason if is_refused else None,
-            hint=advise_refusal(change.reason) if is_refused else "",
+            hint=change.advice,
         )
 
     def _finish(self, batch: Sequence[FinishedChange]) -> None:

@@ -20,7 +20,7 @@ from imgsync.plan.build import build_plan
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import Plan
 from imgsync.progress.counts import Work
-from imgsync.render.annotations import annotate_plan_errors
+from imgsync.render.annotations import annotate_plan
 
 PENDING_EXIT = 2
 
@@ -58,7 +58,7 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
             context = session.make_context(display.listener, refresh=options.refresh, strict=False)
             plan = session.finish(lambda: build_plan(config, context))
         log_plan(plan, session.log)
-        session.ci_log.annotate(lambda: annotate_plan_errors(plan.errors, config))
+        session.ci_log.annotate(lambda: annotate_plan(plan, config))
     unsaved = _save(session, plan, config, options.out) if options.out else None
     document = lambda: make_plan_document(plan, config, explain=options.explain)  # noqa: E731 - only JSON needs it
     print_plan(plan, document, output=options.output, show_kept=options.show_kept, explain=options.explain)

@@ -90,8 +90,10 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
             pulls=decode_field(document, "pulls", tuple[PullCost, ...], default=()),
             gone=decode_field(document, "gone", tuple[GoneTag, ...], default=()),
         )
-        for change in plan.changes:
+        for change, entry in zip(plan.changes, document["changes"], strict=True):
             _check_change(change)
+            # Made from the reason.
+            decode_field(entry, "hint", str, default="")
     if known != hash_changes(document["changes"]):
         raise UsageError(f"{name} was edited or damaged since it was made: the changes do not match the id {known}", hint=_AGAIN)
     # A later version may add fields to changes, and its id covers them.

@@ -12,6 +12,7 @@ from typing import Any
 
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.gone_tag import GoneTag
+from imgsync.plan.refusal import advise_refusal
 
 
 class Action(StrEnum):
@@ -61,10 +62,16 @@ class Change:
     gone_since: str | None = None
 
     @property
+    def advice(self) -> str:
+        """Return what to do about a refused change, "" for others."""
+        return advise_refusal(self.reason) if self.action is Action.REFUSE else ""
+
+    @property
     def document(self) -> dict[str, Any]:
         """Return the fields of the change in JSON."""
         fields = {name: value for name in self.__slots__ if (value := getattr(self, name)) or name not in _OPTIONAL}
-        return fields | {"action": self.action.value, "source": str(self.source), "destination": str(self.destination)}
+        hint = {"hint": self.advice} if self.action is Action.REFUSE else {}
+        return fields | {"action": self.action.value, "source": str(self.source), "destination": str(self.destination)} | hint
 
 
 @dataclass(frozen=True, slots=True)

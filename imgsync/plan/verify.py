@@ -22,17 +22,13 @@ from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.listener import VerifyListener
 from imgsync.plan.model import Action, Change, PlanError
-from imgsync.plan.refusal import REQUIRED
 from imgsync.plan.verify_gone import check_gone_tag
 from imgsync.text.units import format_duration, format_timestamp
 
 _IMAGES_AT_ONCE = 4
 
 
-_HINTS = {
-    Condition.DAMAGED: "repair the registry's storage, or delete the blob there and run `apply --refresh`; a push does not replace a blob that exists",
-    Condition.REFUSED: "find out who moved the tag; to allow it, remove the tag from `immutable`",
-}
+_DAMAGED_HINT = "repair the registry's storage, or delete the blob there and run `apply --refresh`; a push does not replace a blob that exists"
 
 
 def verify(config: Config, context: PlanContext, *, deep: bool, listener: VerifyListener) -> Verification:
@@ -81,8 +77,6 @@ def _make_finding(change: Change, context: PlanContext, damage: str) -> Finding:
         Action.HOLD: Condition.HELD,
         Action.REFUSE: Condition.REFUSED,
     }[change.action]
-    # An unmet requirement needs no hint: the tag did not move.
-    hint = "" if change.reason.startswith(REQUIRED) else _HINTS.get(condition, "")
     return Finding(
         condition,
         change.mirror,
@@ -91,7 +85,7 @@ def _make_finding(change: Change, context: PlanContext, damage: str) -> Finding:
         str(change.destination),
         change.destination_digest,
         reason,
-        hint,
+        _DAMAGED_HINT if damage else change.advice,
         change.left_out,
     )
 

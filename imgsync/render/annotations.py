@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.config.model import Config
 from imgsync.errors import FileError
-from imgsync.plan.model import PlanError
+from imgsync.plan.model import Action, Change, Plan, PlanError
 from imgsync.text.sanitize import sanitize_line, sanitize_short
 from imgsync.text.units import format_count
+
+if TYPE_CHECKING:
+    from imgsync.plan.findings import Finding, Verification
 
 # GitHub shows no more of one kind per step.
 _MOST = 10
@@ -45,15 +49,26 @@ def annotate_file_errors(errors: Iterable[FileError]) -> list[Annotation]:
     return found
 
 
-def annotate_plan_errors(errors: Iterable[PlanError], config: Config) -> list[Annotation]:
+def _annotate_errors(errors: Iterable[PlanError], config: Config) -> list[Annotation]:
     """Return an annotation at its mirror per error of a plan."""
     return [_place(error.mirror, _describe(error), config) for error in errors if not error.later]
+
+
+def annotate_plan(plan: Plan, config: Config) -> list[Annotation]:
+    """Return an annotation at its mirror per error and refused tag."""
+    refused = [change for change in plan.changes if change.action is Action.REFUSE]
+    return [*_annotate_errors(plan.errors, config), *(_place(change.mirror, _describe_refused(change), config) for change in refused)]
+
+
+def annotate_verification(found: Verification, config: Config) -> list[Annotation]:
+    """Return an annotation at its mirror per error and drift."""
+    return [*_annotate_errors(found.errors, config), *(_place(finding.mirror, _describe_finding(finding), config) for finding in found.drift)]
 
 
 def annotate_report(report: Report, config: Config) -> list[Annotation]:
     """Return an annotation at its mirror per error and failed image."""
     failed = [outcome for outcome in report.outcomes if outcome.result in {Result.FAILED, Result.REFUSED}]
-    return [*annotate_plan_errors(report.errors, config), *(_place(outcome.change.mirror, _describe_outcome(outcome), config) for outcome in failed)]
+    return [*_annotate_errors(report.errors, config), *(_place(outcome.change.mirror, _describe_outcome(outcome), config) for outcome in failed)]
 
 
 def _describe(error: PlanError) -> str:
@@ -63,6 +78,14 @@ def _describe(error: PlanError) -> str:
 
 def _describe_outcome(outcome: Outcome) -> str:
     return _add_hint(f"{outcome.change.destination} {outcome.result}: {outcome.error or outcome.change.reason}", outcome.hint)
+
+
+def _describe_refused(change: Change) -> str:
+    return _add_hint(f"{change.destination} {Result.REFUSED}: {change.reason}", change.advice)
+
+
+def _describe_finding(finding: Finding) -> str:
+    return _add_hint(f"{finding.destination} {finding.condition}: {finding.reason}", finding.hint)
 
 
 def _add_hint(message: str, hint: str) -> str:

@@ -19,6 +19,7 @@ from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_html_code, format_prose
 from imgsync.render.mirror_sections import MirrorSection, group_by_mirror, split_image_name
 from imgsync.render.plan_summary import describe_reason, format_apply_requests, format_counts, format_pulls, format_requests, is_unchanged
+from imgsync.render.refused_lines import Refusal, yield_refused
 from imgsync.text.units import format_bytes, format_count, format_duration
 
 MARKER = "<!-- imgsync-plan -->"
@@ -90,7 +91,9 @@ class _Page:
     def yield_entries(self) -> Iterator[Entry]:
         """Yield every line, the most important first."""
         plan = self._plan
-        yield from (Entry(self._refused, partial(_render_refusal, change), "change") for change in plan.changes if change.action is Action.REFUSE)
+        refused = (change for change in plan.changes if change.action is Action.REFUSE)
+        refusals = (Refusal(str(change.destination), change.mirror, change.reason, change.advice) for change in refused)
+        yield from yield_refused(self._refused, refusals, counts_as="change")
         yield from (Entry(self._errors, partial(_render_error, error), "error") for error in plan.errors)
         yield from (Entry(self._pulls, partial(_render_pulls, cost), "note") for cost in plan.pulls)
         notes = [(section, Block(head="\n", inside=shell)) for section, shell in self._mirrors]
@@ -142,10 +145,6 @@ def _render_note(text: str) -> str:
 
 def _render_pulls(cost: PullCost) -> str:
     return f"- {format_code(cost.registry)} limits pulls: {format_pulls(cost)}."
-
-
-def _render_refusal(change: Change) -> str:
-    return f"> - {format_code(str(change.destination))} (mirror {format_code(change.mirror)}): {format_prose(change.reason)}"
 
 
 def _render_error(error: PlanError) -> str:

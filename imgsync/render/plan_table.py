@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imgsync.plan.model import Action, Change, Plan
-from imgsync.plan.refusal import advise_refusal
 from imgsync.render.filter_steps import render_steps
 from imgsync.render.gone_rows import render_gone
 from imgsync.render.image_name import make_name
@@ -112,7 +111,7 @@ def _render_group(changes: Sequence[Change], prefixes: tuple[str, ...], view: Pl
         word = "" if shared[action] and len(by_action) == 1 else action.value
         rows += (_make_row(change, prefixes[0] if prefixes else "", shared[action], word=word, now=now) for change in shown)
     yield from render_rows(rows, view.layout)
-    for hint in dict.fromkeys(advise_refusal(change.reason) for change in by_action.get(Action.REFUSE, ())):
+    for hint in dict.fromkeys(change.advice for change in by_action.get(Action.REFUSE, ())):
         yield from render_note("hint", sanitize_short(hint), view.layout)
     yield from _count_folded(by_action, view)
 

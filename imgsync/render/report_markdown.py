@@ -13,6 +13,7 @@ from imgsync.plan.gone_tag import GoneTag
 from imgsync.render.limited_page import Block, Entry, render_limited_page
 from imgsync.render.markdown import format_code, format_error, format_prose
 from imgsync.render.plan_summary import describe_reason
+from imgsync.render.refused_lines import Refusal, yield_refused
 from imgsync.render.report_notes import list_report_notes
 from imgsync.text.units import format_bytes, format_count, format_duration
 
@@ -83,7 +84,7 @@ class _Page:
         """Yield every line, the most important first."""
         yield from self._yield_result(Result.FAILED, self._failed, _render_failure)
         yield from (Entry(self._errors, partial(format_error, error), "error") for error in self._report.errors)
-        yield from self._yield_result(Result.REFUSED, self._refused, _render_refusal)
+        yield from yield_refused(self._refused, map(_make_refusal, self._select(Result.REFUSED)), counts_as="outcome")
         yield from (Entry(self._notes, partial(_render_note, note), "note") for note in list_report_notes(self._report))
         yield from self._yield_result(Result.REMAINING, self._remaining, _render_remaining_row)
         yield from self._yield_result(Result.DELETED, self._deleted, _render_reason_row)
@@ -92,7 +93,10 @@ class _Page:
         yield from self._yield_result(Result.COPIED, self._copied, _render_copied_row)
 
     def _yield_result(self, result: Result, block: Block, line: Callable[[Outcome], str]) -> Iterator[Entry]:
-        return (Entry(block, partial(line, outcome), "outcome") for outcome in self._report.outcomes if outcome.result == result)
+        return (Entry(block, partial(line, outcome), "outcome") for outcome in self._select(result))
+
+    def _select(self, result: Result) -> Iterator[Outcome]:
+        return (outcome for outcome in self._report.outcomes if outcome.result is result)
 
 
 def _build_table(title: str, headings: str) -> Block:
@@ -106,9 +110,9 @@ def _render_failure(outcome: Outcome) -> str:
     return f"- {way}: {format_prose(outcome.error or '')}{hint}"
 
 
-def _render_refusal(outcome: Outcome) -> str:
+def _make_refusal(outcome: Outcome) -> Refusal:
     change = outcome.change
-    return f"> - {format_code(str(change.destination))} (mirror {format_code(change.mirror)}): {format_prose(outcome.error or change.reason)}"
+    return Refusal(str(change.destination), change.mirror, outcome.error or change.reason, outcome.hint)
 
 
 def _render_note(note: str) -> str:

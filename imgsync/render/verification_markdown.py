@@ -63,6 +63,6 @@ def _yield_entries(found: Verification, errors: Block, drift: Block, gone: Block
 
 def _render_row(finding: Finding) -> str:
     reason = shorten_digests(finding.reason)
-    why = f"{reason}; {finding.hint}" if finding.hint else reason
+    why = f"{reason}; hint: {finding.hint}" if finding.hint else reason
     tag, mirror = (format_code(text, in_table=True) for text in (finding.destination, finding.mirror))
     return f"| {tag} | {mirror} | {finding.condition.value} | {format_prose(why, in_table=True)} |"

@@ -70,6 +70,8 @@ planned `2026-11-23T09:00:00Z` in 1.8s by imgsync 0.1.0
 > [!CAUTION]
 > **1 tag refused**; the destination stays unchanged:
 > - `r.io/m/app:4` (mirror `a`): tag is declared immutable: `7031c1b28338` → `9001185023b6`
+>
+> hint: ask the publisher why the tag moved; to mirror the new image, change `immutable` of the mirror
 
 **1 error**; these references are not planned:
 

@@ -38,7 +38,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.config.load import load_config
     from imgsync.plan.verify import verify
     from imgsync.progress.counts import Work
-    from imgsync.render.annotations import annotate_plan_errors
+    from imgsync.render.annotations import annotate_verification
 
     config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
     with open_session(config.registries, common, read_only=True) as session:
@@ -46,7 +46,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
             context = session.make_context(display.listener, refresh=True)
             found = session.finish(lambda: verify(config, context, deep=options["deep"], listener=display.listener))
         session.log.info("verify.finished", ok=len(found.findings) - len(found.drift), drift=len(found.drift), error=len(found.errors), seconds=found.seconds)
-        session.ci_log.annotate(lambda: annotate_plan_errors(found.errors, config))
+        session.ci_log.annotate(lambda: annotate_verification(found, config))
         _mark_drift(session, found, context.content)
     print_verification(found, output=output, show_ok=options["show_ok"])
     add_step_summary(lambda: _markdown(found), log=session.log)
