@@ -15,6 +15,7 @@ from imgsync.apply.report import Outcome, Result
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.model import Change, Plan
 from imgsync.progress.rate import Rate
+from imgsync.progress.time_left import TimeLeft
 
 
 class Work(Enum):
@@ -58,18 +59,23 @@ class Counts:
         rate: Bytes per second, of copying or reading.
     """
 
-    def __init__(self, count_requests: Callable[[], int], has_stopped: Callable[[], bool]) -> None:
+    def __init__(self, count_requests: Callable[[], int], has_stopped: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
         """
         Start now.
 
         Args:
             count_requests: Returns the requests sent so far.
             has_stopped: Returns whether no further image may start.
+            clock: Returns seconds.
         """
         self._count_requests = count_requests
         self._has_stopped = has_stopped
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
         self._planned_bytes: int | None = None
+        self._planned_requests = 0
+        self._requests_before = 0
+        self._time_left = TimeLeft(clock)
         self.repositories = 0
         self.repositories_listed = 0
         self.tags = 0
@@ -81,7 +87,7 @@ class Counts:
         self.images_to_read: int | None = None
         self.images_read = 0
         self.bytes_read = 0
-        self.rate = Rate()
+        self.rate = Rate(clock)
 
     @property
     def requests(self) -> int:
@@ -96,7 +102,7 @@ class Counts:
     @property
     def seconds(self) -> float:
         """Return the time since the start."""
-        return time.monotonic() - self._began
+        return self._clock() - self._began
 
     @property
     def has_started_copying(self) -> bool:
@@ -111,8 +117,19 @@ class Counts:
     @property
     def left_seconds(self) -> float | None:
         """Return the time left for all images, None if unknown or stopping."""
-        total, rate = self.bytes_total, self.rate.per_second
-        return None if total is None or not rate or self.is_stopping else (total - self.bytes_copied) / rate
+        if not self.has_started_copying:
+            return None
+        self._time_left.observe(self.bytes_copied, self.requests)
+        if self.bytes_total is None or self.is_stopping:
+            return None
+        return self._time_left.estimate(self.bytes_total - self.bytes_copied, self._requests_left)
+
+    @property
+    def _requests_left(self) -> float:
+        """Return how many requests the images that are left need at most."""
+        # What turns out to be at the destination needs fewer, so the images that are done count too.
+        share = (self.images_total - self.images_done) / self.images_total if self.images_total else 0.0
+        return max(0.0, min(self._planned_requests * share, self._planned_requests - (self.requests - self._requests_before)))
 
     def on_repositories(self, count: int) -> None:
         """Count repositories to list."""
@@ -130,12 +147,14 @@ class Counts:
     def on_plan(self, plan: Plan) -> None:
         """Set the totals of *plan*."""
         self.images_total = len(plan.pending)
+        self._planned_requests, self._requests_before = sum(dict(plan.applying).values()), self.requests
         # What was copied and recorded meanwhile does not count in the plan any more.
         self._planned_bytes = plan.transfer_bytes + self.bytes_copied - sum(image.moved_bytes for image in self.running.values())
 
     def on_start(self, change: Change) -> None:
         """Add a running image."""
         self.rate.start()
+        self._time_left.observe(self.bytes_copied, self.requests)
         self.running[change.destination] = RunningImage(str(change.source).partition("/")[2])
 
     def on_size(self, change: Change, size_bytes: int) -> None:

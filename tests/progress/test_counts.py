@@ -108,3 +108,21 @@ def test_rate_is_that_of_the_last_half_minute():
     assert seen[29] == 100
     assert seen[61] == pytest.approx(10, rel=0.2)
     assert seen[119] == 0
+
+
+def test_small_images_first_do_not_make_hours_of_the_large_ones():
+    """Half of the images took ten seconds of requests; the rest is that, and their bytes."""
+    now, requests = [0.0], [0]
+    counts = Counts(lambda: requests[0], lambda: False, lambda: now[0])
+    changes = planned(counts, *map(str, range(20)), megabytes=1000)
+    counts.on_plan(Plan(tuple(changes), transfer_bytes=1000 * _MIB, applying=(("source", 100), ("destination", 100))))
+    assert counts.left_seconds is None
+    for number, each in enumerate(changes[:10]):
+        counts.on_start(each)
+        counts.on_bytes(each, 1000)
+        now[0], requests[0] = number + 1.0, 10 * (number + 1)
+        known = counts.left_seconds
+        assert (known is None) is (number < 2)
+        counts.on_finish(Outcome(each, Result.COPIED))
+
+    assert 20 < counts.left_seconds < 120
