@@ -126,18 +126,18 @@ def _migrate(shell: Shell) -> None:
 def _read_me(shell: Shell) -> None:
     """Have the files of other tools in the folder that the reader makes."""
     _fill_registries(shell.stage)
-    shell.stage.registries |= {"localhost:5000"}
+    _fill_demo(shell.stage)
     # Google's registries list what is below a path as if it were a repository.
     shell.stage.store("registry.k8s.io/ingress-nginx", "none")
-    _add_files_of_other_tools(shell.stage, "infra-mirrors/")
+    _add_files_of_other_tools(shell.stage, "imgsync/infra-mirrors/")
     for arguments in ("init", "add .", "commit --message a", "update-ref refs/remotes/origin/main HEAD"):
-        shell.run(f"git -C infra-mirrors {arguments}")
+        shell.run(f"git -C imgsync/infra-mirrors {arguments}")
     shell.variables.update(_CI)
 
 
 def _follow_tutorial(shell: Shell) -> None:
-    """Have nothing."""
-    shell.stage.store("registry.k8s.io/pause", "3.8", "3.9", "3.10", "3.10.1")
+    """Have the registries of `imgsync demo --serve`."""
+    _fill_demo(shell.stage)
 
 
 def _cross_air_gap(shell: Shell) -> None:
@@ -185,6 +185,12 @@ def _fill_registries(stage: Stage) -> None:
     stage.store("registry.k8s.io/pause", "latest", version="3.10")
     stage.store("registry.k8s.io/ingress-nginx/controller", "v1.13.3")
     stage.store("docker.io/library/nginx", "1.27")
+
+
+def _fill_demo(stage: Stage) -> None:
+    stage.registries |= {"localhost:5000"}
+    stage.store("localhost:5001/library/hello", "1.0.0", "1.1.0", "2.0.0")
+    stage.store("localhost:5001/library/hello", "latest", version="1.1.0")
 
 
 def _add_files_of_other_tools(stage: Stage, folder: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from docs.stage.stage import Output, Program, Stage
+from imgsync.demo.serve import describe_registries
 
 # "exit code 2", or "exit code 2 if …".
 _EXIT_CODE = re.compile(r"#.*\bexit code (\d+)( if)?")
@@ -64,12 +65,17 @@ class Shell:
                 self.folder /= folder
             case ["export", *settings]:
                 self.variables.update(setting.split("=", 1) for setting in settings)  # type: ignore[misc] # each has a =
+            case ["imgsync", "demo", "--serve", *_]:
+                return Output(0, describe_registries("localhost:5001", "localhost:5000"))  # the stage has them
             case ["imgsync", "demo", *_]:
                 return None  # it has registries of its own, and a test
             case ["imgsync", *arguments]:
                 self.ran.append(arguments[0])
                 # Our registries answer under the names in the page. The files of the page stay as they are.
-                connected = {} if arguments[0] in _OFFLINE else {"IMGSYNC_REGISTRIES": self.stage.connect(self.folder)}
+                if arguments[0] in _OFFLINE:
+                    return self.program(arguments, self.folder, {**self.stage.environment, **self.variables}, text)
+                arguments, file = _take_registries(arguments)
+                connected = {"IMGSYNC_REGISTRIES": self.stage.connect(self.folder / file)}
                 return self.program(arguments, self.folder, {**self.stage.environment, **self.variables, **connected}, text)
             case ["git", "clone", *_]:
                 return None
@@ -80,6 +86,14 @@ class Shell:
     def _git_environment(self) -> dict[str, str]:
         name = {f"GIT_{who}_{what}": "reader@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         return {**self.stage.environment, **name}
+
+
+def _take_registries(arguments: list[str]) -> tuple[list[str], str]:
+    """Return the arguments without `--registries FILE`, and the file."""
+    if "--registries" not in arguments:
+        return arguments, "registries.yaml"
+    at = arguments.index("--registries")
+    return [*arguments[:at], *arguments[at + 2 :]], arguments[at + 1]
 
 
 def _split(line: str, variables: dict[str, str]) -> Iterator[tuple[list[str], dict[str, str]]]:

@@ -87,9 +87,8 @@ class Stage:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
 
-    def connect(self, folder: Path) -> str:
-        """Return the path of the folder's registries.yaml, in which each registry is one of ours."""
-        file = folder / "registries.yaml"
+    def connect(self, file: Path) -> str:
+        """Return the path of a copy of *file*, in which each registry is one of ours."""
         document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {"version": 1}
         entries = document.setdefault("registries", {})
         for name in {*entries, *self.registries}:
@@ -101,7 +100,7 @@ class Stage:
         """Return what imgsync prints to a terminal, with colours."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        environ = {**self.environment, "TERM": "xterm-256color", "IMGSYNC_REGISTRIES": self.connect(self.folder)}
+        environ = {**self.environment, "TERM": "xterm-256color", "IMGSYNC_REGISTRIES": self.connect(self.folder / "registries.yaml")}
         del environ["COLUMNS"]
         command = [sys.executable, "-m", "imgsync", *arguments]
         # A plan is short: what the terminal holds until it is read is longer.

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 
 import gevent
+import gevent.event
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -35,3 +36,14 @@ def handle_signals(first: Callable[[], None], later: Callable[[], None]) -> Call
             signal.signal(number, (handler or signal.SIG_DFL) if not seen else lambda *_: later())
 
     return undo
+
+
+def expect_signal() -> Callable[[], None]:
+    """Return a function that waits until SIGINT or SIGTERM has come."""
+    came = gevent.event.Event()
+    handle_signals(came.set, came.set)
+
+    def wait() -> None:
+        came.wait()
+
+    return wait

@@ -37,15 +37,16 @@ class _Repository:
 
 
 class EmbeddedRegistry:
-    """A registry on a free loopback port, serving within its `with` block."""
+    """A registry on a loopback port, serving within its `with` block."""
 
-    def __init__(self) -> None:
-        """Begin empty; `requests` counts requests by method."""
+    def __init__(self, port: int = 0) -> None:
+        """Begin empty, on *port*, or a free one if it is 0."""
         self.requests: Counter[str] = Counter()
+        """Requests by method."""
         self._repositories: dict[str, _Repository] = {}
         self._blobs: dict[str, bytes] = {}
         self._uploads: dict[str, bytearray] = {}
-        self._server = WSGIServer(("127.0.0.1", 0), self.serve, log=None, error_log=None)
+        self._server = WSGIServer(("127.0.0.1", port), self.serve, log=None, error_log=None)
         routes: dict[str, Callable[..., Response]] = {
             r"/v2/": lambda _: Response(200, b"{}", {"Content-Type": "application/json"}),
             r"/v2/_catalog": self._list_repositories,
@@ -68,9 +69,14 @@ class EmbeddedRegistry:
         self._server.stop()
 
     @property
+    def port(self) -> int:
+        """Return the port that it serves on."""
+        return int(self._server.server_port)
+
+    @property
     def host(self) -> str:
         """Return HOST:PORT."""
-        return f"127.0.0.1:{self._server.server_port}"
+        return f"127.0.0.1:{self.port}"
 
     def store(self, name: str, tag: str, image: StoredImage) -> None:
         """Add an image without a request; move the tag if it exists."""

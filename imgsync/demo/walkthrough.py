@@ -12,6 +12,7 @@ from pathlib import Path
 
 from imgsync.demo.images import build_index
 from imgsync.demo.registry import EmbeddedRegistry
+from imgsync.demo.serve import open_registries
 
 _MIRRORS = """\
 version: 1
@@ -45,10 +46,7 @@ def run_demo(directory: str | None, *, echo: Callable[[str], None]) -> int:
     Raises:
         RuntimeError: A step had another result than it should.
     """
-    with _open_folder(directory) as folder, EmbeddedRegistry() as source, EmbeddedRegistry() as destination:
-        for version in ("1.0.0", "1.1.0", "2.0.0"):
-            source.store("library/hello", version, build_index("hello", version))
-        source.store("library/hello", "latest", build_index("hello", "1.1.0"))
+    with _open_folder(directory) as folder, open_registries() as (source, destination):
         mirrors = _write_files(folder, source, destination)
         echo(f"Two registries run on loopback: the source {source.host}, the destination {destination.host}.")
         echo(f"{folder}/mirrors.d/demo.yaml declares the desired state:\n\n{mirrors}")
@@ -57,7 +55,8 @@ def run_demo(directory: str | None, *, echo: Callable[[str], None]) -> int:
         walkthrough.repeat()
         walkthrough.move_tag()
         echo("\nShown: validate, plan, apply; a second plan that was empty and sent the destination no request;")
-        echo("a moved tag, of which only the new blobs were copied. Next: imgsync init DIR creates a mirror repository.")
+        echo("a moved tag, of which only the new blobs were copied.")
+        echo("Next: imgsync demo --serve runs such registries for a mirror of your own.")
     return 0
 
 

@@ -16,6 +16,8 @@ from imgsync.oci.spec.reference import parse_repository
 _TEMPLATES = Path(__file__).parent / "templates"
 _ALWAYS = ("mirrors.d/example.yaml", "registries.yaml", "requirements.txt", ".pre-commit-config.yaml", ".gitignore", "CODEOWNERS", "README.md")
 _SCHEMAS = ("mirror", "registries")
+# A very small image, whose index has large Windows images too.
+EXAMPLE_SOURCE = "registry.k8s.io/pause"
 CI = {
     "github": (".github/workflows/mirror.yml", ".github/workflows/mirror-comment.yml"),
     "gitlab": (".gitlab-ci.yml",),
@@ -30,26 +32,33 @@ class NewFile:
     text: str
 
 
-def render_files(destination: str, *, ci: Iterable[str]) -> tuple[NewFile, ...]:
+def render_files(destination: str, *, ci: Iterable[str], source: str = EXAMPLE_SOURCE) -> tuple[NewFile, ...]:
     """
     Return the files of a new repository, most important first.
 
     Args:
         destination: Where the example mirrors to, as REGISTRY/NAMESPACE.
         ci: Keys of `CI`.
+        source: What the example mirrors, as REGISTRY/REPOSITORY.
 
     Raises:
-        InvalidReferenceError: *destination* lacks a registry or a namespace.
+        InvalidReferenceError: *source* or *destination* lacks a registry or a path.
     """
     systems = tuple(ci)
     origin = find_origin()
     registry = parse_repository(destination).registry
+    image = parse_repository(source)
     variables = {
         "requirement": origin.requirement,
         "action": origin.action,
         "is_from_git": origin.is_git,
         "registry": registry,
         "is_loopback": _is_loopback(registry),
+        "source": image,
+        # Its registry, and the namespace if it has one.
+        "allowed_source": str(image).rpartition("/")[0],
+        "is_example": str(image) == EXAMPLE_SOURCE,
+        "is_source_loopback": _is_loopback(image.registry),
         # As written: `docker.io/example` is a namespace here, not the repository `library/example`.
         "destination": destination,
         "github": "github" in systems,

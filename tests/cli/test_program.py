@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 from imgsync.cli import cli
 from tests.support.canary import run_watched, secrets_in
+from tests.support.run_imgsync import finish
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,6 +99,37 @@ def test_demo_runs_and_leaves_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "a second plan that was empty and sent the destination no request" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_served_demo_is_enough_for_a_first_mirror(workplace):
+    """The commands that it shows make one; Ctrl-C ends it."""
+    served = workplace.start("demo", "--serve", "--port", "0")
+    shown = [line.strip() for line in itertools.takewhile(lambda line: "imgsync apply" not in line, served.stdout)]
+    try:
+        init = next(line for line in shown if line.startswith("imgsync init")).split()[1:]
+        ran = [workplace.run(*init), *(workplace.run(command, cwd=workplace.folder / init[1]) for command in ("apply", "verify"))]
+    finally:
+        served.send_signal(signal.SIGINT)
+
+    assert [done.code for done in (*ran, finish(served))] == [0, 0, 0, 0]
+    assert "Copied 2 images" in ran[1].stdout
+
+
+def test_served_demo_says_that_its_port_is_in_use(workplace):
+    """And how to choose another one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = workplace.run("demo", "--serve", "--port", str(taken.getsockname()[1]))
+
+    assert done.code == 3
+    assert "hint: choose another one with --port" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--serve", "--directory", "files"], ["--port", "5000"]])
+def test_demo_refuses_options_that_have_no_effect(arguments, workplace):
+    """Nothing runs."""
+    done = workplace.run("demo", *arguments)
+
+    assert (done.code, done.stdout) == (3, "")
 
 
 @pytest.mark.parametrize("place", ["x" * 5000, "mirrors.d/a.yaml/x"], ids=["too long", "below a file"])

@@ -152,6 +152,37 @@ def test_destination_option_fills_in_the_example(destination, credentials_of, al
 
 
 @pytest.mark.parametrize(
+    ("source", "allowed", "plain_http"),
+    [
+        ("localhost:5001/library/hello", "localhost:5001/library", {"localhost:5001", "localhost:5000"}),
+        ("localhost:5000/team/app", "localhost:5000/team", {"localhost:5000"}),
+        ("docker.io/alpine", "docker.io/library", {"localhost:5000"}),
+        ("registry.k8s.io/pause", "registry.k8s.io", {"localhost:5000"}),
+    ],
+    ids=["a registry on this machine", "the destination's registry", "an official image", "the default"],
+)
+def test_source_option_fills_in_the_example(source, allowed, plain_http, workplace):
+    """The image is allowed, and a registry on this machine speaks http."""
+    assert workplace.run("init", "--source", source, "--destination", "localhost:5000/mirror").code == 0
+
+    validated = workplace.run("validate")
+    settings = yaml.safe_load((workplace.folder / "registries.yaml").read_text(encoding="utf-8"))
+    assert validated.code == 0, validated.stderr
+    assert settings["allow"]["sources"] == [allowed]
+    assert {registry for registry, one in settings["registries"].items() if one.get("tls") is False} == plain_http
+    has_the_layout(workplace.folder / "mirrors.d/example.yaml")
+
+
+def test_source_that_names_no_repository_writes_nothing(workplace):
+    """The error shows how to write it."""
+    done = workplace.run("init", "--source", "alpine:3.22")
+
+    assert done.code == 3
+    assert "write docker.io/library/alpine, and put 3.22 under tags.names" in done.stderr
+    assert not (workplace.folder / "mirrors.d").exists()
+
+
+@pytest.mark.parametrize(
     ("registry", "is_plain"),
     [
         ("localhost:5000", True),

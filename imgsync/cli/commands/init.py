@@ -13,9 +13,10 @@ from imgsync.cli.output import print_line
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", shell_complete=complete_by("complete_folder"), default=".")
 @option("--missing", is_flag=True, help="Write only missing files. Without it, an existing file is an error, and nothing is written.")
+@option("--source", metavar="REGISTRY/REPOSITORY", default="registry.k8s.io/pause", show_default=True, help="The image in the example.")
 @option("--destination", metavar="REGISTRY/NAMESPACE", default="registry.example.com/mirror", show_default=True, help="The destination in the example.")
 @option("--ci", type=click.Choice(["all", "github", "gitlab", "none"]), default="all", show_default=True, help="The CI systems to write pipelines for.")
-def command(directory: str, ci: str, destination: str, missing: bool) -> int:
+def command(directory: str, ci: str, source: str, destination: str, missing: bool) -> int:
     """
     Create a mirror repository in DIR: mirrors.d, CI workflows, pre-commit.
 
@@ -25,7 +26,7 @@ def command(directory: str, ci: str, destination: str, missing: bool) -> int:
     from imgsync.init.render_files import CI, render_files
     from imgsync.init.write_files import write_files
 
-    files = render_files(destination, ci=CI if ci == "all" else [system for system in CI if system == ci])
+    files = render_files(destination, source=source, ci=CI if ci == "all" else [system for system in CI if system == ci])
     written = write_files(Path(directory), files, missing_only=missing)
     if written.created:
         print_line(f"Created in {directory}:")
