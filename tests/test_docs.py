@@ -145,3 +145,12 @@ def test_options_named_in_sentences_exist(page):
     named = set(re.findall(r"`(--[a-z-]+)", FENCE.sub("", page.read_text(encoding="utf-8"))))
 
     assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_that_install_in_ci_say_where_from(page):
+    """A page that relies on requirements.txt or names the package for pip says what to do until PyPI has it."""
+    text = page.read_text(encoding="utf-8")
+    installs = re.search(r"requirements\.txt|gitlab-ci\.yml`\. Read|additional_dependencies|pip (?:download|wheel|install)[^\n`']*[ /]imgsync-mirror", text)
+
+    assert installs is None or "not on PyPI yet" in text.replace("**", "")

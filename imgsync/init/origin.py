@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from urllib.parse import urlsplit
 
-import imgsync
-
 _PACKAGE = "imgsync-mirror"
+# No account and no branch can have these names, so that nothing is installed until they are filled in.
+_TO_FILL_IN = f"{_PACKAGE} @ git+https://github.com/<OWNER>/imgsync@<COMMIT>"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A commit in a git repository, or "" for what PyPI has."""
+    """A commit in a git repository, "" if unknown."""
 
     url: str = ""
     commit: str = ""
@@ -29,8 +29,8 @@ class Origin:
 
     @property
     def requirement(self) -> str:
-        """Return what pip installs to get this imgsync."""
-        return f"{_PACKAGE} @ git+{self.url}@{self.commit}" if self.is_git else f"{_PACKAGE}=={imgsync.__version__}"
+        """Return the line for pip, or the one to fill in."""
+        return f"{_PACKAGE} @ git+{self.url}@{self.commit}" if self.is_git else _TO_FILL_IN
 
     @property
     def action(self) -> str:

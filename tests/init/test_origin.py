@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
-import imgsync
 from imgsync.init import render_files as module
 from imgsync.init.origin import Origin, parse_origin
 from imgsync.init.render_files import render_files
@@ -53,10 +54,10 @@ def test_imgsync_from_github_is_an_action(url):
     ],
     ids=["PyPI", "damaged", "another form", "a clone", "a wheel", "a login", "a key", "more lines", "no text", "a branch", "no commit"],
 )
-def test_any_other_imgsync_is_named_by_its_version(text):
-    """Nothing that only this machine has, and no secret."""
+def test_any_other_origin_is_to_be_filled_in(text):
+    """Nothing that only this machine has, no secret, and nothing that someone else could register."""
     assert parse_origin(text) == Origin()
-    assert Origin().requirement == f"imgsync-mirror=={imgsync.__version__}"
+    assert urlsplit(Requirement(Origin().requirement).url).path == "/<OWNER>/imgsync@<COMMIT>"
 
 
 def test_workflow_uses_the_action_of_a_github_repository(tmp_path, monkeypatch):

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-import imgsync
 from imgsync.fmt.format_text import format_text
+from imgsync.init.origin import Origin
 from tests.support import linters
 from tests.support.run_imgsync import Workplace
 from tests.support.workflow_scripts import program, script_of
@@ -35,7 +35,7 @@ def is_a_pre_commit_config(file: Path) -> None:
     linters.tool("pre-commit", "validate-config", file)
     hooks = yaml.safe_load(file.read_text(encoding="utf-8"))["repos"][0]["hooks"]
     assert [hook["id"] for hook in hooks] == ["imgsync-fmt", "imgsync-validate"]
-    assert all(hook["additional_dependencies"] == [f"imgsync-mirror=={imgsync.__version__}"] for hook in hooks)
+    assert all(hook["additional_dependencies"] == [f"{Origin().requirement}"] for hook in hooks)
 
 
 def has_the_layout(file: Path) -> None:
@@ -43,10 +43,10 @@ def has_the_layout(file: Path) -> None:
     assert format_text(file.read_bytes(), file=file.name) == file.read_text(encoding="utf-8")
 
 
-def asks_for_this_version(file: Path) -> None:
-    """Assert that the one requirement is this version."""
+def has_one_requirement(file: Path) -> None:
+    """Assert that the one requirement is where imgsync comes from."""
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    assert [str(Requirement(line)) for line in lines] == [f"imgsync-mirror=={imgsync.__version__}"]
+    assert [str(Requirement(line)) for line in lines] == [Origin().requirement]
 
 
 def ignores_what_runs_leave(file: Path) -> None:
@@ -82,7 +82,7 @@ WORKFLOW = (YAML, linters.fits("vendor.github-workflows"), linters.is_secure, li
 CHECKS: dict[str, tuple[linters.Check, ...]] = {
     "mirrors.d/example.yaml": (YAML, fits_its_modeline, has_the_layout),
     "registries.yaml": (YAML, fits_its_modeline),
-    "requirements.txt": (asks_for_this_version,),
+    "requirements.txt": (has_one_requirement,),
     ".pre-commit-config.yaml": (YAML, is_a_pre_commit_config, linters.is_secure),
     ".gitignore": (ignores_what_runs_leave,),
     "CODEOWNERS": (owns_what_decides,),
@@ -230,7 +230,7 @@ def test_what_to_fill_in_is_said_first(workplace):
 
     folder = workplace.folder / "new"
     assert "  fill in requirements.txt and .pre-commit-config.yaml " in done.stdout
-    assert (folder / "requirements.txt").read_text().startswith("# Fill this in, because imgsync is not on PyPI yet: imgsync-mirror @ git+https://")
+    assert (folder / "requirements.txt").read_text().startswith("# Fill this in, because imgsync is not on PyPI yet. ")
     assert (folder / ".pre-commit-config.yaml").read_text().startswith("# Fill in additional_dependencies, because imgsync is not on PyPI yet: ")
     assert "\n## Before CI can run\n" in (folder / "README.md").read_text()
 
