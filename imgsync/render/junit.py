@@ -11,6 +11,7 @@ from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 from imgsync.apply.report import Outcome, Report, Result
+from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import PlanError
 from imgsync.render.mirror_sections import merge_names
 from imgsync.text.sanitize import sanitize_short
@@ -22,23 +23,30 @@ def render_report_junit(report: Report) -> str:
     """
     Return *report* as a JUnit document.
 
-    Failed and refused references are failures, plan errors are errors, references on hold or left for the next run are skipped.
+    Failed and refused references are failures, plan errors are errors. References on hold, left for the next run, or gone at the source are
+    skipped.
     """
     outcomes: defaultdict[str, list[Outcome]] = defaultdict(list)
     errors: defaultdict[str, list[PlanError]] = defaultdict(list)
+    gone: defaultdict[str, list[GoneTag]] = defaultdict(list)
     for outcome in report.outcomes:
         outcomes[outcome.change.mirror].append(outcome)
     for error in report.errors:
         errors[error.mirror].append(error)
+    for tag in report.gone:
+        gone[tag.mirror].append(tag)
     root = ET.Element("testsuites", name="imgsync", time=_format_seconds(report.seconds))
-    for mirror in merge_names(outcomes, errors):
-        _add_suite(root, mirror, outcomes[mirror], errors[mirror], timestamp=report.created_at)
+    for mirror in merge_names(outcomes, errors, gone):
+        suite = _add_suite(root, mirror, outcomes[mirror], errors[mirror], timestamp=report.created_at)
+        for tag in gone[mirror]:
+            ET.SubElement(_add_case(suite, mirror, str(tag.destination), 0), "skipped", message=sanitize_short(tag.description))
+        _set_counts(suite)
     _set_counts(root)
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _add_suite(root: ET.Element, mirror: str, outcomes: list[Outcome], errors: list[PlanError], *, timestamp: str) -> None:
+def _add_suite(root: ET.Element, mirror: str, outcomes: list[Outcome], errors: list[PlanError], *, timestamp: str) -> ET.Element:
     seconds = _format_seconds(sum(outcome.seconds for outcome in outcomes))
     suite = ET.SubElement(root, "testsuite", name=sanitize_short(mirror) or "imgsync", time=seconds)
     if timestamp:
@@ -53,7 +61,7 @@ def _add_suite(root: ET.Element, mirror: str, outcomes: list[Outcome], errors: l
             ET.SubElement(case, "skipped", message=sanitize_short(error.message))
         else:
             _add_detail(ET.SubElement(case, "error", message=sanitize_short(error.message), type="unplanned"), error.message, error.hint)
-    _set_counts(suite)
+    return suite
 
 
 def _add_case(suite: ET.Element, mirror: str, reference: str, seconds: float) -> ET.Element:

@@ -10,15 +10,13 @@ from __future__ import annotations
 import html
 import itertools
 import re
-from typing import Literal
 
 from imgsync.plan.model import PlanError
+from imgsync.text.code_spans import CodeSpan, split_code_spans
 from imgsync.text.sanitize import sanitize_short
 
 _LIMIT = 600
 _TICKS = re.compile(r"`+")
-# A code span that stands alone; one word otherwise. What has other backticks is a word, and escaped as one.
-_PIECE = re.compile(r"(?<!\S)(?P<before>\(?)`(?P<code>[^`]+)`(?P<after>\)?[,.;:?]?)(?!\S)|\S+")
 # A word or a small number, also in parentheses. Seven letters from a to f may be a commit hash; `1.` and `1)` start a list.
 _WORD = r"(?![a-f]{7,}\b)[A-Za-z]+(?:'[a-z]+)?"
 _PLAIN = re.compile(rf"(?:{_WORD}|\((?:{_WORD}|[0-9]{{1,6}})\))[,.;:]?|[0-9]{{1,6}}[,;:]?|→")
@@ -43,20 +41,19 @@ def _wrap_code(shown: str, *, in_table: bool) -> str:
 
 def format_prose(text: str, *, in_table: bool = False) -> str:
     """Return *text* with everything except plain words in code spans."""
-    found = []
-    for kind, pieces in itertools.groupby(_PIECE.finditer(_clip(sanitize_short(text))), key=_classify):
-        if kind == "code":
-            found += [f"{piece['before']}{_wrap_code(piece['code'], in_table=in_table)}{piece['after']}" for piece in pieces]
+    found: list[str] = []
+    for part in split_code_spans(_clip(sanitize_short(text))):
+        if isinstance(part, CodeSpan):
+            found.append(f"{part.before}{_wrap_code(part.code, in_table=in_table)}{part.after}")
             continue
-        joined = " ".join(piece[0] for piece in pieces)
-        found.append(joined if kind == "plain" else _wrap_code(joined, in_table=in_table))
+        for is_plain, words in itertools.groupby(part.split(), key=_is_plain):
+            joined = " ".join(words)
+            found.append(joined if is_plain else _wrap_code(joined, in_table=in_table))
     return " ".join(found)
 
 
-def _classify(piece: re.Match[str]) -> Literal["code", "plain", "other"]:
-    if piece["code"]:
-        return "code"
-    return "plain" if _PLAIN.fullmatch(piece[0]) else "other"
+def _is_plain(word: str) -> bool:
+    return _PLAIN.fullmatch(word) is not None
 
 
 def format_error(error: PlanError, *, aside: str = "") -> str:

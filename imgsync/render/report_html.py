@@ -18,6 +18,7 @@ from imgsync.render.report_folds import list_folds, list_largest
 from imgsync.render.report_mirrors import list_charts, list_counts, list_mirrors, sum_mirrors
 from imgsync.render.report_notes import list_report_notes
 from imgsync.render.report_problems import list_problems, list_tasks
+from imgsync.text.code_spans import split_code_spans
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import choose_noun, format_bytes, format_count, format_duration, parse_timestamp
 
@@ -64,6 +65,7 @@ def _load_templates() -> tuple[Template, str, str]:
 
     loader = PackageLoader("imgsync.render", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["code_spans"] = split_code_spans
     style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
     return environment.get_template("report.html"), style, script
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import given
 from imgsync.apply.report import Report
 from imgsync.plan.model import PlanError
 from imgsync.render.junit import render_report_junit
-from tests.support.plans import report, reports
+from tests.support.plans import gone_tag, report, reports
 
 
 def test_each_reference_is_a_case_of_its_mirror():
@@ -48,12 +49,24 @@ def test_transient_error_is_skipped():
     assert (root.get("errors"), root.get("skipped")) == ("0", "1")
 
 
+def test_tag_that_is_gone_is_skipped():
+    """It stays at the destination, so the pipeline passes and shows since when; also in a mirror without other images."""
+    root = ET.fromstring(render_report_junit(replace(report(), gone=(gone_tag(), gone_tag(mirror="c")))))
+    found = [(suite.get("name"), suite.get("skipped"), case.find("skipped")) for suite in root for case in suite if case.get("name") == "r.io/m/app:9"]
+
+    assert [(name, skipped, case.get("message")) for name, skipped, case in found] == [
+        ("a", "3", "gone at the source since 2026-08-28; not in the list of tags"),
+        ("c", "1", "gone at the source since 2026-08-28; not in the list of tags"),
+    ]
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("10", "2", "4")
+
+
 @given(reports)
 def test_document_is_whole_for_any_text(some: Report):
-    """It parses; each outcome and error is one case, and the counts fit."""
+    """It parses; each outcome, error and gone tag is one case, and the counts fit."""
     root = ET.fromstring(render_report_junit(some).encode())
 
-    assert len(list(root.iter("testcase"))) == len(some.outcomes) + len(some.errors) == int(root.get("tests"))
+    assert len(list(root.iter("testcase"))) == len(some.outcomes) + len(some.errors) + len(some.gone) == int(root.get("tests"))
     for element in (root, *root):
         assert int(element.get("failures")) == len(element.findall(".//failure"))
         assert int(element.get("skipped")) == len(element.findall(".//skipped"))

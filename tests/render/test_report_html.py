@@ -93,6 +93,18 @@ def test_failures_of_one_cause_are_one_task():
     assert "What to do</h2>" not in render_report_html(Report("abcd1234", (other, failed[0])))
 
 
+@pytest.mark.row("OUT-03")
+def test_code_of_hints_is_code_beside_a_hostile_name():
+    """A backtick in a name changes nothing else, and markup within code is text."""
+    failed = Outcome(change(), Result.FAILED, error="push `<b>x</b>` of evil`name/app: 507", hint="run `imgsync plan --refresh` (`--all` too)")
+
+    page = render_report_html(Report("abcd1234", (failed,)))
+
+    text = page.replace("<wbr>", "")
+    assert "<dd>push <code>&lt;b&gt;x&lt;/b&gt;</code> of evil`name/app: 507</dd>" in text
+    assert "<dd>run <code>imgsync plan --refresh</code> (<code>--all</code> too)</dd>" in text
+
+
 def test_page_of_a_good_run_is_short():
     """Its mirrors are all there is; nothing is empty."""
     page = render_report_html(Report("abcd1234", (Outcome(change(Action.KEEP), Result.KEPT),)))

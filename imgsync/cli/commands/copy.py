@@ -26,6 +26,9 @@ def command(source: str, destination: str, platform: tuple[str, ...], output: st
     Without a tag, the whole repository is copied. A name without a registry, such
     as nginx:1.27, is on Docker Hub. The destination is asked what it serves;
     --refresh also checks the content. `allow` in registries.yaml applies.
+
+    Unlike apply, copy starts at once, also on a terminal: its arguments say what it
+    changes. --max-changes and --max-bytes limit the copy of a whole repository.
     """
     common = parse_common_options(options)
     apply = parse_apply_options(output, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.plan.test_verify import Behind
 from tests.support.images import image
+from tests.support.terminal import record
 
 
 def test_deleted_image_is_pushed_again(lab):
@@ -21,6 +22,18 @@ def test_deleted_image_is_pushed_again(lab):
 
     assert ran.code == 0, ran.stderr
     assert ran.json["summary"]["blobs_copied"] == len(content.all_blobs)
+    lab.assert_served("app", "1", content)
+
+
+def test_copy_on_a_terminal_asks_nothing(lab):
+    """Its arguments say what it changes, and the help says so."""
+    content = lab.push("app", "1", image(lab.name))
+    lab.declare("app")
+
+    seen = record(lab.workplace, "copy", f"{lab.source.host}/{lab.name}/app:1", f"{lab.destination.host}/m/{lab.name}/app:1", columns=100)
+
+    assert seen.code == 0
+    assert "[y/N]" not in seen.raw
     lab.assert_served("app", "1", content)
 
 
