@@ -31,6 +31,7 @@ _YAML_HINTS = {
     "mapping values are not allowed": "check the indentation; write a space after the colon of a key, and quotes around a value with ': ' in it",
     "did not find expected comment or line break": "put a value that begins with '>' or '|' in quotes",
     "expected chomping or indentation indicators": "put a value that begins with '>' or '|' in quotes",
+    "found a tab character": "indent with spaces, also a line that looks empty",
     "found character": "put a value that begins with this character in quotes",
     "found unexpected end of stream": "close the quotes that begin here",
     "did not find expected ',' or": "close the bracket, or add a comma; put a value with brackets in quotes",

@@ -12,9 +12,11 @@ from functools import cache
 from typing import Any
 
 from imgsync.config.schema_check import check_schema, read_schema
+from imgsync.config.unknown_settings import is_registry_settings
 from imgsync.config.yaml_reader import parse_documents
 from imgsync.errors import ConfigError, FileError
 from imgsync.fmt.comments import attach_comments, find_comments
+from imgsync.fmt.drop_empty import drop_empty
 from imgsync.fmt.order_keys import order_keys
 from imgsync.fmt.read_tree import SIMPLER, UnreadableError, read_documents
 from imgsync.fmt.write_tree import write_documents
@@ -44,6 +46,12 @@ def format_text(data: bytes, *, file: str) -> str:
     raise ConfigError((FileError(file, unreadable.line, unreadable.column, "", _UNSAFE, unreadable.advice),))
 
 
+def has_registry_settings(data: bytes, *, file: str) -> bool:
+    """Return whether *data* is a registries.yaml, not declarations."""
+    documents, _ = parse_documents(data, file=file)
+    return any(is_registry_settings(document.value) for document in documents)
+
+
 def _read_values(data: bytes, *, file: str) -> list[Any]:
     documents, errors = parse_documents(data, file=file)
     errors += [error for document in documents for error in check_schema(document, "mirror")]
@@ -55,6 +63,7 @@ def _read_values(data: bytes, *, file: str) -> list[Any]:
 def _lay_out(text: str) -> str:
     documents = read_documents(text)
     attach_comments(text, documents)
+    documents = drop_empty(documents)
     for document in documents:
         order_keys(document.root, _read_schema())
     return write_documents(documents)

@@ -80,3 +80,8 @@ class YamlDocument:
     root: Node
     start: int
     header: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether it has nothing but comments."""
+        return self.root.parts is None and not self.root.text and not self.root.anchor

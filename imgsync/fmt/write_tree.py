@@ -128,7 +128,7 @@ def _write_long_scalar(node: Node, mark: str, indent: int, path: tuple[str, ...]
     if node.style in {"|", ">"}:
         shift = _find_content_indent(first, others, node)
         head = _DIGIT.sub(str(_STEP), first, count=1) if _has_digit(first) else first
-        return [f"{mark}{head}", *(f"{inner}{line[shift:]}".rstrip("\n") if line.strip() else line[shift:] for line in others)]
+        return [f"{mark}{head}", *(f"{inner}{line[shift:]}".rstrip("\n") if line.strip(" ") else line[shift:] for line in others)]
     return [f"{mark}{first}".rstrip(), *(f"{inner}{line.strip(' ')}".rstrip(" ") for line in others)]
 
 
@@ -141,6 +141,6 @@ def _find_content_indent(header: str, lines: Iterable[str], node: Node) -> int:
     if _has_digit(header):
         # Relative to what is around it, so the content says it: the value begins with the spaces beyond.
         beyond = len(node.value.lstrip("\n")) - len(node.value.lstrip("\n").lstrip(" "))
-        first = next((line for line in lines if line.strip()), "")
+        first = next((line for line in lines if line.strip(" ")), "")
         return len(first) - len(first.lstrip(" ")) - beyond
-    return min((len(line) - len(line.lstrip(" ")) for line in lines if line.strip()), default=0)
+    return min((len(line) - len(line.lstrip(" ")) for line in lines if line.strip(" ")), default=0)

@@ -106,6 +106,38 @@ def test_several_documents_stay():
     assert formatted(f"---\n{text}") == text
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("---\n---\nFIRST", "FIRST"),
+        ("---\n# c\n---\nFIRST", "# c\nFIRST"),
+        ("---\n# c\n---\n# d\n---\n# e\nFIRST", "# c\n# d\n# e\nFIRST"),
+        ("FIRST---\n---\nSECOND", "FIRST---\nSECOND"),
+        ("FIRST---\n---\n", "FIRST"),
+        ("FIRST---\n# c\n---\n# d\n", "FIRST---\n# c\n# d\n"),
+    ],
+)
+def test_empty_documents_are_dropped(before, after):
+    """They declare nothing; a comment in one goes to the next document."""
+    names = {"FIRST": mirror(f"    {MIRROR}"), "SECOND": mirror(f"    {MIRROR}").replace("name: a", "name: b")}
+    for name, text in names.items():
+        before, after = before.replace(name, text), after.replace(name, text)
+
+    assert formatted(before) == after
+
+
+@pytest.mark.parametrize("header", ["|", ">", "|+", "|2"])
+def test_line_of_a_tab_is_content_of_a_text(header):
+    """It looks empty, and is not."""
+    lines = f"    description: {header}\n      one\n      \t\n        \t\n      two\n    {MIRROR}"
+    (before,), _ = parse_documents(mirror(lines).encode(), file="a")
+
+    (after,), _ = parse_documents(formatted(mirror(lines)).encode(), file="a")
+
+    assert after.value == before.value
+    assert "\t" in after.value["mirrors"][0]["description"]
+
+
 def test_anchor_stays_above_its_alias():
     """The order of keys yields where YAML needs another one."""
     text = (
@@ -243,9 +275,11 @@ def test_alias_as_key_keeps_its_space():
     ("text", "place"),
     [
         (mirror(f"    description: x\t# c\n    {MIRROR}"), "a.yaml:4:19: the file cannot be formatted.*replace this tab by spaces"),
+        (mirror(f"    description: |\n      one\n      \ttwo\n    {MIRROR}"), r"a.yaml:6:7: tab in the indentation \(indent with spaces\)"),
+        (mirror(f"    description: |\n      one\n\t\n    {MIRROR}"), r"a.yaml:6:1: .*tab character.*\(indent with spaces, also a line that looks empty\)"),
         (f"%YAML 1.1\n---\n{mirror(f'    {MIRROR}')}", r"a.yaml:1:1: the file cannot be formatted.*remove the directive \(%\)"),
     ],
-    ids=["tab", "directive"],
+    ids=["tab", "tab in a text", "line of a tab", "directive"],
 )
 def test_forms_that_cannot_be_kept_are_named(text, place):
     """With their place, and what to do."""

@@ -23,16 +23,22 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
     Give the files of mirrors.d one layout: key order, indentation, quotes.
 
     Comments, anchors and the meaning stay. Prints the files that were changed. A file with an error is reported, and nothing is written.
-    `-` formats stdin to stdout.
+    registries.yaml is left as it is. `-` formats stdin to stdout.
     """
     from imgsync.fmt.format_files import format_files
     from imgsync.text.sanitize import sanitize_line
     from imgsync.text.units import format_count
 
     is_stdin = "-" in paths
-    files = (_read_stdin(paths),) if is_stdin else format_files(paths)
     if is_stdin and not check and not diff:
-        print_text(files[0].text)
+        print_text(_read_stdin(paths).text or "")
+        return 0
+    given = (_read_stdin(paths),) if is_stdin else format_files(paths)
+    files = [file for file in given if file.text is not None]
+    for file in given:
+        if file.text is None:
+            print_note(f"{sanitize_line(file.path)} holds registry settings, which `fmt` leaves as they are.")
+    if not files:
         return 0
     changed = [file for file in files if file.is_changed]
     for file in changed:

@@ -34,15 +34,19 @@ def test_files_are_formatted_in_place(place):
 
 
 def test_registry_settings_are_not_formatted(place):
-    """They are named as what they are, and left."""
+    """A file that is named, as by pre-commit, is left as it is and does not stop the others; their diff could show a password."""
     settings = place.folder / "registries.yaml"
     settings.write_text("version: 1\nallow:   {sources: [r.io/x]}\n")
+    line = "registries.yaml holds registry settings, which `fmt` leaves as they are.\n"
 
-    ran = place.run("fmt", "registries.yaml")
+    alone, checked = (place.run("fmt", "registries.yaml", *option) for option in ([], ["--diff"]))
+    ran = place.run("fmt", "mirrors.d/a.yaml", "registries.yaml")
 
-    assert (ran.code, ran.stdout) == (3, "")
-    assert "these are registry settings, not declarations" in ran.stderr
+    assert (alone.code, alone.stdout, alone.stderr) == (checked.code, checked.stdout, checked.stderr) == (0, "", line)
+    assert (ran.code, ran.stdout, ran.stderr) == (0, "mirrors.d/a.yaml\n", f"{line}1 of 1 file changed.\n")
     assert "allow:   {" in settings.read_text()
+    (place.folder / "mirrors.d" / "c.yaml").write_text(settings.read_text())
+    assert "mirrors.d/c.yaml:1:1: these are registry settings, not declarations" in place.run("fmt").stderr
 
 
 def test_validate_claims_nothing_about_images(place):
