@@ -13,10 +13,16 @@ from typing import Any
 # `a/**/b` matches `a/b` too.
 _TOKENS = re.compile(r"(?<![^/])\*\*/|\*\*|\[.[^]]*\]|.", re.DOTALL)
 _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_WILD_CHARACTERS = frozenset("*?[")
 _TAG_START = f"{string.ascii_letters}{string.digits}_"
 _TAG_CHARACTERS = f"{_TAG_START}.-"
 _PATH_START = f"{string.ascii_lowercase}{string.digits}"
 _PATH_CHARACTERS = f"{_PATH_START}._-/"
+
+
+def is_glob(text: str) -> bool:
+    """Return whether *text* can match more than itself."""
+    return not _WILD_CHARACTERS.isdisjoint(text)
 
 
 def compile_expression(text: str) -> Any:

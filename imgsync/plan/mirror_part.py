@@ -6,7 +6,6 @@ The filters choose first: `newest: 3` still means the newest three of the reposi
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +18,7 @@ from imgsync.plan.list_repositories import SourceRepository, strip_namespace
 from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
 from imgsync.plan.model import FilterStep
 from imgsync.plan.plan_error import make_mirror_error
+from imgsync.text.near import find_near_images
 
 _STEP = "--only"
 
@@ -117,18 +117,8 @@ def report_unmatched(plans: Sequence[MirrorPlan], only: Sequence[OnlyPattern]) -
 
 def _suggest(pattern: OnlyPattern, parts: Sequence[tuple[MirrorPlan, MirrorPart]]) -> str:
     meant = f"{pattern.repository}:{pattern.tag}" if pattern.tag else pattern.repository
-    near = [
-        f"{one.mirror.name}/{name}"
-        for one, part in parts
-        for name in difflib.get_close_matches(meant, part.offered, n=9, cutoff=0.6)
-        if _ends_alike(meant, name)
-    ]
+    near = [f"{one.mirror.name}/{name}" for one, part in parts for name in find_near_images(meant, part.offered)]
     return f"did you mean {' or '.join(near[:3])}?" if near else f"`imgsync plan --only {parts[0][0].mirror.name} --all` shows what it selects"
-
-
-def _ends_alike(name: str, other: str) -> bool:
-    """Return whether two names are alike without their folders."""
-    return bool(difflib.get_close_matches(name.rpartition("/")[2], [other.rpartition("/")[2]], cutoff=0.6))
 
 
 def _get_tag(name: str) -> str:

@@ -21,6 +21,11 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
     from imgsync.text.units import format_count
 
     config = load_config(paths, registries=registries, environ=os.environ, only=only, needs_variables=False)
+    is_part = any(pattern.is_part for pattern in config.only)
+    if is_part:
+        from imgsync.config.only_check import check_images
+
+        check_images(config.mirrors, config.only)
     if config.warnings:
         from imgsync.cli.config_errors import print_config_warnings
 
@@ -33,7 +38,7 @@ def command(paths: tuple[str, ...], registries: str | None, only: tuple[str, ...
     targets = {target for mirror in config.mirrors for target in mirror.destinations}
     counts = (format_count(len(config.files), "file"), format_count(len(config.mirrors), "mirror"), format_count(len(targets), "destination"))
     result = format_count(len(config.warnings), "warning") if config.warnings else "all good"
-    if any(pattern.is_part for pattern in config.only):
-        result = f"{result.replace('all good', 'valid')}; `imgsync plan` checks whether --only names an image"
+    if is_part:
+        result = f"{result.replace('all good', 'valid')}; `imgsync plan` checks whether the registry has what --only names"
     print_line(f"{', '.join(counts)}: {result}.")
     return 0

@@ -49,16 +49,6 @@ def test_registry_settings_are_not_formatted(place):
     assert "mirrors.d/c.yaml:1:1: these are registry settings, not declarations" in place.run("fmt").stderr
 
 
-def test_validate_claims_nothing_about_images(place):
-    """It has no network, so `--only` with an image is half checked."""
-    assert "all good" in place.run("validate", "--only", "a").stdout
-
-    shown = place.run("validate", "--only", "a/x").stdout
-
-    assert "all good" not in shown
-    assert "valid; `imgsync plan` checks whether --only names an image" in shown
-
-
 @pytest.mark.parametrize("option", ["--check", "--diff"])
 def test_check_names_files_and_writes_nothing(option, place):
     """Exit 1, for CI."""
