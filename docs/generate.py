@@ -261,15 +261,19 @@ PARTS: Mapping[str, Callable[[], str]] = {
 }
 
 
-def pages() -> Iterator[tuple[Path, str]]:
-    """Yield each page that has generated parts, and its up-to-date text."""
-    for path in (DOCS / "architecture.md", *sorted(REFERENCE.glob("*.md"))):
-        yield path, _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n{part[3]}", path.read_text(encoding="utf-8"))
+def list_pages() -> list[Path]:
+    """Return the pages that can have generated parts."""
+    return [DOCS / "architecture.md", *sorted(REFERENCE.glob("*.md"))]
+
+
+def render_page(path: Path) -> str:
+    """Return the text of a page with up-to-date parts."""
+    return _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n{part[3]}", path.read_text(encoding="utf-8"))
 
 
 def main() -> None:
     """Write the pages that differ."""
-    for path, text in (*pages(), (MAN_PAGE, render_man_page(cli))):
+    for path, text in (*((page, render_page(page)) for page in list_pages()), (MAN_PAGE, render_man_page(cli))):
         if text != path.read_text(encoding="utf-8"):
             path.write_text(text, encoding="utf-8")
 

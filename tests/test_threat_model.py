@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +13,7 @@ _PAGE = ROOT / "docs" / "threat-model.md"
 # How many rows each family has; a row is never dropped, one that cannot apply says so.
 _FAMILIES = {"AUTH": 30, "DIG": 22, "DOS": 17, "OUT": 8, "CFG": 14, "ST": 19, "NET": 20, "REG": 31, "GIT": 11, "SIG": 8, "RUN": 17}
 _ROWS = [f"{family}-{number:02}" for family, count in _FAMILIES.items() for number in range(1, count + 1)]
+_MARK = re.compile(r"^@pytest\.mark\.row\((.*?)\)$(?=.*?^def (test_\w+)\()", re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"`(tests/[a-z_/]+\.py)::(test_\w+)`")
 
 
@@ -32,20 +32,10 @@ def _marked() -> dict[str, set[tuple[str, str]]]:
     """Return which tests name each row with `@pytest.mark.row`."""
     found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        text = path.read_text(encoding="utf-8")
-        if "mark.row(" not in text:
-            continue
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef):
-                for row in (argument for mark in node.decorator_list for argument in _rows_of(mark)):
-                    found[row].add((path.relative_to(ROOT).as_posix(), node.name))
+        for rows, test in _MARK.findall(path.read_text(encoding="utf-8")):
+            for row in re.findall(r'"([^"]+)"', rows):
+                found[row].add((path.relative_to(ROOT).as_posix(), test))
     return dict(found)
-
-
-def _rows_of(mark: ast.expr) -> list[str]:
-    if not isinstance(mark, ast.Call) or ast.unparse(mark.func) != "pytest.mark.row":
-        return []
-    return [ast.literal_eval(argument) for argument in mark.args]
 
 
 TABLE = _table()

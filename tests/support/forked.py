@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _socket
 import array
+import contextlib
 import gc
 import importlib
 import io
@@ -74,7 +75,7 @@ class Forked(subprocess.Popen[str]):
             return 0, 0
         told = os.read(self._status, 8)
         os.close(self._status)
-        # Nothing to report: the waiting process was killed too.
+        # Nothing to report: the forking process was killed too.
         status, peak_kib = struct.unpack("ii", told) if told else (signal.SIGKILL, 0)
         self.peak_bytes = peak_kib << 10
         return self.pid, status
@@ -110,37 +111,56 @@ def _send(to: Any, message: object, descriptors: list[int]) -> None:
 def serve(descriptor: int) -> None:
     """Import everything, then fork a run for each message on *descriptor*."""
     _import_all()
-    # What gevent patched is for the runs: a hub that lived here would be in all of them.
-    from gevent.monkey import get_original
-
-    fork, wait4, on_signal = get_original("os", "fork"), get_original("os", "wait4"), get_original("signal", "signal")
-    on_signal(signal.SIGCHLD, signal.SIG_IGN)
     # What is here stays as it is, so that runs share its pages.
     gc.collect()
     gc.freeze()
+    # What gevent patched is for the runs: a hub that lived here would be in all of them.
+    from gevent.monkey import get_original
+
+    ready = get_original("select", "poll")()
     server = _socket.socket(fileno=os.dup(descriptor))
+    ready.register(server, select.POLLIN)
+    runs: dict[int, tuple[int, int]] = {}
     while True:
-        message, ancillary, _, _ = server.recvmsg(_MESSAGE_LIMIT, _socket.CMSG_SPACE(_FDS * 4))
-        if not message:
-            os._exit(0)
-        descriptors = array.array("i", ancillary[0][2]).tolist()
-        if fork():
-            for one in descriptors:
-                os.close(one)
-            continue
-        # The one who waits for the run, and tells how it ended.
-        server.close()
-        on_signal(signal.SIGCHLD, signal.SIG_DFL)
-        pid = fork()
-        if not pid:
-            os.close(descriptors[3])
-            _run(json.loads(message), descriptors[:3])
-        for one in descriptors[:3]:
-            os.close(one)
-        os.write(descriptors[3], struct.pack("i", pid))
-        _, status, usage = wait4(pid, 0)
-        os.write(descriptors[3], struct.pack("ii", status, usage.ru_maxrss))
+        for one, _ in ready.poll():
+            if one == server.fileno():
+                ended, pid, status = _start(server, runs)
+                runs[ended] = pid, status
+                ready.register(ended, select.POLLIN)
+            else:
+                ready.unregister(one)
+                _tell_end(one, *runs.pop(one))
+
+
+def _start(server: Any, runs: Mapping[int, tuple[int, int]]) -> tuple[int, int, int]:
+    """Fork the run of the next message; return its pidfd, its pid, and where to tell its end."""
+    from gevent.monkey import get_original
+
+    message, ancillary, _, _ = server.recvmsg(_MESSAGE_LIMIT, _socket.CMSG_SPACE(_FDS * 4))
+    if not message:
         os._exit(0)
+    *pipes, status = array.array("i", ancillary[0][2]).tolist()
+    pid = get_original("os", "fork")()
+    if not pid:
+        server.close()
+        for one in (status, *runs, *(place for _, place in runs.values())):
+            os.close(one)
+        _run(json.loads(message), pipes)
+    for one in pipes:
+        os.close(one)
+    os.write(status, struct.pack("i", pid))
+    return os.pidfd_open(pid), pid, status
+
+
+def _tell_end(ended: int, pid: int, status: int) -> None:
+    from gevent.monkey import get_original
+
+    _, code, usage = get_original("os", "wait4")(pid, 0)
+    # Who started it may be gone.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(status, struct.pack("ii", code, usage.ru_maxrss))
+    os.close(status)
+    os.close(ended)
 
 
 def _import_all() -> None:

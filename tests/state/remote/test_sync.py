@@ -323,24 +323,29 @@ def test_commands_without_a_state_do_not_read_it(command, sites, lab, place, kee
     assert keeper.seen == []
 
 
-def bombs() -> list[object]:
+def gzip_bomb() -> bytes:
     packer = zlib.compressobj(9, wbits=31)
     whole = gzip.decompress(packed())
-    bomb = b"".join([packer.compress(whole), *(packer.compress(bytes(1 << 20)) for _ in range(200)), packer.flush()])
+    return b"".join([packer.compress(whole), *(packer.compress(bytes(1 << 20)) for _ in range(200)), packer.flush()])
+
+
+def bombs() -> list[object]:
     good = packed({"kind": "seen", "repository": "s.io/app", "digest": "sha256:" + "a" * 64, "moment": MOMENT})
     return [
-        pytest.param(image(1), "it is not a state of imgsync but application/vnd.oci.image.config.v1+json", id="an image"),
-        pytest.param(artifact(1), "it is not a state of imgsync but application/vnd.example.sbom.v1+json", id="another artifact"),
-        pytest.param(planted(good, artifact_type="application/vnd.imgsync.state.v2"), "unsupported type application/vnd.imgsync.state.v2", id="later artifact"),
-        pytest.param(planted(good, layer_type="application/x-python-pickle"), "got 0", id="foreign layer"),
-        pytest.param(planted(good, size=1 << 30), "its declared size 1.0 GiB exceeds the limit of 64.0 MiB", id="1 GB declared"),
-        pytest.param(planted(good, size=len(good) - 1), "expected", id="more than declared"),
-        pytest.param(planted(bomb), "is longer than 4 MiB", id="gzip bomb"),
-        pytest.param(planted(good[:-12]), "the gzip data is truncated", id="truncated gzip"),
-        pytest.param(planted(b"\x80\x04cos\nsystem\n"), "the gzip data is damaged", id="no gzip"),
-        pytest.param(planted(packed(header={"format": "imgsync.state/v2"})), "this version reads imgsync.state/v1", id="later lines"),
-        pytest.param(planted(packed(header={"lines": 5})), "was truncated or changed", id="lines missing"),
-        pytest.param(planted(packed({"kind": "record", "destination": "r.io/x:1", "check": ""})), "line 2 is not a valid record", id="damaged record"),
+        pytest.param(lambda: image(1), "it is not a state of imgsync but application/vnd.oci.image.config.v1+json", id="an image"),
+        pytest.param(lambda: artifact(1), "it is not a state of imgsync but application/vnd.example.sbom.v1+json", id="another artifact"),
+        pytest.param(
+            lambda: planted(good, artifact_type="application/vnd.imgsync.state.v2"), "unsupported type application/vnd.imgsync.state.v2", id="later artifact"
+        ),
+        pytest.param(lambda: planted(good, layer_type="application/x-python-pickle"), "got 0", id="foreign layer"),
+        pytest.param(lambda: planted(good, size=1 << 30), "its declared size 1.0 GiB exceeds the limit of 64.0 MiB", id="1 GB declared"),
+        pytest.param(lambda: planted(good, size=len(good) - 1), "expected", id="more than declared"),
+        pytest.param(lambda: planted(gzip_bomb()), "is longer than 4 MiB", id="gzip bomb"),
+        pytest.param(lambda: planted(good[:-12]), "the gzip data is truncated", id="truncated gzip"),
+        pytest.param(lambda: planted(b"\x80\x04cos\nsystem\n"), "the gzip data is damaged", id="no gzip"),
+        pytest.param(lambda: planted(packed(header={"format": "imgsync.state/v2"})), "this version reads imgsync.state/v1", id="later lines"),
+        pytest.param(lambda: planted(packed(header={"lines": 5})), "was truncated or changed", id="lines missing"),
+        pytest.param(lambda: planted(packed({"kind": "record", "destination": "r.io/x:1", "check": ""})), "line 2 is not a valid record", id="damaged record"),
     ]
 
 
@@ -348,7 +353,7 @@ def bombs() -> list[object]:
 def test_unsound_state_stops_the_run_before_copying(content, message, sites, lab, place, keeper):
     """Huge, damaged, altered or newer artifacts: exit 1 with what to do, and nothing else is requested."""
     lab.push("app", "1", image(1))
-    plant(place, content)
+    plant(place, content())
     keeper.forget()
     site = sites("one", ["1"])
 
