@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -22,26 +22,44 @@ _BLUE, _LIGHT, _GREY = "#1f5fa8", "#7fb0e0", "#b8b8b8"
 
 
 def chart(name: str, work: Figures, folder: Path) -> None:
-    """Draw the wall time of each tool in one scenario."""
+    """Draw the wall time of each tool in one scenario, for a desk and for a phone."""
+    walls = {phase: [(value(one, phase, "wall"), one["tool"]) for one in work["results"]] for phase in ("cold", "unchanged")}
+    height = 0.6 + 0.3 * len(work["results"])
+    draw(walls, folder / f"{name}.svg", panels=(1, 2), size=(10, height))
+    draw(walls, folder / f"{name}-narrow.svg", panels=(2, 1), size=(4.3, 2 * height))
+
+
+def draw(walls: Mapping[str, Sequence[tuple[float, str]]], file: Path, *, panels: tuple[int, int], size: tuple[float, float]) -> None:
+    """Draw the wall times of each phase in a panel of its own; *size* is in inches."""
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "imgsync", "font.family": "sans-serif", "font.size": 9})
-    figure, panels = plt.subplots(1, 2, figsize=(10, 0.6 + 0.3 * len(work["results"])), layout="constrained")
-    for panel, phase in zip(panels, ("cold", "unchanged"), strict=True):
-        shown = sorted(((value(one, phase, "wall"), one["tool"]) for one in work["results"]), reverse=True)
+    figure, drawn = plt.subplots(*panels, figsize=size, layout="constrained")
+    for panel, (phase, found) in zip(drawn, walls.items(), strict=True):
+        shown = sorted(found, reverse=True)
         colours = [_BLUE if tool == OWN else _LIGHT if tool.startswith(OWN) else _GREY for _, tool in shown]
         bars = panel.barh([tool for _, tool in shown], [wall for wall, _ in shown], color=colours)
         panel.bar_label(bars, fmt="%.2f", padding=3)
         panel.set_title(f"{phase}, seconds (less is better)", loc="left", fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
         panel.margins(x=0.15)
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(file, metadata={"Date": None, "Creator": None})
     plt.close(figure)
+
+
+def show_chart(name: str, alt: str) -> str:
+    """Return the Markdown of a scenario's chart."""
+    return f"""\
+<picture>
+  <source media="(max-width: 600px)" srcset="performance/{name}-narrow.svg">
+  <img src="performance/{name}.svg" alt="{alt}">
+</picture>"""
 
 
 def _table(head: Sequence[str], lines: Iterator[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{'|'.join(' --- ' if number == 0 else ' ---: ' for number in range(len(head)))}|"
     for line in lines:
-        yield f"| {' | '.join(line)} |"
+        cells = (cell.replace("|", r"\|") for cell in line)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _rows(work: Figures, phase: str) -> Iterator[Sequence[str]]:
@@ -77,7 +95,7 @@ With 64 images and connections at once, mirroring 1,000 small images takes imgsy
 With its defaults it takes {default_cold:.0f} s and {default_unchanged:.1f} s. The fastest other tool ({peer}) takes
 {peer_cold:.0f} s and {peer_unchanged:.1f} s.
 
-![Wall time of each tool, for 1,000 small images](performance/small.svg)
+{chart}
 """
 
 INTRODUCTION = """## How it is measured
@@ -107,6 +125,7 @@ def headline(work: Figures) -> str:
     results = {one["tool"]: one for one in work["results"]}
     peer, cold = best_peer(results, "cold")
     return HEADLINE.format(
+        chart=show_chart("small", "Wall time of each tool, for 1,000 small images"),
         cold=value(results[OWN], "cold", "wall"),
         unchanged=value(results[OWN], "unchanged", "wall"),
         default_cold=value(results[f"{OWN} (defaults)"], "cold", "wall"),
@@ -134,7 +153,7 @@ def page(figures: Figures) -> Iterator[str]:
         ((what, goal, reached, "yes" if fine else "**no**") for what, goal, reached, fine in Goals(figures).lines()),
     )
     for name, work in figures["works"].items():
-        yield from ("", f"## {work['title']}", "", f"![wall time of each tool](performance/{name}.svg)", "")
+        yield from ("", f"## {work['title']}", "", show_chart(name, f"Wall time of each tool, for {work['title']}"), "")
         for phase in ("cold", "unchanged"):
             yield from _table(
                 (phase, "wall s", "× best peer", "CPU s", "MiB", "requests source / destination", "MB read", "MB written", "runs"), _rows(work, phase)
