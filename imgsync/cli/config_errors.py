@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from imgsync.cli.ci_log import write_annotations
-from imgsync.cli.output import get_redaction, write_note
+from imgsync.cli.output import get_redaction, write_wrapped
 from imgsync.errors import FileError
 from imgsync.render.annotations import annotate_file_errors
 from imgsync.render.config_errors import render_error, render_errors
@@ -28,4 +28,4 @@ def print_config_warnings(warnings: Iterable[FileError]) -> None:
 
 def _write(lines: Iterable[str], redaction: Redaction) -> None:
     for line in lines:
-        write_note(line, redaction)
+        write_wrapped(line, redaction)
