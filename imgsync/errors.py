@@ -41,7 +41,7 @@ Errors carry strings and numbers only. This module imports nothing from the pack
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass  # noqa: TID251 - errors import no other room
 from typing import ClassVar
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 
 from imgsync.apply.listener import ProgressListener
@@ -28,6 +28,7 @@ from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Change
 from imgsync.plan.refusal import REQUIRED
 from imgsync.state import Record
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_duration, format_timestamp
 from imgsync.transfer import BlobResult, Copied, Copier, Job, KnownBlobs, Progress, Recorded
 

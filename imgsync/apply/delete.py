@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from imgsync.apply.report import Outcome, Result
 from imgsync.concurrency.workers import map_unordered
@@ -22,6 +21,7 @@ from imgsync.oci.spec.digest import has_same_algorithm, shorten_digest
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.model import Change
+from imgsync.system.dataclass import dataclass
 
 _AT_ONCE = 8
 _FORBIDDEN = "allow deletion at the registry, or delete the tag yourself; `imgsync state remove` drops its record, `prune: false` keeps all tags"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from imgsync.apply.time_limits import TimeLimits
 from imgsync.plan.model import Plan
 from imgsync.plan.safety import SafetyLimits
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

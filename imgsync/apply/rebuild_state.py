@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
 from imgsync.config.model import Config
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Action, Change, Plan
 from imgsync.state import StateStore
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

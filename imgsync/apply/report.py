@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Change, PlanError
+from imgsync.system.dataclass import dataclass
 
 
 class Result(StrEnum):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from imgsync.system.dataclass import dataclass
 
 # After cancelling, workers have a second to notice; then the report and the state are written.
 _END_SECONDS = 2.0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+
+from imgsync.system.dataclass import dataclass
 
 # What completes an option or an argument, by how the help calls its value.
 _COMPLETERS = {"FILE": "complete_file", "PATH": "complete_file", "DIR": "complete_folder", "DIR|oci://REF": "complete_folder"}

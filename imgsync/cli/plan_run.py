@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import print_note
@@ -21,6 +20,7 @@ from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import Plan
 from imgsync.progress.counts import Work
 from imgsync.render.annotations import annotate_plan
+from imgsync.system.dataclass import dataclass
 
 PENDING_EXIT = 2
 

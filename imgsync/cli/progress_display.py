@@ -6,7 +6,6 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from imgsync.plan.model import Change, Plan
 from imgsync.plan.safety import SafetyLimits
 from imgsync.progress.counts import Counts, Work
 from imgsync.progress.heartbeat import Heartbeat
+from imgsync.system.dataclass import dataclass
 from imgsync.system.stdio import is_utf8
 from imgsync.system.terminal import can_redraw, has_colour, read_size, rewraps_lines
 

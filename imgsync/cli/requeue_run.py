@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from imgsync.apply.end_of_run import record_end
 from imgsync.apply.report import Report, Result
@@ -13,6 +12,7 @@ from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError
 from imgsync.requeue import NextRun, Progress, Target, count_requeues, may_requeue, parse_target, start_next
 from imgsync.state import StateStore
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -37,6 +36,7 @@ from imgsync.plan.listener import PlanListener
 from imgsync.policy.policy import ImagePolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_duration
 
 STOPPED_EXIT = 75

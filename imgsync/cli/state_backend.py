@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.concurrency.abandon import abandon_if_overdue
@@ -15,6 +14,7 @@ from imgsync.logs.logger import Logger
 from imgsync.oci.limits.retry import RetryPolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore, open_state
+from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     from imgsync.oci.spec.reference import Reference

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar
 
 import gevent
@@ -14,6 +14,7 @@ import gevent.queue
 
 from imgsync.concurrency.greenlets import assert_patched
 from imgsync.concurrency.stop import Stop
+from imgsync.system.dataclass import dataclass
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from imgsync.config.document import Document, Path
 from imgsync.config.model import Mirror, RegistriesConfig
 from imgsync.config.registry_names import name_registries
 from imgsync.errors import FileError
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from imgsync.errors import FileError
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_message
 
 Path = tuple[str | int, ...]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from string import Formatter
 
 from imgsync.config.declared import DeclaredMirror
 from imgsync.config.model import Destination, Mirror
 from imgsync.errors import FileError
 from imgsync.filters.tags import has_only_names
+from imgsync.system.dataclass import dataclass
 
 # The first part of a path there is an account.
 _PUBLIC_REGISTRIES = {"docker.io", "ghcr.io", "quay.io", "registry.gitlab.com", "public.ecr.aws", "gcr.io"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from typing import NoReturn, Self
 
 from imgsync.config.only_pattern import OnlyPattern
@@ -13,6 +13,7 @@ from imgsync.config.public_keys import PublicKey
 from imgsync.errors import ConfigError, FileError
 from imgsync.filters.repositories import RepositoryFilter
 from imgsync.filters.tags import TagFilter
+from imgsync.system.dataclass import dataclass
 
 _HTTP_PORT = ":80"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from imgsync.filters.globs import compile_glob
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any
+
+from imgsync.system.dataclass import dataclass
 
 _MIN_RSA_BITS = 2048
 

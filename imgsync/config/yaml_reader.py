@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from typing import Any
 
@@ -17,6 +17,7 @@ import yaml
 
 from imgsync.config.document import Document, Path, Place, Scalar, cut_before_secret, format_path
 from imgsync.errors import FileError
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_message
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

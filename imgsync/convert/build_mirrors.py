@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from imgsync.config.model import Destination, Mirror
 from imgsync.filters.tags import has_only_names
+from imgsync.system.dataclass import dataclass
 
 _NAME_LIMIT = 63
 # Characters kept free for "-NUMBER".

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from imgsync.config.model import Mirror
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ Source: internal/pkg/tags of dregsy.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from imgsync.convert.expressions import convert_denied
 from imgsync.convert.input_file import Node
@@ -21,6 +21,7 @@ from imgsync.filters.tags import TagFilter
 from imgsync.filters.versions import parse_version
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_exact_name
+from imgsync.system.dataclass import dataclass
 
 _LATEST = re.compile(r"keep:\s+latest\s+([0-9]{1,9})")
 # dregsy reads `1.36` and `1.36.0-musl` as versions, but not `1.36-musl`.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from imgsync.convert.input_file import Node
 from imgsync.convert.regex_to_globs import convert_to_globs, convert_to_tags
 from imgsync.convert.regexes import anchor, match_whole
 from imgsync.filters.globs import compile_expression, compile_glob
+from imgsync.system.dataclass import dataclass
 
 _PLAIN_DOTS = "the dots are read as dots, not as any character"
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from imgsync.system.dataclass import dataclass
 
 _ACTION = re.compile(r"(?P<before>\s*)\{\{(?P<left>-(?=\s))?(?P<code>.*?)(?P<right>(?<=\s)-)?\}\}(?P<after>\s*)", re.DOTALL)
 _CALL = re.compile(r"\{\{-?\s*(env|file)\s*[\"`]([^\"`]+)[\"`]\s*-?\}\}")

@@ -7,13 +7,14 @@ Patterns are those of doublestar: `*`, `?`, `[a-z]`, `{a,b}`, and `**` as a whol
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from imgsync.convert.input_file import Node
 from imgsync.convert.regexes import match_whole
 from imgsync.filters.globs import compile_expression, compile_glob
 from imgsync.oci.spec.reference import is_tag
+from imgsync.system.dataclass import dataclass
 
 _EXPRESSION = "regex:"
 _BRACES = re.compile(r"\{([^{}]*)\}")

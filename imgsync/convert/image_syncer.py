@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from imgsync.config.model import Destination, Mirror, Source
@@ -27,6 +26,7 @@ from imgsync.errors import UsageError
 from imgsync.filters.globs import compile_expression
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference, is_tag
+from imgsync.system.dataclass import dataclass
 
 NAME = "image-syncer"
 HAS_NAMED_ENTRIES = False

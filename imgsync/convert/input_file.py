@@ -10,13 +10,14 @@ import difflib
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, NamedTuple
 
 from imgsync.config.document import Document, Path, format_path
 from imgsync.config.yaml_reader import YamlLimits, parse_documents, read_limited
 from imgsync.convert.conversion import Remark
 from imgsync.errors import ConfigError, FileError
+from imgsync.system.dataclass import dataclass
 
 # Generated files of other tools exceed the limits of imgsync's own.
 _LIMITS = YamlLimits(size_bytes=8 << 20, values=500_000)

@@ -7,11 +7,12 @@ The result has no credentials, only the names of variables and files that contai
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from imgsync.convert.conversion import RegistryEntry
 from imgsync.convert.input_file import Node
+from imgsync.system.dataclass import dataclass
 
 _NOT_IN_VARIABLES = re.compile(r"[^A-Z0-9]+")
 _PER_NAMESPACE = "imgsync has one login per registry in registries.yaml"

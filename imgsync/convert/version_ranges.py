@@ -8,9 +8,9 @@ Others compare only by precedence: `2.0.0-rc.1` is less than `2.0.0`, so `<2` in
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from imgsync.filters.ranges import parse_range
+from imgsync.system.dataclass import dataclass
 
 Release = tuple[int, int, int]
 # Other tools do not read `21.0.5_11` as a version; imgsync does.

@@ -7,7 +7,8 @@ import hashlib
 import io
 import json
 import tarfile
-from dataclasses import dataclass
+
+from imgsync.system.dataclass import dataclass
 
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"

@@ -13,7 +13,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gevent.pywsgi import WSGIServer
@@ -21,6 +21,7 @@ from gevent.pywsgi import WSGIServer
 from imgsync.demo.images import StoredImage
 from imgsync.demo.manifests import describe_referrer, read_references, read_subject
 from imgsync.demo.responses import REASONS, ErrorResponse, Request, Response, parse_request, require_method, respond_page
+from imgsync.system.dataclass import dataclass
 
 _NAME = r"(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
 _DIGEST = r"(?P<digest>sha256:[0-9a-f]{64})"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import parse_qs, quote
+
+from imgsync.system.dataclass import dataclass
 
 _PAGE_SIZE = 1000
 REASONS = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from imgsync.filters.natural_order import make_natural_key
 from imgsync.filters.quote_tags import quote_tags
 from imgsync.filters.tag_versions import TagVersion, parse_tag_version
 from imgsync.filters.versions import read_versions
+from imgsync.system.dataclass import dataclass
 
 CreatedAt = Callable[[Sequence[str]], Mapping[str, datetime | None]]
 # A step of the selection: its name, the tags left, and a remark.

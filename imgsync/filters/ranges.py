@@ -12,11 +12,11 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from imgsync.filters.versions import LARGEST_NUMBER, Release, SemVer, split_prerelease
+from imgsync.system.dataclass import dataclass
 
 # A place between versions: just before (0) or just after (1) a version of this precedence.
 _Place = tuple[tuple[Any, ...], int]

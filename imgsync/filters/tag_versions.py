@@ -8,9 +8,9 @@ Every number compares as a number. Words such as `rc` come before the release. A
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from imgsync.filters.hashes import starts_with_hash
+from imgsync.system.dataclass import dataclass
 
 _TAG = re.compile(r"([A-Za-z][A-Za-z._-]*?)?[vV]?([0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])|[0-9]+(?:\.[0-9]+)*)(.*)", re.DOTALL)
 _TOKEN = re.compile(r"[0-9]+|[A-Za-z]+")

@@ -9,12 +9,12 @@ Spec: docs/reference/configuration.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from imgsync.filters.globs import compile_expression, compile_glob
 from imgsync.filters.natural_order import make_natural_key
+from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     from imgsync.filters.order import CreatedAt, OrderStep

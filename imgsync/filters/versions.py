@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from imgsync.filters.hashes import find_snapshots, starts_with_hash
 from imgsync.filters.tag_versions import is_prerelease_suffix
+from imgsync.system.dataclass import dataclass
 
 Release = tuple[int, int, int]
 # Precedence: the release, 1 for a release or 0 for a pre-release, and the identifiers of the pre-release.

@@ -10,9 +10,9 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from imgsync.fmt.tree import Node, Part, YamlDocument
+from imgsync.system.dataclass import dataclass
 
 # Between scalars, every # begins a comment. YAML 1.1 has more ends of lines than \n.
 _COMMENT = re.compile("#[^\n\x85\u2028\u2029]*")

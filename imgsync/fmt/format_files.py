@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from imgsync.config.files import list_files
@@ -12,6 +11,7 @@ from imgsync.config.yaml_reader import read_limited
 from imgsync.errors import ConfigError, FileError, OutputError
 from imgsync.fmt.format_text import format_text, has_registry_settings
 from imgsync.system.atomic_write import write_atomically
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ Each is asked for once. Spec: docs/how-to/verify.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from imgsync.concurrency.deadline import Deadline, stream_chunks
 from imgsync.concurrency.single_flight import SingleFlight
@@ -23,6 +22,7 @@ from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.system.dataclass import dataclass
 
 _NODE_LIMIT = 10_000
 

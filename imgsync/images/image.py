@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.errors import UnsupportedContentError
@@ -19,6 +18,7 @@ from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.select_platforms import SelectedPlatforms, select_platforms
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_bytes
 
 _DEPTH_LIMIT = 4

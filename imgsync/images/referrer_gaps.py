@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from imgsync.errors import NotFoundError, UnsupportedContentError
@@ -13,6 +12,7 @@ from imgsync.oci.registry import RegistryClient, Resolved
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.referrers import find_unlisted, format_fallback_tag, list_entries
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

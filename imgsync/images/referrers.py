@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from imgsync.errors import ContentMismatchError, ImgsyncError, NotFoundError, UnsupportedContentError
 from imgsync.images.image import Image, ManifestCache, pull_manifest, read_image
@@ -22,6 +22,7 @@ from imgsync.oci.spec.media_types import normalize_media_type
 from imgsync.oci.spec.reference import Repository
 from imgsync.oci.spec.referrers import format_fallback_tag, is_fallback_index, list_artifact_types, list_cosign_tags
 from imgsync.oci.spec.select_platforms import SelectedPlatforms
+from imgsync.system.dataclass import dataclass
 
 _LIMIT = 1000
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from urllib.parse import urlsplit
+
+from imgsync.system.dataclass import dataclass
 
 _PACKAGE = "imgsync-mirror"
 # No account and no branch can have these names, so that nothing is installed until they are filled in.

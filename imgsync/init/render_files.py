@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from imgsync.config.schema_check import read_schema
 from imgsync.init.origin import find_origin
 from imgsync.oci.spec.reference import parse_repository
+from imgsync.system.dataclass import dataclass
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ALWAYS = ("mirrors.d/example.yaml", "registries.yaml", "requirements.txt", ".pre-commit-config.yaml", ".gitignore", "CODEOWNERS", "README.md")

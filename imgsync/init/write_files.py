@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from imgsync.errors import UsageError
 from imgsync.init.render_files import NewFile
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_subject
 
 

@@ -6,14 +6,13 @@ List repositories by `_catalog`, and tags by `tags/list`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from imgsync.listing.collectors import NameCollector
 from imgsync.listing.distribution import list_tags
 from imgsync.listing.model import ListedRepository, RepositoryListing, TagListing
 from imgsync.listing.page import PagedListing
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import is_repository_path
+from imgsync.system.dataclass import dataclass
 
 _PAGE_SIZE = 1000
 

@@ -7,7 +7,6 @@ Hub's API has its own host, which exchanges a password or access token for a bea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ from imgsync.listing.json_api import ApiPage, JsonApi, number_further_pages
 from imgsync.listing.json_fields import parse_timestamp, read_count, read_cursor, read_rows, read_text
 from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
+from imgsync.system.dataclass import dataclass
 
 URL = "https://hub.docker.com"
 _HOST = "hub.docker.com"

@@ -7,7 +7,6 @@ ECR Public lists repositories only to their owner, so it is not listed here. Spe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from imgsync.errors import UnexpectedResponseError
@@ -15,6 +14,7 @@ from imgsync.listing.collectors import RepositoryCollector, TagCollector
 from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.auth.aws import Aws
 from imgsync.oci.errors import Operation
+from imgsync.system.dataclass import dataclass
 
 _PAGE_SIZE = 1000
 

@@ -8,12 +8,12 @@ google/go-containerregistry.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from imgsync.errors import UnexpectedResponseError
 from imgsync.listing.distribution import list_tags
 from imgsync.listing.model import ListedRepository, RepositoryListing, TagListing
 from imgsync.oci.registry import RegistryClient
+from imgsync.system.dataclass import dataclass
 
 _NODE_LIMIT = 100_000
 # With less, Artifact Registry truncates the list without a `Link`: google/go-containerregistry#1643.

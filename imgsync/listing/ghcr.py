@@ -7,7 +7,6 @@ The API requires a token even for public packages; without one, tags come from `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +18,7 @@ from imgsync.listing.json_fields import parse_timestamp, read_rows, read_text
 from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
 from imgsync.oci.registry import RegistryClient
+from imgsync.system.dataclass import dataclass
 
 URL = "https://api.github.com"
 _HOST = "api.github.com"

@@ -8,7 +8,6 @@ docs.gitlab.com/api/container_registry.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from imgsync.errors import NotFoundError, UnexpectedResponseError
@@ -19,6 +18,7 @@ from imgsync.listing.json_fields import read_rows, read_text
 from imgsync.listing.model import RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
 from imgsync.oci.registry import RegistryClient
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import parse_integer
 
 _PAGE_SIZE = 100

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +17,7 @@ from imgsync.listing.json_api import ApiPage, JsonApi, number_further_pages
 from imgsync.listing.json_fields import parse_timestamp, read_count, read_rows, read_text
 from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import parse_integer
 
 _PAGE_SIZE = 100

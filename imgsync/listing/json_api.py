@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from imgsync.oci.messages import RegistryRequest
 from imgsync.oci.responses import resolve_url
 from imgsync.oci.spec.bounded_json import PAGE_BYTES, TooManyValuesError, parse_page
 from imgsync.oci.transport import Transport
+from imgsync.system.dataclass import dataclass
 
 _PAGE_LIMIT = 10_000
 # Every API reads pages of 100 rows by default, and some servers allow fewer.

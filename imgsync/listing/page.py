@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from imgsync.oci.errors import Operation
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.bounded_json import PAGE_BYTES, TooManyValuesError, parse_page
 from imgsync.oci.tag_names import is_named_as
+from imgsync.system.dataclass import dataclass
 
 _PAGE_LIMIT = 10_000
 # Some registries hide what we may not see, so this many pages in a row may have nothing new.

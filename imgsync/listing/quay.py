@@ -8,7 +8,6 @@ The API accepts OAuth tokens only, which have the username `$oauthtoken`; with o
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +17,7 @@ from imgsync.listing.json_api import ApiPage, JsonApi
 from imgsync.listing.json_fields import parse_timestamp, read_cursor, read_rows, read_text
 from imgsync.listing.model import ListedTag, RepositoryListing, TagListing
 from imgsync.oci.errors import Operation
+from imgsync.system.dataclass import dataclass
 
 _PAGE_SIZE = 100
 

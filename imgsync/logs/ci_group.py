@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from imgsync.logs.stream import Stream
+from imgsync.system.dataclass import dataclass
 
 LOG = "imgsync log (JSON lines)"
 ANNOTATIONS = "imgsync annotations"

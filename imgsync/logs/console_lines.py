@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from imgsync.system.dataclass import dataclass
 
 _INDENT = "  "
 _LEVELS = {"debug": "2", "info": "32", "warning": "33", "error": "31"}

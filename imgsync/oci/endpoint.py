@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from imgsync.errors import InsecureError
 from imgsync.oci.http.resolver import Resolver
 from imgsync.oci.http.url import Origin, has_credentials, origin_of
+from imgsync.system.dataclass import dataclass
 from imgsync.text.redaction import Redaction
 
 # Docker Hub serves the API of docker.io under another name.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_message
 
 # Says nothing: distribution's code for an error that it did not expect.

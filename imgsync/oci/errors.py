@@ -7,7 +7,6 @@ import email.utils
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.errors import (
@@ -22,6 +21,7 @@ from imgsync.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
+from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     from imgsync.oci.error_body import ErrorBody

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from imgsync.oci.errors import Operation
 from imgsync.oci.spec.media_types import normalize_media_type
+from imgsync.system.dataclass import dataclass
 
 # The limit for responses that should be short, and for the text of errors.
 DEFAULT_LIMIT_BYTES = 64 << 10

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from imgsync.errors import ContentMismatchError, NotFoundError, RejectedError, UnexpectedResponseError, UnsupportedContentError
 from imgsync.oci.auth.challenge import Challenge, choose_challenge, parse_challenges
@@ -25,6 +24,7 @@ from imgsync.oci.spec.media_types import ACCEPT, read_manifest_type
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.spec.referrers import is_referrers_tag
 from imgsync.oci.transport import Transport
+from imgsync.system.dataclass import dataclass
 
 NO_SUCH_RANGE = 416
 # Some registries refuse HEAD: google/go-containerregistry#1691.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from imgsync.errors import (
@@ -29,6 +28,7 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.responses import resolve_url
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import parse_integer
 
 # Body sizes to try in order after a registry, or a proxy in front of it, refuses a larger body (413).

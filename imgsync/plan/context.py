@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from imgsync.concurrency.stop import Stop
@@ -16,6 +16,7 @@ from imgsync.plan.listener import NoListener, PlanListener
 from imgsync.policy.policy import ImagePolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from imgsync.oci.spec.digest import shorten_digest
 from imgsync.plan.model import Action
 from imgsync.plan.refusal import IMMUTABLE
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_count
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from imgsync.plan.model import PlanError
+from imgsync.system.dataclass import dataclass
 
 
 class Condition(StrEnum):

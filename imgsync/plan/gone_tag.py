@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from imgsync.oci.spec.reference import Reference
+from imgsync.system.dataclass import dataclass
 
 
 class Absence(StrEnum):

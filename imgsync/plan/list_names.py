@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, InvalidReferenceError, NotFoundError, RegistryError
 from imgsync.filters.natural_order import make_natural_key
@@ -17,6 +16,7 @@ from imgsync.oci.spec.reference import (
     strip_transport,
 )
 from imgsync.registries.clients import Registries
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError
@@ -12,6 +11,7 @@ from imgsync.listing.model import TagListing
 from imgsync.oci.spec.reference import Repository
 from imgsync.plan.model import PlanError
 from imgsync.plan.plan_error import make_plan_error
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ The age counts from when a digest was first seen. Spec: docs/how-to/minimum-age.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from imgsync.filters.globs import compile_glob
 from imgsync.filters.tags import TagFilter
 from imgsync.oci.spec.reference import Reference
 from imgsync.state import StateStore
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_declared_duration, format_timestamp, parse_timestamp
 
 

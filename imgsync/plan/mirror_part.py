@@ -7,7 +7,7 @@ The filters choose first: `newest: 3` still means the newest three of the reposi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from imgsync.config.model import Mirror
 from imgsync.config.only_pattern import OnlyPattern
@@ -18,6 +18,7 @@ from imgsync.plan.list_repositories import SourceRepository, strip_namespace
 from imgsync.plan.mirror_plan import MirrorPlan, SelectedTags
 from imgsync.plan.model import FilterStep
 from imgsync.plan.plan_error import make_mirror_error
+from imgsync.system.dataclass import dataclass
 from imgsync.text.near import find_near_images
 
 _STEP = "--only"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from imgsync.config.model import Mirror
@@ -13,6 +13,7 @@ from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.plan.model import NOT_FOUND, Change, FilterStep, PlanError
+from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     from imgsync.plan.mirror_part import MirrorPart

@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.refusal import advise_refusal
+from imgsync.system.dataclass import dataclass
 
 
 class Action(StrEnum):

@@ -7,7 +7,7 @@ Sends as few requests as possible: a record stands for the destination, a listin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from imgsync.concurrency.greenlets import run_both
 from imgsync.config.model import Mirror
@@ -24,6 +24,7 @@ from imgsync.plan.model import PENDING, Change, summarize_left_out
 from imgsync.plan.plan_target import TargetPlanner
 from imgsync.plan.source_tags import SourceTag, SourceTags, TagContent, TagMoved
 from imgsync.plan.targets import Target, Targets
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_count
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from imgsync.errors import UnsafePlanError
 from imgsync.plan.model import Plan
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_bytes, format_count
 
 

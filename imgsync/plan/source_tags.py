@@ -7,7 +7,7 @@ Each step is optional, since a digest from a listing or a record makes it unnece
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from imgsync.config.model import Mirror
 from imgsync.errors import ImgsyncError, LimitReachedError, NotFoundError
@@ -24,6 +24,7 @@ from imgsync.oci.spec.platform import parse_platform
 from imgsync.oci.spec.reference import Reference, Repository, is_pin
 from imgsync.oci.spec.select_platforms import SelectedPlatforms
 from imgsync.plan.context import PlanContext
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

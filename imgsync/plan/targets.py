@@ -6,7 +6,7 @@ A confirmed record answers for its destination; else the registry is asked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgsync.config.model import Destination, Mirror
@@ -21,6 +21,7 @@ from imgsync.plan.context import PlanContext
 from imgsync.plan.destinations import find_reference
 from imgsync.plan.list_repositories import SourceRepository
 from imgsync.state import Record
+from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     from imgsync.images.referrer_gaps import ReferrerGaps

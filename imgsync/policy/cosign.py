@@ -11,13 +11,13 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from imgsync.config.allowlist import is_allowed
 from imgsync.config.model import SigningKey
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Repository, parse_reference
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_message
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"

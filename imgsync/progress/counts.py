@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from imgsync.apply.report import Outcome, Result
@@ -16,6 +15,7 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.model import Change, Plan
 from imgsync.progress.rate import Rate
 from imgsync.progress.time_left import TimeLeft
+from imgsync.system.dataclass import dataclass
 
 
 class Work(Enum):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from imgsync.system.dataclass import dataclass
 from imgsync.text.layout import shorten_middle
 from imgsync.text.units import choose_byte_unit, format_duration
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from imgsync.system.dataclass import dataclass
 
 # What they take in a usual run, all its connections together.
 _SECONDS_PER_REQUEST = 0.02

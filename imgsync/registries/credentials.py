@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from imgsync.config.model import RegistrySettings
 from imgsync.oci.auth.aws import Aws, has_boto3, is_ecr
 from imgsync.oci.auth.keychain import Keychain
 from imgsync.oci.endpoint import Credentials, CredentialSource, DeclaredCredentials
+from imgsync.system.dataclass import dataclass
 
 
 def make_credential_source(registry: str, settings: RegistrySettings, keychain: Keychain, *, on_secret: Callable[[Iterable[str]], None]) -> CredentialSource:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.config.model import Config
 from imgsync.errors import FileError
 from imgsync.plan.model import Action, Change, Plan, PlanError
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_line, sanitize_short
 from imgsync.text.units import format_count
 

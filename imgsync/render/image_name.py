@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import takewhile
 
 from imgsync.oci.spec.reference import Reference, Repository, split_reference
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_short
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_count
 
 _MIN_LIMIT = 1_000

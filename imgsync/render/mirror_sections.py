@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from imgsync.oci.spec.reference import Repository
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

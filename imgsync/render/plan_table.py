@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from imgsync.plan.model import Action, Change, Plan
 from imgsync.render.filter_steps import render_steps
@@ -16,6 +15,7 @@ from imgsync.render.plan_summary import describe_action, describe_reason, format
 from imgsync.render.problems import make_problem, render_problems
 from imgsync.render.reasons import find_shared, join_why, render_note, render_shared
 from imgsync.render.rows import Row, render_rows
+from imgsync.system.dataclass import dataclass
 from imgsync.text.layout import PLAIN, Layout, wrap, wrap_on_terminal
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration

@@ -7,9 +7,9 @@ A reference is never shortened: the repair needs it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from imgsync.plan.model import PlanError
+from imgsync.system.dataclass import dataclass
 from imgsync.text.layout import Layout, measure, wrap
 from imgsync.text.sanitize import sanitize_short
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from imgsync.render.limited_page import Block, Entry
 from imgsync.render.markdown import format_code, format_prose
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.oci.spec.digest import shorten_digest
@@ -12,6 +11,7 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import PlanError
 from imgsync.render.plan_summary import describe_reason
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_bytes, format_count, format_duration
 

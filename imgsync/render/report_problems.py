@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.plan.model import Action, PlanError
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_short
 from imgsync.text.units import format_count, format_duration
 

@@ -7,11 +7,11 @@ Rows of one repository follow its name; a fact that all rows of a kind share is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from imgsync.filters.natural_order import make_natural_key
 from imgsync.render.image_name import Name
+from imgsync.system.dataclass import dataclass
 from imgsync.text.layout import Layout, measure, pad, shorten_digests, shorten_middle, wrap
 
 _GAP = "   "

@@ -8,10 +8,11 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from imgsync.errors import RequeueError, UsageError
 from imgsync.requeue.model import REQUEUED_VARIABLE, STARTING, NextRun
+from imgsync.system.dataclass import dataclass
 
 COMMAND_SECONDS = 60.0
 _STDERR = 2

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from imgsync.apply.report import Report, Result
 from imgsync.errors import UsageError
 from imgsync.requeue.model import REQUEUED_VARIABLE
+from imgsync.system.dataclass import dataclass
 
 DEFAULT_LIMIT = 20
 _MAX_DIGITS = 9

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from imgsync.system.dataclass import dataclass
 
 REQUEUED_VARIABLE = "IMGSYNC_REQUEUED"
 STARTING = "start the next run"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
 from imgsync.requeue.ci_services import SERVICES, make_webhook_post
@@ -13,6 +13,7 @@ from imgsync.requeue.loop_guard import count_requeues
 from imgsync.requeue.model import NextRun
 from imgsync.requeue.proxy import add_proxy
 from imgsync.requeue.trigger import Post, send
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
 from imgsync import __version__
@@ -24,6 +24,7 @@ from imgsync.oci.errors import parse_retry_after
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.tls import make_tls_context
 from imgsync.requeue.model import STARTING, NextRun
+from imgsync.system.dataclass import dataclass
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_message
 

@@ -7,8 +7,9 @@ Stored as one text: repository paths, then source registries with an `@` before 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import parse_integer
 
 _LIMIT = 4

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 from imgsync.errors import InvalidReferenceError, StateError
@@ -21,6 +20,7 @@ from imgsync.state.blob_note import BlobNote, parse_blob_note
 from imgsync.state.record import FIELDS, Record, from_document, to_document
 from imgsync.state.registry_names import rename_all
 from imgsync.state.snapshot import BLOB, GONE, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import parse_integer
 
 FORMAT = "imgsync.state/v1"

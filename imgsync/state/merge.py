@@ -8,12 +8,12 @@ If both sides changed the same record, the newer one wins. Pure: no I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from imgsync.state.blob_note import join_texts
 from imgsync.state.record import Record
 from imgsync.state.snapshot import BLOB, EMPTY, GONE, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
+from imgsync.system.dataclass import dataclass
 
 Value = TypeVar("Value")
 

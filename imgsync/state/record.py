@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from sys import intern
 from typing import Any
 
 from imgsync.oci.spec.digest import is_digest
+from imgsync.system.dataclass import dataclass
 
 VERSION = 1
 # Stored as the selection of a tainted record; no mirror's settings read like this.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from imgsync.state.record import Record
+from imgsync.system.dataclass import dataclass
 
 # Kinds of notes, as stored. REMAINING: what the last run left over. GONE: what the source no longer has.
 BLOB, REFERRERS, SEEN, REMAINING, SUCCESS, RUN, GONE = KINDS = ("blob", "referrers", "seen", "left", "success", "run", "gone")

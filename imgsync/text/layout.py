@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass  # noqa: TID251 - text imports no other room
 
 from imgsync.text.sanitize import sanitize_line
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from imgsync.concurrency.workers import Workers
 from imgsync.errors import ImgsyncError
@@ -11,6 +11,7 @@ from imgsync.images.image import Image
 from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrers import ReferrerReader, Referrers
 from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.system.dataclass import dataclass
 from imgsync.transfer.blobs import BlobCopier
 from imgsync.transfer.model import Task
 

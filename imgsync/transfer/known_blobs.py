@@ -8,13 +8,13 @@ The state of a blob is kept here and nowhere else, once per destination registry
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from imgsync.concurrency.single_flight import SingleFlight
 from imgsync.errors import UnsupportedContentError
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Repository
+from imgsync.system.dataclass import dataclass
 
 _Flights = SingleFlight[tuple[str, str, str]]
 _NONE: frozenset[str] = frozenset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -14,6 +14,7 @@ from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.reference import Reference, Repository
+from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     from imgsync.transfer.repair import Repair

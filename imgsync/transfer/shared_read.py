@@ -11,11 +11,11 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from imgsync.concurrency.greenlets import Event
 from imgsync.oci.spec.digest import DigestVerifier, verify_chunks
+from imgsync.system.dataclass import dataclass
 
 _STALL_SECONDS = 1.0
 _DRAIN_POLL_SECONDS = 0.05

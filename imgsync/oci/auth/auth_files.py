@@ -11,11 +11,12 @@ import base64
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from imgsync.oci.endpoint import Credentials
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_message
 
 _HUB = "docker.io"

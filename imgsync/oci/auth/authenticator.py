@@ -12,7 +12,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from imgsync.errors import AccessDeniedError, AuthenticationError, CredentialsError, InsecureError, RegistryError, UnexpectedResponseError
@@ -27,6 +26,7 @@ from imgsync.oci.errors import Operation
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import origin_of, parse_url
 from imgsync.oci.limits.retry import RetryPolicy, retry_call
+from imgsync.system.dataclass import dataclass
 
 _NO_POST = {404, 405}
 # With this username, Azure's registries take an identity token as the password.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import importlib.util
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from imgsync.errors import (
@@ -24,6 +23,7 @@ from imgsync.errors import (
 )
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
+from imgsync.system.dataclass import dataclass
 from imgsync.text.sanitize import sanitize_message
 
 PUBLIC_ECR = "public.ecr.aws"

@@ -11,11 +11,11 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from imgsync.errors import CredentialsError
 from imgsync.oci.auth.auth_files import AuthFile
 from imgsync.oci.endpoint import Credentials
+from imgsync.system.dataclass import dataclass
 
 # Helpers do not report an expiry; cloud tokens live at least fifteen minutes.
 _ANSWER_SECONDS = 600.0

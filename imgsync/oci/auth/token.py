@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -18,6 +18,7 @@ from imgsync.errors import UnexpectedResponseError
 from imgsync.oci.auth.challenge import Challenge
 from imgsync.oci.endpoint import Credentials
 from imgsync.oci.errors import Operation
+from imgsync.system.dataclass import dataclass
 
 _CLIENT_ID = "imgsync"
 _TOKEN_FIELDS = {"token", "access_token", "refresh_token", "id_token", "identity_token"}

@@ -7,7 +7,7 @@ For https the proxy opens a tunnel (CONNECT), and its login never enters it. For
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from urllib.parse import unquote, urlsplit
 
 from imgsync.oci.http._httpx import httpx
@@ -18,6 +18,7 @@ from imgsync.oci.http.stream import Stream
 from imgsync.oci.http.timed_socket import TimedSocket
 from imgsync.oci.http.url import Origin, origin_of
 from imgsync.oci.http.wait_limit import WaitLimit
+from imgsync.system.dataclass import dataclass
 
 _LOGIN_REQUIRED = 407
 _HEADER = "Proxy-Authorization"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.url import Origin
 from imgsync.oci.http.wait_limit import never_end
+from imgsync.system.dataclass import dataclass
 
 # Extension of a response that came before any of the request's body was sent.
 BODY_UNSENT = "imgsync.body_unsent"

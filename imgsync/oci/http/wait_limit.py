@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from imgsync.system.dataclass import dataclass
 
 # The longest time between two checks.
 TICK_SECONDS = 0.25

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from imgsync.errors import LimitReachedError
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_duration
 
 _HEADER = re.compile(r"([0-9]{1,9})(?:\s*;\s*w=([0-9]{1,9}))?")

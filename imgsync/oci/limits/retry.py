@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from imgsync.errors import ImgsyncError, RateLimitedError, RegistryError
+from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
     import tenacity

@@ -7,7 +7,6 @@ Spec: image-spec 1.1 "Content Descriptors".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
@@ -15,6 +14,7 @@ from imgsync.oci.spec.digest import require_digest
 from imgsync.oci.spec.media_types import INDEX_TYPES, normalize_media_type
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.strict_json import check_keys
+from imgsync.system.dataclass import dataclass
 
 # As in Go, whose tools read the same manifests.
 _SIZE_LIMIT = (1 << 63) - 1

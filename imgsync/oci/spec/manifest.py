@@ -9,7 +9,7 @@ Spec: image-spec 1.1 "Image Manifest", "Image Index".
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
@@ -25,6 +25,7 @@ from imgsync.oci.spec.media_types import (
     read_manifest_type,
 )
 from imgsync.oci.spec.strict_json import check_keys, parse_object
+from imgsync.system.dataclass import dataclass
 
 MANIFEST_LIMIT = 4 << 20
 _CHILD_LIMIT = 1000

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from imgsync.system.dataclass import dataclass
 
 # What people and other tools call an architecture -> what indexes call it.
 _OTHER_NAMES = {

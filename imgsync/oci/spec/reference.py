@@ -9,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
 
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.digest import is_digest
+from imgsync.system.dataclass import dataclass
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from imgsync.errors import UnsupportedContentError
@@ -11,6 +10,7 @@ from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest, parse_manifest
 from imgsync.oci.spec.platform import Platform
 from imgsync.oci.spec.strict_json import dump_json, parse_object
+from imgsync.system.dataclass import dataclass
 
 _DEPTH_LIMIT = 4
 _BYTES_LIMIT = 16 << 20

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from imgsync.errors import ContentMismatchError, NotFoundError, RegistryError, StateError, TooLargeError, UnsupportedContentError
 from imgsync.oci.download import download
@@ -22,6 +21,7 @@ from imgsync.oci.spec.manifest import Manifest, parse_manifest
 from imgsync.oci.spec.media_types import OCI_MANIFEST
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.oci.upload import begin_upload
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_bytes
 
 ARTIFACT_TYPE = "application/vnd.imgsync.state.v1"
