@@ -62,7 +62,6 @@ def _yield_entries(found: Verification, errors: Block, drift: Block, gone: Block
 
 
 def _render_row(finding: Finding) -> str:
-    reason = shorten_digests(finding.reason)
-    why = f"{reason}; hint: {finding.hint}" if finding.hint else reason
+    why, hint = (format_prose(text, in_table=True) for text in (shorten_digests(finding.reason), finding.hint))
     tag, mirror = (format_code(text, in_table=True) for text in (finding.destination, finding.mirror))
-    return f"| {tag} | {mirror} | {finding.condition.value} | {format_prose(why, in_table=True)} |"
+    return f"| {tag} | {mirror} | {finding.condition.value} | {why}{f'; hint: {hint}' if hint else ''} |"
