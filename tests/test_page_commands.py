@@ -10,7 +10,7 @@ import pytest
 
 from docs.stage.pages import is_same, read_blocks
 from docs.stage.stage import ROOT, Output, Stage
-from docs.stage.write import draw_pictures, pages_with_commands, write_page
+from docs.stage.write import draw_pictures, draw_report, pages_with_commands, write_page
 from tests.support.forked import Forked
 
 # A block of text there is a drawing.
@@ -57,4 +57,10 @@ def test_every_block_of_text_is_printed_by_the_program():
 def test_pictures_show_what_the_program_prints(stage, tmp_path):
     """With its colours, at both widths."""
     for path, picture in draw_pictures(stage, tmp_path):
+        assert is_same(picture, (ROOT / path).read_text(encoding="utf-8")), f"{path}: python -m docs.stage.write"
+
+
+def test_pictures_of_the_report_show_what_the_program_writes(stage, tmp_path):
+    """The HTML report of a run, at both widths."""
+    for path, picture in draw_report(stage, tmp_path):
         assert is_same(picture, (ROOT / path).read_text(encoding="utf-8")), f"{path}: python -m docs.stage.write"

@@ -13,13 +13,17 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from docs.stage.page_picture import draw_page
 from docs.stage.pages import is_same, read_blocks, run_page
 from docs.stage.picture import draw
+from docs.stage.report import make_report
 from docs.stage.scenes import prepare_picture, set_up
 from docs.stage.shell import Shell
 from docs.stage.stage import ROOT, Program, Stage, run_program
 
 PICTURES = {"docs/pictures/plan.svg": 80, "docs/pictures/plan-narrow.svg": 56}
+# Width and height of the part of the page, in pixels.
+REPORT_PICTURES = {"docs/pictures/report.svg": (900, 865), "docs/pictures/report-narrow.svg": (390, 1000)}
 
 
 def pages_with_commands() -> list[str]:
@@ -44,12 +48,21 @@ def draw_pictures(stage: Stage, folder: Path) -> Iterator[tuple[str, str]]:
         yield picture, draw("imgsync plan", stage.run_on_terminal("plan", columns=columns), columns=columns)
 
 
+def draw_report(stage: Stage, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the path of each picture of the HTML report, and its text."""
+    stage.reset(folder)
+    html = make_report(Shell(stage, run_program, folder))
+    for picture, (width, height) in REPORT_PICTURES.items():
+        yield picture, draw_page(html, width=width, height=height)
+
+
 def main(pages: Sequence[str]) -> None:
     """Write those of *pages* that differ; without any, all pages and the pictures."""
     with tempfile.TemporaryDirectory() as temporary, Stage(Path(temporary)) as stage:
         folders = (Path(tempfile.mkdtemp(dir=temporary)) for _ in iter(int, 1))
         if not pages:
             _write_changed(draw_pictures(stage, next(folders)))
+            _write_changed(draw_report(stage, next(folders)))
         _write_changed((page, write_page(page, stage, next(folders))) for page in pages or pages_with_commands())
 
 
