@@ -121,6 +121,7 @@ def plan(folder: Path, runs: int) -> Iterator[Row]:
                             digest,
                             "platforms=all;referrers=none",
                             "2026-01-01T00:00:00Z",
+                            "a",
                         )
                         for tag, digest in digests.items()
                     ]

@@ -77,7 +77,7 @@ class _ThisThread:
 @functools.cache
 def _database() -> bytes:
     """Return the database of a state with one record and one note."""
-    record = Record("r.corp.com/m/app:1", BLOB.digest, "0123abcd", 10, "x/y", "s.io/app:1", BLOB.digest, "platforms=all", MOMENT)
+    record = Record("r.corp.com/m/app:1", BLOB.digest, "0123abcd", 10, "x/y", "s.io/app:1", BLOB.digest, "platforms=all", MOMENT, "a")
     with tempfile.TemporaryDirectory() as folder:
         with open_state(f"{folder}/state", thread=_ThisThread(), lock_timeout_seconds=0, on_warning=lambda _: None) as state:
             state.put([record], seen=[("s.io/app", BLOB.digest, MOMENT)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from imgsync.config.model import Mirror
 from imgsync.plan.context import PlanContext
@@ -10,12 +11,12 @@ from imgsync.plan.model import Change
 from imgsync.state import Record
 
 
-def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, context: PlanContext) -> Record | None:
+def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, owner: str, context: PlanContext) -> Record | None:
     """
     Return the new record of a kept tag, if any.
 
-    There is none if *record*, the existing one, says the same, or if this run did not check the image against its policies: a saved plan
-    proves nothing. A tag that imgsync did not push has no `applied_at`, so that it is never pruned.
+    There is none if *record*, the existing one, says the same and has *owner* as its mirror, or if this run did not check the image against its
+    policies: a saved plan proves nothing. A tag that imgsync did not push has no `applied_at`, so that it is never pruned.
     """
     if change.destination_digest is None or change.source_digest is None:
         return None
@@ -25,7 +26,8 @@ def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, con
     source = change.source.repository
     selection = context.policy.describe_settings(mirror, source)
     if known is not None and (known.source_digest, known.selection, known.crc32) == (change.source_digest, selection, crc32):
-        return None
+        # An earlier version did not record the mirror.
+        return None if known.mirror == owner else replace(known, mirror=owner)
     if not context.policy.has_passed(mirror, source, change.source_digest):
         return None
     return Record(
@@ -38,6 +40,7 @@ def adopt_kept_tag(change: Change, record: Record | None, mirror: Mirror, *, con
         source_digest=change.source_digest,
         selection=selection,
         applied_at=known.applied_at if known is not None else "",
+        mirror=owner,
     )
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from imgsync.apply.listener import ProgressListener
 from imgsync.apply.options import RunOptions
 from imgsync.apply.report import Outcome, Result
+from imgsync.apply.tag_owner import TagOwners
 from imgsync.apply.time_limits import Forecast
 from imgsync.concurrency.deadline import Deadline
 from imgsync.config.model import Mirror
@@ -62,9 +63,10 @@ class FinishedChange:
 class ChangeRunner:
     """Carries out changes, one per call, from several greenlets."""
 
-    def __init__(self, mirrors: Mapping[str, Mirror], context: PlanContext, *, options: RunOptions, listener: ProgressListener) -> None:
+    def __init__(self, mirrors: Mapping[str, Mirror], owners: TagOwners, context: PlanContext, *, options: RunOptions, listener: ProgressListener) -> None:
         """Copy for *mirrors*, by name."""
         self._mirrors = mirrors
+        self._owners = owners
         self._context = context
         self._registries = registries = context.registries
         self._policy = context.policy
@@ -180,6 +182,7 @@ class ChangeRunner:
             source_digest=change.source_digest or "",
             selection=self._policy.describe_settings(mirror, change.source.repository),
             applied_at=format_timestamp(datetime.now(UTC), milliseconds=True),
+            mirror=self._owners.find(change, self._state.get(str(change.destination))),
         )
 
     def _has_time(self, mirror: Mirror, change: Change) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
+from imgsync.apply.tag_owner import TagOwners
 from imgsync.config.model import Config
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import Action, Change, Plan
@@ -31,7 +32,9 @@ def rebuild_state(plan: Plan, config: Config, context: PlanContext) -> Rebuilt:
     state = context.state
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     kept = [change for change in plan.changes if change.action is Action.KEEP]
-    found = [adopt_kept_tag(change, state.get(str(change.destination)), mirrors[change.mirror], context=context) for change in kept]
+    owners = TagOwners(config)
+    known = [(change, state.get(str(change.destination))) for change in kept]
+    found = [adopt_kept_tag(change, record, mirrors[change.mirror], owner=owners.find(change, record), context=context) for change, record in known]
     seen = [one for change in kept for one in summarize_referrers(change, mirrors[change.mirror], context=context)]
     state.put([record for record in found if record is not None], referrers=seen)
     removed = state.remove(str(change.destination) for change in plan.changes if _is_contradicted(change, state))

@@ -19,6 +19,7 @@ from imgsync.apply.options import RunOptions
 from imgsync.apply.order import ChangeOrder, Group
 from imgsync.apply.report import Outcome, Report, Result
 from imgsync.apply.state_writer import StateWriter
+from imgsync.apply.tag_owner import TagOwners
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.workers import Workers
 from imgsync.config.model import Config
@@ -66,7 +67,8 @@ class _Run:
         self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
         self._log = context.log
         self._stop = context.stop
-        self._state = StateWriter(self._mirrors, context)
+        self._owners = TagOwners(config)
+        self._state = StateWriter(self._mirrors, self._owners, context)
         self._order = ChangeOrder(context.state.remaining)
         self._began = time.monotonic()
         at_once = max((mirror.concurrency.images for mirror in config.mirrors), default=1)
@@ -176,7 +178,7 @@ class _Run:
 
         if self._runner is None:
             self._state.begin_copies()
-            self._runner = ChangeRunner(self._mirrors, self._context, options=self._options, listener=self._listener)
+            self._runner = ChangeRunner(self._mirrors, self._owners, self._context, options=self._options, listener=self._listener)
         registries = frozenset(_registry(change) for change in group)
         for change in group:
             self._submitted[change.destination] = change

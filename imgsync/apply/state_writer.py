@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
+from imgsync.apply.tag_owner import TagOwners
 from imgsync.config.model import Mirror
 from imgsync.errors import StateError
 from imgsync.plan.context import PlanContext
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 class StateWriter:
     """Writes the state of one run; errors become log lines."""
 
-    def __init__(self, mirrors: Mapping[str, Mirror], context: PlanContext) -> None:
+    def __init__(self, mirrors: Mapping[str, Mirror], owners: TagOwners, context: PlanContext) -> None:
         """Write to the state of *context*."""
         self._mirrors = mirrors
+        self._owners = owners
         self._context = context
         self._state = context.state
         self._log = context.log
@@ -66,12 +68,16 @@ class StateWriter:
     def write_unchanged(self, plan: Plan) -> None:
         """Adopt kept tags; record first sights of held images."""
         kept = [change for change in plan.changes if change.action is Action.KEEP]
-        adopted = [adopt_kept_tag(change, self.record(change), self._mirrors[change.mirror], context=self._context) for change in kept]
+        adopted = [self._adopt(change, self.record(change)) for change in kept]
         # The minimum age counts from the first run that could have copied, so we take our clock, not the time in a saved plan.
         now = format_timestamp(datetime.now(UTC), milliseconds=True)
         held = [(str(change.source.repository), change.source_digest or "", now) for change in plan.changes if change.action is Action.HOLD]
         self._put([record for record in adopted if record is not None], current=kept, held=held)
         self._put_gone(plan, now)
+
+    def _adopt(self, change: Change, record: Record | None) -> Record | None:
+        owner = self._owners.find(change, record)
+        return adopt_kept_tag(change, record, self._mirrors[change.mirror], owner=owner, context=self._context)
 
     def _put_gone(self, plan: Plan, now: str) -> None:
         """Record since when the sources lack recorded tags."""

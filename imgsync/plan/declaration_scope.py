@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Mirror
 from imgsync.errors import InvalidReferenceError
 from imgsync.filters.tags import has_only_names
@@ -25,6 +26,7 @@ class DeclarationScope:
         """Compile the patterns of *mirror*."""
         self._mirror = mirror
         self._paths = mirror.source.compile_filter()
+        self._prefixes = tuple(get_fixed_prefix(one) for one in mirror.destinations)
         self._names = frozenset(mirror.tags.names) if has_only_names(mirror.tags) else None
 
     def includes(self, change: Change) -> bool:
@@ -33,7 +35,8 @@ class DeclarationScope:
         if self._mirror.suspend or not destination.tag:
             return False
         if change.action is Action.DELETE:
-            return is_prunable(self._mirror, destination, gone=change.gone_since is not None) and self.can_write(source, destination)
+            # Its repository may no longer be declared; the state must say that this mirror pushed it.
+            return is_prunable(self._mirror, destination, gone=change.gone_since is not None) and self.has_place(destination)
         if change.action in COPIES and (change.source_digest is None or source.digest not in {"", change.source_digest}):
             return False
         return self.covers(source, destination)
@@ -41,6 +44,10 @@ class DeclarationScope:
     def covers(self, source: Reference, destination: Reference) -> bool:
         """Return whether the mirror can write *source* to *destination* now."""
         return not self._mirror.suspend and self._is_named(source) and self.can_write(source, destination)
+
+    def has_place(self, destination: Reference) -> bool:
+        """Return whether *destination* is below one of the mirror's destinations."""
+        return is_allowed(self._prefixes, str(destination.repository))
 
     def can_write(self, source: Reference, destination: Reference) -> bool:
         """Return whether *source* goes to *destination*, if selected."""

@@ -21,3 +21,11 @@ def explain_kept(mirror: Mirror, reference: Reference, *, gone: bool = False) ->
     if gone and not mirror.prune.gone:
         return "has no `prune: {gone: true}`"
     return "has `protect` for this tag" if any(compile_glob(text).fullmatch(reference.tag) for text in mirror.prune.protect) else ""
+
+
+def explain_objection(mirror: Mirror, reference: Reference, *, gone: bool = False) -> str:
+    """Return why *mirror* protects *reference* of another mirror, or ""."""
+    if mirror.prune is None and not mirror.suspend and not gone:
+        # What it selects stays anyway, and the tag is not its own.
+        return ""
+    return explain_kept(mirror, reference, gone=gone)

@@ -1,8 +1,9 @@
 """
 Find tags that imgsync pushed and no mirror selects.
 
-A mirror deletes only what its declaration can write: the tag's source repository, to that destination. If anything is uncertain, nothing is
-deleted: after an error, when only some mirrors are planned, or when another mirror that can write the tag keeps it.
+A mirror deletes only its own tags: those that it pushed, according to the state, below its destinations. A record of an earlier version has no
+mirror; its tag belongs to the mirrors that can write it. If anything is uncertain, nothing is deleted: after an error, when only some mirrors
+are planned, or when another mirror that can write the tag keeps it.
 No network, no clock. Spec: docs/how-to/prune.md.
 """
 
@@ -16,11 +17,11 @@ from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Reference, parse_reference
 from imgsync.plan.destinations import find_reference
 from imgsync.plan.gone_tag import GoneTag
-from imgsync.plan.mirror_deletions import MirrorDeletions
+from imgsync.plan.mirror_deletions import THEM, MirrorDeletions
 from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change
 from imgsync.plan.plan_error import make_mirror_error
-from imgsync.plan.prunable import explain_kept
+from imgsync.plan.prunable import explain_kept, explain_objection
 from imgsync.state import Record, StateStore
 from imgsync.text.units import format_subject
 
@@ -117,15 +118,37 @@ def _judge(mirrors: Sequence[MirrorDeletions], record: Record, source: Reference
     if tag is not None and any(name in one.mirror.tags.names for one in writers for name in (source.name, f"{source.tag}@{source.digest}")):
         # Declared by name: only the one who declared it stops it.
         return
-    kept = {one.mirror.name: why for one in writers if (why := explain_kept(one.mirror, destination, gone=tag is not None))}
-    if writers and not kept:
-        writers[0].changes.append(_make_deletion(writers[0].mirror, record, source, destination, tag=tag))
-    for one in writers if kept else ():
-        if one.mirror.name not in kept:
-            one.keep(destination, *next(iter(kept.items())))
-    for one in () if writers else mirrors:
-        if one.is_near(source, destination):
-            one.undeclared.append(str(destination))
+    deleters = [one for one in mirrors if _is_own(one, record, destination)] if record.mirror else writers
+    if not deleters:
+        _note_unowned(mirrors, record, source, destination)
+        return
+    reasons = {one.mirror.name: explain_kept(one.mirror, destination, gone=tag is not None) for one in deleters}
+    for one in writers:
+        reasons.setdefault(one.mirror.name, explain_objection(one.mirror, destination, gone=tag is not None))
+    kept = {name: why for name, why in reasons.items() if why}
+    if not kept:
+        deleters[0].changes.append(_make_deletion(deleters[0].mirror, record, source, destination, tag=tag))
+        return
+    name, why = next(iter(kept.items()))
+    for one in mirrors:
+        if one.mirror.name in reasons.keys() - kept.keys():
+            one.keep(destination, f"mirror {name} {f'pushed {THEM}' if name == record.mirror else 'can write the same destination'} and {why}")
+
+
+def _is_own(one: MirrorDeletions, record: Record, destination: Reference) -> bool:
+    """Return whether the mirror pushed *record*, and still has its destination."""
+    return one.mirror.name == record.mirror and one.scope.has_place(destination)
+
+
+def _note_unowned(mirrors: Sequence[MirrorDeletions], record: Record, source: Reference, destination: Reference) -> None:
+    """Note that no mirror may delete *record*."""
+    is_declared = any(one.mirror.name == record.mirror for one in mirrors)
+    why = "no mirror declares that repository for that destination"
+    if record.mirror:
+        why = f"mirror {record.mirror} pushed {THEM} and {'no longer has that destination' if is_declared else 'is no longer declared'}"
+    for one in mirrors:
+        if one.mirror.name == record.mirror or one.is_near(source, destination):
+            one.keep(destination, why)
 
 
 def _make_deletion(mirror: Mirror, record: Record, source: Reference, destination: Reference, *, tag: GoneTag | None) -> Change:

@@ -8,6 +8,7 @@ from imgsync.errors import PolicyViolationError
 REQUIRED = "requirement not met: "
 IMMUTABLE = "tag is declared immutable"
 NOT_OURS = "the state no longer records that imgsync pushed this tag; not deleted"
+OTHER_MIRROR = "the state does not record that this mirror pushed this tag; not deleted"
 BACK = "no longer gone at the source since the plan was made; not deleted"
 UNSURE = "could not check that it is still gone at the source; not deleted"
 NO_RECORD = "the state has no record of this tag; not deleted"
@@ -16,6 +17,7 @@ _REMEDIES = {
     REQUIRED: PolicyViolationError.remedy,
     IMMUTABLE: "ask the publisher why the tag moved; to mirror the new image, change `immutable` of the mirror",
     NOT_OURS: "delete the tag yourself, or make the plan again",
+    OTHER_MIRROR: "make the plan again with the present state, or delete the tag yourself",
     BACK: "make the plan again",
     UNSURE: "apply again when the source answers, or make the plan again",
     NO_RECORD: "delete the tag yourself, or apply with the state of the run that pushed it",

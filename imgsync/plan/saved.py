@@ -21,7 +21,7 @@ from imgsync.plan.declaration_scope import DeclarationScope
 from imgsync.plan.min_age import MinimumAge
 from imgsync.plan.model import COPIES, Action, Change, Plan
 from imgsync.plan.ready import OnPending
-from imgsync.plan.refusal import BACK, IMMUTABLE, NO_RECORD, NOT_OURS, UNSURE
+from imgsync.plan.refusal import BACK, IMMUTABLE, NO_RECORD, NOT_OURS, OTHER_MIRROR, UNSURE
 from imgsync.state import Record
 from imgsync.text.units import parse_timestamp
 
@@ -40,8 +40,9 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
         UsageError: A change exceeds what its mirror declares.
     """
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
-    _check_declared(plan.changes, mirrors)
-    updater = _Updater(plan, mirrors, context)
+    scopes = {name: DeclarationScope(mirror) for name, mirror in mirrors.items()}
+    _check_declared(plan.changes, scopes)
+    updater = _Updater(plan, mirrors, scopes, context)
     changes = tuple(updater.update(change) for change in plan.changes)
     groups = _group_copies(changes)
     if on_pending is not None:
@@ -56,8 +57,7 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
     return replace(current, transfer_bytes=_limit_transfer_bytes(current))
 
 
-def _check_declared(changes: Iterable[Change], mirrors: Mapping[str, Mirror]) -> None:
-    scopes = {name: DeclarationScope(mirror) for name, mirror in mirrors.items()}
+def _check_declared(changes: Iterable[Change], scopes: Mapping[str, DeclarationScope]) -> None:
     for change in changes:
         if change.mirror not in scopes or not scopes[change.mirror].includes(change):
             raise UsageError(
@@ -84,7 +84,7 @@ def _limit_transfer_bytes(plan: Plan) -> int:
 class _Updater:
     """Updates the changes of a saved plan."""
 
-    def __init__(self, plan: Plan, mirrors: Mapping[str, Mirror], context: PlanContext) -> None:
+    def __init__(self, plan: Plan, mirrors: Mapping[str, Mirror], scopes: Mapping[str, DeclarationScope], context: PlanContext) -> None:
         """Compare *plan* with the state and the registries of *context*."""
         self._saved_at = parse_timestamp(plan.created_at)
         self._mirrors = mirrors
@@ -94,6 +94,7 @@ class _Updater:
         self._check = context.stop.raise_if_requested
         self._log = context.log
         self._listener = context.listener
+        self._scopes = scopes
         self._immutable = {name: [compile_glob(text) for text in mirror.immutable] for name, mirror in mirrors.items()}
         self._minimum_ages = {name: MinimumAge(mirror.tags, context.state, now=context.now) for name, mirror in mirrors.items()}
 
@@ -103,8 +104,8 @@ class _Updater:
         if change.action is Action.DELETE:
             if record is not None and change.gone_since and record.destination not in self._state.gone_since:
                 return replace(change, action=Action.REFUSE, reason=BACK)
-            is_ours = record is None or (record.applied_at and record.digest == change.destination_digest)
-            return change if is_ours else replace(change, action=Action.REFUSE, reason=NOT_OURS)
+            problem = self._explain_not_ours(record, change) if record is not None else ""
+            return replace(change, action=Action.REFUSE, reason=problem) if problem else change
         if change.action is Action.KEEP:
             return self._update_kept(change, record)
         if change.action not in COPIES:
@@ -188,6 +189,13 @@ class _Updater:
 
     def _is_immutable(self, change: Change) -> bool:
         return any(glob.fullmatch(change.source.tag) for glob in self._immutable[change.mirror])
+
+    def _explain_not_ours(self, record: Record, change: Change) -> str:
+        """Return why the mirror did not push *record*, or ""."""
+        if not record.applied_at or record.digest != change.destination_digest:
+            return NOT_OURS
+        is_own = record.mirror == change.mirror if record.mirror else self._scopes[change.mirror].can_write(change.source, change.destination)
+        return "" if is_own else OTHER_MIRROR
 
     def _is_of_source(self, record: Record, change: Change) -> bool:
         """Return whether *record* is of the image that *change* copies."""

@@ -17,7 +17,7 @@ from imgsync.errors import InvalidReferenceError, StateError
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import is_repository_path, is_tag, parse_registry, parse_repository
 from imgsync.state.blob_note import BlobNote, parse_blob_note
-from imgsync.state.record import FIELDS, Record, from_document, to_document
+from imgsync.state.record import Record, from_line, to_line
 from imgsync.state.registry_names import rename_all
 from imgsync.state.snapshot import BLOB, GONE, REFERRERS, REMAINING, RUN, SEEN, SUCCESS, Snapshot
 from imgsync.system.dataclass import dataclass
@@ -71,7 +71,7 @@ def encode_lines(snapshot: Snapshot, *, created_at: str) -> Iterator[bytes]:
     notes = list(_iter_note_lines(snapshot))
     yield _encode_line({"format": FORMAT, "created_at": created_at, "records": len(records), "lines": len(records) + len(notes)})
     for record in records:
-        yield _encode_line({"kind": _RECORD, "destination": record.destination, **to_document(record)})
+        yield _encode_line({"kind": _RECORD, **to_line(record)})
     for line in notes:
         yield _encode_line(line)
 
@@ -117,8 +117,7 @@ class _Decoder:
 
     def _decode_record(self, line: Mapping[str, object], number: int) -> None:
         destination = line.get("destination")
-        # The checksum covers the fields of version 1; a later version may add others.
-        record = from_document(destination, {name: line[name] for name in FIELDS if name in line}) if isinstance(destination, str) else None
+        record = from_line(destination, line) if isinstance(destination, str) else None
         if record is None or not _is_valid(record):
             raise StateError(f"line {number} is not a valid record: it is damaged, or of a later version")
         if record.destination in self.records:
@@ -210,7 +209,11 @@ def _is_valid_note(fields: _NoteFields, line: Mapping[str, object]) -> bool:
 def _is_valid(record: Record) -> bool:
     references = _is_reference(record.destination) and _is_reference(record.source)
     texts = _CRC32.fullmatch(record.crc32) and _PRINTABLE.fullmatch(record.media_type) and _PRINTABLE.fullmatch(record.selection)
-    return bool(references and texts) and 0 <= record.size_bytes < _SIZE_LIMIT and (not record.applied_at or _is_moment(record.applied_at))
+    return (
+        bool(references and texts and (not record.mirror or _NAME.fullmatch(record.mirror)))
+        and 0 <= record.size_bytes < _SIZE_LIMIT
+        and (not record.applied_at or _is_moment(record.applied_at))
+    )
 
 
 def _parses_with(parse: Callable[[str], object]) -> Callable[[str], bool]:

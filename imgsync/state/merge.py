@@ -8,6 +8,7 @@ If both sides changed the same record, the newer one wins. Pure: no I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from imgsync.state.blob_note import join_texts
@@ -39,11 +40,12 @@ def merge(ours: Snapshot, theirs: Snapshot, base: Snapshot = EMPTY) -> MergeResu
 
     If both sides changed the same entry: the record with the later `applied_at` wins (adopted ones are oldest, ours wins a tie),
     the earliest first sight, also of a tag that is gone, the latest success, and the repositories of both for a blob, ours first. The last run's remaining
-    changes and requeue count are ours, unless we have none.
+    changes and requeue count are ours, unless we have none. An earlier version writes a record without its mirror: that is not a change.
 
     *base* is the last common state, empty if unknown.
     """
-    records = _three_way(ours.records, theirs.records, base.records, _pick_newer)
+    known = (restore_mirrors(ours.records, theirs.records), restore_mirrors(theirs.records, ours.records))
+    records = _three_way(*known, base.records, _pick_newer)
     our_queue, their_queue, base_queue = ours.notes[REMAINING], theirs.notes[REMAINING], base.notes[REMAINING]
     notes = {
         BLOB: _three_way(ours.notes[BLOB], theirs.notes[BLOB], base.notes[BLOB], join_texts),
@@ -55,9 +57,23 @@ def merge(ours: Snapshot, theirs: Snapshot, base: Snapshot = EMPTY) -> MergeResu
         RUN: _three_way(ours.notes[RUN], theirs.notes[RUN], base.notes[RUN], _pick_ours),
         GONE: _three_way(ours.notes[GONE], theirs.notes[GONE], base.notes[GONE], min),
     }
-    known = ours.records.keys() & records.keys()
-    newer = sum(records[destination] != ours.records[destination] for destination in known)
-    return MergeResult(Snapshot(records, notes), len(records) - len(known), newer, len(ours.records) - len(known), len(known) - newer)
+    common = ours.records.keys() & records.keys()
+    newer = sum(records[destination] != ours.records[destination] for destination in common)
+    return MergeResult(Snapshot(records, notes), len(records) - len(common), newer, len(ours.records) - len(common), len(common) - newer)
+
+
+def restore_mirrors(records: Mapping[str, Record], known: Mapping[str, Record]) -> Mapping[str, Record]:
+    """Return *records* with mirrors from *known*, dropped by an earlier version."""
+    nameless = ((destination, known.get(destination)) for destination, record in records.items() if not record.mirror)
+    found = {destination: one for destination, one in nameless if one is not None and one.mirror and replace(one, mirror="") == records[destination]}
+    return {**records, **found} if found else records
+
+
+def has_same_contents(records: Mapping[str, Record], others: Mapping[str, Record]) -> bool:
+    """Return whether both differ at most in mirrors."""
+    if records == others or records.keys() != others.keys():
+        return records == others
+    return all(record == replace(others[destination], mirror=record.mirror) for destination, record in records.items())
 
 
 def _three_way(ours: Mapping[str, Value], theirs: Mapping[str, Value], base: Mapping[str, Value], resolve: Callable[[Value, Value], Value]) -> dict[str, Value]:
@@ -77,7 +93,7 @@ def _three_way(ours: Mapping[str, Value], theirs: Mapping[str, Value], base: Map
 
 
 def _pick_newer(ours: Record, theirs: Record) -> Record:
-    return theirs if theirs.applied_at > ours.applied_at else ours
+    return theirs if (theirs.applied_at, bool(theirs.mirror)) > (ours.applied_at, bool(ours.mirror)) else ours
 
 
 def _pick_ours(ours: str, theirs: str) -> str:  # noqa: ARG001 - the signature of every resolver

@@ -23,6 +23,7 @@ class Record:
     The last known content of one destination reference.
 
     `applied_at` (RFC 3339, UTC) is empty for an adopted tag: it was found at the destination, not pushed, so it is never pruned.
+    `mirror` is the mirror to which the tag belongs, empty in a record of an earlier version.
     `crc32` is empty and `size_bytes` 0 if the manifest was never read. `selection` identifies the settings that shaped the content.
     """
 
@@ -35,6 +36,7 @@ class Record:
     source_digest: str
     selection: str
     applied_at: str
+    mirror: str = ""
 
     @property
     def is_confirmed(self) -> bool:
@@ -47,9 +49,10 @@ class Record:
         return replace(self, selection=_TAINTED)
 
 
-# Every field of the JSON form. The checksum covers only these: drop others before checking it.
-FIELDS = frozenset({field.name for field in fields(Record)} - {"destination"} | {"v", "check"})
 _TEXTS = tuple(field.name for field in fields(Record) if field.name not in {"destination", "size_bytes"})
+# The fields of every version. In a line, the first checksum covers only these, so that earlier versions read it.
+_FIRST_FIELDS = frozenset({*_TEXTS, "size_bytes", "v"} - {"mirror"})
+_MIRROR, _MIRROR_CHECK, _SHORT = "mirror", "mirror_check", 8
 
 
 def encode(record: Record) -> str:
@@ -61,7 +64,26 @@ def to_document(record: Record) -> dict[str, object]:
     """Return *record* without its destination as JSON, with version and checksum."""
     document: dict[str, object] = asdict(record) | {"v": VERSION}
     del document["destination"]
+    if not record.mirror:
+        # As earlier versions wrote it.
+        del document[_MIRROR]
     return document | {"check": _checksum(record.destination, document)}
+
+
+def to_line(record: Record) -> dict[str, object]:
+    """Return *record* as a line of an export."""
+    line = {"destination": record.destination, **to_document(replace(record, mirror="") if record.mirror else record)}
+    return line | {_MIRROR: record.mirror, _MIRROR_CHECK: _check_mirror(record.destination, record.mirror)} if record.mirror else line
+
+
+def from_line(destination: str, line: Mapping[str, Any]) -> Record | None:
+    """Return the record in *line*; None if damaged. Ignore unknown fields."""
+    record = from_document(destination, {name: line[name] for name in (*_FIRST_FIELDS, "check") if name in line})
+    mirror = line.get(_MIRROR, "")
+    if record is None or mirror == "":
+        return record
+    is_valid = isinstance(mirror, str) and line.get(_MIRROR_CHECK) == _check_mirror(destination, mirror)
+    return replace(record, mirror=intern(mirror)) if is_valid else None
 
 
 def decode(destination: str, text: object) -> Record | None:
@@ -80,7 +102,8 @@ def from_document(destination: str, document: Mapping[str, Any]) -> Record | Non
     content = {name: value for name, value in document.items() if name != "check"}
     if document.get("v") != VERSION or document.get("check") != _checksum(destination, content) or not _has_valid_types(content):
         return None
-    return Record(destination=destination, size_bytes=content["size_bytes"], **{name: _intern(name, content[name]) for name in _TEXTS})
+    texts = {name: _intern(name, content.get(name, "")) for name in _TEXTS}
+    return Record(destination=destination, size_bytes=content["size_bytes"], **texts)
 
 
 def encode_note(key: str, text: str) -> str:
@@ -95,13 +118,18 @@ def decode_note(key: str, stored: object) -> str | None:
 
 
 def _has_valid_types(document: Mapping[str, object]) -> bool:
-    texts = all(isinstance(document.get(name), str) for name in _TEXTS)
+    texts = all(isinstance(document.get(name, "" if name == _MIRROR else None), str) for name in _TEXTS)
     return texts and type(document.get("size_bytes")) is int and is_digest(str(document["digest"])) and is_digest(str(document["source_digest"]))
 
 
 def _intern(name: str, text: str) -> str:
     # Thousands of records share a few values: keep each once in memory.
-    return intern(text) if name in {"media_type", "selection", "applied_at"} else text
+    return intern(text) if name in {"media_type", "selection", "applied_at", _MIRROR} else text
+
+
+def _check_mirror(destination: str, mirror: str) -> str:
+    # Short: it guards only a name, and every line has one.
+    return _checksum(destination, mirror)[:_SHORT]
 
 
 def _checksum(key: str, content: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.support.run_imgsync import finish
 from tests.support.tag_deletion import TagDeletion
 from tests.switches import Hold, Respond
 
+UNDECLARED = "no mirror declares that repository for that destination"
 NO_SUCH = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
 
 
@@ -43,11 +45,13 @@ def mirrored(lab):
 
 @pytest.fixture
 def remembered(workplace):
-    """Return the recorded destination tags and those that were left."""
+    """Return the recorded destination tags and those that were left; change the records first if asked to."""
 
-    def read():
+    def read(change=None, **fields):
         thread = NativeThread()
         with open_state(str(workplace.folder / ".imgsync" / "state"), thread=thread, lock_timeout_seconds=5, on_warning=pytest.fail) as state:
+            if change is not None:
+                state.put([change(record, **fields) for record in state.iter_records()])
             return sorted(record.destination.rpartition(":")[2] for record in state.iter_records()), state.remaining
 
     return read
@@ -182,7 +186,7 @@ def test_tags_that_imgsync_did_not_push_stay(lab, deletes_tags, mirrored):
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        ("destinations: [{host}/m]", "has no `prune`"),
+        ("destinations: [{host}/m]", ""),
         ("destinations: [{host}/m], suspend: true, prune: true", "is suspended"),
         ("destinations: [{host}/m], prune: {{protect: ['2']}}", "has `protect` for this tag"),
         ("destinations: [{host}/elsewhere]", ""),
@@ -190,8 +194,8 @@ def test_tags_that_imgsync_did_not_push_stay(lab, deletes_tags, mirrored):
     ],
     ids=["does not prune", "suspended", "protects", "elsewhere", "prunes too"],
 )
-def test_tag_that_another_mirror_can_write_stays(other, why, lab, deletes_tags, mirrored):
-    """A tag is deleted only if every mirror that can write it prunes it; a note names the one that does not."""
+def test_tag_that_another_mirror_protects_stays(other, why, lab, deletes_tags, mirrored):
+    """A mirror deletes its own tag, unless another one that can write it is suspended or protects it; a note names that one."""
     mirrored(v1=image(1), v2=image(2))
     lab.declare("app", only("1"))
     declare_other(lab, "app", f"tags: {{include: ['1']}}, {other.format(host=deletes_tags.host)}")
@@ -218,27 +222,74 @@ def test_mirror_of_another_repository_prevents_no_deletion(lab, deletes_tags, mi
 
 
 @pytest.mark.row("GIT-10")
-@pytest.mark.parametrize("how", ["removed", "new destination", "removed from the list"])
-def test_tags_of_a_repository_that_no_mirror_declares_stay(how, lab, deletes_tags):
-    """Neither a removed mirror nor a removed repository gives another mirror tags to delete."""
+@pytest.mark.parametrize("how", ["removed", "new destination", "of an earlier version"])
+def test_tags_that_another_mirror_pushed_stay(how, lab, deletes_tags, remembered):
+    """A removed or moved mirror gives no other mirror tags to delete, although it has the repository's registry and destination."""
     for repository in ("app", "other"):
         lab.push(repository, "1", image(repository))
-    lab.declare("app other" if how == "removed from the list" else "app", "prune: true")
-    if how != "removed from the list":
-        declare_other(lab, "other", f"destinations: [{deletes_tags.host}/m]")
-    assert lab.run("apply").code == 0
     lab.declare("app", "prune: true")
+    declare_other(lab, "other", f"destinations: [{deletes_tags.host}/m]")
+    assert lab.run("apply").code == 0
     (lab.folder / "mirrors.d/b.yaml").unlink(missing_ok=True)
     if how == "new destination":
         declare_other(lab, "other", f"destinations: [{deletes_tags.host}/new]")
+    if how == "of an earlier version":
+        remembered(replace, mirror="")
+    why = {"new destination": "mirror b pushed it and no longer has that destination", "of an earlier version": UNDECLARED}
 
     explained = lab.run("plan", "--explain", env={"COLUMNS": "300"})
     ran = lab.run("apply", "-o", "json")
 
     assert (ran.code, ran.json["summary"]["deleted"]) == (0, 0), ran.stderr
     assert lab.served_tags("other") == ["1"]
-    note = f"1 tag is not deleted, because no mirror declares that repository for that destination: {deletes_tags.host}/m/{lab.name}/other:1"
+    note = f"1 tag is not deleted, because {why.get(how, 'mirror b pushed it and is no longer declared')}: {deletes_tags.host}/m/{lab.name}/other:1"
     assert note in explained.stdout
+
+
+@pytest.mark.parametrize("is_saved", [False, True], ids=["apply", "saved plan"])
+def test_repository_removed_from_the_list_is_pruned(is_saved, lab, deletes_tags):
+    """Its mirror pushed the tags and no longer declares them; the other repository stays."""
+    for repository in ("app", "other"):
+        lab.push(repository, "1", image(repository))
+    lab.declare("app other", "prune: true")
+    assert lab.run("apply").code == 0
+    lab.declare("app", "prune: true")
+    assert lab.run("plan", "--out", "plan.json").code == 0
+
+    ran = lab.run("apply", "-o", "json", *(["--plan", "plan.json"] if is_saved else []))
+
+    assert (ran.code, ran.json["summary"]["deleted"]) == (0, 1), ran.stderr
+    assert [bool(pull_raw(deletes_tags, f"m/{lab.name}/{repository}", "1")) for repository in ("app", "other")] == [True, False]
+
+
+def test_removed_mirror_of_the_same_repository_keeps_its_tags(lab, deletes_tags, mirrored):
+    """Another mirror of the repository deletes only what it pushed; before, the two could not be told apart."""
+    mirrored(v1=image(1), v2=image(2), v3=image(3))
+    lab.push("app", "4", image(4))
+    lab.declare("app", only("[1-3]"))
+    declare_other(lab, "app", f"tags: {{include: ['4']}}, destinations: [{deletes_tags.host}/m]")
+    assert lab.run("apply").code == 0
+    (lab.folder / "mirrors.d/b.yaml").unlink()
+    lab.declare("app", only("[12]"))
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert (ran.code, deleted(ran.json)) == (0, ["3"]), ran.stderr
+    assert [tag for tag in "1234" if pull_raw(deletes_tags, f"m/{lab.name}/app", tag)] == ["1", "2", "4"]
+
+
+def test_saved_deletion_of_another_mirrors_tag_is_refused(lab, deletes_tags, mirrored, remembered):
+    """The record names the mirror; a plan from a file does not change that."""
+    mirrored(v1=image(1), v2=image(2))
+    lab.declare("app", only("1"))
+    assert lab.run("plan", "--out", "plan.json").code == 0
+    remembered(replace, mirror="b")
+
+    ran = lab.run("apply", "--plan", "plan.json", "-o", "json")
+
+    assert (ran.code, deleted(ran.json)) == (1, [])
+    assert "does not record that this mirror pushed this tag" in ran.stderr + ran.stdout
+    assert lab.served_tags("app") == ["1", "2"]
 
 
 def test_named_tag_stays_though_its_source_lost_it(lab, deletes_tags, mirrored):

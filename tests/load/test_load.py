@@ -89,6 +89,7 @@ def remember(workplace, source, destination, repositories: int, tags: int) -> No
                         source_digest=digest,
                         selection="platforms=all;referrers=none",
                         applied_at="2026-01-01T00:00:00Z",
+                        mirror="a",
                     )
                     for tag, digest in named.items()
                 ]

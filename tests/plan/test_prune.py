@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from imgsync.config.allowlist import get_fixed_prefix, is_allowed
 from imgsync.config.model import Destination, Mirror, Prune, Source
 from imgsync.config.templates import expand_repository
 from imgsync.filters.globs import compile_glob
@@ -56,6 +57,7 @@ records = st.lists(
         destination=places | st.just("r.io/m/app@" + DIGEST) | st.just("not a reference"),
         source=st.builds("{}/{}:{}".format, sources, st.sampled_from(("app", "x/app")), st.sampled_from(TAGS)),
         applied_at=st.sampled_from(("2026-03-02T10:00:00Z", "")),
+        mirror=st.sampled_from(("", "", "a", "b", "removed")),
     ),
     max_size=12,
     unique_by=lambda record: record.destination,
@@ -66,6 +68,11 @@ def doomed(declared, known, selected=(), gone=()) -> dict[str, str]:
     """Return the references to delete, and for which mirror."""
     found = plan_deletions(declared, known, selected=set(selected), gone={str(tag.destination): tag for tag in gone})
     return {str(change.destination): name for name, one in found.items() for change in one.changes}
+
+
+def has_place(mirror: Mirror, record: Record) -> bool:
+    """Return whether a destination of *mirror* covers *record*."""
+    return any(is_allowed((get_fixed_prefix(one),), record.destination.rpartition(":")[0]) for one in mirror.destinations)
 
 
 def may_have_written(mirror: Mirror, record: Record) -> bool:
@@ -83,8 +90,14 @@ def may_have_written(mirror: Mirror, record: Record) -> bool:
 @example([MIRROR], [RECORD], {RECORD.destination})
 @example([MIRROR], [replace(RECORD, applied_at="")], set())
 @example([MIRROR], [replace(RECORD, destination=f"r.io/m/app@{DIGEST}")], set())
-def test_tag_is_deleted_only_if_every_possible_writer_prunes_it(declared, known, selected):
-    """A deleted tag was pushed by imgsync, is neither selected nor protected, and all possible writers prune."""
+@example([replace(MIRROR, source=Source("s.io", repositories=("other",)))], [replace(RECORD, mirror="a")], set())
+@example([MIRROR, replace(MIRROR, name="b", prune=None)], [replace(RECORD, mirror="a")], set())
+def test_tag_is_deleted_only_for_the_mirror_that_pushed_it(declared, known, selected):
+    """
+    A deleted tag was pushed by imgsync, is neither selected nor protected, and belongs to a mirror that prunes.
+
+    Without the name of a mirror in its record, all possible writers prune.
+    """
     by_destination = {record.destination: record for record in known}
 
     for destination, name in doomed(declared, known, selected).items():
@@ -93,9 +106,15 @@ def test_tag_is_deleted_only_if_every_possible_writer_prunes_it(declared, known,
         assert destination not in selected
         assert record.applied_at
         assert parse_reference(destination).tag
-        assert name in {mirror.name for mirror in writers}
-        assert all(mirror.prune is not None and not mirror.suspend for mirror in writers)
-        assert not any(compile_glob(text).fullmatch(destination.rpartition(":")[2]) for mirror in writers for text in mirror.prune.protect)
+        (deleter,) = (mirror for mirror in declared if mirror.name == name)
+        assert deleter.prune is not None
+        assert record.mirror in {"", name}
+        assert has_place(deleter, record)
+        assert record.mirror or name in {mirror.name for mirror in writers}
+        assert record.mirror or all(mirror.prune is not None for mirror in writers)
+        assert not any(mirror.suspend for mirror in (deleter, *writers))
+        patterns = [text for mirror in (deleter, *writers) if mirror.prune is not None for text in mirror.prune.protect]
+        assert not any(compile_glob(text).fullmatch(destination.rpartition(":")[2]) for text in patterns)
 
 
 @given(mirrors, st.data())
@@ -107,7 +126,7 @@ def test_tags_of_a_mirror_that_does_not_prune_stay(declared, data):
     destination = data.draw(st.sampled_from(keeper.destinations))
     path = data.draw(st.sampled_from(("app", "x/app")))
     target = f"{destination.registry}/{expand_repository(destination, path, relative=path, registry=keeper.source.registry)}:1"
-    record = replace(RECORD, destination=target, source=f"{keeper.source.registry}/{path}:1")
+    record = replace(RECORD, destination=target, source=f"{keeper.source.registry}/{path}:1", mirror=data.draw(st.sampled_from(("", keeper.name))))
     assume(may_have_written(keeper, record))
 
     assert doomed(declared, [record]) == {}
@@ -125,12 +144,12 @@ def test_more_selected_is_less_deleted(declared, known, selected):
 
 @given(records)
 def test_each_tag_is_deleted_for_one_mirror(known):
-    """Two possible writers delete a tag once."""
+    """Two possible writers delete a tag once; the second one only its own."""
     found = plan_deletions([MIRROR, replace(MIRROR, name="b")], known, selected=(), gone={})
 
     changes = [change.destination for one in found.values() for change in one.changes]
     assert len(changes) == len(set(changes))
-    assert not found["b"].changes
+    assert {str(change.destination) for change in found["b"].changes} <= {record.destination for record in known if record.mirror == "b"}
 
 
 def gone_tag(record: Record, since: str | None = "2026-08-28T00:00:00Z", reason: str = Absence.UNLISTED) -> GoneTag:
@@ -213,7 +232,7 @@ def test_mirror_deletes_nothing_that_it_cannot_write(mirror):
     """Another mirror may have pushed it; a note says that it stays."""
     found = plan_deletions([mirror, replace(MIRROR, name="b", source=Source("t.io"))], [RECORD], selected=(), gone={})
 
-    assert [one.changes for one in found.values()] == [[], []]
+    assert [one.changes for one in found.values()] == [[], []], "its record has no mirror"
     assert found["a"].notes == [f"1 tag is not deleted, because no mirror declares that repository for that destination: {RECORD.destination}"]
     assert found["b"].notes == []
 
@@ -227,3 +246,75 @@ def test_note_names_the_mirror_that_prevents_a_deletion():
     names = ", ".join(f"r.io/m/app:{tag}" for tag in "12345")
     assert found["a"].notes == [f"7 tags are not deleted, because mirror big can write the same destination and has no `prune`: {names} and 2 more"]
     assert found["big"].notes == []
+
+
+LEFT = replace(MIRROR, source=Source("s.io", repositories=("other",)))
+
+
+@pytest.mark.parametrize(
+    ("mirror", "goes"),
+    [
+        (MIRROR, True),
+        (LEFT, True),
+        (replace(MIRROR, source=Source("s.io", repositories=("app",), exclude=("app",))), True),
+        (replace(MIRROR, source=Source("t.io", repositories=("app",))), True),
+        (replace(MIRROR, destinations=(Destination("r.io", "m", "{path}", "v{tag}"),)), True),
+        (replace(LEFT, destinations=(Destination("r.io"),)), True),
+        (replace(LEFT, destinations=(Destination("r.io", "mm"), Destination("q.io", "m"))), False),
+        (replace(LEFT, suspend=True), False),
+        (replace(LEFT, prune=None), False),
+        (replace(LEFT, prune=Prune(protect=("1",))), False),
+        (replace(LEFT, name="renamed"), False),
+    ],
+    ids=[
+        *("declared", "removed from the list", "excluded", "other source", "other tag template", "below another namespace"),
+        *("elsewhere", "suspended", "does not prune", "protected", "another name"),
+    ],
+)
+def test_mirror_deletes_what_it_pushed_below_its_destinations(mirror, goes):
+    """Its name in the record decides, not what it declares now."""
+    assert doomed([mirror], [replace(RECORD, mirror="a")]) == ({RECORD.destination: "a"} if goes else {})
+
+
+@pytest.mark.row("GIT-10")
+@pytest.mark.parametrize("owner", ["b", "removed"])
+def test_mirror_never_deletes_what_another_one_pushed(owner):
+    """Neither of a declared mirror nor of one that was removed, although it can write the same tag."""
+    other = replace(MIRROR, name="b", prune=None, source=Source("t.io"))
+
+    found = plan_deletions([MIRROR, other], [replace(RECORD, mirror=owner)], selected=(), gone={})
+
+    assert [one.changes for one in found.values()] == [[], []]
+    why = "pushed it and has no `prune`" if owner == "b" else "pushed it and is no longer declared"
+    assert found["a"].notes == [f"1 tag is not deleted, because mirror {owner} {why}: {RECORD.destination}"]
+
+
+@pytest.mark.parametrize(
+    ("other", "goes"),
+    [
+        (replace(MIRROR, name="b", prune=None), True),
+        (replace(MIRROR, name="b", suspend=True), False),
+        (replace(MIRROR, name="b", suspend=True, prune=None), False),
+        (replace(MIRROR, name="b", prune=Prune(protect=("1",))), False),
+    ],
+    ids=["does not prune", "suspended", "suspended without prune", "protects"],
+)
+def test_second_mirror_of_a_repository_keeps_only_what_it_may_select(other, goes):
+    """What it selects is not deleted anyway. A suspended mirror selects nothing at present, so its tags are not known."""
+    known = [replace(RECORD, mirror="a")]
+
+    assert doomed([MIRROR, other], known) == ({RECORD.destination: "a"} if goes else {})
+    assert doomed([MIRROR, other], known, selected=[RECORD.destination]) == {}
+
+
+def test_note_names_a_mirror_that_lost_the_destination():
+    """Its tags stay where it no longer writes, and its note lists them."""
+    moved = replace(MIRROR, destinations=(Destination("q.io", "m"),))
+    known = [replace(RECORD, destination=f"r.io/m/app:{tag}", source=f"s.io/app:{tag}", mirror="a") for tag in "12"]
+
+    found = plan_deletions([moved], known, selected=(), gone={})
+
+    assert (found["a"].changes, found["a"].notes) == (
+        [],
+        ["2 tags are not deleted, because mirror a pushed them and no longer has that destination: r.io/m/app:1, r.io/m/app:2"],
+    )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.config.model import Destination, Mirror, Prune, Source
+from imgsync.apply.tag_owner import TagOwners
+from imgsync.config.model import Config, Destination, Mirror, Prune, RegistriesConfig, Source
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Repository
 from imgsync.plan.destinations import find_reference
 from imgsync.plan.prune import plan_deletions
 from imgsync.state import Record
+from tests.support.plans import change as make_change
 
 DIGEST = "sha256:" + "a" * 64
 TAGS = ("1", "2")
@@ -65,12 +69,15 @@ def list_written(mirror: Mirror, tags: set[str]) -> dict[str, str]:
     return found
 
 
-@given(st.lists(st.tuples(some_mirrors, selections), min_size=2, max_size=4))
-def test_images_pushed_for_a_mirror_without_prune_are_never_deleted(runs):
-    """After any removal or change; and a mirror deletes only what it could write."""
+@pytest.mark.parametrize("has_names", [False, True], ids=["records of an earlier version", "records with mirrors"])
+@given(runs=st.lists(st.tuples(some_mirrors, selections), min_size=2, max_size=4))
+def test_images_pushed_for_a_mirror_without_prune_are_never_deleted(has_names, runs):
+    """After any removal or change; and a mirror deletes only what it could write, or what it selected before."""
     state: dict[str, Record] = {}
+    selectors: defaultdict[str, set[str]] = defaultdict(set)
     pruning: dict[str, bool] = {}
     for declared, tags in runs:
+        owners = TagOwners(Config(declared, RegistriesConfig()))
         selected = {place: (source, mirror) for mirror in declared for place, source in list_written(mirror, tags[mirror.name]).items()}
 
         found = plan_deletions(declared, state.values(), selected=selected, gone={})
@@ -82,11 +89,22 @@ def test_images_pushed_for_a_mirror_without_prune_are_never_deleted(runs):
                 assert pruning[place], f"{place} was pushed for a mirror without prune"
                 assert deleter.prune is not None
                 assert not deleter.suspend
-                assert list_written(deleter, set(TAGS)).get(place) == state[place].source
+                assert place not in selected
+                if has_names:
+                    assert name in selectors[place]
+                else:
+                    assert list_written(deleter, set(TAGS)).get(place) == state[place].source
                 del state[place]
         for place, (source, mirror) in selected.items():
             if not mirror.suspend and state.get(place, replace(RECORD, source="")).source != source:
-                state[place], pruning[place] = replace(RECORD, destination=place, source=source), mirror.prune is not None
+                state[place], pruning[place] = (
+                    replace(RECORD, destination=place, source=source, mirror=state.get(place, RECORD).mirror),
+                    mirror.prune is not None,
+                )
+            if not mirror.suspend:
+                selectors[place].add(mirror.name)
+                owner = owners.find(make_change(source=source, destination=place, mirror=mirror.name), state[place])
+                state[place] = replace(state[place], mirror=owner if has_names else "")
 
 
 RECORD = Record("r.io/m/app:1", DIGEST, "0123abcd", 10, "x/y", "s.io/app:1", DIGEST, "platforms=all", "2026-03-02T10:00:00Z")

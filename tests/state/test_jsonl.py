@@ -16,7 +16,7 @@ from imgsync.errors import StateError
 from imgsync.state import Record, Snapshot, open_state
 from imgsync.state import jsonl as limits
 from imgsync.state.jsonl import decode_lines, encode_lines
-from imgsync.state.merge import merge
+from imgsync.state.merge import has_same_contents, merge, restore_mirrors
 from imgsync.state.remote.packing import pack, unpack
 from imgsync.state.snapshot import BLOB, EMPTY, GONE, KINDS, REFERRERS, REMAINING, RUN, SEEN, SUCCESS
 from tests.state.test_store import RECORD
@@ -40,6 +40,7 @@ records = st.builds(
     source_digest=digests,
     selection=st.sampled_from(["", "linux/amd64,linux/arm64 referrers"]),
     applied_at=st.one_of(st.just(""), moments),
+    mirror=st.sampled_from(["", "a", "b"]),
 )
 
 
@@ -109,7 +110,9 @@ def test_merge_loses_no_record_and_keeps_the_newer(ours, theirs):
     assert merged.snapshot.records.keys() == ours.records.keys() | theirs.records.keys()
     for destination, record in merged.snapshot.records.items():
         mine, other = ours.records.get(destination), theirs.records.get(destination)
-        assert record == (other if mine is None or (other is not None and other.applied_at > mine.applied_at) else mine)
+        newer = other if mine is None or (other is not None and other.applied_at > mine.applied_at) else mine
+        assert has_same_contents({destination: record}, {destination: newer})
+        assert record.mirror or not newer.mirror
     assert merged.removed == 0
     assert merged.added == len(theirs.records.keys() - ours.records.keys())
     assert merged.added + merged.newer + merged.kept == len(merged.snapshot.records)
@@ -137,11 +140,11 @@ def test_merge_of_notes(ours, theirs):
 def test_merge_takes_the_side_that_changed(ours, theirs, base):
     """If one side is unchanged, the other wins, including its deletions; merging again changes nothing."""
     assert merge(ours, ours).snapshot == ours
-    assert merge(ours, base, base).snapshot == ours
-    assert merge(base, theirs, base).snapshot == theirs
+    assert merge(ours, base, base).snapshot == replace(ours, records=restore_mirrors(ours.records, base.records))
+    assert merge(base, theirs, base).snapshot == replace(theirs, records=restore_mirrors(theirs.records, base.records))
     assert merge(EMPTY, theirs).snapshot == theirs
     once = merge(ours, theirs, base).snapshot
-    assert merge(once, theirs, theirs).snapshot == once
+    assert merge(once, theirs, theirs).snapshot == replace(once, records=restore_mirrors(once.records, theirs.records))
 
 
 @settings(deadline=None)
@@ -159,8 +162,18 @@ def test_merge_loses_nothing_that_one_side_alone_wrote(ours, theirs, base):
             assert destination not in merged
 
 
+def test_merge_keeps_the_mirror_that_an_earlier_version_dropped():
+    """On either side, and with or without a base; a record with other content keeps none."""
+    owned, old, moved = (Snapshot({RECORD.destination: one}) for one in (replace(RECORD, mirror="a"), RECORD, replace(RECORD, digest=DIGESTS[1])))
+
+    for base in (EMPTY, owned, old):
+        assert merge(owned, old, base).snapshot == merge(old, owned, base).snapshot == owned
+    assert merge(owned, moved, owned).snapshot == moved
+    assert merge(old, moved, owned).snapshot.records[RECORD.destination].mirror == ""
+
+
 FULL = Snapshot(
-    {RECORD.destination: RECORD},
+    {RECORD.destination: replace(RECORD, mirror="tools")},
     {
         BLOB: {f"r.io {DIGESTS[0]}": "m/app other"},
         REFERRERS: {f"r.io/m/app {DIGESTS[0]}": ""},
@@ -203,6 +216,8 @@ def test_unknown_kinds_are_ignored_and_counted():
         (1, {"check": "0" * 16}),
         (1, {"check": None}),
         (1, {"v": 2}),
+        (1, {"mirror": "toolz"}),
+        (1, {"mirror_check": None}),
         (1, {"size_bytes": "10"}),
         (2, {"digest": "sha256:short"}),
         (2, {"registry": "https://r.io"}),
@@ -245,6 +260,7 @@ def test_damaged_values_name_their_line(number, change):
         {"applied_at": "2026"},
         {"media_type": "\x00"},
         {"selection": "\u202eevil"},
+        {"mirror": "\u202eevil"},
     ],
     ids=str,
 )
@@ -252,9 +268,9 @@ def test_records_with_a_valid_checksum_are_still_validated(change):
     """References, times and sizes are checked, for reading and for writing."""
     planted = replace(RECORD, **change)
     assert lines_of(Snapshot({planted.destination: planted}))[0]["records"] == 0
-    from imgsync.state.record import to_document
+    from imgsync.state.record import to_line
 
-    lines = [lines_of(EMPTY)[0] | {"records": 1, "lines": 1}, {"kind": "record", "destination": planted.destination, **to_document(planted)}]
+    lines = [lines_of(EMPTY)[0] | {"records": 1, "lines": 1}, {"kind": "record", **to_line(planted)}]
 
     with pytest.raises(StateError, match="line 2 is not a valid record"):
         read(raw_of(lines))

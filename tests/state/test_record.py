@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from imgsync.state.record import decode, decode_note, encode, encode_note, to_document
+from imgsync.state.record import decode, decode_note, encode, encode_note, from_document, from_line, to_document, to_line
 from tests.state.test_store import DIGEST, RECORD, execute, opened, remember
 
 
@@ -16,7 +16,12 @@ from tests.state.test_store import DIGEST, RECORD, execute, opened, remember
 def test_every_flipped_bit_is_found(tmp_path):
     """A damaged record or note is dropped with a warning; the others stay."""
     record, note, about = encode(RECORD).encode(), encode_note(f"seen s.io/app {DIGEST}", "2026-01-01T00:00:00Z").encode(), f"seen s.io/app {DIGEST}"
-    for raw, read in ((record, lambda text: decode(RECORD.destination, text)), (note, lambda text: decode_note(about, text))):
+    owned = encode(replace(RECORD, mirror="a")).encode()
+    for raw, read in (
+        (record, lambda text: decode(RECORD.destination, text)),
+        (owned, lambda text: decode(RECORD.destination, text)),
+        (note, lambda text: decode_note(about, text)),
+    ):
         assert read(raw.decode()) is not None
         for position, bit in ((position, bit) for position in range(len(raw)) for bit in range(8)):
             flipped = bytearray(raw)
@@ -65,3 +70,32 @@ def test_state_of_a_later_version_costs_only_requests(tmp_path):
     with opened(tmp_path, warnings) as state:
         assert list(state.iter_records()) == []
     assert "its schema differs" in warnings[1]
+
+
+FIRST_FIELDS = {"applied_at", "check", "crc32", "digest", "media_type", "selection", "size_bytes", "source", "source_digest", "v"}
+
+
+@pytest.mark.row("ST-18")
+def test_record_without_a_mirror_is_read_and_written_as_before():
+    """An earlier version wrote it; no byte changes until a mirror confirms it."""
+    old = encode(RECORD)
+
+    assert json.loads(old).keys() == to_line(RECORD).keys() - {"destination"} == FIRST_FIELDS
+    assert decode(RECORD.destination, old) == replace(RECORD, mirror="")
+
+
+@pytest.mark.row("ST-18")
+def test_earlier_version_reads_a_record_with_a_mirror():
+    """It reads all fields of a row, and of a line only those that it knows; both match their checksum."""
+    owned = replace(RECORD, mirror="kubernetes")
+    line = to_line(owned)
+
+    assert decode(RECORD.destination, encode(owned)) == owned
+    assert from_document(RECORD.destination, {name: line[name] for name in FIRST_FIELDS}) == RECORD
+    assert from_line(RECORD.destination, line | {"later": 1}) == owned
+
+
+@pytest.mark.parametrize("change", [{"mirror": "other"}, {"mirror": 1}, {"mirror": None}, {"mirror_check": "0" * 8}, {"mirror_check": None}], ids=str)
+def test_damaged_mirror_of_a_line_is_found(change):
+    """A wrong name would let another mirror delete the tag."""
+    assert from_line(RECORD.destination, to_line(replace(RECORD, mirror="kubernetes")) | change) is None

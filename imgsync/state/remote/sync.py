@@ -23,7 +23,7 @@ from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.digest import compute_digest, is_digest
 from imgsync.oci.spec.reference import Reference
 from imgsync.state.jsonl import DecodedState
-from imgsync.state.merge import MergeResult, merge
+from imgsync.state.merge import MergeResult, has_same_contents, merge
 from imgsync.state.remote.artifact import LAYER_LIMIT, Artifact, build_manifest, pull_artifact, push_content, unusable_state
 from imgsync.state.remote.packing import pack, unpack
 from imgsync.state.remote.reference import make_claim_reference, short_name
@@ -233,7 +233,8 @@ def _iter_pauses() -> Iterator[float]:
 
 
 def _has_no_news(ours: Snapshot, theirs: Snapshot) -> bool:
-    """Return whether only success times of the same day changed."""
+    """Return whether only mirrors and success times of one day changed."""
     days = [{mirror: moment.partition("T")[0] for mirror, moment in one.notes[SUCCESS].items()} for one in (ours, theirs)]
     notes = [{kind: found for kind, found in one.notes.items() if kind != SUCCESS} for one in (ours, theirs)]
-    return ours.records == theirs.records and notes[0] == notes[1] and days[0] == days[1]
+    # A push for names alone would follow each run of an earlier version, which drops them. They go with the first push of the next day.
+    return notes[0] == notes[1] and days[0] == days[1] and has_same_contents(ours.records, theirs.records)

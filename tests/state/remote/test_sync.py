@@ -323,6 +323,25 @@ def test_commands_without_a_state_do_not_read_it(command, sites, lab, place, kee
     assert keeper.seen == []
 
 
+def test_names_of_mirrors_alone_are_not_pushed(sites, lab, place):
+    """After an earlier version, which drops them, a run without news costs no push; the next one with news writes them."""
+    lab.push("app", "1", image(1))
+    assert apply(sites("one", ["1"]), place).code == 0
+    header, *lines = [json.loads(line) for line in gzip.decompress(layer_of(place)).splitlines()]
+    old = [{name: value for name, value in line.items() if name != "mirror_check" and (name, line["kind"]) != ("mirror", "record")} for line in lines]
+    plant(place, planted(packed(*old, header=header)))
+    two = sites("two", ["1"])
+    lab.destination.forget()
+
+    ran = apply(two, place)
+
+    assert (ran.code, ran.events("state.pushed"), lab.destination.seen) == (0, [], [])
+    assert "mirror" not in kept_records(place)["1"]
+    lab.push("app", "2", image(2))
+    assert apply(sites("two", ["1", "2"]), place).code == 0
+    assert {tag: record["mirror"] for tag, record in kept_records(place).items()} == {"1": "a", "2": "a"}
+
+
 def gzip_bomb() -> bytes:
     packer = zlib.compressobj(9, wbits=31)
     whole = gzip.decompress(packed())
