@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.registries import Debian
 from benchmarks.timing import timed
 from tests.support.images import image, push
 from tests.support.registry_process import running_registry
@@ -133,7 +134,7 @@ def plan(folder: Path, runs: int) -> Iterator[Row]:
 
 
 def memory(folder: Path, runs: int) -> Iterator[Row]:  # noqa: ARG001 - one run is enough
-    with running_registry(folder / "one") as source, running_registry(folder / "two") as destination:
+    with running_registry(folder / "one", kind=Debian) as source, running_registry(folder / "two", kind=Debian) as destination:
         for number in range(4):
             push(source.host, "big/app", str(number), image(("big", number), layers=2, layer_bytes=200 << 20))
         (folder / "registries.yaml").write_text(f"version: 1\nregistries: {{'{source.host}': {{tls: false}}, '{destination.host}': {{tls: false}}}}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import shutil
 import socket
@@ -10,9 +11,10 @@ import ssl
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -72,6 +74,10 @@ class TokenAuth:
 class RegistryProcess:
     """One running registry at `host` (HOST:PORT), with its `requests()`."""
 
+    program = "docker-registry"
+    # A quarter of its processor time is the garbage collector's, which has nothing to do below the limit.
+    tuning: ClassVar[Mapping[str, str]] = {"GOGC": "off", "GOMEMLIMIT": "64MiB"}
+
     def __init__(self, folder: Path, *, htpasswd: bool = False, tls: Tls | None = None, token: TokenAuth | None = None, deletes: bool = True) -> None:
         """Prepare a registry that keeps everything in *folder*; `start` starts it."""
         self._folder = folder
@@ -117,7 +123,7 @@ class RegistryProcess:
             self.port = _free_port()
             if self._started():
                 return
-        raise RuntimeError(f"docker-registry does not start:\n{self._log.read_text()[-2000:]}")
+        raise RuntimeError(f"the registry does not start:\n{self._log.read_text()[-2000:]}")
 
     def stop(self) -> None:
         """Stop the process that was started, and no other."""
@@ -166,9 +172,11 @@ class RegistryProcess:
         return answer.headers["docker-content-digest"] if answer.status_code == 200 else None
 
     def digests(self, tags: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
-        """Return the digest of each (repository, tag), or None; without logins."""
-        with self._quick_client() as client:
-            answers = {(one, tag): client.head(f"/v2/{one}/manifests/{tag}", headers={"Accept": ANY_MANIFEST}) for one, tag in tags}
+        """Return the digest of each (repository, tag), or None."""
+        answers = {}
+        for scope, group in itertools.groupby(tags, lambda tag: f"repository:{tag[0]}:pull" if self._token else ""):
+            with self._quick_client(scope) as client:
+                answers |= {(one, tag): client.head(f"/v2/{one}/manifests/{tag}", headers={"Accept": ANY_MANIFEST}) for one, tag in group}
         return {key: answer.headers["docker-content-digest"] if answer.status_code == 200 else None for key, answer in answers.items()}
 
     def delete(self, repository: str, digest: str) -> None:
@@ -185,14 +193,18 @@ class RegistryProcess:
     def requests(self, since: int = 0, *, prefix: str = "") -> tuple[Logged, ...]:
         """Return the requests since a mark, whose target begins with *prefix*."""
         self._settle()
-        text = self._log_since(since)
-        found = [Logged(line["method"], line["target"], int(line["status"])) for line in _LINE.finditer(text)]
+        found = self.read_log(self._log_since(since))
         return tuple(one for one in found if one.target.startswith(prefix) and "/harness-settle/" not in one.target)
 
     def sent(self, since: int = 0) -> int:
         """Return how many bytes of bodies were answered since a mark."""
         self._settle()
         return sum(int(line["bytes"]) for line in _LINE.finditer(self._log_since(since)))
+
+    @staticmethod
+    def read_log(text: str) -> Iterator[Logged]:
+        """Yield the requests that the lines of an access log name."""
+        return (Logged(line["method"], line["target"], int(line["status"])) for line in _LINE.finditer(text))
 
     def _verify(self) -> ssl.SSLContext | bool:
         """Return the TLS context, or False for plain http, which is faster."""
@@ -217,11 +229,10 @@ class RegistryProcess:
 
     def _started(self) -> bool:
         config = self._folder / "config.yml"
-        config.write_text(self._configuration())
+        config.write_text(self.configure())
         with self._log.open("ab") as log:
-            # A quarter of its processor time is the garbage collector's, which has nothing to do below the limit.
-            environment = {"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none", "GOGC": "off", "GOMEMLIMIT": "64MiB"}
-            program = shutil.which("docker-registry") or "docker-registry"
+            environment = {"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none", **self.tuning}
+            program = shutil.which(self.program) or self.program
             self._process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=self._folder)
         ends = time.monotonic() + _READY_SECONDS
         while time.monotonic() < ends and self._process.poll() is None:
@@ -231,7 +242,8 @@ class RegistryProcess:
         self.stop()
         return False
 
-    def _configuration(self) -> str:
+    def configure(self) -> str:
+        """Return the content of the configuration file."""
         deletes = str(self._deletes).lower()
         parts = [
             "version: 0.1",
@@ -275,6 +287,7 @@ def running_registry(
     token: TokenAuth | None = None,
     clients_certificate: tuple[Path, Path] | None = None,
     deletes: bool = True,
+    kind: type[RegistryProcess] = RegistryProcess,
 ) -> Iterator[RegistryProcess]:
     """
     Run a registry within the block; without the program the session ends.
@@ -283,7 +296,7 @@ def running_registry(
     """
     require_programs()
     folder.mkdir(parents=True, exist_ok=True)
-    registry = RegistryProcess(folder, htpasswd=htpasswd, tls=tls, token=token, deletes=deletes)
+    registry = kind(folder, htpasswd=htpasswd, tls=tls, token=token, deletes=deletes)
     registry.clients_certificate = clients_certificate
     registry.start()
     try:

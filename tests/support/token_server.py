@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import ssl
 import threading
 import time
 import uuid
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests.support.registry_process import LOGIN, TokenAuth
+from tests.support.registry_process import LOGIN, Tls, TokenAuth
 
 _SERVICE = "registry.harness"
 _ISSUER = "harness"
@@ -45,8 +46,8 @@ class TokenServer:
     refuses anonymous requests. A POST is answered 404 unless `identity_token` is set, which it must then contain. `grants` limits the actions of its tokens.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Make a key of its own in *folder*; `running_token_server` serves."""
+    def __init__(self, folder: Path, *, tls: Tls | None = None) -> None:
+        """Make a key of its own in *folder*; `running` serves."""
         self.requests: list[TokenRequest] = []
         self.refuses: int | None = None
         self.field = "token"
@@ -60,11 +61,22 @@ class TokenServer:
         self.root.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
+        self.scheme = "http" if tls is None else "https"
+        if tls is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(tls.certificate, tls.key)
+            # The handshake waits for the first read, which is in the request's own thread.
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+
+    @property
+    def host(self) -> str:
+        """Return HOST:PORT."""
+        return f"127.0.0.1:{self._server.server_port}"
 
     @property
     def realm(self) -> str:
         """Return the URL where tokens are asked for."""
-        return f"http://127.0.0.1:{self._server.server_port}/token"
+        return f"{self.scheme}://{self.host}/token"
 
     @property
     def auth(self) -> TokenAuth:
