@@ -79,7 +79,7 @@ mutants: $(READY) ## Run mutation tests on the decision logic (an hour)
 	IMGSYNC_FIGURES=$(CURDIR)/.mutants.jsonl $(BIN)/python -m tests.mutants
 	$(BIN)/python -m tests.figures mutants .mutants.jsonl
 
-bench: $(READY) tools ## Compare with other tools on PATH (an hour); write docs/performance.md
+bench: $(READY) tools ## Compare with other tools on PATH (hours); write docs/performance.md
 	$(BIN)/python -m pip install --quiet --group bench
 	rm -f benchmarks/.figures.json
 	$(BIN)/python -m benchmarks.run --output benchmarks/.figures.json

@@ -7,7 +7,7 @@ The proxy adds latency, a rate limit and slow start.
 
 It prints the port that it listens on. Each byte arrives ONEWAY_MS after it was sent, and a new connection waits one round trip for its handshake.
 Each direction of a connection sends at most RATE_MIB per second, and no faster than its congestion window, which starts with ten segments and grows
-by the bytes acknowledged. Packet loss and TLS handshakes are not simulated, so a real line is worse.
+by the bytes acknowledged. Packet loss is not simulated, so a real line is worse.
 """
 
 from __future__ import annotations
