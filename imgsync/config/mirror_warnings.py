@@ -37,7 +37,8 @@ class _Target:
     """
     What one destination of a mirror can write.
 
-    The repositories begin with `prefix` and end with `suffix`; `is_exact` means that there is no more between.
+    The repositories begin with `prefix` and end with `suffix`; `is_exact` means that there is no more between. `is_named` means that each
+    repository and tag is declared by its name: a collision of two such targets is an error, found elsewhere.
     """
 
     declared: DeclaredMirror
@@ -46,6 +47,7 @@ class _Target:
     prefix: str
     suffix: str
     is_exact: bool
+    is_named: bool
 
     @property
     def destination(self) -> Destination:
@@ -75,23 +77,24 @@ def _find_overlaps(mirrors: Iterable[DeclaredMirror]) -> Iterator[FileError]:
 
 
 def _pair_nested(targets: Sequence[_Target]) -> Iterator[tuple[_Target, _Target]]:
-    """Return the pairs with one prefix in the other, in declared order."""
+    """Return nested pairs that are not both named, in declared order."""
     # Thousands of mirrors have millions of pairs. Sorted, a prefix follows those that it begins with.
     outer: list[int] = []
+    unnamed: list[int] = []
     pairs: list[tuple[int, int]] = []
     for index in sorted(range(len(targets)), key=lambda index: targets[index].prefix):
         while outer and not targets[index].prefix.startswith(targets[outer[-1]].prefix):
-            outer.pop()
-        pairs += ((min(index, other), max(index, other)) for other in outer)
+            if outer.pop() in unnamed[-1:]:
+                unnamed.pop()
+        pairs += ((min(index, other), max(index, other)) for other in (unnamed if targets[index].is_named else outer))
         outer.append(index)
+        if not targets[index].is_named:
+            unnamed.append(index)
     return ((targets[first], targets[second]) for first, second in sorted(pairs))
 
 
 def _may_collide(one: _Target, other: _Target) -> bool:
     mirrors = (one.declared.mirror, other.declared.mirror)
-    if all(has_only_names(mirror.tags) for mirror in mirrors) and all(not mirror.source.namespaces for mirror in mirrors):
-        # Each tag is known, so that a collision is an error.
-        return False
     if not _overlap((one.prefix, one.suffix, one.is_exact), (other.prefix, other.suffix, other.is_exact)):
         return False
     if not _overlap(_split_tag(one.destination), _split_tag(other.destination)):
@@ -112,12 +115,14 @@ def _is_same_source(one: _Target, other: _Target) -> bool:
 
 def _iter_targets(declared: DeclaredMirror, index: int) -> Iterator[_Target]:
     mirror = declared.mirror
+    is_named = has_only_names(mirror.tags) and not mirror.source.namespaces
     for path, is_exact in (*((path, True) for path in mirror.source.repositories), *((path, False) for path in mirror.source.namespaces)):
         pieces = _expand(mirror, mirror.destinations[index], path, is_exact=is_exact)
         whole = "/".join(part for part in "".join(pieces).split("/") if part)
         prefix, wildcard, rest = whole.partition("*")
         source = f"{mirror.source.registry}/{path}" if is_exact else f"{mirror.source.registry}/{path}/*".replace("//", "/")
-        yield _Target(declared, index, source, f"{mirror.destinations[index].registry}/{prefix}", rest.rpartition("*")[2], is_exact=not wildcard)
+        start, end = f"{mirror.destinations[index].registry}/{prefix}", rest.rpartition("*")[2]
+        yield _Target(declared, index, source, start, end, is_exact=not wildcard, is_named=is_named)
 
 
 def _expand(mirror: Mirror, destination: Destination, path: str, *, is_exact: bool) -> Iterator[str]:

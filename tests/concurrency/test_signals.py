@@ -133,7 +133,7 @@ def test_signal_ends_a_command_in_mid_request(command, held):
     ran = finish(process)
 
     assert ran.code == 75, ran.stderr
-    assert time.monotonic() - began < 10, "timeouts.request is 30 s"
+    assert time.monotonic() - began < 25, "timeouts.request is 30 s"
     assert "Traceback" not in ran.stderr
 
 
@@ -147,7 +147,7 @@ def test_time_limit_ends_a_command_in_mid_request(command, held):
     ran = finish(held(command, "--run-timeout", "1s", waits=False))
 
     assert ran.code == 75, ran.stderr
-    assert time.monotonic() - began < 15, "timeouts.request is 30 s"
+    assert time.monotonic() - began < 25, "timeouts.request is 30 s"
     assert "Traceback" not in ran.stderr
 
 

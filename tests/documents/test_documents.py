@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.apply.report import Result
+from imgsync.apply.report import Outcome, Report, Result
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
 from imgsync.documents.envelope import parse_document, to_json
 from imgsync.documents.plan import check_made_for, decode_plan, encode_plan
@@ -22,23 +22,32 @@ from imgsync.documents.verification import decode_verification, encode_verificat
 from imgsync.errors import UsageError
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.findings import Condition, Finding, Verification
-from imgsync.plan.model import Plan
+from imgsync.plan.model import Change, GoneTag, Plan
 from imgsync.text.redaction import Redaction
-from tests.support.plans import DIGEST, OTHER, change, changes, gone_tags, of_each_action, outcomes, plan, plans, report, reports
+from tests.support.plans import CHANGE_FIELDS, DIGEST, GONE_FIELDS, OTHER, OUTCOME_FIELDS, PLAN_FIELDS, REPORT_FIELDS, change, of_each_action, plan, report
 
 CONFIG = Config(tuple(Mirror(name, Source("s.io", repositories=("app",)), (Destination("r.io", "m"),)) for name in "ab"), RegistriesConfig())
+# With all of Unicode, hypothesis computes for seconds which characters there are.
+ascii_letters = st.characters(codec="ascii")
 digests = st.sampled_from((None, DIGEST, OTHER))
 repositories = st.builds(
     Repository,
     registry=st.sampled_from(("s.io", "r.io:5000", "localhost", "[::1]:5000", "single-label")),
-    path=st.sampled_from(("app", "library/app", "a__b/c.d-e/f")) | st.from_regex(r"[a-z0-9]{1,9}(/[a-z0-9]{1,9}){0,3}", fullmatch=True),
+    path=st.sampled_from(("app", "library/app", "a__b/c.d-e/f")) | st.from_regex(r"[a-z0-9]{1,9}(/[a-z0-9]{1,9}){0,3}", fullmatch=True, alphabet=ascii_letters),
 )
 references = st.builds(
-    Reference, repository=repositories, tag=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,9}", fullmatch=True), digest=st.sampled_from(("", DIGEST))
+    Reference,
+    repository=repositories,
+    tag=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,9}", fullmatch=True, alphabet=ascii_letters),
+    digest=st.sampled_from(("", DIGEST)),
 )
-readable_changes = st.builds(replace, changes, source=references, destination=references, source_digest=digests, destination_digest=digests)
-readable_gone = st.builds(replace, gone_tags, source=references, destination=references)
-readable = st.builds(replace, plans, changes=st.lists(readable_changes, max_size=9).map(tuple), gone=st.lists(readable_gone, max_size=3).map(tuple))
+readable_changes = st.builds(
+    Change, **CHANGE_FIELDS | {"source": references, "destination": references, "source_digest": digests, "destination_digest": digests}
+)
+readable_gone = st.builds(GoneTag, **GONE_FIELDS | {"source": references, "destination": references})
+readable = st.builds(
+    Plan, **PLAN_FIELDS | {"changes": st.lists(readable_changes, max_size=9).map(tuple), "gone": st.lists(readable_gone, max_size=3).map(tuple)}
+)
 
 
 def written(some: Plan, *, indented: bool = False, **options: Any) -> bytes:
@@ -270,10 +279,12 @@ def test_plan_made_for_something_else_names_the_difference(edit: Callable[[dict[
 
 @given(
     st.builds(
-        replace,
-        reports,
-        outcomes=st.lists(st.builds(replace, outcomes, change=readable_changes), max_size=9).map(tuple),
-        gone=st.lists(readable_gone, max_size=3).map(tuple),
+        Report,
+        **REPORT_FIELDS
+        | {
+            "outcomes": st.lists(st.builds(Outcome, **OUTCOME_FIELDS | {"change": readable_changes}), max_size=9).map(tuple),
+            "gone": st.lists(readable_gone, max_size=3).map(tuple),
+        },
     )
 )
 def test_saved_report_is_read_back(some):

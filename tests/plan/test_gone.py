@@ -14,6 +14,8 @@ from tests.support.images import image
 from tests.support.lab import Lab
 from tests.switches import Respond
 
+# The runs try again at once.
+BUSY = Respond(429, headers={"Retry-After": "0"})
 TODAY = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 
 
@@ -122,7 +124,7 @@ def test_listing_with_digests_shows_it_in_one_request(mirrored):
     ("answer", "code"),
     [
         (Respond(401, b""), 1),
-        (Respond(429, b""), 1),
+        (BUSY, 1),
         (Respond(200, b"<html>moved</html>"), 1),
         (Respond(200, b'{"name": "x", "tags": ["1", "not a tag"]}'), 0),
     ],
@@ -375,7 +377,7 @@ def test_gone_repository_is_never_deleted(mirrored):
     ("answer", "reason"),
     [
         (None, "not in the list of tags, but the source still serves it"),
-        (Respond(429, b""), "not in the list of tags, but the source does not confirm it"),
+        (BUSY, "not in the list of tags, but the source does not confirm it"),
     ],
     ids=["served", "429"],
 )
@@ -406,7 +408,7 @@ def test_failed_deletion_stays_gone(mirrored):
     assert 'imgsync_gone_tags{mirror="a"} 1.0' in (mirrored.folder / "metrics.prom").read_text()
 
 
-@pytest.mark.parametrize(("answer", "reason"), [(None, "no longer gone"), (Respond(429, b""), "could not check")], ids=["back", "429"])
+@pytest.mark.parametrize(("answer", "reason"), [(None, "no longer gone"), (BUSY, "could not check")], ids=["back", "429"])
 def test_saved_deletion_asks_the_source_again(answer, reason, mirrored):
     """The tag came back after the plan, and no apply saw it yet."""
     declare(mirrored, "app", "prune: {gone: true}")

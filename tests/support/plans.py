@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from imgsync.apply.report import Outcome, Report, Result
@@ -125,18 +127,18 @@ def gone_tag(tag: str = "9", since: str | None = "2026-08-28T01:00:00Z", **field
 
 
 references = st.builds(Reference, repository=st.builds(Repository, registry=hostile, path=hostile), tag=hostile)
-changes = st.builds(
-    Change,
-    action=st.sampled_from(Action),
-    mirror=st.sampled_from(("a", "b", "@mirror")) | hostile,
-    source=references,
-    source_digest=st.none() | st.just(DIGEST) | hostile,
-    destination=references,
-    destination_digest=st.none() | st.just(OTHER) | hostile,
-    media_type=st.none() | hostile,
-    size_bytes=st.none() | st.integers(0, 1 << 50),
-    reason=hostile,
-)
+CHANGE_FIELDS: dict[str, Any] = {
+    "action": st.sampled_from(Action),
+    "mirror": st.sampled_from(("a", "b", "@mirror")) | hostile,
+    "source": references,
+    "source_digest": st.none() | st.just(DIGEST) | hostile,
+    "destination": references,
+    "destination_digest": st.none() | st.just(OTHER) | hostile,
+    "media_type": st.none() | hostile,
+    "size_bytes": st.none() | st.integers(0, 1 << 50),
+    "reason": hostile,
+}
+changes = st.builds(Change, **CHANGE_FIELDS)
 errors = st.builds(PlanError, mirror=st.sampled_from(("a", "b")) | hostile, reference=hostile, message=hostile, hint=hostile, later=st.booleans())
 steps = st.builds(FilterStep, repository=hostile, step=hostile, left=st.integers(0, 99), dropped=st.lists(hostile, max_size=30).map(tuple))
 mirrors = st.builds(
@@ -151,49 +153,49 @@ mirrors = st.builds(
     steps=st.lists(steps, max_size=3).map(tuple),
 )
 costs = st.builds(PullCost, registry=hostile, pulls=st.integers(0, 99), remaining=st.integers(0, 99), limit=st.none() | st.just(100), window_seconds=st.none())
-gone_tags = st.builds(
-    GoneTag,
-    mirror=st.sampled_from(("a", "b")) | hostile,
-    source=references,
-    destination=references,
-    digest=st.just(DIGEST) | hostile,
-    since=st.none() | st.just("2026-08-28T01:00:00Z") | hostile,
-    reason=hostile,
-)
-plans = st.builds(
-    Plan,
-    changes=st.lists(changes, max_size=25).map(tuple),
-    errors=st.lists(errors, max_size=4).map(tuple),
-    mirrors=st.lists(mirrors, max_size=3, unique_by=lambda notes: notes.mirror).map(tuple),
-    transfer_bytes=st.integers(0, 1 << 50),
-    created_at=hostile,
-    requests=st.sampled_from(((), (("source", 9),))),
-    applying=st.sampled_from(((), (("source", 12), ("destination", 30)))),
-    pulls=st.lists(costs, max_size=3).map(tuple),
-    gone=st.lists(gone_tags, max_size=3).map(tuple),
-)
-outcomes = st.builds(
-    Outcome,
-    change=changes,
-    result=st.sampled_from(RESULTS),
-    digest=st.none() | st.just(DIGEST) | hostile,
-    bytes_copied=st.integers(0, 1 << 50),
-    blobs_copied=st.integers(0, 99),
-    seconds=st.floats(0, 1e6),
-    error=st.none() | hostile,
-    hint=hostile,
-)
-reports = st.builds(
-    Report,
-    plan_id=hostile,
-    outcomes=st.lists(outcomes, max_size=25).map(tuple),
-    errors=st.lists(errors, max_size=4).map(tuple),
-    seconds=st.floats(0, 1e6),
-    stopped=hostile,
-    notes=st.lists(hostile, max_size=3).map(tuple),
-    created_at=hostile,
-    gone=st.lists(gone_tags, max_size=3).map(tuple),
-)
+GONE_FIELDS: dict[str, Any] = {
+    "mirror": st.sampled_from(("a", "b")) | hostile,
+    "source": references,
+    "destination": references,
+    "digest": st.just(DIGEST) | hostile,
+    "since": st.none() | st.just("2026-08-28T01:00:00Z") | hostile,
+    "reason": hostile,
+}
+gone_tags = st.builds(GoneTag, **GONE_FIELDS)
+PLAN_FIELDS: dict[str, Any] = {
+    "changes": st.lists(changes, max_size=25).map(tuple),
+    "errors": st.lists(errors, max_size=4).map(tuple),
+    "mirrors": st.lists(mirrors, max_size=3, unique_by=lambda notes: notes.mirror).map(tuple),
+    "transfer_bytes": st.integers(0, 1 << 50),
+    "created_at": hostile,
+    "requests": st.sampled_from(((), (("source", 9),))),
+    "applying": st.sampled_from(((), (("source", 12), ("destination", 30)))),
+    "pulls": st.lists(costs, max_size=3).map(tuple),
+    "gone": st.lists(gone_tags, max_size=3).map(tuple),
+}
+plans = st.builds(Plan, **PLAN_FIELDS)
+OUTCOME_FIELDS: dict[str, Any] = {
+    "change": changes,
+    "result": st.sampled_from(RESULTS),
+    "digest": st.none() | st.just(DIGEST) | hostile,
+    "bytes_copied": st.integers(0, 1 << 50),
+    "blobs_copied": st.integers(0, 99),
+    "seconds": st.floats(0, 1e6),
+    "error": st.none() | hostile,
+    "hint": hostile,
+}
+outcomes = st.builds(Outcome, **OUTCOME_FIELDS)
+REPORT_FIELDS: dict[str, Any] = {
+    "plan_id": hostile,
+    "outcomes": st.lists(outcomes, max_size=25).map(tuple),
+    "errors": st.lists(errors, max_size=4).map(tuple),
+    "seconds": st.floats(0, 1e6),
+    "stopped": hostile,
+    "notes": st.lists(hostile, max_size=3).map(tuple),
+    "created_at": hostile,
+    "gone": st.lists(gone_tags, max_size=3).map(tuple),
+}
+reports = st.builds(Report, **REPORT_FIELDS)
 
 
 def report() -> Report:
