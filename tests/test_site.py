@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import filelock
 import pytest
 
 import imgsync
@@ -36,8 +37,16 @@ new Promise(resolve => {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """Return the folder of the built site."""
-    folder = tmp_path_factory.mktemp("site")
+    """Return the folder of the site, which the first worker builds for all."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "site"
+    with filelock.FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            _build(folder.with_suffix(".unfinished")).rename(folder)
+    return folder
+
+
+def _build(folder: Path) -> Path:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     env = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "IMGSYNC_REPOSITORY": REPOSITORY}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
