@@ -1,34 +1,58 @@
 """
 HTTP clients of one endpoint, each for one caller.
 
-Source and destination never share a pool and no caller waits for a client, so copies cannot deadlock or starve.
+Source and destination never share a pool, and a caller waits only for a client that is being connected. So copies cannot deadlock or starve.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import field
 
+from imgsync.oci.capabilities import Capabilities
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http.client import HttpClient
 from imgsync.oci.http.proxy import parse_proxy
 from imgsync.oci.http.ssrf_guard import SsrfGuard
 from imgsync.oci.http.url import Origin, origin_of
+from imgsync.oci.http.wait_limit import TICK_SECONDS
 from imgsync.oci.responses import HTTP_ERRORS
+from imgsync.system.dataclass import dataclass
 
 CONNECT_SECONDS = 10.0
 
 
-class ClientPool:
-    """Keeps idle HTTP clients and makes new ones."""
+@dataclass(slots=True)
+class _Waiter:
+    """A caller that waits for a client."""
 
-    def __init__(self, origin: Origin, new_client: Callable[[], HttpClient]) -> None:
-        """Start empty; `open_ahead` connects to *origin*."""
+    # None once it is ready: it connects itself.
+    client: HttpClient | None = None
+    ready: threading.Event = field(default_factory=threading.Event)
+
+
+class ClientPool:
+    """
+    Keeps idle HTTP clients and makes new ones.
+
+    Callers wait for a client only while one is being connected for them; one that another caller returns earlier is theirs as well.
+    """
+
+    def __init__(self, origin: Origin, new_client: Callable[[], HttpClient], capabilities: Capabilities) -> None:
+        """Start empty; clients that connect ahead connect to *origin*."""
         self._origin = origin
         self._new_client = new_client
+        self._capabilities = capabilities
         self._idle: list[HttpClient] = []
         self._opening = 0
+        # At most as many as `_opening`. Greenlets switch only where they wait, so no lock is needed.
+        self._waiters: deque[_Waiter] = deque()
+        self._is_reachable = False
+        self._is_closed = False
 
     @property
     def idle_count(self) -> int:
@@ -36,46 +60,102 @@ class ClientPool:
         return len(self._idle)
 
     @contextlib.contextmanager
-    def borrow(self) -> Iterator[HttpClient]:
-        """Give one client until the block ends."""
+    def borrow(self, check: Callable[[], None] | None = None) -> Iterator[HttpClient]:
+        """
+        Give one client until the block ends.
+
+        It may wait for one that is being connected, unless *check* is None. *check* may end the wait.
+        """
         # Last in, first out: warm connections are reused, so few are open.
-        client = self._idle.pop() if self._idle else self._new_client()
+        client = self._idle.pop() if self._idle else self._wait(check) if check is not None and self._expects_client() else self._new_client()
         try:
             yield client
         except Exception:
-            self._idle.append(client)
+            self._give(client)
             raise
         except BaseException:
             # The greenlet was interrupted; the connection's state is unknown, so discard it.
             client.close()
             raise
         else:
-            self._idle.append(client)
+            self._is_reachable = True
+            self._give(client)
 
     def open_ahead(self, clients: int) -> None:
         """Connect in the background until *clients* are ready."""
-        missing = max(0, clients - len(self._idle) - self._opening)
-        # Counted before the first one starts, because other callers run meanwhile.
-        self._opening += missing
-        for _ in range(missing):
-            threading.Thread(target=self._open, daemon=True).start()
+        self._open_more(clients - len(self._idle) - self._opening + len(self._waiters))
 
     def close(self) -> None:
         """Close every idle client."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
 
-    def _open(self) -> None:
-        client = self._new_client()
+    def _expects_client(self) -> bool:
+        """Return whether to wait, rather than connect at once."""
+        # Before the first success, the request itself connects and reports the error.
+        return self._is_reachable and (self._opening > len(self._waiters) or self._capabilities.is_far)
+
+    def _wait(self, check: Callable[[], None]) -> HttpClient:
+        waiter = _Waiter()
+        self._waiters.append(waiter)
+        # From a far registry, another caller's response often comes before a new connection.
+        self._open_more(len(self._waiters) - self._opening)
         try:
-            client.connect(self._origin, CONNECT_SECONDS)
-        except HTTP_ERRORS:
-            # The next request connects again and reports the error.
+            while not waiter.ready.wait(TICK_SECONDS):
+                check()
+        except BaseException:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            elif waiter.client is not None:
+                self._give(waiter.client)
+            raise
+        return waiter.client or self._new_client()
+
+    def _give(self, client: HttpClient) -> None:
+        """Hand *client* to the first waiter, or keep it."""
+        if self._waiters:
+            waiter = self._waiters.popleft()
+            waiter.client = client
+            waiter.ready.set()
+        elif self._is_closed:
             client.close()
         else:
             self._idle.append(client)
+
+    def _open_more(self, clients: int) -> None:
+        # Counted before the first one starts, because other callers run meanwhile.
+        self._opening += max(0, clients)
+        for _ in range(clients):
+            threading.Thread(target=self._open, daemon=True).start()
+
+    def _open(self) -> None:
+        client = self._new_client()
+        is_connected = False
+        try:
+            is_connected = self._connect(client)
         finally:
             self._opening -= 1
+            self._is_reachable = is_connected
+            if is_connected:
+                self._give(client)
+            else:
+                client.close()
+                # They connect themselves, and report the error.
+                while len(self._waiters) > self._opening:
+                    self._waiters.popleft().ready.set()
+
+    def _connect(self, client: HttpClient) -> bool:
+        """Connect *client*; return False if the registry does not answer."""
+        began = time.monotonic()
+        try:
+            client.connect(self._origin, CONNECT_SECONDS)
+        except HTTP_ERRORS:
+            return False
+        if self._origin[0] == "https":
+            # TCP and TLS take at least two round trips.
+            self._capabilities.learn_round_trip((time.monotonic() - began) / 2)
+        return True
 
 
 def make_client_factory(endpoint: Endpoint) -> Callable[[], HttpClient]:

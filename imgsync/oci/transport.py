@@ -53,7 +53,7 @@ class Transport:
         self.capabilities = Capabilities(body_limit_bytes=endpoint.chunk_bytes)
         self._on_warning = on_warning
         self._sender = Sender(endpoint, rate_limit, self.capabilities)
-        self._pool = ClientPool(self._sender.origin, new_client or make_client_factory(endpoint))
+        self._pool = ClientPool(self._sender.origin, new_client or make_client_factory(endpoint), self.capabilities)
         self.refused = RefusedLogins() if refused is None else refused
         self._auth = AuthFlow(self._sender, self._pool, self.refused)
         self._throttle = Throttle(endpoint.connections, rate_limit)
@@ -73,10 +73,14 @@ class Transport:
         """Return the registry's last challenge, None before the first."""
         return self._auth.authenticator.challenge
 
-    def open_ahead(self, requests: int) -> None:
-        """Open connections for *requests* parallel requests if the registry is far away."""
+    def open_ahead(self, requests: int, *, is_certain: bool = False) -> None:
+        """
+        Open connections for *requests* parallel requests to come.
+
+        Unless they are certain, only if the registry is far away.
+        """
         # A connection to a distant registry costs up to three round trips.
-        if self.capabilities.is_far:
+        if is_certain or self.capabilities.is_far:
             self._pool.open_ahead(self._throttle.count_free(requests))
 
     def close(self) -> None:
@@ -113,7 +117,7 @@ class Transport:
 
     @contextlib.contextmanager
     def _exchange(self, request: RegistryRequest, *, retry_policy: RetryPolicy) -> Iterator[tuple[httpx.Response, str]]:
-        with self._throttle.slot(request, retry_policy.check) as slot, self._pool.borrow() as client:
+        with self._throttle.slot(request, retry_policy.check) as slot, self._pool.borrow(retry_policy.check) as client:
             response, url = self._auth.send(client, request, retry_policy=retry_policy)
             for text in read_warnings(response.headers, clean=self.endpoint.redaction.clean):
                 self._on_warning(text)

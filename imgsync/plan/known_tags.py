@@ -24,6 +24,10 @@ class KnownTags:
         below = f"{registry}/"
         return sorted(name.removeprefix(below) for name in self._records if name.startswith(below))
 
+    def has_any(self, repository: Repository) -> bool:
+        """Return whether any tag of *repository* is known."""
+        return str(repository) in self._records
+
     def find(self, repository: Repository, *, listed: Collection[str] = ()) -> Mapping[str, Sequence[Record]]:
         """Return the records of *repository* by tag or digest, without those *listed*."""
         name = str(repository)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
 from imgsync.concurrency.workers import map_unordered
@@ -71,6 +72,7 @@ class MirrorPlanner:
         found = list_source_repositories(mirror, lister, check=self._check)
         repositories = found.repositories if result.part is None else result.part.narrow_repositories(found.repositories)
         self._listener.on_repositories(len(repositories))
+        self._meet_destinations(mirror, repositories)
         result.errors += found.errors
         result.notes += found.notes
         self._warn(result, found.warnings)
@@ -135,10 +137,22 @@ class MirrorPlanner:
     def _open_planner(self, mirror: Mirror, count: int) -> TagPlanner:
         """Return a planner for *count* tags, with connections opened early."""
         # Planning sends one request per tag; copying, if it begins meanwhile, one per blob.
-        copies = min(count, mirror.concurrency.images) * mirror.concurrency.blobs if self._ready.is_enabled else 0
+        copies = min(count, mirror.concurrency.images) if self._ready.is_enabled else 0
         source = self._registries.make_source_client(mirror, check=self._check)
-        source.transport.open_ahead(max(copies, min(count, mirror.concurrency.queries)))
-        return TagPlanner(mirror, self._context, requests_to_come=copies)
+        source.transport.open_ahead(max(copies * mirror.concurrency.blobs, min(count, mirror.concurrency.queries)))
+        return TagPlanner(mirror, self._context, copies_at_once=copies)
+
+    def _meet_destinations(self, mirror: Mirror, repositories: Iterable[SourceRepository]) -> None:
+        """Connect to the destinations while the source is listed."""
+        # The destination of a repository without records will be asked for at least one of its tags.
+        new = sum(not self._known.has_any(one.repository) for one in repositories)
+        if not new:
+            return
+        for registry in {destination.registry for destination in mirror.destinations}:
+            # An error is reported once the destination is needed.
+            with contextlib.suppress(ImgsyncError):
+                client = self._registries.make_destination_client(registry, mirror, check=self._check)
+                client.transport.open_ahead(min(new, mirror.concurrency.queries), is_certain=True)
 
     def _look_up(self, mirror: Mirror, planner: TagPlanner, selected: Iterable[SelectedTags]) -> Iterable[tuple[SelectedTags, ListedTag, TagPlan | PlanError]]:
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:

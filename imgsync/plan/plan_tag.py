@@ -53,12 +53,12 @@ class TagPlan:
 class TagPlanner:
     """Plans the tags of one mirror."""
 
-    def __init__(self, mirror: Mirror, context: PlanContext, *, requests_to_come: int) -> None:
-        """Expect *requests_to_come* requests at once to each destination."""
+    def __init__(self, mirror: Mirror, context: PlanContext, *, copies_at_once: int) -> None:
+        """Expect *copies_at_once* images to be copied meanwhile."""
         self._mirror = mirror
         self._check = context.stop.raise_if_requested
         self._sources = SourceTags(mirror, context)
-        self._targets = Targets(mirror, context, requests_to_come=requests_to_come)
+        self._targets = Targets(mirror, context, copies_at_once=copies_at_once)
         self._planner = TargetPlanner(mirror, context, self._sources, self._targets)
         self._immutable = [compile_glob(text) for text in mirror.immutable]
 

@@ -6,6 +6,7 @@ A confirmed record answers for its destination; else the registry is asked.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -52,12 +53,13 @@ class Target:
 class Targets:
     """Finds and compares the destinations of one mirror's tags."""
 
-    def __init__(self, mirror: Mirror, context: PlanContext, *, requests_to_come: int) -> None:
-        """Open connections early for *requests_to_come* requests at once."""
+    def __init__(self, mirror: Mirror, context: PlanContext, *, copies_at_once: int) -> None:
+        """Open connections early for *copies_at_once* images that are copied meanwhile."""
         self._mirror = mirror
         self._context = context
         self._state = context.state
-        self._requests_to_come = requests_to_come
+        self._copies_at_once = copies_at_once
+        self._lacking: Counter[str] = Counter()
 
     def find(self, destination: Destination, found: SourceRepository, tag: str) -> Target:
         """Return where *tag* goes at *destination*, with its record."""
@@ -72,8 +74,11 @@ class Targets:
         if target.record is not None and not self._context.refresh:
             return replace(target, served=target.record.digest)
         client = self._make_client(target.repository)
+        self._lacking[client.registry] += 1
+        self._open_ahead(client)
         served = self._context.destination_tags.resolve(client, target.reference)
-        client.transport.open_ahead(self._requests_to_come)
+        # Only now it may be known that the registry is far away.
+        self._open_ahead(client)
         return replace(target, served=served)
 
     def is_damaged(self, target: Target, source: Repository) -> bool:
@@ -121,6 +126,11 @@ class Targets:
             return ()
         requested = [parse_platform(text) for text in self._mirror.platforms or ()]
         return describe_left_out(() if content.platforms is None else find_missing(requested, content.platforms), content.absent)
+
+    def _open_ahead(self, client: RegistryClient) -> None:
+        """Open connections for the copies of tags that were looked up."""
+        copies = min(self._lacking[client.registry], self._copies_at_once)
+        client.transport.open_ahead(copies * self._mirror.concurrency.blobs)
 
     def _make_client(self, repository: Repository) -> RegistryClient:
         return self._context.registries.make_destination_client(repository.registry, self._mirror, check=self._context.stop.raise_if_requested)
