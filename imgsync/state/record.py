@@ -49,9 +49,11 @@ class Record:
         return replace(self, selection=_TAINTED)
 
 
-_TEXTS = tuple(field.name for field in fields(Record) if field.name not in {"destination", "size_bytes"})
+_TEXTS = tuple(field.name for field in fields(Record) if field.name not in {"destination", "size_bytes", "mirror"})
 # The fields of every version. In a line, the first checksum covers only these, so that earlier versions read it.
-_FIRST_FIELDS = frozenset({*_TEXTS, "size_bytes", "v"} - {"mirror"})
+_FIRST_FIELDS = (*_TEXTS, "size_bytes", "v", "check")
+# Thousands of records share a few values: keep each once in memory.
+_SHARED = ("media_type", "selection", "applied_at")
 _MIRROR, _MIRROR_CHECK, _SHORT = "mirror", "mirror_check", 8
 
 
@@ -78,7 +80,7 @@ def to_line(record: Record) -> dict[str, object]:
 
 def from_line(destination: str, line: Mapping[str, Any]) -> Record | None:
     """Return the record in *line*; None if damaged. Ignore unknown fields."""
-    record = from_document(destination, {name: line[name] for name in (*_FIRST_FIELDS, "check") if name in line})
+    record = from_document(destination, {name: line[name] for name in _FIRST_FIELDS if name in line})
     mirror = line.get(_MIRROR, "")
     if record is None or mirror == "":
         return record
@@ -102,8 +104,8 @@ def from_document(destination: str, document: Mapping[str, Any]) -> Record | Non
     content = {name: value for name, value in document.items() if name != "check"}
     if document.get("v") != VERSION or document.get("check") != _checksum(destination, content) or not _has_valid_types(content):
         return None
-    texts = {name: _intern(name, content.get(name, "")) for name in _TEXTS}
-    return Record(destination=destination, size_bytes=content["size_bytes"], **texts)
+    texts = {name: content[name] for name in _TEXTS} | {name: intern(content[name]) for name in _SHARED}
+    return Record(destination=destination, size_bytes=content["size_bytes"], mirror=intern(content.get(_MIRROR, "")), **texts)
 
 
 def encode_note(key: str, text: str) -> str:
@@ -118,13 +120,8 @@ def decode_note(key: str, stored: object) -> str | None:
 
 
 def _has_valid_types(document: Mapping[str, object]) -> bool:
-    texts = all(isinstance(document.get(name, "" if name == _MIRROR else None), str) for name in _TEXTS)
+    texts = all(isinstance(document.get(name), str) for name in _TEXTS) and isinstance(document.get(_MIRROR, ""), str)
     return texts and type(document.get("size_bytes")) is int and is_digest(str(document["digest"])) and is_digest(str(document["source_digest"]))
-
-
-def _intern(name: str, text: str) -> str:
-    # Thousands of records share a few values: keep each once in memory.
-    return intern(text) if name in {"media_type", "selection", "applied_at", _MIRROR} else text
 
 
 def _check_mirror(destination: str, mirror: str) -> str:
