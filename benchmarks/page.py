@@ -59,8 +59,8 @@ def _kinds(results: dict[str, Figures]) -> Iterator[Sequence[str]]:
             yield side, kind, f"{ours.get(kind, 0):,}", f"{theirs.get(kind, 0):,}"
 
 
-SENTENCE = """With its defaults, imgsync needs {defaults:.1f} s for this work: {title}.
-With 64 images and connections it needs {own:.1f} s, and the fastest other tool ({peer}) {wall:.1f} s.
+SENTENCE = """{short}: with its defaults, imgsync needs {defaults:.1f} s for a first run, and with 64 images and connections {own:.1f} s.
+The fastest other tool ({peer}) needs {wall:.1f} s.
 """
 
 METHOD = """## How it is measured
@@ -96,10 +96,15 @@ def headline(works: dict[str, Figures]) -> Iterator[str]:
         if {OWN, DEFAULTS} <= results.keys() and has_peer(results):
             peer, wall = best_peer(results, "cold")
             own, defaults = (value(results[tool], "cold", "wall") for tool in (OWN, DEFAULTS))
-            yield SENTENCE.format(defaults=defaults, own=own, peer=peer, wall=wall, title=work["title"])
+            yield SENTENCE.format(defaults=defaults, own=own, peer=peer, wall=wall, short=_shorten(work))
             yield show_chart(name, f"Wall time of each tool, for {work['title']}")
             yield ""
             return
+
+
+def _shorten(work: Figures) -> str:
+    """Return the short title of a scenario; figures of earlier benchmarks have none."""
+    return work.get("short", work["title"])
 
 
 def show_chart(name: str, alt: str) -> str:
@@ -116,26 +121,29 @@ def lead(works: dict[str, Figures]) -> Iterator[str]:
     shown = {name: by_tool(works[name]) for name in _FIRST if name in works}
     lines = [
         (
-            works[name]["title"],
-            f"{value(results[DEFAULTS], 'cold', 'wall'):.2f}",
-            f"{value(results[OWN], 'cold', 'wall'):.2f}",
-            f"{wall:.2f} ({peer})",
-            f"{value(results[DEFAULTS], 'cold', 'wall') / wall:.2f}",
-            f"{value(results[OWN], 'cold', 'wall') / wall:.2f}",
+            _shorten(works[name]),
+            peer,
+            f"{wall:.2f}",
+            *(
+                figure
+                for tool in (DEFAULTS, OWN)
+                for figure in (f"{value(results[tool], 'cold', 'wall'):.2f}", f"{value(results[tool], 'cold', 'wall') / wall:.2f}")
+            ),
         )
         for name, results in shown.items()
         if {OWN, DEFAULTS} <= results.keys() and has_peer(results)
         for peer, wall in [best_peer(results, "cold")]
     ]
     if lines:
-        yield from ("## TLS, a slow line, and the defaults", "", "Seconds for a cold run.", "")
-        yield from _table(("work", "imgsync (defaults)", "imgsync, 64", "best peer", "defaults ×", "64 ×"), iter(lines))
+        yield from ("## TLS, a slow line, and the defaults", "", "Seconds for a first run, and how they compare with the best peer's.", "")
+        yield from _table(("work", "best peer", "s", "imgsync (defaults) s", "×", "imgsync, 64 at once s", "×"), iter(lines), words=2)
         yield ""
 
 
 def describe_tools(figures: Figures) -> Iterator[str]:
     """Yield the versions of all programs, and how each tool runs."""
     builds = figures.get("builds", {})
+    yield from ("## Programs and settings", "")
     yield from _table(
         ("program", "version", "built as"),
         ((name, version, builds.get(name) or "–") for name, version in (figures["versions"] | figures.get("registries", {})).items()),
@@ -147,7 +155,10 @@ def describe_tools(figures: Figures) -> Iterator[str]:
 
 
 def _scenario(name: str, work: Figures, tools: Figures) -> Iterator[str]:
-    yield from ("", f"## {work['title']}", "", show_chart(name, f"Wall time of each tool, for {work['title']}"), "")
+    yield from ("", f"## {_shorten(work)}", "")
+    if "short" in work:
+        yield from (f"{work['title']}.", "")
+    yield from (show_chart(name, f"Wall time of each tool, for {work['title']}"), "")
     broken = list(describe_broken_caches(work, tools))
     head = ("wall s", "× best peer", "CPU s", "MiB", "requests source / destination", "MB read", "MB written", "runs")
     for phase in ("cold", "unchanged"):
@@ -168,14 +179,15 @@ def page(figures: Figures) -> Iterator[str]:
     yield "# Performance\n"
     yield from headline(works)
     yield from lead(works)
-    yield METHOD.format(machine=f"{machine['processors']}, {machine['memory']}, Linux {machine['kernel']}, Python {machine['python']}")
-    yield from describe_tools(figures)
-    yield from ("", "## Goals", "")
+    yield from ("## Goals", "")
     yield from _table(
         ("measure", "goal", "result", "reached"),
         ((what, goal, reached, "yes" if fine else "**no**") for what, goal, reached, fine in Goals(figures | {"works": works}).lines()),
         words=4,
     )
+    yield ""
+    yield METHOD.format(machine=f"{machine['processors']}, {machine['memory']}, Linux {machine['kernel']}, Python {machine['python']}")
+    yield from describe_tools(figures)
     for name, work in works.items():
         yield from _scenario(name, work, figures.get("tools", {}))
 

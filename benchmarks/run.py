@@ -217,7 +217,7 @@ def main() -> None:
         contents = fill(work.corpus)
         results = list(bench(work, [tool for tool in tools if tool.fits(work)], contents, runs=options.runs))
         show(work, results)
-        found = {"title": work.title, "unique_bytes": contents.unique_bytes, "results": [asdict(result) for result in results]}
+        found = {"title": work.title, "short": work.short, "unique_bytes": contents.unique_bytes, "results": [asdict(result) for result in results]}
         for sentence in describe_broken_caches(found, document["tools"]):
             print(f"  {sentence}")
         document["works"][work.name] = found

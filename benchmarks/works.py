@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from benchmarks import corpora
@@ -34,13 +35,22 @@ class Work:
         if self.line is not None:
             far = {"both": "both registries", "source": "the source"}[self.sides]
             where = f"slow line to {far} ({self.line[0]:g} ms each way, {self.line[1]:g} MiB/s per connection)"
-        modes = [
+        return "; ".join([self.corpus.title, where, *filter(None, self._modes)])
+
+    @property
+    def short(self) -> str:
+        """Return a title for headings and tables."""
+        where = "loopback" if self.line is None else "slow line"
+        return ", ".join([re.split("[:,] ", self.corpus.title)[0], where, *filter(None, self._modes)])
+
+    @property
+    def _modes(self) -> tuple[str, ...]:
+        return (
             "TLS" if self.tls else "",
             "token logins" if self.token else "",
             f"{self.destinations} destinations at once" if self.destinations > 1 else "",
             f"to {self.destination}" if self.destination != "docker-registry" else "",
-        ]
-        return "; ".join([self.corpus.title, where, *filter(None, modes)])
+        )
 
 
 def over_tls(work: Work) -> Work:

@@ -20,8 +20,8 @@ def test_page_leads_with_tls_and_defaults():
     """Loopback without TLS is not what users have."""
     text = _page(small=work(*_three(), title="plain work"), small_line_tls=work(*_three(), title="TLS work"))
 
-    assert text.index("With its defaults, imgsync needs 3.0 s for this work: TLS work.") < text.index("## TLS, a slow line") < text.index("## Goals")
-    assert "| TLS work | 3.00 | 2.00 | 4.00 (crane) | 0.75 | 0.50 |" in text
+    assert text.index("TLS work: with its defaults, imgsync needs 3.0 s") < text.index("## TLS, a slow line") < text.index("## Goals")
+    assert "| TLS work | crane | 4.00 | 3.00 | 0.75 | 2.00 | 0.50 |" in text
     assert text.index("## TLS work") < text.index("## plain work")
 
 
@@ -30,7 +30,7 @@ def test_page_of_a_plain_run_has_no_lead_table():
     text = _page(single=work(result("imgsync", 1.0)), small=work(*_three(), title="plain work"))
 
     assert "## TLS, a slow line" not in text
-    assert "for this work: plain work." in text
+    assert "\nplain work: with its defaults, imgsync needs 3.0 s" in text
 
 
 def test_programs_are_named_with_version_and_build():
@@ -73,3 +73,10 @@ def test_figures_of_an_earlier_benchmark_make_a_page():
     del figures["works"]["small"]["unique_bytes"]
 
     assert "| skopeo | 1.9.3 | – |" in "\n".join(page(figures))
+
+
+def test_headings_are_short_and_the_whole_title_follows():
+    """The site lists the headings beside the page."""
+    text = _page(small=work(*_three(), title="40 small images: 8 repositories; loopback") | {"short": "40 small images, loopback"})
+
+    assert "\n## 40 small images, loopback\n\n40 small images: 8 repositories; loopback.\n" in text

@@ -11,6 +11,11 @@ def test_names_of_scenarios_are_unique():
     assert len({work.name for work in WORKS}) == len(WORKS)
 
 
+def test_short_titles_keep_whole_numbers():
+    """A comma within a number ends no title."""
+    assert next(work.short for work in WORKS if work.name == "small") == "1,000 small images, loopback"
+
+
 def test_modes_are_added_to_name_and_title():
     """TLS and tokens can be had together, and each once."""
     plain = next(work for work in WORKS if work.name == "small-line")
@@ -18,6 +23,7 @@ def test_modes_are_added_to_name_and_title():
 
     assert (both.name, both.tls, both.token) == ("small-line-tls-token", True, True)
     assert both.title == f"{plain.title}; TLS; token logins"
+    assert both.short == "40 small images, slow line, TLS, token logins"
     assert over_tls(over_tls(plain)) == over_tls(plain)
     assert with_tokens(both) == both
 
