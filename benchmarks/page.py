@@ -168,7 +168,10 @@ def _scenario(name: str, work: Figures, tools: Figures) -> Iterator[str]:
         yield from (sentence, "")
     results = by_tool(work)
     if OWN in results and has_peer(results):
-        yield f"Requests by kind, cold, compared with the best peer ({best_peer(results, 'cold')[0]}):"
+        peer = best_peer(results, "cold")[0]
+        ours, theirs = (results[tool]["cold"][-1].get("http2", 0) for tool in (OWN, peer))
+        http2 = f" {ours:,} of imgsync's requests and {theirs:,} of the peer's are HTTP/2." if ours or theirs else ""
+        yield f"Requests by kind, cold, compared with the best peer ({peer}).{http2}"
         yield ""
         yield from _table(("side", "kind", "imgsync", "peer"), _kinds(results), words=2)
 

@@ -23,6 +23,8 @@ class Sample:
     source_bytes: int
     written_bytes: int
     wrong: int = 0
+    http2: int = 0
+    """How many of the requests were HTTP/2."""
 
 
 @dataclass(slots=True)

@@ -80,3 +80,12 @@ def test_headings_are_short_and_the_whole_title_follows():
     text = _page(small=work(*_three(), title="40 small images: 8 repositories; loopback") | {"short": "40 small images, loopback"})
 
     assert "\n## 40 small images, loopback\n\n40 small images: 8 repositories; loopback.\n" in text
+
+
+def test_requests_of_http_2_are_counted():
+    """Over TLS the tools of Go use it, and a table of kinds does not show it."""
+    results = _three()
+    results[2]["cold"][0]["http2"] = 144
+
+    assert "best peer (crane). 0 of imgsync's requests and 144 of the peer's are HTTP/2." in _page(small_line_tls=work(*results))
+    assert "HTTP/2." not in _page(small=work(*_three())).partition("## Programs")[2]

@@ -12,7 +12,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,7 +27,7 @@ PROGRAMS = ("docker-registry", "skopeo")
 # A password of its own shape, so that a leak of it can be searched for anywhere.
 LOGIN = ("robot", "harness-password")
 _HTPASSWD = "robot:$2b$05$abcdefghijklmnopqrstuu7e8lpPVhw0YYbfTTM8eXwhdht1Knm26\n"
-_LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) (?P<bytes>\d+)')
+_LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<target>\S+) (?P<protocol>HTTP/[\d.]+)" (?P<status>\d{3}) (?P<bytes>\d+)')
 _READY_SECONDS = 20.0
 _NO_PURGE = "maintenance: {uploadpurging: {enabled: false}}"
 
@@ -39,6 +39,8 @@ class Logged:
     method: str
     target: str
     status: int
+    protocol: str = field(default="", compare=False)
+    """`HTTP/1.1`, `HTTP/2.0`, or "" where the log does not say."""
 
     @property
     def path(self) -> str:
@@ -204,7 +206,7 @@ class RegistryProcess:
     @staticmethod
     def read_log(text: str) -> Iterator[Logged]:
         """Yield the requests that the lines of an access log name."""
-        return (Logged(line["method"], line["target"], int(line["status"])) for line in _LINE.finditer(text))
+        return (Logged(line["method"], line["target"], int(line["status"]), line["protocol"]) for line in _LINE.finditer(text))
 
     def _verify(self) -> ssl.SSLContext | bool:
         """Return the TLS context, or False for plain http, which is faster."""
