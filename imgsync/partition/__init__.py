@@ -1,0 +1,1 @@
+"""Divide work among machines: pure, without I/O, the same on each machine."""
