@@ -56,7 +56,7 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
         # A pull request from a fork has no credentials, but its plan is still useful.
         with open_display(session, Work.PLAN, heartbeat_seconds=options.heartbeat) as display:
             context = session.make_context(display.listener, refresh=options.refresh, strict=False)
-            plan = session.finish(lambda: build_plan(config, context))
+            plan = session.finish(lambda: build_plan(config, context, keeps_content=options.out is not None))
         log_plan(plan, session.log)
         session.ci_log.annotate(lambda: annotate_plan(plan, config))
     unsaved = _save(session, plan, config, options.out) if options.out else None

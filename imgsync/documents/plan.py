@@ -20,8 +20,9 @@ from imgsync.documents.envelope import check_format, decode_errors, encode_error
 from imgsync.errors import InvalidReferenceError, UsageError
 from imgsync.oci.spec.digest import is_digest
 from imgsync.oci.spec.reference import Reference, Repository, is_repository_path, is_tag, parse_registry
+from imgsync.plan.content import PlanContent, SharedBlob
 from imgsync.plan.gone_tag import GoneTag
-from imgsync.plan.model import Change, MirrorNotes, Plan, PullCost, encode_canonical, hash_changes
+from imgsync.plan.model import COPIES, Change, MirrorNotes, Plan, PullCost, encode_canonical, hash_changes
 
 FORMAT = "imgsync.plan/v1"
 _AGAIN = "make it again: imgsync plan --out FILE"
@@ -55,6 +56,8 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
             "whole": config.is_complete,
             "only": [pattern.text for pattern in config.only],
             "uncompared": list(plan.uncompared),
+            # Only in a saved plan, for shards.
+            **({"content": plan.content.document} if plan.content is not None else {}),
         }
     )
     # Hashed as printed, so that anyone can compute the id from the document.
@@ -89,11 +92,13 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
             uncompared=decode_field(document, "uncompared", tuple[str, ...]),
             pulls=decode_field(document, "pulls", tuple[PullCost, ...], default=()),
             gone=decode_field(document, "gone", tuple[GoneTag, ...], default=()),
+            content=decode_field(document, "content", PlanContent | None, default=None),
         )
         for change, entry in zip(plan.changes, document["changes"], strict=True):
             _check_change(change)
             # Made from the reason.
             decode_field(entry, "hint", str, default="")
+        _check_content(plan)
     if known != hash_changes(document["changes"]):
         raise UsageError(f"{name} was edited or damaged since it was made: the changes do not match the id {known}", hint=_AGAIN)
     # A later version may add fields to changes, and its id covers them.
@@ -159,7 +164,7 @@ def _is_valid_repository(repository: Repository) -> bool:
 
 
 def _check_change(change: Change) -> None:
-    for digest in (change.source_digest, change.destination_digest):
+    for digest in (change.source_digest, change.destination_digest, change.pushed_digest):
         if digest is not None and not is_digest(digest):
             raise ValueError(f"{digest!r} is not a digest")
     for reference in (change.source, change.destination):
@@ -167,3 +172,25 @@ def _check_change(change: Change) -> None:
             raise ValueError(f"{str(reference)!r} is not a reference")
     if change.size_bytes is not None and change.size_bytes < 0:
         raise ValueError(f"{change.size_bytes} is not a size")
+
+
+def _check_content(plan: Plan) -> None:
+    for blob in plan.content.shared if plan.content is not None else ():
+        _check_shared(blob, plan)
+    for one in plan.content.repositories if plan.content is not None else ():
+        if one.own_bytes < 0 or one.requests < 0:
+            raise ValueError(f"{one.own_bytes} is not a size, or {one.requests} not a count")
+
+
+def _check_shared(blob: SharedBlob, plan: Plan) -> None:
+    """Check that *blob* is of copies to several repositories, between two registries."""
+    if not is_digest(blob.digest) or blob.size_bytes < 0:
+        raise ValueError(f"{blob.digest!r} is not a digest, or {blob.size_bytes} not a size")
+    if not all(0 <= number < len(plan.changes) for number in blob.changes):
+        raise ValueError(f"{blob.digest} names a change that is not there")
+    changes = [plan.changes[number] for number in blob.changes]
+    registries = {(change.source.repository.registry, change.destination.repository.registry) for change in changes}
+    if len(changes) < 2 or len({change.destination.repository for change in changes}) < len(changes) or len(registries) > 1:
+        raise ValueError(f"{blob.digest} is not shared by repositories of one registry")
+    if any(change.action not in COPIES for change in changes):
+        raise ValueError(f"{blob.digest} is of a change that copies nothing")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Config
@@ -29,11 +30,14 @@ from imgsync.plan.ready import OnPending, ReadyChanges
 from imgsync.plan.settle_gone import settle_gone
 from imgsync.text.units import format_timestamp
 
+if TYPE_CHECKING:
+    from imgsync.plan.content import PlanContent
+
 _MIRRORS_AT_ONCE = 4
 _ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
 
 
-def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | None = None) -> Plan:
+def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | None = None, keeps_content: bool = False) -> Plan:
     """
     Plan the changes that *config* requires.
 
@@ -43,6 +47,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
         config: The declared mirrors.
         context: What planning reads from.
         on_pending: Called with pending changes as soon as they are certain; each of them is also in the plan.
+        keeps_content: Whether the plan says what copying brings to each repository.
     """
     began = time.monotonic()
     # Earlier requests, such as those for a remote state, do not belong to the plan.
@@ -57,8 +62,9 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     if not_pruned := prune(config, mirrors, context.state):
         context.log.info("prune.skipped", reason=not_pruned)
     uncompared = context.destination_tags.uncompared
+    changes = tuple(change for one in mirrors for change in sorted(one.changes, key=_make_sort_key))
     return Plan(
-        changes=tuple(change for one in mirrors for change in sorted(one.changes, key=_make_sort_key)),
+        changes=changes,
         errors=tuple(error for one in mirrors for error in one.errors),
         mirrors=tuple(_make_notes(one, uncompared) for one in mirrors),
         transfer_bytes=sum_transfer_bytes(mirrors, context.state),
@@ -70,7 +76,15 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
         pulls=tuple(estimate_pulls(mirrors, context.registries)),
         uncompared=tuple(sorted(uncompared)),
         gone=tuple(tag for one in mirrors for tag in sorted(one.gone, key=_make_gone_key)),
+        content=_collect_content(changes, mirrors, context) if keeps_content else None,
     )
+
+
+def _collect_content(changes: Sequence[Change], mirrors: Iterable[MirrorPlan], context: PlanContext) -> PlanContent:
+    # Imported now: only a plan that is saved keeps it.
+    from imgsync.plan.collect_content import collect_content
+
+    return collect_content(changes, mirrors, context)
 
 
 def _plan_mirrors(planner: MirrorPlanner, mirrors: list[MirrorPlan]) -> None:

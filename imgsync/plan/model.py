@@ -7,12 +7,15 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.refusal import advise_refusal
 from imgsync.system.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from imgsync.plan.content import PlanContent
 
 
 class Action(StrEnum):
@@ -33,7 +36,7 @@ class Action(StrEnum):
 
 # Fields that older documents lack.
 _LEFT_OUT_SHOWN = 3
-_OPTIONAL = frozenset({"held_until", "left_out", "gone_since"})
+_OPTIONAL = frozenset({"held_until", "left_out", "gone_since", "pushed_digest"})
 # The filter step of exact names that a repository does not have.
 NOT_FOUND = "names not found"
 COPIES = frozenset({Action.CREATE, Action.UPDATE})
@@ -45,7 +48,7 @@ class Change:
     """
     One destination reference and what to do with it.
 
-    The fields are those of imgsync.plan/v1.
+    The fields are those of imgsync.plan/v1. `pushed_digest` is what the destination will serve, if it differs from `source_digest`.
     """
 
     action: Action
@@ -60,6 +63,7 @@ class Change:
     held_until: str | None = None
     left_out: tuple[str, ...] = ()
     gone_since: str | None = None
+    pushed_digest: str | None = None
 
     @property
     def advice(self) -> str:
@@ -144,6 +148,8 @@ class Plan:
         uncompared: Registries that require a login that we do not have; such a plan cannot be applied.
         gone: Tags that stay at a destination although the source no longer has them.
         saved_id: The id under which the plan was saved.
+        part: Which part of a saved plan this is, "" for the whole.
+        content: What copying brings to each repository, for shards; only a saved plan has it.
     """
 
     changes: tuple[Change, ...]
@@ -159,6 +165,8 @@ class Plan:
     uncompared: tuple[str, ...] = ()
     gone: tuple[GoneTag, ...] = ()
     saved_id: str = ""
+    content: PlanContent | None = None
+    part: str = ""
 
     @property
     def id(self) -> str:

@@ -152,4 +152,11 @@ class TagPlanner:
             reasons.append(f"with {format_count(len(content.referrers.found), 'referrer')}")
         if content.left_out:
             reasons.append(summarize_left_out(content.left_out))
-        return replace(change, size_bytes=content.image.size_bytes, reason="; ".join(reasons), media_type=root.media_type, left_out=content.left_out)
+        return replace(
+            change,
+            size_bytes=content.image.size_bytes,
+            reason="; ".join(reasons),
+            media_type=root.media_type,
+            left_out=content.left_out,
+            pushed_digest=root.digest if root.digest != tag.digest else None,
+        )

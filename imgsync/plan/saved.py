@@ -22,6 +22,7 @@ from imgsync.plan.min_age import MinimumAge
 from imgsync.plan.model import COPIES, Action, Change, Plan
 from imgsync.plan.ready import OnPending
 from imgsync.plan.refusal import BACK, IMMUTABLE, NO_RECORD, NOT_OURS, OTHER_MIRROR, UNSURE
+from imgsync.plan.resume import APPLIED
 from imgsync.state import Record
 from imgsync.text.units import parse_timestamp
 
@@ -40,8 +41,7 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
         UsageError: A change exceeds what its mirror declares.
     """
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
-    scopes = {name: DeclarationScope(mirror) for name, mirror in mirrors.items()}
-    _check_declared(plan.changes, scopes)
+    scopes = check_declared(plan.changes, config)
     updater = _Updater(plan, mirrors, scopes, context)
     changes = tuple(updater.update(change) for change in plan.changes)
     groups = _group_copies(changes)
@@ -57,13 +57,21 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
     return replace(current, transfer_bytes=_limit_transfer_bytes(current))
 
 
-def _check_declared(changes: Iterable[Change], scopes: Mapping[str, DeclarationScope]) -> None:
+def check_declared(changes: Iterable[Change], config: Config) -> Mapping[str, DeclarationScope]:
+    """
+    Return what each mirror declares; all of *changes* are within it.
+
+    Raises:
+        UsageError: One is not.
+    """
+    scopes = {mirror.name: DeclarationScope(mirror) for mirror in config.mirrors}
     for change in changes:
         if change.mirror not in scopes or not scopes[change.mirror].includes(change):
             raise UsageError(
                 f"the plan would {change.action.value} {change.destination} from {change.source}, which the mirror '{change.mirror}' does not declare",
                 hint="make the plan again: imgsync plan --out FILE",
             )
+    return scopes
 
 
 def _group_copies(changes: Iterable[Change]) -> Sequence[Sequence[Change]]:
@@ -77,6 +85,9 @@ def _group_copies(changes: Iterable[Change]) -> Sequence[Sequence[Change]]:
 
 def _limit_transfer_bytes(plan: Plan) -> int:
     """Return an upper limit of the bytes left to transfer."""
+    if plan.part:
+        # A shard copies blobs for others too.
+        return plan.transfer_bytes
     sizes = [change.size_bytes for change in plan.copies]
     return min(plan.transfer_bytes, sum(size for size in sizes if size is not None)) if None not in sizes else plan.transfer_bytes
 
@@ -111,7 +122,7 @@ class _Updater:
         if change.action not in COPIES:
             return change
         if record is not None and self._is_newer(record) and self._is_of_source(record, change):
-            return replace(change, action=Action.KEEP, destination_digest=record.digest, reason="applied since the plan was made")
+            return replace(change, action=Action.KEEP, destination_digest=record.digest, reason=APPLIED)
         return self._enforce_rules(change, record)
 
     def check_deletion(self, change: Change) -> Change:

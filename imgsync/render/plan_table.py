@@ -131,11 +131,15 @@ def _make_row(change: Change, prefix: str, shared: Sequence[str], *, word: str, 
 def _render_summary(plan: Plan) -> Iterator[str]:
     spent = ", ".join([*format_requests(plan), format_duration(plan.seconds)])
     kept = plan.counts["keep"]
+    if plan.part and not plan.pending:
+        yield f"Plan {plan.id}, {plan.part}: {format_bytes(plan.transfer_bytes)} to transfer."
+        return
     if is_unchanged(plan):
         gone = f", {len(plan.gone)} gone at the source" if plan.gone else ""
         yield f"No changes. {format_count(kept, 'tag')} up to date{gone} ({spent})."
         return
-    yield f"Plan {plan.id}: {', '.join([*format_counts(plan), f'{kept} up to date'])}."
+    title = f"Plan {plan.id}, {plan.part}" if plan.part else f"Plan {plan.id}"
+    yield f"{title}: {', '.join([*format_counts(plan), f'{kept} up to date'])}."
     transfer = f"Transfer {format_bytes(plan.transfer_bytes)} (blobs counted once per destination registry). " if plan.copies else ""
     yield f"  {transfer}Planning took {spent}."
     if apply_requests := format_apply_requests(plan):
