@@ -8,6 +8,7 @@ ImgsyncError                      .message  .hint  .advice (what to do next)  .e
 ├── UnsafePlanError               the plan exceeds a safety limit
 ├── NotApprovedError               the user did not approve the plan
 ├── OutputError                   a file that was asked for cannot be written
+├── OutcomeError                  outcomes of shards that do not fit together
 ├── SelectionError                the filters do not determine which tags to select
 ├── RegistryError                 .operation .reference .origin .status .code .codes .detail .retry_after_seconds
 │   ├── UnreachableError          no answer, or 5xx                                transient
@@ -126,6 +127,12 @@ class OutputError(ImgsyncError):
     """A file that a command was asked for cannot be written."""
 
     remedy = "write it to a folder that exists and that this user can write"
+
+
+class OutcomeError(ImgsyncError):
+    """Outcomes of shards that do not fit their plan, or each other."""
+
+    remedy = "give the outcome of each shard of this plan once, as the last run of the shard wrote it"
 
 
 class SelectionError(ImgsyncError):

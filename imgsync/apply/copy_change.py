@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from imgsync.apply.listener import ProgressListener
 from imgsync.apply.options import RunOptions
@@ -32,6 +33,10 @@ from imgsync.state import Record
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_duration, format_timestamp
 from imgsync.transfer import BlobResult, Copied, Copier, Job, KnownBlobs, Progress, Recorded
+
+if TYPE_CHECKING:
+    from imgsync.apply.copy_shared import FinishedBlob
+    from imgsync.plan.shards import BlobHome
 
 _TIME_IS_UP = "timeouts.run is over"
 _REFERRERS_HINT = "the next run tries again; to mirror without referrers, set `referrers: false`"
@@ -78,7 +83,15 @@ class ChangeRunner:
         self._fail_fast = options.fail_fast
         self._forecast = Forecast()
         known_blobs = KnownBlobs(Recorded(context.state.find_blob_repositories, context.state.find_blob_sources, context.state.find_blob_size))
-        self._copier = Copier(known_blobs, context.manifests, context.referrers, context.external_layers, create_repository=registries.create_repository)
+        self._filled = options.shard.filled if options.shard is not None else frozenset()
+        self._copier = Copier(
+            known_blobs,
+            context.manifests,
+            context.referrers,
+            context.external_layers,
+            create_repository=registries.create_repository,
+            shared=options.shard.shared if options.shard is not None else None,
+        )
 
     def run(self, task: ChangeTask) -> FinishedChange | None:
         """Copy one image, or return None without time."""
@@ -104,6 +117,20 @@ class ChangeRunner:
         result = self._explain(failure, change, mirror)
         # Unconfirmed, so that the next run looks for the referrers.
         return _finish(_outcome(change, result, progress, began, copied=copied, error=failure), record.tainted, progress)
+
+    def run_blob(self, home: BlobHome) -> FinishedBlob | None:
+        """Copy one shared blob, or return None without time or need."""
+        mirror, size_bytes = self._mirrors[home.change.mirror], home.blob.size_bytes
+        if self._stop.is_closed or not self._has_time(mirror, replace(home.change, size_bytes=size_bytes)):
+            return None
+        # Unless the image is checked first, nothing of it is copied; then its copy brings the blob.
+        if self._policy.list_requirements(mirror, home.change.source.repository):
+            return None
+        # Imported now: only shards need it.
+        from imgsync.apply.copy_shared import copy_shared_blob
+
+        deadline = self._start_deadline(mirror, home.change)
+        return copy_shared_blob(home, mirror, self._copier, context=self._context, deadline=deadline, listener=self._listener)
 
     def _copy(self, task: ChangeTask, mirror: Mirror, deadline: Deadline, progress: Progress) -> Copied:
         change = task.change
@@ -147,7 +174,8 @@ class ChangeRunner:
         if record is not None:
             served = destination.resolve(change.destination) if record.digest == change.destination_digest else None
             return served is None or served.digest != record.digest
-        return self._context.destination_tags.has_tags(repository) and not state.has_blobs_of(repository.registry, repository.path)
+        is_filled = repository in self._filled or self._context.destination_tags.has_tags(repository)
+        return is_filled and not state.has_blobs_of(repository.registry, repository.path)
 
     def _explain(self, error: ImgsyncError, change: Change, mirror: Mirror) -> Result:
         """Return the result of *error*; add its hint."""

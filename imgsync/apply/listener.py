@@ -26,5 +26,8 @@ class ProgressListener(Protocol):
     def on_bytes(self, change: Change, size_bytes: int) -> None:
         """Count transferred bytes; negative when a retry starts over."""
 
+    def on_shared_bytes(self, size_bytes: int) -> None:
+        """Count transferred bytes of a blob that is copied apart from images."""
+
     def on_finish(self, outcome: Outcome) -> None:
         """Receive the result of a copy or a deletion."""

@@ -45,12 +45,24 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedCopies:
+    """What shards moved for one mirror apart from its images."""
+
+    mirror: str
+    bytes_copied: int = 0
+    blobs_copied: int = 0
+    blobs_mounted: int = 0
+    blobs_present: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """
     Every outcome of a run, in the plan's order.
 
     `errors` are those of the plan; `seconds` is the duration of the run; `stopped` says why it stopped early, "" if it did not;
-    `created_at` is when it ended (RFC 3339); `gone` are tags that stay although their source no longer has them.
+    `created_at` is when it ended (RFC 3339); `gone` are tags that stay although their source no longer has them; `shared` is what
+    shards moved apart from images.
     """
 
     plan_id: str
@@ -61,11 +73,12 @@ class Report:
     notes: tuple[str, ...] = ()
     created_at: str = ""
     gone: tuple[GoneTag, ...] = ()
+    shared: tuple[SharedCopies, ...] = ()
 
     def count(self, result: Result) -> int:
         """Return how many outcomes have *result*."""
         return sum(outcome.result == result for outcome in self.outcomes)
 
     def total(self, field: str) -> int:
-        """Return the sum of an integer *field* over the outcomes."""
-        return sum(getattr(outcome, field) for outcome in self.outcomes)
+        """Return the sum of an integer *field* over outcomes and shared blobs."""
+        return sum(getattr(one, field) for one in (*self.outcomes, *self.shared))

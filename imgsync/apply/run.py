@@ -8,11 +8,11 @@ Spec: exit-codes.md, documents.md and logs.md in docs/reference/.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from imgsync.apply.gone import list_gone
 from imgsync.apply.listener import ProgressListener
 from imgsync.apply.log_outcome import log_outcome, log_unchanged
 from imgsync.apply.options import RunOptions
@@ -21,14 +21,13 @@ from imgsync.apply.report import Outcome, Report, Result
 from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.tag_owner import TagOwners
 from imgsync.concurrency.greenlets import spawn_later
-from imgsync.concurrency.workers import Workers
+from imgsync.concurrency.workers import Workers, map_unordered
 from imgsync.config.model import Config
 from imgsync.errors import ImgsyncError, StoppedError
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.build import build_plan
 from imgsync.plan.context import PlanContext
-from imgsync.plan.gone_tag import Absence, GoneTag
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
@@ -36,9 +35,12 @@ from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
     from imgsync.apply.copy_change import ChangeRunner, ChangeTask, FinishedChange
+    from imgsync.apply.shard_part import ShardPart
 
 # Larger images leave one place free, so that small ones do not wait behind them.
 _LARGE_BYTES = 64 << 20
+# Shared blobs copied at once, whatever the mirrors declare.
+_MOST_BLOBS = 32
 _UNCHANGED = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
 
 
@@ -93,18 +95,9 @@ class _Run:
             seconds=round(time.monotonic() - self._began, 3),
             stopped=self._stop.reason,
             notes=(*plan.notes, *(f"{destination} is back at the source" for destination in plan.returned)),
-            gone=tuple(self._list_gone(plan)),
+            gone=tuple(list_gone(plan, self._context.state.gone_since)),
             created_at=format_timestamp(datetime.now(UTC)),
         )
-
-    def _list_gone(self, plan: Plan) -> Iterator[GoneTag]:
-        """Yield gone tags that their destination still has."""
-        since = self._context.state.gone_since
-        yield from (replace(tag, since=since.get(str(tag.destination))) for tag in plan.gone)
-        for change in plan.changes:
-            # A deletion that failed, was refused or is left for the next run. A tag that is back has no date.
-            if change.action is Action.DELETE and (date := since.get(str(change.destination))) and change.gone_since:
-                yield GoneTag(change.mirror, change.source, change.destination, change.destination_digest or "", date, Absence.UNLISTED)
 
     def _limit_time(self) -> None:
         """Schedule the end of the run."""
@@ -133,6 +126,8 @@ class _Run:
         if self._options.approve is not None and plan.pending:
             self._options.approve(plan)
         self._plan = plan
+        if self._options.shard is not None and self._options.shard.blobs:
+            self._copy_shared(self._options.shard)
         self._submit_rest(plan)
         self._note_unchanged(plan)
 
@@ -140,9 +135,20 @@ class _Run:
         if self._saved is None:
             return build_plan(self._config, self._context, on_pending=on_pending)
         # Imported now: most runs have no saved plan.
+        from imgsync.plan.resume import keep_applied
         from imgsync.plan.saved import update_saved_plan
 
-        return update_saved_plan(self._saved, self._config, self._context, on_pending=on_pending)
+        saved = self._saved if self._options.shard is None else keep_applied(self._saved, self._config, self._context)
+        return update_saved_plan(saved, self._config, self._context, on_pending=on_pending)
+
+    def _copy_shared(self, part: ShardPart) -> None:
+        """Copy the shared blobs of a shard, before its images."""
+        runner = self._find_runner()
+        mirrors = self._mirrors.values()
+        limit = max(mirror.concurrency.images * mirror.concurrency.blobs for mirror in mirrors)
+        for finished in map_unordered(runner.run_blob, part.blobs, limit=min(limit, _MOST_BLOBS)):
+            if finished is not None:
+                part.on_blob(finished)
 
     def _unfinished_plan(self) -> Plan:
         """Return what is known of a plan that was not finished."""
@@ -174,15 +180,23 @@ class _Run:
 
     def _submit_group(self, group: Group) -> None:
         # Imported now: a run without changes does not need the copy engine.
-        from imgsync.apply.copy_change import ChangeRunner, ChangeTask
+        from imgsync.apply.copy_change import ChangeTask
 
-        if self._runner is None:
-            self._state.begin_copies()
-            self._runner = ChangeRunner(self._mirrors, self._owners, self._context, options=self._options, listener=self._listener)
+        self._find_runner()
         registries = frozenset(_registry(change) for change in group)
         for change in group:
             self._submitted[change.destination] = change
             self._workers.submit(ChangeTask(change, registries), queue=_registry(change), large=(change.size_bytes or 0) > _LARGE_BYTES)
+
+    def _find_runner(self) -> ChangeRunner:
+        """Return the runner of this run, made when it is first needed."""
+        # Imported now: a run without changes does not need the copy engine.
+        from imgsync.apply.copy_change import ChangeRunner
+
+        if self._runner is None:
+            self._state.begin_copies()
+            self._runner = ChangeRunner(self._mirrors, self._owners, self._context, options=self._options, listener=self._listener)
+        return self._runner
 
     def _run_change(self, task: ChangeTask) -> FinishedChange | None:
         assert self._runner is not None  # noqa: S101 - made with the first task
@@ -212,6 +226,8 @@ class _Run:
     def _finish(self, batch: Sequence[FinishedChange]) -> None:
         # The state first: a log line promises that the record is there.
         self._state.write_copies(batch)
+        if self._options.shard is not None:
+            self._options.shard.on_changes(batch)
         for finished in batch:
             self._announce(finished.outcome)
 

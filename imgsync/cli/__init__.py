@@ -18,6 +18,7 @@ _COMMANDS = {
     "login-check": "Check credentials and permissions at each registry.",
     "plan": "Show what would change, without changing anything.",
     "apply": "Copy missing and outdated images to the destinations.",
+    "combine": "Combine the outcomes of shards into one report.",
     "show": "Print a saved plan or report.",
     "verify": "Check that the destinations serve what is declared.",
     "copy": "Copy one image or repository, without a configuration.",

@@ -27,13 +27,16 @@ from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
     from imgsync.cli.options import ApplyOptions
+    from imgsync.cli.shard_run import ShardRun
 
 
-def run_apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None = None, reads_records: bool = True) -> int:
+def run_apply(
+    session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None = None, reads_records: bool = True, shard: ShardRun | None = None
+) -> int:
     """
     Apply *config* or a *saved* plan, and return the exit code.
 
-    Without *reads_records* the destinations are asked for tags.
+    Without *reads_records* the destinations are asked for tags. *shard* is set if the plan is a part of a saved one.
 
     Raises:
         UnsafePlanError: The plan exceeds `--max-changes` or `--max-bytes`.
@@ -48,14 +51,20 @@ def run_apply(session: Session, config: Config, options: ApplyOptions, *, saved:
         # Before anything is copied: a wrong target must not surface when the run is over.
         requeue = prepare_requeue(options.requeue, session.state, limit=options.requeue_limit)
     try:
-        report = _apply(session, config, options, saved=saved, reads_records=reads_records)
+        report = _apply(session, config, options, saved=saved, reads_records=reads_records, shard=shard)
     except ImgsyncError as error:
+        if shard is not None:
+            shard.write(_report_without_plan(config, error), exit_code=error.exit_code)
         # The files of an earlier run must not be taken for those of this one.
         write_report_files(session, config, _report_without_plan(config, error), exit_code=error.exit_code, files=options.files)
         raise
+    if shard is not None:
+        report = shard.complete(report)
     exit_code = exit_code_of(report)
     if requeue is not None and exit_code == STOPPED_EXIT:
         exit_code = requeue.start_next_run(session, config, report)
+    elif shard is not None:
+        shard.write(report, exit_code=exit_code)
     else:
         record_end(report, config, session.state, requeues=0, log=session.log)
     _log_end(session, report, exit_code=exit_code)
@@ -63,7 +72,7 @@ def run_apply(session: Session, config: Config, options: ApplyOptions, *, saved:
     session.ci_log.annotate(lambda: annotate_report(report, config))
     session.ci_log.end_group()
     changed = any(outcome.change.action in PENDING for outcome in report.outcomes)
-    if options.output != "table" or changed or report.count(Result.REFUSED) or report.errors:
+    if options.output != "table" or changed or report.shared or report.count(Result.REFUSED) or report.errors:
         print_report(report, output=options.output, has_plan=options.output == "table")
     return exit_code
 
@@ -77,14 +86,16 @@ def exit_code_of(report: Report) -> int:
     return STOPPED_EXIT if report.errors else 0
 
 
-def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None, reads_records: bool) -> Report:
+def _apply(session: Session, config: Config, options: ApplyOptions, *, saved: Plan | None, reads_records: bool, shard: ShardRun | None) -> Report:
     with open_display(session, Work.APPLY, heartbeat_seconds=options.heartbeat_seconds) as display:
         context = session.make_context(display.listener, refresh=options.refresh, reads_records=reads_records)
         run_options = RunOptions(
             time_limits=TimeLimits(session.began, run_seconds=session.common.run_seconds, grace_seconds=options.grace_seconds),
-            safety_limits=SafetyLimits(options.max_changes, options.max_bytes),
+            # Of a shard, the whole plan was checked.
+            safety_limits=SafetyLimits(options.max_changes, options.max_bytes) if shard is None else SafetyLimits(),
             fail_fast=options.fail_fast,
             approve=None if options.yes or saved is not None else _find_approval(session, display, options),
+            shard=shard.part if shard is not None else None,
         )
         listener = PlanPrinter(display, config, session.ci_log, output=options.output, limits=run_options.safety_limits)
         return apply_config(config, context, options=run_options, listener=listener, saved=saved)

@@ -193,12 +193,21 @@ def apply_options(function: Function) -> Function:
     for add in (
         option("--grace", type=Duration(), default="5s", show_default=True, help="How long running copies may continue after a stop."),
         heartbeat_option,
-        option("--junit", metavar="FILE", default=None, help="Write a JUnit XML report, for CI systems that show test results."),
-        option("--report", metavar="FILE", default=None, help="Write an HTML report of the results."),
-        option("--metrics", metavar="FILE", default=None, help="Write Prometheus metrics, for the textfile collector of node exporter."),
+        report_options,
         option("--max-bytes", type=Size(), default=None, help="Do nothing if the plan transfers more than this, such as 50GiB."),
         option("--max-changes", type=click.IntRange(min=0), default=None, help="Do nothing if the plan has more changes than this."),
         option("--fail-fast", is_flag=True, help="Start no further image after the first failure."),
+    ):
+        function = add(function)
+    return function
+
+
+def report_options(function: Function) -> Function:
+    """Add the options of report files."""
+    for add in (
+        option("--junit", metavar="FILE", default=None, help="Write a JUnit XML report, for CI systems that show test results."),
+        option("--report", metavar="FILE", default=None, help="Write an HTML report of the results."),
+        option("--metrics", metavar="FILE", default=None, help="Write Prometheus metrics, for the textfile collector of node exporter."),
     ):
         function = add(function)
     return function

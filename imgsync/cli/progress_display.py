@@ -109,6 +109,10 @@ class PlanPrinter:
         """Pass it on."""
         self._counts.on_bytes(change, size_bytes)
 
+    def on_shared_bytes(self, size_bytes: int) -> None:
+        """Pass it on."""
+        self._counts.on_shared_bytes(size_bytes)
+
     def on_finish(self, outcome: Outcome) -> None:
         """Pass it on."""
         self._counts.on_finish(outcome)

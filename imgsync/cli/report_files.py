@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.apply.report import Report
@@ -17,10 +19,24 @@ if TYPE_CHECKING:
     from imgsync.cli.options import ReportFiles
 
 
-def write_report_files(session: Session, config: Config, report: Report, *, exit_code: int, files: ReportFiles) -> None:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Requests by side, registry and method, and rate-limit responses by registry."""
+
+    requests: Mapping[str, Mapping[str, Mapping[str, int]]]
+    throttled: Mapping[str, int]
+
+    @classmethod
+    def by_session(cls, session: Session) -> Sent:
+        """Return what *session* sent."""
+        return cls({side: session.registries.count_requests(side) for side in ("source", "destination")}, session.throttles)
+
+
+def write_report_files(session: Session, config: Config, report: Report, *, exit_code: int, files: ReportFiles, sent: Sent | None = None) -> None:
     """
     Write the requested report *files*, and the CI step summary.
 
+    The metrics say what was *sent*: by default by this session.
     A file that cannot be written is only logged: it must not hide how the run ended.
     """
     report = redact_report(report)
@@ -28,7 +44,7 @@ def write_report_files(session: Session, config: Config, report: Report, *, exit
     for path, render in (
         (files.html, _html),
         (files.junit, _junit),
-        (files.metrics, lambda report: _metrics(session, config, report, exit_code=exit_code)),
+        (files.metrics, lambda report: _metrics(session, config, report, exit_code=exit_code, sent=sent or Sent.by_session(session))),
     ):
         if path is None:
             continue
@@ -56,7 +72,7 @@ def _markdown(report: Report) -> str:
     return render_report_markdown(report)
 
 
-def _metrics(session: Session, config: Config, report: Report, *, exit_code: int) -> str:
+def _metrics(session: Session, config: Config, report: Report, *, exit_code: int, sent: Sent) -> str:
     from imgsync.render.metrics import render_metrics
 
     names = [mirror.name for mirror in config.mirrors]
@@ -65,8 +81,8 @@ def _metrics(session: Session, config: Config, report: Report, *, exit_code: int
     return render_metrics(
         report,
         mirrors=names,
-        requests={side: session.registries.count_requests(side) for side in ("source", "destination")},
-        throttles=session.throttles,
+        requests=sent.requests,
+        throttles=sent.throttled,
         last_success={mirror: moment.timestamp() for mirror, moment in successes.items() if moment is not None},
         now=time.time(),
         exit_code=exit_code,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -22,7 +22,7 @@ from imgsync.concurrency.native_thread import NativeThread
 from imgsync.concurrency.signals import handle_signals
 from imgsync.concurrency.stop import Stop
 from imgsync.config.model import RegistriesConfig
-from imgsync.errors import RateLimitedError
+from imgsync.errors import ImgsyncError, RateLimitedError
 from imgsync.images.completeness import ContentChecker
 from imgsync.images.image import ManifestCache
 from imgsync.images.referrers import ReferrerReader
@@ -57,6 +57,7 @@ class Session:
     `began` is a moment of the monotonic clock. `throttles` counts the rate-limit responses by registry. `publish_state` pushes the
     state to its registry, if it is kept in one, before the session ends. `ci_log` is the log as a CI runner shows it.
     `open_state_to_write` opens the state again in a session that only reads it. `log_stream` is where `log` is written; progress is shown below it.
+    `before_exit` is called when a second signal ends the process.
     """
 
     registries: Registries
@@ -70,6 +71,7 @@ class Session:
     publish_state: Callable[[], object]
     ci_log: CILog
     open_state_to_write: Callable[[], contextlib.AbstractContextManager[OpenState]]
+    before_exit: list[Callable[[], None]]
 
     def make_context(self, listener: PlanListener, *, refresh: bool, strict: bool = True, reads_records: bool = True) -> PlanContext:
         """
@@ -117,11 +119,14 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only: bool, grace_seconds: float | None = None) -> Iterator[Session]:
+def open_session(
+    settings: RegistriesConfig, common: CommonOptions, *, read_only: bool, pushes: bool | None = None, grace_seconds: float | None = None
+) -> Iterator[Session]:
     """
     Open a session with the registry *settings*.
 
-    The first signal requests a stop, and running copies, if there are any, get *grace_seconds*; the second ends the process at once.
+    The first signal requests a stop, and running copies, if there are any, get *grace_seconds*; the second ends the process at once. With *read_only* the
+    state is not written, and no registry either unless *pushes*.
 
     Raises:
         LockedError: Another run has locked the state.
@@ -132,17 +137,19 @@ def open_session(settings: RegistriesConfig, common: CommonOptions, *, read_only
     ci_log = CILog(stream, log_format=common.log_format)
     log = _configure_log(settings, common, stream, ci_log)
     stop = Stop()
-    restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream, log))
+    before_exit: list[Callable[[], None]] = []
+    restore_signals = handle_signals(lambda: _stop_gracefully(stop, log, grace_seconds), lambda: _exit_now(stream, log, before_exit))
     thread = NativeThread()
     throttles: dict[str, int] = {}
     try:
-        with _open_registries(settings, log, throttles, stop, pushes=not read_only) as registries:
+        with _open_registries(settings, log, throttles, stop, pushes=not read_only if pushes is None else pushes) as registries:
             warn_of_environment(settings, registries, log)
             backend = partial(open_backend, common.state, registries, thread=thread, lock_timeout_seconds=common.lock_timeout_seconds, log=log, stop=stop)
             is_opened = _limit_opening(stop, common.run_seconds)
             with backend(read_only=read_only) as opened:
                 is_opened()
-                yield Session(registries, opened.store, log, stream, stop, common, throttles, began, opened.publish, ci_log, partial(backend, read_only=False))
+                open_to_write = partial(backend, read_only=False)
+                yield Session(registries, opened.store, log, stream, stop, common, throttles, began, opened.publish, ci_log, open_to_write, before_exit)
     finally:
         # Before the signals are restored: a slow reader of stderr must not make the process deaf to Ctrl-C.
         ci_log.end_group()
@@ -208,9 +215,12 @@ def _stop_gracefully(stop: Stop, log: Logger, grace_seconds: float | None) -> No
     log.warning("run.stopping", reason=f"interrupted; {copies}press Ctrl-C again to stop now")
 
 
-def _exit_now(stream: LogStream, log: Logger) -> NoReturn:
+def _exit_now(stream: LogStream, log: Logger, before_exit: Sequence[Callable[[], None]]) -> NoReturn:
     # Without cleaning up: the state is written as the run goes, and the next run finds out the rest.
     try:
+        for call in before_exit:
+            with contextlib.suppress(ImgsyncError):
+                call()
         stream.hide(wait=False)
         log.warning("run.cut_short", reason="interrupted again; run it again to resume")
     finally:

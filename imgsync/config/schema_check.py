@@ -38,7 +38,7 @@ _FOLDER = pathlib.Path(__file__).parents[1] / "schema"
 
 @cache
 def read_schema(name: str) -> str:
-    """Return the shipped JSON schema *name* ("mirror" or "registries")."""
+    """Return the shipped JSON schema *name* ("mirror", "registries" or "outcome")."""
     return (_FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
 
 

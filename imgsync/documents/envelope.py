@@ -31,9 +31,11 @@ def to_json(document: object, *, indented: bool, ascii_only: bool = False) -> st
     return sanitize_json(json.dumps(document, indent=2 if indented else None, separators=None if indented else (",", ":"), ensure_ascii=ascii_only))
 
 
-def read_document(path: str) -> dict[str, Any]:
+def read_document(path: str, *, hint: str = "save a plan first: imgsync plan --out FILE") -> dict[str, Any]:
     """
     Return the document in the file *path*.
+
+    *hint* says what to do if there is no such file.
 
     Raises:
         UsageError: It cannot be read, is not a document, or is truncated.
@@ -42,7 +44,7 @@ def read_document(path: str) -> dict[str, Any]:
         with Path(path).open("rb") as file:
             data = file.read(_LIMIT_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="save a plan first: imgsync plan --out FILE") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
     if len(data) > _LIMIT_BYTES:
         raise UsageError(f"{path} is larger than any plan or report")
     return parse_document(data, name=path)

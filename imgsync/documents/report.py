@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from imgsync.apply.report import Outcome, Report, Result
+from imgsync.apply.report import Outcome, Report, Result, SharedCopies
 from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import append_hint, check_format, decode_errors, encode_errors, name_damage, remove_hint
 from imgsync.oci.spec.reference import Reference
@@ -13,7 +14,7 @@ from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change
 
 FORMAT = "imgsync.report/v1"
-_COUNTS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present")
+COUNTS = ("bytes_copied", "blobs_copied", "blobs_mounted", "blobs_present")
 
 
 def encode_report(report: Report) -> dict[str, Any]:
@@ -24,11 +25,13 @@ def encode_report(report: Report) -> dict[str, Any]:
         "created_at": report.created_at,
         "summary": {
             **{result.value: report.count(result) for result in Result},
-            **{name: report.total(name) for name in _COUNTS},
+            **{name: report.total(name) for name in COUNTS},
             "gone": len(report.gone),
             "seconds": report.seconds,
         },
-        "outcomes": [_encode_outcome(outcome) for outcome in report.outcomes],
+        "outcomes": [encode_outcome(outcome) for outcome in report.outcomes],
+        # Only of shards.
+        **({"shared": [asdict(one) for one in report.shared]} if report.shared else {}),
         "errors": encode_errors(report.errors),
         "gone": [tag.document for tag in report.gone],
         "stopped": report.stopped or None,
@@ -47,17 +50,19 @@ def decode_report(document: Mapping[str, Any], *, name: str) -> Report:
     with name_damage("report", name=name):
         return Report(
             plan_id=decode_field(document, "plan_id", str),
-            outcomes=tuple(_decode_outcome(entry) for entry in decode_field(document, "outcomes", tuple[dict[str, Any], ...])),
+            outcomes=tuple(decode_outcome(entry) for entry in decode_field(document, "outcomes", tuple[dict[str, Any], ...])),
             errors=decode_errors(document),
             seconds=decode_field(document.get("summary"), "seconds", float),
             stopped=decode_field(document, "stopped", str | None, default=None) or "",
             notes=decode_field(document, "notes", tuple[str, ...], default=()),
             created_at=decode_field(document, "created_at", str, default=""),
             gone=decode_field(document, "gone", tuple[GoneTag, ...], default=()),
+            shared=decode_field(document, "shared", tuple[SharedCopies, ...], default=()),
         )
 
 
-def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
+def encode_outcome(outcome: Outcome) -> dict[str, Any]:
+    """Return *outcome* as JSON values."""
     change = outcome.change
     return {
         "action": change.action.value,
@@ -67,7 +72,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "destination": str(change.destination),
         "digest": outcome.digest,
         "crc32": outcome.crc32,
-        **{name: getattr(outcome, name) for name in _COUNTS},
+        **{name: getattr(outcome, name) for name in COUNTS},
         "seconds": outcome.seconds,
         "attempts": outcome.attempts,
         "error": append_hint(outcome.error, outcome.hint) if outcome.error else None,
@@ -78,7 +83,14 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _decode_outcome(entry: Mapping[str, Any]) -> Outcome:
+def decode_outcome(entry: Mapping[str, Any]) -> Outcome:
+    """
+    Return the outcome in *entry*.
+
+    Raises:
+        ValueError: It is malformed.
+    """
+
     def text(name: str) -> str:
         return str(decode_field(entry, name, str))
 
@@ -105,5 +117,5 @@ def _decode_outcome(entry: Mapping[str, Any]) -> Outcome:
         error=None if error is None else remove_hint(error, hint),
         hint=hint,
         left_out=decode_field(entry, "left_out", tuple[str, ...], default=()),
-        **{name: decode_field(entry, name, int, default=0) for name in _COUNTS},
+        **{name: decode_field(entry, name, int, default=0) for name in COUNTS},
     )

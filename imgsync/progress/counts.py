@@ -171,6 +171,12 @@ class Counts:
         self.running[change.destination].moved_bytes += size_bytes
         self.rate.add(size_bytes)
 
+    def on_shared_bytes(self, size_bytes: int) -> None:
+        """Count bytes that are of no image."""
+        self.rate.start()
+        self.bytes_copied += size_bytes
+        self.rate.add(size_bytes)
+
     def on_finish(self, outcome: Outcome) -> None:
         """Count an image; do not await the rest of a failed one."""
         self.images_done += 1

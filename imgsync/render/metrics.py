@@ -70,9 +70,10 @@ def _add_mirrors(registry: CollectorRegistry, report: Report, mirrors: Sequence[
 
     results: Counter[tuple[str, str]] = Counter((outcome.change.mirror, outcome.result) for outcome in report.outcomes)
     sums: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for outcome in report.outcomes:
+    moved = [(outcome.change.mirror, outcome) for outcome in report.outcomes] + [(shared.mirror, shared) for shared in report.shared]
+    for mirror, one in moved:
         for field in ("bytes_copied", *(f"blobs_{result}" for result in _BLOBS)):
-            sums[outcome.change.mirror, field] += getattr(outcome, field)
+            sums[mirror, field] += getattr(one, field)
     errors = Counter(error.mirror for error in report.errors)
     gone = Counter(tag.mirror for tag in report.gone)
     images = Gauge("imgsync_images", "Tags by result in the last run.", ["mirror", "result"], registry=registry)

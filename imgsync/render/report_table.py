@@ -78,7 +78,10 @@ def _summarize_copies(report: Report, others: Sequence[str]) -> str:
     """Return what was copied, and what needed no copy."""
     copied = [outcome for outcome in report.outcomes if outcome.result is Result.COPIED]
     incomplete = _format_sent([outcome for outcome in report.outcomes if outcome.result is not Result.COPIED and outcome.blobs_copied])
-    what = f"{format_count(len(copied), 'image')} ({_format_sent(copied)})" if copied else "nothing"
+    sent = [f"{format_count(len(copied), 'image')} ({_format_sent(copied)})"] if copied else []
+    shared = sum(one.blobs_copied for one in report.shared)
+    sent += [f"{format_count(shared, 'shared blob')} ({format_bytes(sum(one.bytes_copied for one in report.shared))})"] if shared else []
+    what = " and ".join(sent) or "nothing"
     mounted, present = report.total("blobs_mounted"), report.total("blobs_present")
     blobs = [f"{format_count(mounted, 'blob')} mounted"] if mounted else []
     blobs += [f"{format_count(present, 'blob')} already at the destination"] if present else []

@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from imgsync.errors import AccessDeniedError, AuthenticationError, NotFoundError, TooLargeError
+from imgsync.errors import AccessDeniedError, AuthenticationError, ImgsyncError, NotFoundError, StoppedError, TooLargeError
 from imgsync.images.external_layers import ExternalLayers
 from imgsync.oci.limits.retry import retry_call
 from imgsync.oci.registry import RegistryClient
 from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.reference import Repository
 from imgsync.oci.upload import UploadSession, begin_upload
+from imgsync.transfer.blob_homes import BlobHomes
 from imgsync.transfer.create_repository import RepositoryCreator
 from imgsync.transfer.fan_out import FanOut
 from imgsync.transfer.known_blobs import BlobAtRegistry, BlobState, KnownBlobs
@@ -27,9 +29,12 @@ from imgsync.transfer.send_blob import BlobSender
 class BlobCopier:
     """Copies blobs; one per run, so that shared blobs move once."""
 
-    def __init__(self, known: KnownBlobs, external_layers: ExternalLayers, *, create_repository: Callable[[RegistryClient, str], bool]) -> None:
-        """Mount from where *known* says; create missing repositories with *create_repository*."""
+    def __init__(
+        self, known: KnownBlobs, external_layers: ExternalLayers, homes: BlobHomes, *, create_repository: Callable[[RegistryClient, str], bool]
+    ) -> None:
+        """Mount from *known* places and *homes*; create repositories with *create_repository*."""
         self._known = known
+        self._homes = homes
         self._external_layers = external_layers
         self._repositories = RepositoryCreator(create_repository)
         self._mounts = Mounts()
@@ -38,11 +43,29 @@ class BlobCopier:
 
     def copy_blob(self, task: Task, blob: Descriptor) -> None:
         """
-        Make the destination repository hold the blob.
+        Make the destination repository hold the blob, and its home first.
 
         Raises:
             ImgsyncError: It cannot be read, or not be pushed.
         """
+        home = self._homes.find(task, blob)
+        if home and home != task.repository.path and not self._place(task, blob).repositories and task.repair.need(blob.digest) is not Need.SEND:
+            self._try_home(task, blob, home)
+        self._copy_blob(task, blob)
+
+    def _try_home(self, task: Task, blob: Descriptor, home: str) -> None:
+        """Make the home hold the blob, if it takes any."""
+        at_home = task.move_to(Repository(task.repository.registry, home))
+        try:
+            self._copy_blob(at_home, blob)
+        except StoppedError:
+            raise
+        except ImgsyncError:
+            self._homes.give_up(task.repository.registry, home)
+        finally:
+            task.progress.add(at_home.progress)
+
+    def _copy_blob(self, task: Task, blob: Descriptor) -> None:
         place = self._place(task, blob)
         task.repair.add_blob(blob.digest)
         try:
@@ -80,7 +103,7 @@ class BlobCopier:
             number = next(attempts)
             task.progress.attempts = max(task.progress.attempts, number)
             # After an error only the answer may be lost: ask before sending the blob again.
-            while not self._is_delivered(task, blob, place, asks=number > 1):
+            while not self._is_delivered(task, blob, place, asks=number > 1 or self._homes.is_home(task, blob)):
                 task.deadline.check()
 
         retry_call(attempt, task.destination.retry_policy, operation="copy blob", reference=str(task.repository.with_digest(blob.digest)))
@@ -101,7 +124,7 @@ class BlobCopier:
         if blob.is_external and not self._external_layers.is_served(task.source, task.job.source.repository, blob):
             return
         need = task.repair.need(blob.digest)
-        if (need is Need.ASK or (asks and need is Need.COPY)) and is_present(task.destination, task.repository, blob):
+        if (need is Need.ASK or (asks and need is Need.COPY)) and self._is_present(task, blob):
             task.progress.found_sizes[blob.digest] = blob.size_bytes
             place.learn_size(blob.size_bytes)
             place.mark_present(task.repository.path)
@@ -129,6 +152,9 @@ class BlobCopier:
             _report_mounted(task, blob, mount_from)
         task.progress.confirmed_sizes[blob.digest] = place.size_bytes
         place.mark_present(task.repository.path)
+
+    def _is_present(self, task: Task, blob: Descriptor) -> bool:
+        return self._homes.has_arrived(task, blob) if self._homes.is_home(task, blob) else is_present(task.destination, task.repository, blob)
 
     def _begin_upload(self, task: Task, blob: Descriptor, place: BlobAtRegistry, mount_from: str) -> UploadSession | None:
         """Return an upload session, or None once the blob is mounted."""

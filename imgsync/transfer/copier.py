@@ -17,7 +17,9 @@ from imgsync.images.left_out import describe_left_out
 from imgsync.images.referrer_errors import is_final
 from imgsync.images.referrers import ReferrerReader, Referrers
 from imgsync.oci.registry import RegistryClient
+from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.manifest import Manifest
+from imgsync.transfer.blob_homes import BlobHomes, SharedBlobs
 from imgsync.transfer.blobs import BlobCopier
 from imgsync.transfer.image_blobs import ImageBlobs
 from imgsync.transfer.known_blobs import KnownBlobs
@@ -40,6 +42,7 @@ class Copier:
         external_layers: ExternalLayers,
         *,
         create_repository: Callable[[RegistryClient, str], bool],
+        shared: SharedBlobs | None = None,
     ) -> None:
         """
         Share what the run knows.
@@ -50,13 +53,25 @@ class Copier:
             referrers: What the plan found of referrers.
             external_layers: Which external layers the sources have.
             create_repository: Creates the repository at a path if the operator allows it; returns whether it did.
+            shared: Blobs that other shards of the plan need too.
         """
         self._known = known
         self._cache = manifests
         self._referrers = referrers
         self._external_layers = external_layers
-        self._blobs = BlobCopier(known, external_layers, create_repository=create_repository)
+        self._blobs = BlobCopier(known, external_layers, BlobHomes(shared or SharedBlobs()), create_repository=create_repository)
         self._manifests = ManifestPusher(known)
+
+    def copy_blob(
+        self, job: Job, blob: Descriptor, *, source: RegistryClient, destination: RegistryClient, deadline: Deadline, progress: Progress, listener: CopyListener
+    ) -> None:
+        """
+        Copy *blob* alone, between the repositories of the job.
+
+        Raises:
+            ImgsyncError: It cannot be read, or not be pushed.
+        """
+        self._blobs.copy_blob(Task(job, source, destination, deadline, progress, listener, Repair(asks=job.asks)), blob)
 
     def copy_image(
         self, job: Job, *, source: RegistryClient, destination: RegistryClient, deadline: Deadline, progress: Progress, listener: CopyListener

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -69,6 +69,14 @@ class Progress:
         """Note how a blob got there; what was sent once stays sent."""
         self.blob_results[digest] = max(result, self.blob_results.get(digest, result))
 
+    def add(self, other: Progress) -> None:
+        """Add what another repository took for the same image."""
+        self.bytes_copied += other.bytes_copied
+        self.attempts = max(self.attempts, other.attempts)
+        for digest, result in other.blob_results.items():
+            if result is BlobResult.COPIED:
+                self.note_blob(digest, result)
+
     def count_blobs(self, result: BlobResult) -> int:
         """Return how many blobs have *result*."""
         return sum(one is result for one in self.blob_results.values())
@@ -130,3 +138,7 @@ class Task:
     def repository(self) -> Repository:
         """Return the destination repository."""
         return self.job.destination.repository
+
+    def move_to(self, repository: Repository) -> Task:
+        """Return the task for another repository, with its own progress."""
+        return replace(self, job=replace(self.job, destination=replace(self.job.destination, repository=repository)), progress=Progress())

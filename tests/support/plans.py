@@ -6,9 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from imgsync.apply.report import Outcome, Report, Result
+from imgsync.apply.report import Outcome, Report, Result, SharedCopies
+from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts, ShardOutcome, Traffic
 from imgsync.errors import InvalidReferenceError
 from imgsync.oci.spec.reference import Reference, Repository, parse_reference
+from imgsync.partition.shard import Shard
 from imgsync.plan.gone_tag import GoneTag
 from imgsync.plan.model import Action, Change, FilterStep, MirrorNotes, Plan, PlanError, PullCost
 
@@ -213,3 +215,16 @@ def report() -> Report:
     )
     errors = (PlanError("b", "s.io/x", "list tags of s.io/x (source): 401", "log in"),)
     return Report("abcd1234", found, errors, 75.4, "the run's time is up", ("s.io/app:1 moved since the plan was made",), "2026-11-23T09:00:00Z")
+
+
+def shard_outcome(*done: Outcome, **fields: object) -> ShardOutcome:
+    """Return what a shard did, with a record of the first of *done*."""
+    values = {
+        "records": {str(done[0].change.destination): RecordFacts("2026-11-23T09:00:00.123Z", confirmed=True)} if done else {},
+        "shared": (SharedCopies("a", 5, 1),),
+        "blobs": (FoundBlobs("r.io/m/app", {"DIGEST": 1}),),
+        "traffic": (Traffic("source", "s.io", {"METHOD": 1}),),
+        "throttled": {"REGISTRY": 1},
+        **fields,
+    }
+    return ShardOutcome("abcd1234", "0" * 32, Shard(3, 8), "0.1.0", "2026-11-23T09:00:00Z", 0, outcomes=done, **values)

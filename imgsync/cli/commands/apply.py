@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from imgsync.cli.options import (
+    Duration,
     apply_options,
     config_options,
     option,
@@ -22,14 +22,21 @@ from imgsync.cli.options import (
 
 if TYPE_CHECKING:
     from imgsync.cli.options import ApplyOptions, CommonOptions
-    from imgsync.config.model import Config
-    from imgsync.plan.model import Plan
 
 
 @click.command("apply")
 @paths_argument
 @output_option("table", "json", "markdown")
 @option("--plan", "plan_file", metavar="FILE", default=None, help="Apply exactly this plan, which `plan --out` saved.")
+@option("--shard", metavar="I/N|auto|shared", default=None, help="With --plan: apply only this part of it. `auto` takes part and number from the CI job.")
+@option("--outcome", metavar="FILE", default=None, help="Where a shard writes what it did, for `imgsync combine`.")
+@option(
+    "--shared-wait",
+    type=Duration(),
+    default="30s",
+    show_default=True,
+    help="How long a shard waits for blobs that other shards are to copy, before it copies them.",
+)
 @option("-y", "--yes", "--auto-approve", is_flag=True, help="Do not ask before applying. Without a terminal, or with CI set, nothing is asked.")
 @option("--dry-run", is_flag=True, help="Only plan, like `imgsync plan`: same output, same exit codes.")
 @refresh_option
@@ -43,7 +50,17 @@ if TYPE_CHECKING:
 @option("--requeue-limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum consecutive requeued runs.")
 @config_options
 @run_options
-def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_file: str | None, dry_run: bool, **options: Any) -> int:
+def command(
+    paths: tuple[str, ...],
+    only: tuple[str, ...],
+    output: str,
+    plan_file: str | None,
+    dry_run: bool,
+    shard: str | None,
+    outcome: str | None,
+    shared_wait: float,
+    **options: Any,
+) -> int:
     """
     Plan, then copy missing and changed images, and delete pruned tags.
 
@@ -51,6 +68,8 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_fil
     """
     common = parse_common_options(options)
     apply = parse_apply_options(output, options)
+    if shard is not None or outcome is not None:
+        _check_shard(shard, outcome, apply, plan_file=plan_file, dry_run=dry_run)
     if dry_run:
         return _run_dry(paths, only, apply, common, plan_file=plan_file)
     from imgsync.cli.apply_run import run_apply
@@ -60,7 +79,14 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, plan_fil
     config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
     saved = None
     if plan_file is not None:
-        saved, config = _read_plan(plan_file, config, refresh=apply.refresh)
+        from imgsync.cli.saved_plan import read_saved_plan
+
+        _check_no_refresh(refresh=apply.refresh)
+        saved, config = read_saved_plan(plan_file, config)
+    if saved is not None and shard is not None and outcome is not None:
+        from imgsync.cli.shard_run import ShardOptions, run_shard
+
+        return run_shard(saved, config, apply, common, shard=ShardOptions(shard, outcome, shared_wait))
     with open_session(config.registries, common, read_only=False, grace_seconds=apply.grace_seconds) as session:
         return run_apply(session, config, apply, saved=saved)
 
@@ -81,22 +107,29 @@ def _run_dry(paths: tuple[str, ...], only: tuple[str, ...], apply: ApplyOptions,
     return exit_code
 
 
-def _read_plan(path: str, config: Config, *, refresh: bool) -> tuple[Plan, Config]:
-    """Return the saved plan, and the part of *config* it covers."""
-    from imgsync.config.only import parse_only
-    from imgsync.documents.envelope import read_document
-    from imgsync.documents.plan import check_compared, check_made_for, decode_plan, read_only
+def _check_no_refresh(*, refresh: bool) -> None:
     from imgsync.errors import UsageError
 
     if refresh:
         raise UsageError("--refresh has no effect on a saved plan", hint="remove --plan or --refresh")
-    if any(pattern.is_part for pattern in config.only):
-        raise UsageError("--only cannot select images of a saved plan", hint="make the plan with this --only: imgsync plan --out FILE")
-    document = read_document(path)
-    plan = decode_plan(document, name=path)
-    check_compared(plan, name=path)
-    planned = check_made_for(document, config, name=path)
-    only = parse_only(read_only(document, name=path))
-    covered = config.filter(lambda mirror: mirror.name in planned)
-    # What the plan did not select stays as the last run left it.
-    return plan, replace(covered, only=only, is_complete=covered.is_complete and not only)
+
+
+def _check_shard(shard: str | None, outcome: str | None, apply: ApplyOptions, *, plan_file: str | None, dry_run: bool) -> None:
+    """
+    Check the options that a shard needs, and those that it excludes.
+
+    Raises:
+        UsageError: They do not fit together.
+    """
+    from imgsync.errors import UsageError
+
+    needed = "imgsync apply --plan FILE --shard I/N --outcome FILE"
+    if shard is None:
+        raise UsageError("--outcome is what a shard writes, so it needs --shard", hint=needed)
+    if plan_file is None:
+        raise UsageError("--shard needs --plan: every shard must divide the same plan", hint=f"imgsync plan --out FILE, then {needed}")
+    if outcome is None:
+        raise UsageError("--shard needs --outcome: `imgsync combine` makes the report and the state from it", hint=needed)
+    if apply.requeue or dry_run:
+        option = "--requeue" if apply.requeue else "--dry-run"
+        raise UsageError(f"--shard cannot be combined with {option}", hint="run the shard's job again for what is left" if apply.requeue else "remove it")

@@ -8,9 +8,9 @@ from imgsync.cli.output import print_text
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(["mirror", "registries"]), default="mirror")
+@click.argument("name", type=click.Choice(["mirror", "registries", "outcome"]), default="mirror")
 def command(name: str) -> int:
-    """Print the JSON schema of mirrors.d files, or of registries.yaml."""
+    """Print a JSON schema: of mirrors.d, registries.yaml or a shard's outcome."""
     from imgsync.config.schema_check import read_schema
 
     print_text(read_schema(name))

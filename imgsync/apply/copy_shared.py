@@ -1,0 +1,122 @@
+"""
+Copy the blobs that several repositories need, each to its home.
+
+A failure costs nothing: the images that need the blob copy it themselves, and report what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from imgsync.apply.listener import ProgressListener
+from imgsync.apply.report import Result, SharedCopies
+from imgsync.concurrency.deadline import Deadline
+from imgsync.config.model import Mirror
+from imgsync.errors import ImgsyncError, StoppedError
+from imgsync.logs.logger import Logger
+from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.oci.spec.reference import Reference
+from imgsync.plan.context import PlanContext
+from imgsync.plan.model import PlanError
+from imgsync.plan.shards import BlobHome
+from imgsync.transfer import BlobResult, Copier, Job, Progress
+
+_MEDIA_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedBlob:
+    """A shared blob, how it ended, and what its copy moved."""
+
+    home: BlobHome
+    result: Result
+    progress: Progress
+    error: ImgsyncError | None = None
+
+    @property
+    def reference(self) -> Reference:
+        """Return the blob in its home."""
+        return self.home.repository.with_digest(self.home.blob.digest)
+
+
+def copy_shared_blob(home: BlobHome, mirror: Mirror, copier: Copier, *, context: PlanContext, deadline: Deadline, listener: ProgressListener) -> FinishedBlob:
+    """Copy one blob to its home, unless it is there."""
+    progress = Progress()
+    job = Job(
+        source=home.change.source.repository.with_digest(home.blob.digest),
+        destination=home.repository.with_tag(home.change.destination.tag),
+        platforms=None,
+        blobs_at_once=mirror.concurrency.blobs,
+        registries=frozenset({home.repository.registry}),
+    )
+    try:
+        copier.copy_blob(
+            job,
+            Descriptor(_MEDIA_TYPE, home.blob.digest, home.blob.size_bytes),
+            source=context.registries.make_source_client(mirror, check=deadline.check),
+            destination=context.registries.make_destination_client(home.repository.registry, mirror, check=deadline.check),
+            deadline=deadline,
+            progress=progress,
+            listener=_BlobListener(home, listener, context.log),
+        )
+    except StoppedError as error:
+        return FinishedBlob(home, Result.REMAINING, progress, error)
+    except ImgsyncError as error:
+        context.log.warning("shared.failed", mirror=mirror.name, destination=str(home.repository), digest=home.blob.digest, error=error.message)
+        return FinishedBlob(home, Result.FAILED, progress, error)
+    return FinishedBlob(home, Result.COPIED, progress)
+
+
+def sum_shared(finished: Iterable[FinishedBlob]) -> tuple[SharedCopies, ...]:
+    """Return what the copies of *finished* moved, by mirror."""
+    found: dict[str, SharedCopies] = {}
+    for one in finished:
+        progress, mirror = one.progress, one.home.change.mirror
+        known = found.get(mirror, SharedCopies(mirror))
+        found[mirror] = SharedCopies(
+            mirror,
+            known.bytes_copied + progress.bytes_copied,
+            known.blobs_copied + progress.count_blobs(BlobResult.COPIED),
+            known.blobs_mounted + progress.count_blobs(BlobResult.MOUNTED),
+            known.blobs_present + progress.count_blobs(BlobResult.PRESENT),
+        )
+    return tuple(found[mirror] for mirror in sorted(found))
+
+
+def list_blob_errors(finished: Iterable[FinishedBlob]) -> tuple[PlanError, ...]:
+    """Return an error for each blob that is not in its home."""
+    return tuple(
+        PlanError(one.home.change.mirror, str(one.reference), one.error.message, one.error.advice, later=one.result is Result.REMAINING)
+        for one in finished
+        if one.error is not None
+    )
+
+
+class _BlobListener:
+    """Counts the bytes of one shared blob, which is of no image."""
+
+    def __init__(self, home: BlobHome, listener: ProgressListener, log: Logger) -> None:
+        self._home = home
+        self._listener = listener
+        self._log = log
+
+    def on_bytes(self, size_bytes: int) -> None:
+        self._listener.on_shared_bytes(size_bytes)
+
+    def on_need(self, blob: Descriptor) -> None:
+        """Ignore it: the plan counts the blob."""
+
+    def on_spare(self, blob: Descriptor) -> None:
+        """Ignore it."""
+
+    def on_found(self, blob: Descriptor) -> None:
+        self._listener.on_found(blob.size_bytes)
+
+    def on_blob(self, how: str, blob: Descriptor, *, mounted_from: str = "") -> None:
+        more = {"mounted_from": mounted_from} if mounted_from else {}
+        destination = str(self._home.repository)
+        self._log.debug(f"blob.{how}", mirror=self._home.change.mirror, destination=destination, digest=blob.digest, size_bytes=blob.size_bytes, **more)
+
+    def on_warning(self, reason: str) -> None:
+        """Ignore it: a blob has no referrers."""

@@ -1,0 +1,229 @@
+"""`imgsync combine`: what all shards did, as one report and one state."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.plan.test_saved import sealed
+from tests.support.images import image, layer
+
+OTHER = "sha256:" + "0" * 64
+
+
+@pytest.fixture
+def shards(lab) -> Callable[..., list[str]]:
+    """Return a function that plans four images on one base, applies some shards of two, and names their outcomes."""
+    lab.declare("a b c d", registries="")
+
+    def run(*which: str, images: bool = True, **options: Any) -> list[str]:
+        if images:
+            base = layer((lab.name, "base"), 2048)
+            for name in "abcd":
+                lab.push(name, "1", image((lab.name, name), layers=1, shared=base))
+        assert lab.run("plan", "--out", "plan.json").code == 0
+        return [apply(lab, one, **options) for one in which]
+
+    return run
+
+
+def apply(lab, which: str, *arguments: str, code: int = 0, **options: Any) -> str:
+    """Run one shard; return the name of its outcome."""
+    name = f"out-{which.replace('/', '-')}.json"
+    ran = lab.run("apply", "--plan", "plan.json", "--shard", which, "--outcome", name, "--shared-wait", "0s", *arguments, **options)
+    assert ran.code == code, ran.stderr
+    return name
+
+
+def combine(lab, *names: str, code: int = 0) -> Any:
+    """Combine the outcomes; return the result."""
+    ran = lab.run("combine", "--plan", "plan.json", *names, "-o", "json")
+    assert ran.code == code, ran.stderr
+    return ran
+
+
+def edit(lab, name: str, change: Callable[[dict[str, Any]], object], *, to: str = "") -> str:
+    """Write an outcome again, changed; return its name."""
+    document = json.loads((lab.folder / name).read_text())
+    change(document)
+    (lab.folder / (to or name)).write_text(json.dumps(document))
+    return to or name
+
+
+def test_report_and_state_are_those_of_one_process(lab, shards):
+    """The next run has nothing to do, and asks no destination."""
+    names = shards("shared", "1/2", "2/2")
+    assert not (lab.folder / ".imgsync" / "state" / "cache.db").exists()
+
+    report = combine(lab, *names).json
+
+    assert [(one["destination"].rpartition("/")[2], one["result"]) for one in report["outcomes"]] == [(f"{name}:1", "copied") for name in "abcd"]
+    assert report["summary"]["copied"] == 4
+    blobs = [json.loads((lab.folder / name).read_text())["summary"] for name in names]
+    assert report["summary"]["bytes_copied"] == sum(one["bytes_copied"] for one in blobs)
+    lab.destination.forget()
+    again = lab.run("apply", "-o", "json")
+    assert (again.code, again.json["summary"]["kept"], lab.destination.seen) == (0, 4, [])
+
+
+def test_files_and_formats_are_those_of_apply(lab, shards):
+    """HTML, JUnit, metrics, Markdown and table."""
+    names = shards("1/2", "2/2")
+
+    table = lab.run("combine", "--plan", "plan.json", *names, "--report", "r.html", "--junit", "j.xml", "--metrics", "m.prom")
+    markdown = lab.run("combine", "--plan", "plan.json", *names, "-o", "markdown")
+
+    assert table.stdout.startswith("Copied 4 images (")
+    assert markdown.stdout.startswith("<!-- imgsync-report -->\n### imgsync apply")
+    assert "<!doctype html>" in (lab.folder / "r.html").read_text().lower()
+    assert 'tests="4"' in (lab.folder / "j.xml").read_text()
+    assert 'imgsync_images{mirror="a",result="copied"} 4.0' in (lab.folder / "m.prom").read_text()
+    sent = sum(one["requests"].get("PUT", 0) for name in names for one in json.loads((lab.folder / name).read_text())["traffic"])
+    counted = re.findall(r'imgsync_registry_requests{method="PUT",registry="[^"]+",side="destination"} ([\d.]+)', (lab.folder / "m.prom").read_text())
+    assert sum(map(float, counted)) == sent > 0
+
+
+def test_missing_shard_is_named_and_left(lab, shards):
+    """What the other one did is recorded."""
+    names = shards("1/2")
+
+    ran = combine(lab, *names, code=1)
+
+    left = [one for one in ran.json["outcomes"] if one["result"] == "remaining"]
+    assert 0 < len(left) < 4
+    assert {one["error"] for one in left} == {"shard 2/2 has no outcome"}
+    assert [error["message"] for error in ran.json["errors"]] == [
+        "no outcome of shard 2/2 was given (run it again: imgsync apply --plan FILE --shard 2/2 --outcome FILE)"
+    ]
+    assert lab.run("apply", "-o", "json").json["summary"]["copied"] == len(left)
+
+
+def test_worst_exit_code_is_that_of_all(lab, shards):
+    """A stopped shard leaves work: 75; a failure is worse, and a bug worse still."""
+    names = shards("1/2", "2/2")
+    edit(lab, names[0], lambda document: document.update(exit_code=75))
+    combine(lab, *names, code=75)
+    edit(lab, names[1], lambda document: document.update(exit_code=1))
+    combine(lab, *names, code=1)
+    edit(lab, names[0], lambda document: document.update(exit_code=70))
+    combine(lab, *names, code=70)
+
+
+_OTHER_PLANS = (
+    (lambda one: one.update(plan_id="deadbeef"), r"forged.json is of the plan deadbeef, not of \w{8}"),
+    (lambda one: one.update(partition="0" * 32), r"forged.json is of another file of the plan \w{8}, which divides it differently"),
+    (lambda one: one.update(shard="2/2"), "forged.json and out-2-2.json are both of shard 2/2"),
+    (lambda one: one.update(shard="1/3"), r"the outcomes are of different divisions: forged.json \(1/3\) and out-2-2.json \(2/2\)"),
+)
+
+
+def test_outcomes_of_other_plans_are_refused(lab, shards):
+    """With exit 1, the file's name, and no record."""
+    names = shards("1/2", "2/2")
+
+    for forge, says in _OTHER_PLANS:
+        ran = combine(lab, edit(lab, names[0], forge, to="forged.json"), names[1], code=1)
+
+        assert re.search(f"error: {says}", ran.stderr), ran.stderr
+        assert ran.stdout == ""
+    assert combine(lab, names[0], names[0], names[1], code=1).stderr.startswith("error: out-1-2.json and out-1-2.json are both of shard 1/2")
+    assert not (lab.folder / ".imgsync" / "state" / "cache.db").exists()
+
+
+def first(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the first outcome of a document."""
+    return document["outcomes"][0]
+
+
+_FORGED = (
+    (lambda one: first(one).update(digest=OTHER), f"serves {OTHER}, and the plan pushes sha256:"),
+    (lambda one: first(one).update(destination="evil.example/m/a:1"), "evil.example/m/a:1 is not in it"),
+    (lambda one: first(one).update(source="evil.example/a:1"), "has another mirror or source there"),
+    (lambda one: first(one).update(mirror="b"), "has another mirror or source there"),
+    (lambda one: first(one).update(result="deleted"), "is deleted, which a planned create cannot become"),
+    (lambda one: first(one).update(action="delete"), "is copied by an action delete"),
+    (lambda one: one["outcomes"].append(first(one)), "is there twice"),
+    (lambda one: one["blobs"][0].update(repository="evil.example/m/a"), "nothing is copied to evil.example/m/a"),
+    (lambda one: one["shared"].append({"mirror": "evil"}), "it has no changes of a mirror evil"),
+)
+
+
+@pytest.mark.row("GIT-12")
+def test_forged_outcome_claims_nothing_else(lab, shards):
+    """Only how a change of its own part of the plan ended; nothing is recorded."""
+    names = shards("1/2", "2/2")
+    of_other = first(json.loads((lab.folder / names[1]).read_text()))
+    more = (lambda one: one["outcomes"].append(of_other), "is of shard 2/2, not of 1/2")
+
+    for forge, says in (*_FORGED, more):
+        ran = combine(lab, edit(lab, names[0], forge, to="forged.json"), names[1], code=1)
+
+        assert "error: forged.json does not fit the plan: " in ran.stderr
+        assert says in ran.stderr
+    assert not (lab.folder / ".imgsync" / "state" / "cache.db").exists()
+
+
+@pytest.mark.row("GIT-12")
+def test_records_are_made_from_the_plan(lab, shards, state):
+    """Which source gave a blob is not believed, nor a time before the plan or after now."""
+    names = shards("1/2", "2/2")
+    for name in names:
+        edit(lab, name, lambda document: [one["record"].update(applied_at="2099-01-01T00:00:00Z") for one in document["outcomes"]])
+    combine(lab, *names)
+
+    with state() as store:
+        records = list(store.iter_records())
+        blobs = [store.find_blob(lab.destination.host, digest) for digest in image((lab.name, "a"), layers=1, shared=layer((lab.name, "base"), 2048)).blobs]
+
+    assert [record.selection for record in records] == ["platforms=all;referrers=all"] * 4
+    assert all(record.applied_at < "2099" for record in records)
+    assert all(note.repositories and not note.sources for note in blobs)
+
+
+_DAMAGED = (
+    lambda one: one.update(outcomes="x"),
+    lambda one: one.update(exit_code=2),
+    lambda one: one.update(seconds=-1.0),
+    lambda one: first(one).update(digest="sha256:x"),
+    lambda one: first(one).update(crc32="<script>"),
+    lambda one: first(one).update(bytes_copied=-1),
+    lambda one: first(one)["record"].update(applied_at="yesterday"),
+    lambda one: one["blobs"][0].update(found={"x": 1}),
+    lambda one: one["traffic"].append({"side": "evil", "registry": "r", "requests": {}, "bytes_copied": 0}),
+    lambda one: one.update(shard="auto"),
+)
+
+
+@pytest.mark.row("GIT-12")
+def test_damaged_outcome_is_refused_by_its_name(lab, shards):
+    """With exit 3, as every other file that is not what it should be."""
+    names = shards("1/2", "2/2")
+
+    for forge in _DAMAGED:
+        ran = combine(lab, edit(lab, names[0], forge, to="forged.json"), names[1], code=3)
+
+        assert "error: forged.json is damaged: not a complete outcome (" in ran.stderr
+
+
+def test_only_the_shared_phase_is_no_run(lab, shards):
+    """The shards themselves are missing."""
+    names = shards("shared")
+
+    assert "error: no outcome of a shard I/N was given, only of the phase `shared`" in combine(lab, *names, code=1).stderr
+
+
+def test_plan_without_content_cannot_be_divided(lab, shards):
+    """Such as one that `plan -o json` printed."""
+    shards()
+    document = json.loads((lab.folder / "plan.json").read_text())
+    del document["content"]
+    (lab.folder / "plan.json").write_text(sealed(document))
+
+    ran = lab.run("apply", "--plan", "plan.json", "--shard", "1/2", "--outcome", "o.json")
+
+    assert ran.code == 3
+    assert "error: the plan does not say what its images consist of, so it cannot be divided" in ran.stderr
