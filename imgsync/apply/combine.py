@@ -1,0 +1,202 @@
+"""
+Combine the outcomes of all shards into one report.
+
+An outcome comes from another job. It can say how a change of the plan ended, and nothing else: other changes, digests that the plan does not push and
+changes of other shards are refused. Pure: no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from imgsync.apply.report import Outcome, Report, Result, SharedCopies
+from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts, ShardOutcome
+from imgsync.errors import OutcomeError
+from imgsync.oci.spec.reference import Reference
+from imgsync.partition.shard import Shard
+from imgsync.plan.model import COPIES, Action, Change, Plan, PlanError
+from imgsync.plan.refusal import advise_refusal
+from imgsync.plan.resume import get_pushed_digest
+from imgsync.plan.shards import Partition
+
+# How a planned change may end.
+_ENDS: Mapping[Action, frozenset[Result]] = {
+    Action.KEEP: frozenset({Result.KEPT}),
+    Action.HOLD: frozenset({Result.HELD}),
+    Action.REFUSE: frozenset({Result.REFUSED}),
+    Action.DELETE: frozenset({Result.DELETED, Result.KEPT, Result.REFUSED, Result.FAILED, Result.REMAINING}),
+    **dict.fromkeys(COPIES, frozenset({Result.COPIED, Result.KEPT, Result.HELD, Result.REFUSED, Result.FAILED, Result.REMAINING})),
+}
+# What a change that no outcome mentions came to.
+_UNCHANGED = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
+_SERVED = frozenset({Result.COPIED, Result.KEPT})
+
+
+@dataclass(frozen=True, slots=True)
+class NamedOutcome:
+    """The outcome of one shard, and the file it comes from."""
+
+    name: str
+    done: ShardOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """
+    All shards of a plan together.
+
+    `records` are by destination; `blobs` is what was found in destination repositories. `missing` are shards without an outcome.
+    """
+
+    report: Report
+    records: Mapping[str, RecordFacts]
+    blobs: tuple[FoundBlobs, ...]
+    missing: tuple[Shard, ...]
+
+
+def combine_outcomes(plan: Plan, given: Sequence[NamedOutcome], *, created_at: str) -> Combined:
+    """
+    Return the outcomes *given* as one.
+
+    A missing shard leaves its changes for the next run, with an error.
+
+    Raises:
+        OutcomeError: They are not of one division of *plan*, a shard is there twice, or one says what the plan does not allow.
+    """
+    partition = Partition(plan, _find_count(given))
+    by_shard = _sort_by_shard(plan, partition, given)
+    _check_names(plan, given)
+    found: dict[Reference, Outcome] = {}
+    for one in given:
+        found.update(_read_outcomes(plan, partition, one))
+    count = _find_count(given)
+    missing = tuple(shard for number in range(count) if (shard := Shard(number + 1, count)) not in by_shard)
+    done = [one.done for one in given]
+    outcomes = tuple(found.get(change.destination) or _settle(change, partition.find_shard(change), missing) for change in plan.changes)
+    report = Report(
+        plan_id=plan.id,
+        outcomes=outcomes,
+        errors=(*plan.errors, *_list_missing(partition, plan, missing), *(error for one in done for error in one.errors)),
+        seconds=max((one.seconds for one in done), default=0.0),
+        stopped="; ".join(f"shard {one.shard}: {one.stopped}" for one in done if one.stopped),
+        notes=tuple(dict.fromkeys(note for one in done for note in one.notes)),
+        created_at=created_at,
+        shared=_sum_shared(one for shard in done for one in shard.shared),
+    )
+    records = {destination: facts for one in done for destination, facts in one.records.items()}
+    return Combined(report, records, tuple(blobs for one in done for blobs in one.blobs), missing)
+
+
+def _find_count(given: Sequence[NamedOutcome]) -> int:
+    """Return how many shards there are."""
+    counts = {one.done.shard.count: one for one in given if not one.done.shard.is_shared}
+    if len(counts) > 1:
+        names = " and ".join(f"{one.name} ({one.done.shard})" for one in list(counts.values())[:2])
+        raise OutcomeError(f"the outcomes are of different divisions: {names}")
+    if not counts:
+        raise OutcomeError("no outcome of a shard I/N was given, only of the phase `shared`")
+    return next(iter(counts))
+
+
+def _sort_by_shard(plan: Plan, partition: Partition, given: Sequence[NamedOutcome]) -> Mapping[Shard, NamedOutcome]:
+    found: dict[Shard, NamedOutcome] = {}
+    for one in given:
+        if one.done.plan_id != plan.id:
+            raise OutcomeError(f"{one.name} is of the plan {one.done.plan_id}, not of {plan.id}")
+        if one.done.partition != partition.fingerprint:
+            raise OutcomeError(f"{one.name} is of another file of the plan {plan.id}, which divides it differently", hint="give every job the same plan file")
+        known = found.setdefault(one.done.shard, one)
+        if known is not one:
+            raise OutcomeError(f"{known.name} and {one.name} are both of shard {one.done.shard}", hint="give the outcome of its last run")
+    return found
+
+
+def _read_outcomes(plan: Plan, partition: Partition, one: NamedOutcome) -> Iterator[tuple[Reference, Outcome]]:
+    """Yield the outcomes in one file, with the changes of the plan."""
+    planned = {change.destination: change for change in plan.changes}
+    seen: set[Reference] = set()
+    for outcome in one.done.outcomes:
+        change = planned.get(outcome.change.destination)
+        problem = _find_problem(outcome, change, partition, one.done.shard)
+        if problem or change is None or change.destination in seen:
+            raise OutcomeError(f"{one.name} does not fit the plan: {outcome.change.destination} {problem or 'is there twice'}", hint="run the shard again")
+        seen.add(change.destination)
+        ended = outcome.change
+        yield change.destination, replace(outcome, change=replace(change, action=ended.action, reason=ended.reason, held_until=ended.held_until))
+
+
+def _find_problem(outcome: Outcome, change: Change | None, partition: Partition, shard: Shard) -> str:
+    """Return why *outcome* cannot be that of *change*, or ""."""
+    if change is None:
+        return "is not in it"
+    if partition.find_shard(change) != shard:
+        return f"is of shard {partition.find_shard(change)}, not of {shard}"
+    if (outcome.change.mirror, outcome.change.source) != (change.mirror, change.source):
+        return "has another mirror or source there"
+    return _find_impossible(outcome, change)
+
+
+def _find_impossible(outcome: Outcome, change: Change) -> str:
+    """Return why *change* cannot end as *outcome* says, or ""."""
+    ended = outcome.change.action
+    if ended is not change.action and _UNCHANGED.get(ended) is not outcome.result:
+        return f"is {outcome.result.value} by an action {ended.value}"
+    if outcome.result not in _ENDS[change.action]:
+        return f"is {outcome.result.value}, which a planned {change.action.value} cannot become"
+    if outcome.result in _SERVED and change.action in COPIES and outcome.digest != get_pushed_digest(change) and not _is_size_unknown(change):
+        return f"serves {outcome.digest}, and the plan pushes {get_pushed_digest(change)}"
+    return ""
+
+
+def _is_size_unknown(change: Change) -> bool:
+    """Return whether the plan could not read the image."""
+    return change.size_bytes is None
+
+
+def _check_names(plan: Plan, given: Sequence[NamedOutcome]) -> None:
+    """Check that mirrors and repositories are those of the plan."""
+    repositories = {str(change.destination.repository) for change in plan.copies}
+    mirrors = {change.mirror for change in plan.changes}
+    for one in given:
+        for mirror in (*(shared.mirror for shared in one.done.shared), *(error.mirror for error in one.done.errors)):
+            if mirror not in mirrors:
+                raise OutcomeError(f"{one.name} does not fit the plan: it has no changes of a mirror {mirror}", hint="run the shard again")
+        for blobs in one.done.blobs:
+            if blobs.repository not in repositories:
+                raise OutcomeError(f"{one.name} does not fit the plan: nothing is copied to {blobs.repository}", hint="run the shard again")
+
+
+def _settle(change: Change, shard: Shard, missing: Sequence[Shard]) -> Outcome:
+    """Return the outcome of a change that no file mentions."""
+    result = _UNCHANGED.get(change.action, Result.REMAINING)
+    if result is Result.REFUSED:
+        return Outcome(change, result, digest=change.destination_digest, error=change.reason, hint=advise_refusal(change.reason))
+    if result is Result.REMAINING:
+        return Outcome(change, result, error=f"shard {shard} has no outcome" if shard in missing else None)
+    return Outcome(change, result, digest=change.destination_digest)
+
+
+def _list_missing(partition: Partition, plan: Plan, missing: Sequence[Shard]) -> Iterator[PlanError]:
+    """Yield an error for each mirror in a missing shard."""
+    if not missing:
+        return
+    found = dict.fromkeys((change.mirror, shard) for change in plan.pending if (shard := partition.find_shard(change)) in missing)
+    for mirror, shard in found:
+        yield PlanError(
+            mirror, f"shard {shard}", f"no outcome of shard {shard} was given", f"run it again: imgsync apply --plan FILE --shard {shard} --outcome FILE"
+        )
+
+
+def _sum_shared(copies: Iterable[SharedCopies]) -> tuple[SharedCopies, ...]:
+    found: dict[str, SharedCopies] = {}
+    for one in copies:
+        known = found.get(one.mirror, SharedCopies(one.mirror))
+        found[one.mirror] = SharedCopies(
+            one.mirror,
+            known.bytes_copied + one.bytes_copied,
+            known.blobs_copied + one.blobs_copied,
+            known.blobs_mounted + one.blobs_mounted,
+            known.blobs_present + one.blobs_present,
+        )
+    return tuple(found[mirror] for mirror in sorted(found))

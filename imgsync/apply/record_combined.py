@@ -1,0 +1,103 @@
+"""
+Write what all shards did into the state.
+
+Records are made from the plan and the declarations. Of an outcome only this counts: that a change is done, when, and that blobs are there. Which source
+gave a blob is not believed, so a mount still needs proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from imgsync.apply.combine import Combined
+from imgsync.apply.report import Outcome, Result
+from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts
+from imgsync.apply.state_writer import StateWriter
+from imgsync.config.model import Config, Mirror
+from imgsync.errors import StateError
+from imgsync.oci.spec.reference import parse_repository
+from imgsync.plan.context import PlanContext
+from imgsync.plan.model import PENDING, Action, Plan
+from imgsync.plan.resume import get_pushed_digest
+from imgsync.state import Record, SeenBlobs
+from imgsync.text.units import format_timestamp, parse_timestamp
+
+# A failed copy has a record if only its referrers are missing.
+_MADE_RECORDS = frozenset({Result.COPIED, Result.FAILED})
+_UNFINISHED = frozenset({Result.FAILED, Result.REMAINING})
+
+
+def record_combined(plan: Plan, combined: Combined, config: Config, context: PlanContext) -> None:
+    """Write records, blobs and first sights; errors become log lines."""
+    mirrors = {mirror.name: mirror for mirror in config.mirrors}
+    writer = StateWriter(mirrors, context)
+    outcomes = combined.report.outcomes
+    # As a run does: what began and did not end may have changed the destination.
+    writer.mark_unconfirmed(outcome.change for outcome in outcomes if outcome.result in _UNFINISHED)
+    copies = {change.destination for change in plan.copies}
+    made = (_make_record(outcome, combined.records, mirrors, plan, context) for outcome in outcomes if outcome.change.destination in copies)
+    records = [record for record in made if record is not None]
+    try:
+        context.state.put(records, blobs=list(_locate(combined.blobs)), lost=list(_list_missing(combined.blobs)))
+    except StateError as error:
+        context.log.warning("state.degraded", reason=error.message)
+    for outcome in outcomes:
+        if outcome.result is Result.DELETED and (known := writer.record(outcome.change)) is not None and known.digest == outcome.change.destination_digest:
+            writer.remove(outcome.change)
+    # Without a source digest nothing is adopted: neither the plan nor an outcome proves what is there.
+    unchanged = (outcome.change for outcome in outcomes if outcome.change.action not in PENDING)
+    writer.write_unchanged(
+        replace(plan, changes=tuple(replace(change, source_digest=None) if change.action is Action.KEEP else change for change in unchanged))
+    )
+
+
+def _make_record(outcome: Outcome, facts: Mapping[str, RecordFacts], mirrors: Mapping[str, Mirror], plan: Plan, context: PlanContext) -> Record | None:
+    """Return the record of a copy, None if nothing shows it."""
+    change, destination = outcome.change, str(outcome.change.destination)
+    pushed, fact, mirror = get_pushed_digest(change), facts.get(destination), mirrors[change.mirror]
+    if outcome.result is Result.KEPT and not context.policy.list_requirements(mirror, change.source.repository):
+        # An earlier run of the shard copied it. Whether it checked the image, nothing shows.
+        fact = RecordFacts("", confirmed=True)
+    elif outcome.result not in _MADE_RECORDS:
+        return None
+    if fact is None or pushed is None or outcome.digest != pushed:
+        return None
+    record = Record(
+        destination=destination,
+        digest=pushed,
+        crc32=outcome.crc32 or "",
+        size_bytes=change.size_bytes or 0,
+        media_type=change.media_type or "",
+        source=str(change.source),
+        source_digest=change.source_digest or "",
+        selection=context.policy.describe_settings(mirror, change.source.repository),
+        applied_at=_limit_moment(fact.applied_at, plan, context.now),
+    )
+    known = context.state.get(destination)
+    if known is not None and known.digest != record.digest and known.applied_at > record.applied_at:
+        # Another run pushed something else later: only the destination knows.
+        return known.tainted
+    return record if fact.confirmed and outcome.result is not Result.FAILED else record.tainted
+
+
+def _limit_moment(text: str, plan: Plan, now: datetime) -> str:
+    """Return *text* if it is between plan and now, else now."""
+    moment, planned = parse_timestamp(text), parse_timestamp(plan.created_at)
+    is_possible = moment is not None and planned is not None and planned <= moment <= now
+    return text if is_possible else format_timestamp(now, milliseconds=True)
+
+
+def _locate(found: tuple[FoundBlobs, ...]) -> Iterator[SeenBlobs]:
+    for one in found:
+        if one.found:
+            repository = parse_repository(one.repository)
+            yield SeenBlobs(repository.registry, repository.path, "", one.found)
+
+
+def _list_missing(found: tuple[FoundBlobs, ...]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    for one in found:
+        if one.missing:
+            repository = parse_repository(one.repository)
+            yield repository.registry, repository.path, one.missing
