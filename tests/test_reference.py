@@ -13,13 +13,15 @@ import pytest
 
 from docs.generate import REFERENCE, list_pages, render_page
 from imgsync import cli
-from imgsync.apply.report import Report
+from imgsync.apply.report import Report, SharedCopies
 from imgsync.cli import plan_run, session
 from imgsync.config.model import Config, RegistriesConfig
 from imgsync.documents.access import encode_access
+from imgsync.documents.outcome import encode_shard_outcome
 from imgsync.documents.plan import encode_plan
 from imgsync.documents.report import encode_report
 from imgsync.documents.verification import encode_verification
+from imgsync.plan.content import PlanContent, RepositoryContent, SharedBlob
 from imgsync.plan.findings import Condition, Finding, Verification
 from imgsync.plan.model import FilterStep, MirrorNotes, PlanError
 from imgsync.registries.access import Access
@@ -102,7 +104,7 @@ def documents() -> dict[str, Any]:
     plan = plans.of_each_action()
     left_out = ("platform linux/arm64 that the image does not have",)
     whole = plans.plan(
-        replace(plan.changes[0], left_out=left_out, gone_since="2026-08-28T01:00:00Z"),
+        replace(plan.changes[0], left_out=left_out, gone_since="2026-08-28T01:00:00Z", pushed_digest=plans.OTHER),
         *plan.changes[1:],
         errors=(*plan.errors, *ERRORS),
         mirrors=(notes,),
@@ -110,6 +112,7 @@ def documents() -> dict[str, Any]:
         applying=plan.requests,
         pulls=plan.pulls,
         gone=(plans.gone_tag(),),
+        content=PlanContent((RepositoryContent("r.io/m/app", 1, 1, has_content=False),), (SharedBlob(plans.DIGEST, 1, (0, 1)),)),
     )
     planned = encode_plan(whole, Config((), RegistriesConfig(), (), is_complete=True), explain=True) | {"declarations": {"NAME": "…"}}
     report = plans.report()
@@ -117,7 +120,8 @@ def documents() -> dict[str, Any]:
     finding = Finding(Condition.OK, "a", "s.io/app:1", plans.DIGEST, "r.io/m/app:1", plans.DIGEST, "same digest", left_out=left_out)
     return {
         "imgsync.plan/v1": planned,
-        "imgsync.report/v1": encode_report(Report(report.plan_id, outcomes, (*report.errors, *ERRORS), gone=(plans.gone_tag(),))),
+        "imgsync.report/v1": encode_report(Report(report.plan_id, outcomes, (*report.errors, *ERRORS), gone=(plans.gone_tag(),), shared=(SharedCopies("a"),))),
+        "imgsync.outcome/v1": encode_shard_outcome(plans.shard_outcome(*outcomes, errors=ERRORS)),
         "imgsync.verification/v1": encode_verification(Verification((finding,), ERRORS)),
         "imgsync.access/v1": encode_access([Access("r.io", "source", "a", "pull")]),
     }

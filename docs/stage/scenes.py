@@ -116,6 +116,13 @@ def _use_mirror_repository(shell: Shell) -> None:
     shell.variables.update(_CI | _LOGINS | {"MY_REGISTRY": "registry.internal"})
 
 
+def _divide(shell: Shell) -> None:
+    """Have declarations that nothing was mirrored for yet."""
+    _fill_registries(shell.stage)
+    shell.stage.write("mirrors.d/kubernetes.yaml", _MIRRORS)
+    shell.variables.update(_LOGINS)
+
+
 def _migrate(shell: Shell) -> None:
     """Have nothing but the files of other tools."""
     _fill_registries(shell.stage)
@@ -205,6 +212,7 @@ def _start_empty(_: Shell) -> None:
 # Pages whose only command is `imgsync init` or the demo.
 _OF_INIT = ("docs/index.md", *(f"docs/how-to/{page}.md" for page in ("github-actions", "gitlab-ci", "jenkins", "kubernetes-cronjob", "travis")))
 _SCENES: Mapping[str, Scene] = {
+    "docs/how-to/shards.md": _divide,
     "README.md": _read_me,
     "docs/tutorial.md": _follow_tutorial,
     **dict.fromkeys(_OF_INIT, _start_empty),

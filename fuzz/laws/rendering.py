@@ -8,11 +8,17 @@ import json
 import re
 from typing import Any
 
+import imgsync
+from imgsync.apply.combine import NamedOutcome, combine_outcomes
 from imgsync.documents.envelope import parse_document
+from imgsync.documents.outcome import decode_shard_outcome, encode_shard_outcome
 from imgsync.documents.plan import decode_plan
 from imgsync.documents.report import decode_report, encode_report
 from imgsync.documents.verification import decode_verification, encode_verification
-from imgsync.errors import UsageError
+from imgsync.errors import OutcomeError, UsageError
+from imgsync.partition.shard import Shard
+from imgsync.plan.model import Plan
+from imgsync.plan.shards import Partition
 from imgsync.render.gitlab_widget import render_gitlab_summary
 from imgsync.render.junit import render_report_junit
 from imgsync.render.plan_markdown import render_plan_markdown
@@ -27,9 +33,9 @@ from imgsync.text.layout import PLAIN, Layout
 
 def documents(data: bytes) -> None:
     """
-    Check saved plans, reports and verifications, with correct checksums.
+    Check saved plans, reports, verifications and outcomes of shards, with correct checksums.
 
-    They can be read and shown in every format, or there is an error.
+    They can be read and shown in every format, or there is an error. A plan can be divided.
     """
     try:
         document = parse_document(data, name="plan.json")
@@ -41,6 +47,7 @@ def documents(data: bytes) -> None:
             render_plan_markdown(plan, explain=explain, show_kept=explain)
             render_plan_table(plan, PlanView(explain=explain, show_kept=explain, layout=layout))
         render_gitlab_summary(plan)
+        _check_division(plan)
     with contextlib.suppress(UsageError):
         report = decode_report(document, name="report.json")
         for render in (render_report_markdown, render_report_table, render_report_junit):
@@ -52,6 +59,19 @@ def documents(data: bytes) -> None:
         render_verification_markdown(verification)
         render_verification_table(verification, show_ok=True, layout=Layout(40, is_terminal=True))
         assert decode_verification(json.loads(json.dumps(encode_verification(verification))), name="again").findings == verification.findings
+    with contextlib.suppress(UsageError):
+        done = decode_shard_outcome({**document, "imgsync": imgsync.__version__}, name="out.json")
+        assert decode_shard_outcome(json.loads(json.dumps(encode_shard_outcome(done))), name="again") == done
+        with contextlib.suppress(OutcomeError):
+            combine_outcomes(Plan(tuple(outcome.change for outcome in done.outcomes), saved_id=done.plan_id), [NamedOutcome("out.json", done)], created_at="")
+
+
+def _check_division(plan: Plan) -> None:
+    """Check that each change and each shared blob is in one shard."""
+    partition = Partition(plan, 3)
+    parts = [partition.select(Shard(number, 3)) for number in (1, 2, 3)]
+    assert sorted(str(change.destination) for part in parts for change in part.changes) == sorted(str(change.destination) for change in plan.changes)
+    assert sum(len(partition.list_blobs(Shard(number, 3))) for number in (1, 2, 3)) == len(partition.list_blobs(Shard()))
 
 
 def _check_page(page: str) -> None:

@@ -8,7 +8,7 @@ changes of other shards are refused. Pure: no I/O.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from imgsync.apply.report import Outcome, Report, Result, SharedCopies
 from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts, ShardOutcome
@@ -19,6 +19,7 @@ from imgsync.plan.model import COPIES, Action, Change, Plan, PlanError
 from imgsync.plan.refusal import advise_refusal
 from imgsync.plan.resume import get_pushed_digest
 from imgsync.plan.shards import Partition
+from imgsync.system.dataclass import dataclass
 
 # How a planned change may end.
 _ENDS: Mapping[Action, frozenset[Result]] = {

@@ -7,7 +7,6 @@ A failure costs nothing: the images that need the blob copy it themselves, and r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from imgsync.apply.listener import ProgressListener
 from imgsync.apply.report import Result, SharedCopies
@@ -20,6 +19,7 @@ from imgsync.oci.spec.reference import Reference
 from imgsync.plan.context import PlanContext
 from imgsync.plan.model import PlanError
 from imgsync.plan.shards import BlobHome
+from imgsync.system.dataclass import dataclass
 from imgsync.transfer import BlobResult, Copier, Job, Progress
 
 _MEDIA_TYPE = "application/octet-stream"

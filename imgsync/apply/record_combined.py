@@ -15,7 +15,8 @@ from imgsync.apply.combine import Combined
 from imgsync.apply.report import Outcome, Result
 from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts
 from imgsync.apply.state_writer import StateWriter
-from imgsync.config.model import Config, Mirror
+from imgsync.apply.tag_owner import TagOwners
+from imgsync.config.model import Config
 from imgsync.errors import StateError
 from imgsync.oci.spec.reference import parse_repository
 from imgsync.plan.context import PlanContext
@@ -32,13 +33,12 @@ _UNFINISHED = frozenset({Result.FAILED, Result.REMAINING})
 def record_combined(plan: Plan, combined: Combined, config: Config, context: PlanContext) -> None:
     """Write records, blobs and first sights; errors become log lines."""
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
-    writer = StateWriter(mirrors, context)
+    maker = _RecordMaker(plan, combined.records, config, context)
+    writer = StateWriter(mirrors, maker.owners, context)
     outcomes = combined.report.outcomes
     # As a run does: what began and did not end may have changed the destination.
     writer.mark_unconfirmed(outcome.change for outcome in outcomes if outcome.result in _UNFINISHED)
-    copies = {change.destination for change in plan.copies}
-    made = (_make_record(outcome, combined.records, mirrors, plan, context) for outcome in outcomes if outcome.change.destination in copies)
-    records = [record for record in made if record is not None]
+    records = [record for outcome in outcomes if (record := maker.make(outcome)) is not None]
     try:
         context.state.put(records, blobs=list(_locate(combined.blobs)), lost=list(_list_missing(combined.blobs)))
     except StateError as error:
@@ -53,33 +53,49 @@ def record_combined(plan: Plan, combined: Combined, config: Config, context: Pla
     )
 
 
-def _make_record(outcome: Outcome, facts: Mapping[str, RecordFacts], mirrors: Mapping[str, Mirror], plan: Plan, context: PlanContext) -> Record | None:
-    """Return the record of a copy, None if nothing shows it."""
-    change, destination = outcome.change, str(outcome.change.destination)
-    pushed, fact, mirror = get_pushed_digest(change), facts.get(destination), mirrors[change.mirror]
-    if outcome.result is Result.KEPT and not context.policy.list_requirements(mirror, change.source.repository):
-        # An earlier run of the shard copied it. Whether it checked the image, nothing shows.
-        fact = RecordFacts("", confirmed=True)
-    elif outcome.result not in _MADE_RECORDS:
-        return None
-    if fact is None or pushed is None or outcome.digest != pushed:
-        return None
-    record = Record(
-        destination=destination,
-        digest=pushed,
-        crc32=outcome.crc32 or "",
-        size_bytes=change.size_bytes or 0,
-        media_type=change.media_type or "",
-        source=str(change.source),
-        source_digest=change.source_digest or "",
-        selection=context.policy.describe_settings(mirror, change.source.repository),
-        applied_at=_limit_moment(fact.applied_at, plan, context.now),
-    )
-    known = context.state.get(destination)
-    if known is not None and known.digest != record.digest and known.applied_at > record.applied_at:
-        # Another run pushed something else later: only the destination knows.
-        return known.tainted
-    return record if fact.confirmed and outcome.result is not Result.FAILED else record.tainted
+class _RecordMaker:
+    """Makes records of what outcomes say is done."""
+
+    def __init__(self, plan: Plan, facts: Mapping[str, RecordFacts], config: Config, context: PlanContext) -> None:
+        """Believe of *facts* what *plan* and *config* allow."""
+        self._plan = plan
+        self._facts = facts
+        self._context = context
+        self._mirrors = {mirror.name: mirror for mirror in config.mirrors}
+        self._copies = {change.destination for change in plan.copies}
+        self.owners = TagOwners(config)
+
+    def make(self, outcome: Outcome) -> Record | None:
+        """Return the record of a copy, None if nothing shows it."""
+        pushed, fact = get_pushed_digest(outcome.change), self._find_fact(outcome)
+        if fact is None or pushed is None or outcome.digest != pushed:
+            return None
+        change, known = outcome.change, self._context.state.get(str(outcome.change.destination))
+        record = Record(
+            destination=str(change.destination),
+            digest=pushed,
+            crc32=outcome.crc32 or "",
+            size_bytes=change.size_bytes or 0,
+            media_type=change.media_type or "",
+            source=str(change.source),
+            source_digest=change.source_digest or "",
+            selection=self._context.policy.describe_settings(self._mirrors[change.mirror], change.source.repository),
+            applied_at=_limit_moment(fact.applied_at, self._plan, self._context.now),
+            mirror=self.owners.find(change, known),
+        )
+        if known is not None and known.digest != record.digest and known.applied_at > record.applied_at:
+            # Another run pushed something else later: only the destination knows.
+            return known.tainted
+        return record if fact.confirmed and outcome.result is not Result.FAILED else record.tainted
+
+    def _find_fact(self, outcome: Outcome) -> RecordFacts | None:
+        change = outcome.change
+        if change.destination not in self._copies:
+            return None
+        if outcome.result is Result.KEPT and not self._context.policy.list_requirements(self._mirrors[change.mirror], change.source.repository):
+            # An earlier run of the shard copied it. Whether it checked the image, nothing shows.
+            return RecordFacts("", confirmed=True)
+        return self._facts.get(str(change.destination)) if outcome.result in _MADE_RECORDS else None
 
 
 def _limit_moment(text: str, plan: Plan, now: datetime) -> str:

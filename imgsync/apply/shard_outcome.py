@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from imgsync.apply.report import Outcome, SharedCopies
 from imgsync.partition.shard import Shard
 from imgsync.plan.model import PlanError
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

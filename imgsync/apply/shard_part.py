@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.oci.spec.reference import Repository
 from imgsync.partition.shard import Shard
 from imgsync.plan.shards import BlobHome, Partition
+from imgsync.system.dataclass import dataclass
 from imgsync.transfer import SharedBlobs
 
 if TYPE_CHECKING:

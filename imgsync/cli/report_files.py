@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.apply.report import Report
@@ -13,6 +12,7 @@ from imgsync.cli.results import add_step_summary, write_file
 from imgsync.cli.session import Session
 from imgsync.config.model import Config
 from imgsync.errors import OutputError
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import parse_timestamp
 
 if TYPE_CHECKING:

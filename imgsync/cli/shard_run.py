@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -28,6 +28,7 @@ from imgsync.plan.model import Action, Plan
 from imgsync.plan.safety import SafetyLimits
 from imgsync.plan.saved import check_declared
 from imgsync.plan.shards import Partition
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_timestamp
 
 _NO_END = "the shard was killed before it ended"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from imgsync.system.dataclass import dataclass
 
 MOST_SHARDS = 10_000
 _FORM = re.compile(r"([0-9]{1,5})/([0-9]{1,5})")

@@ -7,8 +7,9 @@ consists of is read from its manifests, when it is copied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from imgsync.oci.spec.reference import Repository
@@ -22,6 +22,7 @@ from imgsync.partition.spread import spread
 from imgsync.partition.units import join_units
 from imgsync.plan.content import PlanContent, SharedBlob
 from imgsync.plan.model import COPIES, Change, Plan, encode_canonical
+from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_count
 
 # What a request costs beside the bytes: a small image takes as long as two megabytes.

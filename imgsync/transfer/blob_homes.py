@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from imgsync.oci.spec.descriptor import Descriptor
+from imgsync.system.dataclass import dataclass
 from imgsync.transfer.model import Task
 from imgsync.transfer.mounts import is_present
 
