@@ -10,6 +10,7 @@ import base64
 import json
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,20 @@ def _lines(job: Job, words: Sequence[str], lines: Sequence[str], processes: int)
     return [_SHELL, "-c", f"exec xargs -P {processes} -L 1 {' '.join(words)} < lines"]
 
 
+def _spread(tags: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """
+    Return *tags* so that neighbours are of different repositories.
+
+    docker-registry refuses some uploads of the same blob to one repository at once, and these tools then leave the tag out.
+    """
+    places: Counter[str] = Counter()
+    found = []
+    for repository, tag in tags:
+        found.append((places[repository], (repository, tag)))
+        places[repository] += 1
+    return [one for _, one in sorted(found, key=lambda item: item[0])]
+
+
 def _skopeo_sync(job: Job) -> Sequence[str]:
     document = {job.source: {"tls-verify": job.ca is not None, "images": {repository: [] for repository in job.corpus.repositories}}}
     (job.folder / "sync.yaml").write_text(json.dumps(document))
@@ -145,7 +160,7 @@ def _yes(ca: Path | None) -> str:
 
 def _skopeo_each(job: Job) -> Sequence[str]:
     words = ["skopeo", "copy", "--quiet", "--all", f"--src-tls-verify={_yes(job.ca)}", f"--dest-tls-verify={_yes(job.ca)}"]
-    return _lines(job, words, [f"docker://{job.source}/{one}:{tag} docker://{job.destination}/{one}:{tag}" for one, tag in job.tags], 8)
+    return _lines(job, words, [f"docker://{job.source}/{one}:{tag} docker://{job.destination}/{one}:{tag}" for one, tag in _spread(job.tags)], 8)
 
 
 def _crane(processes: int, jobs: int) -> Callable[[Job], Sequence[str]]:
@@ -178,7 +193,7 @@ def _regclient_tls(job: Job) -> str:
 def _regctl(job: Job) -> Sequence[str]:
     hosts = [word for host in (job.source, job.destination) for word in ("--host", f"reg={host},tls={_regclient_tls(job)}")]
     words = ["regctl", "image", "copy", *hosts, *(["--referrers"] if job.corpus.referrers else [])]
-    return _lines(job, words, [f"{job.source}/{one}:{tag} {job.destination}/{one}:{tag}" for one, tag in job.tags], 8)
+    return _lines(job, words, [f"{job.source}/{one}:{tag} {job.destination}/{one}:{tag}" for one, tag in _spread(job.tags)], 8)
 
 
 def _image_syncer(job: Job) -> Sequence[str]:
@@ -191,7 +206,7 @@ def _image_syncer(job: Job) -> Sequence[str]:
 def _oras(job: Job) -> Sequence[str]:
     plain = ["--from-plain-http", "--to-plain-http"] if job.ca is None else []
     words = ["oras", "copy", "--concurrency", "10", *plain, *(["--recursive"] if job.corpus.referrers else [])]
-    return _lines(job, words, [f"{job.source}/{one}:{tag} {job.destination}/{one}:{tag}" for one, tag in job.tags], 8)
+    return _lines(job, words, [f"{job.source}/{one}:{tag} {job.destination}/{one}:{tag}" for one, tag in _spread(job.tags)], 8)
 
 
 def _curl(job: Job) -> Sequence[str]:
@@ -229,14 +244,14 @@ TOOLS = (
     Tool("imgsync", _OWN, _imgsync(64), _LIMITS, destinations=99),
     Tool("imgsync (defaults)", _OWN, _imgsync(), "no limits declared", destinations=99),
     Tool("skopeo sync", "skopeo", _skopeo_sync, "`--all`, one YAML file of all repositories, the blob-info cache on", caches=True),
-    Tool("skopeo copy, 8 processes", "skopeo", _skopeo_each, "`--all`, one tag at a time in each of 8 processes"),
+    Tool("skopeo copy, 8 processes", "skopeo", _skopeo_each, "`--all`, one tag in each of 8 processes, of different repositories"),
     Tool("crane", "crane", _crane(1, 4), "`copy --all-tags`, one repository after another"),
     Tool("crane, 8 processes of 8", "crane", _crane(8, 8), "`copy --all-tags --jobs 8`, 8 repositories at once"),
     Tool("regsync", "regsync", _regsync(), "`once`, one file of all repositories"),
     Tool("regsync, 16 and 32", "regsync", _regsync(16, 32), "the same with `parallel: 16` and `reqConcurrent: 32`"),
-    Tool("regctl, 8 processes", "regctl", _regctl, "`image copy`, one tag at a time in each of 8 processes"),
+    Tool("regctl, 8 processes", "regctl", _regctl, "`image copy`, one tag in each of 8 processes, of different repositories"),
     Tool("image-syncer", "image-syncer", _image_syncer, "`--proc 16`"),
-    Tool("oras, 8 processes", "oras", _oras, "`copy --concurrency 10`, one tag at a time in each of 8 processes"),
+    Tool("oras, 8 processes", "oras", _oras, "`copy --concurrency 10`, one tag in each of 8 processes, of different repositories"),
     Tool("curl | curl, 4 at once", "curl", _curl, "only the bytes, in 4 shells; no checks", only="large", logs_in=False),
     Tool(
         "relay, 4 at once",
