@@ -26,7 +26,7 @@ from imgsync.apply.report import Report
 from imgsync.cli import cli
 from imgsync.cli.man_page import render_man_page
 from imgsync.config.load import load_mirrors
-from imgsync.config.schema_check import read_schema
+from imgsync.config.schema_files import read_schema
 from imgsync.errors import ConfigError
 from imgsync.render.metrics import render_metrics
 

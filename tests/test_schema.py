@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from imgsync.config.load import load_config
-from imgsync.config.schema_check import read_schema
+from imgsync.config.schema_files import read_schema
 
 ROOT = Path(__file__).parents[1]
 

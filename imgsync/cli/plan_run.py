@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from imgsync.cli.accepted_documents import read_accepted_documents
 from imgsync.cli.options import CommonOptions
 from imgsync.cli.output import print_note
 from imgsync.cli.progress_display import open_display
@@ -70,7 +71,7 @@ def run_plan(paths: Sequence[str], only: Sequence[str], options: PlanOptions, co
 
 def _load(paths: Sequence[str], only: Sequence[str], options: PlanOptions, common: CommonOptions) -> tuple[Config, list[str]]:
     """Return the configuration, and warnings about the commit to compare with."""
-    config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
+    config = load_config(paths, registries=common.registries, environ=os.environ, only=only, accepted=read_accepted_documents(common.state))
     unread: list[str] = []
     if options.changed_since is not None:
         from imgsync.config.revision import select_changed_mirrors

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from imgsync.config.accepted import NONE_ACCEPTED, AcceptedDocuments
 from imgsync.config.cross_checks import check_allowlists, check_collisions, check_pins, check_signers
 from imgsync.config.declared import DeclaredMirror
 from imgsync.config.document import Document
@@ -16,14 +17,21 @@ from imgsync.config.mirrors import build_mirrors
 from imgsync.config.model import Config, Mirror, RegistriesConfig
 from imgsync.config.only import parse_only, select_mirrors
 from imgsync.config.registries import read_registries
-from imgsync.config.schema_check import check_schema
 from imgsync.config.yaml_reader import parse_documents, read_limited
 from imgsync.errors import ConfigError, FileError
 
 _DEFAULT_FILE = "registries.yaml"
 
 
-def load_config(paths: Sequence[str], *, registries: str | None, environ: Mapping[str, str], only: Sequence[str] = (), needs_variables: bool = True) -> Config:
+def load_config(
+    paths: Sequence[str],
+    *,
+    registries: str | None,
+    environ: Mapping[str, str],
+    only: Sequence[str] = (),
+    needs_variables: bool = True,
+    accepted: AcceptedDocuments = NONE_ACCEPTED,
+) -> Config:
     """
     Load mirrors from *paths* and settings from *registries*.
 
@@ -33,15 +41,16 @@ def load_config(paths: Sequence[str], *, registries: str | None, environ: Mappin
         environ: Where variables come from.
         only: What to select, as in `--only`; empty means all mirrors.
         needs_variables: Whether an unset variable that a mirror needs is an error. Else each one is a warning.
+        accepted: Documents that their schema need not check again.
 
     Raises:
         ConfigError: With every error of every file.
         UsageError: A pattern of *only* names no mirror.
     """
-    settings, errors = _read_registries(registries, environ)
+    settings, errors = _read_registries(registries, environ, accepted)
     has_valid_registries = not errors
     files = list_files(paths, errors)
-    declared = [one.with_names_of(settings) for one in _parse_mirrors(_read_files(files, errors), errors)]
+    declared = [one.with_names_of(settings) for one in _parse_mirrors(_read_files(files, errors), errors, accepted)]
     if declared:
         errors += check_allowlists(declared, settings)
         # Keys that could not be read are reported already.
@@ -80,19 +89,26 @@ def load_mirrors(texts: Mapping[str, bytes]) -> tuple[Mirror, ...]:
     return tuple(one.mirror for one in declared)
 
 
-def _parse_mirrors(texts: Mapping[str, bytes], errors: list[FileError]) -> list[DeclaredMirror]:
+def _parse_mirrors(texts: Mapping[str, bytes], errors: list[FileError], accepted: AcceptedDocuments = NONE_ACCEPTED) -> list[DeclaredMirror]:
     documents: list[Document] = []
     for file, data in texts.items():
         found, wrong = parse_documents(data, file=file)
         documents += found
         errors += wrong
-    schema_errors = [error for document in documents for error in check_schema(document, "mirror")]
+    schema_errors = [error for document in documents for error in accepted.check(document, "mirror", lambda document=document: _check_schema(document))]  # type: ignore[misc]
     # Each value has one error: that of its cause, which may make it invalid in other ways too.
     by_place: dict[tuple[str, int, int, str], FileError] = {}
     for error in (*check_variables(documents), *schema_errors, *check_mirrors(documents)):
         by_place.setdefault((error.file, error.line, error.column, error.path), error)
     errors += by_place.values()
     return [] if errors else build_mirrors(documents)
+
+
+def _check_schema(document: Document) -> list[FileError]:
+    # Imported now: most documents were accepted by an earlier run.
+    from imgsync.config.schema_check import check_schema
+
+    return check_schema(document, "mirror")
 
 
 def load_registries(registries: str | None, environ: Mapping[str, str]) -> RegistriesConfig:
@@ -108,12 +124,14 @@ def load_registries(registries: str | None, environ: Mapping[str, str]) -> Regis
     return settings
 
 
-def _read_registries(registries: str | None, environ: Mapping[str, str]) -> tuple[RegistriesConfig, list[FileError]]:
+def _read_registries(
+    registries: str | None, environ: Mapping[str, str], accepted: AcceptedDocuments = NONE_ACCEPTED
+) -> tuple[RegistriesConfig, list[FileError]]:
     named = environ.get("IMGSYNC_REGISTRIES") or None if registries is None else registries
     if named is not None:
-        return read_registries(named, environ=environ)
+        return read_registries(named, environ=environ, accepted=accepted)
     # A link to a missing file is an error: without the file, nothing would be required.
-    return read_registries(_DEFAULT_FILE, environ=environ) if os.path.lexists(_DEFAULT_FILE) else (RegistriesConfig(), [])
+    return read_registries(_DEFAULT_FILE, environ=environ, accepted=accepted) if os.path.lexists(_DEFAULT_FILE) else (RegistriesConfig(), [])
 
 
 def _read_files(files: Iterable[str], errors: list[FileError]) -> dict[str, bytes]:

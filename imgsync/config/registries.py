@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from imgsync.config.accepted import NONE_ACCEPTED, AcceptedDocuments
 from imgsync.config.document import Document
 from imgsync.config.document import Path as Parts
 from imgsync.config.fields import FieldReader, read_file
 from imgsync.config.model import Login, RegistriesConfig, RegistrySettings, Requirements, Secret, Tls
-from imgsync.config.schema_check import check_schema
 from imgsync.config.signers import read_identity, read_key, read_operator_requirements
 from imgsync.config.yaml_reader import parse_documents, read_limited
 from imgsync.errors import FileError
@@ -21,7 +21,7 @@ from imgsync.text.units import parse_rate, parse_size
 _PASSWORD_LIMIT = 64 << 10
 
 
-def read_registries(file: str, *, environ: Mapping[str, str]) -> tuple[RegistriesConfig, list[FileError]]:
+def read_registries(file: str, *, environ: Mapping[str, str], accepted: AcceptedDocuments = NONE_ACCEPTED) -> tuple[RegistriesConfig, list[FileError]]:
     """Read the settings in *file*, and its errors without credentials."""
     try:
         data = read_limited(file)
@@ -33,17 +33,20 @@ def read_registries(file: str, *, environ: Mapping[str, str]) -> tuple[Registrie
     if errors or not documents:
         return RegistriesConfig(), errors
     document = documents[0]
-    errors += [error for error in check_schema(document, "registries", secret=False) if not _may_show_secret(error)]
-    errors += _check_secrets(document)
+    errors += accepted.check(document, "registries", lambda: _check_schema(document))
     if errors:
         return RegistriesConfig(), errors
     fields = FieldReader(document, environ)
     return _read_document(fields), fields.errors
 
 
-def _check_secrets(document: Document) -> list[FileError]:
-    """Return the schema's errors about credentials and URLs, without their values."""
-    return [error for error in check_schema(document, "registries", secret=True) if _may_show_secret(error)]
+def _check_schema(document: Document) -> list[FileError]:
+    """Return the schema's errors; those about credentials and URLs show no values."""
+    # Imported now: most documents were accepted by an earlier run.
+    from imgsync.config.schema_check import check_schema
+
+    shown = [error for error in check_schema(document, "registries", secret=False) if not _may_show_secret(error)]
+    return shown + [error for error in check_schema(document, "registries", secret=True) if _may_show_secret(error)]
 
 
 def _may_show_secret(error: FileError) -> bool:

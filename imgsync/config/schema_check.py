@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pathlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -15,6 +14,7 @@ from referencing import Registry
 
 from imgsync.config.corrections import correct_boolean, correct_list, correct_number, correct_text, format_flow, name_pattern
 from imgsync.config.document import Document, Path
+from imgsync.config.schema_files import read_schema
 from imgsync.config.unknown_settings import explain_other_tool, explain_unknown, is_registry_settings, recognize_other_tool
 from imgsync.errors import FileError
 from imgsync.text.near import find_near
@@ -33,13 +33,6 @@ _FORMS = {"rate", "platform"}
 _TAG_LISTS = {"names", "include", "exclude"}
 _SHOWN_CHARACTERS = 60
 _LOGIN = re.compile(r"//[^/\s]*@")
-_FOLDER = pathlib.Path(__file__).parents[1] / "schema"
-
-
-@cache
-def read_schema(name: str) -> str:
-    """Return the shipped JSON schema *name* ("mirror", "registries" or "outcome")."""
-    return (_FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
 
 
 def _check_pattern(_validator: object, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:

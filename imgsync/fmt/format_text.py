@@ -11,7 +11,8 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-from imgsync.config.schema_check import check_schema, read_schema
+from imgsync.config.schema_check import check_schema
+from imgsync.config.schema_files import read_schema
 from imgsync.config.unknown_settings import is_registry_settings
 from imgsync.config.yaml_reader import parse_documents
 from imgsync.errors import ConfigError, FileError

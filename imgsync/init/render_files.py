@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from imgsync.config.schema_check import read_schema
+from imgsync.config.schema_files import read_schema
 from imgsync.init.origin import find_origin
 from imgsync.oci.spec.reference import parse_repository
 from imgsync.system.dataclass import dataclass

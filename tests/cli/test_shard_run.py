@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from imgsync.config.schema_check import read_schema
+from imgsync.config.schema_files import read_schema
 from imgsync.documents.plan import decode_plan
 from imgsync.partition.shard import parse_shard
 from imgsync.plan.shards import Partition

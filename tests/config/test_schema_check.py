@@ -7,6 +7,7 @@ import json
 import pytest
 
 from imgsync.config import schema_check
+from imgsync.config.schema_files import read_schema
 from imgsync.config.yaml_reader import parse_documents
 from tests import switches
 from tests.support.canary import secrets_in
@@ -29,7 +30,7 @@ def every_text(schema: dict[str, object], part: dict[str, object], *, within: st
     return sorted(set(found))
 
 
-SCHEMA = json.loads(schema_check.read_schema("mirror"))
+SCHEMA = json.loads(read_schema("mirror"))
 
 
 TEXTS = every_text(SCHEMA, SCHEMA)

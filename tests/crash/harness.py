@@ -45,7 +45,7 @@ IMAGES_AT_ONCE, BLOBS_AT_ONCE = 2, 2
 _SOURCE = "crash"
 _LOGIN = ("robot", "crash-SECRET")
 # "new" is where one is made.
-_FILES = {"lock", "cache.db", "cache.db-wal", "cache.db-shm", "new"}
+_FILES = {"lock", "cache.db", "cache.db-wal", "cache.db-shm", "new", "accepted-documents", "accepted-documents.new"}
 _GONE_SECONDS = 30
 _spaces = itertools.count(1)
 
@@ -367,7 +367,7 @@ class Scene:
     def _check_files(self, *, done: bool) -> None:
         if self.state.exists():
             left = {path.name for path in self.state.iterdir()}
-            assert left <= ({"lock", "cache.db"} if done and not self.is_disturbed else _FILES), left
+            assert left <= ({"lock", "cache.db", "accepted-documents"} if done and not self.is_disturbed else _FILES), left
             assert {path.name for path in self.state.parent.iterdir()} == {"state"} or self.is_disturbed
             assert self.state.stat().st_mode & 0o777 == 0o700
         assert list((self.folder / "tmp").iterdir()) == []

@@ -63,5 +63,9 @@ def test_run_without_changes_imports_little(lab):
         "imgsync.oci.refused_response",
         "imgsync.oci.auth.token_errors",
         "asyncio",
+        "attr",
+        "jsonschema",
+        "referencing",
+        "imgsync.config.schema_check",
     }
     assert imported & needless == set()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsync.config.schema_check import read_schema
+from imgsync.config.schema_files import read_schema
 from imgsync.text.units import format_declared_duration, parse_duration
 
 # Text and seconds; the second half as Go's time.Duration prints them.

@@ -72,11 +72,13 @@ def command(
         _check_shard(shard, outcome, apply, plan_file=plan_file, dry_run=dry_run)
     if dry_run:
         return _run_dry(paths, only, apply, common, plan_file=plan_file)
+    from imgsync.cli.accepted_documents import read_accepted_documents
     from imgsync.cli.apply_run import run_apply
     from imgsync.cli.session import open_session
     from imgsync.config.load import load_config
 
-    config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
+    accepted = read_accepted_documents(common.state)
+    config = load_config(paths, registries=common.registries, environ=os.environ, only=only, accepted=accepted)
     saved = None
     if plan_file is not None:
         from imgsync.cli.saved_plan import read_saved_plan
@@ -88,6 +90,7 @@ def command(
 
         return run_shard(saved, config, apply, common, shard=ShardOptions(shard, outcome, shared_wait))
     with open_session(config.registries, common, read_only=False, grace_seconds=apply.grace_seconds) as session:
+        accepted.save()
         return run_apply(session, config, apply, saved=saved)
 
 

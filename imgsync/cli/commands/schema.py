@@ -11,7 +11,7 @@ from imgsync.cli.output import print_text
 @click.argument("name", type=click.Choice(["mirror", "registries", "outcome"]), default="mirror")
 def command(name: str) -> int:
     """Print a JSON schema: of mirrors.d, registries.yaml or a shard's outcome."""
-    from imgsync.config.schema_check import read_schema
+    from imgsync.config.schema_files import read_schema
 
     print_text(read_schema(name))
     return 0

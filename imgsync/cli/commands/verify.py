@@ -32,6 +32,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     what drifted, and the next apply repairs it.
     """
     common = parse_common_options(options)
+    from imgsync.cli.accepted_documents import read_accepted_documents
     from imgsync.cli.progress_display import open_display
     from imgsync.cli.results import add_step_summary, print_verification
     from imgsync.cli.session import STOPPED_EXIT, open_session
@@ -40,7 +41,7 @@ def command(paths: tuple[str, ...], only: tuple[str, ...], output: str, **option
     from imgsync.progress.counts import Work
     from imgsync.render.annotations import annotate_verification
 
-    config = load_config(paths, registries=common.registries, environ=os.environ, only=only)
+    config = load_config(paths, registries=common.registries, environ=os.environ, only=only, accepted=read_accepted_documents(common.state))
     with open_session(config.registries, common, read_only=True) as session:
         with open_display(session, Work.VERIFY, heartbeat_seconds=options["heartbeat"]) as display:
             context = session.make_context(display.listener, refresh=True)
