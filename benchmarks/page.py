@@ -37,6 +37,7 @@ def _rows(work: Figures, phase: str, broken: Sequence[str]) -> Iterator[Sequence
         tool, wall = result["tool"], value(result, phase, "wall")
         wrong = max(sample["wrong"] for sample in result[phase])
         notes = [f"{wrong} {'tag' if wrong == 1 else 'tags'} wrong"] if wrong else []
+        notes += [f"exit {code}" for code in sorted({sample.get("code", 0) for sample in result[phase]} - {0})]
         notes += ["no working cache"] if any(sentence.startswith(f"{tool} ran") for sentence in broken) else []
         yield (
             f"**{tool}**" if tool.startswith(OWN) else f"*{tool}*" if is_floor(tool) else tool,

@@ -116,9 +116,8 @@ class _Bench:
         wrong = sum(digest != expected[tag] for one in registries for tag, digest in one.digests(expected).items())
         if figures.code or wrong:
             print(f"  {tool.name}: exit {figures.code}, {wrong} tags wrong: {(job.folder / 'err').read_text()[-300:].strip()}", file=sys.stderr)
-        return Sample(
-            figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), *moved, wrong, sum(one.protocol == "HTTP/2.0" for one in (*asked, *got))
-        )
+        http2 = sum(one.protocol == "HTTP/2.0" for one in (*asked, *got))
+        return Sample(figures.wall, figures.cpu, figures.peak, _kinds(asked), _kinds(got), *moved, wrong, http2, figures.code)
 
 
 def _written(registry: RegistryProcess) -> int:

@@ -25,6 +25,8 @@ class Sample:
     wrong: int = 0
     http2: int = 0
     """How many of the requests were HTTP/2."""
+    code: int = 0
+    """The exit code."""
 
 
 @dataclass(slots=True)

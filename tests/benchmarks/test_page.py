@@ -89,3 +89,11 @@ def test_requests_of_http_2_are_counted():
 
     assert "best peer (crane). 0 of imgsync's requests and 144 of the peer's are HTTP/2." in _page(small_line_tls=work(*results))
     assert "HTTP/2." not in _page(small=work(*_three())).partition("## Programs")[2]
+
+
+def test_exit_codes_of_failed_runs_are_shown():
+    """All tags may be right although a program says that it failed."""
+    results = _three()
+    results[0]["cold"][0]["code"] = 70
+
+    assert re.search(r"\| \*\*imgsync\*\* \| 2\.00 .* \| 1, exit 70 \|", _page(small=work(*results)))
