@@ -68,6 +68,22 @@ def test_travis_file_fits_its_schema(tmp_path):
     linters.fits("vendor.travis")(tmp_path / ".travis.yml")
 
 
+def test_files_for_shards_fit_their_schemas(tmp_path):
+    """GitHub's workflow and GitLab's pipeline; the arguments of Kubernetes' job are those of the program."""
+    blocks = [text for kind, text in FENCE.findall((ROOT / "docs" / "how-to" / "shards.md").read_text(encoding="utf-8")) if kind == "yml"]
+    names = ("mirror.yml", ".gitlab-ci.yml", "job.yaml")
+    workflow, pipeline, job = [tmp_path / name for name in names]
+    for file, text in zip((workflow, pipeline, job), blocks, strict=True):
+        file.write_text(text.replace("@REF", f"@{'0' * 40} # v1"), encoding="utf-8")
+
+    linters.fits("vendor.github-workflows")(workflow)
+    linters.shell_is_sound(workflow)
+    linters.fits("vendor.gitlab-ci", "--data-transform", "gitlab-ci")(pipeline)
+    linters.shell_is_sound(pipeline)
+    (container,) = yaml.safe_load(job.read_text(encoding="utf-8"))["spec"]["template"]["spec"]["containers"]
+    check(list(container["args"]))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_relative_links_and_anchors_exist(page):
     """A file, and a heading of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
-from imgsync.apply.report import Outcome, SharedCopies
+from imgsync.apply.report import Outcome, Report, SharedCopies
 from imgsync.partition.shard import Shard
 from imgsync.plan.model import PlanError
 from imgsync.system.dataclass import dataclass
@@ -64,3 +64,17 @@ class ShardOutcome:
     throttled: Mapping[str, int] = field(default_factory=dict)
     errors: tuple[PlanError, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def report(self) -> Report:
+        """Return it as the report of one run."""
+        return Report(
+            self.plan_id,
+            self.outcomes,
+            self.errors,
+            seconds=self.seconds,
+            stopped=self.stopped,
+            notes=self.notes,
+            created_at=self.created_at,
+            shared=self.shared,
+        )

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import imgsync
-from imgsync.apply.report import Outcome, Report, Result, SharedCopies
+from imgsync.apply.report import Outcome, Result, SharedCopies
 from imgsync.apply.shard_outcome import FoundBlobs, RecordFacts, ShardOutcome, Traffic
 from imgsync.documents.decode import decode_field
 from imgsync.documents.envelope import check_format, decode_errors, encode_errors, name_damage
@@ -31,7 +31,7 @@ _SIDES = ("source", "destination")
 
 def encode_shard_outcome(done: ShardOutcome) -> dict[str, Any]:
     """Return *done* as a document."""
-    report = Report(done.plan_id, done.outcomes, done.errors, shared=done.shared)
+    report = done.report
     return {
         "format": FORMAT,
         "plan_id": done.plan_id,

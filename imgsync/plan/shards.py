@@ -89,8 +89,10 @@ class Partition:
     def fingerprint(self) -> str:
         """A hash of all that decides about the division."""
         # The plan's id covers its changes only.
-        decisive = [[change.document for change in self._plan.changes], self._content.document]
-        return hashlib.sha256(encode_canonical(decisive)).hexdigest()[:32]
+        found = hashlib.sha256(encode_canonical(self._content.document))
+        for change in self._plan.changes:
+            found.update(encode_canonical(change.document))
+        return found.hexdigest()[:32]
 
     @cached_property
     def homes(self) -> tuple[BlobHome, ...]:

@@ -51,7 +51,7 @@ def github_scripts(file: Path) -> Iterator[Script]:
     for job_name, job in jobs.items():
         for step in job["steps"]:
             if "run" in step:
-                yield Script(f"{job_name}/{step['name']}", step["run"], step.get("env", {}))
+                yield Script(f"{job_name}/{step.get('name', step['run'])}", step["run"], step.get("env", {}))
 
 
 def gitlab_scripts(file: Path) -> Iterator[Script]:

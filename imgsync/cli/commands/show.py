@@ -1,13 +1,16 @@
-"""`imgsync show`: print a saved plan, report or verification."""
+"""`imgsync show`: print a saved document again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imgsync.cli.options import complete_by, option, output_option
+
+if TYPE_CHECKING:
+    from imgsync.apply.report import Report
 
 
 @click.command("show")
@@ -17,9 +20,9 @@ from imgsync.cli.options import complete_by, option, output_option
 @option("--explain", is_flag=True, help="Show what each filter kept and dropped, if `plan --out` saved the plan.")
 def command(file: str, output: str, show_kept: bool, explain: bool) -> int:
     """
-    Print a saved plan, report or verification.
+    Print a saved plan, report, verification or outcome of a shard.
 
-    FILE was written by `plan --out` or by `plan`, `apply` or `verify` with `-o json`.
+    FILE was written by `plan --out`, by `apply --outcome`, or by `plan`, `apply` or `verify` with `-o json`.
     """
     from imgsync.documents.envelope import read_document
     from imgsync.errors import UsageError
@@ -27,7 +30,7 @@ def command(file: str, output: str, show_kept: bool, explain: bool) -> int:
     document = read_document(file)
     kind = document["format"].partition("/")[0]
     if kind not in _FORMS:
-        raise UsageError(f"{file} is {document['format']}, not a plan, report or verification")
+        raise UsageError(f"{file} is {document['format']}, not a plan, report, verification or outcome")
     forms, printer = _FORMS[kind]
     if output not in forms:
         raise UsageError(f"{file} is {document['format']}, which cannot be shown as {output}", hint=f"choose one of: {', '.join(forms)}")
@@ -43,11 +46,21 @@ def _print_plan(document: dict[str, Any], file: str, *, output: str, show_kept: 
 
 
 def _print_report(document: dict[str, Any], file: str, *, output: str, **_: bool) -> None:
-    from imgsync.cli.output import print_json, print_line
-    from imgsync.cli.results import print_report
     from imgsync.documents.report import decode_report
 
-    report = decode_report(document, name=file)
+    _print_as_report(decode_report(document, name=file), document, output=output)
+
+
+def _print_outcome(document: dict[str, Any], file: str, *, output: str, **_: bool) -> None:
+    from imgsync.documents.outcome import decode_shard_outcome
+
+    _print_as_report(decode_shard_outcome(document, name=file).report, document, output=output)
+
+
+def _print_as_report(report: Report, document: dict[str, Any], *, output: str) -> None:
+    from imgsync.cli.output import print_json, print_line
+    from imgsync.cli.results import print_report
+
     if output == "html":
         from imgsync.render.report_html import render_report_html
 
@@ -77,5 +90,6 @@ def _print_verification(document: dict[str, Any], file: str, *, output: str, sho
 _FORMS: dict[str, tuple[tuple[str, ...], Callable[..., None]]] = {
     "imgsync.plan": (("table", "json", "markdown", "gitlab"), _print_plan),
     "imgsync.report": (("table", "json", "markdown", "html", "junit"), _print_report),
+    "imgsync.outcome": (("table", "json", "markdown", "html", "junit"), _print_outcome),
     "imgsync.verification": (("table", "json", "markdown"), _print_verification),
 }

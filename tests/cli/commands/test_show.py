@@ -121,7 +121,7 @@ def without(document: dict[str, Any], name: str) -> str:
         ('<?xml version="1.0"?>', "is an XML file, not JSON"),
         ("<!-- imgsync-report -->\n### imgsync", "is a Markdown page, not JSON"),
         ("{}", "is not a plan or report of imgsync"),
-        ('{"format": "something/v1"}', "is something/v1, not a plan, report or verification"),
+        ('{"format": "something/v1"}', "is something/v1, not a plan, report, verification or outcome"),
         ('{"format": "imgsync.report/v2"}', "has another version, imgsync.report/v2"),
         (json.dumps(DOCUMENTS["plan"]).replace(DIGEST, OTHER), "was edited or damaged"),
         (without(DOCUMENTS["report"], "outcomes"), "'outcomes' is missing"),
