@@ -54,6 +54,19 @@ def test_log_lines_are_json_with_fixed_first_fields():
     assert (line["level"], line["event"]) == ("info", "image.copied")
 
 
+def test_fields_never_replace_the_first_three():
+    """What a registry sends can be a field, not the level."""
+    line = json.loads(logged(level="debug", timestamp="x"))
+
+    assert line["timestamp"] != "x"
+    assert list(line) == ["timestamp", "level", "event"]
+
+
+def test_value_that_json_has_not_is_shown():
+    """As Python shows it."""
+    assert json.loads(logged(mirror={"a"}))["mirror"] == "{'a'}"
+
+
 def test_log_level_is_a_threshold():
     """Lower levels are not written."""
     assert logged(level="warning") == ""

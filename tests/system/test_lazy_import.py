@@ -66,6 +66,7 @@ def test_run_without_changes_imports_little(lab):
         "attr",
         "jsonschema",
         "referencing",
+        "structlog",
         "imgsync.config.schema_check",
     }
     assert imported & needless == set()
