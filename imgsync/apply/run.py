@@ -73,8 +73,8 @@ class _Run:
         self._state = StateWriter(self._mirrors, self._owners, context)
         self._order = ChangeOrder(context.state.remaining)
         self._began = time.monotonic()
-        at_once = max((mirror.concurrency.images for mirror in config.mirrors), default=1)
-        self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=at_once, stop=self._stop)
+        self._at_once = {far: max((mirror.concurrency.count_images(is_far=far) for mirror in config.mirrors), default=1) for far in (False, True)}
+        self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=self._count_at_once, stop=self._stop)
         self._runner: ChangeRunner | None = None
         self._plan: Plan | None = None
         self._planning_error: ImgsyncError | None = None
@@ -144,8 +144,8 @@ class _Run:
     def _copy_shared(self, part: ShardPart) -> None:
         """Copy the shared blobs of a shard, before its images."""
         runner = self._find_runner()
-        mirrors = self._mirrors.values()
-        limit = max(mirror.concurrency.images * mirror.concurrency.blobs for mirror in mirrors)
+        is_far = self._context.registries.has_far
+        limit = max(mirror.concurrency.count_images(is_far=is_far) * mirror.concurrency.blobs for mirror in self._mirrors.values())
         for finished in map_unordered(runner.run_blob, part.blobs, limit=min(limit, _MOST_BLOBS)):
             if finished is not None:
                 part.on_blob(finished)
@@ -197,6 +197,10 @@ class _Run:
             self._state.begin_copies()
             self._runner = ChangeRunner(self._mirrors, self._owners, self._context, options=self._options, listener=self._listener)
         return self._runner
+
+    def _count_at_once(self) -> int:
+        """Return how many images to copy at once."""
+        return self._at_once[self._context.registries.has_far]
 
     def _run_change(self, task: ChangeTask) -> FinishedChange | None:
         assert self._runner is not None  # noqa: S101 - made with the first task

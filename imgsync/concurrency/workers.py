@@ -22,20 +22,27 @@ Result = TypeVar("Result")
 _STOP_POLL_SECONDS = 0.25
 
 
-def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
+def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int | Callable[[], int]) -> Iterator[Result]:
     """
     Yield `function(item)` as each ends, at most *limit* at once.
 
-    Reads *items* as places become free. After an error starts nothing more, and raises it once running items ended.
+    Reads *items* as places become free; *limit* may change meanwhile. After an error starts nothing more, and raises it once running items ended.
     """
     workers: Workers[Item, Result] = Workers(function, limit=limit)
     waiting = iter(items)
-    for item in itertools.islice(waiting, limit):
-        workers.submit(item)
-    for result in workers.results():
-        yield result
-        for item in itertools.islice(waiting, 1):
+    running = 0
+
+    def fill() -> None:
+        nonlocal running
+        for item in itertools.islice(waiting, max(0, workers.limit - running)):
+            running += 1
             workers.submit(item)
+
+    fill()
+    for result in workers.results():
+        running -= 1
+        yield result
+        fill()
 
 
 class _ProducerEnded:
@@ -68,7 +75,7 @@ class _Queue(Generic[Item]):
 class Workers(Generic[Item, Result]):
     """Runs submitted items, at most *limit* of each queue at once."""
 
-    def __init__(self, function: Callable[[Item], Result], *, limit: int, stop: Stop | None = None) -> None:
+    def __init__(self, function: Callable[[Item], Result], *, limit: int | Callable[[], int], stop: Stop | None = None) -> None:
         """Begin with nothing to do; start nothing once *stop* is closed."""
         assert_patched()
         self._function = function
@@ -82,6 +89,11 @@ class Workers(Generic[Item, Result]):
         self._awaited_producers = 0
         self._running_producers = 0
         self._failure: BaseException | None = None
+
+    @property
+    def limit(self) -> int:
+        """Return how many items of a queue may run now."""
+        return self._limit if isinstance(self._limit, int) else self._limit()
 
     def submit(self, item: Item, *, queue: Hashable = None, large: bool = False) -> None:
         """
@@ -153,7 +165,7 @@ class Workers(Generic[Item, Result]):
     def _start(self, queue: _Queue[Item]) -> None:
         """Start waiting items of *queue* while it has free places."""
         while self._failure is None and not (self._stop and self._stop.is_closed):
-            taken = queue.take(self._limit, more_may_come=self._running_producers > 0)
+            taken = queue.take(self.limit, more_may_come=self._running_producers > 0)
             if taken is None:
                 return
             queue.running += 1

@@ -16,15 +16,30 @@ from imgsync.filters.tags import TagFilter
 from imgsync.system.dataclass import dataclass
 
 _HTTP_PORT = ":80"
+# docs/decisions/0011 has the measurements.
+_NEAR_IMAGES, _FAR_IMAGES = 4, 32
+_NEAR_QUERIES, _FAR_QUERIES = 10, 32
 
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """How much one mirror does at once; `blobs` is per image."""
+    """
+    How much one mirror does at once; `blobs` is per image.
 
-    images: int = 4
-    queries: int = 10
+    Where nothing is declared, more is done at once with registries that are far away: requests to them mostly wait.
+    """
+
+    images: int | None = None
+    queries: int | None = None
     blobs: int = 3
+
+    def count_images(self, *, is_far: bool) -> int:
+        """Return how many images to copy at once."""
+        return self.images or (_FAR_IMAGES if is_far else _NEAR_IMAGES)
+
+    def count_queries(self, *, is_far: bool) -> int:
+        """Return how many tags and repositories to look up at once."""
+        return self.queries or (_FAR_QUERIES if is_far else _NEAR_QUERIES)
 
 
 @dataclass(frozen=True, slots=True)

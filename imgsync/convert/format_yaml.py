@@ -102,7 +102,7 @@ def _build_mirror(mirror: Mirror) -> dict[str, Any]:
         settings["immutable"] = list(mirror.immutable)
     if mirror.prune is not None:
         settings["prune"] = True
-    concurrency = _drop_defaults(asdict(mirror.concurrency), {"images": 4, "queries": 10, "blobs": 3})
+    concurrency = _drop_defaults(asdict(mirror.concurrency), {"images": None, "queries": None, "blobs": 3})
     if concurrency:
         settings["concurrency"] = concurrency
     return settings

@@ -103,6 +103,11 @@ class Registries:
         """Return the auth files that other users can read or change."""
         return self._keychain.exposed_files
 
+    @property
+    def has_far(self) -> bool:
+        """Return whether any registry that was asked is far away."""
+        return any(transport.capabilities.is_far for transport in self._transports.values())
+
     def count_requests(self, origin: str) -> dict[str, Counter[str]]:
         """Return the requests sent as *origin*, by registry and method."""
         registries = {registry: transport.requests for (registry, side), transport in self._transports.items() if side == origin}

@@ -35,3 +35,23 @@ def test_cost_per_item_is_constant():
     assert (told["done"], told["most"]) == (10_000, 50)
     assert told["alive"] < 60
     assert told["last"] < 3 * told["first"] + 0.2
+
+
+def test_limit_may_grow_meanwhile():
+    """Once the limit is higher, the next results make room for more."""
+    told = run_patched("""
+        import gevent
+        from imgsync.concurrency.workers import map_unordered
+        running, limit, seen = 0, 2, []
+        def work(number):
+            global running, limit
+            running += 1
+            limit = 6 if number >= 10 else 2
+            gevent.sleep(0)
+            seen.append(running)
+            running -= 1
+        results = list(map_unordered(work, range(40), limit=lambda: limit))
+        print(json.dumps([len(results), max(seen[:8]), max(seen)]))
+    """)
+
+    assert told == [40, 2, 6]

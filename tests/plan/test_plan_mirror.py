@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.images import image
 from tests.support.run_imgsync import eventually, finish
-from tests.switches import Hold
+from tests.switches import Distance, Hold
 
 
 def test_new_repository_connects_to_its_destination_early(lab):
@@ -49,3 +51,25 @@ def test_unreachable_destination_is_reported_once_it_is_needed(lab):
     (error,) = ran.json["errors"]
     assert "cannot connect" in error["message"]
     assert f"{lab.name}/app:1" in str(error)
+
+
+@pytest.mark.parametrize(("declared", "at_once"), [("", 7), ("concurrency: {images: 3}", 3)], ids=["undeclared", "declared"])
+def test_far_registries_get_more_at_once_by_default(declared, at_once, lab):
+    """Seven images are copied at the same time, unless the mirror declares fewer."""
+    for number in range(7):
+        lab.push("app", str(number), image((lab.name, number), layers=1))
+    lab.declare("app", declared)
+    lab.source.add(Distance(0.05))
+    manifests = lab.destination.add(Hold(), method="PUT", target="/manifests/")
+    assert isinstance(manifests, Hold)
+
+    process = lab.start("apply", "-o", "json")
+    for _ in range(at_once):
+        manifests.reached()
+    asked = sum(one.method == "PUT" and "/manifests/" in one.path for one in lab.destination.seen)
+    manifests.release()
+    ran = finish(process)
+
+    assert ran.code == 0, ran.stderr
+    assert asked == at_once
+    assert ran.json["summary"]["copied"] == 7
