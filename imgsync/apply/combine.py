@@ -81,7 +81,7 @@ def combine_outcomes(plan: Plan, given: Sequence[NamedOutcome], *, created_at: s
         errors=(*plan.errors, *_list_missing(partition, plan, missing), *(error for one in done for error in one.errors)),
         seconds=max((one.seconds for one in done), default=0.0),
         stopped="; ".join(f"shard {one.shard}: {one.stopped}" for one in done if one.stopped),
-        notes=tuple(dict.fromkeys(note for one in done for note in one.notes)),
+        notes=(*(f"no outcome of shard {shard} was given" for shard in missing), *dict.fromkeys(note for one in done for note in one.notes)),
         created_at=created_at,
         shared=_sum_shared(one for shard in done for one in shard.shared),
     )

@@ -13,6 +13,7 @@ from imgsync.apply.gone import list_gone
 from imgsync.apply.record_combined import record_combined
 from imgsync.cli.apply_run import exit_code_of
 from imgsync.cli.options import CommonOptions, ReportFiles
+from imgsync.cli.output import print_note
 from imgsync.cli.report_files import Sent, write_report_files
 from imgsync.cli.results import check_writable, print_report
 from imgsync.cli.session import open_session
@@ -54,6 +55,9 @@ def run_combine(plan: Plan, config: Config, paths: Sequence[str], common: Common
         session.ci_log.annotate(lambda: annotate_report(report, config))
         session.ci_log.end_group()
     print_report(report, output=output)
+    for shard in combined.missing:
+        # Also of a shard that has nothing to do: only its own run can say so.
+        print_note(f"error: no outcome of shard {shard} was given")
     return exit_code
 
 

@@ -99,7 +99,21 @@ def test_missing_shard_is_named_and_left(lab, shards):
     assert [error["message"] for error in ran.json["errors"]] == [
         "no outcome of shard 2/2 was given (run it again: imgsync apply --plan FILE --shard 2/2 --outcome FILE)"
     ]
+    assert ran.json["notes"] == ["no outcome of shard 2/2 was given"]
+    assert "error: no outcome of shard 2/2 was given\n" in ran.stderr
     assert lab.run("apply", "-o", "json").json["summary"]["copied"] == len(left)
+
+
+def test_missing_shard_without_work_is_named_too(lab, shards):
+    """Only its own run can say that it had nothing to do."""
+    shards()
+    names = [apply(lab, f"{number}/5") for number in range(1, 5)]
+
+    ran = lab.run("combine", "--plan", "plan.json", *names)
+
+    assert ran.code == 1
+    assert "error: no outcome of shard 5/5 was given\n" in ran.stderr
+    assert "note: no outcome of shard 5/5 was given" in ran.stdout
 
 
 def test_worst_exit_code_is_that_of_all(lab, shards):
