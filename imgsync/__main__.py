@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 
+from imgsync.system.collector import collect_rarely
 from imgsync.system.early_signals import end_at_signal
 from imgsync.system.lazy_import import replace_modules
 
@@ -24,6 +25,7 @@ def _patch_sockets() -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     end_at_signal()
+    collect_rarely()
     from imgsync.system.stdio import protect_streams
 
     protect_streams()

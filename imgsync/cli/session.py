@@ -36,6 +36,7 @@ from imgsync.plan.listener import PlanListener
 from imgsync.policy.policy import ImagePolicy
 from imgsync.registries.clients import Registries
 from imgsync.state import StateStore
+from imgsync.system.collector import collect_as_usual
 from imgsync.system.dataclass import dataclass
 from imgsync.text.units import format_duration
 
@@ -133,6 +134,7 @@ def open_session(
         StateError: The state cannot be read, or cannot be pushed at the end.
     """
     began = time.monotonic()
+    collect_as_usual()
     stream = LogStream()
     ci_log = CILog(stream, log_format=common.log_format)
     log = _configure_log(settings, common, stream, ci_log)
