@@ -111,6 +111,7 @@ def _send(to: Any, message: object, descriptors: list[int]) -> None:
 def serve(descriptor: int) -> None:
     """Import everything, then fork a run for each message on *descriptor*."""
     _import_all()
+    _warm()
     # What is here stays as it is, so that runs share its pages.
     gc.collect()
     gc.freeze()
@@ -174,6 +175,20 @@ def _import_all() -> None:
             importlib.import_module(module.name)
     for name in ("click", "email.utils", "h11", "httptools", "httpx", "jinja2", "prometheus_client", "re2", "tenacity"):
         importlib.import_module(name)
+
+
+def _warm() -> None:
+    """Do once what each run would do first, and what depends on nothing: compile methods, patterns and schemas."""
+    parts = [module for name, module in sys.modules.items() if name.startswith("imgsync.")]
+    for made in {one for module in parts for one in vars(module).values() if isinstance(one, type)}:
+        for method in [one for one in vars(made).values() if getattr(one, "__qualname__", "").startswith("_compile_later.")]:
+            # It replaces itself, then fails for want of values.
+            with contextlib.suppress(AttributeError, TypeError):
+                method(object())
+    from imgsync.config.load import load_config
+
+    root = Path(__file__).parents[2]
+    load_config([str(root / "mirrors.d")], registries=str(root / "registries.example.yaml"), environ={}, needs_variables=False)
 
 
 def _become_session(terminal: str) -> None:
