@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 
 _CHECK_SECONDS = 0.25
@@ -22,8 +23,9 @@ class AdaptiveLimit:
         self._allowed = float(maximum)
         self._running = 0
         self._decreases = 0
-        self._waiting = 0
-        self._changed = threading.Condition(threading.Lock())
+        # In their order: a caller that frees a slot must not take it again before others that wait, or their images end last.
+        # Greenlets switch only where they wait, so no lock is needed.
+        self._waiting: deque[threading.Event] = deque()
 
     @property
     def allowed(self) -> int:
@@ -45,38 +47,48 @@ class AdaptiveLimit:
         Args:
             check: Called while waiting; an error that it raises ends the wait.
         """
-        with self._changed:
-            while self._running >= self.allowed:
-                check()
-                self._waiting += 1
-                try:
-                    self._changed.wait(_CHECK_SECONDS)
-                finally:
-                    self._waiting -= 1
+        if self._waiting or self._running >= self.allowed:
+            self._wait(check)
+        else:
             self._running += 1
-            generation = self._decreases
         try:
-            yield generation
+            yield self._decreases
         finally:
-            with self._changed:
-                self._running -= 1
-                self._wake()
+            self._free()
 
     def decrease(self, generation: int) -> None:
         """Halve the limit, once for all requests of one *generation*."""
-        with self._changed:
-            # Requests that began before the last decrease say nothing new.
-            if generation == self._decreases:
-                self._decreases += 1
-                self._allowed = max(1.0, self._allowed / 2)
+        # Requests that began before the last decrease say nothing new.
+        if generation == self._decreases:
+            self._decreases += 1
+            self._allowed = max(1.0, self._allowed / 2)
 
     def increase(self) -> None:
         """Raise the limit by its inverse: by one per round of requests."""
         if self._allowed < self._maximum:
-            with self._changed:
-                self._allowed = min(float(self._maximum), self._allowed + 1 / self._allowed)
-                self._wake()
+            self._allowed = min(float(self._maximum), self._allowed + 1 / self._allowed)
+            self._hand_out()
 
-    def _wake(self) -> None:
-        if self._waiting:
-            self._changed.notify()
+    def _wait(self, check: Callable[[], None]) -> None:
+        """Wait until a slot is handed to the caller."""
+        turn = threading.Event()
+        self._waiting.append(turn)
+        try:
+            while not turn.wait(_CHECK_SECONDS):
+                check()
+        except BaseException:
+            if turn.is_set():
+                self._free()
+            else:
+                self._waiting.remove(turn)
+            raise
+
+    def _free(self) -> None:
+        self._running -= 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Give free slots to those who wait longest."""
+        while self._waiting and self._running < self.allowed:
+            self._running += 1
+            self._waiting.popleft().set()

@@ -10,6 +10,7 @@ import pytest
 from imgsync.oci.limits.adaptive_limit import AdaptiveLimit
 from tests import switches
 from tests.support.images import image
+from tests.support.patched import run_patched
 from tests.support.wire import plain_answer
 
 
@@ -47,6 +48,54 @@ def test_waiting_for_a_place_can_be_ended():
 
     with limit.slot(nothing), pytest.raises(TimeoutError), limit.slot(give_up):
         pass
+
+
+def test_slots_are_given_in_the_order_of_waiting():
+    """A caller that frees its slot and takes the next one waits behind those that came before it."""
+    order = run_patched("""
+        import gevent
+        from imgsync.oci.limits.adaptive_limit import AdaptiveLimit
+        limit, order = AdaptiveLimit(2), []
+        def copy(name):
+            for step in range(2):
+                with limit.slot(lambda: None):
+                    order.append(f"{name}{step}")
+                    gevent.sleep(0)
+        gevent.joinall([gevent.spawn(copy, name) for name in "abcd"])
+        print(json.dumps([order, limit.running]))
+    """)
+
+    assert order == [["a0", "b0", "c0", "d0", "a1", "b1", "c1", "d1"], 0]
+
+
+def test_slot_that_is_given_up_goes_to_the_next():
+    """Whether the caller still waits or was given it just then."""
+    left = run_patched("""
+        import gevent, gevent.event
+        from imgsync.oci.limits import adaptive_limit
+        adaptive_limit._CHECK_SECONDS = 0.01
+        limit, seen = adaptive_limit.AdaptiveLimit(1), []
+        class Stopped(Exception): pass
+        stops = gevent.event.Event()
+        def check():
+            if stops.is_set():
+                raise Stopped
+        def wait(name, check):
+            try:
+                with limit.slot(check):
+                    seen.append(name)
+            except Stopped:
+                seen.append("stopped")
+        with limit.slot(lambda: None):
+            waiters = [gevent.spawn(wait, "first", check), gevent.spawn(wait, "second", lambda: None)]
+            gevent.sleep(0)
+            stops.set()
+            waiters[0].join()
+        gevent.joinall(waiters)
+        print(json.dumps([seen, limit.running]))
+    """)
+
+    assert left == [["stopped", "second"], 0]
 
 
 class Crowded(switches.Switch):
