@@ -119,16 +119,15 @@ class ChangeRunner:
         return _finish(_outcome(change, result, progress, began, copied=copied, error=failure), record.tainted, progress)
 
     def run_blob(self, home: BlobHome) -> FinishedBlob | None:
-        """Copy one shared blob, or return None without time or need."""
+        """Copy one shared blob, None if its image is checked first."""
+        # Imported now: only shards need it.
+        from imgsync.apply.copy_shared import copy_shared_blob, leave_shared_blob
+
         mirror, size_bytes = self._mirrors[home.change.mirror], home.blob.size_bytes
-        if self._stop.is_closed or not self._has_time(mirror, replace(home.change, size_bytes=size_bytes)):
-            return None
-        # Unless the image is checked first, nothing of it is copied; then its copy brings the blob.
         if self._policy.list_requirements(mirror, home.change.source.repository):
             return None
-        # Imported now: only shards need it.
-        from imgsync.apply.copy_shared import copy_shared_blob
-
+        if self._stop.is_closed or not self._has_time(mirror, replace(home.change, size_bytes=size_bytes)):
+            return leave_shared_blob(home)
         deadline = self._start_deadline(mirror, home.change)
         return copy_shared_blob(home, mirror, self._copier, context=self._context, deadline=deadline, listener=self._listener)
 

@@ -6,6 +6,7 @@ A failure costs nothing: the images that need the blob copy it themselves, and r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from imgsync.apply.listener import ProgressListener
@@ -20,8 +21,10 @@ from imgsync.plan.context import PlanContext
 from imgsync.plan.model import PlanError
 from imgsync.plan.shards import BlobHome
 from imgsync.system.dataclass import dataclass
+from imgsync.text.units import format_count
 from imgsync.transfer import BlobResult, Copier, Job, Progress
 
+_AGAIN = "run it again, or run the shards: they copy what they need"
 _MEDIA_TYPE = "application/octet-stream"
 
 
@@ -68,6 +71,11 @@ def copy_shared_blob(home: BlobHome, mirror: Mirror, copier: Copier, *, context:
     return FinishedBlob(home, Result.COPIED, progress)
 
 
+def leave_shared_blob(home: BlobHome) -> FinishedBlob:
+    """Leave a blob for which there is no time."""
+    return FinishedBlob(home, Result.REMAINING, Progress(), StoppedError("no time was left"))
+
+
 def sum_shared(finished: Iterable[FinishedBlob]) -> tuple[SharedCopies, ...]:
     """Return what the copies of *finished* moved, by mirror."""
     found: dict[str, SharedCopies] = {}
@@ -85,12 +93,17 @@ def sum_shared(finished: Iterable[FinishedBlob]) -> tuple[SharedCopies, ...]:
 
 
 def list_blob_errors(finished: Iterable[FinishedBlob]) -> tuple[PlanError, ...]:
-    """Return an error for each blob that is not in its home."""
-    return tuple(
-        PlanError(one.home.change.mirror, str(one.reference), one.error.message, one.error.advice, later=one.result is Result.REMAINING)
-        for one in finished
-        if one.error is not None
-    )
+    """Return an error for each failed blob, and one for those left."""
+    failed: list[PlanError] = []
+    left: Counter[str] = Counter()
+    for one in finished:
+        mirror = one.home.change.mirror
+        if one.result is Result.REMAINING:
+            left[mirror] += 1
+        elif one.error is not None:
+            failed.append(PlanError(mirror, str(one.reference), one.error.message, one.error.advice))
+    remaining = (PlanError(mirror, mirror, f"{format_count(count, 'shared blob')} left", _AGAIN, later=True) for mirror, count in sorted(left.items()))
+    return (*failed, *remaining)
 
 
 class _BlobListener:

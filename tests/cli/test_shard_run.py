@@ -17,8 +17,9 @@ from imgsync.documents.plan import decode_plan
 from imgsync.partition.shard import parse_shard
 from imgsync.plan.shards import Partition
 from tests.plan.test_saved import sealed
-from tests.support.images import Image, image, layer
+from tests.support.images import Image, image, layer, push
 from tests.support.lab import Lab
+from tests.support.registry_process import LOGIN
 from tests.support.run_imgsync import eventually, finish, stopping
 from tests.switches import Hold, status
 
@@ -203,6 +204,42 @@ def test_stopped_shard_writes_what_it_did(bench, signals, code):
     assert {one["result"] for one in done["outcomes"]} <= {"copied", "remaining"}
     assert done["summary"]["copied"] == 2
     assert work.lab.run("combine", "--plan", "plan.json", "out-1-1.json").code == code
+
+
+def test_stopped_shared_phase_leaves_the_rest(bench):
+    """With exit 75; the shards copy what they need themselves."""
+    work = bench(2, base=3)
+    work.declare("m", concurrency={"images": 1, "blobs": 1})
+    held = work.lab.source.add(Hold(), method="GET", target="/blobs/")
+    process = work.lab.start(
+        "apply", "--plan", "plan.json", "--shard", "shared", "--outcome", "out-shared.json", "--state", "absent", "--grace", "0s", "-o", "json"
+    )
+    held.reached()
+    process.send_signal(signal.SIGTERM)
+
+    ran = finish(process)
+
+    assert ran.code == 75
+    assert [(one["message"], one["later"]) for one in ran.json["errors"]] == [
+        ("3 shared blobs left (run it again, or run the shards: they copy what they need)", True)
+    ]
+    assert (work.outcome("shared")["exit_code"], work.outcome("shared")["stopped"]) == (75, "interrupted")
+    work.lab.source.clear()
+    assert work.shard("1/1").code == 0
+    assert work.lab.run("combine", "--plan", "plan.json", "out-shared.json", "out-1-1.json").code == 75
+    work.assert_all_served("m")
+
+
+def test_outcome_has_no_credential(lab, declare_login, password_registry, secure):
+    """The canary looks for the password in all that a run prints, writes and sends."""
+    declare_login(of=secure(password_registry), credentials={"username": LOGIN[0], "password": LOGIN[1]})
+    push(password_registry, f"{lab.name}/app", "1", image(lab.name), client=password_registry.client())
+    assert lab.run("plan", "--out", "plan.json").code == 0
+
+    assert lab.run("apply", "--plan", "plan.json", "--shard", "1/1", "--outcome", "o.json", "--log-level", "debug").code == 0
+
+    assert LOGIN[1] not in (lab.folder / "o.json").read_text()
+    assert lab.run("combine", "--plan", "plan.json", "o.json").code == 0
 
 
 @pytest.mark.row("GIT-13")
