@@ -1,27 +1,33 @@
 """
-Set up the log.
+Set up structlog.
 
 Writes one JSON object per line, or readable lines on a terminal. Secrets are redacted here, in one place. Spec: docs/reference/logs.md.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
+from functools import partial
+from types import ModuleType
+from typing import Any, TextIO, cast
 
-from imgsync.logs.event_logger import EventLogger
 from imgsync.logs.stream import Stream
+from imgsync.system.lazy_import import hide_modules, replace_modules
 from imgsync.system.terminal import can_redraw, has_colour, read_size
 from imgsync.text.redaction import Redaction
 from imgsync.text.sanitize import sanitize_json, sanitize_line
 
+# structlog imports them for coloured tracebacks, and asyncio for loggers in coroutines; imgsync has neither.
+with hide_modules("rich", "better_exceptions"), replace_modules({"asyncio": ModuleType("asyncio")}):
+    import structlog
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _STDERR = 2
 _Event = dict[str, Any]
 
 
-def configure_logging(*, level: str | None, form: str, stream: Stream, redaction: Redaction, shown: Collection[str] = ()) -> EventLogger:
+def configure_logging(*, level: str | None, form: str, stream: Stream, redaction: Redaction, shown: Collection[str] = ()) -> Any:
     """
     Return the logger of this run.
 
@@ -40,16 +46,21 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
     for name in ("httpx", "httpcore", "filelock", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     console = is_console(form, stream)
-    render = _make_console_renderer(stream) if console else _render_json
-    hidden = shown if console else ()
-
-    def write(head: dict[str, str], fields: dict[str, object]) -> None:
-        if head["event"] not in hidden:
-            cleaned = {name: redaction.clean_values(value) for name, value in fields.items() if name != "hint" or value != ""}
-            stream.write(f"{render({**head, **cleaned, **head})}\n")
-            stream.flush()
-
-    return EventLogger(write, level=level or _choose_level(console=console, stream=stream))
+    processors: list[Any] = [
+        *([partial(_drop_events, shown)] if console else []),
+        lambda _logger, _name, event: {key: value if key == "event" else redaction.clean_values(value) for key, value in event.items()},
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        _drop_empty_hint,
+        *(_build_console_processors(stream) if console else _build_json_processors()),
+    ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level or _choose_level(console=console, stream=stream)]),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", stream)),
+        cache_logger_on_first_use=False,
+    )
+    return structlog.get_logger()
 
 
 def is_console(form: str, stream: Stream) -> bool:
@@ -57,16 +68,16 @@ def is_console(form: str, stream: Stream) -> bool:
     return form == "console" or (form == "auto" and stream.isatty())
 
 
-def _make_console_renderer(stream: Stream) -> Callable[[_Event], str]:
+def _build_console_processors(stream: Stream) -> list[Any]:
     # Imported now: most runs write JSON.
     from imgsync.logs.console_lines import ConsoleLines
 
     lines = ConsoleLines(coloured=has_colour(stream), find_width=lambda: read_size(_STDERR).columns if stream.isatty() else None)
-    return lambda event: lines.render({name: _sanitize_value(value) for name, value in event.items()})
+    return [lambda _logger, _name, event: {key: _sanitize_value(value) for key, value in event.items()}, lines]
 
 
-def _render_json(event: _Event) -> str:
-    return sanitize_json(json.dumps(event, default=repr))
+def _build_json_processors() -> list[Any]:
+    return [_order_fields, structlog.processors.JSONRenderer(ensure_ascii=True), lambda _logger, _name, line: sanitize_json(line)]
 
 
 def _choose_level(*, console: bool, stream: Stream) -> str:
@@ -74,9 +85,26 @@ def _choose_level(*, console: bool, stream: Stream) -> str:
     return "warning" if console and can_redraw(stream) else "info"
 
 
+def _drop_events(names: Collection[str], _logger: object, _name: str, event: _Event) -> _Event:
+    if event["event"] in names:
+        raise structlog.DropEvent
+    return event
+
+
+def _drop_empty_hint(_logger: object, _name: str, event: _Event) -> _Event:
+    if event.get("hint") == "":
+        del event["hint"]
+    return event
+
+
+def _order_fields(_logger: object, _name: str, event: _Event) -> _Event:
+    head: _Event = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**head, **event}
+
+
 def _sanitize_value(value: object) -> object:
     """Sanitize all text in a field."""
-    # Not the rendered line, which has escapes for colours.
+    # Not the rendered line: structlog adds escapes for colours.
     if isinstance(value, str):
         return sanitize_line(value)
     if isinstance(value, dict):

@@ -35,7 +35,7 @@ class ConsoleLines:
         self._coloured = coloured
         self._find_width = find_width
 
-    def render(self, event: dict[str, Any]) -> str:
+    def __call__(self, _logger: object, _name: str, event: dict[str, Any]) -> str:
         """Return *event*, sanitized, without a line break at its end."""
         lines: list[list[_Word]] = [[]]
         room = width = self._find_width()

@@ -66,7 +66,6 @@ def test_run_without_changes_imports_little(lab):
         "attr",
         "jsonschema",
         "referencing",
-        "structlog",
         "imgsync.config.schema_check",
     }
     assert imported & needless == set()
