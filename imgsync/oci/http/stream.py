@@ -88,6 +88,7 @@ class TlsStream:
         """Take over *connected*; call `shake_hands` before all else."""
         self.socket = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
         self.socket.settimeout(0)
+        self._awaits_answer = False
 
     def shake_hands(self, limit: WaitLimit) -> None:
         """
@@ -101,10 +102,16 @@ class TlsStream:
 
     def receive(self, size: int) -> bytes:
         """Return up to *size* bytes; none at the end."""
+        if self._awaits_answer:
+            # It takes at least a round trip, and a read in vain costs more than a wait.
+            self._awaits_answer = False
+            if not self.socket.pending():
+                self._wait(select.POLLIN)
         return self._run(partial(self.socket.recv, size))
 
     def send(self, data: bytes | memoryview) -> int:
         """Return how many bytes of *data* were taken."""
+        self._awaits_answer = True
         return self._run(partial(self.socket.send, data))
 
     def has_input(self) -> bool:
