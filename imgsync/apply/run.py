@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from imgsync.apply.shard_part import ShardPart
 
 # Larger images leave one place free, so that small ones do not wait behind them.
-_LARGE_BYTES = 64 << 20
-# Shared blobs copied at once, whatever the mirrors declare.
-_MOST_BLOBS = 32
+_LARGE_BYTES = 16 << 20
+# Of large images, four run at once, and more while all are below this: each must come through a slow line within its time limit.
+_LARGE_BYTES_AT_ONCE = 1 << 30
+# Shared blobs copied at once: mostly large ones, so as many as those of four large images.
+_MOST_BLOBS = 16
 _UNCHANGED = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
 
 
@@ -73,8 +75,7 @@ class _Run:
         self._state = StateWriter(self._mirrors, self._owners, context)
         self._order = ChangeOrder(context.state.remaining)
         self._began = time.monotonic()
-        self._at_once = {far: max((mirror.concurrency.count_images(is_far=far) for mirror in config.mirrors), default=1) for far in (False, True)}
-        self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=self._count_at_once, stop=self._stop)
+        self._workers: Workers[ChangeTask, FinishedChange | None] = Workers(self._run_change, limit=1, max_weight=_LARGE_BYTES_AT_ONCE, stop=self._stop)
         self._runner: ChangeRunner | None = None
         self._plan: Plan | None = None
         self._planning_error: ImgsyncError | None = None
@@ -144,8 +145,8 @@ class _Run:
     def _copy_shared(self, part: ShardPart) -> None:
         """Copy the shared blobs of a shard, before its images."""
         runner = self._find_runner()
-        is_far = self._context.registries.has_far
-        limit = max(mirror.concurrency.count_images(is_far=is_far) * mirror.concurrency.blobs for mirror in self._mirrors.values())
+        mirrors = self._mirrors.values()
+        limit = max(mirror.concurrency.images * mirror.concurrency.blobs for mirror in mirrors)
         for finished in map_unordered(runner.run_blob, part.blobs, limit=min(limit, _MOST_BLOBS)):
             if finished is not None:
                 part.on_blob(finished)
@@ -186,7 +187,13 @@ class _Run:
         registries = frozenset(_registry(change) for change in group)
         for change in group:
             self._submitted[change.destination] = change
-            self._workers.submit(ChangeTask(change, registries), queue=_registry(change), large=(change.size_bytes or 0) > _LARGE_BYTES)
+            self._submit_change(ChangeTask(change, registries))
+
+    def _submit_change(self, task: ChangeTask) -> None:
+        size_bytes = task.change.size_bytes or 0
+        # Mirrors with the same limit share it, so that many mirrors together do not exceed it.
+        limit = self._mirrors[task.change.mirror].concurrency.images
+        self._workers.submit(task, queue=(_registry(task.change), limit), limit=limit, weight=size_bytes if size_bytes > _LARGE_BYTES else 0)
 
     def _find_runner(self) -> ChangeRunner:
         """Return the runner of this run, made when it is first needed."""
@@ -197,10 +204,6 @@ class _Run:
             self._state.begin_copies()
             self._runner = ChangeRunner(self._mirrors, self._owners, self._context, options=self._options, listener=self._listener)
         return self._runner
-
-    def _count_at_once(self) -> int:
-        """Return how many images to copy at once."""
-        return self._at_once[self._context.registries.has_far]
 
     def _run_change(self, task: ChangeTask) -> FinishedChange | None:
         assert self._runner is not None  # noqa: S101 - made with the first task

@@ -197,7 +197,7 @@ def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[st
     def pass_on_warning(registry: str, text: str) -> None:
         log.warning("registry.warned", registry=registry, reason=text)
 
-    return Registries(
+    registries = Registries(
         settings,
         environ=os.environ,
         pushes=pushes,
@@ -207,6 +207,8 @@ def _open_registries(settings: RegistriesConfig, log: Logger, throttles: dict[st
         on_registry_warning=pass_on_warning,
         is_in_grace=lambda: stop.is_in_grace,
     )
+    registries.on_parallel = lambda registry, origin, count: log.debug("registry.parallel", registry=registry, origin=origin, requests=count)
+    return registries
 
 
 def _stop_gracefully(stop: Stop, log: Logger, grace_seconds: float | None) -> None:

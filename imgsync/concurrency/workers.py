@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections import defaultdict, deque
+import sys
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import field
 from typing import Any, Generic, TypeVar
@@ -20,29 +21,24 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _STOP_POLL_SECONDS = 0.25
+# This many large items may run, even if they weigh more together.
+_LARGE_AT_ONCE = 4
 
 
-def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int | Callable[[], int]) -> Iterator[Result]:
+def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
     """
     Yield `function(item)` as each ends, at most *limit* at once.
 
-    Reads *items* as places become free; *limit* may change meanwhile. After an error starts nothing more, and raises it once running items ended.
+    Reads *items* as places become free. After an error starts nothing more, and raises it once running items ended.
     """
     workers: Workers[Item, Result] = Workers(function, limit=limit)
     waiting = iter(items)
-    running = 0
-
-    def fill() -> None:
-        nonlocal running
-        for item in itertools.islice(waiting, max(0, workers.limit - running)):
-            running += 1
-            workers.submit(item)
-
-    fill()
+    for item in itertools.islice(waiting, limit):
+        workers.submit(item)
     for result in workers.results():
-        running -= 1
         yield result
-        fill()
+        for item in itertools.islice(waiting, 1):
+            workers.submit(item)
 
 
 class _ProducerEnded:
@@ -56,32 +52,58 @@ _ABANDONED = object()
 class _Queue(Generic[Item]):
     """The waiting items of one queue, and how many run."""
 
-    small: deque[tuple[int, Item]] = field(default_factory=deque)
-    large: deque[tuple[int, Item]] = field(default_factory=deque)
+    limit: int
+    small: deque[tuple[int, Item, int]] = field(default_factory=deque)
+    large: deque[tuple[int, Item, int]] = field(default_factory=deque)
     running: int = 0
     running_large: int = 0
+    running_weight: int = 0
 
-    def take(self, limit: int, *, more_may_come: bool) -> tuple[Item, bool] | None:
-        """Take the next item and whether it is large, if any."""
-        if self.running >= limit or not (self.small or self.large):
+    def take(self, max_weight: int, *, more_may_come: bool) -> tuple[Item, int] | None:
+        """Take the next item and its weight, if any."""
+        if self.running >= self.limit or not (self.small or self.large):
             return None
-        # First come, first served; but large items leave one place free as long as small ones wait or may come.
+        # First come, first served, if it may start.
         first_is_large = bool(self.large) and (not self.small or self.large[0] < self.small[0])
-        if first_is_large and (self.small or more_may_come) and limit > 1 and self.running_large >= limit - 1:
-            return (self.small.popleft()[1], False) if self.small else None
-        return (self.large if first_is_large else self.small).popleft()[1], first_is_large
+        if first_is_large and not self._may_start_large(max_weight, more_may_come=more_may_come):
+            if not self.small:
+                return None
+            first_is_large = False
+        _, item, weight = (self.large if first_is_large else self.small).popleft()
+        self.count(1, weight)
+        return item, weight
+
+    def count(self, items: int, weight: int) -> None:
+        """Count an item of *weight* that starts (1) or has ended (-1)."""
+        self.running += items
+        self.running_large += items if weight else 0
+        self.running_weight += items * weight
+
+    def _may_start_large(self, max_weight: int, *, more_may_come: bool) -> bool:
+        # Large items leave one place free as long as small ones wait or may come.
+        is_place_left = self.limit == 1 or self.running_large < self.limit - 1 or not (self.small or more_may_come)
+        return is_place_left and (self.running_large < _LARGE_AT_ONCE or self.running_weight + self.large[0][2] <= max_weight)
 
 
 class Workers(Generic[Item, Result]):
     """Runs submitted items, at most *limit* of each queue at once."""
 
-    def __init__(self, function: Callable[[Item], Result], *, limit: int | Callable[[], int], stop: Stop | None = None) -> None:
-        """Begin with nothing to do; start nothing once *stop* is closed."""
+    def __init__(self, function: Callable[[Item], Result], *, limit: int, max_weight: int = sys.maxsize, stop: Stop | None = None) -> None:
+        """
+        Begin with nothing to do; start nothing once *stop* is closed.
+
+        Args:
+            function: Runs one item.
+            limit: The most items of one queue at once.
+            max_weight: What large items may weigh together; some may run even if they weigh more.
+            stop: Ends the work.
+        """
         assert_patched()
         self._function = function
         self._limit = limit
+        self._max_weight = max_weight
         self._stop = stop
-        self._queues: defaultdict[Hashable, _Queue[Item]] = defaultdict(_Queue)
+        self._queues: dict[Hashable, _Queue[Item]] = {}
         self._results: gevent.queue.SimpleQueue[Any] = gevent.queue.SimpleQueue()
         self._number = itertools.count()
         # Items and producers that `batches` still awaits, and producers that may still submit.
@@ -90,19 +112,20 @@ class Workers(Generic[Item, Result]):
         self._running_producers = 0
         self._failure: BaseException | None = None
 
-    @property
-    def limit(self) -> int:
-        """Return how many items of a queue may run now."""
-        return self._limit if isinstance(self._limit, int) else self._limit()
-
-    def submit(self, item: Item, *, queue: Hashable = None, large: bool = False) -> None:
+    def submit(self, item: Item, *, queue: Hashable = None, limit: int | None = None, weight: int = 0) -> None:
         """
         Run *item* once its *queue* has a free place.
 
-        Large items leave one place free for small ones that wait, or that a producer may still submit.
+        Args:
+            item: What to run.
+            queue: Items of different queues do not wait for each other.
+            limit: The most items of this queue at once, if not the common limit.
+            weight: Items with one are large: they leave a place free for small ones that wait, or that a producer may still submit.
         """
-        waiting = self._queues[queue]
-        (waiting.large if large else waiting.small).append((next(self._number), item))
+        waiting = self._queues.get(queue)
+        if waiting is None:
+            waiting = self._queues[queue] = _Queue(self._limit if limit is None else limit)
+        (waiting.large if weight else waiting.small).append((next(self._number), item, weight))
         self._start(waiting)
 
     def produce(self, function: Callable[[], None]) -> None:
@@ -165,23 +188,20 @@ class Workers(Generic[Item, Result]):
     def _start(self, queue: _Queue[Item]) -> None:
         """Start waiting items of *queue* while it has free places."""
         while self._failure is None and not (self._stop and self._stop.is_closed):
-            taken = queue.take(self.limit, more_may_come=self._running_producers > 0)
+            taken = queue.take(self._max_weight, more_may_come=self._running_producers > 0)
             if taken is None:
                 return
-            queue.running += 1
-            queue.running_large += taken[1]
             self._awaited_items += 1
             gevent.spawn(self._work, queue, *taken)
 
-    def _work(self, queue: _Queue[Item], item: Item, large: bool) -> None:
+    def _work(self, queue: _Queue[Item], item: Item, weight: int) -> None:
         """Run one item, then start the next of its queue."""
         result: Result | None = None
         try:
             result = self._function(item)
         except BaseException as error:  # noqa: BLE001 - raised in the caller's greenlet
             self._failure = self._failure or error
-        queue.running -= 1
-        queue.running_large -= large
+        queue.count(-1, weight)
         self._results.put(result)
         self._start(queue)
 

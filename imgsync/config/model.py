@@ -16,30 +16,15 @@ from imgsync.filters.tags import TagFilter
 from imgsync.system.dataclass import dataclass
 
 _HTTP_PORT = ":80"
-# docs/decisions/0011 has the measurements.
-_NEAR_IMAGES, _FAR_IMAGES = 4, 32
-_NEAR_QUERIES, _FAR_QUERIES = 10, 32
 
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """
-    How much one mirror does at once; `blobs` is per image.
+    """The most that one mirror does at once; `blobs` is per image."""
 
-    Where nothing is declared, more is done at once with registries that are far away: requests to them mostly wait.
-    """
-
-    images: int | None = None
-    queries: int | None = None
-    blobs: int = 3
-
-    def count_images(self, *, is_far: bool) -> int:
-        """Return how many images to copy at once."""
-        return self.images or (_FAR_IMAGES if is_far else _NEAR_IMAGES)
-
-    def count_queries(self, *, is_far: bool) -> int:
-        """Return how many tags and repositories to look up at once."""
-        return self.queries or (_FAR_QUERIES if is_far else _NEAR_QUERIES)
+    images: int = 64
+    queries: int = 64
+    blobs: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +220,7 @@ class RegistrySettings:
 
     credentials: Login | None = None
     rate: tuple[int, float] | None = None
-    connections: int = 32
+    connections: int = 64
     tls: Tls = Tls()
     proxy: str | None = None
     listing: str = "auto"

@@ -69,7 +69,7 @@ def _show_mirror(mirror: Mirror) -> dict[str, Any]:
         "immutable": list(mirror.immutable),
         "prune": False if mirror.prune is None else {"at_most": mirror.prune.at_most, "protect": list(mirror.prune.protect), "gone": mirror.prune.gone},
         "require": _show_require(mirror.require),
-        "concurrency": {name: count for name, count in asdict(mirror.concurrency).items() if count is not None},
+        "concurrency": asdict(mirror.concurrency),
         "timeouts": {name.removesuffix("_seconds"): format_declared_duration(value) for name, value in asdict(mirror.timeouts).items() if value is not None},
         "retry": {"attempts": mirror.retry.attempts, "interval": format_declared_duration(mirror.retry.interval_seconds), "login": mirror.retry.login},
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from imgsync.config.model import Destination, Mirror, Source
+from imgsync.config.model import Concurrency, Destination, Mirror, Source
 from imgsync.config.yaml_reader import YamlLimits
 from imgsync.convert.conversion import Conversion, RegistryEntry
 from imgsync.filters.tags import TagFilter
@@ -102,7 +102,7 @@ def _build_mirror(mirror: Mirror) -> dict[str, Any]:
         settings["immutable"] = list(mirror.immutable)
     if mirror.prune is not None:
         settings["prune"] = True
-    concurrency = _drop_defaults(asdict(mirror.concurrency), {"images": None, "queries": None, "blobs": 3})
+    concurrency = _drop_defaults(asdict(mirror.concurrency), asdict(Concurrency()))
     if concurrency:
         settings["concurrency"] = concurrency
     return settings

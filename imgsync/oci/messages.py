@@ -32,6 +32,7 @@ class RegistryRequest:
         counts_as_pull: Whether registries may count the request against a pull limit.
         expect_continue: Whether to wait for "100 Continue" before a large body is sent, so that a refusal or a new token costs no upload.
         closes_upload: Whether the registry may have to copy a whole blob before it answers.
+        expected_bytes: The length of the response's body, 0 if it is short or unknown.
     """
 
     operation: Operation
@@ -47,6 +48,12 @@ class RegistryRequest:
     counts_as_pull: bool = False
     expect_continue: bool = False
     closes_upload: bool = False
+    expected_bytes: int = 0
+
+    @property
+    def moved_bytes(self) -> int:
+        """Return the length of the longer body, 0 if unknown."""
+        return max(self.expected_bytes, self.length_bytes or 0)
 
 
 @dataclass(frozen=True, slots=True)

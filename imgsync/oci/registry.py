@@ -210,10 +210,12 @@ class RegistryClient:
 
         Spec: "Pulling blobs" (end-2).
         """
+        expected_bytes = (blob.size_bytes if end is None else end) - offset
         if not offset and end is None:
-            return self.stream(self._blob_request("GET", repository, blob, "pull blob"))
+            return self.stream(self._blob_request("GET", repository, blob, "pull blob", expected_bytes=expected_bytes))
         headers = {"Range": f"bytes={offset}-{'' if end is None else end - 1}"}
-        return self.stream(self._blob_request("GET", repository, blob, "pull blob", accept={200, 206, NO_SUCH_RANGE}, headers=headers))
+        accept = {200, 206, NO_SUCH_RANGE}
+        return self.stream(self._blob_request("GET", repository, blob, "pull blob", accept=accept, headers=headers, expected_bytes=expected_bytes))
 
     def read_blob(self, repository: Repository, blob: Descriptor, *, limit_bytes: int) -> bytes:
         """
@@ -307,13 +309,14 @@ class RegistryClient:
         accept: Iterable[int] = (200,),
         headers: Mapping[str, str] | None = None,
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        expected_bytes: int = 0,
     ) -> RegistryRequest:
         subject, origin = str(repository.with_digest(blob.digest)), self.origin
         # The manifest that names it was there, so the name is right.
         hint = f"the image is incomplete at the {origin}: its manifest names this blob, but the registry does not have it; push the image there again"
         operation = Operation(name, subject, origin, hint_if_missing=hint)
         target, scopes = f"/v2/{repository.path}/blobs/{blob.digest}", make_scopes(repository.path, "pull")
-        return RegistryRequest(operation, method, target, scopes, frozenset(accept), headers or {}, limit_bytes=limit_bytes)
+        return RegistryRequest(operation, method, target, scopes, frozenset(accept), headers or {}, limit_bytes=limit_bytes, expected_bytes=expected_bytes)
 
     def _manifest_request(self, method: str, reference: Reference, name: str, *, accept_statuses: set[int], limit: int = 0) -> RegistryRequest:
         return RegistryRequest(

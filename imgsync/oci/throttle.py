@@ -14,14 +14,25 @@ from imgsync.oci.messages import RegistryRequest
 _FIRST_PAUSE_SECONDS = 0.25
 _MAX_PAUSE_SECONDS = 1.0
 _OVERLOADED = {429, 503}
+# A body of this size holds its slot for longer than a query.
+_LARGE_BYTES = 1 << 20
 
 
 class Throttle:
     """The limits of one endpoint, adapted to its responses."""
 
-    def __init__(self, connections: int, rate_limit: RateLimit) -> None:
-        """Allow *connections* requests at once; *rate_limit* is shared by both sides."""
+    def __init__(self, connections: int, rate_limit: RateLimit, on_parallel: Callable[[int], object]) -> None:
+        """
+        Allow up to *connections* requests at once.
+
+        Args:
+            connections: The ceiling.
+            rate_limit: The registry's, shared by both sides.
+            on_parallel: Receives each number of requests at once that is twice the last one, or lower.
+        """
         self._adaptive = AdaptiveLimit(connections)
+        self._on_parallel = on_parallel
+        self._reported = self._adaptive.allowed
         self._rate_limit = rate_limit
         # Consecutive refusals. A registry that has not served anything yet gets no second chance for free.
         self._refusals = MAX_REFUSALS
@@ -38,7 +49,7 @@ class Throttle:
     @contextlib.contextmanager
     def slot(self, request: RegistryRequest, check: Callable[[], None]) -> Iterator[int]:
         """Wait for a slot for *request*; *check* may end the wait."""
-        with self._adaptive.slot(check) as slot:
+        with self._adaptive.slot(check, is_large=request.moved_bytes >= _LARGE_BYTES) as slot:
             if not request.counts_as_pull:
                 yield slot
                 return
@@ -48,14 +59,24 @@ class Throttle:
             finally:
                 self._rate_limit.pull_limit.release()
 
-    def note_status(self, status: int, slot: int) -> None:
-        """Allow fewer requests after 429 or 503, else more."""
+    def note_response(self, request: RegistryRequest, status: int, slot: int, *, seconds: float | None) -> None:
+        """
+        Allow fewer requests after 429 or 503, else perhaps more.
+
+        Args:
+            request: What was sent.
+            status: The status of its response.
+            slot: What `slot` gave.
+            seconds: The time from the request to the head of its response, None if it says nothing about the registry.
+        """
         if status in _OVERLOADED:
-            self._adaptive.decrease(slot)
+            self._adaptive.note_refusal(slot)
             self._refusals += 1
         else:
-            self._adaptive.increase()
+            # The time to close an upload grows with its size.
+            self._adaptive.note_response(slot, kind=request.operation.name, seconds=None if request.closes_upload else seconds)
             self._refusals = 0
+        self._report_change()
 
     def note_error(self, error: RegistryError) -> None:
         """Pause all callers after a rate limit or Retry-After."""
@@ -63,6 +84,12 @@ class Throttle:
             error.serves_other_requests = self._refusals < MAX_REFUSALS
         if isinstance(error, RateLimitedError) or error.retry_after_seconds is not None:
             self._rate_limit.block_for(self._pause_seconds() if error.retry_after_seconds is None else error.retry_after_seconds)
+
+    def _report_change(self) -> None:
+        allowed = self._adaptive.allowed
+        if allowed < self._reported or allowed >= 2 * self._reported:
+            self._reported = allowed
+            self._on_parallel(allowed)
 
     def _pause_seconds(self) -> float:
         """Return the pause after a 429 without Retry-After; it doubles each time."""

@@ -19,6 +19,7 @@ from imgsync.oci.client_pool import ClientPool, make_client_factory
 from imgsync.oci.endpoint import Endpoint
 from imgsync.oci.http._httpx import httpx
 from imgsync.oci.http.client import HttpClient
+from imgsync.oci.http.request import RESPONSE_SECONDS
 from imgsync.oci.limits.rate_limit import RateLimit
 from imgsync.oci.limits.retry import RetryPolicy, retry_call
 from imgsync.oci.messages import RegistryRequest, RegistryResponse, StreamedResponse
@@ -36,6 +37,7 @@ class Transport:
         rate_limit: RateLimit,
         *,
         on_warning: Callable[[str], None],
+        on_parallel: Callable[[int], object] = lambda _: None,
         refused: RefusedLogins | None = None,
         new_client: Callable[[], HttpClient] | None = None,
     ) -> None:
@@ -46,6 +48,7 @@ class Transport:
             endpoint: Where the registry is and how to reach it.
             rate_limit: The registry's, shared by source and destination.
             on_warning: Called with the text of each `Warning` header.
+            on_parallel: Called when the number of parallel requests has changed much.
             refused: The logins that the registry refused, shared by both sides.
             new_client: Makes an HTTP client, instead of one for *endpoint*.
         """
@@ -56,7 +59,7 @@ class Transport:
         self._pool = ClientPool(self._sender.origin, new_client or make_client_factory(endpoint), self.capabilities)
         self.refused = RefusedLogins() if refused is None else refused
         self._auth = AuthFlow(self._sender, self._pool, self.refused)
-        self._throttle = Throttle(endpoint.connections, rate_limit)
+        self._throttle = Throttle(endpoint.connections, rate_limit, on_parallel)
         self.pull_limit = rate_limit.pull_limit
 
     def __repr__(self) -> str:
@@ -122,7 +125,9 @@ class Transport:
             for text in read_warnings(response.headers, clean=self.endpoint.redaction.clean):
                 self._on_warning(text)
             try:
-                self._throttle.note_status(response.status_code, slot)
+                # What another host answers, such as a store of blobs, says nothing about the registry.
+                seconds = response.extensions.get(RESPONSE_SECONDS) if self.endpoint.is_own(url) else None
+                self._throttle.note_response(request, response.status_code, slot, seconds=seconds)
                 if response.status_code not in request.accept_statuses:
                     raise self._refusal(request, response, url)
                 yield response, url

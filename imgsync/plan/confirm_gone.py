@@ -37,4 +37,4 @@ def _confirm(mirror: Mirror, doubtful: Iterable[GoneTag], context: PlanContext) 
             return replace(tag, reason=Absence.UNCONFIRMED)
         return tag if found is None else replace(tag, reason=Absence.HIDDEN)
 
-    return map_unordered(confirm, doubtful, limit=mirror.concurrency.count_queries(is_far=client.capabilities.is_far))
+    return map_unordered(confirm, doubtful, limit=mirror.concurrency.queries)

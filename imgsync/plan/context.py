@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import field
 from datetime import datetime
 
 from imgsync.concurrency.stop import Stop
-from imgsync.config.model import Mirror
 from imgsync.images.completeness import ContentChecker
 from imgsync.images.external_layers import ExternalLayers
 from imgsync.images.image import ManifestCache
@@ -57,9 +55,3 @@ class PlanContext:
     external_layers: ExternalLayers = field(default_factory=ExternalLayers)
     destination_tags: DestinationTags = field(default_factory=DestinationTags)
     listener: PlanListener = field(default_factory=NoListener)
-
-    def limit_queries(self, mirrors: Iterable[Mirror]) -> Callable[[], int]:
-        """Return a function that returns how many queries to send at once."""
-        declared = [mirror.concurrency for mirror in mirrors]
-        near, far = (max((one.count_queries(is_far=is_far) for one in declared), default=1) for is_far in (False, True))
-        return lambda: far if self.registries.has_far else near

@@ -88,7 +88,7 @@ class MirrorPlanner:
             except ImgsyncError as error:
                 return make_plan_error(mirror, str(repository.repository), error)
 
-        for outcome in map_unordered(select, repositories, limit=self._context.limit_queries([mirror])):
+        for outcome in map_unordered(select, repositories, limit=mirror.concurrency.queries):
             self._listener.on_listed(0 if isinstance(outcome, PlanError) else len(outcome.tags))
             if isinstance(outcome, PlanError):
                 result.errors.append(outcome)
@@ -137,9 +137,9 @@ class MirrorPlanner:
     def _open_planner(self, mirror: Mirror, count: int) -> TagPlanner:
         """Return a planner for *count* tags, with connections opened early."""
         # Planning sends one request per tag; copying, if it begins meanwhile, one per blob.
-        copies = min(count, mirror.concurrency.count_images(is_far=self._registries.has_far)) if self._ready.is_enabled else 0
+        copies = min(count, mirror.concurrency.images) if self._ready.is_enabled else 0
         source = self._registries.make_source_client(mirror, check=self._check)
-        source.transport.open_ahead(max(copies * mirror.concurrency.blobs, min(count, self._context.limit_queries([mirror])())))
+        source.transport.open_ahead(max(copies * mirror.concurrency.blobs, min(count, mirror.concurrency.queries)))
         return TagPlanner(mirror, self._context, copies_at_once=copies)
 
     def _meet_destinations(self, mirror: Mirror, repositories: Iterable[SourceRepository]) -> None:
@@ -152,7 +152,7 @@ class MirrorPlanner:
             # An error is reported once the destination is needed.
             with contextlib.suppress(ImgsyncError):
                 client = self._registries.make_destination_client(registry, mirror, check=self._check)
-                client.transport.open_ahead(min(new, self._context.limit_queries([mirror])()), is_certain=True)
+                client.transport.open_ahead(min(new, mirror.concurrency.queries), is_certain=True)
 
     def _look_up(self, mirror: Mirror, planner: TagPlanner, selected: Iterable[SelectedTags]) -> Iterable[tuple[SelectedTags, ListedTag, TagPlan | PlanError]]:
         def look_up(item: tuple[SelectedTags, ListedTag]) -> tuple[SelectedTags, ListedTag, TagPlan | PlanError]:
@@ -162,7 +162,7 @@ class MirrorPlanner:
             except ImgsyncError as error:
                 return some, tag, make_plan_error(mirror, str(_make_reference(some, tag)), error)
 
-        return map_unordered(look_up, ((some, tag) for some in selected for tag in some.tags), limit=self._context.limit_queries([mirror]))
+        return map_unordered(look_up, ((some, tag) for some in selected for tag in some.tags), limit=mirror.concurrency.queries)
 
     def _discard(self, result: MirrorPlan, found: int) -> None:
         """Drop the changes of a mirror with fewer tags than `at_least`."""

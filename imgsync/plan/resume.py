@@ -24,7 +24,7 @@ def keep_applied(plan: Plan, config: Config, context: PlanContext) -> Plan:
     """Return *plan*, keeping tags that already serve what it pushes."""
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
     unknown = [change for change in plan.copies if change.mirror in mirrors and context.state.get(str(change.destination)) is None]
-    limit = context.limit_queries(config.mirrors)
+    limit = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
     served: Mapping[Reference, str | None] = dict(map_unordered(lambda change: _look_up(change, mirrors[change.mirror], context), unknown, limit=limit))
     return replace(plan, changes=tuple(_keep_if_applied(change, served.get(change.destination)) for change in plan.changes))
 

@@ -48,7 +48,7 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
     if on_pending is not None:
         for group in groups:
             on_pending(group)
-    limit = context.limit_queries(config.mirrors)
+    limit = max((mirror.concurrency.queries for mirror in config.mirrors), default=1)
     doubtful = [change for change in changes if change.action is Action.DELETE and (change.gone_since or context.state.get(str(change.destination)) is None)]
     checked = {change.destination: change for change in map_unordered(updater.check_deletion, doubtful, limit=limit)}
     context.listener.on_listed(len(groups))

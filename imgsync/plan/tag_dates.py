@@ -46,7 +46,7 @@ class TagDates:
         self._client = client
         self._repository = repository
         self._cache = cache
-        self._limit = mirror.concurrency.count_queries(is_far=client.capabilities.is_far)
+        self._limit = mirror.concurrency.queries
         self._platforms = [parse_platform(text) for text in mirror.platforms or ()]
         self.errors: dict[str, ImgsyncError] = {}
         self.known: dict[str, datetime | None] = {}

@@ -75,6 +75,8 @@ class Registries:
         self._keychain = Keychain(load_auth_files(environ), ask=ask_helper, ask_cloud=find_cloud_credentials, on_secret=redaction.hide, on_warning=on_warning)
         self._redaction = redaction
         self._on_registry_warning = on_registry_warning
+        # Receives a registry, the side, and how many parallel requests it gets from now on.
+        self.on_parallel: Callable[[str, str, int], object] = lambda *_: None
         self._warned: set[tuple[str, str]] = set()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._apis: dict[tuple[str, str, str], ApiSession] = {}
@@ -102,11 +104,6 @@ class Registries:
     def exposed_files(self) -> tuple[str, ...]:
         """Return the auth files that other users can read or change."""
         return self._keychain.exposed_files
-
-    @property
-    def has_far(self) -> bool:
-        """Return whether any registry that was asked is far away."""
-        return any(transport.capabilities.is_far for transport in self._transports.values())
 
     def count_requests(self, origin: str) -> dict[str, Counter[str]]:
         """Return the requests sent as *origin*, by registry and method."""
@@ -199,7 +196,9 @@ class Registries:
                 self._on_registry_warning(endpoint.registry, text)
 
         refused = self._refused.setdefault(endpoint.registry, RefusedLogins())
-        return Transport(endpoint, rate_limit, on_warning=warn, refused=refused)
+        return Transport(
+            endpoint, rate_limit, on_warning=warn, on_parallel=lambda count: self.on_parallel(endpoint.registry, endpoint.origin, count), refused=refused
+        )
 
     def _make_retry_policy(self, mirror: Mirror, *, check: Callable[[], None]) -> RetryPolicy:
         return RetryPolicy(

@@ -36,8 +36,10 @@ class FanOut:
 
     def prefetch(self, task: Task, blob: Descriptor, others: Iterable[str]) -> None:
         """Start reading a small blob of a far source early."""
-        if task.source.capabilities.is_far and blob.size_bytes <= _PREFETCH_BYTES and _key(task, blob) not in self._reads:
-            self._start(task, blob, self._consumers(task, others))
+        is_useful = task.source.capabilities.is_far and blob.size_bytes <= _PREFETCH_BYTES and _key(task, blob) not in self._reads
+        # Each is kept whole until its destination takes it, however many images run at once.
+        if is_useful and sum(shared.bound_bytes for shared in self._reads.values()) < _HELD_BYTES_IN_ALL:
+            self._start(task, blob, self._consumers(task, others), bound_bytes=blob.size_bytes)
 
     def read(self, task: Task, blob: Descriptor, others: Iterable[str]) -> Generator[bytes, None, None]:
         """
@@ -56,7 +58,8 @@ class FanOut:
         self._late_registries.discard(registry)
         consumers = self._consumers(task, others)
         if len(consumers) > 1 and _key(task, blob) not in self._reads:
-            self._start(task, blob, consumers)
+            bound_bytes = max(_LEAST_BYTES_OF_ONE, min(_MOST_BYTES_OF_ONE, _HELD_BYTES_IN_ALL // (len(self._reads) + 1)))
+            self._start(task, blob, consumers, bound_bytes=bound_bytes)
         shared = self._reads.get(_key(task, blob))
         consumer = shared.join(registry) if shared is not None else None
         if shared is None or consumer is None:
@@ -86,10 +89,9 @@ class FanOut:
         with contextlib.closing(self._ranges.read(task.source, task.job.source.repository, blob, start=verifier.seen_bytes)) as chunks:
             yield from verify_chunks(chunks, verifier)
 
-    def _start(self, task: Task, blob: Descriptor, consumers: set[str]) -> None:
+    def _start(self, task: Task, blob: Descriptor, consumers: set[str], *, bound_bytes: int) -> None:
         """Start a shared read in a greenlet."""
         self._make_room()
-        bound_bytes = max(_LEAST_BYTES_OF_ONE, min(_MOST_BYTES_OF_ONE, _HELD_BYTES_IN_ALL // (len(self._reads) + 1)))
         shared = SharedRead(
             _new_verifier(task, blob),
             consumers,

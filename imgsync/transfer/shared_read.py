@@ -83,7 +83,7 @@ class SharedRead:
             on_late: Called with each registry that was detached before it joined.
         """
         self._verifier = verifier
-        self._bound_bytes = bound_bytes
+        self.bound_bytes = bound_bytes
         self._on_end = on_end
         self._on_late = on_late
         self._consumers = {registry: Consumer() for registry in expected}
@@ -164,7 +164,7 @@ class SharedRead:
 
     def _append(self, piece: bytes) -> None:
         """Keep *piece* once the slowest consumer has taken enough."""
-        while self._consumers and self.held_bytes >= self._bound_bytes:
+        while self._consumers and self.held_bytes >= self.bound_bytes:
             holds_up_others = any(consumer.state is ConsumerState.WAITING for consumer in self._consumers.values())
             began = time.monotonic()
             self._drained.clear()
@@ -182,7 +182,7 @@ class SharedRead:
         """Detach consumers that are a whole buffer behind."""
         self._stalled_seconds = 0.0
         for registry, consumer in list(self._consumers.items()):
-            if consumer.position <= self._base and self.held_bytes >= self._bound_bytes:
+            if consumer.position <= self._base and self.held_bytes >= self.bound_bytes:
                 if consumer.state is ConsumerState.EXPECTED:
                     self._on_late(registry)
                 else:

@@ -37,21 +37,29 @@ def test_cost_per_item_is_constant():
     assert told["last"] < 3 * told["first"] + 0.2
 
 
-def test_limit_may_grow_meanwhile():
-    """Once the limit is higher, the next results make room for more."""
+def test_large_items_are_bounded_by_weight():
+    """Four run at once, and more while they weigh no more than allowed together; small ones do not wait for them."""
     told = run_patched("""
         import gevent
-        from imgsync.concurrency.workers import map_unordered
-        running, limit, seen = 0, 2, []
-        def work(number):
-            global running, limit
-            running += 1
-            limit = 6 if number >= 10 else 2
-            gevent.sleep(0)
-            seen.append(running)
-            running -= 1
-        results = list(map_unordered(work, range(40), limit=lambda: limit))
-        print(json.dumps([len(results), max(seen[:8]), max(seen)]))
+        from imgsync.concurrency.workers import Workers
+        running, most = {}, {}
+        def work(item):
+            kind = item[0]
+            running[kind] = running.get(kind, 0) + 1
+            most[kind] = max(most.get(kind, 0), running[kind])
+            gevent.sleep(0.01)
+            running[kind] -= 1
+        workers = Workers(work, limit=20, max_weight=100)
+        for kind, weight in (("huge", 90), ("medium", 10), ("small", 0)):
+            for number in range(40):
+                workers.submit((kind, number), queue=kind, weight=weight)
+        for number in range(40):
+            workers.submit(("mixed huge", number), queue="mixed", weight=90)
+            workers.submit(("mixed small", number), queue="mixed")
+        for number in range(40):
+            workers.submit(("few", number), queue="few", limit=3, weight=1)
+        list(workers.results())
+        print(json.dumps(most))
     """)
 
-    assert told == [40, 2, 6]
+    assert told == {"huge": 4, "medium": 10, "small": 20, "mixed huge": 4, "mixed small": 16, "few": 3}

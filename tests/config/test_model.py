@@ -1,4 +1,4 @@
-"""Configuration values: defaults, and secrets that show nowhere."""
+"""Configuration values: secrets show nowhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from imgsync.config.model import Concurrency, Login, RegistrySettings, Secret
+from imgsync.config.model import Login, RegistrySettings, Secret
 from tests.support.canary import secrets_in
 
 
@@ -48,13 +48,3 @@ def test_secret_cannot_be_serialised():
     assert secrets_in(" ".join(shown)) == []
     assert not hasattr(SECRET, "__dict__")
     assert SECRET.reveal() == "canary-SECRET"
-
-
-def test_undeclared_concurrency_depends_on_the_distance():
-    """What a mirror declares holds at any distance."""
-    undeclared, declared = Concurrency(), Concurrency(images=6, queries=7)
-
-    assert [undeclared.count_images(is_far=far) for far in (False, True)] == [4, 32]
-    assert [undeclared.count_queries(is_far=far) for far in (False, True)] == [10, 32]
-    assert {declared.count_images(is_far=far) for far in (False, True)} == {6}
-    assert {declared.count_queries(is_far=far) for far in (False, True)} == {7}

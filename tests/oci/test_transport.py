@@ -595,7 +595,8 @@ def test_heartbeat_logs_progress(lab):
 def test_full_disk_under_the_state_stops_no_copy(lab):
     """Records are lost, copies are not; earlier records stay."""
     lab.push("app", "0", image(0))
-    lab.declare("app")
+    # Few at once: each is a write of its own, so that the file grows.
+    lab.declare("app", "concurrency: {images: 4}")
     assert lab.run("apply").code == 0
     for number in range(1, 60):
         lab.push("app", str(number), image(1))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from imgsync.oci.http._httpx import httpx
-from imgsync.oci.http.request import BODY_UNSENT, Request, format_head
+from imgsync.oci.http.request import BODY_UNSENT, RESPONSE_SECONDS, Request, format_head
 from imgsync.oci.http.response_body import RECEIVE_BYTES, ResponseBody
 from imgsync.oci.http.response_parser import ResponseParser
 from imgsync.oci.http.stream import Stream
@@ -51,10 +53,14 @@ class Connection:
         self._socket.set_check(request.check)
         self._socket.require_rate(request.timeout_seconds)
         is_sent = False if request.expect_continue and self._is_rejected(request, parser) else self._send(request, parser)
+        began = time.monotonic()
         self._read_head(request, parser)
+        extensions: dict[str, object] = {RESPONSE_SECONDS: time.monotonic() - began}
+        if not self.body_started:
+            extensions[BODY_UNSENT] = True
         self._socket.require_rate(request.timeout_seconds)
         body = ResponseBody(self, parser, is_reusable=is_sent and parser.keep_alive)
-        return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions={} if self.body_started else {BODY_UNSENT: True})
+        return httpx.Response(parser.status, headers=parser.headers, stream=body, extensions=extensions)
 
     def receive(self, size: int) -> bytes:
         """Return up to *size* bytes; none at the end."""

@@ -12,6 +12,8 @@ from imgsync.system.dataclass import dataclass
 
 # Extension of a response that came before any of the request's body was sent.
 BODY_UNSENT = "imgsync.body_unsent"
+# Extension of a response: the seconds from the end of the request to the head of the response, without connecting.
+RESPONSE_SECONDS = "imgsync.response_seconds"
 _METHODS_WITHOUT_BODY = {"CONNECT", "DELETE", "GET", "HEAD"}
 
 

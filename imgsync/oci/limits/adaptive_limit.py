@@ -1,36 +1,52 @@
 """
-Adapt the number of parallel requests to what a registry accepts.
+Let as many requests run in parallel as a registry serves best.
 
-Additive increase, multiplicative decrease: the limit is halved after a refusal, and grows back by one per round of successful requests.
+How many that are is in `parallelism`; here requests wait for their slots.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import field
+
+from imgsync.oci.limits.parallelism import Parallelism
+from imgsync.system.dataclass import dataclass
 
 _CHECK_SECONDS = 0.25
+# Of this many slots, one is kept for requests with small bodies, which must not wait for long transfers.
+_SLOTS_PER_RESERVED = 4
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    number: int
+    started: threading.Event = field(default_factory=threading.Event)
 
 
 class AdaptiveLimit:
-    """A limit on parallel requests that `decrease` halves and `increase` raises."""
+    """
+    Slots for parallel requests.
+
+    Greenlets switch only where they wait, so no lock is needed.
+    """
 
     def __init__(self, maximum: int) -> None:
-        """Start at *maximum*, which is never exceeded."""
-        self._maximum = maximum
-        self._allowed = float(maximum)
+        """Never give more than *maximum* slots."""
+        self._parallelism = Parallelism(maximum)
         self._running = 0
-        self._decreases = 0
-        # In their order: a caller that frees a slot must not take it again before others that wait, or their images end last.
-        # Greenlets switch only where they wait, so no lock is needed.
-        self._waiting: deque[threading.Event] = deque()
+        self._running_large = 0
+        self._number = itertools.count()
+        # Those of large requests, and all others.
+        self._waiters: dict[bool, deque[_Waiter]] = {True: deque(), False: deque()}
 
     @property
     def allowed(self) -> int:
         """Return how many requests may run in parallel now."""
-        return int(self._allowed)
+        return self._parallelism.allowed
 
     @property
     def running(self) -> int:
@@ -38,57 +54,64 @@ class AdaptiveLimit:
         return self._running
 
     @contextlib.contextmanager
-    def slot(self, check: Callable[[], None]) -> Iterator[int]:
+    def slot(self, check: Callable[[], None], *, is_large: bool = False) -> Iterator[int]:
         """
         Wait for a free slot and hold it.
 
-        Yields the generation to pass to `decrease`.
+        Yields the generation to pass to `note_response` or `note_refusal`.
 
         Args:
             check: Called while waiting; an error that it raises ends the wait.
+            is_large: Whether the request may hold its slot for long. Such requests leave some slots free.
         """
-        if self._waiting or self._running >= self.allowed:
-            self._wait(check)
+        if self._has_slot(is_large=is_large):
+            self._take(is_large=is_large)
         else:
-            self._running += 1
+            self._wait(check, is_large=is_large)
         try:
-            yield self._decreases
+            yield self._parallelism.generation
         finally:
-            self._free()
+            self._release(is_large=is_large)
 
-    def decrease(self, generation: int) -> None:
+    def note_response(self, generation: int, *, kind: str = "", seconds: float | None = None) -> None:
+        """Note that a request was served; the limit may change."""
+        self._parallelism.note_response(generation, self._running, kind=kind, seconds=seconds)
+        self._start_waiters()
+
+    def note_refusal(self, generation: int) -> None:
         """Halve the limit, once for all requests of one *generation*."""
-        # Requests that began before the last decrease say nothing new.
-        if generation == self._decreases:
-            self._decreases += 1
-            self._allowed = max(1.0, self._allowed / 2)
+        self._parallelism.note_refusal(generation, self._running)
 
-    def increase(self) -> None:
-        """Raise the limit by its inverse: by one per round of requests."""
-        if self._allowed < self._maximum:
-            self._allowed = min(float(self._maximum), self._allowed + 1 / self._allowed)
-            self._hand_out()
+    def _has_slot(self, *, is_large: bool) -> bool:
+        allowed = self.allowed
+        return self._running < allowed and not (is_large and self._running_large >= allowed - allowed // _SLOTS_PER_RESERVED)
 
-    def _wait(self, check: Callable[[], None]) -> None:
-        """Wait until a slot is handed to the caller."""
-        turn = threading.Event()
-        self._waiting.append(turn)
+    def _take(self, *, is_large: bool) -> None:
+        self._running += 1
+        self._running_large += is_large
+
+    def _release(self, *, is_large: bool) -> None:
+        self._running -= 1
+        self._running_large -= is_large
+        self._start_waiters()
+
+    def _wait(self, check: Callable[[], None], *, is_large: bool) -> None:
+        waiter = _Waiter(next(self._number))
+        self._waiters[is_large].append(waiter)
         try:
-            while not turn.wait(_CHECK_SECONDS):
+            check()
+            while not waiter.started.wait(_CHECK_SECONDS):
                 check()
         except BaseException:
-            if turn.is_set():
-                self._free()
+            if waiter.started.is_set():
+                self._release(is_large=is_large)
             else:
-                self._waiting.remove(turn)
+                self._waiters[is_large].remove(waiter)
             raise
 
-    def _free(self) -> None:
-        self._running -= 1
-        self._hand_out()
-
-    def _hand_out(self) -> None:
-        """Give free slots to those who wait longest."""
-        while self._waiting and self._running < self.allowed:
-            self._running += 1
-            self._waiting.popleft().set()
+    def _start_waiters(self) -> None:
+        """Give free slots to waiters, first come, first served."""
+        while ready := [is_large for is_large, waiters in self._waiters.items() if waiters and self._has_slot(is_large=is_large)]:
+            first = min(ready, key=lambda is_large: self._waiters[is_large][0].number)
+            self._take(is_large=first)
+            self._waiters[first].popleft().started.set()

@@ -1,9 +1,11 @@
-"""The adaptive limit follows a registry's 429 responses."""
+"""The adaptive limit follows what a registry serves, and large transfers leave slots free."""
 
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,25 +20,105 @@ def nothing() -> None:
     """Do not end the waiting."""
 
 
+def hold(limit: AdaptiveLimit, stack: contextlib.ExitStack, count: int, *, is_large: bool = False) -> list[int]:
+    """Take so many slots."""
+    return [stack.enter_context(limit.slot(nothing, is_large=is_large)) for _ in range(count)]
+
+
+def refuse_to_wait() -> None:
+    """End the waiting at once."""
+    raise TimeoutError
+
+
+def grown_limit(count: int) -> AdaptiveLimit:
+    """Return a limit that has grown to its maximum."""
+    limit = AdaptiveLimit(count)
+    with contextlib.ExitStack() as stack:
+        while limit.allowed < count:
+            for generation in hold(limit, stack, limit.allowed - limit.running):
+                limit.note_response(generation)
+    return limit
+
+
 def test_429_halves_the_limit_and_success_restores_it():
     """One 429 per round counts; the limit stays between one and the declared value."""
     limit = AdaptiveLimit(16)
-    with contextlib.ExitStack() as places:
-        slots = [places.enter_context(limit.slot(nothing)) for _ in range(16)]
-        for slot in slots:
-            limit.decrease(slot)
+    with contextlib.ExitStack() as stack:
+        for generation in hold(limit, stack, 16):
+            limit.note_refusal(generation)
         assert limit.allowed == 8
     for _ in range(10):
-        with limit.slot(nothing) as slot:
-            limit.decrease(slot)
+        with limit.slot(nothing) as generation:
+            limit.note_refusal(generation)
     assert limit.allowed == 1
-    rounds = 0
+    responses = 0
     while limit.allowed < 16:
-        limit.increase()
-        rounds += 1
-    assert 100 < rounds < 200
-    limit.increase()
-    assert limit.allowed == 16
+        with contextlib.ExitStack() as stack:
+            for generation in hold(limit, stack, limit.allowed):
+                limit.note_response(generation)
+                responses += 1
+    assert 100 < responses < 200
+
+
+def test_large_transfers_leave_slots_for_queries():
+    """A quarter of the slots is free for what takes no time."""
+    limit = grown_limit(64)
+    with contextlib.ExitStack() as stack:
+        hold(limit, stack, 48, is_large=True)
+        with pytest.raises(TimeoutError), limit.slot(refuse_to_wait, is_large=True):
+            pass
+        hold(limit, stack, 16)
+        with pytest.raises(TimeoutError), limit.slot(refuse_to_wait):
+            pass
+        assert limit.running == 64
+    assert limit.running == 0
+
+
+@pytest.mark.parametrize("maximum", [1, 2, 3])
+def test_few_slots_are_all_for_transfers_too(maximum):
+    """Whoever declares two connections gets two transfers at once."""
+    limit = AdaptiveLimit(maximum)
+    with contextlib.ExitStack() as stack:
+        hold(limit, stack, maximum, is_large=True)
+        assert limit.running == maximum
+
+
+def test_waiting_requests_start_in_order():
+    """A query does not pass another, and it does not wait behind a transfer that has to wait for its share."""
+    limit = AdaptiveLimit(4)
+    started: queue.Queue[str] = queue.Queue()
+    may_end = threading.Event()
+
+    def take(name: str, waits: threading.Event) -> None:
+        with limit.slot(waits.set, is_large=name == "large"):
+            started.put(name)
+            may_end.wait(60)
+
+    with contextlib.ExitStack() as transfers, contextlib.ExitStack() as query, ThreadPoolExecutor(3) as pool:
+        hold(limit, transfers, 3, is_large=True)
+        hold(limit, query, 1)
+        for name in ("large", "a", "b"):
+            waits = threading.Event()
+            pool.submit(take, name, waits)
+            assert waits.wait(60)
+        query.close()
+        assert started.get(timeout=60) == "a"
+        may_end.set()
+        assert started.get(timeout=60) == "b"
+        transfers.close()
+        assert started.get(timeout=60) == "large"
+    assert limit.running == 0
+
+
+def test_ended_wait_gives_no_slot_away():
+    """A caller that gives up leaves the queue."""
+    limit = AdaptiveLimit(1)
+    with limit.slot(nothing):
+        for _ in range(3):
+            with pytest.raises(TimeoutError), limit.slot(refuse_to_wait):
+                pass
+    with limit.slot(refuse_to_wait):
+        assert limit.running == 1
 
 
 def test_waiting_for_a_place_can_be_ended():
@@ -99,10 +181,11 @@ def test_slot_that_is_given_up_goes_to_the_next():
 
 
 class Crowded(switches.Switch):
-    """Answers 429 while a number of requests is being answered."""
+    """Refuses requests while a number of others is being answered."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, status: int) -> None:
         self.most = most
+        self.status = status
         self.refused = 0
         self._running = 0
         self._lock = threading.Lock()
@@ -111,24 +194,26 @@ class Crowded(switches.Switch):
         with self._lock:
             if self._running >= self.most:
                 self.refused += 1
-                return plain_answer(429, b"", {"Retry-After": "0"})
+                return plain_answer(self.status, b"", {"Retry-After": "0"})
             self._running += 1
         return request
 
     def answer(self, request, answer):
-        if answer.status != 429:
+        if answer.status != self.status:
             with self._lock:
                 self._running -= 1
         return answer
 
 
 @pytest.mark.row("NET-01")
-def test_crowded_registry_gets_fewer_parallel_requests(lab):
+@pytest.mark.parametrize("status", [429, 503])
+def test_crowded_registry_gets_fewer_parallel_requests(lab, status):
     """Everything arrives, and most requests succeed."""
-    crowded = lab.destination.add(Crowded(2))
+    crowded = lab.destination.add(Crowded(2, status))
     for number in range(12):
         lab.push("app", str(number), image(number))
-    lab.declare("app", "concurrency: {images: 12, blobs: 3}", retry="{attempts: 8, interval: 0s}")
+    # Without `concurrency`: the defaults have no declared ceiling to save them.
+    lab.declare("app", retry="{attempts: 8, interval: 0s}")
 
     ran = lab.run("apply", "-o", "json")
 
