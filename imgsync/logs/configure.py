@@ -43,7 +43,7 @@ def configure_logging(*, level: str | None, form: str, stream: Stream, redaction
         shown: Events that the result on stdout shows; they are not repeated as readable lines.
     """
     # These libraries log whole URLs, which may contain signatures.
-    for name in ("httpx", "httpcore", "filelock", "asyncio"):
+    for name in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     console = is_console(form, stream)
     processors: list[Any] = [

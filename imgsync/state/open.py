@@ -7,17 +7,16 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import diskcache
-import filelock
 
 from imgsync.errors import LockedError, StateError
 from imgsync.state.disk import PlainDisk
+from imgsync.state.lock import hold_lock
 from imgsync.state.preflight import (
     DATABASE,
     DamagedError,
@@ -45,7 +44,6 @@ _SETTINGS: dict[str, Any] = {
 _OFF, _NORMAL, _FULL = range(3)
 # Temporary folder inside the state directory.
 _NEW = "new"
-_LOCK_RETRY_SECONDS = 0.05
 
 
 def _do_nothing() -> None:
@@ -91,11 +89,10 @@ def open_state(
 
 def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_warning: Callable[[str], None], check: Callable[[], None]) -> bool:
     """Create and lock the directory; return False if not writable."""
-    lock = filelock.FileLock(path / "lock", mode=0o600)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.enter_context(_acquire(lock, timeout_seconds, check))
-    except filelock.Timeout as error:
+        stack.enter_context(hold_lock(path / "lock", timeout_seconds=timeout_seconds, check=check))
+    except BlockingIOError as error:
         raise LockedError(f"the state {path} is locked by another run", hint="wait for it to end, or set --lock-timeout") from error
     except (NotADirectoryError, FileExistsError) as error:
         raise StateError(f"cannot create the state directory {path}: {error.strerror}", hint="name another with --state") from error
@@ -105,19 +102,6 @@ def _lock(path: Path, timeout_seconds: float, stack: contextlib.ExitStack, on_wa
     if kind := find_network_filesystem(path):
         on_warning(f"the state {path} is on {kind}, where a lock may not stop runs on other machines; use a local directory or a registry (oci://…)")
     return True
-
-
-def _acquire(lock: filelock.BaseFileLock, timeout_seconds: float, check: Callable[[], None]) -> contextlib.AbstractContextManager[object]:
-    """Acquire *lock* by polling: blocking would stop all greenlets."""
-    ends = time.monotonic() + timeout_seconds
-    while True:
-        try:
-            return lock.acquire(blocking=False)
-        except filelock.Timeout:
-            if time.monotonic() >= ends:
-                raise
-        check()
-        time.sleep(_LOCK_RETRY_SECONDS)
 
 
 def _open_checked(path: Path, thread: Thread, on_warning: Callable[[str], None]) -> diskcache.Cache | None:

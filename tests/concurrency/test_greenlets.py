@@ -30,8 +30,6 @@ def test_source_kills_no_greenlet():
 
     assert found == [
         "imgsync/concurrency/native_thread.py: self._pool.kill",
-        "imgsync/state/open.py: filelock.Timeout",
-        "imgsync/state/open.py: filelock.Timeout",
         "imgsync/state/store.py: diskcache.Timeout",
     ]
 

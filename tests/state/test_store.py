@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import pickle
@@ -14,7 +15,6 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import filelock
 import pytest
 
 from imgsync.concurrency.native_thread import NativeThread
@@ -260,7 +260,7 @@ def test_read_only_state_is_still_read(tmp_path, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     warnings: list[str] = []
     with opened(tmp_path, warnings) as state:
         assert state.get(RECORD.destination) == RECORD
