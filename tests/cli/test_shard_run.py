@@ -81,7 +81,7 @@ class Bench:
 def bench(lab) -> Callable[..., Bench]:
     """Return a function that pushes images on one base."""
 
-    def made(count: int, *, base: int = 5, base_bytes: int = 48 << 10) -> Bench:
+    def made(count: int, *, base: int, base_bytes: int = 48 << 10) -> Bench:
         lab.workplace.allow_plain_http(lab.source, lab.destination)
         layers = [layer((lab.name, "base", number), base_bytes) for number in range(base)]
         images = {f"b{number:02}": image((lab.name, number), contents=[*layers, layer((lab.name, number), 2048)]) for number in range(count)}
@@ -94,7 +94,7 @@ def bench(lab) -> Callable[..., Bench]:
 
 def test_eight_shards_send_what_one_process_sends(bench):
     """Alone, and after the phase `shared`; manifests are read no more often."""
-    work = bench(_IMAGES)
+    work = bench(_IMAGES, base=3)
     work.declare("one")
     assert work.lab.run("apply", "--plan", "plan.json", "--state", "written").code == 0
     one = work.cost()
