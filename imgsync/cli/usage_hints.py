@@ -28,6 +28,7 @@ _COMMAND_HABITS = {
     "new": ("init",),
     "once": ("apply",),
     "preview": ("plan",),
+    "prune": ("apply",),
     "pull": ("copy",),
     "push": ("apply", "copy"),
     "rm": ("remove",),
@@ -76,6 +77,8 @@ def explain_usage(error: click.UsageError, argv: Sequence[str]) -> tuple[str, st
         message, hints = f"unknown option {error.option_name}", _suggest_option(context, error.option_name)
     elif isinstance(error, click.NoSuchOption):
         message = f"unknown option {error.option_name}"
+    # click lists the choices of an argument in lines of their own.
+    message = " ".join(message.split())
     what = "the commands" if isinstance(context.command, click.Group) else "its options"
     return message, "; ".join([*hints, f"`{context.command_path} --help` lists {what}"]).replace("?; ", "? ")
 

@@ -31,6 +31,8 @@ _KIND_HINTS = {
 # Their hint says how to write one; for the others an example does.
 _FORMS = {"rate", "platform"}
 _TAG_LISTS = {"names", "include", "exclude"}
+# Where text with one of these characters belongs, which no tag has.
+_PATTERN_SIGNS = (("regex", "^$"), ("include", "*?["))
 _SHOWN_CHARACTERS = 60
 _LOGIN = re.compile(r"//[^/\s]*@")
 
@@ -221,12 +223,15 @@ class _Explainer:
 
 
 def _put_in_first_list(schema: dict[str, Any], value: object) -> str:
-    """Return *value* as the first setting of *schema*, a list of text."""
+    """Return *value* in the list of *schema* that may hold it."""
     properties: dict[str, Any] = schema.get("properties", {})
-    name = next(iter(properties), "")
-    first = properties.get(name, {})
     texts = value if isinstance(value, list) else [value]
-    if first.get("type") != "array" or not all(isinstance(text, str) and text for text in texts):
+    if not all(isinstance(text, str) and text for text in texts):
+        return ""
+    name = next(iter(properties), "")
+    if name == "names":
+        name = next((other for other, signs in _PATTERN_SIGNS if any(set(signs) & set(str(text)) for text in texts)), name)
+    if properties.get(name, {}).get("type") != "array":
         return ""
     return format_flow({name: [_shorten(text) for text in texts]})
 

@@ -53,8 +53,11 @@ def _split(event: dict[str, Any]) -> Iterator[_Word]:
     yield _Word(((_shorten_time(str(event.pop("timestamp", ""))), _DIM),))
     yield _Word(((level, _LEVELS.get(level, "")),))
     yield _Word(((str(event.pop("event", "")), _BOLD),))
+    # The message of an error begins with what it is about.
+    error, about = str(event.get("error", "")), ("operation", "reference")
+    repeated = about if error.startswith("".join(f"{event.get(key, '')} " for key in about)) else ()
     for key, value in event.items():
-        if value is not None:
+        if value is not None and key not in repeated:
             first, *more = _format_value(value).split(" ")
             yield _Word(((f"{key}=", _KEY), (first, "")))
             yield from (_Word(((text, ""),)) for text in more)

@@ -79,5 +79,10 @@ def list_names(text: str, registries: Registries, *, check: Callable[[], None]) 
     if isinstance(refusal, AccessDeniedError | AuthenticationError) and not names:
         raise refusal
     if path and not names:
-        raise client.make_operation("list", f"{registry}/{path}").make_error(NotFoundError, "neither a repository with tags nor a namespace with repositories")
+        parent = f"{registry}/{path}".rpartition("/")[0]
+        raise client.make_operation("list", f"{registry}/{path}").make_error(
+            NotFoundError,
+            "neither a repository with tags nor a namespace with repositories",
+            hint=f"check the spelling; `imgsync list {parent}` shows what this account can see",
+        )
     return NameList("repositories", names)

@@ -48,11 +48,12 @@ class NearbyTags:
 def describe_tags(tag: str, tags: Collection[str], repository: Repository) -> str:
     """Return the nearest tags to *tag* and the newest versions of *tags*."""
     if not tags:
-        return f"there is no repository {repository} with tags, or this account cannot see it"
+        return f"check the spelling: there is no repository {repository} with tags, or this account cannot see it"
     named = sorted((one for one in tags if not is_referrers_tag(one)), key=make_natural_key, reverse=True)
     near = difflib.get_close_matches(tag, named[:_COMPARED], n=_SHOWN, cutoff=_CUTOFF)
     versions = read_versions({one: one for one in named})
     releases = [one for one in named if one in versions and not versions[one].prerelease]
     newest = [one for one in (releases or named)[:_SHOWN] if one not in near]
-    parts = [f"{title}: {', '.join(found)}" for title, found in (("nearest", near), ("newest", newest)) if found]
-    return f"{'; '.join([*parts, f'`imgsync list {repository}` shows all {len(named)}'])}"
+    parts = [f"{title} {', '.join(found)}" for title, found in (("nearest", near), ("newest", newest)) if found]
+    known = f"name a tag that exists: {'; '.join(parts)}; " if parts else ""
+    return f"{known}`imgsync list {repository}` shows all {len(named)}"

@@ -43,7 +43,7 @@ def render_report_markdown(report: Report, *, limit: int = 60_000) -> str:
 
 def _render_opening(report: Report) -> str:
     counts = Counter(outcome.result for outcome in report.outcomes)
-    found = [f"{counts[word]} {word}" for word in _RESULTS if counts[word]]
+    found = [f"{counts[word]} {'up to date' if word is Result.KEPT else word}" for word in _RESULTS if counts[word]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
     gone = [f"{len(report.gone)} gone at the source"] if report.gone else []
     heading = f"### imgsync apply {format_code(report.plan_id[:64])} — {', '.join([*found, *gone, *errors]) or 'nothing to do'}"

@@ -86,7 +86,8 @@ def _summarize_copies(report: Report, others: Sequence[str]) -> str:
     blobs = [f"{format_count(mounted, 'blob')} mounted"] if mounted else []
     blobs += [f"{format_count(present, 'blob')} already at the destination"] if present else []
     parts = (f"Copied {what} in {format_duration(report.seconds)}", ", ".join(blobs), incomplete and f"{incomplete} sent for images that are not complete")
-    return "; ".join([*filter(None, parts), ", ".join([f"{report.count(Result.KEPT)} kept", *others])]) + "."
+    kept = [f"{report.count(Result.KEPT)} up to date"] if report.count(Result.KEPT) else []
+    return "; ".join(filter(None, (*parts, ", ".join([*kept, *others])))) + "."
 
 
 def _format_sent(outcomes: Sequence[Outcome]) -> str:

@@ -47,7 +47,7 @@ def _render_lines(found: Verification, *, show_ok: bool, layout: Layout) -> Iter
         yield ""
     yield from wrap_on_terminal(format_summary(found), layout, rest="  ")
     if any(finding.condition in REPAIRABLE for finding in found.findings):
-        yield "Repair it with `imgsync apply` and the same PATH, --only, --state and --registries."
+        yield from wrap_on_terminal("Repair it with `imgsync apply` and the same PATH, --only, --state and --registries.", layout, rest="  ")
 
 
 def _render_mirror(mirror: str, findings: Sequence[Finding], errors: Sequence[PlanError], layout: Layout) -> Iterator[str]:

@@ -31,6 +31,8 @@ from imgsync.cli import run
         ("plan -out=plan.json", "Invalid value for '-o' / '--output'", "did you mean --out?"),
         ("plan -o xml", "'xml' is not one of 'table', 'json', 'markdown', 'gitlab'", "`imgsync plan --help` lists its options"),
         ("copy", "Missing argument 'SOURCE'", "`imgsync copy --help` lists its options"),
+        ("completion", "Choose from: bash, zsh, fish", "`imgsync completion --help` lists its options"),
+        ("prune", "unknown command 'prune'", "did you mean `imgsync apply`?"),
         ("plan --only", "Option '--only' requires an argument", "`imgsync plan --help` lists its options"),
         ("fmt --check=1", "Option '--check' does not take a value", "`imgsync fmt --help` lists its options"),
         ("state list --output", "requires an argument", "`imgsync state list --help` lists its options"),

@@ -120,6 +120,17 @@ def test_lines_for_people_wrap_between_words(ci, screen, monkeypatch):
     assert lines == [f"  source={reference}", '  error="push manifest: 400', '  MANIFEST_INVALID: unknown field"']
 
 
+@pytest.mark.parametrize(("operation", "shown"), [("resolve", []), ("pull blob", ['operation="pull blob"', "reference=r.io/a:1"])])
+def test_lines_for_people_say_once_what_an_error_is_about(operation, shown):
+    """A field that the message begins with is left out; JSON has it."""
+    fields = {"operation": operation, "reference": "r.io/a:1", "attempt": 1, "error": "resolve r.io/a:1 (source): 503"}
+
+    line = logged("console", **fields)
+
+    assert line.split(" ", 3)[3].rstrip() == " ".join([*shown, "attempt=1", 'error="resolve r.io/a:1 (source): 503"'])
+    assert json.loads(logged(**fields))["operation"] == operation
+
+
 @pytest.mark.parametrize(
     ("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"FORCE_COLOR": "1", "TERM": "dumb"}, True)], ids=str
 )

@@ -83,10 +83,10 @@ def test_missing_tag_says_which_are_there(lab):
     repository = f"{lab.source.host}/{lab.name}/a"
     hints = {error["reference"]: error["message"] for error in plan["errors"]}
     assert hints[f"{repository}:1.27.9"] == (
-        f"does not exist at the source (nearest: 1.27.2, 1.27.1, 1.29.0; newest: 1.28.0; `imgsync list {repository}` shows all 6)"
+        f"does not exist at the source (name a tag that exists: nearest 1.27.2, 1.27.1, 1.29.0; newest 1.28.0; `imgsync list {repository}` shows all 6)"
     )
     assert hints[f"{repository}:lastest"] == (
-        f"does not exist at the source (nearest: latest; newest: 1.29.0, 1.28.0, 1.27.2; `imgsync list {repository}` shows all 6)"
+        f"does not exist at the source (name a tag that exists: nearest latest; newest 1.29.0, 1.28.0, 1.27.2; `imgsync list {repository}` shows all 6)"
     )
     assert len(lab.source.requests("tags/list")) == 3
 
@@ -98,7 +98,7 @@ def test_missing_repository_says_so(lab):
     (error,) = lab.run("plan", "-o", "json").json["errors"]
 
     gone = f"{lab.source.host}/{lab.name}/gone"
-    assert error["message"] == f"does not exist at the source (there is no repository {gone} with tags, or this account cannot see it)"
+    assert error["message"] == f"does not exist at the source (check the spelling: there is no repository {gone} with tags, or this account cannot see it)"
 
 
 def test_pinned_digest_is_copied_under_its_tag(lab):

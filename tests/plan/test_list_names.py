@@ -69,3 +69,14 @@ def test_what_cannot_be_listed_is_an_error(text, message, hint):
         parse_place(text)
 
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_name_that_has_nothing_says_where_to_look(lab):
+    """The level above, which the account may be able to list."""
+    lab.declare("app")
+
+    ran = lab.run("list", f"{lab.source.host}/{lab.name}/helo")
+
+    assert ran.code == 1
+    assert "neither a repository with tags nor a namespace with repositories" in ran.stderr
+    assert f"hint: check the spelling; `imgsync list {lab.source.host}/{lab.name}` shows what this account can see" in ran.stderr

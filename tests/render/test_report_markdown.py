@@ -19,7 +19,10 @@ def test_comment_lists_failures_first():
     """Marker, sums, next step, failures, errors; copies are folded."""
     shown = render_report_markdown(report())
     order = [
-        "<!-- imgsync-report -->\n### imgsync apply `abcd1234` — 1 failed, 1 remaining, 1 refused, 1 deleted, 1 held, 1 copied, 1 kept, 1 could not be planned",
+        (
+            "<!-- imgsync-report -->\n"
+            "### imgsync apply `abcd1234` — 1 failed, 1 remaining, 1 refused, 1 deleted, 1 held, 1 copied, 1 up to date, 1 could not be planned"
+        ),
         "Transferred **5.0 MiB** in 3 blobs; 1 mounted, 2 already at the destination · 1m15s · ended `2026-11-23T09:00:00Z` · imgsync",
         "**Stopped** (the run's time is up): 1 image left. Run it again to continue.",
         "- `s.io/app:6` → `r.io/m/app:6` (mirror `a`): push blob `r.io/m/app` (destination): 507; hint: free some space",

@@ -53,12 +53,12 @@ def test_report_shows_moved_tags_and_counts_deleted_and_held():
     shown = render_report_table(Report("abcd1234", outcomes, notes=(note,))).splitlines()
 
     assert shown[0] == "    note: s.io/app:1 moved since the plan was made, 1 → 2 \\x1b[31m"
-    assert shown[1].endswith("; 1 kept, 1 deleted, 1 held.")
+    assert shown[1].endswith("; 1 up to date, 1 deleted, 1 held.")
     assert shown[2] == "Nothing failed."
-    assert render_report_table(Report("abcd1234", outcomes[:1])).splitlines()[0].endswith("; 0 kept.")
+    assert render_report_table(Report("abcd1234", outcomes[:1])).splitlines()[0] == "Copied 1 image (0 blobs, 0 B) in 0.0s."
     failed = render_report_table(Report("abcd1234", (Outcome(change(), Result.FAILED, error="no"), outcomes[1]))).splitlines()
     assert failed[3].startswith("Copied nothing in 0.0s")
-    assert failed[3].endswith("; 0 kept, 1 deleted.")
+    assert failed[3].endswith("; 1 deleted.")
 
 
 def test_summary_has_no_zeros():
@@ -66,8 +66,8 @@ def test_summary_has_no_zeros():
     whole = Outcome(change(), Result.COPIED, digest=DIGEST, bytes_copied=5, blobs_copied=2, blobs_mounted=1, blobs_present=3)
     part = Outcome(change(), Result.FAILED, error="no", bytes_copied=5, blobs_copied=1)
 
-    assert "Copied 1 image (2 blobs, 5 B) in 0.0s; 1 blob mounted, 3 blobs already at the destination; 0 kept.\n" in render_report_table(Report("a", (whole,)))
-    assert "Copied nothing in 0.0s; 1 blob, 5 B sent for images that are not complete; 0 kept, 1 held.\n" in render_report_table(
+    assert "Copied 1 image (2 blobs, 5 B) in 0.0s; 1 blob mounted, 3 blobs already at the destination.\n" in render_report_table(Report("a", (whole,)))
+    assert "Copied nothing in 0.0s; 1 blob, 5 B sent for images that are not complete; 1 held.\n" in render_report_table(
         Report("a", (part, Outcome(change(), Result.HELD)))
     )
 

@@ -27,7 +27,8 @@ def test_findings_stand_below_mirror_and_repository():
         "  +   3.10",
         "",
         "Drift: 0 ok, 2 missing (0.0s).",
-        "Repair it with `imgsync apply` and the same PATH, --only, --state and --registries.",
+        "Repair it with `imgsync apply` and the same PATH, --only,",
+        "  --state and --registries.",
     ]
 
 
