@@ -24,6 +24,7 @@ from tests.support.faults import FaultProxy
 from tests.support.images import image
 from tests.support.lab import Lab
 from tests.support.logins import CREDENTIALS, Secure
+from tests.support.long_tests import begin_with_long
 from tests.support.registry_process import RegistryProcess, running_registry, tls_files
 from tests.support.run_imgsync import Result, Workplace
 from tests.support.token_server import TokenServer
@@ -67,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     late = [item for item in items if item.get_closest_marker("only_nightly")]
     config.hook.pytest_deselected(items=late)
-    items[:] = [item for item in items if item not in set(late)]
+    items[:] = begin_with_long([item for item in items if item not in set(late)], workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @pytest.fixture(autouse=True)

@@ -171,7 +171,7 @@ class Watch:
 def run_watched(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run *command* to its end; search its output and files."""
     watch, who = Watch(cwd), " ".join(command)
-    done = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False, timeout=110)
     watch.look(who)
     CANARY.told(done.stdout + done.stderr, who)
     return done
