@@ -42,8 +42,10 @@ def list_left(report: Report, before: Sequence[str], *, sees_all: bool) -> list[
     # Deletions keep no place in the order: each run finds them again, and deletes last.
     left = [str(outcome.change.destination) for outcome in report.outcomes if outcome.result is Result.REMAINING and outcome.change.action is not Action.DELETE]
     if report.errors or not sees_all:
-        covered = {str(outcome.change.destination) for outcome in report.outcomes}
-        left += [destination for destination in before if destination not in covered]
+        missing = dict.fromkeys(before)
+        for outcome in report.iter_outcomes() if missing else ():
+            missing.pop(str(outcome.change.destination), None)
+        left += missing
     place = {destination: number for number, destination in enumerate(before)}
     return sorted(left, key=lambda destination: place.get(destination, len(place)))
 

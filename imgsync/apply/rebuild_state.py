@@ -31,14 +31,14 @@ def rebuild_state(plan: Plan, config: Config, context: PlanContext) -> Rebuilt:
     """
     state = context.state
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
-    kept = [change for change in plan.changes if change.action is Action.KEEP]
+    kept = [change for change in plan.iter_changes() if change.action is Action.KEEP]
     owners = TagOwners(config)
     known = [(change, state.get(str(change.destination))) for change in kept]
     found = [adopt_kept_tag(change, record, mirrors[change.mirror], owner=owners.find(change, record), context=context) for change, record in known]
     seen = [one for change in kept for one in summarize_referrers(change, mirrors[change.mirror], context=context)]
     state.put([record for record in found if record is not None], referrers=seen)
-    removed = state.remove(str(change.destination) for change in plan.changes if _is_contradicted(change, state))
-    return Rebuilt(len(kept), len(plan.changes) - len(kept), removed)
+    removed = state.remove(str(change.destination) for change in plan.iter_changes() if _is_contradicted(change, state))
+    return Rebuilt(len(kept), sum(plan.counts.values()) - len(kept), removed)
 
 
 def _is_contradicted(change: Change, state: StateStore) -> bool:

@@ -47,10 +47,10 @@ def record_combined(plan: Plan, combined: Combined, config: Config, context: Pla
         if outcome.result is Result.DELETED and (known := writer.record(outcome.change)) is not None and known.digest == outcome.change.destination_digest:
             writer.remove(outcome.change)
     # Without a source digest nothing is adopted: neither the plan nor an outcome proves what is there.
-    unchanged = (outcome.change for outcome in outcomes if outcome.change.action not in PENDING)
-    writer.write_unchanged(
-        replace(plan, changes=tuple(replace(change, source_digest=None) if change.action is Action.KEEP else change for change in unchanged))
-    )
+    unchanged = writer.begin_unchanged()
+    for change in (outcome.change for outcome in outcomes if outcome.change.action not in PENDING):
+        unchanged.add(replace(change, source_digest=None) if change.action is Action.KEEP else change, writer.record(change))
+    writer.write_unchanged(unchanged, plan)
 
 
 class _RecordMaker:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from array import array
+from collections.abc import Iterator
 from enum import StrEnum
 
 from imgsync.plan.gone_tag import GoneTag
-from imgsync.plan.model import Change, PlanError
+from imgsync.plan.model import Change, KeptTags, PlanError, insert_kept
 from imgsync.system.dataclass import dataclass
 
 
@@ -23,6 +26,11 @@ class Result(StrEnum):
     DELETED = "deleted"
     REMAINING = "remaining"
     HELD = "held"
+
+
+# A crc32 that is not known; another run may have recorded any text.
+_UNKNOWN = -1
+_CRC32 = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,43 @@ class Outcome:
     left_out: tuple[str, ...] = ()
 
 
+class KeptOutcomes:
+    """
+    The outcomes of one mirror's kept tags.
+
+    Only the crc32 of each is held beside its change.
+    """
+
+    def __init__(self, changes: KeptTags[Change]) -> None:
+        """Take the crc32 of each of *changes* by `add`, in their order."""
+        self._changes = changes
+        self._crc32s = array("q")
+
+    @property
+    def mirror(self) -> str:
+        """Return the name of the mirror."""
+        return self._changes.mirror
+
+    def add(self, outcome: Outcome) -> None:
+        """Add the *outcome* of the next change."""
+        crc32 = outcome.crc32 or ""
+        self._crc32s.append(int(crc32, 16) if _CRC32.fullmatch(crc32) else _UNKNOWN)
+
+    def __len__(self) -> int:
+        """Return the number of outcomes."""
+        return len(self._crc32s)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Yield each outcome."""
+        for change, crc32 in zip(self._changes, self._crc32s, strict=True):
+            yield make_kept_outcome(change, None if crc32 == _UNKNOWN else f"{crc32:08x}")
+
+
+def make_kept_outcome(change: Change, crc32: str | None) -> Outcome:
+    """Return the outcome of a kept *change*, whose manifest has *crc32*."""
+    return Outcome(change, Result.KEPT, digest=change.destination_digest, crc32=crc32)
+
+
 @dataclass(frozen=True, slots=True)
 class SharedCopies:
     """What shards moved for one mirror apart from its images."""
@@ -60,9 +105,9 @@ class Report:
     """
     Every outcome of a run, in the plan's order.
 
-    `errors` are those of the plan; `seconds` is the duration of the run; `stopped` says why it stopped early, "" if it did not;
-    `created_at` is when it ended (RFC 3339); `gone` are tags that stay although their source no longer has them; `shared` is what
-    shards moved apart from images.
+    `outcomes` are those held as values, `kept` are more kept ones, by mirror. `errors` are those of the plan; `seconds` is the duration of the
+    run; `stopped` says why it stopped early, "" if it did not; `created_at` is when it ended (RFC 3339); `gone` are tags that stay although their
+    source no longer has them; `shared` is what shards moved apart from images.
     """
 
     plan_id: str
@@ -74,10 +119,15 @@ class Report:
     created_at: str = ""
     gone: tuple[GoneTag, ...] = ()
     shared: tuple[SharedCopies, ...] = ()
+    kept: tuple[KeptTags[Outcome], ...] = ()
 
     def count(self, result: Result) -> int:
         """Return how many outcomes have *result*."""
-        return sum(outcome.result == result for outcome in self.outcomes)
+        return sum(outcome.result == result for outcome in self.outcomes) + (sum(map(len, self.kept)) if result == Result.KEPT else 0)
+
+    def iter_outcomes(self) -> Iterator[Outcome]:
+        """Yield every outcome in order, also of kept tags."""
+        return insert_kept(self.outcomes, self.kept, lambda outcome: outcome.change.mirror)
 
     def total(self, field: str) -> int:
         """Return the sum of an integer *field* over outcomes and shared blobs."""

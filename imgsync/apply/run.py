@@ -17,9 +17,10 @@ from imgsync.apply.listener import ProgressListener
 from imgsync.apply.log_outcome import log_outcome, log_unchanged
 from imgsync.apply.options import RunOptions
 from imgsync.apply.order import ChangeOrder, Group
-from imgsync.apply.report import Outcome, Report, Result
+from imgsync.apply.report import KeptOutcomes, Outcome, Report, Result, make_kept_outcome
 from imgsync.apply.state_writer import StateWriter
 from imgsync.apply.tag_owner import TagOwners
+from imgsync.apply.unchanged_tags import UnchangedTags
 from imgsync.concurrency.greenlets import spawn_later
 from imgsync.concurrency.workers import Workers, map_unordered
 from imgsync.config.model import Config
@@ -31,6 +32,7 @@ from imgsync.plan.context import PlanContext
 from imgsync.plan.log_plan import log_plan
 from imgsync.plan.model import PENDING, Action, Change, Plan, PlanError
 from imgsync.plan.ready import OnPending
+from imgsync.state import Record
 from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ _LARGE_BYTES = 16 << 20
 _LARGE_BYTES_AT_ONCE = 1 << 30
 # Shared blobs copied at once: mostly large ones, so as many as those of four large images.
 _MOST_BLOBS = 16
-_UNCHANGED = {Action.KEEP: Result.KEPT, Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
+_UNCHANGED = {Action.HOLD: Result.HELD, Action.REFUSE: Result.REFUSED}
 
 
 def apply_config(config: Config, context: PlanContext, *, options: RunOptions, listener: ProgressListener, saved: Plan | None = None) -> Report:
@@ -81,6 +83,7 @@ class _Run:
         self._planning_error: ImgsyncError | None = None
         self._submitted: dict[Reference, Change] = {}
         self._outcomes: dict[Reference, Outcome] = {}
+        self._kept: list[KeptOutcomes] = []
 
     def run(self) -> Report:
         self._limit_time()
@@ -98,6 +101,7 @@ class _Run:
             notes=(*plan.notes, *(f"{destination} is back at the source" for destination in plan.returned)),
             gone=tuple(list_gone(plan, self._context.state.gone_since)),
             created_at=format_timestamp(datetime.now(UTC)),
+            kept=tuple(self._kept),
         )
 
     def _limit_time(self) -> None:
@@ -211,24 +215,23 @@ class _Run:
 
     def _note_unchanged(self, plan: Plan) -> None:
         """Settle the kept, held and refused tags."""
+        found = self._state.begin_unchanged()
         for change in plan.changes:
             if change.action not in PENDING:
-                outcome = self._outcomes[change.destination] = self._unchanged_outcome(change)
-                log_unchanged(outcome, self._log)
-        self._state.write_unchanged(plan)
+                self._outcomes[change.destination] = self._note_unchanged_tag(change, found)
+        for kept in plan.kept:
+            outcomes = KeptOutcomes(kept)
+            for change in kept:
+                outcomes.add(self._note_unchanged_tag(change, found))
+            self._kept.append(outcomes)
+        self._state.write_unchanged(found, plan)
 
-    def _unchanged_outcome(self, change: Change) -> Outcome:
+    def _note_unchanged_tag(self, change: Change, found: UnchangedTags) -> Outcome:
         record = self._state.record(change)
-        is_refused = change.action is Action.REFUSE
-        is_current = record is not None and record.digest == change.destination_digest
-        return Outcome(
-            change,
-            _UNCHANGED[change.action],
-            digest=change.destination_digest,
-            crc32=(record.crc32 or None) if record is not None and is_current else None,
-            error=change.reason if is_refused else None,
-            hint=change.advice,
-        )
+        outcome = _make_unchanged_outcome(change, record)
+        log_unchanged(outcome, self._log)
+        found.add(change, record)
+        return outcome
 
     def _finish(self, batch: Sequence[FinishedChange]) -> None:
         # The state first: a log line promises that the record is there.
@@ -275,6 +278,14 @@ class _Run:
 
     def _make_client(self, change: Change) -> RegistryClient:
         return self._context.registries.make_destination_client(_registry(change), self._mirrors[change.mirror], check=self._stop.raise_if_requested)
+
+
+def _make_unchanged_outcome(change: Change, record: Record | None) -> Outcome:
+    crc32 = (record.crc32 or None) if record is not None and record.digest == change.destination_digest else None
+    if change.action is Action.KEEP:
+        return make_kept_outcome(change, crc32)
+    error = change.reason if change.action is Action.REFUSE else None
+    return Outcome(change, _UNCHANGED[change.action], digest=change.destination_digest, crc32=crc32, error=error, hint=change.advice)
 
 
 def _registry(change: Change) -> str:

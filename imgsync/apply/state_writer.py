@@ -7,18 +7,17 @@ A state that cannot be written does not fail the run: it only costs the next run
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from imgsync.apply.adopt import adopt_kept_tag, summarize_referrers
+from imgsync.apply.adopt import summarize_referrers
 from imgsync.apply.tag_owner import TagOwners
+from imgsync.apply.unchanged_tags import UnchangedTags
 from imgsync.config.model import Mirror
 from imgsync.errors import StateError
 from imgsync.plan.context import PlanContext
 from imgsync.plan.gone_tag import GoneTag
-from imgsync.plan.model import Action, Change, Plan
+from imgsync.plan.model import Change, Plan
 from imgsync.state import Record, SeenBlobs
-from imgsync.text.units import format_timestamp
 
 if TYPE_CHECKING:
     from imgsync.apply.copy_change import FinishedChange
@@ -62,22 +61,17 @@ class StateWriter:
             [one.record for one in finished if one.record is not None],
             blobs=[blobs for one in finished for blobs in _locate_blobs(one)],
             lost=[_locate_missing(one) for one in finished if one.missing],
-            current=[one.outcome.change for one in finished if one.record is not None and one.record.is_confirmed],
+            referrers=[note for one in finished for note in self._summarize(one)],
         )
 
-    def write_unchanged(self, plan: Plan) -> None:
-        """Adopt kept tags; record first sights of held images."""
-        kept = [change for change in plan.changes if change.action is Action.KEEP]
-        adopted = [self._adopt(change, self.record(change)) for change in kept]
-        # The minimum age counts from the first run that could have copied, so we take our clock, not the time in a saved plan.
-        now = format_timestamp(datetime.now(UTC), milliseconds=True)
-        held = [(str(change.source.repository), change.source_digest or "", now) for change in plan.changes if change.action is Action.HOLD]
-        self._put([record for record in adopted if record is not None], current=kept, held=held)
-        self._put_gone(plan, now)
+    def begin_unchanged(self) -> UnchangedTags:
+        """Return what collects the tags that need no work."""
+        return UnchangedTags(self._mirrors, self._owners, self._context)
 
-    def _adopt(self, change: Change, record: Record | None) -> Record | None:
-        owner = self._owners.find(change, record)
-        return adopt_kept_tag(change, record, self._mirrors[change.mirror], owner=owner, context=self._context)
+    def write_unchanged(self, found: UnchangedTags, plan: Plan) -> None:
+        """Write what was *found* of tags without work, and the gone tags of *plan*."""
+        self._put(found.adopted, referrers=found.referrers, held=found.held)
+        self._put_gone(plan, found.now)
 
     def _put_gone(self, plan: Plan, now: str) -> None:
         """Record since when the sources lack recorded tags."""
@@ -101,20 +95,25 @@ class StateWriter:
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)
 
+    def _summarize(self, finished: FinishedChange) -> Iterator[tuple[str, str, str]]:
+        """Yield which referrers the source had, if all were copied."""
+        change = finished.outcome.change
+        if finished.record is not None and finished.record.is_confirmed:
+            yield from summarize_referrers(change, self._mirrors[change.mirror], context=self._context)
+
     def _put(
         self,
         records: Sequence[Record],
         *,
         blobs: Sequence[SeenBlobs] = (),
         lost: Sequence[tuple[str, str, Sequence[str]]] = (),
-        current: Sequence[Change] = (),
+        referrers: Sequence[tuple[str, str, str]] = (),
         held: Sequence[tuple[str, str, str]] = (),
     ) -> None:
-        """Write all in one transaction; *current* changes match their source."""
-        if not (records or blobs or lost or current or held):
+        """Write all in one transaction."""
+        if not (records or blobs or lost or referrers or held):
             return
         try:
-            referrers = [one for change in current for one in summarize_referrers(change, self._mirrors[change.mirror], context=self._context)]
             self._state.put(records, blobs=blobs, lost=lost, referrers=referrers, seen=held)
         except StateError as error:
             self._log.warning("state.degraded", reason=error.message)

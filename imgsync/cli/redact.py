@@ -6,15 +6,16 @@ A rendered text may have broken a secret into several code spans, where it is no
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from imgsync.cli.output import get_redaction
 
 if TYPE_CHECKING:
     from imgsync.apply.report import Report
     from imgsync.plan.findings import Verification
-    from imgsync.plan.model import Plan
+    from imgsync.plan.model import Change, KeptTags, Plan
 
 _Value = TypeVar("_Value")
 _TEXTS = ("reference", "message", "reason", "error", "hint")
@@ -22,10 +23,10 @@ _TEXTS = ("reference", "message", "reason", "error", "hint")
 
 def redact_plan(plan: Plan) -> Plan:
     """Return *plan* with the texts of its changes and errors cleaned."""
-    changes = _clean_all(plan.changes)
+    changes, kept = _clean_all(plan.changes), tuple(map(_CleanedTags, plan.kept))
     # The id is a hash of the changes as they are.
-    saved_id = plan.saved_id if changes == plan.changes else plan.id
-    return replace(plan, changes=changes, errors=_clean_all(plan.errors), gone=_clean_all(plan.gone), saved_id=saved_id)
+    known_id = plan.known_id if changes == plan.changes else plan.id
+    return replace(plan, changes=changes, errors=_clean_all(plan.errors), gone=_clean_all(plan.gone), known_id=known_id, kept=kept)
 
 
 def redact_report(report: Report) -> Report:
@@ -38,13 +39,29 @@ def redact_verification(found: Verification) -> Verification:
     return replace(found, findings=_clean_all(found.findings), errors=_clean_all(found.errors))
 
 
+class _CleanedTags:
+    """Kept changes with their texts cleaned when they are read."""
+
+    def __init__(self, kept: KeptTags[Change]) -> None:
+        self._kept = kept
+        self.mirror = kept.mirror
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Change]:
+        return _iter_cleaned(self._kept)
+
+
 def _clean_all(values: tuple[_Value, ...]) -> tuple[_Value, ...]:
+    return tuple(_iter_cleaned(values))
+
+
+def _iter_cleaned(values: Iterable[_Value]) -> Iterator[_Value]:
     clean = get_redaction().clean
     # Most reasons are equal.
     known: dict[str, str] = {}
-    cleaned: list[Any] = []
     for value in values:
         texts = {name: text for name in _TEXTS if isinstance(text := getattr(value, name, None), str) and text}
         changed = {name: shown for name, text in texts.items() if (shown := known.get(text) or known.setdefault(text, clean(text))) != text}
-        cleaned.append(replace(value, **changed) if changed else value)  # type: ignore[type-var]
-    return tuple(cleaned)
+        yield replace(value, **changed) if changed else value  # type: ignore[type-var]

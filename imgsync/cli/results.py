@@ -119,7 +119,7 @@ def _check_saved(text: str, plan: Plan, config: Config, *, name: str) -> None:
         check_made_for(document, config, name=name)
     except UsageError:
         saved = None
-    if saved != [_decision(change) for change in plan.changes]:
+    if saved != [_decision(change) for change in plan.iter_changes()]:
         raise UsageError("the plan cannot be saved: a password or token also appears in it", hint="use another password")
 
 

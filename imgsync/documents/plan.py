@@ -42,7 +42,7 @@ def encode_plan(plan: Plan, config: Config, *, explain: bool, clean: Callable[[A
             "id": "",
             "created_at": plan.created_at,
             "summary": {**{name: counts[name] for name in _COUNTED}, "error": len(plan.errors), "gone": len(plan.gone), "transfer_bytes": plan.transfer_bytes},
-            "changes": [change.document for change in plan.changes],
+            "changes": [change.document for change in plan.iter_changes()],
             "errors": encode_errors(plan.errors),
             "gone": [tag.document for tag in plan.gone],
             # Only for sources with a pull limit, such as Docker Hub.
@@ -102,7 +102,7 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
     if known != hash_changes(document["changes"]):
         raise UsageError(f"{name} was edited or damaged since it was made: the changes do not match the id {known}", hint=_AGAIN)
     # A later version may add fields to changes, and its id covers them.
-    return plan if plan.id == known else replace(plan, saved_id=known)
+    return plan if plan.id == known else replace(plan, known_id=known)
 
 
 def check_made_for(document: Mapping[str, Any], config: Config, *, name: str) -> frozenset[str]:

@@ -29,7 +29,7 @@ def encode_report(report: Report) -> dict[str, Any]:
             "gone": len(report.gone),
             "seconds": report.seconds,
         },
-        "outcomes": [encode_outcome(outcome) for outcome in report.outcomes],
+        "outcomes": [encode_outcome(outcome) for outcome in report.iter_outcomes()],
         # Only of shards.
         **({"shared": [asdict(one) for one in report.shared]} if report.shared else {}),
         "errors": encode_errors(report.errors),

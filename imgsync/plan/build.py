@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgsync.concurrency.workers import map_unordered
@@ -21,6 +22,7 @@ from imgsync.plan.confirm_gone import confirm_gone
 from imgsync.plan.context import PlanContext
 from imgsync.plan.cost import count_requests, estimate_pulls, estimate_requests, sum_transfer_bytes
 from imgsync.plan.gone_tag import GoneTag
+from imgsync.plan.kept_changes import KeptChanges, make_key
 from imgsync.plan.mirror_part import find_part, report_unmatched
 from imgsync.plan.mirror_plan import MirrorPlan
 from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     from imgsync.plan.content import PlanContent
 
 _MIRRORS_AT_ONCE = 4
-_ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD, Action.KEEP)
+# The kept ones follow.
+_ORDER = (Action.DELETE, Action.CREATE, Action.UPDATE, Action.REFUSE, Action.HOLD)
 
 
 def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | None = None, keeps_content: bool = False) -> Plan:
@@ -53,7 +56,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
     # Earlier requests, such as those for a remote state, do not belong to the plan.
     before = Counter(dict(count_requests(context.registries)))
     ready = ReadyChanges(config.mirrors, on_pending)
-    mirrors = [MirrorPlan(mirror, part=find_part(mirror, config.only)) for mirror in config.mirrors]
+    mirrors = [MirrorPlan(mirror, KeptChanges(mirror.name), part=find_part(mirror, config.only)) for mirror in config.mirrors]
     _plan_mirrors(MirrorPlanner(context, ready), mirrors)
     reject_collisions(mirrors)
     report_unmatched(mirrors, config.only)
@@ -63,7 +66,7 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
         context.log.info("prune.skipped", reason=not_pruned)
     uncompared = context.destination_tags.uncompared
     changes = tuple(change for one in mirrors for change in sorted(one.changes, key=_make_sort_key))
-    return Plan(
+    plan = Plan(
         changes=changes,
         errors=tuple(error for one in mirrors for error in one.errors),
         mirrors=tuple(_make_notes(one, uncompared) for one in mirrors),
@@ -77,7 +80,10 @@ def build_plan(config: Config, context: PlanContext, *, on_pending: OnPending | 
         uncompared=tuple(sorted(uncompared)),
         gone=tuple(tag for one in mirrors for tag in sorted(one.gone, key=_make_gone_key)),
         content=_collect_content(changes, mirrors, context) if keeps_content else None,
+        kept=tuple(one.kept for one in mirrors),
     )
+    # Computed once, since it reads every change.
+    return replace(plan, known_id=plan.id)
 
 
 def _collect_content(changes: Sequence[Change], mirrors: Iterable[MirrorPlan], context: PlanContext) -> PlanContent:
@@ -98,7 +104,7 @@ def _plan_mirrors(planner: MirrorPlanner, mirrors: list[MirrorPlan]) -> None:
 
 
 def _make_sort_key(change: Change) -> tuple[object, ...]:
-    return _ORDER.index(change.action), make_natural_key(str(change.source)), make_natural_key(str(change.destination))
+    return _ORDER.index(change.action), make_key(change)
 
 
 def _make_gone_key(tag: GoneTag) -> tuple[object, ...]:

@@ -18,9 +18,14 @@ _Place = tuple[str, str, str]
 def collect_content(changes: Sequence[Change], mirrors: Iterable[MirrorPlan], context: PlanContext) -> PlanContent:
     """Return what *changes* bring, as *mirrors* have read it."""
     blobs: dict[Reference, tuple[Descriptor, ...]] = {}
+    kept_before: dict[str, int] = {}
+    kept = 0
     for one in mirrors:
         blobs.update(one.blobs)
-    needs = _list_needs(changes, blobs)
+        kept_before[one.mirror.name] = kept
+        kept += len(one.kept)
+    # As the plan's document numbers them, in which the kept tags of a mirror follow its changes.
+    needs = _list_needs(((number + kept_before[change.mirror], change) for number, change in enumerate(changes)), blobs)
     totals: dict[Repository, list[int]] = {change.destination.repository: [0, 0] for change in changes if change.action in COPIES}
     for change in changes:
         if change.action in COPIES:
@@ -41,10 +46,12 @@ def collect_content(changes: Sequence[Change], mirrors: Iterable[MirrorPlan], co
     )
 
 
-def _list_needs(changes: Sequence[Change], blobs: Mapping[Reference, Sequence[Descriptor]]) -> dict[_Place, tuple[int, bool, dict[Repository, int]]]:
+def _list_needs(
+    changes: Iterable[tuple[int, Change]], blobs: Mapping[Reference, Sequence[Descriptor]]
+) -> dict[_Place, tuple[int, bool, dict[Repository, int]]]:
     """Return size, externality and users of each blob, with their first changes."""
     needs: dict[_Place, tuple[int, bool, dict[Repository, int]]] = {}
-    for number, change in enumerate(changes):
+    for number, change in changes:
         if change.action in COPIES:
             repository, source = change.destination.repository, change.source.repository.registry
             for blob in blobs.get(change.destination, ()):

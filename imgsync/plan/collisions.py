@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
+from itertools import chain, pairwise
 
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.mirror_plan import MirrorPlan
@@ -16,22 +17,37 @@ def reject_collisions(mirrors: Sequence[MirrorPlan]) -> None:
 
     Such changes become errors; repetitions of one change are dropped.
     """
-    counts = Counter(change.destination for one in mirrors for change in one.changes)
-    shared: dict[Reference, list[Change]] = defaultdict(list)
+    repeated = _find_repeated(mirrors)
+    if not repeated:
+        return
+    sources: dict[Reference, list[str]] = defaultdict(list)
     for one in mirrors:
-        for change in one.changes:
-            if counts[change.destination] > 1:
-                shared[change.destination].append(change)
+        for change in one.iter_changes():
+            if hash(str(change.destination)) in repeated:
+                sources[change.destination].append(str(change.source))
+    shared = {destination: frozenset(found) for destination, found in sources.items() if len(found) > 1}
+    placed: set[Reference] = set()
     for one in mirrors:
-        one.changes = [change for change in one.changes if counts[change.destination] == 1 or _is_kept(change, one, shared)]
+        one.changes = [change for change in one.changes if _is_placed(change, one, shared, placed)]
+        one.kept = one.kept.select(lambda change, one=one: _is_placed(change, one, shared, placed))  # type: ignore[misc]
 
 
-def _is_kept(change: Change, result: MirrorPlan, shared: Mapping[Reference, Sequence[Change]]) -> bool:
+def _find_repeated(mirrors: Sequence[MirrorPlan]) -> Set[int]:
+    """Return the hashes that several destinations have; most are of equal ones."""
+    # A set of a million references would need more memory than the rest of the plan.
+    places = sorted(chain.from_iterable(one.places for one in mirrors))
+    return {place for place, following in pairwise(places) if place == following}
+
+
+def _is_placed(change: Change, result: MirrorPlan, shared: Mapping[Reference, Set[str]], placed: set[Reference]) -> bool:
     """Return whether *change* stays; report a collision in *result*."""
-    rivals = shared[change.destination]
-    others = sorted({str(rival.source) for rival in rivals} - {str(change.source)})
+    if change.destination not in shared:
+        return True
+    others = sorted(shared[change.destination] - {str(change.source)})
     if not others:
-        return rivals[0] is change
+        is_first = change.destination not in placed
+        placed.add(change.destination)
+        return is_first
     message = f"would be written from {change.source} and from {', '.join(others)}"
     result.errors.append(PlanError(result.mirror.name, str(change.destination), message, "give one of them another destination"))
     result.blobs.pop(change.destination, None)

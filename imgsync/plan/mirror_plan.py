@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from imgsync.listing.model import ListedTag
 from imgsync.oci.spec.descriptor import Descriptor
 from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.gone_tag import GoneTag
+from imgsync.plan.kept_changes import KeptChanges
 from imgsync.plan.list_repositories import SourceRepository
-from imgsync.plan.model import NOT_FOUND, Change, FilterStep, PlanError
+from imgsync.plan.model import NOT_FOUND, Action, Change, FilterStep, PlanError
 from imgsync.system.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ class MirrorPlan:
     The part of a plan about one mirror.
 
     Attributes:
+        changes: All changes but the kept ones.
+        kept: The kept changes of this mirror.
+        places: A hash of the destination of each change.
         blobs: Blobs of pending images, by destination.
         manifests: Digests of the manifests that copying reads.
         pushes: Number of manifests that copying pushes.
@@ -63,6 +68,7 @@ class MirrorPlan:
     """
 
     mirror: Mirror
+    kept: KeptChanges
     changes: list[Change] = field(default_factory=list)
     errors: list[PlanError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -81,6 +87,26 @@ class MirrorPlan:
     unchecked: set[Reference] = field(default_factory=set)
     lost: set[Reference] = field(default_factory=set)
     part: MirrorPart | None = None
+    places: array[int] = field(default_factory=lambda: array("q"))
+
+    def add_change(self, change: Change) -> None:
+        """Add *change* of this mirror."""
+        self.places.append(hash(str(change.destination)))
+        if change.action is Action.KEEP:
+            self.kept.add(change)
+        else:
+            self.changes.append(change)
+
+    def clear_changes(self) -> None:
+        """Drop every change."""
+        self.changes.clear()
+        self.kept = KeptChanges(self.mirror.name)
+        self.places = array("q")
+
+    def iter_changes(self) -> Iterator[Change]:
+        """Yield every change, the kept ones last."""
+        yield from self.changes
+        yield from self.kept
 
     def add_missing(self, repository: Repository, names: Iterable[str]) -> None:
         """Add *names* that *repository* does not have."""

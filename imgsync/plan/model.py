@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from imgsync.oci.spec.reference import Reference
 from imgsync.plan.gone_tag import GoneTag
@@ -33,6 +33,9 @@ class Action(StrEnum):
         """Return the sign of the action, as in Terraform."""
         return {"create": "+", "update": "~", "keep": "=", "hold": "?", "refuse": "!", "delete": "-"}[self.value]
 
+
+Value = TypeVar("Value")
+Value_co = TypeVar("Value_co", covariant=True)
 
 # Fields that older documents lack.
 _LEFT_OUT_SHOWN = 3
@@ -76,6 +79,20 @@ class Change:
         fields = {name: value for name in self.__slots__ if (value := getattr(self, name)) or name not in _OPTIONAL}
         hint = {"hint": self.advice} if self.action is Action.REFUSE else {}
         return fields | {"action": self.action.value, "source": str(self.source), "destination": str(self.destination)} | hint
+
+
+class KeptTags(Protocol[Value_co]):
+    """A value for each kept tag of one mirror, sorted; reading makes it again."""
+
+    @property
+    def mirror(self) -> str:
+        """Return the name of the mirror."""
+
+    def __len__(self) -> int:
+        """Return their number."""
+
+    def __iter__(self) -> Iterator[Value_co]:
+        """Yield each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +159,16 @@ class Plan:
     All changes, sorted, with errors and statistics.
 
     Attributes:
+        changes: The changes that are held as values. Of a plan that was just made, these are all but the kept ones.
         requests: Number of requests that planning used, by side.
         applying: Number of requests that applying needs at most, by side.
         notes: Notes for the reader, such as tags that moved since the plan was saved.
         uncompared: Registries that require a login that we do not have; such a plan cannot be applied.
         gone: Tags that stay at a destination although the source no longer has them.
-        saved_id: The id under which the plan was saved.
+        known_id: The id with which the plan was made or saved, "" to compute it.
         part: Which part of a saved plan this is, "" for the whole.
         content: What copying brings to each repository, for shards; only a saved plan has it.
+        kept: The kept changes, by mirror. Reading them takes time.
     """
 
     changes: tuple[Change, ...]
@@ -164,20 +183,26 @@ class Plan:
     notes: tuple[str, ...] = ()
     uncompared: tuple[str, ...] = ()
     gone: tuple[GoneTag, ...] = ()
-    saved_id: str = ""
+    known_id: str = ""
     content: PlanContent | None = None
     part: str = ""
+    kept: tuple[KeptTags[Change], ...] = ()
 
     @property
     def id(self) -> str:
         """Return the hash of the changes as saved."""
-        return self.saved_id or hash_changes([change.document for change in self.changes])
+        return self.known_id or hash_changes(change.document for change in self.iter_changes())
 
     @property
     def counts(self) -> dict[str, int]:
         """Return the number of changes per action."""
         found = Counter(change.action for change in self.changes)
+        found[Action.KEEP] += sum(map(len, self.kept))
         return {action.value: found[action] for action in Action}
+
+    def iter_changes(self) -> Iterator[Change]:
+        """Yield every change in order, also the kept ones."""
+        return insert_kept(self.changes, self.kept, lambda change: change.mirror)
 
     @property
     def copies(self) -> tuple[Change, ...]:
@@ -200,19 +225,37 @@ class Plan:
         return tuple(change for change in self.changes if change.action in PENDING)
 
 
+def insert_kept(values: Sequence[Value], kept: Sequence[KeptTags[Value]], find_mirror: Callable[[Value], str]) -> Iterator[Value]:
+    """Yield *values*, and after those of each mirror its *kept* ones."""
+    if not kept:
+        yield from values
+        return
+    others: dict[str, list[Value]] = {some.mirror: [] for some in kept}
+    for value in values:
+        others.setdefault(find_mirror(value), []).append(value)
+    kept_of = {some.mirror: some for some in kept}
+    for mirror, some in others.items():
+        yield from some
+        yield from kept_of.get(mirror, ())
+
+
 def summarize_left_out(parts: Sequence[str]) -> str:
     """Return the *parts* that are left out as a short text."""
     more = [f"{len(parts) - _LEFT_OUT_SHOWN} more"] if len(parts) > _LEFT_OUT_SHOWN else []
     return f"left out: {', '.join([*parts[:_LEFT_OUT_SHOWN], *more])}"
 
 
-def hash_changes(changes: object) -> str:
+def hash_changes(changes: Iterable[object]) -> str:
     """
     Return the plan id of *changes*.
 
-    It is eight hex digits of the SHA-256 of their canonical JSON.
+    It is eight hex digits of the SHA-256 of their canonical JSON, a list. The text is never whole in memory.
     """
-    return hashlib.sha256(encode_canonical(changes)).hexdigest()[:8]
+    found = hashlib.sha256(b"[")
+    for number, change in enumerate(changes):
+        found.update((b"," if number else b"") + encode_canonical(change))
+    found.update(b"]")
+    return found.hexdigest()[:8]
 
 
 def encode_canonical(document: object) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from imgsync.concurrency.workers import map_unordered
 from imgsync.config.model import Mirror
@@ -120,12 +120,12 @@ class MirrorPlanner:
         planner = self._open_planner(mirror, count)
         # A tag that fails exists, so `at_least` counts it; and one that is gone is still served.
         found = sum(len(one.errors) for one in result.selected) + result.count_served(result.gone)
-        held: list[Sequence[Change]] = []
+        held: list[list[Change]] = []
         for selected, tag, outcome in self._look_up(mirror, planner, result.selected):
             self._listener.on_looked_up()
             found += self._add_tag(result, selected, tag, outcome, finder)
             if isinstance(outcome, TagPlan):
-                held.append(outcome.changes)
+                held += self._ready.list_pending(outcome.changes)
             if found >= at_least:
                 self._ready.add_all(held)
                 held.clear()
@@ -169,7 +169,7 @@ class MirrorPlanner:
         if found or not result.errors:
             message = f"{format_subject(found, 'tag')} selected, fewer than at_least: {result.mirror.tags.at_least}"
             result.errors.append(make_mirror_error(result.mirror, message, explain_shortage(result.selected)))
-        result.changes.clear()
+        result.clear_changes()
         # Nothing that this run saw first is believed.
         result.gone = [tag for tag in result.gone if tag.since]
         result.blobs.clear()
@@ -185,8 +185,8 @@ class MirrorPlanner:
             return self._add_missing(result, selected, tag, outcome, finder)
         self._note_presence(result, selected, tag, outcome)
         self._log_tag(result.mirror, reference, outcome)
-        result.changes += outcome.changes
         for change in outcome.changes:
+            result.add_change(change)
             if change.action in PENDING:
                 result.blobs[change.destination] = outcome.blobs
                 result.manifests.update(outcome.manifests)

@@ -56,23 +56,22 @@ class ReadyChanges:
             for changes in held:
                 self._release(changes)
 
-    def add_all(self, groups: Iterable[Sequence[Change]]) -> None:
+    def list_pending(self, changes: Iterable[Change]) -> list[list[Change]]:
+        """Return the group of the pending of *changes*, none without a callback."""
+        pending = [change for change in changes if change.action in PENDING]
+        return [pending] if pending and self._on_pending is not None else []
+
+    def add_all(self, groups: Iterable[list[Change]]) -> None:
         """
-        Add changes, one group per source tag.
+        Add pending changes, one group per source tag.
 
         Their mirror must have met `at_least`.
         """
-        for changes in groups:
-            self._add(changes)
-
-    def _add(self, changes: Sequence[Change]) -> None:
-        pending = [change for change in changes if change.action in PENDING]
-        if self._on_pending is None or not pending:
-            return
-        if self._unselected:
-            self._held.append(pending)
-        else:
-            self._release(pending)
+        for pending in groups:
+            if self._unselected:
+                self._held.append(pending)
+            else:
+                self._release(pending)
 
     def _note_writer(self, destination: Destination, found: SelectedTags) -> None:
         source = found.repository.repository

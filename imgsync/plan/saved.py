@@ -41,9 +41,9 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
         UsageError: A change exceeds what its mirror declares.
     """
     mirrors = {mirror.name: mirror for mirror in config.mirrors}
-    scopes = check_declared(plan.changes, config)
+    scopes = check_declared(plan.iter_changes(), config)
     updater = _Updater(plan, mirrors, scopes, context)
-    changes = tuple(updater.update(change) for change in plan.changes)
+    changes = tuple(updater.update(change) for change in plan.iter_changes())
     groups = _group_copies(changes)
     if on_pending is not None:
         for group in groups:
@@ -53,7 +53,7 @@ def update_saved_plan(plan: Plan, config: Config, context: PlanContext, *, on_pe
     checked = {change.destination: change for change in map_unordered(updater.check_deletion, doubtful, limit=limit)}
     context.listener.on_listed(len(groups))
     notes = sorted(note for note in map_unordered(updater.note_move, (group[0] for group in groups), limit=limit) if note)
-    current = replace(plan, changes=tuple(checked.get(change.destination, change) for change in changes), notes=tuple(notes), saved_id=plan.id)
+    current = replace(plan, changes=tuple(checked.get(change.destination, change) for change in changes), notes=tuple(notes), known_id=plan.id, kept=())
     return replace(current, transfer_bytes=_limit_transfer_bytes(current))
 
 

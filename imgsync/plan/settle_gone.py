@@ -20,7 +20,10 @@ def settle_gone(mirrors: Sequence[MirrorPlan], state: StateStore) -> None:
     """Drop repetitions from *mirrors*, and add what is still gone."""
     if not state.gone_since and not any(one.gone for one in mirrors):
         return
-    settled = {str(change.destination) for one in mirrors for change in one.changes if change.source not in one.unchecked}
+    # Only of these, since the plan may have a million others.
+    doubtful = {*state.gone_since, *(str(tag.destination) for one in mirrors for tag in one.gone)}
+    planned = ((str(change.destination), change.source in one.unchecked) for one in mirrors for change in one.iter_changes())
+    settled = {destination for destination, is_unchecked in planned if destination in doubtful and not is_unchecked}
     for one in mirrors:
         one.gone = [tag for tag in one.gone if _add(settled, str(tag.destination))]
     settled.update(destination for one in mirrors for destination in one.returned)

@@ -72,7 +72,7 @@ class Partition:
             applying=(),
             pulls=(),
             gone=(),
-            saved_id=self._plan.id,
+            known_id=self._plan.id,
             part=f"phase shared with {format_count(len(self.homes), 'blob')}" if shard.is_shared else f"shard {shard}",
         )
 

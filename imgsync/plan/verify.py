@@ -47,7 +47,7 @@ def verify(config: Config, context: PlanContext, *, deep: bool, listener: Verify
     began = time.monotonic()
     plan = build_plan(config, context)
     reader = _Reader(config, context, listener)
-    checked = [change for change in plan.changes if change.action is not Action.DELETE]
+    checked = [change for change in plan.iter_changes() if change.action is not Action.DELETE]
     gone = {tag.destination: finding for tag, finding in map_unordered(reader.check_gone, plan.gone, limit=_IMAGES_AT_ONCE) if finding is not None}
     served: list[Change | GoneTag] = [change for change in checked if change.action is Action.KEEP]
     served += [tag for tag in plan.gone if tag.destination in gone and gone[tag.destination].condition is Condition.GONE]

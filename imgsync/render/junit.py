@@ -29,7 +29,7 @@ def render_report_junit(report: Report) -> str:
     outcomes: defaultdict[str, list[Outcome]] = defaultdict(list)
     errors: defaultdict[str, list[PlanError]] = defaultdict(list)
     gone: defaultdict[str, list[GoneTag]] = defaultdict(list)
-    for outcome in report.outcomes:
+    for outcome in report.iter_outcomes():
         outcomes[outcome.change.mirror].append(outcome)
     for error in report.errors:
         errors[error.mirror].append(error)

@@ -57,7 +57,11 @@ def render_metrics(
 
     registry = CollectorRegistry()
     names = merge_names(
-        mirrors, (outcome.change.mirror for outcome in report.outcomes), (error.mirror for error in report.errors), (tag.mirror for tag in report.gone)
+        mirrors,
+        (outcome.change.mirror for outcome in report.outcomes),
+        (kept.mirror for kept in report.kept if len(kept)),
+        (error.mirror for error in report.errors),
+        (tag.mirror for tag in report.gone),
     )
     _add_mirrors(registry, report, names)
     _add_registries(registry, requests, throttles)
@@ -69,6 +73,7 @@ def _add_mirrors(registry: CollectorRegistry, report: Report, mirrors: Sequence[
     from prometheus_client import Gauge
 
     results: Counter[tuple[str, str]] = Counter((outcome.change.mirror, outcome.result) for outcome in report.outcomes)
+    results.update({(kept.mirror, Result.KEPT): len(kept) for kept in report.kept})
     sums: defaultdict[tuple[str, str], int] = defaultdict(int)
     moved = [(outcome.change.mirror, outcome) for outcome in report.outcomes] + [(shared.mirror, shared) for shared in report.shared]
     for mirror, one in moved:

@@ -7,22 +7,32 @@ from collections.abc import Iterable
 
 from imgsync.oci.spec.reference import Repository
 from imgsync.plan.gone_tag import GoneTag
-from imgsync.plan.model import Action, Change, MirrorNotes, Plan, PlanError
+from imgsync.plan.model import Action, Change, KeptTags, MirrorNotes, Plan, PlanError
 from imgsync.system.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class MirrorSection:
-    """The part of a plan about one mirror, in its order."""
+    """
+    The part of a plan about one mirror, in its order.
+
+    `kept` are more kept changes, which take time to read.
+    """
 
     notes: MirrorNotes
     changes: tuple[Change, ...]
     errors: tuple[PlanError, ...]
     gone: tuple[GoneTag, ...] = ()
+    kept: KeptTags[Change] | tuple[Change, ...] = ()
 
     def select(self, *actions: Action) -> tuple[Change, ...]:
         """Return the changes with one of *actions*."""
-        return tuple(change for change in self.changes if change.action in actions)
+        found = (change for change in self.changes if change.action in actions)
+        return (*found, *(self.kept if Action.KEEP in actions else ()))
+
+    def count(self, action: Action) -> int:
+        """Return the number of changes with *action*."""
+        return sum(change.action is action for change in self.changes) + (len(self.kept) if action is Action.KEEP else 0)
 
 
 def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
@@ -38,9 +48,10 @@ def group_by_mirror(plan: Plan) -> tuple[MirrorSection, ...]:
     for tag in plan.gone:
         gone[tag.mirror].append(tag)
     known = {notes.mirror: notes for notes in plan.mirrors}
+    kept = {some.mirror: some for some in plan.kept if len(some)}
     return tuple(
-        MirrorSection(known.get(name) or MirrorNotes(name, "", (), "", 0), tuple(changes[name]), tuple(errors[name]), tuple(gone[name]))
-        for name in merge_names(known, changes, errors, gone)
+        MirrorSection(known.get(name) or MirrorNotes(name, "", (), "", 0), tuple(changes[name]), tuple(errors[name]), tuple(gone[name]), kept.get(name, ()))
+        for name in merge_names(known, changes, errors, gone, kept)
     )
 
 

@@ -6,7 +6,6 @@ Errors and refusals come first, then each mirror, folded.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -123,8 +122,7 @@ def _render_summary(section: MirrorSection) -> str:
     has_problems = section.errors or section.select(Action.REFUSE)
     way = f"{format_html_code(notes.source)} → {', '.join(map(format_html_code, notes.destinations[:3]))}{' …' if len(notes.destinations) > 3 else ''}"
     place = format_html_code(f"{notes.file}:{notes.line}")
-    counts = Counter(change.action for change in section.changes)
-    found = [f"{counts[action]} {action.value}" for action in Action if counts[action]]
+    found = [f"{count} {action.value}" for action in Action if (count := section.count(action))]
     errors = [format_count(len(section.errors), "error")] if section.errors else []
     parts = [
         f"<b>{format_html_code(notes.mirror)}</b>",

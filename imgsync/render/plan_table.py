@@ -69,14 +69,13 @@ def _render_lines(plan: Plan, view: PlanView) -> Iterator[str]:
 
 
 def _render_changes(section: MirrorSection, view: PlanView, *, now: str) -> Iterator[str]:
-    kept = section.select(Action.KEEP)
-    others = [change for change in section.changes if change.action is not Action.DELETE and (view.show_kept or change.action is not Action.KEEP)]
+    others = section.select(*(action for action in Action if action is not Action.DELETE and (view.show_kept or action is not Action.KEEP)))
     yield from _render_by_destination(others, section.notes.destinations, view, now=now)
     if deleted := section.select(Action.DELETE):
         yield "  prune"
         yield from _render_by_destination(deleted, section.notes.destinations, view, now=now)
-    if kept and not view.show_kept:
-        yield f"  = {format_count(len(kept), 'tag')} up to date{' (--all lists them)' if view.has_all else ''}"
+    if (kept := section.count(Action.KEEP)) and not view.show_kept:
+        yield f"  = {format_count(kept, 'tag')} up to date{' (--all lists them)' if view.has_all else ''}"
 
 
 def _render_gone(section: MirrorSection, view: PlanView) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -42,7 +41,7 @@ def render_report_markdown(report: Report, *, limit: int = 60_000) -> str:
 
 
 def _render_opening(report: Report) -> str:
-    counts = Counter(outcome.result for outcome in report.outcomes)
+    counts = {result: report.count(result) for result in Result}
     found = [f"{counts[word]} {'up to date' if word is Result.KEPT else word}" for word in _RESULTS if counts[word]]
     errors = [f"{len(report.errors)} could not be planned"] if report.errors else []
     gone = [f"{len(report.gone)} gone at the source"] if report.gone else []

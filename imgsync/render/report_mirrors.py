@@ -95,7 +95,7 @@ class MirrorTotals:
 
 def list_counts(report: Report) -> tuple[Count, ...]:
     """Return the counts of *report* that are not zero, and copied."""
-    results: Counter[str] = Counter(outcome.result.value for outcome in report.outcomes)
+    results: Counter[str] = Counter({result.value: report.count(result) for result in Result})
     results["errors"] = sum(not error.later for error in report.errors)
     results["remaining"] += len(report.errors) - results["errors"]
     results["gone"] = len(report.gone)
@@ -110,6 +110,9 @@ def sum_mirrors(report: Report) -> Mapping[str, MirrorTotals]:
         found.results[outcome.result.value] += 1
         found.bytes_copied += outcome.bytes_copied
         found.seconds += outcome.seconds
+    for kept in report.kept:
+        if len(kept):
+            totals[kept.mirror].results["kept"] += len(kept)
     for error in report.errors:
         totals[error.mirror].results["remaining" if error.later else "errors"] += 1
     return totals

@@ -255,7 +255,7 @@ def test_unknown_fields_of_a_plan_are_ignored():
 
     found = read(sealed(document))
 
-    assert replace(found, saved_id="") == replace(of_each_action(), requests=(("source", 9),))
+    assert replace(found, known_id="") == replace(of_each_action(), requests=(("source", 9),))
     assert found.id == document["id"] != DOCUMENT["id"]
 
 
