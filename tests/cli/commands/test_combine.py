@@ -241,3 +241,27 @@ def test_plan_without_content_cannot_be_divided(lab, shards):
 
     assert ran.code == 3
     assert "error: the plan does not say what its images consist of, so it cannot be divided" in ran.stderr
+
+
+def test_shared_blobs_name_their_changes_beside_kept_tags(lab):
+    """The numbers count the kept tags of the mirrors before, which follow the changes of each mirror."""
+    base = layer((lab.name, "base"), 2048)
+    lab.push("kept", "1", image((lab.name, "kept"), layers=1))
+    lab.push("kept", "2", image((lab.name, "kept", 2), layers=1))
+    lab.declare("kept")
+    assert lab.run("apply").code == 0
+    for name in ("a", "b"):
+        lab.push(name, "1", image((lab.name, name), layers=1, shared=base))
+    repositories = f"[{lab.name}/a, {lab.name}/b]"
+    lab.write(
+        "mirrors.d/b.yaml",
+        f"version: 1\nmirrors:\n  - name: b\n    source: {{registry: '{lab.source.host}', repositories: {repositories}}}\n"
+        f"    destinations: ['{lab.destination.host}/m']\n",
+    )
+
+    assert lab.run("plan", "--out", "plan.json").code == 0
+
+    document = json.loads((lab.folder / "plan.json").read_text())
+    assert [(change["mirror"], change["action"]) for change in document["changes"]] == [("a", "keep")] * 2 + [("b", "create")] * 2
+    (shared,) = document["content"]["shared"]
+    assert shared["changes"] == [2, 3]
