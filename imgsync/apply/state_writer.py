@@ -69,7 +69,7 @@ class StateWriter:
         return UnchangedTags(self._mirrors, self._owners, self._context)
 
     def write_unchanged(self, found: UnchangedTags, plan: Plan) -> None:
-        """Write what was *found* of tags without work, and the gone tags of *plan*."""
+        """Write what was *found*, and the gone tags of *plan*."""
         self._put(found.adopted, referrers=found.referrers, held=found.held)
         self._put_gone(plan, found.now)
 

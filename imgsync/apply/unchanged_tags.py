@@ -1,4 +1,4 @@
-"""What the state lacks of tags that need no work: records, referrers, first sights."""
+"""Collect what the state lacks about tags that need no work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imgsync.text.units import format_timestamp
 
 
 class UnchangedTags:
-    """Collects what to write about kept and held tags, which is little of most."""
+    """Collects what to write about kept and held tags."""
 
     def __init__(self, mirrors: Mapping[str, Mirror], owners: TagOwners, context: PlanContext) -> None:
         """Compare with the state of *context*."""

@@ -17,7 +17,7 @@ from imgsync.oci.spec.reference import Reference, Repository
 from imgsync.plan.model import Action, Change
 from imgsync.system.dataclass import dataclass
 
-# So many are sorted at once, and so many are unpacked at once.
+# How many changes are sorted at once, and how many are unpacked at once.
 _RUN = 4096
 _BLOCK = 128
 # The fastest: digests do not become smaller, and the rest nearly vanishes.

@@ -82,7 +82,7 @@ class Change:
 
 
 class KeptTags(Protocol[Value_co]):
-    """A value for each kept tag of one mirror, sorted; reading makes it again."""
+    """The kept tags of one mirror, sorted; each reading makes them again."""
 
     @property
     def mirror(self) -> str:
