@@ -43,8 +43,9 @@ class Throttle:
         return self._adaptive.running
 
     def count_free(self, requests: int) -> int:
-        """Return how many of *requests* may start now."""
-        return min(requests, self._adaptive.allowed) - self._adaptive.running
+        """Return how many of *requests* may start now or soon."""
+        # A connection takes as long as the limit takes to double.
+        return min(requests, self._adaptive.expected) - self._adaptive.running
 
     @contextlib.contextmanager
     def slot(self, request: RegistryRequest, check: Callable[[], None]) -> Iterator[int]:

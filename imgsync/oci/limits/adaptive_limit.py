@@ -49,6 +49,11 @@ class AdaptiveLimit:
         return self._parallelism.allowed
 
     @property
+    def expected(self) -> int:
+        """Return how many requests will probably run soon."""
+        return self._parallelism.expected
+
+    @property
     def running(self) -> int:
         """Return how many requests are running."""
         return self._running

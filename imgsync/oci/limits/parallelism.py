@@ -81,6 +81,11 @@ class Parallelism:
         return int(self._allowed)
 
     @property
+    def expected(self) -> int:
+        """Return how many requests will probably run after the next round."""
+        return min(self.ceiling, 2 * self.allowed) if self._is_doubling else self.allowed
+
+    @property
     def _start(self) -> int:
         return min(START, self.ceiling)
 

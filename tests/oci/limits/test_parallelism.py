@@ -187,3 +187,11 @@ def test_growth_after_a_refusal_is_one_per_round():
         for _ in range(before + 1):
             limit.note_response(limit.generation, limit.allowed)
         assert limit.allowed <= before + 1
+
+
+def test_expected_number_is_known_while_it_doubles():
+    """Connections are opened for the next round, never for more than the ceiling, and not after a refusal."""
+    limit, low = Parallelism(64), Parallelism(20)
+    assert (limit.expected, low.expected) == (2 * START, 20)
+    limit.note_refusal(limit.generation, 16)
+    assert limit.expected == limit.allowed == 8
