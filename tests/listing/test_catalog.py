@@ -25,7 +25,13 @@ def test_catalog_with_dotdot_stays_below_the_namespace(lab):
     assert not [one.target for one in (*lab.source.seen, *lab.destination.seen) if ".." in one.target or "%2e" in one.target or "passwd" in one.target]
     written = {path.relative_to(lab.folder).as_posix() for path in lab.folder.rglob("*") if path.is_file()}
     assert {path for path in written if not path.startswith(".imgsync/state/")} == {"mirrors.d/a.yaml", "registries.yaml"}
-    assert {path.rpartition("/")[2] for path in written if path.startswith(".imgsync/")} <= {"accepted-documents", "cache.db", "cache.db-wal", "cache.db-shm", "lock"}
+    assert {path.rpartition("/")[2] for path in written if path.startswith(".imgsync/")} <= {
+        "accepted-documents",
+        "cache.db",
+        "cache.db-wal",
+        "cache.db-shm",
+        "lock",
+    }
 
 
 @pytest.mark.row("REG-21")
