@@ -209,7 +209,7 @@ class ChangeRunner:
             source_digest=change.source_digest or "",
             selection=self._policy.describe_settings(mirror, change.source.repository),
             applied_at=format_timestamp(datetime.now(UTC), milliseconds=True),
-            mirror=self._owners.find(change, self._state.get(str(change.destination))),
+            mirror=self._owners.name_pusher(change),
         )
 
     def _has_time(self, mirror: Mirror, change: Change) -> bool:

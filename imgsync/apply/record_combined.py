@@ -81,8 +81,11 @@ class _RecordMaker:
             source_digest=change.source_digest or "",
             selection=self._context.policy.describe_settings(self._mirrors[change.mirror], change.source.repository),
             applied_at=_limit_moment(fact.applied_at, self._plan, self._context.now),
-            mirror=self.owners.find(change, known),
+            mirror=self.owners.name_pusher(change),
         )
+        if outcome.result is Result.KEPT and known is not None and known.digest == pushed:
+            # Recorded by another run, which pushed it or found it there.
+            return replace(record, applied_at=known.applied_at, mirror=self.owners.find(change, known))
         if known is not None and known.digest != record.digest and known.applied_at > record.applied_at:
             # Another run pushed something else later: only the destination knows.
             return known.tainted

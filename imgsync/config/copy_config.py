@@ -46,7 +46,7 @@ def build_copy_config(source: str, destination: str, *, registries: RegistriesCo
     _check_allowed(Repository(mirror.destinations[0].registry, target.repository.path), registries.allowed_destinations)
     registries.raise_if_unset(mirror.source.registry, mirror.destinations[0].registry)
     # Not complete: mirrors.d declares other mirrors.
-    return Config((mirror,), registries, is_complete=False)
+    return Config((mirror,), registries, is_complete=False, is_by_hand=True)
 
 
 def _parse(text: str) -> Reference:

@@ -304,7 +304,7 @@ class Config:
     Mirrors and registry settings, ready for a plan.
 
     `files` are the declaration files in order. `is_complete` is False if some of their mirrors, or files beside them, were left out.
-    `warnings` are about what may be wrong.
+    `warnings` are about what may be wrong. With `is_by_hand`, no file declares the mirror: it is that of `imgsync copy`.
     """
 
     mirrors: tuple[Mirror, ...]
@@ -313,6 +313,7 @@ class Config:
     is_complete: bool = True
     warnings: tuple[FileError, ...] = ()
     only: tuple[OnlyPattern, ...] = ()
+    is_by_hand: bool = False
 
     def filter(self, keep: Callable[[Mirror], bool]) -> Config:
         """Return a configuration with only the mirrors to *keep*."""

@@ -23,6 +23,7 @@ from imgsync.plan.model import Action, Change
 from imgsync.plan.plan_error import make_mirror_error
 from imgsync.plan.prunable import explain_kept, explain_objection
 from imgsync.state import Record, StateStore
+from imgsync.state.record import BY_HAND
 from imgsync.text.units import format_subject
 
 
@@ -144,7 +145,9 @@ def _note_unowned(mirrors: Sequence[MirrorDeletions], record: Record, source: Re
     """Note that no mirror may delete *record*."""
     is_declared = any(one.mirror.name == record.mirror for one in mirrors)
     why = "no mirror declares that repository for that destination"
-    if record.mirror:
+    if record.mirror == BY_HAND:
+        why = f"`{BY_HAND}` pushed {THEM}"
+    elif record.mirror:
         why = f"mirror {record.mirror} pushed {THEM} and {'no longer has that destination' if is_declared else 'is no longer declared'}"
     for one in mirrors:
         if one.mirror.name == record.mirror or one.is_near(source, destination):

@@ -13,6 +13,8 @@ from imgsync.oci.spec.digest import is_digest
 from imgsync.system.dataclass import dataclass
 
 VERSION = 1
+# The `mirror` of what `imgsync copy` pushed: no declaration can have this name.
+BY_HAND = "imgsync copy"
 # Stored as the selection of a tainted record; no mirror's settings read like this.
 _TAINTED = "in doubt"
 
@@ -23,7 +25,7 @@ class Record:
     The last known content of one destination reference.
 
     `applied_at` (RFC 3339, UTC) is empty for an adopted tag: it was found at the destination, not pushed, so it is never pruned.
-    `mirror` is the mirror to which the tag belongs, empty in a record of an earlier version.
+    `mirror` is the mirror to which the tag belongs, `BY_HAND` if none, empty in a record of an earlier version.
     `crc32` is empty and `size_bytes` 0 if the manifest was never read. `selection` identifies the settings that shaped the content.
     """
 

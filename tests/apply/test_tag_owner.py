@@ -10,6 +10,7 @@ from imgsync.apply.tag_owner import TagOwners
 from imgsync.concurrency.native_thread import NativeThread
 from imgsync.config.model import Config, Destination, Mirror, RegistriesConfig, Source
 from imgsync.state import Record, open_state
+from imgsync.state.record import BY_HAND
 from tests.support.images import image
 from tests.support.plans import DIGEST, change
 
@@ -69,6 +70,64 @@ def test_unchanged_tag_gets_its_mirror_without_a_request(before, lab, stored):
     assert ran.json["summary"] == ran.json["summary"] | {"kept": 1, "copied": 0, "deleted": 0}
     assert lab.destination.seen == []
     assert lab.run("state", "list", "-o", "json").json == [one | {"mirror": "a"} for one in known]
+
+
+@pytest.mark.parametrize("changed", ["updated", "pushed again"])
+def test_tag_belongs_to_the_mirror_that_pushed_what_is_there(changed, lab, stored):
+    """Not to another that only found it there, or that pushed what was there before; then pruning that mirror would delete it."""
+    lab.push("app", "1", image(1))
+    lab.declare("app", "prune: true")
+    if changed == "updated":
+        lab.push_to_destination("app", "1", image(1))
+    assert lab.run("apply").code == 0
+    lab.declare("app", "tags: {include: ['9']}\nprune: true")
+    lab.push("app", "1", image(2))
+    lab.push("app", "9", image(9))
+    settings = f"source: {lab.source.host}/{lab.name}/app, tags: {{include: ['1']}}, destinations: [{lab.destination.host}/m]"
+    lab.write("mirrors.d/b.yaml", f"version: 1\nmirrors:\n  - {{name: b, {settings}}}\n")
+
+    assert lab.run("apply").code == 0
+
+    assert stored() == {"1": "b", "9": "a"}
+
+
+def declare_copy(lab, settings: str) -> None:
+    """Declare a mirror that is named as the outputs of `imgsync copy` name it."""
+    lab.declare("app", settings)
+    file = lab.folder / "mirrors.d/a.yaml"
+    lab.write("mirrors.d/a.yaml", file.read_text().replace("name: a\n", "name: copy\n"))
+
+
+@pytest.mark.row("GIT-10")
+@pytest.mark.parametrize("is_known", [False, True], ids=["new", "of a mirror before"])
+def test_tag_copied_by_hand_belongs_to_no_mirror(is_known, lab, stored):
+    """Neither to one that is named `copy`, nor to one that pushed the tag before; so none deletes it."""
+    lab.push("app", "1", image(1))
+    lab.push("app", "2", image(2))
+    lab.push("other", "1", image("by hand"))
+    declare_copy(lab, "prune: true")
+    if is_known:
+        assert lab.run("apply").code == 0
+    target = f"{lab.destination.host}/m/{lab.name}/app:1"
+    copied = lab.run("copy", f"{lab.source.host}/{lab.name}/other:1", target, "-o", "json")
+    assert [one["mirror"] for one in copied.json["outcomes"]] == ["copy"]
+    declare_copy(lab, "prune: true\ntags: {include: ['2']}")
+
+    ran = lab.run("apply", "-o", "json")
+
+    assert (ran.code, ran.json["summary"]["deleted"]) == (0, 0), ran.stderr
+    assert stored() == {"1": "imgsync copy", "2": "copy"}
+    assert lab.served_tags("app") == ["1", "2"]
+    explained = lab.run("plan", "--explain", env={"COLUMNS": "300"}).stdout
+    assert f"1 tag is not deleted, because `imgsync copy` pushed it: {target}" in explained
+
+
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_mirror_that_selects_a_tag_copied_by_hand_does_not_take_it(is_complete):
+    """It did not push it."""
+    owners = TagOwners(Config((MIRROR,), RegistriesConfig(), is_complete=is_complete))
+
+    assert owners.find(change(), replace(RECORD, mirror=BY_HAND)) == BY_HAND
 
 
 def test_adopted_and_rebuilt_records_name_their_mirror(lab, stored):

@@ -198,6 +198,24 @@ def test_records_are_made_from_the_plan(lab, shards, state):
     assert all(note.repositories and not note.sources for note in blobs)
 
 
+@pytest.mark.row("GIT-12")
+def test_tag_that_another_run_pushed_meanwhile_stays_its_own(lab, shards, state):
+    """A shard found it there, so `prune` of the plan's mirror must not delete it."""
+    shards()
+    target = f"{lab.destination.host}/m/{lab.name}/a:1"
+    assert lab.run("copy", f"{lab.source.host}/{lab.name}/a:1", target).code == 0
+    with state() as store:
+        copied = store.get(target)
+
+    combine(lab, *(apply(lab, which) for which in ("1/2", "2/2")))
+
+    with state() as store:
+        assert {record.destination: record.mirror for record in store.iter_records()} == {
+            f"{lab.destination.host}/m/{lab.name}/{name}:1": "imgsync copy" if name == "a" else "a" for name in "abcd"
+        }
+        assert store.get(target) == copied
+
+
 _DAMAGED = (
     lambda one: one.update(outcomes="x"),
     lambda one: one.update(exit_code=2),
