@@ -43,8 +43,9 @@ class GoneFinder:
 
     def find_names(self, found: SourceRepository, names: Iterable[str], absence: Absence) -> tuple[GoneTag, ...]:
         """Return those of the exact *names* that were mirrored, as gone."""
-        known = self._known.find(found.repository)
-        own = ((name, one) for name in names for one in self._list_own(found, name, known.get(name.partition("@")[0], ())))
+        asked = tuple(names)
+        known = self._known.find(found.repository) if asked else {}
+        own = ((name, one) for name in asked for one in self._list_own(found, name, known.get(name.partition("@")[0], ())))
         return tuple(self._make(found, name, one, absence) for name, one in own if not is_pin(name) or name.endswith(one[0].source_digest))
 
     def find_unlisted(

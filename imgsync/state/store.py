@@ -1,7 +1,7 @@
 """
 The open state: records, and notes about blobs and runs.
 
-Opening reads every record into memory, so lookups are free. Writes go in batches through one native thread: SQLite would
+Opening reads every record into memory, packed, so lookups cost little. Writes go in batches through one native thread: SQLite would
 block all greenlets, and diskcache opens one connection per greenlet.
 """
 
@@ -16,6 +16,7 @@ import diskcache
 
 from imgsync.errors import StateError
 from imgsync.state.blob_note import BlobNote, SeenBlobs, parse_blob_note
+from imgsync.state.packed_records import PackedRecords
 from imgsync.state.record import Record, encode, encode_note
 from imgsync.state.rows import Rows
 from imgsync.state.snapshot import KINDS, Snapshot
@@ -26,6 +27,7 @@ Result = TypeVar("Result")
 # Keys: a record has its destination reference, which contains no space; a note has its kind, a space and its subject.
 _BLOB, _REFERRERS, _SEEN, _LEFT, _SUCCESS, _RUN, _GONE = KINDS
 _BEGUN = "begun"
+_ROWS = 4096  # in memory at once while the state is read
 # The artifact last pulled from each reference. It describes this directory only, so it is never exported.
 _PULLED = "pulled"
 # Raised for a full, read-only or failing disk. UnicodeError: SQLite may quote damaged text in its message.
@@ -51,7 +53,7 @@ class StateStore:
         self._cache = cache
         self.is_persistent = persistent and cache is not None
         self._thread = thread
-        self._records: dict[str, Record] = {}
+        self._records = PackedRecords()
         self._notes: dict[str, dict[str, str]] = {kind: {} for kind in (*KINDS, _PULLED)}
         # Whether an earlier run began to copy and never ended: blobs may be where no record says so.
         self.was_interrupted = False
@@ -66,9 +68,7 @@ class StateStore:
 
     def iter_records(self, prefix: str = "") -> Iterator[Record]:
         """Yield the records whose destination starts with *prefix*, sorted."""
-        for destination in sorted(self._records):
-            if destination.startswith(prefix):
-                yield self._records[destination]
+        return self._records.iter_from(prefix)
 
     def put(
         self,
@@ -96,7 +96,7 @@ class StateStore:
         Raises:
             StateError: They cannot be written; they still count for this run.
         """
-        self._records.update((record.destination, record) for record in records)
+        self._records.update(records)
         values: dict[str, str | None] = {record.destination: encode(record) for record in records}
         for registry, repository, digests in lost:
             for digest in digests:
@@ -219,14 +219,14 @@ class StateStore:
         Raises:
             StateError: The state cannot be written.
         """
-        known = [destination for destination in destinations if self._records.pop(destination, None) is not None]
+        known = [destination for destination in destinations if self._records.remove(destination)]
         gone = [f"{_GONE} {destination}" for destination in known if self._notes[_GONE].pop(destination, None) is not None]
         self._write(dict.fromkeys([*known, *gone]))
         return len(known)
 
     def snapshot(self) -> Snapshot:
         """Return everything that can be exported."""
-        return Snapshot(dict(self._records), {kind: dict(self._notes[kind]) for kind in KINDS})
+        return Snapshot({record.destination: record for record in self.iter_records()}, {kind: dict(self._notes[kind]) for kind in KINDS})
 
     def replace_all(self, snapshot: Snapshot) -> None:
         """
@@ -245,7 +245,7 @@ class StateStore:
                 if snapshot.notes[kind].get(about) != before.notes[kind].get(about):
                     values[f"{kind} {about}"] = snapshot.notes[kind].get(about)
             self._notes[kind] = dict(snapshot.notes[kind])
-        self._records = dict(snapshot.records)
+        self._records = PackedRecords(record for _, record in sorted(snapshot.records.items()))
         self._blob_repositories = None
         self._write(values)
 
@@ -309,18 +309,21 @@ class StateStore:
         self._cache = None
 
     def _load(self, on_warning: Callable[[str], None]) -> None:
-        rows = Rows(self._thread.run(self._read_rows), self._notes)
+        rows = Rows(self._iter_rows(), self._notes)
         self._records, self._notes = rows.records, rows.notes
         if rows.damaged:
             on_warning(f"dropped {format_count(rows.damaged, 'damaged record')} from the state; their tags are looked up at the destination")
         with contextlib.suppress(StateError):
             self._write(dict(rows.iter_renamed()))
 
-    def _read_rows(self) -> list[tuple[str, str]]:
+    def _iter_rows(self) -> Iterator[tuple[str, str]]:
+        """Yield the rows sorted by key, with some of them in memory."""
         assert self._cache is not None  # noqa: S101 - only called with a database
         # One query: diskcache reads row by row. As bytes: sqlite3 refuses all rows if the text of one is damaged.
-        found = self._cache._sql("select cast(key as blob), cast(value as blob) from Cache").fetchall()  # noqa: SLF001
-        return [(str(key, "utf-8", "replace"), str(value, "utf-8", "replace")) for key, value in found]
+        cache, query = self._cache, "select cast(key as blob), cast(value as blob) from Cache order by key"
+        found = self._thread.run(lambda: cache._sql(query))  # noqa: SLF001
+        while some := self._thread.run(lambda: found.fetchmany(_ROWS)):
+            yield from ((str(key, "utf-8", "replace"), str(value, "utf-8", "replace")) for key, value in some)
 
     def _write(self, values: dict[str, str | None]) -> None:
         if self._cache is None or not values:

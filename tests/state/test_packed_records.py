@@ -1,0 +1,61 @@
+"""Packed records: a mapping by destination, in little memory."""
+
+from __future__ import annotations
+
+import hashlib
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgsync.state import Record, packed_records
+from imgsync.state.packed_records import PackedRecords
+
+
+def make_record(name: str, *, mirror: str = "a") -> Record:
+    digest = f"sha256:{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return Record(f"m.example/{name}", digest, "0000000a", 1000, "x/y", f"s.example/{name}", digest, "platforms=all", "2026-01-01T00:00:00Z", mirror)
+
+
+names = st.text("ab:@/-\ud800é", max_size=4)
+steps = st.lists(st.tuples(st.sampled_from(["put", "remove"]), names), max_size=20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_records, "_BLOCK", 2)
+        yield
+
+
+@given(st.sets(names, max_size=12), steps, names)
+def test_packed_records_are_a_mapping(known, changes, prefix):
+    model = {(record := make_record(name)).destination: record for name in known}
+    packed = PackedRecords(model[destination] for destination in sorted(model))
+    for step, name in changes:
+        record = make_record(name, mirror="b")
+        if step == "put":
+            packed.put(record)
+            model[record.destination] = record
+        else:
+            assert packed.remove(record.destination) == (model.pop(record.destination, None) is not None)
+
+    assert list(packed.iter_from()) == [model[destination] for destination in sorted(model)]
+    assert list(packed.iter_from(f"m.example/{prefix}")) == [model[one] for one in sorted(model) if one.startswith(f"m.example/{prefix}")]
+    assert len(packed) == len(model)
+    for name in {*known, *(name for _, name in changes), prefix}:
+        assert packed.get(f"m.example/{name}") == model.get(f"m.example/{name}")
+        assert (f"m.example/{name}" in packed) == (f"m.example/{name}" in model)
+
+
+def test_record_takes_two_hundred_bytes_at_most(monkeypatch):
+    monkeypatch.setattr(packed_records, "_BLOCK", 128)
+    tracemalloc.start()
+    try:
+        packed = PackedRecords(make_record(f"team/r{number // 1000:03}:v1.{number % 1000:04}.0") for number in range(20_000))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held / len(packed) < 200
