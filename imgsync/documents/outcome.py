@@ -112,6 +112,9 @@ def _check(done: ShardOutcome) -> None:
         raise ValueError(f"{done.exit_code} is not an exit code of apply")
     if any(one.side not in _SIDES for one in done.traffic):
         raise ValueError("the side of a registry is unknown")
+    if not all(name.isascii() and name.isprintable() for name in (*done.throttled, *(one.registry for one in done.traffic))):
+        # They are written into the metrics, which cannot hold every text that JSON can.
+        raise ValueError("the name of a registry is not one")
     _check_outcomes(done)
     for one in done.blobs:
         if not all(map(is_digest, (*one.found, *one.missing))) or min((size for size in one.found.values() if size is not None), default=0) < 0:

@@ -226,6 +226,8 @@ _DAMAGED = (
     lambda one: first(one)["record"].update(applied_at="yesterday"),
     lambda one: one["blobs"][0].update(found={"x": 1}),
     lambda one: one["traffic"].append({"side": "evil", "registry": "r", "requests": {}, "bytes_copied": 0}),
+    lambda one: one["traffic"][0].update(registry="r.io\ud800"),
+    lambda one: one.update(throttled={"r.io\ud800": 1}),
     lambda one: one.update(shard="auto"),
 )
 
