@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from fuzz.laws.credentials import logins
 from fuzz.laws.files import conversions, layouts, settings
+from fuzz.laws.fleet import messages
 from fuzz.laws.http import answers, exchanges, headers
 from fuzz.laws.registries import blobs, listings, manifests
 from fuzz.laws.rendering import documents
@@ -36,6 +37,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             states,
             databases,
             documents,
+            messages,
             settings,
             conversions,
             layouts,

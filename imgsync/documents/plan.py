@@ -95,7 +95,7 @@ def decode_plan(document: Mapping[str, Any], *, name: str) -> Plan:
             content=decode_field(document, "content", PlanContent | None, default=None),
         )
         for change, entry in zip(plan.changes, document["changes"], strict=True):
-            _check_change(change)
+            check_change(change)
             # Made from the reason.
             decode_field(entry, "hint", str, default="")
         _check_content(plan)
@@ -163,7 +163,13 @@ def _is_valid_repository(repository: Repository) -> bool:
         return False
 
 
-def _check_change(change: Change) -> None:
+def check_change(change: Change) -> None:
+    """
+    Check the digests, references and size of *change*.
+
+    Raises:
+        ValueError: One is not what it says.
+    """
     for digest in (change.source_digest, change.destination_digest, change.pushed_digest):
         if digest is not None and not is_digest(digest):
             raise ValueError(f"{digest!r} is not a digest")

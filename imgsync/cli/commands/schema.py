@@ -8,9 +8,9 @@ from imgsync.cli.output import print_text
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(["mirror", "registries", "outcome"]), default="mirror")
+@click.argument("name", type=click.Choice(["mirror", "registries", "outcome", "batch", "outcomes"]), default="mirror")
 def command(name: str) -> int:
-    """Print a JSON schema: of mirrors.d, registries.yaml or a shard's outcome."""
+    """Print a JSON schema, of mirrors.d by default."""
     from imgsync.config.schema_files import read_schema
 
     print_text(read_schema(name))
